@@ -1,0 +1,52 @@
+/**
+ * A failure as it is recorded: what a step, call or run failed with, in a form that survives JSON and carries no
+ * payload. The class decides the remedy (DESIGN 8.6).
+ */
+import { limits } from "./limits.js";
+
+export const failureClasses = [
+  "context_length_exceeded",
+  "rate_limited",
+  "quota_exhausted",
+  "overloaded",
+  "timeout",
+  "auth",
+  "permission",
+  "content_filtered",
+  "invalid_request",
+  "invalid_output",
+  "tool_error",
+  "model_not_found",
+  "network",
+  "payload_too_large",
+  "internal",
+  "dependency",
+  "poison",
+  "cancelled",
+  "unknown",
+] as const;
+export type FailureClass = (typeof failureClasses)[number];
+
+export interface Failure {
+  readonly class: FailureClass;
+  /** A stable code: one of ours (`WORKER_LOST`), or the `code`/`name` of the user's error. */
+  readonly code: string;
+  readonly message: string;
+  /** Whether another attempt may help. `false` ends the retries of a step at once. */
+  readonly retryable: boolean;
+  /** Not before this many ms, as asked by the provider (`Retry-After`). */
+  readonly retryAfterMs?: number;
+  readonly stack?: string;
+}
+
+/** Makes a failure, cutting texts to their bounds. */
+export function failure(f: Failure): Failure {
+  return {
+    class: f.class,
+    code: f.code.slice(0, limits.nameLengthMax),
+    message: f.message.slice(0, limits.errorMessageLengthMax),
+    retryable: f.retryable,
+    ...(f.retryAfterMs === undefined ? {} : { retryAfterMs: f.retryAfterMs }),
+    ...(f.stack === undefined ? {} : { stack: f.stack.slice(0, limits.errorStackLengthMax) }),
+  };
+}

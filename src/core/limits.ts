@@ -1,0 +1,62 @@
+/**
+ * Every bound of the system that is not an option of its own, in one place. Units are in the names. What a user can
+ * change is an option whose default is read from here; the rest are protocol facts.
+ */
+export const limits = {
+  /** An event's envelope, serialised. Payloads are outside of it. */
+  envelopeBytesMax: 8 * 1024,
+  /** A payload up to this size is stored in its event's row; a larger one becomes a blob. */
+  inlinePayloadBytesMax: 16 * 1024,
+  /** A single value (input, result, event data), encoded. */
+  payloadBytesMax: 8 * 1024 * 1024,
+  /** Nesting of a value. `JSON.stringify` overflows the stack far later, but every reader must survive. */
+  valueDepthMax: 64,
+  /** Keys and elements of a value, counted over the whole value. */
+  valueNodesMax: 100_000,
+  /** An HTTP request body. */
+  bodyBytesMax: 4 * 1024 * 1024,
+  /** Items in one batch request. */
+  batchItemsMax: 1_000,
+  /** Events in the history of a run; half of it logs a warning. The run fails with HISTORY_FULL at the bound. */
+  historyEventsMax: 50_000,
+  /** Length of a step path, in UTF-16 units. */
+  pathLengthMax: 512,
+  /** Length of names (workflow, capability, topic), tenants and idempotency keys. */
+  nameLengthMax: 128,
+  tenantLengthMax: 64,
+  keyLengthMax: 256,
+  /** Message and stack of an error as kept in an event. */
+  errorMessageLengthMax: 1_000,
+  errorStackLengthMax: 2_000,
+  /** Transitions in one group commit. */
+  commitItemsMax: 512,
+  /** Transitions waiting for the store before intake answers 503. */
+  storeQueueItemsMax: 20_000,
+  /** Runs whose folded state is kept in memory by one engine. */
+  runCacheItemsMax: 20_000,
+  /** Commands in one submission of a worker. */
+  submissionCommandsMax: 256,
+  /** Slots of one worker session. */
+  workerSlotsMax: 1_000,
+  /** Due timers handled in one tick. */
+  timerBatchMax: 500,
+  /** Page size of lists. */
+  pageItemsDefault: 50,
+  pageItemsMax: 500,
+  /** Bytes buffered for one slow stream reader before it is cut off. */
+  streamBufferBytesMax: 1024 * 1024,
+  /** A worker session is dead when its heartbeat counter has not moved for this long (monotonic time of the reaper). */
+  sessionDeadMs: 15_000,
+  sessionBeatMs: 3_000,
+  /** What an activation or call may take before its lease is taken away, unless the definition says otherwise. */
+  activationDeadlineMs: 10 * 60_000,
+  callDeadlineMs: 5 * 60_000,
+  /** A run that waits keeps its body in the worker's memory this long before it is parked. */
+  parkAfterMs: 5_000,
+  /** Idempotency keys and event ids are remembered for this long. */
+  dedupeTtlMs: 72 * 60 * 60_000,
+  /** How long a cancelled body may run its cleanup before the run is ended without it. */
+  cancelGraceMs: 30_000,
+  /** `Prefer: wait=N` is capped here. */
+  preferWaitMsMax: 30_000,
+} as const;

@@ -1,0 +1,55 @@
+/**
+ * The manifest: the definitions of an app as data. Workers make it from code and send it; servers load no user code
+ * and know an app only by this. Its hash is the sha-256 of its canonical JSON.
+ */
+import type { Effect } from "./run/events.js";
+import type { RetryPolicy } from "./retry.js";
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+export interface Manifest {
+  readonly format: 1;
+  readonly app: string;
+  readonly topics: readonly TopicManifest[];
+  readonly workflows: readonly WorkflowManifest[];
+  readonly capabilities: readonly CapabilityManifest[];
+}
+
+export interface TopicManifest {
+  readonly name: string;
+  /** JSON Schema (2020-12) of the event data; null = anything. */
+  readonly schema: JsonSchema | null;
+  /** Path of the field in the data that is the partition key, e.g. `document.id`; null = the event's own `partitionkey`, else its id. */
+  readonly key: string | null;
+  readonly partitions: number;
+}
+
+export interface WorkflowManifest {
+  readonly name: string;
+  /** null = runs move on to new code; a string pins runs to workers that have this version. */
+  readonly version: string | null;
+  /** Versions that this build can still run (`previous`). */
+  readonly previous: readonly string[];
+  readonly input: JsonSchema | null;
+  /** Topic whose events start a run each. */
+  readonly on: string | null;
+  readonly completes: string | null;
+  readonly priority: number;
+  readonly timeoutMs: number | null;
+  readonly retainMs: number | null;
+  /** Longest time of one activation under one lease. */
+  readonly deadlineMs: number;
+  /** Attempts of an activation that ends without progress. */
+  readonly retry: RetryPolicy;
+}
+
+export interface CapabilityManifest {
+  readonly name: string;
+  readonly input: JsonSchema | null;
+  readonly output: JsonSchema | null;
+  readonly effect: Effect;
+  readonly deadlineMs: number;
+  readonly retry: RetryPolicy;
+  /** True where this app has a handler, false where it only calls it. */
+  readonly implemented: boolean;
+}

@@ -1,0 +1,185 @@
+/**
+ * What an engine offers to those above it (HTTP server, embedded facade, tests): intake, reads, commands, worker
+ * channels and upkeep. One engine serves one store; several engines may serve one store where it allows that.
+ */
+import type { EventRow, ManifestRow, StoredPayload } from "../store/contract.js";
+import type { Manifest } from "../core/manifest.js";
+import type { Payload } from "../core/payload.js";
+import type { ServerMessage, WorkerMessage } from "../protocol/worker.js";
+import type {
+  DeadLetterView,
+  DoctorView,
+  HealthView,
+  PageView,
+  QueueView,
+  RunEventView,
+  RunSummary,
+  RunView,
+  RunViewState,
+  TopicEventView,
+  WorkerView,
+} from "../protocol/http.js";
+import type { TallyRow } from "../store/contract.js";
+
+/** Where a request comes from; goes into the envelopes of the events that it causes. */
+export interface Origin {
+  readonly tenant: string;
+  /** `client:<name>`, `cli` ... */
+  readonly actor: string;
+  readonly traceparent: string | null;
+  readonly correlation: string | null;
+}
+
+export interface StartRequest {
+  readonly workflow: string;
+  /** Encoded input, checked by `core/codec`. */
+  readonly input: Payload;
+  readonly idempotencyKey?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly priority?: number;
+}
+
+/** Expected outcomes are values. `error` carries a SpineError (unknown workflow, invalid input, key reused ...). */
+export type StartOutcome =
+  | { readonly tag: "started"; readonly run: string }
+  | { readonly tag: "repeated"; readonly run: string }
+  | { readonly tag: "error"; readonly error: Error };
+
+export interface PublishRequest {
+  readonly topic: string;
+  /** CloudEvents attributes; `id` and `source` identify the event for deduplication. */
+  readonly id: string;
+  readonly source: string;
+  readonly type: string;
+  readonly subject?: string;
+  readonly time?: string;
+  readonly key?: string;
+  readonly dataschema?: string;
+  readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  readonly data: Payload | null;
+}
+
+export type PublishOutcome =
+  | { readonly tag: "published"; readonly id: string; readonly runs: readonly string[] }
+  | { readonly tag: "duplicate"; readonly id: string }
+  | { readonly tag: "error"; readonly error: Error };
+
+export type CommandOutcome =
+  | { readonly tag: "done" }
+  | { readonly tag: "already" }
+  | { readonly tag: "error"; readonly error: Error };
+
+export interface RunFilter {
+  readonly states?: readonly RunViewState[];
+  readonly workflow?: string;
+  readonly failureClass?: string;
+  readonly label?: { readonly name: string; readonly value: string };
+  readonly startedFrom?: number;
+  readonly startedBefore?: number;
+  readonly order?: "newest" | "oldest";
+  readonly cursor?: string;
+  readonly limit?: number;
+}
+
+/** A worker's line to the engine: a WebSocket, a pair of queues in one process, or a simulated network. */
+export interface WorkerChannel {
+  send(message: ServerMessage): void;
+  /** Bytes handed to `send` that have not left yet; the engine stops assigning above its bound. */
+  bufferedBytes(): number;
+  close(reason: string): void;
+}
+
+/** The engine's end of a line; the transport calls it. */
+export interface WorkerLine {
+  receive(message: WorkerMessage): void;
+  /** The transport is gone. The session lives on for a while. */
+  closed(): void;
+}
+
+export interface RunStreamHandlers {
+  /** Events in `seq` order, without gap or repetition, beginning after the given `seq`. Return false to stop. */
+  readonly onEvents: (events: readonly RunEventView[], state: RunViewState) => boolean;
+  /** The run has ended and everything was handed over. */
+  readonly onEnd: (state: RunViewState) => void;
+  /** Events up to `to` are gone. */
+  readonly onGap: (from: number, to: number) => void;
+  readonly onError: (error: Error) => void;
+}
+
+export interface Engine {
+  /** Loads definitions and sessions and begins background duties. Idempotent. */
+  start(): Promise<void>;
+  /** Ends duties, lines and the store; resolves when nothing runs. Idempotent. */
+  stop(): Promise<void>;
+
+  register(manifest: Manifest): Promise<{ readonly hash: string }>;
+  definitions(): readonly Manifest[];
+
+  startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]>;
+  publish(origin: Origin, requests: readonly PublishRequest[]): Promise<PublishOutcome[]>;
+  cancel(
+    origin: Origin,
+    run: string,
+    options?: { readonly reason?: string; readonly graceMs?: number },
+  ): Promise<CommandOutcome>;
+  /** Sends a failed or cancelled run back to work from what failed. */
+  redrive(origin: Origin, run: string): Promise<CommandOutcome>;
+  /** Gives up on a dead letter: it leaves the list, the run stays failed. */
+  discard(origin: Origin, deadLetter: string): Promise<CommandOutcome>;
+
+  readRun(tenant: string, run: string): Promise<RunView | null>;
+  /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */
+  readResult(tenant: string, run: string): Promise<RunResult | null>;
+  readHistory(
+    tenant: string,
+    run: string,
+    query: { readonly after: number; readonly limit: number },
+  ): Promise<RunEventView[] | null>;
+  listRuns(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>>;
+  listDeadLetters(
+    tenant: string,
+    query: { readonly class?: string; readonly workflow?: string; readonly cursor?: string; readonly limit?: number },
+  ): Promise<PageView<DeadLetterView>>;
+  readDeadLetter(tenant: string, id: string): Promise<DeadLetterView | null>;
+  readTopic(
+    tenant: string,
+    topic: string,
+    query: { readonly partition: number; readonly after: number; readonly limit: number },
+  ): Promise<TopicEventView[]>;
+  listTopics(
+    tenant: string,
+  ): Promise<
+    readonly {
+      readonly topic: string;
+      readonly partitions: readonly { readonly partition: number; readonly head: number }[];
+    }[]
+  >;
+  queues(): Promise<QueueView[]>;
+  workers(): Promise<WorkerView[]>;
+  tally(): Promise<TallyRow[]>;
+  health(): Promise<HealthView>;
+  doctor(): Promise<DoctorView>;
+
+  /** Follows a run from `after`; returns what stops it. Resolves to null when there is no such run. */
+  follow(tenant: string, run: string, after: number, handlers: RunStreamHandlers): Promise<(() => void) | null>;
+  /** Resolves when the run has ended or `ms` have passed, with its state then; null = no such run. */
+  waitForEnd(tenant: string, run: string, ms: number): Promise<RunViewState | null>;
+
+  putBlob(tenant: string, hash: string, bytes: Uint8Array): Promise<void>;
+  readBlob(tenant: string, hash: string): Promise<Uint8Array | null>;
+
+  /** Connects a worker; the first message on the line must be `hello`. */
+  connect(channel: WorkerChannel): WorkerLine;
+}
+
+export type RunResult =
+  | { readonly state: "succeeded"; readonly output: Payload }
+  | {
+      readonly state: "failed";
+      readonly failure: { readonly class: string; readonly code: string; readonly message: string };
+    }
+  | { readonly state: "refused"; readonly code: string; readonly data: Payload | null }
+  | { readonly state: "cancelled"; readonly reason: string | null }
+  | { readonly state: "pending"; readonly now: RunViewState };
+
+export type { EventRow, ManifestRow, StoredPayload };

@@ -1,0 +1,193 @@
+/**
+ * The shapes of the HTTP API, version 1: what server, client, CLI and console agree on. Instants are ISO 8601 UTC,
+ * durations are ms with the unit in the name. Values are plain JSON as `core/codec` writes it.
+ */
+import type { Failure } from "../core/failure.js";
+
+/** What state the work is in, in the words that users see (docs/reference/states.md). */
+export const runViewStates = [
+  "queued",
+  "running",
+  "retrying",
+  "waiting",
+  "cancelling",
+  "succeeded",
+  "failed",
+  "cancelled",
+  "refused",
+] as const;
+export type RunViewState = (typeof runViewStates)[number];
+
+export interface RunSummary {
+  readonly id: string;
+  readonly tenant: string;
+  readonly workflow: string;
+  readonly version: string | null;
+  readonly state: RunViewState;
+  readonly startedAt: string;
+  readonly updatedAt: string;
+  readonly endedAt: string | null;
+  /** Events so far; the `seq` of the last one. */
+  readonly events: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly failure: { readonly class: string; readonly code: string; readonly message: string } | null;
+}
+
+/** One run, as an answer to the five questions. */
+export interface RunView extends RunSummary {
+  /** What has already succeeded, is under way, or failed: one entry per path. */
+  readonly steps: readonly StepView[];
+  /** What the run waits for now; empty when it runs or has ended. */
+  readonly waitingFor: readonly WaitView[];
+  /** What can be retried safely. */
+  readonly retry: { readonly possible: boolean; readonly from: readonly string[] };
+  /** What needs a person: the open dead letter of the run. */
+  readonly deadLetter: string | null;
+  /** What the user should see meanwhile: the last progress report. */
+  readonly progress: unknown;
+  readonly links: { readonly self: string; readonly history: string; readonly result: string; readonly stream: string };
+}
+
+export interface StepView {
+  readonly path: string;
+  readonly kind: "step" | "call" | "timer" | "emit" | "race";
+  readonly status: string;
+  readonly attempt: number;
+  readonly capability?: string;
+}
+
+export interface WaitView {
+  readonly kind: "queue" | "call" | "timer" | "retry" | "worker" | "limit";
+  readonly path: string | null;
+  readonly queue?: string;
+  readonly until?: string;
+  /** In words, for people. */
+  readonly text: string;
+}
+
+export interface RunEventView {
+  readonly seq: number;
+  readonly id: string;
+  readonly type: string;
+  readonly at: string;
+  readonly actor: string;
+  readonly data: unknown;
+  /** Decoded value; absent where there is none. */
+  readonly payload?: unknown;
+  /** Instead of `payload`, for one that is kept as a blob. */
+  readonly blob?: { readonly hash: string; readonly size: number };
+}
+
+export interface StartAnswer {
+  readonly id: string;
+  readonly state: RunViewState;
+  /** True where the idempotency key was known: nothing new was started. */
+  readonly repeated: boolean;
+  readonly links: RunView["links"];
+}
+
+export type BatchStartAnswer = { readonly items: readonly (StartAnswer | { readonly error: Problem })[] };
+
+export interface PublishAnswer {
+  readonly items: readonly PublishItemAnswer[];
+}
+
+export type PublishItemAnswer =
+  | { readonly id: string; readonly topic: string; readonly duplicate: boolean; readonly runs: readonly string[] }
+  | { readonly error: Problem };
+
+export interface TopicEventView {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly event: Readonly<Record<string, unknown>>;
+}
+
+export interface DeadLetterView {
+  readonly id: string;
+  readonly run: string;
+  readonly workflow: string;
+  readonly path: string | null;
+  readonly class: string;
+  readonly code: string;
+  readonly message: string;
+  readonly attempts: number;
+  readonly at: string;
+  /** What to do about it, in words, and whether a redrive alone is likely to help. */
+  readonly remedy: { readonly text: string; readonly redriveMayHelp: boolean };
+}
+
+export interface QueueView {
+  readonly queue: string;
+  readonly ready: number;
+  readonly delayed: number;
+  readonly held: number;
+  readonly leased: number;
+  /** Age of the oldest ready task. */
+  readonly lagMs: number;
+  /** Connected workers that serve this queue, and their slots. */
+  readonly workers: number;
+  readonly slots: number;
+}
+
+export interface WorkerView {
+  readonly session: string;
+  readonly worker: string;
+  readonly app: string;
+  readonly connected: boolean;
+  readonly openedAt: string;
+  readonly slots: number;
+  readonly leased: number;
+  readonly queues: readonly string[];
+  readonly host: string | null;
+  readonly pid: number | null;
+}
+
+export interface HealthView {
+  readonly status: "ok" | "not_ready";
+  readonly reasons: readonly string[];
+  readonly version: string;
+  readonly store: string;
+  readonly uptimeMs: number;
+}
+
+export interface DoctorView {
+  readonly checkedAt: string;
+  readonly checks: readonly DoctorCheck[];
+}
+
+export interface DoctorCheck {
+  readonly property: string;
+  readonly says: string;
+  readonly ok: boolean;
+  readonly checked: number;
+  readonly violations: readonly { readonly tenant: string; readonly subject: string; readonly detail: string }[];
+}
+
+export interface PageView<T> {
+  readonly items: readonly T[];
+  /** Opaque; null = no more. Give it back as `cursor`. */
+  readonly next: string | null;
+}
+
+/** RFC 9457 problem details with our code and mend. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: string;
+  readonly mend: string;
+  readonly retryable: boolean;
+  readonly faults?: readonly string[];
+  readonly run?: string;
+}
+
+/** Events of the SSE stream of a run: `event` carries a RunEventView, `gap` says that older events are gone. */
+export type StreamEvent =
+  | { readonly event: "event"; readonly data: RunEventView }
+  | { readonly event: "state"; readonly data: { readonly state: RunViewState } }
+  | { readonly event: "gap"; readonly data: { readonly from: number; readonly to: number } }
+  | { readonly event: "end"; readonly data: { readonly state: RunViewState } };
+
+export type { Failure };

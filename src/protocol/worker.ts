@@ -1,0 +1,173 @@
+/**
+ * The worker protocol, version 1: JSON messages over a WebSocket (docs/reference/worker-protocol.md). One frame is one
+ * message; lists are batched per turn of the event loop, in both directions.
+ *
+ * Flow: `hello` -> `welcome` -> the worker grants credit -> the server assigns -> the worker submits commands -> the
+ * server answers each submission (`results`) and delivers the events that the body waits for, in `seq` order.
+ *
+ * Loss of the socket loses nothing: the worker connects again with its session and repeats every submission that was
+ * not answered; the server answers repeats from the record. A second, light socket (`beat`) is kept by a helper thread
+ * and keeps the session alive while user code blocks the main one.
+ */
+import type { BodyCommand, TaskCommand } from "../core/run/commands.js";
+import type { RunEventData } from "../core/run/events.js";
+import type { Manifest } from "../core/manifest.js";
+import type { Payload } from "../core/payload.js";
+
+export const workerProtocol = 1;
+/** Path of the WebSocket under the server's base path; `?role=beat` for the heartbeat socket. */
+export const workerPath = "/v1/worker";
+
+export type WorkerMessage =
+  | Hello
+  /** The server may send assignments numbered up to and including `upTo`. Cumulative, so a lost grant does no harm. */
+  | { readonly t: "credit"; readonly upTo: number }
+  | { readonly t: "submit"; readonly items: readonly Submission[] }
+  /** Assignments that this worker gives back without having begun them. */
+  | { readonly t: "release"; readonly assignments: readonly number[] }
+  /** No more assignments, please; what is in flight goes on. */
+  | { readonly t: "drain" }
+  | Beat
+  /** Everything is finished or released; the session may end. */
+  | { readonly t: "bye" };
+
+/** First message of both sockets. With role `beat` only `session` is looked at. */
+export interface Hello {
+  readonly t: "hello";
+  readonly protocol: number;
+  readonly worker: string;
+  readonly app: string;
+  readonly manifest: Manifest;
+  readonly slots: number;
+  /** To go on with a session after a lost connection. */
+  readonly resume?: Resume;
+  readonly host?: string;
+  readonly pid?: number;
+}
+
+export interface Resume {
+  readonly session: string;
+  /** Highest assignment received; higher ones return to their queues. */
+  readonly received: number;
+  /** Assignments still worked on, with the last event each has seen. The server sends what came after. */
+  readonly holding: readonly { readonly assignment: number; readonly seen: number }[];
+}
+
+/** Proof of life. `n` rises by one each time. */
+export interface Beat {
+  readonly t: "beat";
+  readonly session: string;
+  readonly n: number;
+  readonly received: number;
+}
+
+/** Commands for one task, applied together or not at all. */
+export interface Submission {
+  /** Number of the submission within the session, from 1. */
+  readonly i: number;
+  readonly assignment: number;
+  readonly commands: readonly (BodyCommand | TaskCommand)[];
+}
+
+export type ServerMessage =
+  | Welcome
+  | { readonly t: "assign"; readonly items: readonly Assignment[] }
+  | { readonly t: "results"; readonly items: readonly SubmissionResult[] }
+  | { readonly t: "deliver"; readonly items: readonly Delivery[] }
+  /** Stop working on these: the lease is gone or the run was cancelled from under a call. */
+  | { readonly t: "abort"; readonly items: readonly { readonly assignment: number; readonly reason: AbortReason }[] }
+  /** The session is over; connect anew without resuming. */
+  | { readonly t: "goodbye"; readonly reason: string };
+
+export type AbortReason = "lease_lost" | "cancelled" | "deadline" | "ended";
+
+export interface Welcome {
+  readonly t: "welcome";
+  readonly session: string;
+  readonly resumed: boolean;
+  readonly beatMs: number;
+  readonly deadMs: number;
+  /** Assignments of a resumed session that are no longer leased to it. */
+  readonly lost: readonly number[];
+  /** Path, under the server's base URL, of the blobs of a tenant: `${blobs}/{tenant}/{hash}`. */
+  readonly blobs: string;
+}
+
+export type Assignment = ActivationAssignment | CallAssignment;
+
+interface AssignmentBase {
+  readonly assignment: number;
+  readonly tenant: string;
+  readonly run: string;
+  readonly task: string;
+  readonly attempt: number;
+  readonly deadlineMs: number;
+  readonly traceparent: string | null;
+  readonly input: Payload;
+}
+
+export interface ActivationAssignment extends AssignmentBase {
+  readonly kind: "activation";
+  readonly workflow: string;
+  readonly version: string | null;
+  /** When the run was started, epoch ms. */
+  readonly startedAt: number;
+  /** Everything that the body may ask for again. */
+  readonly journal: Journal;
+}
+
+export interface CallAssignment extends AssignmentBase {
+  readonly kind: "call";
+  readonly capability: string;
+  /** Idempotency key of the effect: tenant, run and path, never the attempt. */
+  readonly idempotencyKey: string;
+}
+
+/** What a run has recorded, as its body needs it. Entries are in `seq` order. */
+export interface Journal {
+  readonly head: number;
+  readonly progress: number;
+  readonly entries: readonly JournalEntry[];
+}
+
+/** An event that concerns the body: what a path came to, or how far it has come. */
+export type JournalEntry = {
+  [T in JournalEventType]: {
+    readonly seq: number;
+    readonly at: number;
+    readonly type: T;
+    readonly data: RunEventData[T];
+    /** Absent where the receiver sent it itself. */
+    readonly payload?: Payload;
+  };
+}[JournalEventType];
+
+export type JournalEventType =
+  | "step.started"
+  | "step.completed"
+  | "step.retrying"
+  | "step.due"
+  | "step.failed"
+  | "call.scheduled"
+  | "call.retrying"
+  | "call.completed"
+  | "call.failed"
+  | "timer.set"
+  | "timer.fired"
+  | "event.emitted"
+  | "race.decided"
+  | "run.cancel_requested";
+
+/**
+ * Events committed after the journal of the assignment, in `seq` order, each one time. The events of a submission come
+ * here too (without payload), before its result.
+ */
+export interface Delivery {
+  readonly assignment: number;
+  readonly events: readonly JournalEntry[];
+}
+
+export type SubmissionResult =
+  | { readonly i: number; readonly ok: true; readonly head: number }
+  /** `stale`: parking came too late, go on. Anything else ends the work on the assignment. */
+  | { readonly i: number; readonly ok: false; readonly code: string; readonly message: string };

@@ -1,0 +1,387 @@
+/**
+ * The contract between the engine and its store. One way to write (`apply`), a few narrow ways to claim and to read.
+ * Stores move rows and bytes; they know nothing of workflows. Every backend passes `testing/conformance`.
+ *
+ * Rules that hold for all backends:
+ * - A transition is atomic: all of it or nothing. Transitions of one batch succeed or are refused singly.
+ * - Items are applied in the order in which they were handed over, across `apply`, `claim` and the session calls.
+ * - When a promise resolves, its effect is durable.
+ * - Keys begin with the tenant; the only exceptions are the claim order (by queue) and sessions (of workers, who serve all).
+ */
+import type { RunRow, RunStatus } from "../core/run/state.js";
+
+export interface Store {
+  readonly name: string;
+  /** Raised by one each time a server takes ownership; part of every envelope. */
+  readonly epoch: number;
+  /** The store's clock as best known here, epoch ms. The only clock for leases, timers and dates of events. */
+  now(): number;
+
+  /** Applies each transition or refuses it singly. Rejects only where nothing is known to be durable (STORE_*). */
+  apply(transitions: readonly Transition[]): Promise<Outcome[]>;
+
+  // Work
+  claim(request: ClaimRequest): Promise<ClaimedTask[]>;
+  /** Puts leased tasks back to their queues without counting an attempt. Returns how many were still leased so. */
+  release(leases: readonly LeaseKey[]): Promise<number>;
+  /** Moves delayed tasks that are due to their queues. Returns how many. */
+  promoteDue(limit: number): Promise<number>;
+  openSession(session: SessionRow): Promise<void>;
+  /** Stores the counters; returns the sessions that do not exist (any more). */
+  beat(beats: readonly SessionBeat[]): Promise<string[]>;
+  /** Ends a session; from then on it gets no claims. Its leases stay until they are released or lost. */
+  closeSession(session: string): Promise<void>;
+  listSessions(): Promise<SessionRow[]>;
+  /** Live leases, of one session or of all. */
+  listLeases(query: { readonly session?: string; readonly limit: number }): Promise<TaskRow[]>;
+
+  // Timers
+  /** Timers due on the store's clock, oldest first. They stay until a transition clears them. */
+  dueTimers(limit: number): Promise<TimerRow[]>;
+  /** When the next timer or delayed task is due; null = none. */
+  nextDueAt(): Promise<number | null>;
+
+  // Reads
+  readRun(tenant: string, run: string): Promise<RunRow | null>;
+  /** Events of a stream with seq > after, in order. */
+  readEvents(query: EventQuery): Promise<EventRow[]>;
+  /** Whole histories of several runs, in one round trip. */
+  readHistories(keys: readonly RunKey[]): Promise<EventRow[][]>;
+  listRuns(query: RunQuery): Promise<Page<RunRow>>;
+  readTasks(tenant: string, run: string): Promise<TaskRow[]>;
+  readTimers(tenant: string, run: string): Promise<TimerRow[]>;
+  /** Events of all streams in commit order, position > after. */
+  readFeed(query: { readonly after: number; readonly limit: number }): Promise<EventRow[]>;
+  /** Position of the newest event of the feed; 0 when empty. */
+  feedHead(): Promise<number>;
+  listTopics(tenant: string): Promise<TopicHead[]>;
+  readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null>;
+  listDeadLetters(query: DeadLetterQuery): Promise<Page<DeadLetterRow>>;
+  readDeadLetter(tenant: string, id: string): Promise<DeadLetterRow | null>;
+  /** Counters kept by the write path: runs by workflow and status, tasks by queue and state. */
+  readTally(): Promise<TallyRow[]>;
+  /** Depth and age of each queue. */
+  queueStats(): Promise<QueueStats[]>;
+
+  // Blobs
+  /** Stores bytes under (tenant, hash). Storing the same twice is one blob. */
+  putBlob(tenant: string, hash: string, bytes: Uint8Array): Promise<void>;
+  readBlob(tenant: string, hash: string): Promise<Uint8Array | null>;
+
+  // Definitions
+  saveManifest(row: ManifestRow): Promise<void>;
+  listManifests(): Promise<ManifestRow[]>;
+
+  // Upkeep
+  /** Deletes runs past their retention, dedupe keys past their time, blobs without references. Bounded by `limit` per kind. */
+  expire(limit: number): Promise<ExpireCounts>;
+  /** Checks cheap invariants inside the store (see RELIABILITY 2). Empty = all hold. */
+  check(limit: number): Promise<Violation[]>;
+  /** Resolves when everything handed over before is durable or refused, then releases the store. Idempotent. */
+  close(): Promise<void>;
+  /** Resolves with the reason when the store has failed for ever (I/O error, corruption). */
+  readonly failed: Promise<Error>;
+}
+
+export interface RunKey {
+  readonly tenant: string;
+  readonly run: string;
+}
+
+/** What changes, all or nothing. Lists are applied in the order of the fields. */
+export interface Transition {
+  readonly tenant: string;
+  /** Runs to create or move on. A run whose head is not `expected` refuses the whole transition. */
+  readonly runs?: readonly RunWrite[];
+  /** The lease under which the command came; must be held exactly so. */
+  readonly lease?: LeaseKey;
+  /** A task that nobody may hold. */
+  readonly unleased?: TaskKey;
+  /** Keys to take. One that is taken refuses the whole transition. */
+  readonly dedupe?: readonly DedupeWrite[];
+  readonly events?: readonly EventWrite[];
+  /** Events of topics; offsets are given by the store, dense from 0 per partition. */
+  readonly publishes?: readonly TopicEventWrite[];
+  readonly tasks?: readonly TaskWrite[];
+  readonly timers?: readonly TimerWrite[];
+  readonly deadLetters?: readonly DeadLetterWrite[];
+  readonly blobs?: readonly BlobWrite[];
+}
+
+export interface RunWrite {
+  /** Head of the run before; 0 = must not exist. */
+  readonly expected: number;
+  readonly row: RunRow;
+}
+
+export type Outcome =
+  | {
+      readonly tag: "applied";
+      /** Feed position of each event written, run events first, then topic events. */
+      readonly positions: readonly number[];
+      /** Offset of each topic event. */
+      readonly offsets: readonly number[];
+    }
+  /** A run is not where it was expected; `head` is where it is (0 = absent). */
+  | { readonly tag: "conflict"; readonly run: string; readonly head: number }
+  /** The lease is not held (any more), or the unleased task is. */
+  | { readonly tag: "fenced" }
+  | { readonly tag: "duplicate"; readonly found: DedupeRow }
+  /** The backend cannot store this item (and only this one). */
+  | { readonly tag: "unstorable"; readonly reason: string };
+
+export interface EventWrite {
+  readonly run: string;
+  readonly seq: number;
+  readonly type: string;
+  readonly at: number;
+  /** Serialised `core/envelope`. Text is stored as its UTF-8 bytes. */
+  readonly envelope: string;
+  readonly payload: StoredPayload | null;
+}
+
+/** Payload as stored: salt for the commitment, and the encoded bytes inline or in a blob (which gains a reference). */
+export type StoredPayload =
+  | { readonly salt: Uint8Array; readonly text: string }
+  | { readonly salt: Uint8Array; readonly blob: string };
+
+export interface TopicEventWrite {
+  readonly topic: string;
+  readonly partition: number;
+  readonly type: string;
+  readonly at: number;
+  readonly envelope: string;
+  readonly payload: StoredPayload | null;
+}
+
+/** An event as read. `stream` is a run id, or `topic/partition`; `seq` is the run's seq, or the offset. */
+export interface EventRow {
+  readonly position: number;
+  readonly tenant: string;
+  readonly stream: string;
+  readonly seq: number;
+  readonly type: string;
+  readonly at: number;
+  readonly envelope: string;
+  readonly payload: StoredPayload | null;
+}
+
+export function topicStream(topic: string, partition: number): string {
+  return `${topic}/${partition}`;
+}
+
+export interface EventQuery {
+  readonly tenant: string;
+  readonly stream: string;
+  readonly after: number;
+  readonly limit: number;
+}
+
+export type TaskState = "ready" | "delayed" | "held" | "leased";
+
+export interface TaskKey {
+  readonly tenant: string;
+  readonly run: string;
+  readonly task: string;
+}
+
+export interface LeaseKey extends TaskKey {
+  /** Fencing token; rises with each claim of the task. */
+  readonly token: number;
+}
+
+export interface TaskRow extends TaskKey {
+  readonly kind: "activation" | "call";
+  readonly queue: string;
+  /** Place in the queue; smaller goes first. Opaque: made of priority, fairness and time by the engine. */
+  readonly rank: number;
+  readonly state: TaskState;
+  readonly attempt: number;
+  readonly token: number;
+  readonly deadlineMs: number;
+  readonly inputSeq: number;
+  /** For `delayed`: when it becomes ready. */
+  readonly dueAt: number | null;
+  /** For `held`: the limit that blocks it. */
+  readonly limitKey: string | null;
+  /** For `leased`: who has it, the number of the assignment within the session, and since when. */
+  readonly session: string | null;
+  readonly assignment: number | null;
+  readonly leasedAt: number | null;
+  /** When the task entered the state it is in, except that a claim does not move it. */
+  readonly readyAt: number;
+}
+
+export type TaskWrite =
+  /** A new task; ready at once, or delayed where `dueAt` is set, or held where `limitKey` is. */
+  | { readonly op: "open"; readonly run: string; readonly task: NewTask }
+  /** The task, leased now, goes back; its token stays. */
+  | { readonly op: "requeue"; readonly run: string; readonly task: NewTask }
+  /** Removes the task in whatever state it is. */
+  | { readonly op: "close"; readonly run: string; readonly task: string };
+
+export type NewTask = Pick<
+  TaskRow,
+  "task" | "kind" | "queue" | "rank" | "attempt" | "deadlineMs" | "inputSeq" | "dueAt" | "limitKey"
+>;
+
+export interface TimerRow {
+  readonly tenant: string;
+  readonly run: string;
+  readonly name: string;
+  readonly fireAt: number;
+}
+
+export type TimerWrite =
+  | { readonly op: "set"; readonly run: string; readonly name: string; readonly fireAt: number }
+  | { readonly op: "clear"; readonly run: string; readonly name: string };
+
+export interface DedupeWrite {
+  /** `start:<workflow>`, `topic:<name>`. */
+  readonly scope: string;
+  readonly key: string;
+  /** Fingerprint of the request, to tell a repeat from a clash. */
+  readonly hash: string;
+  /** What the key stands for: a run id, an event id. */
+  readonly reference: string;
+  readonly expiresAt: number;
+}
+
+export interface DedupeRow extends DedupeWrite {
+  readonly tenant: string;
+}
+
+export interface DeadLetterRow {
+  readonly tenant: string;
+  readonly id: string;
+  readonly run: string;
+  readonly workflow: string;
+  /** The step that failed; null = the body. */
+  readonly path: string | null;
+  readonly class: string;
+  readonly code: string;
+  readonly message: string;
+  readonly attempts: number;
+  readonly at: number;
+}
+
+export type DeadLetterWrite =
+  | { readonly op: "add"; readonly row: DeadLetterRow }
+  | { readonly op: "remove"; readonly id: string };
+
+export interface BlobWrite {
+  readonly hash: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface ClaimRequest {
+  readonly session: string;
+  /** Queues in order of preference, with the most tasks wanted of each. */
+  readonly queues: readonly { readonly queue: string; readonly limit: number }[];
+  /** The most tasks in all. */
+  readonly limit: number;
+  /** Number of the first assignment; each further one is one higher. */
+  readonly assignmentFrom: number;
+}
+
+export interface ClaimedTask {
+  readonly task: TaskRow;
+  /** Head of the run at the claim. */
+  readonly head: number;
+  /** The event whose payload is the input. */
+  readonly input: EventRow;
+}
+
+export interface SessionRow {
+  readonly session: string;
+  readonly worker: string;
+  readonly app: string;
+  readonly openedAt: number;
+  /** Heartbeat counter; only its movement means something. */
+  readonly counter: number;
+  /** Highest assignment that the worker has received. */
+  readonly received: number;
+  /** What the worker said of itself (host, pid, queues, slots), as JSON. */
+  readonly info: string;
+}
+
+export interface SessionBeat {
+  readonly session: string;
+  readonly counter: number;
+  readonly received: number;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Opaque; null = no more. */
+  readonly next: string | null;
+}
+
+export interface RunQuery {
+  readonly tenant: string;
+  readonly statuses?: readonly RunStatus[];
+  readonly workflow?: string;
+  readonly failureClass?: string;
+  readonly label?: { readonly name: string; readonly value: string };
+  readonly startedFrom?: number;
+  readonly startedBefore?: number;
+  /** Newest first by default. */
+  readonly order?: "newest" | "oldest";
+  readonly cursor?: string;
+  readonly limit: number;
+}
+
+export interface DeadLetterQuery {
+  readonly tenant: string;
+  readonly class?: string;
+  readonly workflow?: string;
+  readonly cursor?: string;
+  readonly limit: number;
+}
+
+export interface TopicHead {
+  readonly topic: string;
+  readonly partition: number;
+  /** Offset of the next event. */
+  readonly head: number;
+}
+
+export interface TallyRow {
+  readonly tenant: string;
+  readonly kind: "run" | "task";
+  /** Workflow of a run, queue of a task. */
+  readonly name: string;
+  readonly state: string;
+  readonly count: number;
+}
+
+export interface QueueStats {
+  readonly queue: string;
+  readonly ready: number;
+  readonly delayed: number;
+  readonly held: number;
+  readonly leased: number;
+  /** `readyAt` of the oldest ready task; null = none. */
+  readonly oldestReadyAt: number | null;
+}
+
+export interface ManifestRow {
+  readonly app: string;
+  readonly hash: string;
+  readonly manifest: string;
+  readonly registeredAt: number;
+}
+
+export interface ExpireCounts {
+  readonly runs: number;
+  readonly dedupe: number;
+  readonly blobs: number;
+}
+
+export interface Violation {
+  /** `P3`, `P7` ... */
+  readonly property: string;
+  readonly tenant: string;
+  readonly subject: string;
+  readonly detail: string;
+}
