@@ -28,9 +28,16 @@ export interface Random {
   bytes(length: number): Uint8Array;
 }
 
+/** A cryptographic digest. Pure, but every runtime has another implementation. */
+export interface Hash {
+  /** sha-256 over the parts one after the other (text as UTF-8), as 64 hex digits. */
+  sha256(...parts: readonly (string | Uint8Array)[]): string;
+}
+
 /** The set of ports an engine, a worker or a workflow runtime is given. */
 export interface Ports {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
+  readonly hash: Hash;
 }

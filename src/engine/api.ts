@@ -34,6 +34,8 @@ export interface StartRequest {
   readonly workflow: string;
   /** Encoded input, checked by `core/codec`. */
   readonly input: Payload;
+  /** The input as plain JSON, where the caller has it at hand: saves decoding it again for the schema. */
+  readonly value?: unknown;
   readonly idempotencyKey?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly priority?: number;
@@ -57,6 +59,8 @@ export interface PublishRequest {
   readonly dataschema?: string;
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
   readonly data: Payload | null;
+  /** The data as plain JSON, where the caller has it at hand. */
+  readonly value?: unknown;
 }
 
 export type PublishOutcome =
