@@ -1,0 +1,77 @@
+/**
+ * The ports of `core/ports.ts` bound to Node: the one place where production reads a clock, a timer or a random source.
+ * Everything above a composition root receives these as a value, so that tests and the simulator can hand in others.
+ * Invariant: nothing here keeps a process alive.
+ */
+import { createHash, randomFillSync } from "node:crypto";
+import { performance } from "node:perf_hooks";
+import type { Clock, Hash, Ports, Random, Timers } from "../core/ports.js";
+
+/** Wall clock in epoch ms, and the process's monotonic clock in ms with fractions. */
+export const nodeClock: Clock = {
+  now: () => Date.now(),
+  monotonicMs: () => performance.now(),
+};
+
+/** `setTimeout` holds 32 bits of ms; a longer delay would fire at once, so it is waited for in pieces. */
+const timeoutMsMax = 2 ** 31 - 1;
+
+/** Timers that never keep the process alive; `turn` is `setImmediate`. Delays of any length are honoured. */
+export const nodeTimers: Timers = {
+  after(ms, fn) {
+    let handle: NodeJS.Timeout;
+    const wait = (restMs: number): void => {
+      const pieceMs = Math.min(restMs, timeoutMsMax);
+      handle = setTimeout(() => (restMs > pieceMs ? wait(restMs - pieceMs) : fn()), pieceMs);
+      handle.unref();
+    };
+    wait(ms);
+    return () => clearTimeout(handle);
+  },
+  turn(fn) {
+    setImmediate(fn);
+  },
+};
+
+/** Bytes fetched from the operating system at a time; ids and jitter ask for a few bytes each, thousands of times a second. */
+const poolBytes = 8 * 1024;
+const pool = Buffer.alloc(poolBytes);
+let poolUsed = poolBytes;
+
+/** Returns the offset of `length` fresh bytes in the pool. No byte is handed out twice. */
+function take(length: number): number {
+  if (poolUsed + length > poolBytes) {
+    randomFillSync(pool);
+    poolUsed = 0;
+  }
+  const offset = poolUsed;
+  poolUsed += length;
+  return offset;
+}
+
+/** Unpredictable randomness from the operating system. */
+export const nodeRandom: Random = {
+  next() {
+    const offset = take(7);
+    // 53 bits, all that a double in [0, 1) can hold evenly.
+    const high = pool.readUIntBE(offset, 3) >>> 3;
+    return (high * 2 ** 32 + pool.readUInt32BE(offset + 3)) / 2 ** 53;
+  },
+  bytes(length) {
+    if (length > poolBytes) return randomFillSync(new Uint8Array(length));
+    const offset = take(length);
+    return Uint8Array.prototype.slice.call(pool, offset, offset + length);
+  },
+};
+
+/** Digests by OpenSSL. */
+export const nodeHash: Hash = {
+  sha256(...parts) {
+    const hash = createHash("sha256");
+    for (const part of parts) hash.update(part);
+    return hash.digest("hex");
+  },
+};
+
+/** The ports of production, for engines, workers and servers alike. Stateless apart from the pool of random bytes. */
+export const nodePorts: Ports = { clock: nodeClock, timers: nodeTimers, random: nodeRandom, hash: nodeHash };
