@@ -73,6 +73,48 @@ export const errorCatalogue = {
     message: (d) => `There is nothing at ${d.path}.`,
     mend: "GET /openapi.json lists the routes.",
   }),
+  UNAUTHENTICATED: entry<object>({
+    kind: "invalid",
+    status: 401,
+    message: () => "The request does not say who is asking, or its credentials are not accepted.",
+    mend: "Send the credentials that this installation asks for.",
+  }),
+  FORBIDDEN: entry<{ role: string }>({
+    kind: "invalid",
+    status: 403,
+    message: (d) => `This needs the role "${d.role}".`,
+    mend: "Ask with credentials that have the role, or add it in the `authorize` function of the server.",
+  }),
+  ORIGIN_REFUSED: entry<{ origin: string }>({
+    kind: "invalid",
+    status: 403,
+    message: (d) => `Pages of "${d.origin}" may not use this server.`,
+    mend: "Declare the origin in the `cors` option of the server.",
+  }),
+  HOST_REFUSED: entry<{ host: string }>({
+    kind: "invalid",
+    status: 421,
+    message: (d) => `This server has no \`authorize\` function and answers loopback names only, not "${d.host}".`,
+    mend: "Pass `authorize` to the server, or reach it as localhost or 127.0.0.1.",
+  }),
+  REQUEST_TIMEOUT: entry<object>({
+    kind: "transient",
+    status: 408,
+    message: () => "The request did not arrive in time.",
+    mend: "Send headers and body without long pauses.",
+  }),
+  HEADERS_TOO_LARGE: entry<object>({
+    kind: "invalid",
+    status: 431,
+    message: () => "The headers of the request are too large.",
+    mend: "Send fewer or shorter headers.",
+  }),
+  UPGRADE_REQUIRED: entry<object>({
+    kind: "invalid",
+    status: 426,
+    message: () => "Only a WebSocket is served here.",
+    mend: "Connect with a worker; see docs/reference/worker-protocol.md.",
+  }),
   CURSOR_INVALID: entry<object>({
     kind: "invalid",
     status: 400,
@@ -128,6 +170,18 @@ export const errorCatalogue = {
     status: 409,
     message: (d) => `Run "${d.run}" has no result yet; it is ${d.state}.`,
     mend: "Follow its stream, or ask again later.",
+  }),
+  RUN_FAILED: entry<{ run: string; class: string; code: string; reason: string }>({
+    kind: "terminal",
+    status: 422,
+    message: (d) => `Run "${d.run}" failed (${d.class}, ${d.code}): ${d.reason}`,
+    mend: "Look at its dead letter, mend the cause and retry the run; finished steps are not repeated.",
+  }),
+  RUN_REFUSED: entry<{ run: string; code: string }>({
+    kind: "terminal",
+    status: 422,
+    message: (d) => `Run "${d.run}" ended on purpose without a result: ${d.code}.`,
+    mend: "The workflow decided so; its own documentation says what the code means.",
   }),
   DEAD_LETTER_NOT_FOUND: entry<{ id: string }>({
     kind: "notFound",

@@ -96,6 +96,23 @@ export type PublishItemAnswer =
   | { readonly id: string; readonly topic: string; readonly duplicate: boolean; readonly runs: readonly string[] }
   | { readonly error: Problem };
 
+/** Answer to a command on a run or a dead letter. `already`: there was nothing left to do. */
+export interface CommandAnswer {
+  readonly id: string;
+  readonly outcome: "done" | "already";
+}
+
+/** Answer to a command on many runs, in the order asked. */
+export interface BulkAnswer {
+  readonly items: readonly (CommandAnswer | { readonly id: string; readonly error: Problem })[];
+}
+
+/** A topic and its partitions; `head` is the offset of the next event. */
+export interface TopicView {
+  readonly topic: string;
+  readonly partitions: readonly { readonly partition: number; readonly head: number }[];
+}
+
 export interface TopicEventView {
   readonly topic: string;
   readonly partition: number;
@@ -181,6 +198,10 @@ export interface Problem {
   readonly retryable: boolean;
   readonly faults?: readonly string[];
   readonly run?: string;
+  /** Why the run failed, where the problem is the outcome of a run. */
+  readonly failure?: { readonly class: string; readonly code: string; readonly message: string };
+  /** What the run said when it refused: the data of its `Terminal`. */
+  readonly data?: unknown;
 }
 
 /** Events of the SSE stream of a run: `event` carries a RunEventView, `gap` says that older events are gone. */
