@@ -27,6 +27,10 @@ export interface RunEventData {
     readonly trigger: { readonly topic: string; readonly eventId: string } | null;
     readonly labels: Readonly<Record<string, string>> | null;
     readonly idempotencyKey: string | null;
+    /** Id shared by all that follows from one request; inherited by every later event of the run. */
+    readonly correlation: string | null;
+    /** W3C trace context of the request. */
+    readonly traceparent: string | null;
   };
   /** The intent of a step with an external effect; recorded before the effect. */
   "step.started": { readonly path: string; readonly attempt: number; readonly effect: Effect };

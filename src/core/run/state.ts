@@ -61,6 +61,8 @@ export interface RunState {
   completes: string | null;
   labels: Readonly<Record<string, string>> | null;
   idempotencyKey: string | null;
+  correlation: string | null;
+  traceparent: string | null;
   activation: Activation;
   readonly units: Map<string, Unit>;
   /** Path of the call that a task stands for, by task key. */
@@ -115,6 +117,8 @@ export function emptyState(tenant: string, run: string): RunState {
     completes: null,
     labels: null,
     idempotencyKey: null,
+    correlation: null,
+    traceparent: null,
     activation: {
       n: 0,
       open: false,
@@ -157,6 +161,8 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.completes = d.completes;
       state.labels = d.labels;
       state.idempotencyKey = d.idempotencyKey;
+      state.correlation = d.correlation;
+      state.traceparent = d.traceparent;
       state.activation = {
         n: 1,
         open: true,

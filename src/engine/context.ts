@@ -1,0 +1,37 @@
+/**
+ * What every part of one engine shares: its store, its ports, its settings and the writer of envelopes.
+ */
+import type { Ports } from '../core/ports.js';
+import type { Store } from '../store/contract.js';
+import { EnvelopeWriter } from './events/envelope-writer.js';
+
+export interface EngineContext {
+  readonly store: Store;
+  readonly ports: Ports;
+  readonly settings: EngineSettings;
+  readonly envelopes: EnvelopeWriter;
+  readonly log: EngineLog;
+  /** Hands a fault of a background duty to the log; never throws. */
+  fault(what: string, error: unknown): void;
+}
+
+export interface EngineSettings {
+  /** Name of the region in envelopes. */
+  readonly region: string;
+  /** A worker session is dead when its heartbeat has not moved for this long. Shorter = faster recovery, more false alarms. */
+  readonly sessionDeadMs: number;
+  readonly sessionBeatMs: number;
+  /** Ready work that nobody takes for this long makes the engine not ready. */
+  readonly stuckAfterMs: number;
+  /** Pause between rounds of upkeep (retention, orphaned leases). */
+  readonly upkeepEveryMs: number;
+  readonly dedupeTtlMs: number;
+}
+
+export interface EngineLogRecord {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+}
+
+export type EngineLog = (record: EngineLogRecord) => void;

@@ -1,0 +1,698 @@
+/**
+ * Hands tasks to workers and takes their commands: sessions, credit, claims, deliveries, deadlines and the reaping of
+ * dead sessions.
+ *
+ * Invariants: a task is sent only after its claim is durable; what a worker commits is fenced by its lease in the very
+ * transition that writes it; every lease ends in a commit, a release or a loss, whatever dies.
+ */
+import { SpineError, isSpineError } from '../../core/errors.js';
+import { failure, type Failure } from '../../core/failure.js';
+import { newId } from '../../core/ids.js';
+import { limits } from '../../core/limits.js';
+import type { Manifest } from '../../core/manifest.js';
+import type { RunEvent } from '../../core/run/events.js';
+import { capabilityQueue, foldRun, isEnded, workflowQueue } from '../../core/run/state.js';
+import {
+  workerProtocol, type AbortReason, type Assignment, type Hello, type Resume, type Submission, type SubmissionResult, type WorkerMessage,
+} from '../../protocol/worker.js';
+import type { ClaimedTask, SessionRow, TaskRow } from '../../store/contract.js';
+import type { WorkerChannel, WorkerLine } from '../api.js';
+import type { EngineContext } from '../context.js';
+import { payloadOf } from '../events/envelope-writer.js';
+import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
+import { runKey, type CommittedChange } from '../runs/committed.js';
+import { journalEntry, journalOf } from '../runs/journal.js';
+import type { JobOutcome, Lanes } from '../runs/lanes.js';
+import { ReadyHints } from './ready-hints.js';
+import { Session, type Held, type SessionDescription } from './session.js';
+
+export interface DispatcherOptions {
+  readonly context: EngineContext;
+  readonly lanes: Lanes;
+  /** Registers the manifest of a hello; rejects with DEFINITION_INVALID. */
+  readonly register: (manifest: Manifest) => Promise<unknown>;
+  /** Path of blobs under the server's base URL. */
+  readonly blobsPath: string;
+}
+
+/** Movement of a session's heartbeat, on the monotonic clock of this engine. */
+interface Pulse {
+  counter: number;
+  received: number;
+  movedAtMs: number;
+}
+
+interface HeldBy {
+  readonly session: Session;
+  readonly held: Held;
+}
+
+export class Dispatcher {
+  readonly #context: EngineContext;
+  readonly #lanes: Lanes;
+  readonly #register: DispatcherOptions['register'];
+  readonly #blobsPath: string;
+  readonly #hints = new ReadyHints();
+  readonly #sessions = new Map<string, Session>();
+  readonly #byRun = new Map<string, Set<HeldBy>>();
+  readonly #pulses = new Map<string, Pulse>();
+  /** Monotonic time of the last claim that brought something, by queue. */
+  readonly #lastClaimMs = new Map<string, number>();
+  #rotation = 0;
+  #pumping = false;
+  #stopped = false;
+
+  constructor(options: DispatcherOptions) {
+    this.#context = options.context;
+    this.#lanes = options.lanes;
+    this.#register = options.register;
+    this.#blobsPath = options.blobsPath;
+  }
+
+  sessions(): IterableIterator<Session> {
+    return this.#sessions.values();
+  }
+
+  lastClaimMs(queue: string): number | null {
+    return this.#lastClaimMs.get(queue) ?? null;
+  }
+
+  /** Work was, or is just being, put into a queue. Claims that follow are committed after it. */
+  ready(queue: string, count: number): void {
+    this.#hints.add(queue, count);
+    this.pump();
+  }
+
+  raiseHint(queue: string, count: number): void {
+    this.#hints.raiseTo(queue, count);
+  }
+
+  // ---------------------------------------------------------------- lines
+
+  connect(channel: WorkerChannel): WorkerLine {
+    let session: Session | null = null;
+    let greeted = false;
+    let closed = false;
+    let early: WorkerMessage[] = [];
+    const receive = (message: WorkerMessage): void => {
+      if (message.t === 'beat') return this.#beat(message.session, message.n, message.received, channel);
+      if (message.t === 'hello') {
+        if (greeted) return channel.close('A second hello on one line.');
+        greeted = true;
+        this.#hello(message, channel).then(
+          (opened) => {
+            session = opened;
+            if (closed && opened !== null) return this.#disconnected(opened, channel);
+            const waiting = early;
+            early = [];
+            for (const kept of waiting) receive(kept);
+          },
+          (error: unknown) => this.#refuse(channel, error),
+        );
+        return;
+      }
+      if (session === null) {
+        if (!greeted || early.length >= limits.workerSlotsMax) return channel.close('The first message must be hello.');
+        early.push(message);
+        return;
+      }
+      this.#receive(session, message);
+    };
+    return {
+      receive,
+      closed: () => {
+        closed = true;
+        if (session !== null) this.#disconnected(session, channel);
+      },
+    };
+  }
+
+  #refuse(channel: WorkerChannel, error: unknown): void {
+    const reason = isSpineError(error) ? `${error.code}: ${error.message} ${error.mend}` : 'The server could not open a session.';
+    if (!isSpineError(error)) this.#context.fault('hello', error);
+    channel.send({ t: 'goodbye', reason });
+    channel.close(reason);
+  }
+
+  async #hello(hello: Hello, channel: WorkerChannel): Promise<Session | null> {
+    if (hello.protocol !== workerProtocol) throw new SpineError('PROTOCOL_MISMATCH', { theirs: hello.protocol, ours: workerProtocol });
+    if (this.#stopped) throw new SpineError('SHUTTING_DOWN', {});
+    await this.#register(hello.manifest);
+    const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume);
+    if (hello.resume !== undefined && resumed === null) {
+      channel.send({ t: 'goodbye', reason: `SESSION_GONE: ${new SpineError('SESSION_GONE', { session: hello.resume.session }).message}` });
+      channel.close('SESSION_GONE');
+      return null;
+    }
+    const session = resumed?.session ?? (await this.#open(hello));
+    session.channel?.close('The worker came back on another line.');
+    session.disconnect();
+    session.channel = channel;
+    channel.send({
+      t: 'welcome',
+      session: session.description.session,
+      resumed: resumed !== null,
+      beatMs: this.#context.settings.sessionBeatMs,
+      deadMs: this.#context.settings.sessionDeadMs,
+      lost: resumed?.lost ?? [],
+      blobs: this.#blobsPath,
+    });
+    if (resumed !== null && hello.resume !== undefined) await this.#catchUp(session, hello.resume);
+    return session;
+  }
+
+  async #open(hello: Hello): Promise<Session> {
+    const { ports, store } = this.#context;
+    const session = new Session(describe(newId('session', ports), hello), store.now(), ports);
+    const row: SessionRow = {
+      session: session.description.session,
+      worker: hello.worker,
+      app: hello.app,
+      openedAt: session.openedAt,
+      counter: 0,
+      received: 0,
+      info: JSON.stringify(session.description),
+    };
+    await store.openSession(row);
+    this.#sessions.set(row.session, session);
+    this.#pulses.set(row.session, { counter: 0, received: 0, movedAtMs: ports.clock.monotonicMs() });
+    return session;
+  }
+
+  /** Takes a session up again: from memory, or from the store after a restart of the server. */
+  async #resume(hello: Hello, resume: Resume): Promise<{ session: Session; lost: number[] } | null> {
+    const { store, ports } = this.#context;
+    let session = this.#sessions.get(resume.session);
+    if (session === undefined) {
+      const row = (await store.listSessions()).find((found) => found.session === resume.session);
+      if (row === undefined || row.worker !== hello.worker) return null;
+      session = new Session(describe(row.session, hello), row.openedAt, ports);
+      session.counter = row.counter;
+      for (const lease of await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 })) this.#hold(session, lease);
+      this.#sessions.set(row.session, session);
+      this.#pulses.set(row.session, { counter: row.counter, received: resume.received, movedAtMs: ports.clock.monotonicMs() });
+    }
+    if (session.ended) return null;
+    session.received = Math.max(session.received, resume.received);
+    session.draining = false;
+    const holding = new Map(resume.holding.map((h) => [h.assignment, h.seen]));
+    const unreceived: Held[] = [];
+    for (const held of [...session.held.values()]) {
+      session.nextAssignment = Math.max(session.nextAssignment, held.number + 1);
+      const seen = holding.get(held.number);
+      if (seen !== undefined) held.sentSeq = seen;
+      // Never received, or received and put down again without a trace: back to the queue, uncounted.
+      else unreceived.push(held);
+    }
+    session.nextAssignment = Math.max(session.nextAssignment, resume.received + 1);
+    session.creditUpTo = 0;
+    await this.#giveBack(session, unreceived);
+    const lost = resume.holding.map((h) => h.assignment).filter((number) => session.held.get(number) === undefined);
+    return { session, lost };
+  }
+
+  /** Sends what was committed while the line was down. */
+  async #catchUp(session: Session, resume: Resume): Promise<void> {
+    for (const { assignment, seen } of resume.holding) {
+      const held = session.held.get(assignment);
+      if (held === undefined || held.kind !== 'activation') continue;
+      held.sentSeq = -1;
+      held.early.length = 0;
+      const events = await this.#history(held.lease.tenant, held.lease.run);
+      this.#deliverFrom(session, held, events.map((stored) => stored.event), seen);
+    }
+  }
+
+  #disconnected(session: Session, channel: WorkerChannel): void {
+    if (session.channel !== channel) return;
+    session.disconnect();
+  }
+
+  // ---------------------------------------------------------------- messages
+
+  #receive(session: Session, message: Exclude<WorkerMessage, { t: 'hello' | 'beat' }>): void {
+    switch (message.t) {
+      case 'credit':
+        session.creditUpTo = Math.min(message.upTo, session.received + session.held.size + limits.workerSlotsMax + session.nextAssignment);
+        this.pump();
+        break;
+      case 'submit':
+        for (const submission of message.items) this.#submit(session, submission);
+        break;
+      case 'release': {
+        const held = message.assignments.map((number) => session.held.get(number)).filter((found) => found !== undefined);
+        this.#giveBack(session, held).catch((error: unknown) => this.#context.fault('release', error));
+        break;
+      }
+      case 'drain':
+        session.draining = true;
+        break;
+      case 'bye':
+        this.#bye(session).catch((error: unknown) => this.#context.fault('bye', error));
+        break;
+    }
+  }
+
+  #beat(id: string, n: number, received: number, channel: WorkerChannel): void {
+    const pulse = this.#pulses.get(id);
+    const session = this.#sessions.get(id);
+    if (session?.ended === true) {
+      channel.send({ t: 'goodbye', reason: 'SESSION_GONE' });
+      return;
+    }
+    if (session !== undefined) {
+      session.counter = Math.max(session.counter, n);
+      session.received = Math.max(session.received, received);
+    }
+    if (pulse !== undefined && n > pulse.counter) {
+      pulse.counter = n;
+      pulse.received = Math.max(pulse.received, received);
+      pulse.movedAtMs = this.#context.ports.clock.monotonicMs();
+    }
+  }
+
+  #submit(session: Session, submission: Submission): void {
+    const held = session.held.get(submission.assignment);
+    if (held === undefined) {
+      session.answer({ i: submission.i, ok: false, code: 'LEASE_LOST', message: 'The assignment is not held by this session.' });
+      return;
+    }
+    held.movedAtMs = this.#context.ports.clock.monotonicMs();
+    session.received = Math.max(session.received, held.number);
+    const { tenant, run } = held.lease;
+    this.#lanes
+      .submit({
+        tenant,
+        run,
+        commands: submission.commands,
+        actor: `worker:${session.description.worker}`,
+        worker: session.description.worker,
+        lease: held.lease,
+      })
+      .then((outcome) => session.answer(this.#resultOf(session, held, submission, outcome)))
+      .catch((error: unknown) => this.#context.fault('submission', error));
+  }
+
+  #resultOf(session: Session, held: Held, submission: Submission, outcome: JobOutcome): SubmissionResult {
+    const { i } = submission;
+    switch (outcome.tag) {
+      case 'applied':
+      case 'already':
+        return { i, ok: true, head: outcome.head };
+      case 'refused':
+        if (outcome.reason === 'stale') return { i, ok: false, code: 'stale', message: 'Something happened that concerns the body.' };
+        if (endsAssignment(outcome.reason)) this.#drop(session, held);
+        return { i, ok: false, code: endsAssignment(outcome.reason) ? 'LEASE_LOST' : outcome.reason, message: `Refused: ${outcome.reason}.` };
+      case 'error': {
+        const { error } = outcome;
+        if (!isSpineError(error)) this.#context.fault('submission', error);
+        return { i, ok: false, code: isSpineError(error) ? error.code : 'INTERNAL', message: error.message };
+      }
+    }
+  }
+
+  async #bye(session: Session): Promise<void> {
+    await this.#giveBack(session, [...session.held.values()]);
+    await this.#end(session, 'bye');
+  }
+
+  async #end(session: Session, reason: string): Promise<void> {
+    session.ended = true;
+    await this.#context.store.closeSession(session.description.session);
+    this.#pulses.delete(session.description.session);
+    this.#sessions.delete(session.description.session);
+    session.send({ t: 'goodbye', reason });
+    session.channel?.close(reason);
+    session.disconnect();
+  }
+
+  // ---------------------------------------------------------------- claims
+
+  /** Claims for every session that has credit and a queue with work. Bounded: one claim under way per session. */
+  pump(): void {
+    if (this.#pumping || this.#stopped) return;
+    this.#pumping = true;
+    try {
+      const candidates = [...this.#sessions.values()].filter((session) => session.credit > 0 && !session.claiming);
+      if (candidates.length === 0) return;
+      this.#rotation = (this.#rotation + 1) % candidates.length;
+      let left = candidates.length;
+      const planned = new Map<string, number>();
+      for (let i = 0; i < candidates.length; i++, left--) {
+        const session = candidates[(i + this.#rotation) % candidates.length];
+        if (session === undefined) continue;
+        const queues: { queue: string; limit: number }[] = [];
+        for (const queue of session.description.queues) {
+          const waiting = this.#hints.get(queue) - (planned.get(queue) ?? 0);
+          if (waiting <= 0) continue;
+          // Shared out, so that one worker does not take what several could do side by side.
+          const limit = Math.min(session.credit, Math.ceil(waiting / left));
+          planned.set(queue, (planned.get(queue) ?? 0) + limit);
+          queues.push({ queue, limit });
+        }
+        if (queues.length > 0) this.#claim(session, queues).catch((error: unknown) => this.#context.fault('claim', error));
+      }
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  async #claim(session: Session, queues: { queue: string; limit: number }[]): Promise<void> {
+    session.claiming = true;
+    const { store, ports } = this.#context;
+    let claimed: ClaimedTask[];
+    try {
+      const limit = Math.min(session.credit, limits.commitItemsMax);
+      claimed = await store.claim({ session: session.description.session, queues, limit, assignmentFrom: session.nextAssignment });
+      session.nextAssignment += claimed.length;
+      this.#account(queues, limit, claimed);
+    } finally {
+      session.claiming = false;
+    }
+    const now = ports.clock.monotonicMs();
+    const fresh = claimed.map((task) => ({ task, held: this.#hold(session, task.task) }));
+    for (const queue of new Set(claimed.map(({ task }) => task.queue))) this.#lastClaimMs.set(queue, now);
+    this.pump();
+    await this.#sendClaimed(session, fresh);
+  }
+
+  #account(queues: readonly { queue: string; limit: number }[], limit: number, claimed: readonly ClaimedTask[]): void {
+    const taken = new Map<string, number>();
+    for (const { task } of claimed) taken.set(task.queue, (taken.get(task.queue) ?? 0) + 1);
+    for (const { queue, limit: wanted } of queues) {
+      const count = taken.get(queue) ?? 0;
+      this.#hints.add(queue, -count);
+      // Fewer than asked for, and not because the total was reached: the queue is empty.
+      if (count < wanted && claimed.length < limit) this.#hints.drained(queue);
+    }
+  }
+
+  #hold(session: Session, task: TaskRow): Held {
+    const held: Held = {
+      number: task.assignment ?? 0,
+      lease: { tenant: task.tenant, run: task.run, task: task.task, token: task.token },
+      kind: task.kind,
+      queue: task.queue,
+      deadlineMs: task.deadlineMs,
+      sentSeq: -1,
+      early: [],
+      movedAtMs: this.#context.ports.clock.monotonicMs(),
+      cancelDeadline: null,
+    };
+    session.held.set(held.number, held);
+    const key = runKey(task.tenant, task.run);
+    const holders = this.#byRun.get(key);
+    const entry: HeldBy = { session, held };
+    if (holders === undefined) this.#byRun.set(key, new Set([entry]));
+    else holders.add(entry);
+    this.#armDeadline(session, held, held.deadlineMs);
+    return held;
+  }
+
+  #drop(session: Session, held: Held): void {
+    if (session.held.get(held.number) !== held) return;
+    session.held.delete(held.number);
+    held.cancelDeadline?.();
+    const key = runKey(held.lease.tenant, held.lease.run);
+    const holders = this.#byRun.get(key);
+    if (holders === undefined) return;
+    for (const entry of holders) if (entry.held === held) holders.delete(entry);
+    if (holders.size === 0) this.#byRun.delete(key);
+  }
+
+  async #sendClaimed(session: Session, fresh: readonly { task: ClaimedTask; held: Held }[]): Promise<void> {
+    // Histories are read in one go, and only for runs that have more than their first event.
+    const long = fresh.filter(({ task }) => task.task.kind === 'activation' && task.head > 1);
+    const histories = new Map<string, StoredRunEvent[]>();
+    if (long.length > 0) {
+      const keys = long.map(({ task }) => ({ tenant: task.task.tenant, run: task.task.run }));
+      const rows = await this.#context.store.readHistories(keys);
+      keys.forEach((key, i) => histories.set(runKey(key.tenant, key.run), (rows[i] ?? []).map(readRunEvent)));
+    }
+    for (const { task, held } of fresh) {
+      if (session.held.get(held.number) !== held) continue;
+      const input = readRunEvent(task.input);
+      const assignment = task.task.kind === 'activation' ? this.#activation(session, task, held, input, histories) : callAssignment(task, held, input);
+      if (assignment === null) continue;
+      session.assign(assignment);
+      if (held.kind === 'call') held.sentSeq = 0;
+    }
+  }
+
+  #activation(session: Session, task: ClaimedTask, held: Held, input: StoredRunEvent, histories: ReadonlyMap<string, StoredRunEvent[]>): Assignment | null {
+    const { tenant, run } = held.lease;
+    const history = histories.get(runKey(tenant, run)) ?? [input];
+    const events = history.map((stored) => stored.event);
+    const state = foldRun(tenant, run, events);
+    // The run ended between the claim and the read; its task is gone.
+    if (isEnded(state.status)) {
+      this.#drop(session, held);
+      return null;
+    }
+    const payload = payloadOf(input.envelope, task.input.payload);
+    if (payload === null) throw new Error(`Invariant broken: run ${run} has no input`);
+    const journal = journalOf(events);
+    this.#lanes.adopt(state);
+    const { workflow, version, startedAt, activation, traceparent } = state;
+    const assignment: Assignment = {
+      kind: 'activation', assignment: held.number, tenant, run, task: held.lease.task, attempt: activation.attempt, deadlineMs: held.deadlineMs,
+      traceparent, input: payload, workflow, version, startedAt, journal,
+    };
+    this.#sendEarly(session, held, journal.head);
+    return assignment;
+  }
+
+  /** From now on committed events go straight to the worker; those that came meanwhile follow the journal. */
+  #sendEarly(session: Session, held: Held, head: number): void {
+    held.sentSeq = head;
+    for (const entry of held.early) {
+      if (entry.seq <= held.sentSeq) continue;
+      held.sentSeq = entry.seq;
+      session.deliver(held.number, entry);
+    }
+    held.early.length = 0;
+  }
+
+  #deliverFrom(session: Session, held: Held, events: readonly RunEvent[], seen: number): void {
+    held.sentSeq = seen;
+    for (const event of events) {
+      if (event.seq <= held.sentSeq) continue;
+      held.sentSeq = event.seq;
+      const entry = journalEntry(event, true);
+      if (entry !== null) session.deliver(held.number, entry);
+    }
+    this.#sendEarly(session, held, held.sentSeq);
+  }
+
+  async #history(tenant: string, run: string): Promise<StoredRunEvent[]> {
+    const [rows] = await this.#context.store.readHistories([{ tenant, run }]);
+    return (rows ?? []).map(readRunEvent);
+  }
+
+  // ---------------------------------------------------------------- commits
+
+  /** Forwards committed events to the workers that hold the run, and takes away what the commit has ended. */
+  committed(change: CommittedChange): void {
+    this.#countReady(change);
+    const holders = this.#byRun.get(runKey(change.tenant, change.run));
+    if (holders === undefined) return;
+    for (const { session, held } of [...holders]) {
+      const own = held.lease.task === change.task;
+      if (held.kind === 'activation') this.#forward(session, held, change, own);
+      const reason = endReason(change, held);
+      if (reason === null) continue;
+      this.#drop(session, held);
+      if (!own) session.abort(held.number, reason);
+    }
+  }
+
+  #forward(session: Session, held: Held, change: CommittedChange, own: boolean): void {
+    for (const event of change.events) {
+      const entry = journalEntry(event, !own);
+      if (entry === null) continue;
+      if (held.sentSeq < 0) held.early.push(entry);
+      else if (entry.seq > held.sentSeq) {
+        held.sentSeq = entry.seq;
+        session.deliver(held.number, entry);
+      }
+    }
+  }
+
+  #countReady(change: CommittedChange): void {
+    const { state } = change;
+    for (const event of change.events) {
+      if (event.type === 'call.scheduled') this.ready(event.data.queue, 1);
+      else if (event.type === 'run.started' || event.type === 'run.redriven') this.ready(workflowQueue(state.workflow, state.version), 1);
+      else if (state.activation.open && state.activation.since === event.seq && event.type !== 'activation.retrying') {
+        this.ready(workflowQueue(state.workflow, state.version), 1);
+      }
+    }
+  }
+
+  // ---------------------------------------------------------------- losses
+
+  /** Returns tasks uncounted: they never began. */
+  async #giveBack(session: Session, held: readonly Held[]): Promise<void> {
+    if (held.length === 0) return;
+    for (const one of held) this.#drop(session, one);
+    await this.#context.store.release(held.map((one) => one.lease));
+    for (const one of held) this.ready(one.queue, 1);
+  }
+
+  /** The deadline counts from the last sign of progress: a long run of short steps never meets it. */
+  #armDeadline(session: Session, held: Held, ms: number): void {
+    const { timers, clock } = this.#context.ports;
+    held.cancelDeadline = timers.after(ms, () => {
+      const restMs = held.movedAtMs + held.deadlineMs - clock.monotonicMs();
+      if (session.held.get(held.number) !== held) return;
+      if (restMs > 0) return this.#armDeadline(session, held, restMs);
+      const cause = failure({ class: 'timeout', code: 'TASK_TIMEOUT', message: new SpineError('TASK_TIMEOUT', { deadlineMs: held.deadlineMs }).message, retryable: true });
+      this.#drop(session, held);
+      session.abort(held.number, 'deadline');
+      this.#lose(held, cause).catch((error: unknown) => this.#context.fault('deadline', error));
+    });
+  }
+
+  async #lose(held: Pick<Held, 'lease' | 'queue'>, cause: Failure): Promise<void> {
+    const { tenant, run } = held.lease;
+    const outcome = await this.#lanes.submit({ tenant, run, commands: [{ op: 'loseTask', failure: cause }], actor: 'engine', worker: '', lease: held.lease });
+    if (outcome.tag === 'error') throw outcome.error;
+    if (outcome.tag === 'refused' && outcome.reason !== 'fenced') {
+      // The log no longer knows the task; give the row back so that nothing hangs on it.
+      await this.#context.store.release([held.lease]);
+    }
+    this.#hints.add(held.queue, 1);
+    this.pump();
+  }
+
+  /** Stores the heartbeats of the sessions of this engine. */
+  async storeBeats(): Promise<void> {
+    const beats = [...this.#sessions.values()].filter((s) => !s.ended).map((s) => ({ session: s.description.session, counter: s.counter, received: s.received }));
+    if (beats.length === 0) return;
+    for (const gone of await this.#context.store.beat(beats)) {
+      const session = this.#sessions.get(gone);
+      if (session === undefined) continue;
+      for (const held of [...session.held.values()]) this.#drop(session, held);
+      await this.#end(session, 'SESSION_GONE');
+    }
+  }
+
+  /** Ends sessions whose heartbeat has stood still, and gives their work to others. */
+  async reap(): Promise<void> {
+    const { store, ports, settings } = this.#context;
+    const now = ports.clock.monotonicMs();
+    const rows = await store.listSessions();
+    const known = new Set(rows.map((row) => row.session));
+    for (const id of this.#pulses.keys()) if (!known.has(id) && !this.#sessions.has(id)) this.#pulses.delete(id);
+    for (const row of rows) {
+      const pulse = this.#pulses.get(row.session);
+      if (pulse === undefined) {
+        this.#pulses.set(row.session, { counter: row.counter, received: row.received, movedAtMs: now });
+      } else if (row.counter > pulse.counter) {
+        pulse.counter = row.counter;
+        pulse.received = Math.max(pulse.received, row.received);
+        pulse.movedAtMs = now;
+      } else if (now - pulse.movedAtMs > settings.sessionDeadMs) {
+        await this.#bury(row.session, Math.max(row.received, pulse.received));
+      }
+    }
+    await this.#adoptOrphans(new Set((await store.listSessions()).map((row) => row.session)));
+  }
+
+  /** First no more claims, then each lease: what the worker had received is lost, the rest goes back uncounted. */
+  async #bury(id: string, received: number): Promise<void> {
+    const { store } = this.#context;
+    this.#context.log({ level: 'warn', message: 'worker session is dead', fields: { session: id } });
+    const session = this.#sessions.get(id);
+    if (session !== undefined) for (const held of [...session.held.values()]) this.#drop(session, held);
+    await store.closeSession(id);
+    await this.#loseLeases(await store.listLeases({ session: id, limit: limits.workerSlotsMax * 2 }), received);
+    if (session !== undefined) await this.#end(session, 'SESSION_GONE');
+    this.#pulses.delete(id);
+  }
+
+  /** Leases whose session no longer exists: their reaper died between its two steps. */
+  async #adoptOrphans(sessions: ReadonlySet<string>): Promise<void> {
+    const leases = await this.#context.store.listLeases({ limit: orphanScanMax });
+    const orphans = leases.filter((lease) => lease.session !== null && !sessions.has(lease.session) && !this.#sessions.has(lease.session));
+    await this.#loseLeases(orphans, Number.MAX_SAFE_INTEGER);
+  }
+
+  async #loseLeases(leases: readonly TaskRow[], received: number): Promise<void> {
+    const cause = failure({ class: 'internal', code: 'WORKER_LOST', message: new SpineError('WORKER_LOST', {}).message, retryable: true });
+    const unreceived = leases.filter((lease) => (lease.assignment ?? 0) > received);
+    if (unreceived.length > 0) await this.#context.store.release(unreceived.map(leaseOf));
+    for (const lease of unreceived) this.#hints.add(lease.queue, 1);
+    const lost = leases.filter((lease) => (lease.assignment ?? 0) <= received);
+    await Promise.all(lost.map((lease) => this.#lose({ lease: leaseOf(lease), queue: lease.queue }, cause)));
+    this.pump();
+  }
+
+  /** Ends all lines; leases and sessions stay in the store for whoever comes next. */
+  stop(): void {
+    this.#stopped = true;
+    for (const session of this.#sessions.values()) {
+      for (const held of session.held.values()) held.cancelDeadline?.();
+      session.channel?.close('The server is stopping.');
+      session.disconnect();
+    }
+    this.#sessions.clear();
+    this.#byRun.clear();
+  }
+}
+
+const orphanScanMax = 1_000;
+
+function describe(session: string, hello: Hello): SessionDescription {
+  return {
+    session,
+    worker: hello.worker,
+    app: hello.app,
+    slots: Math.min(hello.slots, limits.workerSlotsMax),
+    queues: queuesOf(hello.manifest),
+    host: hello.host ?? null,
+    pid: hello.pid ?? null,
+  };
+}
+
+/** The queues that a worker with this manifest serves. */
+function queuesOf(manifest: Manifest): string[] {
+  const workflows = manifest.workflows.flatMap((w) => [w.version, ...w.previous].map((version) => workflowQueue(w.name, version)));
+  const capabilities = manifest.capabilities.filter((c) => c.implemented).map((c) => capabilityQueue(c.name));
+  // Calls first: they are parts of runs that are under way.
+  return [...new Set([...capabilities, ...workflows])];
+}
+
+function callAssignment(task: ClaimedTask, held: Held, input: StoredRunEvent): Assignment {
+  const { tenant, run } = held.lease;
+  const { event, envelope } = input;
+  const payload = payloadOf(envelope, task.input.payload);
+  if (event.type !== 'call.scheduled' || payload === null) throw new Error(`Invariant broken: task ${held.lease.task} of run ${run} has no input`);
+  return {
+    kind: 'call', assignment: held.number, tenant, run, task: held.lease.task, attempt: task.task.attempt, deadlineMs: held.deadlineMs,
+    traceparent: envelope.traceparent, input: payload, capability: event.data.capability, idempotencyKey: `${tenant}/${run}/${event.data.path}`,
+  };
+}
+
+function leaseOf(task: TaskRow): { tenant: string; run: string; task: string; token: number } {
+  return { tenant: task.tenant, run: task.run, task: task.task, token: task.token };
+}
+
+function endsAssignment(reason: string): boolean {
+  return reason === 'fenced' || reason === 'ended' || reason === 'stale_task' || reason === 'not_found';
+}
+
+/** Why an assignment is over after this commit; null = it goes on. */
+function endReason(change: CommittedChange, held: Held): AbortReason | null {
+  const { state, events } = change;
+  if (isEnded(state.status)) return 'ended';
+  for (const event of events) {
+    if (event.type === 'run.parked' && held.kind === 'activation') return 'ended';
+    if (event.type === 'activation.retrying' && held.kind === 'activation') return 'lease_lost';
+    if (event.type === 'run.cancel_requested' && held.kind === 'call') return 'cancelled';
+    if ((event.type === 'call.completed' || event.type === 'call.failed' || event.type === 'call.retrying') && held.kind === 'call') {
+      if (state.callPaths.get(held.lease.task) === event.data.path) return 'ended';
+    }
+  }
+  return null;
+}

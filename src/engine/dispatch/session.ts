@@ -1,0 +1,135 @@
+/**
+ * A worker session as this engine sees it: the line it is connected by, its credit, and the assignments it holds.
+ * Messages are collected over a turn of the event loop and leave in the order assign, deliver, results, abort, so that
+ * the events of a submission always come before its result.
+ */
+import type { LeaseKey, TaskRow } from '../../store/contract.js';
+import type { CancelTimer, Ports } from '../../core/ports.js';
+import type { AbortReason, Assignment, JournalEntry, ServerMessage, SubmissionResult } from '../../protocol/worker.js';
+import type { WorkerChannel } from '../api.js';
+
+/** One task in the hands of a worker. */
+export interface Held {
+  readonly number: number;
+  readonly lease: LeaseKey;
+  readonly kind: TaskRow['kind'];
+  readonly queue: string;
+  readonly deadlineMs: number;
+  /** Last event handed over; -1 while the assignment has not been sent yet and events are kept back. */
+  sentSeq: number;
+  /** Events committed before the assignment was sent. */
+  readonly early: JournalEntry[];
+  /** Monotonic time of the last sign of progress; the deadline counts from there. */
+  movedAtMs: number;
+  cancelDeadline: CancelTimer | null;
+}
+
+export interface SessionDescription {
+  readonly session: string;
+  readonly worker: string;
+  readonly app: string;
+  readonly slots: number;
+  readonly queues: readonly string[];
+  readonly host: string | null;
+  readonly pid: number | null;
+}
+
+export class Session {
+  readonly description: SessionDescription;
+  readonly openedAt: number;
+  /** By assignment number. */
+  readonly held = new Map<number, Held>();
+  channel: WorkerChannel | null = null;
+  /** Highest assignment number the worker takes. */
+  creditUpTo = 0;
+  nextAssignment = 1;
+  claiming = false;
+  draining = false;
+  /** No more than a name: it was reaped, or it said goodbye. */
+  ended = false;
+  counter = 0;
+  received = 0;
+
+  readonly #ports: Ports;
+  #assign: Assignment[] = [];
+  #deliver = new Map<number, JournalEntry[]>();
+  #results: SubmissionResult[] = [];
+  #abort: { assignment: number; reason: AbortReason }[] = [];
+  #flushing = false;
+
+  constructor(description: SessionDescription, openedAt: number, ports: Ports) {
+    this.description = description;
+    this.openedAt = openedAt;
+    this.#ports = ports;
+  }
+
+  /** Assignments that may be made now. */
+  get credit(): number {
+    if (this.channel === null || this.draining || this.ended) return 0;
+    return Math.max(0, this.creditUpTo - this.nextAssignment + 1);
+  }
+
+  assign(assignment: Assignment): void {
+    this.#assign.push(assignment);
+    this.#schedule();
+  }
+
+  deliver(assignment: number, entry: JournalEntry): void {
+    const entries = this.#deliver.get(assignment);
+    if (entries === undefined) this.#deliver.set(assignment, [entry]);
+    else entries.push(entry);
+    this.#schedule();
+  }
+
+  answer(result: SubmissionResult): void {
+    this.#results.push(result);
+    this.#schedule();
+  }
+
+  abort(assignment: number, reason: AbortReason): void {
+    this.#abort.push({ assignment, reason });
+    this.#schedule();
+  }
+
+  /** Sends at once; for messages outside of the batches. */
+  send(message: ServerMessage): void {
+    this.channel?.send(message);
+  }
+
+  /** What was collected for a line that is gone is of no use to the next: resuming rebuilds it from the record. */
+  disconnect(): void {
+    this.channel = null;
+    this.#assign = [];
+    this.#deliver.clear();
+    this.#results = [];
+    this.#abort = [];
+  }
+
+  #schedule(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#ports.timers.turn(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    const { channel } = this;
+    if (channel === null) return this.disconnect();
+    if (this.#assign.length > 0) {
+      channel.send({ t: 'assign', items: this.#assign });
+      this.#assign = [];
+    }
+    if (this.#deliver.size > 0) {
+      channel.send({ t: 'deliver', items: [...this.#deliver].map(([assignment, events]) => ({ assignment, events })) });
+      this.#deliver.clear();
+    }
+    if (this.#results.length > 0) {
+      channel.send({ t: 'results', items: this.#results });
+      this.#results = [];
+    }
+    if (this.#abort.length > 0) {
+      channel.send({ t: 'abort', items: this.#abort });
+      this.#abort = [];
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Turns decided events into what the store keeps: the envelope, serialised once, and the payload with its salt. The
+ * commitment in the envelope binds the two; see docs/reference/events.md.
+ */
+import { assert } from '../../core/errors.js';
+import type { Envelope, PayloadSeal } from '../../core/envelope.js';
+import { limits } from '../../core/limits.js';
+import { isBlobPayload, type Payload } from '../../core/payload.js';
+import type { Ports } from '../../core/ports.js';
+import type { BlobWrite, StoredPayload } from '../../store/contract.js';
+import { HybridLogicalClock } from './hlc.js';
+
+const saltBytes = 16;
+
+/** Fields of an envelope that its author decides; the writer adds the rest. */
+export type EnvelopeDraft = Omit<Envelope, 'v' | 'hlc' | 'region' | 'epoch' | 'payload'>;
+
+export interface Written {
+  readonly envelope: string;
+  readonly payload: StoredPayload | null;
+  /** The blob that has to be stored along, where the payload came inline and is too large to stay so. */
+  readonly blob: BlobWrite | null;
+}
+
+export class EnvelopeWriter {
+  readonly #ports: Pick<Ports, 'random' | 'hash'>;
+  readonly #region: string;
+  readonly #epoch: number;
+  readonly #hlc = new HybridLogicalClock();
+
+  constructor(ports: Pick<Ports, 'random' | 'hash'>, region: string, epoch: number) {
+    this.#ports = ports;
+    this.#region = region;
+    this.#epoch = epoch;
+  }
+
+  /** `shared` = several events will refer to the payload, so that even a middling one is better kept once, as a blob. */
+  write(draft: EnvelopeDraft, payload: Payload | null, shared = false): Written {
+    const stored = payload === null ? null : this.#store(payload, shared);
+    const envelope: Envelope = {
+      v: 1,
+      ...draft,
+      hlc: this.#hlc.next(draft.at),
+      region: this.#region,
+      epoch: this.#epoch,
+      payload: stored?.seal ?? null,
+    };
+    const text = JSON.stringify(envelope);
+    assert(text.length <= limits.envelopeBytesMax, `envelope of ${draft.type} is ${text.length} characters long`);
+    return { envelope: text, payload: stored?.payload ?? null, blob: stored?.blob ?? null };
+  }
+
+  #store(payload: Payload, shared: boolean): { seal: PayloadSeal; payload: StoredPayload; blob: BlobWrite | null } {
+    const { hash, random } = this.#ports;
+    const salt = random.bytes(saltBytes);
+    if (isBlobPayload(payload)) {
+      const commitment = hash.sha256(salt, payload.blob);
+      return { seal: { codec: payload.codec, size: payload.size, commitment, keyId: null }, payload: { salt, blob: payload.blob }, blob: null };
+    }
+    const { codec, text } = payload;
+    if (text.length > limits.inlinePayloadBytesMax || (shared && text.length > sharedBlobBytesMin)) {
+      const bytes = new TextEncoder().encode(text);
+      const blob = hash.sha256(bytes);
+      const seal = { codec, size: bytes.byteLength, commitment: hash.sha256(salt, blob), keyId: null };
+      return { seal, payload: { salt, blob }, blob: { hash: blob, bytes } };
+    }
+    const seal = { codec, size: utf8Length(text), commitment: hash.sha256(salt, text), keyId: null };
+    return { seal, payload: { salt, text }, blob: null };
+  }
+}
+
+/** Below this a second copy costs less than a row in the blob table. */
+const sharedBlobBytesMin = 1024;
+
+/** Bytes of `text` in UTF-8, without encoding it. */
+export function utf8Length(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x80) continue;
+    // A surrogate pair is four bytes for two units; each of its units adds one here.
+    bytes += code >= 0xd800 && code <= 0xdfff ? 1 : code < 0x800 ? 1 : 2;
+  }
+  return bytes;
+}
+
+/** What an envelope read from the store says. */
+export function parseEnvelope(text: string): Envelope {
+  return JSON.parse(text) as Envelope;
+}
+
+/** The payload of a stored event as it travels. */
+export function payloadOf(envelope: Envelope, stored: StoredPayload | null): Payload | null {
+  if (stored === null || envelope.payload === null) return null;
+  const { codec, size } = envelope.payload;
+  return 'blob' in stored ? { codec, blob: stored.blob, size } : { codec, text: stored.text };
+}

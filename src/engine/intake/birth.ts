@@ -1,0 +1,63 @@
+/** The first event of a run: made by a start request or by an event that triggers a workflow. */
+import type { WorkflowManifest } from '../../core/manifest.js';
+import type { Payload } from '../../core/payload.js';
+import { emptyState, type RunState } from '../../core/run/state.js';
+import type { EngineContext } from '../context.js';
+import { changeRun, type RunChange } from '../runs/change.js';
+
+export interface BirthRequest {
+  readonly tenant: string;
+  readonly run: string;
+  readonly input: Payload;
+  readonly at: number;
+  readonly actor: string;
+  readonly cause: string | null;
+  readonly correlation: string | null;
+  readonly traceparent: string | null;
+  readonly trigger: { readonly topic: string; readonly eventId: string } | null;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly idempotencyKey?: string;
+  readonly priority?: number;
+  /** The input is the payload of the triggering event too. */
+  readonly sharedInput?: boolean;
+}
+
+export interface RunBirth {
+  readonly state: RunState;
+  readonly change: RunChange;
+}
+
+export function birth(context: EngineContext, workflow: WorkflowManifest, request: BirthRequest): RunBirth {
+  const state = emptyState(request.tenant, request.run);
+  // The envelope of the very first event already carries what the run passes on.
+  state.correlation = request.correlation ?? request.run;
+  state.traceparent = request.traceparent;
+  const change = changeRun(
+    context,
+    state,
+    [
+      {
+        type: 'run.started',
+        data: {
+          workflow: workflow.name,
+          version: workflow.version,
+          priority: request.priority ?? workflow.priority,
+          timeoutMs: workflow.timeoutMs,
+          retainMs: workflow.retainMs,
+          completes: workflow.completes,
+          activationDeadlineMs: workflow.deadlineMs,
+          activationRetry: workflow.retry,
+          trigger: request.trigger,
+          labels: request.labels ?? null,
+          idempotencyKey: request.idempotencyKey ?? null,
+          correlation: state.correlation,
+          traceparent: request.traceparent,
+        },
+        payload: request.input,
+      },
+    ],
+    request.at,
+    { actor: request.actor, event: request.cause, sharedPayload: request.sharedInput === true },
+  );
+  return { state, change };
+}

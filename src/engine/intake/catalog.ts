@@ -1,0 +1,149 @@
+/**
+ * What the engine knows of apps: the registered manifests, merged by name, with their schemas compiled. Manifests are
+ * data that workers send; nothing here runs user code.
+ *
+ * A name belongs to the app that registered it last; a later manifest of the same app replaces the earlier one.
+ */
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import { SpineError } from '../../core/errors.js';
+import { limits } from '../../core/limits.js';
+import type { CapabilityManifest, JsonSchema, Manifest, TopicManifest, WorkflowManifest } from '../../core/manifest.js';
+
+export interface TopicEntry {
+  readonly manifest: TopicManifest;
+  /** Names of the workflows that its events start. */
+  readonly triggers: readonly string[];
+  readonly check: Check;
+}
+
+export interface WorkflowEntry {
+  readonly manifest: WorkflowManifest;
+  readonly check: Check;
+}
+
+/** Faults of a plain JSON value against a schema; empty = it fits. */
+export type Check = (value: unknown) => readonly string[];
+
+export class Catalog {
+  readonly #apps = new Map<string, { readonly hash: string; readonly manifest: Manifest }>();
+  #topics = new Map<string, TopicEntry>();
+  #workflows = new Map<string, WorkflowEntry>();
+  #capabilities = new Map<string, CapabilityManifest>();
+
+  /** Hash of the manifest an app has now; null = unknown app. */
+  hashOf(app: string): string | null {
+    return this.#apps.get(app)?.hash ?? null;
+  }
+
+  /** Takes over a manifest. Throws DEFINITION_INVALID and changes nothing where it cannot be used. */
+  set(manifest: Manifest, hash: string): void {
+    const faults = faultsOf(manifest);
+    if (faults.length > 0) throw new SpineError('DEFINITION_INVALID', { name: manifest.app, faults });
+    const before = this.#apps.get(manifest.app);
+    this.#apps.delete(manifest.app);
+    this.#apps.set(manifest.app, { hash, manifest });
+    try {
+      this.#rebuild();
+    } catch (error) {
+      this.#apps.delete(manifest.app);
+      if (before !== undefined) this.#apps.set(manifest.app, before);
+      this.#rebuild();
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new SpineError('DEFINITION_INVALID', { name: manifest.app, faults: [reason] }, { cause: error });
+    }
+  }
+
+  manifests(): Manifest[] {
+    return [...this.#apps.values()].map((entry) => entry.manifest);
+  }
+
+  topic(name: string): TopicEntry | null {
+    return this.#topics.get(name) ?? null;
+  }
+
+  workflow(name: string): WorkflowEntry | null {
+    return this.#workflows.get(name) ?? null;
+  }
+
+  capability(name: string): CapabilityManifest | null {
+    return this.#capabilities.get(name) ?? null;
+  }
+
+  topicNames(): string[] {
+    return [...this.#topics.keys()];
+  }
+
+  workflowNames(): string[] {
+    return [...this.#workflows.keys()];
+  }
+
+  #rebuild(): void {
+    const topics = new Map<string, TopicManifest>();
+    const workflows = new Map<string, WorkflowEntry>();
+    const capabilities = new Map<string, CapabilityManifest>();
+    const checks = new Checks();
+    for (const { manifest } of this.#apps.values()) {
+      for (const topic of manifest.topics) topics.set(topic.name, topic);
+      for (const workflow of manifest.workflows) workflows.set(workflow.name, { manifest: workflow, check: checks.compile(workflow.input) });
+      for (const capability of manifest.capabilities) {
+        // The app that implements a capability knows its retries best; one that only calls it does not overrule.
+        if (capability.implemented || !capabilities.has(capability.name)) capabilities.set(capability.name, capability);
+      }
+    }
+    const entries = new Map<string, TopicEntry>();
+    for (const [name, manifest] of topics) {
+      const triggers = [...workflows.values()].filter((w) => w.manifest.on === name).map((w) => w.manifest.name);
+      entries.set(name, { manifest, triggers, check: checks.compile(manifest.schema) });
+    }
+    this.#topics = entries;
+    this.#workflows = workflows;
+    this.#capabilities = capabilities;
+  }
+}
+
+/** Compiles schemas once each; equal schemas of several definitions share a validator. */
+class Checks {
+  // `strict: false`: schemas come from many libraries, whose annotations are not ours to refuse.
+  readonly #ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
+  readonly #compiled = new Map<string, Check>();
+
+  compile(schema: JsonSchema | null): Check {
+    if (schema === null) return accept;
+    const key = JSON.stringify(schema);
+    const found = this.#compiled.get(key);
+    if (found !== undefined) return found;
+    const validate: ValidateFunction = this.#ajv.compile({ ...schema });
+    const check: Check = (value) => (validate(value) ? none : (validate.errors ?? []).slice(0, faultsMax).map(faultText));
+    this.#compiled.set(key, check);
+    return check;
+  }
+}
+
+const none: readonly string[] = [];
+const accept: Check = () => none;
+const faultsMax = 20;
+
+function faultText(error: ErrorObject): string {
+  return `${error.instancePath === '' ? 'the value' : error.instancePath} ${error.message ?? 'is not valid'}`;
+}
+
+function faultsOf(manifest: Manifest): string[] {
+  const faults: string[] = [];
+  if (manifest.format !== 1) faults.push(`format ${String(manifest.format)} is unknown`);
+  for (const kind of ['topics', 'workflows', 'capabilities'] as const) {
+    const seen = new Set<string>();
+    for (const { name } of manifest[kind]) {
+      if (name.length === 0 || name.length > limits.nameLengthMax) faults.push(`${kind}: the name "${name}" must have 1 to ${limits.nameLengthMax} characters`);
+      if (seen.has(name)) faults.push(`${kind}: "${name}" is defined twice`);
+      seen.add(name);
+    }
+  }
+  for (const topic of manifest.topics) {
+    if (!Number.isInteger(topic.partitions) || topic.partitions < 1 || topic.partitions > partitionsMax) {
+      faults.push(`topic "${topic.name}": partitions must be a whole number from 1 to ${partitionsMax}`);
+    }
+  }
+  return faults;
+}
+
+const partitionsMax = 1024;

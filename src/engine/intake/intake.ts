@@ -1,0 +1,133 @@
+/**
+ * Intake: validates, records durably, answers. What it accepts is on disk before the caller hears of it; what it
+ * refuses leaves no trace.
+ */
+import { SpineError, assertNever, isSpineError } from '../../core/errors.js';
+import { newId } from '../../core/ids.js';
+import { limits } from '../../core/limits.js';
+import type { Payload } from '../../core/payload.js';
+import type { DedupeWrite } from '../../store/contract.js';
+import type { Origin, PublishOutcome, PublishRequest, StartOutcome, StartRequest } from '../api.js';
+import type { EngineContext } from '../context.js';
+import { priorityMax } from '../runs/change.js';
+import type { Lanes, PlainValue } from '../runs/lanes.js';
+import { birth } from './birth.js';
+import type { Catalog } from './catalog.js';
+import { preparePublication } from './topics.js';
+
+export class Intake {
+  readonly #context: EngineContext;
+  readonly #catalog: Catalog;
+  readonly #lanes: Lanes;
+  readonly #plain: PlainValue;
+
+  constructor(context: EngineContext, catalog: Catalog, lanes: Lanes, plain: PlainValue) {
+    this.#context = context;
+    this.#catalog = catalog;
+    this.#lanes = lanes;
+    this.#plain = plain;
+  }
+
+  startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]> {
+    return Promise.all(requests.map((request) => this.#start(origin, request).catch(errorOutcome)));
+  }
+
+  publish(origin: Origin, requests: readonly PublishRequest[]): Promise<PublishOutcome[]> {
+    return Promise.all(requests.map((request) => this.#publish(origin, request).catch(errorOutcome)));
+  }
+
+  async #start(origin: Origin, request: StartRequest): Promise<StartOutcome> {
+    const { store, ports, settings } = this.#context;
+    const entry = this.#catalog.workflow(request.workflow);
+    if (entry === null) throw new SpineError('WORKFLOW_UNKNOWN', { name: request.workflow, known: this.#catalog.workflowNames() });
+    const faults = [...requestFaults(request), ...entry.check(this.#valueOf(request.input, request.value))];
+    if (faults.length > 0) throw new SpineError('INPUT_INVALID', { name: request.workflow, faults });
+    const at = store.now();
+    const run = newId('run', ports);
+    const key = request.idempotencyKey;
+    const dedupe: DedupeWrite[] =
+      key === undefined
+        ? []
+        : [{ scope: `start:${request.workflow}`, key, hash: ports.hash.sha256(fingerprint(request.input)), reference: run, expiresAt: at + settings.dedupeTtlMs }];
+    const born = birth(this.#context, entry.manifest, {
+      tenant: origin.tenant, run, input: request.input, at, actor: origin.actor, cause: null, correlation: origin.correlation,
+      traceparent: origin.traceparent, trigger: null,
+      ...(request.labels === undefined ? {} : { labels: request.labels }),
+      ...(key === undefined ? {} : { idempotencyKey: key }),
+      ...(request.priority === undefined ? {} : { priority: request.priority }),
+    });
+    const outcome = await this.#lanes.bear([born], { tenant: origin.tenant, dedupe }, origin.actor);
+    switch (outcome.tag) {
+      case 'applied':
+        return { tag: 'started', run };
+      case 'duplicate':
+        if (outcome.found.hash !== dedupe[0]?.hash) throw new SpineError('IDEMPOTENCY_KEY_REUSED', { key: key ?? '' });
+        return { tag: 'repeated', run: outcome.found.reference };
+      case 'unstorable':
+        throw new SpineError('VALUE_UNSTORABLE', { path: '$', reason: outcome.reason });
+      case 'conflict':
+      case 'fenced':
+        throw new Error(`Invariant broken: a new run was refused with ${outcome.tag}`);
+      default:
+        return assertNever(outcome);
+    }
+  }
+
+  async #publish(origin: Origin, request: PublishRequest): Promise<PublishOutcome> {
+    const at = this.#context.store.now();
+    const value = request.data === null ? null : this.#valueOf(request.data, request.value);
+    const { tenant, actor, correlation, traceparent } = origin;
+    const publication = preparePublication(
+      this.#context, this.#catalog, { ...request, value }, { tenant, actor, cause: null, correlation, traceparent }, at,
+    );
+    const { births, write, dedupe, blobs } = publication;
+    const outcome = await this.#lanes.bear(births, { tenant, dedupe: [dedupe], publishes: [write], blobs }, actor);
+    switch (outcome.tag) {
+      case 'applied':
+        return { tag: 'published', id: request.id, runs: births.map((b) => b.state.run) };
+      case 'duplicate':
+        return { tag: 'duplicate', id: request.id };
+      case 'unstorable':
+        throw new SpineError('VALUE_UNSTORABLE', { path: '$', reason: outcome.reason });
+      case 'conflict':
+      case 'fenced':
+        throw new Error(`Invariant broken: a new event was refused with ${outcome.tag}`);
+      default:
+        return assertNever(outcome);
+    }
+  }
+
+  #valueOf(payload: Payload, value: unknown): unknown {
+    return value === undefined ? this.#plain(payload) : value;
+  }
+}
+
+function fingerprint(payload: Payload): string {
+  return 'text' in payload ? payload.text : payload.blob;
+}
+
+function errorOutcome(error: unknown): { readonly tag: 'error'; readonly error: Error } {
+  if (isSpineError(error)) return { tag: 'error', error };
+  return { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) };
+}
+
+const labelsMax = 16;
+
+function requestFaults(request: StartRequest): string[] {
+  const faults: string[] = [];
+  const { idempotencyKey, labels, priority } = request;
+  if (idempotencyKey !== undefined && (idempotencyKey.length === 0 || idempotencyKey.length > limits.keyLengthMax)) {
+    faults.push(`idempotencyKey must have 1 to ${limits.keyLengthMax} characters`);
+  }
+  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= priorityMax)) {
+    faults.push(`priority must be a whole number from 0 to ${priorityMax}`);
+  }
+  if (labels !== undefined) {
+    const entries = Object.entries(labels);
+    if (entries.length > labelsMax) faults.push(`at most ${labelsMax} labels`);
+    for (const [name, value] of entries) {
+      if (name.length > limits.nameLengthMax || value.length > limits.nameLengthMax) faults.push(`label "${name.slice(0, 20)}" is longer than ${limits.nameLengthMax}`);
+    }
+  }
+  return faults;
+}

@@ -1,0 +1,134 @@
+/**
+ * Events of topics: from a publish request to what is written, with the runs that it starts. Used by intake and by
+ * runs that emit, so that both have the same checks, keys and triggers.
+ */
+import { newId } from '../../core/ids.js';
+import { SpineError } from '../../core/errors.js';
+import type { Payload } from '../../core/payload.js';
+import type { DedupeWrite, TopicEventWrite, BlobWrite } from '../../store/contract.js';
+import type { EngineContext } from '../context.js';
+import type { Catalog, TopicEntry } from './catalog.js';
+import { birth, type RunBirth } from './birth.js';
+
+export interface TopicEvent {
+  readonly topic: string;
+  readonly id: string;
+  readonly source: string;
+  readonly type: string;
+  readonly subject?: string;
+  readonly time?: string;
+  readonly key?: string;
+  readonly dataschema?: string;
+  readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  readonly data: Payload | null;
+  /** Data as plain JSON, for the schema and the key. */
+  readonly value: unknown;
+}
+
+export interface TopicCause {
+  readonly tenant: string;
+  readonly actor: string;
+  readonly cause: string | null;
+  readonly correlation: string | null;
+  readonly traceparent: string | null;
+}
+
+/** What a published event writes. */
+export interface Publication {
+  readonly write: TopicEventWrite;
+  readonly dedupe: DedupeWrite;
+  readonly blobs: readonly BlobWrite[];
+  readonly births: readonly RunBirth[];
+}
+
+/** Checks and prepares an event. Throws TOPIC_UNKNOWN and INPUT_INVALID. */
+export function preparePublication(context: EngineContext, catalog: Catalog, event: TopicEvent, cause: TopicCause, at: number): Publication {
+  const entry = catalog.topic(event.topic);
+  if (entry === null) throw new SpineError('TOPIC_UNKNOWN', { name: event.topic, known: catalog.topicNames() });
+  const faults = entry.check(event.value);
+  if (faults.length > 0) throw new SpineError('INPUT_INVALID', { name: event.topic, faults });
+  const { hash } = context.ports;
+  const key = partitionKey(entry, event);
+  const partition = entry.manifest.partitions === 1 ? 0 : fnv1a(key) % entry.manifest.partitions;
+  const shared = entry.triggers.length > 0;
+  const attributes = {
+    ...event.attributes,
+    source: event.source,
+    ...(event.subject === undefined ? {} : { subject: event.subject }),
+    ...(event.time === undefined ? {} : { time: event.time }),
+    ...(event.dataschema === undefined ? {} : { dataschema: event.dataschema }),
+  };
+  const written = context.envelopes.write(
+    {
+      tenant: cause.tenant,
+      stream: `${event.topic}/${partition}`,
+      seq: 0,
+      id: event.id,
+      type: event.type,
+      at,
+      actor: cause.actor,
+      cause: cause.cause,
+      correlation: cause.correlation,
+      traceparent: cause.traceparent,
+      schema: null,
+      data: { topic: event.topic, key },
+      attributes,
+    },
+    event.data,
+    shared,
+  );
+  const births: RunBirth[] = [];
+  for (const name of entry.triggers) {
+    const workflow = catalog.workflow(name);
+    if (workflow === null) continue;
+    births.push(
+      birth(context, workflow.manifest, {
+        tenant: cause.tenant,
+        run: newId('run', context.ports),
+        input: event.data ?? emptyInput,
+        at,
+        actor: cause.actor,
+        cause: event.id,
+        correlation: cause.correlation ?? event.id,
+        traceparent: cause.traceparent,
+        trigger: { topic: event.topic, eventId: event.id },
+        sharedInput: shared,
+      }),
+    );
+  }
+  return {
+    write: { topic: event.topic, partition, type: event.type, at, envelope: written.envelope, payload: written.payload },
+    dedupe: {
+      scope: `topic:${event.topic}`,
+      key: `${event.source} ${event.id}`,
+      hash: hash.sha256(event.data === null ? '' : 'text' in event.data ? event.data.text : event.data.blob),
+      reference: event.id,
+      expiresAt: at + context.settings.dedupeTtlMs,
+    },
+    blobs: written.blob === null ? [] : [written.blob],
+    births,
+  };
+}
+
+const emptyInput: Payload = { codec: 'json/1', text: 'null' };
+
+/** The declared field of the data, else the event's own key, else its id. */
+function partitionKey(entry: TopicEntry, event: TopicEvent): string {
+  const { key } = entry.manifest;
+  if (key === null) return event.key ?? event.id;
+  let value: unknown = event.value;
+  for (const field of key.split('.')) {
+    value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[field] : undefined;
+  }
+  return typeof value === 'string' ? value : typeof value === 'number' || typeof value === 'boolean' ? String(value) : (event.key ?? event.id);
+}
+
+/** FNV-1a, 32 bits, over UTF-16 units: spreads keys over partitions; the same key always meets the same partition. */
+function fnv1a(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) {
+    hash ^= text.charCodeAt(i);
+    hash = Math.imul(hash, 0x01000193);
+  }
+  return hash >>> 0;
+}

@@ -1,0 +1,137 @@
+/**
+ * From decided events to what is written: moves the state over them, derives the rows of tasks, timers and dead letters
+ * (`core/run/effects`), and writes the envelopes. One change belongs to one run.
+ */
+import { newId } from '../../core/ids.js';
+import { effectsOf, openRows, sweeps, type TableEffect, type Task } from '../../core/run/effects.js';
+import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
+import { applyEvent, rowOf, type RunState } from '../../core/run/state.js';
+import type {
+  BlobWrite, DeadLetterWrite, EventWrite, NewTask, RunWrite, TaskWrite, TimerWrite,
+} from '../../store/contract.js';
+import type { EngineContext } from '../context.js';
+
+/** What one run writes in one transition. */
+export interface RunChange {
+  readonly write: RunWrite;
+  readonly events: readonly RunEvent[];
+  readonly eventWrites: readonly EventWrite[];
+  readonly tasks: readonly TaskWrite[];
+  readonly timers: readonly TimerWrite[];
+  readonly deadLetters: readonly DeadLetterWrite[];
+  readonly blobs: readonly BlobWrite[];
+}
+
+export interface Cause {
+  readonly actor: string;
+  /** Id of the event that made this happen; null for a request from outside. */
+  readonly event: string | null;
+  /** The payload of the first event is kept by another event too. */
+  readonly sharedPayload?: boolean;
+}
+
+/** Moves `state` in place. If the transition is refused, the state must be thrown away. */
+export function changeRun(context: EngineContext, state: RunState, decided: readonly NewRunEvent[], at: number, cause: Cause): RunChange {
+  const expected = state.head;
+  const events: RunEvent[] = [];
+  const eventWrites: EventWrite[] = [];
+  const tasks: TaskWrite[] = [];
+  const timers: TimerWrite[] = [];
+  const deadLetters: DeadLetterWrite[] = [];
+  const blobs: BlobWrite[] = [];
+  for (const fresh of decided) {
+    const event: RunEvent = { ...fresh, seq: state.head + 1, at };
+    const before = sweeps(event) ? openRows(state) : null;
+    const wasOpen = state.activation.open;
+    const attemptsBefore = event.type === 'run.failed' ? attemptsOf(state, event.data.path) : 0;
+    applyEvent(state, event);
+    for (const effect of effectsOf(before, wasOpen, event, state)) writeEffect(effect, state, tasks, timers);
+    if (event.type === 'run.failed') deadLetters.push(deadLetterOf(state, event, attemptsBefore));
+    if (event.type === 'run.redriven' && event.data.deadLetter !== '') deadLetters.push({ op: 'remove', id: event.data.deadLetter });
+    const written = context.envelopes.write(
+      {
+        tenant: state.tenant,
+        stream: state.run,
+        seq: event.seq,
+        id: `${state.run}/${event.seq}`,
+        type: event.type,
+        at,
+        actor: cause.actor,
+        cause: cause.event,
+        correlation: state.correlation,
+        traceparent: state.traceparent,
+        schema: null,
+        data: event.data,
+      },
+      event.payload ?? null,
+      cause.sharedPayload === true,
+    );
+    eventWrites.push({ run: state.run, seq: event.seq, type: event.type, at, envelope: written.envelope, payload: written.payload });
+    if (written.blob !== null) blobs.push(written.blob);
+    events.push(event);
+  }
+  return { write: { expected, row: rowOf(state) }, events, eventWrites, tasks, timers, deadLetters, blobs };
+}
+
+/** A new id for a dead letter; drawn before the decision, because decisions are pure. */
+export function newDeadLetterId(context: EngineContext): string {
+  return newId('deadLetter', context.ports);
+}
+
+function writeEffect(effect: TableEffect, state: RunState, tasks: TaskWrite[], timers: TimerWrite[]): void {
+  const { run } = state;
+  switch (effect.tag) {
+    case 'openTask':
+      tasks.push({ op: 'open', run, task: queued(effect.task, state) });
+      break;
+    case 'requeueTask':
+      tasks.push({ op: 'requeue', run, task: queued(effect.task, state) });
+      break;
+    case 'closeTask':
+      tasks.push({ op: 'close', run, task: effect.task });
+      break;
+    case 'setTimer':
+      timers.push({ op: 'set', run, name: effect.name, fireAt: effect.fireAt });
+      break;
+    case 'clearTimer':
+      timers.push({ op: 'clear', run, name: effect.name });
+      break;
+  }
+}
+
+export const priorityMax = 9;
+const rankPerPriority = 2 ** 44;
+
+/**
+ * Higher priority first, then the run that was started first, whatever its task: work under way is finished before
+ * new work is begun.
+ */
+function queued(task: Task, state: RunState): NewTask {
+  const { kind, queue, attempt, deadlineMs, inputSeq, dueAt } = task;
+  const rank = (priorityMax - task.priority) * rankPerPriority + state.startedAt;
+  return { task: task.task, kind, queue, rank, attempt, deadlineMs, inputSeq, dueAt, limitKey: null };
+}
+
+function attemptsOf(state: RunState, path: string | null): number {
+  const unit = path === null ? undefined : state.units.get(path);
+  return unit !== undefined && 'attempt' in unit ? unit.attempt : state.activation.attempt;
+}
+
+function deadLetterOf(state: RunState, event: Extract<RunEvent, { type: 'run.failed' }>, attempts: number): DeadLetterWrite {
+  const { failure, path, deadLetter } = event.data;
+  return {
+    op: 'add',
+    row: {
+      tenant: state.tenant,
+      id: deadLetter,
+      run: state.run,
+      workflow: state.workflow,
+      path,
+      class: failure.class,
+      code: failure.code,
+      message: failure.message,
+      attempts,
+      at: event.at,
+    },
+  };
+}

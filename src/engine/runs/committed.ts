@@ -1,0 +1,22 @@
+/** What is told to everybody who follows runs, after a commit and only then. */
+import type { RunEvent } from '../../core/run/events.js';
+import type { RunState } from '../../core/run/state.js';
+
+export interface CommittedChange {
+  readonly tenant: string;
+  readonly run: string;
+  /** State after the change; not to be kept, it moves on. */
+  readonly state: RunState;
+  readonly events: readonly RunEvent[];
+  /** Actor of the events, as in their envelopes. */
+  readonly actor: string;
+  /** Task under whose lease the commands came; null for requests from outside. */
+  readonly task: string | null;
+}
+
+export type CommitListener = (change: CommittedChange) => void;
+
+/** Key of a run in maps. Tenants never contain a slash. */
+export function runKey(tenant: string, run: string): string {
+  return `${tenant}/${run}`;
+}

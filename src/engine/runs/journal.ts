@@ -1,0 +1,37 @@
+/**
+ * The journal of a run: what its body may ask for again, out of its history. A redrive forgets what had failed, so
+ * that the body asks for it anew.
+ */
+import type { RunEvent } from '../../core/run/events.js';
+import type { Journal, JournalEntry, JournalEventType } from '../../protocol/worker.js';
+
+const journalTypes: ReadonlySet<string> = new Set<JournalEventType>([
+  'step.started', 'step.completed', 'step.retrying', 'step.due', 'step.failed',
+  'call.scheduled', 'call.retrying', 'call.completed', 'call.failed',
+  'timer.set', 'timer.fired', 'event.emitted', 'race.decided', 'run.cancel_requested',
+]);
+
+/** The event as the body sees it, or null where it is of no concern to it. */
+export function journalEntry(event: RunEvent, withPayload: boolean): JournalEntry | null {
+  if (!journalTypes.has(event.type)) return null;
+  const { seq, at, type, data, payload } = event;
+  // The input of a call is of no use to the body that sent it.
+  const carried = withPayload && payload !== undefined && type !== 'call.scheduled';
+  return { seq, at, type, data, ...(carried ? { payload } : {}) } as JournalEntry;
+}
+
+export function journalOf(events: readonly RunEvent[]): Journal {
+  let entries: JournalEntry[] = [];
+  let progress = 0;
+  for (const event of events) {
+    if (event.type === 'progress.reported') progress = event.data.index + 1;
+    if (event.type === 'run.redriven') {
+      const forgotten = new Set(event.data.paths);
+      entries = entries.filter((entry) => !('path' in entry.data && forgotten.has(entry.data.path)) && entry.type !== 'run.cancel_requested');
+      continue;
+    }
+    const entry = journalEntry(event, true);
+    if (entry !== null) entries.push(entry);
+  }
+  return { head: events.at(-1)?.seq ?? 0, progress, entries };
+}

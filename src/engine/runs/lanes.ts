@@ -1,0 +1,425 @@
+/**
+ * Lanes: the commands of one run are decided and committed one after the other, in the order in which they came; those
+ * of different runs go side by side and share group commits. A lane keeps the folded state of its run, guarded by the
+ * expected head: whoever else has moved the run meanwhile makes the commit a conflict, and the lane reads anew.
+ *
+ * Invariant: a state in a lane that is idle equals the fold of the run's committed events.
+ */
+import { SpineError, assertNever } from '../../core/errors.js';
+import { limits } from '../../core/limits.js';
+import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
+import type { RunCommand } from '../../core/run/commands.js';
+import type { NewRunEvent } from '../../core/run/events.js';
+import { activationTask, foldRun, isEnded, type RunState } from '../../core/run/state.js';
+import type { Payload } from '../../core/payload.js';
+import type { LeaseKey, Outcome, Transition } from '../../store/contract.js';
+import type { EngineContext } from '../context.js';
+import { readRunEvent } from '../events/rows.js';
+import type { Catalog } from '../intake/catalog.js';
+import type { RunBirth } from '../intake/birth.js';
+import { preparePublication, type Publication, type TopicEvent } from '../intake/topics.js';
+import { changeRun, newDeadLetterId, type RunChange } from './change.js';
+import { runKey, type CommitListener } from './committed.js';
+
+/** Commands that are applied together or not at all, and where they come from. */
+export interface LaneJob {
+  readonly tenant: string;
+  readonly run: string;
+  readonly commands: readonly RunCommand[];
+  readonly actor: string;
+  /** Worker's name for the record; empty where no worker is involved. */
+  readonly worker: string;
+  /** The lease under which the commands come. */
+  readonly lease: LeaseKey | null;
+}
+
+export type JobOutcome =
+  | { readonly tag: 'applied'; readonly head: number }
+  /** Everything asked for was there already. */
+  | { readonly tag: 'already'; readonly head: number }
+  | { readonly tag: 'refused'; readonly reason: Refusal | 'fenced' | 'not_found' }
+  | { readonly tag: 'error'; readonly error: Error };
+
+/** Reads plain JSON out of a payload that a body emitted, for the schema of the topic. */
+export type PlainValue = (payload: Payload) => unknown;
+
+interface Lane {
+  readonly tenant: string;
+  readonly run: string;
+  state: RunState | null;
+  readonly queue: Pending[];
+  busy: boolean;
+}
+
+interface Pending {
+  readonly job: LaneJob;
+  readonly resolve: (outcome: JobOutcome) => void;
+  /** Topics whose event was already published under its id: the emit is recorded, nothing is published again. */
+  readonly published: Set<string>;
+  attempts: number;
+  /** Must not share a transition with others. */
+  alone: boolean;
+  answered: boolean;
+  /** For `cancel`: somebody turned out to hold the activation. */
+  leased: boolean;
+}
+
+/** A commit that meets a conflict this often has a competitor that never rests; give the caller the say. */
+const conflictsMax = 20;
+
+export class Lanes {
+  readonly #context: EngineContext;
+  readonly #catalog: Catalog;
+  readonly #plain: PlainValue;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #listeners: CommitListener[] = [];
+
+  constructor(context: EngineContext, catalog: Catalog, plain: PlainValue) {
+    this.#context = context;
+    this.#catalog = catalog;
+    this.#plain = plain;
+  }
+
+  /** Called after each commit, in commit order of each run. */
+  onCommit(listener: CommitListener): void {
+    this.#listeners.push(listener);
+  }
+
+  submit(job: LaneJob): Promise<JobOutcome> {
+    return new Promise((resolve) => {
+      const lane = this.#laneOf(job.tenant, job.run);
+      lane.queue.push({ job, resolve, published: new Set(), attempts: 0, alone: false, answered: false, leased: false });
+      if (!lane.busy) this.#work(lane).catch((error: unknown) => this.#context.fault('lane', error));
+    });
+  }
+
+  /** Writes the births of new runs and tells the listeners. The caller brings the rest of the transition. */
+  async bear(births: readonly RunBirth[], transition: Transition, actor: string): Promise<Outcome> {
+    const [outcome] = await this.#context.store.apply([withBirths(transition, births)]);
+    if (outcome === undefined) throw new Error('Invariant broken: the store answered fewer outcomes than transitions');
+    if (outcome.tag === 'applied') {
+      for (const { state, change } of births) {
+        this.adopt(state);
+        this.#tell(state, change.events, actor, null);
+      }
+    }
+    return outcome;
+  }
+
+  /** Keeps a state that was just read or written, unless the lane has one. */
+  adopt(state: RunState): void {
+    if (isEnded(state.status)) return;
+    const lane = this.#laneOf(state.tenant, state.run);
+    if (!lane.busy && lane.state === null) lane.state = state;
+  }
+
+  /** The state of a run as this engine has it; null = not in memory. Must not be changed, and moves on. */
+  peek(tenant: string, run: string): RunState | null {
+    const lane = this.#lanes.get(runKey(tenant, run));
+    // While a commit is under way the state runs ahead of the store.
+    return lane === undefined || lane.busy ? null : lane.state;
+  }
+
+  #laneOf(tenant: string, run: string): Lane {
+    const key = runKey(tenant, run);
+    const found = this.#lanes.get(key);
+    if (found !== undefined) {
+      // Moves it to the young end: the map is the least-recently-used order.
+      this.#lanes.delete(key);
+      this.#lanes.set(key, found);
+      return found;
+    }
+    const lane: Lane = { tenant, run, state: null, queue: [], busy: false };
+    this.#lanes.set(key, lane);
+    if (this.#lanes.size > limits.runCacheItemsMax) this.#evict();
+    return lane;
+  }
+
+  #evict(): void {
+    let examined = 0;
+    for (const [key, lane] of this.#lanes) {
+      if (!lane.busy && lane.queue.length === 0) this.#lanes.delete(key);
+      if (++examined >= evictExamineMax || this.#lanes.size <= limits.runCacheItemsMax) return;
+    }
+  }
+
+  async #work(lane: Lane): Promise<void> {
+    lane.busy = true;
+    try {
+      while (lane.queue.length > 0) {
+        const group = takeGroup(lane.queue);
+        try {
+          await this.#handle(lane, group);
+        } catch (error) {
+          lane.state = null;
+          // One bad command must not sink those that came with it.
+          if (group.length > 1) lane.queue.unshift(...group.filter((pending) => !pending.answered).map(alone));
+          else for (const pending of group) answer(pending, { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) });
+        }
+      }
+    } finally {
+      lane.busy = false;
+      if (lane.state !== null && isEnded(lane.state.status)) this.#lanes.delete(runKey(lane.tenant, lane.run));
+    }
+  }
+
+  /** Decides and commits jobs that come under one lease as one transition, until each has its answer. */
+  async #handle(lane: Lane, group: readonly Pending[]): Promise<void> {
+    lane.state ??= await this.#load(lane.tenant, lane.run);
+    const { state } = lane;
+    if (state === null) {
+      for (const pending of group) answer(pending, { tag: 'refused', reason: 'not_found' });
+      return;
+    }
+    const at = this.#context.store.now();
+    const parts: Part[] = [];
+    for (const pending of group) {
+      const decided = this.#decide(pending, state, at);
+      if (decided.tag === 'refused' && decided.dirty) {
+        // The state holds half of a refused job. Throw it away; the others are decided again without that job.
+        lane.state = null;
+        answer(pending, { tag: 'refused', reason: decided.reason });
+        lane.queue.unshift(...group.filter((other) => other !== pending && !other.answered));
+        return;
+      }
+      if (decided.tag === 'refused') answer(pending, { tag: 'refused', reason: decided.reason });
+      else if (decided.changes.length === 0) answer(pending, { tag: 'already', head: state.head });
+      else parts.push({ pending, ...decided });
+    }
+    if (parts.length === 0) return;
+    const { transition, births } = this.#transition(parts, state);
+    const [outcome] = await this.#context.store.apply([transition]);
+    if (outcome === undefined) throw new Error('Invariant broken: the store answered fewer outcomes than transitions');
+    const again = this.#settle(lane, state, parts, outcome, births);
+    if (again.length > 0) lane.queue.unshift(...again);
+  }
+
+  async #load(tenant: string, run: string): Promise<RunState | null> {
+    const [history] = await this.#context.store.readHistories([{ tenant, run }]);
+    if (history === undefined || history.length === 0) return null;
+    return foldRun(tenant, run, history.map((row) => readRunEvent(row).event));
+  }
+
+  /** Decides all commands of a job; moves the state over what they cause. */
+  #decide(pending: Pending, state: RunState, at: number): Decided {
+    const { job } = pending;
+    const context = this.#decideContext(pending, at);
+    const changes: RunChange[] = [];
+    const publications: Publication[] = [];
+    for (const command of job.commands) {
+      const decision = decide(state, command, context);
+      switch (decision.tag) {
+        case 'refused':
+          return { tag: 'refused', reason: decision.reason, dirty: changes.length > 0 };
+        case 'already':
+          break;
+        case 'accepted':
+          changes.push(changeRun(this.#context, state, decision.events, at, { actor: job.actor, event: null }));
+          if (command.op === 'emit') this.#addEmitted(publications, pending, state, at, command, decision.events);
+          break;
+        default:
+          assertNever(decision);
+      }
+    }
+    this.#addCompletion(publications, pending, state, at, changes);
+    return { tag: 'decided', changes, publications };
+  }
+
+  #addEmitted(into: Publication[], pending: Pending, state: RunState, at: number, command: Extract<RunCommand, { op: 'emit' }>, events: readonly NewRunEvent[]): void {
+    const emitted = events.find(isEmitted);
+    if (emitted === undefined) return;
+    const { key, data } = command.event;
+    this.#addPublication(into, pending, state, at, {
+      topic: command.topic,
+      id: emitted.data.eventId,
+      source: `run/${state.run}`,
+      type: command.topic,
+      ...(key === undefined ? {} : { key }),
+      data,
+      value: this.#plain(data),
+    });
+  }
+
+  #addPublication(into: Publication[], pending: Pending, state: RunState, at: number, event: TopicEvent): void {
+    if (pending.published.has(`${event.topic} ${event.source} ${event.id}`)) return;
+    into.push(
+      preparePublication(this.#context, this.#catalog, event, {
+        tenant: state.tenant,
+        actor: pending.job.actor,
+        cause: `${state.run}/${state.head}`,
+        correlation: state.correlation,
+        traceparent: state.traceparent,
+      }, at),
+    );
+  }
+
+  /** `completes:` publishes the result of a run in the transition that ends it. */
+  #addCompletion(into: Publication[], pending: Pending, state: RunState, at: number, changes: readonly RunChange[]): void {
+    if (state.completes === null || state.status !== 'succeeded') return;
+    const output = changes.at(-1)?.events.at(-1)?.payload;
+    if (output === undefined) return;
+    this.#addPublication(into, pending, state, at, {
+      topic: state.completes, id: `${state.run}/completed`, source: `run/${state.run}`, type: state.completes, subject: state.run,
+      data: output, value: this.#plain(output),
+    });
+  }
+
+  #decideContext(pending: Pending, at: number): DecideContext {
+    const catalog = this.#catalog;
+    return {
+      now: at,
+      random: this.#context.ports.random.next(),
+      deadLetterId: newDeadLetterId(this.#context),
+      worker: pending.job.worker,
+      task: pending.job.lease?.task ?? null,
+      unleased: !pending.leased,
+      capability: (name) => catalog.capability(name),
+    };
+  }
+
+  #transition(parts: readonly Part[], state: RunState): { transition: Transition; births: RunBirth[] } {
+    const changes = parts.flatMap((part) => part.changes);
+    const publications = parts.flatMap((part) => part.publications);
+    const [first] = changes;
+    const last = changes.at(-1);
+    const lease = parts[0]?.pending.job.lease ?? null;
+    if (first === undefined || last === undefined) throw new Error('Invariant broken: a transition without a change');
+    const births = publications.flatMap((p) => p.births);
+    const endsUnbegun = first.write.expected === 1 && state.status === 'cancelled' && lease === null;
+    const transition: Transition = {
+      tenant: state.tenant,
+      runs: [{ expected: first.write.expected, row: last.write.row }],
+      ...(lease === null ? {} : { lease }),
+      ...(endsUnbegun ? { unleased: { tenant: state.tenant, run: state.run, task: activationTask(1) } } : {}),
+      dedupe: publications.map((p) => p.dedupe),
+      events: changes.flatMap((c) => c.eventWrites),
+      publishes: publications.map((p) => p.write),
+      tasks: changes.flatMap((c) => c.tasks),
+      timers: changes.flatMap((c) => c.timers),
+      deadLetters: changes.flatMap((c) => c.deadLetters),
+      blobs: [...changes.flatMap((c) => c.blobs), ...publications.flatMap((p) => p.blobs)],
+    };
+    return { transition: withBirths(transition, births), births };
+  }
+
+  /** Answers the jobs, or returns those that must be decided again. */
+  #settle(lane: Lane, state: RunState, parts: readonly Part[], outcome: Outcome, births: readonly RunBirth[]): Pending[] {
+    const pendings = parts.map((part) => part.pending);
+    switch (outcome.tag) {
+      case 'applied': {
+        for (const { state: born, change } of births) {
+          this.adopt(born);
+          this.#tell(born, change.events, pendings[0]?.job.actor ?? 'engine', null);
+        }
+        for (const { pending, changes } of parts) {
+          const { actor, lease } = pending.job;
+          this.#tell(state, changes.length === 1 && changes[0] !== undefined ? changes[0].events : changes.flatMap((c) => c.events), actor, lease?.task ?? null);
+          answer(pending, { tag: 'applied', head: state.head });
+        }
+        return [];
+      }
+      case 'conflict':
+        lane.state = null;
+        return pendings.filter((pending) => {
+          pending.attempts += 1;
+          if (pending.attempts < conflictsMax) return true;
+          answer(pending, { tag: 'error', error: new SpineError('STORE_BUSY', {}) });
+          return false;
+        });
+      case 'fenced':
+        lane.state = null;
+        return pendings.filter((pending) => {
+          // Somebody took the activation between the decision to end it unbegun and the commit: decide as leased.
+          if (pending.job.lease === null && !pending.leased) {
+            pending.leased = true;
+            return true;
+          }
+          answer(pending, { tag: 'refused', reason: 'fenced' });
+          return false;
+        });
+      case 'duplicate':
+        lane.state = null;
+        for (const pending of pendings) pending.published.add(`${outcome.found.scope.slice('topic:'.length)} ${outcome.found.key}`);
+        return pendings;
+      case 'unstorable':
+        lane.state = null;
+        if (pendings.length > 1) return pendings.map(alone);
+        for (const pending of pendings) answer(pending, { tag: 'error', error: new SpineError('VALUE_UNSTORABLE', { path: '$', reason: outcome.reason }) });
+        return [];
+      default:
+        return assertNever(outcome);
+    }
+  }
+
+  #tell(state: RunState, events: RunChange['events'], actor: string, task: string | null): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener({ tenant: state.tenant, run: state.run, state, events, actor, task });
+      } catch (error) {
+        this.#context.fault('commit listener', error);
+      }
+    }
+  }
+}
+
+/** Evicting looks at a few of the oldest lanes only, so that a lane costs the same however many there are. */
+const evictExamineMax = 64;
+
+type Decided =
+  /** `dirty`: part of the job is in the state already. */
+  | { readonly tag: 'refused'; readonly reason: Refusal; readonly dirty: boolean }
+  | { readonly tag: 'decided'; readonly changes: readonly RunChange[]; readonly publications: readonly Publication[] };
+
+/** A job with what was decided for it. */
+interface Part {
+  readonly pending: Pending;
+  readonly changes: readonly RunChange[];
+  readonly publications: readonly Publication[];
+}
+
+/** Jobs from the front of the queue that may share a transition: those under the same lease. */
+function takeGroup(queue: Pending[]): Pending[] {
+  const group: Pending[] = [];
+  while (group.length < groupMax) {
+    const [next] = queue;
+    if (next === undefined) break;
+    const [first] = group;
+    if (first !== undefined && (first.alone || next.alone || !sameLease(first.job.lease, next.job.lease))) break;
+    queue.shift();
+    group.push(next);
+  }
+  return group;
+}
+
+const groupMax = 64;
+
+function sameLease(a: LeaseKey | null, b: LeaseKey | null): boolean {
+  return a !== null && b !== null && a.task === b.task && a.token === b.token;
+}
+
+function alone(pending: Pending): Pending {
+  pending.alone = true;
+  return pending;
+}
+
+function answer(pending: Pending, outcome: JobOutcome): void {
+  pending.answered = true;
+  pending.resolve(outcome);
+}
+
+function isEmitted(event: NewRunEvent): event is Extract<NewRunEvent, { type: 'event.emitted' }> {
+  return event.type === 'event.emitted';
+}
+
+function withBirths(transition: Transition, births: readonly RunBirth[]): Transition {
+  if (births.length === 0) return transition;
+  return {
+    ...transition,
+    runs: [...(transition.runs ?? []), ...births.map((b) => b.change.write)],
+    events: [...(transition.events ?? []), ...births.flatMap((b) => b.change.eventWrites)],
+    tasks: [...(transition.tasks ?? []), ...births.flatMap((b) => b.change.tasks)],
+    timers: [...(transition.timers ?? []), ...births.flatMap((b) => b.change.timers)],
+    blobs: [...(transition.blobs ?? []), ...births.flatMap((b) => b.change.blobs)],
+  };
+}
+

@@ -1,0 +1,97 @@
+/**
+ * Fires timers and readies delayed tasks when they are due on the store's clock. One bounded `tick`, and a loop that
+ * sleeps until the next due time but never longer than a second, so that a missed wake-up costs a second and no more.
+ */
+import { limits } from '../../core/limits.js';
+import type { CancelTimer } from '../../core/ports.js';
+import type { Transition } from '../../store/contract.js';
+import type { EngineContext } from '../context.js';
+import type { Lanes } from '../runs/lanes.js';
+
+export class TimerDuty {
+  readonly #context: EngineContext;
+  readonly #lanes: Lanes;
+  readonly #promoted: () => Promise<void>;
+  #cancel: CancelTimer | null = null;
+  #wakeAtMs = Number.POSITIVE_INFINITY;
+  #ticking: Promise<void> | null = null;
+  #running = false;
+
+  /** `promoted` is called when delayed tasks have become ready. */
+  constructor(context: EngineContext, lanes: Lanes, promoted: () => Promise<void>) {
+    this.#context = context;
+    this.#lanes = lanes;
+    this.#promoted = promoted;
+  }
+
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#arm(0);
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false;
+    this.#cancel?.();
+    this.#cancel = null;
+    await this.#ticking;
+  }
+
+  /** A transition was handed to the store; if it sets something due before the next wake-up, wake up earlier. */
+  opening(transition: Transition): void {
+    const now = this.#context.store.now();
+    for (const timer of transition.timers ?? []) if (timer.op === 'set') this.#arm(timer.fireAt - now);
+    for (const write of transition.tasks ?? []) if (write.op !== 'close' && write.task.dueAt !== null) this.#arm(write.task.dueAt - now);
+  }
+
+  /** Handles what is due now. Returns how much it handled; a full batch means that more may be due. */
+  async tick(): Promise<number> {
+    const { store } = this.#context;
+    const due = await store.dueTimers(limits.timerBatchMax);
+    const fired = Promise.all(
+      due.map(async ({ tenant, run, name }) => {
+        const outcome = await this.#lanes.submit({ tenant, run, commands: [{ op: 'fireTimer', name }], actor: 'engine', worker: '', lease: null });
+        if (outcome.tag === 'error') throw outcome.error;
+        // The run no longer knows the timer: nothing will ever clear its row but this.
+        if (outcome.tag !== 'applied') await store.apply([{ tenant, timers: [{ op: 'clear', run, name }] }]);
+      }),
+    );
+    const promoted = await store.promoteDue(limits.timerBatchMax);
+    await fired;
+    if (promoted > 0) await this.#promoted();
+    return Math.max(due.length, promoted);
+  }
+
+  #arm(inMs: number): void {
+    if (!this.#running) return;
+    const { timers, clock } = this.#context.ports;
+    const wakeAtMs = clock.monotonicMs() + Math.max(0, Math.min(inMs, sleepMaxMs));
+    if (wakeAtMs >= this.#wakeAtMs) return;
+    this.#cancel?.();
+    this.#wakeAtMs = wakeAtMs;
+    this.#cancel = timers.after(Math.max(0, wakeAtMs - clock.monotonicMs()), () => {
+      this.#wakeAtMs = Number.POSITIVE_INFINITY;
+      if (this.#ticking !== null) return;
+      this.#ticking = this.#round().finally(() => {
+        this.#ticking = null;
+      });
+    });
+  }
+
+  async #round(): Promise<void> {
+    let nextMs = sleepMaxMs;
+    try {
+      const handled = await this.tick();
+      if (handled >= limits.timerBatchMax) nextMs = 0;
+      else {
+        const nextDueAt = await this.#context.store.nextDueAt();
+        if (nextDueAt !== null) nextMs = Math.max(1, nextDueAt - this.#context.store.now());
+      }
+    } catch (error) {
+      this.#context.fault('timers', error);
+    }
+    this.#arm(nextMs);
+  }
+}
+
+const sleepMaxMs = 1_000;
