@@ -1,0 +1,47 @@
+/** The store contract, the rules every backend shares, and the in-memory store. */
+export { topicStream } from "./contract.js";
+export type {
+  BlobWrite,
+  ClaimRequest,
+  ClaimedTask,
+  DeadLetterQuery,
+  DeadLetterRow,
+  DeadLetterWrite,
+  DedupeRow,
+  DedupeWrite,
+  EventQuery,
+  EventRow,
+  EventWrite,
+  ExpireCounts,
+  LeaseKey,
+  ManifestRow,
+  NewTask,
+  Outcome,
+  Page,
+  QueueStats,
+  RunKey,
+  RunQuery,
+  RunWrite,
+  SessionBeat,
+  SessionRow,
+  Store,
+  StoredPayload,
+  TallyRow,
+  TaskKey,
+  TaskRow,
+  TaskState,
+  TaskWrite,
+  TimerRow,
+  TimerWrite,
+  TopicEventWrite,
+  TopicHead,
+  Transition,
+  Violation,
+} from "./contract.js";
+export type { StoreFactory } from "./factory.js";
+export { createMemoryStore, idleBlobKeptMs, memory, type MemoryStore, type MemoryStoreOptions } from "./memory.js";
+export { MemoryData } from "./memory-data.js";
+export { decodeCursor, encodeCursor, type CursorKind, type ListKey } from "./cursor.js";
+export { matchesRunQuery, runScanItemsMax } from "./run-query.js";
+export { findUnstorable, isColumnText, isWellFormedText } from "./storable.js";
+export { compareText } from "./text-order.js";

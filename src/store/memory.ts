@@ -1,0 +1,564 @@
+/**
+ * The reference store: plain maps and ordered sets, everything decided and applied in the call itself, promises
+ * already settled when they are handed out. Deterministic, so the simulator runs on it; complete, so the conformance
+ * suite runs on it. Nothing survives the process.
+ */
+import { SpineError } from "../core/errors.js";
+import type { Clock } from "../core/ports.js";
+import type { RunRow } from "../core/run/state.js";
+import {
+  topicStream,
+  type ClaimedTask,
+  type ClaimRequest,
+  type DeadLetterQuery,
+  type DeadLetterRow,
+  type DedupeRow,
+  type EventQuery,
+  type EventRow,
+  type ExpireCounts,
+  type LeaseKey,
+  type ManifestRow,
+  type NewTask,
+  type Outcome,
+  type Page,
+  type QueueStats,
+  type RunKey,
+  type RunQuery,
+  type SessionBeat,
+  type SessionRow,
+  type Store,
+  type StoredPayload,
+  type TallyRow,
+  type TaskRow,
+  type TaskWrite,
+  type TimerRow,
+  type TopicHead,
+  type Transition,
+  type Violation,
+} from "./contract.js";
+import { decodeCursor, encodeCursor } from "./cursor.js";
+import type { StoreFactory } from "./factory.js";
+import { checkMemory } from "./memory-check.js";
+import { MemoryData, keyOf } from "./memory-data.js";
+import { matchesRunQuery, runScanItemsMax } from "./run-query.js";
+import { findUnstorable, isColumnText } from "./storable.js";
+import { compareText } from "./text-order.js";
+
+export interface MemoryStoreOptions {
+  /** The store's clock; tests and the simulator bind it to a virtual one. */
+  readonly clock: Clock;
+  /** Epoch of this owner. Default: one more than the last owner of `data`, or 1. */
+  readonly epoch?: number;
+  /** What an earlier store left (`store.data`): opening it again is a restart. Default: empty. */
+  readonly data?: MemoryData;
+}
+
+export interface MemoryStore extends Store {
+  /** The contents, for a later store to take over. */
+  readonly data: MemoryData;
+}
+
+/** How long a blob without references is kept, ms. */
+export const idleBlobKeptMs = 60 * 60_000;
+
+/** Opens an in-memory store. A store opened later on the same data shuts this one out (STORE_CLOSED). */
+export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
+  return new Memory(options.clock, options.data ?? new MemoryData(), options.epoch);
+}
+
+/** The in-memory store as `createSpine` takes it. Opening it again finds what was left, as a file would. */
+export function memory(options: { readonly clock: Clock }): StoreFactory {
+  const data = new MemoryData();
+  return { name: "memory", open: async () => createMemoryStore({ clock: options.clock, data }) };
+}
+
+class Memory implements MemoryStore {
+  readonly name = "memory";
+  readonly epoch: number;
+  readonly data: MemoryData;
+  /** Memory does not fail. */
+  readonly failed = new Promise<Error>(() => undefined);
+  readonly #clock: Clock;
+  #closed = false;
+
+  constructor(clock: Clock, data: MemoryData, epoch?: number) {
+    this.#clock = clock;
+    this.data = data;
+    this.epoch = epoch ?? data.epoch + 1;
+    data.epoch = this.epoch;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  async apply(transitions: readonly Transition[]): Promise<Outcome[]> {
+    this.#assertOpen();
+    return transitions.map((transition) => this.#apply(transition));
+  }
+
+  #apply(transition: Transition): Outcome {
+    const fault = findUnstorable(transition);
+    if (fault !== null) return { tag: "unstorable", reason: fault };
+    return this.#refusal(transition) ?? this.#write(transition);
+  }
+
+  /** The guards in the order of the contract, then what only the data can tell to be unstorable. Changes nothing. */
+  #refusal(transition: Transition): Outcome | null {
+    const { tenant, runs = [], lease, unleased, dedupe = [], tasks = [] } = transition;
+    for (const { expected, row } of runs) {
+      const head = this.data.run(tenant, row.run)?.head ?? 0;
+      if (head !== expected) return { tag: "conflict", run: row.run, head };
+    }
+    if (lease !== undefined && !this.#isHeld(lease)) return { tag: "fenced" };
+    if (unleased !== undefined && this.data.task(unleased)?.state === "leased") return { tag: "fenced" };
+    for (const write of tasks) {
+      if (write.op !== "requeue") continue;
+      if (this.data.task({ tenant, run: write.run, task: write.task.task })?.state !== "leased")
+        return { tag: "fenced" };
+    }
+    for (const { scope, key } of dedupe) {
+      const found = this.data.dedupeAt(this.now(), tenant, scope, key);
+      if (found !== undefined) return { tag: "duplicate", found };
+    }
+    const reason = this.#clash(transition);
+    return reason === null ? null : { tag: "unstorable", reason };
+  }
+
+  #isHeld(lease: LeaseKey): boolean {
+    const row = this.data.task(lease);
+    return row?.state === "leased" && row.token === lease.token;
+  }
+
+  #clash({ tenant, events = [], publishes = [], tasks = [], deadLetters = [], blobs = [] }: Transition): string | null {
+    for (const { payload } of [...events, ...publishes]) {
+      if (payload === null || !("blob" in payload)) continue;
+      const known = this.data.blob(tenant, payload.blob) !== undefined || blobs.some((b) => b.hash === payload.blob);
+      if (!known) return `there is no blob ${payload.blob}`;
+    }
+    const changed = new Map<string, boolean>();
+    for (const write of tasks) {
+      const task = write.op === "close" ? write.task : write.task.task;
+      const key = keyOf(write.run, task);
+      const exists = changed.get(key) ?? this.data.task({ tenant, run: write.run, task }) !== undefined;
+      if (write.op === "open" && exists) return `task ${task} is there already`;
+      changed.set(key, write.op !== "close");
+    }
+    const letters = new Map<string, boolean>();
+    for (const write of deadLetters) {
+      const id = write.op === "add" ? write.row.id : write.id;
+      const exists = letters.get(id) ?? this.data.deadLetter(tenant, id) !== undefined;
+      if (write.op === "add" && exists) return `dead letter ${id} is there already`;
+      letters.set(id, write.op === "add");
+    }
+    return null;
+  }
+
+  /** Cannot fail: everything that could was looked at before. */
+  #write(transition: Transition): Outcome {
+    const { data } = this;
+    const { tenant, runs = [], dedupe = [], events = [], publishes = [], tasks = [], timers = [] } = transition;
+    for (const { hash, bytes } of transition.blobs ?? []) data.putBlob(tenant, hash, bytes, this.now());
+    for (const { row } of runs) data.putRun(copyRun(row));
+    for (const { scope, key, hash, reference, expiresAt } of dedupe)
+      data.putDedupe({ tenant, scope, key, hash, reference, expiresAt });
+    const positions: number[] = [];
+    const offsets: number[] = [];
+    for (const { run, seq, type, at, envelope, payload } of events)
+      positions.push(data.appendEvent({ tenant, stream: run, seq, type, at, envelope, payload: copyPayload(payload) }));
+    for (const { topic, partition, type, at, envelope, payload } of publishes) {
+      const seq = data.nextOffset(tenant, topic, partition);
+      const stream = topicStream(topic, partition);
+      offsets.push(seq);
+      positions.push(data.appendEvent({ tenant, stream, seq, type, at, envelope, payload: copyPayload(payload) }));
+    }
+    for (const write of tasks) this.#writeTask(tenant, write);
+    for (const write of timers) {
+      const { run, name } = write;
+      const before = data.timer({ tenant, run }, name);
+      if (write.op === "set") data.putTimer({ tenant, run, name, fireAt: write.fireAt });
+      else if (before !== undefined) data.dropTimer(before);
+    }
+    for (const write of transition.deadLetters ?? []) {
+      if (write.op === "add") data.putDeadLetter({ ...write.row });
+      else data.dropDeadLetter(tenant, write.id);
+    }
+    return { tag: "applied", positions, offsets };
+  }
+
+  #writeTask(tenant: string, write: TaskWrite): void {
+    const { run } = write;
+    if (write.op === "close") {
+      const row = this.data.task({ tenant, run, task: write.task });
+      if (row !== undefined) this.data.dropTask(row);
+      return;
+    }
+    const token = this.data.task({ tenant, run, task: write.task.task })?.token ?? 0;
+    this.data.putTask(newTaskRow(tenant, run, write.task, token, this.now()));
+  }
+
+  async claim(request: ClaimRequest): Promise<ClaimedTask[]> {
+    this.#assertOpen();
+    const claimed: ClaimedTask[] = [];
+    if (!this.data.sessions.has(request.session)) return claimed;
+    for (const { queue, limit } of request.queues) {
+      const wanted = Math.min(limit, request.limit - claimed.length);
+      for (const found of this.#startable(queue, wanted)) {
+        const task: TaskRow = {
+          ...found.task,
+          state: "leased",
+          token: found.task.token + 1,
+          session: request.session,
+          assignment: request.assignmentFrom + claimed.length,
+          leasedAt: this.now(),
+        };
+        this.data.putTask(task);
+        claimed.push({ ...found, task });
+      }
+    }
+    return claimed;
+  }
+
+  /** The first ready tasks of a queue whose run and input are there; the others are for `check` to report. */
+  #startable(queue: string, wanted: number): ClaimedTask[] {
+    const found: ClaimedTask[] = [];
+    if (wanted <= 0) return found;
+    for (const task of this.data.ready.of(queue)) {
+      const run = this.data.run(task.tenant, task.run);
+      const input = this.data.event(task.tenant, task.run, task.inputSeq);
+      if (run === undefined || input === undefined) continue;
+      found.push({ task, head: run.head, input });
+      if (found.length === wanted) break;
+    }
+    return found;
+  }
+
+  async release(leases: readonly LeaseKey[]): Promise<number> {
+    this.#assertOpen();
+    let released = 0;
+    for (const lease of leases) {
+      const row = this.data.task(lease);
+      if (row === undefined || !this.#isHeld(lease)) continue;
+      this.data.putTask({
+        ...row,
+        state: "ready",
+        session: null,
+        assignment: null,
+        leasedAt: null,
+        readyAt: this.now(),
+      });
+      released += 1;
+    }
+    return released;
+  }
+
+  async promoteDue(limit: number): Promise<number> {
+    this.#assertOpen();
+    const now = this.now();
+    let promoted = 0;
+    while (promoted < limit) {
+      const row = this.data.delayed.first();
+      if (row === undefined || (row.dueAt ?? 0) > now) break;
+      this.data.putTask({ ...row, state: "ready", dueAt: null, readyAt: now });
+      promoted += 1;
+    }
+    return promoted;
+  }
+
+  async openSession(session: SessionRow): Promise<void> {
+    this.#assertOpen();
+    assertColumns("session", session.session, session.worker, session.app, session.info);
+    this.data.sessions.set(session.session, { ...session });
+  }
+
+  async beat(beats: readonly SessionBeat[]): Promise<string[]> {
+    this.#assertOpen();
+    const missing: string[] = [];
+    for (const { session, counter, received } of beats) {
+      const row = this.data.sessions.get(session);
+      if (row === undefined) missing.push(session);
+      else this.data.sessions.set(session, { ...row, counter, received });
+    }
+    return missing;
+  }
+
+  async closeSession(session: string): Promise<void> {
+    this.#assertOpen();
+    this.data.sessions.delete(session);
+  }
+
+  async listSessions(): Promise<SessionRow[]> {
+    this.#assertOpen();
+    return [...this.data.sessions.values()].sort((a, b) => compareText(a.session, b.session));
+  }
+
+  async listLeases(query: { readonly session?: string; readonly limit: number }): Promise<TaskRow[]> {
+    this.#assertOpen();
+    const found: TaskRow[] = [];
+    for (const row of this.data.leased) {
+      if (found.length >= query.limit) break;
+      if (query.session === undefined || row.session === query.session) found.push(row);
+    }
+    return found;
+  }
+
+  async dueTimers(limit: number): Promise<TimerRow[]> {
+    this.#assertOpen();
+    const now = this.now();
+    const due: TimerRow[] = [];
+    for (const timer of this.data.timers) {
+      if (timer.fireAt > now || due.length >= limit) break;
+      due.push(timer);
+    }
+    return due;
+  }
+
+  async nextDueAt(): Promise<number | null> {
+    this.#assertOpen();
+    const timer = this.data.timers.first()?.fireAt ?? null;
+    const task = this.data.delayed.first()?.dueAt ?? null;
+    if (timer === null || task === null) return timer ?? task;
+    return Math.min(timer, task);
+  }
+
+  async readRun(tenant: string, run: string): Promise<RunRow | null> {
+    this.#assertOpen();
+    return this.data.run(tenant, run) ?? null;
+  }
+
+  async readEvents(query: EventQuery): Promise<EventRow[]> {
+    this.#assertOpen();
+    const stream = this.data.streams.get(keyOf(query.tenant, query.stream));
+    if (stream === undefined) return [];
+    const start = Math.max(0, query.after + 1 - stream.first);
+    return stream.events.slice(start, start + Math.max(0, query.limit));
+  }
+
+  async readHistories(keys: readonly RunKey[]): Promise<EventRow[][]> {
+    this.#assertOpen();
+    return keys.map(({ tenant, run }) => this.data.streams.get(keyOf(tenant, run))?.events.slice() ?? []);
+  }
+
+  async listRuns(query: RunQuery): Promise<Page<RunRow>> {
+    this.#assertOpen();
+    const after = decodeCursor("runs", query.cursor);
+    const from = after === null ? null : ({ startedAt: after.at, run: after.id } as RunRow);
+    const items: RunRow[] = [];
+    let scanned = 0;
+    let last: RunRow | null = null;
+    for (const row of this.data.runsByStart.of(query.tenant).walk(from, query.order === "oldest" ? "up" : "down")) {
+      if (last !== null && (items.length >= query.limit || scanned >= runScanItemsMax))
+        return { items, next: encodeCursor("runs", { at: last.startedAt, id: last.run }) };
+      if (matchesRunQuery(row, query)) items.push(row);
+      last = row;
+      scanned += 1;
+    }
+    return { items, next: null };
+  }
+
+  async readTasks(tenant: string, run: string): Promise<TaskRow[]> {
+    this.#assertOpen();
+    const rows = this.data.tasksOfRun.get(keyOf(tenant, run))?.values() ?? [];
+    return [...rows].sort((a, b) => compareText(a.task, b.task));
+  }
+
+  async readTimers(tenant: string, run: string): Promise<TimerRow[]> {
+    this.#assertOpen();
+    const rows = this.data.timersOfRun.get(keyOf(tenant, run))?.values() ?? [];
+    return [...rows].sort((a, b) => compareText(a.name, b.name));
+  }
+
+  async readFeed(query: { readonly after: number; readonly limit: number }): Promise<EventRow[]> {
+    this.#assertOpen();
+    const rows: EventRow[] = [];
+    for (let i = Math.max(0, query.after); i < this.data.feed.length && rows.length < query.limit; i++) {
+      const row = this.data.feed[i];
+      if (row !== undefined) rows.push(row);
+    }
+    return rows;
+  }
+
+  async feedHead(): Promise<number> {
+    this.#assertOpen();
+    return this.data.feed.length;
+  }
+
+  async listTopics(tenant: string): Promise<TopicHead[]> {
+    this.#assertOpen();
+    const heads: TopicHead[] = [];
+    for (const [topic, partitions] of this.data.topics.get(tenant) ?? [])
+      for (const [partition, head] of partitions) heads.push({ topic, partition, head });
+    return heads.sort((a, b) => compareText(a.topic, b.topic) || a.partition - b.partition);
+  }
+
+  async readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null> {
+    this.#assertOpen();
+    return this.data.dedupeAt(this.now(), tenant, scope, key) ?? null;
+  }
+
+  async listDeadLetters(query: DeadLetterQuery): Promise<Page<DeadLetterRow>> {
+    this.#assertOpen();
+    const after = decodeCursor("dead-letters", query.cursor);
+    const from = after === null ? null : ({ at: after.at, id: after.id } as DeadLetterRow);
+    const items: DeadLetterRow[] = [];
+    for (const row of this.data.deadLettersOfTenant.of(query.tenant).walk(from, "down")) {
+      if (query.class !== undefined && row.class !== query.class) continue;
+      if (query.workflow !== undefined && row.workflow !== query.workflow) continue;
+      const last = items.at(-1);
+      if (last !== undefined && items.length >= query.limit)
+        return { items, next: encodeCursor("dead-letters", { at: last.at, id: last.id }) };
+      items.push(row);
+    }
+    return { items, next: null };
+  }
+
+  async readDeadLetter(tenant: string, id: string): Promise<DeadLetterRow | null> {
+    this.#assertOpen();
+    return this.data.deadLetter(tenant, id) ?? null;
+  }
+
+  async readTally(): Promise<TallyRow[]> {
+    this.#assertOpen();
+    return this.data
+      .tally()
+      .sort(
+        (a, b) =>
+          compareText(a.tenant, b.tenant) ||
+          compareText(a.kind, b.kind) ||
+          compareText(a.name, b.name) ||
+          compareText(a.state, b.state),
+      );
+  }
+
+  async queueStats(): Promise<QueueStats[]> {
+    this.#assertOpen();
+    const stats = new Map<string, { -readonly [K in keyof QueueStats]: QueueStats[K] }>();
+    for (const { kind, name, state, count } of this.data.tally()) {
+      if (kind !== "task") continue;
+      const row = stats.get(name) ?? { queue: name, ready: 0, delayed: 0, held: 0, leased: 0, oldestReadyAt: null };
+      row[state as TaskRow["state"]] += count;
+      stats.set(name, row);
+    }
+    for (const row of stats.values())
+      for (const { readyAt } of this.data.ready.of(row.queue))
+        row.oldestReadyAt = Math.min(row.oldestReadyAt ?? readyAt, readyAt);
+    return [...stats.values()].sort((a, b) => compareText(a.queue, b.queue));
+  }
+
+  async putBlob(tenant: string, hash: string, bytes: Uint8Array): Promise<void> {
+    this.#assertOpen();
+    assertColumns("blob", tenant, hash);
+    this.data.putBlob(tenant, hash, bytes, this.now());
+  }
+
+  async readBlob(tenant: string, hash: string): Promise<Uint8Array | null> {
+    this.#assertOpen();
+    return this.data.blob(tenant, hash)?.bytes.slice() ?? null;
+  }
+
+  async saveManifest(row: ManifestRow): Promise<void> {
+    this.#assertOpen();
+    assertColumns("manifest", row.app, row.hash, row.manifest);
+    this.data.manifests.set(keyOf(row.app, row.hash), { ...row });
+  }
+
+  async listManifests(): Promise<ManifestRow[]> {
+    this.#assertOpen();
+    return [...this.data.manifests.values()].sort(
+      (a, b) => a.registeredAt - b.registeredAt || compareText(a.app, b.app) || compareText(a.hash, b.hash),
+    );
+  }
+
+  async expire(limit: number): Promise<ExpireCounts> {
+    this.#assertOpen();
+    const now = this.now();
+    const { data } = this;
+    return {
+      runs: takeWhile(
+        limit,
+        data.runsByExpiry,
+        (row) => (row.expiresAt ?? 0) <= now,
+        (row) => data.dropRun(row),
+      ),
+      dedupe: takeWhile(
+        limit,
+        data.dedupeByExpiry,
+        (row) => row.expiresAt <= now,
+        (row) => data.dropDedupe(row),
+      ),
+      blobs: takeWhile(
+        limit,
+        data.idleBlobs,
+        (row) => row.createdAt < now - idleBlobKeptMs,
+        (row) => data.dropBlob(row),
+      ),
+    };
+  }
+
+  async check(limit: number): Promise<Violation[]> {
+    this.#assertOpen();
+    return checkMemory(this.data, limit);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  /** A store that was taken over by a newer owner of its data is as good as closed. */
+  #assertOpen(): void {
+    if (this.#closed || this.data.epoch !== this.epoch) throw new SpineError("STORE_CLOSED", {});
+  }
+}
+
+/** Removes from the front of the set while `isPast`; returns how many. */
+function takeWhile<T>(
+  limit: number,
+  set: { first(): T | undefined },
+  isPast: (row: T) => boolean,
+  drop: (row: T) => void,
+): number {
+  for (let taken = 0; taken < limit; taken++) {
+    const row = set.first();
+    if (row === undefined || !isPast(row)) return taken;
+    drop(row);
+  }
+  return limit;
+}
+
+function newTaskRow(tenant: string, run: string, task: NewTask, token: number, now: number): TaskRow {
+  const state = task.dueAt !== null ? "delayed" : task.limitKey !== null ? "held" : "ready";
+  return {
+    tenant,
+    run,
+    task: task.task,
+    kind: task.kind,
+    queue: task.queue,
+    rank: task.rank,
+    state,
+    attempt: task.attempt,
+    token,
+    deadlineMs: task.deadlineMs,
+    inputSeq: task.inputSeq,
+    dueAt: task.dueAt,
+    limitKey: task.limitKey,
+    session: null,
+    assignment: null,
+    leasedAt: null,
+    readyAt: now,
+  };
+}
+
+function copyRun(row: RunRow): RunRow {
+  return { ...row, labels: row.labels === null ? null : { ...row.labels } };
+}
+
+function copyPayload(payload: StoredPayload | null): StoredPayload | null {
+  if (payload === null) return null;
+  const salt = payload.salt.slice();
+  return "blob" in payload ? { salt, blob: payload.blob } : { salt, text: payload.text };
+}
+
+function assertColumns(path: string, ...texts: readonly string[]): void {
+  if (!texts.every(isColumnText))
+    throw new SpineError("VALUE_UNSTORABLE", { path, reason: "it holds NUL or a lone surrogate" });
+}

@@ -1,0 +1,206 @@
+/**
+ * What a store accepts: the checks of a transition that need no look at the data. Every backend applies them before
+ * anything else, so that all answer `unstorable` to the same items and none changes a value in silence.
+ *
+ * Text must be well-formed Unicode (a lone surrogate has no UTF-8 form) and, where it is a column, free of NUL
+ * (PostgreSQL refuses it, SQLite drivers cut the text there). Envelopes and payload texts are stored as bytes and may
+ * hold NUL. Integers must be safe integers; ranks any finite number.
+ */
+import type { RunRow } from "../core/run/state.js";
+import type { NewTask, StoredPayload, Transition } from "./contract.js";
+
+const notColumnText = /[\0\p{Surrogate}]/u;
+const notText = /\p{Surrogate}/u;
+
+/** True when the text can be a column in every store. Keys for which it is false name nothing that is stored. */
+export function isColumnText(text: string): boolean {
+  return !notColumnText.test(text);
+}
+
+/** True when the text has a UTF-8 form. */
+export function isWellFormedText(text: string): boolean {
+  return !notText.test(text);
+}
+
+/** Why the transition cannot be stored, whatever the state of the store; null = it can, as far as can be seen here. */
+export function findUnstorable(transition: Transition): string | null {
+  const check = new Check();
+  check.text("tenant", transition.tenant);
+  checkRuns(check, transition);
+  checkGuards(check, transition);
+  checkEvents(check, transition);
+  checkTables(check, transition);
+  return check.fault;
+}
+
+/** Collects the first fault. */
+class Check {
+  fault: string | null = null;
+
+  refuse(reason: string): void {
+    this.fault ??= reason;
+  }
+
+  text(name: string, value: string): void {
+    if (!isColumnText(value)) this.refuse(`${name} holds NUL or a lone surrogate`);
+  }
+
+  textOrNull(name: string, value: string | null): void {
+    if (value !== null) this.text(name, value);
+  }
+
+  encoded(name: string, value: string): void {
+    if (!isWellFormedText(value)) this.refuse(`${name} holds a lone surrogate`);
+  }
+
+  integer(name: string, value: number): void {
+    if (!Number.isSafeInteger(value)) this.refuse(`${name} is not a safe integer`);
+  }
+
+  integerOrNull(name: string, value: number | null): void {
+    if (value !== null) this.integer(name, value);
+  }
+
+  tenant(transition: Transition, tenant: string): void {
+    if (tenant !== transition.tenant) this.refuse("a part belongs to another tenant");
+  }
+
+  payload(payload: StoredPayload | null): void {
+    if (payload === null) return;
+    if ("blob" in payload) this.text("blob", payload.blob);
+    else this.encoded("payload", payload.text);
+  }
+}
+
+function checkRuns(check: Check, transition: Transition): void {
+  const { runs } = transition;
+  if (runs === undefined) return;
+  for (const [index, { expected, row }] of runs.entries()) {
+    check.tenant(transition, row.tenant);
+    checkRun(check, row);
+    check.integer("expected", expected);
+    if (runs.findIndex((other) => other.row.run === row.run) !== index) check.refuse("a run is written twice");
+  }
+}
+
+function checkRun(check: Check, row: RunRow): void {
+  check.text("run", row.run);
+  // A run id is a stream of its own; `topic/partition` is the other kind of stream.
+  if (row.run.includes("/")) check.refuse("run holds a slash");
+  check.text("workflow", row.workflow);
+  check.textOrNull("version", row.version);
+  check.integer("head", row.head);
+  check.integer("priority", row.priority);
+  check.integer("startedAt", row.startedAt);
+  check.integer("updatedAt", row.updatedAt);
+  check.integerOrNull("expiresAt", row.expiresAt);
+  check.textOrNull("failureClass", row.failureClass);
+  check.textOrNull("failureCode", row.failureCode);
+  check.textOrNull("failureMessage", row.failureMessage);
+  if (row.labels === null) return;
+  for (const [name, value] of Object.entries(row.labels)) {
+    check.text("label name", name);
+    check.text("label value", value);
+  }
+}
+
+function checkGuards(check: Check, transition: Transition): void {
+  const { lease, unleased, dedupe } = transition;
+  if (lease !== undefined) check.tenant(transition, lease.tenant);
+  if (unleased !== undefined) check.tenant(transition, unleased.tenant);
+  if (dedupe === undefined) return;
+  for (const [index, { scope, key, hash, reference, expiresAt }] of dedupe.entries()) {
+    check.text("scope", scope);
+    check.text("key", key);
+    check.text("hash", hash);
+    check.text("reference", reference);
+    check.integer("expiresAt", expiresAt);
+    if (dedupe.findIndex((other) => other.scope === scope && other.key === key) !== index)
+      check.refuse("a dedupe key is taken twice");
+  }
+}
+
+function checkEvents(check: Check, transition: Transition): void {
+  const { runs = [], events = [], publishes = [] } = transition;
+  for (const event of events) {
+    check.text("event type", event.type);
+    check.integer("event at", event.at);
+    check.encoded("envelope", event.envelope);
+    check.payload(event.payload);
+  }
+  checkGapless(check, runs, events);
+  for (const event of publishes) {
+    check.text("topic", event.topic);
+    check.integer("partition", event.partition);
+    if (event.partition < 0) check.refuse("partition is negative");
+    check.text("event type", event.type);
+    check.integer("event at", event.at);
+    check.encoded("envelope", event.envelope);
+    check.payload(event.payload);
+  }
+}
+
+/** The events of a run lead from the expected head to the new one, without gap: P11 holds by construction. */
+function checkGapless(
+  check: Check,
+  runs: NonNullable<Transition["runs"]>,
+  events: NonNullable<Transition["events"]>,
+): void {
+  let matched = 0;
+  for (const { expected, row } of runs) {
+    let head = expected;
+    for (const event of events) {
+      if (event.run !== row.run) continue;
+      head += 1;
+      matched += 1;
+      if (event.seq !== head) check.refuse(`event ${event.seq} does not follow ${head - 1}`);
+    }
+    if (row.head !== head) check.refuse(`the events lead to ${head}, the row says ${row.head}`);
+    if (head === 0) check.refuse("a run begins with an event");
+  }
+  if (matched !== events.length) check.refuse("an event belongs to a run that is not written");
+}
+
+function checkTables(check: Check, transition: Transition): void {
+  const { tasks = [], timers = [], deadLetters = [], blobs = [] } = transition;
+  for (const write of tasks) {
+    check.text("run", write.run);
+    if (write.op === "close") check.text("task", write.task);
+    else checkTask(check, write.task);
+  }
+  for (const write of timers) {
+    check.text("run", write.run);
+    check.text("timer name", write.name);
+    if (write.op === "set") check.integer("fireAt", write.fireAt);
+  }
+  for (const write of deadLetters) {
+    if (write.op === "remove") {
+      check.text("dead letter id", write.id);
+      continue;
+    }
+    const { row } = write;
+    check.tenant(transition, row.tenant);
+    check.text("dead letter id", row.id);
+    check.text("run", row.run);
+    check.text("workflow", row.workflow);
+    check.textOrNull("path", row.path);
+    check.text("class", row.class);
+    check.text("code", row.code);
+    check.text("message", row.message);
+    check.integer("attempts", row.attempts);
+    check.integer("at", row.at);
+  }
+  for (const { hash } of blobs) check.text("blob", hash);
+}
+
+function checkTask(check: Check, task: NewTask): void {
+  check.text("task", task.task);
+  check.text("queue", task.queue);
+  if (!Number.isFinite(task.rank)) check.refuse("rank is not a finite number");
+  check.integer("attempt", task.attempt);
+  check.integer("deadlineMs", task.deadlineMs);
+  check.integer("inputSeq", task.inputSeq);
+  check.integerOrNull("dueAt", task.dueAt);
+  check.textOrNull("limitKey", task.limitKey);
+  if (task.dueAt !== null && task.limitKey !== null) check.refuse("a task is either delayed or held");
+}
