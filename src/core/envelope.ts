@@ -2,7 +2,7 @@
  * The envelope of an event: everything but the payload, serialised once and stored as these very bytes, so that the
  * ledger can hash what was written and not what somebody would write again.
  */
-import type { CodecName } from "./payload.js";
+import type { CodecName } from './payload.js';
 
 export interface Envelope {
   /** Format of the envelope. */

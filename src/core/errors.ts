@@ -3,7 +3,7 @@
  * may do about it: `invalid` (mend the request), `conflict` (look, then decide), `notFound`, `transient` (try again,
  * perhaps after a delay), `terminal` (never try again), `internal` (a bug of ours).
  */
-export type ErrorKind = "invalid" | "conflict" | "notFound" | "transient" | "terminal" | "internal";
+export type ErrorKind = 'invalid' | 'conflict' | 'notFound' | 'transient' | 'terminal' | 'internal';
 
 interface Entry<D> {
   readonly kind: ErrorKind;
@@ -20,342 +20,342 @@ function entry<D>(e: Entry<D>): Entry<D> {
 export const errorCatalogue = {
   // Requests
   BODY_NOT_JSON: entry<{ reason: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 400,
     message: (d) => `The body is not valid JSON: ${d.reason}.`,
-    mend: "Send UTF-8 JSON with content-type application/json.",
+    mend: 'Send UTF-8 JSON with content-type application/json.',
   }),
   BODY_TOO_LARGE: entry<{ bytesMax: number }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 413,
     message: (d) => `The body is larger than ${d.bytesMax} bytes.`,
-    mend: "Store the content elsewhere and send a reference, or raise bodyBytesMax of the server.",
+    mend: 'Store the content elsewhere and send a reference, or raise bodyBytesMax of the server.',
   }),
   CONTENT_TYPE_UNSUPPORTED: entry<{ contentType: string; expected: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 415,
     message: (d) => `Content type "${d.contentType}" is not supported here; expected ${d.expected}.`,
-    mend: "Set the content-type header.",
+    mend: 'Set the content-type header.',
   }),
   REQUEST_INVALID: entry<{ faults: readonly string[] }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 400,
-    message: (d) => `The request is not valid: ${d.faults.join("; ")}.`,
-    mend: "Mend the named fields; /openapi.json describes them.",
+    message: (d) => `The request is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named fields; /openapi.json describes them.',
   }),
   VALUE_UNSTORABLE: entry<{ path: string; reason: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 400,
     message: (d) => `The value at ${d.path} cannot be stored: ${d.reason}.`,
-    mend: "Remove or re-encode it; docs/reference/codec.md lists what can be stored.",
+    mend: 'Remove or re-encode it; docs/reference/codec.md lists what can be stored.',
   }),
   INPUT_INVALID: entry<{ name: string; faults: readonly string[] }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 422,
-    message: (d) => `The input does not fit the schema of "${d.name}": ${d.faults.join("; ")}.`,
-    mend: "Mend the named fields, or deploy a new version of the schema.",
+    message: (d) => `The input does not fit the schema of "${d.name}": ${d.faults.join('; ')}.`,
+    mend: 'Mend the named fields, or deploy a new version of the schema.',
   }),
   CLOUDEVENT_INVALID: entry<{ faults: readonly string[] }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 400,
-    message: (d) => `The event is not a valid CloudEvent 1.0: ${d.faults.join("; ")}.`,
-    mend: "See the CloudEvents HTTP binding; id, source, type and specversion are required.",
+    message: (d) => `The event is not a valid CloudEvent 1.0: ${d.faults.join('; ')}.`,
+    mend: 'See the CloudEvents HTTP binding; id, source, type and specversion are required.',
   }),
   METHOD_NOT_ALLOWED: entry<{ method: string; allowed: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 405,
     message: (d) => `${d.method} is not allowed here; allowed: ${d.allowed}.`,
-    mend: "Use one of the allowed methods.",
+    mend: 'Use one of the allowed methods.',
   }),
   ROUTE_NOT_FOUND: entry<{ path: string }>({
-    kind: "notFound",
+    kind: 'notFound',
     status: 404,
     message: (d) => `There is nothing at ${d.path}.`,
-    mend: "GET /openapi.json lists the routes.",
+    mend: 'GET /openapi.json lists the routes.',
   }),
   UNAUTHENTICATED: entry<object>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 401,
-    message: () => "The request does not say who is asking, or its credentials are not accepted.",
-    mend: "Send the credentials that this installation asks for.",
+    message: () => 'The request does not say who is asking, or its credentials are not accepted.',
+    mend: 'Send the credentials that this installation asks for.',
   }),
   FORBIDDEN: entry<{ role: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 403,
     message: (d) => `This needs the role "${d.role}".`,
-    mend: "Ask with credentials that have the role, or add it in the `authorize` function of the server.",
+    mend: 'Ask with credentials that have the role, or add it in the `authorize` function of the server.',
   }),
   ORIGIN_REFUSED: entry<{ origin: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 403,
     message: (d) => `Pages of "${d.origin}" may not use this server.`,
-    mend: "Declare the origin in the `cors` option of the server.",
+    mend: 'Declare the origin in the `cors` option of the server.',
   }),
   HOST_REFUSED: entry<{ host: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 421,
     message: (d) => `This server has no \`authorize\` function and answers loopback names only, not "${d.host}".`,
-    mend: "Pass `authorize` to the server, or reach it as localhost or 127.0.0.1.",
+    mend: 'Pass `authorize` to the server, or reach it as localhost or 127.0.0.1.',
   }),
   REQUEST_TIMEOUT: entry<object>({
-    kind: "transient",
+    kind: 'transient',
     status: 408,
-    message: () => "The request did not arrive in time.",
-    mend: "Send headers and body without long pauses.",
+    message: () => 'The request did not arrive in time.',
+    mend: 'Send headers and body without long pauses.',
   }),
   HEADERS_TOO_LARGE: entry<object>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 431,
-    message: () => "The headers of the request are too large.",
-    mend: "Send fewer or shorter headers.",
+    message: () => 'The headers of the request are too large.',
+    mend: 'Send fewer or shorter headers.',
   }),
   UPGRADE_REQUIRED: entry<object>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 426,
-    message: () => "Only a WebSocket is served here.",
-    mend: "Connect with a worker; see docs/reference/worker-protocol.md.",
+    message: () => 'Only a WebSocket is served here.',
+    mend: 'Connect with a worker; see docs/reference/worker-protocol.md.',
   }),
   CURSOR_INVALID: entry<object>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 400,
-    message: () => "The cursor was not made by this API or belongs to another stream.",
-    mend: "Start without a cursor, or send back the last one unchanged.",
+    message: () => 'The cursor was not made by this API or belongs to another stream.',
+    mend: 'Start without a cursor, or send back the last one unchanged.',
   }),
   // Definitions
   WORKFLOW_UNKNOWN: entry<{ name: string; known: readonly string[] }>({
-    kind: "notFound",
+    kind: 'notFound',
     status: 404,
     message: (d) => `No workflow "${d.name}" is registered${known(d.known)}.`,
-    mend: "Start a worker that has it, or run `eventspine deploy`.",
+    mend: 'Start a worker that has it, or run `eventspine deploy`.',
   }),
   TOPIC_UNKNOWN: entry<{ name: string; known: readonly string[] }>({
-    kind: "notFound",
+    kind: 'notFound',
     status: 404,
     message: (d) => `No topic "${d.name}" is registered${known(d.known)}.`,
-    mend: "Declare it in the app and start a worker that has it.",
+    mend: 'Declare it in the app and start a worker that has it.',
   }),
   CAPABILITY_UNKNOWN: entry<{ name: string }>({
-    kind: "notFound",
+    kind: 'notFound',
     status: 404,
     message: (d) => `No capability "${d.name}" is registered.`,
-    mend: "Add its handler to an app and start a worker that has it.",
+    mend: 'Add its handler to an app and start a worker that has it.',
   }),
   DEFINITION_INVALID: entry<{ name: string; faults: readonly string[] }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 422,
-    message: (d) => `The definition of "${d.name}" is not valid: ${d.faults.join("; ")}.`,
-    mend: "Mend the definition; nothing was registered.",
+    message: (d) => `The definition of "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the definition; nothing was registered.',
   }),
   DEFINITION_CONFLICT: entry<{ name: string }>({
-    kind: "conflict",
+    kind: 'conflict',
     status: 409,
     message: (d) => `"${d.name}" is defined twice with different content.`,
-    mend: "Give one of them another name.",
+    mend: 'Give one of them another name.',
   }),
   // Runs
   RUN_NOT_FOUND: entry<{ run: string }>({
-    kind: "notFound",
+    kind: 'notFound',
     status: 404,
     message: (d) => `There is no run "${d.run}".`,
-    mend: "Check the id; an ended run is deleted when its retention is over.",
+    mend: 'Check the id; an ended run is deleted when its retention is over.',
   }),
   RUN_NOT_REDRIVABLE: entry<{ run: string; status: string }>({
-    kind: "conflict",
+    kind: 'conflict',
     status: 409,
     message: (d) => `Run "${d.run}" is ${d.status}; only failed and cancelled runs can be retried.`,
-    mend: "Start a new run, or wait until this one has ended.",
+    mend: 'Start a new run, or wait until this one has ended.',
   }),
   RUN_NOT_ENDED: entry<{ run: string; state: string }>({
-    kind: "conflict",
+    kind: 'conflict',
     status: 409,
     message: (d) => `Run "${d.run}" has no result yet; it is ${d.state}.`,
-    mend: "Follow its stream, or ask again later.",
+    mend: 'Follow its stream, or ask again later.',
   }),
   RUN_FAILED: entry<{ run: string; class: string; code: string; reason: string }>({
-    kind: "terminal",
+    kind: 'terminal',
     status: 422,
     message: (d) => `Run "${d.run}" failed (${d.class}, ${d.code}): ${d.reason}`,
-    mend: "Look at its dead letter, mend the cause and retry the run; finished steps are not repeated.",
+    mend: 'Look at its dead letter, mend the cause and retry the run; finished steps are not repeated.',
   }),
   RUN_REFUSED: entry<{ run: string; code: string }>({
-    kind: "terminal",
+    kind: 'terminal',
     status: 422,
     message: (d) => `Run "${d.run}" ended on purpose without a result: ${d.code}.`,
-    mend: "The workflow decided so; its own documentation says what the code means.",
+    mend: 'The workflow decided so; its own documentation says what the code means.',
   }),
   DEAD_LETTER_NOT_FOUND: entry<{ id: string }>({
-    kind: "notFound",
+    kind: 'notFound',
     status: 404,
     message: (d) => `There is no dead letter "${d.id}".`,
-    mend: "List the dead letters; it may have been redriven or discarded.",
+    mend: 'List the dead letters; it may have been redriven or discarded.',
   }),
   IDEMPOTENCY_KEY_REUSED: entry<{ key: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 422,
     message: (d) => `The idempotency key "${d.key}" was used with another body.`,
-    mend: "Use a new key for a new request.",
+    mend: 'Use a new key for a new request.',
   }),
   BLOB_NOT_FOUND: entry<{ blob: string }>({
-    kind: "notFound",
+    kind: 'notFound',
     status: 404,
     message: (d) => `There is no blob "${d.blob}".`,
-    mend: "Upload it first; blobs that nothing refers to are deleted after an hour.",
+    mend: 'Upload it first; blobs that nothing refers to are deleted after an hour.',
   }),
   BLOB_MISMATCH: entry<{ blob: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 422,
     message: (d) => `The bytes sent do not have the hash "${d.blob}".`,
-    mend: "Send the bytes whose sha-256 is in the path.",
+    mend: 'Send the bytes whose sha-256 is in the path.',
   }),
   // Workers
   LEASE_LOST: entry<{ run: string; task: string }>({
-    kind: "conflict",
+    kind: 'conflict',
     status: 409,
     message: (d) => `Task ${d.task} of run ${d.run} is no longer leased to this worker.`,
-    mend: "Stop this attempt; its result is discarded. If it recurs, raise the deadline above the slowest step.",
+    mend: 'Stop this attempt; its result is discarded. If it recurs, raise the deadline above the slowest step.',
   }),
   SESSION_GONE: entry<{ session: string }>({
-    kind: "conflict",
+    kind: 'conflict',
     status: 410,
     message: (d) => `Worker session ${d.session} has ended.`,
-    mend: "Connect anew; what it held was given to other workers.",
+    mend: 'Connect anew; what it held was given to other workers.',
   }),
   PROTOCOL_MISMATCH: entry<{ theirs: number; ours: number }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 426,
     message: (d) => `The worker speaks protocol ${d.theirs}, this server ${d.ours}.`,
-    mend: "Upgrade the older of the two.",
+    mend: 'Upgrade the older of the two.',
   }),
   WORKER_LOST: entry<object>({
-    kind: "transient",
+    kind: 'transient',
     status: 503,
-    message: () => "The worker that held the task died or stopped answering.",
-    mend: "Nothing to do: the task was given to another worker. If it recurs, look for crashes or memory limits.",
+    message: () => 'The worker that held the task died or stopped answering.',
+    mend: 'Nothing to do: the task was given to another worker. If it recurs, look for crashes or memory limits.',
   }),
   TASK_TIMEOUT: entry<{ deadlineMs: number }>({
-    kind: "transient",
+    kind: 'transient',
     status: 504,
     message: (d) => `The task took longer than its deadline of ${d.deadlineMs} ms.`,
-    mend: "Raise the timeout of the capability or workflow, or make the work shorter.",
+    mend: 'Raise the timeout of the capability or workflow, or make the work shorter.',
   }),
   // Programming model
   PATH_IN_USE: entry<{ path: string }>({
-    kind: "terminal",
+    kind: 'terminal',
     status: 422,
     message: (d) => `Two steps of one run have the identity "${d.path}".`,
     mend: 'Give each its own name, e.g. ["call", i] in a loop, or use ctx.map with a key.',
   }),
   SCOPE_MISUSED: entry<{ path: string }>({
-    kind: "terminal",
+    kind: 'terminal',
     status: 422,
     message: (d) => `The ctx of the outer scope was used inside scope "${d.path}".`,
-    mend: "Use the ctx that the scope hands to its body.",
+    mend: 'Use the ctx that the scope hands to its body.',
   }),
   HISTORY_FULL: entry<{ run: string; eventsMax: number }>({
-    kind: "terminal",
+    kind: 'terminal',
     status: 422,
     message: (d) => `Run ${d.run} has reached ${d.eventsMax} events.`,
-    mend: "Split the work into several runs.",
+    mend: 'Split the work into several runs.',
   }),
   STEP_FAILED: entry<{ path: string; reason: string }>({
-    kind: "terminal",
+    kind: 'terminal',
     status: 422,
     message: (d) => `Step "${d.path}" failed: ${d.reason}`,
-    mend: "Look at its attempts; redrive the run when the cause is mended.",
+    mend: 'Look at its attempts; redrive the run when the cause is mended.',
   }),
   EFFECT_AMBIGUOUS: entry<{ path: string }>({
-    kind: "terminal",
+    kind: 'terminal',
     status: 409,
     message: (d) =>
       `The external effect of step "${d.path}" may or may not have happened: its worker died in mid-effect.`,
-    mend: "Check at the provider, then redrive the run (the step runs again with the same idempotency key) or discard it.",
+    mend: 'Check at the provider, then redrive the run (the step runs again with the same idempotency key) or discard it.',
   }),
   RUN_CANCELLED: entry<{ reason: string | null }>({
-    kind: "terminal",
+    kind: 'terminal',
     status: 409,
-    message: (d) => `The run was cancelled${d.reason === null ? "" : `: ${d.reason}`}.`,
-    mend: "Let it propagate; clean up in finally or under ctx.shield().",
+    message: (d) => `The run was cancelled${d.reason === null ? '' : `: ${d.reason}`}.`,
+    mend: 'Let it propagate; clean up in finally or under ctx.shield().',
   }),
   // Store and server
   STORE_BUSY: entry<object>({
-    kind: "transient",
+    kind: 'transient',
     status: 503,
-    message: () => "More work is waiting for the store than is safe to accept.",
-    mend: "Try again after the time in Retry-After.",
+    message: () => 'More work is waiting for the store than is safe to accept.',
+    mend: 'Try again after the time in Retry-After.',
   }),
   STORE_FULL: entry<object>({
-    kind: "transient",
+    kind: 'transient',
     status: 507,
-    message: () => "The disk is full; nothing can be recorded.",
-    mend: "Free space on the disk; the server recovers by itself.",
+    message: () => 'The disk is full; nothing can be recorded.',
+    mend: 'Free space on the disk; the server recovers by itself.',
   }),
   STORE_FAILED: entry<{ reason: string }>({
-    kind: "internal",
+    kind: 'internal',
     status: 500,
     message: (d) => `The store has failed and was closed: ${d.reason}.`,
-    mend: "Check the disk; restart the server, which recovers from the file.",
+    mend: 'Check the disk; restart the server, which recovers from the file.',
   }),
   STORE_CLOSED: entry<object>({
-    kind: "transient",
+    kind: 'transient',
     status: 503,
-    message: () => "The store is closed.",
-    mend: "The server is stopping; try another, or again later.",
+    message: () => 'The store is closed.',
+    mend: 'The server is stopping; try another, or again later.',
   }),
   STORE_OWNED: entry<{ file: string; owner: string }>({
-    kind: "conflict",
+    kind: 'conflict',
     status: 409,
     message: (d) => `${d.file} is in use by ${d.owner}.`,
-    mend: "Talk to that server over HTTP (--url), or stop it first.",
+    mend: 'Talk to that server over HTTP (--url), or stop it first.',
   }),
   STORE_TOO_NEW: entry<{ found: number; known: number }>({
-    kind: "terminal",
+    kind: 'terminal',
     status: 500,
     message: (d) => `The store has schema ${d.found}; this version of Eventspine knows up to ${d.known}.`,
-    mend: "Upgrade Eventspine; a newer schema is never opened by an older version.",
+    mend: 'Upgrade Eventspine; a newer schema is never opened by an older version.',
   }),
   STORE_UNSUITABLE: entry<{ reason: string }>({
-    kind: "terminal",
+    kind: 'terminal',
     status: 500,
     message: (d) => `The store cannot be used: ${d.reason}.`,
-    mend: "Put the file on a local disk and use a supported SQLite driver.",
+    mend: 'Put the file on a local disk and use a supported SQLite driver.',
   }),
   SHUTTING_DOWN: entry<object>({
-    kind: "transient",
+    kind: 'transient',
     status: 503,
-    message: () => "The server is stopping.",
-    mend: "Try again; another server, or this one after its restart, will answer.",
+    message: () => 'The server is stopping.',
+    mend: 'Try again; another server, or this one after its restart, will answer.',
   }),
   INTERNAL: entry<{ reference: string }>({
-    kind: "internal",
+    kind: 'internal',
     status: 500,
     message: (d) => `Something went wrong inside Eventspine (reference ${d.reference}).`,
-    mend: "Look for the reference in the server log and report it.",
+    mend: 'Look for the reference in the server log and report it.',
   }),
   // Options and command line
   OPTIONS_INVALID: entry<{ what: string; faults: readonly string[] }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 400,
-    message: (d) => `The options of ${d.what} are not valid: ${d.faults.join("; ")}.`,
-    mend: "Mend the named options.",
+    message: (d) => `The options of ${d.what} are not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options.',
   }),
   COMMAND_INVALID: entry<{ reason: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 400,
     message: (d) => d.reason,
-    mend: "Run `eventspine help`.",
+    mend: 'Run `eventspine help`.',
   }),
   SERVER_UNREACHABLE: entry<{ url: string; reason: string }>({
-    kind: "transient",
+    kind: 'transient',
     status: 503,
     message: (d) => `No Eventspine server answers at ${d.url}: ${d.reason}.`,
-    mend: "Start one with `eventspine dev` or `eventspine serve`, or pass --url.",
+    mend: 'Start one with `eventspine dev` or `eventspine serve`, or pass --url.',
   }),
 } as const;
 
 export type ErrorCode = keyof typeof errorCatalogue;
 type DetailOf<C extends ErrorCode> = (typeof errorCatalogue)[C] extends Entry<infer D> ? D : never;
 
-const brand = Symbol.for("eventspine.error");
+const brand = Symbol.for('eventspine.error');
 
 /** An error of the catalogue. Recognise one by `isSpineError`, never by `instanceof`: copies of the package differ. */
 export class SpineError<C extends ErrorCode = ErrorCode> extends Error {
@@ -369,7 +369,7 @@ export class SpineError<C extends ErrorCode = ErrorCode> extends Error {
   constructor(code: C, detail: DetailOf<C>, options?: { readonly cause?: unknown }) {
     const found = errorCatalogue[code] as unknown as Entry<DetailOf<C>>;
     super(found.message(detail), options);
-    this.name = "SpineError";
+    this.name = 'SpineError';
     this.code = code;
     this.kind = found.kind;
     this.status = found.status;
@@ -383,7 +383,7 @@ export class SpineError<C extends ErrorCode = ErrorCode> extends Error {
 }
 
 export function isSpineError(value: unknown): value is SpineError {
-  return typeof value === "object" && value !== null && (value as { [brand]?: unknown })[brand] === true;
+  return typeof value === 'object' && value !== null && (value as { [brand]?: unknown })[brand] === true;
 }
 
 export function hasCode<C extends ErrorCode>(value: unknown, code: C): value is SpineError<C> {
@@ -400,5 +400,5 @@ export function assertNever(value: never): never {
 }
 
 function known(names: readonly string[]): string {
-  return names.length === 0 ? "" : `; registered: ${names.slice(0, 10).join(", ")}`;
+  return names.length === 0 ? '' : `; registered: ${names.slice(0, 10).join(', ')}`;
 }

@@ -5,8 +5,8 @@
  *
  * Invariant: total. No thrown value, however odd, makes `failureOf` throw.
  */
-import { isSpineError, type ErrorCode, type SpineError } from "./errors.js";
-import { failure, failureClasses, type Failure, type FailureClass } from "./failure.js";
+import { isSpineError, type ErrorCode, type SpineError } from './errors.js';
+import { failure, failureClasses, type Failure, type FailureClass } from './failure.js';
 
 /** What the rules found; the texts come from the thrown value. */
 interface Verdict {
@@ -29,7 +29,7 @@ export function failureOf(thrown: unknown): Failure {
   const chain = causesOf(thrown);
   const verdict = verdictOf(chain);
   const retryAfterMs = firstOf(chain, retryAfterOf);
-  const stack = textOf(chain[0], "stack");
+  const stack = textOf(chain[0], 'stack');
   return failure({
     class: verdict.class,
     code: codeOf(thrown, chain),
@@ -48,21 +48,21 @@ function causesOf(thrown: unknown): Shape[] {
   let at: unknown = thrown;
   while (isShape(at) && chain.length < causesMax && !chain.includes(at)) {
     chain.push(at);
-    at = read(at, "cause");
+    at = read(at, 'cause');
   }
   return chain;
 }
 
 function verdictOf(chain: readonly Shape[]): Verdict {
   const said = firstOf(chain, (shape) => {
-    const retryable = read(shape, "retryable");
-    return typeof retryable === "boolean" ? retryable : undefined;
+    const retryable = read(shape, 'retryable');
+    return typeof retryable === 'boolean' ? retryable : undefined;
   });
   const named = firstOf(chain, (shape) => {
-    const value = read(shape, "class");
+    const value = read(shape, 'class');
     return isFailureClass(value) ? value : undefined;
   });
-  const found = firstOf(chain, ruled) ?? { class: "unknown", retryable: true };
+  const found = firstOf(chain, ruled) ?? { class: 'unknown', retryable: true };
   return {
     class: named ?? found.class,
     retryable: said ?? (named === undefined ? found.retryable : !final.has(named)),
@@ -75,16 +75,16 @@ function ruled(shape: Shape): Verdict | undefined {
 
 /** Classes that the same request meets again, whenever it is sent. */
 const final: ReadonlySet<FailureClass> = new Set([
-  "context_length_exceeded",
-  "quota_exhausted",
-  "auth",
-  "permission",
-  "content_filtered",
-  "invalid_request",
-  "model_not_found",
-  "payload_too_large",
-  "poison",
-  "cancelled",
+  'context_length_exceeded',
+  'quota_exhausted',
+  'auth',
+  'permission',
+  'content_filtered',
+  'invalid_request',
+  'model_not_found',
+  'payload_too_large',
+  'poison',
+  'cancelled',
 ]);
 
 const verdict = (failureClass: FailureClass): Verdict => ({
@@ -93,18 +93,18 @@ const verdict = (failureClass: FailureClass): Verdict => ({
 });
 
 const catalogueClasses: Partial<Record<ErrorCode, FailureClass>> = {
-  INPUT_INVALID: "poison",
-  VALUE_UNSTORABLE: "invalid_output",
-  RUN_CANCELLED: "cancelled",
-  TASK_TIMEOUT: "timeout",
-  BLOB_NOT_FOUND: "dependency",
-  SERVER_UNREACHABLE: "network",
+  INPUT_INVALID: 'poison',
+  VALUE_UNSTORABLE: 'invalid_output',
+  RUN_CANCELLED: 'cancelled',
+  TASK_TIMEOUT: 'timeout',
+  BLOB_NOT_FOUND: 'dependency',
+  SERVER_UNREACHABLE: 'network',
 };
 
 function byCatalogue(shape: Shape): Verdict | undefined {
   const error = catalogued(shape);
   if (error === undefined) return undefined;
-  return { class: catalogueClasses[error.code] ?? "internal", retryable: error.kind === "transient" };
+  return { class: catalogueClasses[error.code] ?? 'internal', retryable: error.kind === 'transient' };
 }
 
 /** Asking a hostile proxy for the brand may throw, and then it is not one of ours. */
@@ -118,26 +118,26 @@ function catalogued(shape: Shape): SpineError | undefined {
 
 /** Codes and types by which the providers of models name what went wrong, whatever the HTTP status. */
 const providerCodes: Readonly<Record<string, FailureClass>> = {
-  context_length_exceeded: "context_length_exceeded",
-  rate_limit_exceeded: "rate_limited",
-  rate_limit_error: "rate_limited",
-  insufficient_quota: "quota_exhausted",
-  billing_error: "quota_exhausted",
-  overloaded_error: "overloaded",
-  server_overloaded: "overloaded",
-  invalid_api_key: "auth",
-  authentication_error: "auth",
-  permission_error: "permission",
-  content_filter: "content_filtered",
-  content_policy_violation: "content_filtered",
-  model_not_found: "model_not_found",
-  invalid_request_error: "invalid_request",
-  request_too_large: "payload_too_large",
-  timeout_error: "timeout",
+  context_length_exceeded: 'context_length_exceeded',
+  rate_limit_exceeded: 'rate_limited',
+  rate_limit_error: 'rate_limited',
+  insufficient_quota: 'quota_exhausted',
+  billing_error: 'quota_exhausted',
+  overloaded_error: 'overloaded',
+  server_overloaded: 'overloaded',
+  invalid_api_key: 'auth',
+  authentication_error: 'auth',
+  permission_error: 'permission',
+  content_filter: 'content_filtered',
+  content_policy_violation: 'content_filtered',
+  model_not_found: 'model_not_found',
+  invalid_request_error: 'invalid_request',
+  request_too_large: 'payload_too_large',
+  timeout_error: 'timeout',
 };
 
 function byProviderCode(shape: Shape): Verdict | undefined {
-  for (const text of [textOf(shape, "code"), textOf(shape, "type")]) {
+  for (const text of [textOf(shape, 'code'), textOf(shape, 'type')]) {
     const found = text === undefined || !Object.hasOwn(providerCodes, text) ? undefined : providerCodes[text];
     if (found !== undefined) return verdict(found);
   }
@@ -145,116 +145,116 @@ function byProviderCode(shape: Shape): Verdict | undefined {
 }
 
 function byStatus(shape: Shape): Verdict | undefined {
-  const response = read(shape, "response");
-  const candidates = [read(shape, "status"), read(shape, "statusCode"), isShape(response) && read(response, "status")];
-  const status = candidates.find((value) => typeof value === "number" && value >= 400 && value <= 599);
-  return typeof status === "number" ? ofStatus(status) : undefined;
+  const response = read(shape, 'response');
+  const candidates = [read(shape, 'status'), read(shape, 'statusCode'), isShape(response) && read(response, 'status')];
+  const status = candidates.find((value) => typeof value === 'number' && value >= 400 && value <= 599);
+  return typeof status === 'number' ? ofStatus(status) : undefined;
 }
 
 function ofStatus(status: number): Verdict {
   switch (status) {
     case 401:
-      return verdict("auth");
+      return verdict('auth');
     case 402:
-      return verdict("quota_exhausted");
+      return verdict('quota_exhausted');
     case 403:
-      return verdict("permission");
+      return verdict('permission');
     case 408:
     case 504:
-      return verdict("timeout");
+      return verdict('timeout');
     case 409:
     case 423:
     case 425:
-      return verdict("dependency");
+      return verdict('dependency');
     case 413:
-      return verdict("payload_too_large");
+      return verdict('payload_too_large');
     case 429:
-      return verdict("rate_limited");
+      return verdict('rate_limited');
     case 503:
     case 529:
-      return verdict("overloaded");
+      return verdict('overloaded');
     case 451:
-      return verdict("content_filtered");
+      return verdict('content_filtered');
     case 501:
     case 505:
-      return verdict("invalid_request");
+      return verdict('invalid_request');
     default:
-      return verdict(status >= 500 ? "dependency" : "invalid_request");
+      return verdict(status >= 500 ? 'dependency' : 'invalid_request');
   }
 }
 
 function byName(shape: Shape): Verdict | undefined {
-  switch (textOf(shape, "name")) {
-    case "AbortError":
-    case "TimeoutError":
-    case "APIConnectionTimeoutError":
-      return verdict("timeout");
-    case "Cancelled":
-      return verdict("cancelled");
-    case "APIConnectionError":
-      return verdict("network");
+  switch (textOf(shape, 'name')) {
+    case 'AbortError':
+    case 'TimeoutError':
+    case 'APIConnectionTimeoutError':
+      return verdict('timeout');
+    case 'Cancelled':
+      return verdict('cancelled');
+    case 'APIConnectionError':
+      return verdict('network');
     default:
       return undefined;
   }
 }
 
 const timeoutCodes: ReadonlySet<string> = new Set([
-  "ETIMEDOUT",
-  "ESOCKETTIMEDOUT",
-  "UND_ERR_CONNECT_TIMEOUT",
-  "UND_ERR_HEADERS_TIMEOUT",
-  "UND_ERR_BODY_TIMEOUT",
+  'ETIMEDOUT',
+  'ESOCKETTIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
 ]);
 
 const networkCodes: ReadonlySet<string> = new Set([
-  "ECONNRESET",
-  "ECONNREFUSED",
-  "ECONNABORTED",
-  "EPIPE",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "EHOSTDOWN",
-  "ENETUNREACH",
-  "ENETDOWN",
-  "ENETRESET",
-  "UND_ERR_SOCKET",
-  "UND_ERR_CLOSED",
-  "ERR_STREAM_PREMATURE_CLOSE",
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'EPIPE',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'ENETRESET',
+  'UND_ERR_SOCKET',
+  'UND_ERR_CLOSED',
+  'ERR_STREAM_PREMATURE_CLOSE',
 ]);
 
 function byNetworkCode(shape: Shape): Verdict | undefined {
-  const code = textOf(shape, "code");
+  const code = textOf(shape, 'code');
   if (code === undefined) return undefined;
-  if (timeoutCodes.has(code)) return verdict("timeout");
-  return networkCodes.has(code) ? verdict("network") : undefined;
+  if (timeoutCodes.has(code)) return verdict('timeout');
+  return networkCodes.has(code) ? verdict('network') : undefined;
 }
 
 /** Longer pauses than this are a provider's mistake or a quota of another day; the retry policy's own bound takes over. */
 const retryAfterMsMax = 24 * 60 * 60_000;
 
 function retryAfterOf(shape: Shape): number | undefined {
-  const response = read(shape, "response");
-  const headers = read(shape, "headers") ?? (isShape(response) ? read(response, "headers") : undefined);
+  const response = read(shape, 'response');
+  const headers = read(shape, 'headers') ?? (isShape(response) ? read(response, 'headers') : undefined);
   return (
-    pause(read(shape, "retryAfterMs"), 1) ??
-    pause(read(shape, "retryAfter"), 1_000) ??
-    pause(headerOf(headers, "retry-after-ms"), 1) ??
-    pause(headerOf(headers, "retry-after"), 1_000)
+    pause(read(shape, 'retryAfterMs'), 1) ??
+    pause(read(shape, 'retryAfter'), 1_000) ??
+    pause(headerOf(headers, 'retry-after-ms'), 1) ??
+    pause(headerOf(headers, 'retry-after'), 1_000)
   );
 }
 
 function pause(value: unknown, unitMs: number): number | undefined {
-  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-  if (typeof number !== "number" || !Number.isFinite(number) || number < 0) return undefined;
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isFinite(number) || number < 0) return undefined;
   return Math.min(Math.ceil(number * unitMs), retryAfterMsMax);
 }
 
 /** A header out of a `Headers`-like object or a plain record. */
 function headerOf(headers: unknown, name: string): unknown {
   if (!isShape(headers)) return undefined;
-  const get = read(headers, "get");
-  if (typeof get !== "function") return read(headers, name);
+  const get = read(headers, 'get');
+  if (typeof get !== 'function') return read(headers, name);
   try {
     return get.call(headers, name);
   } catch {
@@ -264,32 +264,32 @@ function headerOf(headers: unknown, name: string): unknown {
 
 /** The error's own code, the code of what caused it, else its name. */
 function codeOf(thrown: unknown, chain: readonly Shape[]): string {
-  const code = firstOf(chain, (shape) => textOf(shape, "code") || undefined);
-  return code ?? (textOf(chain[0], "name") || (isShape(thrown) ? "Error" : "THROWN_VALUE"));
+  const code = firstOf(chain, (shape) => textOf(shape, 'code') || undefined);
+  return code ?? (textOf(chain[0], 'name') || (isShape(thrown) ? 'Error' : 'THROWN_VALUE'));
 }
 
 function messageOf(thrown: unknown, chain: readonly Shape[]): string {
   const first = chain[0];
   if (first === undefined) return describe(thrown);
-  const message = textOf(first, "message") ?? describe(thrown);
+  const message = textOf(first, 'message') ?? describe(thrown);
   // `fetch failed` and its like say nothing without what is behind them.
-  const cause = chain.length > 1 ? textOf(chain[1], "message") : undefined;
-  return cause === undefined || cause === "" || message.includes(cause) ? message : `${message}: ${cause}`;
+  const cause = chain.length > 1 ? textOf(chain[1], 'message') : undefined;
+  return cause === undefined || cause === '' || message.includes(cause) ? message : `${message}: ${cause}`;
 }
 
 function describe(thrown: unknown): string {
-  if (typeof thrown === "string") return thrown;
-  if (typeof thrown === "object" && thrown !== null) return "An object that is not an error was thrown.";
-  if (typeof thrown === "function") return "A function was thrown.";
+  if (typeof thrown === 'string') return thrown;
+  if (typeof thrown === 'object' && thrown !== null) return 'An object that is not an error was thrown.';
+  if (typeof thrown === 'function') return 'A function was thrown.';
   return `${String(thrown)} was thrown.`;
 }
 
 function isFailureClass(value: unknown): value is FailureClass {
-  return typeof value === "string" && (failureClasses as readonly string[]).includes(value);
+  return typeof value === 'string' && (failureClasses as readonly string[]).includes(value);
 }
 
 function isShape(value: unknown): value is Shape {
-  return (typeof value === "object" && value !== null) || typeof value === "function";
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
 }
 
 /** Reads a property; a getter or proxy that throws counts as absent. */
@@ -303,7 +303,7 @@ function read(shape: Shape, name: string): unknown {
 
 function textOf(shape: Shape | undefined, name: string): string | undefined {
   const value = shape === undefined ? undefined : read(shape, name);
-  return typeof value === "string" ? value : undefined;
+  return typeof value === 'string' ? value : undefined;
 }
 
 function firstOf<T>(chain: readonly Shape[], of: (shape: Shape) => T | undefined): T | undefined {

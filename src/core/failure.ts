@@ -2,28 +2,28 @@
  * A failure as it is recorded: what a step, call or run failed with, in a form that survives JSON and carries no
  * payload. The class decides the remedy (DESIGN 8.6).
  */
-import { limits } from "./limits.js";
+import { limits } from './limits.js';
 
 export const failureClasses = [
-  "context_length_exceeded",
-  "rate_limited",
-  "quota_exhausted",
-  "overloaded",
-  "timeout",
-  "auth",
-  "permission",
-  "content_filtered",
-  "invalid_request",
-  "invalid_output",
-  "tool_error",
-  "model_not_found",
-  "network",
-  "payload_too_large",
-  "internal",
-  "dependency",
-  "poison",
-  "cancelled",
-  "unknown",
+  'context_length_exceeded',
+  'rate_limited',
+  'quota_exhausted',
+  'overloaded',
+  'timeout',
+  'auth',
+  'permission',
+  'content_filtered',
+  'invalid_request',
+  'invalid_output',
+  'tool_error',
+  'model_not_found',
+  'network',
+  'payload_too_large',
+  'internal',
+  'dependency',
+  'poison',
+  'cancelled',
+  'unknown',
 ] as const;
 export type FailureClass = (typeof failureClasses)[number];
 

@@ -2,27 +2,27 @@
  * Ids: branded strings with a readable prefix. The body is a ULID (48 bits of time, 80 random bits, Crockford
  * base 32 in lower case), so ids of one kind sort by their time of birth, which keeps b-tree inserts local.
  */
-import type { Ports } from "./ports.js";
+import type { Ports } from './ports.js';
 
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };
 
-export type RunId = Branded<"run">;
-export type EventId = Branded<"event">;
-export type WorkerId = Branded<"worker">;
-export type SessionId = Branded<"session">;
-export type DeadLetterId = Branded<"deadLetter">;
+export type RunId = Branded<'run'>;
+export type EventId = Branded<'event'>;
+export type WorkerId = Branded<'worker'>;
+export type SessionId = Branded<'session'>;
+export type DeadLetterId = Branded<'deadLetter'>;
 
-const prefixes = { run: "run_", event: "evt_", worker: "wrk_", session: "ses_", deadLetter: "dlq_" } as const;
+const prefixes = { run: 'run_', event: 'evt_', worker: 'wrk_', session: 'ses_', deadLetter: 'dlq_' } as const;
 type Kind = keyof typeof prefixes;
 type IdOf = { run: RunId; event: EventId; worker: WorkerId; session: SessionId; deadLetter: DeadLetterId };
 
-const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
 const bodyLength = 26;
 const timeLength = 10;
 
 /** Makes a new id of a kind; ids made in one millisecond by one process are not ordered among themselves. */
-export function newId<K extends Kind>(kind: K, ports: Pick<Ports, "clock" | "random">): IdOf[K] {
+export function newId<K extends Kind>(kind: K, ports: Pick<Ports, 'clock' | 'random'>): IdOf[K] {
   return (prefixes[kind] + ulid(ports.clock.now(), ports.random.bytes(10))) as IdOf[K];
 }
 
@@ -40,7 +40,7 @@ const bodyPattern = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 
 /** 26 characters: 10 of time (ms, 48 bits), 16 of randomness (80 bits, exactly ten bytes). */
 export function ulid(ms: number, random: Uint8Array): string {
-  let time = "";
+  let time = '';
   let rest = ms;
   for (let i = 0; i < timeLength; i++) {
     time = alphabet[rest % 32] + time;
@@ -50,7 +50,7 @@ export function ulid(ms: number, random: Uint8Array): string {
 }
 
 function base32(bytes: Uint8Array): string {
-  let out = "";
+  let out = '';
   let bits = 0;
   let value = 0;
   for (const byte of bytes) {

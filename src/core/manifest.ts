@@ -2,8 +2,8 @@
  * The manifest: the definitions of an app as data. Workers make it from code and send it; servers load no user code
  * and know an app only by this. Its hash is the sha-256 of its canonical JSON.
  */
-import type { Effect } from "./run/events.js";
-import type { RetryPolicy } from "./retry.js";
+import type { Effect } from './run/events.js';
+import type { RetryPolicy } from './retry.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 

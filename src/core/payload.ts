@@ -4,7 +4,7 @@
  */
 
 /** The codec that made the text. Encryption is another codec; see docs/reference/codec.md. */
-export type CodecName = "json/1";
+export type CodecName = 'json/1';
 
 /** A value, encoded, small enough to travel in a message. */
 export interface InlinePayload {
@@ -23,5 +23,5 @@ export interface BlobPayload {
 export type Payload = InlinePayload | BlobPayload;
 
 export function isBlobPayload(payload: Payload): payload is BlobPayload {
-  return "blob" in payload;
+  return 'blob' in payload;
 }

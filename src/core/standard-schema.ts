@@ -3,7 +3,7 @@
  * validator that speaks it (zod, valibot, arktype ...) and we depend on none.
  */
 export interface StandardSchema<Input = unknown, Output = Input> {
-  readonly "~standard": {
+  readonly '~standard': {
     readonly version: 1;
     readonly vendor: string;
     readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>;

@@ -2,10 +2,10 @@
  * What an engine offers to those above it (HTTP server, embedded facade, tests): intake, reads, commands, worker
  * channels and upkeep. One engine serves one store; several engines may serve one store where it allows that.
  */
-import type { EventRow, ManifestRow, StoredPayload } from "../store/contract.js";
-import type { Manifest } from "../core/manifest.js";
-import type { Payload } from "../core/payload.js";
-import type { ServerMessage, WorkerMessage } from "../protocol/worker.js";
+import type { EventRow, ManifestRow, StoredPayload } from '../store/contract.js';
+import type { Manifest } from '../core/manifest.js';
+import type { Payload } from '../core/payload.js';
+import type { ServerMessage, WorkerMessage } from '../protocol/worker.js';
 import type {
   DeadLetterView,
   DoctorView,
@@ -18,8 +18,8 @@ import type {
   RunViewState,
   TopicEventView,
   WorkerView,
-} from "../protocol/http.js";
-import type { TallyRow } from "../store/contract.js";
+} from '../protocol/http.js';
+import type { TallyRow } from '../store/contract.js';
 
 /** Where a request comes from; goes into the envelopes of the events that it causes. */
 export interface Origin {
@@ -43,9 +43,9 @@ export interface StartRequest {
 
 /** Expected outcomes are values. `error` carries a SpineError (unknown workflow, invalid input, key reused ...). */
 export type StartOutcome =
-  | { readonly tag: "started"; readonly run: string }
-  | { readonly tag: "repeated"; readonly run: string }
-  | { readonly tag: "error"; readonly error: Error };
+  | { readonly tag: 'started'; readonly run: string }
+  | { readonly tag: 'repeated'; readonly run: string }
+  | { readonly tag: 'error'; readonly error: Error };
 
 export interface PublishRequest {
   readonly topic: string;
@@ -64,14 +64,14 @@ export interface PublishRequest {
 }
 
 export type PublishOutcome =
-  | { readonly tag: "published"; readonly id: string; readonly runs: readonly string[] }
-  | { readonly tag: "duplicate"; readonly id: string }
-  | { readonly tag: "error"; readonly error: Error };
+  | { readonly tag: 'published'; readonly id: string; readonly runs: readonly string[] }
+  | { readonly tag: 'duplicate'; readonly id: string }
+  | { readonly tag: 'error'; readonly error: Error };
 
 export type CommandOutcome =
-  | { readonly tag: "done" }
-  | { readonly tag: "already" }
-  | { readonly tag: "error"; readonly error: Error };
+  | { readonly tag: 'done' }
+  | { readonly tag: 'already' }
+  | { readonly tag: 'error'; readonly error: Error };
 
 export interface RunFilter {
   readonly states?: readonly RunViewState[];
@@ -80,7 +80,7 @@ export interface RunFilter {
   readonly label?: { readonly name: string; readonly value: string };
   readonly startedFrom?: number;
   readonly startedBefore?: number;
-  readonly order?: "newest" | "oldest";
+  readonly order?: 'newest' | 'oldest';
   readonly cursor?: string;
   readonly limit?: number;
 }
@@ -150,9 +150,7 @@ export interface Engine {
     topic: string,
     query: { readonly partition: number; readonly after: number; readonly limit: number },
   ): Promise<TopicEventView[]>;
-  listTopics(
-    tenant: string,
-  ): Promise<
+  listTopics(tenant: string): Promise<
     readonly {
       readonly topic: string;
       readonly partitions: readonly { readonly partition: number; readonly head: number }[];
@@ -177,13 +175,13 @@ export interface Engine {
 }
 
 export type RunResult =
-  | { readonly state: "succeeded"; readonly output: Payload }
+  | { readonly state: 'succeeded'; readonly output: Payload }
   | {
-      readonly state: "failed";
+      readonly state: 'failed';
       readonly failure: { readonly class: string; readonly code: string; readonly message: string };
     }
-  | { readonly state: "refused"; readonly code: string; readonly data: Payload | null }
-  | { readonly state: "cancelled"; readonly reason: string | null }
-  | { readonly state: "pending"; readonly now: RunViewState };
+  | { readonly state: 'refused'; readonly code: string; readonly data: Payload | null }
+  | { readonly state: 'cancelled'; readonly reason: string | null }
+  | { readonly state: 'pending'; readonly now: RunViewState };
 
 export type { EventRow, ManifestRow, StoredPayload };

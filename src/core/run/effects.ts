@@ -2,14 +2,14 @@
  * What an event does to the tables beside the log: tasks and timers. Derived from the event and the states around it,
  * never decided apart, so that every row of these tables can be rebuilt from the log (invariant P12).
  */
-import { assertNever } from "../errors.js";
-import type { RunEvent } from "./events.js";
-import { activationTask, isOpenUnit, workflowQueue, type Call, type RunState } from "./state.js";
+import { assertNever } from '../errors.js';
+import type { RunEvent } from './events.js';
+import { activationTask, isOpenUnit, workflowQueue, type Call, type RunState } from './state.js';
 
 /** A unit of work for a worker, as the store's queue keeps it. */
 export interface Task {
   readonly task: string;
-  readonly kind: "activation" | "call";
+  readonly kind: 'activation' | 'call';
   readonly queue: string;
   readonly priority: number;
   /** Attempt this task is for, from 1. */
@@ -23,16 +23,16 @@ export interface Task {
 }
 
 export type TableEffect =
-  | { readonly tag: "openTask"; readonly task: Task }
+  | { readonly tag: 'openTask'; readonly task: Task }
   /** Puts a task back that is leased now: it keeps its token and is ready at `dueAt`. */
-  | { readonly tag: "requeueTask"; readonly task: Task }
-  | { readonly tag: "closeTask"; readonly task: string }
-  | { readonly tag: "setTimer"; readonly name: string; readonly fireAt: number }
-  | { readonly tag: "clearTimer"; readonly name: string };
+  | { readonly tag: 'requeueTask'; readonly task: Task }
+  | { readonly tag: 'closeTask'; readonly task: string }
+  | { readonly tag: 'setTimer'; readonly name: string; readonly fireAt: number }
+  | { readonly tag: 'clearTimer'; readonly name: string };
 
 /** Timers of the run itself; the names cannot clash with paths, which never begin with a colon. */
-export const runTimers = { timeout: ":timeout", cancelGrace: ":cancel-grace" } as const;
-const retryPrefix = ":retry:";
+export const runTimers = { timeout: ':timeout', cancelGrace: ':cancel-grace' } as const;
+const retryPrefix = ':retry:';
 
 /** The timer that ends the pause before the next attempt of a step. */
 export function retryTimer(path: string): string {
@@ -47,7 +47,7 @@ export function activationOf(state: RunState, dueAt: number | null): Task {
   const { activation } = state;
   return {
     task: activationTask(activation.n),
-    kind: "activation",
+    kind: 'activation',
     queue: workflowQueue(state.workflow, state.version),
     priority: state.priority,
     attempt: activation.attempt,
@@ -59,7 +59,7 @@ export function activationOf(state: RunState, dueAt: number | null): Task {
 
 export function callTask(call: Call, attempt: number, dueAt: number | null): Task {
   const { task, queue, priority, deadlineMs, inputSeq } = call;
-  return { task, kind: "call", queue, priority, attempt, deadlineMs, inputSeq, dueAt };
+  return { task, kind: 'call', queue, priority, attempt, deadlineMs, inputSeq, dueAt };
 }
 
 /** What was open before the event: `before` must be taken by `openRows` before the fold moves the state in place. */
@@ -75,9 +75,9 @@ export function openRows(state: RunState): OpenRows {
   const timers: string[] = [];
   for (const [path, unit] of state.units) {
     if (!isOpenUnit(unit)) continue;
-    if (unit.kind === "call") tasks.push(unit.call.task);
-    if (unit.kind === "timer") timers.push(path);
-    if (unit.kind === "step") timers.push(retryTimer(path));
+    if (unit.kind === 'call') tasks.push(unit.call.task);
+    if (unit.kind === 'timer') timers.push(path);
+    if (unit.kind === 'step') timers.push(retryTimer(path));
   }
   if (state.timeoutMs !== null) timers.push(runTimers.timeout);
   if (state.cancel !== null) timers.push(runTimers.cancelGrace);
@@ -87,14 +87,14 @@ export function openRows(state: RunState): OpenRows {
 const nothing: OpenRows = { activation: null, tasks: [], timers: [] };
 
 /** True for events whose effects need the rows that were open before. */
-export function sweeps(event: Pick<RunEvent, "type">): boolean {
+export function sweeps(event: Pick<RunEvent, 'type'>): boolean {
   switch (event.type) {
-    case "run.succeeded":
-    case "run.failed":
-    case "run.cancelled":
-    case "run.refused":
-    case "run.cancel_requested":
-    case "run.parked":
+    case 'run.succeeded':
+    case 'run.failed':
+    case 'run.cancelled':
+    case 'run.refused':
+    case 'run.cancel_requested':
+    case 'run.parked':
       return true;
     default:
       return false;
@@ -106,74 +106,74 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
   const open = before ?? nothing;
   const effects: TableEffect[] = [];
   switch (event.type) {
-    case "run.started":
-      effects.push({ tag: "openTask", task: activationOf(after, null) });
+    case 'run.started':
+      effects.push({ tag: 'openTask', task: activationOf(after, null) });
       if (after.timeoutMs !== null)
-        effects.push({ tag: "setTimer", name: runTimers.timeout, fireAt: after.startedAt + after.timeoutMs });
+        effects.push({ tag: 'setTimer', name: runTimers.timeout, fireAt: after.startedAt + after.timeoutMs });
       return effects;
-    case "step.retrying":
-      effects.push({ tag: "setTimer", name: retryTimer(event.data.path), fireAt: event.data.retryAt });
+    case 'step.retrying':
+      effects.push({ tag: 'setTimer', name: retryTimer(event.data.path), fireAt: event.data.retryAt });
       break;
-    case "step.due":
-      effects.push({ tag: "clearTimer", name: retryTimer(event.data.path) });
+    case 'step.due':
+      effects.push({ tag: 'clearTimer', name: retryTimer(event.data.path) });
       break;
-    case "call.scheduled": {
+    case 'call.scheduled': {
       const unit = after.units.get(event.data.path);
-      if (unit?.kind === "call") effects.push({ tag: "openTask", task: callTask(unit.call, 1, null) });
+      if (unit?.kind === 'call') effects.push({ tag: 'openTask', task: callTask(unit.call, 1, null) });
       break;
     }
-    case "call.retrying": {
+    case 'call.retrying': {
       const unit = after.units.get(event.data.path);
-      if (unit?.kind === "call")
-        effects.push({ tag: "requeueTask", task: callTask(unit.call, unit.attempt, event.data.retryAt) });
+      if (unit?.kind === 'call')
+        effects.push({ tag: 'requeueTask', task: callTask(unit.call, unit.attempt, event.data.retryAt) });
       break;
     }
-    case "call.completed":
-    case "call.failed": {
+    case 'call.completed':
+    case 'call.failed': {
       const unit = after.units.get(event.data.path);
-      if (unit?.kind === "call") effects.push({ tag: "closeTask", task: unit.call.task });
+      if (unit?.kind === 'call') effects.push({ tag: 'closeTask', task: unit.call.task });
       break;
     }
-    case "timer.set":
-      effects.push({ tag: "setTimer", name: event.data.path, fireAt: event.data.fireAt });
+    case 'timer.set':
+      effects.push({ tag: 'setTimer', name: event.data.path, fireAt: event.data.fireAt });
       break;
-    case "timer.fired":
-      effects.push({ tag: "clearTimer", name: event.data.path });
+    case 'timer.fired':
+      effects.push({ tag: 'clearTimer', name: event.data.path });
       break;
-    case "activation.retrying":
-      effects.push({ tag: "requeueTask", task: activationOf(after, event.data.retryAt) });
+    case 'activation.retrying':
+      effects.push({ tag: 'requeueTask', task: activationOf(after, event.data.retryAt) });
       break;
-    case "run.cancel_requested":
+    case 'run.cancel_requested':
       // The body lives on to clean up: its activation and the run's own timeout stay.
-      for (const task of open.tasks) effects.push({ tag: "closeTask", task });
-      for (const name of open.timers) if (name !== runTimers.timeout) effects.push({ tag: "clearTimer", name });
-      effects.push({ tag: "setTimer", name: runTimers.cancelGrace, fireAt: event.at + event.data.graceMs });
+      for (const task of open.tasks) effects.push({ tag: 'closeTask', task });
+      for (const name of open.timers) if (name !== runTimers.timeout) effects.push({ tag: 'clearTimer', name });
+      effects.push({ tag: 'setTimer', name: runTimers.cancelGrace, fireAt: event.at + event.data.graceMs });
       break;
-    case "run.parked":
-      if (open.activation !== null) effects.push({ tag: "closeTask", task: open.activation });
+    case 'run.parked':
+      if (open.activation !== null) effects.push({ tag: 'closeTask', task: open.activation });
       break;
-    case "run.succeeded":
-    case "run.failed":
-    case "run.cancelled":
-    case "run.refused":
-      if (open.activation !== null) effects.push({ tag: "closeTask", task: open.activation });
-      for (const task of open.tasks) effects.push({ tag: "closeTask", task });
-      for (const name of open.timers) effects.push({ tag: "clearTimer", name });
+    case 'run.succeeded':
+    case 'run.failed':
+    case 'run.cancelled':
+    case 'run.refused':
+      if (open.activation !== null) effects.push({ tag: 'closeTask', task: open.activation });
+      for (const task of open.tasks) effects.push({ tag: 'closeTask', task });
+      for (const name of open.timers) effects.push({ tag: 'clearTimer', name });
       return effects;
-    case "run.redriven":
+    case 'run.redriven':
       if (after.timeoutMs !== null)
-        effects.push({ tag: "setTimer", name: runTimers.timeout, fireAt: event.at + after.timeoutMs });
+        effects.push({ tag: 'setTimer', name: runTimers.timeout, fireAt: event.at + after.timeoutMs });
       break;
-    case "step.started":
-    case "step.completed":
-    case "step.failed":
-    case "event.emitted":
-    case "progress.reported":
-    case "race.decided":
+    case 'step.started':
+    case 'step.completed':
+    case 'step.failed':
+    case 'event.emitted':
+    case 'progress.reported':
+    case 'race.decided':
       break;
     default:
       assertNever(event);
   }
-  if (!wasOpen && after.activation.open) effects.push({ tag: "openTask", task: activationOf(after, null) });
+  if (!wasOpen && after.activation.open) effects.push({ tag: 'openTask', task: activationOf(after, null) });
   return effects;
 }

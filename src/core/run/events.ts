@@ -3,16 +3,16 @@
  * content); user content is the payload beside it. Adding an event type or a field is a change of the stored format:
  * see docs/reference/events.md.
  */
-import type { Failure } from "../failure.js";
-import type { Payload } from "../payload.js";
-import type { RetryPolicy } from "../retry.js";
+import type { Failure } from '../failure.js';
+import type { Payload } from '../payload.js';
+import type { RetryPolicy } from '../retry.js';
 
 /** What may happen again after a crash in mid-effect: run it again, run it again with the same key, or do not guess. */
-export type Effect = "pure" | "idempotent" | "external";
+export type Effect = 'pure' | 'idempotent' | 'external';
 
 export interface RunEventData {
   /** Payload: the input. */
-  "run.started": {
+  'run.started': {
     readonly workflow: string;
     readonly version: string | null;
     readonly priority: number;
@@ -33,25 +33,25 @@ export interface RunEventData {
     readonly traceparent: string | null;
   };
   /** The intent of a step with an external effect; recorded before the effect. */
-  "step.started": { readonly path: string; readonly attempt: number; readonly effect: Effect };
+  'step.started': { readonly path: string; readonly attempt: number; readonly effect: Effect };
   /** Payload: the result, or the pair [input, result] where `withInput`. */
-  "step.completed": {
+  'step.completed': {
     readonly path: string;
     readonly attempt: number;
     readonly durationMs: number;
     readonly withInput: boolean;
   };
-  "step.retrying": {
+  'step.retrying': {
     readonly path: string;
     readonly attempt: number;
     readonly retryAt: number;
     readonly failure: Failure;
   };
   /** The pause before the next attempt is over. */
-  "step.due": { readonly path: string; readonly attempt: number };
-  "step.failed": { readonly path: string; readonly attempt: number; readonly failure: Failure };
+  'step.due': { readonly path: string; readonly attempt: number };
+  'step.failed': { readonly path: string; readonly attempt: number; readonly failure: Failure };
   /** Payload: the input. */
-  "call.scheduled": {
+  'call.scheduled': {
     readonly path: string;
     readonly capability: string;
     readonly queue: string;
@@ -60,46 +60,46 @@ export interface RunEventData {
     readonly effect: Effect;
     readonly priority: number;
   };
-  "call.retrying": {
+  'call.retrying': {
     readonly path: string;
     readonly attempt: number;
     readonly retryAt: number;
     readonly failure: Failure;
   };
   /** Payload: the result. */
-  "call.completed": {
+  'call.completed': {
     readonly path: string;
     readonly attempt: number;
     readonly worker: string;
     readonly durationMs: number;
   };
-  "call.failed": { readonly path: string; readonly attempt: number; readonly failure: Failure };
-  "timer.set": { readonly path: string; readonly fireAt: number };
-  "timer.fired": { readonly path: string };
-  "event.emitted": { readonly path: string; readonly topic: string; readonly eventId: string };
+  'call.failed': { readonly path: string; readonly attempt: number; readonly failure: Failure };
+  'timer.set': { readonly path: string; readonly fireAt: number };
+  'timer.fired': { readonly path: string };
+  'event.emitted': { readonly path: string; readonly topic: string; readonly eventId: string };
   /** Payload: the value. `index` counts the reports of the run from 0. */
-  "progress.reported": { readonly index: number };
+  'progress.reported': { readonly index: number };
   /** A race between branches was decided; the losers are aborted. */
-  "race.decided": { readonly path: string; readonly winner: string };
+  'race.decided': { readonly path: string; readonly winner: string };
   /** The body left memory; the next event that concerns it opens a new activation. */
-  "run.parked": Record<string, never>;
+  'run.parked': Record<string, never>;
   /** The activation ended without an outcome: its worker died, hung or failed to load. `progressed` resets the count. */
-  "activation.retrying": {
+  'activation.retrying': {
     readonly attempt: number;
     readonly retryAt: number;
     readonly progressed: boolean;
     readonly failure: Failure;
   };
-  "run.cancel_requested": { readonly reason: string | null; readonly by: string; readonly graceMs: number };
+  'run.cancel_requested': { readonly reason: string | null; readonly by: string; readonly graceMs: number };
   /** Payload: the output. */
-  "run.succeeded": Record<string, never>;
+  'run.succeeded': Record<string, never>;
   /** `path` is the step whose failure ended the run, null where the body itself failed. Ends in a dead letter. */
-  "run.failed": { readonly failure: Failure; readonly path: string | null; readonly deadLetter: string };
-  "run.cancelled": { readonly reason: string | null; readonly forced: boolean };
+  'run.failed': { readonly failure: Failure; readonly path: string | null; readonly deadLetter: string };
+  'run.cancelled': { readonly reason: string | null; readonly forced: boolean };
   /** The body ended the run on purpose with `Terminal`. Payload: its data. */
-  "run.refused": { readonly code: string };
+  'run.refused': { readonly code: string };
   /** A person sent a dead run back to work; the listed steps forget their failure. */
-  "run.redriven": { readonly by: string; readonly paths: readonly string[]; readonly deadLetter: string };
+  'run.redriven': { readonly by: string; readonly paths: readonly string[]; readonly deadLetter: string };
 }
 
 export type RunEventType = keyof RunEventData;
@@ -114,12 +114,12 @@ export type RunEvent = NewRunEvent & { readonly seq: number; readonly at: number
 
 /** The types that a workflow body waits for; they wake a parked run. */
 const waking: ReadonlySet<RunEventType> = new Set([
-  "step.due",
-  "call.completed",
-  "call.failed",
-  "timer.fired",
-  "run.cancel_requested",
-  "run.redriven",
+  'step.due',
+  'call.completed',
+  'call.failed',
+  'timer.fired',
+  'run.cancel_requested',
+  'run.redriven',
 ] as const);
 
 export function wakes(type: RunEventType): boolean {

@@ -2,35 +2,35 @@
  * The state of a run as a fold of its events (`applyEvent`), and the row that stores keep of it (`rowOf`). The fold is
  * the only way a state comes about: decisions emit events, and everything else follows from them.
  */
-import { assertNever } from "../errors.js";
-import type { Failure } from "../failure.js";
-import type { RetryPolicy } from "../retry.js";
-import { wakes, type Effect, type RunEvent } from "./events.js";
+import { assertNever } from '../errors.js';
+import type { Failure } from '../failure.js';
+import type { RetryPolicy } from '../retry.js';
+import { wakes, type Effect, type RunEvent } from './events.js';
 
 /** `active`: an activation exists (queued, delayed or leased). `waiting`: the body is parked. The rest are ends. */
-export type RunStatus = "active" | "waiting" | "succeeded" | "failed" | "cancelled" | "refused";
+export type RunStatus = 'active' | 'waiting' | 'succeeded' | 'failed' | 'cancelled' | 'refused';
 
 export function isEnded(status: RunStatus): boolean {
-  return status !== "active" && status !== "waiting";
+  return status !== 'active' && status !== 'waiting';
 }
 
 /** A named thing inside a run, found by its path. */
 export type Unit =
   | {
-      readonly kind: "step";
-      readonly status: "started" | "retrying" | "due" | "completed" | "failed" | "cancelled";
+      readonly kind: 'step';
+      readonly status: 'started' | 'retrying' | 'due' | 'completed' | 'failed' | 'cancelled';
       readonly attempt: number;
       readonly effect: Effect | null;
     }
   | {
-      readonly kind: "call";
-      readonly status: "scheduled" | "retrying" | "completed" | "failed" | "cancelled";
+      readonly kind: 'call';
+      readonly status: 'scheduled' | 'retrying' | 'completed' | 'failed' | 'cancelled';
       readonly attempt: number;
       readonly call: Call;
     }
-  | { readonly kind: "timer"; readonly status: "set" | "fired" | "cancelled"; readonly fireAt: number }
-  | { readonly kind: "emit"; readonly eventId: string }
-  | { readonly kind: "race"; readonly winner: string };
+  | { readonly kind: 'timer'; readonly status: 'set' | 'fired' | 'cancelled'; readonly fireAt: number }
+  | { readonly kind: 'emit'; readonly eventId: string }
+  | { readonly kind: 'race'; readonly winner: string };
 
 /** What is needed to put a capability call into its queue, again if need be. */
 export interface Call {
@@ -105,9 +105,9 @@ export function emptyState(tenant: string, run: string): RunState {
   return {
     tenant,
     run,
-    workflow: "",
+    workflow: '',
     version: null,
-    status: "active",
+    status: 'active',
     head: 0,
     priority: 0,
     startedAt: 0,
@@ -150,7 +150,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
   state.updatedAt = event.at;
   const { units } = state;
   switch (event.type) {
-    case "run.started": {
+    case 'run.started': {
       const d = event.data;
       state.workflow = d.workflow;
       state.version = d.version;
@@ -173,88 +173,88 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       };
       break;
     }
-    case "step.started":
+    case 'step.started':
       units.set(event.data.path, {
-        kind: "step",
-        status: "started",
+        kind: 'step',
+        status: 'started',
         attempt: event.data.attempt,
         effect: event.data.effect,
       });
       break;
-    case "step.completed":
-    case "step.failed":
-    case "step.retrying":
-    case "step.due": {
+    case 'step.completed':
+    case 'step.failed':
+    case 'step.retrying':
+    case 'step.due': {
       const { path, attempt } = event.data;
       const before = units.get(path);
-      const effect = before?.kind === "step" ? before.effect : null;
-      units.set(path, { kind: "step", status: stepStatus[event.type], attempt, effect });
+      const effect = before?.kind === 'step' ? before.effect : null;
+      units.set(path, { kind: 'step', status: stepStatus[event.type], attempt, effect });
       break;
     }
-    case "call.scheduled": {
+    case 'call.scheduled': {
       const { path, capability, queue, priority, deadlineMs, retry } = event.data;
       const call = { task: `c${event.seq}`, capability, queue, priority, deadlineMs, retry, inputSeq: event.seq };
-      units.set(path, { kind: "call", status: "scheduled", attempt: 1, call });
+      units.set(path, { kind: 'call', status: 'scheduled', attempt: 1, call });
       state.callPaths.set(call.task, path);
       break;
     }
-    case "call.retrying":
-      setCall(units, event.data.path, "retrying", event.data.attempt + 1);
+    case 'call.retrying':
+      setCall(units, event.data.path, 'retrying', event.data.attempt + 1);
       break;
-    case "call.completed":
-      setCall(units, event.data.path, "completed", event.data.attempt);
+    case 'call.completed':
+      setCall(units, event.data.path, 'completed', event.data.attempt);
       break;
-    case "call.failed":
-      setCall(units, event.data.path, "failed", event.data.attempt);
+    case 'call.failed':
+      setCall(units, event.data.path, 'failed', event.data.attempt);
       break;
-    case "timer.set":
-      units.set(event.data.path, { kind: "timer", status: "set", fireAt: event.data.fireAt });
+    case 'timer.set':
+      units.set(event.data.path, { kind: 'timer', status: 'set', fireAt: event.data.fireAt });
       break;
-    case "timer.fired": {
+    case 'timer.fired': {
       const unit = units.get(event.data.path);
-      if (unit?.kind === "timer") units.set(event.data.path, { ...unit, status: "fired" });
+      if (unit?.kind === 'timer') units.set(event.data.path, { ...unit, status: 'fired' });
       break;
     }
-    case "event.emitted":
-      units.set(event.data.path, { kind: "emit", eventId: event.data.eventId });
+    case 'event.emitted':
+      units.set(event.data.path, { kind: 'emit', eventId: event.data.eventId });
       break;
-    case "race.decided":
-      units.set(event.data.path, { kind: "race", winner: event.data.winner });
+    case 'race.decided':
+      units.set(event.data.path, { kind: 'race', winner: event.data.winner });
       break;
-    case "progress.reported":
+    case 'progress.reported':
       state.progress = event.data.index + 1;
       break;
-    case "run.parked":
+    case 'run.parked':
       state.activation.open = false;
-      state.status = "waiting";
+      state.status = 'waiting';
       break;
-    case "activation.retrying":
+    case 'activation.retrying':
       state.activation.attempt = event.data.progressed ? 1 : event.data.attempt + 1;
       state.activation.since = event.seq;
       break;
-    case "run.cancel_requested":
+    case 'run.cancel_requested':
       state.cancel = { reason: event.data.reason, graceMs: event.data.graceMs, at: event.at };
       cancelOpenUnits(units);
       break;
-    case "run.succeeded":
-      end(state, "succeeded");
+    case 'run.succeeded':
+      end(state, 'succeeded');
       break;
-    case "run.refused":
-      end(state, "refused");
+    case 'run.refused':
+      end(state, 'refused');
       break;
-    case "run.cancelled":
-      end(state, "cancelled");
+    case 'run.cancelled':
+      end(state, 'cancelled');
       break;
-    case "run.failed":
-      end(state, "failed");
+    case 'run.failed':
+      end(state, 'failed');
       state.failure = event.data.failure;
       state.deadLetter = event.data.deadLetter;
       break;
-    case "run.redriven":
+    case 'run.redriven':
       state.failure = null;
       state.deadLetter = null;
       state.cancel = null;
-      state.status = "waiting";
+      state.status = 'waiting';
       for (const path of event.data.paths) units.delete(path);
       break;
     default:
@@ -265,40 +265,40 @@ export function applyEvent(state: RunState, event: RunEvent): void {
 }
 
 const stepStatus = {
-  "step.completed": "completed",
-  "step.failed": "failed",
-  "step.retrying": "retrying",
-  "step.due": "due",
+  'step.completed': 'completed',
+  'step.failed': 'failed',
+  'step.retrying': 'retrying',
+  'step.due': 'due',
 } as const;
 
 function setCall(
   units: Map<string, Unit>,
   path: string,
-  status: "retrying" | "completed" | "failed",
+  status: 'retrying' | 'completed' | 'failed',
   attempt: number,
 ): void {
   const unit = units.get(path);
-  if (unit?.kind === "call") units.set(path, { ...unit, status, attempt });
+  if (unit?.kind === 'call') units.set(path, { ...unit, status, attempt });
 }
 
 /** A cancelled run starts nothing that was under way; its cleanup may schedule anew. */
 function cancelOpenUnits(units: Map<string, Unit>): void {
   for (const [path, unit] of units) {
-    if (isOpenUnit(unit)) units.set(path, { ...unit, status: "cancelled" } as Unit);
+    if (isOpenUnit(unit)) units.set(path, { ...unit, status: 'cancelled' } as Unit);
   }
 }
 
 /** True for a unit that a task or a timer stands for. */
 export function isOpenUnit(unit: Unit): boolean {
   switch (unit.kind) {
-    case "step":
-      return unit.status === "retrying";
-    case "call":
-      return unit.status === "scheduled" || unit.status === "retrying";
-    case "timer":
-      return unit.status === "set";
-    case "emit":
-    case "race":
+    case 'step':
+      return unit.status === 'retrying';
+    case 'call':
+      return unit.status === 'scheduled' || unit.status === 'retrying';
+    case 'timer':
+      return unit.status === 'set';
+    case 'emit':
+    case 'race':
       return false;
     default:
       return assertNever(unit);
@@ -311,7 +311,7 @@ function openActivation(state: RunState): void {
   activation.open = true;
   activation.attempt = 1;
   activation.since = state.head;
-  state.status = "active";
+  state.status = 'active';
 }
 
 function end(state: RunState, status: RunStatus): void {

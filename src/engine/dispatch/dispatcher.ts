@@ -13,9 +13,16 @@ import type { Manifest } from '../../core/manifest.js';
 import type { RunEvent } from '../../core/run/events.js';
 import { capabilityQueue, foldRun, isEnded, workflowQueue } from '../../core/run/state.js';
 import {
-  workerProtocol, type AbortReason, type Assignment, type Hello, type Resume, type Submission, type SubmissionResult, type WorkerMessage,
+  workerProtocol,
+  type AbortReason,
+  type Assignment,
+  type Hello,
+  type Resume,
+  type Submission,
+  type SubmissionResult,
+  type WorkerMessage,
 } from '../../protocol/worker.js';
-import type { ClaimedTask, SessionRow, TaskRow } from '../../store/contract.js';
+import type { ClaimedTask, SessionRow, TaskRow, Transition } from '../../store/contract.js';
 import type { WorkerChannel, WorkerLine } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { payloadOf } from '../events/envelope-writer.js';
@@ -77,10 +84,21 @@ export class Dispatcher {
     return this.#lastClaimMs.get(queue) ?? null;
   }
 
-  /** Work was, or is just being, put into a queue. Claims that follow are committed after it. */
+  /** Work was put into a queue. */
   ready(queue: string, count: number): void {
     this.#hints.add(queue, count);
     this.pump();
+  }
+
+  /** A transition was handed to the store; what it makes ready can be claimed in the very same commit. */
+  opening(transition: Transition): void {
+    let opened = false;
+    for (const write of transition.tasks ?? []) {
+      if (write.op === 'close' || write.task.dueAt !== null || write.task.limitKey !== null) continue;
+      this.#hints.add(write.task.queue, 1);
+      opened = true;
+    }
+    if (opened) this.pump();
   }
 
   raiseHint(queue: string, count: number): void {
@@ -128,19 +146,25 @@ export class Dispatcher {
   }
 
   #refuse(channel: WorkerChannel, error: unknown): void {
-    const reason = isSpineError(error) ? `${error.code}: ${error.message} ${error.mend}` : 'The server could not open a session.';
+    const reason = isSpineError(error)
+      ? `${error.code}: ${error.message} ${error.mend}`
+      : 'The server could not open a session.';
     if (!isSpineError(error)) this.#context.fault('hello', error);
     channel.send({ t: 'goodbye', reason });
     channel.close(reason);
   }
 
   async #hello(hello: Hello, channel: WorkerChannel): Promise<Session | null> {
-    if (hello.protocol !== workerProtocol) throw new SpineError('PROTOCOL_MISMATCH', { theirs: hello.protocol, ours: workerProtocol });
+    if (hello.protocol !== workerProtocol)
+      throw new SpineError('PROTOCOL_MISMATCH', { theirs: hello.protocol, ours: workerProtocol });
     if (this.#stopped) throw new SpineError('SHUTTING_DOWN', {});
     await this.#register(hello.manifest);
     const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume);
     if (hello.resume !== undefined && resumed === null) {
-      channel.send({ t: 'goodbye', reason: `SESSION_GONE: ${new SpineError('SESSION_GONE', { session: hello.resume.session }).message}` });
+      channel.send({
+        t: 'goodbye',
+        reason: `SESSION_GONE: ${new SpineError('SESSION_GONE', { session: hello.resume.session }).message}`,
+      });
       channel.close('SESSION_GONE');
       return null;
     }
@@ -188,9 +212,14 @@ export class Dispatcher {
       if (row === undefined || row.worker !== hello.worker) return null;
       session = new Session(describe(row.session, hello), row.openedAt, ports);
       session.counter = row.counter;
-      for (const lease of await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 })) this.#hold(session, lease);
+      for (const lease of await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 }))
+        this.#hold(session, lease);
       this.#sessions.set(row.session, session);
-      this.#pulses.set(row.session, { counter: row.counter, received: resume.received, movedAtMs: ports.clock.monotonicMs() });
+      this.#pulses.set(row.session, {
+        counter: row.counter,
+        received: resume.received,
+        movedAtMs: ports.clock.monotonicMs(),
+      });
     }
     if (session.ended) return null;
     session.received = Math.max(session.received, resume.received);
@@ -219,7 +248,12 @@ export class Dispatcher {
       held.sentSeq = -1;
       held.early.length = 0;
       const events = await this.#history(held.lease.tenant, held.lease.run);
-      this.#deliverFrom(session, held, events.map((stored) => stored.event), seen);
+      this.#deliverFrom(
+        session,
+        held,
+        events.map((stored) => stored.event),
+        seen,
+      );
     }
   }
 
@@ -233,14 +267,16 @@ export class Dispatcher {
   #receive(session: Session, message: Exclude<WorkerMessage, { t: 'hello' | 'beat' }>): void {
     switch (message.t) {
       case 'credit':
-        session.creditUpTo = Math.min(message.upTo, session.received + session.held.size + limits.workerSlotsMax + session.nextAssignment);
+        session.creditUpTo = Math.min(message.upTo, session.nextAssignment - 1 + limits.workerSlotsMax);
         this.pump();
         break;
       case 'submit':
         for (const submission of message.items) this.#submit(session, submission);
         break;
       case 'release': {
-        const held = message.assignments.map((number) => session.held.get(number)).filter((found) => found !== undefined);
+        const held = message.assignments
+          .map((number) => session.held.get(number))
+          .filter((found) => found !== undefined);
         this.#giveBack(session, held).catch((error: unknown) => this.#context.fault('release', error));
         break;
       }
@@ -274,7 +310,12 @@ export class Dispatcher {
   #submit(session: Session, submission: Submission): void {
     const held = session.held.get(submission.assignment);
     if (held === undefined) {
-      session.answer({ i: submission.i, ok: false, code: 'LEASE_LOST', message: 'The assignment is not held by this session.' });
+      session.answer({
+        i: submission.i,
+        ok: false,
+        code: 'LEASE_LOST',
+        message: 'The assignment is not held by this session.',
+      });
       return;
     }
     held.movedAtMs = this.#context.ports.clock.monotonicMs();
@@ -300,9 +341,15 @@ export class Dispatcher {
       case 'already':
         return { i, ok: true, head: outcome.head };
       case 'refused':
-        if (outcome.reason === 'stale') return { i, ok: false, code: 'stale', message: 'Something happened that concerns the body.' };
+        if (outcome.reason === 'stale')
+          return { i, ok: false, code: 'stale', message: 'Something happened that concerns the body.' };
         if (endsAssignment(outcome.reason)) this.#drop(session, held);
-        return { i, ok: false, code: endsAssignment(outcome.reason) ? 'LEASE_LOST' : outcome.reason, message: `Refused: ${outcome.reason}.` };
+        return {
+          i,
+          ok: false,
+          code: endsAssignment(outcome.reason) ? 'LEASE_LOST' : outcome.reason,
+          message: `Refused: ${outcome.reason}.`,
+        };
       case 'error': {
         const { error } = outcome;
         if (!isSpineError(error)) this.#context.fault('submission', error);
@@ -350,7 +397,8 @@ export class Dispatcher {
           planned.set(queue, (planned.get(queue) ?? 0) + limit);
           queues.push({ queue, limit });
         }
-        if (queues.length > 0) this.#claim(session, queues).catch((error: unknown) => this.#context.fault('claim', error));
+        if (queues.length > 0)
+          this.#claim(session, queues).catch((error: unknown) => this.#context.fault('claim', error));
       }
     } finally {
       this.#pumping = false;
@@ -363,7 +411,12 @@ export class Dispatcher {
     let claimed: ClaimedTask[];
     try {
       const limit = Math.min(session.credit, limits.commitItemsMax);
-      claimed = await store.claim({ session: session.description.session, queues, limit, assignmentFrom: session.nextAssignment });
+      claimed = await store.claim({
+        session: session.description.session,
+        queues,
+        limit,
+        assignmentFrom: session.nextAssignment,
+      });
       session.nextAssignment += claimed.length;
       this.#account(queues, limit, claimed);
     } finally {
@@ -432,14 +485,23 @@ export class Dispatcher {
     for (const { task, held } of fresh) {
       if (session.held.get(held.number) !== held) continue;
       const input = readRunEvent(task.input);
-      const assignment = task.task.kind === 'activation' ? this.#activation(session, task, held, input, histories) : callAssignment(task, held, input);
+      const assignment =
+        task.task.kind === 'activation'
+          ? this.#activation(session, task, held, input, histories)
+          : callAssignment(task, held, input);
       if (assignment === null) continue;
       session.assign(assignment);
       if (held.kind === 'call') held.sentSeq = 0;
     }
   }
 
-  #activation(session: Session, task: ClaimedTask, held: Held, input: StoredRunEvent, histories: ReadonlyMap<string, StoredRunEvent[]>): Assignment | null {
+  #activation(
+    session: Session,
+    task: ClaimedTask,
+    held: Held,
+    input: StoredRunEvent,
+    histories: ReadonlyMap<string, StoredRunEvent[]>,
+  ): Assignment | null {
     const { tenant, run } = held.lease;
     const history = histories.get(runKey(tenant, run)) ?? [input];
     const events = history.map((stored) => stored.event);
@@ -455,8 +517,19 @@ export class Dispatcher {
     this.#lanes.adopt(state);
     const { workflow, version, startedAt, activation, traceparent } = state;
     const assignment: Assignment = {
-      kind: 'activation', assignment: held.number, tenant, run, task: held.lease.task, attempt: activation.attempt, deadlineMs: held.deadlineMs,
-      traceparent, input: payload, workflow, version, startedAt, journal,
+      kind: 'activation',
+      assignment: held.number,
+      tenant,
+      run,
+      task: held.lease.task,
+      attempt: activation.attempt,
+      deadlineMs: held.deadlineMs,
+      traceparent,
+      input: payload,
+      workflow,
+      version,
+      startedAt,
+      journal,
     };
     this.#sendEarly(session, held, journal.head);
     return assignment;
@@ -493,7 +566,6 @@ export class Dispatcher {
 
   /** Forwards committed events to the workers that hold the run, and takes away what the commit has ended. */
   committed(change: CommittedChange): void {
-    this.#countReady(change);
     const holders = this.#byRun.get(runKey(change.tenant, change.run));
     if (holders === undefined) return;
     for (const { session, held } of [...holders]) {
@@ -518,17 +590,6 @@ export class Dispatcher {
     }
   }
 
-  #countReady(change: CommittedChange): void {
-    const { state } = change;
-    for (const event of change.events) {
-      if (event.type === 'call.scheduled') this.ready(event.data.queue, 1);
-      else if (event.type === 'run.started' || event.type === 'run.redriven') this.ready(workflowQueue(state.workflow, state.version), 1);
-      else if (state.activation.open && state.activation.since === event.seq && event.type !== 'activation.retrying') {
-        this.ready(workflowQueue(state.workflow, state.version), 1);
-      }
-    }
-  }
-
   // ---------------------------------------------------------------- losses
 
   /** Returns tasks uncounted: they never began. */
@@ -546,7 +607,12 @@ export class Dispatcher {
       const restMs = held.movedAtMs + held.deadlineMs - clock.monotonicMs();
       if (session.held.get(held.number) !== held) return;
       if (restMs > 0) return this.#armDeadline(session, held, restMs);
-      const cause = failure({ class: 'timeout', code: 'TASK_TIMEOUT', message: new SpineError('TASK_TIMEOUT', { deadlineMs: held.deadlineMs }).message, retryable: true });
+      const cause = failure({
+        class: 'timeout',
+        code: 'TASK_TIMEOUT',
+        message: new SpineError('TASK_TIMEOUT', { deadlineMs: held.deadlineMs }).message,
+        retryable: true,
+      });
       this.#drop(session, held);
       session.abort(held.number, 'deadline');
       this.#lose(held, cause).catch((error: unknown) => this.#context.fault('deadline', error));
@@ -555,7 +621,14 @@ export class Dispatcher {
 
   async #lose(held: Pick<Held, 'lease' | 'queue'>, cause: Failure): Promise<void> {
     const { tenant, run } = held.lease;
-    const outcome = await this.#lanes.submit({ tenant, run, commands: [{ op: 'loseTask', failure: cause }], actor: 'engine', worker: '', lease: held.lease });
+    const outcome = await this.#lanes.submit({
+      tenant,
+      run,
+      commands: [{ op: 'loseTask', failure: cause }],
+      actor: 'engine',
+      worker: '',
+      lease: held.lease,
+    });
     if (outcome.tag === 'error') throw outcome.error;
     if (outcome.tag === 'refused' && outcome.reason !== 'fenced') {
       // The log no longer knows the task; give the row back so that nothing hangs on it.
@@ -565,9 +638,24 @@ export class Dispatcher {
     this.pump();
   }
 
+  /**
+   * Assignments that a living worker has not received after several heartbeats: it is blocked, and the message lies in
+   * some buffer. Others may do the work; should the worker wake up, its commits are fenced.
+   */
+  async recallUnreceived(): Promise<void> {
+    const now = this.#context.ports.clock.monotonicMs();
+    for (const session of this.#sessions.values()) {
+      const late = [...session.held.values()].filter((held) => held.number > session.received && now - held.movedAtMs > 3 * this.#context.settings.sessionBeatMs);
+      for (const held of late) session.abort(held.number, 'lease_lost');
+      await this.#giveBack(session, late);
+    }
+  }
+
   /** Stores the heartbeats of the sessions of this engine. */
   async storeBeats(): Promise<void> {
-    const beats = [...this.#sessions.values()].filter((s) => !s.ended).map((s) => ({ session: s.description.session, counter: s.counter, received: s.received }));
+    const beats = [...this.#sessions.values()]
+      .filter((s) => !s.ended)
+      .map((s) => ({ session: s.description.session, counter: s.counter, received: s.received }));
     if (beats.length === 0) return;
     for (const gone of await this.#context.store.beat(beats)) {
       const session = this.#sessions.get(gone);
@@ -614,12 +702,19 @@ export class Dispatcher {
   /** Leases whose session no longer exists: their reaper died between its two steps. */
   async #adoptOrphans(sessions: ReadonlySet<string>): Promise<void> {
     const leases = await this.#context.store.listLeases({ limit: orphanScanMax });
-    const orphans = leases.filter((lease) => lease.session !== null && !sessions.has(lease.session) && !this.#sessions.has(lease.session));
+    const orphans = leases.filter(
+      (lease) => lease.session !== null && !sessions.has(lease.session) && !this.#sessions.has(lease.session),
+    );
     await this.#loseLeases(orphans, Number.MAX_SAFE_INTEGER);
   }
 
   async #loseLeases(leases: readonly TaskRow[], received: number): Promise<void> {
-    const cause = failure({ class: 'internal', code: 'WORKER_LOST', message: new SpineError('WORKER_LOST', {}).message, retryable: true });
+    const cause = failure({
+      class: 'internal',
+      code: 'WORKER_LOST',
+      message: new SpineError('WORKER_LOST', {}).message,
+      retryable: true,
+    });
     const unreceived = leases.filter((lease) => (lease.assignment ?? 0) > received);
     if (unreceived.length > 0) await this.#context.store.release(unreceived.map(leaseOf));
     for (const lease of unreceived) this.#hints.add(lease.queue, 1);
@@ -657,7 +752,9 @@ function describe(session: string, hello: Hello): SessionDescription {
 
 /** The queues that a worker with this manifest serves. */
 function queuesOf(manifest: Manifest): string[] {
-  const workflows = manifest.workflows.flatMap((w) => [w.version, ...w.previous].map((version) => workflowQueue(w.name, version)));
+  const workflows = manifest.workflows.flatMap((w) =>
+    [w.version, ...w.previous].map((version) => workflowQueue(w.name, version)),
+  );
   const capabilities = manifest.capabilities.filter((c) => c.implemented).map((c) => capabilityQueue(c.name));
   // Calls first: they are parts of runs that are under way.
   return [...new Set([...capabilities, ...workflows])];
@@ -667,10 +764,20 @@ function callAssignment(task: ClaimedTask, held: Held, input: StoredRunEvent): A
   const { tenant, run } = held.lease;
   const { event, envelope } = input;
   const payload = payloadOf(envelope, task.input.payload);
-  if (event.type !== 'call.scheduled' || payload === null) throw new Error(`Invariant broken: task ${held.lease.task} of run ${run} has no input`);
+  if (event.type !== 'call.scheduled' || payload === null)
+    throw new Error(`Invariant broken: task ${held.lease.task} of run ${run} has no input`);
   return {
-    kind: 'call', assignment: held.number, tenant, run, task: held.lease.task, attempt: task.task.attempt, deadlineMs: held.deadlineMs,
-    traceparent: envelope.traceparent, input: payload, capability: event.data.capability, idempotencyKey: `${tenant}/${run}/${event.data.path}`,
+    kind: 'call',
+    assignment: held.number,
+    tenant,
+    run,
+    task: held.lease.task,
+    attempt: task.task.attempt,
+    deadlineMs: held.deadlineMs,
+    traceparent: envelope.traceparent,
+    input: payload,
+    capability: event.data.capability,
+    idempotencyKey: `${tenant}/${run}/${event.data.path}`,
   };
 }
 
@@ -690,7 +797,10 @@ function endReason(change: CommittedChange, held: Held): AbortReason | null {
     if (event.type === 'run.parked' && held.kind === 'activation') return 'ended';
     if (event.type === 'activation.retrying' && held.kind === 'activation') return 'lease_lost';
     if (event.type === 'run.cancel_requested' && held.kind === 'call') return 'cancelled';
-    if ((event.type === 'call.completed' || event.type === 'call.failed' || event.type === 'call.retrying') && held.kind === 'call') {
+    if (
+      (event.type === 'call.completed' || event.type === 'call.failed' || event.type === 'call.retrying') &&
+      held.kind === 'call'
+    ) {
       if (state.callPaths.get(held.lease.task) === event.data.path) return 'ended';
     }
   }

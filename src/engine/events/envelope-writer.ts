@@ -55,7 +55,11 @@ export class EnvelopeWriter {
     const salt = random.bytes(saltBytes);
     if (isBlobPayload(payload)) {
       const commitment = hash.sha256(salt, payload.blob);
-      return { seal: { codec: payload.codec, size: payload.size, commitment, keyId: null }, payload: { salt, blob: payload.blob }, blob: null };
+      return {
+        seal: { codec: payload.codec, size: payload.size, commitment, keyId: null },
+        payload: { salt, blob: payload.blob },
+        blob: null,
+      };
     }
     const { codec, text } = payload;
     if (text.length > limits.inlinePayloadBytesMax || (shared && text.length > sharedBlobBytesMin)) {

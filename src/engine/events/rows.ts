@@ -14,6 +14,12 @@ export function readRunEvent(row: EventRow): StoredRunEvent {
   const envelope = parseEnvelope(row.envelope);
   const payload = payloadOf(envelope, row.payload);
   // The log holds only what this engine wrote through NewRunEvent; `doctor` verifies it against the commitments.
-  const event = { type: row.type, data: envelope.data, seq: row.seq, at: row.at, ...(payload === null ? {} : { payload }) } as RunEvent;
+  const event = {
+    type: row.type,
+    data: envelope.data,
+    seq: row.seq,
+    at: row.at,
+    ...(payload === null ? {} : { payload }),
+  } as RunEvent;
   return { event, envelope };
 }

@@ -84,7 +84,8 @@ export class Catalog {
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
       for (const topic of manifest.topics) topics.set(topic.name, topic);
-      for (const workflow of manifest.workflows) workflows.set(workflow.name, { manifest: workflow, check: checks.compile(workflow.input) });
+      for (const workflow of manifest.workflows)
+        workflows.set(workflow.name, { manifest: workflow, check: checks.compile(workflow.input) });
       for (const capability of manifest.capabilities) {
         // The app that implements a capability knows its retries best; one that only calls it does not overrule.
         if (capability.implemented || !capabilities.has(capability.name)) capabilities.set(capability.name, capability);
@@ -113,7 +114,8 @@ class Checks {
     const found = this.#compiled.get(key);
     if (found !== undefined) return found;
     const validate: ValidateFunction = this.#ajv.compile({ ...schema });
-    const check: Check = (value) => (validate(value) ? none : (validate.errors ?? []).slice(0, faultsMax).map(faultText));
+    const check: Check = (value) =>
+      validate(value) ? none : (validate.errors ?? []).slice(0, faultsMax).map(faultText);
     this.#compiled.set(key, check);
     return check;
   }
@@ -133,7 +135,8 @@ function faultsOf(manifest: Manifest): string[] {
   for (const kind of ['topics', 'workflows', 'capabilities'] as const) {
     const seen = new Set<string>();
     for (const { name } of manifest[kind]) {
-      if (name.length === 0 || name.length > limits.nameLengthMax) faults.push(`${kind}: the name "${name}" must have 1 to ${limits.nameLengthMax} characters`);
+      if (name.length === 0 || name.length > limits.nameLengthMax)
+        faults.push(`${kind}: the name "${name}" must have 1 to ${limits.nameLengthMax} characters`);
       if (seen.has(name)) faults.push(`${kind}: "${name}" is defined twice`);
       seen.add(name);
     }

@@ -39,7 +39,8 @@ export class Intake {
   async #start(origin: Origin, request: StartRequest): Promise<StartOutcome> {
     const { store, ports, settings } = this.#context;
     const entry = this.#catalog.workflow(request.workflow);
-    if (entry === null) throw new SpineError('WORKFLOW_UNKNOWN', { name: request.workflow, known: this.#catalog.workflowNames() });
+    if (entry === null)
+      throw new SpineError('WORKFLOW_UNKNOWN', { name: request.workflow, known: this.#catalog.workflowNames() });
     const faults = [...requestFaults(request), ...entry.check(this.#valueOf(request.input, request.value))];
     if (faults.length > 0) throw new SpineError('INPUT_INVALID', { name: request.workflow, faults });
     const at = store.now();
@@ -48,10 +49,25 @@ export class Intake {
     const dedupe: DedupeWrite[] =
       key === undefined
         ? []
-        : [{ scope: `start:${request.workflow}`, key, hash: ports.hash.sha256(fingerprint(request.input)), reference: run, expiresAt: at + settings.dedupeTtlMs }];
+        : [
+            {
+              scope: `start:${request.workflow}`,
+              key,
+              hash: ports.hash.sha256(fingerprint(request.input)),
+              reference: run,
+              expiresAt: at + settings.dedupeTtlMs,
+            },
+          ];
     const born = birth(this.#context, entry.manifest, {
-      tenant: origin.tenant, run, input: request.input, at, actor: origin.actor, cause: null, correlation: origin.correlation,
-      traceparent: origin.traceparent, trigger: null,
+      tenant: origin.tenant,
+      run,
+      input: request.input,
+      at,
+      actor: origin.actor,
+      cause: null,
+      correlation: origin.correlation,
+      traceparent: origin.traceparent,
+      trigger: null,
       ...(request.labels === undefined ? {} : { labels: request.labels }),
       ...(key === undefined ? {} : { idempotencyKey: key }),
       ...(request.priority === undefined ? {} : { priority: request.priority }),
@@ -78,7 +94,11 @@ export class Intake {
     const value = request.data === null ? null : this.#valueOf(request.data, request.value);
     const { tenant, actor, correlation, traceparent } = origin;
     const publication = preparePublication(
-      this.#context, this.#catalog, { ...request, value }, { tenant, actor, cause: null, correlation, traceparent }, at,
+      this.#context,
+      this.#catalog,
+      { ...request, value },
+      { tenant, actor, cause: null, correlation, traceparent },
+      at,
     );
     const { births, write, dedupe, blobs } = publication;
     const outcome = await this.#lanes.bear(births, { tenant, dedupe: [dedupe], publishes: [write], blobs }, actor);
@@ -126,7 +146,8 @@ function requestFaults(request: StartRequest): string[] {
     const entries = Object.entries(labels);
     if (entries.length > labelsMax) faults.push(`at most ${labelsMax} labels`);
     for (const [name, value] of entries) {
-      if (name.length > limits.nameLengthMax || value.length > limits.nameLengthMax) faults.push(`label "${name.slice(0, 20)}" is longer than ${limits.nameLengthMax}`);
+      if (name.length > limits.nameLengthMax || value.length > limits.nameLengthMax)
+        faults.push(`label "${name.slice(0, 20)}" is longer than ${limits.nameLengthMax}`);
     }
   }
   return faults;

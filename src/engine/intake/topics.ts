@@ -42,7 +42,13 @@ export interface Publication {
 }
 
 /** Checks and prepares an event. Throws TOPIC_UNKNOWN and INPUT_INVALID. */
-export function preparePublication(context: EngineContext, catalog: Catalog, event: TopicEvent, cause: TopicCause, at: number): Publication {
+export function preparePublication(
+  context: EngineContext,
+  catalog: Catalog,
+  event: TopicEvent,
+  cause: TopicCause,
+  at: number,
+): Publication {
   const entry = catalog.topic(event.topic);
   if (entry === null) throw new SpineError('TOPIC_UNKNOWN', { name: event.topic, known: catalog.topicNames() });
   const faults = entry.check(event.value);
@@ -97,7 +103,14 @@ export function preparePublication(context: EngineContext, catalog: Catalog, eve
     );
   }
   return {
-    write: { topic: event.topic, partition, type: event.type, at, envelope: written.envelope, payload: written.payload },
+    write: {
+      topic: event.topic,
+      partition,
+      type: event.type,
+      at,
+      envelope: written.envelope,
+      payload: written.payload,
+    },
     dedupe: {
       scope: `topic:${event.topic}`,
       key: `${event.source} ${event.id}`,
@@ -120,7 +133,11 @@ function partitionKey(entry: TopicEntry, event: TopicEvent): string {
   for (const field of key.split('.')) {
     value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[field] : undefined;
   }
-  return typeof value === 'string' ? value : typeof value === 'number' || typeof value === 'boolean' ? String(value) : (event.key ?? event.id);
+  return typeof value === 'string'
+    ? value
+    : typeof value === 'number' || typeof value === 'boolean'
+      ? String(value)
+      : (event.key ?? event.id);
 }
 
 /** FNV-1a, 32 bits, over UTF-16 units: spreads keys over partitions; the same key always meets the same partition. */

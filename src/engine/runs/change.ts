@@ -7,7 +7,13 @@ import { effectsOf, openRows, sweeps, type TableEffect, type Task } from '../../
 import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
 import { applyEvent, rowOf, type RunState } from '../../core/run/state.js';
 import type {
-  BlobWrite, DeadLetterWrite, EventWrite, NewTask, RunWrite, TaskWrite, TimerWrite,
+  BlobWrite,
+  DeadLetterWrite,
+  EventWrite,
+  NewTask,
+  RunWrite,
+  TaskWrite,
+  TimerWrite,
 } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 
@@ -31,7 +37,13 @@ export interface Cause {
 }
 
 /** Moves `state` in place. If the transition is refused, the state must be thrown away. */
-export function changeRun(context: EngineContext, state: RunState, decided: readonly NewRunEvent[], at: number, cause: Cause): RunChange {
+export function changeRun(
+  context: EngineContext,
+  state: RunState,
+  decided: readonly NewRunEvent[],
+  at: number,
+  cause: Cause,
+): RunChange {
   const expected = state.head;
   const events: RunEvent[] = [];
   const eventWrites: EventWrite[] = [];
@@ -47,7 +59,8 @@ export function changeRun(context: EngineContext, state: RunState, decided: read
     applyEvent(state, event);
     for (const effect of effectsOf(before, wasOpen, event, state)) writeEffect(effect, state, tasks, timers);
     if (event.type === 'run.failed') deadLetters.push(deadLetterOf(state, event, attemptsBefore));
-    if (event.type === 'run.redriven' && event.data.deadLetter !== '') deadLetters.push({ op: 'remove', id: event.data.deadLetter });
+    if (event.type === 'run.redriven' && event.data.deadLetter !== '')
+      deadLetters.push({ op: 'remove', id: event.data.deadLetter });
     const written = context.envelopes.write(
       {
         tenant: state.tenant,
@@ -66,7 +79,14 @@ export function changeRun(context: EngineContext, state: RunState, decided: read
       event.payload ?? null,
       cause.sharedPayload === true,
     );
-    eventWrites.push({ run: state.run, seq: event.seq, type: event.type, at, envelope: written.envelope, payload: written.payload });
+    eventWrites.push({
+      run: state.run,
+      seq: event.seq,
+      type: event.type,
+      at,
+      envelope: written.envelope,
+      payload: written.payload,
+    });
     if (written.blob !== null) blobs.push(written.blob);
     events.push(event);
   }
@@ -117,7 +137,11 @@ function attemptsOf(state: RunState, path: string | null): number {
   return unit !== undefined && 'attempt' in unit ? unit.attempt : state.activation.attempt;
 }
 
-function deadLetterOf(state: RunState, event: Extract<RunEvent, { type: 'run.failed' }>, attempts: number): DeadLetterWrite {
+function deadLetterOf(
+  state: RunState,
+  event: Extract<RunEvent, { type: 'run.failed' }>,
+  attempts: number,
+): DeadLetterWrite {
   const { failure, path, deadLetter } = event.data;
   return {
     op: 'add',

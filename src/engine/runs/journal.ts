@@ -6,9 +6,20 @@ import type { RunEvent } from '../../core/run/events.js';
 import type { Journal, JournalEntry, JournalEventType } from '../../protocol/worker.js';
 
 const journalTypes: ReadonlySet<string> = new Set<JournalEventType>([
-  'step.started', 'step.completed', 'step.retrying', 'step.due', 'step.failed',
-  'call.scheduled', 'call.retrying', 'call.completed', 'call.failed',
-  'timer.set', 'timer.fired', 'event.emitted', 'race.decided', 'run.cancel_requested',
+  'step.started',
+  'step.completed',
+  'step.retrying',
+  'step.due',
+  'step.failed',
+  'call.scheduled',
+  'call.retrying',
+  'call.completed',
+  'call.failed',
+  'timer.set',
+  'timer.fired',
+  'event.emitted',
+  'race.decided',
+  'run.cancel_requested',
 ]);
 
 /** The event as the body sees it, or null where it is of no concern to it. */
@@ -27,7 +38,9 @@ export function journalOf(events: readonly RunEvent[]): Journal {
     if (event.type === 'progress.reported') progress = event.data.index + 1;
     if (event.type === 'run.redriven') {
       const forgotten = new Set(event.data.paths);
-      entries = entries.filter((entry) => !('path' in entry.data && forgotten.has(entry.data.path)) && entry.type !== 'run.cancel_requested');
+      entries = entries.filter(
+        (entry) => !('path' in entry.data && forgotten.has(entry.data.path)) && entry.type !== 'run.cancel_requested',
+      );
       continue;
     }
     const entry = journalEntry(event, true);

@@ -71,10 +71,13 @@ export class Lanes {
   readonly #context: EngineContext;
   readonly #catalog: Catalog;
   readonly #plain: PlainValue;
+  readonly #opening: (transition: Transition) => void;
   readonly #lanes = new Map<string, Lane>();
   readonly #listeners: CommitListener[] = [];
 
-  constructor(context: EngineContext, catalog: Catalog, plain: PlainValue) {
+  /** `opening` hears of each transition that was handed to the store, before it is committed. */
+  constructor(context: EngineContext, catalog: Catalog, plain: PlainValue, opening: (transition: Transition) => void) {
+    this.#opening = opening;
     this.#context = context;
     this.#catalog = catalog;
     this.#plain = plain;
@@ -88,15 +91,22 @@ export class Lanes {
   submit(job: LaneJob): Promise<JobOutcome> {
     return new Promise((resolve) => {
       const lane = this.#laneOf(job.tenant, job.run);
-      lane.queue.push({ job, resolve, published: new Set(), attempts: 0, alone: false, answered: false, leased: false });
+      lane.queue.push({
+        job,
+        resolve,
+        published: new Set(),
+        attempts: 0,
+        alone: false,
+        answered: false,
+        leased: false,
+      });
       if (!lane.busy) this.#work(lane).catch((error: unknown) => this.#context.fault('lane', error));
     });
   }
 
   /** Writes the births of new runs and tells the listeners. The caller brings the rest of the transition. */
   async bear(births: readonly RunBirth[], transition: Transition, actor: string): Promise<Outcome> {
-    const [outcome] = await this.#context.store.apply([withBirths(transition, births)]);
-    if (outcome === undefined) throw new Error('Invariant broken: the store answered fewer outcomes than transitions');
+    const outcome = await this.#apply(withBirths(transition, births));
     if (outcome.tag === 'applied') {
       for (const { state, change } of births) {
         this.adopt(state);
@@ -154,7 +164,9 @@ export class Lanes {
           lane.state = null;
           // One bad command must not sink those that came with it.
           if (group.length > 1) lane.queue.unshift(...group.filter((pending) => !pending.answered).map(alone));
-          else for (const pending of group) answer(pending, { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) });
+          else
+            for (const pending of group)
+              answer(pending, { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) });
         }
       }
     } finally {
@@ -188,16 +200,27 @@ export class Lanes {
     }
     if (parts.length === 0) return;
     const { transition, births } = this.#transition(parts, state);
-    const [outcome] = await this.#context.store.apply([transition]);
-    if (outcome === undefined) throw new Error('Invariant broken: the store answered fewer outcomes than transitions');
+    const outcome = await this.#apply(transition);
     const again = this.#settle(lane, state, parts, outcome, births);
     if (again.length > 0) lane.queue.unshift(...again);
+  }
+
+  async #apply(transition: Transition): Promise<Outcome> {
+    const applied = this.#context.store.apply([transition]);
+    this.#opening(transition);
+    const [outcome] = await applied;
+    if (outcome === undefined) throw new Error('Invariant broken: the store answered fewer outcomes than transitions');
+    return outcome;
   }
 
   async #load(tenant: string, run: string): Promise<RunState | null> {
     const [history] = await this.#context.store.readHistories([{ tenant, run }]);
     if (history === undefined || history.length === 0) return null;
-    return foldRun(tenant, run, history.map((row) => readRunEvent(row).event));
+    return foldRun(
+      tenant,
+      run,
+      history.map((row) => readRunEvent(row).event),
+    );
   }
 
   /** Decides all commands of a job; moves the state over what they cause. */
@@ -225,7 +248,14 @@ export class Lanes {
     return { tag: 'decided', changes, publications };
   }
 
-  #addEmitted(into: Publication[], pending: Pending, state: RunState, at: number, command: Extract<RunCommand, { op: 'emit' }>, events: readonly NewRunEvent[]): void {
+  #addEmitted(
+    into: Publication[],
+    pending: Pending,
+    state: RunState,
+    at: number,
+    command: Extract<RunCommand, { op: 'emit' }>,
+    events: readonly NewRunEvent[],
+  ): void {
     const emitted = events.find(isEmitted);
     if (emitted === undefined) return;
     const { key, data } = command.event;
@@ -243,24 +273,41 @@ export class Lanes {
   #addPublication(into: Publication[], pending: Pending, state: RunState, at: number, event: TopicEvent): void {
     if (pending.published.has(`${event.topic} ${event.source} ${event.id}`)) return;
     into.push(
-      preparePublication(this.#context, this.#catalog, event, {
-        tenant: state.tenant,
-        actor: pending.job.actor,
-        cause: `${state.run}/${state.head}`,
-        correlation: state.correlation,
-        traceparent: state.traceparent,
-      }, at),
+      preparePublication(
+        this.#context,
+        this.#catalog,
+        event,
+        {
+          tenant: state.tenant,
+          actor: pending.job.actor,
+          cause: `${state.run}/${state.head}`,
+          correlation: state.correlation,
+          traceparent: state.traceparent,
+        },
+        at,
+      ),
     );
   }
 
   /** `completes:` publishes the result of a run in the transition that ends it. */
-  #addCompletion(into: Publication[], pending: Pending, state: RunState, at: number, changes: readonly RunChange[]): void {
+  #addCompletion(
+    into: Publication[],
+    pending: Pending,
+    state: RunState,
+    at: number,
+    changes: readonly RunChange[],
+  ): void {
     if (state.completes === null || state.status !== 'succeeded') return;
     const output = changes.at(-1)?.events.at(-1)?.payload;
     if (output === undefined) return;
     this.#addPublication(into, pending, state, at, {
-      topic: state.completes, id: `${state.run}/completed`, source: `run/${state.run}`, type: state.completes, subject: state.run,
-      data: output, value: this.#plain(output),
+      topic: state.completes,
+      id: `${state.run}/completed`,
+      source: `run/${state.run}`,
+      type: state.completes,
+      subject: state.run,
+      data: output,
+      value: this.#plain(output),
     });
   }
 
@@ -303,7 +350,13 @@ export class Lanes {
   }
 
   /** Answers the jobs, or returns those that must be decided again. */
-  #settle(lane: Lane, state: RunState, parts: readonly Part[], outcome: Outcome, births: readonly RunBirth[]): Pending[] {
+  #settle(
+    lane: Lane,
+    state: RunState,
+    parts: readonly Part[],
+    outcome: Outcome,
+    births: readonly RunBirth[],
+  ): Pending[] {
     const pendings = parts.map((part) => part.pending);
     switch (outcome.tag) {
       case 'applied': {
@@ -313,7 +366,12 @@ export class Lanes {
         }
         for (const { pending, changes } of parts) {
           const { actor, lease } = pending.job;
-          this.#tell(state, changes.length === 1 && changes[0] !== undefined ? changes[0].events : changes.flatMap((c) => c.events), actor, lease?.task ?? null);
+          this.#tell(
+            state,
+            changes.length === 1 && changes[0] !== undefined ? changes[0].events : changes.flatMap((c) => c.events),
+            actor,
+            lease?.task ?? null,
+          );
           answer(pending, { tag: 'applied', head: state.head });
         }
         return [];
@@ -339,12 +397,17 @@ export class Lanes {
         });
       case 'duplicate':
         lane.state = null;
-        for (const pending of pendings) pending.published.add(`${outcome.found.scope.slice('topic:'.length)} ${outcome.found.key}`);
+        for (const pending of pendings)
+          pending.published.add(`${outcome.found.scope.slice('topic:'.length)} ${outcome.found.key}`);
         return pendings;
       case 'unstorable':
         lane.state = null;
         if (pendings.length > 1) return pendings.map(alone);
-        for (const pending of pendings) answer(pending, { tag: 'error', error: new SpineError('VALUE_UNSTORABLE', { path: '$', reason: outcome.reason }) });
+        for (const pending of pendings)
+          answer(pending, {
+            tag: 'error',
+            error: new SpineError('VALUE_UNSTORABLE', { path: '$', reason: outcome.reason }),
+          });
         return [];
       default:
         return assertNever(outcome);
@@ -422,4 +485,3 @@ function withBirths(transition: Transition, births: readonly RunBirth[]): Transi
     blobs: [...(transition.blobs ?? []), ...births.flatMap((b) => b.change.blobs)],
   };
 }
-

@@ -41,7 +41,8 @@ export class TimerDuty {
   opening(transition: Transition): void {
     const now = this.#context.store.now();
     for (const timer of transition.timers ?? []) if (timer.op === 'set') this.#arm(timer.fireAt - now);
-    for (const write of transition.tasks ?? []) if (write.op !== 'close' && write.task.dueAt !== null) this.#arm(write.task.dueAt - now);
+    for (const write of transition.tasks ?? [])
+      if (write.op !== 'close' && write.task.dueAt !== null) this.#arm(write.task.dueAt - now);
   }
 
   /** Handles what is due now. Returns how much it handled; a full batch means that more may be due. */
@@ -50,7 +51,14 @@ export class TimerDuty {
     const due = await store.dueTimers(limits.timerBatchMax);
     const fired = Promise.all(
       due.map(async ({ tenant, run, name }) => {
-        const outcome = await this.#lanes.submit({ tenant, run, commands: [{ op: 'fireTimer', name }], actor: 'engine', worker: '', lease: null });
+        const outcome = await this.#lanes.submit({
+          tenant,
+          run,
+          commands: [{ op: 'fireTimer', name }],
+          actor: 'engine',
+          worker: '',
+          lease: null,
+        });
         if (outcome.tag === 'error') throw outcome.error;
         // The run no longer knows the timer: nothing will ever clear its row but this.
         if (outcome.tag !== 'applied') await store.apply([{ tenant, timers: [{ op: 'clear', run, name }] }]);
