@@ -9,31 +9,33 @@
  * not answered; the server answers repeats from the record. A second, light socket (`beat`) is kept by a helper thread
  * and keeps the session alive while user code blocks the main one.
  */
-import type { BodyCommand, TaskCommand } from "../core/run/commands.js";
-import type { RunEventData } from "../core/run/events.js";
-import type { Manifest } from "../core/manifest.js";
-import type { Payload } from "../core/payload.js";
+import type { BodyCommand, TaskCommand } from '../core/run/commands.js';
+import type { AbortReason, Journal, JournalEntry, SubmissionResult } from '../core/run/journal.js';
+import type { Manifest } from '../core/manifest.js';
+import type { Payload } from '../core/payload.js';
+
+export type { AbortReason, Journal, JournalEntry, JournalEventType, SubmissionResult } from '../core/run/journal.js';
 
 export const workerProtocol = 1;
 /** Path of the WebSocket under the server's base path; `?role=beat` for the heartbeat socket. */
-export const workerPath = "/v1/worker";
+export const workerPath = '/v1/worker';
 
 export type WorkerMessage =
   | Hello
   /** The server may send assignments numbered up to and including `upTo`. Cumulative, so a lost grant does no harm. */
-  | { readonly t: "credit"; readonly upTo: number }
-  | { readonly t: "submit"; readonly items: readonly Submission[] }
+  | { readonly t: 'credit'; readonly upTo: number }
+  | { readonly t: 'submit'; readonly items: readonly Submission[] }
   /** Assignments that this worker gives back without having begun them. */
-  | { readonly t: "release"; readonly assignments: readonly number[] }
+  | { readonly t: 'release'; readonly assignments: readonly number[] }
   /** No more assignments, please; what is in flight goes on. */
-  | { readonly t: "drain" }
+  | { readonly t: 'drain' }
   | Beat
   /** Everything is finished or released; the session may end. */
-  | { readonly t: "bye" };
+  | { readonly t: 'bye' };
 
 /** First message of both sockets. With role `beat` only `session` is looked at. */
 export interface Hello {
-  readonly t: "hello";
+  readonly t: 'hello';
   readonly protocol: number;
   readonly worker: string;
   readonly app: string;
@@ -55,7 +57,7 @@ export interface Resume {
 
 /** Proof of life. `n` rises by one each time. */
 export interface Beat {
-  readonly t: "beat";
+  readonly t: 'beat';
   readonly session: string;
   readonly n: number;
   readonly received: number;
@@ -71,18 +73,16 @@ export interface Submission {
 
 export type ServerMessage =
   | Welcome
-  | { readonly t: "assign"; readonly items: readonly Assignment[] }
-  | { readonly t: "results"; readonly items: readonly SubmissionResult[] }
-  | { readonly t: "deliver"; readonly items: readonly Delivery[] }
+  | { readonly t: 'assign'; readonly items: readonly Assignment[] }
+  | { readonly t: 'results'; readonly items: readonly SubmissionResult[] }
+  | { readonly t: 'deliver'; readonly items: readonly Delivery[] }
   /** Stop working on these: the lease is gone or the run was cancelled from under a call. */
-  | { readonly t: "abort"; readonly items: readonly { readonly assignment: number; readonly reason: AbortReason }[] }
+  | { readonly t: 'abort'; readonly items: readonly { readonly assignment: number; readonly reason: AbortReason }[] }
   /** The session is over; connect anew without resuming. */
-  | { readonly t: "goodbye"; readonly reason: string };
-
-export type AbortReason = "lease_lost" | "cancelled" | "deadline" | "ended";
+  | { readonly t: 'goodbye'; readonly reason: string };
 
 export interface Welcome {
-  readonly t: "welcome";
+  readonly t: 'welcome';
   readonly session: string;
   readonly resumed: boolean;
   readonly beatMs: number;
@@ -107,7 +107,7 @@ interface AssignmentBase {
 }
 
 export interface ActivationAssignment extends AssignmentBase {
-  readonly kind: "activation";
+  readonly kind: 'activation';
   readonly workflow: string;
   readonly version: string | null;
   /** When the run was started, epoch ms. */
@@ -117,46 +117,11 @@ export interface ActivationAssignment extends AssignmentBase {
 }
 
 export interface CallAssignment extends AssignmentBase {
-  readonly kind: "call";
+  readonly kind: 'call';
   readonly capability: string;
   /** Idempotency key of the effect: tenant, run and path, never the attempt. */
   readonly idempotencyKey: string;
 }
-
-/** What a run has recorded, as its body needs it. Entries are in `seq` order. */
-export interface Journal {
-  readonly head: number;
-  readonly progress: number;
-  readonly entries: readonly JournalEntry[];
-}
-
-/** An event that concerns the body: what a path came to, or how far it has come. */
-export type JournalEntry = {
-  [T in JournalEventType]: {
-    readonly seq: number;
-    readonly at: number;
-    readonly type: T;
-    readonly data: RunEventData[T];
-    /** Absent where the receiver sent it itself. */
-    readonly payload?: Payload;
-  };
-}[JournalEventType];
-
-export type JournalEventType =
-  | "step.started"
-  | "step.completed"
-  | "step.retrying"
-  | "step.due"
-  | "step.failed"
-  | "call.scheduled"
-  | "call.retrying"
-  | "call.completed"
-  | "call.failed"
-  | "timer.set"
-  | "timer.fired"
-  | "event.emitted"
-  | "race.decided"
-  | "run.cancel_requested";
 
 /**
  * Events committed after the journal of the assignment, in `seq` order, each one time. The events of a submission come
@@ -166,8 +131,3 @@ export interface Delivery {
   readonly assignment: number;
   readonly events: readonly JournalEntry[];
 }
-
-export type SubmissionResult =
-  | { readonly i: number; readonly ok: true; readonly head: number }
-  /** `stale`: parking came too late, go on. Anything else ends the work on the assignment. */
-  | { readonly i: number; readonly ok: false; readonly code: string; readonly message: string };
