@@ -33,7 +33,7 @@ export type WorkerMessage =
   /** Everything is finished or released; the session may end. */
   | { readonly t: 'bye' };
 
-/** First message of both sockets. With role `beat` only `session` is looked at. */
+/** First message of the data socket. The beat socket carries nothing but `beat`, which names its session itself. */
 export interface Hello {
   readonly t: 'hello';
   readonly protocol: number;
@@ -41,6 +41,8 @@ export interface Hello {
   readonly app: string;
   readonly manifest: Manifest;
   readonly slots: number;
+  /** What of the manifest this process serves, by name; absent = everything. The manifest is always the whole app's. */
+  readonly only?: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
   /** To go on with a session after a lost connection. */
   readonly resume?: Resume;
   readonly host?: string;
@@ -85,6 +87,12 @@ export interface Welcome {
   readonly t: 'welcome';
   readonly session: string;
   readonly resumed: boolean;
+  /**
+   * Highest assignment number used so far; credit counts on from there. Without it a resumed worker whose last
+   * assignments were never received would grant numbers that are used up, and wait for ever. Absent = none is used
+   * above the highest received.
+   */
+  readonly assigned?: number;
   readonly beatMs: number;
   readonly deadMs: number;
   /** Assignments of a resumed session that are no longer leased to it. */

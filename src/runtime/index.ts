@@ -1,1 +1,1 @@
-export { nodeClock, nodeHash, nodePorts, nodeRandom, nodeTimers } from "./node-ports.js";
+export { nodeClock, nodeHash, nodePorts, nodeRandom, nodeTimers } from './node-ports.js';

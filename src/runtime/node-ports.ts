@@ -3,9 +3,9 @@
  * Everything above a composition root receives these as a value, so that tests and the simulator can hand in others.
  * Invariant: nothing here keeps a process alive.
  */
-import { createHash, randomFillSync } from "node:crypto";
-import { performance } from "node:perf_hooks";
-import type { Clock, Hash, Ports, Random, Timers } from "../core/ports.js";
+import { createHash, randomFillSync } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import type { Clock, Hash, Ports, Random, Timers } from '../core/ports.js';
 
 /** Wall clock in epoch ms, and the process's monotonic clock in ms with fractions. */
 export const nodeClock: Clock = {
@@ -67,9 +67,9 @@ export const nodeRandom: Random = {
 /** Digests by OpenSSL. */
 export const nodeHash: Hash = {
   sha256(...parts) {
-    const hash = createHash("sha256");
+    const hash = createHash('sha256');
     for (const part of parts) hash.update(part);
-    return hash.digest("hex");
+    return hash.digest('hex');
   },
 };
 
