@@ -38,6 +38,24 @@ export const limits = {
   submissionCommandsMax: 256,
   /** Slots of one worker session. */
   workerSlotsMax: 1_000,
+  workerSlotsDefault: 100,
+  /** One message of the worker protocol. A worker that sends more is cut off. */
+  workerFrameBytesMax: 16 * 1024 * 1024,
+  /** Submissions are put into one message up to about this size, so that a large batch does not delay small ones. */
+  submitFrameBytesTarget: 512 * 1024,
+  /** Bytes a worker may have on their way to the server before it grants no more credit. */
+  workerBufferBytesMax: 8 * 1024 * 1024,
+  /** Time for a connection to open and be welcomed. */
+  handshakeMs: 10_000,
+  /** Pause before a worker connects again: full jitter below a ceiling that doubles from min to max. */
+  reconnectMsMin: 200,
+  reconnectMsMax: 5_000,
+  /** How long a drain waits for what is in flight. Below the 30 s that most supervisors allow. */
+  drainGraceMs: 25_000,
+  /** How long the end of a drain waits for the server's last answers. */
+  drainAnswerMs: 3_000,
+  /** A handler that has not returned this long after its abort no longer counts as using its slot. */
+  abortGraceMs: 10_000,
   /** Due timers handled in one tick. */
   timerBatchMax: 500,
   /** Page size of lists. */
