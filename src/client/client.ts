@@ -1,0 +1,430 @@
+/**
+ * The typed client: everything that the HTTP API offers, with the types of an app that is imported as a type only. It
+ * uses `fetch` and nothing of Node, so it runs in browsers, workers of the edge and servers alike.
+ * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
+ * without doing its work twice.
+ */
+import { type Duration, parseDuration } from '../core/duration.js';
+import { SpineError } from '../core/errors.js';
+import type { Manifest } from '../core/manifest.js';
+import type {
+  BulkAnswer,
+  CommandAnswer,
+  DeadLetterView,
+  DoctorView,
+  HealthView,
+  PageView,
+  QueueView,
+  RunEventView,
+  RunSummary,
+  RunView,
+  RunViewState,
+  TopicEventView,
+  TopicView,
+  WorkerView,
+} from '../protocol/http.js';
+import { pathOf } from '../protocol/routes.js';
+import type {
+  AnyAppTypes,
+  TopicDataOf,
+  TopicNameOf,
+  WorkflowInputOf,
+  WorkflowNameOf,
+  WorkflowResultOf,
+} from './app-types.js';
+import type { CloudEvent, Gateway, StartItem, StartItemAnswer } from './gateway.js';
+import { httpGateway, startedOf } from './http-gateway.js';
+import { type Backoff, type Pace, systemPace } from './pace.js';
+import { pageList, type PageList } from './pages.js';
+import { problemOfStatus, RemoteError } from './remote-error.js';
+import {
+  type CallOptions,
+  type CancelOptions,
+  cancelRun,
+  command,
+  get,
+  retryRun,
+  runHandle,
+  type RunHandle,
+  runHistory,
+} from './run-handle.js';
+import type { StreamSettings } from './run-stream.js';
+import { createTransport } from './transport.js';
+
+/** How to reach a server. */
+export interface ClientOptions {
+  /** Address of the server, with its base path if it has one: `https://host/spine`. */
+  readonly url: string;
+  /** Bearer token, or a function that gives a fresh one for each request. Default: none. */
+  readonly token?: string | (() => string | Promise<string>);
+  /** Sent as `Eventspine-Tenant`, for servers whose `authorize` reads it. Default: not sent. */
+  readonly tenant?: string;
+  /** Default: the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch;
+  /** Longest wait for one answer, ms. Default 30,000. Shorter fails sooner under load; longer holds callers longer. */
+  readonly timeoutMs?: number;
+  /** Tries of a request that may be repeated. Default 4 tries with pauses of up to 200 ms, doubling, at most 5 s. */
+  readonly retry?: Partial<Backoff>;
+  /** Reconnects of a stream that bring nothing, in a row. Default 10 with pauses of up to 500 ms, doubling, at most 15 s. */
+  readonly reconnect?: Partial<Backoff>;
+  /** A stream that is silent for so long is taken for dead, ms. Default 45,000; servers send a sign of life every 15 s. */
+  readonly streamIdleMs?: number;
+  /** Timers and chance; for tests. */
+  readonly pace?: Pace;
+}
+
+/** Options of `start`. */
+export interface StartOptions extends CallOptions {
+  /**
+   * The same key with the same input gives the same run, for 72 hours; with another input, IDEMPOTENCY_KEY_REUSED.
+   * Default: a random key, which covers the client's own retries and nothing else.
+   */
+  readonly idempotencyKey?: string;
+  /** For finding runs again: `runs.list({ label: "order:17" })`. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** A higher one goes first. Default: that of the workflow. */
+  readonly priority?: number;
+  /** Hold the request until the run has ended, at most this long (30 s at most); then `result()` is there at once. */
+  readonly wait?: Duration;
+}
+
+/** One run of `startMany`. */
+export interface StartManyItem<Input> extends Pick<StartOptions, 'idempotencyKey' | 'labels' | 'priority'> {
+  readonly input: Input;
+}
+
+/** What became of one run of `startMany`. */
+export type StartManyOutcome<Output> =
+  | { readonly tag: 'started'; readonly run: RunHandle<Output> }
+  | { readonly tag: 'error'; readonly error: RemoteError };
+
+/** Options of `publish`, for an event that is given as its data. */
+export interface PublishOptions extends CallOptions {
+  /** Id for deduplication, together with `source`. Default: random, which covers the client's own retries only. */
+  readonly id?: string;
+  /** Default `eventspine/client`. */
+  readonly source?: string;
+  /** Default: the name of the topic. */
+  readonly type?: string;
+  readonly subject?: string;
+  /** Partition key. Default: what the topic's `key` selects. */
+  readonly key?: string;
+}
+
+/** What became of a published event. */
+export interface Published {
+  readonly id: string;
+  readonly topic: string;
+  /** True where an event with this id and source was there already; nothing was recorded. */
+  readonly duplicate: boolean;
+  /** Runs that the event has started. */
+  readonly runs: readonly string[];
+}
+
+/** Which runs to list; all conditions must hold. */
+export interface RunListQuery extends CallOptions {
+  readonly state?: RunViewState | readonly RunViewState[];
+  readonly workflow?: string;
+  readonly failureClass?: string;
+  /** `name:value`. */
+  readonly label?: string;
+  /** At or after this instant, ISO 8601. */
+  readonly startedFrom?: string;
+  /** Before this instant, ISO 8601. */
+  readonly startedBefore?: string;
+  /** Default `newest`. */
+  readonly order?: 'newest' | 'oldest';
+  /** Items of a page: 1 to 500, default 50. */
+  readonly limit?: number;
+}
+
+/** Which dead letters to list. */
+export interface DeadLetterListQuery extends CallOptions {
+  readonly class?: string;
+  readonly workflow?: string;
+  readonly limit?: number;
+}
+
+/** Which events of a topic to list. */
+export interface TopicQuery extends CallOptions {
+  /** Default 0. */
+  readonly partition?: number;
+  /** Begin after this offset. Default -1: at the beginning. */
+  readonly after?: number;
+  readonly limit?: number;
+}
+
+/** Everything a caller can do with an app; the embedded facade has the same surface. */
+export interface Client<App = AnyAppTypes> {
+  /** Starts a run; resolves when it is durably recorded. WORKFLOW_UNKNOWN, INPUT_INVALID, VALUE_UNSTORABLE, STORE_BUSY. */
+  start<Name extends WorkflowNameOf<App>>(
+    workflow: Name,
+    input: WorkflowInputOf<App, Name>,
+    options?: StartOptions,
+  ): Promise<RunHandle<WorkflowResultOf<App, Name>>>;
+  /** Starts many runs with few requests; each is accepted or refused by itself, in the order given. */
+  startMany<Name extends WorkflowNameOf<App>>(
+    workflow: Name,
+    items: readonly StartManyItem<WorkflowInputOf<App, Name>>[],
+    options?: CallOptions,
+  ): Promise<readonly StartManyOutcome<WorkflowResultOf<App, Name>>[]>;
+  /** A handle of a run that is known by its id. Asks nothing. */
+  run<Name extends WorkflowNameOf<App>>(id: string): RunHandle<WorkflowResultOf<App, Name>>;
+  /** Publishes an event, given as its data or as a whole CloudEvent. TOPIC_UNKNOWN, INPUT_INVALID, CLOUDEVENT_INVALID. */
+  publish<Name extends TopicNameOf<App>>(
+    topic: Name,
+    data: TopicDataOf<App, Name> | CloudEvent,
+    options?: PublishOptions,
+  ): Promise<Published>;
+  /** Publishes many events of one topic, in order; each is recorded or refused by itself. */
+  publishMany(
+    topic: TopicNameOf<App>,
+    events: readonly CloudEvent[],
+    options?: CallOptions,
+  ): Promise<readonly (Published | { readonly error: RemoteError })[]>;
+  readonly runs: RunsApi;
+  readonly deadLetters: DeadLettersApi;
+  readonly topics: TopicsApi;
+  /** Depth and lag of every queue. */
+  queues(options?: CallOptions): Promise<readonly QueueView[]>;
+  /** Worker sessions. */
+  workers(options?: CallOptions): Promise<readonly WorkerView[]>;
+  /** Manifests of the registered apps. */
+  definitions(options?: CallOptions): Promise<readonly Manifest[]>;
+  /** Checks the invariants of the store now. */
+  doctor(options?: CallOptions): Promise<DoctorView>;
+  /** Whether work can be accepted and is done. Resolves with `not_ready` and the reasons where the server says so. */
+  health(options?: CallOptions): Promise<HealthView>;
+}
+
+/** Runs by id and by search. */
+export interface RunsApi {
+  list(query?: RunListQuery): PageList<RunSummary>;
+  get(id: string, options?: CallOptions): Promise<RunView>;
+  history(id: string, options?: CallOptions): PageList<RunEventView>;
+  /** Cancels one run, or up to 1,000 with an answer for each. */
+  cancel(id: string, options?: CancelOptions): Promise<CommandAnswer>;
+  cancel(ids: readonly string[], options?: CancelOptions): Promise<BulkAnswer>;
+  /** Retries one failed or cancelled run, or up to 1,000 with an answer for each. */
+  retry(id: string, options?: CallOptions): Promise<CommandAnswer>;
+  retry(ids: readonly string[], options?: CallOptions): Promise<BulkAnswer>;
+}
+
+/** What ran out of attempts. */
+export interface DeadLettersApi {
+  list(query?: DeadLetterListQuery): PageList<DeadLetterView>;
+  get(id: string, options?: CallOptions): Promise<DeadLetterView>;
+  /** Sends the run back to work from what failed. */
+  redrive(id: string, options?: CallOptions): Promise<CommandAnswer>;
+  /** Gives up on it: it leaves the list, the run stays failed. */
+  discard(id: string, options?: CallOptions): Promise<void>;
+}
+
+/** Topics and their events. */
+export interface TopicsApi {
+  list(options?: CallOptions): Promise<readonly TopicView[]>;
+  /** Events of one partition, in order. */
+  events(topic: string, query?: TopicQuery): PageList<TopicEventView>;
+}
+
+/**
+ * Makes a client. `App` is the type of an app, by type-only import:
+ * `createClient<App>({ url: "http://127.0.0.1:8787" })`; without it names and values are not checked.
+ * Fails with OPTIONS_INVALID.
+ */
+export function createClient<App = AnyAppTypes>(options: ClientOptions): Client<App> {
+  checkOptions(options);
+  const transport = createTransport({
+    url: options.url,
+    ...(options.token === undefined ? {} : { token: options.token }),
+    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
+    // Called as a plain function: browsers refuse a `fetch` whose `this` is another object.
+    fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
+    timeoutMs: options.timeoutMs ?? 30_000,
+    retry: { attempts: 4, minMs: 200, maxMs: 5_000, ...options.retry },
+    pace: options.pace ?? systemPace,
+  });
+  return createClientOver<App>(httpGateway(transport), streamSettings(options));
+}
+
+/** How streams behave under the given options. */
+export function streamSettings(options: Pick<ClientOptions, 'reconnect' | 'streamIdleMs'>): StreamSettings {
+  return {
+    reconnect: { attempts: 10, minMs: 500, maxMs: 15_000, ...options.reconnect },
+    idleMs: options.streamIdleMs ?? 45_000,
+  };
+}
+
+/** The client's surface over any way to an engine; the embedded facade passes its own. */
+export function createClientOver<App = AnyAppTypes>(gateway: Gateway, settings: StreamSettings): Client<App> {
+  const { transport } = gateway;
+
+  function handleOf<Output>(answer: StartItemAnswer | undefined): RunHandle<Output> {
+    const started = startedOf(answer);
+    return runHandle<Output>(transport, started.id, settings, { repeated: started.repeated });
+  }
+
+  async function items<T>(path: string, options?: CallOptions): Promise<readonly T[]> {
+    return (await transport.json<PageView<T>>(get(path, options))).items;
+  }
+
+  return {
+    async start(workflow, input, options = {}) {
+      const item = startItem({ ...options, input });
+      if (options.wait === undefined) {
+        const [answer] = await gateway.startRuns(workflow, [item], options.signal);
+        return handleOf(answer);
+      }
+      const waited = await gateway.startAndWait(workflow, item, parseDuration(options.wait), options.signal);
+      switch (waited.tag) {
+        case 'pending':
+          return handleOf(waited.answer);
+        case 'output':
+          return runHandle(transport, waited.run, settings, { outcome: { output: waited.output } });
+        case 'failed':
+          return runHandle(transport, waited.run, settings, { outcome: { error: waited.error } });
+      }
+    },
+
+    async startMany(workflow, given, options = {}) {
+      const answers = await gateway.startRuns(workflow, given.map(startItem), options.signal);
+      return answers.map((answer) =>
+        'error' in answer
+          ? { tag: 'error' as const, error: new RemoteError(answer.error) }
+          : { tag: 'started' as const, run: handleOf(answer) },
+      );
+    },
+
+    run: (id) => runHandle(transport, id, settings),
+
+    async publish(topic, data, options = {}) {
+      const event = isCloudEvent(data) ? data : eventOf(topic, data, options);
+      const [answer] = await gateway.publish(topic, [event], options.signal);
+      if (answer === undefined) throw new Error('Invariant broken: the server answered fewer items than were sent.');
+      if ('error' in answer) throw new RemoteError(answer.error);
+      return answer;
+    },
+
+    async publishMany(topic, events, options = {}) {
+      const answers = await gateway.publish(topic, events, options.signal);
+      return answers.map((answer) => ('error' in answer ? { error: new RemoteError(answer.error) } : answer));
+    },
+
+    runs: {
+      list: ({ signal, ...query } = {}) =>
+        pageList((cursor) => transport.json(get(pathOf('listRuns'), optionsOf(signal), { ...query, cursor }))),
+      get: (id, options) => transport.json(get(pathOf('readRun', { id }), options)),
+      history: (id, options) => runHistory(transport, id, options),
+      cancel,
+      retry,
+    },
+
+    deadLetters: {
+      list: ({ signal, ...query } = {}) =>
+        pageList((cursor) => transport.json(get(pathOf('listDeadLetters'), optionsOf(signal), { ...query, cursor }))),
+      get: (id, options) => transport.json(get(pathOf('readDeadLetter', { id }), options)),
+      redrive: (id, options) => transport.json(command(pathOf('redriveDeadLetter', { id }), undefined, false, options)),
+      discard: (id, options) =>
+        transport.exchange({ ...get(pathOf('discardDeadLetter', { id }), options), method: 'DELETE' }, () => undefined),
+    },
+
+    topics: {
+      list: (options) => items<TopicView>(pathOf('listTopics'), options),
+      events: (topic, { signal, ...query } = {}) =>
+        pageList((cursor) =>
+          transport.json(get(pathOf('readTopic', { topic }), optionsOf(signal), { ...query, cursor })),
+        ),
+    },
+
+    queues: (options) => items<QueueView>(pathOf('listQueues'), options),
+    workers: (options) => items<WorkerView>(pathOf('listWorkers'), options),
+    definitions: (options) => items<Manifest>(pathOf('listDefinitions'), options),
+    doctor: (options) => transport.json<DoctorView>(get(pathOf('doctor'), options)),
+
+    health: (options) =>
+      // That the server is not ready is the answer here, not a reason to ask again.
+      transport.exchange({ ...get(pathOf('ready'), options), accepts: [503] }, async (response) => {
+        const view = (await response.json()) as Partial<HealthView>;
+        if (view.reasons === undefined) throw new RemoteError(problemOfStatus(response.status, ''));
+        return view as HealthView;
+      }),
+  };
+
+  function cancel(id: string, options?: CancelOptions): Promise<CommandAnswer>;
+  function cancel(ids: readonly string[], options?: CancelOptions): Promise<BulkAnswer>;
+  function cancel(
+    target: string | readonly string[],
+    options?: CancelOptions,
+  ): Promise<CommandAnswer> | Promise<BulkAnswer> {
+    if (typeof target === 'string') return cancelRun(transport, target, options);
+    const body = { ids: target, ...(options?.reason === undefined ? {} : { reason: options.reason }) };
+    return transport.json<BulkAnswer>(command(pathOf('cancelRuns'), body, true, options));
+  }
+
+  function retry(id: string, options?: CallOptions): Promise<CommandAnswer>;
+  function retry(ids: readonly string[], options?: CallOptions): Promise<BulkAnswer>;
+  function retry(
+    target: string | readonly string[],
+    options?: CallOptions,
+  ): Promise<CommandAnswer> | Promise<BulkAnswer> {
+    if (typeof target === 'string') return retryRun(transport, target, options);
+    return transport.json<BulkAnswer>(command(pathOf('retryRuns'), { ids: target }, false, options));
+  }
+}
+
+/** Options as they were given; all faults are reported at once. */
+function checkOptions(options: ClientOptions): void {
+  const faults: string[] = [];
+  if (!URL.canParse(options.url)) faults.push(`url must be an absolute URL, not "${String(options.url)}"`);
+  for (const name of ['timeoutMs', 'streamIdleMs'] as const) {
+    const value = options[name];
+    if (value !== undefined && !(value > 0)) faults.push(`${name} must be a number of ms above 0`);
+  }
+  for (const name of ['retry', 'reconnect'] as const) {
+    const attempts = options[name]?.attempts;
+    if (attempts !== undefined && !(Number.isInteger(attempts) && attempts >= 1)) {
+      faults.push(`${name}.attempts must be a whole number of at least 1`);
+    }
+  }
+  if (faults.length > 0) throw new SpineError('OPTIONS_INVALID', { what: 'createClient', faults });
+}
+
+function startItem(item: StartManyItem<unknown>): StartItem {
+  return {
+    input: item.input,
+    idempotencyKey: item.idempotencyKey ?? randomId(),
+    labels: item.labels,
+    priority: item.priority,
+  };
+}
+
+/** An event is a CloudEvent when it says so; data that looks like one is published inside of one by `publishMany`. */
+function isCloudEvent(value: unknown): value is CloudEvent {
+  if (typeof value !== 'object' || value === null) return false;
+  const { specversion, id, source, type } = value as Partial<CloudEvent>;
+  return specversion === '1.0' && typeof id === 'string' && typeof source === 'string' && typeof type === 'string';
+}
+
+function eventOf(topic: string, data: unknown, options: PublishOptions): CloudEvent {
+  return {
+    specversion: '1.0',
+    id: options.id ?? randomId(),
+    source: options.source ?? 'eventspine/client',
+    type: options.type ?? topic,
+    ...(options.subject === undefined ? {} : { subject: options.subject }),
+    ...(options.key === undefined ? {} : { partitionkey: options.key }),
+    datacontenttype: 'application/json',
+    data,
+  };
+}
+
+/** 128 random bits as text. `crypto.randomUUID` exists in secure contexts only, this everywhere. */
+function randomId(): string {
+  let text = '';
+  for (const byte of crypto.getRandomValues(new Uint8Array(16))) text += byte.toString(16).padStart(2, '0');
+  return text;
+}
+
+function optionsOf(signal: AbortSignal | undefined): CallOptions {
+  return signal === undefined ? {} : { signal };
+}

@@ -1,0 +1,31 @@
+/**
+ * `eventspine/client`: start work, publish events and follow runs over HTTP, from a browser or a server.
+ */
+export {
+  createClient,
+  createClientOver,
+  streamSettings,
+  type Client,
+  type ClientOptions,
+  type DeadLetterListQuery,
+  type DeadLettersApi,
+  type Published,
+  type PublishOptions,
+  type RunListQuery,
+  type RunsApi,
+  type StartManyItem,
+  type StartManyOutcome,
+  type StartOptions,
+  type TopicQuery,
+  type TopicsApi,
+} from './client.js';
+export type { CloudEvent, Gateway, StartItem, StartItemAnswer, WaitedAnswer } from './gateway.js';
+export { httpGateway, isOutcome } from './http-gateway.js';
+export type { JsonOf } from './json-of.js';
+export { type Backoff, type Pace, systemPace } from './pace.js';
+export type { PageList } from './pages.js';
+export { isRemoteError, RemoteError } from './remote-error.js';
+export type { CallOptions, CancelOptions, RunHandle } from './run-handle.js';
+export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
+export { createTransport, type Transport, type TransportOptions } from './transport.js';
+export { hasCode, isSpineError } from '../core/errors.js';

@@ -1,0 +1,163 @@
+/**
+ * A run as a caller holds it: an id and what can be asked about it or done to it. Handles keep no connection and no
+ * state of their own, except an output that came with the answer to the start.
+ * Invariant: every answer is the server's at the time of the call.
+ */
+import { hasCode } from '../core/errors.js';
+import type { CommandAnswer, PageView, RunEventView, RunView } from '../protocol/http.js';
+import { headerNames, pathOf } from '../protocol/routes.js';
+import { pauseMs } from './pace.js';
+import { pageList, type PageList } from './pages.js';
+import { followRun, type RunStreamItem, type StreamOptions, type StreamSettings } from './run-stream.js';
+import type { ApiRequest, Transport } from './transport.js';
+
+/** Options of calls that can be given up. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** Options of `cancel`. */
+export interface CancelOptions extends CallOptions {
+  /** Why, for the record. */
+  readonly reason?: string;
+}
+
+/** One run of a workflow whose result is `Output`. */
+export interface RunHandle<Output = unknown> {
+  readonly id: string;
+  /** True where the idempotency key was known: the handle is of the run that was started then. */
+  readonly repeated: boolean;
+  /**
+   * Waits for the end and gives the output as plain JSON. Rejects with RUN_FAILED, RUN_REFUSED or RUN_CANCELLED when
+   * the run ended otherwise, and with RUN_NOT_FOUND. Has no time limit of its own: pass a `signal`.
+   */
+  result(options?: CallOptions): Promise<Output>;
+  /** The run now: state, steps, what it waits for, what can be done. */
+  status(options?: CallOptions): Promise<RunView>;
+  /** Events as they happen, from the start of the run or after `cursor`, until it has ended. */
+  stream(options?: StreamOptions): AsyncIterable<RunStreamItem>;
+  /** Asks the run to stop; its body may clean up for a while. `already` = it had ended or was asked before. */
+  cancel(options?: CancelOptions): Promise<CommandAnswer>;
+  /** Sends a failed or cancelled run back to work from what failed. RUN_NOT_REDRIVABLE in any other state. */
+  retry(options?: CallOptions): Promise<CommandAnswer>;
+  /** Every event so far, in `seq` order. */
+  history(options?: CallOptions): PageList<RunEventView>;
+}
+
+/** What is already known of a run when its handle is made. */
+export interface RunKnown {
+  readonly repeated?: boolean;
+  /** The outcome, where the answer to the start held it. */
+  readonly outcome?: { readonly output: unknown } | { readonly error: Error };
+}
+
+/** Makes a handle; asks nothing. */
+export function runHandle<Output>(
+  transport: Transport,
+  id: string,
+  settings: StreamSettings,
+  known: RunKnown = {},
+): RunHandle<Output> {
+  const { outcome } = known;
+  return {
+    id,
+    repeated: known.repeated ?? false,
+    async result(options = {}) {
+      if (outcome !== undefined) {
+        if ('error' in outcome) throw outcome.error;
+        return outcome.output as Output;
+      }
+      return (await awaitResult(transport, id, settings, options.signal)) as Output;
+    },
+    status: (options) => transport.json<RunView>(get(pathOf('readRun', { id }), options)),
+    stream: (options = {}) => followRun(transport, id, options, settings),
+    cancel: (options) => cancelRun(transport, id, options),
+    retry: (options) => retryRun(transport, id, options),
+    history: (options) => runHistory(transport, id, options),
+  };
+}
+
+/** A GET of the API. */
+export function get(path: string, options?: CallOptions, query?: ApiRequest['query']): ApiRequest {
+  return {
+    method: 'GET',
+    path,
+    repeatable: true,
+    signal: options?.signal,
+    ...(query === undefined ? {} : { query }),
+  };
+}
+
+/** A POST of the API that carries a command. */
+export function command(path: string, body: unknown, repeatable: boolean, options?: CallOptions): ApiRequest {
+  return {
+    method: 'POST',
+    path,
+    repeatable,
+    signal: options?.signal,
+    ...(body === undefined ? {} : { body: JSON.stringify(body), contentType: 'application/json' }),
+  };
+}
+
+/** See `RunHandle.cancel`. Cancelling twice is cancelling once, so a lost answer is asked for again. */
+export function cancelRun(transport: Transport, id: string, options?: CancelOptions): Promise<CommandAnswer> {
+  const body = options?.reason === undefined ? {} : { reason: options.reason };
+  return transport.json(command(pathOf('cancelRun', { id }), body, true, options));
+}
+
+/** See `RunHandle.retry`. A second retry may meet the run in its next failure, so a lost answer is not asked for again. */
+export function retryRun(transport: Transport, id: string, options?: CallOptions): Promise<CommandAnswer> {
+  return transport.json(command(pathOf('retryRun', { id }), undefined, false, options));
+}
+
+/** See `RunHandle.history`. */
+export function runHistory(transport: Transport, id: string, options?: CallOptions): PageList<RunEventView> {
+  return pageList((cursor) =>
+    transport.json<PageView<RunEventView>>(get(pathOf('readHistory', { id }), options, { cursor })),
+  );
+}
+
+/** How long one request for a result is held open, where the server can hold it. */
+const resultWaitMs = 20_000;
+
+/**
+ * Asks for the result; while there is none, the server either held the request (and is asked again) or did not, and
+ * then the stream of the run tells when to ask again. So a result is never polled for in a loop.
+ */
+async function awaitResult(
+  transport: Transport,
+  id: string,
+  settings: StreamSettings,
+  signal: AbortSignal | undefined,
+): Promise<unknown> {
+  const request: ApiRequest = {
+    ...get(pathOf('readResult', { id }), signal === undefined ? {} : { signal }),
+    headers: { [headerNames.prefer]: `wait=${resultWaitMs / 1_000}` },
+    timeoutMs: resultWaitMs + 10_000,
+  };
+  for (let attempt = 1; ; attempt++) {
+    const askedAt = performance.now();
+    try {
+      return await transport.json<unknown>(request);
+    } catch (error) {
+      if (!hasCode(error, 'RUN_NOT_ENDED')) throw error;
+      if (performance.now() - askedAt > resultWaitMs / 2) continue;
+      await untilEnd(transport, id, settings, signal);
+      // The stream said "ended" and the result still says "not": somebody retried the run. No reason to hurry.
+      if (attempt > 1) await transport.pace.sleep(pauseMs(settings.reconnect, attempt, null, transport.pace), signal);
+    }
+  }
+}
+
+async function untilEnd(
+  transport: Transport,
+  id: string,
+  settings: StreamSettings,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const options: StreamOptions = signal === undefined ? {} : { signal };
+  for await (const item of followRun(transport, id, options, settings)) {
+    if (item.event === 'end') return;
+  }
+  signal?.throwIfAborted();
+}
