@@ -176,6 +176,7 @@ export class Dispatcher {
       t: 'welcome',
       session: session.description.session,
       resumed: resumed !== null,
+      assigned: session.nextAssignment - 1,
       beatMs: this.#context.settings.sessionBeatMs,
       deadMs: this.#context.settings.sessionDeadMs,
       lost: resumed?.lost ?? [],
@@ -645,7 +646,9 @@ export class Dispatcher {
   async recallUnreceived(): Promise<void> {
     const now = this.#context.ports.clock.monotonicMs();
     for (const session of this.#sessions.values()) {
-      const late = [...session.held.values()].filter((held) => held.number > session.received && now - held.movedAtMs > 3 * this.#context.settings.sessionBeatMs);
+      const late = [...session.held.values()].filter(
+        (held) => held.number > session.received && now - held.movedAtMs > 3 * this.#context.settings.sessionBeatMs,
+      );
       for (const held of late) session.abort(held.number, 'lease_lost');
       await this.#giveBack(session, late);
     }
@@ -744,18 +747,20 @@ function describe(session: string, hello: Hello): SessionDescription {
     worker: hello.worker,
     app: hello.app,
     slots: Math.min(hello.slots, limits.workerSlotsMax),
-    queues: queuesOf(hello.manifest),
+    queues: queuesOf(hello.manifest, hello.only),
     host: hello.host ?? null,
     pid: hello.pid ?? null,
   };
 }
 
-/** The queues that a worker with this manifest serves. */
-function queuesOf(manifest: Manifest): string[] {
-  const workflows = manifest.workflows.flatMap((w) =>
-    [w.version, ...w.previous].map((version) => workflowQueue(w.name, version)),
-  );
-  const capabilities = manifest.capabilities.filter((c) => c.implemented).map((c) => capabilityQueue(c.name));
+/** The queues that a worker serves: those of its manifest, or of the part of it that it names. */
+function queuesOf(manifest: Manifest, only: Hello['only']): string[] {
+  const workflows = manifest.workflows
+    .filter((w) => only === undefined || only.workflows.includes(w.name))
+    .flatMap((w) => [w.version, ...w.previous].map((version) => workflowQueue(w.name, version)));
+  const capabilities = manifest.capabilities
+    .filter((c) => c.implemented && (only === undefined || only.capabilities.includes(c.name)))
+    .map((c) => capabilityQueue(c.name));
   // Calls first: they are parts of runs that are under way.
   return [...new Set([...capabilities, ...workflows])];
 }

@@ -1,0 +1,378 @@
+/**
+ * The engine: puts the parts together and is the only door to them. It decides and commits; it runs no user code.
+ */
+import { SpineError, hasCode, isSpineError } from '../core/errors.js';
+import { limits } from '../core/limits.js';
+import type { Manifest } from '../core/manifest.js';
+import type { Ports } from '../core/ports.js';
+import type { DeadLetterView, DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
+import { isoOf } from '../core/instant.js';
+import { jsonOf } from '../core/codec.js';
+import type { Payload } from '../core/payload.js';
+import type { Store } from '../store/contract.js';
+import type { CommandOutcome, Engine, Origin, RunStreamHandlers } from './api.js';
+import type { EngineContext, EngineLog, EngineSettings } from './context.js';
+import { Dispatcher } from './dispatch/dispatcher.js';
+import { EnvelopeWriter } from './events/envelope-writer.js';
+import { Catalog } from './intake/catalog.js';
+import { Intake } from './intake/intake.js';
+import { Followers } from './runs/followers.js';
+import { Lanes, type JobOutcome } from './runs/lanes.js';
+import { Reads } from './runs/reads.js';
+import { TimerDuty } from './timers/timer-duty.js';
+import { diagnose } from './upkeep/doctor.js';
+import { Duties } from './upkeep/duties.js';
+import { Health } from './upkeep/health.js';
+
+export interface EngineOptions {
+  readonly store: Store;
+  readonly ports: Ports;
+  /** Version of the package, for `health`. */
+  readonly version?: string;
+  readonly settings?: Partial<EngineSettings>;
+  /** Where faults and notable facts go; default: nowhere. */
+  readonly log?: EngineLog;
+  /** Path of blobs under the server's base URL, as workers are told. Default `/v1/blobs`. */
+  readonly blobsPath?: string;
+}
+
+const defaultSettings: EngineSettings = {
+  region: 'local',
+  sessionDeadMs: limits.sessionDeadMs,
+  sessionBeatMs: limits.sessionBeatMs,
+  stuckAfterMs: 30_000,
+  upkeepEveryMs: 10_000,
+  dedupeTtlMs: limits.dedupeTtlMs,
+};
+
+/** Makes an engine over an open store. Nothing runs before `start`. */
+export function createEngine(options: EngineOptions): Engine {
+  return new RunningEngine(options);
+}
+
+class RunningEngine implements Engine {
+  readonly #context: EngineContext;
+  readonly #version: string;
+  readonly #catalog = new Catalog();
+  readonly #lanes: Lanes;
+  readonly #intake: Intake;
+  readonly #reads: Reads;
+  readonly #followers: Followers;
+  readonly #dispatcher: Dispatcher;
+  readonly #timers: TimerDuty;
+  readonly #duties: Duties;
+  readonly #health: Health;
+  #started: Promise<void> | null = null;
+  #stopped: Promise<void> | null = null;
+
+  constructor(options: EngineOptions) {
+    const { store, ports } = options;
+    const settings = { ...defaultSettings, ...options.settings };
+    const log = options.log ?? (() => {});
+    this.#version = options.version ?? '0.0.0';
+    this.#context = {
+      store,
+      ports,
+      settings,
+      log,
+      envelopes: new EnvelopeWriter(ports, settings.region, store.epoch),
+      fault: (what, error) => {
+        // A store that is closing refuses what background duties still ask; that is no fault.
+        if (this.#stopped !== null && isSpineError(error) && error.code === 'STORE_CLOSED') return;
+        log({
+          level: 'error',
+          message: `${what} failed`,
+          fields: { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+        });
+      },
+    };
+    const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
+    this.#lanes = new Lanes(this.#context, this.#catalog, plain, (transition) => {
+      this.#dispatcher.opening(transition);
+      this.#timers.opening(transition);
+    });
+    this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
+    this.#reads = new Reads(this.#context, plain);
+    this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
+    this.#dispatcher = new Dispatcher({
+      context: this.#context,
+      lanes: this.#lanes,
+      register: (manifest) => this.register(manifest),
+      blobsPath: options.blobsPath ?? '/v1/blobs',
+    });
+    this.#timers = new TimerDuty(this.#context, this.#lanes, () => this.#correctHints());
+    this.#health = new Health(this.#context, this.#dispatcher);
+    this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
+    this.#lanes.onCommit((change) => this.#followers.committed(change));
+    this.#duties = new Duties(this.#context, [
+      { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
+      {
+        name: 'reaper',
+        everyMs: Math.max(100, Math.floor(settings.sessionDeadMs / 5)),
+        tick: () => this.#dispatcher.reap(),
+      },
+      { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
+      { name: 'hints', everyMs: 1_000, tick: () => this.#correctHints() },
+      { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
+    ]);
+  }
+
+  start(): Promise<void> {
+    this.#started ??= this.#begin();
+    return this.#started;
+  }
+
+  async #begin(): Promise<void> {
+    for (const row of await this.#context.store.listManifests()) {
+      try {
+        this.#catalog.set(JSON.parse(row.manifest) as Manifest, row.hash);
+      } catch (error) {
+        // One bad manifest of the past must not keep the server down.
+        this.#context.fault(`manifest of ${row.app}`, error);
+      }
+    }
+    await this.#dispatcher.reap();
+    await this.#correctHints();
+    this.#timers.start();
+    this.#duties.start();
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#end();
+    return this.#stopped;
+  }
+
+  async #end(): Promise<void> {
+    await this.#started?.catch(() => {});
+    this.#dispatcher.stop();
+    this.#followers.stop();
+    await Promise.all([this.#timers.stop(), this.#duties.stop()]);
+    await this.#context.store.close();
+  }
+
+  async register(manifest: Manifest): Promise<{ readonly hash: string }> {
+    const text = JSON.stringify(manifest);
+    const hash = this.#context.ports.hash.sha256(text);
+    if (this.#catalog.hashOf(manifest.app) === hash) return { hash };
+    this.#catalog.set(manifest, hash);
+    await this.#context.store.saveManifest({
+      app: manifest.app,
+      hash,
+      manifest: text,
+      registeredAt: this.#context.store.now(),
+    });
+    return { hash };
+  }
+
+  definitions(): readonly Manifest[] {
+    return this.#catalog.manifests();
+  }
+
+  startRuns: Engine['startRuns'] = (origin, requests) => this.#intake.startRuns(origin, requests);
+  publish: Engine['publish'] = (origin, requests) => this.#intake.publish(origin, requests);
+
+  cancel(
+    origin: Origin,
+    run: string,
+    options?: { readonly reason?: string; readonly graceMs?: number },
+  ): Promise<CommandOutcome> {
+    const reason = options?.reason?.slice(0, limits.errorMessageLengthMax) ?? null;
+    const graceMs = options?.graceMs ?? limits.cancelGraceMs;
+    return this.#command(origin, run, { op: 'cancel', reason, by: origin.actor, graceMs });
+  }
+
+  redrive(origin: Origin, run: string): Promise<CommandOutcome> {
+    return this.#command(origin, run, { op: 'redrive', by: origin.actor });
+  }
+
+  async #command(
+    origin: Origin,
+    run: string,
+    command: Parameters<Lanes['submit']>[0]['commands'][number],
+  ): Promise<CommandOutcome> {
+    const outcome = await this.#lanes.submit({
+      tenant: origin.tenant,
+      run,
+      commands: [command],
+      actor: origin.actor,
+      worker: '',
+      lease: null,
+    });
+    return this.#outcomeOf(origin.tenant, run, outcome);
+  }
+
+  async #outcomeOf(tenant: string, run: string, outcome: JobOutcome): Promise<CommandOutcome> {
+    switch (outcome.tag) {
+      case 'applied':
+        return { tag: 'done' };
+      case 'already':
+        return { tag: 'already' };
+      case 'error':
+        return { tag: 'error', error: outcome.error };
+      case 'refused': {
+        const state = await this.#reads.state(tenant, run);
+        const error =
+          outcome.reason === 'not_found' || state === null
+            ? new SpineError('RUN_NOT_FOUND', { run })
+            : new SpineError('RUN_NOT_REDRIVABLE', { run, status: state });
+        return { tag: 'error', error };
+      }
+    }
+  }
+
+  async discard(origin: Origin, deadLetter: string): Promise<CommandOutcome> {
+    const { store } = this.#context;
+    if ((await store.readDeadLetter(origin.tenant, deadLetter)) === null)
+      return { tag: 'error', error: new SpineError('DEAD_LETTER_NOT_FOUND', { id: deadLetter }) };
+    const [outcome] = await store.apply([{ tenant: origin.tenant, deadLetters: [{ op: 'remove', id: deadLetter }] }]);
+    return outcome?.tag === 'applied' ? { tag: 'done' } : { tag: 'error', error: new SpineError('STORE_BUSY', {}) };
+  }
+
+  readRun: Engine['readRun'] = (tenant, run) => this.#reads.run(tenant, run);
+  readResult: Engine['readResult'] = (tenant, run) => this.#reads.result(tenant, run);
+  readHistory: Engine['readHistory'] = (tenant, run, query) => this.#reads.history(tenant, run, query);
+  listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
+  listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#reads.deadLetters(tenant, query);
+  readTopic: Engine['readTopic'] = (tenant, topic, query) => this.#reads.topic(tenant, topic, query);
+
+  readDeadLetter(tenant: string, id: string): Promise<DeadLetterView | null> {
+    return this.#reads.deadLetter(tenant, id);
+  }
+
+  async listTopics(tenant: string): ReturnType<Engine['listTopics']> {
+    const heads = await this.#context.store.listTopics(tenant);
+    const names = new Set([...this.#catalog.topicNames(), ...heads.map((head) => head.topic)]);
+    return [...names].sort().map((topic) => {
+      const partitions = Math.max(
+        this.#catalog.topic(topic)?.manifest.partitions ?? 0,
+        ...heads.filter((h) => h.topic === topic).map((h) => h.partition + 1),
+      );
+      const headOf = (partition: number): number =>
+        heads.find((h) => h.topic === topic && h.partition === partition)?.head ?? 0;
+      return {
+        topic,
+        partitions: Array.from({ length: partitions }, (_, partition) => ({ partition, head: headOf(partition) })),
+      };
+    });
+  }
+
+  async queues(): Promise<QueueView[]> {
+    const { store } = this.#context;
+    const now = store.now();
+    const sessions = [...this.#dispatcher.sessions()].filter((session) => session.channel !== null);
+    const stats = new Map((await store.queueStats()).map((queue) => [queue.queue, queue]));
+    const names = new Set([...stats.keys(), ...sessions.flatMap((session) => session.description.queues)]);
+    return [...names].sort().map((queue) => {
+      const found = stats.get(queue);
+      const serving = sessions.filter((session) => session.description.queues.includes(queue));
+      return {
+        queue,
+        ready: found?.ready ?? 0,
+        delayed: found?.delayed ?? 0,
+        held: found?.held ?? 0,
+        leased: found?.leased ?? 0,
+        lagMs: found === undefined || found.oldestReadyAt === null ? 0 : Math.max(0, now - found.oldestReadyAt),
+        workers: serving.length,
+        slots: serving.reduce((sum, session) => sum + session.description.slots, 0),
+      };
+    });
+  }
+
+  async workers(): Promise<WorkerView[]> {
+    const rows = await this.#context.store.listSessions();
+    const local = new Map([...this.#dispatcher.sessions()].map((session) => [session.description.session, session]));
+    return rows.map((row) => {
+      const session = local.get(row.session);
+      const info =
+        session?.description ??
+        (JSON.parse(row.info) as { slots?: number; queues?: string[]; host?: string | null; pid?: number | null });
+      return {
+        session: row.session,
+        worker: row.worker,
+        app: row.app,
+        connected: session !== undefined && session.channel !== null,
+        openedAt: isoOf(row.openedAt),
+        slots: info.slots ?? 0,
+        leased: session?.held.size ?? 0,
+        queues: info.queues ?? [],
+        host: info.host ?? null,
+        pid: info.pid ?? null,
+      };
+    });
+  }
+
+  tally: Engine['tally'] = () => this.#context.store.readTally();
+
+  async health(): Promise<HealthView> {
+    const reasons = await this.#health.faults();
+    return {
+      status: reasons.length === 0 ? 'ok' : 'not_ready',
+      reasons,
+      version: this.#version,
+      store: this.#context.store.name,
+      uptimeMs: this.#health.uptimeMs,
+    };
+  }
+
+  async doctor(): Promise<DoctorView> {
+    const tenants = new Set((await this.#context.store.readTally()).map((row) => row.tenant));
+    return diagnose(this.#context, [...tenants]);
+  }
+
+  follow(tenant: string, run: string, after: number, handlers: RunStreamHandlers): Promise<(() => void) | null> {
+    return this.#followers.follow(tenant, run, after, handlers);
+  }
+
+  async waitForEnd(tenant: string, run: string, ms: number): Promise<RunViewState | null> {
+    const { timers } = this.#context.ports;
+    return new Promise((resolve, reject) => {
+      let stop: (() => void) | null = null;
+      let done = false;
+      const finish = (act: () => void): void => {
+        if (done) return;
+        done = true;
+        cancel();
+        stop?.();
+        act();
+      };
+      const cancel = timers.after(ms, () => finish(() => this.#reads.state(tenant, run).then(resolve, reject)));
+      this.#followers
+        .follow(tenant, run, Number.MAX_SAFE_INTEGER - 1, {
+          onEvents: () => true,
+          onGap: () => {},
+          onEnd: (state) => finish(() => resolve(state)),
+          onError: (error) => finish(() => (hasCode(error, 'RUN_NOT_FOUND') ? resolve(null) : reject(error))),
+        })
+        .then(
+          (stopFollowing) => {
+            if (stopFollowing === null) finish(() => resolve(null));
+            else if (done) stopFollowing();
+            else stop = stopFollowing;
+          },
+          (error: unknown) => finish(() => reject(error instanceof Error ? error : new Error(String(error)))),
+        );
+    });
+  }
+
+  putBlob: Engine['putBlob'] = (tenant, hash, bytes) => this.#context.store.putBlob(tenant, hash, bytes);
+  readBlob: Engine['readBlob'] = (tenant, hash) => this.#context.store.readBlob(tenant, hash);
+
+  connect: Engine['connect'] = (channel) => this.#dispatcher.connect(channel);
+
+  async #correctHints(): Promise<void> {
+    for (const { queue, ready } of await this.#context.store.queueStats())
+      if (ready > 0) this.#dispatcher.raiseHint(queue, ready);
+    this.#dispatcher.pump();
+  }
+
+  async #expire(): Promise<void> {
+    for (let round = 0; round < expireRoundsMax; round++) {
+      const counts = await this.#context.store.expire(expireBatch);
+      if (counts.runs < expireBatch && counts.dedupe < expireBatch && counts.blobs < expireBatch) return;
+    }
+  }
+}
+
+/** Retention works in small bites, so that it never stands in the way of commits for long. */
+const expireBatch = 200;
+const expireRoundsMax = 20;

@@ -1,0 +1,231 @@
+/** The reading side of the engine: runs, histories, results, lists, topics. Reads never wait for lanes. */
+import { isoOf } from '../../core/instant.js';
+import { limits } from '../../core/limits.js';
+import type { Payload } from '../../core/payload.js';
+import { foldRun, isEnded, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
+import type {
+  DeadLetterView,
+  PageView,
+  RunEventView,
+  RunSummary,
+  RunView,
+  RunViewState,
+  TopicEventView,
+} from '../../protocol/http.js';
+import { topicStream, type DeadLetterRow, type EventRow, type TaskRow } from '../../store/contract.js';
+import type { RunFilter, RunResult } from '../api.js';
+import type { EngineContext } from '../context.js';
+import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
+import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
+import { remedyOf } from '../deadletters/remedy.js';
+import { storedEventView } from './event-view.js';
+import type { PlainValue } from './lanes.js';
+import { runView, summaryOf, viewState } from './views.js';
+
+export class Reads {
+  readonly #context: EngineContext;
+  readonly #plain: PlainValue;
+
+  constructor(context: EngineContext, plain: PlainValue) {
+    this.#context = context;
+    this.#plain = plain;
+  }
+
+  async run(tenant: string, run: string): Promise<RunView | null> {
+    const { store } = this.#context;
+    const row = await store.readRun(tenant, run);
+    if (row === null) return null;
+    const [events, tasks] = await Promise.all([this.#history(tenant, run), store.readTasks(tenant, run)]);
+    const state = foldRun(
+      tenant,
+      run,
+      events.map((stored) => stored.event),
+    );
+    // The row may be older than the history by a commit; the fold is the truth of both.
+    return runView({ ...row, ...rowFields(state, row) }, state, tasks, this.#lastProgress(events));
+  }
+
+  /** The state of a run in the words of users. */
+  async state(tenant: string, run: string): Promise<RunViewState | null> {
+    const row = await this.#context.store.readRun(tenant, run);
+    return row === null ? null : this.#stateOf(row);
+  }
+
+  async result(tenant: string, run: string): Promise<RunResult | null> {
+    const { store } = this.#context;
+    const row = await store.readRun(tenant, run);
+    if (row === null) return null;
+    if (!isEnded(row.status)) return { state: 'pending', now: await this.#stateOf(row) };
+    const [last] = await store.readEvents({ tenant, stream: run, after: row.head - 1, limit: 1 });
+    if (last === undefined) return null;
+    const { event } = readRunEvent(last);
+    switch (event.type) {
+      case 'run.succeeded':
+        return { state: 'succeeded', output: event.payload ?? nothing };
+      case 'run.refused':
+        return { state: 'refused', code: event.data.code, data: event.payload ?? null };
+      case 'run.cancelled':
+        return { state: 'cancelled', reason: event.data.reason };
+      case 'run.failed': {
+        const { class: failureClass, code, message } = event.data.failure;
+        return { state: 'failed', failure: { class: failureClass, code, message } };
+      }
+      default:
+        // Redriven between the two reads.
+        return { state: 'pending', now: (await this.state(tenant, run)) ?? 'queued' };
+    }
+  }
+
+  async history(
+    tenant: string,
+    run: string,
+    query: { readonly after: number; readonly limit: number },
+  ): Promise<RunEventView[] | null> {
+    const { store } = this.#context;
+    const rows = await store.readEvents({
+      tenant,
+      stream: run,
+      after: query.after,
+      limit: Math.min(query.limit, limits.pageItemsMax),
+    });
+    if (rows.length === 0 && (await store.readRun(tenant, run)) === null) return null;
+    return rows.map((row) => storedEventView(readRunEvent(row), this.#plain));
+  }
+
+  async list(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>> {
+    const { states, ...rest } = filter;
+    const statuses = states === undefined ? undefined : [...new Set(states.flatMap(statusesOf))];
+    const page = await this.#context.store.listRuns({
+      tenant,
+      limit: Math.min(rest.limit ?? limits.pageItemsDefault, limits.pageItemsMax),
+      ...(statuses === undefined ? {} : { statuses }),
+      ...(rest.workflow === undefined ? {} : { workflow: rest.workflow }),
+      ...(rest.failureClass === undefined ? {} : { failureClass: rest.failureClass }),
+      ...(rest.label === undefined ? {} : { label: rest.label }),
+      ...(rest.startedFrom === undefined ? {} : { startedFrom: rest.startedFrom }),
+      ...(rest.startedBefore === undefined ? {} : { startedBefore: rest.startedBefore }),
+      ...(rest.order === undefined ? {} : { order: rest.order }),
+      ...(rest.cursor === undefined ? {} : { cursor: rest.cursor }),
+    });
+    const items = await Promise.all(page.items.map(async (row) => summaryOf(row, await this.#stateOf(row))));
+    // Several shown states share a stored status; a page may therefore be shorter than asked for.
+    return {
+      items: states === undefined ? items : items.filter((item) => states.includes(item.state)),
+      next: page.next,
+    };
+  }
+
+  async deadLetters(
+    tenant: string,
+    query: { readonly class?: string; readonly workflow?: string; readonly cursor?: string; readonly limit?: number },
+  ): Promise<PageView<DeadLetterView>> {
+    const page = await this.#context.store.listDeadLetters({
+      tenant,
+      ...query,
+      limit: Math.min(query.limit ?? limits.pageItemsDefault, limits.pageItemsMax),
+    });
+    return { items: page.items.map(deadLetterView), next: page.next };
+  }
+
+  async deadLetter(tenant: string, id: string): Promise<DeadLetterView | null> {
+    const row = await this.#context.store.readDeadLetter(tenant, id);
+    return row === null ? null : deadLetterView(row);
+  }
+
+  async topic(
+    tenant: string,
+    topic: string,
+    query: { readonly partition: number; readonly after: number; readonly limit: number },
+  ): Promise<TopicEventView[]> {
+    const rows = await this.#context.store.readEvents({
+      tenant,
+      stream: topicStream(topic, query.partition),
+      after: query.after,
+      limit: Math.min(query.limit, limits.pageItemsMax),
+    });
+    return rows.map((row) => this.#topicEvent(topic, query.partition, row));
+  }
+
+  #topicEvent(topic: string, partition: number, row: EventRow): TopicEventView {
+    const envelope = parseEnvelope(row.envelope);
+    const payload = payloadOf(envelope, row.payload);
+    const data =
+      payload === null
+        ? {}
+        : 'text' in payload
+          ? { data: this.#plain(payload) }
+          : { dataref: `/v1/blobs/${row.tenant}/${payload.blob}` };
+    const { source, ...attributes } = envelope.attributes ?? {};
+    return {
+      topic,
+      partition,
+      offset: row.seq,
+      event: {
+        specversion: '1.0',
+        id: envelope.id,
+        source: source ?? 'eventspine',
+        type: row.type,
+        time: isoOf(row.at),
+        ...attributes,
+        ...data,
+      },
+    };
+  }
+
+  async #stateOf(row: RunRow): Promise<RunViewState> {
+    if (isEnded(row.status)) return viewState(row, null, false);
+    const tasks: TaskRow[] = row.status === 'active' ? await this.#context.store.readTasks(row.tenant, row.run) : [];
+    return viewState(row, tasks.find((task) => task.kind === 'activation') ?? null, false);
+  }
+
+  async #history(tenant: string, run: string): Promise<StoredRunEvent[]> {
+    const [rows] = await this.#context.store.readHistories([{ tenant, run }]);
+    return (rows ?? []).map(readRunEvent);
+  }
+
+  #lastProgress(events: readonly StoredRunEvent[]): unknown {
+    const last = events.findLast((stored) => stored.event.type === 'progress.reported');
+    const payload = last?.event.payload;
+    return payload === undefined || 'blob' in payload ? null : this.#plain(payload);
+  }
+}
+
+const nothing: Payload = { codec: 'json/1', text: 'null' };
+
+function rowFields(state: RunState, row: RunRow): Partial<RunRow> {
+  return state.head >= row.head
+    ? { status: state.status, head: state.head, updatedAt: state.updatedAt, cancelRequested: state.cancel !== null }
+    : {};
+}
+
+/** The stored statuses behind a shown state. */
+function statusesOf(state: RunViewState): readonly RunStatus[] {
+  switch (state) {
+    case 'queued':
+    case 'running':
+      return ['active'];
+    case 'waiting':
+      return ['waiting'];
+    case 'retrying':
+    case 'cancelling':
+      return ['active', 'waiting'];
+    default:
+      return [state];
+  }
+}
+
+function deadLetterView(row: DeadLetterRow): DeadLetterView {
+  const { id, run, workflow, path, code, message, attempts } = row;
+  return {
+    id,
+    run,
+    workflow,
+    path,
+    class: row.class,
+    code,
+    message,
+    attempts,
+    at: isoOf(row.at),
+    remedy: remedyOf(row.class, row.code),
+  };
+}

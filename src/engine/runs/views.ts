@@ -1,0 +1,145 @@
+/** What people and programs are shown of a run: its state in words, its steps, what it waits for. Pure. */
+import { assertNever } from '../../core/errors.js';
+import { isoOf } from '../../core/instant.js';
+import { isEnded, isOpenUnit, workflowQueue, type RunRow, type RunState, type Unit } from '../../core/run/state.js';
+import type { RunSummary, RunView, RunViewState, StepView, WaitView } from '../../protocol/http.js';
+import type { TaskRow } from '../../store/contract.js';
+
+/** The state that users see, out of the run's row and, for an active run, the state of its activation. */
+export function viewState(
+  row: Pick<RunRow, 'status' | 'cancelRequested'>,
+  activation: Pick<TaskRow, 'state'> | null,
+  retrying: boolean,
+): RunViewState {
+  switch (row.status) {
+    case 'succeeded':
+    case 'failed':
+    case 'cancelled':
+    case 'refused':
+      return row.status;
+    case 'waiting':
+      return row.cancelRequested ? 'cancelling' : retrying ? 'retrying' : 'waiting';
+    case 'active':
+      if (row.cancelRequested) return 'cancelling';
+      if (activation?.state === 'leased') return retrying ? 'retrying' : 'running';
+      return activation?.state === 'delayed' ? 'retrying' : 'queued';
+    default:
+      return assertNever(row.status);
+  }
+}
+
+export function summaryOf(row: RunRow, state: RunViewState): RunSummary {
+  return {
+    id: row.run,
+    tenant: row.tenant,
+    workflow: row.workflow,
+    version: row.version,
+    state,
+    startedAt: isoOf(row.startedAt),
+    updatedAt: isoOf(row.updatedAt),
+    endedAt: isEnded(row.status) ? isoOf(row.updatedAt) : null,
+    events: row.head,
+    labels: row.labels ?? {},
+    failure:
+      row.failureClass === null
+        ? null
+        : { class: row.failureClass, code: row.failureCode ?? '', message: row.failureMessage ?? '' },
+  };
+}
+
+export function runView(row: RunRow, state: RunState, tasks: readonly TaskRow[], progress: unknown): RunView {
+  const activation = tasks.find((task) => task.kind === 'activation') ?? null;
+  const units = [...state.units];
+  const retrying =
+    units.some(([, unit]) => 'status' in unit && unit.status === 'retrying') &&
+    !units.some(([, unit]) => isUnderWay(unit));
+  const shown = viewState(row, activation, retrying);
+  const base = `/v1/runs/${row.run}`;
+  return {
+    ...summaryOf(row, shown),
+    steps: units.map(([path, unit]) => stepView(path, unit)),
+    waitingFor: isEnded(state.status) ? [] : waits(state, activation),
+    retry: {
+      possible: state.status === 'failed' || state.status === 'cancelled',
+      from: units
+        .filter(([, unit]) => 'status' in unit && (unit.status === 'failed' || unit.status === 'cancelled'))
+        .map(([path]) => path),
+    },
+    deadLetter: state.deadLetter,
+    progress,
+    links: { self: base, history: `${base}/history`, result: `${base}/result`, stream: `${base}/stream` },
+  };
+}
+
+function isUnderWay(unit: Unit): boolean {
+  return (unit.kind === 'call' && unit.status === 'scheduled') || (unit.kind === 'timer' && unit.status === 'set');
+}
+
+function stepView(path: string, unit: Unit): StepView {
+  switch (unit.kind) {
+    case 'step':
+      return { path, kind: 'step', status: unit.status, attempt: unit.attempt };
+    case 'call':
+      return { path, kind: 'call', status: unit.status, attempt: unit.attempt, capability: unit.call.capability };
+    case 'timer':
+      return { path, kind: 'timer', status: unit.status, attempt: 1 };
+    case 'emit':
+      return { path, kind: 'emit', status: 'completed', attempt: 1 };
+    case 'race':
+      return { path, kind: 'race', status: 'completed', attempt: 1 };
+    default:
+      return assertNever(unit);
+  }
+}
+
+function waits(state: RunState, activation: TaskRow | null): WaitView[] {
+  const found: WaitView[] = [];
+  if (activation !== null && activation.state !== 'leased') {
+    const queue = workflowQueue(state.workflow, state.version);
+    found.push(
+      activation.state === 'delayed'
+        ? {
+            kind: 'retry',
+            path: null,
+            queue,
+            until: iso(activation.dueAt),
+            text: `The body is tried again at ${iso(activation.dueAt)}.`,
+          }
+        : activation.state === 'held'
+          ? { kind: 'limit', path: null, queue, text: `Held back by the limit ${activation.limitKey ?? ''}.` }
+          : {
+              kind: 'worker',
+              path: null,
+              queue,
+              text: `Ready; waits for a free slot of a worker that serves ${queue}.`,
+            },
+    );
+  }
+  for (const [path, unit] of state.units) {
+    if (!isOpenUnit(unit)) continue;
+    if (unit.kind === 'call') {
+      const retrying = unit.status === 'retrying';
+      found.push({
+        kind: retrying ? 'retry' : 'call',
+        path,
+        queue: unit.call.queue,
+        text: retrying
+          ? `Capability ${unit.call.capability} failed; attempt ${unit.attempt} follows.`
+          : `Capability ${unit.call.capability} is at work or queued in ${unit.call.queue}.`,
+      });
+    } else if (unit.kind === 'timer') {
+      found.push({ kind: 'timer', path, until: iso(unit.fireAt), text: `Sleeps until ${iso(unit.fireAt)}.` });
+    } else if (unit.kind === 'step') {
+      found.push({
+        kind: 'retry',
+        path,
+        text: `Step ${path} failed; attempt ${unit.attempt + 1} follows after a pause.`,
+      });
+    }
+  }
+  return found;
+}
+
+function iso(at: number | null): string {
+  return isoOf(at ?? 0);
+}

@@ -1,0 +1,128 @@
+/**
+ * The doctor: checks invariants on a live system. The cheap ones are the store's own (`check`); P12 folds the history
+ * of the youngest runs anew and compares the result with every row kept beside the log.
+ */
+import { isoOf } from '../../core/instant.js';
+import { openRows } from '../../core/run/effects.js';
+import { foldRun, isEnded, rowOf, type RunRow } from '../../core/run/state.js';
+import type { DoctorCheck, DoctorView } from '../../protocol/http.js';
+import type { Violation } from '../../store/contract.js';
+import type { EngineContext } from '../context.js';
+import { readRunEvent } from '../events/rows.js';
+
+const says: Readonly<Record<string, string>> = {
+  P3: 'Every unfinished run has a next cause: a task, a timer or a wait.',
+  P7: 'A task is leased to one living session at most.',
+  P11: 'The events of a run are numbered without gap.',
+  P12: 'Rows are what the log folds to.',
+  P16: 'No more tasks are leased than are counted.',
+  P32: 'Counters equal what they count.',
+};
+const violationsMax = 50;
+const sampledRuns = 200;
+
+export async function diagnose(context: EngineContext, tenants: readonly string[]): Promise<DoctorView> {
+  const found = await context.store.check(violationsMax);
+  const checks: DoctorCheck[] = [];
+  for (const property of Object.keys(says)) {
+    if (property === 'P12') continue;
+    checks.push(
+      checkOf(
+        property,
+        found.filter((v) => v.property === property),
+        0,
+      ),
+    );
+  }
+  const unknown = found.filter((v) => !(v.property in says));
+  for (const property of new Set(unknown.map((v) => v.property)))
+    checks.push(
+      checkOf(
+        property,
+        unknown.filter((v) => v.property === property),
+        0,
+      ),
+    );
+  checks.push(await foldCheck(context, tenants));
+  return { checkedAt: isoOf(context.store.now()), checks };
+}
+
+function checkOf(property: string, violations: readonly Violation[], checked: number): DoctorCheck {
+  return {
+    property,
+    says: says[property] ?? property,
+    ok: violations.length === 0,
+    checked,
+    violations: violations.map(({ tenant, subject, detail }) => ({ tenant, subject, detail })),
+  };
+}
+
+async function foldCheck(context: EngineContext, tenants: readonly string[]): Promise<DoctorCheck> {
+  const violations: Violation[] = [];
+  let checked = 0;
+  for (const tenant of tenants) {
+    const page = await context.store.listRuns({ tenant, limit: sampledRuns });
+    for (const row of page.items) {
+      checked += 1;
+      const difference = await compareRun(context, row);
+      if (difference !== null) violations.push({ property: 'P12', tenant, subject: row.run, detail: difference });
+      if (violations.length >= violationsMax) break;
+    }
+  }
+  return checkOf('P12', violations, checked);
+}
+
+/** Null where rows and log agree, or where the run moves too fast to be compared. */
+export async function compareRun(
+  context: EngineContext,
+  listed: Pick<RunRow, 'tenant' | 'run'>,
+): Promise<string | null> {
+  const { store } = context;
+  const { tenant, run } = listed;
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const before = await store.readRun(tenant, run);
+    if (before === null) return null;
+    const [histories, tasks, timers] = await Promise.all([
+      store.readHistories([{ tenant, run }]),
+      store.readTasks(tenant, run),
+      store.readTimers(tenant, run),
+    ]);
+    const after = await store.readRun(tenant, run);
+    if (after === null) return null;
+    if (after.head !== before.head) continue;
+    const events = (histories[0] ?? []).map((row) => readRunEvent(row).event);
+    const gap = events.findIndex((event, i) => event.seq !== i + 1);
+    if (gap >= 0) return `event ${gap + 1} is missing from the history`;
+    const state = foldRun(tenant, run, events);
+    const expected = canonical(rowOf(state));
+    const kept = canonical(before);
+    if (expected !== kept) return `the run row is ${kept}, the log says ${expected}`;
+    const open = isEnded(state.status) ? nothingOpen : openRows(state);
+    const expectedTasks = [...open.tasks, ...(open.activation === null ? [] : [open.activation])];
+    const taskFault = differenceOf(
+      'tasks',
+      expectedTasks,
+      tasks.map((task) => task.task),
+    );
+    const timerFault = differenceOf(
+      'timers',
+      open.timers,
+      timers.map((timer) => timer.name),
+    );
+    return taskFault ?? timerFault;
+  }
+  return null;
+}
+
+const nothingOpen = { activation: null, tasks: [], timers: [] } as const;
+
+function differenceOf(what: string, expected: readonly string[], kept: readonly string[]): string | null {
+  const a = [...expected].sort().join(' ');
+  const b = [...kept].sort().join(' ');
+  return a === b ? null : `the ${what} are [${b}], the log says [${a}]`;
+}
+
+function canonical(row: RunRow): string {
+  const labels = row.labels === null ? null : Object.entries(row.labels).sort();
+  return JSON.stringify({ ...row, labels }, [...Object.keys(row).sort()]);
+}

@@ -1,0 +1,56 @@
+/**
+ * Health that tells the truth: not ready when the store has failed or is full, and when work is ready, could be taken,
+ * and nobody takes it. A system that accepts work and does none of it is not healthy, however well it answers.
+ */
+import type { QueueStats } from '../../store/contract.js';
+import type { EngineContext } from '../context.js';
+import type { Dispatcher } from '../dispatch/dispatcher.js';
+
+export class Health {
+  readonly #context: EngineContext;
+  readonly #dispatcher: Dispatcher;
+  readonly #startedAtMs: number;
+  #storeFailure: Error | null = null;
+
+  constructor(context: EngineContext, dispatcher: Dispatcher) {
+    this.#context = context;
+    this.#dispatcher = dispatcher;
+    this.#startedAtMs = context.ports.clock.monotonicMs();
+    void context.store.failed.then((error) => {
+      this.#storeFailure = error;
+    });
+  }
+
+  get uptimeMs(): number {
+    return Math.round(this.#context.ports.clock.monotonicMs() - this.#startedAtMs);
+  }
+
+  /** Why the engine is not ready; empty = it is. */
+  async faults(): Promise<string[]> {
+    if (this.#storeFailure !== null) return [`The store has failed: ${this.#storeFailure.message}`];
+    try {
+      const stats = await this.#context.store.queueStats();
+      return stats.map((queue) => this.#stuck(queue)).filter((fault) => fault !== null);
+    } catch (error) {
+      return [`The store does not answer: ${error instanceof Error ? error.message : String(error)}`];
+    }
+  }
+
+  #stuck(stats: QueueStats): string | null {
+    const { stuckAfterMs } = this.#context.settings;
+    if (stats.ready === 0 || stats.oldestReadyAt === null) return null;
+    const ageMs = this.#context.store.now() - stats.oldestReadyAt;
+    const nowMs = this.#context.ports.clock.monotonicMs();
+    const lastClaimMs = this.#dispatcher.lastClaimMs(stats.queue) ?? this.#startedAtMs;
+    if (ageMs < stuckAfterMs || nowMs - lastClaimMs < stuckAfterMs) return null;
+    const serving = [...this.#dispatcher.sessions()].filter(
+      (s) => s.channel !== null && s.description.queues.includes(stats.queue),
+    );
+    if (serving.length === 0)
+      return `Queue ${stats.queue} has ${stats.ready} ready tasks, the oldest for ${Math.round(ageMs / 1000)} s, and no worker serves it.`;
+    // All slots busy is load, not a fault.
+    const free = serving.filter((s) => s.credit > 0);
+    if (free.length === 0) return null;
+    return `Queue ${stats.queue} has ${stats.ready} ready tasks, the oldest for ${Math.round(ageMs / 1000)} s, and nothing is taken although ${free.length} workers have free slots.`;
+  }
+}
