@@ -49,6 +49,12 @@ export const errorCatalogue = {
     message: (d) => `The value at ${d.path} cannot be stored: ${d.reason}.`,
     mend: 'Remove or re-encode it; docs/reference/codec.md lists what can be stored.',
   }),
+  PAYLOAD_UNREADABLE: entry<{ reason: string }>({
+    kind: "terminal",
+    status: 422,
+    message: (d) => `The stored value cannot be read: ${d.reason}.`,
+    mend: "It was written by a newer version or by a foreign encoder; docs/reference/codec.md describes the format.",
+  }),
   INPUT_INVALID: entry<{ name: string; faults: readonly string[] }>({
     kind: 'invalid',
     status: 422,
@@ -337,6 +343,12 @@ export const errorCatalogue = {
     status: 400,
     message: (d) => `The options of ${d.what} are not valid: ${d.faults.join('; ')}.`,
     mend: 'Mend the named options.',
+  }),
+  DURATION_INVALID: entry<{ value: string }>({
+    kind: "invalid",
+    status: 400,
+    message: (d) => `${d.value} is not a duration.`,
+    mend: 'Give a number of milliseconds >= 0, or text such as "500ms", "30s", "1h30m" or "2d" (up to 100 years).',
   }),
   COMMAND_INVALID: entry<{ reason: string }>({
     kind: 'invalid',
