@@ -356,6 +356,18 @@ export const errorCatalogue = {
     message: (d) => d.reason,
     mend: 'Run `eventspine help`.',
   }),
+  APP_NOT_LOADED: entry<{ file: string; reason: string }>({
+    kind: "invalid",
+    status: 400,
+    message: (d) => `The app in ${d.file} could not be loaded: ${d.reason}.`,
+    mend: "The file must export the value of defineApp(...), as `app` or as its default export.",
+  }),
+  TYPESCRIPT_UNSUPPORTED: entry<{ file: string; node: string }>({
+    kind: "invalid",
+    status: 400,
+    message: (d) => `Node ${d.node} cannot run ${d.file} by itself, and tsx is not installed beside it.`,
+    mend: "Run `npm install --save-dev tsx` there, use Node 22.18 or newer, or compile the app to JavaScript first.",
+  }),
   SERVER_UNREACHABLE: entry<{ url: string; reason: string }>({
     kind: 'transient',
     status: 503,

@@ -8,6 +8,8 @@ import type { Store } from "./contract.js";
 export interface StoreFactory {
   /** Name of the backend, for messages: `memory`, `sqlite`. */
   readonly name: string;
+  /** What the store lives in, e.g. the absolute path of its file: equal for factories of one store, absent where each open makes a new one. */
+  readonly location?: string;
   /** Opens the store and takes ownership of it. Rejects with STORE_OWNED, STORE_TOO_NEW, STORE_UNSUITABLE or STORE_FAILED. */
   open(): Promise<Store>;
 }
