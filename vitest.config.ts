@@ -1,0 +1,69 @@
+/**
+ * Three projects, because they want different machines: `main` (unit, conformance, model, docs, types) runs files side
+ * by side; `simulation` is CPU-bound and long; `process` starts and kills real processes and runs one file at a time.
+ * Workers are forks, so that a test that ends its process or blocks its loop harms only its own file.
+ */
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+/** More would only take turns: the house machine has two cores and so have most CI runners. */
+const workersMax = 2;
+
+const nightly = process.env['EVENTSPINE_NIGHTLY'] === '1';
+const minute = 60_000;
+
+/** `import 'eventspine'` means the built package, as it does for a user; Vite does not resolve self-references. */
+const entry = (path: string): string => fileURLToPath(new URL(`dist/${path}/index.js`, import.meta.url));
+const alias = [
+  { find: /^eventspine$/, replacement: entry('spine') },
+  { find: /^eventspine\/sqlite$/, replacement: entry('stores/sqlite') },
+  {
+    find: /^eventspine\/(worker|client|server|testing)$/,
+    replacement: fileURLToPath(new URL('dist', import.meta.url)) + '/$1/index.js',
+  },
+];
+
+export default defineConfig({
+  resolve: { alias },
+  test: {
+    pool: 'forks',
+    maxWorkers: workersMax,
+    // A test that needs another's leftovers is a bug; order by file name hides it.
+    sequence: { shuffle: { files: true, tests: false } },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'main',
+          include: [
+            'src/**/*.test.ts',
+            'scripts/**/*.test.ts',
+            'examples/**/*.test.ts',
+            'test/{conformance,model,docs,types}/**/*.test.ts',
+          ],
+          testTimeout: 20_000,
+          hookTimeout: 20_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'simulation',
+          include: ['test/simulation/**/*.test.ts'],
+          testTimeout: nightly ? 60 * minute : 5 * minute,
+          hookTimeout: minute,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'process',
+          include: ['test/process/**/*.test.ts'],
+          testTimeout: nightly ? 60 * minute : 3 * minute,
+          hookTimeout: minute,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
