@@ -80,7 +80,7 @@ function isPlain(value: unknown, depth: number): boolean {
 function isPlainArray(array: readonly unknown[], depth: number): boolean {
   nodesSeen += array.length;
   if (nodesSeen > limits.valueNodesMax || 'toJSON' in array) return false;
-  for (let i = 0; i < array.length; i++) if (!isPlain(array[i], depth + 1)) return false;
+  for (const element of array) if (typeof element !== 'string' && !isPlain(element, depth + 1)) return false;
   return true;
 }
 
@@ -92,7 +92,8 @@ function isPlainObject(object: object, depth: number): boolean {
   for (const key in object) {
     keys += 1;
     last = key;
-    if (!isPlain((object as Readonly<Record<string, unknown>>)[key], depth + 1)) return false;
+    const element = (object as Readonly<Record<string, unknown>>)[key];
+    if (typeof element !== 'string' && !isPlain(element, depth + 1)) return false;
   }
   nodesSeen += keys;
   return keys !== 1 || !isTag(last);
@@ -317,8 +318,9 @@ function errorFields(error: object, walk: Walk): unknown {
   const fields: Record<string, unknown> = { name: cleaned(name, 'Error'), message: cleaned(message, '') };
   if (typeof code === 'string') fields['code'] = cleaned(code, '');
   if (typeof code === 'number' && Number.isFinite(code)) fields['code'] = code;
+  walk.count(Object.keys(fields).length);
   if (cause !== undefined) fields['cause'] = walk.at('cause', cause);
-  if (Array.isArray(errors)) fields['errors'] = errors.map((inner: unknown, i) => walk.at(i, inner));
+  if (Array.isArray(errors)) fields['errors'] = walk.at('errors', errors);
   return fields;
 }
 
@@ -374,16 +376,26 @@ function parse(payload: InlinePayload | string): unknown {
 /** Turns tags into what they stand for, in place: the parsed tree belongs to nobody else. */
 function revive(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if (depth >= limits.valueDepthMax) throw unreadable(`it is nested deeper than ${limits.valueDepthMax} levels`);
-  if (Array.isArray(value)) return reviveArray(value, depth);
   const record = value as Record<string, unknown>;
-  let keys = 0;
-  let last = '';
-  for (const key in record) {
-    keys += 1;
-    last = key;
+  const tag = Array.isArray(value) ? null : tagOf(record);
+  if (depth >= limits.valueDepthMax && (tag === null || !scalarTags.has(tag))) {
+    throw unreadable(`it is nested deeper than ${limits.valueDepthMax} levels`);
   }
-  return keys === 1 && isTag(last) ? untag(last, record[last], depth) : reviveRecord(record, depth);
+  if (Array.isArray(value)) return reviveArray(value, depth);
+  return tag === null ? reviveRecord(record, depth) : untag(tag, record[tag], depth);
+}
+
+/** Tags of values without inside: these do not count as a level. */
+const scalarTags: ReadonlySet<string> = new Set(['$undefined', '$number', '$bigint']);
+
+/** The only key of the object, where it makes the object a tag. */
+function tagOf(record: Readonly<Record<string, unknown>>): string | null {
+  let only: string | null = null;
+  for (const key in record) {
+    if (only !== null || !isTag(key)) return null;
+    only = key;
+  }
+  return only;
 }
 
 function reviveArray(array: unknown[], depth: number): unknown[] {
