@@ -244,6 +244,25 @@ export const errorCatalogue = {
     message: (d) => `The task took longer than its deadline of ${d.deadlineMs} ms.`,
     mend: 'Raise the timeout of the capability or workflow, or make the work shorter.',
   }),
+  WORKER_STOPPED: entry<object>({
+    kind: 'transient',
+    status: 503,
+    message: () => 'The worker was stopped before the work was finished.',
+    mend: 'Nothing to do: another worker takes over. If it recurs, give drains more time than the slowest call takes.',
+  }),
+  VERSION_UNKNOWN: entry<{ name: string; version: string | null; known: readonly (string | null)[] }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) =>
+      `This worker does not have version ${d.version ?? '(none)'} of workflow "${d.name}"; it has ${d.known.map((v) => v ?? '(none)').join(', ')}.`,
+    mend: 'Start a worker that has it, or keep the old body with `previous`.',
+  }),
+  OUTPUT_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `What "${d.name}" returned does not fit its output schema: ${d.faults.join('; ')}.`,
+    mend: 'Mend the code that returns it, or the schema.',
+  }),
   // Programming model
   PATH_IN_USE: entry<{ path: string }>({
     kind: 'terminal',

@@ -94,6 +94,8 @@ const verdict = (failureClass: FailureClass): Verdict => ({
 
 const catalogueClasses: Partial<Record<ErrorCode, FailureClass>> = {
   INPUT_INVALID: 'poison',
+  PAYLOAD_UNREADABLE: 'poison',
+  OUTPUT_INVALID: 'invalid_output',
   VALUE_UNSTORABLE: 'invalid_output',
   RUN_CANCELLED: 'cancelled',
   TASK_TIMEOUT: 'timeout',
