@@ -2,19 +2,19 @@
  * The shapes of the HTTP API, version 1: what server, client, CLI and console agree on. Instants are ISO 8601 UTC,
  * durations are ms with the unit in the name. Values are plain JSON as `core/codec` writes it.
  */
-import type { Failure } from "../core/failure.js";
+import type { Failure } from '../core/failure.js';
 
 /** What state the work is in, in the words that users see (docs/reference/states.md). */
 export const runViewStates = [
-  "queued",
-  "running",
-  "retrying",
-  "waiting",
-  "cancelling",
-  "succeeded",
-  "failed",
-  "cancelled",
-  "refused",
+  'queued',
+  'running',
+  'retrying',
+  'waiting',
+  'cancelling',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'refused',
 ] as const;
 export type RunViewState = (typeof runViewStates)[number];
 
@@ -50,14 +50,14 @@ export interface RunView extends RunSummary {
 
 export interface StepView {
   readonly path: string;
-  readonly kind: "step" | "call" | "timer" | "emit" | "race";
+  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race';
   readonly status: string;
   readonly attempt: number;
   readonly capability?: string;
 }
 
 export interface WaitView {
-  readonly kind: "queue" | "call" | "timer" | "retry" | "worker" | "limit";
+  readonly kind: 'queue' | 'call' | 'timer' | 'retry' | 'worker' | 'limit';
   readonly path: string | null;
   readonly queue?: string;
   readonly until?: string;
@@ -83,7 +83,7 @@ export interface StartAnswer {
   readonly state: RunViewState;
   /** True where the idempotency key was known: nothing new was started. */
   readonly repeated: boolean;
-  readonly links: RunView["links"];
+  readonly links: RunView['links'];
 }
 
 export type BatchStartAnswer = { readonly items: readonly (StartAnswer | { readonly error: Problem })[] };
@@ -99,7 +99,7 @@ export type PublishItemAnswer =
 /** Answer to a command on a run or a dead letter. `already`: there was nothing left to do. */
 export interface CommandAnswer {
   readonly id: string;
-  readonly outcome: "done" | "already";
+  readonly outcome: 'done' | 'already';
 }
 
 /** Answer to a command on many runs, in the order asked. */
@@ -161,7 +161,7 @@ export interface WorkerView {
 }
 
 export interface HealthView {
-  readonly status: "ok" | "not_ready";
+  readonly status: 'ok' | 'not_ready';
   readonly reasons: readonly string[];
   readonly version: string;
   readonly store: string;
@@ -206,9 +206,9 @@ export interface Problem {
 
 /** Events of the SSE stream of a run: `event` carries a RunEventView, `gap` says that older events are gone. */
 export type StreamEvent =
-  | { readonly event: "event"; readonly data: RunEventView }
-  | { readonly event: "state"; readonly data: { readonly state: RunViewState } }
-  | { readonly event: "gap"; readonly data: { readonly from: number; readonly to: number } }
-  | { readonly event: "end"; readonly data: { readonly state: RunViewState } };
+  | { readonly event: 'event'; readonly data: RunEventView }
+  | { readonly event: 'state'; readonly data: { readonly state: RunViewState } }
+  | { readonly event: 'gap'; readonly data: { readonly from: number; readonly to: number } }
+  | { readonly event: 'end'; readonly data: { readonly state: RunViewState } };
 
 export type { Failure };

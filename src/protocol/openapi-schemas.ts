@@ -2,9 +2,9 @@
  * JSON Schemas (2020-12) of the shapes of the API, for the OpenAPI document. `shape` ties each to its TypeScript type:
  * a property that is added to a type and forgotten here does not compile.
  */
-import { failureClasses } from "../core/failure.js";
-import type { JsonSchema } from "../core/manifest.js";
-import { limits } from "../core/limits.js";
+import { failureClasses } from '../core/failure.js';
+import type { JsonSchema } from '../core/manifest.js';
+import { limits } from '../core/limits.js';
 import {
   runViewStates,
   type BulkAnswer,
@@ -24,7 +24,7 @@ import {
   type TopicView,
   type WaitView,
   type WorkerView,
-} from "./http.js";
+} from './http.js';
 
 type OptionalKeys<T> = { [K in keyof T]-?: undefined extends T[K] ? K : never }[keyof T] & string;
 type Properties<T> = { readonly [K in keyof T & string]-?: JsonSchema };
@@ -32,27 +32,27 @@ type Properties<T> = { readonly [K in keyof T & string]-?: JsonSchema };
 /** An object schema with exactly the properties of `T`; `optional` must name exactly those that may be absent. */
 function shape<T>(properties: Properties<T>, optional: Readonly<Record<OptionalKeys<T>, true>>): JsonSchema {
   const required = Object.keys(properties).filter((name) => !Object.hasOwn(optional, name));
-  return { type: "object", properties, required };
+  return { type: 'object', properties, required };
 }
 
-const text = { type: "string" };
-const whole = { type: "integer" };
-const flag = { type: "boolean" };
+const text = { type: 'string' };
+const whole = { type: 'integer' };
+const flag = { type: 'boolean' };
 const anything = {};
-const instant = { type: "string", format: "date-time" };
+const instant = { type: 'string', format: 'date-time' };
 const texts = list(text);
-const labelMap = { type: "object", additionalProperties: text };
+const labelMap = { type: 'object', additionalProperties: text };
 
 function list(items: JsonSchema): JsonSchema {
-  return { type: "array", items };
+  return { type: 'array', items };
 }
 
 function nullable(schema: JsonSchema): JsonSchema {
-  return { anyOf: [schema, { type: "null" }] };
+  return { anyOf: [schema, { type: 'null' }] };
 }
 
 function oneOf(values: readonly string[]): JsonSchema {
-  return { type: "string", enum: values };
+  return { type: 'string', enum: values };
 }
 
 function reference(name: string): JsonSchema {
@@ -61,25 +61,25 @@ function reference(name: string): JsonSchema {
 
 function page(name: string): JsonSchema {
   return {
-    type: "object",
+    type: 'object',
     properties: { items: list(reference(name)), next: nullable(text) },
-    required: ["items", "next"],
+    required: ['items', 'next'],
   };
 }
 
 function record(properties: Readonly<Record<string, JsonSchema>>, required: readonly string[]): JsonSchema {
-  return { type: "object", properties, required };
+  return { type: 'object', properties, required };
 }
 
-const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ["class", "code", "message"]);
+const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
 const links = record({ self: text, history: text, result: text, stream: text }, [
-  "self",
-  "history",
-  "result",
-  "stream",
+  'self',
+  'history',
+  'result',
+  'stream',
 ]);
 const state = oneOf(runViewStates);
-const failed = record({ error: reference("Problem") }, ["error"]);
+const failed = record({ error: reference('Problem') }, ['error']);
 
 const runSummary: Properties<RunSummary> = {
   id: text,
@@ -117,9 +117,9 @@ export const schemas = {
   RunView: shape<RunView>(
     {
       ...runSummary,
-      steps: list(reference("StepView")),
-      waitingFor: list(reference("WaitView")),
-      retry: record({ possible: flag, from: texts }, ["possible", "from"]),
+      steps: list(reference('StepView')),
+      waitingFor: list(reference('WaitView')),
+      retry: record({ possible: flag, from: texts }, ['possible', 'from']),
       deadLetter: nullable(text),
       progress: anything,
       links,
@@ -129,7 +129,7 @@ export const schemas = {
   StepView: shape<StepView>(
     {
       path: text,
-      kind: oneOf(["step", "call", "timer", "emit", "race"]),
+      kind: oneOf(['step', 'call', 'timer', 'emit', 'race']),
       status: text,
       attempt: whole,
       capability: text,
@@ -138,7 +138,7 @@ export const schemas = {
   ),
   WaitView: shape<WaitView>(
     {
-      kind: oneOf(["queue", "call", "timer", "retry", "worker", "limit"]),
+      kind: oneOf(['queue', 'call', 'timer', 'retry', 'worker', 'limit']),
       path: nullable(text),
       queue: text,
       until: instant,
@@ -155,78 +155,78 @@ export const schemas = {
       actor: text,
       data: anything,
       payload: anything,
-      blob: record({ hash: text, size: whole }, ["hash", "size"]),
+      blob: record({ hash: text, size: whole }, ['hash', 'size']),
     },
     { data: true, payload: true, blob: true },
   ),
   StreamEvent: {
-    description: "One event of the stream: its name is in `event`, the JSON below in `data`.",
+    description: 'One event of the stream: its name is in `event`, the JSON below in `data`.',
     anyOf: [
-      reference("RunEventView"),
-      record({ state }, ["state"]),
-      record({ from: whole, to: whole }, ["from", "to"]),
+      reference('RunEventView'),
+      record({ state }, ['state']),
+      record({ from: whole, to: whole }, ['from', 'to']),
     ],
   },
   StartItem: record(
     {
       input: anything,
-      idempotencyKey: { type: "string", maxLength: limits.keyLengthMax },
+      idempotencyKey: { type: 'string', maxLength: limits.keyLengthMax },
       labels: labelMap,
       priority: whole,
     },
     [],
   ),
-  StartItems: { ...list(reference("StartItem")), maxItems: limits.batchItemsMax },
+  StartItems: { ...list(reference('StartItem')), maxItems: limits.batchItemsMax },
   StartAnswer: shape<StartAnswer>({ id: text, state, repeated: flag, links }, {}),
-  BatchStartAnswer: record({ items: list({ anyOf: [reference("StartAnswer"), failed] }) }, ["items"]),
+  BatchStartAnswer: record({ items: list({ anyOf: [reference('StartAnswer'), failed] }) }, ['items']),
   PublishAnswer: record(
     {
       items: list({
         anyOf: [
-          record({ id: text, topic: text, duplicate: flag, runs: texts }, ["id", "topic", "duplicate", "runs"]),
+          record({ id: text, topic: text, duplicate: flag, runs: texts }, ['id', 'topic', 'duplicate', 'runs']),
           failed,
         ],
       }),
     },
-    ["items"],
+    ['items'],
   ),
   CloudEvent: {
-    type: "object",
-    description: "CloudEvents 1.0 in the JSON event format; extension attributes are further members.",
+    type: 'object',
+    description: 'CloudEvents 1.0 in the JSON event format; extension attributes are further members.',
     properties: {
-      specversion: { const: "1.0" },
-      id: { type: "string", minLength: 1 },
-      source: { type: "string", minLength: 1 },
-      type: { type: "string", minLength: 1 },
+      specversion: { const: '1.0' },
+      id: { type: 'string', minLength: 1 },
+      source: { type: 'string', minLength: 1 },
+      type: { type: 'string', minLength: 1 },
       subject: text,
       time: instant,
       datacontenttype: text,
-      dataschema: { type: "string", format: "uri" },
+      dataschema: { type: 'string', format: 'uri' },
       partitionkey: text,
       data: anything,
-      data_base64: { type: "string", contentEncoding: "base64" },
+      data_base64: { type: 'string', contentEncoding: 'base64' },
     },
-    required: ["specversion", "id", "source", "type"],
+    required: ['specversion', 'id', 'source', 'type'],
   },
-  CloudEvents: { ...list(reference("CloudEvent")), maxItems: limits.batchItemsMax },
+  CloudEvents: { ...list(reference('CloudEvent')), maxItems: limits.batchItemsMax },
   CancelRequest: record({ reason: text }, []),
-  ManyRequest: record({ ids: { ...texts, maxItems: limits.batchItemsMax } }, ["ids"]),
-  CancelManyRequest: record({ ids: { ...texts, maxItems: limits.batchItemsMax }, reason: text }, ["ids"]),
-  CommandAnswer: shape<CommandAnswer>({ id: text, outcome: oneOf(["done", "already"]) }, {}),
+  ManyRequest: record({ ids: { ...texts, maxItems: limits.batchItemsMax } }, ['ids']),
+  CancelManyRequest: record({ ids: { ...texts, maxItems: limits.batchItemsMax }, reason: text }, ['ids']),
+  CommandAnswer: shape<CommandAnswer>({ id: text, outcome: oneOf(['done', 'already']) }, {}),
   BulkAnswer: shape<BulkAnswer>(
     {
       items: list({
-        anyOf: [reference("CommandAnswer"), record({ id: text, error: reference("Problem") }, ["id", "error"])],
+        anyOf: [reference('CommandAnswer'), record({ id: text, error: reference('Problem') }, ['id', 'error'])],
       }),
     },
     {},
   ),
   TopicView: shape<TopicView>(
-    { topic: text, partitions: list(record({ partition: whole, head: whole }, ["partition", "head"])) },
+    { topic: text, partitions: list(record({ partition: whole, head: whole }, ['partition', 'head'])) },
     {},
   ),
   TopicEventView: shape<TopicEventView>(
-    { topic: text, partition: whole, offset: whole, event: { type: "object" } },
+    { topic: text, partition: whole, offset: whole, event: { type: 'object' } },
     {},
   ),
   DeadLetterView: shape<DeadLetterView>(
@@ -240,7 +240,7 @@ export const schemas = {
       message: text,
       attempts: whole,
       at: instant,
-      remedy: record({ text, redriveMayHelp: flag }, ["text", "redriveMayHelp"]),
+      remedy: record({ text, redriveMayHelp: flag }, ['text', 'redriveMayHelp']),
     },
     {},
   ),
@@ -251,7 +251,7 @@ export const schemas = {
       delayed: whole,
       held: whole,
       leased: whole,
-      lagMs: { type: "number" },
+      lagMs: { type: 'number' },
       workers: whole,
       slots: whole,
     },
@@ -272,31 +272,31 @@ export const schemas = {
     },
     {},
   ),
-  LiveView: record({ status: { const: "ok" } }, ["status"]),
+  LiveView: record({ status: { const: 'ok' } }, ['status']),
   HealthView: shape<HealthView>(
-    { status: oneOf(["ok", "not_ready"]), reasons: texts, version: text, store: text, uptimeMs: { type: "number" } },
+    { status: oneOf(['ok', 'not_ready']), reasons: texts, version: text, store: text, uptimeMs: { type: 'number' } },
     {},
   ),
-  DoctorView: shape<DoctorView>({ checkedAt: instant, checks: list(reference("DoctorCheck")) }, {}),
+  DoctorView: shape<DoctorView>({ checkedAt: instant, checks: list(reference('DoctorCheck')) }, {}),
   DoctorCheck: shape<DoctorCheck>(
     {
       property: text,
       says: text,
       ok: flag,
       checked: whole,
-      violations: list(record({ tenant: text, subject: text, detail: text }, ["tenant", "subject", "detail"])),
+      violations: list(record({ tenant: text, subject: text, detail: text }, ['tenant', 'subject', 'detail'])),
     },
     {},
   ),
-  Manifest: { type: "object", description: "Definitions of an app; see docs/reference/manifest.md." },
-  RunPage: page("RunSummary"),
-  RunEventPage: page("RunEventView"),
-  TopicPage: page("TopicView"),
-  TopicEventPage: page("TopicEventView"),
-  DeadLetterPage: page("DeadLetterView"),
-  QueuePage: page("QueueView"),
-  WorkerPage: page("WorkerView"),
-  ManifestPage: page("Manifest"),
+  Manifest: { type: 'object', description: 'Definitions of an app; see docs/reference/manifest.md.' },
+  RunPage: page('RunSummary'),
+  RunEventPage: page('RunEventView'),
+  TopicPage: page('TopicView'),
+  TopicEventPage: page('TopicEventView'),
+  DeadLetterPage: page('DeadLetterView'),
+  QueuePage: page('QueueView'),
+  WorkerPage: page('WorkerView'),
+  ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 
 export type SchemaName = keyof typeof schemas;

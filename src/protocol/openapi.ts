@@ -2,12 +2,12 @@
  * The OpenAPI 3.1 document of the API, made from the route table and the schemas. Served at /openapi.json; a test
  * compares it with the table in both directions.
  */
-import type { JsonSchema } from "../core/manifest.js";
-import { schemas, type SchemaName } from "./openapi-schemas.js";
-import { problemAnswer, routes, type Route, type RouteAnswer, type RouteId, type RouteParameter } from "./routes.js";
+import type { JsonSchema } from '../core/manifest.js';
+import { schemas, type SchemaName } from './openapi-schemas.js';
+import { problemAnswer, routes, type Route, type RouteAnswer, type RouteId, type RouteParameter } from './routes.js';
 
 export interface OpenApiDocument {
-  readonly openapi: "3.1.0";
+  readonly openapi: '3.1.0';
   readonly info: Readonly<Record<string, unknown>>;
   readonly servers: readonly { readonly url: string }[];
   readonly security: readonly Readonly<Record<string, readonly string[]>>[];
@@ -37,14 +37,14 @@ export function openApiDocument(options: { readonly version: string; readonly ba
     operations[route.method.toLowerCase()] = operationOf(id, route);
   }
   return {
-    openapi: "3.1.0",
+    openapi: '3.1.0',
     info: {
-      title: "Eventspine",
+      title: 'Eventspine',
       version: options.version,
-      summary: "Durable runs, events and live progress over HTTP.",
-      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+      summary: 'Durable runs, events and live progress over HTTP.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    servers: [{ url: options.basePath === "" ? "/" : options.basePath }],
+    servers: [{ url: options.basePath === '' ? '/' : options.basePath }],
     // How callers prove who they are is up to the `authorize` function of the installation.
     security: [{}],
     paths,
@@ -57,9 +57,9 @@ function operationOf(id: RouteId, route: Route): Operation {
     operationId: id,
     summary: route.says,
     parameters: [
-      ...[...route.path.matchAll(/\{(\w+)\}/g)].map((match) => pathParameter(match[1] ?? "")),
-      ...route.query.map((parameter) => parameterOf(parameter, "query")),
-      ...route.headers.map((parameter) => parameterOf(parameter, "header")),
+      ...[...route.path.matchAll(/\{(\w+)\}/g)].map((match) => pathParameter(match[1] ?? '')),
+      ...route.query.map((parameter) => parameterOf(parameter, 'query')),
+      ...route.headers.map((parameter) => parameterOf(parameter, 'header')),
     ],
     ...(route.body === null
       ? {}
@@ -80,10 +80,10 @@ function operationOf(id: RouteId, route: Route): Operation {
 }
 
 function pathParameter(name: string): Readonly<Record<string, unknown>> {
-  return { name, in: "path", required: true, schema: { type: "string" } };
+  return { name, in: 'path', required: true, schema: { type: 'string' } };
 }
 
-function parameterOf(parameter: RouteParameter, place: "query" | "header"): Readonly<Record<string, unknown>> {
+function parameterOf(parameter: RouteParameter, place: 'query' | 'header'): Readonly<Record<string, unknown>> {
   const one = {
     type: parameter.type,
     ...(parameter.oneOf === undefined ? {} : { enum: parameter.oneOf }),
@@ -93,7 +93,7 @@ function parameterOf(parameter: RouteParameter, place: "query" | "header"): Read
     in: place,
     description: parameter.says,
     required: false,
-    schema: parameter.repeated === true ? { type: "array", items: one } : one,
+    schema: parameter.repeated === true ? { type: 'array', items: one } : one,
   };
 }
 

@@ -2,11 +2,11 @@
  * Problem details (RFC 9457): how every error looks on the wire. A problem is made from the error catalogue and from
  * nothing else, so that no stack, cause or payload of ours or of a user can leak through it.
  */
-import { errorCatalogue, isSpineError, SpineError, type ErrorCode } from "../core/errors.js";
-import type { Problem } from "./http.js";
+import { errorCatalogue, isSpineError, SpineError, type ErrorCode } from '../core/errors.js';
+import type { Problem } from './http.js';
 
 /** Media type of a problem. */
-export const problemType = "application/problem+json";
+export const problemType = 'application/problem+json';
 
 /** The `type` member of a problem: a stable name, not an address (`eventspine explain <code>` and docs/reference/errors.md explain it). */
 export function problemUri(code: string): string {
@@ -18,7 +18,7 @@ export function problemUri(code: string): string {
  * `reference` under which the caller has logged it.
  */
 export function problemOf(error: unknown, reference: string): Problem {
-  const known = isSpineError(error) ? error : new SpineError("INTERNAL", { reference });
+  const known = isSpineError(error) ? error : new SpineError('INTERNAL', { reference });
   const detail = known.detail as { readonly faults?: readonly string[]; readonly run?: string };
   return {
     type: problemUri(known.code),
@@ -27,15 +27,15 @@ export function problemOf(error: unknown, reference: string): Problem {
     detail: known.message,
     code: known.code,
     mend: known.mend,
-    retryable: known.kind === "transient",
+    retryable: known.kind === 'transient',
     ...(Array.isArray(detail.faults) ? { faults: detail.faults } : {}),
-    ...(typeof detail.run === "string" ? { run: detail.run } : {}),
+    ...(typeof detail.run === 'string' ? { run: detail.run } : {}),
   };
 }
 
 /** Short human title of a code: the same for every occurrence, as RFC 9457 asks. */
 export function titleOf(code: ErrorCode): string {
-  const words = code.toLowerCase().replaceAll("_", " ");
+  const words = code.toLowerCase().replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
@@ -46,7 +46,7 @@ export function isErrorCode(code: string): code is ErrorCode {
 
 /** Tells a problem from any other JSON value, as clients need to. */
 export function isProblem(value: unknown): value is Problem {
-  if (typeof value !== "object" || value === null) return false;
+  if (typeof value !== 'object' || value === null) return false;
   const { code, status, detail } = value as Partial<Problem>;
-  return typeof code === "string" && typeof status === "number" && typeof detail === "string";
+  return typeof code === 'string' && typeof status === 'number' && typeof detail === 'string';
 }

@@ -2,22 +2,22 @@
  * The routes of the HTTP API, version 1, as data. The server routes by this table, the OpenAPI document is made from
  * it, and tests compare both with it: a route that is not here does not exist.
  */
-import { limits } from "../core/limits.js";
-import type { SchemaName } from "./openapi-schemas.js";
-import { workerPath } from "./worker.js";
+import { limits } from '../core/limits.js';
+import type { SchemaName } from './openapi-schemas.js';
+import { workerPath } from './worker.js';
 
-export type RouteMethod = "GET" | "POST" | "PUT" | "DELETE";
+export type RouteMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 /**
  * Who may use a route: anybody; whoever `authorize` accepts, within the tenant; a worker; an operator, who sees all
  * tenants. The last two are roles given by `authorize`.
  */
-export type RouteAccess = "public" | "tenant" | "worker" | "operator";
+export type RouteAccess = 'public' | 'tenant' | 'worker' | 'operator';
 
 export interface RouteParameter {
   readonly name: string;
   readonly says: string;
-  readonly type: "string" | "integer" | "boolean";
+  readonly type: 'string' | 'integer' | 'boolean';
   /** May be given several times. */
   readonly repeated?: true;
   readonly oneOf?: readonly string[];
@@ -56,21 +56,21 @@ export interface Route {
 /** Names of request headers of our own and of drafts, in one place. */
 export const headerNames = {
   /** draft-ietf-httpapi-idempotency-key-header: a structured-field string; a bare value is accepted too. */
-  idempotencyKey: "idempotency-key",
+  idempotencyKey: 'idempotency-key',
   /** RFC 7240: `wait=N` seconds, `respond-async`. */
-  prefer: "prefer",
-  preferenceApplied: "preference-applied",
-  requestId: "x-request-id",
-  traceparent: "traceparent",
-  lastEventId: "last-event-id",
+  prefer: 'prefer',
+  preferenceApplied: 'preference-applied',
+  requestId: 'x-request-id',
+  traceparent: 'traceparent',
+  lastEventId: 'last-event-id',
 } as const;
 
-const json = "application/json";
+const json = 'application/json';
 const problem: RouteAnswer = {
   status: 0,
-  says: "Any error, as RFC 9457 problem details with our code and what to do about it.",
-  type: "application/problem+json",
-  schema: "Problem",
+  says: 'Any error, as RFC 9457 problem details with our code and what to do about it.',
+  type: 'application/problem+json',
+  schema: 'Problem',
 };
 
 /** The answer that every route may give; in OpenAPI the `default` response. */
@@ -78,38 +78,38 @@ export const problemAnswer = problem;
 
 const idempotencyKey: RouteParameter = {
   name: headerNames.idempotencyKey,
-  says: "Makes repeats of the request harmless: the same key with the same body returns the first run; with another body it is refused (422).",
-  type: "string",
+  says: 'Makes repeats of the request harmless: the same key with the same body returns the first run; with another body it is refused (422).',
+  type: 'string',
 };
 const prefer: RouteParameter = {
   name: headerNames.prefer,
   says: `RFC 7240. \`wait=N\` answers with the result when the run ends within N seconds (at most ${limits.preferWaitMsMax / 1000}).`,
-  type: "string",
+  type: 'string',
 };
-const cursor: RouteParameter = { name: "cursor", says: "`next` of the page before, unchanged.", type: "string" };
+const cursor: RouteParameter = { name: 'cursor', says: '`next` of the page before, unchanged.', type: 'string' };
 const limit: RouteParameter = {
-  name: "limit",
+  name: 'limit',
   says: `Most items of the page: 1 to ${limits.pageItemsMax}; ${limits.pageItemsDefault} by default.`,
-  type: "integer",
+  type: 'integer',
 };
 const labels: RouteParameter = {
-  name: "label",
-  says: "A label of the run, as `name:value`.",
-  type: "string",
+  name: 'label',
+  says: 'A label of the run, as `name:value`.',
+  type: 'string',
   repeated: true,
 };
 const priority: RouteParameter = {
-  name: "priority",
-  says: "Priority of the run; a higher one goes first. By default that of the workflow.",
-  type: "integer",
+  name: 'priority',
+  says: 'Priority of the run; a higher one goes first. By default that of the workflow.',
+  type: 'integer',
 };
 
 function get(path: string, says: string, schema: SchemaName | null, rest: Partial<Route> = {}): Route {
   return {
-    method: "GET",
+    method: 'GET',
     path,
     says,
-    access: "tenant",
+    access: 'tenant',
     query: [],
     headers: [],
     body: null,
@@ -119,10 +119,10 @@ function get(path: string, says: string, schema: SchemaName | null, rest: Partia
 }
 
 function post(path: string, says: string, body: RouteBody | null, answers: readonly RouteAnswer[]): Route {
-  return { method: "POST", path, says, access: "tenant", query: [], headers: [], body, answers };
+  return { method: 'POST', path, says, access: 'tenant', query: [], headers: [], body, answers };
 }
 
-function ok(schema: SchemaName | null, says = "The answer.", status = 200): RouteAnswer {
+function ok(schema: SchemaName | null, says = 'The answer.', status = 200): RouteAnswer {
   return { status, says, type: json, schema };
 }
 
@@ -131,204 +131,204 @@ function jsonBody(schema: SchemaName | null, says: string, required = true): Rou
 }
 
 const commandAnswers = [
-  ok("CommandAnswer", "There was nothing left to do."),
-  ok("CommandAnswer", "The command is recorded.", 202),
+  ok('CommandAnswer', 'There was nothing left to do.'),
+  ok('CommandAnswer', 'The command is recorded.', 202),
 ];
 const bulkAnswers = [
-  ok("BulkAnswer", "Every command was carried out or had nothing to do."),
-  ok("BulkAnswer", "Some were refused; each item says why.", 207),
+  ok('BulkAnswer', 'Every command was carried out or had nothing to do.'),
+  ok('BulkAnswer', 'Some were refused; each item says why.', 207),
 ];
 
 /** Every route by its operation id. */
 export const routes = {
   startRun: {
     ...post(
-      "/v1/workflows/{name}/runs",
-      "Starts a run of a workflow. The answer is sent when the run is durably recorded.",
-      jsonBody(null, "The input of the workflow; an empty body means null.", false),
+      '/v1/workflows/{name}/runs',
+      'Starts a run of a workflow. The answer is sent when the run is durably recorded.',
+      jsonBody(null, 'The input of the workflow; an empty body means null.', false),
       [
-        ok("StartAnswer", "The run is recorded and goes on in the background; `location` is its address.", 202),
-        ok(null, "With `prefer: wait=N`: the output of the run, which ended in time."),
+        ok('StartAnswer', 'The run is recorded and goes on in the background; `location` is its address.', 202),
+        ok(null, 'With `prefer: wait=N`: the output of the run, which ended in time.'),
       ],
     ),
     query: [labels, priority],
     headers: [idempotencyKey, prefer],
   },
   startRuns: post(
-    "/v1/workflows/{name}/runs:batch",
+    '/v1/workflows/{name}/runs:batch',
     `Starts up to ${limits.batchItemsMax} runs; each is accepted or refused by itself.`,
     {
-      says: "A JSON array of items, or one item a line.",
-      types: { [json]: "StartItems", "application/x-ndjson": "StartItem" },
+      says: 'A JSON array of items, or one item a line.',
+      types: { [json]: 'StartItems', 'application/x-ndjson': 'StartItem' },
       required: true,
       bytesMax: limits.bodyBytesMax,
     },
     [
-      ok("BatchStartAnswer", "All items are recorded, in the order sent.", 202),
-      ok("BatchStartAnswer", "Some items were refused; each says why.", 207),
+      ok('BatchStartAnswer', 'All items are recorded, in the order sent.', 202),
+      ok('BatchStartAnswer', 'Some items were refused; each says why.', 207),
     ],
   ),
   publishEvents: {
     ...post(
-      "/v1/topics/{topic}/events",
-      "Publishes one event or a batch of events. Events with a known id and source are recorded once.",
+      '/v1/topics/{topic}/events',
+      'Publishes one event or a batch of events. Events with a known id and source are recorded once.',
       {
-        says: "A CloudEvents 1.0 event (structured; binary with `ce-*` headers), a batch of them, or plain JSON as the data of an event.",
+        says: 'A CloudEvents 1.0 event (structured; binary with `ce-*` headers), a batch of them, or plain JSON as the data of an event.',
         types: {
           [json]: null,
-          "application/cloudevents+json": "CloudEvent",
-          "application/cloudevents-batch+json": "CloudEvents",
-          "*/*": null,
+          'application/cloudevents+json': 'CloudEvent',
+          'application/cloudevents-batch+json': 'CloudEvents',
+          '*/*': null,
         },
         required: false,
         bytesMax: limits.bodyBytesMax,
       },
       [
-        ok("PublishAnswer", "All events are recorded, with the runs that they started.", 202),
-        ok("PublishAnswer", "Some events of the batch were refused; each says why.", 207),
+        ok('PublishAnswer', 'All events are recorded, with the runs that they started.', 202),
+        ok('PublishAnswer', 'Some events of the batch were refused; each says why.', 207),
       ],
     ),
     query: [
-      { name: "key", says: "Partition key, for plain JSON.", type: "string" },
+      { name: 'key', says: 'Partition key, for plain JSON.', type: 'string' },
       {
-        name: "type",
-        says: "Type of the event, for plain JSON; the name of the topic by default.",
-        type: "string",
+        name: 'type',
+        says: 'Type of the event, for plain JSON; the name of the topic by default.',
+        type: 'string',
       },
     ],
     headers: [
       {
         name: headerNames.idempotencyKey,
-        says: "Id of the event, for plain JSON; made up by default.",
-        type: "string",
+        says: 'Id of the event, for plain JSON; made up by default.',
+        type: 'string',
       },
     ],
   },
-  listTopics: get("/v1/topics", "Topics that have events, with the head of each partition.", "TopicPage"),
-  readTopic: get("/v1/topics/{topic}/events", "Events of one partition, in order.", "TopicEventPage", {
+  listTopics: get('/v1/topics', 'Topics that have events, with the head of each partition.', 'TopicPage'),
+  readTopic: get('/v1/topics/{topic}/events', 'Events of one partition, in order.', 'TopicEventPage', {
     query: [
-      { name: "partition", says: "Number of the partition; 0 by default.", type: "integer" },
-      { name: "after", says: "Offset after which to begin; -1, the begin, by default.", type: "integer" },
-      { ...cursor, says: "`next` of the page before; the same as `after`." },
+      { name: 'partition', says: 'Number of the partition; 0 by default.', type: 'integer' },
+      { name: 'after', says: 'Offset after which to begin; -1, the begin, by default.', type: 'integer' },
+      { ...cursor, says: '`next` of the page before; the same as `after`.' },
       limit,
     ],
   }),
-  listRuns: get("/v1/runs", "Runs, newest first.", "RunPage", {
+  listRuns: get('/v1/runs', 'Runs, newest first.', 'RunPage', {
     query: [
-      { name: "state", says: "Runs in this state.", type: "string", repeated: true },
-      { name: "workflow", says: "Runs of this workflow.", type: "string" },
-      { name: "failureClass", says: "Runs that failed with this class.", type: "string" },
-      { name: "label", says: "Runs with this label, as `name:value`.", type: "string" },
-      { name: "startedFrom", says: "Started at or after this instant, ISO 8601.", type: "string" },
-      { name: "startedBefore", says: "Started before this instant, ISO 8601.", type: "string" },
-      { name: "order", says: "By time of start.", type: "string", oneOf: ["newest", "oldest"] },
+      { name: 'state', says: 'Runs in this state.', type: 'string', repeated: true },
+      { name: 'workflow', says: 'Runs of this workflow.', type: 'string' },
+      { name: 'failureClass', says: 'Runs that failed with this class.', type: 'string' },
+      { name: 'label', says: 'Runs with this label, as `name:value`.', type: 'string' },
+      { name: 'startedFrom', says: 'Started at or after this instant, ISO 8601.', type: 'string' },
+      { name: 'startedBefore', says: 'Started before this instant, ISO 8601.', type: 'string' },
+      { name: 'order', says: 'By time of start.', type: 'string', oneOf: ['newest', 'oldest'] },
       cursor,
       limit,
     ],
   }),
-  readRun: get("/v1/runs/{id}", "A run: its state, steps, what it waits for and what can be done about it.", "RunView"),
-  readHistory: get("/v1/runs/{id}/history", "Every event of a run, in order.", "RunEventPage", {
+  readRun: get('/v1/runs/{id}', 'A run: its state, steps, what it waits for and what can be done about it.', 'RunView'),
+  readHistory: get('/v1/runs/{id}/history', 'Every event of a run, in order.', 'RunEventPage', {
     query: [cursor, limit],
   }),
   readResult: get(
-    "/v1/runs/{id}/result",
-    "The output of a succeeded run. RUN_NOT_ENDED (409, with retry-after) while there is none; a failure, refusal or cancellation is a problem.",
+    '/v1/runs/{id}/result',
+    'The output of a succeeded run. RUN_NOT_ENDED (409, with retry-after) while there is none; a failure, refusal or cancellation is a problem.',
     null,
   ),
   streamRun: get(
-    "/v1/runs/{id}/stream",
-    "The events of a run as they happen (server-sent events): `event`, `state`, `gap`, `end`.",
+    '/v1/runs/{id}/stream',
+    'The events of a run as they happen (server-sent events): `event`, `state`, `gap`, `end`.',
     null,
     {
-      query: [{ name: "cursor", says: "Id of the last event seen; the header `last-event-id` wins.", type: "string" }],
-      headers: [{ name: headerNames.lastEventId, says: "Id of the last event seen.", type: "string" }],
+      query: [{ name: 'cursor', says: 'Id of the last event seen; the header `last-event-id` wins.', type: 'string' }],
+      headers: [{ name: headerNames.lastEventId, says: 'Id of the last event seen.', type: 'string' }],
       answers: [
         {
           status: 200,
-          says: "The stream. Ids are opaque cursors; a stream cut off is resumed by `last-event-id`.",
-          type: "text/event-stream",
-          schema: "StreamEvent",
+          says: 'The stream. Ids are opaque cursors; a stream cut off is resumed by `last-event-id`.',
+          type: 'text/event-stream',
+          schema: 'StreamEvent',
         },
-        { status: 204, says: "The run has ended and was read to its end.", type: null, schema: null },
+        { status: 204, says: 'The run has ended and was read to its end.', type: null, schema: null },
       ],
     },
   ),
   cancelRun: post(
-    "/v1/runs/{id}/cancel",
-    "Asks a run to stop. Its body may clean up for a while.",
-    jsonBody("CancelRequest", "Why, for the record.", false),
+    '/v1/runs/{id}/cancel',
+    'Asks a run to stop. Its body may clean up for a while.',
+    jsonBody('CancelRequest', 'Why, for the record.', false),
     commandAnswers,
   ),
   retryRun: post(
-    "/v1/runs/{id}/retry",
-    "Sends a failed or cancelled run back to work from what failed; finished steps are not repeated.",
+    '/v1/runs/{id}/retry',
+    'Sends a failed or cancelled run back to work from what failed; finished steps are not repeated.',
     null,
     commandAnswers,
   ),
   cancelRuns: post(
-    "/v1/runs:cancel",
+    '/v1/runs:cancel',
     `Cancels up to ${limits.batchItemsMax} runs.`,
-    jsonBody("CancelManyRequest", "Ids of the runs, and why."),
+    jsonBody('CancelManyRequest', 'Ids of the runs, and why.'),
     bulkAnswers,
   ),
   retryRuns: post(
-    "/v1/runs:retry",
+    '/v1/runs:retry',
     `Retries up to ${limits.batchItemsMax} runs.`,
-    jsonBody("ManyRequest", "Ids of the runs."),
+    jsonBody('ManyRequest', 'Ids of the runs.'),
     bulkAnswers,
   ),
-  listDeadLetters: get("/v1/dead-letters", "What ran out of attempts, newest first.", "DeadLetterPage", {
+  listDeadLetters: get('/v1/dead-letters', 'What ran out of attempts, newest first.', 'DeadLetterPage', {
     query: [
-      { name: "class", says: "With this failure class.", type: "string" },
-      { name: "workflow", says: "Of runs of this workflow.", type: "string" },
+      { name: 'class', says: 'With this failure class.', type: 'string' },
+      { name: 'workflow', says: 'Of runs of this workflow.', type: 'string' },
       cursor,
       limit,
     ],
   }),
-  readDeadLetter: get("/v1/dead-letters/{id}", "A dead letter: why it died and what to do about it.", "DeadLetterView"),
+  readDeadLetter: get('/v1/dead-letters/{id}', 'A dead letter: why it died and what to do about it.', 'DeadLetterView'),
   redriveDeadLetter: post(
-    "/v1/dead-letters/{id}/redrive",
-    "Sends the run of a dead letter back to work from what failed.",
+    '/v1/dead-letters/{id}/redrive',
+    'Sends the run of a dead letter back to work from what failed.',
     null,
     commandAnswers,
   ),
   discardDeadLetter: {
-    ...get("/v1/dead-letters/{id}", "Gives up on a dead letter; its run stays failed.", null),
-    method: "DELETE",
-    answers: [{ status: 204, says: "It is gone from the list.", type: null, schema: null }],
+    ...get('/v1/dead-letters/{id}', 'Gives up on a dead letter; its run stays failed.', null),
+    method: 'DELETE',
+    answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
   },
-  listQueues: get("/v1/queues", "Depth and lag of every queue.", "QueuePage", { access: "operator" }),
-  listWorkers: get("/v1/workers", "Worker sessions.", "WorkerPage", { access: "operator" }),
-  listDefinitions: get("/v1/definitions", "Manifests of the registered apps.", "ManifestPage"),
-  doctor: get("/v1/doctor", "Checks the invariants of the store now.", "DoctorView", { access: "operator" }),
-  live: get("/health/live", "Says that the process answers.", "LiveView", { access: "public" }),
-  ready: get("/health/ready", "Says whether work can be accepted and is done.", "HealthView", {
-    access: "public",
-    answers: [ok("HealthView", "Ready."), ok("HealthView", "Not ready; `reasons` say why.", 503)],
+  listQueues: get('/v1/queues', 'Depth and lag of every queue.', 'QueuePage', { access: 'operator' }),
+  listWorkers: get('/v1/workers', 'Worker sessions.', 'WorkerPage', { access: 'operator' }),
+  listDefinitions: get('/v1/definitions', 'Manifests of the registered apps.', 'ManifestPage'),
+  doctor: get('/v1/doctor', 'Checks the invariants of the store now.', 'DoctorView', { access: 'operator' }),
+  live: get('/health/live', 'Says that the process answers.', 'LiveView', { access: 'public' }),
+  ready: get('/health/ready', 'Says whether work can be accepted and is done.', 'HealthView', {
+    access: 'public',
+    answers: [ok('HealthView', 'Ready.'), ok('HealthView', 'Not ready; `reasons` say why.', 503)],
   }),
-  openApi: get("/openapi.json", "This document.", null, { access: "public" }),
+  openApi: get('/openapi.json', 'This document.', null, { access: 'public' }),
   putBlob: {
-    method: "PUT",
-    path: "/v1/blobs/{tenant}/{hash}",
-    says: "Stores the bytes of a large value under their sha-256. Deleted after a while unless something refers to it.",
-    access: "tenant",
+    method: 'PUT',
+    path: '/v1/blobs/{tenant}/{hash}',
+    says: 'Stores the bytes of a large value under their sha-256. Deleted after a while unless something refers to it.',
+    access: 'tenant',
     query: [],
     headers: [],
     body: {
-      says: "The bytes.",
-      types: { "application/octet-stream": null },
+      says: 'The bytes.',
+      types: { 'application/octet-stream': null },
       required: false,
       bytesMax: limits.payloadBytesMax,
     },
-    answers: [{ status: 204, says: "Stored; storing the same again does no harm.", type: null, schema: null }],
+    answers: [{ status: 204, says: 'Stored; storing the same again does no harm.', type: null, schema: null }],
   },
-  readBlob: get("/v1/blobs/{tenant}/{hash}", "The bytes of a large value.", null, {
-    answers: [{ status: 200, says: "The bytes.", type: "application/octet-stream", schema: null }],
+  readBlob: get('/v1/blobs/{tenant}/{hash}', 'The bytes of a large value.', null, {
+    answers: [{ status: 200, says: 'The bytes.', type: 'application/octet-stream', schema: null }],
   }),
-  workerSocket: get(workerPath, "The WebSocket of workers (docs/reference/worker-protocol.md).", null, {
-    access: "worker",
-    query: [{ name: "role", says: "Which socket of the worker this is.", type: "string", oneOf: ["data", "beat"] }],
-    answers: [{ status: 101, says: "The protocol is switched.", type: null, schema: null }],
+  workerSocket: get(workerPath, 'The WebSocket of workers (docs/reference/worker-protocol.md).', null, {
+    access: 'worker',
+    query: [{ name: 'role', says: 'Which socket of the worker this is.', type: 'string', oneOf: ['data', 'beat'] }],
+    answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
   }),
 } as const satisfies Record<string, Route>;
 
@@ -336,5 +336,5 @@ export type RouteId = keyof typeof routes;
 
 /** Fills the segments of a route's path. */
 export function pathOf(id: RouteId, segments: Readonly<Record<string, string>> = {}): string {
-  return routes[id].path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(segments[name] ?? ""));
+  return routes[id].path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(segments[name] ?? ''));
 }

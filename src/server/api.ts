@@ -1,0 +1,260 @@
+/**
+ * The one core behind both transports: a head goes in and is routed, a body is added and an answer comes out. What a
+ * request may do is decided here and nowhere else: host, origin, route, method, size, identity, role. Every error
+ * leaves as a problem; what is not of our catalogue is logged and shown as INTERNAL.
+ */
+import { TrieRouter } from 'hono/router/trie-router';
+import { hasCode, isSpineError, SpineError } from '../core/errors.js';
+import { limits } from '../core/limits.js';
+import type { Problem } from '../protocol/http.js';
+import { problemOf } from '../protocol/problem.js';
+import { headerNames, routes, type Route, type RouteId } from '../protocol/routes.js';
+import { ApiRequest, type HttpHead } from './api-request.js';
+import { empty, problemAnswerOf, type Answer } from './answer.js';
+import { blobHandlers } from './handlers/blobs.js';
+import type { Handler, HandlerContext } from './handlers/context.js';
+import { eventHandlers } from './handlers/events.js';
+import { deadLetterHandlers, fleetHandlers } from './handlers/fleet.js';
+import { intakeHandlers } from './handlers/intake.js';
+import { runHandlers } from './handlers/runs.js';
+import { isLoopback, type Principal, type ServerSettings } from './options.js';
+import { readRequestId } from './request-headers.js';
+import { StreamHub } from './run-stream.js';
+
+/** A request that was routed and may send its body. */
+export interface Routed {
+  readonly tag: 'routed';
+  readonly id: RouteId;
+  readonly route: Route;
+  readonly segments: Readonly<Record<string, string>>;
+  readonly head: HttpHead;
+  readonly requestId: string;
+  /** The body is refused above this size, at best before it is sent. */
+  readonly bodyBytesMax: number;
+}
+
+/** A request that is answered without looking at its body. */
+export interface Answered {
+  readonly tag: 'answered';
+  readonly answer: Answer;
+}
+
+interface Target {
+  readonly id: RouteId;
+  readonly route: Route;
+}
+
+const anonymous: Principal = { tenant: 'default', user: 'anonymous', roles: ['operator', 'worker'] };
+const methods = ['GET', 'POST', 'PUT', 'DELETE'] as const;
+const corsMaxAgeSeconds = '600';
+const requestHeaders = `accept, authorization, content-type, eventspine-tenant, traceparent, ${Object.values(headerNames).join(', ')}`;
+const exposedHeaders = `location, retry-after, ${headerNames.preferenceApplied}, ${headerNames.requestId}`;
+
+export class Api {
+  readonly #settings: ServerSettings;
+  readonly #router = new TrieRouter<Target>();
+  readonly #handlers: Readonly<Record<RouteId, Handler>>;
+  readonly #streams: StreamHub;
+  /** Makes ids of requests unique over restarts and servers; the counter makes them cheap. */
+  readonly #idPrefix: string;
+  #requests = 0;
+
+  constructor(settings: ServerSettings, idPrefix: string) {
+    this.#settings = settings;
+    this.#idPrefix = idPrefix;
+    this.#streams = new StreamHub(settings);
+    for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
+      this.#router.add(route.method, `${settings.basePath}${route.path.replace(/\{(\w+)\}/g, ':$1')}`, { id, route });
+    }
+    const context: HandlerContext = {
+      engine: settings.engine,
+      settings,
+      streams: this.#streams,
+      problemOf: (error, reference) => this.problemOf(error, reference),
+    };
+    this.#handlers = {
+      ...intakeHandlers(context),
+      ...eventHandlers(context),
+      ...runHandlers(context),
+      ...deadLetterHandlers(context),
+      ...fleetHandlers(context),
+      ...blobHandlers(context),
+    };
+  }
+
+  /** Open event streams. */
+  get streams(): StreamHub {
+    return this.#streams;
+  }
+
+  /** Routes a request. Nothing is awaited, so that a transport can begin to read the body in the same turn. */
+  route(head: HttpHead): Routed | Answered {
+    const requestId = readRequestId(head.header(headerNames.requestId)) ?? this.#nextId();
+    try {
+      this.checkSource(head);
+      const found = this.#find(head);
+      if (found === null) return { tag: 'answered', answer: this.#finish(this.#optionsAnswer(head), head, requestId) };
+      const { id, route } = found.target;
+      const bodyBytesMax = id === 'putBlob' ? limits.payloadBytesMax : this.#settings.limits.bodyBytesMax;
+      return { tag: 'routed', id, route, segments: found.segments, head, requestId, bodyBytesMax };
+    } catch (error) {
+      return { tag: 'answered', answer: this.#refuse(error, head, requestId) };
+    }
+  }
+
+  /** Answers a routed request. Never rejects. */
+  async answer(routed: Routed, body: Uint8Array): Promise<Answer> {
+    const { id, route, segments, head, requestId } = routed;
+    try {
+      const known = route.access === 'public' ? anonymous : this.#authorize(route, head);
+      const principal = known instanceof Promise ? await known : known;
+      const request = new ApiRequest({ id, route, segments, head, principal, requestId, body });
+      return this.#finish(await this.#handlers[id](request), head, requestId);
+    } catch (error) {
+      return this.#refuse(error, head, requestId);
+    }
+  }
+
+  /** The answer to a request whose body is too large. */
+  tooLarge(routed: Routed): Answer {
+    const error = new SpineError('BODY_TOO_LARGE', { bytesMax: routed.bodyBytesMax });
+    return this.#refuse(error, routed.head, routed.requestId);
+  }
+
+  /** The problem of an error; logs what should not have happened. */
+  problemOf(error: unknown, reference: string): Problem {
+    if (!isSpineError(error) || error.kind === 'internal') {
+      this.#settings.log({ level: 'error', message: 'A request failed inside the server.', reference, error });
+    }
+    return problemOf(error, reference);
+  }
+
+  /**
+   * Identifies the caller of a route and checks its role.
+   *
+   * @throws UNAUTHENTICATED, FORBIDDEN
+   */
+  async authorize(id: RouteId, head: HttpHead): Promise<Principal> {
+    return this.#authorize(routes[id], head);
+  }
+
+  /**
+   * Refuses what a browser may have been tricked into sending: pages of foreign origins, and names that were bent to
+   * this address (DNS rebinding) while there is no `authorize` to tell friend from foe.
+   *
+   * @throws HOST_REFUSED, ORIGIN_REFUSED
+   */
+  checkSource(head: HttpHead): void {
+    const host = head.header('host') ?? '';
+    if (this.#settings.authorize === null && !isLoopback(host.replace(/:\d*$/, ''))) {
+      throw new SpineError('HOST_REFUSED', { host: host.slice(0, 100) });
+    }
+    const origin = head.header('origin');
+    if (origin === undefined || isSameOrigin(origin, host) || this.#allowsOrigin(origin)) return;
+    const isRead = head.method === 'GET' || head.method === 'HEAD';
+    // A foreign page cannot see the answer to a plain read; a WebSocket it could, and that is a read by its method.
+    if (isRead && head.header('upgrade') === undefined) return;
+    throw new SpineError('ORIGIN_REFUSED', { origin: origin.slice(0, 100) });
+  }
+
+  #authorize(route: Route, head: HttpHead): Principal | Promise<Principal> {
+    const { authorize } = this.#settings;
+    if (authorize === null) return anonymous;
+    const url = head.query === '' ? head.path : `${head.path}?${head.query}`;
+    const found = authorize({
+      method: head.method,
+      url,
+      headers: { get: (name) => head.header(name.toLowerCase()) ?? null },
+    });
+    return found instanceof Promise ? found.then((later) => admitted(later, route)) : admitted(found, route);
+  }
+
+  /** What the path and method stand for; null for OPTIONS. @throws ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED */
+  #find(head: HttpHead): { readonly target: Target; readonly segments: Readonly<Record<string, string>> } | null {
+    const method = head.method === 'HEAD' ? 'GET' : head.method;
+    const [found] = this.#router.match(method, head.path)[0];
+    // The trie router gives the segments themselves; its type also allows for routers that give their places.
+    if (found !== undefined) return { target: found[0], segments: found[1] as Readonly<Record<string, string>> };
+    const allowed = this.#allowed(head.path);
+    if (allowed.length === 0) throw new SpineError('ROUTE_NOT_FOUND', { path: head.path.slice(0, 200) });
+    if (method === 'OPTIONS') return null;
+    throw new SpineError('METHOD_NOT_ALLOWED', { method: method.slice(0, 20), allowed: allowed.join(', ') });
+  }
+
+  #allowed(path: string): string[] {
+    const found = methods.filter((method) => this.#router.match(method, path)[0].length > 0);
+    if (found.length === 0) return [];
+    return [
+      ...(found.includes('GET') ? ['GET', 'HEAD'] : []),
+      ...found.filter((method) => method !== 'GET'),
+      'OPTIONS',
+    ];
+  }
+
+  #optionsAnswer(head: HttpHead): Answer {
+    const allow = this.#allowed(head.path).join(', ');
+    const headers: Record<string, string> = { allow };
+    if (head.header('access-control-request-method') !== undefined && this.#settings.cors !== null) {
+      headers['access-control-allow-methods'] = allow;
+      headers['access-control-allow-headers'] = requestHeaders;
+      headers['access-control-max-age'] = corsMaxAgeSeconds;
+    }
+    return empty(204, headers);
+  }
+
+  #refuse(error: unknown, head: HttpHead, requestId: string): Answer {
+    const headers: Record<string, string> = {};
+    if (hasCode(error, 'METHOD_NOT_ALLOWED')) headers['allow'] = error.detail.allowed;
+    if (hasCode(error, 'UNAUTHENTICATED')) headers['www-authenticate'] = 'Bearer';
+    if (hasCode(error, 'UPGRADE_REQUIRED')) headers['upgrade'] = 'websocket';
+    if (hasCode(error, 'RUN_NOT_ENDED') || (isSpineError(error) && error.kind === 'transient'))
+      headers['retry-after'] = '1';
+    return this.#finish(problemAnswerOf(this.problemOf(error, requestId), headers), head, requestId);
+  }
+
+  /** What every answer carries. */
+  #finish(answer: Answer, head: HttpHead, requestId: string): Answer {
+    const { headers } = answer;
+    headers[headerNames.requestId] = requestId;
+    headers['x-content-type-options'] = 'nosniff';
+    if (headers['cache-control'] === undefined && head.method !== 'POST') headers['cache-control'] = 'no-store';
+    if (this.#settings.cors !== null) this.#addCors(headers, head);
+    return answer;
+  }
+
+  #addCors(headers: Record<string, string>, head: HttpHead): void {
+    const { cors } = this.#settings;
+    const origin = head.header('origin');
+    headers['vary'] = 'origin';
+    if (cors === null || origin === undefined || !this.#allowsOrigin(origin)) return;
+    headers['access-control-allow-origin'] = cors.origins === '*' ? '*' : origin;
+    headers['access-control-expose-headers'] = exposedHeaders;
+    if (cors.credentials === true) headers['access-control-allow-credentials'] = 'true';
+  }
+
+  #allowsOrigin(origin: string): boolean {
+    const { cors } = this.#settings;
+    return cors !== null && (cors.origins === '*' || cors.origins.includes(origin));
+  }
+
+  #nextId(): string {
+    this.#requests += 1;
+    return `${this.#idPrefix}-${this.#requests.toString(36)}`;
+  }
+}
+
+function isSameOrigin(origin: string, host: string): boolean {
+  return host !== '' && (origin === `http://${host}` || origin === `https://${host}`);
+}
+
+/** @throws UNAUTHENTICATED, FORBIDDEN */
+function admitted(principal: Principal | null, route: Route): Principal {
+  if (principal === null) throw new SpineError('UNAUTHENTICATED', {});
+  const { tenant, roles } = principal;
+  if (tenant === '' || tenant.length > limits.tenantLengthMax) {
+    throw new Error(`authorize gave a tenant that has not 1 to ${limits.tenantLengthMax} characters`);
+  }
+  const role = route.access === 'operator' || route.access === 'worker' ? route.access : null;
+  if (role !== null && !roles.includes(role)) throw new SpineError('FORBIDDEN', { role });
+  return principal;
+}

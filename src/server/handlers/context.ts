@@ -1,0 +1,78 @@
+/** What handlers share: the engine, the settings, and how addresses and ids are made. */
+import { SpineError } from '../../core/errors.js';
+import { limits } from '../../core/limits.js';
+import type { CommandOutcome, Engine } from '../../engine/api.js';
+import type { CommandAnswer, Problem, RunView } from '../../protocol/http.js';
+import type { RouteId } from '../../protocol/routes.js';
+import type { Answer } from '../answer.js';
+import { invalid, type ApiRequest } from '../api-request.js';
+import type { ServerSettings } from '../options.js';
+import type { StreamHub } from '../run-stream.js';
+
+export interface HandlerContext {
+  readonly engine: Engine;
+  readonly settings: ServerSettings;
+  readonly streams: StreamHub;
+  /** The problem of an error; one that is not ours is logged under the reference. */
+  readonly problemOf: (error: unknown, reference: string) => Problem;
+}
+
+export type Handler = (request: ApiRequest) => Answer | Promise<Answer>;
+
+export type Handlers<Id extends RouteId> = { readonly [K in Id]: Handler };
+
+/** Addresses of a run under the base path. */
+export function linksOf(basePath: string, run: string): RunView['links'] {
+  const self = `${basePath}/v1/runs/${run}`;
+  return { self, history: `${self}/history`, result: `${self}/result`, stream: `${self}/stream` };
+}
+
+/** The id of the run in the path. Whatever cannot be an id is no run. */
+export function runOf(request: ApiRequest): string {
+  return request.segment('id');
+}
+
+/** The answer to a command; its error is thrown. */
+export function commandAnswer(id: string, outcome: CommandOutcome): CommandAnswer {
+  if (outcome.tag === 'error') throw outcome.error;
+  return { id, outcome: outcome.tag };
+}
+
+/** The members of a JSON object. @throws REQUEST_INVALID */
+export function membersOf(value: unknown, what: string, known: readonly string[]): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalid(`${what} is not a JSON object`);
+  const faults = Object.keys(value)
+    .filter((name) => !known.includes(name))
+    .map((name) => `${what} has no member "${name.slice(0, 40)}"; there are ${known.join(', ')}`);
+  if (faults.length > 0) throw new SpineError('REQUEST_INVALID', { faults });
+  return value as Readonly<Record<string, unknown>>;
+}
+
+const labelsMax = 16;
+
+/** Labels as a map of short texts. @throws REQUEST_INVALID */
+export function checkedLabels(labels: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  const pairs = Object.entries(labels);
+  if (pairs.length > labelsMax) throw invalid(`there are more than ${labelsMax} labels`);
+  for (const [name, value] of pairs) {
+    const isShort =
+      name !== '' &&
+      name.length <= limits.nameLengthMax &&
+      typeof value === 'string' &&
+      value.length <= limits.keyLengthMax;
+    if (!isShort) {
+      throw invalid(
+        `label "${name.slice(0, 40)}" is not a text of at most ${limits.keyLengthMax} characters under a name of at most ${limits.nameLengthMax}`,
+      );
+    }
+  }
+  return labels as Readonly<Record<string, string>>;
+}
+
+/** A label given as `name:value`. @throws REQUEST_INVALID */
+export function labelOf(text: string): { readonly name: string; readonly value: string } {
+  const colon = text.indexOf(':');
+  if (colon < 1) throw invalid(`label "${text.slice(0, 40)}" is not name:value`);
+  return { name: text.slice(0, colon), value: text.slice(colon + 1) };
+}

@@ -1,0 +1,156 @@
+/** Publishing events and reading topics. Events come as CloudEvents or, for plain clients, as JSON data. */
+import { encodeValue, payloadOfJson } from '../../core/codec.js';
+import { newId } from '../../core/ids.js';
+import { limits } from '../../core/limits.js';
+import type { Payload } from '../../core/payload.js';
+import type { PublishOutcome, PublishRequest } from '../../engine/api.js';
+import {
+  cloudEventMode,
+  decodeHttpBatch,
+  decodeHttpEvent,
+  type CloudEvent,
+  type DecodedEvent,
+  type HttpMessage,
+} from '../../protocol/cloudevents.js';
+import type { PageView, PublishAnswer, PublishItemAnswer, TopicEventView, TopicView } from '../../protocol/http.js';
+import { headerNames } from '../../protocol/routes.js';
+import { nodePorts } from '../../runtime/index.js';
+import { json, type Answer } from '../answer.js';
+import { invalid, type ApiRequest } from '../api-request.js';
+import { readIdempotencyKey } from '../request-headers.js';
+import type { HandlerContext, Handlers } from './context.js';
+
+export function eventHandlers(context: HandlerContext): Handlers<'publishEvents' | 'listTopics' | 'readTopic'> {
+  return {
+    publishEvents: (request) => publishEvents(context, request),
+    listTopics: async (request) => {
+      const page: PageView<TopicView> = { items: await context.engine.listTopics(request.tenant), next: null };
+      return json(200, page);
+    },
+    readTopic: (request) => readTopic(context, request),
+  };
+}
+
+async function publishEvents(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const topic = request.segment('topic');
+  const message: HttpMessage = { headers: request.head.headers(), body: request.body };
+  const mode = cloudEventMode(message.headers);
+  if (mode === 'batch') return publishBatch(context, request, topic, decodeHttpBatch(message));
+  const event = mode === null ? plainRequestOf(request, topic) : publishRequestOf(topic, decodeHttpEvent(message));
+  const [outcome] = await context.engine.publish(request.origin(), [event]);
+  if (outcome === undefined) throw new Error('The engine gave no outcome for an event');
+  if (outcome.tag === 'error') throw outcome.error;
+  const answer: PublishAnswer = { items: [publishedAnswer(topic, outcome)] };
+  return json(202, answer);
+}
+
+async function publishBatch(
+  context: HandlerContext,
+  request: ApiRequest,
+  topic: string,
+  decoded: readonly DecodedEvent[],
+): Promise<Answer> {
+  const items: PublishItemAnswer[] = new Array<PublishItemAnswer>(decoded.length);
+  const requests: PublishRequest[] = [];
+  const places: number[] = [];
+  const refuse = (place: number, error: unknown): void => {
+    items[place] = { error: context.problemOf(error, request.requestId) };
+  };
+  decoded.forEach((item, place) => {
+    try {
+      if (!item.ok) throw item.error;
+      requests.push(publishRequestOf(topic, item.event));
+      places.push(place);
+    } catch (error) {
+      refuse(place, error);
+    }
+  });
+  const outcomes = requests.length === 0 ? [] : await context.engine.publish(request.origin(), requests);
+  places.forEach((place, i) => {
+    const outcome = outcomes[i];
+    if (outcome === undefined) throw new Error('The engine gave fewer outcomes than it was asked for');
+    if (outcome.tag === 'error') refuse(place, outcome.error);
+    else items[place] = publishedAnswer(topic, outcome);
+  });
+  const answer: PublishAnswer = { items };
+  return json(items.some((item) => 'error' in item) ? 207 : 202, answer);
+}
+
+function publishedAnswer(
+  topic: string,
+  outcome: Exclude<PublishOutcome, { readonly tag: 'error' }>,
+): PublishItemAnswer {
+  const duplicate = outcome.tag === 'duplicate';
+  return { id: outcome.id, topic, duplicate, runs: duplicate ? [] : outcome.runs };
+}
+
+/** The extension that names the partition key (CloudEvents partitioning extension). */
+const keyExtension = 'partitionkey';
+
+function publishRequestOf(topic: string, event: CloudEvent): PublishRequest {
+  const { id, source, type, subject, time, dataschema, datacontenttype, extensions, data } = event;
+  const { [keyExtension]: key, ...others } = extensions;
+  const attributes = datacontenttype === undefined ? others : { ...others, datacontenttype };
+  return {
+    topic,
+    id,
+    source,
+    type,
+    ...(subject === undefined ? {} : { subject }),
+    ...(time === undefined ? {} : { time }),
+    ...(dataschema === undefined ? {} : { dataschema }),
+    ...(key === undefined ? {} : { key: checkedKey(String(key)) }),
+    ...(Object.keys(attributes).length === 0 ? {} : { attributes }),
+    data: payloadOfData(data),
+  };
+}
+
+function payloadOfData(data: CloudEvent['data']): Payload | null {
+  switch (data?.kind) {
+    case undefined:
+      return null;
+    case 'json':
+      return payloadOfJson(data.value);
+    case 'text':
+      return payloadOfJson(data.text);
+    case 'bytes':
+      return encodeValue(data.bytes);
+  }
+}
+
+function plainRequestOf(request: ApiRequest, topic: string): PublishRequest {
+  const key = request.query.text('key');
+  const type = request.query.text('type') ?? topic;
+  if (type === '' || type.length > limits.nameLengthMax)
+    throw invalid(`type has not 1 to ${limits.nameLengthMax} characters`);
+  const value = request.json();
+  return {
+    topic,
+    id: readIdempotencyKey(request.header(headerNames.idempotencyKey)) ?? newId('event', nodePorts),
+    source: `eventspine:client:${encodeURIComponent(request.principal.user)}`,
+    type,
+    ...(key === undefined ? {} : { key: checkedKey(key) }),
+    data: value === undefined ? null : payloadOfJson(value),
+  };
+}
+
+function checkedKey(key: string): string {
+  if (key === '' || key.length > limits.keyLengthMax)
+    throw invalid(`the partition key has not 1 to ${limits.keyLengthMax} characters`);
+  return key;
+}
+
+async function readTopic(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const { query } = request;
+  const offsets = { min: -1, max: Number.MAX_SAFE_INTEGER };
+  const limit = query.limit();
+  const items = await context.engine.readTopic(request.tenant, request.segment('topic'), {
+    partition: query.integer('partition', { min: 0, max: 65_535 }) ?? 0,
+    after: query.integer('cursor', offsets) ?? query.integer('after', offsets) ?? -1,
+    limit,
+  });
+  const last = items.at(-1);
+  const next = last === undefined || items.length < limit ? null : String(last.offset);
+  const page: PageView<TopicEventView> = { items, next };
+  return json(200, page);
+}

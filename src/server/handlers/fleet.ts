@@ -1,0 +1,75 @@
+/** Dead letters, queues, workers, definitions, health and the description of the API. */
+import { SpineError } from '../../core/errors.js';
+import type { DeadLetterView, PageView } from '../../protocol/http.js';
+import { openApiDocument } from '../../protocol/openapi.js';
+import { empty, json, type Answer } from '../answer.js';
+import type { ApiRequest } from '../api-request.js';
+import { commandAnswer, type HandlerContext, type Handlers } from './context.js';
+
+export function deadLetterHandlers(
+  context: HandlerContext,
+): Handlers<'listDeadLetters' | 'readDeadLetter' | 'redriveDeadLetter' | 'discardDeadLetter'> {
+  const { engine } = context;
+  return {
+    listDeadLetters: async (request) =>
+      json(200, await engine.listDeadLetters(request.tenant, deadLetterQueryOf(request))),
+    readDeadLetter: async (request) => json(200, await deadLetterOf(context, request)),
+    redriveDeadLetter: async (request) => {
+      const { run } = await deadLetterOf(context, request);
+      const answer = commandAnswer(run, await engine.redrive(request.origin(), run));
+      return json(answer.outcome === 'done' ? 202 : 200, answer);
+    },
+    discardDeadLetter: async (request) => {
+      commandAnswer(request.segment('id'), await engine.discard(request.origin(), request.segment('id')));
+      return empty(204);
+    },
+  };
+}
+
+function deadLetterQueryOf(request: ApiRequest): Parameters<HandlerContext['engine']['listDeadLetters']>[1] {
+  const query: { class?: string; workflow?: string; cursor?: string; limit: number } = { limit: request.query.limit() };
+  for (const name of ['class', 'workflow', 'cursor'] as const) {
+    const text = request.query.text(name);
+    if (text !== undefined) query[name] = text;
+  }
+  return query;
+}
+
+async function deadLetterOf(context: HandlerContext, request: ApiRequest): Promise<DeadLetterView> {
+  const id = request.segment('id');
+  const letter = await context.engine.readDeadLetter(request.tenant, id);
+  if (letter === null) throw new SpineError('DEAD_LETTER_NOT_FOUND', { id });
+  return letter;
+}
+
+export function fleetHandlers(
+  context: HandlerContext,
+): Handlers<
+  'listQueues' | 'listWorkers' | 'listDefinitions' | 'doctor' | 'live' | 'ready' | 'openApi' | 'workerSocket'
+> {
+  const { engine, settings } = context;
+  return {
+    listQueues: async () => whole(await engine.queues()),
+    listWorkers: async () => whole(await engine.workers()),
+    listDefinitions: () => whole(engine.definitions()),
+    doctor: async () => json(200, await engine.doctor()),
+    live: () => json(200, { status: 'ok' }),
+    ready: async () => {
+      const health = await engine.health();
+      return json(health.status === 'ok' ? 200 : 503, health);
+    },
+    openApi: async () => {
+      const { version } = await engine.health();
+      return json(200, openApiDocument({ version, basePath: settings.basePath }));
+    },
+    workerSocket: () => {
+      throw new SpineError('UPGRADE_REQUIRED', {});
+    },
+  };
+}
+
+/** A list that is never long enough to need pages, in the shape of one that is. */
+function whole<T>(items: readonly T[]): Answer {
+  const page: PageView<T> = { items, next: null };
+  return json(200, page);
+}

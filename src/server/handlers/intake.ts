@@ -1,0 +1,208 @@
+/**
+ * Starting runs. This is the hot path: bytes in, one call of the engine, a small answer out. An answer of 202 is sent
+ * only when the engine says that the run is durable.
+ */
+import { payloadOfJson } from '../../core/codec.js';
+import { SpineError } from '../../core/errors.js';
+import { limits } from '../../core/limits.js';
+import type { StartOutcome, StartRequest } from '../../engine/api.js';
+import { mediaType } from '../../protocol/cloudevents.js';
+import type { BatchStartAnswer, RunViewState, StartAnswer } from '../../protocol/http.js';
+import { parseJson } from '../../protocol/json-body.js';
+import { headerNames } from '../../protocol/routes.js';
+import { json, jsonText, type Answer } from '../answer.js';
+import { invalid, type ApiRequest } from '../api-request.js';
+import { readIdempotencyKey, readPreferWait } from '../request-headers.js';
+import { checkedLabels, labelOf, linksOf, membersOf, type HandlerContext, type Handlers } from './context.js';
+import { resultAnswer } from './runs.js';
+
+export function intakeHandlers(context: HandlerContext): Handlers<'startRun' | 'startRuns'> {
+  return {
+    startRun: (request) => startRun(context, request),
+    startRuns: (request) => startRuns(context, request),
+  };
+}
+
+async function startRun(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const { engine, settings } = context;
+  const waitMs = readPreferWait(request.header(headerNames.prefer), settings.limits.preferWaitMsMax);
+  const [outcome] = await engine.startRuns(request.origin(), [startRequestOf(request)]);
+  if (outcome === undefined) throw new Error('The engine gave no outcome for a start');
+  if (outcome.tag === 'error') throw outcome.error;
+  if (waitMs !== null) {
+    const result = await resultInTime(context, request, outcome.run, waitMs);
+    if (result !== null) return result;
+  }
+  const answer = jsonText(202, await startAnswerText(context, request.tenant, outcome), {
+    location: `${settings.basePath}/v1/runs/${outcome.run}`,
+    'retry-after': '1',
+  });
+  if (waitMs !== null) answer.headers[headerNames.preferenceApplied] = `wait=${waitMs / 1_000}`;
+  return answer;
+}
+
+function startRequestOf(request: ApiRequest): StartRequest {
+  const idempotencyKey = readIdempotencyKey(request.header(headerNames.idempotencyKey));
+  const labels = request.query.texts('label').map(labelOf);
+  const priority = request.query.integer('priority', priorityBounds);
+  return {
+    workflow: request.segment('name'),
+    input: payloadOfJson(request.json() ?? null),
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    ...(labels.length === 0
+      ? {}
+      : { labels: checkedLabels(Object.fromEntries(labels.map(({ name, value }) => [name, value]))) }),
+    ...(priority === undefined ? {} : { priority }),
+  };
+}
+
+const priorityBounds = { min: -1_000, max: 1_000 };
+
+/** The result of a run that ends within the time asked for; null where it does not. */
+async function resultInTime(
+  context: HandlerContext,
+  request: ApiRequest,
+  run: string,
+  waitMs: number,
+): Promise<Answer | null> {
+  await context.engine.waitForEnd(request.tenant, run, waitMs);
+  const result = await context.engine.readResult(request.tenant, run);
+  if (result === null || result.state === 'pending') return null;
+  const answer = await resultAnswer(context, request, run, result);
+  answer.headers['location'] = linksOf(context.settings.basePath, run).self;
+  answer.headers[headerNames.preferenceApplied] = `wait=${waitMs / 1_000}`;
+  return answer;
+}
+
+type Started = Exclude<StartOutcome, { readonly tag: 'error' }>;
+
+/** Ids and the base path need no escaping in JSON; put together by hand because every start pays for it. */
+async function startAnswerText(context: HandlerContext, tenant: string, outcome: Started): Promise<string> {
+  const repeated = outcome.tag === 'repeated';
+  const state = repeated ? await stateOf(context, tenant, outcome.run) : 'queued';
+  const self = `${context.settings.basePath}/v1/runs/${outcome.run}`;
+  return `{"id":"${outcome.run}","state":"${state}","repeated":${repeated},"links":{"self":"${self}","history":"${self}/history","result":"${self}/result","stream":"${self}/stream"}}`;
+}
+
+/** The key outlives a run that is kept for a shorter time than the key. @throws RUN_NOT_FOUND */
+async function stateOf(context: HandlerContext, tenant: string, run: string): Promise<RunViewState> {
+  const state = await context.engine.waitForEnd(tenant, run, 0);
+  if (state === null) throw new SpineError('RUN_NOT_FOUND', { run });
+  return state;
+}
+
+// Batch
+
+async function startRuns(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const workflow = request.segment('name');
+  const read = batchItemsOf(request).map((item) => attempt(() => batchRequestOf(workflow, item())));
+  const requests = read.filter((item): item is StartRequest => !(item instanceof Refused));
+  const outcomes = requests.length === 0 ? [] : await context.engine.startRuns(request.origin(), requests);
+  const items: BatchStartAnswer['items'][number][] = [];
+  let at = 0;
+  for (const item of read) {
+    const outcome = item instanceof Refused ? { tag: 'error' as const, error: item.error } : outcomes[at++];
+    if (outcome === undefined) throw new Error('The engine gave fewer outcomes than it was asked for');
+    items.push(await batchAnswerOf(context, request, outcome));
+  }
+  const answer: BatchStartAnswer = { items };
+  return json(items.some((item) => 'error' in item) ? 207 : 202, answer);
+}
+
+/** An item that cannot be handed to the engine. Its neighbours can. */
+class Refused {
+  readonly error: unknown;
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+function attempt<T>(fn: () => T): T | Refused {
+  try {
+    return fn();
+  } catch (error) {
+    return new Refused(error);
+  }
+}
+
+/** The items of a batch, each parsed when it is asked for, so that one bad line is one bad item. */
+function batchItemsOf(request: ApiRequest): (() => unknown)[] {
+  const items =
+    mediaType(request.header('content-type')) === 'application/x-ndjson' ? lines(request.body) : elements(request);
+  if (items.length === 0) throw invalid('the batch is empty');
+  if (items.length > limits.batchItemsMax) throw invalid(`the batch has more than ${limits.batchItemsMax} items`);
+  return items;
+}
+
+function elements(request: ApiRequest): (() => unknown)[] {
+  const value = request.json();
+  if (!Array.isArray(value)) throw invalid('the body is not a JSON array');
+  return value.map((element: unknown) => () => element);
+}
+
+const newline = 0x0a;
+
+/** Lines that hold something. One more than is allowed is enough to refuse them all. */
+function lines(body: Uint8Array): (() => unknown)[] {
+  const found: (() => unknown)[] = [];
+  let from = 0;
+  while (from < body.length && found.length <= limits.batchItemsMax) {
+    const next = body.indexOf(newline, from);
+    const to = next === -1 ? body.length : next;
+    const line = body.subarray(from, to);
+    if (line.some((byte) => byte > 0x20)) found.push(() => parseJson(line));
+    from = to + 1;
+  }
+  return found;
+}
+
+function batchRequestOf(workflow: string, item: unknown): StartRequest {
+  const members = membersOf(item, 'an item', ['input', 'idempotencyKey', 'labels', 'priority']);
+  const { input = null, idempotencyKey, labels, priority } = members;
+  if (idempotencyKey !== undefined && !isKey(idempotencyKey)) {
+    throw invalid(`idempotencyKey is not a string of 1 to ${limits.keyLengthMax} characters`);
+  }
+  if (priority !== undefined && !isPriority(priority)) {
+    throw invalid(`priority is not a whole number between ${priorityBounds.min} and ${priorityBounds.max}`);
+  }
+  return {
+    workflow,
+    input: payloadOfJson(input),
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    ...(labels === undefined ? {} : { labels: checkedLabels(labelMembers(labels)) }),
+    ...(priority === undefined ? {} : { priority }),
+  };
+}
+
+function isKey(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= limits.keyLengthMax;
+}
+
+function isPriority(value: unknown): value is number {
+  return Number.isInteger(value) && Number(value) >= priorityBounds.min && Number(value) <= priorityBounds.max;
+}
+
+function labelMembers(value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid('labels is not a JSON object');
+  return value as Readonly<Record<string, unknown>>;
+}
+
+async function batchAnswerOf(
+  context: HandlerContext,
+  request: ApiRequest,
+  outcome: StartOutcome | { readonly tag: 'error'; readonly error: unknown },
+): Promise<BatchStartAnswer['items'][number]> {
+  if (outcome.tag === 'error') return { error: context.problemOf(outcome.error, request.requestId) };
+  const repeated = outcome.tag === 'repeated';
+  const state = repeated ? await context.engine.waitForEnd(request.tenant, outcome.run, 0) : 'queued';
+  if (state === null) {
+    return { error: context.problemOf(new SpineError('RUN_NOT_FOUND', { run: outcome.run }), request.requestId) };
+  }
+  const answer: StartAnswer = {
+    id: outcome.run,
+    state,
+    repeated,
+    links: linksOf(context.settings.basePath, outcome.run),
+  };
+  return answer;
+}

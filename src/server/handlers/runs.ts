@@ -1,0 +1,217 @@
+/** Reading runs and acting on them. */
+import { SpineError } from '../../core/errors.js';
+import { limits } from '../../core/limits.js';
+import { isBlobPayload, type Payload } from '../../core/payload.js';
+import { jsonOf } from '../../core/codec.js';
+import type { RunFilter, RunResult } from '../../engine/api.js';
+import { runViewStates, type BulkAnswer, type PageView, type RunEventView, type RunView } from '../../protocol/http.js';
+import { decodeUtf8 } from '../../protocol/json-body.js';
+import { headerNames } from '../../protocol/routes.js';
+import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
+import { invalid, type ApiRequest } from '../api-request.js';
+import { cursorOf, seqOfCursor } from '../cursor.js';
+import { commandAnswer, labelOf, linksOf, membersOf, runOf, type HandlerContext, type Handlers } from './context.js';
+
+type RunRoutes =
+  | 'listRuns'
+  | 'readRun'
+  | 'readHistory'
+  | 'readResult'
+  | 'streamRun'
+  | 'cancelRun'
+  | 'retryRun'
+  | 'cancelRuns'
+  | 'retryRuns';
+
+export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
+  const { engine } = context;
+  return {
+    listRuns: async (request) => json(200, await engine.listRuns(request.tenant, filterOf(request))),
+    readRun: (request) => readRun(context, request),
+    readHistory: (request) => readHistory(context, request),
+    readResult: (request) => readResult(context, request),
+    streamRun: (request) => streamRun(context, request),
+    cancelRun: async (request) => {
+      const options = cancelOptionsOf(request.json() ?? {}, ['reason']);
+      return answerTo(runOf(request), (run) => engine.cancel(request.origin(), run, options));
+    },
+    retryRun: (request) => answerTo(runOf(request), (run) => engine.redrive(request.origin(), run)),
+    cancelRuns: (request) => {
+      const options = cancelOptionsOf(request.json(), ['ids', 'reason']);
+      return answerToMany(context, request, ['ids', 'reason'], (run) => engine.cancel(request.origin(), run, options));
+    },
+    retryRuns: (request) => answerToMany(context, request, ['ids'], (run) => engine.redrive(request.origin(), run)),
+  };
+}
+
+function filterOf(request: ApiRequest): RunFilter {
+  const { query } = request;
+  const states = query.texts('state').flatMap((text) => text.split(','));
+  const unknown = states.find((state) => !runViewStates.some((known) => known === state));
+  if (unknown !== undefined) throw invalid(`state is none of ${runViewStates.join(', ')}`);
+  const filter: { -readonly [K in keyof RunFilter]: RunFilter[K] } = { limit: query.limit() };
+  const [workflow, failureClass, label, cursor] = ['workflow', 'failureClass', 'label', 'cursor'].map((name) =>
+    query.text(name),
+  );
+  const startedFrom = query.instant('startedFrom');
+  const startedBefore = query.instant('startedBefore');
+  const order = query.choice('order', ['newest', 'oldest']);
+  if (states.length > 0) filter.states = runViewStates.filter((state) => states.includes(state));
+  if (workflow !== undefined) filter.workflow = workflow;
+  if (failureClass !== undefined) filter.failureClass = failureClass;
+  if (label !== undefined) filter.label = labelOf(label);
+  if (startedFrom !== undefined) filter.startedFrom = startedFrom;
+  if (startedBefore !== undefined) filter.startedBefore = startedBefore;
+  if (order !== undefined) filter.order = order;
+  if (cursor !== undefined) filter.cursor = cursor;
+  return filter;
+}
+
+async function readRun(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const run = runOf(request);
+  const view = await context.engine.readRun(request.tenant, run);
+  if (view === null) throw new SpineError('RUN_NOT_FOUND', { run });
+  // The engine does not know under which path the API is mounted.
+  const answer: RunView = { ...view, links: linksOf(context.settings.basePath, run) };
+  return json(200, answer);
+}
+
+async function readHistory(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const run = runOf(request);
+  const limit = request.query.limit();
+  const cursor = request.query.text('cursor');
+  const after = cursor === undefined ? 0 : seqOfCursor(request.tenant, run, cursor);
+  const items = await context.engine.readHistory(request.tenant, run, { after, limit });
+  if (items === null) throw new SpineError('RUN_NOT_FOUND', { run });
+  const last = items.at(-1);
+  const next = last === undefined || items.length < limit ? null : cursorOf(request.tenant, run, last.seq);
+  const page: PageView<RunEventView> = { items, next };
+  return json(200, page);
+}
+
+// Result
+
+async function readResult(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const run = runOf(request);
+  const result = await context.engine.readResult(request.tenant, run);
+  if (result === null) throw new SpineError('RUN_NOT_FOUND', { run });
+  return resultAnswer(context, request, run, result);
+}
+
+/** A result as an answer: the output itself, or the problem that stands in its place. */
+export async function resultAnswer(
+  context: HandlerContext,
+  request: ApiRequest,
+  run: string,
+  result: RunResult,
+): Promise<WholeAnswer> {
+  switch (result.state) {
+    case 'succeeded':
+      return json(200, (await valueOf(context, request.tenant, result.output)) ?? null);
+    case 'pending':
+      throw new SpineError('RUN_NOT_ENDED', { run, state: result.now });
+    case 'failed': {
+      const { class: failureClass, code, message } = result.failure;
+      const error = new SpineError('RUN_FAILED', { run, class: failureClass, code, reason: message });
+      return problemAnswerOf({ ...context.problemOf(error, request.requestId), failure: result.failure });
+    }
+    case 'refused': {
+      const error = new SpineError('RUN_REFUSED', { run, code: result.code });
+      const data = result.data === null ? undefined : await valueOf(context, request.tenant, result.data);
+      return problemAnswerOf({
+        ...context.problemOf(error, request.requestId),
+        ...(data === undefined ? {} : { data }),
+      });
+    }
+    case 'cancelled': {
+      const error = new SpineError('RUN_CANCELLED', { reason: result.reason });
+      return problemAnswerOf({ ...context.problemOf(error, request.requestId), run });
+    }
+  }
+}
+
+/** The value of a payload as plain JSON, fetched from its blob where it is one. */
+async function valueOf(context: HandlerContext, tenant: string, payload: Payload): Promise<unknown> {
+  if (!isBlobPayload(payload)) return jsonOf(payload);
+  const bytes = await context.engine.readBlob(tenant, payload.blob);
+  const text = bytes === null ? null : decodeUtf8(bytes);
+  if (text === null) throw new SpineError('BLOB_NOT_FOUND', { blob: payload.blob });
+  return jsonOf({ codec: payload.codec, text });
+}
+
+// Stream
+
+const streamHeaders = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store',
+  // Keeps nginx and those that follow it from collecting the stream before passing it on.
+  'x-accel-buffering': 'no',
+} as const;
+
+async function streamRun(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const { engine, streams } = context;
+  const run = runOf(request);
+  const { tenant } = request;
+  const cursor = request.header(headerNames.lastEventId) || request.query.text('cursor');
+  const after = cursor === undefined || cursor === '' ? 0 : seqOfCursor(tenant, run, cursor);
+  const state = await engine.waitForEnd(tenant, run, 0);
+  if (state === null) throw new SpineError('RUN_NOT_FOUND', { run });
+  const ended = state === 'succeeded' || state === 'failed' || state === 'cancelled' || state === 'refused';
+  // 204 is what makes an EventSource stop: without it a finished stream is reconnected for ever.
+  if (ended && after > 0 && (await engine.readHistory(tenant, run, { after, limit: 1 }))?.length === 0)
+    return empty(204);
+  return {
+    kind: 'stream',
+    status: 200,
+    headers: { ...streamHeaders },
+    open: (sink) => streams.open({ tenant, run, after, state, sink, reference: request.requestId }),
+  };
+}
+
+// Commands
+
+async function answerTo(
+  run: string,
+  command: (run: string) => ReturnType<HandlerContext['engine']['redrive']>,
+): Promise<Answer> {
+  const answer = commandAnswer(run, await command(run));
+  return json(answer.outcome === 'done' ? 202 : 200, answer);
+}
+
+async function answerToMany(
+  context: HandlerContext,
+  request: ApiRequest,
+  members: readonly string[],
+  command: (run: string) => ReturnType<HandlerContext['engine']['redrive']>,
+): Promise<Answer> {
+  const ids = idsOf(request.json(), members);
+  const items = await Promise.all(
+    ids.map(async (id): Promise<BulkAnswer['items'][number]> => {
+      try {
+        return commandAnswer(id, await command(id));
+      } catch (error) {
+        return { id, error: context.problemOf(error, request.requestId) };
+      }
+    }),
+  );
+  const answer: BulkAnswer = { items };
+  return json(items.some((item) => 'error' in item) ? 207 : 200, answer);
+}
+
+function idsOf(body: unknown, members: readonly string[]): string[] {
+  const { ids } = membersOf(body, 'the body', members);
+  const isList = Array.isArray(ids) && ids.every((id) => typeof id === 'string' && id.length <= limits.keyLengthMax);
+  if (!isList) throw invalid('ids is not a list of run ids');
+  if (ids.length === 0 || ids.length > limits.batchItemsMax)
+    throw invalid(`ids has not 1 to ${limits.batchItemsMax} entries`);
+  return [...new Set<string>(ids)];
+}
+
+function cancelOptionsOf(body: unknown, members: readonly string[]): { readonly reason?: string } {
+  const { reason } = membersOf(body, 'the body', members);
+  if (reason === undefined || reason === null) return {};
+  if (typeof reason !== 'string' || reason.length > limits.errorMessageLengthMax) {
+    throw invalid(`reason is not a text of at most ${limits.errorMessageLengthMax} characters`);
+  }
+  return { reason };
+}

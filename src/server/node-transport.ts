@@ -1,0 +1,181 @@
+/**
+ * The API on `node:http`, without `Request` and `Response` objects: bytes in, one write out. Intake is measured against
+ * an empty server, and streams write straight to their sockets, so that ten thousand of them stay cheap. A thin shell
+ * around the core; nothing is decided here but how long a client may take.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { SpineError, type ErrorCode } from '../core/errors.js';
+import { problemOf } from '../protocol/problem.js';
+import type { Answer, StreamSink } from './answer.js';
+import type { Api, Routed } from './api.js';
+import type { HttpHead } from './api-request.js';
+import type { ServerLimits } from './options.js';
+
+const nothing = new Uint8Array(0);
+const headerBytesMax = 16 * 1024;
+/** How often Node looks for connections that are too slow. Costs a walk over the open ones. */
+const slowCheckMs = 1_000;
+
+/** Makes a node server for the core; it does not listen yet. */
+export function createNodeServer(api: Api, limits: ServerLimits): Server {
+  const server = createServer({
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    connectionsCheckingInterval: slowCheckMs,
+    maxHeaderSize: headerBytesMax,
+  });
+  server.maxConnections = limits.connectionsMax;
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    serve(api, server, request, response);
+  };
+  server.on('request', handle);
+  // Who asks before sending a body is told to go on only when the body will be read.
+  server.on('checkContinue', handle);
+  server.on('clientError', refuseConnection);
+  return server;
+}
+
+/** The head of a node request. */
+export function headOf(request: IncomingMessage): HttpHead {
+  const url = request.url ?? '/';
+  const mark = url.indexOf('?');
+  return {
+    method: request.method ?? 'GET',
+    path: mark === -1 ? url : url.slice(0, mark),
+    query: mark === -1 ? '' : url.slice(mark + 1),
+    header: (name) => textOf(request.headers[name]),
+    headers: () => {
+      const headers: Record<string, string> = {};
+      for (const [name, value] of Object.entries(request.headers)) headers[name] = textOf(value) ?? '';
+      return headers;
+    },
+  };
+}
+
+function textOf(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'object' ? value.join(', ') : value;
+}
+
+function serve(api: Api, server: Server, request: IncomingMessage, response: ServerResponse): void {
+  const routed = api.route(headOf(request));
+  const reply = (answer: Answer): void => send(server, request, response, answer);
+  if (routed.tag === 'answered') return reply(routed.answer);
+  const finish = (body: Uint8Array): void => {
+    // `answer` never rejects; what can fail here is a socket that is gone, and then nobody waits.
+    void api.answer(routed, body).then(reply);
+  };
+  if (!hasBody(request) || routed.route.body === null) return finish(nothing);
+  readBody(request, response, routed, finish, () => reply(api.tooLarge(routed)));
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+  return encoding !== undefined || (length !== undefined && length !== '0');
+}
+
+function readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  routed: Routed,
+  onBody: (body: Uint8Array) => void,
+  onTooLarge: () => void,
+): void {
+  if (Number(request.headers['content-length'] ?? 0) > routed.bodyBytesMax) return onTooLarge();
+  if (request.headers.expect !== undefined) response.writeContinue();
+  let chunks: Buffer[] | null = [];
+  let size = 0;
+  request.on('data', (chunk: Buffer) => {
+    if (chunks === null) return;
+    size += chunk.length;
+    if (size > routed.bodyBytesMax) {
+      chunks = null;
+      onTooLarge();
+    } else chunks.push(chunk);
+  });
+  request.on('end', () => {
+    if (chunks !== null) onBody(chunks.length === 1 ? (chunks[0] ?? nothing) : Buffer.concat(chunks, size));
+  });
+  // A client that goes away in the middle is nobody's business; without a listener it would be an exception.
+  request.on('error', () => {
+    chunks = null;
+  });
+}
+
+function send(server: Server, request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+  const { headers } = answer;
+  // A body that was not read to its end would be taken for the next request; a server that stops takes no next one.
+  if (!request.complete || !server.listening) headers['connection'] = 'close';
+  if (answer.kind === 'stream') {
+    response.writeHead(answer.status, headers);
+    if (request.method === 'HEAD') response.end();
+    else answer.open(new SocketSink(response));
+    return;
+  }
+  const { body, status } = answer;
+  if (body === null) {
+    if (status !== 204) headers['content-length'] = '0';
+    response.writeHead(status, headers).end();
+    return;
+  }
+  headers['content-length'] = String(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength);
+  response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** A stream straight on the response of a socket. */
+class SocketSink implements StreamSink {
+  readonly #response: ServerResponse;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+    // Without a listener a reader that goes away would be an exception.
+    response.on('error', () => response.destroy());
+  }
+
+  write(chunk: Uint8Array): void {
+    if (!this.#response.destroyed && !this.#response.writableEnded) this.#response.write(chunk);
+  }
+
+  bufferedBytes(): number {
+    return this.#response.writableLength;
+  }
+
+  onDrain(fn: () => void): void {
+    this.#response.once('drain', fn);
+  }
+
+  onClose(fn: () => void): void {
+    this.#response.once('close', fn);
+  }
+
+  end(): void {
+    this.#response.end();
+  }
+
+  destroy(): void {
+    this.#response.destroy();
+  }
+}
+
+const codeOfClientError: Readonly<Record<string, ErrorCode>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
+  HPE_HEADER_OVERFLOW: 'HEADERS_TOO_LARGE',
+};
+
+/** Answers what is not even HTTP, or came too slowly, and closes. */
+function refuseConnection(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const code = codeOfClientError[error.code ?? ''];
+  const refusal =
+    code === 'REQUEST_TIMEOUT' || code === 'HEADERS_TOO_LARGE'
+      ? new SpineError(code, {})
+      : new SpineError('REQUEST_INVALID', { faults: ['it is not an HTTP/1.1 request'] });
+  const body = JSON.stringify(problemOf(refusal, ''));
+  socket.end(
+    `HTTP/1.1 ${refusal.status} ${refusal.code}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}

@@ -1,0 +1,237 @@
+/**
+ * The event stream of a run (server-sent events). The log is the buffer: a reader that falls behind is fed from the
+ * log again at its own pace, so a slow reader costs bounded memory and misses nothing, and one that takes nothing at
+ * all is cut off. An event is serialised once for all its readers.
+ *
+ * Invariant: what a reader is sent are the events of one run in `seq` order, each once; a hole is always told (`gap`).
+ */
+import type { Engine, RunStreamHandlers } from '../engine/api.js';
+import type { RunEventView, RunViewState, StreamEvent } from '../protocol/http.js';
+import { encodeUtf8 } from '../protocol/json-body.js';
+import { nodePorts } from '../runtime/index.js';
+import type { StreamSink } from './answer.js';
+import { cursorOf } from './cursor.js';
+import type { ServerLimits, ServerLogEntry } from './options.js';
+
+export interface StreamRequest {
+  readonly tenant: string;
+  readonly run: string;
+  /** `seq` of the last event that the reader has seen; 0 = none. */
+  readonly after: number;
+  readonly state: RunViewState;
+  readonly sink: StreamSink;
+  readonly reference: string;
+}
+
+export interface StreamHubOptions {
+  readonly engine: Engine;
+  readonly limits: ServerLimits;
+  readonly log: (entry: ServerLogEntry) => void;
+}
+
+/** How long a reader is asked to wait before it connects again. */
+const retryMs = 1_000;
+/** Streams served in one turn of the event loop when a heartbeat goes to all of them. */
+const beatsPerTurn = 500;
+
+const heartbeat = encodeUtf8(':\n\n');
+const hello = encodeUtf8(`retry: ${retryMs}\n\n`);
+
+/** All open streams of a server, with the one timer that they share. */
+export class StreamHub {
+  readonly #options: StreamHubOptions;
+  readonly #streams = new Set<RunStream>();
+  #cancelBeat: (() => void) | null = null;
+  #closed = false;
+
+  constructor(options: StreamHubOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  open(request: StreamRequest): void {
+    const stream = new RunStream(request, this.#options);
+    this.#streams.add(stream);
+    request.sink.onClose(() => {
+      stream.stop();
+      this.#streams.delete(stream);
+    });
+    if (this.#closed) return stream.end('the server is stopping; connect again');
+    stream.start();
+    this.#cancelBeat ??= nodePorts.timers.after(this.#options.limits.heartbeatMs, () => this.#beat());
+  }
+
+  /** Ends all streams with a hint to come back. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelBeat?.();
+    this.#cancelBeat = null;
+    for (const stream of [...this.#streams]) stream.end('the server is stopping; connect again');
+  }
+
+  #beat(): void {
+    const streams = [...this.#streams];
+    const beatSome = (from: number): void => {
+      const now = nodePorts.clock.monotonicMs();
+      for (const stream of streams.slice(from, from + beatsPerTurn)) stream.beat(now);
+      if (from + beatsPerTurn < streams.length) nodePorts.timers.turn(() => beatSome(from + beatsPerTurn));
+    };
+    beatSome(0);
+    this.#cancelBeat =
+      this.#streams.size === 0 || this.#closed
+        ? null
+        : nodePorts.timers.after(this.#options.limits.heartbeatMs, () => this.#beat());
+  }
+}
+
+class RunStream {
+  readonly #request: StreamRequest;
+  readonly #options: StreamHubOptions;
+  /** `seq` of the last event that was written. */
+  #after: number;
+  #state: RunViewState | null = null;
+  #stopFollowing: (() => void) | null = null;
+  /** Counts the times that the run was followed; what an earlier one still says is not heard. */
+  #following = 0;
+  #closed = false;
+  /** Since when the reader has taken nothing, on the monotonic clock; null = nothing waits. */
+  #stalledSinceMs: number | null = null;
+  #waitingBytes = 0;
+
+  constructor(request: StreamRequest, options: StreamHubOptions) {
+    this.#request = request;
+    this.#options = options;
+    this.#after = request.after;
+  }
+
+  start(): void {
+    this.#request.sink.write(hello);
+    this.#tellState(this.#request.state);
+    this.#follow();
+  }
+
+  /** Lets go of the engine. Called when the sink is closed, for whatever reason. */
+  stop(): void {
+    this.#closed = true;
+    this.#following += 1;
+    this.#stopFollowing?.();
+    this.#stopFollowing = null;
+  }
+
+  /** Ends the stream with a comment that says why. What is buffered still goes out, if the reader takes it in time. */
+  end(why: string): void {
+    if (this.#closed) return;
+    this.stop();
+    this.#request.sink.write(encodeUtf8(`: ${why}\nretry: ${retryMs}\n\n`));
+    this.#request.sink.end();
+  }
+
+  /** Keeps an idle stream open; cuts off one whose reader has taken nothing for too long. */
+  beat(nowMs: number): void {
+    const { sink } = this.#request;
+    const waiting = sink.bufferedBytes();
+    if (waiting === 0) {
+      this.#stalledSinceMs = null;
+      if (!this.#closed) sink.write(heartbeat);
+      return;
+    }
+    if (this.#stalledSinceMs === null || waiting < this.#waitingBytes) this.#stalledSinceMs = nowMs;
+    this.#waitingBytes = waiting;
+    if (nowMs - this.#stalledSinceMs < this.#options.limits.streamStallMs) return;
+    // The comment is for a reader that wakes up in the very last moment; the socket goes in any case.
+    this.end('cut off: the reader takes too little; connect again to go on from the last id');
+    sink.destroy();
+  }
+
+  #follow(): void {
+    const { tenant, run } = this.#request;
+    const turn = ++this.#following;
+    const isCurrent = (): boolean => !this.#closed && turn === this.#following;
+    const handlers: RunStreamHandlers = {
+      onEvents: (events, state) => isCurrent() && this.#tellEvents(events, state),
+      onGap: (from, to) => {
+        if (!isCurrent()) return;
+        this.#write({ event: 'gap', data: { from, to } }, to);
+        this.#after = to;
+      },
+      onEnd: (state) => {
+        if (!isCurrent()) return;
+        this.#write({ event: 'end', data: { state } }, this.#after);
+        this.stop();
+        this.#request.sink.end();
+      },
+      onError: (error) => {
+        if (isCurrent()) this.#fail(error);
+      },
+    };
+    this.#options.engine.follow(tenant, run, this.#after, handlers).then(
+      (stop) => {
+        if (stop === null) {
+          if (isCurrent()) this.end('the run was deleted');
+        } else if (isCurrent()) this.#stopFollowing = stop;
+        else stop();
+      },
+      (error: unknown) => {
+        if (isCurrent()) this.#fail(error);
+      },
+    );
+  }
+
+  /** False = the reader is full; the rest is read from the log again when it has room. */
+  #tellEvents(events: readonly RunEventView[], state: RunViewState): boolean {
+    const { tenant, run, sink } = this.#request;
+    for (const event of events) {
+      if (event.seq <= this.#after) continue;
+      sink.write(frameOf(tenant, run, event));
+      this.#after = event.seq;
+      if (sink.bufferedBytes() >= this.#options.limits.streamBufferBytesMax) return this.#pause();
+    }
+    this.#tellState(state);
+    return true;
+  }
+
+  #pause(): false {
+    this.#following += 1;
+    this.#stopFollowing = null;
+    this.#request.sink.onDrain(() => {
+      if (!this.#closed) this.#follow();
+    });
+    return false;
+  }
+
+  #tellState(state: RunViewState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#request.sink.write(encodeUtf8(`event: state\ndata: {"state":"${state}"}\n\n`));
+  }
+
+  #write(message: StreamEvent, seq: number): void {
+    const { tenant, run, sink } = this.#request;
+    sink.write(encodeUtf8(frame(cursorOf(tenant, run, seq), message.event, JSON.stringify(message.data))));
+  }
+
+  #fail(error: unknown): void {
+    const { reference } = this.#request;
+    this.#options.log({ level: 'error', message: 'A run could not be followed.', reference, error });
+    this.end(`the server failed (reference ${reference}); connect again`);
+  }
+}
+
+/** Bytes of events that several readers are sent at nearly the same time. Goes with the view that the engine shares. */
+const frames = new WeakMap<RunEventView, Uint8Array>();
+
+function frameOf(tenant: string, run: string, event: RunEventView): Uint8Array {
+  const known = frames.get(event);
+  if (known !== undefined) return known;
+  const made = encodeUtf8(frame(cursorOf(tenant, run, event.seq), 'event', JSON.stringify(event)));
+  frames.set(event, made);
+  return made;
+}
+
+/** JSON has no raw line breaks, so one `data` line holds all of it. */
+function frame(id: string, event: string, data: string): string {
+  return `id: ${id}\nevent: ${event}\ndata: ${data}\n\n`;
+}

@@ -1,0 +1,153 @@
+/**
+ * The WebSocket of workers: frames in and out of the engine's worker lines. The transport checks who connects, how
+ * large a frame is and what shape its message has; sessions, leases and beats are the engine's.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type RawData, type WebSocket } from 'ws';
+import { isSpineError, SpineError } from '../core/errors.js';
+import { limits } from '../core/limits.js';
+import type { Engine, WorkerChannel, WorkerLine } from '../engine/api.js';
+import { problemType } from '../protocol/problem.js';
+import type { Api } from './api.js';
+import type { ServerLogEntry } from './options.js';
+import { headOf } from './node-transport.js';
+import { readWorkerMessage } from './worker-message.js';
+
+// Close codes of RFC 6455, section 7.4.1, and the registry for the last one.
+const closeCodes = {
+  normal: 1000,
+  protocolError: 1002,
+  unsupportedData: 1003,
+  internalError: 1011,
+  restart: 1012,
+} as const;
+/** A reason must fit into a control frame. */
+const reasonBytesMax = 120;
+
+export interface WorkerSocketsOptions {
+  readonly api: Api;
+  readonly engine: Engine;
+  readonly log: (entry: ServerLogEntry) => void;
+}
+
+export class WorkerSockets {
+  readonly #options: WorkerSocketsOptions;
+  // Frames are JSON of moderate size between machines of one site: compression would cost more than it saves.
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    maxPayload: limits.workerFrameBytesMax,
+    perMessageDeflate: false,
+  });
+  #closed = false;
+
+  constructor(options: WorkerSocketsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes over a connection that asks for an upgrade. Never throws; what is refused is answered and closed. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const onError = (): void => {
+      socket.destroy();
+    };
+    socket.on('error', onError);
+    this.#admit(request).then(
+      (role) => {
+        socket.off('error', onError);
+        this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connect(webSocket, role));
+      },
+      (error: unknown) => this.#refuse(socket, error),
+    );
+  }
+
+  /** Closes all sockets with the hint that the server restarts; resolves when they are gone. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const webSocket of this.#server.clients) webSocket.close(closeCodes.restart, 'The server is stopping.');
+    await Promise.all(
+      [...this.#server.clients].map(
+        (webSocket) => new Promise<void>((resolve) => webSocket.once('close', () => resolve())),
+      ),
+    );
+  }
+
+  /** Ends at once what `close` is still waiting for. */
+  terminate(): void {
+    for (const webSocket of this.#server.clients) webSocket.terminate();
+  }
+
+  async #admit(request: IncomingMessage): Promise<'data' | 'beat'> {
+    if (this.#closed) throw new SpineError('SHUTTING_DOWN', {});
+    const { api } = this.#options;
+    const head = headOf(request);
+    api.checkSource(head);
+    const routed = api.route(head);
+    if (routed.tag === 'answered' || routed.id !== 'workerSocket') {
+      throw new SpineError('ROUTE_NOT_FOUND', { path: head.path.slice(0, 200) });
+    }
+    await api.authorize('workerSocket', head);
+    const role = new URLSearchParams(head.query).get('role') ?? 'data';
+    if (role !== 'data' && role !== 'beat')
+      throw new SpineError('REQUEST_INVALID', { faults: ['role is none of data, beat'] });
+    return role;
+  }
+
+  #refuse(socket: Duplex, error: unknown): void {
+    const problem = this.#options.api.problemOf(error, 'worker-socket');
+    const body = JSON.stringify(problem);
+    socket.end(
+      `HTTP/1.1 ${problem.status} ${problem.code}\r\nConnection: close\r\nContent-Type: ${problemType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      () => socket.destroy(),
+    );
+  }
+
+  #connect(webSocket: WebSocket, role: 'data' | 'beat'): void {
+    const line = this.#options.engine.connect(channelOf(webSocket));
+    webSocket.on('message', (data, isBinary) => this.#receive(webSocket, line, role, data, isBinary));
+    webSocket.on('close', () => line.closed());
+    // What follows an error is always a close; too large frames and broken UTF-8 are answered by the library.
+    webSocket.on('error', () => undefined);
+  }
+
+  #receive(webSocket: WebSocket, line: WorkerLine, role: 'data' | 'beat', data: RawData, isBinary: boolean): void {
+    if (webSocket.readyState !== webSocket.OPEN) return;
+    if (isBinary) return closeWith(webSocket, closeCodes.unsupportedData, 'Messages are JSON text.');
+    const read = readWorkerMessage(bytesOf(data));
+    if (!read.ok) return closeWith(webSocket, closeCodes.protocolError, read.fault);
+    if (role === 'beat' && read.message.t !== 'beat') {
+      return closeWith(webSocket, closeCodes.protocolError, 'The beat socket carries beats only.');
+    }
+    try {
+      line.receive(read.message);
+    } catch (error) {
+      this.#options.log({ level: 'error', message: "A worker's message failed.", reference: 'worker-socket', error });
+      closeWith(webSocket, closeCodes.internalError, isSpineError(error) ? error.message : 'The server failed.');
+    }
+  }
+}
+
+function channelOf(webSocket: WebSocket): WorkerChannel {
+  return {
+    send: (message) => {
+      if (webSocket.readyState === webSocket.OPEN) webSocket.send(JSON.stringify(message));
+    },
+    bufferedBytes: () => webSocket.bufferedAmount,
+    close: (reason) => closeWith(webSocket, closeCodes.normal, reason),
+  };
+}
+
+function closeWith(webSocket: WebSocket, code: number, reason: string): void {
+  webSocket.close(
+    code,
+    Buffer.from(reason)
+      .subarray(0, reasonBytesMax)
+      .toString()
+      .replace(/\ufffd+$/, ''),
+  );
+}
+
+/** Text frames come as one buffer; the library has checked their UTF-8. */
+function bytesOf(data: RawData): Uint8Array {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+}
