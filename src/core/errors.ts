@@ -50,10 +50,10 @@ export const errorCatalogue = {
     mend: 'Remove or re-encode it; docs/reference/codec.md lists what can be stored.',
   }),
   PAYLOAD_UNREADABLE: entry<{ reason: string }>({
-    kind: "terminal",
+    kind: 'terminal',
     status: 422,
     message: (d) => `The stored value cannot be read: ${d.reason}.`,
-    mend: "It was written by a newer version or by a foreign encoder; docs/reference/codec.md describes the format.",
+    mend: 'It was written by a newer version or by a foreign encoder; docs/reference/codec.md describes the format.',
   }),
   INPUT_INVALID: entry<{ name: string; faults: readonly string[] }>({
     kind: 'invalid',
@@ -120,6 +120,12 @@ export const errorCatalogue = {
     status: 426,
     message: () => 'Only a WebSocket is served here.',
     mend: 'Connect with a worker; see docs/reference/worker-protocol.md.',
+  }),
+  EVENT_TOO_LARGE: entry<{ type: string; bytesMax: number }>({
+    kind: 'invalid',
+    status: 413,
+    message: (d) => `The attributes and metadata of the ${d.type} event are larger than ${d.bytesMax} bytes.`,
+    mend: 'Move what is large from attributes and labels into the data.',
   }),
   CURSOR_INVALID: entry<object>({
     kind: 'invalid',
@@ -364,7 +370,7 @@ export const errorCatalogue = {
     mend: 'Mend the named options.',
   }),
   DURATION_INVALID: entry<{ value: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 400,
     message: (d) => `${d.value} is not a duration.`,
     mend: 'Give a number of milliseconds >= 0, or text such as "500ms", "30s", "1h30m" or "2d" (up to 100 years).',
@@ -376,16 +382,16 @@ export const errorCatalogue = {
     mend: 'Run `eventspine help`.',
   }),
   APP_NOT_LOADED: entry<{ file: string; reason: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 400,
     message: (d) => `The app in ${d.file} could not be loaded: ${d.reason}.`,
-    mend: "The file must export the value of defineApp(...), as `app` or as its default export.",
+    mend: 'The file must export the value of defineApp(...), as `app` or as its default export.',
   }),
   TYPESCRIPT_UNSUPPORTED: entry<{ file: string; node: string }>({
-    kind: "invalid",
+    kind: 'invalid',
     status: 400,
     message: (d) => `Node ${d.node} cannot run ${d.file} by itself, and tsx is not installed beside it.`,
-    mend: "Run `npm install --save-dev tsx` there, use Node 22.18 or newer, or compile the app to JavaScript first.",
+    mend: 'Run `npm install --save-dev tsx` there, use Node 22.18 or newer, or compile the app to JavaScript first.',
   }),
   SERVER_UNREACHABLE: entry<{ url: string; reason: string }>({
     kind: 'transient',

@@ -39,14 +39,22 @@ export interface Failure {
   readonly stack?: string;
 }
 
-/** Makes a failure, cutting texts to their bounds. */
+/** Makes a failure that fits an envelope: texts are cut to their bounds and freed of what cannot be stored. */
 export function failure(f: Failure): Failure {
   return {
     class: f.class,
-    code: f.code.slice(0, limits.nameLengthMax),
-    message: f.message.slice(0, limits.errorMessageLengthMax),
+    code: storable(f.code, limits.nameLengthMax),
+    message: storable(f.message, limits.errorMessageLengthMax),
     retryable: f.retryable,
     ...(f.retryAfterMs === undefined ? {} : { retryAfterMs: f.retryAfterMs }),
-    ...(f.stack === undefined ? {} : { stack: f.stack.slice(0, limits.errorStackLengthMax) }),
+    ...(f.stack === undefined ? {} : { stack: storable(f.stack, limits.errorStackLengthMax) }),
   };
+}
+
+/** Control characters other than tab and line ends, and halves of surrogate pairs. */
+const unstorable =
+  /[\u0000-\u0008\u000b-\u001f\u007f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
+function storable(text: string, lengthMax: number): string {
+  return text.slice(0, lengthMax).replace(unstorable, '\ufffd');
 }

@@ -25,9 +25,13 @@ export const limits = {
   nameLengthMax: 128,
   tenantLengthMax: 64,
   keyLengthMax: 256,
-  /** Message and stack of an error as kept in an event. */
-  errorMessageLengthMax: 1_000,
-  errorStackLengthMax: 2_000,
+  /** Message and stack of an error as kept in an event: together they fit an envelope whatever alphabet they are in. */
+  errorMessageLengthMax: 600,
+  errorStackLengthMax: 1_200,
+  /** Labels of a run, and the length of their names and values: together they fit an envelope. */
+  labelsMax: 8,
+  labelNameLengthMax: 64,
+  labelValueLengthMax: 128,
   /** Transitions in one group commit. */
   commitItemsMax: 512,
   /** Transitions waiting for the store before intake answers 503. */

@@ -158,7 +158,11 @@ function decideStepFailure(
   if (unit !== undefined && unit.kind !== 'step') return refused('path_in_use');
   if (unit?.status === 'completed' || unit?.status === 'failed') return already;
   // A repeat of what was answered before: the step has moved on since.
-  if (unit !== undefined && (unit.attempt > command.attempt || (unit.status === 'retrying' && unit.attempt === command.attempt))) return already;
+  if (
+    unit !== undefined &&
+    (unit.attempt > command.attempt || (unit.status === 'retrying' && unit.attempt === command.attempt))
+  )
+    return already;
   const { path, attempt } = command;
   const next = decideRetry(command.retry, attempt, command.failure, context.random);
   if (next.tag === 'exhausted' || state.cancel !== null) {

@@ -94,7 +94,6 @@ export function sweeps(event: Pick<RunEvent, 'type'>): boolean {
     case 'run.cancelled':
     case 'run.refused':
     case 'run.cancel_requested':
-    case 'run.parked':
       return true;
     default:
       return false;
@@ -150,7 +149,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       effects.push({ tag: 'setTimer', name: runTimers.cancelGrace, fireAt: event.at + event.data.graceMs });
       break;
     case 'run.parked':
-      if (open.activation !== null) effects.push({ tag: 'closeTask', task: open.activation });
+      effects.push({ tag: 'closeTask', task: activationTask(after.activation.n) });
       break;
     case 'run.succeeded':
     case 'run.failed':

@@ -25,8 +25,19 @@ class Bench {
       {
         type: 'run.started',
         data: {
-          workflow: 'w', version: null, priority: 5, timeoutMs: 60_000, retainMs: 1000, completes: null, activationDeadlineMs: 10_000,
-          activationRetry: retry, trigger: null, labels: null, idempotencyKey: null, correlation: null, traceparent: null,
+          workflow: 'w',
+          version: null,
+          priority: 5,
+          timeoutMs: 60_000,
+          retainMs: 1000,
+          completes: null,
+          activationDeadlineMs: 10_000,
+          activationRetry: retry,
+          trigger: null,
+          labels: null,
+          idempotencyKey: null,
+          correlation: null,
+          traceparent: null,
         },
         payload,
       },
@@ -35,7 +46,12 @@ class Bench {
 
   do(command: RunCommand): { decision: Decision; types: string[]; effects: TableEffect[] } {
     const context: DecideContext = {
-      now: this.now, random: 0.5, deadLetterId: 'dlq_1', worker: 'wrk', task: this.task, unleased: this.unleased,
+      now: this.now,
+      random: 0.5,
+      deadLetterId: 'dlq_1',
+      worker: 'wrk',
+      task: this.task,
+      unleased: this.unleased,
       capability: (name) => (name === 'known' ? { retry, deadlineMs: 5000, effect: 'idempotent' } : null),
     };
     const decision = decide(this.state, command, context);
@@ -58,7 +74,14 @@ class Bench {
 }
 
 const tagsOf = (effects: readonly TableEffect[]): string[] => effects.map((e) => e.tag);
-const complete = (path: string): RunCommand => ({ op: 'completeStep', path, attempt: 1, durationMs: 1, withInput: false, result: payload });
+const complete = (path: string): RunCommand => ({
+  op: 'completeStep',
+  path,
+  attempt: 1,
+  durationMs: 1,
+  withInput: false,
+  result: payload,
+});
 
 describe('decide', () => {
   it('records the first outcome of a step and answers repeats from the record', () => {
@@ -87,14 +110,18 @@ describe('decide', () => {
   });
 
   it('does not retry what cannot be retried', () => {
-    expect(new Bench().do({ op: 'failStep', path: 'a', attempt: 1, failure: fatal, retry }).types).toEqual(['step.failed']);
+    expect(new Bench().do({ op: 'failStep', path: 'a', attempt: 1, failure: fatal, retry }).types).toEqual([
+      'step.failed',
+    ]);
   });
 
   it('queues a call, retries it under the same task and closes the task with the result', () => {
     const bench = new Bench();
     const scheduled = bench.do({ op: 'call', path: 'c', capability: 'known', input: payload, options: {} });
     expect(tagsOf(scheduled.effects)).toEqual(['openTask']);
-    expect(bench.do({ op: 'call', path: 'c', capability: 'known', input: payload, options: {} }).decision.tag).toBe('already');
+    expect(bench.do({ op: 'call', path: 'c', capability: 'known', input: payload, options: {} }).decision.tag).toBe(
+      'already',
+    );
     bench.task = 'c2';
     const failed = bench.do({ op: 'failTask', failure: boom });
     expect(failed.types).toEqual(['call.retrying']);
@@ -104,7 +131,10 @@ describe('decide', () => {
   });
 
   it('refuses a capability that nobody knows', () => {
-    expect(new Bench().do({ op: 'call', path: 'c', capability: 'x', input: payload, options: {} }).decision).toEqual({ tag: 'refused', reason: 'unknown_capability' });
+    expect(new Bench().do({ op: 'call', path: 'c', capability: 'x', input: payload, options: {} }).decision).toEqual({
+      tag: 'refused',
+      reason: 'unknown_capability',
+    });
   });
 
   it('counts a lost call as an attempt, so that a poison task ends', () => {
@@ -123,7 +153,10 @@ describe('decide', () => {
     expect(bench.state.status).toBe('waiting');
     bench.task = 'c2';
     const done = bench.do({ op: 'completeTask', result: payload, durationMs: 3 });
-    expect(done.effects).toMatchObject([{ tag: 'closeTask', task: 'c2' }, { tag: 'openTask', task: { task: 'a2', kind: 'activation' } }]);
+    expect(done.effects).toMatchObject([
+      { tag: 'closeTask', task: 'c2' },
+      { tag: 'openTask', task: { task: 'a2', kind: 'activation' } },
+    ]);
     expect(bench.state.status).toBe('active');
   });
 
@@ -137,7 +170,9 @@ describe('decide', () => {
 
   it('fires a timer once', () => {
     const bench = new Bench();
-    expect(bench.do({ op: 'sleep', path: 's', ms: 10 }).effects).toEqual([{ tag: 'setTimer', name: 's', fireAt: 1010 }]);
+    expect(bench.do({ op: 'sleep', path: 's', ms: 10 }).effects).toEqual([
+      { tag: 'setTimer', name: 's', fireAt: 1010 },
+    ]);
     expect(bench.do({ op: 'fireTimer', name: 's' }).effects).toEqual([{ tag: 'clearTimer', name: 's' }]);
     expect(bench.do({ op: 'fireTimer', name: 's' }).decision.tag).toBe('already');
   });
@@ -145,8 +180,12 @@ describe('decide', () => {
   it('gives a lost activation that made progress a fresh count, and one that made none a counted retry', () => {
     const bench = new Bench();
     bench.do(complete('a'));
-    expect(bench.do({ op: 'loseTask', failure: boom }).effects).toMatchObject([{ tag: 'requeueTask', task: { attempt: 1, dueAt: 1000 } }]);
-    expect(bench.do({ op: 'loseTask', failure: boom }).effects).toMatchObject([{ tag: 'requeueTask', task: { attempt: 2, dueAt: 1050 } }]);
+    expect(bench.do({ op: 'loseTask', failure: boom }).effects).toMatchObject([
+      { tag: 'requeueTask', task: { attempt: 1, dueAt: 1000 } },
+    ]);
+    expect(bench.do({ op: 'loseTask', failure: boom }).effects).toMatchObject([
+      { tag: 'requeueTask', task: { attempt: 2, dueAt: 1050 } },
+    ]);
     expect(bench.do({ op: 'loseTask', failure: boom }).types).toEqual(['activation.retrying']);
     expect(bench.do({ op: 'loseTask', failure: boom }).types).toEqual(['run.failed']);
   });
@@ -165,7 +204,10 @@ describe('decide', () => {
     bench.do({ op: 'call', path: 'c', capability: 'known', input: payload, options: {} });
     bench.task = null;
     const requested = bench.do({ op: 'cancel', reason: null, by: 'x', graceMs: 10 });
-    expect(requested.effects).toEqual([{ tag: 'closeTask', task: 'c2' }, { tag: 'setTimer', name: ':cancel-grace', fireAt: 1010 }]);
+    expect(requested.effects).toEqual([
+      { tag: 'closeTask', task: 'c2' },
+      { tag: 'setTimer', name: ':cancel-grace', fireAt: 1010 },
+    ]);
     expect(bench.do({ op: 'cancel', reason: null, by: 'x', graceMs: 10 }).decision.tag).toBe('already');
     expect(bench.do({ op: 'fireTimer', name: ':cancel-grace' }).types).toEqual(['run.cancelled']);
   });
@@ -189,7 +231,10 @@ describe('decide', () => {
     bench.do({ op: 'sleep', path: 's', ms: 10 });
     const ended = bench.do({ op: 'succeed', output: payload });
     expect(ended.effects).toEqual([
-      { tag: 'closeTask', task: 'a1' }, { tag: 'closeTask', task: 'c2' }, { tag: 'clearTimer', name: 's' }, { tag: 'clearTimer', name: ':timeout' },
+      { tag: 'closeTask', task: 'a1' },
+      { tag: 'closeTask', task: 'c2' },
+      { tag: 'clearTimer', name: 's' },
+      { tag: 'clearTimer', name: ':timeout' },
     ]);
     expect(bench.do({ op: 'succeed', output: payload }).decision).toEqual({ tag: 'refused', reason: 'ended' });
   });
@@ -198,7 +243,10 @@ describe('decide', () => {
     const bench = new Bench();
     bench.do(complete('a'));
     expect(bench.do({ op: 'sleep', path: 'a', ms: 1 }).decision).toEqual({ tag: 'refused', reason: 'path_in_use' });
-    expect(bench.do({ op: 'sleep', path: ':timeout', ms: 1 }).decision).toEqual({ tag: 'refused', reason: 'invalid_path' });
+    expect(bench.do({ op: 'sleep', path: ':timeout', ms: 1 }).decision).toEqual({
+      tag: 'refused',
+      reason: 'invalid_path',
+    });
   });
 
   it('is a fold: the state made step by step equals the fold of the events', () => {

@@ -326,7 +326,7 @@ export class Dispatcher {
       .submit({
         tenant,
         run,
-        commands: submission.commands,
+        commands: submission.commands.map(bounded),
         actor: `worker:${session.description.worker}`,
         worker: session.description.worker,
         lease: held.lease,
@@ -740,6 +740,11 @@ export class Dispatcher {
 }
 
 const orphanScanMax = 1_000;
+
+/** Workers of any language send failures; what goes into an envelope is bounded here. */
+function bounded<C extends Submission['commands'][number]>(command: C): C {
+  return 'failure' in command ? { ...command, failure: failure(command.failure) } : command;
+}
 
 function describe(session: string, hello: Hello): SessionDescription {
   return {

@@ -2,7 +2,7 @@
  * Turns decided events into what the store keeps: the envelope, serialised once, and the payload with its salt. The
  * commitment in the envelope binds the two; see docs/reference/events.md.
  */
-import { assert } from '../../core/errors.js';
+import { SpineError } from '../../core/errors.js';
 import type { Envelope, PayloadSeal } from '../../core/envelope.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
@@ -46,7 +46,9 @@ export class EnvelopeWriter {
       payload: stored?.seal ?? null,
     };
     const text = JSON.stringify(envelope);
-    assert(text.length <= limits.envelopeBytesMax, `envelope of ${draft.type} is ${text.length} characters long`);
+    if (text.length > limits.envelopeBytesMax / 3 && utf8Length(text) > limits.envelopeBytesMax) {
+      throw new SpineError('EVENT_TOO_LARGE', { type: draft.type, bytesMax: limits.envelopeBytesMax });
+    }
     return { envelope: text, payload: stored?.payload ?? null, blob: stored?.blob ?? null };
   }
 

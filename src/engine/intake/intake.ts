@@ -131,8 +131,6 @@ function errorOutcome(error: unknown): { readonly tag: 'error'; readonly error: 
   return { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) };
 }
 
-const labelsMax = 16;
-
 function requestFaults(request: StartRequest): string[] {
   const faults: string[] = [];
   const { idempotencyKey, labels, priority } = request;
@@ -144,10 +142,13 @@ function requestFaults(request: StartRequest): string[] {
   }
   if (labels !== undefined) {
     const entries = Object.entries(labels);
-    if (entries.length > labelsMax) faults.push(`at most ${labelsMax} labels`);
+    if (entries.length > limits.labelsMax) faults.push(`at most ${limits.labelsMax} labels`);
     for (const [name, value] of entries) {
-      if (name.length > limits.nameLengthMax || value.length > limits.nameLengthMax)
-        faults.push(`label "${name.slice(0, 20)}" is longer than ${limits.nameLengthMax}`);
+      if (name.length > limits.labelNameLengthMax || value.length > limits.labelValueLengthMax) {
+        faults.push(
+          `label "${name.slice(0, 20)}" is longer than ${limits.labelNameLengthMax} (name) or ${limits.labelValueLengthMax} (value)`,
+        );
+      }
     }
   }
   return faults;

@@ -123,13 +123,6 @@ export class Lanes {
     if (!lane.busy && lane.state === null) lane.state = state;
   }
 
-  /** The state of a run as this engine has it; null = not in memory. Must not be changed, and moves on. */
-  peek(tenant: string, run: string): RunState | null {
-    const lane = this.#lanes.get(runKey(tenant, run));
-    // While a commit is under way the state runs ahead of the store.
-    return lane === undefined || lane.busy ? null : lane.state;
-  }
-
   #laneOf(tenant: string, run: string): Lane {
     const key = runKey(tenant, run);
     const found = this.#lanes.get(key);
@@ -313,10 +306,14 @@ export class Lanes {
 
   #decideContext(pending: Pending, at: number): DecideContext {
     const catalog = this.#catalog;
+    const shared = this.#context;
     return {
       now: at,
       random: this.#context.ports.random.next(),
-      deadLetterId: newDeadLetterId(this.#context),
+      // Drawn only by the few decisions that need one.
+      get deadLetterId() {
+        return newDeadLetterId(shared);
+      },
       worker: pending.job.worker,
       task: pending.job.lease?.task ?? null,
       unleased: !pending.leased,
