@@ -1,0 +1,125 @@
+/** Dedupe keys. */
+import assert from 'node:assert/strict';
+import { applyAll, applyOne, dedupe, start, tenant } from '../builders.js';
+import type { StoreCase } from '../suite.js';
+
+const concern = 'dedupe';
+
+export const dedupeCases: readonly StoreCase[] = [
+  {
+    concern,
+    name: 'reads a key back as it was taken',
+    run: async ({ store }) => {
+      await applyAll(store, start({ dedupe: [dedupe()] }));
+      assert.deepEqual(await store.readDedupe(tenant, 'start:answer', 'k1'), { tenant, ...dedupe() });
+    },
+  },
+  {
+    concern,
+    name: 'refuses a taken key with what it stands for',
+    run: async ({ store }) => {
+      await applyAll(store, start({ dedupe: [dedupe()] }));
+      const again = start({ run: 'run_2', dedupe: [dedupe({ hash: 'h2', reference: 'run_2' })] });
+      assert.deepEqual(await applyOne(store, again), { tag: 'duplicate', found: { tenant, ...dedupe() } });
+      assert.equal(await store.readRun(tenant, 'run_2'), null);
+    },
+  },
+  {
+    concern,
+    name: 'refuses a key that was taken earlier in the same batch',
+    run: async ({ store }) => {
+      const runs = ['run_1', 'run_2', 'run_3'];
+      const outcomes = await store.apply(runs.map((run) => start({ run, dedupe: [dedupe({ reference: run })] })));
+      assert.deepEqual(
+        outcomes.map((outcome) => (outcome.tag === 'duplicate' ? outcome.found.reference : outcome.tag)),
+        ['applied', 'run_1', 'run_1'],
+      );
+    },
+  },
+  {
+    concern,
+    name: 'leaves a key free when its transition was refused',
+    run: async ({ store }) => {
+      await applyAll(store, start());
+      const outcomes = await store.apply([
+        start({ dedupe: [dedupe()] }),
+        start({ run: 'run_2', dedupe: [dedupe({ reference: 'run_2' })] }),
+      ]);
+      assert.deepEqual(
+        outcomes.map(({ tag }) => tag),
+        ['conflict', 'applied'],
+      );
+    },
+  },
+  {
+    concern,
+    name: 'takes no key when another of the same transition is taken',
+    run: async ({ store }) => {
+      await applyAll(store, start({ dedupe: [dedupe({ key: 'b' })] }));
+      const both = start({ run: 'run_2', dedupe: [dedupe({ key: 'a' }), dedupe({ key: 'b' })] });
+      assert.equal((await applyOne(store, both)).tag, 'duplicate');
+      assert.equal(await store.readDedupe(tenant, 'start:answer', 'a'), null);
+    },
+  },
+  {
+    concern,
+    name: 'keeps scopes and tenants apart',
+    run: async ({ store }) => {
+      await applyAll(
+        store,
+        start({ dedupe: [dedupe()] }),
+        start({ run: 'run_2', dedupe: [dedupe({ scope: 'start:other' })] }),
+        start({ tenant: 'other', dedupe: [dedupe()] }),
+      );
+    },
+  },
+  {
+    concern,
+    name: 'tells keys apart that would run together',
+    run: async ({ store }) => {
+      await applyAll(
+        store,
+        start({ dedupe: [dedupe({ scope: 'a', key: 'bc' }), dedupe({ scope: 'ab', key: 'c' })] }),
+        start({ run: 'run_2', dedupe: [dedupe({ scope: '', key: 'abc' }), dedupe({ scope: 'abc', key: '' })] }),
+      );
+    },
+  },
+  {
+    concern,
+    name: 'gives an expired key to the next who wants it',
+    run: async ({ store, clock }) => {
+      await applyAll(store, start({ dedupe: [dedupe({ expiresAt: clock.now() + 100 })] }));
+      clock.advance(99);
+      assert.equal((await applyOne(store, start({ run: 'run_2', dedupe: [dedupe()] }))).tag, 'duplicate');
+      clock.advance(1);
+      assert.equal(await store.readDedupe(tenant, 'start:answer', 'k1'), null);
+      const taken = dedupe({ reference: 'run_2', hash: 'h2', expiresAt: clock.now() + 100 });
+      await applyAll(store, start({ run: 'run_2', dedupe: [taken] }));
+      assert.deepEqual(await store.readDedupe(tenant, 'start:answer', 'k1'), { tenant, ...taken });
+    },
+  },
+  {
+    concern,
+    name: 'takes a key that expires as it is taken',
+    run: async ({ store, clock }) => {
+      await applyAll(
+        store,
+        start({ dedupe: [dedupe({ expiresAt: clock.now() })] }),
+        start({ run: 'run_2', dedupe: [dedupe({ reference: 'run_2' })] }),
+      );
+    },
+  },
+  {
+    concern,
+    name: 'is case-sensitive and does not trim',
+    run: async ({ store }) => {
+      const keys = ['k', 'K', ' k', 'k ', 'é', 'e\u0301'];
+      await applyAll(store, ...keys.map((key, i) => start({ run: `run_${i}`, dedupe: [dedupe({ key })] })));
+    },
+  },
+  {
+    concern,
+    name: 'reads an absent key as null',
+    run: async ({ store }) => assert.equal(await store.readDedupe(tenant, 's', 'k'), null),
+  },
+];
