@@ -1,0 +1,76 @@
+/**
+ * What the model is told: the question and the numbered passages that it may use, and the tools that it may ask for. The
+ * built-in model reads the same prompt as a provider's, so there is one way through the pipeline.
+ */
+import type { Passage } from '../retrieval/search.js';
+import type { ChatMessage, WireTool } from './chat.js';
+
+const instruction = [
+  'You answer questions about a collection of documents, in at most five sentences.',
+  'Use only the numbered passages and what tools return. Put the number of the passage, such as [2], after each statement.',
+  'If the passages do not answer the question, say so.',
+  'Never do arithmetic or count days yourself: call a tool. Call several tools at once where you can.',
+].join(' ');
+
+/** A passage as the model sees it; `number` is what it cites. */
+export interface NumberedPassage {
+  readonly number: number;
+  readonly source: string;
+  readonly text: string;
+}
+
+/** The question and its passages, as they are read back from a prompt. */
+export interface Prompt {
+  readonly question: string;
+  readonly passages: readonly NumberedPassage[];
+}
+
+/** The conversation that a question begins with. */
+export function promptOf(question: string, passages: readonly Passage[]): ChatMessage[] {
+  const listed = passages.map((passage, i) => `[${i + 1}] ${sourceOf(passage)}\n${passage.text}`).join('\n\n');
+  return [
+    { role: 'system', content: instruction },
+    { role: 'user', content: `Question: ${oneLine(question)}\n\nPassages:\n\n${listed}` },
+  ];
+}
+
+/** Where a passage stands, for people: file, page and heading. */
+export function sourceOf(passage: Pick<Passage, 'document' | 'heading' | 'page'>): string {
+  const page = passage.page === undefined ? '' : `, page ${passage.page}`;
+  return `${passage.document}${page}, "${passage.heading}"`;
+}
+
+/** Reads a prompt made by `promptOf`; null = it is not of that form. */
+export function readPrompt(content: string): Prompt | null {
+  const found = /^Question: (.+)\n\nPassages:\n\n?([\s\S]*)$/.exec(content);
+  if (found === null) return null;
+  const passages = (found[2] ?? '').split(/\n\n(?=\[\d+\] )/).flatMap((block) => {
+    const head = /^\[(\d+)\] (.*)\n([\s\S]*)$/.exec(block);
+    return head === null ? [] : [{ number: Number(head[1]), source: head[2] ?? '', text: head[3] ?? '' }];
+  });
+  return { question: found[1] ?? '', passages };
+}
+
+/** The tools of this pipeline, as models are offered them. */
+export const offeredTools: readonly WireTool[] = [
+  tool('calculate', 'Does arithmetic with + - * / ^ and parentheses.', {
+    expression: { type: 'string', description: 'for example 2400 / 18' },
+    unit: { type: 'string', description: 'unit of the result' },
+  }),
+  tool('date_diff', 'Counts the days from one date to another.', {
+    from: { type: 'string', description: 'YYYY-MM-DD' },
+    to: { type: 'string', description: 'YYYY-MM-DD' },
+  }),
+  tool('lookup_term', 'Looks up how the documents define a word or an abbreviation.', {
+    term: { type: 'string', description: 'the word' },
+  }),
+];
+
+function tool(name: string, description: string, properties: Readonly<Record<string, unknown>>): WireTool {
+  const parameters = { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
+  return { type: 'function', function: { name, description, parameters } };
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').trim();
+}
