@@ -106,7 +106,9 @@ const catalogueClasses: Partial<Record<ErrorCode, FailureClass>> = {
 function byCatalogue(shape: Shape): Verdict | undefined {
   const error = catalogued(shape);
   if (error === undefined) return undefined;
-  return { class: catalogueClasses[error.code] ?? 'internal', retryable: error.kind === 'transient' };
+  // What returned a wrong output, a model above all, may return a right one next time.
+  const retryable = error.kind === 'transient' || error.code === 'OUTPUT_INVALID';
+  return { class: catalogueClasses[error.code] ?? 'internal', retryable };
 }
 
 /** Asking a hostile proxy for the brand may throw, and then it is not one of ours. */

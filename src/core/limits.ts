@@ -54,9 +54,9 @@ export const limits = {
   /** Pause before a worker connects again: full jitter below a ceiling that doubles from min to max. */
   reconnectMsMin: 200,
   reconnectMsMax: 5_000,
-  /** How long a drain waits for what is in flight. Below the 30 s that most supervisors allow. */
-  drainGraceMs: 25_000,
-  /** How long the end of a drain waits for the server's last answers. */
+  /** How long a drain waits for what is in flight. With all that follows it stays below the 30 s of most supervisors. */
+  drainGraceMs: 20_000,
+  /** How long each of the last parts of a drain may take: last answers, goodbye, return of aborted handlers. */
   drainAnswerMs: 3_000,
   /** A handler that has not returned this long after its abort no longer counts as using its slot. */
   abortGraceMs: 10_000,

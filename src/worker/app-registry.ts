@@ -1,0 +1,72 @@
+/**
+ * What a worker can run: the bodies and handlers of an app, looked up by the names that assignments carry.
+ */
+import type { Manifest } from '../core/manifest.js';
+import type { StandardSchema } from '../core/standard-schema.js';
+import type { Log } from '../workflow/log.js';
+
+/** What a handler is given beside its input. */
+export interface CallContext {
+  /** Aborted when the result is no longer wanted: cancellation, deadline, drain, lost lease. */
+  readonly signal: AbortSignal;
+  /** Attempt of the call, from 1. */
+  readonly attempt: number;
+  /** The same for every attempt; hand it to whoever performs the effect. */
+  readonly idempotencyKey: string;
+  readonly log: Log;
+  readonly run: { readonly id: string; readonly tenant: string };
+}
+
+/** A capability as this process implements it. */
+export interface CallHandler {
+  /** null = anything. */
+  readonly input: StandardSchema | null;
+  readonly output: StandardSchema | null;
+  handle(input: unknown, context: CallContext): unknown;
+}
+
+/** The workflows and capabilities that this process serves. */
+export interface AppRegistry {
+  readonly app: string;
+  /** Of the whole app, also where only a part of it is served. */
+  readonly manifest: Manifest;
+  /** Versions of a workflow that are here; undefined = the workflow is not. */
+  versions(workflow: string): readonly (string | null)[] | undefined;
+  /** Definition of a workflow in a version, for `beginActivation`; undefined = it is not here. */
+  definition(workflow: string, version: string | null): unknown;
+  handler(capability: string): CallHandler | undefined;
+}
+
+/** A part of an app, by names; null = all of that kind. */
+export interface Offer {
+  readonly workflows: readonly string[] | null;
+  readonly capabilities: readonly string[] | null;
+}
+
+/** The names of an offer that the app does not have, as faults. */
+export function offerFaults(manifest: Manifest, offer: Offer): string[] {
+  const workflows = manifest.workflows.map((workflow) => workflow.name);
+  const capabilities = manifest.capabilities.filter((c) => c.implemented).map((c) => c.name);
+  return [
+    ...unknownNames('workflows', offer.workflows, workflows),
+    ...unknownNames('capabilities', offer.capabilities, capabilities),
+  ];
+}
+
+function unknownNames(what: string, wanted: readonly string[] | null, known: readonly string[]): string[] {
+  return (wanted ?? [])
+    .filter((name) => !known.includes(name))
+    .map((name) => `${what}: "${name}" is not in the app; it has ${known.join(', ') || 'none'}`);
+}
+
+/** The offer by full names, as `hello` carries it; undefined where everything is offered. */
+export function namesOffered(
+  manifest: Manifest,
+  offer: Offer,
+): { readonly workflows: readonly string[]; readonly capabilities: readonly string[] } | undefined {
+  if (offer.workflows === null && offer.capabilities === null) return undefined;
+  return {
+    workflows: offer.workflows ?? manifest.workflows.map((workflow) => workflow.name),
+    capabilities: offer.capabilities ?? manifest.capabilities.filter((c) => c.implemented).map((c) => c.name),
+  };
+}

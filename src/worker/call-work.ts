@@ -1,0 +1,156 @@
+/**
+ * A capability call at work: decodes and checks the input, runs the handler under its deadline, checks, encodes and
+ * submits what it returns.
+ *
+ * Invariant: at most one outcome is submitted for an assignment, whatever the handler does after its end.
+ */
+import { decodeValue, encodeValue } from '../core/codec.js';
+import { SpineError } from '../core/errors.js';
+import { failureOf } from '../core/failure-of.js';
+import { failure, type Failure } from '../core/failure.js';
+import { isBlobPayload } from '../core/payload.js';
+import type { CancelTimer } from '../core/ports.js';
+import type { CallAssignment, Submission, SubmissionResult } from '../protocol/worker.js';
+import { makeLog } from '../workflow/log.js';
+import type { CallHandler } from './app-registry.js';
+import { checkedValue } from './checked-value.js';
+import { leaseIsGone, type StopReason, type Work, type WorkHost } from './work.js';
+
+/** Part of the deadline kept for the way back: the server's own clock of the lease started earlier than ours. */
+const deadlineMargin = 0.05;
+const deadlineMarginMsMax = 500;
+
+/** Begins in a later micro-task, so that the caller can register it first. */
+export function beginCall(assignment: CallAssignment, handler: CallHandler, host: WorkHost): Work {
+  return new CallWork(assignment, handler, host);
+}
+
+class CallWork implements Work {
+  readonly kind = 'call';
+  readonly seen = 0;
+  readonly idle: Promise<void>;
+  readonly #assignment: CallAssignment;
+  readonly #handler: CallHandler;
+  readonly #host: WorkHost;
+  readonly #abort = new AbortController();
+  readonly #startedMs: number;
+  readonly #cancelDeadline: CancelTimer;
+  #submitted = false;
+  #failed = false;
+  #dead = false;
+
+  constructor(assignment: CallAssignment, handler: CallHandler, host: WorkHost) {
+    this.#assignment = assignment;
+    this.#handler = handler;
+    this.#host = host;
+    const { clock, timers } = host.ports;
+    this.#startedMs = clock.monotonicMs();
+    this.#cancelDeadline = timers.after(localDeadlineMs(assignment.deadlineMs), () => this.#timeOut());
+    this.idle = Promise.resolve().then(() => this.#run());
+  }
+
+  get dead(): boolean {
+    return this.#dead;
+  }
+
+  deliver(): void {
+    // The events of its run are of no concern to a call.
+  }
+
+  settle(submission: Submission, result: SubmissionResult): void {
+    if (result.ok || this.#dead) return;
+    if (leaseIsGone(result.code)) {
+      this.stop('lease_lost');
+      return;
+    }
+    // The server will not take the result itself: say so, or the lease would hang until its deadline.
+    if (!this.#failed) return this.#fail(refusedBy(result));
+    this.#host.log('error', 'the failure of a call was refused; the task waits for its deadline', {
+      run: this.#assignment.run,
+      task: this.#assignment.task,
+      submission: submission.i,
+      code: result.code,
+    });
+    this.#dead = true;
+  }
+
+  stop(reason: StopReason): void {
+    if (this.#dead) return;
+    this.#cancelDeadline();
+    const error = this.#errorOf(reason);
+    if (reason === 'drain') {
+      // The attempt was made and counts; released without a count, a call that never ends would circle for ever.
+      if (!this.#submitted) this.#fail(failureOf(error));
+    } else this.#dead = true;
+    this.#abort.abort(error);
+  }
+
+  async #run(): Promise<void> {
+    try {
+      const outcome = await this.#call();
+      if (this.#submitted || this.#dead) return;
+      this.#submitted = true;
+      const durationMs = Math.round(this.#host.ports.clock.monotonicMs() - this.#startedMs);
+      this.#host.submit([{ op: 'completeTask', result: outcome, durationMs }]);
+    } catch (error) {
+      if (!this.#submitted && !this.#dead) this.#fail(failureOf(error));
+    } finally {
+      this.#cancelDeadline();
+    }
+  }
+
+  async #call() {
+    const { input, attempt, idempotencyKey, tenant, run, capability } = this.#assignment;
+    const text = isBlobPayload(input) ? await this.#host.load(input) : input;
+    const value = await checkedValue(this.#handler.input, decodeValue(text), capability, 'INPUT_INVALID');
+    // Aborted while it was being fetched: the handler need not begin.
+    this.#abort.signal.throwIfAborted();
+    const log = makeLog((level, message, fields) =>
+      this.#host.log(level, message, { ...fields, tenant, run, capability, attempt }),
+    );
+    const context = { signal: this.#abort.signal, attempt, idempotencyKey, log, run: { id: run, tenant } };
+    const returned = await this.#handler.handle(value, context);
+    const output = await checkedValue(this.#handler.output, returned, capability, 'OUTPUT_INVALID');
+    return this.#host.fit(encodeValue(output));
+  }
+
+  #timeOut(): void {
+    if (this.#submitted || this.#dead) return;
+    const error = new SpineError('TASK_TIMEOUT', { deadlineMs: this.#assignment.deadlineMs });
+    // A handler that does not heed its signal must not hold up the retry.
+    this.#fail(failureOf(error));
+    this.#abort.abort(error);
+  }
+
+  #fail(cause: Failure): void {
+    this.#submitted = true;
+    this.#failed = true;
+    this.#host.submit([{ op: 'failTask', failure: cause }]);
+  }
+
+  #errorOf(reason: StopReason): Error {
+    const { run, task, deadlineMs } = this.#assignment;
+    switch (reason) {
+      case 'cancelled':
+        return new SpineError('RUN_CANCELLED', { reason: null });
+      case 'deadline':
+        return new SpineError('TASK_TIMEOUT', { deadlineMs });
+      case 'drain':
+      case 'stop':
+        return new SpineError('WORKER_STOPPED', {});
+      case 'lease_lost':
+      case 'ended':
+      case 'session_lost':
+        return new SpineError('LEASE_LOST', { run, task });
+    }
+  }
+}
+
+function localDeadlineMs(deadlineMs: number): number {
+  return deadlineMs - Math.min(deadlineMarginMsMax, deadlineMs * deadlineMargin);
+}
+
+function refusedBy(result: { readonly code: string; readonly message: string }): Failure {
+  const { code, message } = result;
+  return failure({ class: 'internal', code, message, retryable: code === 'INTERNAL' });
+}

@@ -1,0 +1,69 @@
+/**
+ * Payloads that are too large for a message: uploaded beside the line before they are submitted, downloaded when
+ * somebody needs the value. A blob is named by the hash of its bytes, so repeating a transfer is always safe.
+ *
+ * Invariant: what `load` returns has the hash that the payload names.
+ */
+import { SpineError } from '../core/errors.js';
+import { failureOf } from '../core/failure-of.js';
+import { limits } from '../core/limits.js';
+import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
+import type { Ports } from '../core/ports.js';
+import { exceedsUtf8 } from '../core/utf8.js';
+import type { WorkerTransport } from './transport.js';
+
+/** Tries of one transfer; together they outlast a restart of the server. */
+const tries = 6;
+const pauseMsMin = 200;
+
+export interface PayloadBlobsOptions {
+  readonly transport: Pick<WorkerTransport, 'putBlob' | 'getBlob'>;
+  readonly ports: Ports;
+  /** Path of the blobs as the current session has it. */
+  readonly path: () => string;
+}
+
+/** The blobs of one worker. Rejections are those of the transport, after the tries are used up. */
+export class PayloadBlobs {
+  readonly #options: PayloadBlobsOptions;
+
+  constructor(options: PayloadBlobsOptions) {
+    this.#options = options;
+  }
+
+  /** The payload as it may be submitted: itself, or a reference to a blob that now exists. */
+  async fit(tenant: string, payload: InlinePayload): Promise<Payload> {
+    return exceedsUtf8(payload.text, limits.inlinePayloadBytesMax) ? this.store(tenant, payload) : payload;
+  }
+
+  /** Turns a payload into a blob, whatever its size. */
+  async store(tenant: string, payload: InlinePayload): Promise<BlobPayload> {
+    const { ports, transport, path } = this.#options;
+    const bytes = new TextEncoder().encode(payload.text);
+    const hash = ports.hash.sha256(bytes);
+    await this.#try(() => transport.putBlob({ blobs: path(), tenant, hash }, bytes));
+    return { codec: payload.codec, blob: hash, size: bytes.byteLength };
+  }
+
+  /** Fetches the text of a blob. Fails with BLOB_NOT_FOUND, or BLOB_MISMATCH where the bytes are not the right ones. */
+  async load(tenant: string, payload: BlobPayload): Promise<InlinePayload> {
+    const { ports, transport, path } = this.#options;
+    const hash = payload.blob;
+    const bytes = await this.#try(() => transport.getBlob({ blobs: path(), tenant, hash }));
+    if (ports.hash.sha256(bytes) !== hash) throw new SpineError('BLOB_MISMATCH', { blob: hash });
+    return { codec: payload.codec, text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
+  }
+
+  async #try<T>(transfer: () => Promise<T>): Promise<T> {
+    const { timers, random } = this.#options.ports;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await transfer();
+      } catch (error) {
+        if (attempt === tries || !failureOf(error).retryable) throw error;
+        const ceilingMs = pauseMsMin * 2 ** attempt;
+        await new Promise<void>((resolve) => timers.after(random.next() * ceilingMs, resolve));
+      }
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * The main thread's side of the heartbeat thread: starts it, hears of the end of the session, stops it.
+ *
+ * Invariant: the thread never keeps the process alive, and its failure is reported once and harms nothing else.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Heart, HeartOptions } from './transport.js';
+
+export interface ThreadHeartOptions extends HeartOptions {
+  /** URL of the beat socket. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What the thread is started with. */
+export interface HeartData {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly session: string;
+  readonly beatMs: number;
+  readonly pulse: SharedArrayBuffer;
+}
+
+/** What the thread reports: the server's last word on the session. */
+export interface HeartReport {
+  readonly sessionOver: string;
+}
+
+/** Starts a thread that beats for the session over its own socket, whatever the main thread does. */
+export function startThreadHeart(options: ThreadHeartOptions): Heart {
+  const { url, headers, session, beatMs, pulse, onSessionOver, onFault } = options;
+  let stopped = false;
+  const fault = (reason: string): void => {
+    if (stopped) return;
+    stopped = true;
+    onFault(reason);
+  };
+  const data: HeartData = { url, headers, session, beatMs, pulse: pulse.buffer };
+  let thread: Worker;
+  try {
+    // Loaders of the user are of no use to the thread and may do work of their own in it; only our sources need them.
+    const fromSource = import.meta.url.endsWith('.ts');
+    thread = new Worker(new URL(fromSource ? './heart-thread.ts' : './heart-thread.js', import.meta.url), {
+      workerData: data,
+      ...(fromSource ? {} : { execArgv: [], env: {} }),
+    });
+  } catch (error) {
+    // The caller has no heart yet to be told of.
+    queueMicrotask(() => fault(error instanceof Error ? error.message : String(error)));
+    return { stop: () => (stopped = true) };
+  }
+  thread.unref();
+  thread.on('message', (report: HeartReport) => {
+    if (!stopped) onSessionOver(report.sessionOver);
+  });
+  thread.on('error', (error) => fault(error instanceof Error ? error.message : String(error)));
+  thread.on('exit', (code) => fault(`The thread ended with code ${code}.`));
+  return {
+    stop() {
+      if (stopped) return;
+      stopped = true;
+      thread.terminate().catch(() => undefined);
+    },
+  };
+}

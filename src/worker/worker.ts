@@ -1,0 +1,394 @@
+/**
+ * The worker: takes assignments from a server, runs bodies and handlers in its slots, and ends in good order.
+ * `session-link.ts` keeps the session, `body-work.ts` and `call-work.ts` do the work; here is what holds them together:
+ * slots, the table of assignments, and the ways to stop.
+ *
+ * Invariant: every assignment received is worked on, given back, or taken away by the server; none is forgotten.
+ */
+import { SpineError } from '../core/errors.js';
+import { newId } from '../core/ids.js';
+import { limits } from '../core/limits.js';
+import type { Ports } from '../core/ports.js';
+import {
+  workerProtocol,
+  type AbortReason,
+  type Assignment,
+  type Delivery,
+  type Resume,
+  type Submission,
+  type SubmissionResult,
+} from '../protocol/worker.js';
+import type { BeginActivation } from '../workflow/activation.js';
+import { namesOffered, type AppRegistry, type Offer } from './app-registry.js';
+import { beginBody } from './body-work.js';
+import { beginCall } from './call-work.js';
+import { PayloadBlobs } from './payload-blobs.js';
+import { refuse } from './refused-work.js';
+import { SessionLink, type LinkOwner } from './session-link.js';
+import type { WorkerTransport } from './transport.js';
+import type { Work, WorkHost } from './work.js';
+import { workerLog, type WorkerLog, type WorkerLogRecord } from './worker-log.js';
+
+/** Where a worker is in its life. It never goes back, except between the two `connect` states. */
+export type WorkerState = 'idle' | 'connecting' | 'connected' | 'draining' | 'stopped';
+
+/** What a worker is doing now. Counts, unless the name says otherwise. */
+export interface WorkerStats {
+  readonly state: WorkerState;
+  /** Id of the session; null = none stands. */
+  readonly session: string | null;
+  readonly slots: number;
+  readonly runningActivations: number;
+  readonly runningCalls: number;
+  /** Handlers that were aborted and have not returned yet. */
+  readonly lingering: number;
+  /** Submissions that the server has not answered. */
+  readonly unanswered: number;
+  readonly received: number;
+  /** Assignments whose work here came to an end, whatever it was. */
+  readonly finished: number;
+  /** Times a session was taken up again after a lost connection. */
+  readonly reconnections: number;
+}
+
+/** A worker. `start`, `drain` and `stop` are idempotent; a stopped worker does not start again. */
+export interface Worker extends AsyncDisposable {
+  /**
+   * Connects and begins to work. Resolves when the first session stands, however long the server takes to come up;
+   * rejects with the server's refusal (PROTOCOL_MISMATCH, DEFINITION_INVALID, DEFINITION_CONFLICT) or WORKER_STOPPED.
+   */
+  start(): Promise<void>;
+  /** Takes nothing new, finishes what is in flight within the grace period, gives the rest back, and stops. */
+  drain(): Promise<void>;
+  /** Aborts everything and ends the session; what was in flight goes to other workers. */
+  stop(): Promise<void>;
+  /** Resolves when the worker has stopped, for whatever reason; the error of a refusal, else null. */
+  readonly stopped: Promise<Error | null>;
+  readonly state: WorkerState;
+  readonly stats: WorkerStats;
+}
+
+/** What a worker is made of, with every default settled. `create-worker.ts` makes it of the public options. */
+export interface WorkerParts {
+  readonly registry: AppRegistry;
+  readonly offer: Offer;
+  readonly transport: WorkerTransport;
+  readonly begin: BeginActivation;
+  readonly ports: Ports;
+  readonly name: string | undefined;
+  readonly slots: number;
+  readonly parkAfterMs: number;
+  readonly drainGraceMs: number;
+  readonly log: ((record: WorkerLogRecord) => void) | undefined;
+  readonly host: string | undefined;
+  readonly pid: number | undefined;
+}
+
+/** When more than this share of the slots is taken by bodies, those that wait leave memory sooner. */
+const crowdedShare = 0.5;
+const crowdedParkMs = 50;
+
+export class WorkerRuntime implements Worker, LinkOwner {
+  readonly stopped: Promise<Error | null>;
+  readonly #parts: WorkerParts;
+  readonly #log: WorkerLog;
+  readonly #link: SessionLink;
+  readonly #blobs: PayloadBlobs;
+  /** Assignments that are ours, until they are idle and answered. */
+  readonly #works = new Map<number, Work>();
+  /** Those whose user code still runs. */
+  readonly #busy = new Set<Work>();
+  /** Those that were stopped and do not heed it; they use a slot for a while. */
+  readonly #lingering = new Set<Work>();
+  #busyBodies = 0;
+  #received = 0;
+  #finished = 0;
+  #state: WorkerState = 'idle';
+  #starting: Promise<void> | null = null;
+  #draining: Promise<void> | null = null;
+  #stopping: Promise<void> | null = null;
+  #onWelcome: () => void = () => undefined;
+  #onRefused: (error: Error) => void = () => undefined;
+  #onStopped: (error: Error | null) => void = () => undefined;
+  #release: () => void = () => undefined;
+  #watchers: (() => void)[] = [];
+
+  constructor(parts: WorkerParts) {
+    this.#parts = parts;
+    this.#log = workerLog(parts.log);
+    this.stopped = new Promise((resolve) => {
+      this.#onStopped = resolve;
+    });
+    const { registry, transport, ports, slots, offer } = parts;
+    const only = namesOffered(registry.manifest, offer);
+    this.#link = new SessionLink({
+      transport,
+      ports,
+      log: this.#log,
+      owner: this,
+      hello: {
+        protocol: workerProtocol,
+        worker: parts.name ?? newId('worker', ports),
+        app: registry.app,
+        manifest: registry.manifest,
+        slots,
+        ...(only === undefined ? {} : { only }),
+        ...(parts.host === undefined ? {} : { host: parts.host }),
+        ...(parts.pid === undefined ? {} : { pid: parts.pid }),
+      },
+    });
+    this.#blobs = new PayloadBlobs({ transport, ports, path: () => this.#link.blobs });
+  }
+
+  get state(): WorkerState {
+    return this.#state === 'connected' && !this.#link.connected ? 'connecting' : this.#state;
+  }
+
+  get stats(): WorkerStats {
+    return {
+      state: this.state,
+      session: this.#link.session,
+      slots: this.#parts.slots,
+      runningActivations: this.#busyBodies,
+      runningCalls: this.#busy.size - this.#busyBodies,
+      lingering: this.#lingering.size,
+      unanswered: this.#link.unanswered,
+      received: this.#received,
+      finished: this.#finished,
+      reconnections: this.#link.reconnections,
+    };
+  }
+
+  start(): Promise<void> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain();
+    return this.#draining;
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop(null);
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  // ---------------------------------------------------------------- life
+
+  #start(): Promise<void> {
+    if (this.#state !== 'idle') return Promise.reject(new SpineError('WORKER_STOPPED', {}));
+    this.#state = 'connecting';
+    this.#release = this.#parts.transport.keepAlive?.() ?? this.#release;
+    const started = new Promise<void>((resolve, reject) => {
+      this.#onWelcome = resolve;
+      this.#onRefused = reject;
+    });
+    // Who does not wait for the start still learns of a refusal, by the log and by `stopped`.
+    started.catch(() => undefined);
+    this.#link.open();
+    return started;
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#state === 'idle' || this.#state === 'stopped' || this.#stopping !== null) return this.stop();
+    this.#state = 'draining';
+    const { drainGraceMs, ports } = this.#parts;
+    this.#log('info', 'draining', { running: this.#busy.size, graceMs: drainGraceMs });
+    this.#link.drain();
+    const finished = (): boolean => this.#stopping !== null || (this.#works.size === 0 && this.#link.unanswered === 0);
+    const startedMs = ports.clock.monotonicMs();
+    await this.#until(finished, drainGraceMs);
+    for (const work of this.#works.values()) work.stop('drain');
+    await this.#until(finished, Math.max(limits.drainAnswerMs, startedMs + drainGraceMs - ports.clock.monotonicMs()));
+    return this.stop();
+  }
+
+  async #stop(error: Error | null): Promise<void> {
+    const wasIdle = this.#state === 'idle';
+    this.#state = 'draining';
+    for (const work of this.#works.values()) work.stop('stop');
+    this.#works.clear();
+    this.#changed();
+    if (!wasIdle) {
+      this.#link.drain();
+      await this.#link.bye(limits.drainAnswerMs);
+      await this.#until(() => this.#busy.size === 0, limits.drainAnswerMs);
+    }
+    this.#state = 'stopped';
+    this.#release();
+    this.#onRefused(error ?? new SpineError('WORKER_STOPPED', {}));
+    this.#log('info', 'stopped', { finished: this.#finished, lingering: this.#busy.size });
+    this.#onStopped(error);
+  }
+
+  /** Resolves when `done()` is true, which is asked after every change, or after `ms`. */
+  async #until(done: () => boolean, ms: number): Promise<void> {
+    if (done()) return;
+    await new Promise<void>((resolve) => {
+      const finish = (): void => {
+        cancel();
+        this.#watchers = this.#watchers.filter((watcher) => watcher !== watch);
+        resolve();
+      };
+      const watch = (): void => {
+        if (done()) finish();
+      };
+      const cancel = this.#parts.ports.timers.after(ms, finish);
+      this.#watchers.push(watch);
+    });
+  }
+
+  #changed(): void {
+    for (const watcher of this.#watchers) watcher();
+    this.#link.slotsChanged();
+  }
+
+  // ---------------------------------------------------------------- the link's owner
+
+  assigned(assignment: Assignment): void {
+    this.#received++;
+    const work = this.#begin(assignment);
+    this.#works.set(assignment.assignment, work);
+    this.#busy.add(work);
+    if (work.kind === 'activation') this.#busyBodies++;
+    void work.idle.then(() => this.#idle(assignment.assignment, work));
+  }
+
+  delivered({ assignment, events }: Delivery): void {
+    this.#works.get(assignment)?.deliver(events);
+  }
+
+  answered(submission: Submission, result: SubmissionResult): void {
+    const work = this.#works.get(submission.assignment);
+    if (work === undefined) return this.#changed();
+    work.settle(submission, result);
+    // A call has one outcome; when it is recorded, the task is over, whether or not the handler has returned.
+    if (work.dead || (work.kind === 'call' && result.ok)) this.#dismiss(submission.assignment, work);
+    else this.#settled(submission.assignment, work);
+  }
+
+  aborted(assignment: number, reason: AbortReason): void {
+    const work = this.#works.get(assignment);
+    if (work === undefined) return;
+    work.stop(reason);
+    this.#dismiss(assignment, work);
+  }
+
+  lost(reason: string): void {
+    if (this.#works.size > 0) this.#log('warn', 'work was lost with its session', { works: this.#works.size, reason });
+    for (const [assignment, work] of [...this.#works]) {
+      work.stop('session_lost');
+      this.#dismiss(assignment, work);
+    }
+    if (this.#state === 'connected') this.#state = 'connecting';
+  }
+
+  welcomed(): void {
+    if (this.#state === 'connecting') this.#state = 'connected';
+    this.#onWelcome();
+    this.#changed();
+  }
+
+  refused(code: string, reason: string): void {
+    this.#log('error', 'the server refuses this worker', { code, reason });
+    this.#stopping ??= this.#stop(new Error(reason));
+  }
+
+  holding(): Resume['holding'] {
+    return [...this.#works].map(([assignment, work]) => ({ assignment, seen: work.seen }));
+  }
+
+  /** Slots that a new assignment could use. What is done but not answered may take as many again, and no more. */
+  freeSlots(): number {
+    const { slots } = this.#parts;
+    const running = this.#busy.size + this.#lingering.size;
+    return Math.min(slots - running, 2 * slots - this.#works.size - this.#lingering.size);
+  }
+
+  // ---------------------------------------------------------------- work
+
+  #begin(assignment: Assignment): Work {
+    const host = this.#hostOf(assignment);
+    const { registry, begin } = this.#parts;
+    if (assignment.kind === 'call') {
+      const handler = registry.handler(assignment.capability);
+      if (handler !== undefined) return beginCall(assignment, handler, host);
+      return refuse(assignment, new SpineError('CAPABILITY_UNKNOWN', { name: assignment.capability }), host);
+    }
+    const { workflow, version } = assignment;
+    const known = registry.versions(workflow);
+    const definition = registry.definition(workflow, version);
+    if (definition !== undefined)
+      return beginBody(assignment, definition, { ...host, begin, parkAfterMs: () => this.#parkAfterMs() });
+    const error =
+      known === undefined
+        ? new SpineError('WORKFLOW_UNKNOWN', { name: workflow, known: [] })
+        : new SpineError('VERSION_UNKNOWN', { name: workflow, version, known });
+    return refuse(assignment, error, host);
+  }
+
+  #hostOf({ assignment, tenant }: Assignment): WorkHost {
+    return {
+      ports: this.#parts.ports,
+      log: this.#log,
+      submit: (commands) => this.#link.submit(assignment, commands),
+      fit: (payload) => this.#blobs.fit(tenant, payload),
+      store: (payload) => this.#blobs.store(tenant, payload),
+      load: (payload) => this.#blobs.load(tenant, payload),
+    };
+  }
+
+  #parkAfterMs(): number {
+    if (this.#state === 'draining') return 0;
+    const { parkAfterMs, slots } = this.#parts;
+    // Bodies that wait for calls of this same worker must not keep those calls from their slots.
+    return this.#busyBodies > slots * crowdedShare ? Math.min(parkAfterMs, crowdedParkMs) : parkAfterMs;
+  }
+
+  #idle(assignment: number, work: Work): void {
+    if (this.#busy.delete(work)) {
+      if (work.kind === 'activation') this.#busyBodies--;
+      this.#finished++;
+    }
+    this.#lingering.delete(work);
+    this.#settled(assignment, work);
+  }
+
+  /** Lets go of work that is idle and answered for. */
+  #settled(assignment: number, work: Work): void {
+    const over = !this.#busy.has(work) && (work.dead || this.#link.unansweredOf(assignment) === 0);
+    if (over && this.#works.get(assignment) === work) this.#works.delete(assignment);
+    this.#changed();
+  }
+
+  /** The assignment is no longer ours. Its user code may go on for a while. */
+  #dismiss(assignment: number, work: Work): void {
+    this.#link.forget(assignment);
+    this.#works.delete(assignment);
+    if (this.#busy.has(work)) this.#linger(work);
+    this.#changed();
+  }
+
+  #linger(work: Work): void {
+    if (this.#lingering.has(work)) return;
+    this.#busy.delete(work);
+    if (work.kind === 'activation') this.#busyBodies--;
+    this.#finished++;
+    this.#lingering.add(work);
+    this.#parts.ports.timers.after(limits.abortGraceMs, () => {
+      if (!this.#lingering.delete(work)) return;
+      this.#log('warn', 'aborted work does not return; its slot is given to other work', { kind: work.kind });
+      this.#changed();
+    });
+  }
+}
+
+/** A worker of settled parts. */
+export function workerOf(parts: WorkerParts): Worker {
+  return new WorkerRuntime(parts);
+}
