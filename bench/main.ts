@@ -1,0 +1,21 @@
+/** `npm run bench -- <question> [key=value ...]`: runs one benchmark; without a question, lists them. */
+const questions: Readonly<Record<string, { readonly file: string; readonly asks: string }>> = {
+  store: { file: './store.ts', asks: 'how many transitions a second the embedded store commits' },
+  intake: {
+    file: './intake.ts',
+    asks: 'what HTTP intake with a durable commit costs beside an empty node:http server',
+  },
+  peers: { file: './peers/main.ts', asks: 'how Eventspine compares with its peers, side by side' },
+  streams: { file: './streams.ts', asks: 'what 10,000 SSE clients cost' },
+  backlog: { file: './backlog.ts', asks: 'whether a backlog of a million runs slows the queue down' },
+};
+
+const [question, ...rest] = process.argv.slice(2);
+const found = question === undefined ? undefined : questions[question];
+if (found === undefined) {
+  for (const [name, { asks }] of Object.entries(questions)) console.log(`${name.padEnd(8)} ${asks}`);
+  process.exitCode = question === undefined ? 0 : 2;
+} else {
+  process.argv = [process.argv[0] ?? '', process.argv[1] ?? '', ...rest];
+  await import(found.file);
+}

@@ -1,0 +1,235 @@
+/**
+ * Eventspine beside its peers on one machine in one run: rounds are interleaved, so that drift of the machine meets all
+ * alike, and the ratios are taken round by round. Needs the peers' scripts (`../shared/peers-bench`), `redis-server` and
+ * PostgreSQL; a peer that cannot be had is named and left out.
+ *
+ *   npm run bench -- peers [rounds=3] [tests=enqueue,drain,wf,wflat,latency] [peers=bullmq-always,bullmq-everysec,dbos]
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { spreadOf } from '../support/figures.js';
+
+const root = resolve(fileURLToPath(new URL('../..', import.meta.url)));
+const scripts = resolve(root, '../shared/peers-bench');
+
+interface Contender {
+  readonly name: string;
+  readonly adapter: string;
+  readonly packages: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly tests: readonly string[];
+  /** Makes what the contender needs; returns what is missing, or null. */
+  readonly prepare: (folder: string) => Promise<string | null>;
+}
+
+const started: ChildProcess[] = [];
+
+async function main(): Promise<void> {
+  const options = new Map(
+    process.argv
+      .slice(2)
+      .filter((arg) => arg.includes('='))
+      .map((arg) => arg.split('=', 2) as [string, string]),
+  );
+  const rounds = Number(options.get('rounds') ?? 3);
+  const tests = (options.get('tests') ?? 'enqueue,drain,wf,wflat,latency').split(',');
+  const wanted = (options.get('peers') ?? 'bullmq-always,bullmq-everysec,dbos')
+    .split(',')
+    .filter((name) => name !== '');
+  if (!existsSync(scripts)) return console.error(`Left out: the peers' scripts are not at ${scripts}.`);
+  const work = options.get('work') ?? mkdtempSync(join(tmpdir(), 'eventspine-peers-'));
+  mkdirSync(work, { recursive: true });
+  try {
+    const ready: Contender[] = [];
+    for (const contender of contenders(work).filter((c) => c.name === 'eventspine' || wanted.includes(c.name))) {
+      const missing = await install(contender, work);
+      if (missing === null) ready.push(contender);
+      else console.error(`Left out: ${contender.name}: ${missing}`);
+    }
+    const figures = new Map<string, number[]>();
+    for (let round = 0; round < rounds; round++) {
+      for (const test of tests) {
+        for (const contender of ready) {
+          if (!contender.tests.includes(test)) continue;
+          const line = measure(contender, work, test, options);
+          const figure = line === null ? Number.NaN : figureOf(test, line);
+          figures.set(`${test} ${contender.name}`, [...(figures.get(`${test} ${contender.name}`) ?? []), figure]);
+          console.log(JSON.stringify({ round, contender: contender.name, ...line }));
+        }
+      }
+    }
+    summarise(figures, tests, ready);
+  } finally {
+    for (const child of started) child.kill('SIGTERM');
+    if (!options.has('work')) rmSync(work, { recursive: true, force: true });
+  }
+}
+
+function contenders(work: string): Contender[] {
+  const bullmq = (name: string, port: number, fsync: string): Contender => ({
+    name,
+    adapter: 'bullmq',
+    packages: ['bullmq@6.7.0', 'ioredis@6.0.0'],
+    environment: { REDIS_PORT: String(port) },
+    tests: ['enqueue', 'bulk', 'drain', 'e2e', 'wf', 'wflat', 'latency', 'backlog'],
+    prepare: () => startRedis(work, port, fsync),
+  });
+  return [
+    {
+      name: 'eventspine',
+      adapter: 'eventspine',
+      packages: [],
+      environment: { EVENTSPINE_ROOT: root, BENCH_TMP: work },
+      tests: ['enqueue', 'bulk', 'drain', 'e2e', 'wf', 'wflat', 'latency', 'backlog'],
+      prepare: async () => (existsSync(join(root, 'dist/spine/index.js')) ? null : 'it is not built: npm run build'),
+    },
+    bullmq('bullmq-always', 16392, 'always'),
+    bullmq('bullmq-everysec', 16391, 'everysec'),
+    {
+      name: 'dbos',
+      adapter: 'dbos',
+      packages: ['@dbos-inc/dbos-sdk@5.3.0', 'pg@8.23.1'],
+      environment: { PG_URL: process.env['PG_URL'] ?? 'postgres://bench:bench@127.0.0.1:5432/b_dbos' },
+      tests: ['enqueue', 'drain', 'wf', 'wflat', 'latency'],
+      prepare: () => canConnect(Number(new URL(process.env['PG_URL'] ?? 'postgres://127.0.0.1:5432').port || 5432)),
+    },
+  ];
+}
+
+async function install(contender: Contender, work: string): Promise<string | null> {
+  const folder = join(work, contender.name);
+  mkdirSync(folder, { recursive: true });
+  cpSync(join(scripts, 'runner.mjs'), join(folder, 'runner.mjs'), { force: true });
+  cpSync(join(scripts, 'adapters'), join(folder, 'adapters'), { recursive: true, force: true });
+  cpSync(join(root, 'bench/peers/eventspine.mjs'), join(folder, 'adapters/eventspine.mjs'), { force: true });
+  const missing = await contender.prepare(folder);
+  if (missing !== null) return missing;
+  if (contender.packages.length === 0 || existsSync(join(folder, 'node_modules'))) return null;
+  spawnSync('npm', ['init', '-y'], { cwd: folder, stdio: 'ignore' });
+  const installed = spawnSync('npm', ['install', '--no-audit', '--no-fund', ...contender.packages], {
+    cwd: folder,
+    stdio: 'ignore',
+  });
+  return installed.status === 0 ? null : 'its packages could not be installed';
+}
+
+async function startRedis(work: string, port: number, fsync: string): Promise<string | null> {
+  const folder = join(work, `redis-${port}`);
+  mkdirSync(folder, { recursive: true });
+  if (spawnSync('redis-server', ['--version'], { stdio: 'ignore' }).status !== 0)
+    return 'redis-server is not installed';
+  started.push(
+    spawn(
+      'redis-server',
+      [
+        '--port',
+        String(port),
+        '--bind',
+        '127.0.0.1',
+        '--appendonly',
+        'yes',
+        '--appendfsync',
+        fsync,
+        '--save',
+        '',
+        '--maxmemory-policy',
+        'noeviction',
+        '--dir',
+        folder,
+      ],
+      { stdio: 'ignore' },
+    ),
+  );
+  for (let attempt = 0; attempt < 50; attempt++) {
+    if ((await canConnect(port)) === null) return null;
+    await new Promise((wake) => setTimeout(wake, 100));
+  }
+  return 'redis-server did not start';
+}
+
+function canConnect(port: number): Promise<string | null> {
+  return new Promise((answer) => {
+    const socket = createConnection({ port, host: '127.0.0.1' });
+    socket.once('connect', () => {
+      socket.destroy();
+      answer(null);
+    });
+    socket.once('error', () => answer(`nothing listens on port ${port}`));
+  });
+}
+
+function measure(
+  contender: Contender,
+  work: string,
+  test: string,
+  options: ReadonlyMap<string, string>,
+): Record<string, unknown> | null {
+  const slow = contender.adapter === 'dbos';
+  const sizes = [
+    `n=${options.get('n') ?? (slow ? 4000 : 20000)}`,
+    `w=${options.get('w') ?? (slow ? 600 : 3000)}`,
+    `wl=${options.get('wl') ?? 50}`,
+    `secs=${options.get('secs') ?? 5}`,
+    `b=${options.get('b') ?? 1000000}`,
+  ];
+  const run = spawnSync(process.execPath, ['runner.mjs', contender.adapter, test, 'runs=1', ...sizes], {
+    cwd: join(work, contender.name),
+    env: { ...process.env, ...contender.environment },
+    encoding: 'utf8',
+    timeout: 600_000,
+  });
+  const line = run.stdout.trim().split('\n').at(-1) ?? '';
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    console.error(`${contender.name} ${test}: ${line} ${run.stderr.slice(-500)}`);
+    return null;
+  }
+}
+
+/** The figure that a test is compared by. Times are turned round when compared. */
+function figureOf(test: string, line: Record<string, unknown>): number {
+  const field =
+    test === 'wf'
+      ? 'wf_per_s'
+      : test === 'wflat'
+        ? 'p50_ms'
+        : test === 'latency'
+          ? 'p50'
+          : test === 'backlog'
+            ? 'drain_per_s'
+            : 'per_s';
+  return Number(line[field] ?? Number.NaN);
+}
+
+function summarise(
+  figures: ReadonlyMap<string, readonly number[]>,
+  tests: readonly string[],
+  ready: readonly Contender[],
+): void {
+  for (const test of tests) {
+    const own = figures.get(`${test} eventspine`) ?? [];
+    const lowerIsBetter = test === 'wflat' || test === 'latency';
+    for (const { name } of ready) {
+      const theirs = figures.get(`${test} ${name}`);
+      if (theirs === undefined) continue;
+      const ratios = own.map((value, i) =>
+        lowerIsBetter ? (theirs[i] ?? Number.NaN) / value : value / (theirs[i] ?? Number.NaN),
+      );
+      console.log(
+        JSON.stringify({
+          test,
+          contender: name,
+          figure: spreadOf(theirs, lowerIsBetter ? 2 : 0),
+          eventspineIsBetterBy: name === 'eventspine' ? undefined : spreadOf(ratios, 2),
+        }),
+      );
+    }
+  }
+}
+
+await main();
