@@ -38,19 +38,32 @@ export function createNodeServer(api: Api, limits: ServerLimits): Server {
 
 /** The head of a node request. */
 export function headOf(request: IncomingMessage): HttpHead {
-  const url = request.url ?? '/';
-  const mark = url.indexOf('?');
-  return {
-    method: request.method ?? 'GET',
-    path: mark === -1 ? url : url.slice(0, mark),
-    query: mark === -1 ? '' : url.slice(mark + 1),
-    header: (name) => textOf(request.headers[name]),
-    headers: () => {
-      const headers: Record<string, string> = {};
-      for (const [name, value] of Object.entries(request.headers)) headers[name] = textOf(value) ?? '';
-      return headers;
-    },
-  };
+  return new NodeHead(request);
+}
+
+/** A class, so that a request costs one object and no closures. */
+class NodeHead implements HttpHead {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly #headers: IncomingMessage['headers'];
+
+  constructor(request: IncomingMessage) {
+    const url = request.url ?? '/';
+    const mark = url.indexOf('?');
+    this.method = request.method ?? 'GET';
+    this.path = mark === -1 ? url : url.slice(0, mark);
+    this.query = mark === -1 ? '' : url.slice(mark + 1);
+    this.#headers = request.headers;
+  }
+
+  header(name: string): string | undefined {
+    return textOf(this.#headers[name]);
+  }
+
+  headers(): Readonly<Record<string, string>> {
+    return Object.fromEntries(Object.entries(this.#headers).map(([name, value]) => [name, textOf(value) ?? '']));
+  }
 }
 
 function textOf(value: string | string[] | undefined): string | undefined {

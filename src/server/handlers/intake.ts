@@ -33,7 +33,8 @@ async function startRun(context: HandlerContext, request: ApiRequest): Promise<A
     const result = await resultInTime(context, request, outcome.run, waitMs);
     if (result !== null) return result;
   }
-  const answer = jsonText(202, await startAnswerText(context, request.tenant, outcome), {
+  const state = outcome.tag === 'repeated' ? await stateOf(context, request.tenant, outcome.run) : 'queued';
+  const answer = jsonText(202, startAnswerText(settings.basePath, outcome, state), {
     location: `${settings.basePath}/v1/runs/${outcome.run}`,
     'retry-after': '1',
   });
@@ -77,11 +78,9 @@ async function resultInTime(
 type Started = Exclude<StartOutcome, { readonly tag: 'error' }>;
 
 /** Ids and the base path need no escaping in JSON; put together by hand because every start pays for it. */
-async function startAnswerText(context: HandlerContext, tenant: string, outcome: Started): Promise<string> {
-  const repeated = outcome.tag === 'repeated';
-  const state = repeated ? await stateOf(context, tenant, outcome.run) : 'queued';
-  const self = `${context.settings.basePath}/v1/runs/${outcome.run}`;
-  return `{"id":"${outcome.run}","state":"${state}","repeated":${repeated},"links":{"self":"${self}","history":"${self}/history","result":"${self}/result","stream":"${self}/stream"}}`;
+function startAnswerText(basePath: string, outcome: Started, state: RunViewState): string {
+  const self = `${basePath}/v1/runs/${outcome.run}`;
+  return `{"id":"${outcome.run}","state":"${state}","repeated":${outcome.tag === 'repeated'},"links":{"self":"${self}","history":"${self}/history","result":"${self}/result","stream":"${self}/stream"}}`;
 }
 
 /** The key outlives a run that is kept for a shorter time than the key. @throws RUN_NOT_FOUND */

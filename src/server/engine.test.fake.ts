@@ -1,0 +1,48 @@
+/**
+ * An engine for tests of the server: every method that a test does not give refuses, so that a handler that asks for
+ * more than it should is found out.
+ */
+import type { Engine } from '../engine/api.js';
+
+const names = [
+  'start',
+  'stop',
+  'register',
+  'definitions',
+  'startRuns',
+  'publish',
+  'cancel',
+  'redrive',
+  'discard',
+  'readRun',
+  'readResult',
+  'readHistory',
+  'listRuns',
+  'listDeadLetters',
+  'readDeadLetter',
+  'readTopic',
+  'listTopics',
+  'queues',
+  'workers',
+  'tally',
+  'health',
+  'doctor',
+  'follow',
+  'waitForEnd',
+  'putBlob',
+  'readBlob',
+  'connect',
+] as const satisfies readonly (keyof Engine)[];
+
+/** An engine of which only `methods` work. */
+export function fakeEngine(methods: Partial<Engine> = {}): Engine {
+  const refusing = Object.fromEntries(
+    names.map((name) => [
+      name,
+      () => {
+        throw new Error(`The test gave the fake engine no "${name}"`);
+      },
+    ]),
+  );
+  return { ...(refusing as unknown as Engine), ...methods };
+}
