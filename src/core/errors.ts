@@ -276,6 +276,18 @@ export const errorCatalogue = {
     message: (d) => `Two steps of one run have the identity "${d.path}".`,
     mend: 'Give each its own name, e.g. ["call", i] in a loop, or use ctx.map with a key.',
   }),
+  PATH_INVALID: entry<{ name: string; reason: string }>({
+    kind: 'terminal',
+    status: 422,
+    message: (d) => `"${d.name}" cannot name a step: ${d.reason}.`,
+    mend: 'Give a short, non-empty text, or a list of a text and keys such as ["call", i].',
+  }),
+  PATH_KIND_CHANGED: entry<{ path: string; recorded: string; asked: string }>({
+    kind: 'terminal',
+    status: 422,
+    message: (d) => `"${d.path}" is recorded as a ${d.recorded}, but the code now asks for a ${d.asked} there.`,
+    mend: 'Give the new one another name, or declare a new version and keep the old body by `previous`.',
+  }),
   SCOPE_MISUSED: entry<{ path: string }>({
     kind: 'terminal',
     status: 422,

@@ -1,0 +1,113 @@
+/**
+ * Capabilities as values: a named kind of work that some pool of workers offers, with its own queue and scaling. The
+ * definition is shared by callers (`ctx.call`) and by the pool, which joins it to its code with `implement`.
+ */
+import type { Duration } from '../core/duration.js';
+import { limits } from '../core/limits.js';
+import type { RetryPolicy } from '../core/retry.js';
+import type { Effect } from '../core/run/events.js';
+import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
+import type { Log } from './log.js';
+import { OptionFaults } from './options.js';
+import { readRetry, type RetryOptions } from './retry-options.js';
+
+/** Options of `capability`. */
+export interface CapabilityOptions<I extends StandardSchema, O extends StandardSchema> {
+  /** Schema of the input, checked before the handler runs. Default: anything. */
+  readonly input?: I;
+  /** Schema of the result, checked after the handler has run. Default: anything. */
+  readonly output?: O;
+  /** What may happen again after a crash in mid-work. Default `idempotent`: it runs again with the same idempotency key. */
+  readonly effect?: Effect;
+  /** Longest time of one attempt: the signal is aborted and the attempt fails with class `timeout`. Default 5 min. */
+  readonly timeout?: Duration;
+  /** Longest time of one attempt under one lease, after which a hung worker loses it. Default: the timeout. */
+  readonly deadline?: Duration;
+  /** Default: 4 attempts, pauses up to 60 s. */
+  readonly retry?: RetryOptions;
+}
+
+/** What a handler is given beside its input. */
+export interface HandlerContext {
+  /** Aborted when the result is no longer wanted: cancellation, timeout, drain, lost lease. */
+  readonly signal: AbortSignal;
+  /** Attempt of the call, from 1. */
+  readonly attempt: number;
+  /** The same for every attempt; hand it to whoever performs the effect. */
+  readonly idempotencyKey: string;
+  readonly log: Log;
+  readonly run: { readonly id: string; readonly tenant: string };
+}
+
+/** A capability. `In` and `Out` are what callers give and get. */
+export interface Capability<Name extends string = string, In = unknown, Out = unknown> {
+  readonly kind: 'capability';
+  readonly name: Name;
+  readonly input: StandardSchema | null;
+  readonly output: StandardSchema | null;
+  readonly effect: Effect;
+  readonly timeoutMs: number;
+  readonly deadlineMs: number;
+  readonly retry: RetryPolicy;
+  /** Types only; never set. */
+  readonly types?: { readonly input: In; readonly output: Out };
+}
+
+/** A capability that can be given its code. `Given` and `Returned` are what the handler gets and may return. */
+export interface DefinedCapability<Name extends string, In, Out, Given, Returned> extends Capability<Name, In, Out> {
+  /** Joins the capability to the code that does the work. Opens nothing; put the result into `handlers` of an app. */
+  implement(handler: (input: Given, context: HandlerContext) => Returned | Promise<Returned>): Handler<Name>;
+}
+
+/** A capability joined to its code. */
+export interface Handler<Name extends string = string> {
+  readonly kind: 'handler';
+  readonly capability: Capability<Name>;
+  /** The user's code; its input has passed the schema. */
+  readonly handle: (input: unknown, context: HandlerContext) => unknown;
+}
+
+/** Defines a capability. Fails with OPTIONS_INVALID, naming all faults. */
+export function capability<
+  const Name extends string,
+  I extends StandardSchema = StandardSchema,
+  O extends StandardSchema = StandardSchema,
+>(
+  name: Name,
+  options: CapabilityOptions<I, O> = {},
+): DefinedCapability<Name, InferInput<I>, InferOutput<O>, InferOutput<I>, InferInput<O>> {
+  const faults = new OptionFaults(`capability "${name}"`);
+  const { input, output, effect, timeout, deadline } = options;
+  faults.name(name);
+  faults.unknownNames(options, ['input', 'output', 'effect', 'timeout', 'deadline', 'retry']);
+  faults.schema('input', input);
+  faults.schema('output', output);
+  faults.effect(effect);
+  const timeoutMs = faults.duration('timeout', timeout, limits.callDeadlineMs, 1);
+  const deadlineMs = faults.duration('deadline', deadline, timeoutMs, 1);
+  if (timeout !== undefined && timeoutMs > deadlineMs) faults.add('timeout is longer than deadline');
+  const retry = readRetry(options.retry, faults);
+  faults.throwIfAny();
+  const defined: Capability<Name, InferInput<I>, InferOutput<O>> = {
+    kind: 'capability',
+    name,
+    input: input ?? null,
+    output: output ?? null,
+    effect: effect ?? 'idempotent',
+    timeoutMs: Math.min(timeoutMs, deadlineMs),
+    deadlineMs,
+    retry,
+  };
+  return {
+    ...defined,
+    implement(handler) {
+      if (typeof handler !== 'function') {
+        const misuse = new OptionFaults(`capability "${name}"`);
+        misuse.add('implement() takes the function that does the work');
+        misuse.throwIfAny();
+      }
+      // The worker hands over what came through the schema, which is where the types come from.
+      return { kind: 'handler', capability: defined, handle: handler as Handler['handle'] };
+    },
+  };
+}

@@ -1,0 +1,46 @@
+/**
+ * Topics as values: a name, the schema of the events' data and how they are spread. Shared by those who publish and
+ * those who react; nothing is opened by making one.
+ */
+import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
+import { OptionFaults } from './options.js';
+import type { SelectorOf } from './selector.js';
+
+/** Options of `topic`. */
+export interface TopicOptions<S extends StandardSchema> {
+  /** Schema of the data of an event. Default: anything is taken. */
+  readonly schema?: S;
+  /** Field of the data by which events are kept in order, e.g. `document.id`. Default: the event's own `partitionkey`, else its id. */
+  readonly key?: SelectorOf<InferOutput<S>>;
+  /** Parts of the log, 1 to 1024. Default 1: total order. More let more readers work side by side and order only per key. */
+  readonly partitions?: number;
+}
+
+/** A topic. `In` is what publishers give, `Data` what readers get (they differ where the schema transforms). */
+export interface Topic<Name extends string = string, In = unknown, Data = unknown> {
+  readonly kind: 'topic';
+  readonly name: Name;
+  readonly schema: StandardSchema | null;
+  readonly key: string | null;
+  readonly partitions: number;
+  /** Types only; never set. */
+  readonly types?: { readonly input: In; readonly data: Data };
+}
+
+const partitionsMax = 1_024;
+
+/** Defines a topic. Fails with OPTIONS_INVALID, naming all faults. */
+export function topic<const Name extends string, S extends StandardSchema = StandardSchema>(
+  name: Name,
+  options: TopicOptions<S> = {},
+): Topic<Name, InferInput<S>, InferOutput<S>> {
+  const faults = new OptionFaults(`topic "${name}"`);
+  const { schema, key, partitions } = options;
+  faults.name(name);
+  faults.unknownNames(options, ['schema', 'key', 'partitions']);
+  faults.schema('schema', schema);
+  faults.integer('partitions', partitions, { min: 1, max: partitionsMax });
+  if (key !== undefined && typeof key !== 'string') faults.add('key must be a path such as "document.id"');
+  faults.throwIfAny();
+  return { kind: 'topic', name, schema: schema ?? null, key: key ?? null, partitions: partitions ?? 1 };
+}
