@@ -326,6 +326,12 @@ export const errorCatalogue = {
     message: () => 'More work is waiting for the store than is safe to accept.',
     mend: 'Try again after the time in Retry-After.',
   }),
+  STORE_UNREACHABLE: entry<object>({
+    kind: 'transient',
+    status: 503,
+    message: () => 'The store did not answer; whether it has recorded the change is not known.',
+    mend: 'Try again with the same idempotency key.',
+  }),
   STORE_FULL: entry<object>({
     kind: 'transient',
     status: 507,
