@@ -285,6 +285,8 @@ function faultsOf(attributes: ReadonlyMap<string, unknown>): string[] {
 function faultOf(name: string, value: unknown): string | null {
   if (!namePattern.test(name))
     return `attribute name ${JSON.stringify(name.slice(0, 40))} is not lower-case letters and digits`;
+  // The name of the data in every format; only a header can get here with it.
+  if (name === 'data') return 'data is not an attribute';
   if (!coreNames.has(name)) return extensionFault(name, value);
   if (typeof value !== 'string' || value === '') return `${name} is not a non-empty string`;
   const text = textFault(name, value);
