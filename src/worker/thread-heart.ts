@@ -38,12 +38,10 @@ export function startThreadHeart(options: ThreadHeartOptions): Heart {
   const data: HeartData = { url, headers, session, beatMs, pulse: pulse.buffer };
   let thread: Worker;
   try {
-    // Loaders of the user are of no use to the thread and may do work of their own in it; only our sources need them.
-    const fromSource = import.meta.url.endsWith('.ts');
-    thread = new Worker(new URL(fromSource ? './heart-thread.ts' : './heart-thread.js', import.meta.url), {
-      workerData: data,
-      ...(fromSource ? {} : { execArgv: [], env: {} }),
-    });
+    // As a file of its own kind: from our sources it runs only where the runtime strips types by itself.
+    const file = import.meta.url.endsWith('.ts') ? './heart-thread.ts' : './heart-thread.js';
+    // Loaders and preloads of the user are of no use to the thread and may do work of their own in it.
+    thread = new Worker(new URL(file, import.meta.url), { workerData: data, execArgv: [], env: {} });
   } catch (error) {
     // The caller has no heart yet to be told of.
     queueMicrotask(() => fault(error instanceof Error ? error.message : String(error)));

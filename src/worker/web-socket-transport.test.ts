@@ -215,12 +215,12 @@ describe('a worker over real sockets', () => {
 
 // ------------------------------------------------------------------ whole processes
 
-/** Source of a worker process; `handle` is the body of its handler. */
+/** Source of a worker process, of the built package as users run it; `handle` is the body of its handler. */
 function program(url: string, handle: string): string {
-  const module = (name: string): string => JSON.stringify(new URL(name, import.meta.url).href);
+  const module = (name: string): string => JSON.stringify(new URL(`../../dist/worker/${name}`, import.meta.url).href);
   return `
-    import { createWorkerOf } from ${module('./create-worker.ts')};
-    import { runProcess, logToStderr } from ${module('./worker-process.ts')};
+    import { createWorkerOf } from ${module('create-worker.js')};
+    import { runProcess, logToStderr } from ${module('worker-process.js')};
     const registry = {
       app: 'shop', manifest: { format: 1, app: 'shop', topics: [], workflows: [], capabilities: [] },
       versions: () => undefined, definition: () => undefined,
@@ -232,7 +232,7 @@ function program(url: string, handle: string): string {
 }
 
 function run(source: string) {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', source], {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let stderr = '';
