@@ -1,0 +1,366 @@
+/** Every command of `eventspine`. Help, parsing and docs/reference/cli.md are made from this table. */
+import type { Command, CommandRun, Flag, Parameter } from './command.js';
+
+const json: Flag = {
+  name: 'json',
+  type: 'truth',
+  says: 'Print JSON for programs: one value, or one line for each item. Errors are JSON on the standard error output.',
+};
+const url: Flag = {
+  name: 'url',
+  type: 'text',
+  value: 'url',
+  says: 'Address of the server. Default: EVENTSPINE_URL, else http://127.0.0.1:8787.',
+};
+const token: Flag = {
+  name: 'token',
+  type: 'text',
+  value: 'token',
+  says: 'Bearer token for the server. Default: EVENTSPINE_TOKEN.',
+};
+const overHttp = [url, token, json];
+
+const limit: Flag = { name: 'limit', type: 'number', value: 'n', says: 'Show at most so many. Default 50.' };
+const workflowFlag: Flag = { name: 'workflow', type: 'text', value: 'name', says: 'Only of this workflow.' };
+const classFlag: Flag = { name: 'class', type: 'text', value: 'class', says: 'Only with this failure class.' };
+const slots: Flag = {
+  name: 'slots',
+  type: 'number',
+  value: 'n',
+  says: 'Bodies and calls that one worker runs at the same time.',
+};
+const port: Flag = {
+  name: 'port',
+  type: 'number',
+  value: 'port',
+  says: 'Port to listen on; 0 takes any free one. Default 8787.',
+};
+const host: Flag = {
+  name: 'host',
+  type: 'text',
+  value: 'address',
+  says: 'Address to listen on. Only addresses of this machine: a server for others is made in code, with `authorize`. Default 127.0.0.1.',
+};
+
+function store(defaultFile: string): Flag {
+  return {
+    name: 'store',
+    type: 'text',
+    value: 'file',
+    says: `SQLite file. Made if it is not there. Default ${defaultFile}.`,
+  };
+}
+
+const app: Parameter = {
+  name: 'app',
+  says: 'Module that exports the app, as `app` or by default; JavaScript, or TypeScript where Node or tsx can run it.',
+  required: true,
+};
+const run: Parameter = { name: 'run', says: 'Id of the run.', required: true };
+const runsParameter: Parameter = { name: 'run', says: 'Ids of runs.', required: true, rest: true };
+const letter: Parameter = { name: 'dead-letter', says: 'Id of the dead letter.', required: true };
+const letters: Parameter = { name: 'dead-letter', says: 'Ids of dead letters.', required: true, rest: true };
+
+type Load = () => Promise<CommandRun>;
+const runs = {
+  list: async () => (await import('./commands/runs.js')).listRuns,
+  show: async () => (await import('./commands/runs.js')).showRun,
+  watch: async () => (await import('./commands/watch.js')).watchRun,
+  cancel: async () => (await import('./commands/runs.js')).cancelRuns,
+  retry: async () => (await import('./commands/runs.js')).retryRuns,
+} satisfies Record<string, Load>;
+
+/** The table, in the order in which help shows it. */
+export const commands: readonly Command[] = [
+  {
+    words: ['dev'],
+    says: 'Runs everything on this machine while you write the app: server, embedded store, workers.',
+    more: 'Workers are processes of their own; they are replaced when code under the folder of the app changes, after they have drained, and started again when they crash. Ctrl-C drains and ends all of it.',
+    parameters: [app],
+    flags: [
+      { name: 'workers', type: 'number', value: 'n', says: 'Worker processes. Default 1.' },
+      slots,
+      port,
+      host,
+      store('.eventspine/dev.db'),
+      {
+        name: 'env-file',
+        type: 'text',
+        value: 'file',
+        repeated: true,
+        says: 'File of variables for the workers, as of `node --env-file`.',
+      },
+      {
+        name: 'conditions',
+        type: 'text',
+        value: 'name',
+        repeated: true,
+        says: 'Conditions of package exports, as of `node --conditions`.',
+      },
+      { name: 'inspect', type: 'truth', says: 'Open the inspector of the workers for a debugger.' },
+      {
+        name: 'inline',
+        type: 'truth',
+        says: 'Run the worker in this process. For debugging; changes of the code are not followed.',
+      },
+      json,
+    ],
+    examples: [
+      'eventspine dev spine.ts',
+      'eventspine dev spine.ts --workers 2 --env-file .env',
+      'eventspine dev spine.ts --inline --inspect',
+    ],
+    load: async () => (await import('./commands/dev.js')).dev,
+  },
+  {
+    words: ['start'],
+    says: 'Runs server and worker in one process, for a small deployment.',
+    parameters: [app],
+    flags: [slots, port, host, store('eventspine.db'), json],
+    examples: ['eventspine start app.mjs --store /data/spine.db'],
+    load: async () => (await import('./commands/serve.js')).start,
+  },
+  {
+    words: ['serve'],
+    says: 'Runs the server alone; workers connect to it.',
+    more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
+    parameters: [],
+    flags: [port, host, store('eventspine.db'), json],
+    examples: ['eventspine serve --store /data/spine.db --port 8787'],
+    load: async () => (await import('./commands/serve.js')).serve,
+  },
+  {
+    words: ['worker'],
+    says: 'Runs a worker for a server elsewhere.',
+    more: 'It waits for a server that is not there, keeps its work over lost connections, and drains on SIGTERM.',
+    parameters: [app],
+    flags: [
+      slots,
+      {
+        name: 'only',
+        type: 'text',
+        value: 'names',
+        repeated: true,
+        says: 'Offer only these workflows and capabilities. Default: all that the app implements.',
+      },
+      ...overHttp,
+    ],
+    examples: [
+      'eventspine worker app.mjs --url http://spine:8787',
+      'eventspine worker app.mjs --only embed,retrieve --slots 8',
+    ],
+    load: async () => (await import('./commands/worker.js')).runWorker,
+  },
+  {
+    words: ['run'],
+    says: 'Starts a run of a workflow.',
+    parameters: [
+      { name: 'workflow', says: 'Name of the workflow.', required: true },
+      { name: 'input', says: 'Its input as JSON, @file, or - for the standard input. Default: null.', required: false },
+    ],
+    flags: [
+      {
+        name: 'wait',
+        type: 'truth',
+        says: 'Wait for the result and print that. Ctrl-C stops the waiting, not the run.',
+      },
+      {
+        name: 'key',
+        type: 'text',
+        value: 'key',
+        says: 'Idempotency key: the same key with the same input gives the same run.',
+      },
+      { name: 'label', type: 'text', value: 'name:value', repeated: true, says: 'Label to find the run by.' },
+      ...overHttp,
+    ],
+    examples: [
+      `eventspine run answer '{"question":"why?"}' --wait`,
+      'eventspine run ingest @document.json --label order:17',
+    ],
+    load: async () => (await import('./commands/intake.js')).startRun,
+  },
+  {
+    words: ['publish'],
+    says: 'Publishes an event to a topic.',
+    more: 'A value with specversion, id, source and type is published as the CloudEvent that it is; anything else is the data of a new event.',
+    parameters: [
+      { name: 'topic', says: 'Name of the topic.', required: true },
+      { name: 'data', says: 'The event or its data as JSON, @file, or - for the standard input.', required: true },
+    ],
+    flags: [
+      {
+        name: 'id',
+        type: 'text',
+        value: 'id',
+        says: 'Id of the event; an event with a known id and source is recorded once. Default: random.',
+      },
+      { name: 'key', type: 'text', value: 'key', says: 'Partition key. Default: what the topic selects.' },
+      { name: 'type', type: 'text', value: 'type', says: 'Type of the event. Default: the name of the topic.' },
+      { name: 'subject', type: 'text', value: 'text', says: 'Subject of the event.' },
+      { name: 'source', type: 'text', value: 'uri', says: 'Source of the event. Default eventspine/client.' },
+      ...overHttp,
+    ],
+    examples: [`eventspine publish document.uploaded '{"name":"a.md"}'`],
+    load: async () => (await import('./commands/intake.js')).publishEvent,
+  },
+  {
+    words: ['runs', 'list'],
+    says: 'Lists runs, newest first.',
+    parameters: [],
+    flags: [
+      {
+        name: 'state',
+        type: 'text',
+        value: 'state',
+        repeated: true,
+        says: 'Only in this state: queued, running, retrying, waiting, cancelling, succeeded, failed, cancelled, refused.',
+      },
+      workflowFlag,
+      classFlag,
+      { name: 'label', type: 'text', value: 'name:value', repeated: true, says: 'Only with this label.' },
+      { name: 'oldest', type: 'truth', says: 'Oldest first.' },
+      limit,
+      ...overHttp,
+    ],
+    examples: ['eventspine runs list --state failed --class rate_limited'],
+    load: runs.list,
+  },
+  {
+    words: ['runs', 'show'],
+    says: 'Shows a run: its state, steps, what it waits for, what can be retried, what needs a person.',
+    parameters: [run],
+    flags: overHttp,
+    examples: ['eventspine runs show run_01h455vb4pex5vsknk084sn02q'],
+    load: runs.show,
+  },
+  {
+    words: ['runs', 'watch'],
+    says: 'Prints the events of a run as they happen, until it has ended.',
+    more: 'Ends with 0 when the run succeeds and with 1 when it ends otherwise.',
+    parameters: [run],
+    flags: [
+      {
+        name: 'cursor',
+        type: 'text',
+        value: 'cursor',
+        says: 'Begin after this event; `--json` prints the cursor of each.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine runs watch run_01h455vb4pex5vsknk084sn02q'],
+    load: runs.watch,
+  },
+  {
+    words: ['runs', 'cancel'],
+    says: 'Asks runs to stop; their bodies may clean up for a while.',
+    parameters: [runsParameter],
+    flags: [{ name: 'reason', type: 'text', value: 'text', says: 'Why, for the record.' }, ...overHttp],
+    examples: ["eventspine runs cancel run_01h455vb4pex5vsknk084sn02q --reason 'wrong file'"],
+    load: runs.cancel,
+  },
+  {
+    words: ['runs', 'retry'],
+    says: 'Sends failed or cancelled runs back to work from what failed; finished steps are not repeated.',
+    parameters: [runsParameter],
+    flags: overHttp,
+    examples: ['eventspine runs retry run_01h455vb4pex5vsknk084sn02q'],
+    load: runs.retry,
+  },
+  {
+    words: ['dead-letters', 'list'],
+    says: 'Lists what ran out of attempts, newest first.',
+    parameters: [],
+    flags: [workflowFlag, classFlag, limit, ...overHttp],
+    examples: ['eventspine dead-letters list --class auth'],
+    load: async () => (await import('./commands/dead-letters.js')).listDeadLetters,
+  },
+  {
+    words: ['dead-letters', 'show'],
+    says: 'Shows a dead letter: why it died and what to do about it.',
+    parameters: [letter],
+    flags: overHttp,
+    examples: ['eventspine dead-letters show dlq_01h455vb4pex5vsknk084sn02q'],
+    load: async () => (await import('./commands/dead-letters.js')).showDeadLetter,
+  },
+  {
+    words: ['dead-letters', 'redrive'],
+    says: 'Sends the runs of dead letters back to work from what failed.',
+    parameters: [letters],
+    flags: overHttp,
+    examples: ['eventspine dead-letters redrive dlq_01h455vb4pex5vsknk084sn02q'],
+    load: async () => (await import('./commands/dead-letters.js')).redriveDeadLetters,
+  },
+  {
+    words: ['dead-letters', 'discard'],
+    says: 'Gives up on dead letters; their runs stay failed.',
+    parameters: [letters],
+    flags: overHttp,
+    examples: ['eventspine dead-letters discard dlq_01h455vb4pex5vsknk084sn02q'],
+    load: async () => (await import('./commands/dead-letters.js')).discardDeadLetters,
+  },
+  {
+    words: ['queues'],
+    says: 'Shows depth, lag and workers of every queue.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine queues'],
+    load: async () => (await import('./commands/fleet.js')).listQueues,
+  },
+  {
+    words: ['workers'],
+    says: 'Shows the workers and what they hold.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine workers'],
+    load: async () => (await import('./commands/fleet.js')).listWorkers,
+  },
+  {
+    words: ['topics'],
+    says: 'Shows the topics that have events.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine topics'],
+    load: async () => (await import('./commands/fleet.js')).listTopics,
+  },
+  {
+    words: ['doctor'],
+    says: 'Checks the invariants of a live system, or of a file that no server has open.',
+    more: 'Ends with 1 when one does not hold.',
+    parameters: [],
+    flags: [
+      {
+        name: 'store',
+        type: 'text',
+        value: 'file',
+        says: 'Check this SQLite file itself, only while no server has it open.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine doctor', 'eventspine doctor --store spine.db'],
+    load: async () => (await import('./commands/doctor.js')).doctor,
+  },
+  {
+    words: ['explain'],
+    says: 'Explains an error code and says what to do about it; without a code, lists all.',
+    parameters: [{ name: 'code', says: 'The code, e.g. LEASE_LOST.', required: false }],
+    flags: [json],
+    examples: ['eventspine explain STORE_OWNED'],
+    load: async () => (await import('./commands/explain.js')).explainCode,
+  },
+  {
+    words: ['version'],
+    says: 'Prints the version.',
+    parameters: [],
+    flags: [json],
+    examples: ['eventspine version'],
+    load: async () => (await import('./commands/explain.js')).printVersion,
+  },
+  {
+    words: ['help'],
+    says: 'Shows all commands, or one of them.',
+    parameters: [{ name: 'command', says: 'The command.', required: false, rest: true }],
+    flags: [],
+    examples: ['eventspine help runs list'],
+    load: () => Promise.reject(new Error("Invariant broken: help is shown by the parser's answer")),
+  },
+];

@@ -1,0 +1,37 @@
+/** `eventspine worker`: one worker process for a server elsewhere. */
+import { createWorker } from '../../worker/index.js';
+import type { CommandRun } from '../command.js';
+import { exitCodes } from '../exit-codes.js';
+import { findApp, importApp } from '../load-app.js';
+import { announce, untilAborted } from '../long-running.js';
+import { serverUrl } from '../server-client.js';
+import { offeredNames, workerSlots } from '../worker-options.js';
+
+/** Works until it is told to stop, then drains. Waits for a server that is not there yet. */
+export const runWorker: CommandRun = async ({ flags, io, words }) => {
+  const app = await importApp(await findApp(words.one('app'), io.folder));
+  const offered = offeredNames(flags.list('only'), app.manifest);
+  const url = serverUrl(flags.text('url') ?? io.environment.url);
+  const token = flags.text('token') ?? io.environment.token;
+  const json = flags.truth('json');
+  const worker = createWorker({
+    app,
+    url,
+    ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
+    ...workerSlots(flags),
+    ...offered,
+    log: ({ level, message, ...facts }) => {
+      if (level === 'warn' || level === 'error') io.err(`${level}  ${message}  ${JSON.stringify(facts)}`);
+    },
+  });
+  announce(io, json, 'connecting', { url, app: app.manifest.app });
+  const started = worker.start().then(() => announce(io, json, 'working', { pid: process.pid }));
+  // A refusal is told by `stopped`; it must not also count as unhandled.
+  started.catch(() => undefined);
+  const refusal = await Promise.race([untilAborted(io.signal), worker.stopped]);
+  if (refusal instanceof Error) throw refusal;
+  announce(io, json, 'draining', {});
+  await worker.drain();
+  announce(io, json, 'stopped', {});
+  return exitCodes.ok.code;
+};

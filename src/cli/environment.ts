@@ -1,0 +1,25 @@
+/**
+ * The only file of the package that reads the environment. Everything else is handed values.
+ */
+import type { Environment } from './io.js';
+
+/** Variables that the command line reads, for help and the reference page. */
+export const environmentVariables = {
+  EVENTSPINE_URL: 'Address of the server, where `--url` is not given.',
+  EVENTSPINE_TOKEN: 'Bearer token for the server, where `--token` is not given.',
+} as const;
+
+/** Where a server listens unless told otherwise. */
+export const defaultUrl = 'http://127.0.0.1:8787';
+
+/** Reads the environment. An empty variable counts as absent. */
+export function readEnvironment(variables: Readonly<Record<string, string | undefined>> = process.env): Environment {
+  const value = (name: keyof typeof environmentVariables): string | undefined =>
+    variables[name] === '' ? undefined : variables[name];
+  return { url: value('EVENTSPINE_URL') ?? defaultUrl, token: value('EVENTSPINE_TOKEN') };
+}
+
+/** The environment that child processes get: the same, since the user's code in them may read what it likes. */
+export function childEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env };
+}

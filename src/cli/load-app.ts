@@ -1,0 +1,115 @@
+/**
+ * Loads the app that a user's module exports. TypeScript is run by Node where it can (type stripping), else by `tsx` as
+ * found from the user's own folder, so that this package needs no loader of its own.
+ * Invariant: user code is imported here and nowhere else.
+ */
+import { access } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, extname, relative, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { SpineError } from '../core/errors.js';
+import type { AnyApp } from '../workflow/index.js';
+
+/** The file of an app: exists, and Node can run it with these arguments. */
+export interface AppFile {
+  /** Absolute. */
+  readonly path: string;
+  /** As the user would write it, for messages. */
+  readonly shown: string;
+  /** What Node must be started with to run the file; empty where it needs nothing. */
+  readonly execArgv: readonly string[];
+  /** Module that teaches the running process TypeScript; null where it needs nothing. */
+  readonly loader: string | null;
+}
+
+/** What is known of the running Node; a parameter so that tests can be on another one. */
+export interface NodeTraits {
+  readonly version: string;
+  /** Whether it strips types by itself: 22.18, 23.6, 24 and newer. */
+  readonly stripsTypes: boolean;
+}
+
+/** The Node that runs this process. */
+export function nodeTraits(): NodeTraits {
+  const features = process.features as { readonly typescript?: unknown };
+  return { version: process.versions.node, stripsTypes: typeof features.typescript === 'string' };
+}
+
+const typescript = new Set(['.ts', '.mts', '.cts', '.tsx']);
+/** What type stripping alone cannot run. */
+const needsTransform = new Set(['.tsx']);
+
+/** Finds the file and what it takes to run it. APP_NOT_LOADED where there is none, TYPESCRIPT_UNSUPPORTED. */
+export async function findApp(given: string, folder: string, node: NodeTraits = nodeTraits()): Promise<AppFile> {
+  const path = resolve(folder, given);
+  const shown = relative(folder, path) || given;
+  try {
+    await access(path);
+  } catch (error) {
+    throw new SpineError('APP_NOT_LOADED', { file: shown, reason: 'there is no such file' }, { cause: error });
+  }
+  const extension = extname(path);
+  if (!typescript.has(extension) || (node.stripsTypes && !needsTransform.has(extension))) {
+    return { path, shown, execArgv: [], loader: null };
+  }
+  const command = resolveFrom(path, 'tsx');
+  const api = resolveFrom(path, 'tsx/esm/api');
+  if (command === null || api === null) {
+    throw new SpineError('TYPESCRIPT_UNSUPPORTED', { file: shown, node: node.version });
+  }
+  return { path, shown, execArgv: ['--import', command], loader: api };
+}
+
+/** Imports the app into this process. APP_NOT_LOADED with the reason. */
+export async function importApp(file: AppFile): Promise<AnyApp> {
+  let loaded: Readonly<Record<string, unknown>>;
+  try {
+    if (file.loader !== null) await registerLoader(file.loader);
+    loaded = (await import(pathToFileURL(file.path).href)) as Readonly<Record<string, unknown>>;
+  } catch (error) {
+    throw new SpineError('APP_NOT_LOADED', { file: file.shown, reason: reasonOf(error) }, { cause: error });
+  }
+  const found = ['app', 'default', ...Object.keys(loaded)].map((name) => loaded[name]).find(isApp);
+  if (found === undefined) {
+    throw new SpineError('APP_NOT_LOADED', { file: file.shown, reason: 'it exports no app' });
+  }
+  return found;
+}
+
+/** An app is recognised by its look, since the module may use another copy of this package. */
+function isApp(value: unknown): value is AnyApp {
+  if (typeof value !== 'object' || value === null || !('manifest' in value)) return false;
+  const manifest: unknown = value.manifest;
+  return typeof manifest === 'object' && manifest !== null && 'workflows' in manifest && 'capabilities' in manifest;
+}
+
+const registered = new Set<string>();
+
+async function registerLoader(loader: string): Promise<void> {
+  if (registered.has(loader)) return;
+  const { register } = (await import(loader)) as { readonly register: () => unknown };
+  register();
+  registered.add(loader);
+}
+
+/** URL of a package as the user's file would find it. */
+function resolveFrom(path: string, name: string): string | null {
+  try {
+    return pathToFileURL(createRequire(resolve(dirname(path), 'noop.js')).resolve(name)).href;
+  } catch {
+    return null;
+  }
+}
+
+/** The first line of an error, and what helps with those that type stripping brings about. */
+function reasonOf(error: unknown): string {
+  const { message, code } = error as { readonly message?: string; readonly code?: string };
+  const text = (message ?? String(error)).split('\n')[0] ?? '';
+  if (code === 'ERR_MODULE_NOT_FOUND' && /\.js'/.test(text)) {
+    return `${text} (Node's type stripping wants relative imports with the ending .ts)`;
+  }
+  if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
+    return `${text} (Node strips types only; enums, namespaces and parameter properties need compiling or tsx)`;
+  }
+  return text;
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+/** The program `eventspine`: binds the command line to the process. */
+import { text } from 'node:stream/consumers';
+import { commands } from './commands.js';
+import { readEnvironment } from './environment.js';
+import { exitCodes } from './exit-codes.js';
+import type { Io } from './io.js';
+import { runCli } from './run-cli.js';
+
+const stopping = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    // Whoever asks twice does not want to wait for a drain.
+    if (stopping.signal.aborted) process.exit(exitCodes.interrupted.code);
+    stopping.abort(new Error(signal));
+  });
+}
+// A reader that has seen enough (`| head`) is no failure of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(exitCodes.ok.code);
+  throw error;
+});
+
+const io: Io = {
+  out: (line) => void process.stdout.write(`${line}\n`),
+  err: (line) => void process.stderr.write(`${line}\n`),
+  terminal: process.stdout.isTTY === true,
+  columns: process.stdout.columns ?? 80,
+  folder: process.cwd(),
+  environment: readEnvironment(),
+  readInput: () => text(process.stdin),
+  signal: stopping.signal,
+};
+
+process.exitCode = await runCli(process.argv.slice(2), commands, io);

@@ -1,0 +1,61 @@
+/**
+ * A host with a server on a port: what `serve`, `start` and `dev` have in common. Invariant: `close` lets requests and
+ * work under way finish before the store is closed.
+ */
+import { mkdir } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { EngineLog } from '../engine/index.js';
+import { createServer, type ServerAddress } from '../server/index.js';
+import { Host, type Service } from '../spine/host.js';
+import { sqlite } from '../stores/sqlite/index.js';
+import { addressOf } from './address.js';
+import type { Invocation } from './command.js';
+import type { Io } from './io.js';
+import { packageVersion } from './package-version.js';
+
+/** A server at work. */
+export interface ServedHost {
+  readonly address: ServerAddress;
+  /** Absolute path of the store. */
+  readonly file: string;
+  /** Resolves with the reason when the store has failed for ever; nothing can be recorded any more. */
+  readonly failed: Promise<Error>;
+  close(): Promise<void>;
+}
+
+/** Opens store, engine and server. Rejects with the errors of each; whatever was opened is closed again then. */
+export async function openServedHost(
+  invocation: Invocation,
+  service: Service,
+  defaultFile: string,
+): Promise<ServedHost> {
+  const { flags, io } = invocation;
+  const file = resolve(io.folder, flags.text('store') ?? defaultFile);
+  await mkdir(dirname(file), { recursive: true });
+  const host = new Host({ store: sqlite({ file }), version: await packageVersion(), log: logTo(io) }, service);
+  try {
+    const { engine, store } = await host.open();
+    const server = createServer({ engine, ...addressOf(flags) });
+    const address = await server.listen();
+    return {
+      address,
+      file,
+      failed: store.failed,
+      async close() {
+        await server.close();
+        await host.close();
+      },
+    };
+  } catch (error) {
+    await host.close();
+    throw error;
+  }
+}
+
+/** Warnings and errors of the engine, as lines for the person at the terminal. */
+function logTo(io: Io): EngineLog {
+  return ({ level, message, fields }) => {
+    if (level !== 'warn' && level !== 'error') return;
+    io.err(`${level}  ${message}${fields === undefined ? '' : `  ${JSON.stringify(fields)}`}`);
+  };
+}

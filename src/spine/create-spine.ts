@@ -1,0 +1,164 @@
+/**
+ * The embedded spine: client, engine, worker and server in the process of the host application. It is made
+ * synchronously and opens nothing until it is first used, so importing the module that makes it is free of effects.
+ * Invariant: two spines on one store location in one process are two views of one host; the newest app is served.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type Client, createClientOver, streamSettings } from '../client/index.js';
+import { SpineError } from '../core/errors.js';
+import type { Ports } from '../core/ports.js';
+import type { Engine, EngineLog, EngineSettings } from '../engine/index.js';
+import { nodePorts } from '../runtime/index.js';
+import { createServer, type ServerAddress, type ServerOptions, type SpineServer } from '../server/index.js';
+import type { StoreFactory } from '../store/factory.js';
+import { createInProcessTransport, createWorker, type WorkerSettings } from '../worker/index.js';
+import type { AnyApp } from '../workflow/index.js';
+import type { HostedWorker, Service } from './host.js';
+import { leaseHost } from './hosts.js';
+import { localGateway } from './local-gateway.js';
+
+/** Options of the worker in this process: those of `createWorker` without the way to the server, which is known. */
+export type SpineWorkerOptions = Omit<WorkerSettings, 'ports'>;
+
+/** Options of a spine. */
+export interface SpineOptions {
+  /** Where everything is recorded: `sqlite({ file: "spine.db" })`, `memory()`. */
+  readonly store: StoreFactory;
+  /** Run the app's workflows and handlers in this process too. Default true; false leaves the work to other processes. */
+  readonly worker?: boolean | SpineWorkerOptions;
+  /** Tenant of everything that this spine starts and reads. Default `default`. */
+  readonly tenant?: string;
+  /** For `fetch` and `listen`: base path, `authorize`, CORS, bounds, default host and port. */
+  readonly server?: Omit<ServerOptions, 'engine'>;
+  /** Timing of leases, retention and health. */
+  readonly engine?: Partial<EngineSettings>;
+  /** Where faults and notable facts go. Default: warnings and errors as lines on the standard error output. */
+  readonly log?: EngineLog;
+  /** Clock, timers and randomness; for tests. */
+  readonly ports?: Ports;
+}
+
+/** An app at work in this process, with the surface of the client. */
+export interface Spine<App> extends Client<App>, AsyncDisposable {
+  /**
+   * Opens store, engine and worker now instead of on first use, so that work left over from before goes on at once.
+   * STORE_OWNED where another process has the file, STORE_TOO_NEW, STORE_UNSUITABLE, STORE_FAILED, DEFINITION_INVALID.
+   */
+  open(): Promise<void>;
+  /** Answers an HTTP request; mount it under `server.basePath` into Hono, a Next.js route handler, or the like. */
+  readonly fetch: (request: Request) => Promise<Response>;
+  /** Takes over an upgrade to a WebSocket, for workers that connect through the host application's own node server. */
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** Listens on a port of its own. Twice is once. */
+  listen(): Promise<ServerAddress>;
+  /** Ends the server, drains the worker and closes the store, unless a newer spine on the same store goes on with it. */
+  close(): Promise<void>;
+}
+
+const optionNames = ['store', 'worker', 'tenant', 'server', 'engine', 'log', 'ports'];
+
+/**
+ * Makes a spine for an app. Synchronous; opens nothing. A second spine on the same store location in this process (hot
+ * reload) takes over: the file stays open and the new app is served. Fails with OPTIONS_INVALID.
+ */
+export function createSpine<App extends AnyApp>(app: App, options: SpineOptions): Spine<App> {
+  checkOptions(options);
+  const log = options.log ?? logToStandardError;
+  const ports = options.ports ?? nodePorts;
+  const lease = leaseHost(
+    {
+      store: options.store,
+      ports,
+      log,
+      ...(options.engine === undefined ? {} : { engine: options.engine }),
+    },
+    serviceOf(app, options.worker ?? true, ports),
+    (error) => log({ level: 'error', message: 'the new app could not take over', fields: { error: String(error) } }),
+  );
+  const engine = async (): Promise<Engine> => (await lease.host.open()).engine;
+  const gateway = localGateway({
+    engine,
+    tenant: options.tenant ?? 'default',
+    basePath: options.server?.basePath ?? '',
+  });
+  const client = createClientOver<App>(gateway, streamSettings({}));
+
+  let server: Promise<SpineServer> | null = null;
+  let closing: Promise<void> | null = null;
+
+  function theServer(): Promise<SpineServer> {
+    if (closing !== null) return Promise.reject(new SpineError('SHUTTING_DOWN', {}));
+    server ??= engine().then(
+      (found) => createServer({ ...options.server, engine: found }),
+      (error: unknown) => {
+        // What kept the store shut may pass; the next request tries again.
+        server = null;
+        throw error;
+      },
+    );
+    return server;
+  }
+
+  async function close(): Promise<void> {
+    const started = await server?.catch(() => null);
+    await started?.close();
+    await lease.release();
+  }
+
+  const spine: Spine<App> = {
+    ...client,
+    async open() {
+      await lease.host.open();
+    },
+    fetch: async (request) => await (await theServer()).fetch(request),
+    upgrade(request, socket, head) {
+      theServer().then(
+        (found) => found.upgrade(request, socket, head),
+        (error: unknown) => {
+          log({ level: 'error', message: 'a worker could not connect', fields: { error: String(error) } });
+          socket.destroy();
+        },
+      );
+    },
+    listen: async () => await (await theServer()).listen(),
+    close() {
+      closing ??= close();
+      return closing;
+    },
+    [Symbol.asyncDispose]: () => spine.close(),
+  };
+  return spine;
+}
+
+/** What a host is to serve for an app, with or without a worker of its own. */
+export function serviceOf(app: AnyApp, worker: boolean | SpineWorkerOptions, ports: Ports): Service {
+  return {
+    manifest: () => app.manifest,
+    worker:
+      worker === false
+        ? null
+        : (engine): HostedWorker =>
+            createWorker({
+              ...(worker === true ? {} : worker),
+              app,
+              connect: createInProcessTransport(engine),
+              ports,
+            }),
+  };
+}
+
+function checkOptions(options: SpineOptions): void {
+  const faults = Object.keys(options)
+    .filter((name) => !optionNames.includes(name))
+    .map((name) => `${name} is not an option; there are ${optionNames.join(', ')}`);
+  if (typeof (options as Partial<SpineOptions>).store?.open !== 'function') {
+    faults.push("store must be a store, e.g. sqlite({ file: 'spine.db' }) or memory()");
+  }
+  if (options.server !== undefined && 'engine' in options.server) faults.push("server.engine is the spine's own");
+  if (faults.length > 0) throw new SpineError('OPTIONS_INVALID', { what: 'createSpine', faults });
+}
+
+const logToStandardError: EngineLog = ({ level, message, fields }) => {
+  if (level === 'warn' || level === 'error') console.error(`eventspine ${level} ${message}`, fields ?? '');
+};

@@ -1,0 +1,143 @@
+/**
+ * The client's way to an engine in the same process: starts go straight to the engine, everything else takes the
+ * handlers of the HTTP server by a function call. Inputs keep what JSON would lose (dates, bytes) on their way in.
+ * Invariant: answers have the shape that the network would give, so one surface serves both.
+ */
+import {
+  createTransport,
+  type Gateway,
+  httpGateway,
+  RemoteError,
+  type StartItem,
+  type StartItemAnswer,
+  systemPace,
+  type WaitedAnswer,
+} from '../client/index.js';
+import { encodeValue } from '../core/codec.js';
+import { SpineError } from '../core/errors.js';
+import type { Engine, Origin, StartOutcome, StartRequest } from '../engine/index.js';
+import type { RunView } from '../protocol/http.js';
+import { problemOf } from '../protocol/problem.js';
+import { createServer, type SpineServer } from '../server/index.js';
+
+/** What a local gateway is made of. */
+export interface LocalGatewayOptions {
+  /** The engine, opened on first use. */
+  readonly engine: () => Promise<Engine>;
+  readonly tenant: string;
+  /** Path under which links in answers begin. */
+  readonly basePath: string;
+}
+
+/** A name that the server's own check of the host lets through; nothing ever connects to it. */
+const localUrl = 'http://localhost';
+
+/** Makes a gateway. Opens nothing. */
+export function localGateway(options: LocalGatewayOptions): Gateway {
+  const { tenant, basePath } = options;
+  const origin: Origin = { tenant, actor: 'client:embedded', traceparent: null, correlation: null };
+  let server: SpineServer | null = null;
+
+  /** A server that listens to nobody: it knows who asks, because only this process can. */
+  async function localFetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const engine = await options.engine();
+    server ??= createServer({
+      engine,
+      basePath,
+      authorize: () => ({ tenant, user: 'embedded', roles: ['operator', 'worker'] }),
+    });
+    return await abortable(server.fetch(new Request(input, init)), init?.signal ?? null);
+  }
+
+  const transport = createTransport({
+    url: localUrl + basePath,
+    fetch: localFetch,
+    // Nothing gets lost on the way, so there is nothing to be sure of by asking again.
+    retry: { attempts: 1, minMs: 0, maxMs: 0 },
+    timeoutMs: 60_000,
+    pace: systemPace,
+  });
+
+  async function startRuns(workflow: string, items: readonly StartItem[]): Promise<readonly StartItemAnswer[]> {
+    const engine = await options.engine();
+    const requests = items.map((item) => attempt(() => startRequest(workflow, item)));
+    const accepted = requests.filter((request): request is StartRequest => !(request instanceof Refused));
+    const outcomes = accepted.length === 0 ? [] : await engine.startRuns(origin, accepted);
+    let next = 0;
+    const answers: StartItemAnswer[] = [];
+    for (const request of requests) {
+      const outcome = request instanceof Refused ? request.outcome : outcomes[next++];
+      if (outcome === undefined) throw new Error('Invariant broken: the engine gave fewer outcomes than requests');
+      answers.push(await startAnswer(engine, outcome));
+    }
+    return answers;
+  }
+
+  async function startAnswer(engine: Engine, outcome: StartOutcome): Promise<StartItemAnswer> {
+    if (outcome.tag === 'error') return { error: problemOf(outcome.error, 'embedded') };
+    const { run } = outcome;
+    const repeated = outcome.tag === 'repeated';
+    const state = repeated ? await engine.waitForEnd(tenant, run, 0) : 'queued';
+    if (state === null) return { error: problemOf(new SpineError('RUN_NOT_FOUND', { run }), 'embedded') };
+    return { id: run, state, repeated, links: linksOf(basePath, run) };
+  }
+
+  return {
+    transport,
+    startRuns,
+
+    async startAndWait(workflow, item, waitMs, signal): Promise<WaitedAnswer> {
+      const [answer] = await startRuns(workflow, [item]);
+      if (answer === undefined) throw new Error('Invariant broken: one request has one answer');
+      if ('error' in answer) throw new RemoteError(answer.error);
+      const engine = await options.engine();
+      await abortable(engine.waitForEnd(tenant, answer.id, waitMs), signal ?? null);
+      return { tag: 'pending', answer };
+    },
+
+    // An event is a CloudEvent, which is JSON whichever way it comes: no reason for a second way in.
+    publish: httpGateway(transport).publish,
+  };
+}
+
+/** An item that cannot be handed to the engine. Its neighbours can. */
+class Refused {
+  readonly outcome: { readonly tag: 'error'; readonly error: Error };
+  constructor(error: unknown) {
+    this.outcome = { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) };
+  }
+}
+
+function attempt<T>(fn: () => T): T | Refused {
+  try {
+    return fn();
+  } catch (error) {
+    return new Refused(error);
+  }
+}
+
+function startRequest(workflow: string, item: StartItem): StartRequest {
+  return {
+    workflow,
+    input: encodeValue(item.input ?? null),
+    idempotencyKey: item.idempotencyKey,
+    ...(item.labels === undefined ? {} : { labels: item.labels }),
+    ...(item.priority === undefined ? {} : { priority: item.priority }),
+  };
+}
+
+function linksOf(basePath: string, run: string): RunView['links'] {
+  const self = `${basePath}/v1/runs/${run}`;
+  return { self, history: `${self}/history`, result: `${self}/result`, stream: `${self}/stream` };
+}
+
+/** Lets go of a promise when the signal says so. What it stands for goes on; nobody waits for it any more. */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | null): Promise<T> {
+  if (signal === null) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
