@@ -256,6 +256,12 @@ export const errorCatalogue = {
     message: () => 'The worker was stopped before the work was finished.',
     mend: 'Nothing to do: another worker takes over. If it recurs, give drains more time than the slowest call takes.',
   }),
+  WORKER_REFUSED: entry<{ reason: string }>({
+    kind: 'terminal',
+    status: 409,
+    message: (d) => `The server refuses this worker: ${d.reason}`,
+    mend: 'Mend what the reason names and start the worker again; trying again unchanged cannot help.',
+  }),
   VERSION_UNKNOWN: entry<{ name: string; version: string | null; known: readonly (string | null)[] }>({
     kind: 'notFound',
     status: 404,

@@ -55,7 +55,7 @@ export interface WorkerStats {
 export interface Worker extends AsyncDisposable {
   /**
    * Connects and begins to work. Resolves when the first session stands, however long the server takes to come up;
-   * rejects with the server's refusal (PROTOCOL_MISMATCH, DEFINITION_INVALID, DEFINITION_CONFLICT) or WORKER_STOPPED.
+   * rejects with WORKER_REFUSED where the server will never take the worker as it is, or with WORKER_STOPPED.
    */
   start(): Promise<void>;
   /** Takes nothing new, finishes what is in flight within the grace period, gives the rest back, and stops. */
@@ -296,7 +296,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
 
   refused(code: string, reason: string): void {
     this.#log('error', 'the server refuses this worker', { code, reason });
-    this.#stopping ??= this.#stop(new Error(reason));
+    this.#stopping ??= this.#stop(new SpineError('WORKER_REFUSED', { reason }));
   }
 
   holding(): Resume['holding'] {
