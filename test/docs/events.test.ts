@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { RunEventData, RunEventType } from '../../src/core/run/events.js';
+import { sections, tableNames } from './markdown.js';
+
+/**
+ * Every event type and every field of its data. The type makes the compiler refuse this table when it is not the same
+ * as the code; the tests compare it with the page.
+ */
+const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventData[T], true>> } = {
+  'run.started': {
+    workflow: true,
+    version: true,
+    priority: true,
+    timeoutMs: true,
+    retainMs: true,
+    completes: true,
+    activationDeadlineMs: true,
+    activationRetry: true,
+    trigger: true,
+    labels: true,
+    idempotencyKey: true,
+    correlation: true,
+    traceparent: true,
+  },
+  'step.started': { path: true, attempt: true, effect: true },
+  'step.completed': { path: true, attempt: true, durationMs: true, withInput: true },
+  'step.retrying': { path: true, attempt: true, retryAt: true, failure: true },
+  'step.due': { path: true, attempt: true },
+  'step.failed': { path: true, attempt: true, failure: true },
+  'call.scheduled': {
+    path: true,
+    capability: true,
+    queue: true,
+    deadlineMs: true,
+    retry: true,
+    effect: true,
+    priority: true,
+  },
+  'call.retrying': { path: true, attempt: true, retryAt: true, failure: true },
+  'call.completed': { path: true, attempt: true, worker: true, durationMs: true },
+  'call.failed': { path: true, attempt: true, failure: true },
+  'timer.set': { path: true, fireAt: true },
+  'timer.fired': { path: true },
+  'event.emitted': { path: true, topic: true, eventId: true },
+  'progress.reported': { index: true },
+  'race.decided': { path: true, winner: true },
+  'run.parked': {},
+  'activation.retrying': { attempt: true, retryAt: true, progressed: true, failure: true },
+  'run.cancel_requested': { reason: true, by: true, graceMs: true },
+  'run.succeeded': {},
+  'run.failed': { failure: true, path: true, deadLetter: true },
+  'run.cancelled': { reason: true, forced: true },
+  'run.refused': { code: true },
+  'run.redriven': { by: true, paths: true, deadLetter: true },
+};
+
+const page = sections(readFileSync(new URL('../../docs/reference/events.md', import.meta.url), 'utf8'));
+
+describe('docs/reference/events.md', () => {
+  it.each(Object.entries(catalogue))('documents %s with its fields and no others', (type, fields) => {
+    expect(tableNames(page.get(type) ?? '').sort()).toEqual(Object.keys(fields).sort());
+  });
+
+  it('documents no event that does not exist', () => {
+    const documented = [...page.keys()].filter((title) => title.includes('.'));
+    expect(documented.sort()).toEqual(Object.keys(catalogue).sort());
+  });
+});
