@@ -3,7 +3,7 @@
  * them is cut in the middle on purpose: the demo shows what becomes of a document that nobody can read.
  */
 import { readFile, writeFile } from 'node:fs/promises';
-import { writePdf } from '../extract/pdf-writer.js';
+import { writePdf } from '../extract/pdf-writer.ts';
 
 const documents = new URL('../documents/', import.meta.url);
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { DocumentUnreadable, extract, kindOf } from './extract.js';
-import { writePdf } from './pdf-writer.js';
+import { DocumentUnreadable, extract, kindOf } from './extract.ts';
+import { writePdf } from './pdf-writer.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 

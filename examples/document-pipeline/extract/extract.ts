@@ -2,11 +2,11 @@
  * From the bytes of a file to its text. A document that cannot be read is a fact about the document and not about
  * the moment, so it fails for good (`DocumentUnreadable` is not retryable) and ends as a dead letter.
  */
-import type { ExtractedText } from './extracted-text.js';
-import { extractHtml } from './html.js';
-import { extractMarkdown } from './markdown.js';
-import { extractPdf } from './pdf.js';
-import { extractPlainText } from './plain-text.js';
+import type { ExtractedText } from './extracted-text.ts';
+import { extractHtml } from './html.ts';
+import { extractMarkdown } from './markdown.ts';
+import { extractPdf } from './pdf.ts';
+import { extractPlainText } from './plain-text.ts';
 
 /** The kinds of document that the pipeline reads. */
 export const documentKinds = ['markdown', 'html', 'pdf', 'text'] as const;

@@ -3,7 +3,7 @@
  * as the text of a document needs them. It builds no tree and runs nothing; markup that is wrong loses its marks, not
  * its text. Navigation, header and footer of a page are left out, because they repeat on every page.
  */
-import { type ExtractedText, SectionCollector } from './extracted-text.js';
+import { type ExtractedText, SectionCollector } from './extracted-text.ts';
 
 const skipped = new Set(['script', 'style', 'noscript', 'template', 'nav', 'footer', 'svg', 'head']);
 const rawText = new Set(['script', 'style', 'textarea', 'title']);

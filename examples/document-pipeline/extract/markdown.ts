@@ -2,7 +2,7 @@
  * Reads Markdown as text: headings become sections, list items and table rows become lines of their own, emphasis and
  * links lose their marks. Front matter is read for its title only.
  */
-import { type ExtractedText, SectionCollector } from './extracted-text.js';
+import { type ExtractedText, SectionCollector } from './extracted-text.ts';
 
 /** Text of a Markdown document. `name` is the title where the document has none. */
 export function extractMarkdown(source: string, name: string): ExtractedText {

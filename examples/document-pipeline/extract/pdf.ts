@@ -2,7 +2,7 @@
  * Reads PDF with pdf.js (package `unpdf`, loaded on first use, because it is the only large dependency here). A line
  * that is set larger than the body of the document is a heading.
  */
-import { type ExtractedText, SectionCollector } from './extracted-text.js';
+import { type ExtractedText, SectionCollector } from './extracted-text.ts';
 
 interface Line {
   readonly text: string;

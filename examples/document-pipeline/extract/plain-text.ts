@@ -2,7 +2,7 @@
  * Reads plain text: the first line is the title; short lines that stand alone and carry a number, capitals or underlining
  * are headings, as people write them in text files.
  */
-import { type ExtractedText, SectionCollector } from './extracted-text.js';
+import { type ExtractedText, SectionCollector } from './extracted-text.ts';
 
 const headingLengthMax = 80;
 

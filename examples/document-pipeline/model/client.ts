@@ -2,7 +2,7 @@
  * How a worker talks to a model: the OpenAI protocol over `fetch`, streamed. Every call carries the idempotency key of its
  * step, so that whoever counts or bills at the other end can tell a repetition from a new call.
  */
-import type { ChatChunk, ChatMessage, WireTool, WireToolCall } from './chat.js';
+import type { ChatChunk, ChatMessage, WireTool, WireToolCall } from './chat.ts';
 
 /** A call of a chat model. */
 export interface ChatCall {

@@ -8,9 +8,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { embed } from '../retrieval/embedding.js';
-import type { ChatChunk, ChatRequest } from './chat.js';
-import { answerLocally, localModelName, type ModelTurn } from './local-model.js';
+import { embed } from '../retrieval/embedding.ts';
+import type { ChatChunk, ChatRequest } from './chat.ts';
+import { answerLocally, localModelName, type ModelTurn } from './local-model.ts';
 
 /** A provider that speaks the OpenAI protocol. */
 export interface Provider {

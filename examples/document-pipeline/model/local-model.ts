@@ -3,10 +3,10 @@
  * answers with sentences of the passages, each with its citation, and with what the tools returned. It writes no
  * sentence about the subject of its own, so it can be wrong about what matters but not about what is written.
  */
-import type { ChatMessage, WireToolCall } from './chat.js';
-import { readPrompt } from './prompt.js';
-import { type RankedSentence, rankSentences } from './sentence-ranking.js';
-import { planTools } from './tool-planning.js';
+import type { ChatMessage, WireToolCall } from './chat.ts';
+import { readPrompt } from './prompt.ts';
+import { type RankedSentence, rankSentences } from './sentence-ranking.ts';
+import { planTools } from './tool-planning.ts';
 
 /** Name under which the built-in model answers. */
 export const localModelName = 'eventspine-extractive';

@@ -1,15 +1,15 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Passage } from '../retrieval/search.js';
-import type { ChatMessage } from './chat.js';
-import { chat, embedding } from './client.js';
-import { type ModelEndpoint, startModelEndpoint } from './endpoint.js';
-import { answerLocally } from './local-model.js';
-import { promptOf, readPrompt } from './prompt.js';
-import { quantitiesOf } from './quantities.js';
-import { rankSentences } from './sentence-ranking.js';
-import { planTools } from './tool-planning.js';
+import type { Passage } from '../retrieval/search.ts';
+import type { ChatMessage } from './chat.ts';
+import { chat, embedding } from './client.ts';
+import { type ModelEndpoint, startModelEndpoint } from './endpoint.ts';
+import { answerLocally } from './local-model.ts';
+import { promptOf, readPrompt } from './prompt.ts';
+import { quantitiesOf } from './quantities.ts';
+import { rankSentences } from './sentence-ranking.ts';
+import { planTools } from './tool-planning.ts';
 
 function passage(text: string, document = 'd.md'): Passage {
   return { chunkId: `${document}#0`, document, title: 'T', heading: 'Heading', text, score: 1 };

@@ -2,8 +2,8 @@
  * What the model is told: the question and the numbered passages that it may use, and the tools that it may ask for. The
  * built-in model reads the same prompt as a provider's, so there is one way through the pipeline.
  */
-import type { Passage } from '../retrieval/search.js';
-import type { ChatMessage, WireTool } from './chat.js';
+import type { Passage } from '../retrieval/search.ts';
+import type { ChatMessage, WireTool } from './chat.ts';
 
 const instruction = [
   'You answer questions about a collection of documents, in at most five sentences.',

@@ -3,8 +3,8 @@
  * dates and abbreviations of the sentences that answer it; where no rule applies it asks for none. They are few and real:
  * whatever they combine stands in the documents, and the tools do the work.
  */
-import type { RankedSentence } from './sentence-ranking.js';
-import { pluralUnit, type Quantity, quantitiesOf } from './quantities.js';
+import type { RankedSentence } from './sentence-ranking.ts';
+import { pluralUnit, type Quantity, quantitiesOf } from './quantities.ts';
 
 /** A tool that the model wants to be called. */
 export type PlannedCall =

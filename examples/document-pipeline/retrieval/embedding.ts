@@ -4,7 +4,7 @@
  * vector is scaled to length one. It sees spelling and not meaning: "recoating" is near "recoat", "car" is not near
  * "vehicle". It needs no model file and really computes; a provider's embedding takes its place by replacing one handler.
  */
-import { termsOf } from './terms.js';
+import { termsOf } from './terms.ts';
 
 /** Places of an embedding. More places, fewer collisions, longer values in every history. */
 export const dimensions = 256;

@@ -6,7 +6,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Chunk } from './chunk.js';
+import type { Chunk } from './chunk.ts';
 
 /** A chunk with its embedding. */
 export interface IndexedChunk extends Chunk {

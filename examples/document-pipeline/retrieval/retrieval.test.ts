@@ -2,12 +2,12 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { chunk, chunkLengthMax } from './chunk.js';
-import { cosine, dimensions, embed } from './embedding.js';
-import { type IndexedDocument, IndexStore } from './index-store.js';
-import { search } from './search.js';
-import { splitSentences } from './sentences.js';
-import { stem, termsOf } from './terms.js';
+import { chunk, chunkLengthMax } from './chunk.ts';
+import { cosine, dimensions, embed } from './embedding.ts';
+import { type IndexedDocument, IndexStore } from './index-store.ts';
+import { search } from './search.ts';
+import { splitSentences } from './sentences.ts';
+import { stem, termsOf } from './terms.ts';
 
 function documentOf(id: string, ...texts: string[]): IndexedDocument {
   return {

@@ -2,7 +2,7 @@
  * The tool `lookup_term`: finds where the documents define a word. A definition is a line of the form `Term: text`, as
  * glossaries have it; where there is none, the tool says so and invents nothing.
  */
-import type { IndexedDocument } from '../retrieval/index-store.js';
+import type { IndexedDocument } from '../retrieval/index-store.ts';
 
 /** A definition and where it stands. */
 export interface TermDefinition {

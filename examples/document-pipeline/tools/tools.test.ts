@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { embed } from '../retrieval/embedding.js';
-import { calculate } from './arithmetic.js';
-import { dateDifference } from './date-difference.js';
-import { lookUpTerm } from './term-lookup.js';
+import { embed } from '../retrieval/embedding.ts';
+import { calculate } from './arithmetic.ts';
+import { dateDifference } from './date-difference.ts';
+import { lookUpTerm } from './term-lookup.ts';
 
 describe('calculate', () => {
   it.each([
