@@ -23,8 +23,11 @@ export interface Topic<Name extends string = string, In = unknown, Data = unknow
   readonly schema: StandardSchema | null;
   readonly key: string | null;
   readonly partitions: number;
-  /** Types only; never set. */
-  readonly types?: { readonly input: In; readonly data: Data };
+  /**
+   * Types only; never set. A method, whose parameter may vary both ways: a topic of less than a workflow results in can
+   * still stand beside it while the type of the result is being inferred.
+   */
+  readonly types?: { publish(data: In): void; readonly data: Data };
 }
 
 const partitionsMax = 1_024;

@@ -1,0 +1,217 @@
+/**
+ * An app: workflows, handlers, topics and capabilities as one value. Importing a module that makes one opens nothing;
+ * the manifest is made when it is first asked for. Workers look definitions up here, clients take only the type.
+ */
+import { canonicalJson } from '../core/canonical-json.js';
+import type { Manifest } from '../core/manifest.js';
+import type { Capability, Handler } from './capability.js';
+import { jsonSchemaOf } from './json-schema-of.js';
+import { manifestOf } from './manifest-of.js';
+import { OptionFaults } from './options.js';
+import { selectorFault } from './selector.js';
+import type { Topic } from './topic.js';
+import type { AnyWorkflow, Workflow } from './workflow.js';
+
+/** Options of `defineApp`. */
+export interface AppOptions<
+  Workflows extends readonly AnyWorkflow[],
+  Handlers extends readonly Handler[],
+  Topics extends readonly Topic[],
+  Capabilities extends readonly Capability[],
+> {
+  /** Name under which servers keep the manifest; apps on one server need different ones. Default `app`. */
+  readonly name?: string;
+  readonly workflows?: Workflows;
+  readonly handlers?: Handlers;
+  /** Topics beside those that the workflows name. */
+  readonly topics?: Topics;
+  /** Capabilities beside those of the handlers: called here, implemented elsewhere. */
+  readonly capabilities?: Capabilities;
+}
+
+/** An app of any types. */
+export interface AnyApp {
+  readonly kind: 'app';
+  readonly name: string;
+  readonly workflows: readonly AnyWorkflow[];
+  readonly handlers: readonly Handler[];
+  /** Declared ones and those that workflows name. */
+  readonly topics: readonly Topic[];
+  /** Declared ones and those of the handlers. */
+  readonly capabilities: readonly Capability[];
+  /** The definitions as data; made on first use. */
+  readonly manifest: Manifest;
+}
+
+/** An app with the types of what it was made of. */
+export interface App<
+  Workflows extends readonly AnyWorkflow[] = readonly AnyWorkflow[],
+  Topics extends readonly Topic[] = readonly Topic[],
+> extends AnyApp {
+  readonly workflows: Workflows;
+  /** Types only; never set. */
+  readonly types?: { readonly topics: Topics };
+}
+
+/** Joins definitions to an app. Fails with OPTIONS_INVALID, naming all faults. */
+export function defineApp<
+  const Workflows extends readonly AnyWorkflow[] = readonly [],
+  const Handlers extends readonly Handler[] = readonly [],
+  const Topics extends readonly Topic[] = readonly [],
+  const Capabilities extends readonly Capability[] = readonly [],
+>(options: AppOptions<Workflows, Handlers, Topics, Capabilities>): App<Workflows, Topics> {
+  const name = options.name ?? 'app';
+  const faults = new OptionFaults(`app "${name}"`);
+  faults.name(name);
+  faults.unknownNames(options, ['name', 'workflows', 'handlers', 'topics', 'capabilities']);
+  const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
+  const handlers = listOf(faults, 'handlers', 'handler', options.handlers);
+  const topics = unique(faults, 'topic', [
+    ...listOf(faults, 'topics', 'topic', options.topics),
+    ...workflows.flatMap(({ on, completes }) => [on, completes].filter((one) => one !== null)),
+  ]);
+  const capabilities = unique(faults, 'capability', [
+    ...listOf(faults, 'capabilities', 'capability', options.capabilities),
+    ...handlers.map((handler) => handler.capability),
+  ]);
+  refuseDuplicates(
+    faults,
+    'workflow',
+    workflows.map((one) => one.name),
+  );
+  refuseDuplicates(
+    faults,
+    'handler of capability',
+    handlers.map((one) => one.capability.name),
+  );
+  for (const topic of topics) checkSelector(faults, topic);
+  faults.throwIfAny();
+
+  const implemented = new Set(handlers.map((handler) => handler.capability.name));
+  let manifest: Manifest | null = null;
+  return {
+    kind: 'app',
+    name,
+    // The list is what was given, or the empty one that the type parameter defaults to.
+    workflows: workflows as unknown as Workflows,
+    handlers,
+    topics,
+    capabilities,
+    get manifest() {
+      manifest ??= manifestOf({ name, topics, workflows, capabilities, implemented });
+      return manifest;
+    },
+  };
+}
+
+/** The workflow that runs of this name and version need; null = not pinned. Undefined where the app does not have it. */
+export function findWorkflow(app: AnyApp, name: string, version: string | null): AnyWorkflow | undefined {
+  const current = app.workflows.find((one) => one.name === name);
+  if (current === undefined || version === null || version === current.version) return current;
+  return current.previous.find((earlier) => earlier.version === version);
+}
+
+/** Versions of a workflow that the app can run, the current first; undefined = it does not have the workflow. */
+export function versionsOf(app: AnyApp, name: string): readonly (string | null)[] | undefined {
+  const current = app.workflows.find((one) => one.name === name);
+  return current === undefined ? undefined : [current.version, ...current.previous.map((earlier) => earlier.version)];
+}
+
+/** The handler of a capability; undefined where the app only calls it or does not know it. */
+export function findHandler(app: AnyApp, capability: string): Handler | undefined {
+  return app.handlers.find((handler) => handler.capability.name === capability);
+}
+
+/** True for an app of any copy of this package, and for nothing else that a module may export. */
+export function isApp(value: unknown): value is AnyApp {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'app' && 'workflows' in value;
+}
+
+function listOf<T extends { readonly kind: string }>(
+  faults: OptionFaults,
+  option: string,
+  kind: T['kind'],
+  list: readonly T[] | undefined,
+): readonly T[] {
+  if (list === undefined) return [];
+  if (!Array.isArray(list)) {
+    faults.add(`${option} must be a list`);
+    return [];
+  }
+  return (list as readonly T[]).filter((one, i) => {
+    // Out of plain JavaScript anything may be in the list.
+    const found: unknown = (one as Partial<T> | null | undefined)?.kind;
+    if (found === kind) return true;
+    const mend = found === 'capability' && kind === 'handler' ? '; put it into capabilities, or implement() it' : '';
+    faults.add(`${option}[${i}] is not a ${kind}${mend}`);
+    return false;
+  });
+}
+
+/** One of each name. The same name with other content is a fault: one of the two would silently win. */
+function unique<T extends Topic | Capability>(faults: OptionFaults, what: string, list: readonly T[]): T[] {
+  const found = new Map<string, T>();
+  for (const one of list) {
+    const other = found.get(one.name);
+    if (other === undefined) found.set(one.name, one);
+    else if (!isSame(one, other)) faults.add(`${what} "${one.name}" is defined twice with different content`);
+  }
+  return [...found.values()];
+}
+
+function isSame(one: Topic | Capability, other: Topic | Capability): boolean {
+  return one === other || plainText(one) === plainText(other);
+}
+
+/** What makes two definitions equal; schemas count by what they say of themselves. */
+function plainText(one: Topic | Capability): string {
+  if (one.kind === 'topic') return canonicalJson({ ...one, schema: jsonSchemaOf(one.schema, 'input') });
+  const { name, effect, timeoutMs, deadlineMs, retry } = one;
+  const schemas = [jsonSchemaOf(one.input, 'input'), jsonSchemaOf(one.output, 'output')];
+  return canonicalJson({ name, effect, timeoutMs, deadlineMs, retry, schemas });
+}
+
+function refuseDuplicates(faults: OptionFaults, what: string, names: readonly string[]): void {
+  const twice = new Set(names.filter((name, i) => names.indexOf(name) !== i));
+  for (const name of twice) faults.add(`${what} "${name}" is there twice`);
+}
+
+function checkSelector(faults: OptionFaults, topic: Topic): void {
+  if (topic.key === null) return;
+  const fault = selectorFault(topic.key, jsonSchemaOf(topic.schema, 'input'));
+  if (fault !== null) faults.add(`key of topic "${topic.name}": ${fault}`);
+}
+
+// Types that clients take out of an app, by type-only import.
+
+type WorkflowsOf<A> = A extends { readonly workflows: infer Workflows }
+  ? Workflows extends readonly AnyWorkflow[]
+    ? Workflows[number]
+    : never
+  : never;
+
+/** Names of the workflows of an app. */
+export type WorkflowNameOf<A> = WorkflowsOf<A>['name'];
+
+type WorkflowOf<A, Name extends string> = Extract<WorkflowsOf<A>, { readonly name: Name }>;
+
+/** What a client gives to start a workflow of an app. */
+export type InputOf<A, Name extends WorkflowNameOf<A>> =
+  WorkflowOf<A, Name> extends Workflow<string, infer In> ? In : never;
+
+/** What a run of a workflow of an app results in. */
+export type OutputOf<A, Name extends WorkflowNameOf<A>> =
+  WorkflowOf<A, Name> extends Workflow<string, unknown, infer Out> ? Out : never;
+
+type DeclaredTopics<A> = A extends { readonly types?: { readonly topics: infer Topics } }
+  ? Topics extends readonly Topic[]
+    ? Topics[number]
+    : never
+  : never;
+
+/** Names of the topics that an app declares. */
+export type TopicNameOf<A> = DeclaredTopics<A>['name'];
+
+/** What a client gives to publish to a topic that an app declares. */
+export type TopicDataOf<A, Name extends TopicNameOf<A>> =
+  Extract<DeclaredTopics<A>, { readonly name: Name }> extends Topic<string, infer In> ? In : never;

@@ -1,0 +1,169 @@
+/**
+ * `ctx`: what a workflow body works with. Every wait of a body goes through it, so that each result is recorded before
+ * the body sees it and a later activation can take the same way (docs/concepts/replay.md).
+ */
+import type { Duration } from '../core/duration.js';
+import type { PathKey, PathName } from '../core/paths.js';
+import type { Effect } from '../core/run/events.js';
+import type { Capability } from './capability.js';
+import type { Log } from './log.js';
+import type { RetryOptions } from './retry-options.js';
+import type { Topic } from './topic.js';
+
+/** The run that a body works for. */
+export interface RunInfo {
+  readonly id: string;
+  readonly tenant: string;
+  readonly workflow: string;
+  /** Version that the run is pinned to; null = none. */
+  readonly version: string | null;
+  /** Attempt of the activation, from 1. Differs between replays: do not let results depend on it. */
+  readonly attempt: number;
+  /** Epoch ms on the store's clock. */
+  readonly startedAt: number;
+}
+
+/** What the function of a step is given. */
+export interface StepContext {
+  /** Aborted when the result is no longer wanted: timeout, cancellation, lost race, lost lease. */
+  readonly signal: AbortSignal;
+  /** Attempt of the step, from 1. */
+  readonly attempt: number;
+  /** The same for every attempt; hand it to whoever performs the effect. */
+  readonly idempotencyKey: string;
+  readonly log: Log;
+}
+
+/** Options of `ctx.step`. */
+export interface StepOptions {
+  /** Default: 4 attempts; 1 where the effect is external, because a failure does not prove that nothing happened. */
+  readonly retry?: RetryOptions;
+  /** Longest time of one attempt; then the signal is aborted and the attempt fails with class `timeout`. Default: none. */
+  readonly timeout?: Duration;
+  /**
+   * What may happen again after a crash in mid-step. Default `idempotent`: it runs again with the same idempotency key.
+   * `external` records the intent first, and a begun step whose outcome is unknown fails with EFFECT_AMBIGUOUS.
+   */
+  readonly effect?: Effect;
+}
+
+/** Options of `ctx.call`. */
+export interface CallOptionsOf {
+  /** Name of the call in the run. Default: the name of the capability. */
+  readonly as?: PathName;
+  /** Default: what the capability says. */
+  readonly retry?: RetryOptions;
+  /** Longest time of one attempt. Default: what the capability says. */
+  readonly timeout?: Duration;
+  /** Higher goes first. Default: the priority of the run. */
+  readonly priority?: number;
+}
+
+/** Options of `ctx.map`. */
+export interface MapOptions<Item> {
+  /** Identity of an item among the others. Default: its index, which is right only while the order never changes. */
+  readonly key?: (item: Item, index: number) => PathKey;
+  /** Items under way at one time. Default 16. */
+  readonly concurrency?: number;
+}
+
+/** Options of `ctx.emit`. */
+export interface EmitOptions {
+  /** Name of the emission in the run. Default: the name of the topic. */
+  readonly as?: PathName;
+  /** Id of the event, by which it is deduplicated. Default: made of run and path. */
+  readonly id?: string;
+  /** Partition key. Default: what the topic's selector finds in the data. */
+  readonly key?: string;
+}
+
+/** What a race came to: the branch that won and its result. */
+export type RaceResult<Branches extends RaceBranches> = {
+  [Winner in keyof Branches & string]: {
+    readonly winner: Winner;
+    readonly value: Awaited<ReturnType<Branches[Winner]>>;
+  };
+}[keyof Branches & string];
+
+/** Branches of a race, by name. */
+export type RaceBranches = Readonly<Record<string, (ctx: Ctx) => Promise<unknown>>>;
+
+/**
+ * The context of a body, or of a scope inside it. A scope hands its own `ctx` to its body; use that one there.
+ *
+ * Every method that waits rejects with `Cancelled` when its scope is given up, and throws PATH_IN_USE at once when the same
+ * identity is asked for twice, PATH_INVALID where the name cannot be one, and SCOPE_MISUSED where the ctx of another
+ * scope is used while a scope's body begins.
+ */
+export interface Ctx {
+  /** Runs `fn` here and records its result under `name`. Rejects with `StepError` once its attempts are used up. */
+  step<T>(name: PathName, fn: (step: StepContext) => T | Promise<T>, options?: StepOptions): Promise<T>;
+  /** The same with an input that is recorded and shown beside the result. */
+  step<I, T>(
+    name: PathName,
+    input: I,
+    fn: (input: I, step: StepContext) => T | Promise<T>,
+    options?: StepOptions,
+  ): Promise<T>;
+
+  /** Has a capability do the work in its own pool. Rejects with `StepError` once its attempts are used up. */
+  call<In, Out>(capability: Capability<string, In, Out>, input: NoInfer<In>, options?: CallOptionsOf): Promise<Out>;
+
+  /**
+   * Runs `body` for each item in a scope of its own; results in the order of the items. The first failure gives up the
+   * other items and rejects the map when they have come to rest.
+   */
+  map<Item, T>(
+    name: PathName,
+    items: readonly Item[],
+    body: (item: Item, ctx: Ctx, index: number) => T | Promise<T>,
+  ): Promise<T[]>;
+  map<Item, T>(
+    name: PathName,
+    items: readonly Item[],
+    options: MapOptions<Item>,
+    body: (item: Item, ctx: Ctx, index: number) => T | Promise<T>,
+  ): Promise<T[]>;
+
+  /** Runs `body` in a scope, inside which names are free to be used again. */
+  scope<T>(name: PathName, body: (ctx: Ctx) => T | Promise<T>): Promise<T>;
+  scope<T>(name: PathName, key: PathKey, body: (ctx: Ctx) => T | Promise<T>): Promise<T>;
+
+  /** Waits, without holding memory or a worker for long. An unnamed sleep is named by its duration, as it is written. */
+  sleep(duration: Duration): Promise<void>;
+  sleep(name: PathName, duration: Duration): Promise<void>;
+
+  /** Waits until an instant (a `Date` or epoch ms). An unnamed one is named by its instant. */
+  sleepUntil(at: Date | number): Promise<void>;
+  sleepUntil(name: PathName, at: Date | number): Promise<void>;
+
+  /** Tells followers of the run how far it is. Returns at once; each value is reported one time, also over replays. */
+  progress(value: unknown): void;
+
+  /** Publishes an event in the same commit that records it. Resolves after that commit. */
+  emit<In>(topic: Topic<string, In>, data: NoInfer<In>, options?: EmitOptions): Promise<void>;
+
+  /**
+   * Runs the branches side by side, each in a scope of its own. The first to settle wins, is recorded, and the others are
+   * given up. Rejects with the error of the winner, where that failed.
+   */
+  race<Branches extends RaceBranches>(name: PathName, branches: Branches): Promise<RaceResult<Branches>>;
+  /** As `race`, but the first to succeed wins. Rejects with an `AggregateError` when all have failed. */
+  any<Branches extends RaceBranches>(name: PathName, branches: Branches): Promise<RaceResult<Branches>>;
+
+  /** Runs `body` with a `ctx` that goes on when the scope is given up; for cleanup that must be finished. */
+  shield<T>(body: (ctx: Ctx) => T | Promise<T>): Promise<T>;
+
+  /** Aborted when this scope is given up. */
+  readonly signal: AbortSignal;
+  /** Silent while the body replays what was already done. */
+  readonly log: Log;
+  readonly run: RunInfo;
+
+  /** Epoch ms of the last event that the body was told of; the same in every replay. */
+  now(): number;
+  /** A number in [0, 1), the same in every replay. Not for secrets. */
+  random(): number;
+  /** A UUID (version 4), the same in every replay. Not for secrets. */
+  uuid(): string;
+}

@@ -1,0 +1,48 @@
+/**
+ * The programming model and its runtime: definitions as values, `ctx`, and activations that workers begin.
+ */
+export type {
+  Activation,
+  ActivationEnd,
+  ActivationHost,
+  ActivationInput,
+  BeginActivation,
+} from './activation.js';
+export { defineApp, findHandler, findWorkflow, isApp, versionsOf } from './app.js';
+export type {
+  AnyApp,
+  App,
+  AppOptions,
+  InputOf,
+  OutputOf,
+  TopicDataOf,
+  TopicNameOf,
+  WorkflowNameOf,
+} from './app.js';
+export { Cancelled, isCancelled } from './cancelled.js';
+export type { CancelCause } from './cancelled.js';
+export { capability } from './capability.js';
+export type { Capability, CapabilityOptions, DefinedCapability, Handler, HandlerContext } from './capability.js';
+export type {
+  CallOptionsOf,
+  Ctx,
+  EmitOptions,
+  MapOptions,
+  RaceBranches,
+  RaceResult,
+  RunInfo,
+  StepContext,
+  StepOptions,
+} from './ctx.js';
+export { makeLog } from './log.js';
+export type { Log, LogLevel, LogRecord } from './log.js';
+export { manifestHash } from './manifest-of.js';
+export type { RetryOptions } from './retry-options.js';
+export type { SelectorOf } from './selector.js';
+export { isStepError, StepError } from './step-error.js';
+export { isTerminal, isTransient, Terminal, Transient } from './thrown.js';
+export type { TransientOptions } from './thrown.js';
+export { topic } from './topic.js';
+export type { Topic, TopicOptions } from './topic.js';
+export { workflow } from './workflow.js';
+export type { AnyWorkflow, StartedOptions, TriggeredOptions, Workflow, WorkflowOptions } from './workflow.js';

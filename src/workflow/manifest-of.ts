@@ -1,0 +1,76 @@
+/**
+ * The manifest of an app: its definitions as data, in one order whatever the order of declaration, so that equal
+ * definitions have equal text and hash.
+ */
+import { canonicalJson } from '../core/canonical-json.js';
+import type { CapabilityManifest, Manifest, TopicManifest, WorkflowManifest } from '../core/manifest.js';
+import type { Hash } from '../core/ports.js';
+import type { Capability } from './capability.js';
+import { jsonSchemaOf } from './json-schema-of.js';
+import type { Topic } from './topic.js';
+import type { AnyWorkflow } from './workflow.js';
+
+/** What a manifest is made of. */
+export interface Definitions {
+  readonly name: string;
+  readonly topics: readonly Topic[];
+  readonly workflows: readonly AnyWorkflow[];
+  readonly capabilities: readonly Capability[];
+  /** Names of the capabilities that the app has a handler for. */
+  readonly implemented: ReadonlySet<string>;
+}
+
+/** Describes definitions as data. */
+export function manifestOf(definitions: Definitions): Manifest {
+  const { name, topics, workflows, capabilities, implemented } = definitions;
+  return {
+    format: 1,
+    app: name,
+    topics: byName(topics).map(topicManifest),
+    workflows: byName(workflows).map(workflowManifest),
+    capabilities: byName(capabilities).map((one) => capabilityManifest(one, implemented.has(one.name))),
+  };
+}
+
+/** sha-256 of the canonical JSON of a manifest, 64 hex digits. */
+export function manifestHash(manifest: Manifest, hash: Hash): string {
+  return hash.sha256(canonicalJson(manifest));
+}
+
+function topicManifest({ name, schema, key, partitions }: Topic): TopicManifest {
+  return { name, schema: jsonSchemaOf(schema, 'input'), key, partitions };
+}
+
+function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
+  const { name, version, previous, input, on, completes, priority, timeoutMs, retainMs, deadlineMs, retry } = workflow;
+  return {
+    name,
+    version,
+    previous: previous.flatMap((earlier) => earlier.version ?? []),
+    input: jsonSchemaOf(input, 'input'),
+    on: on?.name ?? null,
+    completes: completes?.name ?? null,
+    priority,
+    timeoutMs,
+    retainMs,
+    deadlineMs,
+    retry,
+  };
+}
+
+function capabilityManifest(capability: Capability, implemented: boolean): CapabilityManifest {
+  const { name, input, output, effect, deadlineMs, retry } = capability;
+  return {
+    name,
+    input: jsonSchemaOf(input, 'input'),
+    output: jsonSchemaOf(output, 'output'),
+    effect,
+    deadlineMs,
+    retry,
+    implemented,
+  };
+}
+
+function byName<T extends { readonly name: string }>(list: readonly T[]): T[] {
+  return [...list].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}

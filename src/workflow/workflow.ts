@@ -1,0 +1,152 @@
+/**
+ * Workflows as values: a durable function, what starts it, and how long it and its record may live. Making one opens and
+ * runs nothing.
+ */
+import type { Duration } from '../core/duration.js';
+import { limits } from '../core/limits.js';
+import type { RetryPolicy } from '../core/retry.js';
+import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
+import type { Ctx } from './ctx.js';
+import { OptionFaults } from './options.js';
+import { readRetry, type RetryOptions } from './retry-options.js';
+import type { Topic } from './topic.js';
+
+/** Options that every workflow may have. */
+export interface WorkflowOptions<Out = unknown> {
+  /**
+   * Pins runs to workers that have this version. Default: none; runs move on to new code, which is safe for edits that
+   * keep the names of steps.
+   */
+  readonly version?: string;
+  /** Earlier versions of the same workflow, whose runs this build can still finish. */
+  readonly previous?: readonly AnyWorkflow[];
+  /** Topic to which the result of a successful run is published. */
+  readonly completes?: Topic<string, Out>;
+  /** How long an ended run is kept. Default: for ever. */
+  readonly retain?: Duration;
+  /** Longest time from start to end; then the run fails with class `timeout`. Default: none. */
+  readonly timeout?: Duration;
+  /** Longest time of one activation under one lease, after which a hung worker loses it. Default 10 min. */
+  readonly deadline?: Duration;
+  /** Attempts of an activation that ends without progress. Default: 4 attempts, pauses up to 60 s. */
+  readonly retry?: RetryOptions;
+  /** Higher goes first, -1000 to 1000. Default 0. */
+  readonly priority?: number;
+}
+
+/** A workflow that is started with an input. */
+export interface StartedOptions<S extends StandardSchema, Out = unknown> extends WorkflowOptions<Out> {
+  /** Schema of the input. Default: anything. */
+  readonly input?: S;
+  readonly on?: never;
+}
+
+/** A workflow that each event of a topic starts; its input is the data of the event. */
+export interface TriggeredOptions<In, Data, Out = unknown> extends WorkflowOptions<Out> {
+  readonly on: Topic<string, In, Data>;
+  readonly input?: never;
+}
+
+/** A workflow. `In` is what a client gives, `Out` what the run results in. */
+export interface Workflow<Name extends string = string, In = unknown, Out = unknown> {
+  readonly kind: 'workflow';
+  readonly name: Name;
+  readonly version: string | null;
+  readonly previous: readonly AnyWorkflow[];
+  readonly input: StandardSchema | null;
+  readonly on: Topic | null;
+  readonly completes: Topic | null;
+  readonly retainMs: number | null;
+  readonly timeoutMs: number | null;
+  readonly deadlineMs: number;
+  readonly retry: RetryPolicy;
+  readonly priority: number;
+  /** The user's code; its input has passed the schema. */
+  readonly body: (ctx: Ctx, input: unknown) => unknown;
+  /** Types only; never set. */
+  readonly types?: { readonly input: In; readonly output: Out };
+}
+
+/** A workflow of any name and types. */
+export type AnyWorkflow = Workflow;
+
+const optionNames = [
+  'input',
+  'on',
+  'version',
+  'previous',
+  'completes',
+  'retain',
+  'timeout',
+  'deadline',
+  'retry',
+  'priority',
+] as const;
+
+/** Defines a workflow that each event of a topic starts. Fails with OPTIONS_INVALID, naming all faults. */
+export function workflow<const Name extends string, In, Data, Out>(
+  name: Name,
+  options: TriggeredOptions<In, Data, NoInfer<Out>>,
+  body: (ctx: Ctx, input: Data) => Out | Promise<Out>,
+): Workflow<Name, In, Out>;
+/** Defines a workflow that is started with an input. Fails with OPTIONS_INVALID, naming all faults. */
+export function workflow<const Name extends string, Out, S extends StandardSchema = StandardSchema>(
+  name: Name,
+  options: StartedOptions<S, NoInfer<Out>>,
+  body: (ctx: Ctx, input: InferOutput<S>) => Out | Promise<Out>,
+): Workflow<Name, InferInput<S>, Out>;
+export function workflow(
+  name: string,
+  options: WorkflowOptions & { readonly input?: StandardSchema; readonly on?: Topic },
+  body: (ctx: Ctx, input: never) => unknown,
+): Workflow {
+  const faults = new OptionFaults(`workflow "${name}"`);
+  const { input, on, version, previous = [], completes, retain, timeout, deadline, priority } = options;
+  faults.name(name);
+  faults.unknownNames(options, optionNames);
+  faults.schema('input', input);
+  if (on !== undefined && on.kind !== 'topic') faults.add('on must be a topic');
+  if (completes !== undefined && completes.kind !== 'topic') faults.add('completes must be a topic');
+  if (on !== undefined && input !== undefined) faults.add('give input or on, not both: the topic has the schema');
+  if (typeof body !== 'function') faults.add('the body must be a function');
+  faults.integer('priority', priority, { min: -1_000, max: 1_000 });
+  checkVersions(faults, name, version, previous);
+  const defined: Workflow = {
+    kind: 'workflow',
+    name,
+    version: version ?? null,
+    previous,
+    input: input ?? on?.schema ?? null,
+    on: on ?? null,
+    completes: completes ?? null,
+    retainMs: faults.duration('retain', retain, null),
+    timeoutMs: faults.duration('timeout', timeout, null, 1),
+    deadlineMs: faults.duration('deadline', deadline, limits.activationDeadlineMs, 1),
+    retry: readRetry(options.retry, faults),
+    priority: priority ?? 0,
+    // The runtime hands over what came through the schema, which is where the type comes from.
+    body: body as Workflow['body'],
+  };
+  faults.throwIfAny();
+  return defined;
+}
+
+function checkVersions(
+  faults: OptionFaults,
+  name: string,
+  version: string | undefined,
+  previous: readonly AnyWorkflow[],
+): void {
+  if (version !== undefined && (typeof version !== 'string' || !/^[\w.-]{1,64}$/.test(version))) {
+    faults.add('version must be 1 to 64 letters, digits, ".", "-" or "_"');
+  }
+  if (previous.length > 0 && version === undefined) faults.add('previous needs a version of its own beside it');
+  const seen = new Set<string | null>([version ?? null]);
+  for (const earlier of previous) {
+    if (earlier.kind !== 'workflow') faults.add('previous must hold workflows');
+    else if (earlier.name !== name) faults.add(`previous holds "${earlier.name}", which is another workflow`);
+    else if (earlier.version === null) faults.add('previous holds a workflow without version');
+    else if (seen.has(earlier.version)) faults.add(`version "${earlier.version}" is there twice`);
+    seen.add(earlier.version);
+  }
+}
