@@ -8,7 +8,7 @@
  * - When a promise resolves, its effect is durable.
  * - Keys begin with the tenant; the only exceptions are the claim order (by queue) and sessions (of workers, who serve all).
  */
-import type { RunRow, RunStatus } from "../core/run/state.js";
+import type { RunRow, RunStatus } from '../core/run/state.js';
 
 export interface Store {
   readonly name: string;
@@ -116,19 +116,19 @@ export interface RunWrite {
 
 export type Outcome =
   | {
-      readonly tag: "applied";
+      readonly tag: 'applied';
       /** Feed position of each event written, run events first, then topic events. */
       readonly positions: readonly number[];
       /** Offset of each topic event. */
       readonly offsets: readonly number[];
     }
   /** A run is not where it was expected; `head` is where it is (0 = absent). */
-  | { readonly tag: "conflict"; readonly run: string; readonly head: number }
+  | { readonly tag: 'conflict'; readonly run: string; readonly head: number }
   /** The lease is not held (any more), or the unleased task is. */
-  | { readonly tag: "fenced" }
-  | { readonly tag: "duplicate"; readonly found: DedupeRow }
+  | { readonly tag: 'fenced' }
+  | { readonly tag: 'duplicate'; readonly found: DedupeRow }
   /** The backend cannot store this item (and only this one). */
-  | { readonly tag: "unstorable"; readonly reason: string };
+  | { readonly tag: 'unstorable'; readonly reason: string };
 
 export interface EventWrite {
   readonly run: string;
@@ -177,7 +177,7 @@ export interface EventQuery {
   readonly limit: number;
 }
 
-export type TaskState = "ready" | "delayed" | "held" | "leased";
+export type TaskState = 'ready' | 'delayed' | 'held' | 'leased';
 
 export interface TaskKey {
   readonly tenant: string;
@@ -191,7 +191,7 @@ export interface LeaseKey extends TaskKey {
 }
 
 export interface TaskRow extends TaskKey {
-  readonly kind: "activation" | "call";
+  readonly kind: 'activation' | 'call';
   readonly queue: string;
   /** Place in the queue; smaller goes first. Opaque: made of priority, fairness and time by the engine. */
   readonly rank: number;
@@ -214,15 +214,15 @@ export interface TaskRow extends TaskKey {
 
 export type TaskWrite =
   /** A new task; ready at once, or delayed where `dueAt` is set, or held where `limitKey` is. */
-  | { readonly op: "open"; readonly run: string; readonly task: NewTask }
+  | { readonly op: 'open'; readonly run: string; readonly task: NewTask }
   /** The task, leased now, goes back; its token stays. */
-  | { readonly op: "requeue"; readonly run: string; readonly task: NewTask }
+  | { readonly op: 'requeue'; readonly run: string; readonly task: NewTask }
   /** Removes the task in whatever state it is. */
-  | { readonly op: "close"; readonly run: string; readonly task: string };
+  | { readonly op: 'close'; readonly run: string; readonly task: string };
 
 export type NewTask = Pick<
   TaskRow,
-  "task" | "kind" | "queue" | "rank" | "attempt" | "deadlineMs" | "inputSeq" | "dueAt" | "limitKey"
+  'task' | 'kind' | 'queue' | 'rank' | 'attempt' | 'deadlineMs' | 'inputSeq' | 'dueAt' | 'limitKey'
 >;
 
 export interface TimerRow {
@@ -233,8 +233,8 @@ export interface TimerRow {
 }
 
 export type TimerWrite =
-  | { readonly op: "set"; readonly run: string; readonly name: string; readonly fireAt: number }
-  | { readonly op: "clear"; readonly run: string; readonly name: string };
+  | { readonly op: 'set'; readonly run: string; readonly name: string; readonly fireAt: number }
+  | { readonly op: 'clear'; readonly run: string; readonly name: string };
 
 export interface DedupeWrite {
   /** `start:<workflow>`, `topic:<name>`. */
@@ -266,8 +266,8 @@ export interface DeadLetterRow {
 }
 
 export type DeadLetterWrite =
-  | { readonly op: "add"; readonly row: DeadLetterRow }
-  | { readonly op: "remove"; readonly id: string };
+  | { readonly op: 'add'; readonly row: DeadLetterRow }
+  | { readonly op: 'remove'; readonly id: string };
 
 export interface BlobWrite {
   readonly hash: string;
@@ -326,7 +326,7 @@ export interface RunQuery {
   readonly startedFrom?: number;
   readonly startedBefore?: number;
   /** Newest first by default. */
-  readonly order?: "newest" | "oldest";
+  readonly order?: 'newest' | 'oldest';
   readonly cursor?: string;
   readonly limit: number;
 }
@@ -348,7 +348,7 @@ export interface TopicHead {
 
 export interface TallyRow {
   readonly tenant: string;
-  readonly kind: "run" | "task";
+  readonly kind: 'run' | 'task';
   /** Workflow of a run, queue of a task. */
   readonly name: string;
   readonly state: string;

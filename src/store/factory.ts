@@ -2,7 +2,7 @@
  * How a store is named before it exists: a description that opens nothing until it is asked to, so that a program may
  * be imported, type-checked and built without touching a file.
  */
-import type { Store } from "./contract.js";
+import type { Store } from './contract.js';
 
 /** What `memory()`, `sqlite(...)` and other backends return. Opening happens in `open`, never before. */
 export interface StoreFactory {

@@ -1,5 +1,5 @@
 /** The store contract, the rules every backend shares, and the in-memory store. */
-export { topicStream } from "./contract.js";
+export { topicStream } from './contract.js';
 export type {
   BlobWrite,
   ClaimRequest,
@@ -37,11 +37,11 @@ export type {
   TopicHead,
   Transition,
   Violation,
-} from "./contract.js";
-export type { StoreFactory } from "./factory.js";
-export { createMemoryStore, idleBlobKeptMs, memory, type MemoryStore, type MemoryStoreOptions } from "./memory.js";
-export { MemoryData } from "./memory-data.js";
-export { decodeCursor, encodeCursor, type CursorKind, type ListKey } from "./cursor.js";
-export { matchesRunQuery, runScanItemsMax } from "./run-query.js";
-export { findUnstorable, isColumnText, isWellFormedText } from "./storable.js";
-export { compareText } from "./text-order.js";
+} from './contract.js';
+export type { StoreFactory } from './factory.js';
+export { createMemoryStore, idleBlobKeptMs, memory, type MemoryStore, type MemoryStoreOptions } from './memory.js';
+export { MemoryData } from './memory-data.js';
+export { decodeCursor, encodeCursor, type CursorKind, type ListKey } from './cursor.js';
+export { matchesRunQuery, runScanItemsMax } from './run-query.js';
+export { findUnstorable, isColumnText, isWellFormedText } from './storable.js';
+export { compareText } from './text-order.js';

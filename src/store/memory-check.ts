@@ -2,9 +2,9 @@
  * The invariants that `check` looks at, over the tables of the in-memory store. The same properties as the SQL of the
  * other stores, so that a planted fault is reported alike by all.
  */
-import { isEnded } from "../core/run/state.js";
-import type { Violation } from "./contract.js";
-import { keyOf, type MemoryData } from "./memory-data.js";
+import { isEnded } from '../core/run/state.js';
+import type { Violation } from './contract.js';
+import { keyOf, type MemoryData } from './memory-data.js';
 
 /** At most `limit` violations; empty = all hold. */
 export function checkMemory(data: MemoryData, limit: number): Violation[] {
@@ -23,10 +23,10 @@ function* checkCauses(data: MemoryData): Generator<Violation> {
   for (const [key, { tenant, run, status }] of data.runs) {
     const tasks = [...(data.tasksOfRun.get(key)?.values() ?? [])];
     const timers = data.timersOfRun.get(key)?.size ?? 0;
-    if (status === "active" && !tasks.some((task) => task.kind === "activation"))
-      yield { property: "P3", tenant, subject: run, detail: "an active run has no activation task" };
-    if (status === "waiting" && timers === 0 && !tasks.some((task) => task.kind === "call"))
-      yield { property: "P3", tenant, subject: run, detail: "a waiting run has neither a timer nor an open call" };
+    if (status === 'active' && !tasks.some((task) => task.kind === 'activation'))
+      yield { property: 'P3', tenant, subject: run, detail: 'an active run has no activation task' };
+    if (status === 'waiting' && timers === 0 && !tasks.some((task) => task.kind === 'call'))
+      yield { property: 'P3', tenant, subject: run, detail: 'a waiting run has neither a timer nor an open call' };
   }
 }
 
@@ -35,14 +35,14 @@ function* checkOwners(data: MemoryData): Generator<Violation> {
   for (const { tenant, run, task, inputSeq } of data.tasks.values()) {
     const owner = data.run(tenant, run);
     if (owner === undefined || isEnded(owner.status))
-      yield { property: "P3", tenant, subject: run, detail: `task ${task} belongs to no unfinished run` };
+      yield { property: 'P3', tenant, subject: run, detail: `task ${task} belongs to no unfinished run` };
     else if (data.event(tenant, run, inputSeq) === undefined)
-      yield { property: "P3", tenant, subject: run, detail: `task ${task} has no input event ${inputSeq}` };
+      yield { property: 'P3', tenant, subject: run, detail: `task ${task} has no input event ${inputSeq}` };
   }
   for (const { tenant, run, name } of data.timers) {
     const owner = data.run(tenant, run);
     if (owner === undefined || isEnded(owner.status))
-      yield { property: "P3", tenant, subject: run, detail: `timer ${name} belongs to no unfinished run` };
+      yield { property: 'P3', tenant, subject: run, detail: `timer ${name} belongs to no unfinished run` };
   }
 }
 
@@ -50,13 +50,13 @@ function* checkOwners(data: MemoryData): Generator<Violation> {
 function* checkLeases(data: MemoryData): Generator<Violation> {
   for (const { tenant, run, task, token, session, assignment, leasedAt } of data.leased) {
     if (session === null || assignment === null || leasedAt === null || token < 1)
-      yield { property: "P7", tenant, subject: run, detail: `leased task ${task} has no holder` };
+      yield { property: 'P7', tenant, subject: run, detail: `leased task ${task} has no holder` };
   }
   for (const tasks of data.tasksOfRun.values()) {
-    const activations = [...tasks.values()].filter((task) => task.kind === "activation");
+    const activations = [...tasks.values()].filter((task) => task.kind === 'activation');
     const [first] = activations;
     if (first !== undefined && activations.length > 1)
-      yield { property: "P7", tenant: first.tenant, subject: first.run, detail: "a run has several activation tasks" };
+      yield { property: 'P7', tenant: first.tenant, subject: first.run, detail: 'a run has several activation tasks' };
   }
 }
 
@@ -65,7 +65,7 @@ function* checkStreams(data: MemoryData): Generator<Violation> {
   for (const [key, { tenant, run, head }] of data.runs) {
     const events = data.streams.get(key)?.events ?? [];
     if (events.length !== head || events.at(-1)?.seq !== head)
-      yield { property: "P11", tenant, subject: run, detail: `${events.length} events, head ${head}` };
+      yield { property: 'P11', tenant, subject: run, detail: `${events.length} events, head ${head}` };
   }
 }
 
@@ -73,24 +73,24 @@ function* checkStreams(data: MemoryData): Generator<Violation> {
 function* checkTally(data: MemoryData): Generator<Violation> {
   const counted = new Map<string, number>();
   const add = (...parts: string[]): unknown => counted.set(keyOf(...parts), (counted.get(keyOf(...parts)) ?? 0) + 1);
-  for (const { tenant, workflow, status } of data.runs.values()) add(tenant, "run", workflow, status);
-  for (const { tenant, queue, state } of data.tasks.values()) add(tenant, "task", queue, state);
+  for (const { tenant, workflow, status } of data.runs.values()) add(tenant, 'run', workflow, status);
+  for (const { tenant, queue, state } of data.tasks.values()) add(tenant, 'task', queue, state);
   for (const { tenant, kind, name, state, count } of data.tally()) {
     const key = keyOf(tenant, kind, name, state);
     const truth = counted.get(key) ?? 0;
     counted.delete(key);
     if (truth !== count)
       yield {
-        property: kind === "run" ? "P32" : "P16",
+        property: kind === 'run' ? 'P32' : 'P16',
         tenant,
         subject: name,
         detail: `the tally says ${count} ${state}, there are ${truth}`,
       };
   }
   for (const [key, truth] of counted) {
-    const [tenant = "", kind, name = "", state = ""] = key.split("\0");
+    const [tenant = '', kind, name = '', state = ''] = key.split('\0');
     yield {
-      property: kind === "run" ? "P32" : "P16",
+      property: kind === 'run' ? 'P32' : 'P16',
       tenant,
       subject: name,
       detail: `the tally says 0 ${state}, there are ${truth}`,

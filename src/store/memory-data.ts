@@ -2,7 +2,7 @@
  * The tables of the in-memory store and their indexes: every row that is put or removed goes through here, so that
  * an index never disagrees with its table. No guards and no decisions; those are in `memory.ts`.
  */
-import { isEnded, type RunRow } from "../core/run/state.js";
+import { isEnded, type RunRow } from '../core/run/state.js';
 import type {
   DeadLetterRow,
   DedupeRow,
@@ -14,9 +14,9 @@ import type {
   TaskKey,
   TaskRow,
   TimerRow,
-} from "./contract.js";
-import { OrderedSet } from "./ordered-set.js";
-import { compareText } from "./text-order.js";
+} from './contract.js';
+import { OrderedSet } from './ordered-set.js';
+import { compareText } from './text-order.js';
 
 /** A blob and how many stored events refer to it. */
 export interface BlobRow {
@@ -49,7 +49,7 @@ export class MemoryData {
   readonly delayed = new OrderedSet<TaskRow>((a, b) => (a.dueAt ?? 0) - (b.dueAt ?? 0) || compareTasks(a, b));
   readonly leased = new OrderedSet<TaskRow>(
     (a, b) =>
-      compareText(a.session ?? "", b.session ?? "") || (a.assignment ?? 0) - (b.assignment ?? 0) || compareTasks(a, b),
+      compareText(a.session ?? '', b.session ?? '') || (a.assignment ?? 0) - (b.assignment ?? 0) || compareTasks(a, b),
   );
   readonly timersOfRun = new Map<string, Map<string, TimerRow>>();
   readonly timers = new OrderedSet<TimerRow>(
@@ -91,7 +91,7 @@ export class MemoryData {
     this.runs.set(key, row);
     this.runsByStart.of(row.tenant).add(row);
     if (row.expiresAt !== null && isEnded(row.status)) this.runsByExpiry.add(row);
-    this.#count(row.tenant, "run", row.workflow, row.status, 1);
+    this.#count(row.tenant, 'run', row.workflow, row.status, 1);
   }
 
   /** Deletes the run and everything that belongs to it. */
@@ -102,7 +102,7 @@ export class MemoryData {
     const stream = this.streams.get(key);
     for (const event of stream?.events ?? []) {
       this.feed[event.position - 1] = undefined;
-      if (event.payload !== null && "blob" in event.payload) this.addReference(row.tenant, event.payload.blob, -1);
+      if (event.payload !== null && 'blob' in event.payload) this.addReference(row.tenant, event.payload.blob, -1);
     }
     this.streams.delete(key);
     for (const task of [...(this.tasksOfRun.get(key)?.values() ?? [])]) this.dropTask(task);
@@ -113,18 +113,18 @@ export class MemoryData {
   #unindexRun(row: RunRow): void {
     this.runsByStart.of(row.tenant).delete(row);
     if (row.expiresAt !== null && isEnded(row.status)) this.runsByExpiry.delete(row);
-    this.#count(row.tenant, "run", row.workflow, row.status, -1);
+    this.#count(row.tenant, 'run', row.workflow, row.status, -1);
   }
 
   /** Adds the event at the end of the feed and of its stream. Returns its position. */
-  appendEvent(event: Omit<EventRow, "position">): number {
+  appendEvent(event: Omit<EventRow, 'position'>): number {
     const row: EventRow = { position: this.feed.length + 1, ...event };
     this.feed.push(row);
     const key = keyOf(row.tenant, row.stream);
     const stream = this.streams.get(key);
     if (stream === undefined) this.streams.set(key, { first: row.seq, events: [row] });
     else stream.events.push(row);
-    if (row.payload !== null && "blob" in row.payload) this.addReference(row.tenant, row.payload.blob, 1);
+    if (row.payload !== null && 'blob' in row.payload) this.addReference(row.tenant, row.payload.blob, 1);
     return row.position;
   }
 
@@ -151,10 +151,10 @@ export class MemoryData {
     if (before !== undefined) this.#unindexTask(before);
     this.tasks.set(keyOf(row.tenant, row.run, row.task), row);
     within(this.tasksOfRun, keyOf(row.tenant, row.run), () => new Map<string, TaskRow>()).set(row.task, row);
-    if (row.state === "ready") this.ready.of(row.queue).add(row);
-    if (row.state === "delayed") this.delayed.add(row);
-    if (row.state === "leased") this.leased.add(row);
-    this.#count(row.tenant, "task", row.queue, row.state, 1);
+    if (row.state === 'ready') this.ready.of(row.queue).add(row);
+    if (row.state === 'delayed') this.delayed.add(row);
+    if (row.state === 'leased') this.leased.add(row);
+    this.#count(row.tenant, 'task', row.queue, row.state, 1);
   }
 
   dropTask(row: TaskRow): void {
@@ -164,10 +164,10 @@ export class MemoryData {
   }
 
   #unindexTask(row: TaskRow): void {
-    if (row.state === "ready") this.ready.of(row.queue).delete(row);
-    if (row.state === "delayed") this.delayed.delete(row);
-    if (row.state === "leased") this.leased.delete(row);
-    this.#count(row.tenant, "task", row.queue, row.state, -1);
+    if (row.state === 'ready') this.ready.of(row.queue).delete(row);
+    if (row.state === 'delayed') this.delayed.delete(row);
+    if (row.state === 'leased') this.leased.delete(row);
+    this.#count(row.tenant, 'task', row.queue, row.state, -1);
   }
 
   putTimer(row: TimerRow): void {
@@ -263,7 +263,7 @@ export class MemoryData {
     return rows;
   }
 
-  #count(tenant: string, kind: TallyRow["kind"], name: string, state: string, by: 1 | -1): void {
+  #count(tenant: string, kind: TallyRow['kind'], name: string, state: string, by: 1 | -1): void {
     const key = keyOf(tenant, kind, name, state);
     const found = within(this.#tally, key, () => ({ row: { tenant, kind, name, state, count: 0 }, count: 0 }));
     found.count += by;
@@ -292,7 +292,7 @@ export class PerName<T> {
 
 /** The key of a row in a map. Stored text holds no NUL, so the parts cannot run into each other. */
 export function keyOf(...parts: readonly string[]): string {
-  return parts.join("\0");
+  return parts.join('\0');
 }
 
 export function compareTasks(a: TaskKey, b: TaskKey): number {

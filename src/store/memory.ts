@@ -3,9 +3,9 @@
  * already settled when they are handed out. Deterministic, so the simulator runs on it; complete, so the conformance
  * suite runs on it. Nothing survives the process.
  */
-import { SpineError } from "../core/errors.js";
-import type { Clock } from "../core/ports.js";
-import type { RunRow } from "../core/run/state.js";
+import { SpineError } from '../core/errors.js';
+import type { Clock } from '../core/ports.js';
+import type { RunRow } from '../core/run/state.js';
 import {
   topicStream,
   type ClaimedTask,
@@ -35,14 +35,14 @@ import {
   type TopicHead,
   type Transition,
   type Violation,
-} from "./contract.js";
-import { decodeCursor, encodeCursor } from "./cursor.js";
-import type { StoreFactory } from "./factory.js";
-import { checkMemory } from "./memory-check.js";
-import { MemoryData, keyOf } from "./memory-data.js";
-import { matchesRunQuery, runScanItemsMax } from "./run-query.js";
-import { findUnstorable, isColumnText } from "./storable.js";
-import { compareText } from "./text-order.js";
+} from './contract.js';
+import { decodeCursor, encodeCursor } from './cursor.js';
+import type { StoreFactory } from './factory.js';
+import { checkMemory } from './memory-check.js';
+import { MemoryData, keyOf } from './memory-data.js';
+import { matchesRunQuery, runScanItemsMax } from './run-query.js';
+import { findUnstorable, isColumnText } from './storable.js';
+import { compareText } from './text-order.js';
 
 export interface MemoryStoreOptions {
   /** The store's clock; tests and the simulator bind it to a virtual one. */
@@ -69,11 +69,11 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
 /** The in-memory store as `createSpine` takes it. Opening it again finds what was left, as a file would. */
 export function memory(options: { readonly clock: Clock }): StoreFactory {
   const data = new MemoryData();
-  return { name: "memory", open: async () => createMemoryStore({ clock: options.clock, data }) };
+  return { name: 'memory', open: async () => createMemoryStore({ clock: options.clock, data }) };
 }
 
 class Memory implements MemoryStore {
-  readonly name = "memory";
+  readonly name = 'memory';
   readonly epoch: number;
   readonly data: MemoryData;
   /** Memory does not fail. */
@@ -99,7 +99,7 @@ class Memory implements MemoryStore {
 
   #apply(transition: Transition): Outcome {
     const fault = findUnstorable(transition);
-    if (fault !== null) return { tag: "unstorable", reason: fault };
+    if (fault !== null) return { tag: 'unstorable', reason: fault };
     return this.#refusal(transition) ?? this.#write(transition);
   }
 
@@ -108,48 +108,48 @@ class Memory implements MemoryStore {
     const { tenant, runs = [], lease, unleased, dedupe = [], tasks = [] } = transition;
     for (const { expected, row } of runs) {
       const head = this.data.run(tenant, row.run)?.head ?? 0;
-      if (head !== expected) return { tag: "conflict", run: row.run, head };
+      if (head !== expected) return { tag: 'conflict', run: row.run, head };
     }
-    if (lease !== undefined && !this.#isHeld(lease)) return { tag: "fenced" };
-    if (unleased !== undefined && this.data.task(unleased)?.state === "leased") return { tag: "fenced" };
+    if (lease !== undefined && !this.#isHeld(lease)) return { tag: 'fenced' };
+    if (unleased !== undefined && this.data.task(unleased)?.state === 'leased') return { tag: 'fenced' };
     for (const write of tasks) {
-      if (write.op !== "requeue") continue;
-      if (this.data.task({ tenant, run: write.run, task: write.task.task })?.state !== "leased")
-        return { tag: "fenced" };
+      if (write.op !== 'requeue') continue;
+      if (this.data.task({ tenant, run: write.run, task: write.task.task })?.state !== 'leased')
+        return { tag: 'fenced' };
     }
     for (const { scope, key } of dedupe) {
       const found = this.data.dedupeAt(this.now(), tenant, scope, key);
-      if (found !== undefined) return { tag: "duplicate", found };
+      if (found !== undefined) return { tag: 'duplicate', found };
     }
     const reason = this.#clash(transition);
-    return reason === null ? null : { tag: "unstorable", reason };
+    return reason === null ? null : { tag: 'unstorable', reason };
   }
 
   #isHeld(lease: LeaseKey): boolean {
     const row = this.data.task(lease);
-    return row?.state === "leased" && row.token === lease.token;
+    return row?.state === 'leased' && row.token === lease.token;
   }
 
   #clash({ tenant, events = [], publishes = [], tasks = [], deadLetters = [], blobs = [] }: Transition): string | null {
     for (const { payload } of [...events, ...publishes]) {
-      if (payload === null || !("blob" in payload)) continue;
+      if (payload === null || !('blob' in payload)) continue;
       const known = this.data.blob(tenant, payload.blob) !== undefined || blobs.some((b) => b.hash === payload.blob);
       if (!known) return `there is no blob ${payload.blob}`;
     }
     const changed = new Map<string, boolean>();
     for (const write of tasks) {
-      const task = write.op === "close" ? write.task : write.task.task;
+      const task = write.op === 'close' ? write.task : write.task.task;
       const key = keyOf(write.run, task);
       const exists = changed.get(key) ?? this.data.task({ tenant, run: write.run, task }) !== undefined;
-      if (write.op === "open" && exists) return `task ${task} is there already`;
-      changed.set(key, write.op !== "close");
+      if (write.op === 'open' && exists) return `task ${task} is there already`;
+      changed.set(key, write.op !== 'close');
     }
     const letters = new Map<string, boolean>();
     for (const write of deadLetters) {
-      const id = write.op === "add" ? write.row.id : write.id;
+      const id = write.op === 'add' ? write.row.id : write.id;
       const exists = letters.get(id) ?? this.data.deadLetter(tenant, id) !== undefined;
-      if (write.op === "add" && exists) return `dead letter ${id} is there already`;
-      letters.set(id, write.op === "add");
+      if (write.op === 'add' && exists) return `dead letter ${id} is there already`;
+      letters.set(id, write.op === 'add');
     }
     return null;
   }
@@ -176,19 +176,19 @@ class Memory implements MemoryStore {
     for (const write of timers) {
       const { run, name } = write;
       const before = data.timer({ tenant, run }, name);
-      if (write.op === "set") data.putTimer({ tenant, run, name, fireAt: write.fireAt });
+      if (write.op === 'set') data.putTimer({ tenant, run, name, fireAt: write.fireAt });
       else if (before !== undefined) data.dropTimer(before);
     }
     for (const write of transition.deadLetters ?? []) {
-      if (write.op === "add") data.putDeadLetter({ ...write.row });
+      if (write.op === 'add') data.putDeadLetter({ ...write.row });
       else data.dropDeadLetter(tenant, write.id);
     }
-    return { tag: "applied", positions, offsets };
+    return { tag: 'applied', positions, offsets };
   }
 
   #writeTask(tenant: string, write: TaskWrite): void {
     const { run } = write;
-    if (write.op === "close") {
+    if (write.op === 'close') {
       const row = this.data.task({ tenant, run, task: write.task });
       if (row !== undefined) this.data.dropTask(row);
       return;
@@ -206,7 +206,7 @@ class Memory implements MemoryStore {
       for (const found of this.#startable(queue, wanted)) {
         const task: TaskRow = {
           ...found.task,
-          state: "leased",
+          state: 'leased',
           token: found.task.token + 1,
           session: request.session,
           assignment: request.assignmentFrom + claimed.length,
@@ -241,7 +241,7 @@ class Memory implements MemoryStore {
       if (row === undefined || !this.#isHeld(lease)) continue;
       this.data.putTask({
         ...row,
-        state: "ready",
+        state: 'ready',
         session: null,
         assignment: null,
         leasedAt: null,
@@ -259,7 +259,7 @@ class Memory implements MemoryStore {
     while (promoted < limit) {
       const row = this.data.delayed.first();
       if (row === undefined || (row.dueAt ?? 0) > now) break;
-      this.data.putTask({ ...row, state: "ready", dueAt: null, readyAt: now });
+      this.data.putTask({ ...row, state: 'ready', dueAt: null, readyAt: now });
       promoted += 1;
     }
     return promoted;
@@ -267,7 +267,7 @@ class Memory implements MemoryStore {
 
   async openSession(session: SessionRow): Promise<void> {
     this.#assertOpen();
-    assertColumns("session", session.session, session.worker, session.app, session.info);
+    assertColumns('session', session.session, session.worker, session.app, session.info);
     this.data.sessions.set(session.session, { ...session });
   }
 
@@ -341,14 +341,14 @@ class Memory implements MemoryStore {
 
   async listRuns(query: RunQuery): Promise<Page<RunRow>> {
     this.#assertOpen();
-    const after = decodeCursor("runs", query.cursor);
+    const after = decodeCursor('runs', query.cursor);
     const from = after === null ? null : ({ startedAt: after.at, run: after.id } as RunRow);
     const items: RunRow[] = [];
     let scanned = 0;
     let last: RunRow | null = null;
-    for (const row of this.data.runsByStart.of(query.tenant).walk(from, query.order === "oldest" ? "up" : "down")) {
+    for (const row of this.data.runsByStart.of(query.tenant).walk(from, query.order === 'oldest' ? 'up' : 'down')) {
       if (last !== null && (items.length >= query.limit || scanned >= runScanItemsMax))
-        return { items, next: encodeCursor("runs", { at: last.startedAt, id: last.run }) };
+        return { items, next: encodeCursor('runs', { at: last.startedAt, id: last.run }) };
       if (matchesRunQuery(row, query)) items.push(row);
       last = row;
       scanned += 1;
@@ -398,15 +398,15 @@ class Memory implements MemoryStore {
 
   async listDeadLetters(query: DeadLetterQuery): Promise<Page<DeadLetterRow>> {
     this.#assertOpen();
-    const after = decodeCursor("dead-letters", query.cursor);
+    const after = decodeCursor('dead-letters', query.cursor);
     const from = after === null ? null : ({ at: after.at, id: after.id } as DeadLetterRow);
     const items: DeadLetterRow[] = [];
-    for (const row of this.data.deadLettersOfTenant.of(query.tenant).walk(from, "down")) {
+    for (const row of this.data.deadLettersOfTenant.of(query.tenant).walk(from, 'down')) {
       if (query.class !== undefined && row.class !== query.class) continue;
       if (query.workflow !== undefined && row.workflow !== query.workflow) continue;
       const last = items.at(-1);
       if (last !== undefined && items.length >= query.limit)
-        return { items, next: encodeCursor("dead-letters", { at: last.at, id: last.id }) };
+        return { items, next: encodeCursor('dead-letters', { at: last.at, id: last.id }) };
       items.push(row);
     }
     return { items, next: null };
@@ -434,9 +434,9 @@ class Memory implements MemoryStore {
     this.#assertOpen();
     const stats = new Map<string, { -readonly [K in keyof QueueStats]: QueueStats[K] }>();
     for (const { kind, name, state, count } of this.data.tally()) {
-      if (kind !== "task") continue;
+      if (kind !== 'task') continue;
       const row = stats.get(name) ?? { queue: name, ready: 0, delayed: 0, held: 0, leased: 0, oldestReadyAt: null };
-      row[state as TaskRow["state"]] += count;
+      row[state as TaskRow['state']] += count;
       stats.set(name, row);
     }
     for (const row of stats.values())
@@ -447,7 +447,7 @@ class Memory implements MemoryStore {
 
   async putBlob(tenant: string, hash: string, bytes: Uint8Array): Promise<void> {
     this.#assertOpen();
-    assertColumns("blob", tenant, hash);
+    assertColumns('blob', tenant, hash);
     this.data.putBlob(tenant, hash, bytes, this.now());
   }
 
@@ -458,7 +458,7 @@ class Memory implements MemoryStore {
 
   async saveManifest(row: ManifestRow): Promise<void> {
     this.#assertOpen();
-    assertColumns("manifest", row.app, row.hash, row.manifest);
+    assertColumns('manifest', row.app, row.hash, row.manifest);
     this.data.manifests.set(keyOf(row.app, row.hash), { ...row });
   }
 
@@ -506,7 +506,7 @@ class Memory implements MemoryStore {
 
   /** A store that was taken over by a newer owner of its data is as good as closed. */
   #assertOpen(): void {
-    if (this.#closed || this.data.epoch !== this.epoch) throw new SpineError("STORE_CLOSED", {});
+    if (this.#closed || this.data.epoch !== this.epoch) throw new SpineError('STORE_CLOSED', {});
   }
 }
 
@@ -526,7 +526,7 @@ function takeWhile<T>(
 }
 
 function newTaskRow(tenant: string, run: string, task: NewTask, token: number, now: number): TaskRow {
-  const state = task.dueAt !== null ? "delayed" : task.limitKey !== null ? "held" : "ready";
+  const state = task.dueAt !== null ? 'delayed' : task.limitKey !== null ? 'held' : 'ready';
   return {
     tenant,
     run,
@@ -555,10 +555,10 @@ function copyRun(row: RunRow): RunRow {
 function copyPayload(payload: StoredPayload | null): StoredPayload | null {
   if (payload === null) return null;
   const salt = payload.salt.slice();
-  return "blob" in payload ? { salt, blob: payload.blob } : { salt, text: payload.text };
+  return 'blob' in payload ? { salt, blob: payload.blob } : { salt, text: payload.text };
 }
 
 function assertColumns(path: string, ...texts: readonly string[]): void {
   if (!texts.every(isColumnText))
-    throw new SpineError("VALUE_UNSTORABLE", { path, reason: "it holds NUL or a lone surrogate" });
+    throw new SpineError('VALUE_UNSTORABLE', { path, reason: 'it holds NUL or a lone surrogate' });
 }

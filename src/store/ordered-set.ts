@@ -62,8 +62,8 @@ export class OrderedSet<T> {
   }
 
   /** The items after `item` in order, or before it from the nearest down. `item` need not be in the set. */
-  *walk(item: T | null, direction: "up" | "down"): Generator<T, void, undefined> {
-    if (direction === "up") yield* this.#up(item);
+  *walk(item: T | null, direction: 'up' | 'down'): Generator<T, void, undefined> {
+    if (direction === 'up') yield* this.#up(item);
     else yield* this.#down(item);
   }
 

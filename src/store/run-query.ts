@@ -1,6 +1,6 @@
 /** The filter of `listRuns`, written once for every store. The cursor and the order are the store's own business. */
-import type { RunRow } from "../core/run/state.js";
-import type { RunQuery } from "./contract.js";
+import type { RunRow } from '../core/run/state.js';
+import type { RunQuery } from './contract.js';
 
 /** Rows that a page may look at before it is handed out, full or not; its cursor leads on from there. */
 export const runScanItemsMax = 5_000;

@@ -4,10 +4,11 @@
  *
  * Text must be well-formed Unicode (a lone surrogate has no UTF-8 form) and, where it is a column, free of NUL
  * (PostgreSQL refuses it, SQLite drivers cut the text there). Envelopes and payload texts are stored as bytes and may
- * hold NUL. Integers must be safe integers; ranks any finite number.
+ * hold NUL. Integers must be safe integers; ranks any finite number but those next to zero, which a driver was
+ * seen to change.
  */
-import type { RunRow } from "../core/run/state.js";
-import type { NewTask, StoredPayload, Transition } from "./contract.js";
+import type { RunRow } from '../core/run/state.js';
+import type { NewTask, StoredPayload, Transition } from './contract.js';
 
 const notColumnText = /[\0\p{Surrogate}]/u;
 const notText = /\p{Surrogate}/u;
@@ -25,7 +26,7 @@ export function isWellFormedText(text: string): boolean {
 /** Why the transition cannot be stored, whatever the state of the store; null = it can, as far as can be seen here. */
 export function findUnstorable(transition: Transition): string | null {
   const check = new Check();
-  check.text("tenant", transition.tenant);
+  check.text('tenant', transition.tenant);
   checkRuns(check, transition);
   checkGuards(check, transition);
   checkEvents(check, transition);
@@ -62,13 +63,13 @@ class Check {
   }
 
   tenant(transition: Transition, tenant: string): void {
-    if (tenant !== transition.tenant) this.refuse("a part belongs to another tenant");
+    if (tenant !== transition.tenant) this.refuse('a part belongs to another tenant');
   }
 
   payload(payload: StoredPayload | null): void {
     if (payload === null) return;
-    if ("blob" in payload) this.text("blob", payload.blob);
-    else this.encoded("payload", payload.text);
+    if ('blob' in payload) this.text('blob', payload.blob);
+    else this.encoded('payload', payload.text);
   }
 }
 
@@ -78,29 +79,29 @@ function checkRuns(check: Check, transition: Transition): void {
   for (const [index, { expected, row }] of runs.entries()) {
     check.tenant(transition, row.tenant);
     checkRun(check, row);
-    check.integer("expected", expected);
-    if (runs.findIndex((other) => other.row.run === row.run) !== index) check.refuse("a run is written twice");
+    check.integer('expected', expected);
+    if (runs.findIndex((other) => other.row.run === row.run) !== index) check.refuse('a run is written twice');
   }
 }
 
 function checkRun(check: Check, row: RunRow): void {
-  check.text("run", row.run);
+  check.text('run', row.run);
   // A run id is a stream of its own; `topic/partition` is the other kind of stream.
-  if (row.run.includes("/")) check.refuse("run holds a slash");
-  check.text("workflow", row.workflow);
-  check.textOrNull("version", row.version);
-  check.integer("head", row.head);
-  check.integer("priority", row.priority);
-  check.integer("startedAt", row.startedAt);
-  check.integer("updatedAt", row.updatedAt);
-  check.integerOrNull("expiresAt", row.expiresAt);
-  check.textOrNull("failureClass", row.failureClass);
-  check.textOrNull("failureCode", row.failureCode);
-  check.textOrNull("failureMessage", row.failureMessage);
+  if (row.run.includes('/')) check.refuse('run holds a slash');
+  check.text('workflow', row.workflow);
+  check.textOrNull('version', row.version);
+  check.integer('head', row.head);
+  check.integer('priority', row.priority);
+  check.integer('startedAt', row.startedAt);
+  check.integer('updatedAt', row.updatedAt);
+  check.integerOrNull('expiresAt', row.expiresAt);
+  check.textOrNull('failureClass', row.failureClass);
+  check.textOrNull('failureCode', row.failureCode);
+  check.textOrNull('failureMessage', row.failureMessage);
   if (row.labels === null) return;
   for (const [name, value] of Object.entries(row.labels)) {
-    check.text("label name", name);
-    check.text("label value", value);
+    check.text('label name', name);
+    check.text('label value', value);
   }
 }
 
@@ -110,32 +111,32 @@ function checkGuards(check: Check, transition: Transition): void {
   if (unleased !== undefined) check.tenant(transition, unleased.tenant);
   if (dedupe === undefined) return;
   for (const [index, { scope, key, hash, reference, expiresAt }] of dedupe.entries()) {
-    check.text("scope", scope);
-    check.text("key", key);
-    check.text("hash", hash);
-    check.text("reference", reference);
-    check.integer("expiresAt", expiresAt);
+    check.text('scope', scope);
+    check.text('key', key);
+    check.text('hash', hash);
+    check.text('reference', reference);
+    check.integer('expiresAt', expiresAt);
     if (dedupe.findIndex((other) => other.scope === scope && other.key === key) !== index)
-      check.refuse("a dedupe key is taken twice");
+      check.refuse('a dedupe key is taken twice');
   }
 }
 
 function checkEvents(check: Check, transition: Transition): void {
   const { runs = [], events = [], publishes = [] } = transition;
   for (const event of events) {
-    check.text("event type", event.type);
-    check.integer("event at", event.at);
-    check.encoded("envelope", event.envelope);
+    check.text('event type', event.type);
+    check.integer('event at', event.at);
+    check.encoded('envelope', event.envelope);
     check.payload(event.payload);
   }
   checkGapless(check, runs, events);
   for (const event of publishes) {
-    check.text("topic", event.topic);
-    check.integer("partition", event.partition);
-    if (event.partition < 0) check.refuse("partition is negative");
-    check.text("event type", event.type);
-    check.integer("event at", event.at);
-    check.encoded("envelope", event.envelope);
+    check.text('topic', event.topic);
+    check.integer('partition', event.partition);
+    if (event.partition < 0) check.refuse('partition is negative');
+    check.text('event type', event.type);
+    check.integer('event at', event.at);
+    check.encoded('envelope', event.envelope);
     check.payload(event.payload);
   }
 }
@@ -143,8 +144,8 @@ function checkEvents(check: Check, transition: Transition): void {
 /** The events of a run lead from the expected head to the new one, without gap: P11 holds by construction. */
 function checkGapless(
   check: Check,
-  runs: NonNullable<Transition["runs"]>,
-  events: NonNullable<Transition["events"]>,
+  runs: NonNullable<Transition['runs']>,
+  events: NonNullable<Transition['events']>,
 ): void {
   let matched = 0;
   for (const { expected, row } of runs) {
@@ -156,51 +157,58 @@ function checkGapless(
       if (event.seq !== head) check.refuse(`event ${event.seq} does not follow ${head - 1}`);
     }
     if (row.head !== head) check.refuse(`the events lead to ${head}, the row says ${row.head}`);
-    if (head === 0) check.refuse("a run begins with an event");
+    if (head === 0) check.refuse('a run begins with an event');
   }
-  if (matched !== events.length) check.refuse("an event belongs to a run that is not written");
+  if (matched !== events.length) check.refuse('an event belongs to a run that is not written');
 }
 
 function checkTables(check: Check, transition: Transition): void {
   const { tasks = [], timers = [], deadLetters = [], blobs = [] } = transition;
   for (const write of tasks) {
-    check.text("run", write.run);
-    if (write.op === "close") check.text("task", write.task);
+    check.text('run', write.run);
+    if (write.op === 'close') check.text('task', write.task);
     else checkTask(check, write.task);
   }
   for (const write of timers) {
-    check.text("run", write.run);
-    check.text("timer name", write.name);
-    if (write.op === "set") check.integer("fireAt", write.fireAt);
+    check.text('run', write.run);
+    check.text('timer name', write.name);
+    if (write.op === 'set') check.integer('fireAt', write.fireAt);
   }
   for (const write of deadLetters) {
-    if (write.op === "remove") {
-      check.text("dead letter id", write.id);
+    if (write.op === 'remove') {
+      check.text('dead letter id', write.id);
       continue;
     }
     const { row } = write;
     check.tenant(transition, row.tenant);
-    check.text("dead letter id", row.id);
-    check.text("run", row.run);
-    check.text("workflow", row.workflow);
-    check.textOrNull("path", row.path);
-    check.text("class", row.class);
-    check.text("code", row.code);
-    check.text("message", row.message);
-    check.integer("attempts", row.attempts);
-    check.integer("at", row.at);
+    check.text('dead letter id', row.id);
+    check.text('run', row.run);
+    check.text('workflow', row.workflow);
+    check.textOrNull('path', row.path);
+    check.text('class', row.class);
+    check.text('code', row.code);
+    check.text('message', row.message);
+    check.integer('attempts', row.attempts);
+    check.integer('at', row.at);
   }
-  for (const { hash } of blobs) check.text("blob", hash);
+  for (const { hash } of blobs) check.text('blob', hash);
 }
 
 function checkTask(check: Check, task: NewTask): void {
-  check.text("task", task.task);
-  check.text("queue", task.queue);
-  if (!Number.isFinite(task.rank)) check.refuse("rank is not a finite number");
-  check.integer("attempt", task.attempt);
-  check.integer("deadlineMs", task.deadlineMs);
-  check.integer("inputSeq", task.inputSeq);
-  check.integerOrNull("dueAt", task.dueAt);
-  check.textOrNull("limitKey", task.limitKey);
-  if (task.dueAt !== null && task.limitKey !== null) check.refuse("a task is either delayed or held");
+  check.text('task', task.task);
+  check.text('queue', task.queue);
+  if (!isRank(task.rank)) check.refuse('rank is not a finite number, or too near to zero');
+  check.integer('attempt', task.attempt);
+  check.integer('deadlineMs', task.deadlineMs);
+  check.integer('inputSeq', task.inputSeq);
+  check.integerOrNull('dueAt', task.dueAt);
+  check.textOrNull('limitKey', task.limitKey);
+  if (task.dueAt !== null && task.limitKey !== null) check.refuse('a task is either delayed or held');
+}
+
+/** Under this a driver was seen to bind zero. */
+const rankMin = 1e-9;
+
+function isRank(value: number): boolean {
+  return Number.isFinite(value) && (value === 0 || Math.abs(value) >= rankMin);
 }

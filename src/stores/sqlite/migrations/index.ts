@@ -1,0 +1,4 @@
+/** The schemas in order of their numbers; the schema of a file is the count of those applied to it. */
+import { initialSchema } from './0001-initial.js';
+
+export const migrations: readonly string[] = [initialSchema];
