@@ -16,7 +16,7 @@ afterEach(async () => {
 
 const old = { version: '20.19.0', stripsTypes: false };
 const modern = { version: '24.1.0', stripsTypes: true };
-const manifest = `{ format: 1, app: "a", topics: [], workflows: [], capabilities: [] }`;
+const value = `{ kind: 'app', name: 'a', workflows: [] }`;
 
 async function write(name: string, text: string): Promise<void> {
   await writeFile(join(folder, name), text);
@@ -59,13 +59,13 @@ describe('findApp', () => {
 
 describe('importApp', () => {
   it.each([
-    ['app', `export const app = { manifest: ${manifest} };`],
-    ['default', `export default { manifest: ${manifest} };`],
-    ['another name', `export const notThis = 1; export const mine = { manifest: ${manifest} };`],
+    ['app', `export const app = ${value};`],
+    ['default', `export default ${value};`],
+    ['another name', `export const notThis = 1; export const mine = ${value};`],
   ])('finds the app exported as %s', async (name, text) => {
     const file = `${name.replace(' ', '-')}.mjs`;
     await write(file, text);
-    expect((await importApp(await findApp(file, folder))).manifest.app).toBe('a');
+    expect((await importApp(await findApp(file, folder))).name).toBe('a');
   });
 
   it('says that a module exports no app', async () => {

@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { dirname, extname, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { SpineError } from '../core/errors.js';
-import type { AnyApp } from '../workflow/index.js';
+import { type AnyApp, isApp } from '../workflow/index.js';
 
 /** The file of an app: exists, and Node can run it with these arguments. */
 export interface AppFile {
@@ -74,13 +74,6 @@ export async function importApp(file: AppFile): Promise<AnyApp> {
     throw new SpineError('APP_NOT_LOADED', { file: file.shown, reason: 'it exports no app' });
   }
   return found;
-}
-
-/** An app is recognised by its look, since the module may use another copy of this package. */
-function isApp(value: unknown): value is AnyApp {
-  if (typeof value !== 'object' || value === null || !('manifest' in value)) return false;
-  const manifest: unknown = value.manifest;
-  return typeof manifest === 'object' && manifest !== null && 'workflows' in manifest && 'capabilities' in manifest;
 }
 
 const registered = new Set<string>();

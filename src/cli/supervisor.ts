@@ -31,7 +31,7 @@ export interface SupervisorOptions {
   readonly spawn: (place: number) => Child;
   /** Tells the person at the terminal. */
   readonly tell: (text: string) => void;
-  /** How long a drain may take before the process is killed. Default 15 s. */
+  /** How long a drain may take before the process is killed. Default 25 s. */
   readonly drainMs?: number;
 }
 
@@ -132,7 +132,7 @@ export class Supervisor {
   }
 
   async #drained(child: Child): Promise<void> {
-    const { ports, drainMs = 15_000 } = this.#options;
+    const { ports, drainMs = 25_000 } = this.#options;
     child.drain();
     const cancel = ports.timers.after(drainMs, () => {
       this.#options.tell(`a worker did not drain within ${drainMs} ms and is killed; its work goes to others`);

@@ -27,8 +27,10 @@ try {
     url: options.url,
     ...(options.token === undefined ? {} : { headers: { authorization: `Bearer ${options.token}` } }),
     ...(options.slots === undefined ? {} : { slots: options.slots }),
-    log: ({ level, message, ...facts }) => {
-      if (level === 'warn' || level === 'error') console.error(`worker ${process.pid} ${level} ${message}`, facts);
+    // Whoever saves a file waits for this before the new code runs.
+    drainGraceMs: 10_000,
+    log: ({ level, message, fields }) => {
+      if (level === 'warn' || level === 'error') console.error(`worker ${process.pid} ${level} ${message}`, fields);
     },
   });
   await worker.start();

@@ -24,14 +24,7 @@ import type {
   WorkerView,
 } from '../protocol/http.js';
 import { pathOf } from '../protocol/routes.js';
-import type {
-  AnyAppTypes,
-  TopicDataOf,
-  TopicNameOf,
-  WorkflowInputOf,
-  WorkflowNameOf,
-  WorkflowResultOf,
-} from './app-types.js';
+import type { InputFor, ResultFor, TopicDataFor, TopicFor, UntypedApp, WorkflowFor } from './app-types.js';
 import type { CloudEvent, Gateway, StartItem, StartItemAnswer } from './gateway.js';
 import { httpGateway, startedOf } from './http-gateway.js';
 import { type Backoff, type Pace, systemPace } from './pace.js';
@@ -155,30 +148,30 @@ export interface TopicQuery extends CallOptions {
 }
 
 /** Everything a caller can do with an app; the embedded facade has the same surface. */
-export interface Client<App = AnyAppTypes> {
+export interface Client<App = UntypedApp> {
   /** Starts a run; resolves when it is durably recorded. WORKFLOW_UNKNOWN, INPUT_INVALID, VALUE_UNSTORABLE, STORE_BUSY. */
-  start<Name extends WorkflowNameOf<App>>(
+  start<Name extends WorkflowFor<App>>(
     workflow: Name,
-    input: WorkflowInputOf<App, Name>,
+    input: InputFor<App, Name>,
     options?: StartOptions,
-  ): Promise<RunHandle<WorkflowResultOf<App, Name>>>;
+  ): Promise<RunHandle<ResultFor<App, Name>>>;
   /** Starts many runs with few requests; each is accepted or refused by itself, in the order given. */
-  startMany<Name extends WorkflowNameOf<App>>(
+  startMany<Name extends WorkflowFor<App>>(
     workflow: Name,
-    items: readonly StartManyItem<WorkflowInputOf<App, Name>>[],
+    items: readonly StartManyItem<InputFor<App, Name>>[],
     options?: CallOptions,
-  ): Promise<readonly StartManyOutcome<WorkflowResultOf<App, Name>>[]>;
+  ): Promise<readonly StartManyOutcome<ResultFor<App, Name>>[]>;
   /** A handle of a run that is known by its id. Asks nothing. */
-  run<Name extends WorkflowNameOf<App>>(id: string): RunHandle<WorkflowResultOf<App, Name>>;
+  run<Name extends WorkflowFor<App>>(id: string): RunHandle<ResultFor<App, Name>>;
   /** Publishes an event, given as its data or as a whole CloudEvent. TOPIC_UNKNOWN, INPUT_INVALID, CLOUDEVENT_INVALID. */
-  publish<Name extends TopicNameOf<App>>(
+  publish<Name extends TopicFor<App>>(
     topic: Name,
-    data: TopicDataOf<App, Name> | CloudEvent,
+    data: TopicDataFor<App, Name> | CloudEvent,
     options?: PublishOptions,
   ): Promise<Published>;
   /** Publishes many events of one topic, in order; each is recorded or refused by itself. */
   publishMany(
-    topic: TopicNameOf<App>,
+    topic: TopicFor<App>,
     events: readonly CloudEvent[],
     options?: CallOptions,
   ): Promise<readonly (Published | { readonly error: RemoteError })[]>;
@@ -232,7 +225,7 @@ export interface TopicsApi {
  * `createClient<App>({ url: "http://127.0.0.1:8787" })`; without it names and values are not checked.
  * Fails with OPTIONS_INVALID.
  */
-export function createClient<App = AnyAppTypes>(options: ClientOptions): Client<App> {
+export function createClient<App = UntypedApp>(options: ClientOptions): Client<App> {
   checkOptions(options);
   const transport = createTransport({
     url: options.url,
@@ -256,7 +249,7 @@ export function streamSettings(options: Pick<ClientOptions, 'reconnect' | 'strea
 }
 
 /** The client's surface over any way to an engine; the embedded facade passes its own. */
-export function createClientOver<App = AnyAppTypes>(gateway: Gateway, settings: StreamSettings): Client<App> {
+export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: StreamSettings): Client<App> {
   const { transport } = gateway;
 
   function handleOf<Output>(answer: StartItemAnswer | undefined): RunHandle<Output> {

@@ -19,6 +19,7 @@ export {
   type TopicQuery,
   type TopicsApi,
 } from './client.js';
+export type { InputFor, ResultFor, TopicDataFor, TopicFor, UntypedApp, WorkflowFor } from './app-types.js';
 export type { CloudEvent, Gateway, StartItem, StartItemAnswer, WaitedAnswer } from './gateway.js';
 export { httpGateway, isOutcome } from './http-gateway.js';
 export type { JsonOf } from './json-of.js';

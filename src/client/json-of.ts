@@ -19,5 +19,5 @@ export type JsonOf<T> = unknown extends T
             : T extends readonly unknown[]
               ? { [I in keyof T]: JsonOf<T[I]> }
               : T extends object
-                ? { [K in keyof T]: JsonOf<T[K]> }
+                ? { [K in keyof T]: JsonOf<Exclude<T[K], undefined>> | Extract<T[K], undefined> }
                 : never;

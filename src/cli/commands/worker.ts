@@ -20,8 +20,8 @@ export const runWorker: CommandRun = async ({ flags, io, words }) => {
     ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
     ...workerSlots(flags),
     ...offered,
-    log: ({ level, message, ...facts }) => {
-      if (level === 'warn' || level === 'error') io.err(`${level}  ${message}  ${JSON.stringify(facts)}`);
+    log: ({ level, message, fields }) => {
+      if (level === 'warn' || level === 'error') io.err(`${level}  ${message}  ${JSON.stringify(fields)}`);
     },
   });
   announce(io, json, 'connecting', { url, app: app.manifest.app });
