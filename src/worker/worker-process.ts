@@ -4,6 +4,7 @@
  * Invariant: after an uncaught error nothing more is committed. The process ends without a goodbye, so that the server
  * counts what it held as lost: work that kills its worker must use up its attempts.
  */
+import { isCancelled } from '../workflow/cancelled.js';
 import type { Worker } from './worker.js';
 import type { WorkerLogRecord } from './worker-log.js';
 
@@ -50,6 +51,8 @@ function hookProcess(worker: Worker, log: (record: WorkerLogRecord) => void): ()
     void worker.drain();
   };
   const onUncaught = (error: unknown, origin: string): void => {
+    // A promise of a given-up scope that nobody awaits is no fault.
+    if (origin === 'unhandledRejection' && isCancelled(error)) return;
     const stack = error instanceof Error ? error.stack : String(error);
     log({ level: 'error', message: 'uncaught error; the worker ends', fields: { origin, error: stack } });
     process.exit(workerExitCodes.failed);
