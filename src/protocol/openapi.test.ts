@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { openApiDocument } from './openapi.js';
 import { schemas } from './openapi-schemas.js';
@@ -63,5 +64,15 @@ describe('the route table', () => {
 
   it('fills paths with encoded segments', () => {
     expect(pathOf('readBlob', { tenant: 'a/b', hash: 'ü' })).toBe('/v1/blobs/a%2Fb/%C3%BC');
+  });
+});
+
+describe('docs/reference/http-api.md', () => {
+  it('lists every route with its access, and no others', () => {
+    const page = readFileSync(new URL('../../docs/reference/http-api.md', import.meta.url), 'utf8');
+    const listed = [...page.matchAll(/^\| `([A-Z]+ \S+)` \| (\w+) \|/gm)].map(
+      ([, route, access]) => `${route} ${access}`,
+    );
+    expect(listed.sort()).toEqual(table.map(([, route]) => `${route.method} ${route.path} ${route.access}`).sort());
   });
 });

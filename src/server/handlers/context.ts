@@ -49,25 +49,23 @@ export function membersOf(value: unknown, what: string, known: readonly string[]
   return value as Readonly<Record<string, unknown>>;
 }
 
-const labelsMax = 16;
-
 /** Labels as a map of short texts. @throws REQUEST_INVALID */
 export function checkedLabels(labels: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
   const pairs = Object.entries(labels);
-  if (pairs.length > labelsMax) throw invalid(`there are more than ${labelsMax} labels`);
+  if (pairs.length > limits.labelsMax) throw invalid(`there are more than ${limits.labelsMax} labels`);
   for (const [name, value] of pairs) {
-    const isShort =
-      name !== '' &&
-      name.length <= limits.nameLengthMax &&
-      typeof value === 'string' &&
-      value.length <= limits.keyLengthMax;
-    if (!isShort) {
+    if (!isLabel(name, value)) {
       throw invalid(
-        `label "${name.slice(0, 40)}" is not a text of at most ${limits.keyLengthMax} characters under a name of at most ${limits.nameLengthMax}`,
+        `label "${name.slice(0, 40)}" is not a text of at most ${limits.labelValueLengthMax} characters under a name of at most ${limits.labelNameLengthMax}`,
       );
     }
   }
   return labels as Readonly<Record<string, string>>;
+}
+
+function isLabel(name: string, value: unknown): value is string {
+  if (name === '' || name.length > limits.labelNameLengthMax) return false;
+  return typeof value === 'string' && value.length <= limits.labelValueLengthMax;
 }
 
 /** A label given as `name:value`. @throws REQUEST_INVALID */
