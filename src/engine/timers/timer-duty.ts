@@ -64,10 +64,14 @@ export class TimerDuty {
         if (outcome.tag !== 'applied') await store.apply([{ tenant, timers: [{ op: 'clear', run, name }] }]);
       }),
     );
-    const promoted = await store.promoteDue(limits.timerBatchMax);
-    await fired;
-    if (promoted > 0) await this.#promoted();
+    const [promoted] = await Promise.all([this.#promote(), fired]);
     return Math.max(due.length, promoted);
+  }
+
+  async #promote(): Promise<number> {
+    const promoted = await this.#context.store.promoteDue(limits.timerBatchMax);
+    if (promoted > 0) await this.#promoted();
+    return promoted;
   }
 
   #arm(inMs: number): void {

@@ -74,7 +74,7 @@ async function foldCheck(context: EngineContext, tenants: readonly string[]): Pr
 
 /** Null where rows and log agree, or where the run moves too fast to be compared. */
 export async function compareRun(
-  context: EngineContext,
+  context: Pick<EngineContext, 'store'>,
   listed: Pick<RunRow, 'tenant' | 'run'>,
 ): Promise<string | null> {
   const { store } = context;

@@ -1,0 +1,130 @@
+/**
+ * P4, P8 and P9: what user code was made to do, against what was recorded. The first recorded result of a path stays;
+ * nothing starts under a claim that came after its result; starts are accounted for by failures and by lost or
+ * returned leases; an effect is always asked for with the same content; attempts, crashes included, are bounded.
+ */
+import { readRunEvent } from '../../../engine/events/rows.js';
+import type { RunEvent } from '../../../core/run/events.js';
+import type { Violation } from '../../../store/index.js';
+import type { Execution, History } from '../history.js';
+import { grouped } from './grouped.js';
+
+interface PathFacts {
+  /** `seq` of the result; null = none, or forgotten by a redrive. */
+  resultSeq: number | null;
+  failures: number;
+  failuresInARow: number;
+}
+
+/** Every breach. */
+export function checkEffects(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const claims = claimsOf(history);
+  const byRun = grouped(history.executions, (execution) => `${execution.tenant}/${execution.run}`);
+  for (const [key, rows] of history.final?.histories ?? []) {
+    const [tenant = '', run = ''] = key.split('/');
+    const report = (property: string, detail: string): void => {
+      violations.push({ property, tenant, subject: run, detail });
+    };
+    const events = rows.map((row) => readRunEvent(row).event);
+    const facts = factsOf(events, history.attemptsMax, key, report);
+    const redrives = events.filter((event) => event.type === 'run.redriven').length;
+    const reclaims = claims.reclaims.get(key) ?? 0;
+    for (const [path, executions] of grouped(byRun.get(key) ?? [], (execution) => execution.path)) {
+      const found = facts.get(path);
+      const failures = found?.failures ?? 0;
+      if (executions.length > 1 + failures + reclaims + redrives)
+        report(
+          'P4',
+          `${path} was started ${executions.length} times, with ${failures} failures, ${reclaims} lost leases, ${redrives} redrives`,
+        );
+      if (new Set(executions.map((execution) => execution.body)).size > 1)
+        report('P8', `${path} was asked for with different content`);
+      const crashes = executions.filter((execution) => execution.crashed).length;
+      const attemptsMax = (history.attemptsMax.get(`${key}/${path}`) ?? activationAttemptsMax) * (1 + redrives);
+      const bound = executions[0]?.kind === 'call' ? attemptsMax : attemptsMax + activationAttemptsMax * (1 + redrives);
+      if (crashes > bound) report('P9', `${path} took down ${crashes} workers; ${bound} attempts were allowed`);
+      for (const execution of executions) checkStart(execution, events, claims.heads, report);
+    }
+  }
+  return violations;
+}
+
+/** Attempts of an activation that makes no progress, as the simulated manifest has it. */
+const activationAttemptsMax = 3;
+
+function factsOf(
+  events: readonly RunEvent[],
+  attemptsMax: ReadonlyMap<string, number>,
+  key: string,
+  report: (property: string, detail: string) => void,
+): Map<string, PathFacts> {
+  const facts = new Map<string, PathFacts>();
+  for (const event of events) {
+    if (event.type === 'run.redriven') {
+      for (const path of event.data.paths) Object.assign(of(facts, path), { resultSeq: null, failuresInARow: 0 });
+      continue;
+    }
+    if (!isResult(event) && event.type !== 'step.retrying' && event.type !== 'call.retrying') continue;
+    const { path } = event.data;
+    const known = of(facts, path);
+    if (known.resultSeq !== null)
+      report('P4', `${path} has a result at ${known.resultSeq} and another word on it at ${event.seq}`);
+    if (isResult(event)) known.resultSeq = event.seq;
+    if (event.type === 'step.completed' || event.type === 'call.completed') continue;
+    known.failures += 1;
+    known.failuresInARow += 1;
+    const max = attemptsMax.get(`${key}/${path}`);
+    if (max !== undefined && known.failuresInARow > max)
+      report('P9', `${path} failed ${known.failuresInARow} times of ${max}`);
+  }
+  return facts;
+}
+
+function of(facts: Map<string, PathFacts>, path: string): PathFacts {
+  const found = facts.get(path) ?? { resultSeq: null, failures: 0, failuresInARow: 0 };
+  facts.set(path, found);
+  return found;
+}
+
+type ResultEvent = Extract<RunEvent, { type: 'step.completed' | 'step.failed' | 'call.completed' | 'call.failed' }>;
+
+function isResult(event: RunEvent): event is ResultEvent {
+  return ['step.completed', 'step.failed', 'call.completed', 'call.failed'].includes(event.type);
+}
+
+/** What the holder of a claim knew when it began: everything up to the head at the claim. */
+function checkStart(
+  execution: Execution,
+  events: readonly RunEvent[],
+  heads: ReadonlyMap<string, number>,
+  report: (property: string, detail: string) => void,
+): void {
+  const { path, session, assignment, step } = execution;
+  const head = heads.get(`${session} ${assignment}`);
+  if (head === undefined)
+    return report('P7', `${path} was started under assignment ${assignment}, which was never claimed`);
+  let recorded = false;
+  for (const event of events) {
+    if (event.seq > head) break;
+    if (event.type === 'run.redriven' && event.data.paths.includes(path)) recorded = false;
+    else if (isResult(event) && event.data.path === path) recorded = true;
+  }
+  if (recorded) report('P4', `${path} was started at step ${step} although its result was there at the claim`);
+}
+
+/** The head of the run at each claim, and how often tasks of a run were claimed again, by run. */
+function claimsOf(history: History): { heads: Map<string, number>; reclaims: Map<string, number> } {
+  const heads = new Map<string, number>();
+  const reclaims = new Map<string, number>();
+  for (const action of history.actions) {
+    if (action.kind !== 'claim') continue;
+    for (const { task, head } of action.claimed) {
+      heads.set(`${task.session} ${task.assignment}`, head);
+      const key = `${task.tenant}/${task.run}`;
+      // Tokens count claims: every one above the first says that an earlier lease was lost or given back.
+      if (task.token > 1) reclaims.set(key, (reclaims.get(key) ?? 0) + 1);
+    }
+  }
+  return { heads, reclaims };
+}

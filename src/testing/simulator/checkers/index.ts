@@ -1,0 +1,26 @@
+/** All checkers: each looks at a history and names every breach of its properties. */
+import type { Violation } from '../../../store/index.js';
+import type { History } from '../history.js';
+import { checkEffects } from './effects.js';
+import { checkEndings } from './endings.js';
+import { checkLeases } from './leases.js';
+import { checkLog } from './log.js';
+import { checkReadings } from './readings.js';
+import { checkRequests } from './requests.js';
+import { checkTimers } from './timers.js';
+
+export { checkEffects, checkEndings, checkLeases, checkLog, checkReadings, checkRequests, checkTimers };
+
+/** Looks at a finished history. */
+export type Checker = (history: History) => Violation[];
+
+/** In the order in which a reader wants to hear of breaches: causes before consequences. */
+export const checkers: readonly Checker[] = [
+  checkLeases,
+  checkLog,
+  checkTimers,
+  checkEffects,
+  checkRequests,
+  checkReadings,
+  checkEndings,
+];

@@ -1,0 +1,122 @@
+/**
+ * What an observer outside of the product saw of one simulation: every action of the store with its outcome, every
+ * start of user code, every request of the outside client, what each reader and each body was told, and what was left
+ * at the end. Plain data: checkers (`checkers/`) look at nothing else, and are tested with histories written by hand.
+ */
+import type { RunRow } from '../../core/run/state.js';
+import type {
+  DeadLetterRow,
+  EventRow,
+  LeaseKey,
+  Outcome,
+  SessionRow,
+  TaskRow,
+  TimerRow,
+  Transition,
+} from '../../store/index.js';
+
+/** One action as the store's data saw it, in the order of their taking effect. */
+export type StoreAction = {
+  /** Number of the event of the world, for finding it again in a verbose replay. */
+  readonly step: number;
+  /** The highest value that the store's clock has had so far, epoch ms. */
+  readonly storeMs: number;
+} & (
+  | { readonly kind: 'apply'; readonly transition: Transition; readonly outcome: Outcome }
+  | { readonly kind: 'claim'; readonly claimed: readonly { readonly task: TaskRow; readonly head: number }[] }
+  | { readonly kind: 'release'; readonly leases: readonly LeaseKey[]; readonly count: number }
+);
+
+/** One start of user code: a step inline, or the handler of a call. */
+export interface Execution {
+  readonly kind: 'step' | 'call';
+  readonly tenant: string;
+  readonly run: string;
+  readonly path: string;
+  readonly attempt: number;
+  /** Fingerprint of what the effect was given. */
+  readonly body: string;
+  /** The claim under which it ran. */
+  readonly session: string;
+  readonly assignment: number;
+  /** World time and event of its start. */
+  readonly atMs: number;
+  readonly step: number;
+  /** Whether the code took its worker down with it. */
+  crashed: boolean;
+}
+
+/** One logical request of the outside client, over all its repeats. */
+export interface Operation {
+  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive';
+  readonly tenant: string;
+  /** Idempotency key, event id, or run. Null = a start without a key. */
+  readonly key: string | null;
+  /** Encoded input or event data. */
+  readonly body: string;
+  readonly calledAtMs: number;
+  /** When the first positive answer came; null = none came (the outcome is unknown). */
+  ackedAtMs: number | null;
+  /** What each positive answer named: run ids, event ids. */
+  readonly answers: string[];
+  /** Codes of negative answers. */
+  readonly refusals: string[];
+}
+
+/** What one reader of one run was handed, over all its connections. */
+export interface Reading {
+  readonly tenant: string;
+  readonly run: string;
+  readonly after: number;
+  readonly seqs: number[];
+  readonly types: string[];
+  ended: boolean;
+}
+
+/** What one body was handed after its journal. */
+export interface BodyFeed {
+  readonly tenant: string;
+  readonly run: string;
+  readonly session: string;
+  readonly assignment: number;
+  /** Head of the journal that came with the assignment. */
+  readonly head: number;
+  readonly seqs: number[];
+}
+
+/** What the store held at the end. */
+export interface FinalState {
+  readonly runs: readonly RunRow[];
+  /** By `tenant/run`, in `seq` order. */
+  readonly histories: ReadonlyMap<string, readonly EventRow[]>;
+  /** Events of topics, in feed order. */
+  readonly topicEvents: readonly EventRow[];
+  readonly tasks: readonly TaskRow[];
+  readonly timers: readonly TimerRow[];
+  readonly deadLetters: readonly DeadLetterRow[];
+  readonly sessions: readonly SessionRow[];
+  /** Sessions that living workers believe to have. */
+  readonly workerSessions: readonly string[];
+}
+
+/** Everything that was seen of one simulation. */
+export interface History {
+  readonly actions: StoreAction[];
+  readonly executions: Execution[];
+  readonly operations: Operation[];
+  readonly readings: Reading[];
+  readonly bodies: BodyFeed[];
+  /** Highest number of attempts that the workload asks for, by path. */
+  readonly attemptsMax: Map<string, number>;
+  final: FinalState | null;
+}
+
+/** A history of nothing. */
+export function emptyHistory(): History {
+  return { actions: [], executions: [], operations: [], readings: [], bodies: [], attemptsMax: new Map(), final: null };
+}
+
+/** Key of a run in maps over tenants. */
+export function keyOfRun(of: { readonly tenant: string; readonly run: string }): string {
+  return `${of.tenant}/${of.run}`;
+}

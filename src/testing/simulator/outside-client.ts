@@ -1,0 +1,217 @@
+/**
+ * The client outside: starts runs, publishes events, cancels and redrives, over a connection that may lose a request or
+ * an answer. It repeats what was not answered under the same key, and sometimes what was. It writes down what it was
+ * told; an unanswered request is unknown, never failed.
+ */
+import { isSpineError } from '../../core/errors.js';
+import type { Engine, Origin } from '../../engine/api.js';
+import { payloadOfJson } from '../../core/codec.js';
+import type { FaultMeter } from './fault-meter.js';
+import type { History, Operation } from './history.js';
+import { makeProgram, type Program, type ProgramTaste } from './program.js';
+import type { Prng } from './prng.js';
+import { SimProcess } from './process.js';
+import { watchProgram } from './scripted-body.js';
+import type { SimServer } from './sim-server.js';
+import type { World } from './world.js';
+
+/** What one request came to. */
+type Answer = { readonly ok: true; readonly named: readonly string[] } | { readonly ok: false; readonly code: string };
+
+/** How the outside client behaves. */
+export interface ClientPlan {
+  readonly requests: number;
+  /** Over how long they are spread, ms. */
+  readonly spreadMs: number;
+  readonly cancels: boolean;
+  readonly redrives: boolean;
+  /** Probability that a request or its answer is lost. */
+  loss: number;
+  readonly taste: ProgramTaste;
+}
+
+/** What the client needs. */
+export interface OutsideClientOptions {
+  readonly world: World;
+  readonly server: SimServer;
+  readonly history: History;
+  readonly meter: FaultMeter;
+  readonly plan: ClientPlan;
+  /** Told of each run that was acknowledged. */
+  readonly onRun: (tenant: string, run: string) => void;
+}
+
+const tenants = ['acme', 'bolt'] as const;
+
+/** See the head of this file. */
+export class OutsideClient {
+  readonly #options: OutsideClientOptions;
+  readonly #prng: Prng;
+  readonly #process: SimProcess;
+  readonly #runs: { tenant: string; run: string }[] = [];
+  /** Logical requests that are not finished yet. */
+  pending = 0;
+
+  constructor(options: OutsideClientOptions) {
+    this.#options = options;
+    this.#prng = options.world.prng.fork('client');
+    this.#process = new SimProcess(options.world, 'client');
+    this.#process.start();
+  }
+
+  /** Plans all requests. */
+  start(): void {
+    const { plan } = this.#options;
+    for (let i = 0; i < plan.requests; i++) {
+      this.pending += 1;
+      this.#process.after(this.#prng.next() * plan.spreadMs, 'request', () => this.#request(i));
+    }
+  }
+
+  /** One start after all faults: it must be answered and must end. */
+  probe(): void {
+    this.pending += 1;
+    this.#startRun('probe');
+  }
+
+  #request(i: number): void {
+    const { plan } = this.#options;
+    const kind = this.#prng.next();
+    if (kind < 0.2) return this.#publish(`e${i}`);
+    if (kind < 0.32 && plan.cancels && this.#runs.length > 0) return this.#cancel();
+    if (kind < 0.42 && plan.redrives && this.#runs.length > 0) return this.#redrive();
+    this.#startRun(`k${this.#prng.int(0, plan.requests)}`);
+  }
+
+  #startRun(key: string): void {
+    const tenant = this.#prng.pick(tenants);
+    const keyed = key === 'probe' || this.#prng.chance(0.8);
+    // The same key always comes with the same body, whoever uses it first.
+    const program: Program = makeProgram(
+      keyed ? this.#options.world.prng.fork(`program/${tenant}/${key}`) : this.#prng,
+      this.#options.plan.taste,
+    );
+    const input = payloadOfJson(program);
+    const operation = this.#operation('start', tenant, keyed ? key : null, input.text);
+    const request = { workflow: 'program', input, ...(keyed ? { idempotencyKey: key } : {}) };
+    this.#attempt(operation, keyed, async (engine) => {
+      const [outcome] = await engine.startRuns(originOf(tenant), [request]);
+      if (outcome === undefined) throw new Error('no outcome');
+      return outcome.tag === 'error' ? refusal(outcome.error) : { ok: true, named: [outcome.run] };
+    });
+  }
+
+  #publish(id: string): void {
+    const tenant = this.#prng.pick(tenants);
+    const data = payloadOfJson({ n: this.#prng.int(0, 9), program: watchProgram });
+    const operation = this.#operation('publish', tenant, id, data.text);
+    const event = { topic: 'seen', id, source: 'client', type: 'seen', data };
+    this.#attempt(operation, true, async (engine) => {
+      const [outcome] = await engine.publish(originOf(tenant), [event]);
+      if (outcome === undefined) throw new Error('no outcome');
+      return outcome.tag === 'error' ? refusal(outcome.error) : { ok: true, named: [outcome.id] };
+    });
+  }
+
+  #cancel(): void {
+    const { tenant, run } = this.#prng.pick(this.#runs);
+    const operation = this.#operation('cancel', tenant, run, '');
+    this.#attempt(operation, true, (engine) =>
+      engine.cancel(originOf(tenant), run, { reason: 'no longer wanted', graceMs: cancelGraceMs }).then(commandAnswer),
+    );
+  }
+
+  #redrive(): void {
+    const { tenant, run } = this.#prng.pick(this.#runs);
+    const operation = this.#operation('redrive', tenant, run, '');
+    // Not repeated: a second redrive is another one.
+    this.#attempt(operation, false, (engine) => engine.redrive(originOf(tenant), run).then(commandAnswer));
+  }
+
+  #operation(kind: Operation['kind'], tenant: string, key: string | null, body: string): Operation {
+    const calledAtMs = this.#options.world.nowMs;
+    const operation: Operation = { kind, tenant, key, body, calledAtMs, ackedAtMs: null, answers: [], refusals: [] };
+    this.#options.history.operations.push(operation);
+    return operation;
+  }
+
+  /** Sends the request; where it may be repeated, again and again until there is an answer. */
+  #attempt(operation: Operation, repeatable: boolean, send: (engine: Engine) => Promise<Answer>): void {
+    const { server, meter } = this.#options;
+    let open = true;
+    const again = (inMs: number): void => {
+      this.#process.after(inMs, 'repeat', () => this.#attempt(operation, repeatable, send));
+    };
+    const settle = (answer: Answer | null): void => {
+      if (!open) return;
+      open = false;
+      if (answer?.ok === true) return this.#accepted(operation, answer.named, repeatable, again);
+      const retryable = answer === null || transient.has(answer.code);
+      if (answer !== null) operation.refusals.push(answer.code);
+      if (retryable && repeatable) again(this.#prng.between(50, 800));
+      else this.pending -= 1;
+    };
+    this.#process.after(answerMsMax, 'request timeout', () => settle(null));
+    if (this.#lost()) return meter.count('request lost');
+    server.process.after(this.#latency(), 'request', () => {
+      const { engine } = server;
+      if (engine === null) return;
+      const back = (answer: Answer): void => {
+        if (this.#lost()) return meter.count('answer lost');
+        this.#process.after(this.#latency(), 'answer', () => settle(answer));
+      };
+      send(engine).then(back, (error: unknown) => back(refusal(error)));
+    });
+  }
+
+  #accepted(operation: Operation, named: readonly string[], repeatable: boolean, again: (ms: number) => void): void {
+    const first = operation.ackedAtMs === null;
+    operation.ackedAtMs ??= this.#options.world.nowMs;
+    operation.answers.push(...named);
+    if (operation.kind === 'start' && first) {
+      const { tenant } = operation;
+      for (const run of named) {
+        this.#runs.push({ tenant, run });
+        this.#options.onRun(tenant, run);
+      }
+    }
+    // Somebody who is not sure asks again, perhaps much later.
+    if (first && repeatable && operation.kind !== 'cancel' && this.#prng.chance(0.25))
+      again(this.#prng.between(0, 3_000));
+    else this.pending -= 1;
+  }
+
+  #lost(): boolean {
+    const { plan } = this.#options;
+    return plan.loss > 0 && this.#prng.chance(plan.loss);
+  }
+
+  #latency(): number {
+    return this.#prng.next() * 20;
+  }
+}
+
+/** Time that a cancelled body has to clean up, ms. */
+export const cancelGraceMs = 3_000;
+const answerMsMax = 4_000;
+const transient: ReadonlySet<string> = new Set([
+  'STORE_BUSY',
+  'STORE_UNREACHABLE',
+  'STORE_CLOSED',
+  'SHUTTING_DOWN',
+  'STORE_FULL',
+]);
+
+function originOf(tenant: string): Origin {
+  return { tenant, actor: 'client:outside', traceparent: null, correlation: null };
+}
+
+function refusal(error: unknown): Answer {
+  return { ok: false, code: isSpineError(error) ? error.code : `UNEXPECTED ${String(error)}` };
+}
+
+function commandAnswer(
+  outcome: { readonly tag: 'done' | 'already' } | { readonly tag: 'error'; readonly error: Error },
+): Answer {
+  return outcome.tag === 'error' ? refusal(outcome.error) : { ok: true, named: [outcome.tag] };
+}

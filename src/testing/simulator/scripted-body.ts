@@ -1,0 +1,261 @@
+/**
+ * A body that interprets a program against the worker protocol alone, without the workflow runtime: the second, faster
+ * kind of client, and an independent reading of the protocol. It knows what has happened only from its journal and from
+ * what is delivered after it; it acts, waits, parks and ends as a real body does.
+ */
+import { payloadOfJson } from '../../core/codec.js';
+import { failure, type Failure } from '../../core/failure.js';
+import type { BodyCommand } from '../../core/run/commands.js';
+import type { JournalEntry } from '../../core/run/journal.js';
+import type { RetryPolicy } from '../../core/retry.js';
+import type { ActivationAssignment } from '../../protocol/worker.js';
+import type { CallNode, Program, ProgramNode, StepNode } from './program.js';
+
+/** What a body needs of its worker. */
+export interface BodyHost {
+  submit(commands: readonly BodyCommand[]): void;
+  /** Runs the effect; `done` is called when it has ended, with null for success. Never called after the body is gone. */
+  execute(node: StepNode, path: string, attempt: number, done: (failed: Failure | null) => void): void;
+  /** Asks for `park` to be called a while from now. Returns what cancels it. */
+  parkLater(park: () => void): () => void;
+}
+
+/** A planted bug of bodies; absent in an honest one. */
+export interface BodyFlaw {
+  /** Runs a step again although its result is recorded. */
+  readonly rerunsCompleted?: boolean;
+}
+
+type Progress = 'done' | 'failed' | 'pending';
+
+/** The failure that programs fail with. */
+export const programFailure: Failure = failure({
+  class: 'dependency',
+  code: 'PROVIDER_DOWN',
+  message: 'The provider said no.',
+  retryable: true,
+});
+
+/** The retry policy of an effect: quick, so that a simulated minute sees many of them. */
+export function retryOf(attempts: number): RetryPolicy {
+  return { attempts, minMs: 50, maxMs: 1_000, factor: 2 };
+}
+
+/** One activation of a program. */
+export class ScriptedBody {
+  readonly assignment: ActivationAssignment;
+  /** `seq` of the last event seen. */
+  seen: number;
+  ended = false;
+  readonly #host: BodyHost;
+  readonly #program: Program;
+  readonly #entries = new Map<string, JournalEntry>();
+  readonly #submitted = new Set<string>();
+  readonly #running = new Set<string>();
+  readonly #rerun = new Set<string>();
+  #progress: number;
+  #cancelled = false;
+  #cancelPark: (() => void) | null = null;
+  #outbox: BodyCommand[] = [];
+  #failedPath: string | null = null;
+  readonly #flaw: BodyFlaw;
+
+  constructor(assignment: ActivationAssignment, program: Program, host: BodyHost, flaw: BodyFlaw) {
+    this.assignment = assignment;
+    this.#program = program;
+    this.#host = host;
+    this.#flaw = flaw;
+    this.seen = assignment.journal.head;
+    this.#progress = assignment.journal.progress;
+    for (const entry of assignment.journal.entries) this.#take(entry);
+  }
+
+  deliver(events: readonly JournalEntry[]): void {
+    for (const entry of events) {
+      if (entry.seq <= this.seen) continue;
+      this.seen = entry.seq;
+      this.#take(entry);
+    }
+    this.advance();
+  }
+
+  /** Parking came too late: something has happened, or is about to be told. */
+  unparked(): void {
+    this.#submitted.delete(':park');
+    this.advance();
+  }
+
+  /** Does everything that can be done now. */
+  advance(): void {
+    if (this.ended || this.#submitted.has(':end')) return;
+    this.#cancelPark?.();
+    this.#cancelPark = null;
+    if (this.#cancelled) this.#once(':end', { op: 'endCancelled' });
+    else this.#walkProgram();
+    const commands = this.#outbox;
+    this.#outbox = [];
+    if (commands.length > 0) this.#host.submit(commands);
+    else if (this.#waitsOutside()) this.#cancelPark = this.#host.parkLater(() => this.#park());
+  }
+
+  /** Nothing more comes of it. */
+  stop(): void {
+    this.ended = true;
+    this.#cancelPark?.();
+  }
+
+  #park(): void {
+    if (this.ended || !this.#waitsOutside()) return;
+    this.#submitted.add(':park');
+    this.#host.submit([{ op: 'park', seen: this.seen }]);
+  }
+
+  #waitsOutside(): boolean {
+    return !this.ended && this.#running.size === 0 && this.#submitted.size === 0;
+  }
+
+  #take(entry: JournalEntry): void {
+    if (entry.type === 'run.cancel_requested') {
+      this.#cancelled = true;
+      return;
+    }
+    const { path } = entry.data;
+    this.#submitted.delete(path);
+    this.#entries.set(path, entry);
+  }
+
+  #once(key: string, command: BodyCommand): void {
+    if (this.#submitted.has(key)) return;
+    this.#submitted.add(key);
+    this.#outbox.push(command);
+  }
+
+  #walkProgram(): void {
+    let progress = 0;
+    for (const node of this.#program.nodes) {
+      if (node.op === 'progress') {
+        progress += 1;
+        if (progress <= this.#progress) continue;
+        this.#progress = progress;
+        this.#outbox.push({ op: 'progress', index: progress - 1, value: payloadOfJson(node.name) });
+        continue;
+      }
+      const came = this.#walk(node);
+      if (came === 'pending') return;
+      if (came === 'failed' && this.#program.strict)
+        return this.#once(':end', { op: 'fail', failure: programFailure, path: this.#failedPath });
+    }
+    if (this.#program.end === 'succeed')
+      this.#once(':end', { op: 'succeed', output: payloadOfJson(this.#program.nodes.length) });
+    else if (this.#program.end === 'refuse') this.#once(':end', { op: 'refuse', code: 'NOT_WANTED', data: null });
+    else this.#once(':end', { op: 'fail', failure: programFailure, path: null });
+  }
+
+  #walk(node: Exclude<ProgramNode, { op: 'progress' }>): Progress {
+    switch (node.op) {
+      case 'step':
+        return this.#step(node);
+      case 'call':
+        return this.#call(node);
+      case 'sleep': {
+        const entry = this.#entries.get(node.name);
+        if (entry === undefined) this.#once(node.name, { op: 'sleep', path: node.name, ms: node.ms });
+        return entry?.type === 'timer.fired' ? 'done' : 'pending';
+      }
+      case 'emit': {
+        if (this.#entries.has(node.name)) return 'done';
+        const event = { data: payloadOfJson({ n: node.n, program: watchProgram }) };
+        this.#once(node.name, { op: 'emit', path: node.name, topic: node.topic, event });
+        return 'pending';
+      }
+      case 'map':
+        return this.#map(node);
+      case 'race':
+        return this.#race(node);
+    }
+  }
+
+  #map(node: Extract<ProgramNode, { op: 'map' }>): Progress {
+    let pending = 0;
+    let failed = false;
+    for (const item of node.items) {
+      if (pending >= node.concurrency) return 'pending';
+      const came = this.#walk(item);
+      if (came === 'pending') pending += 1;
+      if (came === 'failed') failed = true;
+    }
+    return pending > 0 ? 'pending' : failed ? 'failed' : 'done';
+  }
+
+  #race(node: Extract<ProgramNode, { op: 'race' }>): Progress {
+    if (this.#entries.has(node.name)) return 'done';
+    if (this.#submitted.has(node.name)) return 'pending';
+    for (const branch of node.branches) {
+      if (this.#walk(branch) === 'pending') continue;
+      this.#once(node.name, { op: 'decideRace', path: node.name, winner: branch.name });
+      return 'pending';
+    }
+    return 'pending';
+  }
+
+  #call(node: CallNode): Progress {
+    const entry = this.#entries.get(node.name);
+    if (entry === undefined) {
+      const options = { retry: retryOf(node.attempts) };
+      this.#once(node.name, {
+        op: 'call',
+        path: node.name,
+        capability: node.capability,
+        input: payloadOfJson(node),
+        options,
+      });
+    }
+    if (entry?.type === 'call.failed') this.#failedPath = node.name;
+    return entry?.type === 'call.completed' ? 'done' : entry?.type === 'call.failed' ? 'failed' : 'pending';
+  }
+
+  #step(node: StepNode): Progress {
+    const path = node.name;
+    const entry = this.#entries.get(path);
+    if (entry?.type === 'step.completed') {
+      if (this.#flaw.rerunsCompleted === true && !this.#rerun.has(path)) {
+        this.#rerun.add(path);
+        this.#execute(node, 1);
+      }
+      return 'done';
+    }
+    if (entry?.type === 'step.failed') {
+      this.#failedPath = path;
+      return 'failed';
+    }
+    if (entry?.type === 'step.retrying' || this.#running.has(path) || this.#submitted.has(path)) return 'pending';
+    const attempt = entry?.type === 'step.due' || entry?.type === 'step.started' ? entry.data.attempt : 1;
+    if (node.external && entry?.type !== 'step.started')
+      this.#once(path, { op: 'beginStep', path, attempt, effect: 'external' });
+    else this.#execute(node, attempt);
+    return 'pending';
+  }
+
+  #execute(node: StepNode, attempt: number): void {
+    const path = node.name;
+    this.#running.add(path);
+    this.#host.execute(node, path, attempt, (failed) => {
+      if (this.ended) return;
+      this.#running.delete(path);
+      if (this.#cancelled || this.#submitted.has(':end')) return this.advance();
+      this.#submitted.add(path);
+      const command: BodyCommand =
+        failed === null
+          ? { op: 'completeStep', path, attempt, durationMs: node.ms, withInput: false, result: payloadOfJson(path) }
+          : { op: 'failStep', path, attempt, failure: failed, retry: retryOf(node.attempts) };
+      this.#host.submit([command]);
+    });
+  }
+}
+
+/** What runs started by an event do: one step. */
+export const watchProgram: Program = {
+  nodes: [{ op: 'step', name: 'look', ms: 20, fails: 0, kills: 0, attempts: 3, external: false }],
+  end: 'succeed',
+  strict: true,
+};

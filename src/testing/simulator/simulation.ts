@@ -1,0 +1,359 @@
+/**
+ * One simulation: a server with the real engine, a few workers, an outside client and readers, in a world that a seed
+ * decides. First faults and safety: invariants of the store after every change. Then everything heals, and progress is
+ * demanded. Then the checkers look at all that was seen.
+ */
+import { foldRun } from '../../core/run/state.js';
+import { compareRun } from '../../engine/upkeep/doctor.js';
+import { readRunEvent } from '../../engine/events/rows.js';
+import { createMemoryStore, MemoryData, type EventRow, type Store, type Violation } from '../../store/index.js';
+import { checkers } from './checkers/index.js';
+import { FaultMeter } from './fault-meter.js';
+import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
+import { Nemesis, type FaultKind } from './nemesis.js';
+import { Network } from './network.js';
+import { Observer } from './observer.js';
+import { OutsideClient, type ClientPlan } from './outside-client.js';
+import { effectsOfProgram, type Program } from './program.js';
+import { Provider } from './provider.js';
+import { Readers } from './readers.js';
+import { ScriptedWorker, type WorkerFlaw } from './scripted-worker.js';
+import { SimServer } from './sim-server.js';
+import type { StoreWeather } from './sim-store.js';
+import type { SimWorker } from './sim-worker.js';
+import { World } from './world.js';
+
+/** What the data lives on. Opened anew by each life of the server; contents stay. */
+export interface SimDisk {
+  open(): Promise<Store>;
+}
+
+/** Planted bugs; absent in an honest simulation. */
+export interface Flaws {
+  /** Put between the data and the server. */
+  readonly store?: (inner: Store) => Store;
+  readonly worker?: WorkerFlaw;
+  /** Probability that a message overtakes the one before it. */
+  readonly reorder?: number;
+}
+
+/** What may be said about a simulation beside its seed. */
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Makes the data, on the given clock. Default: the in-memory store. */
+  readonly disk?: (clock: { now(): number; monotonicMs(): number }) => Promise<SimDisk>;
+  readonly flaws?: Flaws;
+  /** Which kinds of faults there may be. Default: a random subset of all. */
+  readonly kinds?: readonly FaultKind[];
+  /** Hears of each event. */
+  readonly onEvent?: (line: string) => void;
+}
+
+/** What came of a simulation. */
+export interface SimulationReport {
+  readonly seed: number;
+  readonly violations: readonly Violation[];
+  readonly steps: number;
+  readonly virtualMs: number;
+  readonly runs: number;
+  /** Requests that were acknowledged. */
+  readonly acknowledged: number;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly trace: string;
+  /** Faults that the engine reported of itself. */
+  readonly engineFaults: readonly string[];
+}
+
+/** Runs one seed from its birth to its verdict. */
+export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
+  const simulation = new Simulation(options);
+  // In production a promise that nobody looks after ends the process.
+  const forgotten = (error: unknown): void => simulation.forgotten(error);
+  process.on('unhandledRejection', forgotten);
+  try {
+    return await simulation.run();
+  } finally {
+    process.off('unhandledRejection', forgotten);
+  }
+}
+
+/** Bounds of one simulation. */
+const stepsMax = 150_000;
+const healMsMax = 150_000;
+const violationsMax = 20;
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #world: World;
+  readonly #history: History = emptyHistory();
+  readonly #meter = new FaultMeter();
+  readonly #violations: Violation[] = [];
+  readonly #engineFaults: string[] = [];
+  #storeOffsetMs = 0;
+  #looks = 0;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#world = new World(`seed ${options.seed}`);
+    const { onEvent } = options;
+    if (onEvent !== undefined)
+      this.#world.onEvent = (label) => onEvent(`${this.#world.steps} ${this.#world.nowMs.toFixed(3)} ${label}`);
+  }
+
+  /** A rejection that nobody handled. */
+  forgotten(error: unknown): void {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#report({ property: 'P30', tenant: '', subject: 'unhandled rejection', detail });
+  }
+
+  async run(): Promise<SimulationReport> {
+    const world = this.#world;
+    const prng = world.prng.fork('shape');
+    const clock = {
+      now: () => Math.floor(world.nowMs + this.#storeOffsetMs),
+      monotonicMs: () => world.nowMs,
+    };
+    const disk = await (this.#options.disk ?? memoryDisk)(clock);
+    const flaws = this.#options.flaws ?? {};
+    let data: Store | null = null;
+    const weather: StoreWeather = { busy: 0, ambiguous: 0, slow: 0 };
+    const network = new Network(world, {
+      latencyMsMax: prng.pick([2, 20, 150]),
+      noticeMsMax: prng.pick([100, 4_000]),
+      reorder: flaws.reorder ?? 0,
+    });
+    const sessionDeadMs = prng.pick([3_000, 6_000]);
+    const observer = new Observer(world, this.#history, clock.now);
+    const server = new SimServer({
+      world,
+      network,
+      meter: this.#meter,
+      weather,
+      observer,
+      openStore: async () => {
+        data = await disk.open();
+        return flaws.store === undefined ? data : flaws.store(data);
+      },
+      settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5) },
+      onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
+    });
+    const provider = new Provider(world, this.#history);
+    const workers = this.#workers(network, server, provider);
+    const plan = this.#clientPlan();
+    const readers = new Readers(world, server, this.#history);
+    const client = new OutsideClient({
+      world,
+      server,
+      history: this.#history,
+      meter: this.#meter,
+      plan,
+      onRun: (tenant, run) => readers.perhaps(tenant, run),
+    });
+    const nemesis = new Nemesis({
+      world,
+      network,
+      server,
+      workers,
+      weather,
+      client: plan,
+      meter: this.#meter,
+      moveStoreClock: (ms) => {
+        this.#storeOffsetMs += ms;
+      },
+      sessionDeadMs,
+      ...(this.#options.kinds === undefined ? {} : { kinds: this.#options.kinds }),
+    });
+    server.boot();
+    for (const { host } of workers) host.start();
+    client.start();
+    nemesis.start();
+    const look = async (): Promise<boolean> => {
+      if (observer.changed && data !== null) {
+        observer.changed = false;
+        await this.#look(data);
+      }
+      return this.#violations.length >= violationsMax || world.crashes.length > 0;
+    };
+    await world.run({ untilMs: world.nowMs + plan.spreadMs * 1.2, stepsMax, afterStep: look });
+    nemesis.heal();
+    client.probe();
+    let next = 0;
+    const quiet = async (): Promise<boolean> => {
+      if (await look()) return true;
+      if (world.nowMs < next || data === null) return false;
+      next = world.nowMs + 250;
+      return client.pending === 0 && readers.open === 0 && (await this.#isQuiet(data, workers));
+    };
+    if (this.#violations.length < violationsMax)
+      await world.run({ untilMs: world.nowMs + healMsMax, stepsMax, afterStep: quiet });
+    await this.#verdict(data, workers, client);
+    return {
+      seed: this.#options.seed,
+      violations: this.#violations,
+      steps: world.steps,
+      virtualMs: world.nowMs,
+      runs: this.#history.final?.runs.length ?? 0,
+      acknowledged: this.#history.operations.filter((operation) => operation.ackedAtMs !== null).length,
+      faults: this.#meter.counts(),
+      trace: world.trace.digest(),
+      engineFaults: this.#engineFaults,
+    };
+  }
+
+  #workers(network: Network, server: SimServer, provider: Provider): SimWorker[] {
+    const prng = this.#world.prng.fork('workers');
+    const count = prng.int(1, 3);
+    const divided = count > 1 && prng.chance(0.3);
+    return Array.from({ length: count }, (_, i) => {
+      const everything = { workflows: ['program', 'watch'], capabilities: ['work', 'gpu'] };
+      const only = !divided
+        ? everything
+        : i === 0
+          ? { workflows: everything.workflows, capabilities: [] }
+          : { workflows: [], capabilities: everything.capabilities };
+      return new ScriptedWorker({
+        world: this.#world,
+        network,
+        meter: this.#meter,
+        name: `w${i}`,
+        listener: server,
+        history: this.#history,
+        provider,
+        slots: prng.pick([1, 3, 10]),
+        parkAfterMs: prng.pick([0, 50, 2_000]),
+        only,
+        flaw: this.#options.flaws?.worker ?? {},
+      });
+    });
+  }
+
+  #clientPlan(): ClientPlan {
+    const prng = this.#world.prng.fork('plan');
+    const taste = {
+      maps: prng.chance(0.7),
+      calls: prng.chance(0.8),
+      sleeps: prng.chance(0.7),
+      emits: prng.chance(0.7),
+      races: prng.chance(0.5),
+      failures: prng.chance(0.6),
+      poison: prng.chance(0.3),
+    };
+    return {
+      requests: prng.int(4, 24),
+      spreadMs: prng.pick([5_000, 20_000]),
+      cancels: prng.chance(0.5),
+      redrives: prng.chance(0.5),
+      loss: 0,
+      taste,
+    };
+  }
+
+  /** After every change: the store's own invariants, and the row of one run against its log. */
+  async #look(store: Store): Promise<void> {
+    for (const violation of await store.check(violationsMax)) this.#report(violation);
+    this.#looks += 1;
+    const last = this.#history.actions.at(-1);
+    if (this.#looks % 4 !== 0 || last?.kind !== 'apply') return;
+    const row = last.transition.runs?.[0]?.row;
+    if (row !== undefined) await this.#compare(store, row);
+  }
+
+  async #compare(store: Store, row: { readonly tenant: string; readonly run: string }): Promise<void> {
+    const detail = await compareRun({ store }, row);
+    if (detail !== null) this.#report({ property: 'P12', tenant: row.tenant, subject: row.run, detail });
+  }
+
+  #report(violation: Violation): void {
+    if (this.#violations.length < violationsMax)
+      this.#violations.push({ ...violation, detail: `${violation.detail} (by step ${this.#world.steps})` });
+  }
+
+  async #isQuiet(store: Store, workers: readonly SimWorker[]): Promise<boolean> {
+    const tally = await store.readTally();
+    if (
+      tally.some((row) => row.count > 0 && (row.kind === 'task' || row.state === 'active' || row.state === 'waiting'))
+    )
+      return false;
+    const sessions = await store.listSessions();
+    return sessions.every((row) => workers.some((worker) => worker.session === row.session));
+  }
+
+  async #verdict(store: Store | null, workers: readonly SimWorker[], client: OutsideClient): Promise<void> {
+    for (const { label, error } of this.#world.crashes)
+      this.#report({
+        property: 'P30',
+        tenant: '',
+        subject: label,
+        detail: `threw ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      });
+    if (store === null)
+      return this.#report({ property: 'P30', tenant: '', subject: 'store', detail: 'was never opened' });
+    this.#history.final = await finalState(store, workers);
+    for (const [key, rows] of this.#history.final.histories) this.#noteAttempts(key, rows);
+    for (const row of this.#history.final.runs) await this.#compare(store, row);
+    if (client.pending > 0)
+      this.#report({
+        property: 'P30',
+        tenant: '',
+        subject: 'client',
+        detail: `${client.pending} requests were never answered`,
+      });
+    for (const check of checkers) for (const violation of check(this.#history)) this.#report(violation);
+    for (const fault of this.#engineFaults)
+      if (fault.includes('Invariant broken'))
+        this.#report({ property: 'P30', tenant: '', subject: 'engine', detail: fault });
+  }
+
+  /** What the program of a run allows, for the checkers. */
+  #noteAttempts(key: string, rows: readonly EventRow[]): void {
+    const [first] = rows;
+    if (first?.payload === undefined || first.payload === null || !('text' in first.payload)) return;
+    const value = JSON.parse(first.payload.text) as Program | { readonly program: Program };
+    for (const node of effectsOfProgram('program' in value ? value.program : value))
+      this.#history.attemptsMax.set(`${key}/${node.name}`, node.attempts);
+  }
+}
+
+/** Data in the in-memory store; each opening is a new owner. */
+export async function memoryDisk(clock: { now(): number; monotonicMs(): number }): Promise<SimDisk> {
+  const data = new MemoryData();
+  return { open: async () => createMemoryStore({ clock, data }) };
+}
+
+async function finalState(store: Store, workers: readonly SimWorker[]): Promise<FinalState> {
+  const feed = await store.readFeed({ after: 0, limit: Number.MAX_SAFE_INTEGER });
+  const topicEvents = feed.filter((row) => row.stream.includes('/'));
+  const histories = new Map<string, EventRow[]>();
+  for (const row of feed) {
+    if (row.stream.includes('/')) continue;
+    const key = `${row.tenant}/${row.stream}`;
+    const found = histories.get(key);
+    if (found === undefined) histories.set(key, [row]);
+    else found.push(row);
+  }
+  const runs: FinalState['runs'][number][] = [];
+  const deadLetters: FinalState['deadLetters'][number][] = [];
+  for (const tenant of new Set(feed.map((row) => row.tenant))) {
+    runs.push(...(await store.listRuns({ tenant, limit: 10_000 })).items);
+    deadLetters.push(...(await store.listDeadLetters({ tenant, limit: 10_000 })).items);
+  }
+  const tasks = (await Promise.all(runs.map((row) => store.readTasks(row.tenant, row.run)))).flat();
+  const timers = (await Promise.all(runs.map((row) => store.readTimers(row.tenant, row.run)))).flat();
+  const sessions = await store.listSessions();
+  const workerSessions = workers.map((worker) => worker.session).filter((session) => session !== null);
+  return { runs, histories, topicEvents, tasks, timers, deadLetters, sessions, workerSessions };
+}
+
+/** The state that a stored history folds to; for reports. */
+export function stateOfHistory(rows: readonly EventRow[]): ReturnType<typeof foldRun> | null {
+  const [first] = rows;
+  return first === undefined
+    ? null
+    : foldRun(
+        first.tenant,
+        first.stream,
+        rows.map((row) => readRunEvent(row).event),
+      );
+}
+
+export { keyOfRun };

@@ -1,0 +1,54 @@
+/**
+ * Runs simulations from the command line:
+ *
+ *     node --import tsx test/simulation/main.ts --seed 17 --verbose
+ *     node --import tsx test/simulation/main.ts --from 1 --count 1000
+ *
+ * Prints every violation with its seed; exits with 1 where there was one.
+ */
+import { performance } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
+import { simulate } from '../../src/testing/simulator/simulation.js';
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    from: { type: 'string', default: '1' },
+    count: { type: 'string', default: '100' },
+    verbose: { type: 'boolean', default: false },
+    stop: { type: 'boolean', default: false },
+  },
+});
+
+const from = Number(values.seed ?? values.from);
+const count = values.seed === undefined ? Number(values.count) : 1;
+const startedMs = performance.now();
+let steps = 0;
+let failed = 0;
+let runs = 0;
+const faults: Record<string, number> = {};
+const engineFaults = new Map<string, number>();
+for (let seed = from; seed < from + count; seed++) {
+  const report = await simulate({ seed, ...(values.verbose ? { onEvent: (line) => console.log(line) } : {}) });
+  steps += report.steps;
+  runs += report.runs;
+  for (const [kind, times] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + times;
+  for (const fault of report.engineFaults) {
+    const short = fault.replace(/^\d+ /, '').slice(0, 110);
+    engineFaults.set(short, (engineFaults.get(short) ?? 0) + 1);
+  }
+  if (values.seed !== undefined) console.log(report);
+  if (report.violations.length === 0) continue;
+  failed += 1;
+  console.log(`seed ${seed} (${report.steps} steps):`);
+  for (const violation of report.violations.slice(0, 4))
+    console.log(`  ${violation.property} ${violation.tenant} ${violation.subject}: ${violation.detail.slice(0, 400)}`);
+  if (values.stop) break;
+}
+const seconds = (performance.now() - startedMs) / 1000;
+console.log(
+  `${count} seeds, ${failed} failed, ${runs} runs, ${steps} steps in ${seconds.toFixed(1)} s (${Math.round(steps / seconds)}/s)`,
+);
+console.log(faults);
+console.log(engineFaults);
+process.exitCode = failed === 0 ? 0 : 1;
