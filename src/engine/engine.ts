@@ -144,7 +144,10 @@ class RunningEngine implements Engine {
 
   async #end(): Promise<void> {
     await this.#started?.catch(() => {});
+    // The next owner learns from the store what the workers had received.
+    await this.#dispatcher.storeBeats().catch((error: unknown) => this.#context.fault('heartbeats', error));
     this.#dispatcher.stop();
+    this.#lanes.stop();
     this.#followers.stop();
     await Promise.all([this.#timers.stop(), this.#duties.stop()]);
     await this.#context.store.close();

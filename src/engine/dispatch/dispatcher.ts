@@ -381,7 +381,7 @@ export class Dispatcher {
     if (this.#pumping || this.#stopped) return;
     this.#pumping = true;
     try {
-      const candidates = [...this.#sessions.values()].filter((session) => session.credit > 0 && !session.claiming);
+      const candidates = [...this.#sessions.values()].filter((session) => session.credit > 0 && !session.claiming && !session.unsure);
       if (candidates.length === 0) return;
       this.#rotation = (this.#rotation + 1) % candidates.length;
       let left = candidates.length;
@@ -420,6 +420,9 @@ export class Dispatcher {
       });
       session.nextAssignment += claimed.length;
       this.#account(queues, limit, claimed);
+    } catch (error) {
+      this.#doubt(session);
+      throw error;
     } finally {
       session.claiming = false;
     }
@@ -427,7 +430,15 @@ export class Dispatcher {
     const fresh = claimed.map((task) => ({ task, held: this.#hold(session, task.task) }));
     for (const queue of new Set(claimed.map(({ task }) => task.queue))) this.#lastClaimMs.set(queue, now);
     this.pump();
-    await this.#sendClaimed(session, fresh);
+    try {
+      await this.#sendClaimed(session, fresh);
+    } catch (error) {
+      // What could not be sent is not held: others may have it, and the worker is told that the numbers are used up.
+      const unsent = fresh.map(({ held }) => held).filter((held) => held.sentSeq < 0);
+      for (const held of unsent) session.abort(held.number, 'lease_lost');
+      await this.#giveBack(session, unsent);
+      throw error;
+    }
   }
 
   #account(queues: readonly { queue: string; limit: number }[], limit: number, claimed: readonly ClaimedTask[]): void {
@@ -484,7 +495,11 @@ export class Dispatcher {
       keys.forEach((key, i) => histories.set(runKey(key.tenant, key.run), (rows[i] ?? []).map(readRunEvent)));
     }
     for (const { task, held } of fresh) {
-      if (session.held.get(held.number) !== held) continue;
+      if (session.held.get(held.number) !== held) {
+        // It was taken away before it was sent; the worker is owed its number all the same.
+        session.abort(held.number, 'ended');
+        continue;
+      }
       const input = readRunEvent(task.input);
       const assignment =
         task.task.kind === 'activation'
@@ -510,6 +525,7 @@ export class Dispatcher {
     // The run ended between the claim and the read; its task is gone.
     if (isEnded(state.status)) {
       this.#drop(session, held);
+      session.abort(held.number, 'ended');
       return null;
     }
     const payload = payloadOf(input.envelope, task.input.payload);
@@ -597,8 +613,48 @@ export class Dispatcher {
   async #giveBack(session: Session, held: readonly Held[]): Promise<void> {
     if (held.length === 0) return;
     for (const one of held) this.#drop(session, one);
-    await this.#context.store.release(held.map((one) => one.lease));
+    try {
+      await this.#context.store.release(held.map((one) => one.lease));
+    } catch (error) {
+      this.#doubt(session);
+      throw error;
+    }
     for (const one of held) this.ready(one.queue, 1);
+  }
+
+  /** Nothing more is claimed for the session until its leases were compared with what the store has. */
+  #doubt(session: Session): void {
+    if (session.unsure) return;
+    session.unsure = true;
+    this.#reconcileLater(session);
+  }
+
+  #reconcileLater(session: Session): void {
+    this.#context.ports.timers.after(reconcileMs, () => {
+      if (this.#stopped || session.ended) return;
+      this.#reconcile(session).catch((error: unknown) => {
+        this.#context.fault('reconciliation', error);
+        this.#reconcileLater(session);
+      });
+    });
+  }
+
+  /**
+   * Returns leases that the store has under this session and that this engine knows nothing of: a claim that was
+   * carried out and answered with an error, a release that was not. The worker has never seen them or is done with them.
+   */
+  async #reconcile(session: Session): Promise<void> {
+    // A claim under way would look like one that nobody knows of.
+    if (session.claiming) return this.#reconcileLater(session);
+    const { store } = this.#context;
+    const { session: id } = session.description;
+    const strays = (await store.listLeases({ session: id, limit: limits.workerSlotsMax * 2 })).filter(
+      (lease) => session.held.get(lease.assignment ?? 0)?.lease.token !== lease.token,
+    );
+    if (strays.length > 0) await store.release(strays.map(leaseOf));
+    session.unsure = false;
+    for (const stray of strays) this.#hints.add(stray.queue, 1);
+    this.pump();
   }
 
   /** The deadline counts from the last sign of progress: a long run of short steps never meets it. */
@@ -616,7 +672,10 @@ export class Dispatcher {
       });
       this.#drop(session, held);
       session.abort(held.number, 'deadline');
-      this.#lose(held, cause).catch((error: unknown) => this.#context.fault('deadline', error));
+      this.#lose(held, cause).catch((error: unknown) => {
+        this.#doubt(session);
+        this.#context.fault('deadline', error);
+      });
     });
   }
 
@@ -740,6 +799,9 @@ export class Dispatcher {
 }
 
 const orphanScanMax = 1_000;
+
+/** Pause before the leases of a session are compared with the store's, ms. */
+const reconcileMs = 250;
 
 /** Workers of any language send failures; what goes into an envelope is bounded here. */
 function bounded<C extends Submission['commands'][number]>(command: C): C {

@@ -45,6 +45,8 @@ export class Session {
   nextAssignment = 1;
   claiming = false;
   draining = false;
+  /** A claim or a release has failed: the store may have leases of this session that are not in `held`. */
+  unsure = false;
   /** No more than a name: it was reaped, or it said goodbye. */
   ended = false;
   counter = 0;

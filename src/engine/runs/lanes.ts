@@ -49,6 +49,10 @@ interface Lane {
   state: RunState | null;
   readonly queue: Pending[];
   busy: boolean;
+  /** Head up to which the listeners were told; null = nothing was told of this run since the lane is there. */
+  told: number | null;
+  /** A commit or a read has failed: what the run has come to must be looked up, and told. */
+  unsure: boolean;
 }
 
 interface Pending {
@@ -74,6 +78,7 @@ export class Lanes {
   readonly #opening: (transition: Transition) => void;
   readonly #lanes = new Map<string, Lane>();
   readonly #listeners: CommitListener[] = [];
+  #stopped = false;
 
   /** `opening` hears of each transition that was handed to the store, before it is committed. */
   constructor(context: EngineContext, catalog: Catalog, plain: PlainValue, opening: (transition: Transition) => void) {
@@ -109,18 +114,24 @@ export class Lanes {
     const outcome = await this.#apply(withBirths(transition, births));
     if (outcome.tag === 'applied') {
       for (const { state, change } of births) {
-        this.adopt(state);
         this.#tell(state, change.events, actor, null);
       }
     }
     return outcome;
   }
 
-  /** Keeps a state that was just read or written, unless the lane has one. */
+  /** Keeps a state that was just read or written, unless the lane has one or knows of a later one. */
   adopt(state: RunState): void {
     if (isEnded(state.status)) return;
     const lane = this.#laneOf(state.tenant, state.run);
-    if (!lane.busy && lane.state === null) lane.state = state;
+    if (lane.busy || lane.state !== null || lane.unsure || (lane.told !== null && lane.told !== state.head)) return;
+    lane.state = state;
+    lane.told = state.head;
+  }
+
+  /** Ends what lanes do by themselves. Commands under way are answered by the store. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   #laneOf(tenant: string, run: string): Lane {
@@ -132,7 +143,7 @@ export class Lanes {
       this.#lanes.set(key, found);
       return found;
     }
-    const lane: Lane = { tenant, run, state: null, queue: [], busy: false };
+    const lane: Lane = { tenant, run, state: null, queue: [], busy: false, told: null, unsure: false };
     this.#lanes.set(key, lane);
     if (this.#lanes.size > limits.runCacheItemsMax) this.#evict();
     return lane;
@@ -141,7 +152,7 @@ export class Lanes {
   #evict(): void {
     let examined = 0;
     for (const [key, lane] of this.#lanes) {
-      if (!lane.busy && lane.queue.length === 0) this.#lanes.delete(key);
+      if (!lane.busy && !lane.unsure && lane.queue.length === 0) this.#lanes.delete(key);
       if (++examined >= evictExamineMax || this.#lanes.size <= limits.runCacheItemsMax) return;
     }
   }
@@ -155,6 +166,7 @@ export class Lanes {
           await this.#handle(lane, group);
         } catch (error) {
           lane.state = null;
+          lane.unsure = true;
           // One bad command must not sink those that came with it.
           if (group.length > 1) lane.queue.unshift(...group.filter((pending) => !pending.answered).map(alone));
           else
@@ -164,13 +176,22 @@ export class Lanes {
       }
     } finally {
       lane.busy = false;
-      if (lane.state !== null && isEnded(lane.state.status)) this.#lanes.delete(runKey(lane.tenant, lane.run));
+      if (lane.unsure) this.#lookUpLater(lane);
+      else if (lane.state !== null && isEnded(lane.state.status)) this.#lanes.delete(runKey(lane.tenant, lane.run));
     }
+  }
+
+  /** A commit that was answered with an error may be durable, and nobody may ever ask for this run again. */
+  #lookUpLater({ tenant, run }: Lane): void {
+    this.#context.ports.timers.after(lookUpMs, () => {
+      if (this.#stopped || this.#lanes.get(runKey(tenant, run))?.unsure !== true) return;
+      void this.submit({ tenant, run, commands: [], actor: 'engine', worker: '', lease: null });
+    });
   }
 
   /** Decides and commits jobs that come under one lease as one transition, until each has its answer. */
   async #handle(lane: Lane, group: readonly Pending[]): Promise<void> {
-    lane.state ??= await this.#load(lane.tenant, lane.run);
+    lane.state ??= await this.#load(lane);
     const { state } = lane;
     if (state === null) {
       for (const pending of group) answer(pending, { tag: 'refused', reason: 'not_found' });
@@ -206,14 +227,29 @@ export class Lanes {
     return outcome;
   }
 
-  async #load(tenant: string, run: string): Promise<RunState | null> {
+  /** Folds the run anew, and tells the listeners of what they have missed. */
+  async #load(lane: Lane): Promise<RunState | null> {
+    const { tenant, run, told } = lane;
     const [history] = await this.#context.store.readHistories([{ tenant, run }]);
+    lane.unsure = false;
     if (history === undefined || history.length === 0) return null;
-    return foldRun(
+    const stored = history.map(readRunEvent);
+    const state = foldRun(
       tenant,
       run,
-      history.map((row) => readRunEvent(row).event),
+      stored.map(({ event }) => event),
     );
+    const missed = told === null ? [] : stored.slice(told);
+    const [first] = missed;
+    if (first !== undefined)
+      this.#tell(
+        state,
+        missed.map(({ event }) => event),
+        first.envelope.actor,
+        null,
+      );
+    lane.told = state.head;
+    return state;
   }
 
   /** Decides all commands of a job; moves the state over what they cause. */
@@ -358,7 +394,6 @@ export class Lanes {
     switch (outcome.tag) {
       case 'applied': {
         for (const { state: born, change } of births) {
-          this.adopt(born);
           this.#tell(born, change.events, pendings[0]?.job.actor ?? 'engine', null);
         }
         for (const { pending, changes } of parts) {
@@ -412,6 +447,8 @@ export class Lanes {
   }
 
   #tell(state: RunState, events: RunChange['events'], actor: string, task: string | null): void {
+    const lane = this.#lanes.get(runKey(state.tenant, state.run));
+    if (lane !== undefined) lane.told = events.at(-1)?.seq ?? lane.told;
     for (const listener of this.#listeners) {
       try {
         listener({ tenant: state.tenant, run: state.run, state, events, actor, task });
@@ -452,6 +489,9 @@ function takeGroup(queue: Pending[]): Pending[] {
 }
 
 const groupMax = 64;
+
+/** Pause before a run is looked up whose commit or read has failed. */
+const lookUpMs = 250;
 
 function sameLease(a: LeaseKey | null, b: LeaseKey | null): boolean {
   return a !== null && b !== null && a.task === b.task && a.token === b.token;
