@@ -9,8 +9,9 @@
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { bin, build, install, requireNode, root, run } from './setup.mjs';
+import { tallyOf } from './tally.mjs';
 
 const minute = 60_000;
 const argv = process.argv.slice(2);
@@ -35,6 +36,10 @@ const phases = [
   suite('simulation', 6 * minute, [join('test', 'simulation')]),
   suite('process', 8 * minute, [join('test', 'process')]),
 ];
+
+/** `run` hands the signal to the phase that is under way; what would come after it is left out. */
+let interrupted = false;
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => (interrupted = true));
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const leftOut = [];
@@ -73,9 +78,12 @@ async function main() {
       }
     });
     for (const phase of phases) {
-      if (only.length === 0 || only.includes(phase.name)) await timed(phase.name, phase.run);
+      if (only.length > 0 && !only.includes(phase.name)) continue;
+      if (interrupted) leftOut.push({ name: `phase ${phase.name}`, reason: 'interrupted' });
+      else await timed(phase.name, phase.run);
     }
   }
+  if (interrupted) total.failed = Math.max(1, total.failed);
   report();
   rmSync(records, { recursive: true, force: true });
   close(total);
@@ -115,37 +123,21 @@ function suite(name, msMax, folders) {
         ],
         { msMax: msMax * stretch, env },
       );
-      return tallyOf(name, file, code);
+      const counted = tallyOf(name, readReport(file), code, root);
+      for (const remark of counted.remarks) console.error(remark);
+      leftOut.push(...counted.leftOut);
+      return counted.tally;
     },
   };
 }
 
-/** Counts what vitest recorded. A run that failed without a failed test (no tests, a crash, an error beside the tests) counts as one. */
-function tallyOf(name, file, code) {
-  let report;
+/** What vitest's JSON reporter wrote; null where it did not come to that. */
+function readReport(file) {
   try {
-    report = JSON.parse(readFileSync(file, 'utf8'));
+    return JSON.parse(readFileSync(file, 'utf8'));
   } catch {
-    console.error(`Project ${name} ended with exit code ${code} and without a report.`);
-    return failed;
+    return null;
   }
-  const tally = { passed: 0, failed: 0, skipped: 0 };
-  for (const { name: path, status, assertionResults } of report.testResults) {
-    if (status === 'failed' && !assertionResults.some((result) => result.status === 'failed')) tally.failed += 1;
-    for (const result of assertionResults) {
-      if (result.status === 'passed') tally.passed += 1;
-      else if (result.status === 'failed') tally.failed += 1;
-      else {
-        tally.skipped += 1;
-        leftOut.push({ name: `${relative(root, path)} > ${result.ancestorTitles.join(' > ')}`, reason: result.title });
-      }
-    }
-  }
-  if (tally.failed === 0 && (code !== 0 || tally.passed + tally.skipped === 0)) {
-    console.error(`Project ${name} ended with exit code ${code} although no test failed.`);
-    tally.failed = 1;
-  }
-  return tally;
 }
 
 async function timed(name, work) {
@@ -167,7 +159,7 @@ function report() {
     );
   }
   if (leftOut.length > 0) console.log('\nLeft out');
-  for (const { name, reason } of leftOut) console.log(`    ${name}: ${reason.replace(/^left out: /, '')}`);
+  for (const { name, reason } of leftOut) console.log(`    ${name}: ${reason}`);
 }
 
 /** The last line of all; `.ci/run` and people read it. */
