@@ -170,7 +170,7 @@ async function summarise(
     modelCalls: [...session.endpoint.calls().values()].reduce((sum, call) => sum + call.received, 0),
     latency: session.publisher.latency(),
     seconds,
-    model: String(answered.find(({ output }) => output !== null)?.output?.['model'] ?? 'no model'),
+    model: answered.find(({ output }) => output !== null)?.output?.model ?? 'no model',
   });
 }
 
@@ -198,8 +198,8 @@ function tellDeadLetters(ingested: readonly Ingested[]): void {
 }
 
 async function headingsOf(installation: Installation, ingested: readonly Ingested[]): Promise<string[]> {
-  const results = await Promise.all(ingested.map(({ run }) => installation.client.run(run.id).result()));
-  return results.flatMap((result) => (result as { readonly headings?: readonly string[] }).headings ?? []);
+  const results = await Promise.all(ingested.map(({ run }) => installation.client.run<'ingest'>(run.id).result()));
+  return results.flatMap((result) => result.headings);
 }
 
 function providerOf(environment: Readonly<Record<string, string | undefined>>): Provider | null {

@@ -2,6 +2,7 @@
  * Shows a question on its way to an answer. On a terminal the text grows in one row and is printed whole at the end;
  * elsewhere each sentence is a line as soon as it is there.
  */
+import type { Answer } from './api-types.ts';
 import type { RunTrack } from './run-track.ts';
 import { type Screen, wrap } from './screen.ts';
 
@@ -34,19 +35,16 @@ export function printAnswer(
   screen: Screen,
   question: ShownQuestion,
   run: RunTrack,
-  output: Readonly<Record<string, unknown>> | null,
+  output: Answer | null,
   seconds: number,
 ): void {
   const { paint } = screen;
   screen.line(`  ${paint.strong(`Q${question.number}  ${question.text}`)}`);
   if (output === null) return screen.line(`      ${paint.bad(run.state)}`);
-  screen.line(`      ${wrap(textOf(output['answer']), textWidth, '      ')}`);
-  for (const citation of Array.isArray(output['citations']) ? (output['citations'] as unknown[]) : []) {
-    const { number, source } = citation as { readonly number: number; readonly source: string };
-    screen.line(paint.faint(`      [${number}] ${source}`));
-  }
+  screen.line(`      ${wrap(output.answer, textWidth, '      ')}`);
+  for (const { number, source } of output.citations) screen.line(paint.faint(`      [${number}] ${source}`));
   const took = `${seconds.toFixed(1)} s after it was accepted`;
-  screen.line(paint.faint(`      ${run.finished.size} steps, ${String(output['toolCalls'])} tool calls; ${took}`));
+  screen.line(paint.faint(`      ${run.finished.size} steps, ${output.toolCalls} tool calls; ${took}`));
   screen.line();
 }
 

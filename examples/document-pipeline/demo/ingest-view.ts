@@ -19,6 +19,6 @@ export function showIngest(screen: Screen, document: UploadedDocument, run: RunT
   }
   screen.row(run.id, null);
   if (run.state === 'succeeded') {
-    screen.line(`  ${paint.good('✓')} ${name} ${String(chunks ?? '?')} chunks indexed, ${run.finished.size} steps`);
+    screen.line(`  ${paint.good('✓')} ${name} ${Number(chunks ?? 0)} chunks indexed, ${run.finished.size} steps`);
   } else screen.line(`  ${paint.bad('✗')} ${name} ${run.state}`);
 }

@@ -7,6 +7,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Client, createClient } from 'eventspine/client';
+import type { App } from '../spine.ts';
 import { type Child, Children } from './child-process.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -20,7 +21,7 @@ export type WorkerName = keyof typeof workerParts;
 /** A server with its workers. */
 export interface Installation {
   readonly url: string;
-  readonly client: Client;
+  readonly client: Client<App>;
   readonly server: Child;
   /** Starts a worker; resolves when the server knows it. */
   startWorker(name: WorkerName): Promise<Child>;
@@ -43,7 +44,7 @@ export async function startInstallation(
     const url = `http://127.0.0.1:${port}`;
     const server = children.start('server', [cli, 'serve', '--store', workspace.database, '--port', String(port)]);
     await answering(url, server);
-    const client = createClient({ url });
+    const client = createClient<App>({ url });
     return {
       url,
       client,
@@ -60,7 +61,7 @@ export async function startInstallation(
 async function startWorker(
   children: Children,
   workspace: Workspace,
-  client: Client,
+  client: Client<App>,
   url: string,
   modelUrl: string,
   name: WorkerName,

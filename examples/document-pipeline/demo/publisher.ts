@@ -1,5 +1,6 @@
 /** Publishes events over HTTP and measures how long the server takes to accept one durably. */
 import type { Client } from 'eventspine/client';
+import type { App } from '../spine.ts';
 import { quantile } from './statistics.ts';
 
 /** An event that was accepted. */
@@ -18,7 +19,7 @@ export interface Publisher {
 }
 
 /** A publisher for this demo; `source` goes into every event. */
-export function publisherOf(client: Client, source: string): Publisher {
+export function publisherOf(client: Client<App>, source: string): Publisher {
   const latencies: number[] = [];
   return {
     async publish(topic, id, data) {

@@ -4,7 +4,7 @@
  */
 import type { ModelEndpoint } from '../model/endpoint.ts';
 import { printAnswer, type ShownQuestion, showAnswer } from './answer-view.ts';
-import type { DeadLetterView, RunView } from './api-types.ts';
+import type { Answer, DeadLetterView, RunView } from './api-types.ts';
 import type { Child } from './child-process.ts';
 import type { FolderContents, UploadedDocument } from './folder.ts';
 import { follow } from './follow.ts';
@@ -37,7 +37,7 @@ export interface Ingested {
 export interface Answered {
   readonly question: ShownQuestion;
   readonly run: RunTrack;
-  readonly output: Readonly<Record<string, unknown>> | null;
+  readonly output: Answer | null;
 }
 
 /** What was seen at the moment of the kill. */
@@ -104,7 +104,7 @@ export async function ask(
       signal,
     );
     const seconds = (performance.now() - at) / 1_000;
-    const output = ended.state === 'succeeded' ? recordOf(await installation.client.run(run).result({ signal })) : null;
+    const output = ended.state === 'succeeded' ? await installation.client.run<'answer'>(run).result({ signal }) : null;
     printAnswer(screen, question, ended, output, seconds);
     return { question, run: ended, output };
   });
@@ -147,8 +147,4 @@ export async function askAndKill(
 /** A model call is recorded and another is being written. */
 function isInTheMiddle(run: RunTrack): boolean {
   return run.progress['stage'] === 'writing' && !run.ended && run.finished.has('search');
-}
-
-function recordOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? { ...value } : {};
 }
