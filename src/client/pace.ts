@@ -61,5 +61,7 @@ export const askedMsMax = 30_000;
 
 /** The reason of an aborted signal as an error; a signal may be aborted with any value. */
 export function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new DOMException(String(reason ?? 'Aborted'), 'AbortError');
+  return reason instanceof Error
+    ? reason
+    : new DOMException(typeof reason === 'string' ? reason : 'The call was aborted.', 'AbortError');
 }

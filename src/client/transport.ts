@@ -3,7 +3,7 @@
  * Invariant: a request is sent a second time only where a first one that did its work unseen does no harm, or where
  * the server said that it did nothing.
  */
-import { SpineError } from '../core/errors.js';
+import { isSpineError, SpineError } from '../core/errors.js';
 import type { Problem } from '../protocol/http.js';
 import { asError, type Backoff, type Pace, pauseMs } from './pace.js';
 import { problemOfStatus, RemoteError } from './remote-error.js';
@@ -83,7 +83,7 @@ export function createTransport(options: TransportOptions): Transport {
         throw await remoteError(response);
       return await read(response);
     } catch (error) {
-      if (error instanceof RemoteError || request.signal?.aborted === true) throw error;
+      if (isSpineError(error) || request.signal?.aborted === true) throw error;
       const reason = limit.expired() ? `no answer within ${timeoutMs} ms` : reasonOf(error);
       throw new SpineError('SERVER_UNREACHABLE', { url: base, reason }, { cause: error });
     } finally {

@@ -3,6 +3,7 @@
  * optionally a worker in this process. It opens on first use and can be handed another app while it runs.
  * Invariant: at most one store, one engine and one worker at a time; whoever waits for `close` waits for all of them.
  */
+import { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
 import { createEngine, type Engine, type EngineLog, type EngineSettings } from '../engine/index.js';
@@ -52,6 +53,8 @@ export class Host {
   readonly #options: HostOptions;
   #service: Service;
   #running: Promise<Running> | null = null;
+  /** The newest definitions are registered. */
+  #registered: Promise<void> = Promise.resolve();
   /** Changes of the service, one after the other. */
   #changes: Promise<void> = Promise.resolve();
   #closed: Promise<void> | null = null;
@@ -63,29 +66,54 @@ export class Host {
 
   /**
    * Opens the store, starts engine and worker; once. Rejects with the errors of `StoreFactory.open` and may then be
-   * called again, since what kept the store shut may pass.
+   * called again, since what kept the store shut may pass. SHUTTING_DOWN once it is closed.
    */
-  open(): Promise<OpenHost> {
+  async open(): Promise<OpenHost> {
+    if (this.#closed !== null) throw new SpineError('SHUTTING_DOWN', {});
     this.#running ??= this.#open().catch((error: unknown) => {
       this.#running = null;
+      this.#registered = Promise.resolve();
       throw error;
     });
-    return this.#running;
+    const running = await this.#running;
+    // Whoever asks for the host wants to use the newest definitions.
+    await this.#registered;
+    return running;
   }
 
-  /** Serves something else from now on: registers its definitions and lets a new worker take over from the old one. */
+  /**
+   * Serves something else from now on: registers its definitions at once, drains the old worker, starts the new one.
+   * Rejects with DEFINITION_INVALID or what the worker failed with.
+   */
   replace(service: Service): Promise<void> {
     this.#service = service;
     const running = this.#running;
     if (running === null || this.#closed !== null) return Promise.resolve();
-    this.#changes = this.#changes.then(async () => {
-      const host = await running;
-      // Of several changes in a row only the last is worth carrying out.
-      if (this.#service !== service || this.#closed !== null) return;
-      await host.worker?.drain();
-      host.worker = null;
-      await this.#serve(host, service);
-    });
+    const registered = this.#registered
+      .catch(() => undefined)
+      .then(async () => {
+        await register(await running, service);
+      });
+    this.#registered = registered;
+    // `open` tells of a failure too, but perhaps nobody asks.
+    registered.catch(() => undefined);
+    const before = this.#changes;
+    this.#changes = before
+      .catch(() => undefined)
+      .then(async () => {
+        await registered;
+        // Of several changes in a row only the last is worth carrying out.
+        if (this.#service !== service || this.#closed !== null) return;
+        const host = await running;
+        await host.worker?.drain();
+        host.worker = null;
+        await work(host, service);
+      });
+    return this.#changes;
+  }
+
+  /** Resolves when no change of the service is under way; rejects as the last one did. */
+  settled(): Promise<void> {
     return this.#changes;
   }
 
@@ -109,21 +137,14 @@ export class Host {
     const running: Running = { store, engine, worker: null };
     try {
       await engine.start();
-      await this.#serve(running, service);
+      await register(running, service);
+      await work(running, service);
       return running;
     } catch (error) {
       // Left open, the store would refuse the next try of this very process.
       await engine.stop();
       throw error;
     }
-  }
-
-  async #serve(running: Running, service: Service): Promise<void> {
-    const manifest = service.manifest();
-    if (manifest !== null) await running.engine.register(manifest);
-    if (service.worker === null) return;
-    running.worker = service.worker(running.engine);
-    await running.worker.start();
   }
 
   async #close(): Promise<void> {
@@ -133,4 +154,15 @@ export class Host {
     await running.worker?.drain();
     await running.engine.stop();
   }
+}
+
+async function register({ engine }: OpenHost, service: Service): Promise<void> {
+  const manifest = service.manifest();
+  if (manifest !== null) await engine.register(manifest);
+}
+
+async function work(running: Running, service: Service): Promise<void> {
+  if (service.worker === null) return;
+  running.worker = service.worker(running.engine);
+  await running.worker.start();
 }

@@ -58,6 +58,8 @@ export function localGateway(options: LocalGatewayOptions): Gateway {
     pace: systemPace,
   });
 
+  const overHttp = httpGateway(transport);
+
   async function startRuns(workflow: string, items: readonly StartItem[]): Promise<readonly StartItemAnswer[]> {
     const engine = await options.engine();
     const requests = items.map((item) => attempt(() => startRequest(workflow, item)));
@@ -96,7 +98,7 @@ export function localGateway(options: LocalGatewayOptions): Gateway {
     },
 
     // An event is a CloudEvent, which is JSON whichever way it comes: no reason for a second way in.
-    publish: httpGateway(transport).publish,
+    publish: (topic, events, signal) => overHttp.publish(topic, events, signal),
   };
 }
 
