@@ -20,7 +20,7 @@ describe('the OpenAPI document', () => {
   it('refers to schemas that exist, and uses each', () => {
     const text = JSON.stringify(document);
     const referred = new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name));
-    expect([...referred].sort()).toEqual(Object.keys(schemas).sort());
+    expect(referred).toEqual(new Set(Object.keys(schemas)));
   });
 
   it('names every parameter of a path, and no parameter twice', () => {

@@ -69,8 +69,8 @@ async function worker(decide: (input: string) => BodyCommand): Promise<void> {
   await once(socket, 'open');
   const say = (message: WorkerMessage): void => socket.send(JSON.stringify(message));
   let submissions = 0;
-  socket.on('message', (data) => {
-    const message = JSON.parse(String(data)) as ServerMessage;
+  socket.on('message', (data: Buffer) => {
+    const message = JSON.parse(data.toString()) as ServerMessage;
     if (message.t === 'welcome') say({ t: 'credit', upTo: 100 });
     if (message.t !== 'assign') return;
     for (const { assignment, input } of message.items) {

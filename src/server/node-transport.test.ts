@@ -108,9 +108,10 @@ describe('the server on a port', () => {
   });
 
   it('cuts off clients that send their headers or body too slowly', async () => {
-    const { port, url } = await listening({ startRuns }, { limits: { headersTimeoutMs: 200, requestTimeoutMs: 400 } });
-    const headers = connect(port, '127.0.0.1');
+    const strict = { headersTimeoutMs: 200, requestTimeoutMs: 60_000 };
+    const headers = connect((await listening({}, { limits: strict })).port, '127.0.0.1');
     headers.write('POST /v1/workflows/a/runs HTTP/1.1\r\nHost: localh');
+    const { port, url } = await listening({ startRuns }, { limits: { headersTimeoutMs: 200, requestTimeoutMs: 400 } });
     const body = connect(port, '127.0.0.1');
     body.write(
       'POST /v1/workflows/a/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',

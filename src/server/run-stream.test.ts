@@ -122,6 +122,15 @@ describe('a stream of a run', () => {
     expect([sink.ended, hub.size, log.followers.size]).toEqual([true, 0, 0]);
   });
 
+  it('tells no event twice, even if it is handed over twice', () => {
+    const { open } = hubOver((_tenant, _run, _after, handlers) => {
+      handlers.onEvents([eventView(1), eventView(2)], 'running');
+      handlers.onEvents([eventView(2), eventView(3)], 'running');
+      return Promise.resolve(() => undefined);
+    });
+    expect(open().seqs()).toEqual([1, 2, 3]);
+  });
+
   it('tells of events that are gone', () => {
     const { open } = hubOver((_tenant, _run, _after, handlers) => {
       handlers.onGap(1, 4);

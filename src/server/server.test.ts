@@ -460,13 +460,17 @@ describe('reading runs', () => {
 
 describe('commands', () => {
   it('says whether there was something to do', async () => {
+    const reasons: unknown[] = [];
     const { post } = serve({
-      cancel: (_origin, id, options) =>
-        Promise.resolve(id === run ? { tag: 'done' } : { tag: 'already', ...(options ?? {}) }),
+      cancel: (_origin, id, options) => {
+        reasons.push(options);
+        return Promise.resolve({ tag: id === run ? 'done' : 'already' });
+      },
     });
     const done = await post(`/v1/runs/${run}/cancel`, { reason: 'enough' });
     expect([done.status, await done.json()]).toEqual([202, { id: run, outcome: 'done' }]);
     expect((await post('/v1/runs/run_2/cancel', {})).status).toBe(200);
+    expect(reasons).toEqual([{ reason: 'enough' }, {}]);
   });
 
   it('carries out many, each by itself', async () => {
