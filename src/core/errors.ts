@@ -138,7 +138,7 @@ export const errorCatalogue = {
     kind: 'notFound',
     status: 404,
     message: (d) => `No workflow "${d.name}" is registered${known(d.known)}.`,
-    mend: 'Start a worker that has it, or run `eventspine deploy`.',
+    mend: 'Start a worker that has it.',
   }),
   TOPIC_UNKNOWN: entry<{ name: string; known: readonly string[] }>({
     kind: 'notFound',
