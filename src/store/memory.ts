@@ -142,6 +142,7 @@ class Memory implements MemoryStore {
       const key = keyOf(write.run, task);
       const exists = changed.get(key) ?? this.data.task({ tenant, run: write.run, task }) !== undefined;
       if (write.op === 'open' && exists) return `task ${task} is there already`;
+      if (write.op === 'requeue' && !exists) return `task ${task} is not there any more`;
       changed.set(key, write.op !== 'close');
     }
     const letters = new Map<string, boolean>();

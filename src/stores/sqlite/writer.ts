@@ -7,9 +7,9 @@
  * Invariant: after `commit` returns or throws, no transaction is open and nothing is left in the caches of a batch
  * that was not committed.
  */
-import type { DedupeRow, ExpireCounts, Outcome, TaskRow } from '../../store/index.js';
+import type { DedupeRow, ExpireCounts, LeaseKey, Outcome, TaskRow } from '../../store/index.js';
 import { nameOf, payloadKind, taskKinds, tallyKind } from './codes.js';
-import { prepare, type SqliteDatabase, type SqliteStatement, type SqlValue } from './driver.js';
+import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js';
 import { expireRows, prepareExpiry, type ExpiryStatements } from './expiry.js';
 import { classifyFailure, reasonOf } from './failures.js';
 import { Tally } from './tally.js';
@@ -39,6 +39,8 @@ export class Writer {
   #feedHead: number;
   #feedHeadStored: number;
   #now = 0;
+  /** The lease of the transition at hand, where it was seen together with its run. */
+  #leaseSeen: { readonly transition: RawTransition; readonly isHeld: boolean; readonly queue: string } | null = null;
   /** Whether each item is wrapped into a savepoint: only after one of the batch has failed. */
   #guarded = false;
 
@@ -177,7 +179,7 @@ export class Writer {
   #lookAtRuns(t: RawTransition): readonly RunBefore[] | Outcome {
     const found: RunBefore[] = [];
     for (const { expected, columns } of t.runs) {
-      const row = this.#sql.lookAtRun.get(t.tenant, columns[0]) as RunBefore | undefined;
+      const row = this.#lookAtRun(t, columns[0]);
       const head = row?.[0] ?? 0;
       if (head !== expected) return { tag: 'conflict', run: columns[0], head };
       found.push(row ?? absent);
@@ -185,9 +187,19 @@ export class Writer {
     return found;
   }
 
+  /** The run; where the lease is one of its tasks, that task too, in the same look: the common case of a worker's commit. */
+  #lookAtRun(t: RawTransition, run: string): RunBefore | undefined {
+    if (t.lease === null || t.lease.run !== run) return this.#sql.lookAtRun.get(t.tenant, run) as RunBefore | undefined;
+    const row = this.#sql.lookAtRunAndTask.get(t.lease.task, t.tenant, run) as RunAndTaskBefore | undefined;
+    if (row === undefined) return undefined;
+    const [head, status, workflow, startedAt, state, token, queue] = row;
+    this.#leaseSeen = { transition: t, isHeld: state === leased && token === t.lease.token, queue: queue ?? '' };
+    return [head, status, workflow, startedAt];
+  }
+
   /** The other guards, in the order of the contract. */
   #refusal(t: RawTransition): Outcome | null {
-    if (t.lease !== null && !this.#isHeld(t.tenant, t.lease.run, t.lease.task, t.lease.token)) return { tag: 'fenced' };
+    if (t.lease !== null && !this.#isHeld(t, t.lease)) return { tag: 'fenced' };
     if (t.unleased !== null && this.#stateOf(t.tenant, t.unleased.run, t.unleased.task) === leased)
       return { tag: 'fenced' };
     for (const write of t.tasks)
@@ -200,7 +212,8 @@ export class Writer {
     return missing === null ? null : { tag: 'unstorable', reason: `there is no blob ${missing}` };
   }
 
-  #isHeld(tenant: string, run: string, task: string, token: number): boolean {
+  #isHeld(t: RawTransition, { tenant, run, task, token }: LeaseKey): boolean {
+    if (this.#leaseSeen?.transition === t) return this.#leaseSeen.isHeld;
     const row = this.#sql.lookAtTask.get(tenant, run, task) as TaskBefore | undefined;
     return row !== undefined && row[0] === leased && row[1] === token;
   }
@@ -234,7 +247,8 @@ export class Writer {
       offsets.push(offset);
       positions.push(this.#appendEvent(tenant, `${event.topic}/${event.partition}`, offset, event));
     }
-    for (const write of t.tasks) this.#writeTask(tenant, write);
+    for (const [index, write] of t.tasks.entries())
+      if (index > 0 || !this.#closesLease(t, write)) this.#writeTask(tenant, write);
     for (const write of t.timers) {
       if (write.op === 'set') this.#sql.putTimer.run(tenant, write.run, write.name, write.fireAt);
       else this.#sql.dropTimer.run(tenant, write.run, write.name);
@@ -287,6 +301,15 @@ export class Writer {
     return position;
   }
 
+  /** Closes the leased task itself, whose queue was seen with the lease; says whether that was what was asked. */
+  #closesLease(t: RawTransition, [op, run, task]: RawTaskWrite): boolean {
+    const seen = this.#leaseSeen;
+    if (op !== 'close' || seen?.transition !== t || t.lease?.run !== run || t.lease.task !== task) return false;
+    this.#sql.closeTask.run(t.tenant, run, task);
+    this.#tally.add(t.tenant, tallyKind.task, seen.queue, leased, -1);
+    return true;
+  }
+
   #writeTask(tenant: string, write: RawTaskWrite): void {
     const [op, run] = write;
     if (op === 'close') {
@@ -300,9 +323,10 @@ export class Writer {
     const values = [kind, queue, rank, state, attempt, deadlineMs, inputSeq, dueAt, limitKey, this.#now] as const;
     if (op === 'open') this.#sql.addTask.run(tenant, run, task, ...values);
     else {
-      const [queueBefore] = this.#sql.queueOf.get(tenant, run, task) as [string];
+      const found = this.#sql.placeOf.get(tenant, run, task) as [queue: string, state: number] | undefined;
+      if (found === undefined) throw new Error(`task ${task} is not there any more`);
       this.#sql.requeueTask.run(...values, tenant, run, task);
-      this.#tally.add(tenant, tallyKind.task, queueBefore, leased, -1);
+      this.#tally.add(tenant, tallyKind.task, found[0], found[1], -1);
     }
     this.#tally.add(tenant, tallyKind.task, queue, state, 1);
   }
@@ -362,6 +386,7 @@ export class Writer {
 }
 
 type RunBefore = readonly [head: number, status: number, workflow: string, startedAt: number];
+type RunAndTaskBefore = readonly [...RunBefore, state: number | null, token: number | null, queue: string | null];
 type TaskBefore = readonly [state: number, token: number];
 type StartableRow = readonly [
   tenant: string,
@@ -439,6 +464,9 @@ function prepareStatements(database: SqliteDatabase) {
     setFeedHead: sql("UPDATE meta SET value = ? WHERE key = 'feed_head'"),
 
     lookAtRun: sql('SELECT head, status, workflow, started_at FROM run WHERE tenant = ? AND run = ?'),
+    lookAtRunAndTask: sql(`SELECT r.head, r.status, r.workflow, r.started_at, t.state, t.token, t.queue
+      FROM run r LEFT JOIN task t ON t.tenant = r.tenant AND t.run = r.run AND t.task = ?
+      WHERE r.tenant = ? AND r.run = ?`),
     addRun: sql(`INSERT INTO run (tenant, run, workflow, version, status, head, priority, started_at, updated_at,
       expires_at, cancel_requested, failure_class, failure_code, failure_message, labels)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
@@ -452,12 +480,13 @@ function prepareStatements(database: SqliteDatabase) {
       ON CONFLICT (tenant, topic, part) DO UPDATE SET head = head + 1 RETURNING head - 1`),
 
     lookAtTask: sql('SELECT state, token FROM task WHERE tenant = ? AND run = ? AND task = ?'),
-    queueOf: sql('SELECT queue FROM task WHERE tenant = ? AND run = ? AND task = ?'),
+    placeOf: sql('SELECT queue, state FROM task WHERE tenant = ? AND run = ? AND task = ?'),
     addTask: sql(`INSERT INTO task (tenant, run, task, kind, queue, rank, state, attempt, token, deadline_ms, input_seq,
       due_at, limit_key, ready_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)`),
     requeueTask: sql(`UPDATE task SET kind = ?, queue = ?, rank = ?, state = ?, attempt = ?, deadline_ms = ?,
       input_seq = ?, due_at = ?, limit_key = ?, ready_at = ?, session = NULL, assignment = NULL, leased_at = NULL
       WHERE tenant = ? AND run = ? AND task = ?`),
+    closeTask: sql('DELETE FROM task WHERE tenant = ? AND run = ? AND task = ?'),
     dropTask: sql('DELETE FROM task WHERE tenant = ? AND run = ? AND task = ? RETURNING queue, state'),
     startable: sql(`SELECT t.tenant, t.run, t.task, t.kind, t.rank, t.attempt, t.token, t.deadline_ms, t.input_seq,
       t.due_at, t.limit_key, t.ready_at, r.head,
@@ -504,5 +533,3 @@ function prepareStatements(database: SqliteDatabase) {
     putManifest: sql('INSERT OR REPLACE INTO manifest (app, hash, manifest, registered_at) VALUES (?, ?, ?, ?)'),
   } satisfies Record<string, SqliteStatement>;
 }
-
-export type { SqlValue };

@@ -1,7 +1,7 @@
 /** Opening, requeueing, closing, delaying and holding tasks. */
 import assert from 'node:assert/strict';
 import type { TaskWrite } from '../../../store/index.js';
-import { applyAll, claimOne, claimSome, leaseOf, move, newTask, start, tenant } from '../builders.js';
+import { applyAll, applyOne, claimOne, claimSome, leaseOf, move, newTask, start, tenant } from '../builders.js';
 import type { StoreCase } from '../suite.js';
 
 const concern = 'tasks';
@@ -120,6 +120,40 @@ export const taskCases: readonly StoreCase[] = [
       clock.advance(50);
       assert.equal(await store.promoteDue(1), 1);
       assert.equal((await claimOne(store)).token, 2);
+    },
+  },
+  {
+    concern,
+    name: 'counts exactly when a task is requeued twice in one transition',
+    run: async ({ store }) => {
+      await applyAll(store, start());
+      const lease = leaseOf(await claimOne(store));
+      const again = (queue: string): TaskWrite => ({ op: 'requeue', run: 'run_1', task: newTask({ queue }) });
+      await applyAll(store, { ...move({ head: 1 }), lease, tasks: [again('x'), again('y')] });
+      assert.deepEqual(
+        (await store.readTally()).filter(({ kind }) => kind === 'task'),
+        [{ tenant, kind: 'task', name: 'y', state: 'ready', count: 1 }],
+      );
+      assert.deepEqual(await store.check(9), []);
+    },
+  },
+  {
+    concern,
+    name: 'refuses to requeue what the same transition has closed',
+    run: async ({ store }) => {
+      await applyAll(store, start());
+      const lease = leaseOf(await claimOne(store));
+      const outcome = await applyOne(store, {
+        ...move({ head: 1 }),
+        lease,
+        tasks: [
+          { op: 'close', run: 'run_1', task: 'a1' },
+          { op: 'requeue', run: 'run_1', task: newTask() },
+        ],
+      });
+      assert.equal(outcome.tag, 'unstorable');
+      assert.equal((await store.readTasks(tenant, 'run_1'))[0]?.state, 'leased');
+      assert.equal((await store.listLeases({ limit: 9 })).length, 1);
     },
   },
   ...(['ready', 'delayed', 'held', 'leased'] as const).map(
