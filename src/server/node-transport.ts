@@ -75,8 +75,11 @@ function serve(api: Api, server: Server, request: IncomingMessage, response: Ser
   const reply = (answer: Answer): void => send(server, request, response, answer);
   if (routed.tag === 'answered') return reply(routed.answer);
   const finish = (body: Uint8Array): void => {
-    // `answer` never rejects; what can fail here is a socket that is gone, and then nobody waits.
-    void api.answer(routed, body).then(reply);
+    // `answer` never rejects. Should writing fail, the client must not wait, and the process must not end for it.
+    api
+      .answer(routed, body)
+      .then(reply)
+      .catch(() => response.destroy());
   };
   if (!hasBody(request) || routed.route.body === null) return finish(nothing);
   readBody(request, response, routed, finish, () => reply(api.tooLarge(routed)));
