@@ -214,7 +214,7 @@ export class Dispatcher {
       session = new Session(describe(row.session, hello), row.openedAt, ports);
       session.counter = row.counter;
       for (const lease of await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 }))
-        this.#hold(session, lease);
+        this.#hold(session, lease, 0);
       this.#sessions.set(row.session, session);
       this.#pulses.set(row.session, {
         counter: row.counter,
@@ -301,9 +301,11 @@ export class Dispatcher {
       session.counter = Math.max(session.counter, n);
       session.received = Math.max(session.received, received);
     }
-    if (pulse !== undefined && n > pulse.counter) {
+    if (pulse === undefined) return;
+    // Beats come over two lines and may overtake each other; what was received was received.
+    pulse.received = Math.max(pulse.received, received);
+    if (n > pulse.counter) {
       pulse.counter = n;
-      pulse.received = Math.max(pulse.received, received);
       pulse.movedAtMs = this.#context.ports.clock.monotonicMs();
     }
   }
@@ -427,7 +429,7 @@ export class Dispatcher {
       session.claiming = false;
     }
     const now = ports.clock.monotonicMs();
-    const fresh = claimed.map((task) => ({ task, held: this.#hold(session, task.task) }));
+    const fresh = claimed.map((task) => ({ task, held: this.#hold(session, task.task, task.head) }));
     for (const queue of new Set(claimed.map(({ task }) => task.queue))) this.#lastClaimMs.set(queue, now);
     this.pump();
     try {
@@ -452,13 +454,14 @@ export class Dispatcher {
     }
   }
 
-  #hold(session: Session, task: TaskRow): Held {
+  #hold(session: Session, task: TaskRow, claimHead: number): Held {
     const held: Held = {
       number: task.assignment ?? 0,
       lease: { tenant: task.tenant, run: task.run, task: task.task, token: task.token },
       kind: task.kind,
       queue: task.queue,
       deadlineMs: task.deadlineMs,
+      claimHead,
       sentSeq: -1,
       early: [],
       movedAtMs: this.#context.ports.clock.monotonicMs(),
@@ -743,7 +746,8 @@ export class Dispatcher {
         pulse.received = Math.max(pulse.received, row.received);
         pulse.movedAtMs = now;
       } else if (now - pulse.movedAtMs > settings.sessionDeadMs) {
-        await this.#bury(row.session, Math.max(row.received, pulse.received));
+        const known = this.#sessions.get(row.session)?.received ?? 0;
+        await this.#bury(row.session, Math.max(row.received, pulse.received, known));
       }
     }
     await this.#adoptOrphans(new Set((await store.listSessions()).map((row) => row.session)));
@@ -866,6 +870,8 @@ function endReason(change: CommittedChange, held: Held): AbortReason | null {
   const { state, events } = change;
   if (isEnded(state.status)) return 'ended';
   for (const event of events) {
+    // The answer to a claim may overtake that to the commit which made the task ready.
+    if (event.seq <= held.claimHead) continue;
     if (event.type === 'run.parked' && held.kind === 'activation') return 'ended';
     if (event.type === 'activation.retrying' && held.kind === 'activation') return 'lease_lost';
     if (event.type === 'run.cancel_requested' && held.kind === 'call') return 'cancelled';

@@ -15,6 +15,8 @@ export interface Held {
   readonly kind: TaskRow['kind'];
   readonly queue: string;
   readonly deadlineMs: number;
+  /** Head of the run at the claim: events up to it led to this lease and cannot end it. 0 where it is not known. */
+  readonly claimHead: number;
   /** Last event handed over; -1 while the assignment has not been sent yet and events are kept back. */
   sentSeq: number;
   /** Events committed before the assignment was sent. */
