@@ -3,11 +3,14 @@
  * The worker owns leases and the wire and is reached through `ActivationHost`; the body sees a `ctx` and nothing else.
  * Invariant: the body learns of a result only after its commit, one result at a time, in `seq` order.
  */
+import { assert } from '../core/errors.js';
 import type { BodyCommand } from '../core/run/commands.js';
 import type { AbortReason, Journal, JournalEntry, SubmissionResult } from '../core/run/journal.js';
 import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
 import type { Ports } from '../core/ports.js';
 import type { LogRecord } from './log.js';
+import { BodyRun } from './replay/body-run.js';
+import type { AnyWorkflow } from './workflow.js';
 
 /** What an activation needs of the worker that runs it. */
 export interface ActivationHost {
@@ -57,7 +60,18 @@ export interface Activation {
 }
 
 /**
- * Runs the body of `definition` from its journal on. Never throws: what goes wrong is submitted as `fail` or `abandon`.
- * Begins in a later turn, so that the caller can register the activation first.
+ * Runs the body of `definition`, a workflow in the version of the run, from its journal on. Never throws: what goes wrong
+ * is submitted as `fail` or `abandon`. The body is called in a later turn, so that the caller can register the activation
+ * first; `settle` must likewise come in a later turn than the submission that it answers.
  */
 export type BeginActivation = (definition: unknown, input: ActivationInput, host: ActivationHost) => Activation;
+
+/** See `BeginActivation`. */
+export const beginActivation: BeginActivation = (definition, input, host) => {
+  assert(isWorkflow(definition), 'an activation needs a workflow');
+  return new BodyRun(definition, input, host);
+};
+
+function isWorkflow(value: unknown): value is AnyWorkflow {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'workflow';
+}

@@ -1,6 +1,7 @@
 /**
  * The programming model and its runtime: definitions as values, `ctx`, and activations that workers begin.
  */
+export { beginActivation } from './activation.js';
 export type {
   Activation,
   ActivationEnd,

@@ -1,0 +1,700 @@
+/**
+ * The runtime of one activation: keeps what is recorded and what the body waits for, delivers outcomes in `seq` order,
+ * submits what the body asks for, parks it while it only waits, and ends the run with what the body came to.
+ *
+ * Invariant (docs/concepts/replay.md): the next outcome handed to the body is always the one with the lowest `seq` among
+ * those recorded, asked for and not yet handed over; between two of them every micro-task has run. Live code and replay go
+ * through the same queue, so both take the same way.
+ */
+import { decodeValue, encodeValue } from '../../core/codec.js';
+import { assertNever, errorCatalogue, SpineError, type ErrorCode } from '../../core/errors.js';
+import { failureOf } from '../../core/failure-of.js';
+import { failure, type Failure } from '../../core/failure.js';
+import { limits } from '../../core/limits.js';
+import { isBlobPayload, type BlobPayload, type InlinePayload, type Payload } from '../../core/payload.js';
+import type { CancelTimer } from '../../core/ports.js';
+import type { BodyCommand } from '../../core/run/commands.js';
+import type { AbortReason, JournalEntry, SubmissionResult } from '../../core/run/journal.js';
+import { exceedsUtf8 } from '../../core/utf8.js';
+import type { Activation, ActivationEnd, ActivationHost, ActivationInput } from '../activation.js';
+import { Cancelled, isCancelled } from '../cancelled.js';
+import type { RunInfo } from '../ctx.js';
+import type { LogLevel } from '../log.js';
+import { isStepError, StepError } from '../step-error.js';
+import { isTerminal, isTransient, type Terminal } from '../thrown.js';
+import type { AnyWorkflow } from '../workflow.js';
+import { BodyCtx } from './body-ctx.js';
+import { checkInput } from './check-input.js';
+import { noteEntry, type OutcomeEntry, type PathRecord, type UnitKind } from './path-record.js';
+import { pumpOf, type Pump, type Pumped } from './pump.js';
+import { Scope } from './scope.js';
+import { SeededRandom } from './seeded-random.js';
+import { SeqQueue } from './seq-queue.js';
+import type { StepHost } from './step-work.js';
+import { Wait, type Work } from './wait.js';
+
+/** The request to cancel the run, in its place among the outcomes. */
+interface CancelNotice {
+  readonly seq: number;
+  readonly at: number;
+  readonly reason: string | null;
+}
+
+/**
+ * `loading`: the input is fetched and checked; `running`: the body is at work; `parking`: the server is asked whether the
+ * body may leave memory; `closing`: the body has come to its end, and what it sent off is being sent; `ending`: the end is
+ * sent and not committed yet; `over`: nothing may follow.
+ */
+type Phase = 'loading' | 'running' | 'parking' | 'closing' | 'ending' | 'over';
+
+/** Paths named in the report of what is no longer asked for. */
+const unaskedPathsMax = 10;
+
+/** See the top of the module. */
+export class BodyRun implements Activation, Pumped, StepHost {
+  readonly host: ActivationHost;
+  readonly tenant: string;
+  readonly run: string;
+  readonly info: RunInfo;
+  readonly ended: Promise<ActivationEnd>;
+  queued = false;
+  /** The scope whose body is being called at this moment; null outside of that. */
+  entering: Scope | null = null;
+
+  readonly #workflow: AnyWorkflow;
+  readonly #input: ActivationInput;
+  readonly #pump: Pump;
+  readonly #root = new Scope('', null);
+  readonly #records = new Map<string, PathRecord>();
+  /** Every identity asked for in this activation; null = a scope, or a wait that was refused. */
+  readonly #claimed = new Map<string, Wait | null>();
+  readonly #open = new Set<Wait>();
+  readonly #due = new SeqQueue<Wait | CancelNotice>();
+  readonly #randoms = new Map<string, SeededRandom>();
+
+  #phase: Phase = 'loading';
+  #resolveEnded: (end: ActivationEnd) => void = ignore;
+  #checkedInput: { readonly value: unknown } | null = null;
+  #seen: number;
+  #now: number;
+  /** `seq` of the last outcome that the body was told of. */
+  #handedSeq = 0;
+  #cancelSeq = 0;
+  #cancelled: Cancelled | null = null;
+
+  /** Waits whose work begins once the replay has caught up, or in the next micro-task. */
+  #launches: Wait[] = [];
+  #launchScheduled = false;
+  /** Recorded outcomes are still being replayed: new work waits, since one of them may call it off. */
+  #catchingUp: boolean;
+  /** Last outcome that an earlier activation may have seen; log lines up to there were written then. */
+  readonly #replayUpTo: number;
+
+  #outbox: BodyCommand[] = [];
+  #flushScheduled = false;
+  /** Submissions without an answer. */
+  readonly #pending = new Set<number>();
+  /** Those among them that publish; the end of the run waits for them, since a refused event must not pass unseen. */
+  readonly #publishing = new Set<number>();
+  #parkSubmission = 0;
+  #finalSubmission = 0;
+  /** How the run ends, once the body has come to its end. */
+  #final: BodyCommand | null = null;
+  /** Asked for while the park was being decided. */
+  #afterPark: (() => void) | null = null;
+  #storing = 0;
+
+  #running = 0;
+  #onRest: (() => void) | null = null;
+  #progress = 0;
+  #cancelParkTimer: CancelTimer | null = null;
+  #movedAtMs = 0;
+
+  constructor(workflow: AnyWorkflow, input: ActivationInput, host: ActivationHost) {
+    const { tenant, run, version, attempt, startedAt, journal } = input;
+    this.host = host;
+    this.tenant = tenant;
+    this.run = run;
+    this.info = { id: run, tenant, workflow: input.workflow, version, attempt, startedAt };
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    this.#workflow = workflow;
+    this.#input = input;
+    this.#pump = pumpOf(host.ports.timers);
+    this.#now = startedAt;
+    let replayUpTo = 0;
+    for (const entry of journal.entries) {
+      this.#note(entry);
+      if (entry.type === 'run.cancel_requested' || this.#records.get(entry.data.path)?.outcome === entry) {
+        replayUpTo = entry.seq;
+      }
+    }
+    this.#replayUpTo = replayUpTo;
+    this.#catchingUp = replayUpTo > 0;
+    this.#seen = journal.head;
+    this.#move();
+    this.#load().catch((error: unknown) => this.#endWith(failed(failureOf(error), null)));
+  }
+
+  // ---------------------------------------------------------------- the worker's side
+
+  get seen(): number {
+    return this.#seen;
+  }
+
+  deliver(events: readonly JournalEntry[]): void {
+    for (const entry of events) {
+      if (entry.seq <= this.#seen) continue;
+      this.#seen = entry.seq;
+      if (this.#phase !== 'over') this.#note(entry);
+    }
+    this.#move();
+  }
+
+  settle(result: SubmissionResult): void {
+    this.#pending.delete(result.i);
+    this.#publishing.delete(result.i);
+    if (this.#phase === 'over') return;
+    this.#move();
+    if (result.i === this.#parkSubmission) return this.#settlePark(result);
+    if (result.i === this.#finalSubmission && result.ok) return this.#over('ended');
+    if (!result.ok) this.#refused(result.code, result.message);
+    this.#submitFinal();
+  }
+
+  abort(_reason: AbortReason): void {
+    this.#over('aborted');
+  }
+
+  // ---------------------------------------------------------------- what the body asks for
+
+  /** Claims an identity. Throws PATH_IN_USE where it is taken. */
+  claim(path: string): void {
+    if (this.#claimed.has(path) && !this.#isDone()) throw new SpineError('PATH_IN_USE', { path });
+    this.#claimed.set(path, null);
+  }
+
+  /** Throws SCOPE_MISUSED where the body of another scope is being called. */
+  checkScope(scope: Scope): void {
+    if (this.entering !== null && this.entering !== scope) {
+      throw new SpineError('SCOPE_MISUSED', { path: this.entering.path });
+    }
+  }
+
+  /** What is asked for under a claimed path; `work` begins unless it is recorded already. */
+  ask(scope: Scope, path: string, kind: UnitKind, work: Work): Promise<unknown> {
+    if (this.#isDone()) return new Promise(ignore);
+    const record = this.#records.get(path);
+    if (record !== undefined && record.kind !== kind) {
+      throw new SpineError('PATH_KIND_CHANGED', { path, recorded: record.kind, asked: kind });
+    }
+    const wait = new Wait(path, kind, scope, work, (ended) => this.#open.delete(ended));
+    this.#claimed.set(path, wait);
+    this.#open.add(wait);
+    const givenUp = scope.givenUp ?? this.#calledOff(record);
+    if (givenUp !== null) wait.giveUp(givenUp);
+    else this.#proceed(wait, record);
+    return wait.promise;
+  }
+
+  /** Reports progress, unless an earlier activation has done so. */
+  report(value: InlinePayload): void {
+    const index = this.#progress++;
+    if (this.#isDone() || index < this.#input.journal.progress) return;
+    this.submitWith(value, (payload) => ({ op: 'progress', index, value: payload }));
+  }
+
+  recordOf(path: string): PathRecord | undefined {
+    return this.#records.get(path);
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  randomOf(scope: Scope): SeededRandom {
+    let random = this.#randoms.get(scope.path);
+    if (random === undefined) {
+      random = new SeededRandom(this.host.ports.hash, this.tenant, this.run, scope.path);
+      this.#randoms.set(scope.path, random);
+    }
+    return random;
+  }
+
+  log(scope: Scope, level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void {
+    if (this.#isReplaying()) return;
+    const path = scope.path === '' ? null : scope.path;
+    this.host.log({ level, message, fields, tenant: this.tenant, run: this.run, path });
+  }
+
+  // ---------------------------------------------------------------- for the work behind waits
+
+  enter(): void {
+    this.#running += 1;
+  }
+
+  leave(): void {
+    this.#running -= 1;
+    this.#move();
+    if (this.#running === 0) this.#onRest?.();
+  }
+
+  submit(command: BodyCommand): void {
+    if (this.#phase === 'ending' || this.#phase === 'over') return;
+    this.#outbox.push(command);
+    if (this.#flushScheduled || this.#phase === 'closing') return;
+    this.#flushScheduled = true;
+    // What several steps ask for in one micro-task goes out in one message.
+    Promise.resolve().then(() => {
+      this.#flushScheduled = false;
+      this.#flush();
+    }, ignore);
+  }
+
+  submitWith(payload: InlinePayload, command: (payload: Payload) => BodyCommand): void {
+    this.#withStored(payload, (stored) => this.submit(command(stored)));
+  }
+
+  // ---------------------------------------------------------------- delivery
+
+  tick(): void {
+    try {
+      this.#tick();
+    } catch (error) {
+      // A bug of ours must not stop the pump, which serves other bodies too.
+      this.#giveBack(failureOf(error));
+    }
+  }
+
+  #tick(): void {
+    if (this.#phase === 'loading' && this.#checkedInput !== null) return this.#start(this.#checkedInput.value);
+    if (this.#phase !== 'running') return;
+    const next = this.#due.peek();
+    if (next === undefined) {
+      this.#catchingUp = false;
+      this.#launchAll();
+      return;
+    }
+    // Later outcomes may be at hand already; they wait for this one all the same.
+    if (next instanceof Wait && next.loading) return;
+    this.#due.pop();
+    this.#move();
+    if (next instanceof Wait) this.#hand(next);
+    else this.#handCancel(next);
+    if (this.#catchingUp || this.#due.peek() !== undefined) this.#wake();
+  }
+
+  #wake(): void {
+    this.#pump.wake(this);
+  }
+
+  #hand(wait: Wait): void {
+    const { outcome } = wait;
+    // Given up after it was recorded: what the body has not got by then it never gets, now and in every replay.
+    if (outcome === null || wait.phase === 'ended') return;
+    this.#now = outcome.at;
+    this.#handedSeq = outcome.seq;
+    switch (outcome.type) {
+      case 'step.completed':
+      case 'call.completed':
+        return this.#handValue(wait, outcome);
+      case 'step.failed':
+      case 'call.failed':
+        return wait.reject(new StepError(wait.path, outcome.data.attempt, outcome.data.failure));
+      case 'timer.fired':
+      case 'event.emitted':
+        return wait.resolve(undefined);
+      case 'race.decided':
+        return wait.resolve(outcome.data.winner);
+      default:
+        assertNever(outcome);
+    }
+  }
+
+  #handValue(wait: Wait, outcome: OutcomeEntry): void {
+    let value: unknown;
+    try {
+      value = wait.own === null ? recordedValue(wait, outcome) : decodeValue(wait.own);
+    } catch (error) {
+      return wait.reject(error);
+    }
+    wait.resolve(value);
+  }
+
+  #handCancel(notice: CancelNotice): void {
+    this.#now = notice.at;
+    this.#handedSeq = notice.seq;
+    this.#cancelSeq = notice.seq;
+    const cancelled = new Cancelled('run_cancelled', notice.reason);
+    this.#cancelled = cancelled;
+    this.#root.giveUp(cancelled);
+    // The server has closed what was open outside, in shields too; waiting on for that would be waiting for ever.
+    for (const scope of this.#root.tree()) {
+      for (const wait of [...scope.waits]) {
+        if (this.#calledOff(this.#records.get(wait.path)) !== null) wait.giveUp(cancelled);
+      }
+    }
+  }
+
+  /** The cancellation, where it has closed what the outside owed under this record. */
+  #calledOff(record: PathRecord | undefined): Cancelled | null {
+    if (record === undefined || record.outcome !== null || record.waitingSince === 0) return null;
+    return record.waitingSince < this.#cancelSeq ? this.#cancelled : null;
+  }
+
+  // ---------------------------------------------------------------- what is recorded
+
+  #note(entry: JournalEntry): void {
+    if (entry.type === 'run.cancel_requested') {
+      this.#due.push({ seq: entry.seq, at: entry.at, reason: entry.data.reason });
+      this.#wake();
+      return;
+    }
+    const { path } = entry.data;
+    const record = noteEntry(this.#records.get(path), entry);
+    this.#records.set(path, record);
+    const wait = this.#claimed.get(path) ?? null;
+    if (wait === null || wait.phase === 'ended') return;
+    if (record.outcome === entry) this.#recorded(wait, record.outcome);
+    else if (record.waitingSince > 0) this.#leaveToOutside(wait);
+    else if (entry.type === 'step.due') this.#queue(wait);
+    else if (entry.type === 'step.started') wait.work.begun?.(wait, entry.data.attempt);
+  }
+
+  /** Where a new wait stands, by what the history says about its path. */
+  #proceed(wait: Wait, record: PathRecord | undefined): void {
+    if (record === undefined) this.#queue(wait);
+    else if (record.outcome !== null) this.#recorded(wait, record.outcome);
+    else if (record.waitingSince > 0) this.#leaveToOutside(wait);
+    else this.#queue(wait);
+  }
+
+  #recorded(wait: Wait, outcome: OutcomeEntry): void {
+    if (wait.phase === 'recorded') return;
+    wait.phase = 'recorded';
+    wait.outcome = outcome;
+    this.#due.push(wait);
+    const { payload } = outcome;
+    if (wait.own === null && payload !== undefined && isBlobPayload(payload)) {
+      wait.loading = true;
+      this.host.load(payload).then(
+        (text) => {
+          wait.fetched = text;
+          wait.loading = false;
+          this.#wake();
+        },
+        (error: unknown) => this.#giveBack(failureOf(error)),
+      );
+    }
+    this.#wake();
+  }
+
+  #leaveToOutside(wait: Wait): void {
+    wait.phase = 'waiting';
+    this.#watchForParking();
+  }
+
+  // ---------------------------------------------------------------- new work
+
+  #queue(wait: Wait): void {
+    wait.phase = 'queued';
+    this.#launches.push(wait);
+    if (this.#catchingUp) return this.#wake();
+    if (this.#launchScheduled) return;
+    this.#launchScheduled = true;
+    Promise.resolve().then(() => {
+      this.#launchScheduled = false;
+      this.#launchAll();
+    }, ignore);
+  }
+
+  #launchAll(): void {
+    if (this.#catchingUp || this.#phase !== 'running') return;
+    const launches = this.#launches;
+    this.#launches = [];
+    for (const wait of launches) {
+      if (wait.phase !== 'queued') continue;
+      wait.phase = 'working';
+      wait.work.launch(wait);
+    }
+  }
+
+  #flush(): void {
+    if (this.#phase === 'over' || this.#phase === 'parking') return;
+    while (this.#outbox.length > 0) this.#send(this.#outbox.splice(0, limits.submissionCommandsMax));
+  }
+
+  #send(commands: readonly BodyCommand[]): number {
+    const i = this.host.submit(commands);
+    this.#pending.add(i);
+    if (commands.some((command) => command.op === 'emit')) this.#publishing.add(i);
+    return i;
+  }
+
+  /** Hands a payload on as it is, or by reference once it is in the blob store. */
+  #withStored(payload: InlinePayload, then: (stored: Payload) => void): void {
+    if (!exceedsUtf8(payload.text, limits.inlinePayloadBytesMax)) return then(payload);
+    this.#storing += 1;
+    this.host.store(payload).then(
+      (stored) => {
+        this.#storing -= 1;
+        then(stored);
+        this.#submitFinal();
+      },
+      (error: unknown) => {
+        this.#storing -= 1;
+        this.#giveBack(failureOf(error));
+      },
+    );
+  }
+
+  // ---------------------------------------------------------------- parking
+
+  #move(): void {
+    this.#movedAtMs = this.host.ports.clock.monotonicMs();
+  }
+
+  #watchForParking(): void {
+    if (this.#cancelParkTimer !== null || this.#isDone()) return;
+    const { parkAfterMs, ports } = this.host;
+    const idleMs = ports.clock.monotonicMs() - this.#movedAtMs;
+    this.#cancelParkTimer = ports.timers.after(Math.max(0, parkAfterMs - idleMs), () => {
+      this.#cancelParkTimer = null;
+      this.#considerParking();
+    });
+  }
+
+  #considerParking(): void {
+    if (this.#phase !== 'running') return;
+    const { parkAfterMs, ports } = this.host;
+    const idleMs = ports.clock.monotonicMs() - this.#movedAtMs;
+    if (idleMs < parkAfterMs) return this.#watchForParking();
+    // Whatever keeps the body busy ends in an event or a launch, and the next wait on the outside looks again.
+    if (!this.#waitsOnOutsideOnly()) {
+      this.#move();
+      if ([...this.#open].some((wait) => wait.phase === 'waiting')) this.#watchForParking();
+      return;
+    }
+    this.#phase = 'parking';
+    this.#parkSubmission = this.#send([{ op: 'park', seen: this.#seen }]);
+  }
+
+  #waitsOnOutsideOnly(): boolean {
+    if (this.#due.peek() !== undefined || this.#launches.length > 0 || this.#outbox.length > 0) return false;
+    if (this.#pending.size > 0 || this.#running > 0 || this.#storing > 0 || this.#open.size === 0) return false;
+    for (const wait of this.#open) if (wait.phase !== 'waiting') return false;
+    return true;
+  }
+
+  #settlePark(result: SubmissionResult): void {
+    this.#parkSubmission = 0;
+    if (result.ok) return this.#over('parked');
+    this.#phase = 'running';
+    // Stale: something has come in between. On with the body, and with what it asked for meanwhile.
+    if (result.code !== 'stale') this.#refused(result.code, result.message);
+    this.#flush();
+    this.#wake();
+    this.#watchForParking();
+    this.#afterPark?.();
+  }
+
+  // ---------------------------------------------------------------- beginning and end
+
+  async #load(): Promise<void> {
+    const { input } = this.#input;
+    const text = isBlobPayload(input) ? await this.#loadInput(input) : input;
+    if (text === null) return;
+    this.#checkedInput = { value: await checkInput(this.#workflow, decodeValue(text)) };
+    this.#wake();
+  }
+
+  /** Null where it could not be fetched; then the activation has been given back. */
+  async #loadInput(input: BlobPayload): Promise<InlinePayload | null> {
+    try {
+      return await this.host.load(input);
+    } catch (error) {
+      this.#giveBack(failureOf(error));
+      return null;
+    }
+  }
+
+  #start(input: unknown): void {
+    this.#phase = 'running';
+    const ctx = new BodyCtx(this, this.#root);
+    // The async function turns a body that throws before its first await into a rejection.
+    const body = async (): Promise<unknown> => this.#workflow.body(ctx, input);
+    body().then(
+      (output) => this.#succeed(output),
+      (error: unknown) => this.#fail(error),
+    );
+    this.#wake();
+  }
+
+  #succeed(output: unknown): void {
+    if (this.#isDone()) return;
+    let payload: InlinePayload;
+    try {
+      payload = encodeValue(output);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    this.#reportUnasked();
+    this.#close(() => this.#withStored(payload, (stored) => this.#end({ op: 'succeed', output: stored })));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isDone()) return;
+    if (this.#cancelled !== null) return this.#endCancelled(error);
+    if (isTerminal(error)) return this.#refuse(error);
+    if (isTransient(error)) return this.#giveBack(failureOf(error));
+    if (isStepError(error)) return this.#endWith(failed(error.failure, error.path));
+    this.#endWith(failed(failureOf(error), null));
+  }
+
+  /** Whatever a body throws on its way out of a cancelled run, the run was cancelled; a clean-up that failed is told. */
+  #endCancelled(error: unknown): void {
+    if (!isCancelled(error)) {
+      const { code, message } = failureOf(error);
+      this.log(this.#root, 'warn', 'The body threw while it was being cancelled.', { code, error: message });
+    }
+    this.#endWith({ op: 'endCancelled' });
+  }
+
+  #refuse(error: Terminal): void {
+    const code = String(error.code).slice(0, limits.nameLengthMax);
+    if (error.data === undefined) return this.#endWith({ op: 'refuse', code, data: null });
+    let payload: InlinePayload;
+    try {
+      payload = encodeValue(error.data);
+    } catch (fault) {
+      return this.#endWith(failed(failureOf(fault), null));
+    }
+    this.#close(() => this.#withStored(payload, (data) => this.#end({ op: 'refuse', code, data })));
+  }
+
+  /** The run cannot go on here, through no fault of the body. */
+  #giveBack(cause: Failure): void {
+    this.#endWith({ op: 'abandon', failure: cause });
+  }
+
+  #endWith(command: BodyCommand): void {
+    // What goes wrong on the way to an end takes its place.
+    if (this.#phase === 'closing') return this.#end(command);
+    this.#close(() => this.#end(command));
+  }
+
+  /** Takes the body out of action and goes on with `then`, which ends the run. The first end wins. */
+  #close(then: () => void): void {
+    if (this.#isDone()) return;
+    if (this.#phase === 'parking') {
+      // Should the park be granted, the next activation comes to the same end.
+      this.#afterPark ??= () => this.#close(then);
+      return;
+    }
+    if (this.#phase === 'running') this.#launchEmits();
+    this.#phase = 'closing';
+    this.#cancelParkTimer?.();
+    this.#root.stop();
+    then();
+  }
+
+  /** Events that the body published and did not wait for are published; other work that nobody waits for is not begun. */
+  #launchEmits(): void {
+    this.#catchingUp = false;
+    this.#launches = this.#launches.filter((wait) => wait.kind === 'emit');
+    this.#launchAll();
+  }
+
+  #end(command: BodyCommand): void {
+    this.#final = command;
+    this.#submitFinal();
+  }
+
+  /** Sends the end together with what is left to send, when everything before it has gone. */
+  #submitFinal(): void {
+    if (this.#phase !== 'closing' || this.#final === null) return;
+    const { op } = this.#final;
+    const mayHurry = op === 'abandon' || op === 'fail';
+    if (!mayHurry && (this.#storing > 0 || this.#publishing.size > 0)) return;
+    // An end that follows from a refusal must not be refused with what was.
+    const before = mayHurry ? [] : this.#outbox;
+    this.#outbox = [];
+    while (before.length >= limits.submissionCommandsMax) {
+      this.#send(before.splice(0, limits.submissionCommandsMax - 1));
+    }
+    this.#phase = 'ending';
+    this.#finalSubmission = this.#send([...before, this.#final]);
+  }
+
+  /** A submission was refused for good: either the lease is gone, or the run cannot go on as the body wants it to. */
+  #refused(code: string, message: string): void {
+    if (code === 'LEASE_LOST' || code === 'SESSION_GONE') return this.#over('aborted');
+    const known = Object.hasOwn(errorCatalogue, code) ? errorCatalogue[code as ErrorCode] : undefined;
+    const mayPass = code === 'unknown_capability' || known?.kind === 'transient' || known?.kind === 'notFound';
+    const cause = failure({ class: mayPass ? 'dependency' : 'internal', code, message, retryable: mayPass });
+    if (this.#phase === 'ending') {
+      // The worker gives up in its own words what may not even be said to have failed.
+      if (this.#final?.op === 'fail' || this.#final?.op === 'abandon') return this.#over('aborted');
+      this.#phase = 'closing';
+    }
+    if (mayPass) this.#giveBack(cause);
+    else this.#endWith(failed(cause, null));
+  }
+
+  #over(end: ActivationEnd): void {
+    if (this.#phase === 'over') return;
+    this.#phase = 'over';
+    this.#cancelParkTimer?.();
+    this.#root.stop();
+    this.#launches = [];
+    this.#outbox = [];
+    if (this.#running === 0) return this.#resolveEnded(end);
+    // User code that ignores its signal must not hold the slot for ever.
+    const cancelGrace = this.host.ports.timers.after(limits.cancelGraceMs, () => this.#resolveEnded(end));
+    this.#onRest = () => {
+      cancelGrace();
+      this.#resolveEnded(end);
+    };
+  }
+
+  #reportUnasked(): void {
+    if (this.#cancelled !== null) return;
+    const unasked: string[] = [];
+    for (const path of this.#records.keys()) if (!this.#claimed.has(path)) unasked.push(path);
+    if (unasked.length === 0) return;
+    const fields = { count: unasked.length, paths: unasked.slice(0, unaskedPathsMax) };
+    this.log(this.#root, 'warn', 'Recorded results that the code no longer asks for were left aside.', fields);
+  }
+
+  #isDone(): boolean {
+    return this.#phase === 'closing' || this.#phase === 'ending' || this.#phase === 'over';
+  }
+
+  #isReplaying(): boolean {
+    return this.#catchingUp && this.#handedSeq < this.#replayUpTo;
+  }
+}
+
+function failed(cause: Failure, path: string | null): BodyCommand {
+  return { op: 'fail', failure: cause, path };
+}
+
+/** The value of a committed result, out of the entry or of the blob that it refers to. */
+function recordedValue(wait: Wait, outcome: OutcomeEntry): unknown {
+  const text = wait.fetched ?? inlineOf(outcome.payload);
+  if (text === null) throw new Error(`Invariant broken: the result of "${wait.path}" was not delivered`);
+  const value = decodeValue(text);
+  return outcome.type === 'step.completed' && outcome.data.withInput ? secondOf(value) : value;
+}
+
+function inlineOf(payload: Payload | undefined): InlinePayload | null {
+  return payload === undefined || isBlobPayload(payload) ? null : payload;
+}
+
+function secondOf(pair: unknown): unknown {
+  if (Array.isArray(pair) && pair.length === 2) return pair[1];
+  throw new SpineError('PAYLOAD_UNREADABLE', { reason: 'it is not a pair of input and result' });
+}
+
+function ignore(): void {}

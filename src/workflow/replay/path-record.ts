@@ -1,0 +1,95 @@
+/**
+ * What the history says about a path: how far it has come and what it came to. A small fold of journal entries, kept for
+ * the paths of one activation.
+ */
+import { assertNever } from '../../core/errors.js';
+import type { JournalEntry } from '../../core/run/journal.js';
+
+/** What kind of thing a path names. */
+export type UnitKind = 'step' | 'call' | 'timer' | 'emit' | 'race';
+
+type OutcomeType =
+  | 'step.completed'
+  | 'step.failed'
+  | 'call.completed'
+  | 'call.failed'
+  | 'timer.fired'
+  | 'event.emitted'
+  | 'race.decided';
+
+/** An entry that a body is told of; each path has at most one. */
+export type OutcomeEntry = Extract<JournalEntry, { readonly type: OutcomeType }>;
+
+/** An entry that belongs to a path. */
+export type PathEntry = Exclude<JournalEntry, { readonly type: 'run.cancel_requested' }>;
+
+/** See the top of the module. */
+export interface PathRecord {
+  readonly kind: UnitKind;
+  outcome: OutcomeEntry | null;
+  /** Highest attempt of a step whose intent is recorded; 0 = none. */
+  begun: number;
+  /** Attempt of a step that runs next; above 1 once a pause is over. */
+  attempt: number;
+  /** `seq` since which the outside owes the outcome (call scheduled, timer set, pause begun); 0 = it does not. */
+  waitingSince: number;
+}
+
+/** Moves the record of a path over one entry. */
+export function noteEntry(before: PathRecord | undefined, entry: PathEntry): PathRecord {
+  const record = before ?? { kind: kindOf(entry), outcome: null, begun: 0, attempt: 1, waitingSince: 0 };
+  switch (entry.type) {
+    case 'step.started':
+      record.begun = entry.data.attempt;
+      break;
+    case 'step.retrying':
+    case 'call.scheduled':
+    case 'timer.set':
+      record.waitingSince = entry.seq;
+      break;
+    case 'step.due':
+      record.attempt = entry.data.attempt;
+      record.waitingSince = 0;
+      break;
+    case 'call.retrying':
+      break;
+    case 'step.completed':
+    case 'step.failed':
+    case 'call.completed':
+    case 'call.failed':
+    case 'timer.fired':
+    case 'event.emitted':
+    case 'race.decided':
+      record.outcome = entry;
+      record.waitingSince = 0;
+      break;
+    default:
+      assertNever(entry);
+  }
+  return record;
+}
+
+function kindOf(entry: PathEntry): UnitKind {
+  switch (entry.type) {
+    case 'step.started':
+    case 'step.retrying':
+    case 'step.due':
+    case 'step.completed':
+    case 'step.failed':
+      return 'step';
+    case 'call.scheduled':
+    case 'call.retrying':
+    case 'call.completed':
+    case 'call.failed':
+      return 'call';
+    case 'timer.set':
+    case 'timer.fired':
+      return 'timer';
+    case 'event.emitted':
+      return 'emit';
+    case 'race.decided':
+      return 'race';
+    default:
+      return assertNever(entry);
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Scopes: the parts of a body that are given up together. A scope knows its waits and its inner scopes; giving it up
+ * rejects the waits, aborts the signals and goes on to the inner scopes, except the shielded ones.
+ */
+import type { Cancelled } from '../cancelled.js';
+import type { Wait } from './wait.js';
+
+/** See the top of the module. */
+export class Scope {
+  /** Prefix of the paths inside; '' = the run itself. */
+  readonly path: string;
+  readonly shielded: boolean;
+  /** Waits that have not come to an end. */
+  readonly waits = new Set<Wait>();
+  readonly #parent: Scope | null;
+  readonly #children = new Set<Scope>();
+  #givenUp: Cancelled | null;
+  #stopped: boolean;
+  #controller: AbortController | null = null;
+
+  constructor(path: string, parent: Scope | null, shielded = false) {
+    this.path = path;
+    this.shielded = shielded;
+    this.#parent = parent;
+    this.#givenUp = shielded ? null : (parent?.givenUp ?? null);
+    this.#stopped = parent?.stopped ?? false;
+    if (parent !== null) parent.#children.add(this);
+  }
+
+  /** Why the scope was given up; null = it was not. */
+  get givenUp(): Cancelled | null {
+    return this.#givenUp;
+  }
+
+  /** The body has ended; nothing in it matters any more. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Made on first use: most scopes never need one. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#givenUp !== null || this.#stopped) this.#controller.abort(this.#givenUp ?? undefined);
+    return this.#controller.signal;
+  }
+
+  /** Rejects what waits in it and refuses new waits. Idempotent. */
+  giveUp(error: Cancelled): void {
+    if (this.#givenUp !== null) return;
+    this.#givenUp = error;
+    this.#controller?.abort(error);
+    for (const wait of [...this.waits]) wait.giveUp(error);
+    for (const child of [...this.#children]) if (!child.shielded) child.giveUp(error);
+  }
+
+  /**
+   * Aborts all signals, of shielded scopes too, and settles nothing: the body has ended, and a rejection that nobody
+   * awaits any more would bring down the process.
+   */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#controller?.abort();
+    for (const wait of [...this.waits]) wait.stop();
+    for (const child of [...this.#children]) child.stop();
+  }
+
+  /** The body of the scope has come to rest. */
+  close(): void {
+    if (this.waits.size > 0 || this.#children.size > 0 || this.#parent === null) return;
+    this.#parent.#children.delete(this);
+  }
+
+  /** This scope and all inside it, outermost first. */
+  *tree(): Generator<Scope> {
+    yield this;
+    for (const child of this.#children) yield* child.tree();
+  }
+}

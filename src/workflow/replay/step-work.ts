@@ -1,0 +1,226 @@
+/**
+ * The work behind `ctx.step`: runs the user's function, attempt by attempt, and submits what it came to.
+ *
+ * Invariant: the intent of an external effect is committed before the function is called, and an intent of an earlier
+ * activation whose outcome is unknown is never followed by another try.
+ */
+import { encodeValue } from '../../core/codec.js';
+import { failureOf } from '../../core/failure-of.js';
+import { failure, type Failure } from '../../core/failure.js';
+import { SpineError } from '../../core/errors.js';
+import { limits } from '../../core/limits.js';
+import type { InlinePayload } from '../../core/payload.js';
+import type { CancelTimer } from '../../core/ports.js';
+import type { RetryPolicy } from '../../core/retry.js';
+import type { BodyCommand } from '../../core/run/commands.js';
+import type { Effect } from '../../core/run/events.js';
+import { exceedsUtf8 } from '../../core/utf8.js';
+import type { ActivationHost } from '../activation.js';
+import type { StepContext } from '../ctx.js';
+import { makeLog, type Log } from '../log.js';
+import type { PathRecord } from './path-record.js';
+import type { Wait, Work } from './wait.js';
+
+/** What a step asks of the activation that it belongs to. */
+export interface StepHost {
+  readonly host: ActivationHost;
+  readonly tenant: string;
+  readonly run: string;
+  recordOf(path: string): PathRecord | undefined;
+  submit(command: BodyCommand): void;
+  /** Submits a command with a payload, by way of the blob store where it is large. */
+  submitWith(payload: InlinePayload, command: (payload: BodyPayload) => BodyCommand): void;
+  /** User code has begun and ended to run. */
+  enter(): void;
+  leave(): void;
+}
+
+type BodyPayload = Extract<BodyCommand, { readonly op: 'completeStep' }>['result'];
+
+/** A step as the body asked for it. */
+export interface StepRequest {
+  readonly path: string;
+  readonly fn: (step: StepContext) => unknown;
+  /** Recorded beside the result; null = the step has none. */
+  readonly input: { readonly value: unknown } | null;
+  readonly effect: Effect;
+  readonly retry: RetryPolicy;
+  readonly timeoutMs: number | null;
+}
+
+/** See the top of the module. */
+export class StepWork implements Work {
+  readonly #request: StepRequest;
+  readonly #step: StepHost;
+  #attempt: Attempt | null = null;
+  /** Attempt whose intent is on its way to be committed; 0 = none. */
+  #beginning = 0;
+
+  constructor(request: StepRequest, step: StepHost) {
+    this.#request = request;
+    this.#step = step;
+  }
+
+  launch(wait: Wait): void {
+    const { path, effect } = this.#request;
+    const record = this.#step.recordOf(path);
+    const attempt = record?.attempt ?? 1;
+    if (effect !== 'external') return this.#run(wait, attempt);
+    if (record !== undefined && record.begun >= attempt) return this.#fail(attempt, ambiguous(path), 1);
+    this.#beginning = attempt;
+    this.#step.submit({ op: 'beginStep', path, attempt, effect });
+  }
+
+  begun(wait: Wait, attempt: number): void {
+    if (this.#beginning !== attempt || wait.phase !== 'working') return;
+    this.#beginning = 0;
+    this.#run(wait, attempt);
+  }
+
+  abort(reason: unknown): void {
+    this.#attempt?.abort(reason);
+  }
+
+  #run(wait: Wait, attempt: number): void {
+    const { input } = this.#request;
+    let inputText: string | null = null;
+    try {
+      // Now, not with the result: the function may change it, and what cannot be stored must not have run.
+      if (input !== null) inputText = encodeValue(input.value).text;
+    } catch (error) {
+      return this.#fail(attempt, failureOf(error), 1);
+    }
+    this.#attempt = new Attempt(this.#request, attempt, this.#step, {
+      onValue: (value, durationMs) => this.#complete(wait, attempt, inputText, value, durationMs),
+      onError: (error) => this.#fail(attempt, failureOf(error)),
+    });
+    this.#attempt.run();
+  }
+
+  #complete(wait: Wait, attempt: number, inputText: string | null, value: unknown, durationMs: number): void {
+    const { path } = this.#request;
+    let stored: InlinePayload;
+    try {
+      const result = encodeValue(value);
+      wait.own = result;
+      stored = inputText === null ? result : pairOf(inputText, result);
+    } catch (error) {
+      return this.#fail(attempt, failureOf(error));
+    }
+    const withInput = inputText !== null;
+    this.#step.submitWith(stored, (result) => ({ op: 'completeStep', path, attempt, durationMs, withInput, result }));
+  }
+
+  #fail(attempt: number, failed: Failure, attempts = this.#request.retry.attempts): void {
+    const { path, retry } = this.#request;
+    this.#step.submit({ op: 'failStep', path, attempt, failure: failed, retry: { ...retry, attempts } });
+  }
+}
+
+/** Two encoded values are, side by side in brackets, the encoded pair. */
+function pairOf(inputText: string, result: InlinePayload): InlinePayload {
+  const text = `[${inputText},${result.text}]`;
+  if (exceedsUtf8(text, limits.payloadBytesMax)) {
+    const reason = `input and result together are larger than ${limits.payloadBytesMax} bytes`;
+    throw new SpineError('VALUE_UNSTORABLE', { path: '$', reason });
+  }
+  return { codec: result.codec, text };
+}
+
+function ambiguous(path: string): Failure {
+  const error = new SpineError('EFFECT_AMBIGUOUS', { path });
+  return failure({ class: 'unknown', code: error.code, message: error.message, retryable: false });
+}
+
+interface AttemptEnd {
+  readonly onValue: (value: unknown, durationMs: number) => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/** One call of the user's function, and what it is given. The signal is made on first use: most steps ignore it. */
+class Attempt implements StepContext {
+  readonly attempt: number;
+  readonly #request: StepRequest;
+  readonly #step: StepHost;
+  readonly #end: AttemptEnd;
+  readonly #startedMs: number;
+  #over = false;
+  #controller: AbortController | null = null;
+  #aborted: { readonly reason: unknown } | null = null;
+  #cancelTimeout: CancelTimer | null = null;
+
+  constructor(request: StepRequest, attempt: number, step: StepHost, end: AttemptEnd) {
+    this.#request = request;
+    this.attempt = attempt;
+    this.#step = step;
+    this.#end = end;
+    this.#startedMs = step.host.ports.clock.monotonicMs();
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#aborted !== null) this.#controller.abort(this.#aborted.reason);
+    return this.#controller.signal;
+  }
+
+  get idempotencyKey(): string {
+    return `${this.#step.tenant}/${this.#step.run}/${this.#request.path}`;
+  }
+
+  get log(): Log {
+    const { host, tenant, run } = this.#step;
+    const { path } = this.#request;
+    return makeLog((level, message, fields) => host.log({ level, message, fields, tenant, run, path }));
+  }
+
+  run(): void {
+    const { fn, timeoutMs } = this.#request;
+    const { timers } = this.#step.host.ports;
+    if (timeoutMs !== null) this.#cancelTimeout = timers.after(timeoutMs, () => this.#timeOut(timeoutMs));
+    this.#step.enter();
+    let result: unknown;
+    try {
+      result = fn(this);
+    } catch (error) {
+      return this.#settle(() => this.#end.onError(error));
+    }
+    if (!isThenable(result)) return this.#settle(() => this.#end.onValue(result, this.#durationMs()));
+    result.then(
+      (value) => this.#settle(() => this.#end.onValue(value, this.#durationMs())),
+      (error: unknown) => this.#settle(() => this.#end.onError(error)),
+    );
+  }
+
+  abort(reason: unknown): void {
+    this.#over = true;
+    this.#cancelTimeout?.();
+    this.#aborted ??= { reason };
+    this.#controller?.abort(reason);
+  }
+
+  /** The attempt has failed now, whether or not the function takes notice of its signal. */
+  #timeOut(timeoutMs: number): void {
+    if (this.#over) return;
+    const error = new Error(`The attempt took longer than its timeout of ${timeoutMs} ms.`);
+    error.name = 'TimeoutError';
+    this.abort(error);
+    this.#end.onError(Object.assign(error, { code: 'STEP_TIMEOUT' }));
+  }
+
+  /** The function has come to rest. */
+  #settle(report: () => void): void {
+    this.#cancelTimeout?.();
+    const wanted = !this.#over;
+    this.#over = true;
+    if (wanted) report();
+    this.#step.leave();
+  }
+
+  #durationMs(): number {
+    return Math.max(0, Math.round(this.#step.host.ports.clock.monotonicMs() - this.#startedMs));
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}

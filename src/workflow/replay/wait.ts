@@ -1,0 +1,98 @@
+/**
+ * A wait: one thing that a body asked for and has not got yet. It holds the promise that the body awaits, and knows how
+ * far the thing has come outside of the body.
+ */
+import type { InlinePayload } from '../../core/payload.js';
+import type { Cancelled } from '../cancelled.js';
+import type { OutcomeEntry, UnitKind } from './path-record.js';
+import type { Scope } from './scope.js';
+
+/**
+ * `queued`: not begun; `working`: user code runs or a commit is under way; `waiting`: the outside owes the outcome and
+ * will wake the run; `recorded`: the outcome is committed and waits its turn; `ended`: the body was told, or was given up.
+ */
+export type WaitPhase = 'queued' | 'working' | 'waiting' | 'recorded' | 'ended';
+
+/** What begins the work behind a wait, and hears of its fate. */
+export interface Work {
+  /** Begins the work, or the next attempt of it. */
+  launch(wait: Wait): void;
+  /** The intent of an attempt is committed. */
+  begun?(wait: Wait, attempt: number): void;
+  /** The result is no longer wanted. */
+  abort?(reason: unknown): void;
+}
+
+/** See the top of the module. */
+export class Wait {
+  readonly path: string;
+  readonly kind: UnitKind;
+  readonly scope: Scope;
+  readonly work: Work;
+  readonly promise: Promise<unknown>;
+  phase: WaitPhase = 'queued';
+  outcome: OutcomeEntry | null = null;
+  /** The encoded result, where it came about here. Never paired with the input, unlike what is recorded. */
+  own: InlinePayload | null = null;
+  /** The recorded payload, where it had to be fetched from the blob store. */
+  fetched: InlinePayload | null = null;
+  /** The outcome's payload is on its way from the blob store. */
+  loading = false;
+  readonly #resolve: (value: unknown) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #onEnd: (wait: Wait) => void;
+
+  constructor(path: string, kind: UnitKind, scope: Scope, work: Work, onEnd: (wait: Wait) => void) {
+    this.path = path;
+    this.kind = kind;
+    this.scope = scope;
+    this.work = work;
+    this.#onEnd = onEnd;
+    let resolve: (value: unknown) => void = ignore;
+    let reject: (error: unknown) => void = ignore;
+    this.promise = new Promise((onResolve, onReject) => {
+      resolve = onResolve;
+      reject = onReject;
+    });
+    this.#resolve = resolve;
+    this.#reject = reject;
+    // The body may look at the promise later or never; its rejection must not bring down the process meanwhile.
+    this.promise.catch(ignore);
+    scope.waits.add(this);
+  }
+
+  /** Place of the outcome in the history. Only of waits whose outcome is recorded. */
+  get seq(): number {
+    return this.outcome?.seq ?? 0;
+  }
+
+  resolve(value: unknown): void {
+    if (this.#end()) this.#resolve(value);
+  }
+
+  reject(error: unknown): void {
+    if (this.#end()) this.#reject(error);
+  }
+
+  /** Rejects the wait and calls its work off. */
+  giveUp(error: Cancelled): void {
+    if (!this.#end()) return;
+    this.work.abort?.(error);
+    this.#reject(error);
+  }
+
+  /** Calls the work off and leaves the promise unsettled. */
+  stop(): void {
+    if (this.#end()) this.work.abort?.(undefined);
+  }
+
+  #end(): boolean {
+    if (this.phase === 'ended') return false;
+    this.phase = 'ended';
+    this.scope.waits.delete(this);
+    this.#onEnd(this);
+    return true;
+  }
+}
+
+function ignore(): void {}
