@@ -118,7 +118,7 @@ export const commands: readonly Command[] = [
     parameters: [app],
     flags: [slots, port, host, store('eventspine.db'), json],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
-    load: async () => (await import('./commands/serve.js')).start,
+    load: async () => (await import('./commands/start.js')).start,
   },
   {
     words: ['serve'],

@@ -7,6 +7,9 @@ import { exitCodes } from './exit-codes.js';
 import type { Io } from './io.js';
 import { runCli } from './run-cli.js';
 
+/** Time for what is still open to close by itself after a command has ended. */
+const lingerMs = 5_000;
+
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
@@ -33,3 +36,5 @@ const io: Io = {
 };
 
 process.exitCode = await runCli(process.argv.slice(2), commands, io);
+// User code may hold sockets and timers that never end; what this process was for is over. The timer itself holds nothing.
+setTimeout(() => process.exit(), lingerMs).unref();

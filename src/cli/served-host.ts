@@ -9,7 +9,7 @@ import { createServer, type ServerAddress } from '../server/index.js';
 import { Host, type Service } from '../spine/host.js';
 import { sqlite } from '../stores/sqlite/index.js';
 import { addressOf } from './address.js';
-import type { Invocation } from './command.js';
+import type { Flags, Invocation } from './command.js';
 import type { Io } from './io.js';
 import { packageVersion } from './package-version.js';
 
@@ -32,7 +32,10 @@ export async function openServedHost(
   const { flags, io } = invocation;
   const file = resolve(io.folder, flags.text('store') ?? defaultFile);
   await mkdir(dirname(file), { recursive: true });
-  const host = new Host({ store: sqlite({ file }), version: await packageVersion(), log: logTo(io) }, service);
+  const host = new Host(
+    { store: sqlite({ file, ...knownUrl(flags) }), version: await packageVersion(), log: logTo(io) },
+    service,
+  );
   try {
     const { engine, store } = await host.open();
     const server = createServer({ engine, ...addressOf(flags) });
@@ -50,6 +53,12 @@ export async function openServedHost(
     await host.close();
     throw error;
   }
+}
+
+/** The address, where it is known before the server listens: told to whoever finds the file taken. */
+function knownUrl(flags: Flags): { readonly url?: string } {
+  const { host = '127.0.0.1', port = 8787 } = addressOf(flags);
+  return port === 0 ? {} : { url: `http://${host}:${port}` };
 }
 
 /** Warnings and errors of the engine, as lines for the person at the terminal. */

@@ -7,15 +7,13 @@ import { open as openInspector } from 'node:inspector';
 import { SpineError } from '../../core/errors.js';
 import { nodePorts } from '../../runtime/index.js';
 import { serviceOf } from '../../spine/create-spine.js';
-import type { Service } from '../../spine/host.js';
 import { startChildWorker } from '../child-worker.js';
 import type { CommandRun, Flags, Invocation } from '../command.js';
-import { type ExitCode, exitCodes } from '../exit-codes.js';
+import type { ExitCode } from '../exit-codes.js';
 import { type AppFile, findApp, importApp } from '../load-app.js';
-import { announce, untilAborted } from '../long-running.js';
-import { openServedHost, type ServedHost } from '../served-host.js';
 import { Supervisor } from '../supervisor.js';
 import { watchFolder } from '../watch-folder.js';
+import { whileServed } from '../while-served.js';
 import { workerSlots } from '../worker-options.js';
 
 const defaultFile = '.eventspine/dev.db';
@@ -37,33 +35,15 @@ async function devInline(invocation: Invocation, file: AppFile): Promise<ExitCod
   for (const env of flags.list('env-file')) process.loadEnvFile(env);
   const app = await importApp(file);
   const service = serviceOf(app, { ...workerSlots(flags) }, nodePorts);
-  return await whileServed(invocation, service, () => Promise.resolve(() => Promise.resolve()));
+  return await whileServed(invocation, { service, defaultFile });
 }
 
 async function devBeside(invocation: Invocation, file: AppFile): Promise<ExitCode> {
-  return await whileServed(invocation, { manifest: () => null, worker: null }, (host) =>
-    startWorkers(invocation, file, host.address.url),
-  );
-}
-
-/** Serves, starts what is beside the server, waits for the end, and takes both down in the right order. */
-async function whileServed(
-  invocation: Invocation,
-  service: Service,
-  beside: (host: ServedHost) => Promise<() => Promise<void>>,
-): Promise<ExitCode> {
-  const { flags, io } = invocation;
-  const json = flags.truth('json');
-  const host = await openServedHost(invocation, service, defaultFile);
-  announce(io, json, 'listening', { url: host.address.url, store: host.file });
-  const stopBeside = await beside(host);
-  const failure = await Promise.race([untilAborted(io.signal), host.failed]);
-  announce(io, json, 'stopping', {});
-  await stopBeside();
-  await host.close();
-  if (failure !== undefined) throw failure;
-  announce(io, json, 'stopped', {});
-  return exitCodes.ok.code;
+  return await whileServed(invocation, {
+    service: { manifest: () => null, worker: null },
+    defaultFile,
+    beside: (host) => startWorkers(invocation, file, host.address.url),
+  });
 }
 
 async function startWorkers(invocation: Invocation, file: AppFile, url: string): Promise<() => Promise<void>> {
