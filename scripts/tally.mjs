@@ -33,12 +33,12 @@ export function tallyOf(project, report, code, root) {
       }
     }
   }
-  if (tally.failed === 0 && code !== 0) {
-    tally.failed = 1;
-    remarks.push(`Project ${project} ended with exit code ${code} although no test failed.`);
-  } else if (tally.failed === 0 && tally.passed + tally.skipped === 0) {
+  if (tally.failed === 0 && tally.passed + tally.skipped === 0) {
     tally.failed = 1;
     remarks.push(`Project ${project} has no tests.`);
+  } else if (tally.failed === 0 && code !== 0) {
+    tally.failed = 1;
+    remarks.push(`Project ${project} ended with exit code ${code} although no test failed.`);
   }
   return { tally, leftOut, remarks };
 }
