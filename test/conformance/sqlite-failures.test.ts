@@ -267,6 +267,9 @@ describe('failures', () => {
       expect(call).toMatchObject({ status: 'rejected', reason: { code: 'STORE_FAILED' } });
     expect(await store.failed).toMatchObject({ code: 'STORE_FAILED' });
     await expect(store.apply([start()])).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    await expect(store.readRun(tenant, 'run_1')).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    await expect(store.readTally()).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    await store.close();
   });
 
   it('rejects while the disk is full, keeps what it has, and recovers', async () => {

@@ -64,6 +64,11 @@ export class GroupCommit implements Omit<WriteLane, 'close'> {
     this.#fail = resolve;
   }
 
+  /** Why the store has given up; null = it has not. */
+  get failure(): SpineError | null {
+    return this.#failure;
+  }
+
   /** Queues the request. Rejects with STORE_BUSY, STORE_FULL or STORE_FAILED; then nothing of it was stored. */
   submit(request: WriteRequest, verdicts: Verdicts): Promise<WriteResult> {
     if (this.#failure !== null) return Promise.reject(this.#failure);

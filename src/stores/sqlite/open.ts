@@ -48,7 +48,7 @@ export async function openSqliteStore(options: SqliteOptions, host: ThreadHost =
   const thread = host.start();
   const opened = await openThread(thread, { type: 'openWriter', file, url: options.url ?? null });
   const write = threadWriteLane(thread, clock);
-  const read = await splitReadLane(file, host, write.fail);
+  const read = await splitReadLane(file, host, write);
   return new SqliteStore({ clock, epoch: opened.epoch, write, read });
 }
 
@@ -98,7 +98,7 @@ function errorFrom({ code, detail, message }: ThreadError): Error {
   return new SpineError<ErrorCode>(code, detail as never);
 }
 
-function threadWriteLane(thread: StoreThread, clock: Clock): WriteLane & { readonly fail: (reason: string) => void } {
+function threadWriteLane(thread: StoreThread, clock: Clock): WriteLane & Failing {
   const commits = new GroupCommit({
     now: () => clock.now(),
     send: (batch) => thread.post({ type: 'commit', batch }, [batch.bytes.buffer]),
@@ -111,10 +111,12 @@ function threadWriteLane(thread: StoreThread, clock: Clock): WriteLane & { reado
   return {
     failed: commits.failed,
     fail,
+    failure: () => commits.failure,
     submit: (request, verdicts) => commits.submit(request, verdicts),
     close: async () => {
       await commits.drained();
-      await closeThread(thread, () => undefined);
+      // A failed file is left alone until the process ends; ending its thread would close it, which writes.
+      if (commits.failure === null) await closeThread(thread, () => undefined);
     },
   };
 }
@@ -147,7 +149,8 @@ const longReads: ReadonlySet<ReadName> = new Set<ReadName>([
 /** Events read on this thread at most; about 2 ms. */
 const shortReadEventsMax = 256;
 
-async function splitReadLane(file: string, host: ThreadHost, fail: (reason: string) => void): Promise<ReadLane> {
+async function splitReadLane(file: string, host: ThreadHost, failing: Failing): Promise<ReadLane> {
+  const { fail } = failing;
   const database = openReader(await loadDriver(), file);
   const reads = new Reads(database);
   let reader: Promise<ReaderThread> | null = null;
@@ -160,6 +163,8 @@ async function splitReadLane(file: string, host: ThreadHost, fail: (reason: stri
   };
   return {
     read: async (name, ...parameters) => {
+      const failure = failing.failure();
+      if (failure !== null) throw failure;
       try {
         if (!isLong(name, parameters)) return callRead(reads, name, parameters);
       } catch (error) {
@@ -170,9 +175,16 @@ async function splitReadLane(file: string, host: ThreadHost, fail: (reason: stri
     },
     close: async () => {
       database.close();
-      await (await reader)?.close();
+      // A reader that never came up has nothing to close; who asked for it has heard.
+      await (await reader?.catch(() => null))?.close();
     },
   };
+}
+
+/** The state of the store as far as failing goes. */
+interface Failing {
+  readonly fail: (reason: string) => void;
+  readonly failure: () => SpineError | null;
 }
 
 interface ReaderThread {
@@ -185,6 +197,7 @@ async function startReader(file: string, host: ThreadHost, fail: (reason: string
   await openThread(thread, { type: 'openReader', file });
   const waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
   let lastId = 0;
+  let dead = false;
   const settle = (id: number, how: (entry: { resolve: (r: unknown) => void; reject: (e: Error) => void }) => void) => {
     const entry = waiting.get(id);
     waiting.delete(id);
@@ -197,6 +210,8 @@ async function startReader(file: string, host: ThreadHost, fail: (reason: string
       settle(message.id, (entry) => entry.reject(readError(message.reason, message.fatal, fail)));
   };
   thread.listen(settled, (reason) => {
+    dead = true;
+    fail(reason);
     for (const id of [...waiting.keys()]) settle(id, (entry) => entry.reject(readError(reason, true, fail)));
   });
   return {
@@ -209,7 +224,9 @@ async function startReader(file: string, host: ThreadHost, fail: (reason: string
         thread.post({ type: 'read', id, name, parameters }, []);
       }),
     // The thread answers in order, so the answer to `close` comes after those of the reads before it.
-    close: () => closeThread(thread, settled),
+    close: async () => {
+      if (!dead) await closeThread(thread, settled);
+    },
   };
 }
 

@@ -39,7 +39,7 @@ export interface StoreWorld {
   readonly store: Store;
   readonly clock: ManualClock;
   /** Closes the store and opens it again. */
-  reopen(): Promise<Store>;
+  readonly reopen: () => Promise<Store>;
 }
 
 /** One behaviour that every store has. */

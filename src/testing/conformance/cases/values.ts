@@ -60,7 +60,13 @@ const places: readonly {
       ),
     read: async (store, text) => {
       const row = await store.readRun(tenant, 'run_1');
-      assert.deepEqual(Object.entries(row?.labels ?? {}).sort(), [[text, text] as const, ['b', text] as const].sort());
+      assert.deepEqual(
+        new Map(Object.entries(row?.labels ?? {})),
+        new Map([
+          [text, text],
+          ['b', text],
+        ]),
+      );
       const values = [row?.workflow, row?.version, row?.failureClass, row?.failureCode, row?.failureMessage];
       assert.deepEqual(values, [text, text, text, text, text]);
       return row?.workflow;
