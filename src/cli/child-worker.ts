@@ -10,7 +10,7 @@ export interface ChildWorkerOptions {
   readonly process: WorkerProcessOptions;
   /** Folder that the process runs in. */
   readonly folder: string;
-  /** Flags of Node: loader, conditions, env file, inspector. */
+  /** Flags of Node: conditions, env file, inspector. */
   readonly execArgv: readonly string[];
   readonly tell: (text: string) => void;
 }

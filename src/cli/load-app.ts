@@ -16,8 +16,6 @@ export interface AppFile {
   readonly path: string;
   /** As the user would write it, for messages. */
   readonly shown: string;
-  /** What Node must be started with to run the file; empty where it needs nothing. */
-  readonly execArgv: readonly string[];
   /** Module that teaches the running process TypeScript; null where it needs nothing. */
   readonly loader: string | null;
 }
@@ -50,21 +48,19 @@ export async function findApp(given: string, folder: string, node: NodeTraits = 
   }
   const extension = extname(path);
   if (!typescript.has(extension) || (node.stripsTypes && !needsTransform.has(extension))) {
-    return { path, shown, execArgv: [], loader: null };
+    return { path, shown, loader: null };
   }
-  const command = resolveFrom(path, 'tsx');
-  const api = resolveFrom(path, 'tsx/esm/api');
-  if (command === null || api === null) {
-    throw new SpineError('TYPESCRIPT_UNSUPPORTED', { file: shown, node: node.version });
-  }
-  return { path, shown, execArgv: ['--import', command], loader: api };
+  const loader = resolveFrom(path, 'tsx');
+  if (loader === null) throw new SpineError('TYPESCRIPT_UNSUPPORTED', { file: shown, node: node.version });
+  return { path, shown, loader };
 }
 
 /** Imports the app into this process. APP_NOT_LOADED with the reason. */
 export async function importApp(file: AppFile): Promise<AnyApp> {
   let loaded: Readonly<Record<string, unknown>>;
   try {
-    if (file.loader !== null) await registerLoader(file.loader);
+    // Importing it is all that `node --import tsx` does, and works in a process that runs already.
+    if (file.loader !== null) await import(file.loader);
     loaded = (await import(pathToFileURL(file.path).href)) as Readonly<Record<string, unknown>>;
   } catch (error) {
     throw new SpineError('APP_NOT_LOADED', { file: file.shown, reason: reasonOf(error) }, { cause: error });
@@ -74,15 +70,6 @@ export async function importApp(file: AppFile): Promise<AnyApp> {
     throw new SpineError('APP_NOT_LOADED', { file: file.shown, reason: 'it exports no app' });
   }
   return found;
-}
-
-const registered = new Set<string>();
-
-async function registerLoader(loader: string): Promise<void> {
-  if (registered.has(loader)) return;
-  const { register } = (await import(loader)) as { readonly register: () => unknown };
-  register();
-  registered.add(loader);
 }
 
 /** URL of a package as the user's file would find it. */

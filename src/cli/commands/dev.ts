@@ -48,7 +48,7 @@ async function devBeside(invocation: Invocation, file: AppFile): Promise<ExitCod
 
 async function startWorkers(invocation: Invocation, file: AppFile, url: string): Promise<() => Promise<void>> {
   const { flags, io } = invocation;
-  const execArgv = execArgvOf(flags, file);
+  const execArgv = execArgvOf(flags);
   const tell = (text: string): void => io.err(text);
   const supervisor = new Supervisor({
     workers: flags.number('workers') ?? 1,
@@ -79,9 +79,8 @@ async function startWorkers(invocation: Invocation, file: AppFile, url: string):
   };
 }
 
-function execArgvOf(flags: Flags, file: AppFile): string[] {
+function execArgvOf(flags: Flags): string[] {
   return [
-    ...file.execArgv,
     ...flags.list('conditions').map((condition) => `--conditions=${condition}`),
     ...flags.list('env-file').map((env) => `--env-file=${env}`),
   ];
