@@ -27,13 +27,13 @@ describeUnless(built ? null : 'the package is not built (npm run build)', 'the p
     const first = await runProgram();
     expect(first).toMatch(/^run_[0-9a-z]{26} Mirrors age Domes leak\n$/);
     expect(await runProgram()).toBe(first);
-  });
+  }, 60_000);
 
   async function runProgram(): Promise<string> {
     const tsx = pathToFileURL(join(root, 'node_modules/tsx/dist/loader.mjs')).href;
     const { stdout } = await promisify(execFile)(process.execPath, ['--import', tsx, join(source, 'brief.ts')], {
       cwd: place,
-      timeout: 15_000,
+      timeout: 25_000,
     });
     return stdout;
   }
