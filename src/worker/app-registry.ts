@@ -2,28 +2,9 @@
  * What a worker can run: the bodies and handlers of an app, looked up by the names that assignments carry.
  */
 import type { Manifest } from '../core/manifest.js';
-import type { StandardSchema } from '../core/standard-schema.js';
-import type { Log } from '../workflow/log.js';
-
-/** What a handler is given beside its input. */
-export interface CallContext {
-  /** Aborted when the result is no longer wanted: cancellation, deadline, drain, lost lease. */
-  readonly signal: AbortSignal;
-  /** Attempt of the call, from 1. */
-  readonly attempt: number;
-  /** The same for every attempt; hand it to whoever performs the effect. */
-  readonly idempotencyKey: string;
-  readonly log: Log;
-  readonly run: { readonly id: string; readonly tenant: string };
-}
-
-/** A capability as this process implements it. */
-export interface CallHandler {
-  /** null = anything. */
-  readonly input: StandardSchema | null;
-  readonly output: StandardSchema | null;
-  handle(input: unknown, context: CallContext): unknown;
-}
+import type { AnyWorkflow } from '../workflow/workflow.js';
+import { findHandler, findWorkflow, versionsOf, type AnyApp } from '../workflow/app.js';
+import type { Handler } from '../workflow/capability.js';
 
 /** The workflows and capabilities that this process serves. */
 export interface AppRegistry {
@@ -33,8 +14,21 @@ export interface AppRegistry {
   /** Versions of a workflow that are here; undefined = the workflow is not. */
   versions(workflow: string): readonly (string | null)[] | undefined;
   /** Definition of a workflow in a version, for `beginActivation`; undefined = it is not here. */
-  definition(workflow: string, version: string | null): unknown;
-  handler(capability: string): CallHandler | undefined;
+  definition(workflow: string, version: string | null): AnyWorkflow | undefined;
+  handler(capability: string): Handler | undefined;
+}
+
+/** The registry of an app. */
+export function registryOf(app: AnyApp): AppRegistry {
+  return {
+    app: app.name,
+    get manifest() {
+      return app.manifest;
+    },
+    versions: (workflow) => versionsOf(app, workflow),
+    definition: (workflow, version) => findWorkflow(app, workflow, version),
+    handler: (capability) => findHandler(app, capability),
+  };
 }
 
 /** A part of an app, by names; null = all of that kind. */

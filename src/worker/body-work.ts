@@ -49,6 +49,10 @@ class BodyWork implements Work {
     return this.#dead;
   }
 
+  get waiting(): boolean {
+    return this.#activation.waiting;
+  }
+
   get seen(): number {
     return this.#activation.seen;
   }

@@ -11,8 +11,8 @@ import { failure, type Failure } from '../core/failure.js';
 import { isBlobPayload } from '../core/payload.js';
 import type { CancelTimer } from '../core/ports.js';
 import type { CallAssignment, Submission, SubmissionResult } from '../protocol/worker.js';
+import type { Handler } from '../workflow/capability.js';
 import { makeLog } from '../workflow/log.js';
-import type { CallHandler } from './app-registry.js';
 import { checkedValue } from './checked-value.js';
 import { leaseIsGone, type StopReason, type Work, type WorkHost } from './work.js';
 
@@ -21,16 +21,17 @@ const deadlineMargin = 0.05;
 const deadlineMarginMsMax = 500;
 
 /** Begins in a later micro-task, so that the caller can register it first. */
-export function beginCall(assignment: CallAssignment, handler: CallHandler, host: WorkHost): Work {
+export function beginCall(assignment: CallAssignment, handler: Handler, host: WorkHost): Work {
   return new CallWork(assignment, handler, host);
 }
 
 class CallWork implements Work {
   readonly kind = 'call';
   readonly seen = 0;
+  readonly waiting = false;
   readonly idle: Promise<void>;
   readonly #assignment: CallAssignment;
-  readonly #handler: CallHandler;
+  readonly #handler: Handler;
   readonly #host: WorkHost;
   readonly #abort = new AbortController();
   readonly #startedMs: number;
@@ -39,13 +40,13 @@ class CallWork implements Work {
   #failed = false;
   #dead = false;
 
-  constructor(assignment: CallAssignment, handler: CallHandler, host: WorkHost) {
+  constructor(assignment: CallAssignment, handler: Handler, host: WorkHost) {
     this.#assignment = assignment;
     this.#handler = handler;
     this.#host = host;
     const { clock, timers } = host.ports;
     this.#startedMs = clock.monotonicMs();
-    this.#cancelDeadline = timers.after(localDeadlineMs(assignment.deadlineMs), () => this.#timeOut());
+    this.#cancelDeadline = timers.after(timeoutMs(assignment, handler), () => this.#timeOut());
     this.idle = Promise.resolve().then(() => this.#run());
   }
 
@@ -102,15 +103,16 @@ class CallWork implements Work {
   async #call() {
     const { input, attempt, idempotencyKey, tenant, run, capability } = this.#assignment;
     const text = isBlobPayload(input) ? await this.#host.load(input) : input;
-    const value = await checkedValue(this.#handler.input, decodeValue(text), capability, 'INPUT_INVALID');
+    const { handle, capability: defined } = this.#handler;
+    const value = await checkedValue(defined.input, decodeValue(text), capability, 'INPUT_INVALID');
     // Aborted while it was being fetched: the handler need not begin.
     this.#abort.signal.throwIfAborted();
     const log = makeLog((level, message, fields) =>
       this.#host.log(level, message, { ...fields, tenant, run, capability, attempt }),
     );
     const context = { signal: this.#abort.signal, attempt, idempotencyKey, log, run: { id: run, tenant } };
-    const returned = await this.#handler.handle(value, context);
-    const output = await checkedValue(this.#handler.output, returned, capability, 'OUTPUT_INVALID');
+    const returned = await handle(value, context);
+    const output = await checkedValue(defined.output, returned, capability, 'OUTPUT_INVALID');
     return this.#host.fit(encodeValue(output));
   }
 
@@ -146,8 +148,11 @@ class CallWork implements Work {
   }
 }
 
-function localDeadlineMs(deadlineMs: number): number {
-  return deadlineMs - Math.min(deadlineMarginMsMax, deadlineMs * deadlineMargin);
+/** The timeout of the capability; where the caller gave the call a time of its own, that alone counts. */
+function timeoutMs(assignment: CallAssignment, { capability }: Handler): number {
+  const { deadlineMs } = assignment;
+  const localMs = deadlineMs - Math.min(deadlineMarginMsMax, deadlineMs * deadlineMargin);
+  return deadlineMs === capability.deadlineMs ? Math.min(capability.timeoutMs, localMs) : localMs;
 }
 
 function refusedBy(result: { readonly code: string; readonly message: string }): Failure {

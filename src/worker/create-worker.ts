@@ -7,7 +7,9 @@ import { limits } from '../core/limits.js';
 import type { Ports } from '../core/ports.js';
 import { nodePorts } from '../runtime/index.js';
 import type { BeginActivation } from '../workflow/activation.js';
-import { offerFaults, type AppRegistry } from './app-registry.js';
+import type { AnyApp } from '../workflow/app.js';
+import { beginActivation } from '../workflow/index.js';
+import { offerFaults, registryOf, type AppRegistry } from './app-registry.js';
 import type { WorkerTransport } from './transport.js';
 import { createWebSocketTransport } from './web-socket-transport.js';
 import { workerOf, type Worker } from './worker.js';
@@ -45,6 +47,14 @@ export interface WorkerSettings {
 export type WorkerServer =
   | { readonly url: string; readonly headers?: Readonly<Record<string, string>> }
   | { readonly connect: WorkerTransport };
+
+/**
+ * Makes a worker that runs the workflows and handlers of an app for a server; `start` connects it. Fails with
+ * OPTIONS_INVALID, naming all faults.
+ */
+export function createWorker(options: { readonly app: AnyApp } & WorkerSettings & WorkerServer): Worker {
+  return createWorkerOf(registryOf(options.app), beginActivation, options);
+}
 
 /** A worker for what a registry holds; `createWorker` is this over an app. Fails with OPTIONS_INVALID. */
 export function createWorkerOf(

@@ -17,6 +17,7 @@ export function refuse(assignment: Assignment, error: SpineError, host: WorkHost
   return {
     kind,
     seen: kind === 'call' ? 0 : assignment.journal.head,
+    waiting: false,
     idle: Promise.resolve(),
     get dead() {
       return dead;

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import { encodeValue } from '../core/codec.js';
 import { limits } from '../core/limits.js';
 import type { ServerMessage, WorkerMessage } from '../protocol/worker.js';
 import { nodeTimers } from '../runtime/index.js';
+import { capability } from '../workflow/capability.js';
 import type { AppRegistry } from './app-registry.js';
 import { createWorkerOf } from './create-worker.js';
 import { createWebSocketTransport } from './web-socket-transport.js';
@@ -104,9 +105,17 @@ class SocketServer {
     return this.received.filter((message) => message.t === t).length;
   }
 
-  /** Resolves when `done()` is true, which is asked after each message. */
-  async until(done: () => boolean): Promise<void> {
-    while (!done()) await new Promise<void>((resolve) => this.#watchers.push(resolve));
+  /** Resolves when `done()` is true, which is asked after each message; rejects where `child` ends before. */
+  async until(done: () => boolean, child?: Child): Promise<void> {
+    let early: string | null = null;
+    void child?.ended.then(({ stderr }) => {
+      early = stderr;
+      for (const watcher of this.#watchers) watcher();
+    });
+    while (!done()) {
+      if (early !== null) throw new Error(`The worker process ended early: ${String(early)}`);
+      await new Promise<void>((resolve) => this.#watchers.push(resolve));
+    }
     this.#watchers = [];
   }
 
@@ -123,7 +132,7 @@ const registry: AppRegistry = {
   manifest: { format: 1, app: 'shop', topics: [], workflows: [], capabilities: [] },
   versions: () => undefined,
   definition: () => undefined,
-  handler: () => ({ input: null, output: null, handle: (input) => input }),
+  handler: () => capability('echo').implement((input) => input),
 };
 
 const open: { server: SocketServer; worker?: Worker }[] = [];
@@ -145,7 +154,10 @@ function work(url: string): Worker {
   return worker;
 }
 
+const children: ChildProcess[] = [];
+
 afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
   for (const { server, worker } of open.splice(0)) {
     await worker?.stop();
     await server.close().catch(() => undefined);
@@ -217,21 +229,27 @@ describe('a worker over real sockets', () => {
 
 /** Source of a worker process, of the built package as users run it; `handle` is the body of its handler. */
 function program(url: string, handle: string): string {
-  const module = (name: string): string => JSON.stringify(new URL(`../../dist/worker/${name}`, import.meta.url).href);
+  const module = (name: string): string => JSON.stringify(new URL(`../../dist/${name}`, import.meta.url).href);
   return `
-    import { createWorkerOf } from ${module('create-worker.js')};
-    import { runProcess, logToStderr } from ${module('worker-process.js')};
+    import { createWorkerOf } from ${module('worker/create-worker.js')};
+    import { runProcess, logToStderr } from ${module('worker/worker-process.js')};
+    import { capability } from ${module('workflow/capability.js')};
     const registry = {
       app: 'shop', manifest: { format: 1, app: 'shop', topics: [], workflows: [], capabilities: [] },
       versions: () => undefined, definition: () => undefined,
-      handler: () => ({ input: null, output: null, handle: (input, ctx) => { ${handle} } }),
+      handler: () => capability('echo').implement((input, ctx) => { ${handle} }),
     };
     const worker = createWorkerOf(registry, () => { throw new Error('none'); }, { url: ${JSON.stringify(url)}, log: logToStderr });
     await runProcess(worker, logToStderr);
   `;
 }
 
-function run(source: string) {
+interface Child {
+  readonly process: ChildProcess;
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null; readonly stderr: string }>;
+}
+
+function run(source: string): Child {
   const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -239,39 +257,40 @@ function run(source: string) {
   child.stderr.on('data', (text: Buffer) => {
     stderr += text.toString();
   });
-  const ended = new Promise<{ code: number | null; signal: string | null; stderr: string }>((resolve) => {
+  const ended: Child['ended'] = new Promise((resolve) => {
     child.on('close', (code, signal) => resolve({ code, signal, stderr }));
   });
-  return { child, ended };
+  children.push(child);
+  return { process: child, ended };
 }
 
 describe('a worker process', () => {
   it('beats on while user code blocks its event loop', async () => {
     const { server, url } = await setup();
-    const { child, ended } = run(program(url, 'const end = Date.now() + 2000; while (Date.now() < end); return 1;'));
-    await server.until(() => server.beats.length >= 2);
+    const child = run(program(url, 'const end = Date.now() + 2000; while (Date.now() < end); return 1;'));
+    await server.until(() => server.beats.length >= 2, child);
     server.call(1, null);
     const began = server.beats.length;
-    await server.until(() => server.count('submit') === 1);
+    await server.until(() => server.count('submit') === 1, child);
     const during = server.beats.slice(began);
     expect(during.length).toBeGreaterThan(10);
     const gaps = during.slice(1).map((beat, n) => beat.atMs - (during[n]?.atMs ?? beat.atMs));
     expect(Math.max(...gaps)).toBeLessThan(1_000);
-    child.kill('SIGTERM');
-    expect(await ended).toMatchObject({ code: 0 });
+    child.process.kill('SIGTERM');
+    expect(await child.ended).toMatchObject({ code: 0 });
     expect(server.count('bye')).toBe(1);
   }, 60_000);
 
   it('drains on SIGTERM: finishes the call in flight, says goodbye, exits with 0', async () => {
     const { server, url } = await setup();
-    const { child, ended } = run(
+    const child = run(
       program(url, "return new Promise((r) => process.once('SIGTERM', () => setTimeout(r, 50, 'late')));"),
     );
-    await server.until(() => server.count('credit') === 1);
+    await server.until(() => server.count('credit') === 1, child);
     server.call(1, null);
-    await server.until(() => server.beats.length >= 3);
-    child.kill('SIGTERM');
-    const { code } = await ended;
+    await server.until(() => server.beats.length >= 3, child);
+    child.process.kill('SIGTERM');
+    const { code } = await child.ended;
     expect(code).toBe(0);
     const kinds = server.received.map((message) => message.t).filter((t) => t !== 'beat' && t !== 'credit');
     expect(kinds).toEqual(['hello', 'drain', 'submit', 'bye']);
@@ -279,12 +298,10 @@ describe('a worker process', () => {
 
   it('ends with 1, a log line and no goodbye on an uncaught error', async () => {
     const { server, url } = await setup();
-    const { ended } = run(
-      program(url, "setTimeout(() => { throw new Error('stray'); }); return new Promise(() => {});"),
-    );
-    await server.until(() => server.count('credit') === 1);
+    const child = run(program(url, "setTimeout(() => { throw new Error('stray'); }); return new Promise(() => {});"));
+    await server.until(() => server.count('credit') === 1, child);
     server.call(1, null);
-    const { code, stderr } = await ended;
+    const { code, stderr } = await child.ended;
     expect(code).toBe(1);
     expect(stderr).toContain('stray');
     expect(server.count('bye')).toBe(0);
@@ -292,9 +309,9 @@ describe('a worker process', () => {
 
   it('ends with 1 where the server refuses it', async () => {
     const { server, url } = await setup();
-    const { ended } = run(program(url, 'return 1;'));
-    await server.until(() => server.count('hello') === 1);
+    const child = run(program(url, 'return 1;'));
+    await server.until(() => server.count('hello') === 1, child);
     server.send({ t: 'goodbye', reason: 'DEFINITION_INVALID: no.' });
-    expect(await ended).toMatchObject({ code: 1 });
+    expect(await child.ended).toMatchObject({ code: 1 });
   }, 60_000);
 });

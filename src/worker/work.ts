@@ -14,6 +14,8 @@ export interface Work {
   readonly kind: 'activation' | 'call';
   /** `seq` of the last event seen; 0 for a call. */
   readonly seen: number;
+  /** True while it waits for the outside only, and so uses no slot. Never for a call. */
+  readonly waiting: boolean;
   /** True where the assignment is ours no longer and nothing more will be submitted for it. */
   readonly dead: boolean;
   deliver(events: readonly JournalEntry[]): void;

@@ -4,7 +4,9 @@
  * Invariant: after an uncaught error nothing more is committed. The process ends without a goodbye, so that the server
  * counts what it held as lost: work that kills its worker must use up its attempts.
  */
+import type { AnyApp } from '../workflow/app.js';
 import { isCancelled } from '../workflow/cancelled.js';
+import { createWorker, type WorkerServer, type WorkerSettings } from './create-worker.js';
 import type { Worker } from './worker.js';
 import type { WorkerLogRecord } from './worker-log.js';
 
@@ -18,6 +20,16 @@ export const workerExitCodes = {
 
 /** Time for cleanup of the user's own after the worker has stopped; then open handles no longer hold the process. */
 const lingerMs = 5_000;
+
+/**
+ * Makes a worker and runs it as this process: `await runWorker(app, { url })` is a whole worker file. Resolves when the
+ * worker has stopped, with the exit code. Log lines go to standard error as JSON unless `log` takes them. Fails with
+ * OPTIONS_INVALID.
+ */
+export function runWorker(app: AnyApp, options: WorkerSettings & WorkerServer): Promise<number> {
+  const log = options.log ?? logToStderr;
+  return runProcess(createWorker({ ...options, app, log }), log);
+}
 
 /**
  * Runs the worker until it has stopped. SIGTERM, SIGINT and the loss of a parent process drain it; a second signal ends

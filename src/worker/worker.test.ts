@@ -17,7 +17,10 @@ import type {
 } from '../protocol/worker.js';
 import { nodeHash } from '../runtime/index.js';
 import type { ActivationEnd, ActivationHost, BeginActivation } from '../workflow/activation.js';
-import type { AppRegistry, CallHandler } from './app-registry.js';
+import { capability, type CapabilityOptions, type HandlerContext } from '../workflow/capability.js';
+import type { StandardSchema } from '../core/standard-schema.js';
+import { workflow } from '../workflow/workflow.js';
+import type { AppRegistry } from './app-registry.js';
 import { createWorkerOf, type WorkerSettings } from './create-worker.js';
 import { createInProcessTransport, type InProcessChannel } from './in-process-transport.js';
 import type { WorkerLogRecord } from './worker-log.js';
@@ -153,11 +156,17 @@ const manifest: Manifest = {
 };
 
 interface Setup {
-  readonly handle?: CallHandler['handle'];
-  readonly input?: CallHandler['input'];
-  readonly output?: CallHandler['output'];
+  readonly handle?: (input: unknown, context: HandlerContext) => unknown;
+  readonly options?: CapabilityOptions<StandardSchema, StandardSchema>;
   readonly begin?: BeginActivation;
 }
+
+const order = workflow('order', {}, () => null);
+
+/** A schema that takes nothing. */
+const refusing = (message: string, ...path: string[]): StandardSchema => ({
+  '~standard': { version: 1, vendor: 'test', validate: () => ({ issues: [{ message, path }] }) },
+});
 
 const noBodies: BeginActivation = () => {
   throw new Error('No body is expected here.');
@@ -167,16 +176,12 @@ function setup(app: Setup, settings: WorkerSettings = {}) {
   const world = new World();
   const server = new ScriptedServer();
   const lines: WorkerLogRecord[] = [];
-  const handler: CallHandler = {
-    input: app.input ?? null,
-    output: app.output ?? null,
-    handle: app.handle ?? ((input) => input),
-  };
+  const handler = capability('echo', app.options ?? {}).implement(app.handle ?? ((input) => input));
   const registry: AppRegistry = {
     app: 'shop',
     manifest,
     versions: (workflow) => (workflow === 'order' ? [null] : undefined),
-    definition: (workflow, version) => (workflow === 'order' && version === null ? {} : undefined),
+    definition: (workflow, version) => (workflow === 'order' && version === null ? order : undefined),
     handler: (capability) => (capability === 'echo' ? handler : undefined),
   };
   const worker = createWorkerOf(registry, app.begin ?? noBodies, {
@@ -232,6 +237,7 @@ class Bodies {
   readonly aborts: string[] = [];
   readonly ends: ((end: ActivationEnd) => void)[] = [];
   seen = 1;
+  waiting = false;
   readonly begin: BeginActivation = (_definition, _input, host) => {
     this.hosts.push(host);
     let end: (end: ActivationEnd) => void = () => undefined;
@@ -249,6 +255,9 @@ class Bodies {
       },
       get seen() {
         return bodies.seen;
+      },
+      get waiting() {
+        return bodies.waiting;
       },
       ended,
     };
@@ -302,13 +311,13 @@ describe('a worker at work', () => {
     server.judge = () => null;
     void worker.start();
     await world.settle();
-    for (let n = 1; n <= 4; n++) {
+    for (let n = 1; n <= 6; n++) {
       server.assign(call(n, null));
       await world.settle();
     }
-    // Two slots are free, but twice as many answers are due.
-    expect(worker.stats).toMatchObject({ runningCalls: 0, unanswered: 4 });
-    expect(server.credit).toBe(4);
+    // Two slots are free, but three times as many answers are due.
+    expect(worker.stats).toMatchObject({ runningCalls: 0, unanswered: 6 });
+    expect(server.credit).toBe(6);
     await worker.stop();
   });
 
@@ -324,14 +333,7 @@ describe('a worker at work', () => {
   });
 
   it('fails a call whose input does not fit its schema as poison, which is not retried', async () => {
-    const input: CallHandler['input'] = {
-      '~standard': {
-        version: 1,
-        vendor: 'test',
-        validate: () => ({ issues: [{ message: 'too small', path: ['n'] }] }),
-      },
-    };
-    const { world, server, worker } = setup({ input });
+    const { world, server, worker } = setup({ options: { input: refusing('too small', 'n') } });
     void worker.start();
     await world.settle();
     server.assign(call(1, { n: 0 }));
@@ -344,10 +346,7 @@ describe('a worker at work', () => {
   });
 
   it('reports an output that does not fit, and a value that cannot be stored', async () => {
-    const output: CallHandler['output'] = {
-      '~standard': { version: 1, vendor: 'test', validate: () => ({ issues: [{ message: 'not text' }] }) },
-    };
-    const wrong = setup({ output });
+    const wrong = setup({ options: { output: refusing('not text') } });
     void wrong.worker.start();
     await wrong.world.settle();
     wrong.server.assign(call(1, 1));
@@ -388,6 +387,20 @@ describe('a worker at work', () => {
     await world.settle();
     expect(server.submissions).toHaveLength(1);
     expect(worker.stats.lingering).toBe(0);
+    await worker.stop();
+  });
+
+  it('takes the timeout of the capability where it is shorter than the deadline, unless the caller set a time', async () => {
+    const { world, server, worker } = setup({ handle: forever, options: { timeout: '2s', deadline: '60s' } });
+    void worker.start();
+    await world.settle();
+    server.assign(call(1, null, { deadlineMs: 60_000 }), call(2, null, { deadlineMs: 90_000 }));
+    await world.advance(2_000);
+    expect(server.submissions).toMatchObject([{ assignment: 1, commands: [{ failure: { code: 'TASK_TIMEOUT' } }] }]);
+    await world.advance(87_000);
+    expect(server.submissions).toHaveLength(1);
+    await world.advance(1_000);
+    expect(server.submissions).toHaveLength(2);
     await worker.stop();
   });
 
@@ -539,9 +552,32 @@ describe('a worker and its bodies', () => {
     }
   });
 
-  it('keeps bodies in memory for less time when they take many slots', async () => {
+  it('counts no slot for bodies that only wait, up to as many as it has slots', async () => {
+    const bodies = new Bodies();
+    const { world, server, worker } = setup({ begin: bodies.begin }, { slots: 2 });
+    void worker.start();
+    await world.settle();
+    server.assign(activation(1), activation(2));
+    await world.settle();
+    expect(server.credit).toBe(2);
+    // It says nothing when it begins to wait, so somebody has to look.
+    bodies.waiting = true;
+    await world.advance(100);
+    expect(server.credit).toBe(4);
+    server.assign(activation(3));
+    await world.advance(100);
+    expect(worker.stats).toMatchObject({ runningActivations: 3, waitingActivations: 3 });
+    expect(server.credit).toBe(4);
+    server.assign(activation(4));
+    await world.advance(100);
+    expect(server.credit).toBe(4);
+    await worker.stop();
+  });
+
+  it('keeps waiting bodies in memory for less time when they are many', async () => {
     const bodies = new Bodies();
     const { world, server, worker } = setup({ begin: bodies.begin }, { slots: 4, parkAfterMs: 9_000 });
+    bodies.waiting = true;
     void worker.start();
     await world.settle();
     server.assign(activation(1), activation(2));

@@ -39,6 +39,8 @@ export interface WorkerStats {
   readonly session: string | null;
   readonly slots: number;
   readonly runningActivations: number;
+  /** Those among them that only wait, and use no slot. */
+  readonly waitingActivations: number;
   readonly runningCalls: number;
   /** Handlers that were aborted and have not returned yet. */
   readonly lingering: number;
@@ -84,9 +86,14 @@ export interface WorkerParts {
   readonly pid: number | undefined;
 }
 
-/** When more than this share of the slots is taken by bodies, those that wait leave memory sooner. */
+/**
+ * Bodies that only wait use no slot, since what they wait for may be calls of this very worker. They may be as many again
+ * as there are slots, so that not too many wake up at once; when half of that is used, they leave memory sooner.
+ */
 const crowdedShare = 0.5;
 const crowdedParkMs = 50;
+/** Assignments held for each slot: one at work, one waiting, one whose answer is due. */
+const heldPerSlotMax = 3;
 
 export class WorkerRuntime implements Worker, LinkOwner {
   readonly stopped: Promise<Error | null>;
@@ -100,7 +107,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
   readonly #busy = new Set<Work>();
   /** Those that were stopped and do not heed it; they use a slot for a while. */
   readonly #lingering = new Set<Work>();
-  #busyBodies = 0;
+  readonly #bodies = new Set<Work>();
   #received = 0;
   #finished = 0;
   #state: WorkerState = 'idle';
@@ -112,6 +119,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
   #onStopped: (error: Error | null) => void = () => undefined;
   #release: () => void = () => undefined;
   #watchers: (() => void)[] = [];
+  #looking = false;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
@@ -149,8 +157,9 @@ export class WorkerRuntime implements Worker, LinkOwner {
       state: this.state,
       session: this.#link.session,
       slots: this.#parts.slots,
-      runningActivations: this.#busyBodies,
-      runningCalls: this.#busy.size - this.#busyBodies,
+      runningActivations: this.#bodies.size,
+      waitingActivations: this.#waiting(),
+      runningCalls: this.#busy.size - this.#bodies.size,
       lingering: this.#lingering.size,
       unanswered: this.#link.unanswered,
       received: this.#received,
@@ -255,7 +264,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
     const work = this.#begin(assignment);
     this.#works.set(assignment.assignment, work);
     this.#busy.add(work);
-    if (work.kind === 'activation') this.#busyBodies++;
+    if (work.kind === 'activation') this.#bodies.add(work);
     void work.idle.then(() => this.#idle(assignment.assignment, work));
   }
 
@@ -303,11 +312,30 @@ export class WorkerRuntime implements Worker, LinkOwner {
     return [...this.#works].map(([assignment, work]) => ({ assignment, seen: work.seen }));
   }
 
-  /** Slots that a new assignment could use. What is done but not answered may take as many again, and no more. */
+  /** Slots that a new assignment could use now. */
   freeSlots(): number {
     const { slots } = this.#parts;
-    const running = this.#busy.size + this.#lingering.size;
-    return Math.min(slots - running, 2 * slots - this.#works.size - this.#lingering.size);
+    const waiting = this.#waiting();
+    const used = this.#busy.size - waiting + this.#lingering.size + Math.max(0, waiting - slots);
+    const free = Math.min(slots - used, heldPerSlotMax * slots - this.#works.size - this.#lingering.size);
+    if (free <= 0 && this.#bodies.size > 0) this.#lookAgain();
+    return free;
+  }
+
+  #waiting(): number {
+    let waiting = 0;
+    for (const body of this.#bodies) if (body.waiting) waiting++;
+    return waiting;
+  }
+
+  /** A body does not say when it begins to wait. */
+  #lookAgain(): void {
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#parts.ports.timers.after(crowdedParkMs, () => {
+      this.#looking = false;
+      if (this.#state !== 'stopped') this.#link.slotsChanged();
+    });
   }
 
   // ---------------------------------------------------------------- work
@@ -346,15 +374,12 @@ export class WorkerRuntime implements Worker, LinkOwner {
   #parkAfterMs(): number {
     if (this.#state === 'draining') return 0;
     const { parkAfterMs, slots } = this.#parts;
-    // Bodies that wait for calls of this same worker must not keep those calls from their slots.
-    return this.#busyBodies > slots * crowdedShare ? Math.min(parkAfterMs, crowdedParkMs) : parkAfterMs;
+    return this.#waiting() > slots * crowdedShare ? Math.min(parkAfterMs, crowdedParkMs) : parkAfterMs;
   }
 
   #idle(assignment: number, work: Work): void {
-    if (this.#busy.delete(work)) {
-      if (work.kind === 'activation') this.#busyBodies--;
-      this.#finished++;
-    }
+    this.#bodies.delete(work);
+    if (this.#busy.delete(work)) this.#finished++;
     this.#lingering.delete(work);
     this.#settled(assignment, work);
   }
@@ -377,7 +402,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
   #linger(work: Work): void {
     if (this.#lingering.has(work)) return;
     this.#busy.delete(work);
-    if (work.kind === 'activation') this.#busyBodies--;
+    this.#bodies.delete(work);
     this.#finished++;
     this.#lingering.add(work);
     this.#parts.ports.timers.after(limits.abortGraceMs, () => {

@@ -53,6 +53,11 @@ export interface Activation {
   settle(result: SubmissionResult): void;
   /** Stop at once: nothing more can be committed. Aborts `ctx.signal`. Idempotent. */
   abort(reason: AbortReason): void;
+  /**
+   * True while the body waits for the outside only (calls, timers, retry pauses): nothing of it runs and nothing is on its
+   * way. Such a body uses no slot, or bodies that wait for calls of their own worker would keep those calls from running.
+   */
+  readonly waiting: boolean;
   /** `seq` of the last event seen; where the server goes on after a lost connection. */
   readonly seen: number;
   /** Resolves when nothing of the body runs any more on its behalf: ended, parked or aborted. Never rejects. */

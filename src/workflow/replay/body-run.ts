@@ -143,6 +143,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
     return this.#seen;
   }
 
+  get waiting(): boolean {
+    return this.#phase === 'running' && this.#waitsOnOutsideOnly();
+  }
+
   deliver(events: readonly JournalEntry[]): void {
     for (const entry of events) {
       if (entry.seq <= this.#seen) continue;
