@@ -134,7 +134,7 @@ async function askWithKill(
     screen.line(
       `  Worker "models" is started again (process ${again.pid}). New questions are answered at once; what the`,
     );
-    screen.line('  dead one held is handed out again when its session has been silent for long enough.');
+    screen.line('  dead one held is handed out again when its session has been silent for long enough (about 15 s).');
     screen.line();
   }
   const rest = await ask(session, questions.slice(firstQuestions));

@@ -78,7 +78,8 @@ export const answer = workflow(
 
 /**
  * One model call as a step: its answer is recorded, and paid for, one time. While it is under way the text so far is
- * reported at the end of each sentence. Each report holds all of it: should the worker die, the next attempt begins anew.
+ * reported after each sentence and its citation. Each report holds all of it: should the worker die, the next attempt
+ * begins anew.
  */
 function askModel(ctx: Ctx, name: string, messages: readonly ChatMessage[], tools?: readonly WireTool[]) {
   return ctx.step(
@@ -86,8 +87,8 @@ function askModel(ctx: Ctx, name: string, messages: readonly ChatMessage[], tool
     ({ signal, idempotencyKey }): Promise<ChatAnswer> => {
       let text = '';
       const onText = (piece: string): void => {
+        if (/[.!?\]]\s*$/.test(text) && !/^\s*[[(]/.test(piece)) ctx.progress({ stage: 'writing', text });
         text += piece;
-        if (/[.!?\]]\s*$/.test(piece)) ctx.progress({ stage: 'writing', text });
       };
       const { modelUrl: url } = settings();
       return chat({ url, messages, ...(tools === undefined ? {} : { tools }), idempotencyKey, signal, onText });

@@ -136,12 +136,12 @@ describe('five answers', () => {
       { path: 'tools:2/date-diff', kind: 'call' as const, status: 'completed', attempt: 1 },
       { path: 'write', kind: 'step' as const, status: 'started', attempt: 1 },
     ];
-    const answers = fiveAnswers(view({ steps, progress: { stage: 'writing' } }), null);
+    const answers = fiveAnswers(view({ steps, progress: { stage: 'writing', done: 2 } }), null);
     expect(answers.state).toBe('running');
-    expect(answers.succeeded).toBe('3 of 4 steps: embed, tools ×2');
+    expect(answers.succeeded).toBe('3 steps: embed, tools ×2');
     expect(answers.retry).toContain('retries by itself');
     expect(answers.person).toBe('nothing');
-    expect(answers.show).toBe('{"stage":"writing"}');
+    expect(answers.show).toBe('writing: done 2');
   });
 
   it('name the remedy of a dead letter and where a retry begins', () => {
@@ -158,7 +158,7 @@ describe('five answers', () => {
       at: '',
       remedy: { text: 'Mend the input.', redriveMayHelp: false },
     });
-    expect(answers.retry).toBe('yes, from extract; finished steps stay');
+    expect(answers.retry).toBe('yes, from extract; finished steps stay, but a retry alone will not help');
     expect(answers.person).toBe('dead letter (poison): Mend the input.');
   });
 });

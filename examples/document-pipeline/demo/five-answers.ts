@@ -16,7 +16,7 @@ export function fiveAnswers(view: RunView, deadLetter: DeadLetterView | null): F
   return {
     state: [view.state, ...waits].join('; '),
     succeeded: succeeded(view),
-    retry: retryable(view),
+    retry: retryable(view, deadLetter),
     person: deadLetter === null ? 'nothing' : `dead letter (${deadLetter.class}): ${deadLetter.remedy.text}`,
     show: shown(view.progress),
   };
@@ -32,17 +32,23 @@ function succeeded(view: RunView): string {
     groups.set(group, (groups.get(group) ?? 0) + 1);
   }
   const listed = [...groups].map(([group, count]) => (count === 1 ? group : `${group} ×${count}`)).join(', ');
-  return `${done.length} of ${view.steps.length} steps: ${listed}`;
+  // A step that is under way for the first time has left no event: "4 of 4" would look like the end.
+  const share = view.endedAt === null ? `${done.length}` : `${done.length} of ${view.steps.length}`;
+  return `${share} steps: ${listed}`;
 }
 
-function retryable(view: RunView): string {
-  if (view.retry.possible) return `yes, from ${view.retry.from.join(', ') || 'where it stopped'}; finished steps stay`;
+function retryable(view: RunView, deadLetter: DeadLetterView | null): string {
+  const from = view.retry.from.join(', ') || 'where it stopped';
+  const hope = deadLetter?.remedy.redriveMayHelp === false ? ', but a retry alone will not help' : '';
+  if (view.retry.possible) return `yes, from ${from}; finished steps stay${hope}`;
   if (view.state === 'succeeded') return 'nothing to retry';
   return 'the engine retries by itself; every unfinished step may safely run again';
 }
 
 function shown(progress: unknown): string {
-  return progress === null || progress === undefined
-    ? 'nothing was reported yet'
-    : JSON.stringify(progress).slice(0, 160);
+  if (typeof progress !== 'object' || progress === null) return 'nothing was reported yet';
+  return Object.entries(progress)
+    .map(([name, value]) => (typeof value === 'string' ? value : `${name} ${JSON.stringify(value)}`))
+    .join(': ')
+    .slice(0, 160);
 }
