@@ -19,6 +19,12 @@ const token: Flag = {
   says: 'Bearer token for the server. Default: EVENTSPINE_TOKEN.',
 };
 const overHttp = [url, token, json];
+const secret: Flag = {
+  name: 'token',
+  type: 'text',
+  value: 'token',
+  says: 'Answer only requests with this bearer token; needed to listen for other machines. Default: EVENTSPINE_TOKEN, else none.',
+};
 
 const limit: Flag = { name: 'limit', type: 'number', value: 'n', says: 'Show at most so many. Default 50.' };
 const workflowFlag: Flag = { name: 'workflow', type: 'text', value: 'name', says: 'Only of this workflow.' };
@@ -39,7 +45,7 @@ const host: Flag = {
   name: 'host',
   type: 'text',
   value: 'address',
-  says: 'Address to listen on. Only addresses of this machine: a server for others is made in code, with `authorize`. Default 127.0.0.1.',
+  says: 'Address to listen on. One that other machines can reach needs --token. Default 127.0.0.1.',
 };
 
 function store(defaultFile: string): Flag {
@@ -82,6 +88,7 @@ export const commands: readonly Command[] = [
       slots,
       port,
       host,
+      secret,
       store('.eventspine/dev.db'),
       {
         name: 'env-file',
@@ -116,7 +123,7 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, store('eventspine.db'), json],
+    flags: [slots, port, host, secret, store('eventspine.db'), json],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -125,8 +132,11 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, store('eventspine.db'), json],
-    examples: ['eventspine serve --store /data/spine.db --port 8787'],
+    flags: [port, host, secret, store('eventspine.db'), json],
+    examples: [
+      'eventspine serve --store /data/spine.db --port 8787',
+      'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
+    ],
     load: async () => (await import('./commands/serve.js')).serve,
   },
   {

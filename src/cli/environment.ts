@@ -6,7 +6,8 @@ import type { Environment } from './io.js';
 /** Variables that the command line reads, for help and the reference page. */
 export const environmentVariables = {
   EVENTSPINE_URL: 'Address of the server, where `--url` is not given.',
-  EVENTSPINE_TOKEN: 'Bearer token for the server, where `--token` is not given.',
+  EVENTSPINE_TOKEN:
+    'Bearer token: what clients and workers send, and what a server asks for, where `--token` is not given.',
 } as const;
 
 /** Where a server listens unless told otherwise. */

@@ -81,10 +81,12 @@ function resolveFrom(path: string, name: string): string | null {
   }
 }
 
-/** The first line of an error, and what helps with those that type stripping brings about. */
+/** What an error says, in a line or two, and what helps with those that type stripping brings about. */
 function reasonOf(error: unknown): string {
   const { message, code } = error as { readonly message?: string; readonly code?: string };
-  const text = (message ?? String(error)).split('\n')[0] ?? '';
+  const [first = '', second = ''] = (message ?? String(error)).split('\n').filter((line) => line.trim() !== '');
+  // Compilers announce the error on the first line and say it on the second.
+  const text = (first.endsWith(':') ? `${first} ${second.trim()}` : first).replace(/\.$/, '');
   if (code === 'ERR_MODULE_NOT_FOUND' && /\.js'/.test(text)) {
     return `${text} (Node's type stripping wants relative imports with the ending .ts)`;
   }

@@ -52,7 +52,7 @@ export function reportError(error: unknown, io: Pick<Io, 'err'>, json: boolean):
 }
 
 function codeOf(code: string, kind: string, status: number): ExitCode {
-  if (code === 'COMMAND_INVALID') return exitCodes.usage.code;
+  if (code === 'COMMAND_INVALID' || code === 'OPTIONS_INVALID') return exitCodes.usage.code;
   if (kind === 'notFound') return exitCodes.notFound.code;
   // A run that has failed is an answer; a server that is down is none.
   if (kind === 'transient' && status >= 500) return exitCodes.unreachable.code;

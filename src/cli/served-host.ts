@@ -4,11 +4,13 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { SpineError } from '../core/errors.js';
 import type { EngineLog } from '../engine/index.js';
 import { createServer, type ServerAddress } from '../server/index.js';
 import { Host, type Service } from '../spine/host.js';
 import { sqlite } from '../stores/sqlite/index.js';
 import { addressOf } from './address.js';
+import { bearerOf } from './bearer.js';
 import type { Flags, Invocation } from './command.js';
 import type { Io } from './io.js';
 import { packageVersion } from './package-version.js';
@@ -38,8 +40,15 @@ export async function openServedHost(
   );
   try {
     const { engine, store } = await host.open();
-    const server = createServer({ engine, ...addressOf(flags) });
-    const address = await server.listen();
+    const token = flags.text('token') ?? io.environment.token;
+    const server = createServer({
+      engine,
+      ...addressOf(flags),
+      ...(token === undefined ? {} : { authorize: bearerOf(token) }),
+    });
+    const address = await server.listen().catch((error: unknown) => {
+      throw listenError(error, flags);
+    });
     return {
       address,
       file,
@@ -53,6 +62,19 @@ export async function openServedHost(
     await host.close();
     throw error;
   }
+}
+
+/** Why the system does not let a server listen, in the catalogue's words. */
+function listenError(error: unknown, flags: Flags): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const reason = { EADDRINUSE: 'another process listens there', EACCES: 'the system does not allow it' }[code ?? ''];
+  if (reason === undefined && code !== 'EADDRNOTAVAIL') return error;
+  const { host = '127.0.0.1', port = 8787 } = addressOf(flags);
+  return new SpineError(
+    'ADDRESS_UNAVAILABLE',
+    { address: `${host}:${port}`, reason: reason ?? message },
+    { cause: error },
+  );
 }
 
 /** The address, where it is known before the server listens: told to whoever finds the file taken. */

@@ -417,6 +417,12 @@ export const errorCatalogue = {
     message: (d) => `Node ${d.node} cannot run ${d.file} by itself, and tsx is not installed beside it.`,
     mend: 'Run `npm install --save-dev tsx` there, use Node 22.18 or newer, or compile the app to JavaScript first.',
   }),
+  ADDRESS_UNAVAILABLE: entry<{ address: string; reason: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The server cannot listen on ${d.address}: ${d.reason}.`,
+    mend: 'Stop what listens there, or choose another address with --port and --host.',
+  }),
   SERVER_UNREACHABLE: entry<{ url: string; reason: string }>({
     kind: 'transient',
     status: 503,

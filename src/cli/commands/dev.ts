@@ -49,6 +49,7 @@ async function devBeside(invocation: Invocation, file: AppFile): Promise<ExitCod
 async function startWorkers(invocation: Invocation, file: AppFile, url: string): Promise<() => Promise<void>> {
   const { flags, io } = invocation;
   const execArgv = execArgvOf(flags);
+  const token = flags.text('token') ?? io.environment.token;
   const tell = (text: string): void => io.err(text);
   const supervisor = new Supervisor({
     workers: flags.number('workers') ?? 1,
@@ -56,7 +57,7 @@ async function startWorkers(invocation: Invocation, file: AppFile, url: string):
     tell,
     spawn: (place) =>
       startChildWorker({
-        process: { app: file.path, url, ...workerSlots(flags) },
+        process: { app: file.path, url, ...workerSlots(flags), ...(token === undefined ? {} : { token }) },
         folder: io.folder,
         // Every process needs an inspector port of its own; 0 lets the system choose.
         execArgv: flags.truth('inspect') ? [...execArgv, place === 0 ? '--inspect' : '--inspect=0'] : execArgv,
