@@ -21,6 +21,7 @@ export interface Child {
 }
 
 const graceMs = 8_000;
+const endWithParent = new URL('./end-with-parent.mjs', import.meta.url).href;
 
 /** Starts and ends the demo's processes; their output goes to one file each in `logFolder`. */
 export class Children {
@@ -39,11 +40,13 @@ export class Children {
   start(name: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}): Child {
     const log = join(this.#logFolder, `${name}.log`);
     const output = openSync(log, 'a');
-    const started = spawn(process.execPath, args, {
-      stdio: ['ignore', output, output],
+    const started = spawn(process.execPath, ['--import', endWithParent, ...args], {
+      // The channel carries nothing; its end tells the child that the demo is gone.
+      stdio: ['ignore', output, output, 'ipc'],
       env: { ...process.env, ...environment },
     });
     closeSync(output);
+    started.channel?.unref();
     const child = childOf(name, started, log);
     this.#children.add(child);
     void child.ended.then(() => this.#children.delete(child));

@@ -21,11 +21,16 @@ export interface FolderContents {
 export const documentsMax = 200;
 const foldersDeepMax = 5;
 
-/** Reads a folder and those in it, in the order of names. Rejects with the error of the file system. */
+/** Reads a folder and those in it, in the order of names. Rejects where it cannot be read, saying why. */
 export async function readFolder(folder: string): Promise<FolderContents> {
   const documents: UploadedDocument[] = [];
   const skipped: { name: string; why: string }[] = [];
-  for (const path of await filesOf(folder, foldersDeepMax)) {
+  const paths = await filesOf(folder, foldersDeepMax).catch((cause: unknown) => {
+    throw new Error(`The folder ${folder} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  });
+  for (const path of paths) {
     const name = relative(folder, path);
     const kind = kindOf(name);
     const { size } = await stat(path);
