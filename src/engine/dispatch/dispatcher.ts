@@ -65,6 +65,8 @@ export class Dispatcher {
   readonly #pulses = new Map<string, Pulse>();
   /** Monotonic time of the last claim that brought something, by queue. */
   readonly #lastClaimMs = new Map<string, number>();
+  /** Monotonic time of the last round of the reaper. */
+  #reapedAtMs: number | null = null;
   #rotation = 0;
   #pumping = false;
   #stopped = false;
@@ -367,10 +369,17 @@ export class Dispatcher {
   }
 
   async #end(session: Session, reason: string): Promise<void> {
-    session.ended = true;
+    this.#detach(session, reason);
     await this.#context.store.closeSession(session.description.session);
     this.#pulses.delete(session.description.session);
-    this.#sessions.delete(session.description.session);
+  }
+
+  /** Forgets a session that is over. What it leaves in the store is found there, whatever fails from here on. */
+  #detach(session: Session, reason: string): void {
+    session.ended = true;
+    for (const held of [...session.held.values()]) this.#drop(session, held);
+    const { session: id } = session.description;
+    if (this.#sessions.get(id) === session) this.#sessions.delete(id);
     session.send({ t: 'goodbye', reason });
     session.channel?.close(reason);
     session.disconnect();
@@ -724,9 +733,7 @@ export class Dispatcher {
     if (beats.length === 0) return;
     for (const gone of await this.#context.store.beat(beats)) {
       const session = this.#sessions.get(gone);
-      if (session === undefined) continue;
-      for (const held of [...session.held.values()]) this.#drop(session, held);
-      await this.#end(session, 'SESSION_GONE');
+      if (session !== undefined) this.#detach(session, 'SESSION_GONE');
     }
   }
 
@@ -734,6 +741,7 @@ export class Dispatcher {
   async reap(): Promise<void> {
     const { store, ports, settings } = this.#context;
     const now = ports.clock.monotonicMs();
+    this.#excuseOwnStall(now);
     const rows = await store.listSessions();
     const known = new Set(rows.map((row) => row.session));
     for (const id of this.#pulses.keys()) if (!known.has(id) && !this.#sessions.has(id)) this.#pulses.delete(id);
@@ -753,15 +761,24 @@ export class Dispatcher {
     await this.#adoptOrphans(new Set((await store.listSessions()).map((row) => row.session)));
   }
 
+  /** While this process stood still it could hear nobody: that time is not held against the sessions. */
+  #excuseOwnStall(now: number): void {
+    const stallMs = now - (this.#reapedAtMs ?? now) - this.#context.settings.sessionDeadMs / 2;
+    this.#reapedAtMs = now;
+    if (stallMs <= 0) return;
+    for (const pulse of this.#pulses.values()) pulse.movedAtMs += stallMs;
+  }
+
   /** First no more claims, then each lease: what the worker had received is lost, the rest goes back uncounted. */
   async #bury(id: string, received: number): Promise<void> {
     const { store } = this.#context;
     this.#context.log({ level: 'warn', message: 'worker session is dead', fields: { session: id } });
     const session = this.#sessions.get(id);
-    if (session !== undefined) for (const held of [...session.held.values()]) this.#drop(session, held);
+    const pulse = this.#pulses.get(id);
+    if (pulse !== undefined) pulse.received = received;
+    if (session !== undefined) this.#detach(session, 'SESSION_GONE');
     await store.closeSession(id);
     await this.#loseLeases(await store.listLeases({ session: id, limit: limits.workerSlotsMax * 2 }), received);
-    if (session !== undefined) await this.#end(session, 'SESSION_GONE');
     this.#pulses.delete(id);
   }
 

@@ -108,12 +108,23 @@ export interface History {
   readonly bodies: BodyFeed[];
   /** Highest number of attempts that the workload asks for, by path. */
   readonly attemptsMax: Map<string, number>;
+  /** Crashes and pauses of the server and cuts of lines: each may hide from it that a worker had received something. */
+  blindSpots: number;
   final: FinalState | null;
 }
 
 /** A history of nothing. */
 export function emptyHistory(): History {
-  return { actions: [], executions: [], operations: [], readings: [], bodies: [], attemptsMax: new Map(), final: null };
+  return {
+    actions: [],
+    executions: [],
+    operations: [],
+    readings: [],
+    bodies: [],
+    attemptsMax: new Map(),
+    blindSpots: 0,
+    final: null,
+  };
 }
 
 /** Key of a run in maps over tenants. */

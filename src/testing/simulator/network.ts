@@ -72,6 +72,9 @@ export class Network {
   }
 }
 
+/** How much of a message a verbose replay shows. */
+const shownLengthMax = 400;
+
 interface Cuttable {
   cut(): void;
   died(process: SimProcess): void;
@@ -130,10 +133,10 @@ class Wire<Up, Down> implements Cuttable {
   died(process: SimProcess): void {
     if (this.#gone || (process !== this.#client && process !== this.#server)) return;
     this.#end();
-    const survivor = process === this.#client ? this.#up : this.#down;
-    // What was in the buffers of the dead process may have left before it died.
-    if (this.#prng.chance(0.5)) survivor.lose(this.#delay(), 'connection reset');
-    else survivor.finish('connection closed');
+    const [survivor, dead] = process === this.#client ? [this.#up, this.#down] : [this.#down, this.#up];
+    dead.deafen();
+    // What the process has sent is with the system, which goes on delivering it.
+    survivor.finish('connection closed');
   }
 
   #refuse(): void {
@@ -236,6 +239,7 @@ class Direction<M> {
       const text = this.#queue.shift();
       if (text === undefined || this.#lost) return;
       this.#world.trace.number(text.length);
+      this.#world.onEvent?.(`  ${this.#receiver.name} reads ${text.slice(0, shownLengthMax)}`);
       this.#handlers?.onMessage(JSON.parse(text) as M);
     });
   }

@@ -42,8 +42,13 @@ export class Observer implements StoreObserver {
     this.changed = true;
   }
 
-  #when(): { readonly step: number; readonly storeMs: number } {
+  /** To be called before the clock is set back, so that its highest value is not forgotten. */
+  clockMoves(): void {
     this.#storeMs = Math.max(this.#storeMs, this.#storeNow());
+  }
+
+  #when(): { readonly step: number; readonly storeMs: number } {
+    this.clockMoves();
     return { step: this.#world.steps, storeMs: this.#storeMs };
   }
 }

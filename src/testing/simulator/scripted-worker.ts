@@ -190,7 +190,11 @@ class WorkerLife {
         this.#grant();
         break;
       case 'abort':
-        for (const { assignment } of message.items) this.#forget(assignment);
+        for (const { assignment } of message.items) {
+          // It may name an assignment that was never sent; its number is used up.
+          this.#assigned = Math.max(this.#assigned, assignment);
+          this.#forget(assignment);
+        }
         this.#grant();
         break;
     }

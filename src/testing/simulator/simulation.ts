@@ -45,6 +45,8 @@ export interface SimulationOptions {
   readonly flaws?: Flaws;
   /** Which kinds of faults there may be. Default: a random subset of all. */
   readonly kinds?: readonly FaultKind[];
+  /** Is handed what was seen, when all is over. */
+  readonly onHistory?: (history: History) => void;
   /** Hears of each event. */
   readonly onEvent?: (line: string) => void;
 }
@@ -158,6 +160,7 @@ class Simulation {
       client: plan,
       meter: this.#meter,
       moveStoreClock: (ms) => {
+        observer.clockMoves();
         this.#storeOffsetMs += ms;
       },
       sessionDeadMs,
@@ -186,7 +189,10 @@ class Simulation {
     };
     if (this.#violations.length < violationsMax)
       await world.run({ untilMs: world.nowMs + healMsMax, stepsMax, afterStep: quiet });
+    const counts = this.#meter.counts();
+    this.#history.blindSpots = ['server crash', 'server pause', 'cut'].reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
     await this.#verdict(data, workers, client);
+    this.#options.onHistory?.(this.#history);
     return {
       seed: this.#options.seed,
       violations: this.#violations,

@@ -42,7 +42,12 @@ export function checkEffects(history: History): Violation[] {
         report('P8', `${path} was asked for with different content`);
       const crashes = executions.filter((execution) => execution.crashed).length;
       const attemptsMax = (history.attemptsMax.get(`${key}/${path}`) ?? activationAttemptsMax) * (1 + redrives);
-      const bound = executions[0]?.kind === 'call' ? attemptsMax : attemptsMax + activationAttemptsMax * (1 + redrives);
+      // Progress of anything else in the body earns its activation a fresh count of attempts.
+      const counts = 1 + redrives + events.filter((event) => event.type === 'run.parked' || isFreshCount(event)).length;
+      // A claim counts when the server knows that it was received.
+      const bound =
+        history.blindSpots +
+        (executions[0]?.kind === 'call' ? attemptsMax : attemptsMax + activationAttemptsMax * counts);
       if (crashes > bound) report('P9', `${path} took down ${crashes} workers; ${bound} attempts were allowed`);
       for (const execution of executions) checkStart(execution, events, claims.heads, report);
     }
@@ -85,6 +90,10 @@ function of(facts: Map<string, PathFacts>, path: string): PathFacts {
   const found = facts.get(path) ?? { resultSeq: null, failures: 0, failuresInARow: 0 };
   facts.set(path, found);
   return found;
+}
+
+function isFreshCount(event: RunEvent): boolean {
+  return event.type === 'activation.retrying' && event.data.progressed;
 }
 
 type ResultEvent = Extract<RunEvent, { type: 'step.completed' | 'step.failed' | 'call.completed' | 'call.failed' }>;
