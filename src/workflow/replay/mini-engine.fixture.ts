@@ -195,7 +195,8 @@ export class MiniEngine {
   /** Commits whatever comes until nothing more does. */
   async drain(): Promise<void> {
     for (let i = 0; i < 1_000; i++) {
-      await settled(3);
+      // A replay takes a turn for each recorded outcome.
+      await settled(4 + this.events.length);
       if (this.submissions.length === 0) return;
       while (this.submissions.length > 0) this.commit();
     }
