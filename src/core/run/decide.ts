@@ -9,7 +9,7 @@ import { decideRetry, type RetryPolicy } from '../retry.js';
 import type { BodyCommand, RunCommand, TaskCommand } from './commands.js';
 import type { NewRunEvent, RunEventData } from './events.js';
 import { pathOfRetryTimer, runTimers } from './effects.js';
-import { activationTask, capabilityQueue, isEnded, type RunState } from './state.js';
+import { activationTask, capabilityQueue, isEnded, type RunState, type Unit } from './state.js';
 
 export interface DecideContext {
   /** The store's clock. */
@@ -144,9 +144,16 @@ function decideStepBegin(state: RunState, command: Extract<BodyCommand, { op: 'b
   const unit = state.units.get(command.path);
   if (unit !== undefined && unit.kind !== 'step') return refused('path_in_use');
   if (unit?.status === 'completed' || unit?.status === 'failed') return already;
+  // A repeat that comes late: the step has moved on since.
+  if (unit !== undefined && isBehind(unit, command.attempt)) return already;
   if (unit?.status === 'started' && unit.attempt === command.attempt) return already;
   const { path, attempt, effect } = command;
   return accept({ type: 'step.started', data: { path, attempt, effect } });
+}
+
+/** True where `attempt` is one whose outcome is recorded. */
+function isBehind(unit: Extract<Unit, { kind: 'step' }>, attempt: number): boolean {
+  return unit.attempt > attempt || (unit.status === 'retrying' && unit.attempt === attempt);
 }
 
 function decideStepFailure(
@@ -157,12 +164,8 @@ function decideStepFailure(
   const unit = state.units.get(command.path);
   if (unit !== undefined && unit.kind !== 'step') return refused('path_in_use');
   if (unit?.status === 'completed' || unit?.status === 'failed') return already;
-  // A repeat of what was answered before: the step has moved on since.
-  if (
-    unit !== undefined &&
-    (unit.attempt > command.attempt || (unit.status === 'retrying' && unit.attempt === command.attempt))
-  )
-    return already;
+  // A repeat of what was answered before.
+  if (unit !== undefined && isBehind(unit, command.attempt)) return already;
   const { path, attempt } = command;
   const next = decideRetry(command.retry, attempt, command.failure, context.random);
   if (next.tag === 'exhausted' || state.cancel !== null) {

@@ -109,6 +109,16 @@ describe('decide', () => {
     expect(bench.do({ op: 'failStep', path: 'a', attempt: 3, failure: boom, retry }).types).toEqual(['step.failed']);
   });
 
+  it('answers a late repeat of an intent whose attempt has an outcome, instead of beginning it again', () => {
+    const bench = new Bench();
+    bench.do({ op: 'beginStep', path: 'a', attempt: 1, effect: 'external' });
+    bench.do({ op: 'failStep', path: 'a', attempt: 1, failure: boom, retry });
+    expect(bench.do({ op: 'beginStep', path: 'a', attempt: 1, effect: 'external' }).decision.tag).toBe('already');
+    bench.do({ op: 'fireTimer', name: ':retry:a' });
+    expect(bench.do({ op: 'beginStep', path: 'a', attempt: 1, effect: 'external' }).decision.tag).toBe('already');
+    expect(bench.do({ op: 'beginStep', path: 'a', attempt: 2, effect: 'external' }).types).toEqual(['step.started']);
+  });
+
   it('does not retry what cannot be retried', () => {
     expect(new Bench().do({ op: 'failStep', path: 'a', attempt: 1, failure: fatal, retry }).types).toEqual([
       'step.failed',
