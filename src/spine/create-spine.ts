@@ -16,6 +16,7 @@ import { createInProcessTransport, createWorker, type WorkerSettings } from '../
 import type { AnyApp } from '../workflow/index.js';
 import type { HostedWorker, Service } from './host.js';
 import { leaseHost } from './hosts.js';
+import { keepAlive } from './keep-alive.js';
 import { localGateway } from './local-gateway.js';
 
 /** Options of the worker in this process: those of `createWorker` without the way to the server, which is known. */
@@ -123,7 +124,7 @@ export function createSpine<App extends AnyApp>(app: App, options: SpineOptions)
     },
     listen: async () => await (await theServer()).listen(),
     close() {
-      closing ??= close();
+      closing ??= keepAlive(close());
       return closing;
     },
     [Symbol.asyncDispose]: () => spine.close(),

@@ -10,6 +10,7 @@ import { createEngine, type Engine, type EngineLog, type EngineSettings } from '
 import { nodePorts } from '../runtime/index.js';
 import type { Store } from '../store/contract.js';
 import type { StoreFactory } from '../store/factory.js';
+import { keepAlive } from './keep-alive.js';
 
 /** A worker in this process, as the host needs it. */
 export interface HostedWorker {
@@ -70,7 +71,7 @@ export class Host {
    */
   async open(): Promise<OpenHost> {
     if (this.#closed !== null) throw new SpineError('SHUTTING_DOWN', {});
-    this.#running ??= this.#open().catch((error: unknown) => {
+    this.#running ??= keepAlive(this.#open()).catch((error: unknown) => {
       this.#running = null;
       this.#registered = Promise.resolve();
       throw error;
@@ -119,7 +120,7 @@ export class Host {
 
   /** Drains the worker, stops the engine, which closes the store. Resolves when nothing runs. Idempotent. */
   close(): Promise<void> {
-    this.#closed ??= this.#close();
+    this.#closed ??= keepAlive(this.#close());
     return this.#closed;
   }
 

@@ -19,6 +19,7 @@ import type { Engine, Origin, StartOutcome, StartRequest } from '../engine/index
 import type { RunView } from '../protocol/http.js';
 import { problemOf } from '../protocol/problem.js';
 import { createServer, type SpineServer } from '../server/index.js';
+import { keepAlive } from './keep-alive.js';
 
 /** What a local gateway is made of. */
 export interface LocalGatewayOptions {
@@ -64,7 +65,7 @@ export function localGateway(options: LocalGatewayOptions): Gateway {
     const engine = await options.engine();
     const requests = items.map((item) => attempt(() => startRequest(workflow, item)));
     const accepted = requests.filter((request): request is StartRequest => !(request instanceof Refused));
-    const outcomes = accepted.length === 0 ? [] : await engine.startRuns(origin, accepted);
+    const outcomes = accepted.length === 0 ? [] : await keepAlive(engine.startRuns(origin, accepted));
     let next = 0;
     const answers: StartItemAnswer[] = [];
     for (const request of requests) {
@@ -93,7 +94,7 @@ export function localGateway(options: LocalGatewayOptions): Gateway {
       if (answer === undefined) throw new Error('Invariant broken: one request has one answer');
       if ('error' in answer) throw new RemoteError(answer.error);
       const engine = await options.engine();
-      await abortable(engine.waitForEnd(tenant, answer.id, waitMs), signal ?? null);
+      await keepAlive(abortable(engine.waitForEnd(tenant, answer.id, waitMs), signal ?? null));
       return { tag: 'pending', answer };
     },
 
