@@ -87,13 +87,15 @@ export interface WorkerParts {
 }
 
 /**
- * Bodies that only wait use no slot, since what they wait for may be calls of this very worker. They may be as many again
- * as there are slots, so that not too many wake up at once; when half of that is used, they leave memory sooner.
+ * Bodies that only wait use no slot, since what they wait for may be calls of this very worker. So many of them stay in
+ * memory for each slot; all may wake up at once. Where most of these places are taken, bodies leave memory sooner, and
+ * where all are, at once: so credit for calls always comes back.
  */
-const crowdedShare = 0.5;
+const waitingPerSlotMax = 2;
+const crowdedShare = 0.75;
 const crowdedParkMs = 50;
-/** Assignments held for each slot: one at work, one waiting, one whose answer is due. */
-const heldPerSlotMax = 3;
+/** Assignments held for each slot: waiting bodies, what is at work, and what has an answer due. */
+const heldPerSlotMax = waitingPerSlotMax + 2;
 
 export class WorkerRuntime implements Worker, LinkOwner {
   readonly stopped: Promise<Error | null>;
@@ -315,8 +317,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
   /** Slots that a new assignment could use now. */
   freeSlots(): number {
     const { slots } = this.#parts;
-    const waiting = this.#waiting();
-    const used = this.#busy.size - waiting + this.#lingering.size + Math.max(0, waiting - slots);
+    const used = this.#busy.size - this.#waiting() + this.#lingering.size;
     const free = Math.min(slots - used, heldPerSlotMax * slots - this.#works.size - this.#lingering.size);
     if (free <= 0 && this.#bodies.size > 0) this.#lookAgain();
     return free;
@@ -374,7 +375,10 @@ export class WorkerRuntime implements Worker, LinkOwner {
   #parkAfterMs(): number {
     if (this.#state === 'draining') return 0;
     const { parkAfterMs, slots } = this.#parts;
-    return this.#waiting() > slots * crowdedShare ? Math.min(parkAfterMs, crowdedParkMs) : parkAfterMs;
+    const places = slots * waitingPerSlotMax;
+    const waiting = this.#waiting();
+    if (waiting >= places) return 0;
+    return waiting > places * crowdedShare ? Math.min(parkAfterMs, crowdedParkMs) : parkAfterMs;
   }
 
   #idle(assignment: number, work: Work): void {
