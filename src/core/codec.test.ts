@@ -165,7 +165,7 @@ describe('encodeValue and decodeValue', () => {
   it('hold the bounds on depth, nodes and size', () => {
     expect(roundTrip(nested(limits.valueDepthMax))).toStrictEqual(nested(limits.valueDepthMax));
     expect(refusal(nested(limits.valueDepthMax + 1)).reason).toMatch(/deeper than 64/);
-    const full = new Array(limits.valueNodesMax).fill(0);
+    const full = Array.from({ length: limits.valueNodesMax }, () => 0);
     expect(roundTrip(full)).toStrictEqual(full);
     expect(refusal([...full, 0]).reason).toMatch(/100000 keys/);
     expect(refusal([...full, 0n]).reason).toMatch(/100000 keys/);

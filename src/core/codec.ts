@@ -233,7 +233,7 @@ type Kind =
 
 /** By internal tag, not `instanceof`: values come from other realms (vm contexts, test runners) too. */
 function kindOf(value: object): Kind {
-  const prototype: object | null = Object.getPrototypeOf(value);
+  const prototype = Object.getPrototypeOf(value) as object | null;
   if (prototype === null || isObjectPrototype(prototype)) return 'Object';
   const name = Object.prototype.toString.call(value).slice(8, -1);
   switch (name) {

@@ -5,7 +5,7 @@ import { limits } from '../core/limits.js';
 import { capability } from './capability.js';
 import { isCancelled } from './cancelled.js';
 import type { Ctx } from './ctx.js';
-import { MiniEngine, settled, type MiniOptions } from './replay/mini-engine.fixture.js';
+import { MiniEngine, settled, type MiniOptions } from '../../test/replay/mini-engine.js';
 import { isStepError } from './step-error.js';
 import { Terminal, Transient } from './thrown.js';
 import { topic } from './topic.js';

@@ -9,7 +9,7 @@ import type { Ctx } from '../ctx.js';
 import { isCancelled } from '../cancelled.js';
 import { isStepError } from '../step-error.js';
 import { workflow } from '../workflow.js';
-import { MiniEngine, settled } from './mini-engine.fixture.js';
+import { MiniEngine, settled } from '../../../test/replay/mini-engine.js';
 
 const work = capability('work');
 

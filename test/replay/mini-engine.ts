@@ -3,20 +3,20 @@
  * itself (committing, firing timers, finishing calls, cancelling) done only when the test says so.
  */
 import { createHash } from 'node:crypto';
-import { encodeValue } from '../../core/codec.js';
-import type { Failure } from '../../core/failure.js';
-import type { BlobPayload, InlinePayload, Payload } from '../../core/payload.js';
-import type { Ports } from '../../core/ports.js';
-import type { Effect } from '../../core/run/events.js';
-import type { BodyCommand, RunCommand } from '../../core/run/commands.js';
-import { decide, type Decision } from '../../core/run/decide.js';
-import { retryTimer } from '../../core/run/effects.js';
-import type { RunEvent } from '../../core/run/events.js';
-import type { Journal, JournalEntry } from '../../core/run/journal.js';
-import { activationTask, applyEvent, emptyState, isEnded, type RunState } from '../../core/run/state.js';
-import { beginActivation, type Activation, type ActivationHost } from '../activation.js';
-import type { LogRecord } from '../log.js';
-import type { AnyWorkflow } from '../workflow.js';
+import { encodeValue } from '../../src/core/codec.js';
+import type { Failure } from '../../src/core/failure.js';
+import type { BlobPayload, InlinePayload, Payload } from '../../src/core/payload.js';
+import type { Ports } from '../../src/core/ports.js';
+import type { Effect } from '../../src/core/run/events.js';
+import type { BodyCommand, RunCommand } from '../../src/core/run/commands.js';
+import { decide, type Decision } from '../../src/core/run/decide.js';
+import { retryTimer } from '../../src/core/run/effects.js';
+import type { RunEvent } from '../../src/core/run/events.js';
+import type { Journal, JournalEntry } from '../../src/core/run/journal.js';
+import { activationTask, applyEvent, emptyState, isEnded, type RunState } from '../../src/core/run/state.js';
+import { beginActivation, type Activation, type ActivationHost } from '../../src/workflow/activation.js';
+import type { LogRecord } from '../../src/workflow/log.js';
+import type { AnyWorkflow } from '../../src/workflow/workflow.js';
 
 /** A clock that moves only by hand, with its timers. Turns are real turns of the event loop. */
 export class ManualTime {
@@ -290,11 +290,11 @@ export class MiniEngine {
   }
 
   #host(): ActivationHost {
-    const engine = this;
+    const parkAfterMs = (): number => this.parkAfterMs;
     return {
       ports: this.time.ports,
       get parkAfterMs() {
-        return engine.parkAfterMs;
+        return parkAfterMs();
       },
       submit: (commands) => {
         this.submissions.push({ i: ++this.#submitted, commands });
