@@ -41,7 +41,7 @@ function connect(): void {
     pongDue = false;
   });
   socket.on('message', (data) => {
-    const message = parse(String(data));
+    const message = parse((data as Buffer).toString());
     if (message?.t !== 'goodbye') return;
     const report: HeartReport = { sessionOver: message.reason ?? '' };
     parentPort?.postMessage(report);

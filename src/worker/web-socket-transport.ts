@@ -133,9 +133,10 @@ function connect(
   };
 }
 
+/** Text frames come as one buffer with the default `binaryType`. */
 function parse(data: RawData): ServerMessage | null {
   try {
-    const value: unknown = JSON.parse(String(data));
+    const value: unknown = JSON.parse((data as Buffer).toString());
     const isMessage = typeof value === 'object' && value !== null && 't' in value && typeof value.t === 'string';
     return isMessage ? (value as ServerMessage) : null;
   } catch {

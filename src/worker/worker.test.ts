@@ -245,7 +245,8 @@ class Bodies {
       end = resolve;
     });
     this.ends.push(end);
-    const bodies = this;
+    const seen = (): number => this.seen;
+    const waiting = (): boolean => this.waiting;
     return {
       deliver: (events) => void this.delivered.push(...events),
       settle: (result) => void this.settled.push(result),
@@ -254,10 +255,10 @@ class Bodies {
         end('aborted');
       },
       get seen() {
-        return bodies.seen;
+        return seen();
       },
       get waiting() {
-        return bodies.waiting;
+        return waiting();
       },
       ended,
     };
@@ -328,6 +329,8 @@ describe('a worker at work', () => {
     server.assign(...Array.from({ length: 50 }, (_, n) => call(n + 1, n)));
     await world.settle();
     expect(server.submissions).toHaveLength(50);
+    const grants = server.all('credit').map((message) => message.upTo);
+    expect(grants).toEqual([...new Set(grants)].sort((a, b) => a - b));
     expect(server.all('submit').length).toBeLessThanOrEqual(2);
     await worker.stop();
   });
@@ -790,6 +793,25 @@ describe('a worker that is asked to end', () => {
     await world.advance(1_000);
     expect(server.submissions.map((s) => s.i)).toEqual([1, 1]);
     expect(server.all('drain')).toHaveLength(2);
+    expect(worker.state).toBe('stopped');
+  });
+
+  it('still answers for a body that it has stopped, as long as an answer is due', async () => {
+    const bodies = new Bodies();
+    const { world, server, worker } = setup({ begin: bodies.begin });
+    server.judge = () => null;
+    void worker.start();
+    await world.settle();
+    server.assign(activation(1));
+    await world.settle();
+    bodies.hosts[0]?.submit([{ op: 'sleep', path: 'nap', ms: 5 }]);
+    void worker.drain();
+    await world.advance(limits.drainGraceMs + 100);
+    expect(bodies.aborts).toHaveLength(1);
+    server.cut();
+    await world.advance(1_000);
+    expect(server.all('hello')[1]?.resume?.holding).toEqual([{ assignment: 1, seen: 0 }]);
+    await world.advance(20_000);
     expect(worker.state).toBe('stopped');
   });
 
