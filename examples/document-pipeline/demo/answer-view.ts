@@ -44,7 +44,11 @@ export function printAnswer(
   screen.line(`      ${wrap(output.answer, textWidth, '      ')}`);
   for (const { number, source } of output.citations) screen.line(paint.faint(`      [${number}] ${source}`));
   const took = `${seconds.toFixed(1)} s after it was accepted`;
-  screen.line(paint.faint(`      ${run.finished.size} steps, ${output.toolCalls} tool calls; ${took}`));
+  screen.line(
+    paint.faint(
+      `      ${run.finished.size} steps, ${output.toolCalls} tool call${output.toolCalls === 1 ? '' : 's'}; ${took}`,
+    ),
+  );
   screen.line();
 }
 

@@ -14,7 +14,7 @@ export interface Proof {
   readonly recordedBefore: number;
   /** How many of those the endpoint received again afterwards. */
   readonly repeatedAfterRecord: readonly string[];
-  /** Calls received in all, different ones, and those received more than once: they were in flight at the kill. */
+  /** Calls received in all, different ones, and those received more than once before they had a recorded result. */
   readonly received: number;
   readonly different: number;
   readonly inFlight: readonly string[];
@@ -43,11 +43,12 @@ export function paidCalls(
 /** Compares the counter at the end with what had been paid at the kill. */
 export function prove(paid: PaidCalls, counted: ReadonlyMap<string, CountedCall>): Proof {
   const received = [...counted.values()].reduce((sum, call) => sum + call.received, 0);
+  const repeated = [...paid].filter(([key, count]) => counted.get(key)?.received !== count).map(([key]) => key);
   return {
     recordedBefore: paid.size,
-    repeatedAfterRecord: [...paid].filter(([key, count]) => counted.get(key)?.received !== count).map(([key]) => key),
+    repeatedAfterRecord: repeated,
     received,
     different: counted.size,
-    inFlight: [...counted].filter(([, call]) => call.received > 1).map(([key]) => key),
+    inFlight: [...counted].filter(([key, call]) => call.received > 1 && !repeated.includes(key)).map(([key]) => key),
   };
 }

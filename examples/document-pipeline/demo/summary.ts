@@ -40,7 +40,11 @@ export function printProof(screen: Screen, proof: Proof): void {
   const pairs = `${proof.received} received, ${proof.different} different ones`;
   screen.line(`  Counter at the model endpoint, outside of workers and engine: ${pairs}.`);
   if (proof.inFlight.length === 0) return;
-  screen.line(`  The ${proof.inFlight.length} that came twice had no recorded result: they were cut off by the kill.`);
+  const which =
+    proof.inFlight.length === 1
+      ? '1 that came more than once was'
+      : `${proof.inFlight.length} that came more than once were`;
+  screen.line(`  The ${which} cut off before there was a result to record, by the kill or a failure:`);
   for (const key of proof.inFlight.slice(0, 4)) screen.line(paint.faint(`    ${key}`));
 }
 
