@@ -19,8 +19,17 @@ export class Child {
     readonly reject: (error: Error) => void;
   }[] = [];
 
-  constructor(command: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
-    this.process = spawn(command, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(
+    command: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string | undefined>> = {},
+    folder = process.cwd(),
+  ) {
+    this.process = spawn(command, args, {
+      cwd: folder,
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     alive.add(this);
     const { stdout, stderr } = this.process;
     if (stdout !== null) createInterface({ input: stdout }).on('line', (line) => this.#take(line));
