@@ -19,6 +19,12 @@ export const limits = {
   batchItemsMax: 1_000,
   /** Events in the history of a run; half of it logs a warning. The run fails with HISTORY_FULL at the bound. */
   historyEventsMax: 50_000,
+  /** Items of a `ctx.map` under way at one time, unless its options say otherwise. */
+  mapConcurrencyDefault: 16,
+  /** Attempts that a retry policy may ask for. */
+  retryAttemptsMax: 1_000,
+  /** Partitions of a topic. */
+  topicPartitionsMax: 1_024,
   /** Length of a step path, in UTF-16 units. */
   pathLengthMax: 512,
   /** Length of names (workflow, capability, topic), tenants and idempotency keys. */

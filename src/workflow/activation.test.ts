@@ -194,7 +194,7 @@ describe('a body', () => {
     const hung = stuck.begin();
     await settled();
     hung.abort('deadline');
-    stuck.time.advance(limits.cancelGraceMs);
+    stuck.time.advance(limits.abortGraceMs);
     expect(await hung.ended).toBe('aborted');
   });
 });

@@ -3,6 +3,7 @@
  */
 import { parseDuration, type Duration } from '../core/duration.js';
 import { SpineError } from '../core/errors.js';
+import { limits } from '../core/limits.js';
 import { defaultRetry, type RetryPolicy } from '../core/retry.js';
 import { OptionFaults } from './options.js';
 
@@ -18,9 +19,6 @@ export interface RetryOptions {
   readonly factor?: number;
 }
 
-/** Attempts that a policy may ask for. */
-const attemptsMax = 1_000;
-
 /** The policy that the options stand for, on top of `base`; faults go to `faults`. */
 export function readRetry(
   options: RetryOptions | undefined,
@@ -34,7 +32,7 @@ export function readRetry(
   }
   const { attempts, min, max, factor } = options;
   faults.unknownNames(options, ['attempts', 'min', 'max', 'factor']);
-  faults.integer('retry.attempts', attempts, { min: 1, max: attemptsMax });
+  faults.integer('retry.attempts', attempts, { min: 1, max: limits.retryAttemptsMax });
   const minMs = faults.duration('retry.min', min, base.minMs);
   const maxMs = faults.duration('retry.max', max, Math.max(base.maxMs, minMs));
   if (minMs > maxMs) faults.add('retry.min is longer than retry.max');

@@ -2,6 +2,7 @@
  * Topics as values: a name, the schema of the events' data and how they are spread. Shared by those who publish and
  * those who react; nothing is opened by making one.
  */
+import { limits } from '../core/limits.js';
 import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
 import { OptionFaults } from './options.js';
 import type { SelectorOf } from './selector.js';
@@ -30,8 +31,6 @@ export interface Topic<Name extends string = string, In = unknown, Data = unknow
   readonly types?: { publish(data: In): void; readonly data: Data };
 }
 
-const partitionsMax = 1_024;
-
 /** Defines a topic. Fails with OPTIONS_INVALID, naming all faults. */
 export function topic<const Name extends string, S extends StandardSchema = StandardSchema>(
   name: Name,
@@ -42,7 +41,7 @@ export function topic<const Name extends string, S extends StandardSchema = Stan
   faults.name(name);
   faults.unknownNames(options, ['schema', 'key', 'partitions']);
   faults.schema('schema', schema);
-  faults.integer('partitions', partitions, { min: 1, max: partitionsMax });
+  faults.integer('partitions', partitions, { min: 1, max: limits.topicPartitionsMax });
   if (key !== undefined && typeof key !== 'string') faults.add('key must be a path such as "document.id"');
   faults.throwIfAny();
   return { kind: 'topic', name, schema: schema ?? null, key: key ?? null, partitions: partitions ?? 1 };

@@ -5,6 +5,7 @@
 import { encodeValue } from '../../core/codec.js';
 import { parseDuration, type Duration } from '../../core/duration.js';
 import { SpineError } from '../../core/errors.js';
+import { limits } from '../../core/limits.js';
 import { pathOf, type PathKey, type PathName } from '../../core/paths.js';
 import type { InlinePayload } from '../../core/payload.js';
 import { defaultRetry, type RetryPolicy } from '../../core/retry.js';
@@ -29,9 +30,6 @@ import type { BodyRun } from './body-run.js';
 import { Scope } from './scope.js';
 import { StepWork, type StepRequest } from './step-work.js';
 import type { Work } from './wait.js';
-
-/** Items of a map under way at one time, unless the options say otherwise. */
-const mapConcurrencyDefault = 16;
 
 /** A failure of an external effect does not prove that nothing happened, so it is not tried again unasked. */
 const externalRetry: RetryPolicy = { ...defaultRetry, attempts: 1 };
@@ -119,7 +117,7 @@ export class BodyCtx implements Ctx {
   map<Item, T>(name: PathName, items: readonly Item[], ...rest: readonly unknown[]): Promise<T[]> {
     const body = rest[rest.length - 1] as (item: Item, ctx: Ctx, index: number) => T | Promise<T>;
     const options = rest.length > 1 ? (rest[0] as MapOptions<Item>) : {};
-    const { key = (_: Item, index: number): PathKey => index, concurrency = mapConcurrencyDefault } = options;
+    const { key = (_: Item, index: number): PathKey => index, concurrency = limits.mapConcurrencyDefault } = options;
     if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
       const faults = ['concurrency must be an integer of at least 1'];
       throw new SpineError('OPTIONS_INVALID', { what: 'ctx.map', faults });

@@ -655,7 +655,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.#outbox = [];
     if (this.#running === 0) return this.#resolveEnded(end);
     // User code that ignores its signal must not hold the slot for ever.
-    const cancelGrace = this.host.ports.timers.after(limits.cancelGraceMs, () => this.#resolveEnded(end));
+    const cancelGrace = this.host.ports.timers.after(limits.abortGraceMs, () => this.#resolveEnded(end));
     this.#onRest = () => {
       cancelGrace();
       this.#resolveEnded(end);
