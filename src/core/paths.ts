@@ -24,6 +24,8 @@ export function pathOf(scope: string, name: PathName, key?: PathKey): string {
 }
 
 function listed(name: readonly [name: string, ...keys: PathKey[]]): string {
+  const isList: boolean = Array.isArray(name);
+  if (!isList) throw invalid(String(name), 'it is neither text nor a list');
   const [first, ...keys] = name;
   let segment = escapedName(first);
   for (const key of keys) segment += `:${escapedKey(key, segment)}`;

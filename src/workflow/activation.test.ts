@@ -374,7 +374,7 @@ describe('calls, timers and events', () => {
     const engine = await ran((ctx) => ctx.call(capability('unknown'), 1));
     expect(engine.last).toMatchObject({
       type: 'activation.retrying',
-      data: { failure: { code: 'unknown_capability', class: 'dependency', retryable: true } },
+      data: { failure: { code: 'CAPABILITY_UNKNOWN', class: 'dependency', retryable: true } },
     });
   });
 

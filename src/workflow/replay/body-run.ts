@@ -634,15 +634,13 @@ export class BodyRun implements Activation, Pumped, StepHost {
   /** A submission was refused for good: either the lease is gone, or the run cannot go on as the body wants it to. */
   #refused(code: string, message: string): void {
     if (code === 'LEASE_LOST' || code === 'SESSION_GONE') return this.#over('aborted');
-    const known = Object.hasOwn(errorCatalogue, code) ? errorCatalogue[code as ErrorCode] : undefined;
-    const mayPass = code === 'unknown_capability' || known?.kind === 'transient' || known?.kind === 'notFound';
-    const cause = failure({ class: mayPass ? 'dependency' : 'internal', code, message, retryable: mayPass });
+    const cause = refusalOf(code, message);
     if (this.#phase === 'ending') {
       // The worker gives up in its own words what may not even be said to have failed.
       if (this.#final?.op === 'fail' || this.#final?.op === 'abandon') return this.#over('aborted');
       this.#phase = 'closing';
     }
-    if (mayPass) this.#giveBack(cause);
+    if (cause.retryable) this.#giveBack(cause);
     else this.#endWith(failed(cause, null));
   }
 
@@ -678,6 +676,22 @@ export class BodyRun implements Activation, Pumped, StepHost {
   #isReplaying(): boolean {
     return this.#catchingUp && this.#handedSeq < this.#replayUpTo;
   }
+}
+
+/** Refusals of `core/run/decide`, by the codes of the catalogue. */
+const refusalCodes: Readonly<Record<string, ErrorCode>> = {
+  history_full: 'HISTORY_FULL',
+  invalid_path: 'PATH_INVALID',
+  path_in_use: 'PATH_IN_USE',
+  unknown_capability: 'CAPABILITY_UNKNOWN',
+};
+
+/** Why a submission was refused. What is missing or busy now may be there for the next activation. */
+function refusalOf(refusal: string, message: string): Failure {
+  const code = Object.hasOwn(refusalCodes, refusal) ? (refusalCodes[refusal] ?? refusal) : refusal;
+  const kind = Object.hasOwn(errorCatalogue, code) ? errorCatalogue[code as ErrorCode].kind : 'internal';
+  const retryable = kind === 'transient' || kind === 'notFound';
+  return failure({ class: retryable ? 'dependency' : 'internal', code, message, retryable });
 }
 
 function failed(cause: Failure, path: string | null): BodyCommand {
