@@ -1,0 +1,90 @@
+/** The packed package in a plain JavaScript project: ES modules, CommonJS, a browser bundle, and what an install costs. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeUnless } from '../../skip.js';
+import { endAll } from '../support/processes.js';
+import { FreshApp, missingRegistry } from './fresh-app.js';
+
+/** Of a lock file, what is looked at here. */
+interface LockFile {
+  readonly packages: Readonly<Record<string, { readonly hasInstallScript?: boolean; readonly optional?: boolean }>>;
+}
+
+/** In the browser, compressed less than half of it. A client that grows past this has taken in what is not its own. */
+const clientBytesMax = 40_000;
+
+describeUnless(await missingRegistry(), 'a plain JavaScript project', () => {
+  let app: FreshApp;
+
+  beforeAll(async () => {
+    app = await FreshApp.make('plain');
+    await app.install();
+  }, 150_000);
+
+  afterAll(async () => {
+    await endAll();
+    app.remove();
+  });
+
+  it('runs an app embedded, and finds its run again when it is started again', async () => {
+    const first = await app.succeeds(process.execPath, ['embedded.mjs']);
+    expect(first.stdout).toBe('cbacba\n');
+    expect(first.stderr).toBe('');
+    expect((await app.succeeds(process.execPath, ['embedded.mjs'])).stdout).toBe('cbacba\n');
+  });
+
+  it('is reached from CommonJS by a dynamic import', async () => {
+    expect((await app.succeeds(process.execPath, ['common.cjs'])).stdout).toBe('yxyx\n');
+  });
+
+  it('exports something from every entry', async () => {
+    const { stdout } = await app.succeeds(process.execPath, ['entries.mjs']);
+    const lines = stdout.trim().split('\n');
+    expect(lines.map((line) => line.split(' ')[0])).toEqual([
+      'eventspine',
+      'eventspine/worker',
+      'eventspine/client',
+      'eventspine/sqlite',
+      'eventspine/server',
+      'eventspine/testing',
+    ]);
+    for (const line of lines) expect(Number(line.split(' ')[1]), line).toBeGreaterThan(0);
+  });
+
+  it('needs nothing that compiles or downloads when it is installed', async () => {
+    const lock = JSON.parse(readFileSync(join(app.folder, 'package-lock.json'), 'utf8')) as LockFile;
+    const installed = Object.keys(lock.packages).filter((path) => path !== '');
+    // This one's script looks for the binary that lies in the package and compiles only where there is none; the tests
+    // around this one run although it was not called.
+    const scripted = installed.filter((path) => lock.packages[path]?.hasInstallScript === true);
+    expect(scripted).toEqual(['node_modules/@photostructure/sqlite']);
+    const packed = await app.succeeds('tar', ['-tzf', join(app.place, 'eventspine.tgz')]);
+    const files = packed.stdout.trim().split('\n');
+    expect(files.filter((file) => /\.test\.|\.tsbuildinfo$|\.tgz$|\.readme/.test(file))).toEqual([]);
+    const size = readFileSync(join(app.place, 'eventspine.tgz')).byteLength;
+    console.log(
+      `package: ${Math.round(size / 1024)} KiB packed, ${files.length} files; ${installed.length} packages installed`,
+    );
+    expect(installed.length).toBeLessThanOrEqual(16);
+  });
+
+  it('gives browsers a client that imports nothing of Node and reaches a server', async () => {
+    const tsx = createRequire(createRequire(import.meta.url).resolve('tsx/package.json'));
+    const esbuild = join(dirname(tsx.resolve('esbuild/package.json')), 'bin', 'esbuild');
+    const flags = ['--bundle', '--platform=browser', '--format=esm', '--minify', '--outfile=page.bundle.mjs'];
+    await app.succeeds(esbuild, ['page.js', ...flags]);
+    const bundle = readFileSync(join(app.folder, 'page.bundle.mjs'), 'utf8');
+    expect(bundle).not.toMatch(/node:|require\(/);
+    console.log(`client in a browser: ${Math.round(bundle.length / 1024)} KiB minified`);
+    expect(bundle.length).toBeLessThan(clientBytesMax);
+
+    const program = join('node_modules', 'eventspine', 'dist', 'cli', 'main.js');
+    const server = app.node([program, 'start', 'app.mjs', '--port', '0', '--store', 'page.db', '--json']);
+    const { url } = JSON.parse(await server.line((line) => line.includes('"listening"'))) as { url: string };
+    expect((await app.succeeds(process.execPath, ['use-page.mjs', url])).stdout).toBe('vuvu\n');
+    await server.kill('SIGTERM');
+    expect(await server.exited).toBe(0);
+  });
+});
