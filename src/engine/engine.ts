@@ -338,7 +338,11 @@ class RunningEngine implements Engine {
         stop?.();
         act();
       };
-      const cancel = timers.after(ms, () => finish(() => this.#reads.state(tenant, run).then(resolve, reject)));
+      const cancel = timers.after(ms, () =>
+        finish(() => {
+          this.#reads.state(tenant, run).then(resolve, reject);
+        }),
+      );
       this.#followers
         .follow(tenant, run, Number.MAX_SAFE_INTEGER - 1, {
           onEvents: () => true,

@@ -184,7 +184,7 @@ export class Dispatcher {
       lost: resumed?.lost ?? [],
       blobs: this.#blobsPath,
     });
-    if (resumed !== null && hello.resume !== undefined) await this.#catchUp(session, hello.resume);
+    if (resumed !== null && hello.resume !== undefined) await this.#catchUp(session, hello.resume, channel);
     return session;
   }
 
@@ -244,13 +244,20 @@ export class Dispatcher {
   }
 
   /** Sends what was committed while the line was down. */
-  async #catchUp(session: Session, resume: Resume): Promise<void> {
+  async #catchUp(session: Session, resume: Resume, channel: WorkerChannel): Promise<void> {
+    const bodies: { readonly held: Held; readonly seen: number }[] = [];
     for (const { assignment, seen } of resume.holding) {
       const held = session.held.get(assignment);
       if (held === undefined || held.kind !== 'activation') continue;
+      // From here on what is committed is kept back, for all of them, until each has its history.
       held.sentSeq = -1;
       held.early.length = 0;
+      bodies.push({ held, seen });
+    }
+    for (const { held, seen } of bodies) {
       const events = await this.#history(held.lease.tenant, held.lease.run);
+      // The worker has come back once more meanwhile, and is caught up over that line.
+      if (session.channel !== channel) return;
       this.#deliverFrom(
         session,
         held,
@@ -392,7 +399,9 @@ export class Dispatcher {
     if (this.#pumping || this.#stopped) return;
     this.#pumping = true;
     try {
-      const candidates = [...this.#sessions.values()].filter((session) => session.credit > 0 && !session.claiming && !session.unsure);
+      const candidates = [...this.#sessions.values()].filter(
+        (session) => session.credit > 0 && !session.claiming && !session.unsure,
+      );
       if (candidates.length === 0) return;
       this.#rotation = (this.#rotation + 1) % candidates.length;
       let left = candidates.length;

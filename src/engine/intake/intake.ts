@@ -9,7 +9,6 @@ import type { Payload } from '../../core/payload.js';
 import type { DedupeWrite } from '../../store/contract.js';
 import type { Origin, PublishOutcome, PublishRequest, StartOutcome, StartRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
-import { priorityMax } from '../runs/change.js';
 import type { Lanes, PlainValue } from '../runs/lanes.js';
 import { birth } from './birth.js';
 import type { Catalog } from './catalog.js';
@@ -137,8 +136,8 @@ function requestFaults(request: StartRequest): string[] {
   if (idempotencyKey !== undefined && (idempotencyKey.length === 0 || idempotencyKey.length > limits.keyLengthMax)) {
     faults.push(`idempotencyKey must have 1 to ${limits.keyLengthMax} characters`);
   }
-  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= priorityMax)) {
-    faults.push(`priority must be a whole number from 0 to ${priorityMax}`);
+  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= limits.priorityMax)) {
+    faults.push(`priority must be a whole number from 0 to ${limits.priorityMax}`);
   }
   if (labels !== undefined) {
     const entries = Object.entries(labels);

@@ -3,6 +3,7 @@
  * (`core/run/effects`), and writes the envelopes. One change belongs to one run.
  */
 import { newId } from '../../core/ids.js';
+import { limits } from '../../core/limits.js';
 import { effectsOf, openRows, sweeps, type TableEffect, type Task } from '../../core/run/effects.js';
 import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
 import { applyEvent, rowOf, type RunState } from '../../core/run/state.js';
@@ -119,7 +120,6 @@ function writeEffect(effect: TableEffect, state: RunState, tasks: TaskWrite[], t
   }
 }
 
-export const priorityMax = 9;
 const rankPerPriority = 2 ** 44;
 
 /**
@@ -128,7 +128,7 @@ const rankPerPriority = 2 ** 44;
  */
 function queued(task: Task, state: RunState): NewTask {
   const { kind, queue, attempt, deadlineMs, inputSeq, dueAt } = task;
-  const rank = (priorityMax - task.priority) * rankPerPriority + state.startedAt;
+  const rank = (limits.priorityMax - task.priority) * rankPerPriority + state.startedAt;
   return { task: task.task, kind, queue, rank, attempt, deadlineMs, inputSeq, dueAt, limitKey: null };
 }
 

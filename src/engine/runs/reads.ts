@@ -1,7 +1,8 @@
 /** The reading side of the engine: runs, histories, results, lists, topics. Reads never wait for lanes. */
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
-import type { Payload } from '../../core/payload.js';
+import { decodeValue } from '../../core/codec.js';
+import { isBlobPayload, type Payload } from '../../core/payload.js';
 import { foldRun, isEnded, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
 import type {
   DeadLetterView,
@@ -149,12 +150,7 @@ export class Reads {
   #topicEvent(topic: string, partition: number, row: EventRow): TopicEventView {
     const envelope = parseEnvelope(row.envelope);
     const payload = payloadOf(envelope, row.payload);
-    const data =
-      payload === null
-        ? {}
-        : 'text' in payload
-          ? { data: this.#plain(payload) }
-          : { dataref: `/v1/blobs/${row.tenant}/${payload.blob}` };
+    const data = payload === null ? {} : this.#cloudEventData(row.tenant, payload);
     const { source, ...attributes } = envelope.attributes ?? {};
     return {
       topic,
@@ -170,6 +166,14 @@ export class Reads {
         ...data,
       },
     };
+  }
+
+  /** CloudEvents have one member for JSON and another for bytes; what is too large to show is referred to. */
+  #cloudEventData(tenant: string, payload: Payload): Readonly<Record<string, unknown>> {
+    if (isBlobPayload(payload)) return { dataref: `/v1/blobs/${tenant}/${payload.blob}` };
+    return decodeValue(payload) instanceof Uint8Array
+      ? { data_base64: this.#plain(payload) }
+      : { data: this.#plain(payload) };
   }
 
   async #stateOf(row: RunRow): Promise<RunViewState> {

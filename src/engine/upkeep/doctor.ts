@@ -123,6 +123,6 @@ function differenceOf(what: string, expected: readonly string[], kept: readonly 
 }
 
 function canonical(row: RunRow): string {
-  const labels = row.labels === null ? null : Object.entries(row.labels).sort();
+  const labels = row.labels === null ? null : Object.entries(row.labels).sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify({ ...row, labels }, [...Object.keys(row).sort()]);
 }

@@ -108,7 +108,7 @@ export interface History {
   readonly bodies: BodyFeed[];
   /** Highest number of attempts that the workload asks for, by path. */
   readonly attemptsMax: Map<string, number>;
-  /** Crashes and pauses of the server and cuts of lines: each may hide from it that a worker had received something. */
+  /** Faults that may hide from the server that a worker had received or begun something. */
   blindSpots: number;
   final: FinalState | null;
 }

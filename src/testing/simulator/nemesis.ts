@@ -75,7 +75,7 @@ export class Nemesis {
   heal(): void {
     const { server, workers, weather, client } = this.#options;
     this.#process.kill();
-    Object.assign(weather, { busy: 0, ambiguous: 0, slow: 0 });
+    Object.assign(weather, { busy: 0, ambiguous: 0, slow: 0, crash: 0 });
     client.loss = 0;
     server.process.resume();
     server.process.healClock();
@@ -90,6 +90,7 @@ export class Nemesis {
     const rough = this.#prng.pick([0.005, 0.02, 0.08]);
     if (this.kinds.has('store busy')) weather.busy = rough;
     if (this.kinds.has('store ambiguous')) weather.ambiguous = rough;
+    if (this.kinds.has('server crash')) weather.crash = this.#prng.pick([0.001, 0.01]);
     if (this.kinds.has('store slow')) weather.slow = rough / 3;
     if (this.kinds.has('client loss')) client.loss = this.#prng.pick([0.05, 0.3]);
   }

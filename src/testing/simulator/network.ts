@@ -214,7 +214,9 @@ class Direction<M> {
   finish(reason: string): void {
     if (this.#closing) return;
     this.#closing = true;
-    this.#world.after(this.#receiver, this.#arrivalMs() - this.#world.nowMs, `${this.#receiver.name} closed`, () =>
+    // A little after the last message, so that the tie-break cannot put it before.
+    const atMs = this.#arrivalMs() + 0.001;
+    this.#world.after(this.#receiver, atMs - this.#world.nowMs, `${this.#receiver.name} closed`, () =>
       this.#tell(reason),
     );
   }
@@ -238,9 +240,10 @@ class Direction<M> {
     this.#world.after(this.#receiver, atMs - this.#world.nowMs, `${this.#receiver.name} receive`, () => {
       const text = this.#queue.shift();
       if (text === undefined || this.#lost) return;
-      this.#world.trace.number(text.length);
       this.#world.onEvent?.(`  ${this.#receiver.name} reads ${text.slice(0, shownLengthMax)}`);
-      this.#handlers?.onMessage(JSON.parse(text) as M);
+      const message = JSON.parse(text) as M & { readonly t?: string };
+      this.#world.trace.text(message.t ?? '');
+      this.#handlers?.onMessage(message);
     });
   }
 

@@ -22,6 +22,8 @@ export interface SimServerOptions {
   readonly observer: StoreObserver;
   /** Opens the data anew; an earlier handle is shut out. */
   readonly openStore: () => Promise<Store>;
+  /** A planted bug: see `SimStore`. */
+  readonly lateTo?: () => Store;
   readonly settings: { readonly sessionDeadMs: number; readonly sessionBeatMs: number };
   /** Faults that the engine reports of itself. */
   readonly onFault: (text: string) => void;
@@ -99,7 +101,18 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
     const { world, weather, meter, observer, settings, onFault } = this.#options;
     const inner = await this.#options.openStore();
     if (this.process.life !== life) return;
-    const store = new SimStore({ inner, world, process: this.process, weather, meter, observer });
+    const { lateTo } = this.#options;
+    const late = lateTo === undefined ? {} : { lateTo };
+    const store = new SimStore({
+      inner,
+      world,
+      process: this.process,
+      weather,
+      meter,
+      observer,
+      onCrash: () => this.crash('crash'),
+      ...late,
+    });
     this.#store = store;
     const engine = createEngine({
       store,

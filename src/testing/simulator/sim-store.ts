@@ -29,6 +29,8 @@ export interface StoreWeather {
   ambiguous: number;
   /** Takes seconds. */
   slow: number;
+  /** The server dies while the write is under way. */
+  crash: number;
 }
 
 /** What an observer is told when an action has taken effect on the data. */
@@ -47,13 +49,15 @@ export class SimStore implements Store {
   readonly name: string;
   readonly epoch: number;
   readonly failed: Promise<Error>;
-  readonly #inner: Store;
+  #inner: Store;
   readonly #world: World;
   readonly #process: SimProcess;
   readonly #prng: Prng;
   readonly #weather: StoreWeather;
   readonly #meter: FaultMeter;
   readonly #observer: StoreObserver;
+  readonly #onCrash: () => void;
+  readonly #lateTo: (() => Store) | null;
   readonly #writes: Write[] = [];
   #lastWriteAtMs = 0;
   #crashed = false;
@@ -65,6 +69,10 @@ export class SimStore implements Store {
     readonly weather: StoreWeather;
     readonly meter: FaultMeter;
     readonly observer: StoreObserver;
+    /** Kills the server. */
+    readonly onCrash: () => void;
+    /** A planted bug: what a crash should have lost is written later, to the store as it is then. */
+    readonly lateTo?: () => Store;
   }) {
     this.#inner = options.inner;
     this.#world = options.world;
@@ -72,6 +80,8 @@ export class SimStore implements Store {
     this.#weather = options.weather;
     this.#meter = options.meter;
     this.#observer = options.observer;
+    this.#onCrash = options.onCrash;
+    this.#lateTo = options.lateTo ?? null;
     this.#prng = options.world.prng.fork(`store/${options.inner.epoch}`);
     this.name = options.inner.name;
     this.epoch = options.inner.epoch;
@@ -86,10 +96,19 @@ export class SimStore implements Store {
   crash(): void {
     this.#crashed = true;
     const kept = this.#prng.int(0, this.#writes.length);
-    for (const write of this.#writes.splice(0).slice(0, kept)) {
+    const writes = this.#writes.splice(0);
+    for (const write of writes.slice(0, kept)) {
       this.#meter.count('crash after commit');
       void write.execute();
     }
+    const lateTo = this.#lateTo;
+    if (lateTo === null) return;
+    for (const write of writes.slice(kept))
+      this.#world.after(null, this.#prng.between(1_000, 9_000), 'late write', () => {
+        this.#meter.count('late write');
+        this.#inner = lateTo();
+        void write.execute();
+      });
   }
 
   apply(transitions: readonly Transition[]): Promise<Outcome[]> {
@@ -193,6 +212,9 @@ export class SimStore implements Store {
       this.#world.after(null, this.#lastWriteAtMs - this.#world.nowMs, `disk ${what}`, () => {
         void this.#writes.shift()?.execute();
       });
+      // Before the commit, after it, or before the answer.
+      if (this.#weather.crash > 0 && this.#prng.chance(this.#weather.crash))
+        this.#world.after(this.#process, this.#prng.next() * 2 * latencyMsMax, 'crash in commit', this.#onCrash);
     });
   }
 

@@ -35,6 +35,8 @@ export interface Flaws {
   readonly worker?: WorkerFlaw;
   /** Probability that a message overtakes the one before it. */
   readonly reorder?: number;
+  /** What a dead server had handed to the store is written seconds later, when another owns the store. */
+  readonly lateWrites?: boolean;
 }
 
 /** What may be said about a simulation beside its seed. */
@@ -84,6 +86,9 @@ const stepsMax = 150_000;
 const healMsMax = 150_000;
 const violationsMax = 20;
 
+/** Faults after which the server may not know that a worker had received, or even begun, what it then gives to another. */
+const blindingFaults: readonly string[] = ['server crash', 'server pause', 'worker pause', 'worker block', 'cut'];
+
 class Simulation {
   readonly #options: SimulationOptions;
   readonly #world: World;
@@ -118,7 +123,12 @@ class Simulation {
     const disk = await (this.#options.disk ?? memoryDisk)(clock);
     const flaws = this.#options.flaws ?? {};
     let data: Store | null = null;
-    const weather: StoreWeather = { busy: 0, ambiguous: 0, slow: 0 };
+    let opened: Store | null = null;
+    const newest = (): Store => {
+      if (opened === null) throw new Error('Invariant broken: nothing was ever opened');
+      return opened;
+    };
+    const weather: StoreWeather = { busy: 0, ambiguous: 0, slow: 0, crash: 0 };
     const network = new Network(world, {
       latencyMsMax: prng.pick([2, 20, 150]),
       noticeMsMax: prng.pick([100, 4_000]),
@@ -134,8 +144,10 @@ class Simulation {
       observer,
       openStore: async () => {
         data = await disk.open();
-        return flaws.store === undefined ? data : flaws.store(data);
+        opened = flaws.store === undefined ? data : flaws.store(data);
+        return opened;
       },
+      ...(flaws.lateWrites === true ? { lateTo: () => newest() } : {}),
       settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5) },
       onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
     });
@@ -190,7 +202,7 @@ class Simulation {
     if (this.#violations.length < violationsMax)
       await world.run({ untilMs: world.nowMs + healMsMax, stepsMax, afterStep: quiet });
     const counts = this.#meter.counts();
-    this.#history.blindSpots = ['server crash', 'server pause', 'cut'].reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
+    this.#history.blindSpots = blindingFaults.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
     await this.#verdict(data, workers, client);
     this.#options.onHistory?.(this.#history);
     return {

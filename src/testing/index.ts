@@ -1,0 +1,41 @@
+/** The test kit: the store conformance suite, and the simulator with its checkers. */
+export {
+  exerciseStore,
+  manualClock,
+  storeCases,
+  type ManualClock,
+  type StoreCase,
+  type StorePlace,
+  type StoreWorld,
+  type SuiteRunner,
+} from './conformance/index.js';
+export {
+  checkEffects,
+  checkEndings,
+  checkers,
+  checkLeases,
+  checkLog,
+  checkReadings,
+  checkRequests,
+  checkTimers,
+  type Checker,
+} from './simulator/checkers/index.js';
+export type {
+  BodyFeed,
+  Execution,
+  FinalState,
+  History,
+  Operation,
+  Reading,
+  StoreAction,
+} from './simulator/history.js';
+export { faultKinds, type FaultKind } from './simulator/nemesis.js';
+export {
+  simulate,
+  type Flaws,
+  type SimDisk,
+  type SimulationOptions,
+  type SimulationReport,
+} from './simulator/simulation.js';
+export type { BodyFlaw } from './simulator/scripted-body.js';
+export type { WorkerFlaw } from './simulator/scripted-worker.js';

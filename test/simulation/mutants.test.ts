@@ -1,0 +1,19 @@
+/** Every planted bug is found. A simulator that overlooks one of them is the bug. */
+import { describe, expect, it } from 'vitest';
+import { simulate } from '../../src/testing/simulator/simulation.js';
+import { mutants, resetMutants } from './mutants.js';
+
+/** The bound by which every mutant must be dead; in practice the first few dozen seeds are enough. */
+const seedsMax = 5_000;
+
+describe('planted bugs', () => {
+  it.each(mutants)('is found: $name', async ({ flaws }) => {
+    let killedBy: number | null = null;
+    for (let seed = 1; killedBy === null && seed <= seedsMax; seed++) {
+      resetMutants();
+      const { violations } = await simulate({ seed, flaws });
+      if (violations.length > 0) killedBy = seed;
+    }
+    expect(killedBy).not.toBeNull();
+  });
+});

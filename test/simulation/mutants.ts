@@ -1,0 +1,215 @@
+/**
+ * Planted bugs: what the simulator must find, or it is the bug. Each is a wrapper or a flag outside of the product, so
+ * that the product has no code for being wrong. A mutant says which property its breach is expected to show under.
+ */
+import type { ClaimedTask, Outcome, Store, Transition } from '../../src/store/index.js';
+import type { Flaws } from '../../src/testing/simulator/simulation.js';
+
+/** One planted bug. */
+export interface Mutant {
+  readonly name: string;
+  readonly flaws: Flaws;
+}
+
+/** The store with some of its methods replaced. */
+function altered(inner: Store, changes: Partial<Store>): Store {
+  return new Proxy(inner, {
+    get(target, property) {
+      const own = (changes as Record<string | symbol, unknown>)[property];
+      if (own !== undefined) return own;
+      const value: unknown = Reflect.get(target, property, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+function withTransitions(change: (transition: Transition) => Transition): Flaws {
+  return { store: (inner) => altered(inner, { apply: (all) => inner.apply(all.map(change)) }) };
+}
+
+/** Acknowledges at once and writes later; what is not written when the server dies is gone. */
+function writeBehind(inner: Store): Store {
+  let held: readonly Transition[] = [];
+  const flush = async (): Promise<void> => {
+    const batch = held;
+    held = [];
+    if (batch.length > 0) await inner.apply(batch);
+  };
+  return altered(inner, {
+    apply: async (transitions): Promise<Outcome[]> => {
+      await flush();
+      const births = transitions.every(
+        (t) => t.lease === undefined && (t.runs ?? []).every((run) => run.expected === 0),
+      );
+      const keyed = transitions.some((t) => (t.dedupe ?? []).length > 0);
+      if (!births || keyed) return inner.apply(transitions);
+      held = transitions;
+      return transitions.map((t) => ({ tag: 'applied', positions: (t.events ?? []).map(() => 0), offsets: [] }));
+    },
+    claim: async (request) => {
+      await flush();
+      return inner.claim(request);
+    },
+  });
+}
+
+/** Hands every task that it has handed out once more, to the next that asks. */
+function claimsTwice(inner: Store): Store {
+  let last: ClaimedTask[] = [];
+  return altered(inner, {
+    claim: async (request) => {
+      const claimed = await inner.claim(request);
+      if (claimed.length > 0 || last.length === 0) {
+        if (claimed.length > 0) last = claimed;
+        return claimed;
+      }
+      const again = last.map((found, i) => ({
+        ...found,
+        task: { ...found.task, session: request.session, assignment: request.assignmentFrom + i },
+      }));
+      last = [];
+      return again.slice(0, request.limit);
+    },
+  });
+}
+
+/** Looks neither at leases nor at the head that a change expects. */
+function unfenced(inner: Store): Store {
+  return altered(inner, {
+    apply: async (transitions) => {
+      const bare: Transition[] = [];
+      for (const { lease: _, runs, ...rest } of transitions) {
+        const found = (runs ?? []).map(async ({ row }) => {
+          const head = (await inner.readRun(row.tenant, row.run))?.head ?? 0;
+          return { row, expected: head };
+        });
+        bare.push(runs === undefined ? rest : { ...rest, runs: await Promise.all(found) });
+      }
+      return inner.apply(bare);
+    },
+  });
+}
+
+let countdown = 0;
+
+/** True each `n`th time. */
+function everyNth(n: number): boolean {
+  countdown += 1;
+  return countdown % n === 0;
+}
+
+/** Starts the counters of mutants anew, so that each seed is reproducible. */
+export function resetMutants(): void {
+  countdown = 0;
+}
+
+/** All planted bugs. */
+export const mutants: readonly Mutant[] = [
+  { name: 'a former owner of the store writes on, unfenced', flaws: { store: unfenced, lateWrites: true } },
+  {
+    name: 'a lost call is queued again under its old token',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      tasks: (transition.tasks ?? []).flatMap((write) =>
+        write.op === 'requeue'
+          ? [
+              { op: 'close' as const, run: write.run, task: write.task.task },
+              { op: 'open' as const, run: write.run, task: write.task },
+            ]
+          : [write],
+      ),
+    })),
+  },
+  { name: 'starts are acknowledged before they are durable', flaws: { store: writeBehind } },
+  { name: 'idempotency keys are not kept', flaws: withTransitions(({ dedupe: _, ...rest }) => rest) },
+  { name: 'a task is handed out twice', flaws: { store: claimsTwice } },
+  {
+    name: 'releases are forgotten',
+    flaws: { store: (inner) => altered(inner, { release: async (leases) => leases.length }) },
+  },
+  {
+    name: 'delayed tasks are never readied',
+    flaws: { store: (inner) => altered(inner, { promoteDue: async () => 0 }) },
+  },
+  {
+    name: 'timers come early',
+    flaws: {
+      store: (inner) =>
+        altered(inner, {
+          dueTimers: async (limit) => {
+            const due = await inner.dueTimers(limit);
+            if (due.length > 0) return due;
+            const next = await inner.listRuns({ tenant: 'acme', limit: 50 });
+            const timers = await Promise.all(next.items.map((row) => inner.readTimers(row.tenant, row.run)));
+            return timers.flat().filter((timer) => timer.fireAt - inner.now() < 500);
+          },
+        }),
+    },
+  },
+  {
+    name: 'some timers are not kept',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      timers: (transition.timers ?? []).filter((write) => write.op === 'clear' || !everyNth(7)),
+    })),
+  },
+  {
+    name: 'crashes do not count as attempts',
+    flaws: {
+      store: (inner) =>
+        altered(inner, {
+          listLeases: async (query) => {
+            const alive = new Set((await inner.listSessions()).map((row) => row.session));
+            const leases = await inner.listLeases(query);
+            return leases.map((row) =>
+              alive.has(row.session ?? '') ? row : { ...row, assignment: Number.MAX_SAFE_INTEGER },
+            );
+          },
+        }),
+    },
+  },
+  {
+    name: 'dead sessions are not found',
+    flaws: { store: (inner) => altered(inner, { listSessions: async () => [] }) },
+  },
+  {
+    name: 'ended runs leave their tasks',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      tasks: (transition.tasks ?? []).filter((write) => write.op !== 'close' || !everyNth(11)),
+    })),
+  },
+  {
+    name: 'published events are lost between the tables',
+    flaws: withTransitions((transition) =>
+      (transition.runs ?? []).length > 0 && everyNth(13) ? { ...transition, publishes: [] } : transition,
+    ),
+  },
+  {
+    name: 'dead letters are not written',
+    flaws: withTransitions(({ deadLetters: _, ...rest }) => rest),
+  },
+  {
+    name: 'pages of events skip the first',
+    flaws: {
+      store: (inner) =>
+        altered(inner, {
+          readEvents: async (query) => (await inner.readEvents(query)).slice(query.after > 0 ? 1 : 0),
+        }),
+    },
+  },
+  {
+    name: 'the journal misses the last event',
+    flaws: {
+      store: (inner) =>
+        altered(inner, {
+          readHistories: async (keys) =>
+            (await inner.readHistories(keys)).map((rows) => (rows.length > 3 ? rows.slice(0, -1) : rows)),
+        }),
+    },
+  },
+  { name: 'messages overtake each other', flaws: { reorder: 0.2 } },
+  { name: 'steps run again after their commit', flaws: { worker: { rerunsCompleted: true } } },
+  { name: 'unanswered submissions are not repeated', flaws: { worker: { forgetsUnanswered: true } } },
+  { name: 'a worker hides what it holds', flaws: { worker: { hidesHolding: true } } },
+];

@@ -1,0 +1,57 @@
+/**
+ * The simulation as a test: seeds that found something once, fresh seeds, and the same seed twice. Fresh seeds change
+ * with every run; one that fails prints how to see it again, and belongs into corpus.json.
+ */
+import { performance } from 'node:perf_hooks';
+import { describe, expect, it } from 'vitest';
+import { faultKinds } from '../../src/testing/simulator/nemesis.js';
+import { simulate, type SimulationReport } from '../../src/testing/simulator/simulation.js';
+import { complaintOf, corpus } from './seeds.js';
+
+const nightly = process.env['EVENTSPINE_NIGHTLY'] === '1';
+const freshMs = nightly ? 20 * 60_000 : 30_000;
+const doubleRuns = nightly ? 1_000 : 20;
+
+describe('simulation', () => {
+  it.each(corpus)('stays mended: $found (seed $seed)', async ({ seed }) => {
+    expect(complaintOf(await simulate({ seed }))).toBe('');
+  });
+
+  it('keeps every property under fresh seeds, and every kind of fault fires', async () => {
+    const from = 10_000 + Math.floor(Math.random() * 1e9);
+    const startedMs = performance.now();
+    const reports: SimulationReport[] = [];
+    while (performance.now() - startedMs < freshMs) {
+      const report = await simulate({ seed: from + reports.length });
+      expect(complaintOf(report)).toBe('');
+      reports.push(report);
+    }
+    const seconds = (performance.now() - startedMs) / 1000;
+    const sum = (of: (report: SimulationReport) => number): number => reports.reduce((all, one) => all + of(one), 0);
+    const faults: Record<string, number> = {};
+    for (const report of reports)
+      for (const [kind, count] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + count;
+    const steps = sum((report) => report.steps);
+    console.log(
+      `${reports.length} seeds from ${from}: ${steps} steps (${Math.round(steps / seconds)}/s), ${sum((r) => r.runs)} runs, ` +
+        `${sum((r) => r.acknowledged)} acknowledged requests; faults ${JSON.stringify(faults)}`,
+    );
+    for (const kind of faultKinds) {
+      const names = kind === 'client loss' ? ['request lost', 'answer lost'] : [kind];
+      for (const name of names) expect(faults[name] ?? 0, `${name} never fired`).toBeGreaterThan(0);
+    }
+    // A simulation in which nothing succeeds proves nothing.
+    expect(sum((report) => report.acknowledged)).toBeGreaterThan(reports.length * 4);
+  });
+
+  it('is the same world for the same seed', async () => {
+    for (let seed = 1; seed <= doubleRuns; seed++) {
+      const [first, second] = [await simulate({ seed }), await simulate({ seed })];
+      expect({ seed, trace: second.trace, steps: second.steps }).toEqual({
+        seed,
+        trace: first.trace,
+        steps: first.steps,
+      });
+    }
+  });
+});

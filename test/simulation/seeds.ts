@@ -1,0 +1,22 @@
+/** The seeds that are run again, because they have found something once, and how a failing one is reported. */
+import { readFileSync } from 'node:fs';
+import type { SimulationReport } from '../../src/testing/simulator/simulation.js';
+
+/** One kept seed and what it found. */
+export interface KeptSeed {
+  readonly seed: number;
+  readonly found: string;
+}
+
+/** All kept seeds. A seed that fails is added here before its bug is mended. */
+export const corpus = JSON.parse(readFileSync(new URL('corpus.json', import.meta.url), 'utf8')) as readonly KeptSeed[];
+
+/** The breaches of a seed and the command that shows them again; empty where there are none. */
+export function complaintOf(report: SimulationReport): string {
+  if (report.violations.length === 0) return '';
+  const lines = report.violations.map(
+    ({ property, tenant, subject, detail }) => `  ${property} ${tenant} ${subject}: ${detail}`,
+  );
+  const replay = `node --import tsx test/simulation/main.ts --seed ${report.seed} --verbose`;
+  return [`seed ${report.seed} breaks ${report.violations.length} times:`, ...lines, `replay: ${replay}`].join('\n');
+}
