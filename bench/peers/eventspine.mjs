@@ -34,8 +34,8 @@ export async function setup() {
 }
 
 export async function producer() {
-  spine = createSpine(app, { store: sqlite({ file }), worker: false });
-  await spine.listen({ port });
+  spine = createSpine(app, { store: sqlite({ file }), worker: false, server: { port } });
+  await spine.listen();
   return {
     enqueue: (job) => spine.start('noop', job),
     bulk: (jobs) =>

@@ -19,8 +19,8 @@ if (kind === 'empty') {
   server.listen(0, '127.0.0.1', () => process.send?.(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
   process.on('SIGTERM', () => process.exit(0));
 } else {
-  const spine = createSpine(app, { store: sqlite({ file }), worker: false });
-  const { url } = await spine.listen({ port: 0 });
+  const spine = createSpine(app, { store: sqlite({ file }), worker: false, server: { port: 0 } });
+  const { url } = await spine.listen();
   process.send?.(url);
   process.on('SIGTERM', () => void spine.close().then(() => process.exit(0)));
 }

@@ -44,6 +44,9 @@ export const limits = {
   storeQueueItemsMax: 20_000,
   /** Runs whose folded state is kept in memory by one engine. */
   runCacheItemsMax: 20_000,
+  /** Priorities go from 0 to this; higher goes first. */
+  priorityMax: 9,
+  priorityDefault: 5,
   /** Commands in one submission of a worker. */
   submissionCommandsMax: 256,
   /** Slots of one worker session. */

@@ -3,7 +3,7 @@
  */
 import type { Ports } from '../core/ports.js';
 import type { Store } from '../store/contract.js';
-import { EnvelopeWriter } from './events/envelope-writer.js';
+import type { EnvelopeWriter } from './events/envelope-writer.js';
 
 export interface EngineContext {
   readonly store: Store;

@@ -118,7 +118,7 @@ describe('options', () => {
       'the name may hold letters, digits, ".", "-" and "_" and must begin with a letter or digit',
       '"retrain" is not an option; did you mean "retain"?',
       'the body must be a function',
-      'priority must be an integer from -1000 to 1000',
+      'priority must be an integer from 0 to 9',
       'timeout is not a duration of at least 1 ms, such as "30s" or "2d"',
       '"attempt" is not an option; did you mean "attempts"?',
       'retry.factor must be from 1 to 100',

@@ -109,7 +109,7 @@ export function workflow(
   if (completes !== undefined && completes.kind !== 'topic') faults.add('completes must be a topic');
   if (on !== undefined && input !== undefined) faults.add('give input or on, not both: the topic has the schema');
   if (typeof body !== 'function') faults.add('the body must be a function');
-  faults.integer('priority', priority, { min: -1_000, max: 1_000 });
+  faults.integer('priority', priority, { min: 0, max: limits.priorityMax });
   checkVersions(faults, name, version, previous);
   const defined: Workflow = {
     kind: 'workflow',
@@ -123,7 +123,7 @@ export function workflow(
     timeoutMs: faults.duration('timeout', timeout, null, 1),
     deadlineMs: faults.duration('deadline', deadline, limits.activationDeadlineMs, 1),
     retry: readRetry(options.retry, faults),
-    priority: priority ?? 0,
+    priority: priority ?? limits.priorityDefault,
     // The runtime hands over what came through the schema, which is where the type comes from.
     body: body as Workflow['body'],
   };

@@ -247,6 +247,16 @@ function decideLost(state: RunState, cause: Failure, context: DecideContext): De
   const unit = path === undefined ? undefined : state.units.get(path);
   if (path === undefined || unit?.kind !== 'call' || unit.call.task !== context.task) return refused('stale_task');
   if (unit.status !== 'scheduled' && unit.status !== 'retrying') return refused('stale_task');
+  // Nobody knows whether the effect happened: to try again could do it twice. A person decides.
+  if (unit.call.effect === 'external') {
+    const ambiguous = failure({
+      class: 'unknown',
+      code: 'EFFECT_AMBIGUOUS',
+      message: `${cause.message} The effect may or may not have happened.`,
+      retryable: false,
+    });
+    return accept({ type: 'call.failed', data: { path, attempt: unit.attempt, failure: ambiguous } });
+  }
   return callFailure(path, unit.attempt, unit.call.retry, cause, context);
 }
 

@@ -52,7 +52,10 @@ class Bench {
       worker: 'wrk',
       task: this.task,
       unleased: this.unleased,
-      capability: (name) => (name === 'known' ? { retry, deadlineMs: 5000, effect: 'idempotent' } : null),
+      capability: (name) =>
+        name === 'known' || name === 'paying'
+          ? { retry, deadlineMs: 5000, effect: name === 'paying' ? 'external' : 'idempotent' }
+          : null,
     };
     const decision = decide(this.state, command, context);
     const events = decision.tag === 'accepted' ? decision.events : [];
@@ -154,6 +157,16 @@ describe('decide', () => {
     expect(bench.do({ op: 'loseTask', failure: boom }).types).toEqual(['call.retrying']);
     expect(bench.do({ op: 'loseTask', failure: boom }).types).toEqual(['call.retrying']);
     expect(bench.do({ op: 'loseTask', failure: boom }).types).toEqual(['call.failed']);
+  });
+
+  it('does not try an external call again when its worker is lost: a person decides', () => {
+    const bench = new Bench();
+    bench.do({ op: 'call', path: 'c', capability: 'paying', input: payload, options: {} });
+    bench.task = 'c2';
+    const lost = bench.do({ op: 'loseTask', failure: boom });
+    expect(lost.decision).toMatchObject({
+      events: [{ type: 'call.failed', data: { failure: { code: 'EFFECT_AMBIGUOUS' } } }],
+    });
   });
 
   it('parks, and opens a new activation when a call ends', () => {

@@ -41,6 +41,7 @@ export interface Call {
   readonly priority: number;
   readonly deadlineMs: number;
   readonly retry: RetryPolicy;
+  readonly effect: Effect;
   /** The event whose payload is the input. */
   readonly inputSeq: number;
 }
@@ -192,8 +193,17 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       break;
     }
     case 'call.scheduled': {
-      const { path, capability, queue, priority, deadlineMs, retry } = event.data;
-      const call = { task: `c${event.seq}`, capability, queue, priority, deadlineMs, retry, inputSeq: event.seq };
+      const { path, capability, queue, priority, deadlineMs, retry, effect } = event.data;
+      const call = {
+        task: `c${event.seq}`,
+        capability,
+        queue,
+        priority,
+        deadlineMs,
+        retry,
+        effect,
+        inputSeq: event.seq,
+      };
       units.set(path, { kind: 'call', status: 'scheduled', attempt: 1, call });
       state.callPaths.set(call.task, path);
       break;

@@ -10,6 +10,7 @@ import { headerNames } from '../../protocol/routes.js';
 import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { cursorOf, seqOfCursor } from '../cursor.js';
+import { readPreferWait } from '../request-headers.js';
 import { commandAnswer, labelOf, linksOf, membersOf, runOf, type HandlerContext, type Handlers } from './context.js';
 
 type RunRoutes =
@@ -92,10 +93,15 @@ async function readHistory(context: HandlerContext, request: ApiRequest): Promis
 // Result
 
 async function readResult(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const { engine, settings } = context;
   const run = runOf(request);
-  const result = await context.engine.readResult(request.tenant, run);
+  const waitMs = readPreferWait(request.header(headerNames.prefer), settings.limits.preferWaitMsMax);
+  if (waitMs !== null) await engine.waitForEnd(request.tenant, run, waitMs);
+  const result = await engine.readResult(request.tenant, run);
   if (result === null) throw new SpineError('RUN_NOT_FOUND', { run });
-  return resultAnswer(context, request, run, result);
+  const answer = await resultAnswer(context, request, run, result);
+  if (waitMs !== null) answer.headers[headerNames.preferenceApplied] = `wait=${waitMs / 1_000}`;
+  return answer;
 }
 
 /** A result as an answer: the output itself, or the problem that stands in its place. */
