@@ -219,13 +219,15 @@ describe('the server over an engine', () => {
     expect((await send('2', 'text/plain', 'grün')).status).toBe(202);
     expect((await send('3', 'application/octet-stream', new Uint8Array([0, 255]))).status).toBe(202);
     expect((await send('4', 'text/plain', '')).status).toBe(202);
-    const page = await read<PageView<{ event: { id: string; data?: unknown } }>>('/v1/topics/asked/events');
-    expect(page.items.map(({ event }) => [event.id, event.data])).toEqual([
+    const page =
+      await read<PageView<{ event: { id: string; data?: unknown; data_base64?: string } }>>('/v1/topics/asked/events');
+    expect(page.items.map(({ event }) => [event.id, event.data ?? event.data_base64])).toEqual([
       ['1', { a: 1 }],
       ['2', 'grün'],
       ['3', 'AP8='],
       ['4', undefined],
     ]);
+    expect(page.items[2]?.event).toMatchObject({ data_base64: 'AP8=' });
   });
 
   it('describes queues, workers, definitions, health and checks', async () => {
