@@ -66,6 +66,11 @@ describe('importApp', () => {
     expect((await importApp(await findApp(file, folder))).name).toBe('a');
   });
 
+  it('finds the app among the exports of a CommonJS module', async () => {
+    await write('made.cjs', `const exported = () => ({ one: 1, app: ${value} }); module.exports = exported();`);
+    expect((await importApp(await findApp('made.cjs', folder))).name).toBe('a');
+  });
+
   it('says that a module exports no app', async () => {
     await write('none.mjs', 'export const x = { manifest: 1 };');
     await expect(importApp(await findApp('none.mjs', folder))).rejects.toMatchObject({

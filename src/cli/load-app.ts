@@ -65,11 +65,19 @@ export async function importApp(file: AppFile): Promise<AnyApp> {
   } catch (error) {
     throw new SpineError('APP_NOT_LOADED', { file: file.shown, reason: reasonOf(error) }, { cause: error });
   }
-  const found = ['app', 'default', ...Object.keys(loaded)].map((name) => loaded[name]).find(isApp);
+  // Of a CommonJS module, which is what TypeScript becomes in a package of that type, `default` holds the exports.
+  const found = [loaded, loaded['default']].flatMap(exportedValues).find(isApp);
   if (found === undefined) {
     throw new SpineError('APP_NOT_LOADED', { file: file.shown, reason: 'it exports no app' });
   }
   return found;
+}
+
+/** What a module exports, in the order in which an app is looked for. */
+function exportedValues(module: unknown): unknown[] {
+  if (typeof module !== 'object' || module === null) return [];
+  const values = module as Readonly<Record<string, unknown>>;
+  return ['app', 'default', ...Object.keys(values)].map((name) => values[name]);
 }
 
 /** URL of a package as the user's file would find it. */
@@ -92,6 +100,9 @@ function reasonOf(error: unknown): string {
   }
   if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
     return `${text} (Node strips types only; enums, namespaces and parameter properties need compiling or tsx)`;
+  }
+  if (/Cannot use import statement outside a module/.test(text)) {
+    return `${text} (its package.json should say "type": "module", or the file should end in .mts or .mjs)`;
   }
   return text;
 }
