@@ -4,7 +4,11 @@ import { createSpine } from 'eventspine';
 import { sqlite } from 'eventspine/sqlite';
 import { app } from './ticker-app.js';
 
-const spine = createSpine(app, { store: sqlite({ file: process.argv[2] ?? 'streams.db' }), worker: false, server: { port: 0 } });
+const spine = createSpine(app, {
+  store: sqlite({ file: process.argv[2] ?? 'streams.db' }),
+  worker: false,
+  server: { port: 0 },
+});
 const { url } = await spine.listen();
 const delay = monitorEventLoopDelay({ resolution: 5 });
 delay.enable();

@@ -8,7 +8,7 @@ import type { Store } from '../../src/store/index.js';
 import { openWriter } from '../../src/stores/sqlite/connection.js';
 import { loadDriver, readValue, type SqliteDatabase, type SqliteDriver } from '../../src/stores/sqlite/driver.js';
 import { openOnDriver } from '../../src/stores/sqlite/memory.js';
-import { migrations } from '../../src/stores/sqlite/migrations/index.js';
+import { migrations } from '../../src/stores/sqlite/migrations/migrations.js';
 import { openSqliteStore, sqlite } from '../../src/stores/sqlite/open.js';
 import { inline, move, newTask, start, tenant } from '../../src/testing/conformance/builders.js';
 import { manualClock } from '../../src/testing/conformance/index.js';

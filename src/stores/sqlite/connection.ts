@@ -5,7 +5,7 @@
  */
 import { SpineError } from '../../core/errors.js';
 import { prepare, readValue, type SqliteDatabase, type SqliteDriver } from './driver.js';
-import { migrations } from './migrations/index.js';
+import { migrations } from './migrations/migrations.js';
 
 /** The oldest SQLite without the WAL-reset fault, which could corrupt a file that several connections write. */
 const versionMin = [3, 51, 3] as const;
