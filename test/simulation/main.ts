@@ -16,6 +16,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     count: { type: 'string', default: '100' },
     verbose: { type: 'boolean', default: false },
+    workers: { type: 'string', default: 'scripted' },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -29,7 +30,11 @@ let runs = 0;
 const faults: Record<string, number> = {};
 const engineFaults = new Map<string, number>();
 for (let seed = from; seed < from + count; seed++) {
-  const report = await simulate({ seed, ...(values.verbose ? { onEvent: (line) => console.log(line) } : {}) });
+  const report = await simulate({
+    seed,
+    workers: values.workers === 'real' ? 'real' : 'scripted',
+    ...(values.verbose ? { onEvent: (line) => console.log(line) } : {}),
+  });
   steps += report.steps;
   runs += report.runs;
   for (const [kind, times] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + times;

@@ -5,7 +5,7 @@
  */
 import type { Prng } from './prng.js';
 
-/** One thing a body does. `name` is unique within the program and becomes the path. */
+/** One thing a body does. `name` is unique within the program and is the path, as `core/paths` makes it. */
 export type ProgramNode =
   | StepNode
   | CallNode
@@ -84,7 +84,7 @@ function makeNode(prng: Prng, taste: ProgramTaste, name: string): ProgramNode {
   const kind = prng.pick(['step', 'step', 'call', 'call', 'map', 'sleep', 'emit', 'progress', 'race'] as const);
   if (kind === 'call' && taste.calls) return makeCall(prng, taste, name);
   if (kind === 'map' && taste.maps) {
-    const items = Array.from({ length: prng.int(2, 5) }, (_, i) => makeEffect(prng, taste, `${name}/${i}`));
+    const items = Array.from({ length: prng.int(2, 5) }, (_, i) => makeEffect(prng, taste, `${name}:${i}/do`));
     return { op: 'map', name, items, concurrency: prng.int(1, 4) };
   }
   if (kind === 'sleep' && taste.sleeps) return { op: 'sleep', name, ms: prng.int(1, 6_000) };
@@ -94,8 +94,8 @@ function makeNode(prng: Prng, taste: ProgramTaste, name: string): ProgramNode {
   if (kind === 'race' && taste.races) {
     const branches = Array.from({ length: prng.int(2, 3) }, (_, i) =>
       prng.chance(0.3)
-        ? { op: 'sleep' as const, name: `${name}/${i}`, ms: prng.int(1, 1_000) }
-        : makeEffect(prng, taste, `${name}/${i}`),
+        ? { op: 'sleep' as const, name: `${name}/b${i}/do`, ms: prng.int(1, 1_000) }
+        : makeEffect(prng, taste, `${name}/b${i}/do`),
     );
     return { op: 'race', name, branches };
   }

@@ -2,12 +2,12 @@
  * The server of the simulated installation: the real engine on a simulated process, over a store that is opened anew,
  * with a higher epoch, in each of its lives. A supervisor starts it again after a crash.
  */
+import type { Manifest } from '../../core/manifest.js';
 import type { Engine } from '../../engine/api.js';
 import { createEngine } from '../../engine/index.js';
 import type { ServerMessage, WorkerMessage } from '../../protocol/worker.js';
 import type { Store } from '../../store/index.js';
 import type { FaultMeter } from './fault-meter.js';
-import { simManifest } from './manifest.js';
 import type { Listener, Network, WireEnd, WireHandlers } from './network.js';
 import { SimProcess } from './process.js';
 import { SimStore, type StoreObserver, type StoreWeather } from './sim-store.js';
@@ -25,6 +25,8 @@ export interface SimServerOptions {
   /** A planted bug: see `SimStore`. */
   readonly lateTo?: () => Store;
   readonly settings: { readonly sessionDeadMs: number; readonly sessionBeatMs: number };
+  /** The definitions that it knows from the beginning, as if deployed. */
+  readonly manifest: Manifest;
   /** Faults that the engine reports of itself. */
   readonly onFault: (text: string) => void;
 }
@@ -123,7 +125,7 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
       },
     });
     await engine.start();
-    await engine.register(simManifest);
+    await engine.register(this.#options.manifest);
     if (this.process.life !== life) return;
     this.#engine = engine;
     this.onReady(engine);

@@ -10,12 +10,15 @@ import { createMemoryStore, MemoryData, type EventRow, type Store, type Violatio
 import { checkers } from './checkers/index.js';
 import { FaultMeter } from './fault-meter.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
+import { simManifest } from './manifest.js';
 import { Nemesis, type FaultKind } from './nemesis.js';
 import { Network } from './network.js';
 import { Observer } from './observer.js';
 import { OutsideClient, type ClientPlan } from './outside-client.js';
+import { programApp } from './program-app.js';
 import { effectsOfProgram, type Program } from './program.js';
 import { Provider } from './provider.js';
+import { RealWorker } from './real-worker.js';
 import { Readers } from './readers.js';
 import { ScriptedWorker, type WorkerFlaw } from './scripted-worker.js';
 import { SimServer } from './sim-server.js';
@@ -45,6 +48,8 @@ export interface SimulationOptions {
   /** Makes the data, on the given clock. Default: the in-memory store. */
   readonly disk?: (clock: { now(): number; monotonicMs(): number }) => Promise<SimDisk>;
   readonly flaws?: Flaws;
+  /** What runs the bodies: the real worker and workflow runtime, or the scripted worker. Default: scripted. */
+  readonly workers?: 'real' | 'scripted';
   /** Which kinds of faults there may be. Default: a random subset of all. */
   readonly kinds?: readonly FaultKind[];
   /** Is handed what was seen, when all is over. */
@@ -149,6 +154,7 @@ class Simulation {
       },
       ...(flaws.lateWrites === true ? { lateTo: () => newest() } : {}),
       settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5) },
+      manifest: this.#options.workers === 'real' ? programApp(async () => undefined).manifest : simManifest,
       onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
     });
     const provider = new Provider(world, this.#history);
@@ -229,7 +235,7 @@ class Simulation {
         : i === 0
           ? { workflows: everything.workflows, capabilities: [] }
           : { workflows: [], capabilities: everything.capabilities };
-      return new ScriptedWorker({
+      const common = {
         world: this.#world,
         network,
         meter: this.#meter,
@@ -240,8 +246,10 @@ class Simulation {
         slots: prng.pick([1, 3, 10]),
         parkAfterMs: prng.pick([0, 50, 2_000]),
         only,
-        flaw: this.#options.flaws?.worker ?? {},
-      });
+      };
+      return this.#options.workers === 'real'
+        ? new RealWorker(common)
+        : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
     });
   }
 

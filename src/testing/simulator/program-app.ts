@@ -1,0 +1,140 @@
+/**
+ * Programs as users would write them: an app of the real programming model whose workflows interpret programs through
+ * `ctx`, and whose steps and handlers go to the simulated provider.
+ */
+import {
+  capability,
+  defineApp,
+  topic,
+  Transient,
+  workflow,
+  type AnyApp,
+  type Ctx,
+  Terminal,
+} from '../../workflow/index.js';
+import { simDeadlineMs, simRetry } from './manifest.js';
+import {
+  programCapabilities,
+  type CallNode,
+  type Program,
+  type ProgramNode,
+  type SleepNode,
+  type StepNode,
+} from './program.js';
+import { programFailure, retryOf } from './scripted-body.js';
+
+/** Where an effect runs, as its code is told. */
+export interface EffectSite {
+  readonly kind: 'step' | 'call';
+  /** Tenant, run and path. */
+  readonly idempotencyKey: string;
+  readonly attempt: number;
+}
+
+/** Performs an effect: resolves, or rejects where the provider fails. Never settles where it takes its worker down. */
+export type PerformEffect = (node: StepNode | CallNode, site: EffectSite) => Promise<void>;
+
+const retry = { attempts: simRetry.attempts, min: simRetry.minMs, max: simRetry.maxMs, factor: simRetry.factor };
+const seen = topic('seen', { partitions: 3 });
+const noted = topic('noted', { partitions: 2, key: 'n' });
+const done = topic('done');
+const capabilities = programCapabilities.map((name) => capability(name, { deadline: simDeadlineMs, retry }));
+
+/** The app of one worker. All of them have the same manifest. */
+export function programApp(perform: PerformEffect): AnyApp {
+  const options = { deadline: simDeadlineMs, retry };
+  return defineApp({
+    name: 'simulated',
+    topics: [seen, noted, done],
+    workflows: [
+      workflow('program', { ...options, completes: done }, (ctx, program) =>
+        runProgram(ctx, program as Program, perform),
+      ),
+      workflow('watch', { ...options, on: seen }, (ctx, data) =>
+        runProgram(ctx, (data as { readonly program: Program }).program, perform),
+      ),
+    ],
+    handlers: capabilities.map((one) =>
+      one.implement(async (input, { idempotencyKey, attempt }) => {
+        await perform(input as CallNode, { kind: 'call', idempotencyKey, attempt });
+        return idempotencyKey;
+      }),
+    ),
+  });
+}
+
+/** What a failing provider throws. */
+export function providerError(): Error {
+  return new Transient(programFailure.message, { code: programFailure.code, class: programFailure.class });
+}
+
+async function runProgram(ctx: Ctx, program: Program, perform: PerformEffect): Promise<number> {
+  for (const node of program.nodes) {
+    try {
+      await runNode(ctx, node, perform);
+    } catch (error) {
+      if (program.strict || ctx.signal.aborted) throw error;
+    }
+  }
+  if (program.end === 'refuse') throw new Terminal('NOT_WANTED');
+  if (program.end === 'fail')
+    throw Object.assign(new Error('The program ends in failure.'), { code: 'PROGRAM_FAILED', retryable: false });
+  return program.nodes.length;
+}
+
+async function runNode(ctx: Ctx, node: ProgramNode, perform: PerformEffect): Promise<void> {
+  switch (node.op) {
+    case 'step':
+    case 'call':
+    case 'sleep':
+      return runLeaf(ctx, node, node.name, perform);
+    case 'map':
+      await ctx.map(node.name, node.items, { key: (_, i) => i, concurrency: node.concurrency }, (item, inner) =>
+        runLeaf(inner, item, 'do', perform),
+      );
+      return;
+    case 'emit':
+      return ctx.emit(node.topic === 'seen' ? seen : noted, { n: node.n, program: watchedProgram }, { as: node.name });
+    case 'progress':
+      return ctx.progress(node.name);
+    case 'race':
+      await ctx.race(
+        node.name,
+        Object.fromEntries(
+          node.branches.map((branch, i) => [`b${i}`, (inner: Ctx) => runLeaf(inner, branch, 'do', perform)]),
+        ),
+      );
+      return;
+  }
+}
+
+const watchedProgram: Program = {
+  nodes: [{ op: 'step', name: 'look', ms: 20, fails: 0, kills: 0, attempts: 3, external: false }],
+  end: 'succeed',
+  strict: true,
+};
+
+async function runLeaf(
+  ctx: Ctx,
+  node: StepNode | CallNode | SleepNode,
+  name: string,
+  perform: PerformEffect,
+): Promise<void> {
+  if (node.op === 'sleep') return ctx.sleep(name, node.ms);
+  const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
+  const policy = { attempts, min: minMs, max: maxMs, factor };
+  if (node.op === 'call') {
+    const found = capabilities.find((one) => one.name === node.capability);
+    if (found === undefined) throw new Error(`Invariant broken: there is no capability ${node.capability}`);
+    await ctx.call(found, node, { as: name, retry: policy });
+    return;
+  }
+  await ctx.step(
+    name,
+    async ({ idempotencyKey, attempt }) => {
+      await perform(node, { kind: 'step', idempotencyKey, attempt });
+      return idempotencyKey;
+    },
+    { retry: policy, ...(node.external ? { effect: 'external' as const } : {}) },
+  );
+}

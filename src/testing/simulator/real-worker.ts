@@ -1,0 +1,181 @@
+/**
+ * The real worker and the real workflow runtime on a simulated process: only the transport is ours, and it listens in to
+ * write down under which claim user code runs and what each body is told.
+ */
+import { createWorker, type Heart, type HeartOptions, type Worker, type WorkerTransport } from '../../worker/index.js';
+import type { Ports } from '../../core/ports.js';
+import { SpineError } from '../../core/errors.js';
+import type { ServerMessage, WorkerMessage } from '../../protocol/worker.js';
+import type { Engine } from '../../engine/api.js';
+import type { History } from './history.js';
+import type { Listener, Network, WireEnd } from './network.js';
+import { programApp, providerError, type EffectSite } from './program-app.js';
+import type { CallNode, StepNode } from './program.js';
+import type { SimProcess } from './process.js';
+import type { Provider } from './provider.js';
+import type { SimWorker } from './sim-worker.js';
+import { WorkerHost, type WorkerHostOptions } from './worker-host.js';
+
+/** What a real worker needs. */
+export interface RealWorkerOptions extends WorkerHostOptions {
+  readonly network: Network;
+  readonly listener: Listener<WorkerMessage, ServerMessage> & { readonly engine: Engine | null };
+  readonly history: History;
+  readonly provider: Provider;
+  readonly slots: number;
+  readonly parkAfterMs: number;
+  readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
+}
+
+/** See the head of this file. */
+export class RealWorker implements SimWorker {
+  readonly host: WorkerHost;
+  readonly #options: RealWorkerOptions;
+  #worker: Worker | null = null;
+
+  constructor(options: RealWorkerOptions) {
+    this.#options = options;
+    this.host = new WorkerHost(options, {
+      boot: (ports, heart) => this.#boot(ports, heart),
+      died: () => {
+        this.#worker = null;
+      },
+    });
+  }
+
+  get session(): string | null {
+    return this.#worker?.stats.session ?? null;
+  }
+
+  #boot(ports: Ports, heart: SimProcess): void {
+    const { slots, parkAfterMs, only, provider } = this.#options;
+    const claims = new Claims(this.#options.history);
+    const perform = async (node: StepNode | CallNode, site: EffectSite): Promise<void> => {
+      const { kind, idempotencyKey, attempt } = site;
+      const [tenant = '', run = '', ...rest] = idempotencyKey.split('/');
+      const path = rest.join('/');
+      const claim = claims.of(kind === 'call' ? idempotencyKey : `${tenant}/${run}`);
+      const fate = provider.begin(node, { kind, tenant, run, path, attempt, body: JSON.stringify(node), ...claim });
+      await new Promise<void>((resolve) => {
+        ports.timers.after(node.ms, () => {
+          if (fate === 'kills') this.host.crash('poison');
+          else resolve();
+        });
+      });
+      if (fate === 'fails') throw providerError();
+    };
+    const worker = createWorker({
+      app: programApp(perform),
+      connect: this.#transport(claims, heart),
+      ports,
+      slots,
+      parkAfterMs,
+      name: this.host.name,
+      workflows: only.workflows,
+      capabilities: only.capabilities,
+    });
+    this.#worker = worker;
+    worker.start().catch(() => undefined);
+  }
+
+  #transport(claims: Claims, heart: SimProcess): WorkerTransport {
+    const { network, listener, world } = this.#options;
+    const blobs = (): Engine => {
+      const { engine } = listener;
+      if (engine === null) throw new SpineError('SHUTTING_DOWN', {});
+      return engine;
+    };
+    return {
+      open: (onMessage, onClose) => {
+        const wire = network.open<WorkerMessage, ServerMessage>(this.host.main, listener, {
+          onMessage: (message) => {
+            claims.listen(message);
+            onMessage(message);
+          },
+          onClose,
+        });
+        return { send: (message) => wire.send(message), close: () => wire.close('closed'), bufferedBytes: () => 0 };
+      },
+      putBlob: async ({ tenant, hash }, bytes) => blobs().putBlob(tenant, hash, bytes),
+      getBlob: async ({ tenant, hash }) => {
+        const bytes = await blobs().readBlob(tenant, hash);
+        if (bytes === null) throw new SpineError('BLOB_NOT_FOUND', { blob: hash });
+        return bytes;
+      },
+      startHeart: (options) => startHeart(options, heart, network, listener, world.prng.fork(`${heart.name}/pace`)),
+    };
+  }
+}
+
+/** The heart's thread: it beats over a line of its own as long as the process lives. */
+function startHeart(
+  options: HeartOptions,
+  heart: SimProcess,
+  network: Network,
+  listener: Listener<WorkerMessage, ServerMessage>,
+  pace: { next(): number },
+): Heart {
+  const { session, beatMs, pulse, onSessionOver } = options;
+  let stopped = false;
+  let wire: WireEnd<WorkerMessage> | null = null;
+  const connect = (): void => {
+    if (stopped) return;
+    const mine: WireEnd<WorkerMessage> = network.open<WorkerMessage, ServerMessage>(heart, listener, {
+      onMessage: (message) => {
+        if (message.t === 'goodbye') onSessionOver(message.reason);
+      },
+      onClose: () => {
+        if (wire !== mine) return;
+        wire = null;
+        heart.after(pace.next() * beatMs, 'heart reconnects', connect);
+      },
+    });
+    wire = mine;
+    const beat = (): void => {
+      if (stopped || wire !== mine) return;
+      mine.send({ t: 'beat', session, n: pulse.nextBeat(), received: pulse.received });
+      heart.after(beatMs, 'beat', beat);
+    };
+    beat();
+  };
+  connect();
+  return {
+    stop: () => {
+      stopped = true;
+      wire?.close('session over');
+      wire = null;
+    },
+  };
+}
+
+/** Which claim a run or call is worked on under, as the line has said; and what bodies were told. */
+class Claims {
+  readonly #history: History;
+  readonly #claims = new Map<string, { readonly session: string; readonly assignment: number }>();
+  #session = '';
+
+  constructor(history: History) {
+    this.#history = history;
+  }
+
+  of(key: string): { readonly session: string; readonly assignment: number } {
+    return this.#claims.get(key) ?? { session: '', assignment: 0 };
+  }
+
+  listen(message: ServerMessage): void {
+    if (message.t === 'welcome') this.#session = message.session;
+    if (message.t === 'assign')
+      for (const item of message.items) {
+        const { assignment, tenant, run } = item;
+        const claim = { session: this.#session, assignment };
+        this.#claims.set(item.kind === 'call' ? item.idempotencyKey : `${tenant}/${run}`, claim);
+        if (item.kind === 'activation')
+          this.#history.bodies.push({ tenant, run, ...claim, head: item.journal.head, seqs: [] });
+      }
+    if (message.t === 'deliver')
+      for (const { assignment, events } of message.items)
+        this.#history.bodies
+          .findLast((feed) => feed.assignment === assignment && feed.session === this.#session)
+          ?.seqs.push(...events.map((event) => event.seq));
+  }
+}
