@@ -1,11 +1,4 @@
 /** The store conformance suite, and the rows and transitions it is written with. */
-export {
-  exerciseStore,
-  manualClock,
-  storeCases,
-  type ManualClock,
-  type StoreCase,
-  type StorePlace,
-  type StoreWorld,
-  type SuiteRunner,
-} from './suite.js';
+export { manualClock, type ManualClock } from './manual-clock.js';
+export type { StoreCase, StorePlace, StoreWorld } from './store-case.js';
+export { exerciseStore, storeCases, type SuiteRunner } from './suite.js';

@@ -2,7 +2,6 @@
  * The conformance suite of stores: one list of cases, run against every backend. Written against the contract alone,
  * with the assertions of the runtime, so that any test runner can host it.
  */
-import type { Clock } from '../../core/ports.js';
 import type { Store } from '../../store/index.js';
 import { applyCases } from './cases/apply.js';
 import { blobCases } from './cases/blobs.js';
@@ -18,39 +17,8 @@ import { timerCases } from './cases/timers.js';
 import { topicCases } from './cases/topics.js';
 import { upkeepCases } from './cases/upkeep.js';
 import { valueCases } from './cases/values.js';
-
-/** A clock that stands still until it is told otherwise. */
-export interface ManualClock extends Clock {
-  advance(ms: number): void;
-}
-
-/** A place where a store can be opened, for one case. */
-export interface StorePlace {
-  /** Opens the store; called again after `close` where the place keeps its contents. */
-  open(): Promise<Store>;
-  /** Whether a store that is closed and opened again finds what it had. */
-  readonly keeps: boolean;
-  /** Removes what the place left behind; the store is closed by then. */
-  dispose(): Promise<void>;
-}
-
-/** What a case works with. */
-export interface StoreWorld {
-  readonly store: Store;
-  readonly clock: ManualClock;
-  /** Closes the store and opens it again. */
-  readonly reopen: () => Promise<Store>;
-}
-
-/** One behaviour that every store has. */
-export interface StoreCase {
-  readonly concern: string;
-  /** States the behaviour. */
-  readonly name: string;
-  /** Needs a place that keeps its contents; elsewhere the case is skipped. */
-  readonly reopens?: boolean;
-  readonly run: (world: StoreWorld) => Promise<void>;
-}
+import { manualClock, type ManualClock } from './manual-clock.js';
+import type { StoreCase, StorePlace } from './store-case.js';
 
 /** What the suite needs of a test runner; vitest, jest and node:test all fit. */
 export interface SuiteRunner {
@@ -113,18 +81,4 @@ async function runCase(storeCase: StoreCase, makePlace: (clock: ManualClock) => 
     await store.close();
     await place.dispose();
   }
-}
-
-/** A manual clock, standing at an instant of the year 2025. */
-export function manualClock(): ManualClock {
-  let now = 1_750_000_000_000;
-  let monotonic = 0;
-  return {
-    now: () => now,
-    monotonicMs: () => monotonic,
-    advance: (ms) => {
-      now += ms;
-      monotonic += ms;
-    },
-  };
 }

@@ -1,7 +1,7 @@
 /** Blobs, their references, and manifests. */
 import assert from 'node:assert/strict';
 import { applyAll, inBlob, move, start, tenant } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'blobs and manifests';
 const hour = 60 * 60_000;

@@ -14,7 +14,7 @@ import {
   start,
   tenant,
 } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'claims';
 

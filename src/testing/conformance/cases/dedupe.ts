@@ -1,7 +1,7 @@
 /** Dedupe keys. */
 import assert from 'node:assert/strict';
 import { applyAll, applyOne, dedupe, start, tenant } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'dedupe';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { EventWrite } from '../../../store/index.js';
 import { applyAll, event, inBlob, inline, move, runRow, start, tenant, topicEvent } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'events and feed';
 

@@ -16,7 +16,7 @@ import {
   tenant,
   topicEvent,
 } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'life cycle';
 

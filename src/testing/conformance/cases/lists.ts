@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { RunRow, RunStatus } from '../../../core/run/state.js';
 import type { DeadLetterQuery, RunQuery, Store } from '../../../store/index.js';
 import { applyAll, deadLetter, move, someTime, start, tenant } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'lists';
 

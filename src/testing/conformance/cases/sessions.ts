@@ -1,7 +1,7 @@
 /** Worker sessions and the leases they hold. */
 import assert from 'node:assert/strict';
 import { applyAll, applyOne, claimSome, finish, leaseOf, queue, session, start } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'sessions and leases';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Store } from '../../../store/index.js';
 import { applyAll, applyOne, claimSome, finish, leaseOf, move, newTask, queue, start, tenant } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'tally';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { TaskWrite } from '../../../store/index.js';
 import { applyAll, applyOne, claimOne, claimSome, leaseOf, move, newTask, start, tenant } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'tasks';
 

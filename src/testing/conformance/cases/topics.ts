@@ -1,7 +1,7 @@
 /** Topic events and their offsets. */
 import assert from 'node:assert/strict';
 import { applyAll, applyOne, dedupe, move, start, tenant, topicEvent } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'topics';
 

@@ -15,7 +15,7 @@ import {
   start,
   tenant,
 } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'upkeep';
 const ended: readonly RunStatus[] = ['succeeded', 'failed', 'cancelled', 'refused'];

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Outcome, Store } from '../../../store/index.js';
 import { applyOne, dedupe, inline, move, newTask, runRow, start, tenant } from '../builders.js';
-import type { StoreCase } from '../suite.js';
+import type { StoreCase } from '../store-case.js';
 
 const concern = 'values';
 
