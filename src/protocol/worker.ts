@@ -57,7 +57,10 @@ export interface Resume {
   readonly holding: readonly { readonly assignment: number; readonly seen: number }[];
 }
 
-/** Proof of life. `n` rises by one each time. */
+/**
+ * Proof of life. `n` rises by one each time. A worker also sends one when it has received assignments, before it begins
+ * them, so that a crash of what it begins counts as an attempt.
+ */
 export interface Beat {
   readonly t: 'beat';
   readonly session: string;
@@ -78,7 +81,10 @@ export type ServerMessage =
   | { readonly t: 'assign'; readonly items: readonly Assignment[] }
   | { readonly t: 'results'; readonly items: readonly SubmissionResult[] }
   | { readonly t: 'deliver'; readonly items: readonly Delivery[] }
-  /** Stop working on these: the lease is gone or the run was cancelled from under a call. */
+  /**
+   * Stop working on these: the lease is gone or the run was cancelled from under a call. One that was never sent may be
+   * named too: its number is used up, and credit counts on from there.
+   */
   | { readonly t: 'abort'; readonly items: readonly { readonly assignment: number; readonly reason: AbortReason }[] }
   /** The session is over; connect anew without resuming. */
   | { readonly t: 'goodbye'; readonly reason: string };

@@ -250,9 +250,13 @@ export class SessionLink {
     if (!this.#ready || session === null) return;
     switch (message.t) {
       case 'assign':
+        for (const { assignment } of message.items) {
+          session.pulse.raiseReceived(assignment);
+          session.assigned = Math.max(session.assigned, assignment);
+        }
+        // Said before any of it is begun: code that takes this process down with it must count as an attempt.
+        this.#sendBeat(session);
         for (const assignment of message.items) {
-          session.pulse.raiseReceived(assignment.assignment);
-          session.assigned = Math.max(session.assigned, assignment.assignment);
           if (this.#draining) this.#releases.push(assignment.assignment);
           else owner.assigned(assignment);
         }
@@ -265,6 +269,8 @@ export class SessionLink {
         break;
       case 'abort':
         for (const { assignment, reason } of message.items) {
+          // It may name an assignment that was never sent; its number is used up all the same.
+          session.assigned = Math.max(session.assigned, assignment);
           this.#submissions.forget(assignment);
           owner.aborted(assignment, reason);
         }
@@ -388,11 +394,14 @@ export class SessionLink {
     const { timers } = this.#options.ports;
     const session = this.#session;
     if (session === null || !this.#ready) return;
-    const { id, pulse, beatMs } = session;
-    this.#connection?.send({ t: 'beat', session: id, n: pulse.nextBeat(), received: pulse.received });
-    this.#cancelBeat = timers.after(beatMs, () => this.#beat());
+    this.#sendBeat(session);
+    this.#cancelBeat = timers.after(session.beatMs, () => this.#beat());
     // Credit held back by a full buffer has no other cause to be granted when nothing else happens.
     this.#schedule();
+  }
+
+  #sendBeat({ id, pulse }: SessionFacts): void {
+    this.#connection?.send({ t: 'beat', session: id, n: pulse.nextBeat(), received: pulse.received });
   }
 
   // ---------------------------------------------------------------- batches

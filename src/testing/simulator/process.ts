@@ -89,7 +89,8 @@ export class SimProcess {
         monotonicMs: () => world.nowMs - bornMs + 1,
       },
       timers: {
-        after: (ms, fn) => (alive() ? this.after(ms, 'timer', fn) : () => undefined),
+        // As in Node: whole milliseconds, and never less than one.
+        after: (ms, fn) => (alive() ? this.after(Math.max(1, Math.trunc(ms)), 'timer', fn) : () => undefined),
         turn: (fn) => {
           if (!alive()) return;
           // Turns of one process come in order; how they fall between those of others is up to the seed.

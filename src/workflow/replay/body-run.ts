@@ -49,6 +49,8 @@ type Phase = 'loading' | 'running' | 'parking' | 'closing' | 'ending' | 'over';
 
 /** Paths named in the report of what is no longer asked for. */
 const unaskedPathsMax = 10;
+/** Pause before a body that something here keeps busy is looked at again for parking, ms. */
+const busyLookMs = 20;
 
 /** See the top of the module. */
 export class BodyRun implements Activation, Pumped, StepHost {
@@ -459,11 +461,11 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.#movedAtMs = this.host.ports.clock.monotonicMs();
   }
 
-  #watchForParking(): void {
+  #watchForParking(pauseMs = 0): void {
     if (this.#cancelParkTimer !== null || this.#isDone()) return;
     const { parkAfterMs, ports } = this.host;
     const idleMs = ports.clock.monotonicMs() - this.#movedAtMs;
-    this.#cancelParkTimer = ports.timers.after(Math.max(0, parkAfterMs - idleMs), () => {
+    this.#cancelParkTimer = ports.timers.after(Math.max(pauseMs, parkAfterMs - idleMs), () => {
       this.#cancelParkTimer = null;
       this.#considerParking();
     });
@@ -477,7 +479,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
     // Whatever keeps the body busy ends in an event or a launch, and the next wait on the outside looks again.
     if (!this.#waitsOnOutsideOnly()) {
       this.#move();
-      if ([...this.#open].some((wait) => wait.phase === 'waiting')) this.#watchForParking();
+      // Not at once, however eager to park: what is still at work here takes a while.
+      if ([...this.#open].some((wait) => wait.phase === 'waiting')) this.#watchForParking(busyLookMs);
       return;
     }
     this.#phase = 'parking';
