@@ -20,7 +20,8 @@ export const startRun: CommandRun = async (invocation) => {
     ]);
     return exitCodes.ok.code;
   }
-  io.err(`${run.id}  waiting; Ctrl-C stops the waiting, not the run`);
+  // With `--json` the standard error output is for errors, and for programs.
+  if (!flags.truth('json')) io.err(`${run.id}  waiting; Ctrl-C stops the waiting, not the run`);
   try {
     const output = await run.result({ signal: io.signal });
     printValue(invocation, output, () => prettyJson(output));
