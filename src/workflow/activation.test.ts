@@ -604,6 +604,28 @@ describe('parking', () => {
     expect(output(engine)).toBe('"in time"');
   });
 
+  it('tries a step again whose pause ended together with another wait while the body asked to park', async () => {
+    let tries = 0;
+    const engine = await ran((ctx) =>
+      Promise.all([
+        ctx.call(work, 1),
+        ctx.step('s', () => {
+          tries += 1;
+          if (tries === 1) throw new Transient('not yet');
+          return tries;
+        }),
+        ctx.sleep('1h'),
+      ]),
+    );
+    engine.time.advance(6_000);
+    expect(engine.submissions[0]?.commands[0]).toMatchObject({ op: 'park' });
+    engine.completeCall('work', 'in time');
+    engine.fire(':retry:s');
+    await engine.drain();
+    expect(tries).toBe(2);
+    expect(engine.paths('step.completed')).toEqual(['s']);
+  });
+
   it('does not happen while user code runs, and happens when it has ended', async () => {
     let release = (): void => {};
     const engine = await ran((ctx) =>

@@ -500,6 +500,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.#phase = 'running';
     // Stale: something has come in between. On with the body, and with what it asked for meanwhile.
     if (result.code !== 'stale') this.#refused(result.code, result.message);
+    this.#launchAll();
     this.#flush();
     this.#wake();
     this.#watchForParking();
