@@ -29,6 +29,7 @@ import type { CloudEvent, Gateway, StartItem, StartItemAnswer } from './gateway.
 import { httpGateway, startedOf } from './http-gateway.js';
 import { type Backoff, type Pace, systemPace } from './pace.js';
 import { pageList, type PageList } from './pages.js';
+import { randomId } from './random-id.js';
 import { problemOfStatus, RemoteError } from './remote-error.js';
 import {
   type CallOptions,
@@ -385,7 +386,7 @@ function checkOptions(options: ClientOptions): void {
 function startItem(item: StartManyItem<unknown>): StartItem {
   return {
     input: item.input,
-    idempotencyKey: item.idempotencyKey ?? randomId(),
+    idempotencyKey: item.idempotencyKey,
     labels: item.labels,
     priority: item.priority,
   };
@@ -409,13 +410,6 @@ function eventOf(topic: string, data: unknown, options: PublishOptions): CloudEv
     datacontenttype: 'application/json',
     data,
   };
-}
-
-/** 128 random bits as text. `crypto.randomUUID` exists in secure contexts only, this everywhere. */
-function randomId(): string {
-  let text = '';
-  for (const byte of crypto.getRandomValues(new Uint8Array(16))) text += byte.toString(16).padStart(2, '0');
-  return text;
 }
 
 function optionsOf(signal: AbortSignal | undefined): CallOptions {

@@ -9,7 +9,8 @@ import type { Transport } from './transport.js';
 /** One run to start. */
 export interface StartItem {
   readonly input: unknown;
-  readonly idempotencyKey: string;
+  /** Undefined = the caller gave none; a way over which answers get lost makes one of its own. */
+  readonly idempotencyKey: string | undefined;
   readonly labels: Readonly<Record<string, string>> | undefined;
   readonly priority: number | undefined;
 }

@@ -6,6 +6,7 @@ import { limits } from '../core/limits.js';
 import type { BatchStartAnswer, PublishAnswer, PublishItemAnswer, StartAnswer } from '../protocol/http.js';
 import { headerNames, pathOf } from '../protocol/routes.js';
 import type { Gateway, StartItem, StartItemAnswer, WaitedAnswer } from './gateway.js';
+import { randomId } from './random-id.js';
 import { isRemoteError, RemoteError } from './remote-error.js';
 import type { ApiRequest, Transport } from './transport.js';
 
@@ -19,7 +20,8 @@ export function httpGateway(transport: Transport): Gateway {
   return {
     transport,
 
-    async startRuns(workflow, items, signal) {
+    async startRuns(workflow, given, signal) {
+      const items = given.map(keyed);
       const [only] = items;
       if (only !== undefined && items.length === 1 && fitsHeader(only.idempotencyKey)) {
         return [await startOne(workflow, only, signal)];
@@ -33,7 +35,8 @@ export function httpGateway(transport: Transport): Gateway {
       return answers;
     },
 
-    async startAndWait(workflow, item, waitMs, signal): Promise<WaitedAnswer> {
+    async startAndWait(workflow, given, waitMs, signal): Promise<WaitedAnswer> {
+      const item = keyed(given);
       if (!fitsHeader(item.idempotencyKey)) {
         const [answer] = await this.startRuns(workflow, [item], signal);
         return { tag: 'pending', answer: startedOf(answer) };
@@ -76,7 +79,7 @@ export function httpGateway(transport: Transport): Gateway {
 
   async function startOne(
     workflow: string,
-    item: StartItem,
+    item: KeyedItem,
     signal: AbortSignal | undefined,
   ): Promise<StartItemAnswer> {
     try {
@@ -121,12 +124,21 @@ function bodiesOf(items: readonly unknown[]): string[] {
   return bodies;
 }
 
+interface KeyedItem extends StartItem {
+  readonly idempotencyKey: string;
+}
+
+/** The answer may get lost on its way back: what makes a repeat harmless is there before the first request. */
+function keyed(item: StartItem): KeyedItem {
+  return { ...item, idempotencyKey: item.idempotencyKey ?? randomId() };
+}
+
 /** True for text that a header can carry; other keys travel in the body of a batch. */
 function fitsHeader(text: string): boolean {
   return /^[\x20-\x7e]*$/.test(text);
 }
 
-function startRequest(workflow: string, item: StartItem): ApiRequest {
+function startRequest(workflow: string, item: KeyedItem): ApiRequest {
   const path = pathOf('startRun', { name: workflow });
   return {
     ...post(path, JSON.stringify(item.input ?? null), json),

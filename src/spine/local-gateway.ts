@@ -123,7 +123,8 @@ function startRequest(workflow: string, item: StartItem): StartRequest {
   return {
     workflow,
     input: encodeValue(item.input ?? null),
-    idempotencyKey: item.idempotencyKey,
+    // No answer gets lost within a process, so what has no key of its own needs none.
+    ...(item.idempotencyKey === undefined ? {} : { idempotencyKey: item.idempotencyKey }),
     ...(item.labels === undefined ? {} : { labels: item.labels }),
     ...(item.priority === undefined ? {} : { priority: item.priority }),
   };

@@ -18,7 +18,8 @@ export interface TopicEntry {
 
 export interface WorkflowEntry {
   readonly manifest: WorkflowManifest;
-  readonly check: Check;
+  /** Null = every input will do, so that nobody has to look at it. */
+  readonly check: Check | null;
 }
 
 /** Faults of a plain JSON value against a schema; empty = it fits. */
@@ -85,7 +86,10 @@ export class Catalog {
     for (const { manifest } of this.#apps.values()) {
       for (const topic of manifest.topics) topics.set(topic.name, topic);
       for (const workflow of manifest.workflows)
-        workflows.set(workflow.name, { manifest: workflow, check: checks.compile(workflow.input) });
+        workflows.set(workflow.name, {
+          manifest: workflow,
+          check: workflow.input === null ? null : checks.compile(workflow.input),
+        });
       for (const capability of manifest.capabilities) {
         // The app that implements a capability knows its retries best; one that only calls it does not overrule.
         if (capability.implemented || !capabilities.has(capability.name)) capabilities.set(capability.name, capability);

@@ -6,10 +6,10 @@ import { SpineError, assertNever, isSpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import type { Payload } from '../../core/payload.js';
-import type { DedupeWrite } from '../../store/contract.js';
+import type { DedupeWrite, Outcome } from '../../store/contract.js';
 import type { Origin, PublishOutcome, PublishRequest, StartOutcome, StartRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
-import type { Lanes, PlainValue } from '../runs/lanes.js';
+import type { Bearing, Lanes, PlainValue } from '../runs/lanes.js';
 import { birth } from './birth.js';
 import type { Catalog } from './catalog.js';
 import { preparePublication } from './topics.js';
@@ -27,20 +27,39 @@ export class Intake {
     this.#plain = plain;
   }
 
-  startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]> {
-    return Promise.all(requests.map((request) => this.#start(origin, request).catch(errorOutcome)));
+  /** All of them go to the store in one call; each is accepted or refused by itself. */
+  async startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]> {
+    const prepared = requests.map((request) => this.#prepare(origin, request));
+    const bearings = prepared.filter(isPrepared);
+    let borne: readonly Outcome[];
+    try {
+      borne = bearings.length === 0 ? [] : await this.#lanes.bear(bearings);
+    } catch (error) {
+      return prepared.map((item) => ('tag' in item ? item : errorOutcome(error)));
+    }
+    let next = 0;
+    return prepared.map((item) => ('tag' in item ? item : startOutcome(item, borne[next++])));
   }
 
   publish(origin: Origin, requests: readonly PublishRequest[]): Promise<PublishOutcome[]> {
     return Promise.all(requests.map((request) => this.#publish(origin, request).catch(errorOutcome)));
   }
 
-  async #start(origin: Origin, request: StartRequest): Promise<StartOutcome> {
+  #prepare(origin: Origin, request: StartRequest): Prepared | ErrorOutcome {
+    try {
+      return this.#birth(origin, request);
+    } catch (error) {
+      return errorOutcome(error);
+    }
+  }
+
+  #birth(origin: Origin, request: StartRequest): Prepared {
     const { store, ports, settings } = this.#context;
     const entry = this.#catalog.workflow(request.workflow);
     if (entry === null)
       throw new SpineError('WORKFLOW_UNKNOWN', { name: request.workflow, known: this.#catalog.workflowNames() });
-    const faults = [...requestFaults(request), ...entry.check(this.#valueOf(request.input, request.value))];
+    const faults = requestFaults(request);
+    if (entry.check !== null) faults.push(...entry.check(this.#valueOf(request.input, request.value)));
     if (faults.length > 0) throw new SpineError('INPUT_INVALID', { name: request.workflow, faults });
     const at = store.now();
     const run = newId('run', ports);
@@ -71,21 +90,7 @@ export class Intake {
       ...(key === undefined ? {} : { idempotencyKey: key }),
       ...(request.priority === undefined ? {} : { priority: request.priority }),
     });
-    const outcome = await this.#lanes.bear([born], { tenant: origin.tenant, dedupe }, origin.actor);
-    switch (outcome.tag) {
-      case 'applied':
-        return { tag: 'started', run };
-      case 'duplicate':
-        if (outcome.found.hash !== dedupe[0]?.hash) throw new SpineError('IDEMPOTENCY_KEY_REUSED', { key: key ?? '' });
-        return { tag: 'repeated', run: outcome.found.reference };
-      case 'unstorable':
-        throw new SpineError('VALUE_UNSTORABLE', { path: '$', reason: outcome.reason });
-      case 'conflict':
-      case 'fenced':
-        throw new Error(`Invariant broken: a new run was refused with ${outcome.tag}`);
-      default:
-        return assertNever(outcome);
-    }
+    return { run, births: [born], transition: { tenant: origin.tenant, dedupe }, actor: origin.actor };
   }
 
   async #publish(origin: Origin, request: PublishRequest): Promise<PublishOutcome> {
@@ -100,8 +105,9 @@ export class Intake {
       at,
     );
     const { births, write, dedupe, blobs } = publication;
-    const outcome = await this.#lanes.bear(births, { tenant, dedupe: [dedupe], publishes: [write], blobs }, actor);
-    switch (outcome.tag) {
+    const transition = { tenant, dedupe: [dedupe], publishes: [write], blobs };
+    const [outcome] = await this.#lanes.bear([{ births, transition, actor }]);
+    switch (outcome?.tag) {
       case 'applied':
         return { tag: 'published', id: request.id, runs: births.map((b) => b.state.run) };
       case 'duplicate':
@@ -110,7 +116,8 @@ export class Intake {
         throw new SpineError('VALUE_UNSTORABLE', { path: '$', reason: outcome.reason });
       case 'conflict':
       case 'fenced':
-        throw new Error(`Invariant broken: a new event was refused with ${outcome.tag}`);
+      case undefined:
+        throw new Error(`Invariant broken: a new event was refused with ${outcome?.tag ?? 'no outcome'}`);
       default:
         return assertNever(outcome);
     }
@@ -118,6 +125,36 @@ export class Intake {
 
   #valueOf(payload: Payload, value: unknown): unknown {
     return value === undefined ? this.#plain(payload) : value;
+  }
+}
+
+/** A start on its way to the store. */
+interface Prepared extends Bearing {
+  readonly run: string;
+}
+
+type ErrorOutcome = Extract<StartOutcome, { readonly tag: 'error' }>;
+
+function isPrepared(item: Prepared | ErrorOutcome): item is Prepared {
+  return !('tag' in item);
+}
+
+function startOutcome({ run, transition }: Prepared, outcome: Outcome | undefined): StartOutcome {
+  switch (outcome?.tag) {
+    case 'applied':
+      return { tag: 'started', run };
+    case 'duplicate':
+      if (outcome.found.hash !== transition.dedupe?.[0]?.hash)
+        return errorOutcome(new SpineError('IDEMPOTENCY_KEY_REUSED', { key: outcome.found.key }));
+      return { tag: 'repeated', run: outcome.found.reference };
+    case 'unstorable':
+      return errorOutcome(new SpineError('VALUE_UNSTORABLE', { path: '$', reason: outcome.reason }));
+    case 'conflict':
+    case 'fenced':
+    case undefined:
+      return errorOutcome(new Error(`Invariant broken: a new run was refused with ${outcome?.tag ?? 'no outcome'}`));
+    default:
+      return assertNever(outcome);
   }
 }
 

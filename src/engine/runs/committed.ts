@@ -3,6 +3,8 @@ import type { RunEvent } from '../../core/run/events.js';
 import type { RunState } from '../../core/run/state.js';
 
 export interface CommittedChange {
+  /** `runKey` of the run. */
+  readonly key: string;
   readonly tenant: string;
   readonly run: string;
   /** State after the change; not to be kept, it moves on. */

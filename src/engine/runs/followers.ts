@@ -63,7 +63,7 @@ export class Followers {
   }
 
   committed(change: CommittedChange): void {
-    const followers = this.#byRun.get(runKey(change.tenant, change.run));
+    const followers = this.#byRun.get(change.key);
     const [first] = change.events;
     if (followers === undefined || first === undefined) return;
     const lastSeq = change.events.at(-1)?.seq ?? 0;

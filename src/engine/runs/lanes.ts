@@ -19,7 +19,7 @@ import type { Catalog } from '../intake/catalog.js';
 import type { RunBirth } from '../intake/birth.js';
 import { preparePublication, type Publication, type TopicEvent } from '../intake/topics.js';
 import { changeRun, newDeadLetterId, type RunChange } from './change.js';
-import { runKey, type CommitListener } from './committed.js';
+import { runKey, type CommitListener, type CommittedChange } from './committed.js';
 
 /** Commands that are applied together or not at all, and where they come from. */
 export interface LaneJob {
@@ -43,12 +43,22 @@ export type JobOutcome =
 /** Reads plain JSON out of a payload that a body emitted, for the schema of the topic. */
 export type PlainValue = (payload: Payload) => unknown;
 
+/** New runs, and what is written together with them. */
+export interface Bearing {
+  readonly births: readonly RunBirth[];
+  readonly transition: Transition;
+  readonly actor: string;
+}
+
 interface Lane {
+  readonly key: string;
   readonly tenant: string;
   readonly run: string;
   state: RunState | null;
   readonly queue: Pending[];
   busy: boolean;
+  /** Was asked for since eviction last came by. */
+  used: boolean;
   /** Head up to which the listeners were told; null = nothing was told of this run since the lane is there. */
   told: number | null;
   /** A commit or a read has failed: what the run has come to must be looked up, and told. */
@@ -59,7 +69,7 @@ interface Pending {
   readonly job: LaneJob;
   readonly resolve: (outcome: JobOutcome) => void;
   /** Topics whose event was already published under its id: the emit is recorded, nothing is published again. */
-  readonly published: Set<string>;
+  published: Set<string> | null;
   attempts: number;
   /** Must not share a transition with others. */
   alone: boolean;
@@ -99,7 +109,7 @@ export class Lanes {
       lane.queue.push({
         job,
         resolve,
-        published: new Set(),
+        published: null,
         attempts: 0,
         alone: false,
         answered: false,
@@ -109,15 +119,28 @@ export class Lanes {
     });
   }
 
-  /** Writes the births of new runs and tells the listeners. The caller brings the rest of the transition. */
-  async bear(births: readonly RunBirth[], transition: Transition, actor: string): Promise<Outcome> {
-    const outcome = await this.#apply(withBirths(transition, births));
-    if (outcome.tag === 'applied') {
-      for (const { state, change } of births) {
-        this.#tell(state, change.events, actor, null);
+  /**
+   * Writes the births of new runs, each with the rest of its transition, in one call of the store, and tells the
+   * listeners. One outcome for each, in the order given.
+   */
+  async bear(bearings: readonly Bearing[]): Promise<readonly Outcome[]> {
+    if (bearings.length > limits.commitItemsMax) {
+      const [first, rest] = [bearings.slice(0, limits.commitItemsMax), bearings.slice(limits.commitItemsMax)];
+      return (await Promise.all([this.bear(first), this.bear(rest)])).flat();
+    }
+    const transitions = bearings.map(({ transition, births }) => withBirths(transition, births));
+    const applied = this.#context.store.apply(transitions);
+    for (const transition of transitions) this.#opening(transition);
+    const outcomes = await applied;
+    for (let i = 0; i < bearings.length; i++) {
+      const bearing = bearings[i];
+      if (bearing === undefined || outcomes[i]?.tag !== 'applied') continue;
+      for (const { state, change } of bearing.births) {
+        const key = runKey(state.tenant, state.run);
+        this.#tell(this.#lanes.get(key), key, state, change.events, bearing.actor, null);
       }
     }
-    return outcome;
+    return outcomes;
   }
 
   /** Keeps a state that was just read or written, unless the lane has one or knows of a later one. */
@@ -138,21 +161,24 @@ export class Lanes {
     const key = runKey(tenant, run);
     const found = this.#lanes.get(key);
     if (found !== undefined) {
-      // Moves it to the young end: the map is the least-recently-used order.
-      this.#lanes.delete(key);
-      this.#lanes.set(key, found);
+      found.used = true;
       return found;
     }
-    const lane: Lane = { tenant, run, state: null, queue: [], busy: false, told: null, unsure: false };
+    const lane: Lane = { key, tenant, run, state: null, queue: [], busy: false, used: true, told: null, unsure: false };
     this.#lanes.set(key, lane);
     if (this.#lanes.size > limits.runCacheItemsMax) this.#evict();
     return lane;
   }
 
+  /** Second chance: a lane that was used since the last round goes to the young end of the map, another leaves. */
   #evict(): void {
     let examined = 0;
     for (const [key, lane] of this.#lanes) {
-      if (!lane.busy && !lane.unsure && lane.queue.length === 0) this.#lanes.delete(key);
+      if (lane.used) {
+        lane.used = false;
+        this.#lanes.delete(key);
+        this.#lanes.set(key, lane);
+      } else if (!lane.busy && !lane.unsure && lane.queue.length === 0) this.#lanes.delete(key);
       if (++examined >= evictExamineMax || this.#lanes.size <= limits.runCacheItemsMax) return;
     }
   }
@@ -177,14 +203,14 @@ export class Lanes {
     } finally {
       lane.busy = false;
       if (lane.unsure) this.#lookUpLater(lane);
-      else if (lane.state !== null && isEnded(lane.state.status)) this.#lanes.delete(runKey(lane.tenant, lane.run));
+      else if (lane.state !== null && isEnded(lane.state.status)) this.#lanes.delete(lane.key);
     }
   }
 
   /** A commit that was answered with an error may be durable, and nobody may ever ask for this run again. */
-  #lookUpLater({ tenant, run }: Lane): void {
+  #lookUpLater({ key, tenant, run }: Lane): void {
     this.#context.ports.timers.after(lookUpMs, () => {
-      if (this.#stopped || this.#lanes.get(runKey(tenant, run))?.unsure !== true) return;
+      if (this.#stopped || this.#lanes.get(key)?.unsure !== true) return;
       void this.submit({ tenant, run, commands: [], actor: 'engine', worker: '', lease: null });
     });
   }
@@ -243,6 +269,8 @@ export class Lanes {
     const [first] = missed;
     if (first !== undefined)
       this.#tell(
+        lane,
+        lane.key,
         state,
         missed.map(({ event }) => event),
         first.envelope.actor,
@@ -300,7 +328,7 @@ export class Lanes {
   }
 
   #addPublication(into: Publication[], pending: Pending, state: RunState, at: number, event: TopicEvent): void {
-    if (pending.published.has(`${event.topic} ${event.source} ${event.id}`)) return;
+    if (pending.published?.has(`${event.topic} ${event.source} ${event.id}`) === true) return;
     into.push(
       preparePublication(
         this.#context,
@@ -345,8 +373,10 @@ export class Lanes {
     const shared = this.#context;
     return {
       now: at,
-      random: this.#context.ports.random.next(),
-      // Drawn only by the few decisions that need one.
+      // Both are drawn only by the few decisions that need them.
+      get random() {
+        return shared.ports.random.next();
+      },
       get deadLetterId() {
         return newDeadLetterId(shared);
       },
@@ -358,6 +388,10 @@ export class Lanes {
   }
 
   #transition(parts: readonly Part[], state: RunState): { transition: Transition; births: RunBirth[] } {
+    const [part] = parts;
+    const [change] = part?.changes ?? [];
+    if (parts.length === 1 && part?.changes.length === 1 && part.publications.length === 0 && change !== undefined)
+      return { transition: this.#single(part.pending.job.lease, change, state), births: noBirths };
     const changes = parts.flatMap((part) => part.changes);
     const publications = parts.flatMap((part) => part.publications);
     const [first] = changes;
@@ -365,12 +399,10 @@ export class Lanes {
     const lease = parts[0]?.pending.job.lease ?? null;
     if (first === undefined || last === undefined) throw new Error('Invariant broken: a transition without a change');
     const births = publications.flatMap((p) => p.births);
-    const endsUnbegun = first.write.expected === 1 && state.status === 'cancelled' && lease === null;
     const transition: Transition = {
       tenant: state.tenant,
       runs: [{ expected: first.write.expected, row: last.write.row }],
-      ...(lease === null ? {} : { lease }),
-      ...(endsUnbegun ? { unleased: { tenant: state.tenant, run: state.run, task: activationTask(1) } } : {}),
+      ...guardOf(lease, first.write.expected, state),
       dedupe: publications.map((p) => p.dedupe),
       events: changes.flatMap((c) => c.eventWrites),
       publishes: publications.map((p) => p.write),
@@ -380,6 +412,15 @@ export class Lanes {
       blobs: [...changes.flatMap((c) => c.blobs), ...publications.flatMap((p) => p.blobs)],
     };
     return { transition: withBirths(transition, births), births };
+  }
+
+  /** The transition of one change that publishes nothing: nearly all of them. */
+  #single(lease: LeaseKey | null, change: RunChange, state: RunState): Transition {
+    const { write, eventWrites, tasks, timers, deadLetters, blobs } = change;
+    const { tenant } = state;
+    if (lease !== null) return { tenant, runs: [write], lease, events: eventWrites, tasks, timers, deadLetters, blobs };
+    const guard = guardOf(lease, write.expected, state);
+    return { tenant, runs: [write], ...guard, events: eventWrites, tasks, timers, deadLetters, blobs };
   }
 
   /** Answers the jobs, or returns those that must be decided again. */
@@ -394,11 +435,14 @@ export class Lanes {
     switch (outcome.tag) {
       case 'applied': {
         for (const { state: born, change } of births) {
-          this.#tell(born, change.events, pendings[0]?.job.actor ?? 'engine', null);
+          const key = runKey(born.tenant, born.run);
+          this.#tell(this.#lanes.get(key), key, born, change.events, pendings[0]?.job.actor ?? 'engine', null);
         }
         for (const { pending, changes } of parts) {
           const { actor, lease } = pending.job;
           this.#tell(
+            lane,
+            lane.key,
             state,
             changes.length === 1 && changes[0] !== undefined ? changes[0].events : changes.flatMap((c) => c.events),
             actor,
@@ -430,7 +474,7 @@ export class Lanes {
       case 'duplicate':
         lane.state = null;
         for (const pending of pendings)
-          pending.published.add(`${outcome.found.scope.slice('topic:'.length)} ${outcome.found.key}`);
+          (pending.published ??= new Set()).add(`${outcome.found.scope.slice('topic:'.length)} ${outcome.found.key}`);
         return pendings;
       case 'unstorable':
         lane.state = null;
@@ -446,12 +490,19 @@ export class Lanes {
     }
   }
 
-  #tell(state: RunState, events: RunChange['events'], actor: string, task: string | null): void {
-    const lane = this.#lanes.get(runKey(state.tenant, state.run));
+  #tell(
+    lane: Lane | undefined,
+    key: string,
+    state: RunState,
+    events: RunChange['events'],
+    actor: string,
+    task: string | null,
+  ): void {
     if (lane !== undefined) lane.told = events.at(-1)?.seq ?? lane.told;
+    const change: CommittedChange = { key, tenant: state.tenant, run: state.run, state, events, actor, task };
     for (const listener of this.#listeners) {
       try {
-        listener({ tenant: state.tenant, run: state.run, state, events, actor, task });
+        listener(change);
       } catch (error) {
         this.#context.fault('commit listener', error);
       }
@@ -511,8 +562,21 @@ function isEmitted(event: NewRunEvent): event is Extract<NewRunEvent, { type: 'e
   return event.type === 'event.emitted';
 }
 
+const noBirths: RunBirth[] = [];
+
+/** What must hold beside the head of the run: the lease, or for an end before the beginning that nobody has begun. */
+function guardOf(lease: LeaseKey | null, expected: number, state: RunState): Pick<Transition, 'lease' | 'unleased'> {
+  if (lease !== null) return { lease };
+  if (expected !== 1 || state.status !== 'cancelled') return {};
+  return { unleased: { tenant: state.tenant, run: state.run, task: activationTask(1) } };
+}
+
 function withBirths(transition: Transition, births: readonly RunBirth[]): Transition {
-  if (births.length === 0) return transition;
+  const [born] = births;
+  if (born === undefined) return transition;
+  const { write, eventWrites, tasks, timers, blobs } = born.change;
+  if (births.length === 1 && transition.runs === undefined && transition.blobs === undefined)
+    return { ...transition, runs: [write], events: eventWrites, tasks, timers, blobs };
   return {
     ...transition,
     runs: [...(transition.runs ?? []), ...births.map((b) => b.change.write)],
