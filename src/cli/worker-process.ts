@@ -29,6 +29,8 @@ try {
     ...(options.slots === undefined ? {} : { slots: options.slots }),
     // Whoever saves a file waits for this before the new code runs.
     drainGraceMs: 10_000,
+    // A body that sleeps is not worth waiting for, and is to wake up with the new code.
+    parkAfterMs: 250,
     log: ({ level, message, fields }) => {
       if (level === 'warn' || level === 'error') console.error(`worker ${process.pid} ${level} ${message}`, fields);
     },

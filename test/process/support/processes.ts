@@ -121,10 +121,13 @@ export function script(
 }
 
 /** The command line of the package, as built. */
-export function eventspine(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Child {
-  return new Child(
-    process.execPath,
-    [fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url)), ...args],
-    environment,
-  );
+export function eventspine(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  folder?: string,
+): Child {
+  return new Child(process.execPath, [program, ...args], environment, folder);
 }
+
+/** The built main module of `eventspine`. */
+export const program = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
