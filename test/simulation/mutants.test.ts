@@ -7,11 +7,11 @@ import { mutants, resetMutants } from './mutants.js';
 const seedsMax = 5_000;
 
 describe('planted bugs', () => {
-  it.each(mutants)('is found: $name', async ({ flaws }) => {
+  it.each(mutants)('is found: $name', async ({ flaws, kinds }) => {
     let killedBy: number | null = null;
     for (let seed = 1; killedBy === null && seed <= seedsMax; seed++) {
       resetMutants();
-      const { violations } = await simulate({ seed, flaws });
+      const { violations } = await simulate({ seed, flaws, ...(kinds === undefined ? {} : { kinds }) });
       if (violations.length > 0) killedBy = seed;
     }
     expect(killedBy).not.toBeNull();

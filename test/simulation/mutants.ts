@@ -3,12 +3,15 @@
  * that the product has no code for being wrong. A mutant says which property its breach is expected to show under.
  */
 import type { ClaimedTask, Outcome, Store, Transition } from '../../src/store/index.js';
+import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
 import type { Flaws } from '../../src/testing/simulator/simulation.js';
 
 /** One planted bug. */
 export interface Mutant {
   readonly name: string;
   readonly flaws: Flaws;
+  /** The faults without which it does no harm; default: a random subset of all. */
+  readonly kinds?: readonly FaultKind[];
 }
 
 /** The store with some of its methods replaced. */
@@ -105,7 +108,11 @@ export function resetMutants(): void {
 
 /** All planted bugs. */
 export const mutants: readonly Mutant[] = [
-  { name: 'a former owner of the store writes on, unfenced', flaws: { store: unfenced, lateWrites: true } },
+  {
+    name: 'a former owner of the store writes on, unfenced',
+    flaws: { store: unfenced, lateWrites: true },
+    kinds: ['server crash', 'worker crash'],
+  },
   {
     name: 'a lost call is queued again under its old token',
     flaws: withTransitions((transition) => ({

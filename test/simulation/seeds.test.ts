@@ -9,20 +9,20 @@ import { simulate, type SimulationReport } from '../../src/testing/simulator/sim
 import { complaintOf, corpus } from './seeds.js';
 
 const nightly = process.env['EVENTSPINE_NIGHTLY'] === '1';
-const freshMs = nightly ? 20 * 60_000 : 30_000;
-const doubleRuns = nightly ? 1_000 : 20;
+const freshMs = nightly ? 20 * 60_000 : 20_000;
+const doubleRuns = nightly ? 1_000 : 10;
 
 describe('simulation', () => {
-  it.each(corpus)('stays mended: $found (seed $seed)', async ({ seed }) => {
-    expect(complaintOf(await simulate({ seed }))).toBe('');
+  it.each(corpus)('stays mended: $found ($workers seed $seed)', async ({ seed, workers }) => {
+    expect(complaintOf(await simulate({ seed, workers }))).toBe('');
   });
 
-  it('keeps every property under fresh seeds, and every kind of fault fires', async () => {
+  it.each(['real', 'scripted'] as const)('keeps every property under fresh seeds with %s workers', async (workers) => {
     const from = 10_000 + Math.floor(Math.random() * 1e9);
     const startedMs = performance.now();
     const reports: SimulationReport[] = [];
     while (performance.now() - startedMs < freshMs) {
-      const report = await simulate({ seed: from + reports.length });
+      const report = await simulate({ seed: from + reports.length, workers });
       expect(complaintOf(report)).toBe('');
       reports.push(report);
     }
@@ -33,7 +33,7 @@ describe('simulation', () => {
       for (const [kind, count] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + count;
     const steps = sum((report) => report.steps);
     console.log(
-      `${reports.length} seeds from ${from}: ${steps} steps (${Math.round(steps / seconds)}/s), ${sum((r) => r.runs)} runs, ` +
+      `${reports.length} seeds with ${workers} workers from ${from}: ${steps} steps (${Math.round(steps / seconds)}/s), ${sum((r) => r.runs)} runs, ` +
         `${sum((r) => r.acknowledged)} acknowledged requests; faults ${JSON.stringify(faults)}`,
     );
     for (const kind of faultKinds) {
@@ -44,9 +44,9 @@ describe('simulation', () => {
     expect(sum((report) => report.acknowledged)).toBeGreaterThan(reports.length * 4);
   });
 
-  it('is the same world for the same seed', async () => {
+  it.each(['real', 'scripted'] as const)('is the same world for the same seed with %s workers', async (workers) => {
     for (let seed = 1; seed <= doubleRuns; seed++) {
-      const [first, second] = [await simulate({ seed }), await simulate({ seed })];
+      const [first, second] = [await simulate({ seed, workers }), await simulate({ seed, workers })];
       expect({ seed, trace: second.trace, steps: second.steps }).toEqual({
         seed,
         trace: first.trace,

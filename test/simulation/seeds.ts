@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import type { SimulationReport } from '../../src/testing/simulator/simulation.js';
 
-/** One kept seed and what it found. */
+/** One kept seed and what it found when it was added; what a seed means moves on with the simulator. */
 export interface KeptSeed {
   readonly seed: number;
+  readonly workers: 'real' | 'scripted';
   readonly found: string;
 }
 
@@ -17,6 +18,6 @@ export function complaintOf(report: SimulationReport): string {
   const lines = report.violations.map(
     ({ property, tenant, subject, detail }) => `  ${property} ${tenant} ${subject}: ${detail}`,
   );
-  const replay = `node --import tsx test/simulation/main.ts --seed ${report.seed} --verbose`;
+  const replay = `node --import tsx test/simulation/main.ts --seed ${report.seed} --workers ${report.workers} --verbose`;
   return [`seed ${report.seed} breaks ${report.violations.length} times:`, ...lines, `replay: ${replay}`].join('\n');
 }

@@ -61,6 +61,7 @@ export interface SimulationOptions {
 /** What came of a simulation. */
 export interface SimulationReport {
   readonly seed: number;
+  readonly workers: 'real' | 'scripted';
   readonly violations: readonly Violation[];
   readonly steps: number;
   readonly virtualMs: number;
@@ -213,6 +214,7 @@ class Simulation {
     this.#options.onHistory?.(this.#history);
     return {
       seed: this.#options.seed,
+      workers: this.#options.workers ?? 'scripted',
       violations: this.#violations,
       steps: world.steps,
       virtualMs: world.nowMs,
