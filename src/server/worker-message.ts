@@ -2,13 +2,23 @@
  * Messages of workers as they come from the network: bytes to a `WorkerMessage`, or what is wrong with them. Workers
  * may be written by anybody in any language, so nothing reaches the engine whose shape was not looked at.
  */
-import { isSpineError } from '../core/errors.js';
+import { durationMsMax } from '../core/duration.js';
+import { SpineError, isSpineError } from '../core/errors.js';
+import { instantMsMax } from '../core/instant.js';
 import { limits } from '../core/limits.js';
-import type { WorkerMessage } from '../protocol/worker.js';
+import type { Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import { parseJson } from '../protocol/json-body.js';
 
 export type ReadMessage =
-  | { readonly ok: true; readonly message: WorkerMessage }
+  | {
+      readonly ok: true;
+      readonly message: WorkerMessage;
+      /**
+       * Answers to submissions that were taken out of the message because a command of theirs is not valid. Closing the
+       * line instead would make the worker send the same again for ever, and one bad run would stop all its work.
+       */
+      readonly refused: readonly SubmissionResult[];
+    }
   | { readonly ok: false; readonly fault: string };
 
 type Check = (value: unknown) => boolean;
@@ -31,7 +41,36 @@ export function readWorkerMessage(bytes: Uint8Array): ReadMessage {
   if (fields === undefined) return { ok: false, fault: `There is no message "${value['t'].slice(0, 40)}".` };
   const bad = badField(value, fields);
   if (bad !== null) return { ok: false, fault: `"${bad}" of a message "${value['t']}" is not valid.` };
-  return { ok: true, message: value as unknown as WorkerMessage };
+  return sorted(value as unknown as WorkerMessage);
+}
+
+/** Takes out the submissions that cannot be decided. */
+function sorted(message: WorkerMessage): ReadMessage {
+  if (message.t !== 'submit') return { ok: true, message, refused: nothing };
+  let refused: SubmissionResult[] | null = null;
+  for (const submission of message.items) {
+    const fault = commandFault(submission);
+    if (fault === null) continue;
+    refused ??= [];
+    const { code, message: text } = new SpineError('REQUEST_INVALID', { faults: [fault] });
+    refused.push({ i: submission.i, ok: false, code, message: text });
+  }
+  if (refused === null) return { ok: true, message, refused: nothing };
+  const bad = new Set(refused.map(({ i }) => i));
+  return { ok: true, message: { ...message, items: message.items.filter(({ i }) => !bad.has(i)) }, refused };
+}
+
+const nothing: readonly SubmissionResult[] = [];
+
+function commandFault({ commands: given }: Submission): string | null {
+  for (const command of given) {
+    const { op } = command;
+    const fields = Object.hasOwn(commands, op) ? commands[op] : undefined;
+    if (fields === undefined) return `there is no command "${op.slice(0, 40)}"`;
+    const bad = badField(command as unknown as Readonly<Record<string, unknown>>, fields);
+    if (bad !== null) return `"${bad}" of a command "${op}" is not valid`;
+  }
+  return null;
 }
 
 function badField(record: Readonly<Record<string, unknown>>, fields: Fields): string | null {
@@ -71,6 +110,10 @@ const oneOf =
 const count: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
 const whole: Check = (value) => Number.isSafeInteger(value);
 const amount: Check = (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0;
+// Bounded, so that a sum with an instant is still an instant that a date can show.
+const wholeMs: Check = (value) => count(value) && Number(value) <= durationMsMax;
+const instant: Check = (value) => count(value) && Number(value) <= instantMsMax;
+const priority: Check = (value) => count(value) && Number(value) <= limits.priorityMax;
 const flag: Check = (value) => typeof value === 'boolean';
 const name = text(limits.nameLengthMax);
 const key = text(limits.keyLengthMax);
@@ -83,13 +126,14 @@ const blobPayload = record({
   size: count,
 });
 const payload: Check = (value) => inlinePayload(value) || blobPayload(value);
-const retry = record({ attempts: whole, minMs: amount, maxMs: amount, factor: amount });
+const pauseMs: Check = (value) => amount(value) && Number(value) <= durationMsMax;
+const retry = record({ attempts: whole, minMs: pauseMs, maxMs: pauseMs, factor: amount });
 const failure = record({
   class: name,
   code: text(limits.nameLengthMax),
   message: text(limits.errorMessageLengthMax),
   retryable: flag,
-  retryAfterMs: optional(amount),
+  retryAfterMs: optional(wholeMs),
   stack: optional(text(limits.errorStackLengthMax)),
 });
 const effect = oneOf('pure', 'idempotent', 'external');
@@ -102,10 +146,10 @@ const commands: Readonly<Record<string, Fields>> = {
     path,
     capability: name,
     input: payload,
-    options: record({ retry: optional(retry), deadlineMs: optional(amount), priority: optional(whole) }),
+    options: record({ retry: optional(retry), deadlineMs: optional(wholeMs), priority: optional(priority) }),
   },
-  sleep: { path, ms: amount },
-  sleepUntil: { path, at: amount },
+  sleep: { path, ms: wholeMs },
+  sleepUntil: { path, at: instant },
   emit: { path, topic: name, event: record({ id: optional(key), key: optional(key), data: payload }) },
   progress: { index: count, value: payload },
   decideRace: { path, winner: path },
@@ -119,11 +163,8 @@ const commands: Readonly<Record<string, Fields>> = {
   failTask: { failure },
 };
 
-const command: Check = (value) => {
-  if (!isRecord(value) || typeof value['op'] !== 'string') return false;
-  const fields = Object.hasOwn(commands, value['op']) ? commands[value['op']] : undefined;
-  return fields !== undefined && badField(value, fields) === null;
-};
+/** What a command has besides its `op` is looked at apart, so that a bad one costs its submission and not the line. */
+const command = record({ op: (value) => typeof value === 'string' });
 
 /** More than the slots of a session, since what is waiting for an answer is repeated after a lost connection. */
 const itemsMax = limits.workerSlotsMax * 16;

@@ -171,7 +171,7 @@ describe('readWorkerMessage', () => {
     { op: 'completeTask', result: payload, durationMs: 1 },
     { op: 'failTask', failure: { ...failure, retryAfterMs: 5, stack: 's' } },
   ])('takes the command $op', (command) => {
-    expect(read(submit(command))).toEqual({ ok: true, message: submit(command) });
+    expect(read(submit(command))).toEqual({ ok: true, message: submit(command), refused: [] });
   });
 
   it.each([
@@ -185,9 +185,28 @@ describe('readWorkerMessage', () => {
     { op: 'failTask', failure: { ...failure, retryable: 'yes' } },
     { op: 'failTask', failure: { ...failure, message: 'x'.repeat(1_001) } },
     { op: 'failStep', path: 'a', attempt: 1, failure, retry: { ...retry, attempts: null } },
-  ])('refuses the command %j', (command) => {
-    expect(read(submit(command)).ok).toBe(false);
+    { op: 'sleep', path: 'a', ms: 1e300 },
+    { op: 'sleep', path: 'a', ms: 0.5 },
+    { op: 'sleepUntil', path: 'a', at: 8.7e15 },
+    { op: 'call', path: 'a', capability: 'c', input: payload, options: { priority: 10 } },
+    { op: 'call', path: 'a', capability: 'c', input: payload, options: { deadlineMs: 1e16 } },
+    { op: 'failTask', failure: { ...failure, retryAfterMs: 1e300 } },
+  ])('refuses the command %j, and nothing else of its message', (command) => {
+    const good = { i: 2, assignment: 1, commands: [{ op: 'endCancelled' }] };
+    const [bad] = submit(command).items;
+    expect(read({ t: 'submit', items: [bad, good] })).toEqual({
+      ok: true,
+      message: { t: 'submit', items: [good] },
+      refused: [{ i: 1, ok: false, code: 'REQUEST_INVALID', message: expect.stringContaining(command.op) }],
+    });
   });
+
+  it.each([{ items: [{ i: 1, assignment: 1, commands: ['x'] }] }, { items: [{ i: 1, commands: [] }] }, { items: 1 }])(
+    'refuses a message whose submissions cannot be answered: %j',
+    (message) => {
+      expect(read({ t: 'submit', ...message }).ok).toBe(false);
+    },
+  );
 
   it('takes a hello with all it may have', () => {
     const hello = {

@@ -8,6 +8,7 @@ import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { isSpineError, SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { Engine, WorkerChannel, WorkerLine } from '../engine/api.js';
+import type { ServerMessage } from '../protocol/worker.js';
 import { problemType } from '../protocol/problem.js';
 import type { Api } from './api.js';
 import type { ServerLogEntry } from './options.js';
@@ -116,6 +117,10 @@ export class WorkerSockets {
     if (!read.ok) return closeWith(webSocket, closeCodes.protocolError, read.fault);
     if (role === 'beat' && read.message.t !== 'beat') {
       return closeWith(webSocket, closeCodes.protocolError, 'The beat socket carries beats only.');
+    }
+    if (read.refused.length > 0) {
+      const answer: ServerMessage = { t: 'results', items: read.refused };
+      webSocket.send(JSON.stringify(answer));
     }
     try {
       line.receive(read.message);
