@@ -122,6 +122,42 @@ describe('a body', () => {
     expect(back.last).toMatchObject({ type: 'activation.retrying', data: { failure: { class: 'overloaded' } } });
   });
 
+  it('is told of instants, event names and priorities that no server takes', async () => {
+    const faulty: readonly ((ctx: Ctx) => unknown)[] = [
+      (ctx) => ctx.sleepUntil(8.7e15),
+      (ctx) => ctx.sleepUntil(Number.NaN),
+      (ctx) => ctx.emit(told, 1, { id: 'x'.repeat(257) }),
+      (ctx) => ctx.emit(told, 1, { key: 'half \ud800' }),
+      (ctx) => ctx.call(work, 1, { priority: 1.5 }),
+      (ctx) => ctx.call(work, 1, { priority: 10 }),
+    ];
+    for (const body of faulty) {
+      expect(failureIn(await ran(body))).toMatchObject({ code: 'OPTIONS_INVALID' });
+    }
+  });
+
+  it('may wait for an instant before the epoch, which is long past', async () => {
+    const engine = engineFor((ctx) => ctx.sleepUntil(new Date(-1)));
+    engine.begin();
+    await settled();
+    expect(engine.submissions.flatMap((s) => s.commands)).toMatchObject([{ op: 'sleepUntil', at: 0 }]);
+  });
+
+  it('ends its run even if it throws what cannot be looked at', async () => {
+    const hostile = new Proxy(
+      {},
+      {
+        get: () => {
+          throw new Error('hands off');
+        },
+      },
+    );
+    const engine = await ran(() => {
+      throw hostile;
+    });
+    expect(engine.last).toMatchObject({ type: 'run.failed' });
+  });
+
   it('fails when its result cannot be stored', async () => {
     const engine = await ran(() => ({ fn: () => 1 }));
     expect(failureIn(engine)).toEqual({ code: 'VALUE_UNSTORABLE', class: 'invalid_output', path: null });

@@ -5,6 +5,7 @@
 import { encodeValue } from '../../core/codec.js';
 import { parseDuration, type Duration } from '../../core/duration.js';
 import { SpineError } from '../../core/errors.js';
+import { instantMsMax } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import { pathOf, type PathKey, type PathName } from '../../core/paths.js';
 import type { InlinePayload } from '../../core/payload.js';
@@ -24,6 +25,7 @@ import type {
   StepOptions,
 } from '../ctx.js';
 import { makeLog, type Log } from '../log.js';
+import { OptionFaults } from '../options.js';
 import { retryPolicyOf, timeoutMsOf } from '../retry-options.js';
 import type { Topic } from '../topic.js';
 import type { BodyRun } from './body-run.js';
@@ -74,11 +76,11 @@ export class BodyCtx implements Ctx {
   sleepUntil(...given: readonly [Date | number] | readonly [PathName, Date | number]): Promise<void> {
     const until = given.length === 1 ? given[0] : given[1];
     const at = Number(until);
-    if (!Number.isSafeInteger(at)) {
+    if (!(Number.isSafeInteger(at) && Math.abs(at) <= instantMsMax)) {
       throw new SpineError('OPTIONS_INVALID', { what: 'ctx.sleepUntil', faults: ['the instant is not a valid one'] });
     }
     const path = this.#claim(given.length === 1 ? unnamed('sleep-until', at) : given[0]);
-    return this.#ask<void>(path, 'timer', this.#submitting({ op: 'sleepUntil', path, at }));
+    return this.#ask<void>(path, 'timer', this.#submitting({ op: 'sleepUntil', path, at: Math.max(0, at) }));
   }
 
   progress(value: unknown): void {
@@ -89,6 +91,7 @@ export class BodyCtx implements Ctx {
   emit<In>(topic: Topic<string, In>, data: In, options: EmitOptions = {}): Promise<void> {
     const path = this.#claim(options.as ?? topic.name);
     const { id, key } = options;
+    checkEventNames(path, id, key);
     const named = { ...(id === undefined ? {} : { id }), ...(key === undefined ? {} : { key }) };
     return this.#ask<void>(
       path,
@@ -321,12 +324,37 @@ function withInput(fn: AnyFn, value: unknown): (step: StepContext) => unknown {
 function callOptions(path: string, capability: Capability, options: CallOptionsOf): CallOptions {
   const { retry, timeout, priority } = options;
   const what = `call "${path}"`;
+  if (priority !== undefined) {
+    const faults = new OptionFaults(what);
+    faults.integer('priority', priority, { min: 0, max: limits.priorityMax });
+    faults.throwIfAny();
+  }
   return {
     ...(retry === undefined ? {} : { retry: retryPolicyOf(what, retry, capability.retry) }),
     ...(timeout === undefined ? {} : { deadlineMs: timeoutMsOf(what, timeout) }),
     ...(priority === undefined ? {} : { priority }),
   };
 }
+
+/** Id and key of an event become columns of the store. Fails with OPTIONS_INVALID. */
+function checkEventNames(path: string, id: string | undefined, key: string | undefined): void {
+  const faults = new OptionFaults(`emit "${path}"`);
+  for (const [option, value] of [
+    ['id', id],
+    ['key', key],
+  ] as const) {
+    if (value === undefined) continue;
+    const fits = typeof value === 'string' && value !== '' && value.length <= limits.keyLengthMax;
+    if (!fits || unstorable.test(value)) {
+      faults.add(
+        `${option} must be a text of 1 to ${limits.keyLengthMax} characters, without NUL or half a surrogate pair`,
+      );
+    }
+  }
+  faults.throwIfAny();
+}
+
+const unstorable = /[\0\p{Surrogate}]/u;
 
 /** The name of a sleep that was given none; two of one length in one scope are told apart by names of their own. */
 function unnamed(what: string, length: string | number): PathName {

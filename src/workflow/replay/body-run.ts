@@ -532,10 +532,13 @@ export class BodyRun implements Activation, Pumped, StepHost {
     const ctx = new BodyCtx(this, this.#root);
     // The async function turns a body that throws before its first await into a rejection.
     const body = async (): Promise<unknown> => this.#workflow.body(ctx, input);
-    body().then(
-      (output) => this.#succeed(output),
-      (error: unknown) => this.#fail(error),
-    );
+    body()
+      .then(
+        (output) => this.#succeed(output),
+        (error: unknown) => this.#fail(error),
+      )
+      // A thrown proxy may throw when it is looked at; that must not end the process that other bodies share.
+      .catch((error: unknown) => this.#endWith(failed(failureOf(error), null)));
     this.#wake();
   }
 
