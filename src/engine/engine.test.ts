@@ -314,6 +314,23 @@ describe('steps', () => {
     expect((await engine.readRun('default', run))?.events).toBe(2);
   });
 
+  it('publishes an event once that a body emits twice in one message', async () => {
+    const w = await worker();
+    await start();
+    const emit = (path: string): BodyCommand => ({
+      op: 'emit',
+      path,
+      topic: 'done',
+      event: { id: 'same', data: payloadOfJson(path) },
+    });
+    const i = w.submit(w.last.assignment, emit('a'), emit('b'));
+    const j = w.submit(w.last.assignment, emit('c'));
+    await ports.settle();
+    expect([w.results.get(i), w.results.get(j)]).toMatchObject([{ ok: true }, { ok: true }]);
+    const done = await engine.readTopic('default', 'done', { partition: 0, after: -1, limit: 10 });
+    expect(done).toMatchObject([{ event: { id: 'same', data: 'a' } }]);
+  });
+
   it('fires the pause of a retried step when it is due, not before', async () => {
     const w = await worker();
     await start();

@@ -76,11 +76,13 @@ class Check {
 function checkRuns(check: Check, transition: Transition): void {
   const { runs } = transition;
   if (runs === undefined) return;
-  for (const [index, { expected, row }] of runs.entries()) {
+  const written = new Set<string>();
+  for (const { expected, row } of runs) {
     check.tenant(transition, row.tenant);
     checkRun(check, row);
     check.integer('expected', expected);
-    if (runs.findIndex((other) => other.row.run === row.run) !== index) check.refuse('a run is written twice');
+    if (written.has(row.run)) check.refuse('a run is written twice');
+    written.add(row.run);
   }
 }
 
@@ -110,14 +112,17 @@ function checkGuards(check: Check, transition: Transition): void {
   if (lease !== undefined) check.tenant(transition, lease.tenant);
   if (unleased !== undefined) check.tenant(transition, unleased.tenant);
   if (dedupe === undefined) return;
-  for (const [index, { scope, key, hash, reference, expiresAt }] of dedupe.entries()) {
+  const taken = new Set<string>();
+  for (const { scope, key, hash, reference, expiresAt } of dedupe) {
     check.text('scope', scope);
     check.text('key', key);
     check.text('hash', hash);
     check.text('reference', reference);
     check.integer('expiresAt', expiresAt);
-    if (dedupe.findIndex((other) => other.scope === scope && other.key === key) !== index)
-      check.refuse('a dedupe key is taken twice');
+    // Neither holds NUL, or it was refused above.
+    const name = `${scope}\0${key}`;
+    if (taken.has(name)) check.refuse('a dedupe key is taken twice');
+    taken.add(name);
   }
 }
 

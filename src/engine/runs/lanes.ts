@@ -393,7 +393,7 @@ export class Lanes {
     if (parts.length === 1 && part?.changes.length === 1 && part.publications.length === 0 && change !== undefined)
       return { transition: this.#single(part.pending.job.lease, change, state), births: noBirths };
     const changes = parts.flatMap((part) => part.changes);
-    const publications = parts.flatMap((part) => part.publications);
+    const publications = firstOfEach(parts.flatMap((part) => part.publications));
     const [first] = changes;
     const last = changes.at(-1);
     const lease = parts[0]?.pending.job.lease ?? null;
@@ -528,11 +528,15 @@ interface Part {
 /** Jobs from the front of the queue that may share a transition: those under the same lease. */
 function takeGroup(queue: Pending[]): Pending[] {
   const group: Pending[] = [];
+  let commands = 0;
   while (group.length < groupMax) {
     const [next] = queue;
     if (next === undefined) break;
     const [first] = group;
     if (first !== undefined && (first.alone || next.alone || !sameLease(first.job.lease, next.job.lease))) break;
+    commands += next.job.commands.length;
+    // A body that asks for thousands of things at once must not make one transition of them that holds up all others.
+    if (first !== undefined && commands > limits.commitItemsMax) break;
     queue.shift();
     group.push(next);
   }
@@ -540,6 +544,18 @@ function takeGroup(queue: Pending[]): Pending[] {
 }
 
 const groupMax = 64;
+
+/** An event that one transition would publish twice is published once, as it would be by two transitions. */
+function firstOfEach(publications: readonly Publication[]): readonly Publication[] {
+  if (publications.length < 2) return publications;
+  const taken = new Set<string>();
+  return publications.filter(({ dedupe }) => {
+    const name = `${dedupe.scope} ${dedupe.key}`;
+    if (taken.has(name)) return false;
+    taken.add(name);
+    return true;
+  });
+}
 
 /** Pause before a run is looked up whose commit or read has failed. */
 const lookUpMs = 250;
