@@ -111,7 +111,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a former owner of the store writes on, unfenced',
     flaws: { store: unfenced, lateWrites: true },
-    kinds: ['server crash', 'worker crash'],
+    kinds: ['server crash', 'store slow', 'cut'],
   },
   {
     name: 'a lost call is queued again under its old token',

@@ -1,0 +1,355 @@
+import { describe, expect, it } from 'vitest';
+import type { RunEventData, RunEventType } from '../../../core/run/events.js';
+import type { RunRow } from '../../../core/run/state.js';
+import type { EventRow, EventWrite, Outcome, TaskRow, Transition } from '../../../store/index.js';
+import { emptyHistory, type FinalState, type History, type StoreAction } from '../history.js';
+import { checkers } from './index.js';
+
+/** A small history in which everything is right; each test breaks one thing and expects one property to be named. */
+class Story {
+  readonly history: History = emptyHistory();
+  readonly rows: EventRow[] = [];
+  head = 0;
+  status: RunRow['status'] = 'active';
+
+  constructor() {
+    this.commit([event('run.started', born, '{"n":1}')], { open: 'a1' });
+    this.claim('a1', 1, 1);
+    this.execute('s', 1);
+    this.commit([event('step.completed', { path: 's', attempt: 1, durationMs: 1, withInput: false })], { token: 1 });
+    this.commit([event('timer.set', { path: 't', fireAt: 2_000 })], { token: 1, timer: 2_000 });
+    this.commit([event('timer.fired', { path: 't' })], { storeMs: 2_000 });
+    this.commit([event('run.succeeded', {})], { token: 1, close: 'a1', status: 'succeeded' });
+    this.history.operations.push({
+      kind: 'start',
+      tenant: 't',
+      key: 'k',
+      body: '{"n":1}',
+      calledAtMs: 0,
+      ackedAtMs: 1,
+      answers: ['run_1'],
+      refusals: [],
+    });
+    this.history.readings.push({
+      tenant: 't',
+      run: 'run_1',
+      after: 0,
+      seqs: [1, 2, 3, 4, 5],
+      types: this.rows.map((row) => row.type),
+      ended: true,
+    });
+    this.history.bodies.push({ tenant: 't', run: 'run_1', session: 'ses_1', assignment: 1, head: 1, seqs: [2, 3, 4] });
+  }
+
+  commit(
+    fresh: readonly { readonly type: RunEventType; readonly data: unknown; readonly body: string | null }[],
+    how: {
+      readonly token?: number;
+      readonly open?: string;
+      readonly close?: string;
+      readonly timer?: number;
+      readonly storeMs?: number;
+      readonly status?: RunRow['status'];
+      readonly outcome?: Outcome;
+    },
+  ): void {
+    const expected = this.head;
+    const events: EventWrite[] = fresh.map(({ type, data, body }, i) => ({
+      run: 'run_1',
+      seq: expected + i + 1,
+      type,
+      at: 1_000,
+      envelope: JSON.stringify({ id: `run_1/${expected + i + 1}`, data, payload: { codec: 'json/1', size: 1 } }),
+      payload: body === null ? null : { salt: new Uint8Array(), text: body },
+    }));
+    const status = how.status ?? this.status;
+    const transition: Transition = {
+      tenant: 't',
+      runs: [{ expected, row: row(expected + fresh.length, status) }],
+      ...(how.token === undefined ? {} : { lease: { tenant: 't', run: 'run_1', task: 'a1', token: how.token } }),
+      events,
+      tasks: [
+        ...(how.open === undefined ? [] : [{ op: 'open' as const, run: 'run_1', task: task(how.open, 0) }]),
+        ...(how.close === undefined ? [] : [{ op: 'close' as const, run: 'run_1', task: how.close }]),
+      ],
+      timers: how.timer === undefined ? [] : [{ op: 'set', run: 'run_1', name: 't', fireAt: how.timer }],
+    };
+    const outcome = how.outcome ?? { tag: 'applied', positions: [], offsets: [] };
+    this.act({ kind: 'apply', transition, outcome, step: 0, storeMs: how.storeMs ?? 1_000 });
+    if (outcome.tag !== 'applied') return;
+    this.head += fresh.length;
+    this.status = status;
+    for (const write of events)
+      this.rows.push({ ...write, position: this.rows.length + 1, tenant: 't', stream: 'run_1' });
+  }
+
+  claim(name: string, token: number, assignment: number): void {
+    const claimed = [{ task: { ...task(name, token), session: 'ses_1', assignment }, head: this.head }];
+    this.act({ kind: 'claim', claimed, step: 0, storeMs: 1_000 });
+  }
+
+  execute(path: string, assignment: number, body = 'b'): void {
+    this.history.executions.push({
+      kind: 'step',
+      tenant: 't',
+      run: 'run_1',
+      path,
+      attempt: 1,
+      body,
+      session: 'ses_1',
+      assignment,
+      atMs: 0,
+      step: 0,
+      crashed: false,
+    });
+  }
+
+  act(action: StoreAction): void {
+    this.history.actions.push(action);
+  }
+
+  /** The properties that are named, with what is there at the end changed by `change`. */
+  properties(change: Partial<FinalState> = {}): string[] {
+    this.history.final = {
+      runs: [row(this.head, this.status)],
+      histories: new Map([['t/run_1', this.rows]]),
+      topicEvents: [],
+      tasks: [],
+      timers: [],
+      deadLetters: [],
+      sessions: [],
+      workerSessions: [],
+      ...change,
+    };
+    return [...new Set(checkers.flatMap((check) => check(this.history)).map((violation) => violation.property))];
+  }
+}
+
+const born: RunEventData['run.started'] = {
+  workflow: 'program',
+  version: null,
+  priority: 5,
+  timeoutMs: null,
+  retainMs: null,
+  completes: null,
+  activationDeadlineMs: 1,
+  activationRetry: { attempts: 3, minMs: 0, maxMs: 0, factor: 1 },
+  trigger: null,
+  labels: null,
+  idempotencyKey: 'k',
+  correlation: null,
+  traceparent: null,
+};
+
+function event<T extends RunEventType>(
+  type: T,
+  data: RunEventData[T],
+  body: string | null = null,
+): { readonly type: T; readonly data: RunEventData[T]; readonly body: string | null } {
+  return { type, data, body };
+}
+
+function row(head: number, status: RunRow['status']): RunRow {
+  return {
+    tenant: 't',
+    run: 'run_1',
+    workflow: 'program',
+    version: null,
+    status,
+    head,
+    priority: 5,
+    startedAt: 0,
+    updatedAt: 0,
+    expiresAt: null,
+    cancelRequested: false,
+    failureClass: null,
+    failureCode: null,
+    failureMessage: null,
+    labels: null,
+  };
+}
+
+function task(name: string, token: number): TaskRow {
+  return {
+    tenant: 't',
+    run: 'run_1',
+    task: name,
+    kind: 'activation',
+    queue: 'q',
+    rank: 0,
+    state: 'leased',
+    attempt: 1,
+    token,
+    deadlineMs: 1,
+    inputSeq: 1,
+    dueAt: null,
+    limitKey: null,
+    session: null,
+    assignment: null,
+    leasedAt: null,
+    readyAt: 0,
+  };
+}
+
+const failure = { class: 'internal', code: 'TASK_TIMEOUT', message: '', retryable: true } as const;
+
+describe('checkers', () => {
+  it('find nothing wrong with a right history', () => {
+    expect(new Story().properties()).toEqual([]);
+  });
+
+  const breaches: readonly [string, string, (story: Story) => Partial<FinalState> | void][] = [
+    ['an acknowledged run is not there', 'P1', () => ({ runs: [], histories: new Map() })],
+    [
+      'an acknowledged run has another input',
+      'P1',
+      (story) => {
+        Object.assign(story.history.operations[0]!, { body: '{"n":2}' });
+      },
+    ],
+    [
+      'one key was answered with two runs',
+      'P2',
+      (story) => {
+        story.history.operations[0]!.answers.push('run_2');
+      },
+    ],
+    ['a run has not ended', 'P3', () => ({ runs: [row(5, 'active')] })],
+    ['a task is left over', 'P3', () => ({ tasks: [task('a1', 1)] })],
+    [
+      'a step ran under a claim that came after its result',
+      'P4',
+      (story) => {
+        story.act({
+          kind: 'claim',
+          claimed: [{ task: { ...task('a2', 1), session: 'ses_1', assignment: 2 }, head: 4 }],
+          step: 0,
+          storeMs: 1_000,
+        });
+        story.execute('s', 2);
+      },
+    ],
+    [
+      'a step ran twice under one claim',
+      'P4',
+      (story) => {
+        story.execute('s', 1);
+      },
+    ],
+    [
+      'a result was recorded twice',
+      'P4',
+      (story) => {
+        story.commit([event('step.failed', { path: 's', attempt: 1, failure })], {});
+      },
+    ],
+    [
+      'a change was applied under a token that is not held',
+      'P6',
+      (story) => {
+        story.commit([event('timer.set', { path: 'u', fireAt: 1 })], { token: 9 });
+      },
+    ],
+    [
+      'a token was given out twice',
+      'P6',
+      (story) => {
+        story.claim('a1', 1, 2);
+      },
+    ],
+    [
+      'a refused change left a trace',
+      'P6',
+      (story) => {
+        story.commit([event('timer.set', { path: 'u', fireAt: 1 })], { outcome: { tag: 'fenced' } });
+        story.rows.push({ ...story.rows[2]!, seq: 6 });
+      },
+    ],
+    [
+      'a leased task was claimed',
+      'P7',
+      (story) => {
+        story.claim('a2', 1, 2);
+        story.claim('a2', 2, 3);
+      },
+    ],
+    [
+      'an effect was asked for with another content',
+      'P8',
+      (story) => {
+        story.execute('s', 1, 'other');
+      },
+    ],
+    ['a dead run has no dead letter', 'P9', () => ({ runs: [row(5, 'failed')] })],
+    [
+      'the log has a gap',
+      'P11',
+      (story) => {
+        story.rows.splice(2, 1);
+      },
+    ],
+    [
+      'a timer fired early',
+      'P13',
+      (story) => {
+        Object.assign(story.history.actions.at(-2)!, { storeMs: 1_999 });
+      },
+    ],
+    [
+      'a reader missed an event',
+      'P19',
+      (story) => {
+        story.history.readings[0]!.seqs.splice(2, 1);
+      },
+    ],
+    [
+      'a reader was not told of the end',
+      'P19',
+      (story) => {
+        story.history.readings[0]!.ended = false;
+      },
+    ],
+    [
+      'a body was told twice',
+      'P19',
+      (story) => {
+        story.history.bodies[0]!.seqs.push(4);
+      },
+    ],
+    [
+      'a change was applied to another head than it expected',
+      'P22',
+      (story) => {
+        story.head = 3;
+        story.commit([event('timer.set', { path: 'u', fireAt: 1 })], {});
+      },
+    ],
+    [
+      'a cancelled run has not ended',
+      'P23',
+      (story) => {
+        story.commit([event('run.cancel_requested', { reason: null, by: 'x', graceMs: 1 })], {});
+      },
+    ],
+    [
+      'somebody was freed by a deadline',
+      'P30',
+      (story) => {
+        story.commit([event('activation.retrying', { attempt: 1, retryAt: 1, progressed: true, failure })], {});
+      },
+    ],
+    [
+      'more runs were started than asked for',
+      'P32',
+      (story) => {
+        story.history.operations.length = 0;
+      },
+    ],
+  ];
+
+  it.each(breaches)('notice that %s (%s)', (_, property, breach) => {
+    const story = new Story();
+    const change = breach(story);
+    expect(story.properties(change ?? {})).toContain(property);
+  });
+});
