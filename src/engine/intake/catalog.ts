@@ -6,8 +6,8 @@
  */
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import { SpineError } from '../../core/errors.js';
-import { limits } from '../../core/limits.js';
 import type { CapabilityManifest, JsonSchema, Manifest, TopicManifest, WorkflowManifest } from '../../core/manifest.js';
+import { manifestFaults } from './manifest-faults.js';
 
 export interface TopicEntry {
   readonly manifest: TopicManifest;
@@ -38,8 +38,8 @@ export class Catalog {
 
   /** Takes over a manifest. Throws DEFINITION_INVALID and changes nothing where it cannot be used. */
   set(manifest: Manifest, hash: string): void {
-    const faults = faultsOf(manifest);
-    if (faults.length > 0) throw new SpineError('DEFINITION_INVALID', { name: manifest.app, faults });
+    const faults = manifestFaults(manifest);
+    if (faults.length > 0) throw new SpineError('DEFINITION_INVALID', { name: appOf(manifest), faults });
     const before = this.#apps.get(manifest.app);
     this.#apps.delete(manifest.app);
     this.#apps.set(manifest.app, { hash, manifest });
@@ -106,6 +106,11 @@ export class Catalog {
   }
 }
 
+/** The name of what may not even be a manifest, for the message. */
+function appOf(manifest: Manifest | null): string {
+  return typeof manifest?.app === 'string' ? manifest.app.slice(0, 40) : 'an app';
+}
+
 /** Compiles schemas once each; equal schemas of several definitions share a validator. */
 class Checks {
   // `strict: false`: schemas come from many libraries, whose annotations are not ours to refuse.
@@ -118,6 +123,8 @@ class Checks {
     const found = this.#compiled.get(key);
     if (found !== undefined) return found;
     const validate: ValidateFunction = this.#ajv.compile({ ...schema });
+    // Two apps may give one id to different schemas; neither means the other's.
+    if (typeof schema['$id'] === 'string') this.#ajv.removeSchema(schema['$id']);
     const check: Check = (value) =>
       validate(value) ? none : (validate.errors ?? []).slice(0, faultsMax).map(faultText);
     this.#compiled.set(key, check);
@@ -132,25 +139,3 @@ const faultsMax = 20;
 function faultText(error: ErrorObject): string {
   return `${error.instancePath === '' ? 'the value' : error.instancePath} ${error.message ?? 'is not valid'}`;
 }
-
-function faultsOf(manifest: Manifest): string[] {
-  const faults: string[] = [];
-  if (manifest.format !== 1) faults.push(`format ${String(manifest.format)} is unknown`);
-  for (const kind of ['topics', 'workflows', 'capabilities'] as const) {
-    const seen = new Set<string>();
-    for (const { name } of manifest[kind]) {
-      if (name.length === 0 || name.length > limits.nameLengthMax)
-        faults.push(`${kind}: the name "${name}" must have 1 to ${limits.nameLengthMax} characters`);
-      if (seen.has(name)) faults.push(`${kind}: "${name}" is defined twice`);
-      seen.add(name);
-    }
-  }
-  for (const topic of manifest.topics) {
-    if (!Number.isInteger(topic.partitions) || topic.partitions < 1 || topic.partitions > partitionsMax) {
-      faults.push(`topic "${topic.name}": partitions must be a whole number from 1 to ${partitionsMax}`);
-    }
-  }
-  return faults;
-}
-
-const partitionsMax = 1024;

@@ -1,0 +1,109 @@
+/**
+ * What is wrong with a manifest. Workers of any language send them, they are kept for ever and every run is born of
+ * one, so nothing of a manifest is believed before it was looked at here.
+ */
+import { durationMsMax } from '../../core/duration.js';
+import { limits } from '../../core/limits.js';
+import type { Manifest } from '../../core/manifest.js';
+
+/** Faults of a manifest as it came from outside, in words; empty = it is one. */
+export function manifestFaults(manifest: Manifest): string[] {
+  const given: unknown = manifest;
+  if (!isRecord(given)) return ['it is not an object'];
+  const faults: string[] = [];
+  if (given['format'] !== 1) faults.push(`format ${String(given['format'])} is unknown`);
+  if (!isName(given['app'])) faults.push(`app must be a text of 1 to ${limits.nameLengthMax} characters`);
+  for (const kind of ['topics', 'workflows', 'capabilities'] as const) {
+    const list = given[kind];
+    if (Array.isArray(list)) faults.push(...listFaults(kind, list));
+    else faults.push(`${kind} is not a list`);
+  }
+  return faults.slice(0, faultsMax);
+}
+
+const faultsMax = 20;
+
+type Check = (value: unknown) => boolean;
+type Kind = 'topics' | 'workflows' | 'capabilities';
+
+function listFaults(kind: Kind, list: readonly unknown[]): string[] {
+  const faults: string[] = [];
+  const seen = new Set<string>();
+  for (const entry of list) {
+    if (!isRecord(entry) || !isName(entry['name'])) {
+      faults.push(`${kind}: a name must have 1 to ${limits.nameLengthMax} characters, without NUL or half a surrogate`);
+      continue;
+    }
+    const { name } = entry;
+    if (seen.has(name)) faults.push(`${kind}: "${name}" is defined twice`);
+    seen.add(name);
+    for (const [field, check] of Object.entries(fields[kind]))
+      if (!check(entry[field])) faults.push(`${kind}: ${field} of "${name}" is not valid`);
+  }
+  return faults;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> & { readonly name: string } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const unstorable = /[\0\p{Surrogate}]/u;
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && !unstorable.test(value);
+}
+
+function isName(value: unknown): value is string {
+  return isText(value) && value.length <= limits.nameLengthMax;
+}
+
+function isWhole(value: unknown, min: number, max: number): boolean {
+  return Number.isInteger(value) && Number(value) >= min && Number(value) <= max;
+}
+
+const nullable =
+  (check: Check): Check =>
+  (value) =>
+    value === null || check(value);
+const wholeMs: Check = (value) => isWhole(value, 0, durationMsMax);
+// A deadline of nothing would take every task away before it was begun.
+const deadlineMs: Check = (value) => isWhole(value, 1, durationMsMax);
+const schema: Check = nullable(isRecord);
+const amount = (value: unknown, max: number): boolean => typeof value === 'number' && value >= 0 && value <= max;
+const retry: Check = (value) =>
+  isRecord(value) &&
+  isWhole(value['attempts'], 1, limits.retryAttemptsMax) &&
+  amount(value['minMs'], durationMsMax) &&
+  amount(value['maxMs'], durationMsMax) &&
+  amount(value['factor'], factorMax);
+
+/** Far above what definitions may ask for; here it only has to be a number that powers of it can be compared with. */
+const factorMax = 1_000;
+
+const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
+  topics: {
+    schema,
+    key: nullable(isText),
+    partitions: (value) => isWhole(value, 1, limits.topicPartitionsMax),
+  },
+  workflows: {
+    version: nullable(isName),
+    previous: (value) => Array.isArray(value) && value.every(isName),
+    input: schema,
+    on: nullable(isName),
+    completes: nullable(isName),
+    priority: (value) => isWhole(value, 0, limits.priorityMax),
+    timeoutMs: nullable(wholeMs),
+    retainMs: nullable(wholeMs),
+    deadlineMs,
+    retry,
+  },
+  capabilities: {
+    input: schema,
+    output: schema,
+    effect: (value) => value === 'pure' || value === 'idempotent' || value === 'external',
+    deadlineMs,
+    retry,
+    implemented: (value) => typeof value === 'boolean',
+  },
+};
