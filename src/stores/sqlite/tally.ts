@@ -9,13 +9,15 @@ interface Delta {
   readonly tenant: string;
   readonly kind: number;
   readonly name: string;
-  readonly state: number;
-  by: number;
+  /** Differences by state; a hole is none. */
+  readonly by: number[];
 }
 
 export class Tally {
   readonly #upsert: SqliteStatement;
   #deltas = new Map<string, Delta>();
+  /** The one that was moved last: the next is likely to be of the same name. */
+  #last: Delta | null = null;
 
   constructor(database: SqliteDatabase) {
     this.#upsert = prepare(
@@ -26,28 +28,43 @@ export class Tally {
   }
 
   add(tenant: string, kind: number, name: string, state: number, by: number): void {
-    const key = `${kind}${state}${tenant}\0${name}`;
-    const found = this.#deltas.get(key);
-    if (found === undefined) this.#deltas.set(key, { tenant, kind, name, state, by });
-    else found.by += by;
+    const delta = this.#of(tenant, kind, name);
+    delta.by[state] = (delta.by[state] ?? 0) + by;
+  }
+
+  #of(tenant: string, kind: number, name: string): Delta {
+    const last = this.#last;
+    if (last !== null && last.kind === kind && last.name === name && last.tenant === tenant) return last;
+    const key = `${kind}${tenant}\0${name}`;
+    let found = this.#deltas.get(key);
+    if (found === undefined) {
+      found = { tenant, kind, name, by: [] };
+      this.#deltas.set(key, found);
+    }
+    this.#last = found;
+    return found;
   }
 
   /** Writes what was gathered. */
   flush(): void {
-    for (const { tenant, kind, name, state, by } of this.#deltas.values())
-      if (by !== 0) this.#upsert.run(tenant, kind, name, state, by);
-    this.#deltas.clear();
+    for (const { tenant, kind, name, by } of this.#deltas.values())
+      by.forEach((count, state) => {
+        if (count !== 0) this.#upsert.run(tenant, kind, name, state, count);
+      });
+    this.clear();
   }
 
   /** What is gathered now, to come back to. */
   save(): () => void {
-    const saved = new Map([...this.#deltas].map(([key, delta]) => [key, { ...delta }]));
+    const saved = new Map([...this.#deltas].map(([key, delta]) => [key, { ...delta, by: [...delta.by] }]));
     return () => {
       this.#deltas = saved;
+      this.#last = null;
     };
   }
 
   clear(): void {
     this.#deltas.clear();
+    this.#last = null;
   }
 }

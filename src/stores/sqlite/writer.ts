@@ -4,6 +4,9 @@
  * whole transaction back, and the batch is run again with a savepoint round each item; then only the bad items are
  * refused. Statements are prepared once and run per row (docs/adr/0002).
  *
+ * What it has written of runs at work it remembers (`seen-runs.ts`), and writes go by `get`, which unlike `run` makes no
+ * object of counts that nobody reads.
+ *
  * Invariant: after `commit` returns or throws, no transaction is open and nothing is left in the caches of a batch
  * that was not committed.
  */
@@ -12,6 +15,7 @@ import { nameOf, payloadKind, taskKinds, tallyKind } from './codes.js';
 import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js';
 import { expireRows, prepareExpiry, type ExpiryStatements } from './expiry.js';
 import { classifyFailure, reasonOf } from './failures.js';
+import { SeenRuns, type RunBefore } from './seen-runs.js';
 import { Tally } from './tally.js';
 import type {
   RawClaim,
@@ -39,8 +43,7 @@ export class Writer {
   #feedHead: number;
   #feedHeadStored: number;
   #now = 0;
-  /** The lease of the transition at hand, where it was seen together with its run. */
-  #leaseSeen: { readonly transition: RawTransition; readonly isHeld: boolean; readonly queue: string } | null = null;
+  readonly #seen = new SeenRuns();
   /** Whether each item is wrapped into a savepoint: only after one of the batch has failed. */
   #guarded = false;
 
@@ -78,6 +81,7 @@ export class Writer {
     } catch (error) {
       this.#feedHead = this.#feedHeadStored;
       this.#tally.clear();
+      this.#seen.clear();
       if (classifyFailure(error) !== 'fatal') this.#rollback();
       throw error;
     }
@@ -121,6 +125,7 @@ export class Writer {
       if (classifyFailure(error) !== 'item') throw error;
       this.#database.exec('ROLLBACK TO item; RELEASE item');
       this.#feedHead = feedHead;
+      this.#seen.clear();
       restoreTally();
       return refuse(reasonOf(error));
     }
@@ -164,42 +169,59 @@ export class Writer {
   }
 
   #expire(limit: number): ExpireCounts {
+    this.#seen.clear();
     return expireRows(this.#expiry, this.#tally, this.#now, limit);
   }
 
   // Transitions
 
   #transition(t: RawTransition): Outcome {
+    if (isPlainBirth(t)) return this.#bear(t);
     const before = this.#lookAtRuns(t);
     if ('tag' in before) return before;
     return this.#refusal(t) ?? this.#write(t, before);
+  }
+
+  /** A new run with no other guard: the insert itself is the look whether it is there. */
+  #bear(t: RawTransition): Outcome {
+    const [first] = t.runs;
+    if (first === undefined) throw new Error('Invariant broken: a birth without a run');
+    const { columns } = first;
+    if (!this.#addRun(t.tenant, columns)) {
+      const [head] = this.#sql.lookAtRun.get(t.tenant, columns[0]) as RunBefore;
+      return { tag: 'conflict', run: columns[0], head };
+    }
+    return this.#writeRest(t);
   }
 
   /** The runs as they are, or the refusal when one is not where it was expected. */
   #lookAtRuns(t: RawTransition): readonly RunBefore[] | Outcome {
     const found: RunBefore[] = [];
     for (const { expected, columns } of t.runs) {
-      const row = this.#lookAtRun(t, columns[0]);
-      const head = row?.[0] ?? 0;
-      if (head !== expected) return { tag: 'conflict', run: columns[0], head };
-      found.push(row ?? absent);
+      const row = this.#lookAtRun(t, columns[0]) ?? absent;
+      if (row[0] !== expected) return { tag: 'conflict', run: columns[0], head: row[0] };
+      found.push(row);
     }
     return found;
   }
 
   /** The run; where the lease is one of its tasks, that task too, in the same look: the common case of a worker's commit. */
   #lookAtRun(t: RawTransition, run: string): RunBefore | undefined {
-    if (t.lease === null || t.lease.run !== run) return this.#sql.lookAtRun.get(t.tenant, run) as RunBefore | undefined;
-    const row = this.#sql.lookAtRunAndTask.get(t.lease.task, t.tenant, run) as RunAndTaskBefore | undefined;
+    const { tenant, lease } = t;
+    const seen = this.#seen.before(tenant, run);
+    if (seen !== null) return seen;
+    if (lease === null || lease.run !== run) return this.#sql.lookAtRun.get(tenant, run) as RunBefore | undefined;
+    const row = this.#sql.lookAtRunAndTask.get(lease.task, tenant, run) as RunAndTaskBefore | undefined;
     if (row === undefined) return undefined;
     const [head, status, workflow, startedAt, state, token, queue] = row;
-    this.#leaseSeen = { transition: t, isHeld: state === leased && token === t.lease.token, queue: queue ?? '' };
+    if (state === leased && token !== null && queue !== null)
+      this.#seen.leased(tenant, run, { task: lease.task, token, queue });
     return [head, status, workflow, startedAt];
   }
 
   /** The other guards, in the order of the contract. */
   #refusal(t: RawTransition): Outcome | null {
-    if (t.lease !== null && !this.#isHeld(t, t.lease)) return { tag: 'fenced' };
+    if (t.lease !== null && !this.#isHeld(t.lease)) return { tag: 'fenced' };
     if (t.unleased !== null && this.#stateOf(t.tenant, t.unleased.run, t.unleased.task) === leased)
       return { tag: 'fenced' };
     for (const write of t.tasks)
@@ -212,8 +234,9 @@ export class Writer {
     return missing === null ? null : { tag: 'unstorable', reason: `there is no blob ${missing}` };
   }
 
-  #isHeld(t: RawTransition, { tenant, run, task, token }: LeaseKey): boolean {
-    if (this.#leaseSeen?.transition === t) return this.#leaseSeen.isHeld;
+  #isHeld({ tenant, run, task, token }: LeaseKey): boolean {
+    const seen = this.#seen.lease(tenant, run, task);
+    if (seen !== null) return seen.token === token;
     const row = this.#sql.lookAtTask.get(tenant, run, task) as TaskBefore | undefined;
     return row !== undefined && row[0] === leased && row[1] === token;
   }
@@ -236,7 +259,13 @@ export class Writer {
   #write(t: RawTransition, before: readonly RunBefore[]): Outcome {
     const { tenant } = t;
     for (const { hash, bytes } of t.blobs) this.#putBlob(tenant, hash, bytes);
-    for (const [index, { columns }] of t.runs.entries()) this.#writeRun(tenant, before[index] ?? absent, columns);
+    t.runs.forEach(({ columns }, index) => this.#writeRun(tenant, before[index] ?? absent, columns));
+    return this.#writeRest(t);
+  }
+
+  /** All but blobs and runs. */
+  #writeRest(t: RawTransition): Outcome {
+    const { tenant } = t;
     for (const { scope, key, hash, reference, expiresAt } of t.dedupe)
       this.#sql.putDedupe.run(tenant, scope, key, hash, reference, expiresAt);
     const positions: number[] = [];
@@ -247,8 +276,7 @@ export class Writer {
       offsets.push(offset);
       positions.push(this.#appendEvent(tenant, `${event.topic}/${event.partition}`, offset, event));
     }
-    for (const [index, write] of t.tasks.entries())
-      if (index > 0 || !this.#closesLease(t, write)) this.#writeTask(tenant, write);
+    for (const write of t.tasks) this.#writeTask(tenant, write);
     for (const write of t.timers) {
       if (write.op === 'set') this.#sql.putTimer.run(tenant, write.run, write.name, write.fireAt);
       else this.#sql.dropTimer.run(tenant, write.run, write.name);
@@ -276,59 +304,93 @@ export class Writer {
 
   #writeRun(tenant: string, before: RunBefore, columns: RunColumns): void {
     const [headBefore, statusBefore, workflowBefore, startedBefore] = before;
-    const [run, workflow, version, status, head, priority, startedAt, updatedAt, ...rest] = columns;
+    const [run, workflow, version, status, head, priority, startedAt, updatedAt, expiresAt, ...rest] = columns;
     if (headBefore === 0) {
-      this.#sql.addRun.run(tenant, ...columns);
-      this.#tally.add(tenant, tallyKind.run, workflow, status, 1);
+      this.#addRun(tenant, columns);
       return;
     }
     // A column named in SET has its indexes rewritten, changed or not; the instant of the start hardly ever changes.
-    if (startedAt === startedBefore)
-      this.#sql.moveRun.run(workflow, version, status, head, priority, updatedAt, ...rest, tenant, run);
-    else
-      this.#sql.replaceRun.run(startedAt, workflow, version, status, head, priority, updatedAt, ...rest, tenant, run);
+    if (startedAt !== startedBefore)
+      this.#sql.replaceRun.get(
+        startedAt,
+        workflow,
+        version,
+        status,
+        head,
+        priority,
+        updatedAt,
+        expiresAt,
+        ...rest,
+        tenant,
+        run,
+      );
+    else if (isPlain(columns))
+      this.#sql.movePlainRun.get(workflow, status, head, priority, updatedAt, expiresAt, tenant, run);
+    else this.#sql.moveRun.get(workflow, version, status, head, priority, updatedAt, expiresAt, ...rest, tenant, run);
+    this.#seen.wrote(tenant, run, [head, status, workflow, startedAt]);
     if (status === statusBefore && workflow === workflowBefore) return;
     this.#tally.add(tenant, tallyKind.run, workflowBefore, statusBefore, -1);
     this.#tally.add(tenant, tallyKind.run, workflow, status, 1);
   }
 
+  /** False when there is such a run. */
+  #addRun(tenant: string, columns: RunColumns): boolean {
+    const [run, workflow, , status, head, priority, startedAt, updatedAt, expiresAt] = columns;
+    const added = isPlain(columns)
+      ? this.#sql.addPlainRun.run(tenant, run, workflow, status, head, priority, startedAt, updatedAt, expiresAt)
+      : this.#sql.addRun.run(tenant, ...columns);
+    if (changesOf(added) === 0) return false;
+    this.#seen.wrote(tenant, run, [head, status, workflow, startedAt]);
+    this.#tally.add(tenant, tallyKind.run, workflow, status, 1);
+    return true;
+  }
+
   #appendEvent(tenant: string, stream: string, seq: number, event: RawEvent): number {
     const position = this.#feedHead + 1;
     const { type, at, kind, envelope, salt, blob, payload } = event;
-    this.#sql.addEvent.run(position, tenant, stream, seq, type, at, kind, envelope, salt, blob, payload);
+    if (kind === payloadKind.none) this.#sql.addBareEvent.get(position, tenant, stream, seq, type, at, envelope);
+    else if (kind === payloadKind.inline)
+      this.#sql.addInlineEvent.get(position, tenant, stream, seq, type, at, envelope, salt, payload);
+    else {
+      this.#sql.addBlobEvent.get(position, tenant, stream, seq, type, at, envelope, salt, blob);
+      this.#sql.referBlob.get(tenant, blob);
+    }
     this.#feedHead = position;
-    if (kind === payloadKind.blob && blob !== null) this.#sql.referBlob.run(tenant, blob);
     return position;
-  }
-
-  /** Closes the leased task itself, whose queue was seen with the lease; says whether that was what was asked. */
-  #closesLease(t: RawTransition, [op, run, task]: RawTaskWrite): boolean {
-    const seen = this.#leaseSeen;
-    if (op !== 'close' || seen?.transition !== t || t.lease?.run !== run || t.lease.task !== task) return false;
-    this.#sql.closeTask.run(t.tenant, run, task);
-    this.#tally.add(t.tenant, tallyKind.task, seen.queue, leased, -1);
-    return true;
   }
 
   #writeTask(tenant: string, write: RawTaskWrite): void {
     const [op, run] = write;
-    if (op === 'close') {
-      const dropped = this.#sql.dropTask.get(tenant, run, write[2]) as [string, number] | undefined;
-      if (dropped !== undefined) this.#tally.add(tenant, tallyKind.task, dropped[0], dropped[1], -1);
-      return;
-    }
+    if (op === 'close') return this.#closeTask(tenant, run, write[2]);
     const columns: TaskColumns = write[2];
     const [task, kind, queue, rank, attempt, deadlineMs, inputSeq, dueAt, limitKey] = columns;
     const state = dueAt !== null ? delayed : limitKey !== null ? held : ready;
-    const values = [kind, queue, rank, state, attempt, deadlineMs, inputSeq, dueAt, limitKey, this.#now] as const;
-    if (op === 'open') this.#sql.addTask.run(tenant, run, task, ...values);
+    if (op === 'open' && state === ready)
+      this.#sql.addReadyTask.get(tenant, run, task, kind, queue, rank, attempt, deadlineMs, inputSeq, this.#now);
     else {
-      const found = this.#sql.placeOf.get(tenant, run, task) as [queue: string, state: number] | undefined;
-      if (found === undefined) throw new Error(`task ${task} is not there any more`);
-      this.#sql.requeueTask.run(...values, tenant, run, task);
-      this.#tally.add(tenant, tallyKind.task, found[0], found[1], -1);
+      const values = [kind, queue, rank, state, attempt, deadlineMs, inputSeq, dueAt, limitKey, this.#now] as const;
+      if (op === 'open') this.#sql.addTask.get(tenant, run, task, ...values);
+      else {
+        const found = this.#sql.placeOf.get(tenant, run, task) as [queue: string, state: number] | undefined;
+        if (found === undefined) throw new Error(`task ${task} is not there any more`);
+        this.#sql.requeueTask.get(...values, tenant, run, task);
+        this.#seen.unleased(tenant, run, task);
+        this.#tally.add(tenant, tallyKind.task, found[0], found[1], -1);
+      }
     }
     this.#tally.add(tenant, tallyKind.task, queue, state, 1);
+  }
+
+  #closeTask(tenant: string, run: string, task: string): void {
+    const seen = this.#seen.lease(tenant, run, task);
+    if (seen !== null) {
+      this.#sql.closeTask.get(tenant, run, task);
+      this.#seen.unleased(tenant, run, task);
+      this.#tally.add(tenant, tallyKind.task, seen.queue, leased, -1);
+      return;
+    }
+    const dropped = this.#sql.dropTask.get(tenant, run, task) as [string, number] | undefined;
+    if (dropped !== undefined) this.#tally.add(tenant, tallyKind.task, dropped[0], dropped[1], -1);
   }
 
   #putBlob(tenant: string, hash: string, bytes: Uint8Array): void {
@@ -354,10 +416,14 @@ export class Writer {
       for (const row of rows) {
         const claim = claimOf(row, queue, request.session, request.assignmentFrom + claims.length, this.#now);
         const { tenant, run, task, token, assignment } = claim.task;
-        this.#sql.lease.run(token, request.session, assignment, this.#now, tenant, run, task);
-        this.#tally.add(tenant, tallyKind.task, queue, ready, -1);
-        this.#tally.add(tenant, tallyKind.task, queue, leased, 1);
+        this.#sql.lease.get(token, request.session, assignment, this.#now, tenant, run, task);
+        this.#seen.leased(tenant, run, { task, token, queue });
         claims.push(claim);
+      }
+      if (rows.length === 0) continue;
+      for (const [tenant, count] of countBy(rows, ([tenant]) => tenant)) {
+        this.#tally.add(tenant, tallyKind.task, queue, ready, -count);
+        this.#tally.add(tenant, tallyKind.task, queue, leased, count);
       }
     }
     return claims;
@@ -369,6 +435,7 @@ export class Writer {
       const row = this.#sql.release.get(this.#now, tenant, run, task, token) as [string] | undefined;
       if (row === undefined) continue;
       released += 1;
+      this.#seen.unleased(tenant, run, task);
       this.#tally.add(tenant, tallyKind.task, row[0], leased, -1);
       this.#tally.add(tenant, tallyKind.task, row[0], ready, 1);
     }
@@ -385,7 +452,6 @@ export class Writer {
   }
 }
 
-type RunBefore = readonly [head: number, status: number, workflow: string, startedAt: number];
 type RunAndTaskBefore = readonly [...RunBefore, state: number | null, token: number | null, queue: string | null];
 type TaskBefore = readonly [state: number, token: number];
 type StartableRow = readonly [
@@ -411,6 +477,54 @@ type StartableRow = readonly [
   blob: string | null,
   payload: Uint8Array | null,
 ];
+
+/** A new run, guarded by nothing but its absence. */
+function isPlainBirth(t: RawTransition): boolean {
+  return (
+    t.runs.length === 1 &&
+    t.runs[0]?.expected === 0 &&
+    t.lease === null &&
+    t.unleased === null &&
+    t.dedupe.length === 0 &&
+    t.publishes.length === 0 &&
+    t.blobs.length === 0 &&
+    t.events.every(({ blob }) => blob === null) &&
+    t.tasks.every(([op]) => op !== 'requeue')
+  );
+}
+
+/** A run with nothing in the columns that are empty in nearly all: binding a value costs more than writing it. */
+function isPlain([
+  ,
+  ,
+  version,
+  ,
+  ,
+  ,
+  ,
+  ,
+  ,
+  cancelRequested,
+  failureClass,
+  failureCode,
+  message,
+  labels,
+]: RunColumns): boolean {
+  return (
+    version === null &&
+    cancelRequested === 0 &&
+    failureClass === null &&
+    failureCode === null &&
+    message === null &&
+    labels === null
+  );
+}
+
+function countBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const item of items) counts.set(keyOf(item), (counts.get(keyOf(item)) ?? 0) + 1);
+  return counts;
+}
 
 const absent: RunBefore = [0, 0, '', 0];
 
@@ -469,13 +583,22 @@ function prepareStatements(database: SqliteDatabase) {
       WHERE r.tenant = ? AND r.run = ?`),
     addRun: sql(`INSERT INTO run (tenant, run, workflow, version, status, head, priority, started_at, updated_at,
       expires_at, cancel_requested, failure_class, failure_code, failure_message, labels)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, run) DO NOTHING`),
+    addPlainRun: sql(`INSERT INTO run (tenant, run, workflow, status, head, priority, started_at, updated_at,
+      expires_at, cancel_requested) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (tenant, run) DO NOTHING`),
+    movePlainRun: sql(`UPDATE run SET workflow = ?, version = NULL, status = ?, head = ?, priority = ?, updated_at = ?,
+      expires_at = ?, cancel_requested = 0, failure_class = NULL, failure_code = NULL, failure_message = NULL,
+      labels = NULL WHERE tenant = ? AND run = ?`),
     moveRun: sql(`UPDATE run SET ${runSet} WHERE tenant = ? AND run = ?`),
     replaceRun: sql(`UPDATE run SET started_at = ?, ${runSet} WHERE tenant = ? AND run = ?`),
 
-    addEvent:
-      sql(`INSERT INTO event (position, tenant, stream, seq, type, at, payload_kind, envelope, salt, blob, payload)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+    addBareEvent: sql(`INSERT INTO event (position, tenant, stream, seq, type, at, payload_kind, envelope)
+      VALUES (?, ?, ?, ?, ?, ?, 0, ?)`),
+    addInlineEvent:
+      sql(`INSERT INTO event (position, tenant, stream, seq, type, at, payload_kind, envelope, salt, payload)
+      VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?)`),
+    addBlobEvent: sql(`INSERT INTO event (position, tenant, stream, seq, type, at, payload_kind, envelope, salt, blob)
+      VALUES (?, ?, ?, ?, ?, ?, 2, ?, ?, ?)`),
     nextOffset: sql(`INSERT INTO topic_head (tenant, topic, part, head) VALUES (?, ?, ?, 1)
       ON CONFLICT (tenant, topic, part) DO UPDATE SET head = head + 1 RETURNING head - 1`),
 
@@ -483,6 +606,8 @@ function prepareStatements(database: SqliteDatabase) {
     placeOf: sql('SELECT queue, state FROM task WHERE tenant = ? AND run = ? AND task = ?'),
     addTask: sql(`INSERT INTO task (tenant, run, task, kind, queue, rank, state, attempt, token, deadline_ms, input_seq,
       due_at, limit_key, ready_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)`),
+    addReadyTask: sql(`INSERT INTO task (tenant, run, task, kind, queue, rank, state, attempt, token, deadline_ms,
+      input_seq, ready_at) VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, ?, ?, ?)`),
     requeueTask: sql(`UPDATE task SET kind = ?, queue = ?, rank = ?, state = ?, attempt = ?, deadline_ms = ?,
       input_seq = ?, due_at = ?, limit_key = ?, ready_at = ?, session = NULL, assignment = NULL, leased_at = NULL
       WHERE tenant = ? AND run = ? AND task = ?`),
