@@ -5,11 +5,14 @@
 import type { SqliteDatabase, SqliteStatement } from './driver.js';
 import { prepare } from './driver.js';
 
+/** Runs have the most states. */
+const statesMax = 6;
+
 interface Delta {
   readonly tenant: string;
   readonly kind: number;
   readonly name: string;
-  /** Differences by state; a hole is none. */
+  /** Differences by state. */
   readonly by: number[];
 }
 
@@ -38,7 +41,7 @@ export class Tally {
     const key = `${kind}${tenant}\0${name}`;
     let found = this.#deltas.get(key);
     if (found === undefined) {
-      found = { tenant, kind, name, by: [] };
+      found = { tenant, kind, name, by: new Array<number>(statesMax).fill(0) };
       this.#deltas.set(key, found);
     }
     this.#last = found;
