@@ -177,7 +177,8 @@ export interface DoctorCheck {
   readonly property: string;
   readonly says: string;
   readonly ok: boolean;
-  readonly checked: number;
+  /** How many runs were looked at; null = the store looked at all of its rows. */
+  readonly checked: number | null;
   readonly violations: readonly { readonly tenant: string; readonly subject: string; readonly detail: string }[];
 }
 

@@ -43,7 +43,7 @@ function diagnosisText(view: DoctorView): string[] {
   const rows = view.checks.map((check) => [
     check.ok ? 'ok' : 'BROKEN',
     check.property,
-    String(check.checked),
+    check.checked === null ? 'all' : `${check.checked} runs`,
     check.says,
   ]);
   const violations = view.checks.flatMap((check) =>

@@ -30,7 +30,7 @@ export async function diagnose(context: EngineContext, tenants: readonly string[
       checkOf(
         property,
         found.filter((v) => v.property === property),
-        0,
+        null,
       ),
     );
   }
@@ -40,14 +40,14 @@ export async function diagnose(context: EngineContext, tenants: readonly string[
       checkOf(
         property,
         unknown.filter((v) => v.property === property),
-        0,
+        null,
       ),
     );
   checks.push(await foldCheck(context, tenants));
   return { checkedAt: isoOf(context.store.now()), checks };
 }
 
-function checkOf(property: string, violations: readonly Violation[], checked: number): DoctorCheck {
+function checkOf(property: string, violations: readonly Violation[], checked: number | null): DoctorCheck {
   return {
     property,
     says: says[property] ?? property,

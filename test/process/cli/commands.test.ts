@@ -180,6 +180,8 @@ describe('the commands', () => {
     const table = await cli('doctor');
     expect(table.code).toBe(exits.ok);
     expect(table.stdout).not.toContain('BROKEN');
+    expect(table.stdout).toMatch(/^ok +P3 +all +/m);
+    expect(table.stdout).toMatch(/^ok +P12 +[1-9]\d* runs +/m);
     const [view] = await json('doctor');
     const checks = view?.['checks'] as { property: string; ok: boolean }[];
     expect(checks.every((check) => check.ok)).toBe(true);
