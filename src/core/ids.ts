@@ -40,27 +40,39 @@ const bodyPattern = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 
 /** 26 characters: 10 of time (ms, 48 bits), 16 of randomness (80 bits, exactly ten bytes). */
 export function ulid(ms: number, random: Uint8Array): string {
+  return timeText(ms) + base32(random);
+}
+
+/** Text of the last instant asked for: many ids are made in one millisecond. */
+let lastMs = -1;
+let lastText = '';
+
+function timeText(ms: number): string {
+  if (ms === lastMs) return lastText;
   let time = '';
   let rest = ms;
   for (let i = 0; i < timeLength; i++) {
     time = alphabet[rest % 32] + time;
     rest = Math.floor(rest / 32);
   }
-  return time + base32(random);
+  lastMs = ms;
+  lastText = time;
+  return time;
 }
+
+/** Ten bits at a time: half the steps, and no text is copied for each. */
+const pairs: readonly string[] = Array.from({ length: 1024 }, (_, i) => `${alphabet[i >>> 5]}${alphabet[i & 31]}`);
 
 function base32(bytes: Uint8Array): string {
   let out = '';
-  let bits = 0;
-  let value = 0;
-  for (const byte of bytes) {
-    value = (value << 8) | byte;
-    bits += 8;
-    while (bits >= 5) {
-      bits -= 5;
-      out += alphabet[(value >>> bits) & 31];
-    }
-    value &= (1 << bits) - 1;
+  // Five bytes are four pairs.
+  for (let i = 0; i < bytes.length; i += 5) {
+    const a = bytes[i] ?? 0;
+    const b = bytes[i + 1] ?? 0;
+    const c = bytes[i + 2] ?? 0;
+    const d = bytes[i + 3] ?? 0;
+    const e = bytes[i + 4] ?? 0;
+    out += `${pairs[(a << 2) | (b >>> 6)]}${pairs[((b & 63) << 4) | (c >>> 4)]}${pairs[((c & 15) << 6) | (d >>> 2)]}${pairs[((d & 3) << 8) | e]}`;
   }
   return out;
 }

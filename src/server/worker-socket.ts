@@ -55,7 +55,7 @@ export class WorkerSockets {
     this.#admit(request).then(
       (role) => {
         socket.off('error', onError);
-        this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connect(webSocket, role));
+        this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connect(webSocket, socket, role));
       },
       (error: unknown) => this.#refuse(socket, error),
     );
@@ -102,8 +102,8 @@ export class WorkerSockets {
     );
   }
 
-  #connect(webSocket: WebSocket, role: 'data' | 'beat'): void {
-    const line = this.#options.engine.connect(channelOf(webSocket));
+  #connect(webSocket: WebSocket, socket: Duplex, role: 'data' | 'beat'): void {
+    const line = this.#options.engine.connect(channelOf(webSocket, socket));
     webSocket.on('message', (data, isBinary) => this.#receive(webSocket, line, role, data, isBinary));
     webSocket.on('close', () => line.closed());
     // What follows an error is always a close; too large frames and broken UTF-8 are answered by the library.
@@ -131,10 +131,21 @@ export class WorkerSockets {
   }
 }
 
-function channelOf(webSocket: WebSocket): WorkerChannel {
+function channelOf(webSocket: WebSocket, socket: Duplex): WorkerChannel {
+  let corked = false;
   return {
     send: (message) => {
-      if (webSocket.readyState === webSocket.OPEN) webSocket.send(JSON.stringify(message));
+      if (webSocket.readyState !== webSocket.OPEN) return;
+      // Messages sent one after the other leave in one write.
+      if (!corked) {
+        corked = true;
+        socket.cork();
+        process.nextTick(() => {
+          corked = false;
+          socket.uncork();
+        });
+      }
+      webSocket.send(JSON.stringify(message));
     },
     bufferedBytes: () => webSocket.bufferedAmount,
     close: (reason) => closeWith(webSocket, closeCodes.normal, reason),

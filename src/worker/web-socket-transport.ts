@@ -5,6 +5,7 @@
  * Invariant: a connection over which nothing comes back is given up after a bounded time, even where no packet ever
  * says so.
  */
+import type { Socket } from 'node:net';
 import { WebSocket, type RawData } from 'ws';
 import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
@@ -77,6 +78,9 @@ function connect(
   let fault = '';
   let silentPings = 0;
   let cancelPing: CancelTimer | null = null;
+  /** The connection under the WebSocket; null until there is one. */
+  let stream: Socket | null = null;
+  let corked = false;
 
   const end = (reason: string): void => {
     cancelPing?.();
@@ -95,6 +99,20 @@ function connect(
     silentPings = 0;
   };
 
+  /** Messages sent one after the other leave in one write. */
+  const cork = (): void => {
+    if (corked || stream === null) return;
+    corked = true;
+    stream.cork();
+    process.nextTick(() => {
+      corked = false;
+      stream?.uncork();
+    });
+  };
+
+  socket.on('upgrade', (response) => {
+    stream = response.socket;
+  });
   socket.on('open', () => {
     for (const text of early) socket.send(text);
     early = [];
@@ -118,7 +136,10 @@ function connect(
       if (closed) return;
       const text = JSON.stringify(message);
       if (socket.readyState === WebSocket.CONNECTING) early.push(text);
-      else if (socket.readyState === WebSocket.OPEN) socket.send(text);
+      else if (socket.readyState === WebSocket.OPEN) {
+        cork();
+        socket.send(text);
+      }
     },
     close() {
       if (closed) return;

@@ -30,6 +30,7 @@ import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
 import { runKey, type CommittedChange } from '../runs/committed.js';
 import { journalEntry, journalOf } from '../runs/journal.js';
 import type { JobOutcome, Lanes } from '../runs/lanes.js';
+import { Deadlines } from './deadlines.js';
 import { ReadyHints } from './ready-hints.js';
 import { Session, type Held, type SessionDescription } from './session.js';
 
@@ -61,7 +62,8 @@ export class Dispatcher {
   readonly #blobsPath: string;
   readonly #hints = new ReadyHints();
   readonly #sessions = new Map<string, Session>();
-  readonly #byRun = new Map<string, Set<HeldBy>>();
+  readonly #byRun = new Map<string, readonly HeldBy[]>();
+  readonly #deadlines: Deadlines;
   readonly #pulses = new Map<string, Pulse>();
   /** Monotonic time of the last claim that brought something, by queue. */
   readonly #lastClaimMs = new Map<string, number>();
@@ -73,6 +75,7 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#context = options.context;
+    this.#deadlines = new Deadlines(options.context.ports, () => this.#endOverdue());
     this.#lanes = options.lanes;
     this.#register = options.register;
     this.#blobsPath = options.blobsPath;
@@ -475,6 +478,7 @@ export class Dispatcher {
   #hold(session: Session, task: TaskRow, claimHead: number): Held {
     const held: Held = {
       number: task.assignment ?? 0,
+      key: runKey(task.tenant, task.run),
       lease: { tenant: task.tenant, run: task.run, task: task.task, token: task.token },
       kind: task.kind,
       queue: task.queue,
@@ -483,27 +487,20 @@ export class Dispatcher {
       sentSeq: -1,
       early: [],
       movedAtMs: this.#context.ports.clock.monotonicMs(),
-      cancelDeadline: null,
     };
     session.held.set(held.number, held);
-    const key = runKey(task.tenant, task.run);
-    const holders = this.#byRun.get(key);
     const entry: HeldBy = { session, held };
-    if (holders === undefined) this.#byRun.set(key, new Set([entry]));
-    else holders.add(entry);
-    this.#armDeadline(session, held, held.deadlineMs);
+    this.#byRun.set(held.key, [...(this.#byRun.get(held.key) ?? noHolders), entry]);
+    this.#deadlines.watch(held.movedAtMs + held.deadlineMs);
     return held;
   }
 
   #drop(session: Session, held: Held): void {
     if (session.held.get(held.number) !== held) return;
     session.held.delete(held.number);
-    held.cancelDeadline?.();
-    const key = runKey(held.lease.tenant, held.lease.run);
-    const holders = this.#byRun.get(key);
-    if (holders === undefined) return;
-    for (const entry of holders) if (entry.held === held) holders.delete(entry);
-    if (holders.size === 0) this.#byRun.delete(key);
+    const others = (this.#byRun.get(held.key) ?? noHolders).filter((entry) => entry.held !== held);
+    if (others.length === 0) this.#byRun.delete(held.key);
+    else this.#byRun.set(held.key, others);
   }
 
   async #sendClaimed(session: Session, fresh: readonly { task: ClaimedTask; held: Held }[]): Promise<void> {
@@ -540,7 +537,7 @@ export class Dispatcher {
     histories: ReadonlyMap<string, StoredRunEvent[]>,
   ): Assignment | null {
     const { tenant, run } = held.lease;
-    const history = histories.get(runKey(tenant, run)) ?? [input];
+    const history = histories.get(held.key) ?? [input];
     const events = history.map((stored) => stored.event);
     const state = foldRun(tenant, run, events);
     // The run ended between the claim and the read; its task is gone.
@@ -604,9 +601,9 @@ export class Dispatcher {
 
   /** Forwards committed events to the workers that hold the run, and takes away what the commit has ended. */
   committed(change: CommittedChange): void {
-    const holders = this.#byRun.get(runKey(change.tenant, change.run));
+    const holders = this.#byRun.get(change.key);
     if (holders === undefined) return;
-    for (const { session, held } of [...holders]) {
+    for (const { session, held } of holders) {
       const own = held.lease.task === change.task;
       if (held.kind === 'activation') this.#forward(session, held, change, own);
       const reason = endReason(change, held);
@@ -678,25 +675,32 @@ export class Dispatcher {
     this.pump();
   }
 
-  /** The deadline counts from the last sign of progress: a long run of short steps never meets it. */
-  #armDeadline(session: Session, held: Held, ms: number): void {
-    const { timers, clock } = this.#context.ports;
-    held.cancelDeadline = timers.after(ms, () => {
-      const restMs = held.movedAtMs + held.deadlineMs - clock.monotonicMs();
-      if (session.held.get(held.number) !== held) return;
-      if (restMs > 0) return this.#armDeadline(session, held, restMs);
-      const cause = failure({
-        class: 'timeout',
-        code: 'TASK_TIMEOUT',
-        message: new SpineError('TASK_TIMEOUT', { deadlineMs: held.deadlineMs }).message,
-        retryable: true,
-      });
-      this.#drop(session, held);
-      session.abort(held.number, 'deadline');
-      this.#lose(held, cause).catch((error: unknown) => {
-        this.#doubt(session);
-        this.#context.fault('deadline', error);
-      });
+  /** Ends what is past its deadline, which counts from the last sign of progress. Returns when to look again; null = never. */
+  #endOverdue(): number | null {
+    const now = this.#context.ports.clock.monotonicMs();
+    let nextAtMs: number | null = null;
+    for (const session of this.#sessions.values()) {
+      for (const held of [...session.held.values()]) {
+        const dueAtMs = held.movedAtMs + held.deadlineMs;
+        if (dueAtMs <= now) this.#endLate(session, held);
+        else if (nextAtMs === null || dueAtMs < nextAtMs) nextAtMs = dueAtMs;
+      }
+    }
+    return nextAtMs;
+  }
+
+  #endLate(session: Session, held: Held): void {
+    const cause = failure({
+      class: 'timeout',
+      code: 'TASK_TIMEOUT',
+      message: new SpineError('TASK_TIMEOUT', { deadlineMs: held.deadlineMs }).message,
+      retryable: true,
+    });
+    this.#drop(session, held);
+    session.abort(held.number, 'deadline');
+    this.#lose(held, cause).catch((error: unknown) => {
+      this.#doubt(session);
+      this.#context.fault('deadline', error);
     });
   }
 
@@ -818,8 +822,8 @@ export class Dispatcher {
   /** Ends all lines; leases and sessions stay in the store for whoever comes next. */
   stop(): void {
     this.#stopped = true;
+    this.#deadlines.stop();
     for (const session of this.#sessions.values()) {
-      for (const held of session.held.values()) held.cancelDeadline?.();
       session.channel?.close('The server is stopping.');
       session.disconnect();
     }
@@ -827,6 +831,8 @@ export class Dispatcher {
     this.#byRun.clear();
   }
 }
+
+const noHolders: readonly HeldBy[] = [];
 
 const orphanScanMax = 1_000;
 

@@ -4,13 +4,15 @@
  * the events of a submission always come before its result.
  */
 import type { LeaseKey, TaskRow } from '../../store/contract.js';
-import type { CancelTimer, Ports } from '../../core/ports.js';
+import type { Ports } from '../../core/ports.js';
 import type { AbortReason, Assignment, JournalEntry, ServerMessage, SubmissionResult } from '../../protocol/worker.js';
 import type { WorkerChannel } from '../api.js';
 
 /** One task in the hands of a worker. */
 export interface Held {
   readonly number: number;
+  /** `runKey` of the run. */
+  readonly key: string;
   readonly lease: LeaseKey;
   readonly kind: TaskRow['kind'];
   readonly queue: string;
@@ -23,7 +25,6 @@ export interface Held {
   readonly early: JournalEntry[];
   /** Monotonic time of the last sign of progress; the deadline counts from there. */
   movedAtMs: number;
-  cancelDeadline: CancelTimer | null;
 }
 
 export interface SessionDescription {

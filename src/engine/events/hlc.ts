@@ -5,6 +5,8 @@
 export class HybridLogicalClock {
   #ms = 0;
   #counter = 0;
+  /** `#ms` as text: many events fall into one millisecond. */
+  #msText = '000000000000';
 
   /** The next stamp: 12 hex digits of ms and 4 of counter; sorts as text. */
   next(now: number): string {
@@ -17,6 +19,7 @@ export class HybridLogicalClock {
       this.#ms += 1;
       this.#counter = 0;
     }
-    return this.#ms.toString(16).padStart(12, '0') + this.#counter.toString(16).padStart(4, '0');
+    if (this.#counter === 0) this.#msText = this.#ms.toString(16).padStart(12, '0');
+    return this.#msText + (0x10000 + this.#counter).toString(16).slice(1);
   }
 }
