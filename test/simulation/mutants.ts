@@ -128,7 +128,7 @@ export const mutants: readonly Mutant[] = [
     })),
   },
   { name: 'starts are acknowledged before they are durable', flaws: { store: writeBehind } },
-  { name: 'idempotency keys are not kept', flaws: withTransitions(({ dedupe: _, ...rest }) => rest) },
+  { name: 'idempotency keys are not kept', flaws: withTransitions((transition) => ({ ...transition, dedupe: [] })) },
   { name: 'a task is handed out twice', flaws: { store: claimsTwice } },
   {
     name: 'releases are forgotten',
@@ -194,7 +194,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'dead letters are not written',
-    flaws: withTransitions(({ deadLetters: _, ...rest }) => rest),
+    flaws: withTransitions((transition) => ({ ...transition, deadLetters: [] })),
   },
   {
     name: 'pages of events skip the first',
