@@ -154,8 +154,8 @@ describe('the commands', () => {
   it('publish records an event once and says what it has started', async () => {
     const [first] = await json('publish', 'doc.uploaded', '{"name":"a.md"}', '--id', 'event-1');
     expect(first).toMatchObject({ id: 'event-1', duplicate: false });
-    const [run] = first?.['runs'] as string[];
-    expect((await cli('runs', 'watch', String(run))).code).toBe(exits.ok);
+    const runs = first?.['runs'] as string[] | undefined;
+    expect((await cli('runs', 'watch', String(runs?.[0]))).code).toBe(exits.ok);
     expect(await json('publish', 'doc.uploaded', '{"name":"a.md"}', '--id', 'event-1')).toMatchObject([
       { duplicate: true },
     ]);
@@ -183,9 +183,9 @@ describe('the commands', () => {
     expect(table.stdout).toMatch(/^ok +P3 +all +/m);
     expect(table.stdout).toMatch(/^ok +P12 +[1-9]\d* runs +/m);
     const [view] = await json('doctor');
-    const checks = view?.['checks'] as { property: string; ok: boolean }[];
-    expect(checks.every((check) => check.ok)).toBe(true);
-    expect(checks.map((check) => check.property)).toEqual(expect.arrayContaining(['P3', 'P7', 'P12', 'P16', 'P32']));
+    const checks = view?.['checks'] as { property: string; ok: boolean }[] | undefined;
+    expect(checks?.every((check) => check.ok)).toBe(true);
+    expect(checks?.map((check) => check.property)).toEqual(expect.arrayContaining(['P3', 'P7', 'P12', 'P16', 'P32']));
   });
 
   it('explain says what to do about a code, and what may have been meant by one that is not there', async () => {

@@ -22,7 +22,7 @@ async function dev(...flags: string[]): Promise<{ readonly server: Child; readon
 async function result(url: string, workflow: string): Promise<unknown> {
   return await until(`${workflow} has run`, async () => {
     const { code, stdout } = await project.run('run', workflow, '--wait', '--json', '--url', url);
-    return code === 0 ? JSON.parse(stdout) : null;
+    return code === 0 ? (JSON.parse(stdout) as unknown) : null;
   });
 }
 
