@@ -37,5 +37,6 @@ export {
   type SimulationOptions,
   type SimulationReport,
 } from './simulator/simulation.js';
+export { sharedDisk } from './simulator/shared-disk.js';
 export type { BodyFlaw } from './simulator/scripted-body.js';
 export type { WorkerFlaw } from './simulator/scripted-worker.js';

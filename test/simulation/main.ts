@@ -8,6 +8,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
+import { sqliteDisk } from './seeds.js';
 import { simulate } from '../../src/testing/simulator/simulation.js';
 
 const { values } = parseArgs({
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     count: { type: 'string', default: '100' },
     verbose: { type: 'boolean', default: false },
     workers: { type: 'string', default: 'scripted' },
+    store: { type: 'string', default: 'memory' },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -33,6 +35,7 @@ for (let seed = from; seed < from + count; seed++) {
   const report = await simulate({
     seed,
     workers: values.workers === 'real' ? 'real' : 'scripted',
+    ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.verbose ? { onEvent: (line) => console.log(line) } : {}),
   });
   steps += report.steps;

@@ -1,6 +1,9 @@
 /** The seeds that are run again, because they have found something once, and how a failing one is reported. */
 import { readFileSync } from 'node:fs';
-import type { SimulationReport } from '../../src/testing/simulator/simulation.js';
+import type { Clock } from '../../src/core/ports.js';
+import { createSqliteMemoryStore } from '../../src/stores/sqlite/index.js';
+import { sharedDisk } from '../../src/testing/simulator/shared-disk.js';
+import type { SimDisk, SimulationReport } from '../../src/testing/simulator/simulation.js';
 
 /** One kept seed and what it found when it was added; what a seed means moves on with the simulator. */
 export interface KeptSeed {
@@ -20,4 +23,9 @@ export function complaintOf(report: SimulationReport): string {
   );
   const replay = `node --import tsx test/simulation/main.ts --seed ${report.seed} --workers ${report.workers} --verbose`;
   return [`seed ${report.seed} breaks ${report.violations.length} times:`, ...lines, `replay: ${replay}`].join('\n');
+}
+
+/** SQLite, with all its statements, as the disk of a simulation: it runs in the calling thread and stays deterministic. */
+export async function sqliteDisk(clock: Clock): Promise<SimDisk> {
+  return sharedDisk(await createSqliteMemoryStore({ clock }));
 }
