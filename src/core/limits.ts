@@ -56,7 +56,7 @@ export const limits = {
   workerFrameBytesMax: 16 * 1024 * 1024,
   /** Submissions are put into one message up to about this size, so that a large batch does not delay small ones. */
   submitFrameBytesTarget: 512 * 1024,
-  /** Bytes a worker may have on their way to the server before it grants no more credit. */
+  /** Bytes on their way between a worker and its server, in one direction, before no more work is granted or given. */
   workerBufferBytesMax: 8 * 1024 * 1024,
   /** Time for a connection to open and be welcomed. */
   handshakeMs: 10_000,

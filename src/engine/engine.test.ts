@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { payloadOfJson } from '../core/codec.js';
 import { failure } from '../core/failure.js';
+import { limits } from '../core/limits.js';
 import type { Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
 import type { BodyCommand, TaskCommand } from '../core/run/commands.js';
@@ -104,6 +105,8 @@ class ScriptedWorker {
   readonly aborted: number[] = [];
   readonly other: ServerMessage[] = [];
   session = '';
+  /** Bytes that it has been sent and has not taken. */
+  buffered = 0;
   line: WorkerLine;
   #submission = 0;
   #beat = 0;
@@ -116,7 +119,7 @@ class ScriptedWorker {
   ) {
     this.line = engine.connect({
       send: (message) => this.#receive(structuredClone(message)),
-      bufferedBytes: () => 0,
+      bufferedBytes: () => this.buffered,
       close: () => {},
     });
     this.line.receive({
@@ -426,6 +429,17 @@ describe('losses', () => {
       'step.completed',
       'activation.retrying',
     ]);
+  });
+
+  it('gives no more to a worker that does not take what it was sent, until it does', async () => {
+    const w = await worker();
+    w.buffered = limits.workerBufferBytesMax + 1;
+    await start();
+    await live(w, 2_000);
+    expect(w.assignments).toEqual([]);
+    w.buffered = 0;
+    await live(w, 2_000);
+    expect(w.assignments).toHaveLength(1);
   });
 
   it('returns assignments that were never received uncounted', async () => {

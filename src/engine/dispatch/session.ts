@@ -3,6 +3,7 @@
  * Messages are collected over a turn of the event loop and leave in the order assign, deliver, results, abort, so that
  * the events of a submission always come before its result.
  */
+import { limits } from '../../core/limits.js';
 import type { LeaseKey, TaskRow } from '../../store/contract.js';
 import type { Ports } from '../../core/ports.js';
 import type { AbortReason, Assignment, JournalEntry, ServerMessage, SubmissionResult } from '../../protocol/worker.js';
@@ -71,7 +72,9 @@ export class Session {
   /** Assignments that may be made now. */
   get credit(): number {
     if (this.channel === null || this.draining || this.ended) return 0;
-    return Math.max(0, this.creditUpTo - this.nextAssignment + 1);
+    const credit = Math.max(0, this.creditUpTo - this.nextAssignment + 1);
+    // Who does not take what was sent gets no more until it does; others may have the work.
+    return credit > 0 && this.channel.bufferedBytes() > limits.workerBufferBytesMax ? 0 : credit;
   }
 
   assign(assignment: Assignment): void {
