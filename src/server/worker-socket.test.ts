@@ -197,7 +197,7 @@ describe('readWorkerMessage', () => {
     expect(read({ t: 'submit', items: [bad, good] })).toEqual({
       ok: true,
       message: { t: 'submit', items: [good] },
-      refused: [{ i: 1, ok: false, code: 'REQUEST_INVALID', message: expect.stringContaining(command.op) }],
+      refused: [{ i: 1, ok: false, code: 'REQUEST_INVALID', message: expect.stringContaining(command.op) as string }],
     });
   });
 

@@ -144,14 +144,11 @@ describe('a body', () => {
   });
 
   it('ends its run even if it throws what cannot be looked at', async () => {
-    const hostile = new Proxy(
-      {},
-      {
-        get: () => {
-          throw new Error('hands off');
-        },
+    const hostile = new Proxy(new Error(), {
+      get: () => {
+        throw new Error('hands off');
       },
-    );
+    });
     const engine = await ran(() => {
       throw hostile;
     });
