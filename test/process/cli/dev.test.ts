@@ -93,8 +93,14 @@ describe('dev', () => {
     const { server, url } = await dev('--workers', '2');
     await until('both are ready', () => (workerPids(server).length === 2 ? true : null));
     expect(await result(url, 'say')).toBe('first');
-    await server.kill('SIGKILL');
-    await until('no worker is left', () => (workerPids(server).some(isAlive) ? null : true), 15_000);
+    const pids = workerPids(server);
+    // Not awaited: whoever is left behind holds the output of the dead.
+    server.process.kill('SIGKILL');
+    try {
+      await until('no worker is left', () => (pids.some(isAlive) ? null : true), 15_000);
+    } finally {
+      for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGKILL');
+    }
   }, 60_000);
 
   it.each(['module', 'commonjs', null] as const)('finds the app in a package of type %s', async (type) => {
