@@ -19,7 +19,7 @@ export {
   checkRequests,
   checkTimers,
   type Checker,
-} from './simulator/checkers/index.js';
+} from './simulator/checkers/all-checkers.js';
 export type {
   BodyFeed,
   Execution,

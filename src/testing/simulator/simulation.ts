@@ -7,7 +7,7 @@ import { foldRun } from '../../core/run/state.js';
 import { compareRun } from '../../engine/upkeep/doctor.js';
 import { readRunEvent } from '../../engine/events/rows.js';
 import { createMemoryStore, MemoryData, type EventRow, type Store, type Violation } from '../../store/index.js';
-import { checkers } from './checkers/index.js';
+import { checkers } from './checkers/all-checkers.js';
 import { FaultMeter } from './fault-meter.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
 import { simManifest } from './manifest.js';

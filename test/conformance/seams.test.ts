@@ -3,14 +3,14 @@
  * payload commitments, payloads stored once, rank and hold, the feed. Each has a test here, over the real engine.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { payloadOfJson } from '../core/codec.js';
-import type { Envelope } from '../core/envelope.js';
-import type { Manifest, WorkflowManifest } from '../core/manifest.js';
-import { nodePorts } from '../runtime/index.js';
-import type { EventRow, Store } from '../store/contract.js';
-import { createSqliteMemoryStore } from '../stores/sqlite/index.js';
-import type { Engine, Origin, StartOutcome } from './api.js';
-import { createEngine } from './engine.js';
+import { payloadOfJson } from '../../src/core/codec.js';
+import type { Envelope } from '../../src/core/envelope.js';
+import type { Manifest, WorkflowManifest } from '../../src/core/manifest.js';
+import { nodePorts } from '../../src/runtime/index.js';
+import type { EventRow, Store } from '../../src/store/contract.js';
+import { createSqliteMemoryStore } from '../../src/stores/sqlite/index.js';
+import type { Engine, Origin, StartOutcome } from '../../src/engine/api.js';
+import { createEngine } from '../../src/engine/index.js';
 
 const retry = { attempts: 3, minMs: 100, maxMs: 1000, factor: 2 };
 const plain: Omit<WorkflowManifest, 'name' | 'on'> = {
