@@ -3,7 +3,7 @@ import type { RunEventData, RunEventType } from '../../../core/run/events.js';
 import type { RunRow } from '../../../core/run/state.js';
 import type { EventRow, EventWrite, Outcome, TaskRow, Transition } from '../../../store/index.js';
 import { emptyHistory, type FinalState, type History, type StoreAction } from '../history.js';
-import { checkers } from './index.js';
+import { checkers } from './all-checkers.js';
 
 /** A small history in which everything is right; each test breaks one thing and expects one property to be named. */
 class Story {
