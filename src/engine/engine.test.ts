@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { payloadOfJson } from '../core/codec.js';
+import { SpineError } from '../core/errors.js';
 import { failure } from '../core/failure.js';
 import { limits } from '../core/limits.js';
 import type { Manifest } from '../core/manifest.js';
@@ -261,6 +262,22 @@ describe('intake', () => {
       { workflow: 'greet', input: payloadOfJson({ a: 2 }), idempotencyKey: 'k' },
     ]);
     expect(clash).toMatchObject({ tag: 'error', error: { code: 'IDEMPOTENCY_KEY_REUSED' } });
+  });
+
+  it('accepts what is stored of a large batch where the store refuses the rest', async () => {
+    const apply = store.apply.bind(store);
+    let calls = 0;
+    store.apply = (transitions) => {
+      calls += 1;
+      return calls === 2 ? Promise.reject(new SpineError('STORE_BUSY', {})) : apply(transitions);
+    };
+    const requests = Array.from({ length: limits.commitItemsMax + 1 }, () => ({
+      workflow: 'greet',
+      input: payloadOfJson({}),
+    }));
+    const outcomes = await engine.startRuns(origin, requests);
+    expect(outcomes.filter(({ tag }) => tag === 'started')).toHaveLength(limits.commitItemsMax);
+    expect(outcomes.at(-1)).toMatchObject({ tag: 'error', error: { code: 'STORE_BUSY' } });
   });
 
   it('refuses unknown workflows and inputs that do not fit, and leaves no trace', async () => {

@@ -27,18 +27,26 @@ export class Intake {
     this.#plain = plain;
   }
 
-  /** All of them go to the store in one call; each is accepted or refused by itself. */
+  /** They go to the store in calls as large as one commit takes; each is accepted or refused by itself. */
   async startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]> {
     const prepared = requests.map((request) => this.#prepare(origin, request));
     const bearings = prepared.filter(isPrepared);
-    let borne: readonly Outcome[];
-    try {
-      borne = bearings.length === 0 ? [] : await this.#lanes.bear(bearings);
-    } catch (error) {
-      return prepared.map((item) => ('tag' in item ? item : errorOutcome(error)));
-    }
+    const parts: Promise<StartOutcome[]>[] = [];
+    for (let at = 0; at < bearings.length; at += limits.commitItemsMax)
+      parts.push(this.#bear(bearings.slice(at, at + limits.commitItemsMax)));
+    const borne = (await Promise.all(parts)).flat();
     let next = 0;
-    return prepared.map((item) => ('tag' in item ? item : startOutcome(item, borne[next++])));
+    return prepared.map((item) => ('tag' in item ? item : (borne[next++] ?? startOutcome(item, undefined))));
+  }
+
+  /** A call that fails says nothing of the others: what they have stored is accepted. */
+  async #bear(bearings: readonly Prepared[]): Promise<StartOutcome[]> {
+    try {
+      const outcomes = await this.#lanes.bear(bearings);
+      return bearings.map((bearing, i) => startOutcome(bearing, outcomes[i]));
+    } catch (error) {
+      return bearings.map(() => errorOutcome(error));
+    }
   }
 
   publish(origin: Origin, requests: readonly PublishRequest[]): Promise<PublishOutcome[]> {

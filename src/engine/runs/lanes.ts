@@ -121,13 +121,9 @@ export class Lanes {
 
   /**
    * Writes the births of new runs, each with the rest of its transition, in one call of the store, and tells the
-   * listeners. One outcome for each, in the order given.
+   * listeners. One outcome for each, in the order given; at most `limits.commitItemsMax`. Rejects where nothing is stored.
    */
   async bear(bearings: readonly Bearing[]): Promise<readonly Outcome[]> {
-    if (bearings.length > limits.commitItemsMax) {
-      const [first, rest] = [bearings.slice(0, limits.commitItemsMax), bearings.slice(limits.commitItemsMax)];
-      return (await Promise.all([this.bear(first), this.bear(rest)])).flat();
-    }
     const transitions = bearings.map(({ transition, births }) => withBirths(transition, births));
     const applied = this.#context.store.apply(transitions);
     for (const transition of transitions) this.#opening(transition);
