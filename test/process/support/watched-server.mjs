@@ -1,5 +1,5 @@
 // A server that tells every 100 ms how long it held up its own event loop and how much memory it has.
-// `watched-server.mjs <file> [workers]`. Lines: `ready <url>`, then `{"delayMs", "rssMb", "heapMb", "open"}`, the last one the connections.
+// `watched-server.mjs <file> [worker] [requestTimeoutMs]`. Lines: `ready <url>`, then `{"delayMs", "rssMb", "heapMb"}`.
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createEngine } from '../../../dist/engine/index.js';
@@ -9,7 +9,7 @@ import { sqlite } from '../../../dist/stores/sqlite/index.js';
 import { createInProcessTransport, createWorker } from '../../../dist/worker/index.js';
 import { app } from './plain-app.mjs';
 
-const [, , file, worker = 'worker'] = process.argv;
+const [, , file, worker = 'worker', requestTimeoutMs = '60000'] = process.argv;
 const store = await sqlite({ file }).open();
 const engine = createEngine({ store, ports: nodePorts, log: (record) => console.error(JSON.stringify(record)) });
 await engine.start();
@@ -17,7 +17,12 @@ await engine.register(app.manifest);
 const server = createServer({
   engine,
   port: 0,
-  limits: { streamStallMs: 2_000, heartbeatMs: 500, headersTimeoutMs: 4_000, requestTimeoutMs: 6_000 },
+  limits: {
+    streamStallMs: 2_000,
+    heartbeatMs: 500,
+    headersTimeoutMs: 4_000,
+    requestTimeoutMs: Number(requestTimeoutMs),
+  },
   log: (entry) => console.error(`${entry.level} ${entry.reference} ${entry.message} ${entry.error?.stack ?? ''}`),
 });
 const { url } = await server.listen();
@@ -43,7 +48,6 @@ setInterval(() => {
   // The resolution is part of what is measured.
   const delayMs = Math.max(0, delay.max / 1e6 - 10 - (waited - waitedBefore));
   waitedBefore = waited;
-  const open = process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
-  console.log(JSON.stringify({ delayMs, rssMb: rss / 2 ** 20, heapMb: heapUsed / 2 ** 20, open }));
+  console.log(JSON.stringify({ delayMs, rssMb: rss / 2 ** 20, heapMb: heapUsed / 2 ** 20 }));
   delay.reset();
 }, 100);
