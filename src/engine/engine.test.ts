@@ -327,7 +327,11 @@ describe('steps', () => {
       options: {},
     });
     await ports.settle();
-    expect(w.results.get(i)).toMatchObject({ ok: false, code: 'unknown_capability' });
+    expect(w.results.get(i)).toMatchObject({
+      ok: false,
+      code: 'unknown_capability',
+      message: 'Nobody has registered a capability that was called: unknown.',
+    });
     expect((await engine.readRun('default', run))?.events).toBe(1);
     w.submit(w.last.assignment, step('a'));
     await ports.settle();

@@ -32,6 +32,7 @@ import { journalEntry, journalOf } from '../runs/journal.js';
 import type { JobOutcome, Lanes } from '../runs/lanes.js';
 import { Deadlines } from './deadlines.js';
 import { ReadyHints } from './ready-hints.js';
+import { refusalText } from './refusal-text.js';
 import { Session, type Held, type SessionDescription } from './session.js';
 
 export interface DispatcherOptions {
@@ -356,14 +357,12 @@ export class Dispatcher {
       case 'already':
         return { i, ok: true, head: outcome.head };
       case 'refused':
-        if (outcome.reason === 'stale')
-          return { i, ok: false, code: 'stale', message: 'Something happened that concerns the body.' };
         if (endsAssignment(outcome.reason)) this.#drop(session, held);
         return {
           i,
           ok: false,
           code: endsAssignment(outcome.reason) ? 'LEASE_LOST' : outcome.reason,
-          message: `Refused: ${outcome.reason}.`,
+          message: refusalText(outcome.reason, held.lease.run, submission),
         };
       case 'error': {
         const { error } = outcome;
