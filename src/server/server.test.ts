@@ -69,13 +69,13 @@ describe('starting a run', () => {
         return startRuns(from, requests);
       },
     });
-    const response = await post('/v1/workflows/a/runs?label=kind:x:y&label=n:1&priority=-3', null, {
+    const response = await post('/v1/workflows/a/runs?label=kind:x:y&label=n:1&priority=3', null, {
       'idempotency-key': '"a \\"b\\" \\\\"',
       traceparent,
       'x-request-id': 'req-7',
     });
     expect(response.headers.get('x-request-id')).toBe('req-7');
-    expect(asked[0]).toMatchObject({ idempotencyKey: 'a "b" \\', labels: { kind: 'x:y', n: '1' }, priority: -3 });
+    expect(asked[0]).toMatchObject({ idempotencyKey: 'a "b" \\', labels: { kind: 'x:y', n: '1' }, priority: 3 });
     expect(origin).toEqual({ tenant: 'default', actor: 'client:anonymous', traceparent, correlation: 'req-7' });
   });
 

@@ -57,7 +57,7 @@ function startRequestOf(request: ApiRequest): StartRequest {
   };
 }
 
-const priorityBounds = { min: -1_000, max: 1_000 };
+const priorityBounds = { min: 0, max: limits.priorityMax };
 
 /** The result of a run that ends within the time asked for; null where it does not. */
 async function resultInTime(
