@@ -54,6 +54,8 @@ class RunningEngine implements Engine {
   readonly #context: EngineContext;
   readonly #version: string;
   readonly #catalog = new Catalog();
+  /** Hash of the manifest that the store has of each app; one whose saving failed is saved with the next hello. */
+  readonly #saved = new Map<string, string>();
   readonly #lanes: Lanes;
   readonly #intake: Intake;
   readonly #reads: Reads;
@@ -126,6 +128,7 @@ class RunningEngine implements Engine {
     for (const row of await this.#context.store.listManifests()) {
       try {
         this.#catalog.set(JSON.parse(row.manifest) as Manifest, row.hash);
+        this.#saved.set(row.app, row.hash);
       } catch (error) {
         // One bad manifest of the past must not keep the server down.
         this.#context.fault(`manifest of ${row.app}`, error);
@@ -156,14 +159,16 @@ class RunningEngine implements Engine {
   async register(manifest: Manifest): Promise<{ readonly hash: string }> {
     const text = JSON.stringify(manifest);
     const hash = this.#context.ports.hash.sha256(text);
-    if (this.#catalog.hashOf(manifest.app) === hash) return { hash };
+    if (this.#saved.get(manifest.app) === hash) return { hash };
     this.#catalog.set(manifest, hash);
+    this.#saved.delete(manifest.app);
     await this.#context.store.saveManifest({
       app: manifest.app,
       hash,
       manifest: text,
       registeredAt: this.#context.store.now(),
     });
+    this.#saved.set(manifest.app, hash);
     return { hash };
   }
 
