@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { payloadOfJson } from '../core/codec.js';
 import { SpineError } from '../core/errors.js';
 import { failure } from '../core/failure.js';
@@ -471,6 +471,38 @@ describe('losses', () => {
     await ports.settle();
     expect(back.last).toMatchObject({ run, attempt: 1 });
     expect((await engine.readRun('default', run))?.events).toBe(1);
+  });
+
+  it('gives out again what a claim brought between two lines of a session', async () => {
+    const first = await worker('first');
+    await start({ n: 1 });
+    const gates: { readonly of: 'claim' | 'release'; readonly open: () => void }[] = [];
+    const gated = (of: 'claim' | 'release') => new Promise<void>((resolve) => gates.push({ of, open: resolve }));
+    const claim = store.claim.bind(store);
+    const release = store.release.bind(store);
+    const claims = vi.spyOn(store, 'claim').mockImplementation(async (request) => {
+      const claimed = await claim(request);
+      await gated('claim');
+      return claimed;
+    });
+    const releases = vi.spyOn(store, 'release').mockImplementation(async (leases) => {
+      await gated('release');
+      return release(leases);
+    });
+    const second = await start({ n: 2 });
+    first.line.closed();
+    const back = new ScriptedWorker(engine, 'first', 4, { session: first.session, received: 0, holding: [] });
+    await ports.settle();
+    expect(gates.map((gate) => gate.of)).toEqual(['claim', 'release']);
+    claims.mockRestore();
+    releases.mockRestore();
+    for (const gate of gates) {
+      gate.open();
+      await ports.settle();
+    }
+    await live(back, 4_000);
+    expect(back.assignments.map((assignment) => assignment.run)).toContain(second);
+    expect(back.assignments.length).toBe(2);
   });
 
   it('lets a worker go on after a cut, with the events that it missed', async () => {

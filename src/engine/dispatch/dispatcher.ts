@@ -188,8 +188,18 @@ export class Dispatcher {
       lost: resumed?.lost ?? [],
       blobs: this.#blobsPath,
     });
-    if (resumed !== null && hello.resume !== undefined) await this.#catchUp(session, hello.resume, channel);
+    if (resumed !== null && hello.resume !== undefined) {
+      const missed = this.#sentNowhere(session, hello.resume);
+      await this.#catchUp(session, hello.resume, channel);
+      await this.#giveBack(session, missed);
+    }
     return session;
+  }
+
+  /** What a claim brought while the session had no line: it was sent, and nobody was there to receive it. */
+  #sentNowhere(session: Session, resume: Resume): Held[] {
+    const holding = new Set(resume.holding.map((held) => held.assignment));
+    return [...session.held.values()].filter((held) => held.sentSeq >= 0 && !holding.has(held.number));
   }
 
   async #open(hello: Hello): Promise<Session> {
