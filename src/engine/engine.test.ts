@@ -473,6 +473,32 @@ describe('losses', () => {
     expect((await engine.readRun('default', run))?.events).toBe(1);
   });
 
+  it('restores the session of a worker once, though it comes back on two lines after a restart', async () => {
+    const first = await worker('first');
+    await engine.stop();
+    store = createMemoryStore({ clock: ports.clock, data: store.data });
+    engine = createEngine({ store, ports, log: (record) => record.level === 'error' && faults.push(record) });
+    await engine.start();
+    const resume = { session: first.session, received: 0, holding: [] };
+    // The first line is found dead, but its hello is answered last.
+    let open = (): void => {};
+    const listLeases = store.listLeases.bind(store);
+    const lists = vi.spyOn(store, 'listLeases').mockImplementationOnce(async (query) => {
+      const leases = await listLeases(query);
+      await new Promise<void>((resolve) => (open = resolve));
+      return leases;
+    });
+    const [left, back] = [0, 1].map(() => new ScriptedWorker(engine, 'first', 4, resume));
+    await ports.settle();
+    left?.line.closed();
+    open();
+    await ports.settle();
+    lists.mockRestore();
+    const run = await start();
+    expect(back?.assignments.map((assignment) => assignment.run)).toEqual([run]);
+    expect((await engine.workers()).map((seen) => [seen.session, seen.connected])).toEqual([[first.session, true]]);
+  });
+
   it('gives out again what a claim brought between two lines of a session', async () => {
     const first = await worker('first');
     await start({ n: 1 });

@@ -123,7 +123,7 @@ export class Dispatcher {
       if (message.t === 'hello') {
         if (greeted) return channel.close('A second hello on one line.');
         greeted = true;
-        this.#hello(message, channel).then(
+        this.#hello(message, channel, () => !closed).then(
           (opened) => {
             session = opened;
             if (closed && opened !== null) return this.#disconnected(opened, channel);
@@ -160,12 +160,14 @@ export class Dispatcher {
     channel.close(reason);
   }
 
-  async #hello(hello: Hello, channel: WorkerChannel): Promise<Session | null> {
+  /** `isOpen` says whether the line still stands: a worker that has left it may be back on another already. */
+  async #hello(hello: Hello, channel: WorkerChannel, isOpen: () => boolean): Promise<Session | null> {
     if (hello.protocol !== workerProtocol)
       throw new SpineError('PROTOCOL_MISMATCH', { theirs: hello.protocol, ours: workerProtocol });
     if (this.#stopped) throw new SpineError('SHUTTING_DOWN', {});
     await this.#register(hello.manifest);
-    const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume);
+    const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume, isOpen);
+    if (!isOpen()) return null;
     if (hello.resume !== undefined && resumed === null) {
       channel.send({
         t: 'goodbye',
@@ -175,6 +177,7 @@ export class Dispatcher {
       return null;
     }
     const session = resumed?.session ?? (await this.#open(hello));
+    if (!isOpen()) return null;
     session.channel?.close('The worker came back on another line.');
     session.disconnect();
     session.channel = channel;
@@ -221,23 +224,13 @@ export class Dispatcher {
   }
 
   /** Takes a session up again: from memory, or from the store after a restart of the server. */
-  async #resume(hello: Hello, resume: Resume): Promise<{ session: Session; lost: number[] } | null> {
-    const { store, ports } = this.#context;
-    let session = this.#sessions.get(resume.session);
-    if (session === undefined) {
-      const row = (await store.listSessions()).find((found) => found.session === resume.session);
-      if (row === undefined || row.worker !== hello.worker) return null;
-      session = new Session(describe(row.session, hello), row.openedAt, ports);
-      session.counter = row.counter;
-      for (const lease of await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 }))
-        this.#hold(session, lease, 0);
-      this.#sessions.set(row.session, session);
-      this.#pulses.set(row.session, {
-        counter: row.counter,
-        received: resume.received,
-        movedAtMs: ports.clock.monotonicMs(),
-      });
-    }
+  async #resume(
+    hello: Hello,
+    resume: Resume,
+    isOpen: () => boolean,
+  ): Promise<{ session: Session; lost: number[] } | null> {
+    const session = this.#sessions.get(resume.session) ?? (await this.#restore(hello, resume));
+    if (session === null || !isOpen()) return null;
     if (session.ended) return null;
     session.received = Math.max(session.received, resume.received);
     session.draining = false;
@@ -255,6 +248,27 @@ export class Dispatcher {
     await this.#giveBack(session, unreceived);
     const lost = resume.holding.map((h) => h.assignment).filter((number) => session.held.get(number) === undefined);
     return { session, lost };
+  }
+
+  /** The session as the store has it; null where it has none of this worker. */
+  async #restore(hello: Hello, resume: Resume): Promise<Session | null> {
+    const { store, ports } = this.#context;
+    const row = (await store.listSessions()).find((found) => found.session === resume.session);
+    if (row === undefined || row.worker !== hello.worker) return null;
+    const leases = await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 });
+    // A worker that came on two lines is restored once: a second object would hold what the first is asked for.
+    const known = this.#sessions.get(row.session);
+    if (known !== undefined) return known;
+    const session = new Session(describe(row.session, hello), row.openedAt, ports);
+    session.counter = row.counter;
+    for (const lease of leases) this.#hold(session, lease, 0);
+    this.#sessions.set(row.session, session);
+    this.#pulses.set(row.session, {
+      counter: row.counter,
+      received: resume.received,
+      movedAtMs: ports.clock.monotonicMs(),
+    });
+    return session;
   }
 
   /** Sends what was committed while the line was down. */
