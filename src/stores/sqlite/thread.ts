@@ -12,6 +12,7 @@ import { takeOwnership, type Ownership } from './owner.js';
 import { Reads } from './reads.js';
 import type { FromThread, ToThread } from './thread-messages.js';
 import type { WireBatch } from './wire.js';
+import { WalSpace } from './wal-space.js';
 import { Writer } from './writer.js';
 
 interface Open {
@@ -19,6 +20,8 @@ interface Open {
   readonly writer: Writer | null;
   readonly reads: Reads;
   readonly ownership: Ownership | null;
+  /** Of the writer. */
+  readonly space: WalSpace | null;
 }
 
 const driver = await loadDriver();
@@ -33,7 +36,10 @@ function handle(message: ToThread): void {
     case 'openReader':
       return tryOpen(() => openAsReader(message.file));
     case 'commit':
-      return answerCommit(commit(message.batch));
+      answerCommit(commit(message.batch));
+      // After the answer: who waits for this commit does not wait for the room of later ones.
+      if (failed === null) open?.space?.keepAhead();
+      return;
     case 'read':
       return read(message.id, message.name, message.parameters);
     case 'close':
@@ -55,7 +61,7 @@ function openAsWriter(file: string, url: string | null): number {
   const ownership = takeOwnership(driver, file, url);
   try {
     const { database, epoch } = openWriter(driver, file);
-    open = { database, writer: new Writer(database), reads: new Reads(database), ownership };
+    open = { database, writer: new Writer(database), reads: new Reads(database), ownership, space: new WalSpace(file) };
     return epoch;
   } catch (error) {
     ownership.release();
@@ -65,7 +71,7 @@ function openAsWriter(file: string, url: string | null): number {
 
 function openAsReader(file: string): number {
   const database = openReader(driver, file);
-  open = { database, writer: null, reads: new Reads(database), ownership: null };
+  open = { database, writer: null, reads: new Reads(database), ownership: null, space: null };
   return 0;
 }
 
@@ -94,6 +100,7 @@ function read(id: number, name: ReadName, parameters: readonly unknown[]): void 
 
 function close(): void {
   if (open !== null && failed === null) {
+    open.space?.close();
     open.database.close();
     open.ownership?.release();
   }
