@@ -218,5 +218,6 @@ export const mutants: readonly Mutant[] = [
   { name: 'messages overtake each other', flaws: { reorder: 0.2 } },
   { name: 'steps run again after their commit', flaws: { worker: { rerunsCompleted: true } } },
   { name: 'unanswered submissions are not repeated', flaws: { worker: { forgetsUnanswered: true } } },
-  { name: 'a worker hides what it holds', flaws: { worker: { hidesHolding: true } } },
+  { name: 'bodies park over what they have not seen', flaws: { worker: { parksBlindly: true } } },
+  { name: 'a received assignment is forgotten', flaws: { worker: { forgetsAssignments: true } } },
 ];

@@ -24,6 +24,8 @@ export interface BodyHost {
 export interface BodyFlaw {
   /** Runs a step again although its result is recorded. */
   readonly rerunsCompleted?: boolean;
+  /** Parks over events that it has not seen. */
+  readonly parksBlindly?: boolean;
 }
 
 type Progress = 'done' | 'failed' | 'pending';
@@ -107,7 +109,8 @@ export class ScriptedBody {
   #park(): void {
     if (this.ended || !this.#waitsOutside()) return;
     this.#submitted.add(':park');
-    this.#host.submit([{ op: 'park', seen: this.seen }]);
+    const seen = this.#flaw.parksBlindly === true ? Number.MAX_SAFE_INTEGER : this.seen;
+    this.#host.submit([{ op: 'park', seen }]);
   }
 
   #waitsOutside(): boolean {

@@ -32,8 +32,8 @@ import { WorkerHost, type WorkerHostOptions } from './worker-host.js';
 export interface WorkerFlaw extends BodyFlaw {
   /** Does not repeat after a lost connection what was not answered. */
   readonly forgetsUnanswered?: boolean;
-  /** Says that it holds nothing when it comes back, though it goes on working. */
-  readonly hidesHolding?: boolean;
+  /** Says that it has received every assignment, and forgets one in ten. */
+  readonly forgetsAssignments?: boolean;
 }
 
 interface CallJob {
@@ -140,7 +140,6 @@ class WorkerLife {
   }
 
   #holding(): { assignment: number; seen: number }[] {
-    if (this.#options.flaw.hidesHolding === true) return [];
     const holding = new Map<number, number>();
     for (const [assignment, body] of this.#bodies) holding.set(assignment, body.seen);
     for (const assignment of this.#calls.keys()) holding.set(assignment, 0);
@@ -259,6 +258,7 @@ class WorkerLife {
       this.#beats += 1;
       this.#wire?.send({ t: 'beat', session: this.session, n: this.#beats, received: this.#received });
     }
+    if (this.#options.flaw.forgetsAssignments === true && assignment.assignment % 10 === 3) return;
     if (assignment.kind === 'activation') this.#beginBody(assignment);
     else this.#beginCall(assignment);
   }
