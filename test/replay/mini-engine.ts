@@ -12,7 +12,7 @@ import type { BodyCommand, RunCommand } from '../../src/core/run/commands.js';
 import { decide, type Decision } from '../../src/core/run/decide.js';
 import { retryTimer } from '../../src/core/run/effects.js';
 import type { RunEvent } from '../../src/core/run/events.js';
-import type { Journal, JournalEntry } from '../../src/core/run/journal.js';
+import { journalEventTypes, type Journal, type JournalEntry } from '../../src/core/run/journal.js';
 import { activationTask, applyEvent, emptyState, isEnded, type RunState } from '../../src/core/run/state.js';
 import { beginActivation, type Activation, type ActivationHost } from '../../src/workflow/activation.js';
 import type { LogRecord } from '../../src/workflow/log.js';
@@ -67,22 +67,7 @@ interface Submission {
   readonly commands: readonly BodyCommand[];
 }
 
-const bodyTypes: ReadonlySet<string> = new Set([
-  'step.started',
-  'step.completed',
-  'step.retrying',
-  'step.due',
-  'step.failed',
-  'call.scheduled',
-  'call.retrying',
-  'call.completed',
-  'call.failed',
-  'timer.set',
-  'timer.fired',
-  'event.emitted',
-  'race.decided',
-  'run.cancel_requested',
-]);
+const bodyTypes: ReadonlySet<string> = new Set(journalEventTypes);
 
 /** What may be set on a `MiniEngine`. */
 export interface MiniOptions {

@@ -28,21 +28,23 @@ export type JournalEntry = {
 }[JournalEventType];
 
 /** The types of events that a body is told of. */
-export type JournalEventType =
-  | 'step.started'
-  | 'step.completed'
-  | 'step.retrying'
-  | 'step.due'
-  | 'step.failed'
-  | 'call.scheduled'
-  | 'call.retrying'
-  | 'call.completed'
-  | 'call.failed'
-  | 'timer.set'
-  | 'timer.fired'
-  | 'event.emitted'
-  | 'race.decided'
-  | 'run.cancel_requested';
+export const journalEventTypes = [
+  'step.started',
+  'step.completed',
+  'step.retrying',
+  'step.due',
+  'step.failed',
+  'call.scheduled',
+  'call.retrying',
+  'call.completed',
+  'call.failed',
+  'timer.set',
+  'timer.fired',
+  'event.emitted',
+  'race.decided',
+  'run.cancel_requested',
+] as const;
+export type JournalEventType = (typeof journalEventTypes)[number];
 
 /** The answer to one submission of commands. */
 export type SubmissionResult =

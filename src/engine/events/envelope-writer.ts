@@ -7,6 +7,7 @@ import type { Envelope, PayloadSeal } from '../../core/envelope.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
+import { exceedsUtf8, utf8Length } from '../../core/utf8.js';
 import type { BlobWrite, StoredPayload } from '../../store/contract.js';
 import { HybridLogicalClock } from './hlc.js';
 
@@ -46,7 +47,7 @@ export class EnvelopeWriter {
       payload: stored?.seal ?? null,
     };
     const text = JSON.stringify(envelope);
-    if (text.length > limits.envelopeBytesMax / 3 && utf8Length(text) > limits.envelopeBytesMax) {
+    if (exceedsUtf8(text, limits.envelopeBytesMax)) {
       throw new SpineError('EVENT_TOO_LARGE', { type: draft.type, bytesMax: limits.envelopeBytesMax });
     }
     return { envelope: text, payload: stored?.payload ?? null, blob: stored?.blob ?? null };
@@ -77,18 +78,6 @@ export class EnvelopeWriter {
 
 /** Below this a second copy costs less than a row in the blob table. */
 const sharedBlobBytesMin = 1024;
-
-/** Bytes of `text` in UTF-8, without encoding it. */
-export function utf8Length(text: string): number {
-  let bytes = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x80) continue;
-    // A surrogate pair is four bytes for two units; each of its units adds one here.
-    bytes += code >= 0xd800 && code <= 0xdfff ? 1 : code < 0x800 ? 1 : 2;
-  }
-  return bytes;
-}
 
 /** What an envelope read from the store says. */
 export function parseEnvelope(text: string): Envelope {

@@ -6,24 +6,13 @@ import { newId } from '../../core/ids.js';
 import { SpineError } from '../../core/errors.js';
 import type { Payload } from '../../core/payload.js';
 import type { DedupeWrite, TopicEventWrite, BlobWrite } from '../../store/contract.js';
+import type { PublishRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog, TopicEntry } from './catalog.js';
 import { birth, type RunBirth } from './birth.js';
 
-export interface TopicEvent {
-  readonly topic: string;
-  readonly id: string;
-  readonly source: string;
-  readonly type: string;
-  readonly subject?: string;
-  readonly time?: string;
-  readonly key?: string;
-  readonly dataschema?: string;
-  readonly attributes?: Readonly<Record<string, string | number | boolean>>;
-  readonly data: Payload | null;
-  /** Data as plain JSON, for the schema and the key. */
-  readonly value: unknown;
-}
+/** An event on its way into a topic; its data as plain JSON is known by now, for the schema and the key. */
+export type TopicEvent = PublishRequest & { readonly value: unknown };
 
 export interface TopicCause {
   readonly tenant: string;

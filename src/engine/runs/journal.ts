@@ -3,24 +3,9 @@
  * that the body asks for it anew.
  */
 import type { RunEvent } from '../../core/run/events.js';
-import type { Journal, JournalEntry, JournalEventType } from '../../protocol/worker.js';
+import { journalEventTypes, type Journal, type JournalEntry } from '../../core/run/journal.js';
 
-const journalTypes: ReadonlySet<string> = new Set<JournalEventType>([
-  'step.started',
-  'step.completed',
-  'step.retrying',
-  'step.due',
-  'step.failed',
-  'call.scheduled',
-  'call.retrying',
-  'call.completed',
-  'call.failed',
-  'timer.set',
-  'timer.fired',
-  'event.emitted',
-  'race.decided',
-  'run.cancel_requested',
-]);
+const journalTypes: ReadonlySet<string> = new Set(journalEventTypes);
 
 /** The event as the body sees it, or null where it is of no concern to it. */
 export function journalEntry(event: RunEvent, withPayload: boolean): JournalEntry | null {
