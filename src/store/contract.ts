@@ -12,7 +12,9 @@ import type { RunRow, RunStatus } from '../core/run/state.js';
 
 export interface Store {
   readonly name: string;
-  /** Raised by one each time a server takes ownership; part of every envelope. */
+  /** Whether other servers may have the store open at the same time. Where they may not, opening it shuts others out. */
+  readonly shared: boolean;
+  /** Number of this opening, higher than that of every earlier one; part of every envelope, and the name of a node. */
   readonly epoch: number;
   /** The store's clock as best known here, epoch ms. The only clock for leases, timers and dates of events. */
   now(): number;
@@ -21,13 +23,17 @@ export interface Store {
   apply(transitions: readonly Transition[]): Promise<Outcome[]>;
 
   // Work
+  /** Nothing for a session that this opening does not own. */
   claim(request: ClaimRequest): Promise<ClaimedTask[]>;
   /** Puts leased tasks back to their queues without counting an attempt. Returns how many were still leased so. */
   release(leases: readonly LeaseKey[]): Promise<number>;
   /** Moves delayed tasks that are due to their queues. Returns how many. */
   promoteDue(limit: number): Promise<number>;
-  openSession(session: SessionRow): Promise<void>;
-  /** Stores the counters; returns the sessions that do not exist (any more). */
+  /** Adds a session, owned by this opening. */
+  openSession(session: NewSession): Promise<void>;
+  /** Makes this opening the owner of a session; its old one gets no more claims for it. Null = there is no such session. */
+  takeSession(session: string): Promise<SessionRow | null>;
+  /** Raises the counters, whoever owns the session; returns those that do not exist (any more) or have another owner. */
   beat(beats: readonly SessionBeat[]): Promise<string[]>;
   /** Ends a session; from then on it gets no claims. Its leases stay until they are released or lost. */
   closeSession(session: string): Promise<void>;
@@ -52,6 +58,8 @@ export interface Store {
   readTimers(tenant: string, run: string): Promise<TimerRow[]>;
   /** Events of all streams in commit order, position > after. */
   readFeed(query: { readonly after: number; readonly limit: number }): Promise<EventRow[]>;
+  /** The same without the events themselves: what has moved, for who only cares for some of it. */
+  readFeedKeys(query: { readonly after: number; readonly limit: number }): Promise<FeedKey[]>;
   /** Position of the newest event of the feed; 0 when empty. */
   feedHead(): Promise<number>;
   listTopics(tenant: string): Promise<TopicHead[]>;
@@ -71,6 +79,15 @@ export interface Store {
   // Definitions
   saveManifest(row: ManifestRow): Promise<void>;
   listManifests(): Promise<ManifestRow[]>;
+
+  // Neighbours: other servers on the same store
+  /**
+   * Takes a duty that one server at a time should see to, or keeps it, for `ttlMs` from now on the store's clock. False
+   * = another has it. Two servers may believe to have it for a moment: what is done under it must be safe to do twice.
+   */
+  holdDuty(duty: string, ttlMs: number): Promise<boolean>;
+  /** Tells of what other servers have committed, soon but not at once, once or more often. Returns what ends it. */
+  watch(listener: StoreListener): () => void;
 
   // Upkeep
   /** Deletes runs past their retention, dedupe keys past their time, blobs without references. Bounded by `limit` per kind. */
@@ -294,6 +311,8 @@ export interface ClaimedTask {
 
 export interface SessionRow {
   readonly session: string;
+  /** Epoch of the opening that claims for the session. */
+  readonly owner: number;
   readonly worker: string;
   readonly app: string;
   readonly openedAt: number;
@@ -303,6 +322,18 @@ export interface SessionRow {
   readonly received: number;
   /** What the worker said of itself (host, pid, queues, slots), as JSON. */
   readonly info: string;
+}
+
+export type NewSession = Omit<SessionRow, 'owner'>;
+
+/** Where an event is in the feed. */
+export type FeedKey = Pick<EventRow, 'position' | 'tenant' | 'stream' | 'seq'>;
+
+export interface StoreListener {
+  /** Other servers have put work into these queues: about how many tasks each. */
+  work(queues: ReadonlyMap<string, number>): void;
+  /** The feed has grown. */
+  moved(): void;
 }
 
 export interface SessionBeat {

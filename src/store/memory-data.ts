@@ -10,6 +10,7 @@ import type {
   ManifestRow,
   RunKey,
   SessionRow,
+  StoreListener,
   TallyRow,
   TaskKey,
   TaskRow,
@@ -77,6 +78,10 @@ export class MemoryData {
   /** Offset of the next event, by tenant, then topic, then partition. */
   readonly topics = new Map<string, Map<string, Map<number, number>>>();
   readonly sessions = new Map<string, SessionRow>();
+  /** Who has each duty, and until when. */
+  readonly duties = new Map<string, { readonly owner: number; readonly until: number }>();
+  /** Listeners of the stores that have this data open, with their epochs. */
+  readonly watchers = new Map<StoreListener, number>();
   readonly manifests = new Map<string, ManifestRow>();
   readonly #tally = new Map<string, { row: TallyRow; count: number }>();
 

@@ -16,8 +16,10 @@ import {
   type EventQuery,
   type EventRow,
   type ExpireCounts,
+  type FeedKey,
   type LeaseKey,
   type ManifestRow,
+  type NewSession,
   type NewTask,
   type Outcome,
   type Page,
@@ -27,6 +29,7 @@ import {
   type SessionBeat,
   type SessionRow,
   type Store,
+  type StoreListener,
   type StoredPayload,
   type TallyRow,
   type TaskRow,
@@ -51,6 +54,8 @@ export interface MemoryStoreOptions {
   readonly epoch?: number;
   /** What an earlier store left (`store.data`): opening it again is a restart. Default: empty. */
   readonly data?: MemoryData;
+  /** Whether those who opened the data before keep it: several servers on one store. Default: false. */
+  readonly shared?: boolean;
 }
 
 export interface MemoryStore extends Store {
@@ -61,9 +66,9 @@ export interface MemoryStore extends Store {
 /** How long a blob without references is kept, ms. */
 export const idleBlobKeptMs = 60 * 60_000;
 
-/** Opens an in-memory store. A store opened later on the same data shuts this one out (STORE_CLOSED). */
+/** Opens an in-memory store. Unless they are `shared`, a store opened later on the same data shuts this one out (STORE_CLOSED). */
 export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
-  return new Memory(options.clock, options.data ?? new MemoryData(), options.epoch);
+  return new Memory(options);
 }
 
 /** The in-memory store as `createSpine` takes it. Opening it again finds what was left, as a file would. */
@@ -74,18 +79,21 @@ export function memory(options: { readonly clock: Clock }): StoreFactory {
 
 class Memory implements MemoryStore {
   readonly name = 'memory';
+  readonly shared: boolean;
   readonly epoch: number;
   readonly data: MemoryData;
   /** Memory does not fail. */
   readonly failed = new Promise<Error>(() => undefined);
   readonly #clock: Clock;
+  readonly #listeners = new Set<StoreListener>();
   #closed = false;
 
-  constructor(clock: Clock, data: MemoryData, epoch?: number) {
+  constructor({ clock, data = new MemoryData(), epoch = data.epoch + 1, shared = false }: MemoryStoreOptions) {
     this.#clock = clock;
     this.data = data;
-    this.epoch = epoch ?? data.epoch + 1;
-    data.epoch = this.epoch;
+    this.shared = shared;
+    this.epoch = epoch;
+    data.epoch = epoch;
   }
 
   now(): number {
@@ -94,7 +102,27 @@ class Memory implements MemoryStore {
 
   async apply(transitions: readonly Transition[]): Promise<Outcome[]> {
     this.#assertOpen();
-    return transitions.map((transition) => this.#apply(transition));
+    const outcomes = transitions.map((transition) => this.#apply(transition));
+    if (this.data.watchers.size > 0) this.#tellOthers(transitions.filter((_, i) => outcomes[i]?.tag === 'applied'));
+    return outcomes;
+  }
+
+  #tellOthers(applied: readonly Transition[]): void {
+    if (applied.length === 0) return;
+    const queues = applied.flatMap(({ tasks = [] }) => tasks.filter(isReady).map((write) => write.task.queue));
+    this.#tellOfWork(queues);
+    for (const listener of this.#others()) listener.moved();
+  }
+
+  #tellOfWork(queues: readonly string[]): void {
+    if (queues.length === 0) return;
+    const work = new Map<string, number>();
+    for (const queue of queues) work.set(queue, (work.get(queue) ?? 0) + 1);
+    for (const listener of this.#others()) listener.work(work);
+  }
+
+  #others(): StoreListener[] {
+    return [...this.data.watchers].filter(([, epoch]) => epoch !== this.epoch).map(([listener]) => listener);
   }
 
   #apply(transition: Transition): Outcome {
@@ -201,7 +229,7 @@ class Memory implements MemoryStore {
   async claim(request: ClaimRequest): Promise<ClaimedTask[]> {
     this.#assertOpen();
     const claimed: ClaimedTask[] = [];
-    if (!this.data.sessions.has(request.session)) return claimed;
+    if (this.data.sessions.get(request.session)?.owner !== this.epoch) return claimed;
     for (const { queue, limit } of request.queues) {
       const wanted = Math.min(limit, request.limit - claimed.length);
       for (const found of this.#startable(queue, wanted)) {
@@ -237,6 +265,7 @@ class Memory implements MemoryStore {
   async release(leases: readonly LeaseKey[]): Promise<number> {
     this.#assertOpen();
     let released = 0;
+    const queues: string[] = [];
     for (const lease of leases) {
       const row = this.data.task(lease);
       if (row === undefined || !this.#isHeld(lease)) continue;
@@ -248,8 +277,10 @@ class Memory implements MemoryStore {
         leasedAt: null,
         readyAt: this.now(),
       });
+      queues.push(row.queue);
       released += 1;
     }
+    this.#tellOfWork(queues);
     return released;
   }
 
@@ -257,19 +288,31 @@ class Memory implements MemoryStore {
     this.#assertOpen();
     const now = this.now();
     let promoted = 0;
+    const queues: string[] = [];
     while (promoted < limit) {
       const row = this.data.delayed.first();
       if (row === undefined || (row.dueAt ?? 0) > now) break;
       this.data.putTask({ ...row, state: 'ready', dueAt: null, readyAt: now });
+      queues.push(row.queue);
       promoted += 1;
     }
+    this.#tellOfWork(queues);
     return promoted;
   }
 
-  async openSession(session: SessionRow): Promise<void> {
+  async openSession(session: NewSession): Promise<void> {
     this.#assertOpen();
     assertColumns('session', session.session, session.worker, session.app, session.info);
-    this.data.sessions.set(session.session, { ...session });
+    this.data.sessions.set(session.session, { ...session, owner: this.epoch });
+  }
+
+  async takeSession(session: string): Promise<SessionRow | null> {
+    this.#assertOpen();
+    const row = this.data.sessions.get(session);
+    if (row === undefined) return null;
+    const taken = { ...row, owner: this.epoch };
+    this.data.sessions.set(session, taken);
+    return taken;
   }
 
   async beat(beats: readonly SessionBeat[]): Promise<string[]> {
@@ -277,8 +320,10 @@ class Memory implements MemoryStore {
     const missing: string[] = [];
     for (const { session, counter, received } of beats) {
       const row = this.data.sessions.get(session);
-      if (row === undefined) missing.push(session);
-      else this.data.sessions.set(session, { ...row, counter, received });
+      if (row?.owner !== this.epoch) missing.push(session);
+      if (row === undefined) continue;
+      const raised = { counter: Math.max(row.counter, counter), received: Math.max(row.received, received) };
+      this.data.sessions.set(session, { ...row, ...raised });
     }
     return missing;
   }
@@ -377,6 +422,10 @@ class Memory implements MemoryStore {
       if (row !== undefined) rows.push(row);
     }
     return rows;
+  }
+
+  async readFeedKeys(query: { readonly after: number; readonly limit: number }): Promise<FeedKey[]> {
+    return (await this.readFeed(query)).map(({ position, tenant, stream, seq }) => ({ position, tenant, stream, seq }));
   }
 
   async feedHead(): Promise<number> {
@@ -501,14 +550,39 @@ class Memory implements MemoryStore {
     return checkMemory(this.data, limit);
   }
 
+  async holdDuty(duty: string, ttlMs: number): Promise<boolean> {
+    this.#assertOpen();
+    const now = this.now();
+    const held = this.data.duties.get(duty);
+    if (held !== undefined && held.owner !== this.epoch && held.until > now) return false;
+    this.data.duties.set(duty, { owner: this.epoch, until: now + ttlMs });
+    return true;
+  }
+
+  watch(listener: StoreListener): () => void {
+    // Who has the data alone has nobody to hear of.
+    if (this.shared) this.data.watchers.set(listener, this.epoch);
+    this.#listeners.add(listener);
+    return () => {
+      this.data.watchers.delete(listener);
+      this.#listeners.delete(listener);
+    };
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
+    for (const listener of this.#listeners) this.data.watchers.delete(listener);
+    for (const [duty, { owner }] of this.data.duties) if (owner === this.epoch) this.data.duties.delete(duty);
   }
 
   /** A store that was taken over by a newer owner of its data is as good as closed. */
   #assertOpen(): void {
-    if (this.#closed || this.data.epoch !== this.epoch) throw new SpineError('STORE_CLOSED', {});
+    if (this.#closed || (!this.shared && this.data.epoch !== this.epoch)) throw new SpineError('STORE_CLOSED', {});
   }
+}
+
+function isReady(write: TaskWrite): write is Exclude<TaskWrite, { op: 'close' }> {
+  return write.op !== 'close' && write.task.dueAt === null && write.task.limitKey === null;
 }
 
 /** Removes from the front of the set while `isPast`; returns how many. */

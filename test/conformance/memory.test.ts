@@ -9,5 +9,19 @@ exerciseStore(
     return { keeps: true, open: async () => createMemoryStore({ clock, data }), dispose: async () => undefined };
   },
   { describe, it },
-  { keeps: true },
+  { keeps: true, shared: false },
+);
+
+exerciseStore(
+  'memory, shared by several servers',
+  async (clock) => {
+    const data = new MemoryData();
+    return {
+      keeps: true,
+      open: async () => createMemoryStore({ clock, data, shared: true }),
+      dispose: async () => undefined,
+    };
+  },
+  { describe, it },
+  { keeps: true, shared: true },
 );

@@ -10,5 +10,5 @@ exerciseStore(
     dispose: async () => undefined,
   }),
   { describe, it },
-  { keeps: false },
+  { keeps: false, shared: false },
 );

@@ -4,4 +4,9 @@ import { recycledThreads, sqlitePlace } from './sqlite-places.js';
 
 const host = recycledThreads();
 
-exerciseStore('sqlite in threads', (clock) => sqlitePlace(clock, host), { describe, it }, { keeps: true });
+exerciseStore(
+  'sqlite in threads',
+  (clock) => sqlitePlace(clock, host),
+  { describe, it },
+  { keeps: true, shared: false },
+);

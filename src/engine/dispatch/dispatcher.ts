@@ -22,7 +22,7 @@ import {
   type SubmissionResult,
   type WorkerMessage,
 } from '../../protocol/worker.js';
-import type { ClaimedTask, SessionRow, TaskRow, Transition } from '../../store/contract.js';
+import type { ClaimedTask, NewSession, TaskRow, Transition } from '../../store/contract.js';
 import type { WorkerChannel, WorkerLine } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { payloadOf } from '../events/envelope-writer.js';
@@ -208,7 +208,7 @@ export class Dispatcher {
   async #open(hello: Hello): Promise<Session> {
     const { ports, store } = this.#context;
     const session = new Session(describe(newId('session', ports), hello), store.now(), ports);
-    const row: SessionRow = {
+    const row: NewSession = {
       session: session.description.session,
       worker: hello.worker,
       app: hello.app,
@@ -253,8 +253,9 @@ export class Dispatcher {
   /** The session as the store has it; null where it has none of this worker. */
   async #restore(hello: Hello, resume: Resume): Promise<Session | null> {
     const { store, ports } = this.#context;
-    const row = (await store.listSessions()).find((found) => found.session === resume.session);
-    if (row === undefined || row.worker !== hello.worker) return null;
+    const found = (await store.listSessions()).find(({ session }) => session === resume.session);
+    const row = found?.worker === hello.worker ? await store.takeSession(resume.session) : null;
+    if (row === null) return null;
     const leases = await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 });
     // A worker that came on two lines is restored once: a second object would hold what the first is asked for.
     const known = this.#sessions.get(row.session);

@@ -13,6 +13,7 @@ import {
   type DedupeRow,
   type EventQuery,
   type EventRow,
+  type FeedKey,
   type ListKey,
   type ManifestRow,
   type Page,
@@ -30,6 +31,7 @@ import {
 import { checkFile } from './check.js';
 import { nameOf, runStatuses, statusCode, tallyKinds, taskKinds, taskStates } from './codes.js';
 import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js';
+import { sessionColumns, sessionRow, type SessionColumns } from './session-columns.js';
 import { textOf } from './wire.js';
 
 /** Rows fetched at a time while a list looks for matches. */
@@ -76,6 +78,12 @@ export class Reads {
       after,
       Math.max(0, limit),
     );
+  }
+
+  readFeedKeys({ after, limit }: { readonly after: number; readonly limit: number }): FeedKey[] {
+    const sql = 'SELECT position, tenant, stream, seq FROM event WHERE position > ? ORDER BY position LIMIT ?';
+    const rows = this.#sql(sql).all(after, Math.max(0, limit)) as [number, string, string, number][];
+    return rows.map(([position, tenant, stream, seq]) => ({ position, tenant, stream, seq }));
   }
 
   #events(sql: string, ...parameters: (string | number)[]): EventRow[] {
@@ -249,11 +257,8 @@ export class Reads {
   }
 
   listSessions(): SessionRow[] {
-    const sql = 'SELECT session, worker, app, opened_at, counter, received, info FROM session ORDER BY session';
-    const rows = this.#sql(sql).all() as [string, string, string, number, number, number, string][];
-    return rows.map(([session, worker, app, openedAt, counter, received, info]) => {
-      return { session, worker, app, openedAt, counter, received, info };
-    });
+    const rows = this.#sql(`SELECT ${sessionColumns} FROM session ORDER BY session`).all() as SessionColumns[];
+    return rows.map(sessionRow);
   }
 
   readBlob(tenant: string, hash: string): Uint8Array | null {

@@ -18,7 +18,9 @@ import {
   type EventRow,
   type ExpireCounts,
   type LeaseKey,
+  type FeedKey,
   type ManifestRow,
+  type NewSession,
   type Outcome,
   type Page,
   type QueueStats,
@@ -27,6 +29,7 @@ import {
   type SessionBeat,
   type SessionRow,
   type Store,
+  type StoreListener,
   type TallyRow,
   type TaskRow,
   type TimerRow,
@@ -48,6 +51,8 @@ const noVerdicts: Verdicts = new Map();
 
 export class SqliteStore implements Store {
   readonly name = 'sqlite';
+  /** The file has one owner. */
+  readonly shared = false;
   readonly epoch: number;
   readonly failed: Promise<Error>;
   readonly #clock: Clock;
@@ -93,9 +98,13 @@ export class SqliteStore implements Store {
     return this.#submit({ op: 'promoteDue', limit });
   }
 
-  async openSession(session: SessionRow): Promise<void> {
+  async openSession(session: NewSession): Promise<void> {
     assertColumns('session', session.session, session.worker, session.app, session.info);
     await this.#submit({ op: 'openSession', session });
+  }
+
+  async takeSession(session: string): Promise<SessionRow | null> {
+    return isColumnText(session) ? this.#submit({ op: 'takeSession', session }) : this.#ifOpen(null);
   }
 
   async beat(beats: readonly SessionBeat[]): Promise<string[]> {
@@ -171,6 +180,10 @@ export class SqliteStore implements Store {
     return this.#get('readFeed', query);
   }
 
+  async readFeedKeys(query: { readonly after: number; readonly limit: number }): Promise<FeedKey[]> {
+    return this.#get('readFeedKeys', query);
+  }
+
   async feedHead(): Promise<number> {
     return this.#get('feedHead');
   }
@@ -212,6 +225,16 @@ export class SqliteStore implements Store {
 
   async check(limit: number): Promise<Violation[]> {
     return this.#get('check', limit);
+  }
+
+  /** There is no other server that could have it. */
+  async holdDuty(): Promise<boolean> {
+    return this.#ifOpen(true);
+  }
+
+  /** There is no other server to hear of. */
+  watch(_listener: StoreListener): () => void {
+    return () => undefined;
   }
 
   async close(): Promise<void> {

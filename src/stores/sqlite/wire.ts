@@ -15,6 +15,7 @@ import type {
   ExpireCounts,
   LeaseKey,
   ManifestRow,
+  NewSession,
   NewTask,
   Outcome,
   SessionBeat,
@@ -33,7 +34,8 @@ export type WriteRequest =
   | { readonly op: 'claim'; readonly claim: ClaimRequest }
   | { readonly op: 'release'; readonly leases: readonly LeaseKey[] }
   | { readonly op: 'promoteDue'; readonly limit: number }
-  | { readonly op: 'openSession'; readonly session: SessionRow }
+  | { readonly op: 'openSession'; readonly session: NewSession }
+  | { readonly op: 'takeSession'; readonly session: string }
   | { readonly op: 'beat'; readonly beats: readonly SessionBeat[] }
   | { readonly op: 'closeSession'; readonly session: string }
   | { readonly op: 'putBlob'; readonly tenant: string; readonly hash: string; readonly bytes: Uint8Array }
@@ -47,6 +49,7 @@ export interface WriteResults {
   release: number;
   promoteDue: number;
   openSession: null;
+  takeSession: SessionRow | null;
   beat: string[];
   closeSession: null;
   putBlob: null;

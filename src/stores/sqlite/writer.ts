@@ -10,11 +10,12 @@
  * Invariant: after `commit` returns or throws, no transaction is open and nothing is left in the caches of a batch
  * that was not committed.
  */
-import type { DedupeRow, ExpireCounts, LeaseKey, Outcome, TaskRow } from '../../store/index.js';
+import type { DedupeRow, ExpireCounts, LeaseKey, Outcome, SessionBeat, TaskRow } from '../../store/index.js';
 import { nameOf, payloadKind, taskKinds, tallyKind } from './codes.js';
 import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js';
 import { expireRows, prepareExpiry, type ExpiryStatements } from './expiry.js';
 import { classifyFailure, reasonOf } from './failures.js';
+import { sessionColumns, sessionRow, type SessionColumns } from './session-columns.js';
 import { SeenRuns, type RunBefore } from './seen-runs.js';
 import { Tally } from './tally.js';
 import type {
@@ -42,6 +43,8 @@ export class Writer {
   /** Position of the newest event, kept in `meta` so that a position is never given twice. */
   #feedHead: number;
   #feedHeadStored: number;
+  /** Of this opening: the owner of the sessions that it opens or takes. */
+  readonly #epoch: number;
   #now = 0;
   readonly #seen = new SeenRuns();
   /** Whether each item is wrapped into a savepoint: only after one of the batch has failed. */
@@ -55,6 +58,7 @@ export class Writer {
     const [head] = prepare(database, "SELECT value FROM meta WHERE key = 'feed_head'").get() as [number];
     this.#feedHead = head;
     this.#feedHeadStored = head;
+    [this.#epoch] = prepare(database, "SELECT value FROM meta WHERE key = 'epoch'").get() as [number];
   }
 
   /** Carries out the requests and makes them durable. Throws what is not the fault of a single item. */
@@ -142,15 +146,17 @@ export class Writer {
         return { tag: 'done', value: this.#promoteDue(request.limit) };
       case 'openSession': {
         const { session, worker, app, openedAt, counter, received, info } = request.session;
-        sql.putSession.run(session, worker, app, openedAt, counter, received, info);
+        sql.putSession.run(session, this.#epoch, worker, app, openedAt, counter, received, info);
         return { tag: 'done', value: null };
+      }
+      case 'takeSession': {
+        const row = sql.takeSession.get(this.#epoch, request.session) as SessionColumns | undefined;
+        return { tag: 'done', value: row === undefined ? null : sessionRow(row) };
       }
       case 'beat':
         return {
           tag: 'done',
-          value: request.beats
-            .filter(({ session, counter, received }) => changesOf(sql.beat.run(counter, received, session)) === 0)
-            .map(({ session }) => session),
+          value: request.beats.filter((beat) => !this.#beat(beat)).map(({ session }) => session),
         };
       case 'closeSession':
         sql.dropSession.run(request.session);
@@ -166,6 +172,12 @@ export class Writer {
       case 'expire':
         return { tag: 'done', value: this.#expire(request.limit) };
     }
+  }
+
+  /** Whether the session is there and owned by this opening. */
+  #beat({ session, counter, received }: SessionBeat): boolean {
+    const row = this.#sql.beat.get(counter, received, session) as [owner: number] | undefined;
+    return row?.[0] === this.#epoch;
   }
 
   #expire(limit: number): ExpireCounts {
@@ -408,7 +420,7 @@ export class Writer {
     assignmentFrom: number;
   }): RawClaim[] {
     const claims: RawClaim[] = [];
-    if (this.#sql.lookAtSession.get(request.session) === undefined) return claims;
+    if (this.#sql.lookAtSession.get(request.session, this.#epoch) === undefined) return claims;
     for (const { queue, limit } of request.queues) {
       const wanted = Math.min(limit, request.limit - claims.length);
       if (wanted <= 0) continue;
@@ -649,10 +661,12 @@ function prepareStatements(database: SqliteDatabase) {
     addBlobData: sql('INSERT INTO blob_data (id, bytes) VALUES (?, ?)'),
     referBlob: sql('UPDATE blob SET refs = refs + 1 WHERE tenant = ? AND hash = ?'),
 
-    lookAtSession: sql('SELECT 1 FROM session WHERE session = ?'),
-    putSession: sql(`INSERT OR REPLACE INTO session (session, worker, app, opened_at, counter, received, info)
-      VALUES (?, ?, ?, ?, ?, ?, ?)`),
-    beat: sql('UPDATE session SET counter = ?, received = ? WHERE session = ?'),
+    lookAtSession: sql('SELECT 1 FROM session WHERE session = ? AND owner = ?'),
+    putSession: sql(`INSERT OR REPLACE INTO session (session, owner, worker, app, opened_at, counter, received, info)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`),
+    takeSession: sql(`UPDATE session SET owner = ? WHERE session = ? RETURNING ${sessionColumns}`),
+    beat: sql(`UPDATE session SET counter = max(counter, ?), received = max(received, ?) WHERE session = ?
+      RETURNING owner`),
     dropSession: sql('DELETE FROM session WHERE session = ?'),
 
     putManifest: sql('INSERT OR REPLACE INTO manifest (app, hash, manifest, registered_at) VALUES (?, ?, ?, ?)'),

@@ -9,9 +9,9 @@ import type {
   DedupeWrite,
   EventWrite,
   LeaseKey,
+  NewSession,
   NewTask,
   Outcome,
-  SessionRow,
   Store,
   StoredPayload,
   TaskRow,
@@ -172,7 +172,7 @@ export function deadLetter(given: Partial<DeadLetterRow> = {}): DeadLetterRow {
   };
 }
 
-export function session(given: Partial<SessionRow> = {}): SessionRow {
+export function session(given: Partial<NewSession> = {}): NewSession {
   return {
     session: 'ses_1',
     worker: 'wrk_1',

@@ -4,7 +4,7 @@ import type { ManualClock } from './manual-clock.js';
 
 /** A place where a store can be opened, for one case. */
 export interface StorePlace {
-  /** Opens the store; called again after `close` where the place keeps its contents. */
+  /** Opens the store; called again after `close` where the place keeps its contents, and beside where it is shared. */
   open(): Promise<Store>;
   /** Whether a store that is closed and opened again finds what it had. */
   readonly keeps: boolean;
@@ -18,6 +18,8 @@ export interface StoreWorld {
   readonly clock: ManualClock;
   /** Closes the store and opens it again. */
   readonly reopen: () => Promise<Store>;
+  /** Opens the same store once more beside the first, as another server would; the suite closes it. */
+  readonly beside: () => Promise<Store>;
 }
 
 /** One behaviour that every store has. */
@@ -27,5 +29,7 @@ export interface StoreCase {
   readonly name: string;
   /** Needs a place that keeps its contents; elsewhere the case is skipped. */
   readonly reopens?: boolean;
+  /** Needs a store that several servers may have open; elsewhere the case is skipped. */
+  readonly neighbours?: boolean;
   readonly run: (world: StoreWorld) => Promise<void>;
 }

@@ -9,6 +9,7 @@ import { claimCases } from './cases/claims.js';
 import { dedupeCases } from './cases/dedupe.js';
 import { eventCases } from './cases/events.js';
 import { lifecycleCases } from './cases/lifecycle.js';
+import { neighbourCases } from './cases/neighbours.js';
 import { listCases } from './cases/lists.js';
 import { sessionCases } from './cases/sessions.js';
 import { tallyCases } from './cases/tally.js';
@@ -43,6 +44,7 @@ export const storeCases: readonly StoreCase[] = [
   ...blobCases,
   ...upkeepCases,
   ...lifecycleCases,
+  ...neighbourCases,
   ...valueCases,
 ];
 
@@ -51,7 +53,7 @@ export function exerciseStore(
   name: string,
   makePlace: (clock: ManualClock) => Promise<StorePlace>,
   runner: SuiteRunner,
-  options: { readonly keeps: boolean },
+  options: { readonly keeps: boolean; readonly shared: boolean },
 ): void {
   runner.describe(name, () => {
     for (const concern of new Set(storeCases.map((storeCase) => storeCase.concern))) {
@@ -59,6 +61,8 @@ export function exerciseStore(
         for (const storeCase of storeCases.filter((candidate) => candidate.concern === concern)) {
           if (storeCase.reopens === true && !options.keeps)
             runner.it.skip(`${storeCase.name} (skipped: nothing outlives this store)`, async () => undefined);
+          else if (storeCase.neighbours === true && !options.shared)
+            runner.it.skip(`${storeCase.name} (skipped: this store has one owner)`, async () => undefined);
           else runner.it(storeCase.name, async () => runCase(storeCase, makePlace));
         }
       });
@@ -70,14 +74,21 @@ async function runCase(storeCase: StoreCase, makePlace: (clock: ManualClock) => 
   const clock = manualClock();
   const place = await makePlace(clock);
   let store = await place.open();
+  const others: Store[] = [];
   try {
     const reopen = async (): Promise<Store> => {
       await store.close();
       store = await place.open();
       return store;
     };
-    await storeCase.run({ store, clock, reopen });
+    const beside = async (): Promise<Store> => {
+      const other = await place.open();
+      others.push(other);
+      return other;
+    };
+    await storeCase.run({ store, clock, reopen, beside });
   } finally {
+    await Promise.all(others.map((other) => other.close()));
     await store.close();
     await place.dispose();
   }

@@ -10,10 +10,12 @@ import type {
   ClaimedTask,
   ClaimRequest,
   LeaseKey,
+  NewSession,
   Outcome,
   SessionBeat,
   SessionRow,
   Store,
+  StoreListener,
   Transition,
 } from '../../store/index.js';
 import type { FaultMeter } from './fault-meter.js';
@@ -47,6 +49,7 @@ interface Write {
 /** One handle on the data, as one life of a server has it. */
 export class SimStore implements Store {
   readonly name: string;
+  readonly shared: boolean;
   readonly epoch: number;
   readonly failed: Promise<Error>;
   #inner: Store;
@@ -84,6 +87,7 @@ export class SimStore implements Store {
     this.#lateTo = options.lateTo ?? null;
     this.#prng = options.world.prng.fork(`store/${options.inner.epoch}`);
     this.name = options.inner.name;
+    this.shared = options.inner.shared;
     this.epoch = options.inner.epoch;
     this.failed = options.inner.failed;
   }
@@ -139,8 +143,24 @@ export class SimStore implements Store {
     return this.#write('promoteDue', () => this.#inner.promoteDue(limit));
   }
 
-  openSession(session: SessionRow): Promise<void> {
+  openSession(session: NewSession): Promise<void> {
     return this.#write('openSession', () => this.#inner.openSession(session));
+  }
+
+  takeSession(session: string): Promise<SessionRow | null> {
+    return this.#write('takeSession', () => this.#inner.takeSession(session));
+  }
+
+  holdDuty(duty: string, ttlMs: number): Promise<boolean> {
+    return this.#write('holdDuty', () => this.#inner.holdDuty(duty, ttlMs));
+  }
+
+  /** What neighbours do is heard of some time later, while the process lives. */
+  watch(listener: StoreListener): () => void {
+    return this.#inner.watch({
+      work: (queues) => this.#process.after(this.#latency(), 'neighbours have work', () => listener.work(queues)),
+      moved: () => this.#process.after(this.#latency(), 'neighbours have moved', () => listener.moved()),
+    });
   }
 
   beat(beats: readonly SessionBeat[]): Promise<string[]> {
@@ -168,6 +188,7 @@ export class SimStore implements Store {
   readTimers: Store['readTimers'] = (tenant, run) =>
     this.#read('readTimers', () => this.#inner.readTimers(tenant, run));
   readFeed: Store['readFeed'] = (query) => this.#read('readFeed', () => this.#inner.readFeed(query));
+  readFeedKeys: Store['readFeedKeys'] = (query) => this.#read('readFeedKeys', () => this.#inner.readFeedKeys(query));
   feedHead: Store['feedHead'] = () => this.#read('feedHead', () => this.#inner.feedHead());
   listTopics: Store['listTopics'] = (tenant) => this.#read('listTopics', () => this.#inner.listTopics(tenant));
   readDedupe: Store['readDedupe'] = (tenant, scope, key) =>

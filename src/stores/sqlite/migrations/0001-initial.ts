@@ -136,6 +136,7 @@ CREATE TABLE topic_head (
 
 CREATE TABLE session (
   session TEXT PRIMARY KEY,
+  owner INTEGER NOT NULL,
   worker TEXT NOT NULL,
   app TEXT NOT NULL,
   opened_at INTEGER NOT NULL,

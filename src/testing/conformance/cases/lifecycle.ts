@@ -90,7 +90,7 @@ export const lifecycleCases: readonly StoreCase[] = [
       const again = await reopen();
       assert.deepEqual(await footprint(again, tenant, 'run_1'), before);
       assert.deepEqual(await again.readBlob(tenant, 'h'), new Uint8Array([4, 5]));
-      assert.deepEqual(await again.listSessions(), [session()]);
+      assert.deepEqual(await again.listSessions(), [{ ...session(), owner: store.epoch }]);
       assert.equal((await again.listManifests()).length, 1);
       assert.equal((await again.readDedupe(tenant, 'start:answer', 'k1'))?.reference, 'run_1');
       assert.equal((await applyOne(again, start({ run: 'run_2', dedupe: [dedupe()] }))).tag, 'duplicate');

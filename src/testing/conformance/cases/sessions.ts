@@ -1,9 +1,14 @@
 /** Worker sessions and the leases they hold. */
 import assert from 'node:assert/strict';
+import type { NewSession, SessionRow, Store } from '../../../store/index.js';
 import { applyAll, applyOne, claimSome, finish, leaseOf, queue, session, start } from '../builders.js';
 import type { StoreCase } from '../store-case.js';
 
 const concern = 'sessions and leases';
+
+function ownedBy({ epoch }: Store): (session: NewSession) => SessionRow {
+  return (row) => ({ ...row, owner: epoch });
+}
 
 export const sessionCases: readonly StoreCase[] = [
   {
@@ -15,7 +20,7 @@ export const sessionCases: readonly StoreCase[] = [
         session({ session: 'ses_a', counter: 4, received: 2 }),
       ];
       for (const row of sessions) await store.openSession(row);
-      assert.deepEqual(await store.listSessions(), sessions.toReversed());
+      assert.deepEqual(await store.listSessions(), sessions.toReversed().map(ownedBy(store)));
     },
   },
   {
@@ -24,16 +29,18 @@ export const sessionCases: readonly StoreCase[] = [
     run: async ({ store }) => {
       await store.openSession(session());
       await store.openSession(session({ info: '{"slots":9}', counter: 3 }));
-      assert.deepEqual(await store.listSessions(), [session({ info: '{"slots":9}', counter: 3 })]);
+      assert.deepEqual(await store.listSessions(), [ownedBy(store)(session({ info: '{"slots":9}', counter: 3 }))]);
     },
   },
   {
     concern,
-    name: 'stores the counters of a beat',
+    name: 'raises the counters of a session by a beat, and never lowers them',
     run: async ({ store }) => {
       await store.openSession(session());
       assert.deepEqual(await store.beat([{ session: 'ses_1', counter: 5, received: 17 }]), []);
-      assert.deepEqual(await store.listSessions(), [session({ counter: 5, received: 17 })]);
+      assert.deepEqual(await store.listSessions(), [ownedBy(store)(session({ counter: 5, received: 17 }))]);
+      await store.beat([{ session: 'ses_1', counter: 4, received: 18 }]);
+      assert.deepEqual(await store.listSessions(), [ownedBy(store)(session({ counter: 5, received: 18 }))]);
     },
   },
   {
@@ -61,6 +68,31 @@ export const sessionCases: readonly StoreCase[] = [
     concern,
     name: 'answers an empty beat with nothing',
     run: async ({ store }) => assert.deepEqual(await store.beat([]), []),
+  },
+  {
+    concern,
+    name: 'gives no claims to a session of an earlier opening until it is taken',
+    reopens: true,
+    run: async ({ store, reopen }) => {
+      await applyAll(store, start());
+      await store.openSession(session());
+      const again = await reopen();
+      const claim = { session: 'ses_1', queues: [{ queue, limit: 1 }], limit: 1, assignmentFrom: 1 };
+      assert.deepEqual(await again.claim(claim), []);
+      assert.deepEqual(await again.beat([{ session: 'ses_1', counter: 1, received: 0 }]), ['ses_1']);
+      assert.deepEqual(await again.takeSession('ses_1'), ownedBy(again)(session({ counter: 1 })));
+      assert.deepEqual(await again.beat([{ session: 'ses_1', counter: 2, received: 0 }]), []);
+      assert.equal((await again.claim(claim)).length, 1);
+    },
+  },
+  {
+    concern,
+    name: 'takes no session that does not exist',
+    run: async ({ store }) => {
+      assert.equal(await store.takeSession('ses_1'), null);
+      assert.equal(await store.takeSession('ses\0'), null);
+      assert.deepEqual(await store.listSessions(), []);
+    },
   },
   {
     concern,
