@@ -11,7 +11,8 @@ import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import type { Manifest } from '../../core/manifest.js';
 import type { RunEvent } from '../../core/run/events.js';
-import { capabilityQueue, foldRun, isEnded, workflowQueue } from '../../core/run/state.js';
+import { foldRun, isEnded } from '../../core/run/state.js';
+import { queuesServed } from '../../core/scale.js';
 import {
   workerProtocol,
   type AbortReason,
@@ -874,22 +875,10 @@ function describe(session: string, hello: Hello): SessionDescription {
     worker: hello.worker,
     app: hello.app,
     slots: Math.min(hello.slots, limits.workerSlotsMax),
-    queues: queuesOf(hello.manifest, hello.only),
+    queues: queuesServed(hello.manifest, hello.only),
     host: hello.host ?? null,
     pid: hello.pid ?? null,
   };
-}
-
-/** The queues that a worker serves: those of its manifest, or of the part of it that it names. */
-function queuesOf(manifest: Manifest, only: Hello['only']): string[] {
-  const workflows = manifest.workflows
-    .filter((w) => only === undefined || only.workflows.includes(w.name))
-    .flatMap((w) => [w.version, ...w.previous].map((version) => workflowQueue(w.name, version)));
-  const capabilities = manifest.capabilities
-    .filter((c) => c.implemented && (only === undefined || only.capabilities.includes(c.name)))
-    .map((c) => capabilityQueue(c.name));
-  // Calls first: they are parts of runs that are under way.
-  return [...new Set([...capabilities, ...workflows])];
 }
 
 function callAssignment(task: ClaimedTask, held: Held, input: StoredRunEvent): Assignment {
