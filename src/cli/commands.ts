@@ -48,6 +48,28 @@ const host: Flag = {
   says: 'Address to listen on. One that other machines can reach needs --token. Default 127.0.0.1.',
 };
 
+const only: Flag = {
+  name: 'only',
+  type: 'text',
+  value: 'names',
+  repeated: true,
+  says: 'Offer only these workflows and capabilities. Default: all that the app implements.',
+};
+const envFile: Flag = {
+  name: 'env-file',
+  type: 'text',
+  value: 'file',
+  repeated: true,
+  says: 'File of variables for the workers, as of `node --env-file`.',
+};
+const conditions: Flag = {
+  name: 'conditions',
+  type: 'text',
+  value: 'name',
+  repeated: true,
+  says: 'Conditions of package exports, as of `node --conditions`.',
+};
+
 function store(defaultFile: string): Flag {
   return {
     name: 'store',
@@ -90,20 +112,8 @@ export const commands: readonly Command[] = [
       host,
       secret,
       store('.eventspine/dev.db'),
-      {
-        name: 'env-file',
-        type: 'text',
-        value: 'file',
-        repeated: true,
-        says: 'File of variables for the workers, as of `node --env-file`.',
-      },
-      {
-        name: 'conditions',
-        type: 'text',
-        value: 'name',
-        repeated: true,
-        says: 'Conditions of package exports, as of `node --conditions`.',
-      },
+      envFile,
+      conditions,
       { name: 'inspect', type: 'truth', says: 'Open the inspector of the workers for a debugger.' },
       {
         name: 'inline',
@@ -146,12 +156,12 @@ export const commands: readonly Command[] = [
     parameters: [app],
     flags: [
       slots,
+      only,
       {
-        name: 'only',
-        type: 'text',
-        value: 'names',
-        repeated: true,
-        says: 'Offer only these workflows and capabilities. Default: all that the app implements.',
+        name: 'parent',
+        type: 'number',
+        value: 'pid',
+        says: 'Drain and end when this process, which started the worker, is gone; for supervisors.',
       },
       ...overHttp,
     ],
@@ -160,6 +170,56 @@ export const commands: readonly Command[] = [
       'eventspine worker app.mjs --only embed,retrieve --slots 8',
     ],
     load: async () => (await import('./commands/worker.js')).runWorker,
+  },
+  {
+    words: ['scale'],
+    says: 'Runs as many workers on this machine as the backlog of their queues wants.',
+    more: 'More workers start at once; fewer are left only when nothing has asked for more during the window, and those that go drain first. It begins with one worker at least, which brings the definitions to the server. A worker that crashes is started again after a pause that grows; while the server does not answer, the number stays as it is. Ctrl-C and SIGTERM drain all workers; they end too when this process is killed. With `--json` every change is a line: scaled, started, draining, ended, killed, crashed, crash_loop, unmeasured.',
+    parameters: [app],
+    flags: [
+      {
+        name: 'min',
+        type: 'number',
+        value: 'n',
+        says: 'Fewest workers; 0 lets the last one go when there is nothing to do. Default 1.',
+      },
+      { name: 'max', type: 'number', value: 'n', says: 'Most workers. Default: as many as the machine has cores.' },
+      {
+        name: 'target',
+        type: 'number',
+        value: 'n',
+        says: 'Tasks, ready and under way, that one worker is to have. Default: --slots, else 100.',
+      },
+      {
+        name: 'activation',
+        type: 'number',
+        value: 'n',
+        says: 'With --min 0: start no worker until there are more tasks than this. Default 0.',
+      },
+      { name: 'every', type: 'text', value: 'time', says: 'How often to look at the backlog. Default 2s.' },
+      {
+        name: 'window',
+        type: 'text',
+        value: 'time',
+        says: 'Let workers go only when so long nothing has asked for more. Default 1m.',
+      },
+      {
+        name: 'drain',
+        type: 'text',
+        value: 'time',
+        says: 'How long a worker may take to finish its work before it is killed. Default 30s.',
+      },
+      slots,
+      only,
+      envFile,
+      conditions,
+      ...overHttp,
+    ],
+    examples: [
+      'eventspine scale app.mjs --max 8 --target 20 --slots 10',
+      'eventspine scale app.mjs --url http://spine:8787 --only embed --min 0 --window 5m',
+    ],
+    load: async () => (await import('./commands/scale.js')).scale,
   },
   {
     words: ['run'],

@@ -20,7 +20,10 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
   return { url: value('EVENTSPINE_URL') ?? defaultUrl, token: value('EVENTSPINE_TOKEN') };
 }
 
-/** The environment that child processes get: the same, since the user's code in them may read what it likes. */
-export function childEnvironment(): NodeJS.ProcessEnv {
-  return { ...process.env };
+/**
+ * The environment that child processes get: the same, since the user's code in them may read what it likes; and the
+ * token, because a command line can be read by everybody on the machine.
+ */
+export function childEnvironment(token?: string): NodeJS.ProcessEnv {
+  return { ...process.env, ...(token === undefined ? {} : { EVENTSPINE_TOKEN: token }) };
 }

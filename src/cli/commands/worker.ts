@@ -1,9 +1,11 @@
 /** `eventspine worker`: one worker process for a server elsewhere. */
+import { limits } from '../../core/limits.js';
 import { createWorker } from '../../worker/index.js';
 import type { CommandRun } from '../command.js';
 import { exitCodes } from '../exit-codes.js';
 import { findApp, importApp } from '../load-app.js';
 import { announce, untilAborted } from '../long-running.js';
+import { watchParent } from '../parent-watch.js';
 import { serverUrl } from '../server-client.js';
 import { offeredNames, workerSlots } from '../worker-options.js';
 
@@ -24,14 +26,25 @@ export const runWorker: CommandRun = async ({ flags, io, words }) => {
       if (level === 'warn' || level === 'error') io.err(`${level}  ${message}  ${JSON.stringify(fields)}`);
     },
   });
+  const orphaned = parentGone(flags.number('parent'));
   announce(io, json, 'connecting', { url, app: app.manifest.app });
   const started = worker.start().then(() => announce(io, json, 'working', { pid: process.pid }));
   // A refusal is told by `stopped`; it must not also count as unhandled.
   started.catch(() => undefined);
-  const refusal = await Promise.race([untilAborted(io.signal), worker.stopped]);
+  const refusal = await Promise.race([untilAborted(io.signal), orphaned, worker.stopped]);
   if (refusal instanceof Error) throw refusal;
   announce(io, json, 'draining', {});
   await worker.drain();
   announce(io, json, 'stopped', {});
   return exitCodes.ok.code;
 };
+
+/** Longest drain after the parent has died; what then still runs is ended. */
+const orphanMs = limits.drainGraceMs + 4 * limits.drainAnswerMs;
+
+/** Resolves when the process that has to be there is gone; never where none is named. */
+function parentGone(parent: number | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (parent !== undefined) watchParent(parent, orphanMs, resolve);
+  });
+}
