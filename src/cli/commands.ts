@@ -55,6 +55,12 @@ const only: Flag = {
   repeated: true,
   says: 'Offer only these workflows and capabilities. Default: all that the app implements.',
 };
+const drain: Flag = {
+  name: 'drain',
+  type: 'text',
+  value: 'time',
+  says: 'How long a worker may take to finish its work and say goodbye when it is to end; then it is cut off. Default 30s.',
+};
 const envFile: Flag = {
   name: 'env-file',
   type: 'text',
@@ -70,12 +76,12 @@ const conditions: Flag = {
   says: 'Conditions of package exports, as of `node --conditions`.',
 };
 
-function store(defaultFile: string): Flag {
+function store(defaultFile: string, database: boolean): Flag {
   return {
     name: 'store',
     type: 'text',
-    value: 'file',
-    says: `SQLite file. Made if it is not there. Default ${defaultFile}.`,
+    value: 'store',
+    says: `SQLite file, made if it is not there, or a URL like postgres://host/database. Default: EVENTSPINE_STORE, ${database ? 'else DATABASE_URL, ' : ''}else ${defaultFile}.`,
   };
 }
 
@@ -111,7 +117,7 @@ export const commands: readonly Command[] = [
       port,
       host,
       secret,
-      store('.eventspine/dev.db'),
+      store('.eventspine/dev.db', false),
       envFile,
       conditions,
       { name: 'inspect', type: 'truth', says: 'Open the inspector of the workers for a debugger.' },
@@ -133,7 +139,7 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, secret, store('eventspine.db'), json],
+    flags: [slots, port, host, secret, store('eventspine.db', true), json],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -142,10 +148,11 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, secret, store('eventspine.db'), json],
+    flags: [port, host, secret, store('eventspine.db', true), json],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
       'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
+      'eventspine serve --store postgres://spine@db/spine',
     ],
     load: async () => (await import('./commands/serve.js')).serve,
   },
@@ -157,6 +164,7 @@ export const commands: readonly Command[] = [
     flags: [
       slots,
       only,
+      drain,
       {
         name: 'parent',
         type: 'number',
@@ -203,12 +211,7 @@ export const commands: readonly Command[] = [
         value: 'time',
         says: 'Let workers go only when so long nothing has asked for more. Default 1m.',
       },
-      {
-        name: 'drain',
-        type: 'text',
-        value: 'time',
-        says: 'How long a worker may take to finish its work before it is killed. Default 30s.',
-      },
+      drain,
       slots,
       only,
       envFile,
@@ -401,8 +404,8 @@ export const commands: readonly Command[] = [
       {
         name: 'store',
         type: 'text',
-        value: 'file',
-        says: 'Check this SQLite file itself, only while no server has it open.',
+        value: 'store',
+        says: 'Check this store itself: a SQLite file, only while no server has it open, or the URL of a PostgreSQL database.',
       },
       ...overHttp,
     ],

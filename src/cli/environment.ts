@@ -8,6 +8,9 @@ export const environmentVariables = {
   EVENTSPINE_URL: 'Address of the server, where `--url` is not given.',
   EVENTSPINE_TOKEN:
     'Bearer token: what clients and workers send, and what a server asks for, where `--token` is not given.',
+  EVENTSPINE_STORE: 'SQLite file or URL of a PostgreSQL database, where `--store` is not given.',
+  DATABASE_URL:
+    'URL of a PostgreSQL database: the store of `serve` and `start`, where neither `--store` nor EVENTSPINE_STORE is given.',
 } as const;
 
 /** Where a server listens unless told otherwise. */
@@ -17,7 +20,12 @@ export const defaultUrl = 'http://127.0.0.1:8787';
 export function readEnvironment(variables: Readonly<Record<string, string | undefined>> = process.env): Environment {
   const value = (name: keyof typeof environmentVariables): string | undefined =>
     variables[name] === '' ? undefined : variables[name];
-  return { url: value('EVENTSPINE_URL') ?? defaultUrl, token: value('EVENTSPINE_TOKEN') };
+  return {
+    url: value('EVENTSPINE_URL') ?? defaultUrl,
+    token: value('EVENTSPINE_TOKEN'),
+    store: value('EVENTSPINE_STORE'),
+    databaseUrl: value('DATABASE_URL'),
+  };
 }
 
 /**

@@ -19,7 +19,7 @@ import { planned, remember, type WantedLately } from '../scale-plan.js';
 import { startScaledWorker } from '../scaled-worker.js';
 import { clientFor, serverUrl } from '../server-client.js';
 import { WorkerPool } from '../worker-pool.js';
-import { offeredNames } from '../worker-options.js';
+import { drainMsOf, offeredNames } from '../worker-options.js';
 
 /** Scales until it is told to stop, then drains every worker. */
 export const scale: CommandRun = async (invocation) => {
@@ -109,7 +109,7 @@ function settingsOf(flags: Flags): Settings {
     bounds: { target, min, max, activation },
     everyMs,
     windowMs: durationOf(flags, 'window', '1m'),
-    drainMs: durationOf(flags, 'drain', '30s'),
+    drainMs: drainMsOf(flags),
   };
 }
 
@@ -149,11 +149,13 @@ function measurer(
 function spawner({ flags, io }: Invocation, file: AppFile): () => ReturnType<typeof startScaledWorker> {
   const url = serverUrl(flags.text('url') ?? io.environment.url);
   const slots = flags.number('slots');
+  const drain = flags.text('drain');
   const args = [
     file.path,
     '--url',
     url,
     ...(slots === undefined ? [] : ['--slots', String(slots)]),
+    ...(drain === undefined ? [] : ['--drain', drain]),
     ...flags.list('only').flatMap((name) => ['--only', name]),
   ];
   const execArgv = [

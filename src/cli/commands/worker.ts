@@ -1,5 +1,4 @@
 /** `eventspine worker`: one worker process for a server elsewhere. */
-import { limits } from '../../core/limits.js';
 import { createWorker } from '../../worker/index.js';
 import type { CommandRun } from '../command.js';
 import { exitCodes } from '../exit-codes.js';
@@ -7,7 +6,7 @@ import { findApp, importApp } from '../load-app.js';
 import { announce, untilAborted } from '../long-running.js';
 import { watchParent } from '../parent-watch.js';
 import { serverUrl } from '../server-client.js';
-import { offeredNames, workerSlots } from '../worker-options.js';
+import { drainGraceOf, drainMsOf, offeredNames, workerSlots } from '../worker-options.js';
 
 /** Works until it is told to stop, then drains. Waits for a server that is not there yet. */
 export const runWorker: CommandRun = async ({ flags, io, words }) => {
@@ -16,17 +15,19 @@ export const runWorker: CommandRun = async ({ flags, io, words }) => {
   const url = serverUrl(flags.text('url') ?? io.environment.url);
   const token = flags.text('token') ?? io.environment.token;
   const json = flags.truth('json');
+  const drainMs = drainMsOf(flags);
   const worker = createWorker({
     app,
     url,
     ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
     ...workerSlots(flags),
+    drainGraceMs: drainGraceOf(drainMs),
     ...offered,
     log: ({ level, message, fields }) => {
       if (level === 'warn' || level === 'error') io.err(`${level}  ${message}  ${JSON.stringify(fields)}`);
     },
   });
-  const orphaned = parentGone(flags.number('parent'));
+  const orphaned = parentGone(flags.number('parent'), drainMs);
   announce(io, json, 'connecting', { url, app: app.manifest.app });
   const started = worker.start().then(() => announce(io, json, 'working', { pid: process.pid }));
   // A refusal is told by `stopped`; it must not also count as unhandled.
@@ -39,12 +40,9 @@ export const runWorker: CommandRun = async ({ flags, io, words }) => {
   return exitCodes.ok.code;
 };
 
-/** Longest drain after the parent has died; what then still runs is ended. */
-const orphanMs = limits.drainGraceMs + 4 * limits.drainAnswerMs;
-
-/** Resolves when the process that has to be there is gone; never where none is named. */
-function parentGone(parent: number | undefined): Promise<void> {
+/** Resolves when the process that has to be there is gone, and ends this one when its drain takes longer than it may. */
+function parentGone(parent: number | undefined, drainMs: number): Promise<void> {
   return new Promise((resolve) => {
-    if (parent !== undefined) watchParent(parent, orphanMs, resolve);
+    if (parent !== undefined) watchParent(parent, drainMs, resolve);
   });
 }
