@@ -312,9 +312,10 @@ class RunningEngine implements Engine {
   tally: Engine['tally'] = () => this.#context.store.readTally();
 
   async health(): Promise<HealthView> {
-    const reasons = await this.#health.faults();
+    const { accepts, reasons } = await this.#health.faults();
     return {
       status: reasons.length === 0 ? 'ok' : 'not_ready',
+      accepts,
       reasons,
       version: this.#version,
       store: this.#context.store.name,

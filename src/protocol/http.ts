@@ -191,6 +191,8 @@ export interface WorkerView {
 
 export interface HealthView {
   readonly status: 'ok' | 'not_ready';
+  /** Whether work can be recorded, though perhaps nobody does it now. */
+  readonly accepts: boolean;
   readonly reasons: readonly string[];
   readonly version: string;
   readonly store: string;

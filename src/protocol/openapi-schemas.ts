@@ -296,7 +296,14 @@ export const schemas = {
   ),
   LiveView: record({ status: { const: 'ok' } }, ['status']),
   HealthView: shape<HealthView>(
-    { status: oneOf(['ok', 'not_ready']), reasons: texts, version: text, store: text, uptimeMs: { type: 'number' } },
+    {
+      status: oneOf(['ok', 'not_ready']),
+      accepts: flag,
+      reasons: texts,
+      version: text,
+      store: text,
+      uptimeMs: { type: 'number' },
+    },
     {},
   ),
   DoctorView: shape<DoctorView>({ checkedAt: instant, checks: list(reference('DoctorCheck')) }, {}),

@@ -341,6 +341,14 @@ export const routes = {
   live: get('/health/live', 'Says that the process answers.', 'LiveView', { access: 'public' }),
   ready: get('/health/ready', 'Says whether work can be accepted and is done.', 'HealthView', {
     access: 'public',
+    query: [
+      {
+        name: 'for',
+        says: '`intake`: only whether work can be accepted. For load balancers, which must not cut off servers for want of workers.',
+        type: 'string',
+        oneOf: ['intake'],
+      },
+    ],
     answers: [ok('HealthView', 'Ready.'), ok('HealthView', 'Not ready; `reasons` say why.', 503)],
   }),
   openApi: get('/openapi.json', 'This document.', null, { access: 'public' }),

@@ -9,7 +9,14 @@ import { fleetMetrics, othersLabel } from './fleet-metrics.js';
 import { parsePrometheus } from './prometheus-parser.test.fake.js';
 import { createServer } from './server.js';
 
-const health: HealthView = { status: 'ok', reasons: [], version: '1.2.3', store: 'memory', uptimeMs: 1_500 };
+const health: HealthView = {
+  status: 'ok',
+  accepts: true,
+  reasons: [],
+  version: '1.2.3',
+  store: 'memory',
+  uptimeMs: 1_500,
+};
 
 function queue(name: string, numbers: Partial<QueueView> = {}): QueueView {
   return { queue: name, ready: 0, delayed: 0, held: 0, leased: 0, lagMs: 0, workers: 0, slots: 0, ...numbers };
@@ -170,6 +177,24 @@ describe('GET /metrics', () => {
     expect(backlog.reduce((sum, { value }) => sum + value, 0)).toBe(2 * many.length);
     expect(backlog.at(-1)).toMatchObject({ labels: { queue: othersLabel }, value: 100 });
     expect(families.get('eventspine_queues_beyond_bound')?.samples[0]?.value).toBe(50);
+  });
+});
+
+describe('GET /health/ready?for=intake', () => {
+  const status = async (view: Partial<HealthView>, query: string): Promise<number> => {
+    const engine = fakeEngine({ health: () => Promise.resolve({ ...health, ...view }) });
+    return (await ask(`/health/ready${query}`, createServer({ engine }))).status;
+  };
+
+  it('keeps a server in service that takes work which nobody does', async () => {
+    const starved = { status: 'not_ready', accepts: true, reasons: ['no worker'] } as const;
+    expect([await status(starved, ''), await status(starved, '?for=intake')]).toEqual([503, 200]);
+  });
+
+  it('takes one out of service that cannot record work', async () => {
+    const full = { status: 'not_ready', accepts: false, reasons: ['disk full'] } as const;
+    expect([await status(full, ''), await status(full, '?for=intake')]).toEqual([503, 503]);
+    expect(await status({}, '?for=intakes')).toBe(400);
   });
 });
 

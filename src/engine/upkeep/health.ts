@@ -25,14 +25,18 @@ export class Health {
     return Math.round(this.#context.ports.clock.monotonicMs() - this.#startedAtMs);
   }
 
-  /** Why the engine is not ready; empty = it is. */
-  async faults(): Promise<string[]> {
-    if (this.#storeFailure !== null) return [`The store has failed: ${this.#storeFailure.message}`];
+  /** Why the engine is not ready; empty = it is. `accepts`: work can be recorded all the same. */
+  async faults(): Promise<{ readonly accepts: boolean; readonly reasons: string[] }> {
+    if (this.#storeFailure !== null) {
+      return { accepts: false, reasons: [`The store has failed: ${this.#storeFailure.message}`] };
+    }
     try {
       const stats = await this.#context.store.queueStats();
-      return stats.map((queue) => this.#stuck(queue)).filter((fault) => fault !== null);
+      const reasons = stats.map((queue) => this.#stuck(queue)).filter((fault) => fault !== null);
+      return { accepts: true, reasons };
     } catch (error) {
-      return [`The store does not answer: ${error instanceof Error ? error.message : String(error)}`];
+      const reason = `The store does not answer: ${error instanceof Error ? error.message : String(error)}`;
+      return { accepts: false, reasons: [reason] };
     }
   }
 
