@@ -9,6 +9,8 @@ export const environmentVariables = {
   EVENTSPINE_TOKEN:
     'Bearer token: what clients and workers send, and what a server asks for, where `--token` is not given.',
   EVENTSPINE_STORE: 'SQLite file or URL of a PostgreSQL database, where `--store` is not given.',
+  EVENTSPINE_DIRECT_URL:
+    'URL of the same PostgreSQL database without a pooler between, where that of the store leads to one.',
   DATABASE_URL:
     'URL of a PostgreSQL database: the store of `serve` and `start`, where neither `--store` nor EVENTSPINE_STORE is given.',
 } as const;
@@ -25,6 +27,7 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
     token: value('EVENTSPINE_TOKEN'),
     store: value('EVENTSPINE_STORE'),
     databaseUrl: value('DATABASE_URL'),
+    directUrl: value('EVENTSPINE_DIRECT_URL'),
   };
 }
 

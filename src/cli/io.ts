@@ -30,4 +30,6 @@ export interface Environment {
   readonly store: string | undefined;
   /** A database, perhaps one that the app has for itself. */
   readonly databaseUrl: string | undefined;
+  /** The database of the store, without a pooler between. */
+  readonly directUrl: string | undefined;
 }

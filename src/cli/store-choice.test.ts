@@ -23,10 +23,11 @@ function choose(search: Partial<StoreSearch>, environment: { store?: string; dat
       token: undefined,
       store: environment.store,
       databaseUrl: environment.databaseUrl,
+      directUrl: undefined,
     },
   };
   const chosen = chooseStore({ given: undefined, defaultFile: file, databaseUrl: true, ...search }, io);
-  return { folder, chosen };
+  return { folder, io, chosen };
 }
 
 describe('the store of a command', () => {
@@ -69,9 +70,9 @@ describe('the store of a command', () => {
   );
 
   it('that has to be there already is not made', async () => {
-    const { folder } = choose({});
-    await expect(existingStore('missing.db', { folder })).rejects.toMatchObject({ code: 'COMMAND_INVALID' });
+    const { folder, io } = choose({});
+    await expect(existingStore('missing.db', io)).rejects.toMatchObject({ code: 'COMMAND_INVALID' });
     expect(existsSync(join(folder, 'missing.db'))).toBe(false);
-    expect((await existingStore(url, { folder })).factory.name).toBe('postgres');
+    expect((await existingStore(url, io)).factory.name).toBe('postgres');
   });
 });

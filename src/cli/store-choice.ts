@@ -5,7 +5,9 @@
 import { access, mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { SpineError } from '../core/errors.js';
+import type { Store } from '../store/contract.js';
 import type { StoreFactory } from '../store/factory.js';
+import type { PostgresOptions } from '../stores/postgres/index.js';
 import { sqlite } from '../stores/sqlite/index.js';
 import type { Io } from './io.js';
 
@@ -40,15 +42,15 @@ export async function chooseStore(search: StoreSearch, io: Pick<Io, 'environment
   const fallback =
     search.databaseUrl && databaseUrl !== undefined && postgresUrl.test(databaseUrl) ? databaseUrl : null;
   const named = search.given ?? store ?? fallback ?? search.defaultFile;
-  if (remote.test(named)) return postgresChoice(named);
+  if (remote.test(named)) return postgresChoice(named, io.environment.directUrl);
   const file = resolve(io.folder, named);
   await mkdir(dirname(file), { recursive: true });
   return { factory: sqlite({ file, ...(search.url === undefined ? {} : { url: search.url }) }), place: file };
 }
 
 /** A store that must be there already: opening a file would make a new one of a name that was only misspelt. */
-export async function existingStore(given: string, io: Pick<Io, 'folder'>): Promise<StoreChoice> {
-  if (remote.test(given)) return postgresChoice(given);
+export async function existingStore(given: string, io: Pick<Io, 'environment' | 'folder'>): Promise<StoreChoice> {
+  if (remote.test(given)) return postgresChoice(given, io.environment.directUrl);
   const file = resolve(io.folder, given);
   await access(file).catch((error: unknown) => {
     throw new SpineError('COMMAND_INVALID', { reason: `There is no file ${given}.` }, { cause: error });
@@ -56,28 +58,20 @@ export async function existingStore(given: string, io: Pick<Io, 'folder'>): Prom
   return { factory: sqlite({ file }), place: file };
 }
 
-function postgresChoice(given: string): StoreChoice {
+function postgresChoice(given: string, directUrl: string | undefined): StoreChoice {
   if (!postgresUrl.test(given) || !URL.canParse(given)) {
     const reason = `"${placeOf(given)}" names no store; give a file, or a URL like postgres://user:password@host/database.`;
     throw new SpineError('COMMAND_INVALID', { reason });
   }
-  const open = async (): ReturnType<StoreFactory['open']> =>
-    await (await loadPostgres()).postgres({ url: given }).open();
-  return { factory: { name: 'postgres', open }, place: placeOf(given) };
+  const options = { url: given, ...(directUrl === undefined ? {} : { directUrl }) };
+  return { factory: { name: 'postgres', open: () => openPostgres(options) }, place: placeOf(given) };
 }
 
-/** What this module needs of `eventspine/postgres`, which is loaded only by those who use it. */
-interface PostgresModule {
-  postgres(options: { readonly url: string }): StoreFactory;
-}
-
-const driver: string = 'pg';
-
-async function loadPostgres(): Promise<PostgresModule> {
+/** Loads the backend only where it is used. */
+async function openPostgres(options: PostgresOptions): Promise<Store> {
   try {
-    // Asked for by itself, so that its absence is not taken for a fault of ours; not by a literal, since it is optional.
-    await import(driver);
-    return (await import(new URL('../stores/postgres/index.js', import.meta.url).href)) as PostgresModule;
+    const { postgres } = await import('../stores/postgres/index.js');
+    return await postgres(options).open();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
     const reason = 'A store in PostgreSQL needs the package `pg`, which is not installed: npm install pg.';
