@@ -5,7 +5,7 @@ export const measure = capability('measure');
 
 const greet = workflow('greet', {}, async (ctx, name) => {
   const length = await ctx.call(measure, String(name));
-  return await ctx.step('say', () => `Hello, ${name}! Your name has ${length} letters.`);
+  return await ctx.step('say', () => `Hello, ${String(name)}! Your name has ${String(length)} letters.`);
 });
 
 export const app = defineApp({

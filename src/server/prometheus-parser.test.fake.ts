@@ -41,7 +41,7 @@ export function parsePrometheus(text: string): Map<string, ParsedFamily> {
     } else {
       const sample = parseSample(line, fault);
       if (open === null || open.type === '' || sample.name !== open.name) throw fault('a sample outside of its family');
-      const key = JSON.stringify([sample.name, Object.entries(sample.labels).sort()]);
+      const key = JSON.stringify([sample.name, Object.entries(sample.labels).sort(([a], [b]) => (a < b ? -1 : 1))]);
       if (seen.has(key)) throw fault('a sample that was there before');
       seen.add(key);
       open.samples.push(sample);
