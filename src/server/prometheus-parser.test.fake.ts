@@ -27,7 +27,7 @@ export function parsePrometheus(text: string): Map<string, ParsedFamily> {
   let open: { name: string; type: string; help: string; samples: ParsedSample[] } | null = null;
   for (const [i, line] of text.split('\n').slice(0, -1).entries()) {
     const fault = (says: string): Error => new Error(`line ${i + 1}: ${says}: ${line}`);
-    const help = /^# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) (.*)$/.exec(line);
+    const help = /^# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) ([^\n]*)$/.exec(line);
     const type = /^# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (gauge|counter)$/.exec(line);
     if (help !== null) {
       const name = help[1] ?? '';
@@ -63,7 +63,7 @@ function parseSample(line: string, fault: Fault): ParsedSample {
       const label = labelName.exec(rest)?.[0];
       if (label === undefined || label.startsWith('__')) throw fault('no label name');
       if (Object.hasOwn(labels, label)) throw fault('a label twice');
-      const value = /^="((?:[^"\\\n]|\\.)*)"/.exec(rest.slice(label.length));
+      const value = /^="((?:[^"\\\n]|\\[^\n])*)"/.exec(rest.slice(label.length));
       if (value === null) throw fault('no label value');
       labels[label] = unescape(value[1] ?? '', fault);
       rest = rest.slice(label.length + value[0].length);
@@ -78,7 +78,7 @@ function parseSample(line: string, fault: Fault): ParsedSample {
 }
 
 function unescape(text: string, fault: Fault): string {
-  return text.replace(/\\(.?)/g, (_, escaped: string) => {
+  return text.replace(/\\([^\n]?)/g, (_, escaped: string) => {
     if (escaped === 'n') return '\n';
     if (escaped === '\\' || escaped === '"') return escaped;
     throw fault('an escape that does not exist');

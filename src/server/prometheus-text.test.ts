@@ -32,7 +32,11 @@ describe('prometheusText', () => {
   });
 
   it('is read back as it was, whatever labels and numbers hold', () => {
-    const label = fc.oneof(fc.string(), fc.constant(nasty), fc.string({ unit: 'binary' }));
+    const label = fc.oneof(
+      fc.string(),
+      fc.constantFrom(nasty, '\r', '\u2028', '\\n', '\\'),
+      fc.string({ unit: 'binary' }),
+    );
     const value = fc.oneof(fc.double(), fc.integer(), fc.constantFrom(Infinity, -Infinity, NaN));
     const samples = fc.uniqueArray(fc.record({ labels: fc.record({ queue: label, state: label }), value }), {
       selector: ({ labels }) => JSON.stringify(labels),
@@ -40,7 +44,6 @@ describe('prometheusText', () => {
     });
     fc.assert(
       fc.property(samples, label, (given, help) => {
-        // A carriage return is no line end in this format, but readers of lines are not all so exact.
         const families: MetricFamily[] = [{ name: 'eventspine_x', type: 'gauge', help, samples: given }];
         const read = parsePrometheus(prometheusText(families)).get('eventspine_x');
         expect(read?.help).toBe(help);
