@@ -47,7 +47,7 @@ export async function startPostgres({ fsync = false, settings = {} } = {}) {
     try {
       const found = find();
       const server = await startServer(found.bin, { fsync, settings, lib: found.lib });
-      return { ...server, source: found.source, bin: found.bin };
+      return Object.assign(server, { source: found.source, bin: found.bin });
     } catch (error) {
       reasons.push(error.message);
     }

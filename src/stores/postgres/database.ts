@@ -37,6 +37,9 @@ export class Database {
   readonly settings: Statement;
   /** The same for reads, which may run as long as they are waited for. */
   readonly #readSettings: Statement;
+  /** Of this opening alone, so that its end leaves those of others on a shared pool. */
+  readonly #ignore: () => void;
+  readonly #guard: (client: Pick<PostgresClient, 'on'>) => void;
 
   constructor(pool: PostgresPool, ownsPool: boolean, times: DatabaseTimes) {
     this.#pool = pool;
@@ -45,16 +48,23 @@ export class Database {
     const timeouts = `set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true),
       set_config('idle_in_transaction_session_timeout', $1, true)`;
     const values = [times.statementMs, times.lockMs];
-    // Whatever the server's default is, an acknowledged commit is on its disk (and on a synchronous standby's).
+    // Whatever the server's default is, an acknowledged commit is on its disk (and on a synchronous standby's). Writes
+    // look rows up by their keys; left to its estimates the planner now and then reads a whole table instead.
     this.settings = {
-      text: `SELECT ${clockSql}, ${timeouts}, set_config('synchronous_commit',
+      text: `SELECT ${clockSql}, ${timeouts}, set_config('enable_hashjoin', 'off', true),
+        set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true), set_config('synchronous_commit',
         CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' WHEN 'local' THEN 'on'
         ELSE current_setting('synchronous_commit') END, true)`,
       values,
     };
     this.#readSettings = { text: `SELECT ${timeouts}`, values };
     // An idle connection that breaks is no news: the next caller gets another.
-    pool.on('error', () => undefined);
+    this.#ignore = () => undefined;
+    this.#guard = (client) => void client.on('error', this.#ignore);
+    pool.on('error', this.#ignore);
+    // Between a pool that hands a connection over and whoever awaits it an error may come in the same packet as the
+    // connection; one that nobody hears ends the process.
+    pool.on('connect', this.#guard);
   }
 
   /** A connection to run several round trips on. */
@@ -68,7 +78,7 @@ export class Database {
     const end = (destroy: boolean): void => {
       client.removeListener('error', onError);
       // What breaks after this is nobody's concern, but an error that nobody hears would end the process.
-      if (destroy) client.on('error', () => undefined);
+      if (destroy) client.on('error', this.#ignore);
       client.release(destroy);
     };
     return {
@@ -125,6 +135,10 @@ export class Database {
   /** Closes the pool unless it was passed in. */
   async close(): Promise<void> {
     if (this.#ownsPool) await this.#pool.end();
+    else {
+      this.#pool.removeListener('error', this.#ignore);
+      this.#pool.removeListener('connect', this.#guard);
+    }
   }
 
   async #roundTrip(client: PostgresClient, statements: readonly Statement[]): Promise<Row[][]> {

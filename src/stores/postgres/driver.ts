@@ -41,6 +41,9 @@ export interface PostgresPool {
   connect(): Promise<PostgresClient>;
   end(): Promise<void>;
   on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'connect', listener: (client: Pick<PostgresClient, 'on'>) => void): unknown;
+  removeListener(event: 'error', listener: (error: Error) => void): unknown;
+  removeListener(event: 'connect', listener: (client: Pick<PostgresClient, 'on'>) => void): unknown;
 }
 
 /** A connection outside of any pool: for LISTEN and for migrations. */

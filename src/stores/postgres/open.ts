@@ -136,8 +136,10 @@ async function assemble(
   const epoch = int(rows?.[0]?.[0]);
   const feed = new Feed(database, schema);
   const neighbours = new Neighbours({ database, schema, epoch, direct });
+  const now = (): number => (clock === null ? databaseClock.now() : clock.now());
   const writer = new Writer({
     database,
+    now,
     sql: writeSql(schema),
     epoch,
     clock,
@@ -153,7 +155,7 @@ async function assemble(
     database,
     feed,
     neighbours,
-    now: () => (clock === null ? databaseClock.now() : clock.now()),
+    now,
     commits: new GroupCommit({ commit: (requests) => writer.commit(requests), patienceMs: options.patienceMs }),
     reads: new Reads(database, schema, sqlClock),
     upkeep: new Upkeep(database, schema, sqlClock, epoch),

@@ -58,8 +58,13 @@ export interface WriterOptions {
   readonly clock: Clock | null;
   /** Told the database's clock whenever it was seen, with the moments between which it was. */
   readonly onClock: (databaseMs: number, sentMs: number, receivedMs: number) => void;
+  /** The store's clock as best known here. */
+  readonly now: () => number;
   readonly onCommit: (news: CommitNews) => void;
 }
+
+/** Births are written without a look while this long ago at most the clock was seen, and the last such batch went well. */
+const blindMsMax = 1_000;
 
 /** Commits of one opening; with the epoch above they are within the safe integers for two million openings. */
 const commitsPerEpoch = 2 ** 32;
@@ -71,6 +76,8 @@ export class Writer {
   readonly #options: WriterOptions;
   readonly #slot: number;
   #lastCommit: number;
+  #lastLookMs = -Infinity;
+  #lastClashMs = -Infinity;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -136,13 +143,18 @@ export class Writer {
     } catch (error) {
       throw new BatchError('busy', error);
     }
+    const startedMs = performance.now();
+    const isBlind =
+      startedMs - this.#lastLookMs < blindMsMax && startedMs - this.#lastClashMs > blindMsMax && areBirths(requests);
     const batch = new Batch(this.#options, session, this.#slot, ++this.#lastCommit);
     try {
-      const results = await batch.run(requests);
+      const results = await batch.run(requests, isBlind);
+      if (!isBlind) this.#lastLookMs = startedMs;
       session.release();
       this.#options.onCommit({ events: batch.events, work: batch.work });
       return results;
     } catch (error) {
+      if (isBlind) this.#lastClashMs = startedMs;
       // A closed connection rolls back; where it was at its commit, the marker tells.
       session.destroy();
       if (!batch.committing || classifyFailure(error) !== 'lost') throw error;
@@ -204,8 +216,10 @@ class Batch {
     return this.#bench.work;
   }
 
-  async run(requests: readonly WriteRequest[]): Promise<WriteResult[]> {
-    await this.#look(requests);
+  /** `isBlind`: nothing is looked at, since the rows are new; if one is not, the batch fails and is done with a look. */
+  async run(requests: readonly WriteRequest[], isBlind: boolean): Promise<WriteResult[]> {
+    if (isBlind) this.#assumeNothing();
+    else await this.#look(requests);
     for (const request of requests) {
       if ((request.op === 'apply' || request.op === 'release') && this.#mayHaveMoved()) await this.#roundTrip();
       this.#results.push(this.#request(request));
@@ -235,6 +249,14 @@ class Batch {
       (this.#pendingClaim && this.#bench.hasTasksIn('ready')) ||
       (this.#pendingPromotion && this.#bench.hasTasksIn('delayed'))
     );
+  }
+
+  /** Begins the transaction without a look: the first round trip is also the last. */
+  #assumeNothing(): void {
+    const now = this.#options.now();
+    this.#bench = new Workbench(now, eraOf(now));
+    this.#add(begin);
+    this.#add(this.#options.database.settings);
   }
 
   /** Begins the transaction; finds and locks whatever the items speak of. */
@@ -472,6 +494,31 @@ const unknown: WriteResult = { tag: 'unknown' };
 
 function done(value: WriteResults[keyof WriteResults]): WriteResult {
   return { tag: 'done', value };
+}
+
+/** True for runs that are to be created and need no look: guarded by their absence, and perhaps by that of a key. */
+function areBirths(requests: readonly WriteRequest[]): boolean {
+  return requests.every(
+    (request) =>
+      request.op === 'apply' &&
+      request.items.every(
+        ({ transition: t, unstorable }) => unstorable !== null || (isBirth(t) && t.publishes === undefined),
+      ),
+  );
+}
+
+function isBirth({ runs = [], lease, unleased, tasks = [], events = [], ...t }: Transition): boolean {
+  const born = new Set(runs.map(({ row }) => row.run));
+  return (
+    runs.length > 0 &&
+    runs.every(({ expected }) => expected === 0) &&
+    lease === undefined &&
+    unleased === undefined &&
+    tasks.every((write) => write.op === 'open' && born.has(write.run)) &&
+    events.every(({ payload }) => payload === null || 'text' in payload) &&
+    t.deadLetters === undefined &&
+    t.blobs === undefined
+  );
 }
 
 type Keys = Map<string, readonly string[]>;
