@@ -28,6 +28,8 @@ const pipelineItemsMin = 24;
 /** More than this is a backlog, where fewer and larger commits are worth more. */
 const splitItemsMax = 128;
 const inFlightMax = 2;
+/** What an event takes beside its envelope and payload, generously. */
+const eventRoomBytes = 128;
 
 interface Entry {
   readonly request: WriteRequest;
@@ -147,7 +149,7 @@ export class GroupCommit implements Omit<WriteLane, 'close'> {
       this.#inFlight.push(batch);
       const verdicts = mergeVerdicts(batch);
       const requests = batch.map(({ request }) => request);
-      this.#options.send(encodeBatch(this.#options.now(), requests, verdicts));
+      this.#options.send(encodeBatch(this.#options.now(), requests, verdicts, bytesExpected(batch)));
     }
   }
 
@@ -212,6 +214,13 @@ function mergeVerdicts(batch: readonly Entry[]): Verdicts {
 
 function itemsOf(request: WriteRequest): number {
   return request.op === 'apply' ? request.transitions.length : 1;
+}
+
+/** What the batch's bytes will take, with room for what each event has beside its texts. */
+function bytesExpected(batch: readonly Entry[]): number {
+  let bytes = 0;
+  for (const entry of batch) bytes += entry.bytes + entry.items * eventRoomBytes;
+  return bytes;
 }
 
 /** About how many bytes the request will be, counted in UTF-16 units: enough to keep commits bounded. */
