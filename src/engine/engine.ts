@@ -16,7 +16,9 @@ import { Dispatcher } from './dispatch/dispatcher.js';
 import { EnvelopeWriter } from './events/envelope-writer.js';
 import { Catalog } from './intake/catalog.js';
 import { Intake } from './intake/intake.js';
+import { Committer } from './runs/committer.js';
 import { Followers } from './runs/followers.js';
+import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { Reads } from './runs/reads.js';
 import { TimerDuty } from './timers/timer-duty.js';
@@ -89,10 +91,11 @@ class RunningEngine implements Engine {
       },
     };
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
-    this.#lanes = new Lanes(this.#context, this.#catalog, plain, (transition) => {
-      this.#dispatcher.opening(transition);
-      this.#timers.opening(transition);
+    const committer = new Committer(this.#context, (transitions) => {
+      this.#dispatcher.opening(transitions);
+      this.#timers.opening(transitions);
     });
+    this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer);
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     this.#reads = new Reads(this.#context, plain);
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
@@ -199,6 +202,7 @@ class RunningEngine implements Engine {
     command: Parameters<Lanes['submit']>[0]['commands'][number],
   ): Promise<CommandOutcome> {
     const outcome = await this.#lanes.submit({
+      key: runKey(origin.tenant, run),
       tenant: origin.tenant,
       run,
       commands: [command],

@@ -23,7 +23,7 @@ import {
   type SubmissionResult,
   type WorkerMessage,
 } from '../../protocol/worker.js';
-import type { ClaimedTask, NewSession, TaskRow, Transition } from '../../store/contract.js';
+import type { ClaimedTask, NewSession, TaskRow, TaskWrite, Transition } from '../../store/contract.js';
 import type { WorkerChannel, WorkerLine } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { payloadOf } from '../events/envelope-writer.js';
@@ -97,13 +97,15 @@ export class Dispatcher {
     this.pump();
   }
 
-  /** A transition was handed to the store; what it makes ready can be claimed in the very same commit. */
-  opening(transition: Transition): void {
+  /** Transitions were handed to the store; what they make ready can be claimed in the very same commit. */
+  opening(transitions: readonly Transition[]): void {
     let opened = false;
-    for (const write of transition.tasks ?? []) {
-      if (write.op === 'close' || write.task.dueAt !== null || write.task.limitKey !== null) continue;
-      this.#hints.add(write.task.queue, 1);
-      opened = true;
+    for (const { tasks = noTasks } of transitions) {
+      for (const write of tasks) {
+        if (write.op === 'close' || write.task.dueAt !== null || write.task.limitKey !== null) continue;
+        this.#hints.add(write.task.queue, 1);
+        opened = true;
+      }
     }
     if (opened) this.pump();
   }
@@ -363,17 +365,19 @@ export class Dispatcher {
     held.movedAtMs = this.#context.ports.clock.monotonicMs();
     session.received = Math.max(session.received, held.number);
     const { tenant, run } = held.lease;
-    this.#lanes
-      .submit({
+    const { worker } = session.description;
+    this.#lanes.offer(
+      {
+        key: held.key,
         tenant,
         run,
         commands: submission.commands.map(bounded),
-        actor: `worker:${session.description.worker}`,
-        worker: session.description.worker,
+        actor: session.actor,
+        worker,
         lease: held.lease,
-      })
-      .then((outcome) => session.answer(this.#resultOf(session, held, submission, outcome)))
-      .catch((error: unknown) => this.#context.fault('submission', error));
+      },
+      (outcome) => session.answer(this.#resultOf(session, held, submission, outcome)),
+    );
   }
 
   #resultOf(session: Session, held: Held, submission: Submission, outcome: JobOutcome): SubmissionResult {
@@ -732,6 +736,7 @@ export class Dispatcher {
   async #lose(held: Pick<Held, 'lease' | 'queue'>, cause: Failure): Promise<void> {
     const { tenant, run } = held.lease;
     const outcome = await this.#lanes.submit({
+      key: runKey(tenant, run),
       tenant,
       run,
       commands: [{ op: 'loseTask', failure: cause }],
@@ -858,6 +863,7 @@ export class Dispatcher {
 }
 
 const noHolders: readonly HeldBy[] = [];
+const noTasks: readonly TaskWrite[] = [];
 
 const orphanScanMax = 1_000;
 
