@@ -46,7 +46,10 @@ export class Committer {
       this.#blobBytes += bytes;
     }
     if (this.#gathered.length >= limits.commitItemsMax) this.#send();
-    if (this.#gathered.length === 0) queueMicrotask(() => this.#send());
+    if (this.#gathered.length === 0)
+      Promise.resolve()
+        .then(() => this.#send())
+        .catch((error: unknown) => this.#context.fault('commit', error));
     this.#gathered.push(commit);
   }
 
