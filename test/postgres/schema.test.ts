@@ -7,7 +7,7 @@ import { eraOf } from '../../src/stores/postgres/eras.js';
 import { migrations } from '../../src/stores/postgres/migrations/migrations.js';
 import { openPostgresStore, postgres, postgresRolesSql } from '../../src/stores/postgres/index.js';
 import { Upkeep } from '../../src/stores/postgres/upkeep.js';
-import { applyAll, move, start, tenant } from '../../src/testing/conformance/builders.js';
+import { applyAll, move, start, tenant, topicEvent } from '../../src/testing/conformance/builders.js';
 import { manualClock } from '../../src/testing/conformance/index.js';
 import { describeUnless } from '../skip.js';
 import { noPostgres, ownSchema, serverUrl, sql } from './places.js';
@@ -116,14 +116,23 @@ describeUnless(noPostgres, 'the schema', () => {
     const pool = await makePool({ url: serverUrl(), name: 'test', connectMs: 5_000, size: 1 });
     const database = new Database(pool, true, { statementMs: 5_000, lockMs: 5_000, queryMs: 9_000 });
     const upkeep = new Upkeep(database, `"${place.schema}"`, { now: () => clock.now() }, 1);
-    expect(await upkeep.turnEras(clock.now(), 10 * week)).toBeNull();
-    expect(await upkeep.turnEras(clock.now(), week)).toBe(`"${place.schema}".event_${born}`);
+    const now = clock.now();
+    expect(await upkeep.turnEras({ now, keptMs: 10 * week, topics: 'keep' })).toBeNull();
+    await applyAll(store, { tenant, publishes: [topicEvent()] });
+    await sql(`UPDATE ${place.schema}.event SET era = ${born} WHERE stream = 'orders/0'`);
+    expect(await upkeep.turnEras({ now, keptMs: week, topics: 'keep' })).toBeNull();
+    expect(await upkeep.turnEras({ now, keptMs: week, topics: 'drop' })).toBe(`"${place.schema}".event_${born}`);
     expect(await store.readFeed({ after: 0, limit: 9 })).toEqual(before.filter(({ stream }) => stream === 'run_1'));
     await applyAll(store, move({ head: 2 }));
     expect((await store.readEvents({ tenant, stream: 'run_1', after: 0, limit: 9 })).map(({ seq }) => seq)).toEqual([
       1, 2, 3,
     ]);
     expect(await store.check(9)).toEqual([]);
+    // What is left of a commit without events goes too, and its positions stay gone.
+    await sql(`UPDATE ${place.schema}.feed_commit SET at = 0`);
+    await store.expire(100);
+    expect(await sql(`SELECT count(*)::int AS n FROM ${place.schema}.feed_commit`)).toEqual([{ n: 3 }]);
+    expect(await store.feedHead()).toBe(5);
     await database.close();
     await store.close();
   });

@@ -8,21 +8,34 @@ import type { Database } from './database.js';
 import { eraOf, partitionsSql } from './eras.js';
 import { migrationLock } from './migrate.js';
 import { nowSql, type SqlClock } from './reads.js';
-import { int, text } from './rows.js';
+import { int, intOrNull, text } from './rows.js';
 import { tallySlots } from './writer.js';
 
 /** Marks of commits without events are only asked for right after a broken connection. */
 const bareCommitKeptMs = 60 * 60_000;
+/** Marks of commits whose events are gone may go after this. */
+const emptyCommitKeptMs = 24 * 60 * 60_000;
 /** Runs that are moved aside at a time so that their week can be dropped. */
 const asideRunsMax = 200;
+/** Weeks are looked at this often by each node, and dropped this long after their end at the earliest. */
+const turnEveryMs = 60 * 60_000;
+const weekKeptMs = 14 * 24 * 60 * 60_000;
+
+export interface TurnOptions {
+  readonly now: number;
+  readonly keptMs: number;
+  readonly topics: 'keep' | 'drop';
+}
 
 export class Upkeep {
   readonly #database: Database;
   readonly #s: string;
   readonly #clock: SqlClock;
   readonly #slot: number;
-  /** Weeks begin seldom; the partitions are looked at when one may have. */
   #preparedEra = 0;
+  #lastTurnMs = -Infinity;
+  /** Up to where the commits were looked through for such as have no events any more. */
+  #emptyAfter = 0;
 
   constructor(database: Database, schema: string, clock: SqlClock, slot: number) {
     this.#database = database;
@@ -36,6 +49,8 @@ export class Upkeep {
     const dedupe = await this.#expireDedupe(limit);
     const blobs = await this.#expireBlobs(limit);
     await this.#expireMarks(limit);
+    await this.#expireEmpty(limit);
+    await this.#turnNowAndThen();
     return { runs, dedupe, blobs };
   }
 
@@ -117,12 +132,42 @@ export class Upkeep {
     ]);
   }
 
+  /** Walks through the commits, round and round, a bounded way at each call. */
+  async #expireEmpty(limit: number): Promise<void> {
+    const s = this.#s;
+    const [rows] = await this.#database.once([
+      {
+        text: `WITH old AS MATERIALIZED (
+            SELECT id, first, era_min, era_max FROM ${s}.feed_commit
+            WHERE first IS NOT NULL AND first > $2::bigint AND at < ${nowSql(1)} - ${emptyCommitKeptMs}
+            ORDER BY first LIMIT $3::bigint),
+          gone AS (DELETE FROM ${s}.feed_commit c USING old o WHERE c.id = o.id AND NOT EXISTS (
+            SELECT 1 FROM ${s}.event e WHERE e.commit = o.id AND e.era BETWEEN o.era_min AND o.era_max))
+          SELECT max(first) FROM old`,
+        values: [this.#clock.now(), this.#emptyAfter, limit],
+      },
+    ]);
+    this.#emptyAfter = intOrNull(rows?.[0]?.[0]) ?? 0;
+  }
+
+  async #turnNowAndThen(): Promise<void> {
+    if (performance.now() - this.#lastTurnMs < turnEveryMs) return;
+    this.#lastTurnMs = performance.now();
+    const [rows] = await this.#database.read([{ text: `SELECT ${nowSql(1)}`, values: [this.#clock.now()] }]);
+    try {
+      await this.turnEras({ now: int(rows?.[0]?.[0]), keptMs: weekKeptMs, topics: 'keep' });
+    } catch {
+      // A role that may not make tables: the default partition takes what comes, until one that may opens the store.
+    }
+  }
+
   /**
    * Makes the partitions of coming weeks and drops one that is over and whose runs have ended and expired, save a few
    * that are moved aside first. Needs the right to create tables; without it the default partition takes what comes.
-   * Returns the partition that was dropped. `keptMs` = how long topic events and weeks are kept at the least.
+   * Returns the partition that was dropped. `keptMs` = how long a week is kept at the least; `topics` = whether one that
+   * has events of topics may go, and they with it.
    */
-  async turnEras(now: number, keptMs: number): Promise<string | null> {
+  async turnEras({ now, keptMs, topics }: TurnOptions): Promise<string | null> {
     if (this.#preparedEra < eraOf(now)) {
       await this.#underLock(
         partitionsSql(this.#s, now)
@@ -133,14 +178,16 @@ export class Upkeep {
     }
     const era = await this.#oldestEra(eraOf(now - keptMs));
     if (era === null) return null;
-    const [left] = await this.#database.read([
+    const name = `${this.#s}.event_${era}`;
+    const [left, published] = await this.#database.read([
       {
         text: `SELECT tenant, run FROM ${this.#s}.run WHERE era = $1::integer LIMIT ${asideRunsMax + 1}`,
         values: [era],
       },
+      { text: `SELECT 1 FROM ${name} WHERE strpos(stream, '/') > 0 LIMIT 1`, values: [] },
     ]);
     if (left === undefined || left.length > asideRunsMax) return null;
-    const name = `${this.#s}.event_${era}`;
+    if (topics === 'keep' && published?.length !== 0) return null;
     const values = [texts(left.map((row) => text(row[0]))), texts(left.map((row) => text(row[1])))];
     const s = this.#s;
     const keys = 'unnest($1::text[], $2::text[]) AS k (tenant, run)';
