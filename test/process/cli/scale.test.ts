@@ -10,10 +10,11 @@ let project: Project;
 let supervisors: Child[] = [];
 
 afterEach(async () => {
-  const pids = supervisors.flatMap(workersOf);
+  // Supervisors first, since they would start others; not awaited, since orphans hold the output of the dead.
+  for (const supervisor of supervisors) supervisor.process.kill('SIGKILL');
+  for (const pid of supervisors.flatMap(workersOf).filter(isAlive)) killGroup(pid);
   supervisors = [];
   await endAll();
-  for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGKILL');
   project.remove();
 });
 
@@ -35,6 +36,15 @@ function isAlive(pid: number): boolean {
     return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
+  }
+}
+
+/** A worker leads a group, in which everything is that it has started. */
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
   }
 }
 
