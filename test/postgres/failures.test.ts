@@ -10,9 +10,9 @@ import { describeUnless } from '../skip.js';
 import { newSchema, noPostgres, serverUrl, sql } from './places.js';
 
 /** What the proxy does with the next COMMIT that it sees. */
-type Cut = 'none' | 'before' | 'after';
+type Cut = 'none' | 'before' | 'after' | 'silence';
 
-/** A way to the server that can be cut exactly at a commit: before it arrives, or before its answer leaves. */
+/** A way to the server that can be cut exactly at a commit: before it arrives, before its answer leaves, or by silence. */
 class CuttingProxy {
   cut: Cut = 'none';
   cuts = 0;
@@ -33,6 +33,13 @@ class CuttingProxy {
           const how = this.cut;
           this.cut = 'none';
           this.cuts += 1;
+          if (how === 'silence') {
+            // A black hole: nothing arrives and nothing is closed.
+            isDeaf = true;
+            client.removeAllListeners('data');
+            client.resume();
+            return;
+          }
           if (how === 'before') {
             client.destroy();
             upstream.destroy();
@@ -49,7 +56,9 @@ class CuttingProxy {
         if (!isDeaf) client.write(data);
       });
       client.on('close', () => upstream.end());
-      upstream.on('close', () => client.end());
+      upstream.on('close', () => {
+        if (!isDeaf) client.end();
+      });
     });
   }
 
@@ -68,6 +77,7 @@ describeUnless(noPostgres, 'connections that break', () => {
   let proxy: CuttingProxy;
   let store: Store;
   let database: string;
+  let through: string;
 
   // A database of its own, so that no other test's connections are ended.
   beforeEach(async () => {
@@ -76,9 +86,10 @@ describeUnless(noPostgres, 'connections that break', () => {
     const direct = new URL(serverUrl());
     direct.pathname = `/${database}`;
     proxy = new CuttingProxy(Number(direct.port));
-    const through = new URL(direct);
-    through.port = String(await proxy.listen());
-    store = await openPostgresStore({ url: through.href, directUrl: direct.href });
+    const way = new URL(direct);
+    way.port = String(await proxy.listen());
+    through = way.href;
+    store = await openPostgresStore({ url: through, directUrl: direct.href });
   });
 
   afterEach(async () => {
@@ -105,6 +116,18 @@ describeUnless(noPostgres, 'connections that break', () => {
       expect(await store.check(9)).toEqual([]);
     });
   }
+
+  it('gives up a connection that says nothing, and finds out over another', async () => {
+    await store.close();
+    store = await openPostgresStore({ url: through, statementMs: 300, queryMs: 600 });
+    await store.apply([start({ run: 'run_0' })]);
+    proxy.cut = 'silence';
+    const begun = performance.now();
+    expect((await store.apply([move({ run: 'run_0', head: 1 })]))[0]?.tag).toBe('applied');
+    expect(performance.now() - begun).toBeGreaterThan(500);
+    expect(proxy.cuts).toBe(1);
+    expect(await store.feedHead()).toBe(2);
+  });
 
   it('says that the outcome is unknown where the answer held more than whether', async () => {
     await store.apply([start()]);

@@ -41,7 +41,8 @@ export class Upkeep {
     this.#database = database;
     this.#s = schema;
     this.#clock = clock;
-    this.#slot = slot % tallySlots;
+    // Not the slot of the writer of the same node: the two would wait for each other, each with rows the other wants.
+    this.#slot = (slot + tallySlots / 2) % tallySlots;
   }
 
   async expire(limit: number): Promise<ExpireCounts> {
