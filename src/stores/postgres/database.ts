@@ -5,7 +5,7 @@
  * Invariant: a connection that did not come to its end in order is closed and never used again.
  */
 import type { PostgresClient, PostgresPool } from './driver.js';
-import { Pipeline, type Row, type Statement } from './pipeline.js';
+import { Pipeline, PreparedStatements, type Row, type Statement } from './pipeline.js';
 
 export interface DatabaseTimes {
   /** The longest a statement may run on the server. */
@@ -26,6 +26,9 @@ export interface Session {
   destroy(): void;
 }
 
+/** What each connection has prepared; null = it must not. Known to all stores, since they may share a pool. */
+const preparedOn = new WeakMap<PostgresClient, PreparedStatements | null>();
+
 /** The server's clock in epoch ms. */
 export const clockSql = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
 
@@ -41,7 +44,10 @@ export class Database {
   readonly #ignore: () => void;
   readonly #guard: (client: Pick<PostgresClient, 'on'>) => void;
 
-  constructor(pool: PostgresPool, ownsPool: boolean, times: DatabaseTimes) {
+  readonly #mayPrepare: boolean;
+
+  constructor(pool: PostgresPool, ownsPool: boolean, times: DatabaseTimes, mayPrepare = true) {
+    this.#mayPrepare = mayPrepare;
     this.#pool = pool;
     this.#ownsPool = ownsPool;
     this.#times = times;
@@ -81,8 +87,19 @@ export class Database {
       if (destroy) client.on('error', this.#ignore);
       client.release(destroy);
     };
+    let prepared = this.#mayPrepare ? preparedOn.get(client) : null;
+    if (prepared === undefined) {
+      try {
+        prepared = await this.#meet(client);
+      } catch (error) {
+        end(true);
+        throw error;
+      }
+      preparedOn.set(client, prepared);
+    }
+    const known = prepared;
     return {
-      run: (statements) => this.#roundTrip(client, statements),
+      run: (statements) => this.#roundTrip(client, statements, known),
       release: () => end(broken),
       destroy: () => end(true),
     };
@@ -141,8 +158,19 @@ export class Database {
     }
   }
 
-  async #roundTrip(client: PostgresClient, statements: readonly Statement[]): Promise<Row[][]> {
-    const pipeline = new Pipeline(statements);
+  /** A new connection: whether it leads to the very server process that it names, so that what is prepared stays. */
+  async #meet(client: PostgresClient): Promise<PreparedStatements | null> {
+    const [rows] = await this.#roundTrip(client, [{ text: 'SELECT pg_backend_pid()', values: [] }], null);
+    const isDirect = client.processID !== undefined && String(client.processID) === rows?.[0]?.[0];
+    return isDirect ? new PreparedStatements() : null;
+  }
+
+  async #roundTrip(
+    client: PostgresClient,
+    statements: readonly Statement[],
+    prepared: PreparedStatements | null,
+  ): Promise<Row[][]> {
+    const pipeline = new Pipeline(statements, prepared);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error('The database did not answer in time')), this.#times.queryMs);

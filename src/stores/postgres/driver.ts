@@ -22,13 +22,15 @@ export interface Submittable {
 export interface WireConnection {
   readonly stream: { cork?(): void; uncork?(): void };
   parse(message: { readonly text: string; readonly name: string; readonly types: readonly number[] }): void;
-  bind(message: { readonly values: readonly (string | Buffer | null)[] }): void;
+  bind(message: { readonly statement: string; readonly values: readonly (string | Buffer | null)[] }): void;
   execute(message: { readonly rows: number }): void;
   sync(): void;
 }
 
 /** A connection that was taken from a pool. */
 export interface PostgresClient {
+  /** The server process that the connection says it leads to. A pooler makes one up. */
+  readonly processID?: number | null;
   query(submittable: Submittable): unknown;
   /** Gives the connection back; `true` closes it instead. */
   release(destroy?: boolean): void;

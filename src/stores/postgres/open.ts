@@ -37,6 +37,11 @@ export interface PostgresOptions {
   readonly connectionsMax?: number;
   /** Whether missing tables are made at opening. False where the role of the server may not: run it once with one that may. Default: true. */
   readonly migrate?: boolean;
+  /**
+   * Whether statements are prepared once for each connection, which saves a third of a small commit. Default: where a
+   * connection leads to the very server process that it names; poolers make that up, so behind one nothing is prepared.
+   */
+  readonly prepare?: boolean;
   /** The longest a statement may run on the server, ms. Default: 30 000. */
   readonly statementMs?: number;
   /** The longest a statement may wait for another's row, ms. Default: 10 000. */
@@ -95,7 +100,12 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
       size: given.connectionsMax,
     }));
   const { statementMs, lockMs, queryMs } = given;
-  const database = new Database(pool, given.pool === undefined, { statementMs, lockMs, queryMs });
+  const database = new Database(
+    pool,
+    given.pool === undefined,
+    { statementMs, lockMs, queryMs },
+    given.prepare ?? true,
+  );
   try {
     return await assemble(given, database, schema, direct);
   } catch (error) {

@@ -1,7 +1,7 @@
 /**
  * Several statements in one round trip: parse, bind and execute for each, and one Sync at the end (PostgreSQL protocol
  * 3.0, "Pipelining"). Without BEGIN the statements are one implicit transaction, which commits at the Sync. Statements
- * are unnamed, so a pooler in transaction mode does not mind.
+ * are unnamed where a pooler may stand between, since its next server connection would not know them.
  *
  * Invariant: rows are those of the statement at their index; after an error nothing behind it was carried out.
  */
@@ -21,6 +21,24 @@ export type Row = readonly (string | null)[];
 
 const noTypes: readonly number[] = [];
 
+/** The statements that one connection has prepared: names by text. A connection with an error behind it is closed. */
+export class PreparedStatements {
+  readonly #names = new Map<string, string>();
+
+  /** The name of a statement, and whether the server has yet to be told of it; null = it stays unnamed. */
+  nameOf(text: string): { readonly name: string; readonly isNew: boolean } | null {
+    const known = this.#names.get(text);
+    if (known !== undefined) return { name: known, isNew: false };
+    if (this.#names.size >= statementsMax) return null;
+    const name = `es${this.#names.size}`;
+    this.#names.set(text, name);
+    return { name, isNew: true };
+  }
+}
+
+/** The store has fewer; lists with filters make the rest. */
+const statementsMax = 200;
+
 /** A round trip on its way. */
 export class Pipeline implements Submittable {
   readonly done: Promise<Row[][]>;
@@ -30,8 +48,12 @@ export class Pipeline implements Submittable {
   #resolve: (results: Row[][]) => void = () => undefined;
   #reject: (error: Error) => void = () => undefined;
 
-  constructor(statements: readonly Statement[]) {
+  readonly #prepared: PreparedStatements | null;
+
+  /** `prepared`: what its connection knows already; null = all is unnamed. */
+  constructor(statements: readonly Statement[], prepared: PreparedStatements | null) {
     this.#statements = statements;
+    this.#prepared = prepared;
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -42,8 +64,13 @@ export class Pipeline implements Submittable {
     connection.stream.cork?.();
     try {
       for (const { text, values } of this.#statements) {
-        connection.parse({ text, name: '', types: noTypes });
-        connection.bind({ values: values.map((value) => (typeof value === 'number' ? String(value) : value)) });
+        const known = this.#prepared?.nameOf(text) ?? null;
+        const name = known?.name ?? '';
+        if (known?.isNew !== false) connection.parse({ text, name, types: noTypes });
+        connection.bind({
+          statement: name,
+          values: values.map((value) => (typeof value === 'number' ? String(value) : value)),
+        });
         connection.execute({ rows: 0 });
       }
       connection.sync();
