@@ -5,7 +5,6 @@
  * Invariants: transitions reach the store in the order in which they were handed over, and each is answered one time,
  * after its commit. A call that fails fails for all that were in it: of none of them is it known that it is durable.
  */
-import { limits } from '../../core/limits.js';
 import type { Outcome, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 
@@ -20,6 +19,12 @@ export interface Commit {
 
 /** Hears of transitions that were handed to the store, before they are committed. */
 export type Opening = (transitions: readonly Transition[]) => void;
+
+/**
+ * Transitions in one call. A store commits a call whole: in calls of a few dozen it can write some while the callers of
+ * others are answered and come again, and the price of a call is as good as shared out already.
+ */
+const callItemsMax = 32;
 
 /** Bytes of blobs in one call; a single transition may have more. */
 const callBlobBytesMax = 16 * 1024 * 1024;
@@ -45,7 +50,7 @@ export class Committer {
       if (this.#gathered.length > 0 && this.#blobBytes + bytes > callBlobBytesMax) this.#send();
       this.#blobBytes += bytes;
     }
-    if (this.#gathered.length >= limits.commitItemsMax) this.#send();
+    if (this.#gathered.length >= callItemsMax) this.#send();
     if (this.#gathered.length === 0)
       Promise.resolve()
         .then(() => this.#send())
