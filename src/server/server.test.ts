@@ -34,7 +34,7 @@ async function problemIn(response: Response): Promise<Problem> {
 function starting() {
   const asked: StartRequest[] = [];
   const startRuns: Engine['startRuns'] = (_, requests) => {
-    asked.push(...requests);
+    asked.push(...requests.map(({ origin: _, ...request }) => request));
     return Promise.resolve(requests.map(() => ({ tag: 'started', run })));
   };
   return { asked, startRuns };
@@ -65,7 +65,7 @@ describe('starting a run', () => {
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     const { post } = serve({
       startRuns: (from, requests) => {
-        origin = from;
+        origin = requests[0]?.origin;
         return startRuns(from, requests);
       },
     });
