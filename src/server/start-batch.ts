@@ -10,10 +10,10 @@ import type { Timers } from '../core/ports.js';
 import type { Engine, Origin, StartOutcome, StartRequest } from '../engine/api.js';
 
 /**
- * So many starts go on their way before the turn ends: the store is at work on them while the rest is read. Lower makes
- * more and smaller commits; higher lets the store wait for the end of the turn.
+ * So many starts go on their way before the turn ends: the store is at work on them while the rest is read. Lower pays
+ * for more calls; higher leaves the store nothing to halve, and it and this thread take turns instead of going side by side.
  */
-export const startsPerCallMax = 32;
+export const startsPerCallMax = 16;
 
 /** Characters of input after which a call goes on its way, so that large inputs do not make one huge transaction. */
 const textPerCallMax = limits.payloadBytesMax;
