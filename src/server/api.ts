@@ -119,22 +119,21 @@ export class Api {
    */
   answer(routed: Routed, body: Uint8Array, reply: (answer: Answer) => void): void {
     const { head, requestId } = routed;
-    this.#handle(routed, body).then(
-      (answer) => reply(this.#finish(answer, head, requestId)),
-      (error: unknown) => reply(this.#refuse(error, head, requestId)),
-    );
+    const refuse = (error: unknown): void => reply(this.#refuse(error, head, requestId));
+    try {
+      this.#handle(routed, body).then((answer) => reply(this.#finish(answer, head, requestId)), refuse);
+    } catch (error) {
+      queueMicrotask(() => refuse(error));
+    }
   }
 
+  /** Throws, or rejects, with what the request is refused for. */
   #handle(routed: Routed, body: Uint8Array): Promise<Answer> {
     const { id, route, segments, head, requestId } = routed;
     const handle = (principal: Principal): Answer | Promise<Answer> =>
       this.#handlers[id](new ApiRequest({ id, route, segments, head, principal, requestId, body }));
-    try {
-      const known = route.access === 'public' ? anonymous : this.#authorize(route, head);
-      return known instanceof Promise ? known.then(handle) : Promise.resolve(handle(known));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const known = route.access === 'public' ? anonymous : this.#authorize(route, head);
+    return known instanceof Promise ? known.then(handle) : Promise.resolve(handle(known));
   }
 
   /** The answer to a request whose body is too large. */

@@ -30,11 +30,11 @@ async function problemIn(response: Response): Promise<Problem> {
   return problem;
 }
 
-/** Starts that succeed, and what was asked for. */
+/** Starts that succeed, and what was asked for, without its origin. */
 function starting() {
-  const asked: StartRequest[] = [];
+  const asked: (Omit<StartRequest, 'origin'> & { readonly origin: undefined })[] = [];
   const startRuns: Engine['startRuns'] = (_, requests) => {
-    asked.push(...requests.map(({ origin: _, ...request }) => request));
+    asked.push(...requests.map((request) => ({ ...request, origin: undefined })));
     return Promise.resolve(requests.map(() => ({ tag: 'started', run })));
   };
   return { asked, startRuns };
