@@ -39,6 +39,8 @@ export interface StartRequest {
   readonly idempotencyKey?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly priority?: number;
+  /** Where this one comes from, in a call that is made for several callers. Default: the origin of the call. */
+  readonly origin?: Origin;
 }
 
 /** Expected outcomes are values. `error` carries a SpineError (unknown workflow, invalid input, key reused ...). */

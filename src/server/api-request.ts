@@ -126,6 +126,10 @@ export class QueryReader {
     if (faults.length > 0) throw new SpineError('REQUEST_INVALID', { faults });
   }
 
+  get isEmpty(): boolean {
+    return this.#parameters === null;
+  }
+
   text(name: string): string | undefined {
     return this.#parameters?.get(name) ?? undefined;
   }

@@ -16,7 +16,8 @@ export async function fetchAnswer(api: Api, request: Request): Promise<Response>
   const routed = api.route(head);
   if (routed.tag === 'answered') return responseOf(routed.answer, head.method);
   const body = await readBody(request, routed);
-  const answer = body === null ? api.tooLarge(routed) : await api.answer(routed, body);
+  const answer =
+    body === null ? api.tooLarge(routed) : await new Promise<Answer>((reply) => api.answer(routed, body, reply));
   return responseOf(answer, head.method);
 }
 

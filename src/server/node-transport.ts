@@ -72,17 +72,23 @@ function textOf(value: string | string[] | undefined): string | undefined {
 
 function serve(api: Api, server: Server, request: IncomingMessage, response: ServerResponse): void {
   const routed = api.route(headOf(request));
-  const reply = (answer: Answer): void => send(server, request, response, answer);
-  if (routed.tag === 'answered') return reply(routed.answer);
-  const finish = (body: Uint8Array): void => {
-    // `answer` never rejects. Should writing fail, the client must not wait, and the process must not end for it.
-    api
-      .answer(routed, body)
-      .then(reply)
-      .catch(() => response.destroy());
+  const reply = (answer: Answer): void => {
+    try {
+      send(server, request, response, answer);
+    } catch {
+      // The client must not wait for what cannot be written, and the process must not end for it.
+      response.destroy();
+    }
   };
-  if (!hasBody(request) || routed.route.body === null) return finish(nothing);
-  readBody(request, response, routed, finish, () => reply(api.tooLarge(routed)));
+  if (routed.tag === 'answered') return reply(routed.answer);
+  if (!hasBody(request) || routed.route.body === null) return api.answer(routed, nothing, reply);
+  readBody(
+    request,
+    response,
+    routed,
+    (body) => api.answer(routed, body, reply),
+    () => reply(api.tooLarge(routed)),
+  );
 }
 
 function hasBody(request: IncomingMessage): boolean {
@@ -135,7 +141,13 @@ function send(server: Server, request: IncomingMessage, response: ServerResponse
     return;
   }
   headers['content-length'] = String(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength);
-  response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
+  response.writeHead(status, headers);
+  if (request.method !== 'HEAD') {
+    // Head and body as one text in one write: `end` with a body would add an empty piece, and two pieces cost more.
+    response.write(body);
+    response.socket?.uncork();
+  }
+  response.end();
 }
 
 /** A stream straight on the response of a socket. */

@@ -37,7 +37,7 @@ export class Intake {
       for (let i = 0; i < requests.length; i++) {
         const request = requests[i];
         if (request === undefined) continue;
-        this.#start(origin, request, (outcome) => {
+        this.#start(request.origin ?? origin, request, (outcome) => {
           outcomes[i] = outcome;
           left -= 1;
           if (left === 0) resolve(outcomes);

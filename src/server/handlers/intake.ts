@@ -10,52 +10,75 @@ import { mediaType } from '../../protocol/cloudevents.js';
 import type { BatchStartAnswer, RunViewState, StartAnswer } from '../../protocol/http.js';
 import { parseJson } from '../../protocol/json-body.js';
 import { headerNames } from '../../protocol/routes.js';
-import { json, jsonText, type Answer } from '../answer.js';
+import { nodePorts } from '../../runtime/index.js';
+import { json, jsonText, type Answer, type WholeAnswer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { readIdempotencyKey, readPreferWait } from '../request-headers.js';
+import { StartBatch, type OwnStart } from '../start-batch.js';
 import { checkedLabels, labelOf, linksOf, membersOf, type HandlerContext, type Handlers } from './context.js';
 import { resultAnswer } from './runs.js';
 
 export function intakeHandlers(context: HandlerContext): Handlers<'startRun' | 'startRuns'> {
+  const batch = new StartBatch(context.engine, nodePorts.timers);
   return {
-    startRun: (request) => startRun(context, request),
+    startRun: (request) => startRun(context, batch, request),
     startRuns: (request) => startRuns(context, request),
   };
 }
 
-async function startRun(context: HandlerContext, request: ApiRequest): Promise<Answer> {
-  const { engine, settings } = context;
-  const waitMs = readPreferWait(request.header(headerNames.prefer), settings.limits.preferWaitMsMax);
-  const [outcome] = await engine.startRuns(request.origin(), [startRequestOf(request)]);
-  if (outcome === undefined) throw new Error('The engine gave no outcome for a start');
-  if (outcome.tag === 'error') throw outcome.error;
+/** Not an async function, like what it calls on the plain path: each layer of promises is paid for by every start. */
+function startRun(context: HandlerContext, batch: StartBatch, request: ApiRequest): Promise<Answer> {
+  const waitMs = readPreferWait(request.header(headerNames.prefer), context.settings.limits.preferWaitMsMax);
+  return batch.start(startRequestOf(request)).then((outcome) => {
+    if (outcome.tag === 'error') throw outcome.error;
+    if (waitMs === null && outcome.tag === 'started') return acceptedAnswer(context, outcome, 'queued');
+    return lateAnswer(context, request, outcome, waitMs);
+  });
+}
+
+/** The answer that takes a look at the run: where the caller would wait for its end, or has started it before. */
+async function lateAnswer(
+  context: HandlerContext,
+  request: ApiRequest,
+  outcome: Started,
+  waitMs: number | null,
+): Promise<Answer> {
   if (waitMs !== null) {
     const result = await resultInTime(context, request, outcome.run, waitMs);
     if (result !== null) return result;
   }
   const state = outcome.tag === 'repeated' ? await stateOf(context, request.tenant, outcome.run) : 'queued';
-  const answer = jsonText(202, startAnswerText(settings.basePath, outcome, state), {
-    location: `${settings.basePath}/v1/runs/${outcome.run}`,
-    'retry-after': '1',
-  });
+  const answer = acceptedAnswer(context, outcome, state);
   if (waitMs !== null) answer.headers[headerNames.preferenceApplied] = `wait=${waitMs / 1_000}`;
   return answer;
 }
 
-function startRequestOf(request: ApiRequest): StartRequest {
-  const idempotencyKey = readIdempotencyKey(request.header(headerNames.idempotencyKey));
-  const labels = request.query.texts('label').map(labelOf);
-  const priority = request.query.integer('priority', priorityBounds);
-  return {
-    workflow: request.segment('name'),
-    input: payloadOfJson(request.json() ?? null),
-    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-    ...(labels.length === 0
-      ? {}
-      : { labels: checkedLabels(Object.fromEntries(labels.map(({ name, value }) => [name, value]))) }),
-    ...(priority === undefined ? {} : { priority }),
-  };
+/** Ids and the base path need no escaping in JSON; put together by hand because every start pays for it. */
+function acceptedAnswer(context: HandlerContext, outcome: Started, state: RunViewState): WholeAnswer {
+  const self = `${context.settings.basePath}/v1/runs/${outcome.run}`;
+  const text = `{"id":"${outcome.run}","state":"${state}","repeated":${outcome.tag === 'repeated'},"links":{"self":"${self}","history":"${self}/history","result":"${self}/result","stream":"${self}/stream"}}`;
+  return jsonText(202, text, { location: self, 'retry-after': '1' });
 }
+
+function startRequestOf(request: ApiRequest): OwnStart {
+  const input = payloadOfJson(request.json() ?? null);
+  const found: Writable<OwnStart> = {
+    workflow: request.segment('name'),
+    input,
+    origin: request.origin(),
+  };
+  const idempotencyKey = readIdempotencyKey(request.header(headerNames.idempotencyKey));
+  if (idempotencyKey !== undefined) found.idempotencyKey = idempotencyKey;
+  if (request.query.isEmpty) return found;
+  const labels = request.query.texts('label').map(labelOf);
+  if (labels.length > 0)
+    found.labels = checkedLabels(Object.fromEntries(labels.map(({ name, value }) => [name, value])));
+  const priority = request.query.integer('priority', priorityBounds);
+  if (priority !== undefined) found.priority = priority;
+  return found;
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 const priorityBounds = { min: 0, max: limits.priorityMax };
 
@@ -76,12 +99,6 @@ async function resultInTime(
 }
 
 type Started = Exclude<StartOutcome, { readonly tag: 'error' }>;
-
-/** Ids and the base path need no escaping in JSON; put together by hand because every start pays for it. */
-function startAnswerText(basePath: string, outcome: Started, state: RunViewState): string {
-  const self = `${basePath}/v1/runs/${outcome.run}`;
-  return `{"id":"${outcome.run}","state":"${state}","repeated":${outcome.tag === 'repeated'},"links":{"self":"${self}","history":"${self}/history","result":"${self}/result","stream":"${self}/stream"}}`;
-}
 
 /** The key outlives a run that is kept for a shorter time than the key. @throws RUN_NOT_FOUND */
 async function stateOf(context: HandlerContext, tenant: string, run: string): Promise<RunViewState> {
