@@ -267,17 +267,24 @@ describe('intake', () => {
   it('accepts what is stored of a large batch where the store refuses the rest', async () => {
     const apply = store.apply.bind(store);
     let calls = 0;
+    let refused = 0;
     store.apply = (transitions) => {
       calls += 1;
-      return calls === 2 ? Promise.reject(new SpineError('STORE_BUSY', {})) : apply(transitions);
+      if (calls !== 2) return apply(transitions);
+      refused = transitions.length;
+      return Promise.reject(new SpineError('STORE_BUSY', {}));
     };
     const requests = Array.from({ length: limits.commitItemsMax + 1 }, () => ({
       workflow: 'greet',
       input: payloadOfJson({}),
     }));
     const outcomes = await engine.startRuns(origin, requests);
-    expect(outcomes.filter(({ tag }) => tag === 'started')).toHaveLength(limits.commitItemsMax);
-    expect(outcomes.at(-1)).toMatchObject({ tag: 'error', error: { code: 'STORE_BUSY' } });
+    const failed = outcomes.filter(({ tag }) => tag === 'error');
+    expect(failed).toHaveLength(refused);
+    expect(failed[0]).toMatchObject({ tag: 'error', error: { code: 'STORE_BUSY' } });
+    expect(outcomes.filter(({ tag }) => tag === 'started')).toHaveLength(requests.length - refused);
+    const stored = await store.listRuns({ tenant: 'default', limit: requests.length });
+    expect(stored.items).toHaveLength(requests.length - refused);
   });
 
   it('refuses unknown workflows and inputs that do not fit, and leaves no trace', async () => {
