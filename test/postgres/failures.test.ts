@@ -192,33 +192,36 @@ describeUnless(noPostgres, 'a server that is killed', () => {
     const server = await startPostgres({ fsync: true });
     if (server.url === null || server.start === undefined || server.pid === undefined || server.pid === null) return;
     const store = await openPostgresStore({ url: server.url, patienceMs: 30_000 });
-    const acknowledged = new Set<string>();
-    let isWriting = true;
-    const write = async (writer: number): Promise<void> => {
-      for (let i = 0; isWriting; i++) {
-        const run = `run_${writer}_${i}`;
-        const outcome = await store.apply([start({ run })]).catch((error: unknown) => {
-          expect(isSpineError(error) && error.code).toBe('STORE_UNREACHABLE');
-          return null;
-        });
-        if (outcome?.[0]?.tag === 'applied') acknowledged.add(run);
+    try {
+      const acknowledged = new Set<string>();
+      let isWriting = true;
+      const write = async (writer: number): Promise<void> => {
+        for (let i = 0; isWriting; i++) {
+          const run = `run_${writer}_${i}`;
+          const outcome = await store.apply([start({ run })]).catch((error: unknown) => {
+            expect(isSpineError(error) && error.code).toBe('STORE_UNREACHABLE');
+            return null;
+          });
+          if (outcome?.[0]?.tag === 'applied') acknowledged.add(run);
+        }
+      };
+      const writers = [0, 1, 2, 3].map(write);
+      for (let kill = 0; kill < 3; kill++) {
+        const before = acknowledged.size;
+        while (acknowledged.size < before + 50) await new Promise((resolve) => setTimeout(resolve, 5));
+        // The backends see that the postmaster has died, and end.
+        process.kill(server.pid, 'SIGKILL');
+        await server.ended;
+        await restart(server.start);
       }
-    };
-    const writers = [0, 1, 2, 3].map(write);
-    for (let kill = 0; kill < 3; kill++) {
-      const before = acknowledged.size;
-      while (acknowledged.size < before + 50) await new Promise((resolve) => setTimeout(resolve, 5));
-      // The backends see that the postmaster has died, and end.
-      process.kill(server.pid, 'SIGKILL');
-      await server.ended;
-      await restart(server.start);
+      isWriting = false;
+      await Promise.all(writers);
+      for (const run of acknowledged) expect(await store.readRun(tenant, run), run).not.toBeNull();
+      expect(await store.check(9)).toEqual([]);
+    } finally {
+      await store.close();
+      await server.stop();
     }
-    isWriting = false;
-    await Promise.all(writers);
-    for (const run of acknowledged) expect(await store.readRun(tenant, run), run).not.toBeNull();
-    expect(await store.check(9)).toEqual([]);
-    await store.close();
-    await server.stop();
   });
 });
 
