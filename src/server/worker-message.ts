@@ -22,7 +22,9 @@ export type ReadMessage =
   | { readonly ok: false; readonly fault: string };
 
 type Check = (value: unknown) => boolean;
-type Fields = Readonly<Record<string, Check>>;
+type Shape = Readonly<Record<string, Check>>;
+/** A shape as a list, made once: every message of every worker is held against it. */
+type Fields = readonly (readonly [name: string, check: Check])[];
 
 /** Keys and elements of one frame, which may hold many submissions. */
 const framePartsMax = 1_000_000;
@@ -37,7 +39,7 @@ export function readWorkerMessage(bytes: Uint8Array): ReadMessage {
   }
   if (!isRecord(value) || typeof value['t'] !== 'string')
     return { ok: false, fault: 'A message is an object with "t".' };
-  const fields = Object.hasOwn(messages, value['t']) ? messages[value['t']] : undefined;
+  const fields = messages.get(value['t']);
   if (fields === undefined) return { ok: false, fault: `There is no message "${value['t'].slice(0, 40)}".` };
   const bad = badField(value, fields);
   if (bad !== null) return { ok: false, fault: `"${bad}" of a message "${value['t']}" is not valid.` };
@@ -65,7 +67,7 @@ const nothing: readonly SubmissionResult[] = [];
 function commandFault({ commands: given }: Submission): string | null {
   for (const command of given) {
     const { op } = command;
-    const fields = Object.hasOwn(commands, op) ? commands[op] : undefined;
+    const fields = commands.get(op);
     if (fields === undefined) return `there is no command "${op.slice(0, 40)}"`;
     const bad = badField(command as unknown as Readonly<Record<string, unknown>>, fields);
     if (bad !== null) return `"${bad}" of a command "${op}" is not valid`;
@@ -74,7 +76,7 @@ function commandFault({ commands: given }: Submission): string | null {
 }
 
 function badField(record: Readonly<Record<string, unknown>>, fields: Fields): string | null {
-  for (const [name, check] of Object.entries(fields)) if (!check(record[name])) return name;
+  for (const [name, check] of fields) if (!check(record[name])) return name;
   return null;
 }
 
@@ -82,10 +84,14 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-const record =
-  (fields: Fields): Check =>
-  (value) =>
-    isRecord(value) && badField(value, fields) === null;
+function fieldsByName(shapes: Readonly<Record<string, Shape>>): ReadonlyMap<string, Fields> {
+  return new Map(Object.entries(shapes).map(([name, shape]) => [name, Object.entries(shape)]));
+}
+
+const record = (shape: Shape): Check => {
+  const fields = Object.entries(shape);
+  return (value) => isRecord(value) && badField(value, fields) === null;
+};
 const optional =
   (check: Check): Check =>
   (value) =>
@@ -138,7 +144,7 @@ const failure = record({
 });
 const effect = oneOf('pure', 'idempotent', 'external');
 
-const commands: Readonly<Record<string, Fields>> = {
+const commands = fieldsByName({
   beginStep: { path, attempt: count, effect },
   completeStep: { path, attempt: count, durationMs: amount, withInput: flag, result: payload },
   failStep: { path, attempt: count, failure, retry },
@@ -161,7 +167,7 @@ const commands: Readonly<Record<string, Fields>> = {
   abandon: { failure },
   completeTask: { result: payload, durationMs: amount },
   failTask: { failure },
-};
+});
 
 /** What a command has besides its `op` is looked at apart, so that a bad one costs its submission and not the line. */
 const command = record({ op: (value) => typeof value === 'string' });
@@ -169,7 +175,7 @@ const command = record({ op: (value) => typeof value === 'string' });
 /** More than the slots of a session, since what is waiting for an answer is repeated after a lost connection. */
 const itemsMax = limits.workerSlotsMax * 16;
 
-const messages: Readonly<Record<string, Fields>> = {
+const messages = fieldsByName({
   hello: {
     protocol: whole,
     worker: name,
@@ -198,4 +204,4 @@ const messages: Readonly<Record<string, Fields>> = {
   drain: {},
   beat: { session: key, n: count, received: count },
   bye: {},
-};
+});

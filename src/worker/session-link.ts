@@ -39,6 +39,8 @@ export interface LinkOwner {
   refused(code: string, reason: string): void;
   /** For a resume: what is still worked on, with the last event each has seen. */
   holding(): Resume['holding'];
+  /** Granted and unused credit above which no more is granted. */
+  readonly creditReserve: number;
   freeSlots(): number;
 }
 
@@ -428,6 +430,8 @@ export class SessionLink {
   #grant(connection: WorkerConnection): void {
     const session = this.#session;
     if (session === null || this.#draining) return;
+    // What is granted lasts for a while: a message for each slot that becomes free would tell the server nothing it can use.
+    if (session.creditUpTo - session.assigned >= this.#options.owner.creditReserve) return;
     if (connection.bufferedBytes() > limits.workerBufferBytesMax) return;
     const upTo = session.assigned + Math.max(0, this.#options.owner.freeSlots());
     // Cumulative: what was granted cannot be taken back, so a smaller number would only confuse.

@@ -6,11 +6,12 @@
  */
 import type { Payload } from '../core/payload.js';
 import { limits } from '../core/limits.js';
+import { SlotMap } from './slot-map.js';
 import type { Submission } from '../protocol/worker.js';
 
 /** What is on its way to the record, and what of it still has to be sent over the connection that stands now. */
 export class Submissions {
-  readonly #unanswered = new Map<number, Submission>();
+  readonly #unanswered = new SlotMap<number, Submission>();
   readonly #counts = new Map<number, number>();
   #unsent: Submission[] = [];
   #next = 1;

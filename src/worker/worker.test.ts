@@ -307,6 +307,19 @@ describe('a worker at work', () => {
     await worker.stop();
   });
 
+  it('grants the credit of many slots in pieces: anew once half of what was granted is used', async () => {
+    const { world, server, worker } = setup({}, { slots: 40 });
+    void worker.start();
+    await world.settle();
+    for (let n = 1; n <= 42; n++) {
+      server.assign(call(n, null));
+      await world.settle();
+    }
+    expect(server.submissions).toHaveLength(42);
+    expect(server.all('credit').map(({ upTo }) => upTo)).toEqual([40, 61, 82]);
+    await worker.stop();
+  });
+
   it('holds credit back while the server does not answer', async () => {
     const { world, server, worker } = setup({}, { slots: 2 });
     server.judge = () => null;

@@ -9,6 +9,7 @@ import { SpineError } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import { limits } from '../core/limits.js';
 import type { Ports } from '../core/ports.js';
+import { SlotMap } from './slot-map.js';
 import {
   workerProtocol,
   type AbortReason,
@@ -94,8 +95,18 @@ export interface WorkerParts {
 const waitingPerSlotMax = 2;
 const crowdedShare = 0.75;
 const crowdedParkMs = 50;
+const creditReserveMin = 16;
 /** Assignments held for each slot: waiting bodies, what is at work, and what has an answer due. */
 const heldPerSlotMax = waitingPerSlotMax + 2;
+
+/** An assignment in the hands of this worker. */
+interface Kept {
+  readonly work: Work;
+  readonly assignment: number;
+  readonly serial: number;
+  /** `busy`: its user code runs; `lingering`: it was stopped, does not heed it and uses a slot for a while. */
+  phase: 'busy' | 'lingering' | 'idle';
+}
 
 export class WorkerRuntime implements Worker, LinkOwner {
   readonly stopped: Promise<Error | null>;
@@ -104,12 +115,12 @@ export class WorkerRuntime implements Worker, LinkOwner {
   readonly #link: SessionLink;
   readonly #blobs: PayloadBlobs;
   /** Assignments that are ours, until they are idle and answered. */
-  readonly #works = new Map<number, Work>();
-  /** Those whose user code still runs. */
-  readonly #busy = new Set<Work>();
-  /** Those that were stopped and do not heed it; they use a slot for a while. */
-  readonly #lingering = new Set<Work>();
-  readonly #bodies = new Set<Work>();
+  readonly #works = new SlotMap<number, Kept>();
+  /** Bodies at work, by serial number. */
+  readonly #bodies = new SlotMap<number, Kept>();
+  #busy = 0;
+  #lingering = 0;
+  /** Also the serial number of the last assignment; those of the protocol begin anew with each session. */
   #received = 0;
   #finished = 0;
   #state: WorkerState = 'idle';
@@ -161,8 +172,8 @@ export class WorkerRuntime implements Worker, LinkOwner {
       slots: this.#parts.slots,
       runningActivations: this.#bodies.size,
       waitingActivations: this.#waiting(),
-      runningCalls: this.#busy.size - this.#bodies.size,
-      lingering: this.#lingering.size,
+      runningCalls: this.#busy - this.#bodies.size,
+      lingering: this.#lingering,
       unanswered: this.#link.unanswered,
       received: this.#received,
       finished: this.#finished,
@@ -209,12 +220,12 @@ export class WorkerRuntime implements Worker, LinkOwner {
     if (this.#state === 'idle' || this.#state === 'stopped' || this.#stopping !== null) return this.stop();
     this.#state = 'draining';
     const { drainGraceMs, ports } = this.#parts;
-    this.#log('info', 'draining', { running: this.#busy.size, graceMs: drainGraceMs });
+    this.#log('info', 'draining', { running: this.#busy, graceMs: drainGraceMs });
     this.#link.drain();
     const finished = (): boolean => this.#stopping !== null || (this.#works.size === 0 && this.#link.unanswered === 0);
     const startedMs = ports.clock.monotonicMs();
     await this.#until(finished, drainGraceMs);
-    for (const work of this.#works.values()) work.stop('drain');
+    for (const { work } of this.#works.values()) work.stop('drain');
     await this.#until(finished, Math.max(limits.drainAnswerMs, startedMs + drainGraceMs - ports.clock.monotonicMs()));
     return this.stop();
   }
@@ -222,18 +233,18 @@ export class WorkerRuntime implements Worker, LinkOwner {
   async #stop(error: Error | null): Promise<void> {
     const wasIdle = this.#state === 'idle';
     this.#state = 'draining';
-    for (const work of this.#works.values()) work.stop('stop');
+    for (const { work } of this.#works.values()) work.stop('stop');
     this.#works.clear();
     this.#changed();
     if (!wasIdle) {
       this.#link.drain();
       await this.#link.bye(limits.drainAnswerMs);
-      await this.#until(() => this.#busy.size === 0, limits.drainAnswerMs);
+      await this.#until(() => this.#busy === 0, limits.drainAnswerMs);
     }
     this.#state = 'stopped';
     this.#release();
     this.#onRefused(error ?? new SpineError('WORKER_STOPPED', {}));
-    this.#log('info', 'stopped', { finished: this.#finished, lingering: this.#busy.size });
+    this.#log('info', 'stopped', { finished: this.#finished, lingering: this.#busy });
     this.#onStopped(error);
   }
 
@@ -262,39 +273,40 @@ export class WorkerRuntime implements Worker, LinkOwner {
   // ---------------------------------------------------------------- the link's owner
 
   assigned(assignment: Assignment): void {
-    this.#received++;
     const work = this.#begin(assignment);
-    this.#works.set(assignment.assignment, work);
-    this.#busy.add(work);
-    if (work.kind === 'activation') this.#bodies.add(work);
-    void work.idle.then(() => this.#idle(assignment.assignment, work));
+    const kept: Kept = { work, assignment: assignment.assignment, serial: ++this.#received, phase: 'busy' };
+    this.#works.set(kept.assignment, kept);
+    this.#busy++;
+    if (work.kind === 'activation') this.#bodies.set(kept.serial, kept);
+    void work.idle.then(() => this.#idle(kept));
   }
 
   delivered({ assignment, events }: Delivery): void {
-    this.#works.get(assignment)?.deliver(events);
+    this.#works.get(assignment)?.work.deliver(events);
   }
 
   answered(submission: Submission, result: SubmissionResult): void {
-    const work = this.#works.get(submission.assignment);
-    if (work === undefined) return this.#changed();
+    const kept = this.#works.get(submission.assignment);
+    if (kept === undefined) return this.#changed();
+    const { work } = kept;
     work.settle(submission, result);
     // A call has one outcome; when it is recorded, the task is over, whether or not the handler has returned.
-    if (work.dead || (work.kind === 'call' && result.ok)) this.#dismiss(submission.assignment, work);
-    else this.#settled(submission.assignment, work);
+    if (work.dead || (work.kind === 'call' && result.ok)) this.#dismiss(kept);
+    else this.#settled(kept);
   }
 
   aborted(assignment: number, reason: AbortReason): void {
-    const work = this.#works.get(assignment);
-    if (work === undefined) return;
-    work.stop(reason);
-    this.#dismiss(assignment, work);
+    const kept = this.#works.get(assignment);
+    if (kept === undefined) return;
+    kept.work.stop(reason);
+    this.#dismiss(kept);
   }
 
   lost(reason: string): void {
     if (this.#works.size > 0) this.#log('warn', 'work was lost with its session', { works: this.#works.size, reason });
-    for (const [assignment, work] of [...this.#works]) {
-      work.stop('session_lost');
-      this.#dismiss(assignment, work);
+    for (const kept of [...this.#works.values()]) {
+      kept.work.stop('session_lost');
+      this.#dismiss(kept);
     }
     if (this.#state === 'connected') this.#state = 'connecting';
   }
@@ -311,21 +323,26 @@ export class WorkerRuntime implements Worker, LinkOwner {
   }
 
   holding(): Resume['holding'] {
-    return [...this.#works].map(([assignment, work]) => ({ assignment, seen: work.seen }));
+    return [...this.#works.values()].map(({ assignment, work }) => ({ assignment, seen: work.seen }));
+  }
+
+  /** Few slots are always granted in full; of many, half is enough until the next grant arrives. */
+  get creditReserve(): number {
+    return Math.max(creditReserveMin, this.#parts.slots / 2);
   }
 
   /** Slots that a new assignment could use now. */
   freeSlots(): number {
     const { slots } = this.#parts;
-    const used = this.#busy.size - this.#waiting() + this.#lingering.size;
-    const free = Math.min(slots - used, heldPerSlotMax * slots - this.#works.size - this.#lingering.size);
+    const used = this.#busy - this.#waiting() + this.#lingering;
+    const free = Math.min(slots - used, heldPerSlotMax * slots - this.#works.size - this.#lingering);
     if (free <= 0 && this.#bodies.size > 0) this.#lookAgain();
     return free;
   }
 
   #waiting(): number {
     let waiting = 0;
-    for (const body of this.#bodies) if (body.waiting) waiting++;
+    for (const { work } of this.#bodies.values()) if (work.waiting) waiting++;
     return waiting;
   }
 
@@ -381,37 +398,44 @@ export class WorkerRuntime implements Worker, LinkOwner {
     return waiting > places * crowdedShare ? Math.min(parkAfterMs, crowdedParkMs) : parkAfterMs;
   }
 
-  #idle(assignment: number, work: Work): void {
-    this.#bodies.delete(work);
-    if (this.#busy.delete(work)) this.#finished++;
-    this.#lingering.delete(work);
-    this.#settled(assignment, work);
+  #idle(kept: Kept): void {
+    this.#leave(kept, 'idle');
+    this.#settled(kept);
+  }
+
+  /** User code of this work runs no more, or no longer counts. */
+  #leave(kept: Kept, phase: 'lingering' | 'idle'): void {
+    this.#bodies.delete(kept.serial);
+    if (kept.phase === 'busy') {
+      this.#busy--;
+      this.#finished++;
+    } else if (kept.phase === 'lingering') this.#lingering--;
+    kept.phase = phase;
+    if (phase === 'lingering') this.#lingering++;
   }
 
   /** Lets go of work that is idle and answered for. */
-  #settled(assignment: number, work: Work): void {
-    const over = !this.#busy.has(work) && (work.dead || this.#link.unansweredOf(assignment) === 0);
-    if (over && this.#works.get(assignment) === work) this.#works.delete(assignment);
+  #settled(kept: Kept): void {
+    const { assignment, work, phase } = kept;
+    const over = phase !== 'busy' && (work.dead || this.#link.unansweredOf(assignment) === 0);
+    if (over && this.#works.get(assignment) === kept) this.#works.delete(assignment);
     this.#changed();
   }
 
   /** The assignment is no longer ours. Its user code may go on for a while. */
-  #dismiss(assignment: number, work: Work): void {
-    this.#link.forget(assignment);
-    this.#works.delete(assignment);
-    if (this.#busy.has(work)) this.#linger(work);
+  #dismiss(kept: Kept): void {
+    this.#link.forget(kept.assignment);
+    this.#works.delete(kept.assignment);
+    if (kept.phase === 'busy') this.#linger(kept);
     this.#changed();
   }
 
-  #linger(work: Work): void {
-    if (this.#lingering.has(work)) return;
-    this.#busy.delete(work);
-    this.#bodies.delete(work);
-    this.#finished++;
-    this.#lingering.add(work);
+  #linger(kept: Kept): void {
+    this.#leave(kept, 'lingering');
     this.#parts.ports.timers.after(limits.abortGraceMs, () => {
-      if (!this.#lingering.delete(work)) return;
-      this.#log('warn', 'aborted work does not return; its slot is given to other work', { kind: work.kind });
+      if (kept.phase !== 'lingering') return;
+      this.#leave(kept, 'idle');
+      this.#log('warn', 'aborted work does not return; its slot is given to other work', { kind: kept.work.kind });
       this.#changed();
     });
   }

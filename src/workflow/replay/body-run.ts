@@ -68,7 +68,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly #pump: Pump;
   readonly #root = new Scope('', null);
   readonly #records = new Map<string, PathRecord>();
-  /** Every identity asked for in this activation; null = a scope, or a wait that was refused. */
+  /** Every identity asked for in this activation; null = a scope, or a wait that is over, so that a long body keeps none. */
   readonly #claimed = new Map<string, Wait | null>();
   readonly #open = new Set<Wait>();
   readonly #due = new SeqQueue<Wait | CancelNotice>();
@@ -195,7 +195,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (record !== undefined && record.kind !== kind) {
       throw new SpineError('PATH_KIND_CHANGED', { path, recorded: record.kind, asked: kind });
     }
-    const wait = new Wait(path, kind, scope, work, (ended) => this.#open.delete(ended));
+    const wait = new Wait(path, kind, scope, work, this.#onWaitEnd);
     this.#claimed.set(path, wait);
     this.#open.add(wait);
     const givenUp = scope.givenUp ?? this.#calledOff(record);
@@ -361,7 +361,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     const record = noteEntry(this.#records.get(path), entry);
     this.#records.set(path, record);
     const wait = this.#claimed.get(path) ?? null;
-    if (wait === null || wait.phase === 'ended') return;
+    if (wait === null) return;
     if (record.outcome === entry) this.#recorded(wait, record.outcome);
     else if (record.waitingSince > 0) this.#leaveToOutside(wait);
     else if (entry.type === 'step.due') this.#queue(wait);
@@ -400,6 +400,11 @@ export class BodyRun implements Activation, Pumped, StepHost {
     wait.phase = 'waiting';
     this.#watchForParking();
   }
+
+  readonly #onWaitEnd = (wait: Wait): void => {
+    this.#open.delete(wait);
+    this.#claimed.set(wait.path, null);
+  };
 
   // ---------------------------------------------------------------- new work
 
@@ -539,7 +544,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
       )
       // A thrown proxy may throw when it is looked at; that must not end the process that other bodies share.
       .catch((error: unknown) => this.#endWith(failed(failureOf(error), null)));
-    this.#wake();
+    if (this.#catchingUp || this.#due.peek() !== undefined) this.#wake();
   }
 
   #succeed(output: unknown): void {
