@@ -22,7 +22,7 @@ import {
   type SubmissionResult,
   type WorkerMessage,
 } from '../../protocol/worker.js';
-import type { ClaimedTask, NewSession, TaskRow, Transition } from '../../store/contract.js';
+import type { ClaimedTask, NewSession, SessionBeat, TaskRow, Transition } from '../../store/contract.js';
 import type { WorkerChannel, WorkerLine } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { payloadOf } from '../events/envelope-writer.js';
@@ -38,8 +38,8 @@ import { Session, type Held, type SessionDescription } from './session.js';
 export interface DispatcherOptions {
   readonly context: EngineContext;
   readonly lanes: Lanes;
-  /** Registers the manifest of a hello; rejects with DEFINITION_INVALID. */
-  readonly register: (manifest: Manifest) => Promise<unknown>;
+  /** Registers the manifest of a hello, of a worker that starts or comes back; rejects with DEFINITION_INVALID. */
+  readonly register: (manifest: Manifest, resumed: boolean) => Promise<unknown>;
   /** Path of blobs under the server's base URL. */
   readonly blobsPath: string;
 }
@@ -66,6 +66,8 @@ export class Dispatcher {
   readonly #byRun = new Map<string, readonly HeldBy[]>();
   readonly #deadlines: Deadlines;
   readonly #pulses = new Map<string, Pulse>();
+  /** Beats that came here although another server owns the session, since they were last stored. */
+  readonly #beatsOfOthers = new Map<string, SessionBeat>();
   /** Monotonic time of the last claim that brought something, by queue. */
   readonly #lastClaimMs = new Map<string, number>();
   /** Monotonic time of the last round of the reaper. */
@@ -105,6 +107,13 @@ export class Dispatcher {
       opened = true;
     }
     if (opened) this.pump();
+  }
+
+  /** The newest event of the run that all its holders here know of; null = no worker of this server holds it. */
+  seen(key: string): number | null {
+    const holders = this.#byRun.get(key);
+    if (holders === undefined) return null;
+    return Math.min(...holders.map(({ held }) => Math.max(held.sentSeq, held.claimHead)));
   }
 
   raiseHint(queue: string, count: number): void {
@@ -165,7 +174,7 @@ export class Dispatcher {
     if (hello.protocol !== workerProtocol)
       throw new SpineError('PROTOCOL_MISMATCH', { theirs: hello.protocol, ours: workerProtocol });
     if (this.#stopped) throw new SpineError('SHUTTING_DOWN', {});
-    await this.#register(hello.manifest);
+    await this.#register(hello.manifest, hello.resume !== undefined);
     const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume, isOpen);
     if (!isOpen()) return null;
     if (hello.resume !== undefined && resumed === null) {
@@ -338,7 +347,7 @@ export class Dispatcher {
     if (session !== undefined) {
       session.counter = Math.max(session.counter, n);
       session.received = Math.max(session.received, received);
-    }
+    } else if (this.#context.store.shared) this.#beatsOfOthers.set(id, { session: id, counter: n, received });
     if (pulse === undefined) return;
     // Beats come over two lines and may overtake each other; what was received was received.
     pulse.received = Math.max(pulse.received, received);
@@ -764,9 +773,11 @@ export class Dispatcher {
 
   /** Stores the heartbeats of the sessions of this engine. */
   async storeBeats(): Promise<void> {
-    const beats = [...this.#sessions.values()]
+    const beats: SessionBeat[] = [...this.#sessions.values()]
       .filter((s) => !s.ended)
       .map((s) => ({ session: s.description.session, counter: s.counter, received: s.received }));
+    beats.push(...this.#beatsOfOthers.values());
+    this.#beatsOfOthers.clear();
     if (beats.length === 0) return;
     for (const gone of await this.#context.store.beat(beats)) {
       const session = this.#sessions.get(gone);
@@ -780,6 +791,8 @@ export class Dispatcher {
     const now = ports.clock.monotonicMs();
     this.#excuseOwnStall(now);
     const rows = await store.listSessions();
+    // Every server watches all sessions, so that whoever has the duty next knows since when each is silent.
+    const inCharge = !store.shared || (await store.holdDuty('reaper', settings.sessionDeadMs));
     const known = new Set(rows.map((row) => row.session));
     for (const id of this.#pulses.keys()) if (!known.has(id) && !this.#sessions.has(id)) this.#pulses.delete(id);
     for (const row of rows) {
@@ -790,12 +803,12 @@ export class Dispatcher {
         pulse.counter = row.counter;
         pulse.received = Math.max(pulse.received, row.received);
         pulse.movedAtMs = now;
-      } else if (now - pulse.movedAtMs > settings.sessionDeadMs) {
+      } else if (inCharge && now - pulse.movedAtMs > settings.sessionDeadMs) {
         const known = this.#sessions.get(row.session)?.received ?? 0;
         await this.#bury(row.session, Math.max(row.received, pulse.received, known));
       }
     }
-    await this.#adoptOrphans(new Set((await store.listSessions()).map((row) => row.session)));
+    if (inCharge) await this.#adoptOrphans(new Set((await store.listSessions()).map((row) => row.session)));
   }
 
   /** While this process stood still it could hear nobody: that time is not held against the sessions. */

@@ -30,6 +30,9 @@ export type ShownState = (tenant: string, run: string) => Promise<RunViewState |
 
 const pageEvents = 200;
 
+/** `after` of who wants no event and only to hear of the end. */
+export const waitsForEnd = Number.MAX_SAFE_INTEGER - 1;
+
 export class Followers {
   readonly #context: EngineContext;
   readonly #plain: PlainValue;
@@ -82,6 +85,15 @@ export class Followers {
         // Somebody who waits for the end only.
         this.#finish(follower, state);
       }
+    }
+  }
+
+  /** Another server has written event `seq` of the run: who has not seen it reads it from the store. */
+  moved(key: string, seq: number): void {
+    for (const follower of this.#byRun.get(key) ?? []) {
+      if (follower.seen >= seq && follower.seen < waitsForEnd) continue;
+      follower.behind = true;
+      if (!follower.catchingUp) this.#catchUp(follower).catch((error: unknown) => this.#fail(follower, error));
     }
   }
 

@@ -31,6 +31,8 @@ export interface LaneJob {
   readonly worker: string;
   /** The lease under which the commands come. */
   readonly lease: LeaseKey | null;
+  /** A state from before this event of the run is too old to decide on. Default: the state that is there will do. */
+  readonly atLeast?: number;
 }
 
 export type JobOutcome =
@@ -139,6 +141,22 @@ export class Lanes {
     return outcomes;
   }
 
+  /**
+   * Another server has written event `seq` of the run. The listeners are told of what they have missed since event
+   * `after`; null = none of them needs to be told, and a state that is kept is dropped as too old.
+   */
+  moved(tenant: string, run: string, seq: number, after: number | null): void {
+    const lane = this.#lanes.get(runKey(tenant, run));
+    if (lane?.told !== undefined && lane.told !== null && lane.told >= seq) return;
+    if (after !== null) {
+      this.#laneOf(tenant, run).told ??= after;
+      void this.submit({ tenant, run, commands: [], actor: 'engine', worker: '', lease: null, atLeast: seq });
+    } else if (lane?.busy === false && lane.state !== null && lane.state.head < seq) {
+      lane.state = null;
+      lane.told = null;
+    }
+  }
+
   /** Keeps a state that was just read or written, unless the lane has one or knows of a later one. */
   adopt(state: RunState): void {
     if (isEnded(state.status)) return;
@@ -213,6 +231,8 @@ export class Lanes {
 
   /** Decides and commits jobs that come under one lease as one transition, until each has its answer. */
   async #handle(lane: Lane, group: readonly Pending[]): Promise<void> {
+    const atLeast = Math.max(...group.map(({ job }) => job.atLeast ?? 0));
+    if (lane.state !== null && lane.state.head < atLeast) lane.state = null;
     lane.state ??= await this.#load(lane);
     const { state } = lane;
     if (state === null) {
@@ -256,6 +276,7 @@ export class Lanes {
     lane.unsure = false;
     if (history === undefined || history.length === 0) return null;
     const stored = history.map(readRunEvent);
+    this.#context.envelopes.observe(stored.at(-1)?.envelope.hlc ?? '');
     const state = foldRun(
       tenant,
       run,

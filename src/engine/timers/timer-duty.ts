@@ -16,12 +16,14 @@ export class TimerDuty {
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #ticking: Promise<void> | null = null;
   #running = false;
+  readonly #sleepMaxMs: number;
 
   /** `promoted` is called when delayed tasks have become ready. */
   constructor(context: EngineContext, lanes: Lanes, promoted: () => Promise<void>) {
     this.#context = context;
     this.#lanes = lanes;
     this.#promoted = promoted;
+    this.#sleepMaxMs = context.store.shared ? sharedSleepMaxMs : sleepMaxMs;
   }
 
   start(): void {
@@ -48,6 +50,7 @@ export class TimerDuty {
   /** Handles what is due now. Returns how much it handled; a full batch means that more may be due. */
   async tick(): Promise<number> {
     const { store } = this.#context;
+    if (store.shared && !(await store.holdDuty('timers', dutyMs))) return 0;
     const due = await store.dueTimers(limits.timerBatchMax);
     const fired = Promise.all(
       due.map(async ({ tenant, run, name }) => {
@@ -77,7 +80,7 @@ export class TimerDuty {
   #arm(inMs: number): void {
     if (!this.#running) return;
     const { timers, clock } = this.#context.ports;
-    const wakeAtMs = clock.monotonicMs() + Math.max(0, Math.min(inMs, sleepMaxMs));
+    const wakeAtMs = clock.monotonicMs() + Math.max(0, Math.min(inMs, this.#sleepMaxMs));
     if (wakeAtMs >= this.#wakeAtMs) return;
     this.#cancel?.();
     this.#wakeAtMs = wakeAtMs;
@@ -91,7 +94,7 @@ export class TimerDuty {
   }
 
   async #round(): Promise<void> {
-    let nextMs = sleepMaxMs;
+    let nextMs = this.#sleepMaxMs;
     try {
       const handled = await this.tick();
       if (handled >= limits.timerBatchMax) nextMs = 0;
@@ -107,3 +110,7 @@ export class TimerDuty {
 }
 
 const sleepMaxMs = 1_000;
+/** Where others set timers too: only the store knows of those. */
+const sharedSleepMaxMs = 250;
+/** A server that no longer renews its duty loses it after this time. */
+const dutyMs = 2_000;
