@@ -13,6 +13,7 @@ class Story {
   status: RunRow['status'] = 'active';
 
   constructor() {
+    this.act({ kind: 'session', what: 'open', session: 'ses_1', epoch: 1, step: 0, storeMs: 1_000 });
     this.commit([event('run.started', born, '{"n":1}')], { open: 'a1' });
     this.claim('a1', 1, 1);
     this.execute('s', 1);
@@ -85,7 +86,7 @@ class Story {
 
   claim(name: string, token: number, assignment: number): void {
     const claimed = [{ task: { ...task(name, token), session: 'ses_1', assignment }, head: this.head }];
-    this.act({ kind: 'claim', claimed, step: 0, storeMs: 1_000 });
+    this.act({ kind: 'claim', claimed, epoch: 1, step: 0, storeMs: 1_000 });
   }
 
   execute(path: string, assignment: number, body = 'b'): void {
@@ -222,6 +223,7 @@ describe('checkers', () => {
       (story) => {
         story.act({
           kind: 'claim',
+          epoch: 1,
           claimed: [{ task: { ...task('a2', 1), session: 'ses_1', assignment: 2 }, head: 4 }],
           step: 0,
           storeMs: 1_000,
