@@ -93,10 +93,16 @@ class RunningEngine implements Engine {
       },
     };
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
-    this.#lanes = new Lanes(this.#context, this.#catalog, plain, (transition) => {
-      this.#dispatcher.opening(transition);
-      this.#timers.opening(transition);
-    });
+    this.#lanes = new Lanes(
+      this.#context,
+      this.#catalog,
+      plain,
+      (transition) => {
+        this.#dispatcher.opening(transition);
+        this.#timers.opening(transition);
+      },
+      (key) => this.#dispatcher.seen(key),
+    );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     this.#reads = new Reads(this.#context, plain);
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
@@ -110,9 +116,8 @@ class RunningEngine implements Engine {
     this.#health = new Health(this.#context, this.#dispatcher);
     this.#neighbours = new Neighbours(this.#context, {
       moved: ({ tenant, run, key, seq }) => {
-        const after = this.#dispatcher.seen(key);
-        this.#lanes.moved(tenant, run, seq, after);
-        if (after === null) this.#followers.moved(key, seq);
+        this.#lanes.moved(tenant, run, seq);
+        this.#followers.moved(key, seq);
       },
       work: (queue, count) => this.#dispatcher.ready(queue, count),
     });

@@ -76,8 +76,9 @@ export class Followers {
     for (const follower of [...followers]) {
       follower.behind = true;
       if (follower.catchingUp) continue;
-      if (first.seq === follower.seen + 1) {
-        views ??= change.events.map((event) => eventView(event, change.run, change.actor, this.#plain));
+      if (first.seq === follower.seen + 1 && change.actor !== null) {
+        const { actor } = change;
+        views ??= change.events.map((event) => eventView(event, change.run, actor, this.#plain));
         this.#hand(follower, views, state, isEnded(change.state.status));
       } else if (lastSeq > follower.seen) {
         this.#catchUp(follower).catch((error: unknown) => this.#fail(follower, error));
@@ -105,6 +106,8 @@ export class Followers {
   async #catchUp(follower: Follower): Promise<void> {
     const { tenant, run } = follower;
     follower.catchingUp = true;
+    /** The run had ended before the rows of this round were read, so that they are the last. */
+    let hadEnded = follower.seen >= waitsForEnd;
     for (;;) {
       follower.behind = false;
       const rows = await this.#context.store.readEvents({
@@ -124,11 +127,16 @@ export class Followers {
           follower.seen = first.seq - 1;
         }
         const views = rows.map((row) => storedEventView(readRunEvent(row), this.#plain));
-        this.#hand(follower, views, state, rows.length < pageEvents && isEndState(state) && !follower.behind);
+        const complete = rows.length < pageEvents && !follower.behind;
+        this.#hand(follower, views, state, complete && isEndState(state) && isEndType(rows.at(-1)?.type));
         if (follower.stopped) return;
+        // The state that came after them is older or newer than what was handed: a neighbour may not have told yet.
+        if (isEndType(rows.at(-1)?.type) !== isEndState(state)) follower.behind = true;
       } else if (isEndState(state) && !follower.behind) {
-        return this.#finish(follower, state);
+        if (hadEnded) return this.#finish(follower, state);
+        follower.behind = true;
       }
+      hadEnded ||= isEndState(state);
       if (rows.length < pageEvents && !follower.behind) {
         follower.catchingUp = false;
         return;
@@ -174,6 +182,12 @@ export class Followers {
 function isEndState(state: RunViewState): boolean {
   return state === 'succeeded' || state === 'failed' || state === 'cancelled' || state === 'refused';
 }
+
+function isEndType(type: string | undefined): boolean {
+  return type !== undefined && endTypes.has(type);
+}
+
+const endTypes: ReadonlySet<string> = new Set(['run.succeeded', 'run.failed', 'run.cancelled', 'run.refused']);
 
 /** Without a look into the queue: whoever has just committed for an open activation is at work. */
 function liveState(change: CommittedChange): RunViewState {

@@ -88,13 +88,24 @@ export class Lanes {
   readonly #catalog: Catalog;
   readonly #plain: PlainValue;
   readonly #opening: (transition: Transition) => void;
+  readonly #seen: (key: string) => number | null;
   readonly #lanes = new Map<string, Lane>();
   readonly #listeners: CommitListener[] = [];
   #stopped = false;
 
-  /** `opening` hears of each transition that was handed to the store, before it is committed. */
-  constructor(context: EngineContext, catalog: Catalog, plain: PlainValue, opening: (transition: Transition) => void) {
+  /**
+   * `opening` hears of each transition that was handed to the store, before it is committed. `seen` knows the newest
+   * event of a run that all its holders here were told of; null = nobody here holds it.
+   */
+  constructor(
+    context: EngineContext,
+    catalog: Catalog,
+    plain: PlainValue,
+    opening: (transition: Transition) => void,
+    seen: (key: string) => number | null,
+  ) {
     this.#opening = opening;
+    this.#seen = seen;
     this.#context = context;
     this.#catalog = catalog;
     this.#plain = plain;
@@ -142,14 +153,14 @@ export class Lanes {
   }
 
   /**
-   * Another server has written event `seq` of the run. The listeners are told of what they have missed since event
-   * `after`; null = none of them needs to be told, and a state that is kept is dropped as too old.
+   * Another server has written event `seq` of the run. Where somebody here holds it, the listeners are told of what
+   * they have missed; where nobody does, a state that is kept is dropped as too old.
    */
-  moved(tenant: string, run: string, seq: number, after: number | null): void {
-    const lane = this.#lanes.get(runKey(tenant, run));
+  moved(tenant: string, run: string, seq: number): void {
+    const key = runKey(tenant, run);
+    const lane = this.#lanes.get(key);
     if (lane?.told !== undefined && lane.told !== null && lane.told >= seq) return;
-    if (after !== null) {
-      this.#laneOf(tenant, run).told ??= after;
+    if (this.#seen(key) !== null) {
       void this.submit({ tenant, run, commands: [], actor: 'engine', worker: '', lease: null, atLeast: seq });
     } else if (lane?.busy === false && lane.state !== null && lane.state.head < seq) {
       lane.state = null;
@@ -162,6 +173,8 @@ export class Lanes {
     if (isEnded(state.status)) return;
     const lane = this.#laneOf(state.tenant, state.run);
     if (lane.busy || lane.state !== null || lane.unsure || (lane.told !== null && lane.told !== state.head)) return;
+    // Who else holds the run may not have heard of all this, if neighbours wrote it.
+    if (this.#context.store.shared && (this.#seen(lane.key) ?? state.head) < state.head) return;
     lane.state = state;
     lane.told = state.head;
   }
@@ -233,6 +246,8 @@ export class Lanes {
   async #handle(lane: Lane, group: readonly Pending[]): Promise<void> {
     const atLeast = Math.max(...group.map(({ job }) => job.atLeast ?? 0));
     if (lane.state !== null && lane.state.head < atLeast) lane.state = null;
+    // A neighbour may have moved the run on from what is remembered here, and only a commit would show it.
+    const mayBeOld = this.#context.store.shared && lane.state !== null;
     lane.state ??= await this.#load(lane);
     const { state } = lane;
     if (state === null) {
@@ -243,6 +258,11 @@ export class Lanes {
     const parts: Part[] = [];
     for (const pending of group) {
       const decided = this.#decide(pending, state, at);
+      if (mayBeOld && pending.job.commands.length > 0 && writesNothing(decided)) {
+        lane.state = null;
+        lane.queue.unshift(...group.filter((other) => !other.answered));
+        return;
+      }
       if (decided.tag === 'refused' && decided.dirty) {
         // The state holds half of a refused job. Throw it away; the others are decided again without that job.
         lane.state = null;
@@ -271,7 +291,7 @@ export class Lanes {
 
   /** Folds the run anew, and tells the listeners of what they have missed. */
   async #load(lane: Lane): Promise<RunState | null> {
-    const { tenant, run, told } = lane;
+    const { tenant, run } = lane;
     const [history] = await this.#context.store.readHistories([{ tenant, run }]);
     lane.unsure = false;
     if (history === undefined || history.length === 0) return null;
@@ -282,6 +302,8 @@ export class Lanes {
       run,
       stored.map(({ event }) => event),
     );
+    // What was written by neighbours before this server had anything to do with the run is still news to its holders.
+    const told = lane.told ?? (this.#context.store.shared ? this.#seen(lane.key) : null);
     const missed = told === null ? [] : stored.slice(told);
     const [first] = missed;
     if (first !== undefined)
@@ -290,7 +312,7 @@ export class Lanes {
         lane.key,
         state,
         missed.map(({ event }) => event),
-        first.envelope.actor,
+        missed.every(({ envelope }) => envelope.actor === first.envelope.actor) ? first.envelope.actor : null,
         null,
       );
     lane.told = state.head;
@@ -512,7 +534,7 @@ export class Lanes {
     key: string,
     state: RunState,
     events: RunChange['events'],
-    actor: string,
+    actor: string | null,
     task: string | null,
   ): void {
     if (lane !== undefined) lane.told = events.at(-1)?.seq ?? lane.told;
@@ -534,6 +556,11 @@ type Decided =
   /** `dirty`: part of the job is in the state already. */
   | { readonly tag: 'refused'; readonly reason: Refusal; readonly dirty: boolean }
   | { readonly tag: 'decided'; readonly changes: readonly RunChange[]; readonly publications: readonly Publication[] };
+
+/** Nothing would be committed: only the state says so, and no guard of the store has looked at it. */
+function writesNothing(decided: Decided): boolean {
+  return decided.tag === 'refused' || decided.changes.length === 0;
+}
 
 /** A job with what was decided for it. */
 interface Part {

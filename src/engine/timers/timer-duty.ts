@@ -6,7 +6,7 @@ import { limits } from '../../core/limits.js';
 import type { CancelTimer } from '../../core/ports.js';
 import type { Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
-import type { Lanes } from '../runs/lanes.js';
+import type { JobOutcome, Lanes } from '../runs/lanes.js';
 
 export class TimerDuty {
   readonly #context: EngineContext;
@@ -47,10 +47,10 @@ export class TimerDuty {
       if (write.op !== 'close' && write.task.dueAt !== null) this.#arm(write.task.dueAt - now);
   }
 
-  /** Handles what is due now. Returns how much it handled; a full batch means that more may be due. */
-  async tick(): Promise<number> {
+  /** Handles what is due now. Returns how much it handled, a full batch means that more may be due; null = another does. */
+  async tick(): Promise<number | null> {
     const { store } = this.#context;
-    if (store.shared && !(await store.holdDuty('timers', dutyMs))) return 0;
+    if (store.shared && !(await store.holdDuty('timers', dutyMs))) return null;
     const due = await store.dueTimers(limits.timerBatchMax);
     const fired = Promise.all(
       due.map(async ({ tenant, run, name }) => {
@@ -64,11 +64,20 @@ export class TimerDuty {
         });
         if (outcome.tag === 'error') throw outcome.error;
         // The run no longer knows the timer: nothing will ever clear its row but this.
-        if (outcome.tag !== 'applied') await store.apply([{ tenant, timers: [{ op: 'clear', run, name }] }]);
+        if (outcome.tag !== 'applied') await this.#clear(tenant, run, name, outcome);
       }),
     );
     const [promoted] = await Promise.all([this.#promote(), fired]);
     return Math.max(due.length, promoted);
+  }
+
+  /** Unless the run has moved on since that was decided: a neighbour may have set the timer anew. */
+  async #clear(tenant: string, run: string, name: string, outcome: JobOutcome): Promise<void> {
+    const { store } = this.#context;
+    const row = store.shared ? await store.readRun(tenant, run) : null;
+    if (row !== null && (outcome.tag !== 'already' || outcome.head !== row.head)) return;
+    const guard = row === null ? {} : { runs: [{ expected: row.head, row }] };
+    await store.apply([{ tenant, ...guard, timers: [{ op: 'clear', run, name }] }]);
   }
 
   async #promote(): Promise<number> {
@@ -97,8 +106,8 @@ export class TimerDuty {
     let nextMs = this.#sleepMaxMs;
     try {
       const handled = await this.tick();
-      if (handled >= limits.timerBatchMax) nextMs = 0;
-      else {
+      if (handled !== null && handled >= limits.timerBatchMax) nextMs = 0;
+      else if (handled !== null) {
         const nextDueAt = await this.#context.store.nextDueAt();
         if (nextDueAt !== null) nextMs = Math.max(1, nextDueAt - this.#context.store.now());
       }
