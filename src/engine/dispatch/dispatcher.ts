@@ -70,8 +70,12 @@ export class Dispatcher {
   readonly #beatsOfOthers = new Map<string, SessionBeat>();
   /** Monotonic time of the last claim that brought something, by queue. */
   readonly #lastClaimMs = new Map<string, number>();
+  /** Leases whose session was not there at the last look; by token, as one may be lost more than once. */
+  #orphansSeen: ReadonlySet<string> = new Set();
   /** Monotonic time of the last round of the reaper. */
   #reapedAtMs: number | null = null;
+  /** Monotonic time of the last answer of the store to a background duty. */
+  #reachedAtMs: number;
   #rotation = 0;
   #pumping = false;
   #stopped = false;
@@ -82,6 +86,7 @@ export class Dispatcher {
     this.#lanes = options.lanes;
     this.#register = options.register;
     this.#blobsPath = options.blobsPath;
+    this.#reachedAtMs = options.context.ports.clock.monotonicMs();
   }
 
   sessions(): IterableIterator<Session> {
@@ -174,6 +179,7 @@ export class Dispatcher {
     if (hello.protocol !== workerProtocol)
       throw new SpineError('PROTOCOL_MISMATCH', { theirs: hello.protocol, ours: workerProtocol });
     if (this.#stopped) throw new SpineError('SHUTTING_DOWN', {});
+    if (this.#isCutOff()) throw new SpineError('STORE_UNREACHABLE', {});
     await this.#register(hello.manifest, hello.resume !== undefined);
     const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume, isOpen);
     if (!isOpen()) return null;
@@ -238,7 +244,9 @@ export class Dispatcher {
     resume: Resume,
     isOpen: () => boolean,
   ): Promise<{ session: Session; lost: number[] } | null> {
-    const session = this.#sessions.get(resume.session) ?? (await this.#restore(hello, resume));
+    const session = this.#context.store.shared
+      ? await this.#takeBack(hello, resume, isOpen)
+      : (this.#sessions.get(resume.session) ?? (await this.#restore(hello, resume)));
     if (session === null || !isOpen()) return null;
     if (session.ended) return null;
     session.received = Math.max(session.received, resume.received);
@@ -259,19 +267,37 @@ export class Dispatcher {
     return { session, lost };
   }
 
+  /**
+   * What is remembered of a session holds only while nobody else has owned it: a worker that comes back from another
+   * server is restored from the store. A hello whose line is gone takes nothing away from where the worker is now.
+   */
+  async #takeBack(hello: Hello, resume: Resume, isOpen: () => boolean): Promise<Session | null> {
+    const { store } = this.#context;
+    const found = (await store.listSessions()).find(({ session }) => session === resume.session);
+    if (!isOpen()) return null;
+    const known = this.#sessions.get(resume.session);
+    if (known !== undefined && found?.owner === store.epoch) return known;
+    if (known !== undefined) this.#leave(known);
+    return this.#restore(hello, resume);
+  }
+
   /** The session as the store has it; null where it has none of this worker. */
   async #restore(hello: Hello, resume: Resume): Promise<Session | null> {
     const { store, ports } = this.#context;
     const found = (await store.listSessions()).find(({ session }) => session === resume.session);
     const row = found?.worker === hello.worker ? await store.takeSession(resume.session) : null;
     if (row === null) return null;
-    const leases = await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 });
+    const listed = await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 });
+    const heads = await this.#headsOf(listed);
+    // What is still leased after the heads were read was not ended by anything up to them.
+    const leases =
+      heads.size === 0 ? listed : await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 });
     // A worker that came on two lines is restored once: a second object would hold what the first is asked for.
     const known = this.#sessions.get(row.session);
     if (known !== undefined) return known;
     const session = new Session(describe(row.session, hello), row.openedAt, ports);
     session.counter = row.counter;
-    for (const lease of leases) this.#hold(session, lease, 0);
+    for (const lease of leases) this.#hold(session, lease, heads.get(runKey(lease.tenant, lease.run)) ?? 0);
     this.#sessions.set(row.session, session);
     this.#pulses.set(row.session, {
       counter: row.counter,
@@ -279,6 +305,19 @@ export class Dispatcher {
       movedAtMs: ports.clock.monotonicMs(),
     });
     return session;
+  }
+
+  /** Heads of the runs of leases, where neighbours may tell of events that led to them. */
+  async #headsOf(leases: readonly TaskRow[]): Promise<ReadonlyMap<string, number>> {
+    const { store } = this.#context;
+    const heads = new Map<string, number>();
+    if (!store.shared) return heads;
+    await Promise.all(
+      leases.map(async ({ tenant, run }) => {
+        heads.set(runKey(tenant, run), (await store.readRun(tenant, run))?.head ?? 0);
+      }),
+    );
+    return heads;
   }
 
   /** Sends what was committed while the line was down. */
@@ -340,6 +379,7 @@ export class Dispatcher {
   #beat(id: string, n: number, received: number, channel: WorkerChannel): void {
     const pulse = this.#pulses.get(id);
     const session = this.#sessions.get(id);
+    if (this.#isCutOff()) return channel.close('This server cannot reach the store.');
     if (session?.ended === true) {
       channel.send({ t: 'goodbye', reason: 'SESSION_GONE' });
       return;
@@ -425,6 +465,16 @@ export class Dispatcher {
     if (this.#sessions.get(id) === session) this.#sessions.delete(id);
     session.send({ t: 'goodbye', reason });
     session.channel?.close(reason);
+    session.disconnect();
+  }
+
+  /** Another server owns the session, or will: its worker, if it is still here, comes back to whoever it is. */
+  #leave(session: Session): void {
+    session.ended = true;
+    for (const held of [...session.held.values()]) this.#drop(session, held);
+    const { session: id } = session.description;
+    if (this.#sessions.get(id) === session) this.#sessions.delete(id);
+    session.channel?.close('Another server has taken the session.');
     session.disconnect();
   }
 
@@ -699,9 +749,10 @@ export class Dispatcher {
     if (session.claiming) return this.#reconcileLater(session);
     const { store } = this.#context;
     const { session: id } = session.description;
-    const strays = (await store.listLeases({ session: id, limit: limits.workerSlotsMax * 2 })).filter(
-      (lease) => session.held.get(lease.assignment ?? 0)?.lease.token !== lease.token,
-    );
+    const leases = await store.listLeases({ session: id, limit: limits.workerSlotsMax * 2 });
+    // Had another server taken the session before that, the leases would be its own.
+    if (!(await this.#stillOwns(session))) return;
+    const strays = leases.filter((lease) => session.held.get(lease.assignment ?? 0)?.lease.token !== lease.token);
     if (strays.length > 0) await store.release(strays.map(leaseOf));
     session.unsure = false;
     for (const stray of strays) this.#hints.add(stray.queue, 1);
@@ -715,14 +766,28 @@ export class Dispatcher {
     for (const session of this.#sessions.values()) {
       for (const held of [...session.held.values()]) {
         const dueAtMs = held.movedAtMs + held.deadlineMs;
-        if (dueAtMs <= now) this.#endLate(session, held);
+        if (dueAtMs <= now) this.#endLate(session, held, now);
         else if (nextAtMs === null || dueAtMs < nextAtMs) nextAtMs = dueAtMs;
       }
     }
     return nextAtMs;
   }
 
-  #endLate(session: Session, held: Held): void {
+  #endLate(session: Session, held: Held, now: number): void {
+    if (!this.#context.store.shared) return this.#endHeld(session, held);
+    this.#stillOwns(session).then(
+      (owns) => {
+        const isLate = held.movedAtMs + held.deadlineMs <= now && session.held.get(held.number) === held;
+        if (owns && isLate) this.#endHeld(session, held);
+      },
+      (error: unknown) => {
+        this.#context.fault('deadline', error);
+        this.#deadlines.watch(now + lateAgainMs);
+      },
+    );
+  }
+
+  #endHeld(session: Session, held: Held): void {
     const cause = failure({
       class: 'timeout',
       code: 'TASK_TIMEOUT',
@@ -766,6 +831,7 @@ export class Dispatcher {
       const late = [...session.held.values()].filter(
         (held) => held.number > session.received && now - held.movedAtMs > 3 * this.#context.settings.sessionBeatMs,
       );
+      if (late.length > 0 && !(await this.#stillOwns(session))) continue;
       for (const held of late) session.abort(held.number, 'lease_lost');
       await this.#giveBack(session, late);
     }
@@ -779,9 +845,43 @@ export class Dispatcher {
     beats.push(...this.#beatsOfOthers.values());
     this.#beatsOfOthers.clear();
     if (beats.length === 0) return;
-    for (const gone of await this.#context.store.beat(beats)) {
+    const { store } = this.#context;
+    const beating = new Map(this.#sessions);
+    let missing: readonly string[];
+    try {
+      missing = await store.beat(beats);
+    } catch (error) {
+      this.#turnAway();
+      throw error;
+    }
+    this.#reachedAtMs = this.#context.ports.clock.monotonicMs();
+    for (const gone of missing) {
       const session = this.#sessions.get(gone);
-      if (session !== undefined) this.#detach(session, 'SESSION_GONE');
+      // One that was taken back meanwhile is owned again.
+      if (session === undefined || session !== beating.get(gone)) continue;
+      // Where there are neighbours it may be theirs now; if it is over, whoever is asked to take it up will say so.
+      if (store.shared) this.#leave(session);
+      else this.#detach(session, 'SESSION_GONE');
+    }
+  }
+
+  /** Asks the store, where there are neighbours, before something is done that only the owner may do. */
+  async #stillOwns(session: Session): Promise<boolean> {
+    if (this.#context.store.shared) await this.storeBeats();
+    return !session.ended;
+  }
+
+  /** Whether the store has not answered for so long that workers are better off with another server. */
+  #isCutOff(): boolean {
+    const { store, ports, settings } = this.#context;
+    return store.shared && ports.clock.monotonicMs() - this.#reachedAtMs > settings.sessionDeadMs / 2;
+  }
+
+  #turnAway(): void {
+    if (!this.#isCutOff()) return;
+    for (const session of this.#sessions.values()) {
+      session.channel?.close('This server cannot reach the store.');
+      session.disconnect();
     }
   }
 
@@ -791,6 +891,7 @@ export class Dispatcher {
     const now = ports.clock.monotonicMs();
     this.#excuseOwnStall(now);
     const rows = await store.listSessions();
+    this.#reachedAtMs = ports.clock.monotonicMs();
     // Every server watches all sessions, so that whoever has the duty next knows since when each is silent.
     const inCharge = !store.shared || (await store.holdDuty('reaper', settings.sessionDeadMs));
     const known = new Set(rows.map((row) => row.session));
@@ -809,6 +910,7 @@ export class Dispatcher {
       }
     }
     if (inCharge) await this.#adoptOrphans(new Set((await store.listSessions()).map((row) => row.session)));
+    else this.#orphansSeen = new Set();
   }
 
   /** While this process stood still it could hear nobody: that time is not held against the sessions. */
@@ -838,7 +940,12 @@ export class Dispatcher {
     const orphans = leases.filter(
       (lease) => lease.session !== null && !sessions.has(lease.session) && !this.#sessions.has(lease.session),
     );
-    await this.#loseLeases(orphans, Number.MAX_SAFE_INTEGER);
+    if (!this.#context.store.shared) return this.#loseLeases(orphans, Number.MAX_SAFE_INTEGER);
+    // A neighbour may have opened the session since they were listed, or be about to bury it: look twice.
+    const seen = this.#orphansSeen;
+    this.#orphansSeen = new Set(orphans.map(nameOfLease));
+    const again = orphans.filter((lease) => seen.has(nameOfLease(lease)));
+    await this.#loseLeases(again, Number.MAX_SAFE_INTEGER);
   }
 
   async #loseLeases(leases: readonly TaskRow[], received: number): Promise<void> {
@@ -872,6 +979,9 @@ export class Dispatcher {
 const noHolders: readonly HeldBy[] = [];
 
 const orphanScanMax = 1_000;
+
+/** Pause before what is past its deadline is looked at again where the store did not answer, ms. */
+const lateAgainMs = 1_000;
 
 /** Pause before the leases of a session are compared with the store's, ms. */
 const reconcileMs = 250;
@@ -928,6 +1038,10 @@ function callAssignment(task: ClaimedTask, held: Held, input: StoredRunEvent): A
 
 function leaseOf(task: TaskRow): { tenant: string; run: string; task: string; token: number } {
   return { tenant: task.tenant, run: task.run, task: task.task, token: task.token };
+}
+
+function nameOfLease({ tenant, run, task, token }: TaskRow): string {
+  return `${tenant}/${run}/${task}/${token}`;
 }
 
 function endsAssignment(reason: string): boolean {
