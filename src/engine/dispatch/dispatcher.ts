@@ -11,7 +11,7 @@ import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import type { Manifest } from '../../core/manifest.js';
 import type { RunEvent } from '../../core/run/events.js';
-import { capabilityQueue, foldRun, isEnded, workflowQueue } from '../../core/run/state.js';
+import { capabilityQueue, foldRun, isEnded, workflowQueue, type RunState } from '../../core/run/state.js';
 import {
   workerProtocol,
   type AbortReason,
@@ -688,16 +688,18 @@ export class Dispatcher {
     if (holders === undefined) return;
     for (const { session, held } of holders) {
       const own = held.lease.task === change.task;
-      if (held.kind === 'activation') this.#forward(session, held, change, own);
-      const reason = endReason(change, held);
-      if (reason === null) continue;
+      const end = endOf(change, held);
+      // What came after the end is for whoever has the run then.
+      if (held.kind === 'activation') this.#forward(session, held, change, own, end?.seq ?? Number.MAX_SAFE_INTEGER);
+      if (end === null) continue;
       this.#drop(session, held);
-      if (!own) session.abort(held.number, reason);
+      if (!own) session.abort(held.number, end.reason);
     }
   }
 
-  #forward(session: Session, held: Held, change: CommittedChange, own: boolean): void {
+  #forward(session: Session, held: Held, change: CommittedChange, own: boolean, upTo: number): void {
     for (const event of change.events) {
+      if (event.seq > upTo) return;
       const entry = journalEntry(event, !own);
       if (entry === null) continue;
       if (held.sentSeq < 0) held.early.push(entry);
@@ -1048,22 +1050,36 @@ function endsAssignment(reason: string): boolean {
   return reason === 'fenced' || reason === 'ended' || reason === 'stale_task' || reason === 'not_found';
 }
 
-/** Why an assignment is over after this commit; null = it goes on. */
-function endReason(change: CommittedChange, held: Held): AbortReason | null {
+/** Why and by which event an assignment is over after this commit; null = it goes on. */
+function endOf(change: CommittedChange, held: Held): { readonly reason: AbortReason; readonly seq: number } | null {
   const { state, events } = change;
-  if (isEnded(state.status)) return 'ended';
   for (const event of events) {
     // The answer to a claim may overtake that to the commit which made the task ready.
     if (event.seq <= held.claimHead) continue;
-    if (event.type === 'run.parked' && held.kind === 'activation') return 'ended';
-    if (event.type === 'activation.retrying' && held.kind === 'activation') return 'lease_lost';
-    if (event.type === 'run.cancel_requested' && held.kind === 'call') return 'cancelled';
-    if (
-      (event.type === 'call.completed' || event.type === 'call.failed' || event.type === 'call.retrying') &&
-      held.kind === 'call'
-    ) {
-      if (state.callPaths.get(held.lease.task) === event.data.path) return 'ended';
-    }
+    const reason = endReason(state, event, held);
+    if (reason !== null) return { reason, seq: event.seq };
   }
-  return null;
+  return isEnded(state.status) ? { reason: 'ended', seq: Number.MAX_SAFE_INTEGER } : null;
+}
+
+function endReason(state: RunState, event: RunEvent, held: Held): AbortReason | null {
+  switch (event.type) {
+    case 'run.succeeded':
+    case 'run.failed':
+    case 'run.cancelled':
+    case 'run.refused':
+      return 'ended';
+    case 'run.parked':
+      return held.kind === 'activation' ? 'ended' : null;
+    case 'activation.retrying':
+      return held.kind === 'activation' ? 'lease_lost' : null;
+    case 'run.cancel_requested':
+      return held.kind === 'call' ? 'cancelled' : null;
+    case 'call.completed':
+    case 'call.failed':
+    case 'call.retrying':
+      return held.kind === 'call' && state.callPaths.get(held.lease.task) === event.data.path ? 'ended' : null;
+    default:
+      return null;
+  }
 }

@@ -79,7 +79,8 @@ export class Followers {
       if (first.seq === follower.seen + 1 && change.actor !== null) {
         const { actor } = change;
         views ??= change.events.map((event) => eventView(event, change.run, actor, this.#plain));
-        this.#hand(follower, views, state, isEnded(change.state.status));
+        // Several submissions may share the commit that ends the run; the last of them brings the end.
+        this.#hand(follower, views, state, isEnded(change.state.status) && isEndType(change.events.at(-1)?.type));
       } else if (lastSeq > follower.seen) {
         this.#catchUp(follower).catch((error: unknown) => this.#fail(follower, error));
       } else if (isEnded(change.state.status)) {
