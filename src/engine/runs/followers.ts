@@ -71,6 +71,8 @@ export class Followers {
     if (followers === undefined || first === undefined) return;
     const lastSeq = change.events.at(-1)?.seq ?? 0;
     const state = liveState(change);
+    // Several submissions may share the commit that ends the run; the last of them brings the end.
+    const ends = isEnded(change.state.status) && isEndType(change.events.at(-1)?.type);
     // Made when the first follower wants them, and then shared.
     let views: readonly RunEventView[] | null = null;
     for (const follower of [...followers]) {
@@ -79,11 +81,10 @@ export class Followers {
       if (first.seq === follower.seen + 1 && change.actor !== null) {
         const { actor } = change;
         views ??= change.events.map((event) => eventView(event, change.run, actor, this.#plain));
-        // Several submissions may share the commit that ends the run; the last of them brings the end.
-        this.#hand(follower, views, state, isEnded(change.state.status) && isEndType(change.events.at(-1)?.type));
+        this.#hand(follower, views, state, ends);
       } else if (lastSeq > follower.seen) {
         this.#catchUp(follower).catch((error: unknown) => this.#fail(follower, error));
-      } else if (isEnded(change.state.status)) {
+      } else if (ends) {
         // Somebody who waits for the end only.
         this.#finish(follower, state);
       }
