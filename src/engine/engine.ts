@@ -66,8 +66,14 @@ class RunningEngine implements Engine {
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
+  /** Counts registrations here: what was read of the store while one was under way is out of date. */
+  #registrations = 0;
+  /** The newest date of a manifest of each app; a later registration is dated later, even where the clock was set back. */
+  readonly #newestAt = new Map<string, number>();
   /** Monotonic time of the last look for a definition that nobody here knew. */
   #lookedAtMs = Number.NEGATIVE_INFINITY;
+  /** A look that has not begun yet, for all who ask meanwhile. */
+  #nextLook: Promise<void> | null = null;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
 
@@ -161,9 +167,12 @@ class RunningEngine implements Engine {
 
   /** Takes over the manifests of the store: the newest of each app. */
   async #readDefinitions(): Promise<void> {
+    const before = this.#registrations;
     const rows = await this.#context.store.listManifests();
+    if (this.#registrations !== before) return;
     const newest = new Map(rows.toSorted((a, b) => a.registeredAt - b.registeredAt).map((row) => [row.app, row]));
     for (const row of newest.values()) {
+      this.#newestAt.set(row.app, row.registeredAt);
       if (this.#saved.get(row.app) === row.hash) continue;
       // One bad manifest of the past must not keep the server down, nor be tried again and again.
       this.#saved.set(row.app, row.hash);
@@ -184,6 +193,7 @@ class RunningEngine implements Engine {
     await this.#started?.catch(() => {});
     // The next owner learns from the store what the workers had received.
     await this.#dispatcher.storeBeats().catch((error: unknown) => this.#context.fault('heartbeats', error));
+    await this.#dispatcher.leave();
     this.#dispatcher.stop();
     this.#lanes.stop();
     this.#followers.stop();
@@ -195,15 +205,19 @@ class RunningEngine implements Engine {
     const text = JSON.stringify(manifest);
     const hash = this.#context.ports.hash.sha256(text);
     if (this.#saved.get(manifest.app) === hash) return { hash };
+    const { app } = manifest;
     this.#catalog.set(manifest, hash);
-    this.#saved.delete(manifest.app);
-    await this.#context.store.saveManifest({
-      app: manifest.app,
-      hash,
-      manifest: text,
-      registeredAt: this.#context.store.now(),
-    });
-    this.#saved.set(manifest.app, hash);
+    this.#saved.delete(app);
+    this.#registrations += 1;
+    const registeredAt = Math.max(this.#context.store.now(), (this.#newestAt.get(app) ?? 0) + 1);
+    try {
+      await this.#context.store.saveManifest({ app, hash, manifest: text, registeredAt });
+    } finally {
+      this.#registrations += 1;
+    }
+    // Of two that came at once, the one that is known here last is the one that is kept.
+    if (this.#catalog.hashOf(app) === hash) this.#saved.set(app, hash);
+    this.#newestAt.set(app, Math.max(registeredAt, this.#newestAt.get(app) ?? 0));
     return { hash };
   }
 
@@ -233,12 +247,23 @@ class RunningEngine implements Engine {
     return this.#lookForDefinitions().then(publish);
   };
 
-  /** A name that is not known here may have been registered with a neighbour a moment ago. */
-  async #lookForDefinitions(): Promise<void> {
-    const now = this.#context.ports.clock.monotonicMs();
-    if (now - this.#lookedAtMs < lookEveryMs) return;
-    this.#lookedAtMs = now;
-    await this.#readDefinitions().catch((error: unknown) => this.#context.fault('definitions', error));
+  /**
+   * A name that is not known here may have been registered with a neighbour a moment ago. Resolves after a look that
+   * began after the call; those who ask at the same time share one, and one follows the other only after a pause.
+   */
+  #lookForDefinitions(): Promise<void> {
+    const { clock, timers } = this.#context.ports;
+    const waitMs = Math.max(0, this.#lookedAtMs + lookEveryMs - clock.monotonicMs());
+    this.#nextLook ??= new Promise<void>((resolve) => {
+      timers.after(waitMs, () => {
+        this.#nextLook = null;
+        this.#lookedAtMs = clock.monotonicMs();
+        this.#readDefinitions()
+          .catch((error: unknown) => this.#context.fault('definitions', error))
+          .finally(resolve);
+      });
+    });
+    return this.#nextLook;
   }
 
   cancel(
@@ -462,12 +487,12 @@ class RunningEngine implements Engine {
   }
 }
 
-/** Retention works in small bites, so that it never stands in the way of commits for long. */
 /** The least time between two looks for unknown definitions, so that wrong names cost the store little. */
 const lookEveryMs = 250;
 
 /** Leases counted for a list of workers; beyond it the counts are too low. */
 const leaseScanMax = 10_000;
 
+/** Retention works in small bites, so that it never stands in the way of commits for long. */
 const expireBatch = 200;
 const expireRoundsMax = 20;

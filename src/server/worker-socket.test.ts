@@ -23,7 +23,7 @@ async function listening(options: Partial<ServerOptions> = {}) {
   const engine: Partial<Engine> = {
     connect: (channel) => {
       channels.push(channel);
-      return { receive: (message) => received.push(message), closed: () => (lost += 1) };
+      return { receive: (message) => received.push(message), closed: () => (lost += 1), leave: async () => undefined };
     },
   };
   const server = createServer({ engine: fakeEngine(engine), port: 0, log: () => undefined, ...options });

@@ -78,6 +78,8 @@ export class Dispatcher {
   #reachedAtMs: number;
   #rotation = 0;
   #pumping = false;
+  /** Workers are being sent away. */
+  #leaving = false;
   #stopped = false;
 
   constructor(options: DispatcherOptions) {
@@ -132,7 +134,10 @@ export class Dispatcher {
     let greeted = false;
     let closed = false;
     let early: WorkerMessage[] = [];
+    let left: Promise<void> | null = null;
     const receive = (message: WorkerMessage): void => {
+      // Whatever still comes, the worker says again where it goes.
+      if (left !== null) return;
       if (message.t === 'beat') return this.#beat(message.session, message.n, message.received, channel);
       if (message.t === 'hello') {
         if (greeted) return channel.close('A second hello on one line.');
@@ -162,7 +167,38 @@ export class Dispatcher {
         closed = true;
         if (session !== null) this.#disconnected(session, channel);
       },
+      leave: () => {
+        left ??= this.#dismiss(session, channel);
+        return left;
+      },
     };
+  }
+
+  /** The last words on a line of a server that stops: the answers that are due, and that others go on serving. */
+  async #dismiss(session: Session | null, channel: WorkerChannel): Promise<void> {
+    const goodbye = { t: 'goodbye', reason: `SHUTTING_DOWN: ${new SpineError('SHUTTING_DOWN', {}).message}` } as const;
+    if (session === null || session.channel !== channel) return channel.send(goodbye);
+    session.draining = true;
+    await session.settled();
+    if (session.channel === channel) session.sendLast(goodbye);
+  }
+
+  /** Takes leave of all workers; what is not settled by then is repeated by them at another server. */
+  async leave(): Promise<void> {
+    const { timers } = this.#context.ports;
+    this.#leaving = true;
+    const dismissed = [...this.#sessions.values()].map((session) =>
+      session.channel === null ? null : this.#dismiss(session, session.channel),
+    );
+    await new Promise<void>((resolve) => {
+      const cancel = timers.after(leaveMsMax, resolve);
+      Promise.all(dismissed)
+        .catch((error: unknown) => this.#context.fault('leave', error))
+        .finally(() => {
+          cancel();
+          resolve();
+        });
+    });
   }
 
   #refuse(channel: WorkerChannel, error: unknown): void {
@@ -178,7 +214,7 @@ export class Dispatcher {
   async #hello(hello: Hello, channel: WorkerChannel, isOpen: () => boolean): Promise<Session | null> {
     if (hello.protocol !== workerProtocol)
       throw new SpineError('PROTOCOL_MISMATCH', { theirs: hello.protocol, ours: workerProtocol });
-    if (this.#stopped) throw new SpineError('SHUTTING_DOWN', {});
+    if (this.#stopped || this.#leaving) throw new SpineError('SHUTTING_DOWN', {});
     if (this.#isCutOff()) throw new SpineError('STORE_UNREACHABLE', {});
     await this.#register(hello.manifest, hello.resume !== undefined);
     const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume, isOpen);
@@ -411,6 +447,7 @@ export class Dispatcher {
     held.movedAtMs = this.#context.ports.clock.monotonicMs();
     session.received = Math.max(session.received, held.number);
     const { tenant, run } = held.lease;
+    session.taken();
     this.#lanes
       .submit({
         tenant,
@@ -421,7 +458,8 @@ export class Dispatcher {
         lease: held.lease,
       })
       .then((outcome) => session.answer(this.#resultOf(session, held, submission, outcome)))
-      .catch((error: unknown) => this.#context.fault('submission', error));
+      .catch((error: unknown) => this.#context.fault('submission', error))
+      .finally(() => session.answered());
   }
 
   #resultOf(session: Session, held: Held, submission: Submission, outcome: JobOutcome): SubmissionResult {
@@ -482,7 +520,7 @@ export class Dispatcher {
 
   /** Claims for every session that has credit and a queue with work. Bounded: one claim under way per session. */
   pump(): void {
-    if (this.#pumping || this.#stopped) return;
+    if (this.#pumping || this.#stopped || this.#leaving) return;
     this.#pumping = true;
     try {
       const candidates = [...this.#sessions.values()].filter(
@@ -981,6 +1019,9 @@ export class Dispatcher {
 const noHolders: readonly HeldBy[] = [];
 
 const orphanScanMax = 1_000;
+
+/** How long a server that stops waits for the commits of its workers, ms. */
+const leaveMsMax = 2_000;
 
 /** Pause before what is past its deadline is looked at again where the store did not answer, ms. */
 const lateAgainMs = 1_000;
