@@ -24,14 +24,15 @@ connect();
 function connect(): void {
   // Where the data line is; a main thread that is blocked cannot move it from a server that is gone, so that others are tried.
   const at = Math.max(0, Atomics.load(places, 0));
-  const url = urls[(at + failures) % urls.length] ?? '';
+  const url = urls[(at + Math.max(0, failures - 1)) % urls.length] ?? '';
   const socket = new WebSocket(url, { headers, perMessageDeflate: false, handshakeTimeout: 5_000 });
   let pongDue = false;
+  const hasMoved = (): boolean => Math.max(0, Atomics.load(places, 0)) !== at;
   let timer: NodeJS.Timeout | undefined;
   const beat = (): void => {
     // A socket into nowhere takes beats for minutes; the pong shows that they arrive.
     if (pongDue) return socket.terminate();
-    if (Math.max(0, Atomics.load(places, 0)) !== at) return socket.terminate();
+    if (hasMoved()) return socket.terminate();
     const n = Number(Atomics.add(cells, counter, 1n)) + 1;
     socket.send(JSON.stringify({ t: 'beat', session, n, received: Number(Atomics.load(cells, received)) }));
     pongDue = true;
@@ -55,6 +56,7 @@ function connect(): void {
   socket.on('error', () => undefined);
   socket.on('close', () => {
     clearInterval(timer);
+    if (hasMoved()) failures = 0;
     const ceilingMs = Math.min(reconnectMsMax, 100 * 2 ** Math.min(failures++, 10));
     setTimeout(connect, Math.random() * ceilingMs);
   });
