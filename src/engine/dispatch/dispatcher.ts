@@ -187,8 +187,8 @@ export class Dispatcher {
   async leave(): Promise<void> {
     const { timers } = this.#context.ports;
     this.#leaving = true;
-    const dismissed = [...this.#sessions.values()].map((session) =>
-      session.channel === null ? null : this.#dismiss(session, session.channel),
+    const dismissed = [...this.#sessions.values()].flatMap((session) =>
+      session.channel === null ? [] : [this.#dismiss(session, session.channel)],
     );
     await new Promise<void>((resolve) => {
       const cancel = timers.after(leaveMsMax, resolve);

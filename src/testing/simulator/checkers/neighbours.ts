@@ -1,5 +1,5 @@
 /**
- * P7 and P18 over several servers: only the opening that owns a session claims for it, so that no two number its
+ * P22 over several servers: only the opening that owns a session claims for it, so that no two number its
  * assignments; and a duty is with one opening at a time, as the store's clock has it.
  */
 import type { Violation } from '../../../store/index.js';
@@ -25,7 +25,7 @@ export function checkNeighbours(history: History): Violation[] {
           const session = task.session ?? '';
           const owner = owners.get(session);
           if (owner !== action.epoch)
-            report('P7', session, `opening ${action.epoch} claimed for it; its owner is ${owner ?? 'gone'}`, step);
+            report('P22', session, `opening ${action.epoch} claimed for it; its owner is ${owner ?? 'gone'}`, step);
         }
         break;
       case 'duty': {
@@ -33,7 +33,7 @@ export function checkNeighbours(history: History): Violation[] {
         const before = duties.get(duty);
         if (!held) break;
         if (before !== undefined && before.epoch !== epoch && before.untilMs > nowMs)
-          report('P18', duty, `was given to opening ${epoch} while opening ${before.epoch} has it`, step);
+          report('P22', duty, `was given to opening ${epoch} while opening ${before.epoch} has it`, step);
         duties.set(duty, { epoch, untilMs: nowMs + ttlMs });
         break;
       }
