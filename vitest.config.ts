@@ -1,6 +1,7 @@
 /**
- * Three projects, because they want different machines: `main` (unit, conformance, model, docs, types) runs files side
- * by side; `simulation` is CPU-bound and long; `process` starts and kills real processes and runs one file at a time.
+ * Four projects, because they want different machines: `main` (unit, conformance, model, docs, types) runs files side
+ * by side; `postgres` has a server that is found or started for it; `simulation` is CPU-bound and long; `process` starts
+ * and kills real processes and runs one file at a time.
  * Workers are forks, so that a test that ends its process or blocks its loop harms only its own file.
  */
 import { fileURLToPath } from 'node:url';
@@ -17,6 +18,7 @@ const entry = (path: string): string => fileURLToPath(new URL(`dist/${path}/inde
 const alias = [
   { find: /^eventspine$/, replacement: entry('spine') },
   { find: /^eventspine\/sqlite$/, replacement: entry('stores/sqlite') },
+  { find: /^eventspine\/postgres$/, replacement: entry('stores/postgres') },
   {
     find: /^eventspine\/(worker|client|server|testing)$/,
     replacement: fileURLToPath(new URL('dist', import.meta.url)) + '/$1/index.js',
@@ -39,10 +41,20 @@ export default defineConfig({
             'src/**/*.test.ts',
             'scripts/**/*.test.ts',
             'examples/**/*.test.ts',
-            'test/{conformance,model,docs,types}/**/*.test.ts',
+            'test/{conformance,deploy,model,docs,types}/**/*.test.ts',
           ],
           testTimeout: 20_000,
           hookTimeout: 20_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'postgres',
+          include: ['test/postgres/**/*.test.ts'],
+          globalSetup: ['test/postgres/global-setup.ts'],
+          testTimeout: nightly ? 10 * minute : minute,
+          hookTimeout: minute,
         },
       },
       {

@@ -15,6 +15,7 @@ export const layers: Readonly<Record<string, number>> = {
   store: 1,
   workflow: 1,
   'stores/sqlite': 2,
+  'stores/postgres': 2,
   engine: 2,
   worker: 2,
   client: 2,

@@ -53,12 +53,40 @@ const host: Flag = {
   says: 'Address to listen on. One that other machines can reach needs --token. Default 127.0.0.1.',
 };
 
-function store(defaultFile: string): Flag {
+const only: Flag = {
+  name: 'only',
+  type: 'text',
+  value: 'names',
+  repeated: true,
+  says: 'Offer only these workflows and capabilities. Default: all that the app implements.',
+};
+const drain: Flag = {
+  name: 'drain',
+  type: 'text',
+  value: 'time',
+  says: 'How long a worker may take to finish its work and say goodbye when it is to end; then it is cut off. Default 30s.',
+};
+const envFile: Flag = {
+  name: 'env-file',
+  type: 'text',
+  value: 'file',
+  repeated: true,
+  says: 'File of variables for the workers, as of `node --env-file`.',
+};
+const conditions: Flag = {
+  name: 'conditions',
+  type: 'text',
+  value: 'name',
+  repeated: true,
+  says: 'Conditions of package exports, as of `node --conditions`.',
+};
+
+function store(defaultFile: string, database: boolean): Flag {
   return {
     name: 'store',
     type: 'text',
-    value: 'file',
-    says: `SQLite file. Made if it is not there. Default ${defaultFile}.`,
+    value: 'store',
+    says: `SQLite file, made if it is not there, or a URL like postgres://host/database. Default: EVENTSPINE_STORE, ${database ? 'else DATABASE_URL, ' : ''}else ${defaultFile}.`,
   };
 }
 
@@ -94,21 +122,9 @@ export const commands: readonly Command[] = [
       port,
       host,
       secret,
-      store('.eventspine/dev.db'),
-      {
-        name: 'env-file',
-        type: 'text',
-        value: 'file',
-        repeated: true,
-        says: 'File of variables for the workers, as of `node --env-file`.',
-      },
-      {
-        name: 'conditions',
-        type: 'text',
-        value: 'name',
-        repeated: true,
-        says: 'Conditions of package exports, as of `node --conditions`.',
-      },
+      store('.eventspine/dev.db', false),
+      envFile,
+      conditions,
       { name: 'inspect', type: 'truth', says: 'Open the inspector of the workers for a debugger.' },
       {
         name: 'inline',
@@ -128,7 +144,7 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, secret, store('eventspine.db'), json],
+    flags: [slots, port, host, secret, store('eventspine.db', true), json],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -137,10 +153,11 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, secret, store('eventspine.db'), json],
+    flags: [port, host, secret, store('eventspine.db', true), json],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
       'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
+      'eventspine serve --store postgres://spine@db/spine',
     ],
     load: async () => (await import('./commands/serve.js')).serve,
   },
@@ -151,12 +168,13 @@ export const commands: readonly Command[] = [
     parameters: [app],
     flags: [
       slots,
+      only,
+      drain,
       {
-        name: 'only',
-        type: 'text',
-        value: 'names',
-        repeated: true,
-        says: 'Offer only these workflows and capabilities. Default: all that the app implements.',
+        name: 'parent',
+        type: 'number',
+        value: 'pid',
+        says: 'Drain and end when this process, which started the worker, is gone; for supervisors.',
       },
       urls,
       token,
@@ -168,6 +186,51 @@ export const commands: readonly Command[] = [
       'eventspine worker app.mjs --only embed,retrieve --slots 8',
     ],
     load: async () => (await import('./commands/worker.js')).runWorker,
+  },
+  {
+    words: ['scale'],
+    says: 'Runs as many workers on this machine as the backlog of their queues wants.',
+    more: 'More workers start at once; fewer are left only when nothing has asked for more during the window, and those that go drain first. It begins with one worker at least, which brings the definitions to the server. A worker that crashes is started again after a pause that grows; while the server does not answer, the number stays as it is. Ctrl-C and SIGTERM drain all workers; they end too when this process is killed. With `--json` every change is a line: scaled, started, draining, ended, killed, crashed, crash_loop, unmeasured.',
+    parameters: [app],
+    flags: [
+      {
+        name: 'min',
+        type: 'number',
+        value: 'n',
+        says: 'Fewest workers; 0 lets the last one go when there is nothing to do. Default 1.',
+      },
+      { name: 'max', type: 'number', value: 'n', says: 'Most workers. Default: as many as the machine has cores.' },
+      {
+        name: 'target',
+        type: 'number',
+        value: 'n',
+        says: 'Tasks, ready and under way, that one worker is to have. Default: --slots, else 100.',
+      },
+      {
+        name: 'activation',
+        type: 'number',
+        value: 'n',
+        says: 'With --min 0: start no worker until there are more tasks than this. Default 0.',
+      },
+      { name: 'every', type: 'text', value: 'time', says: 'How often to look at the backlog. Default 2s.' },
+      {
+        name: 'window',
+        type: 'text',
+        value: 'time',
+        says: 'Let workers go only when so long nothing has asked for more. Default 1m.',
+      },
+      drain,
+      slots,
+      only,
+      envFile,
+      conditions,
+      ...overHttp,
+    ],
+    examples: [
+      'eventspine scale app.mjs --max 8 --target 20 --slots 10',
+      'eventspine scale app.mjs --url http://spine:8787 --only embed --min 0 --window 5m',
+    ],
+    load: async () => (await import('./commands/scale.js')).scale,
   },
   {
     words: ['run'],
@@ -349,8 +412,8 @@ export const commands: readonly Command[] = [
       {
         name: 'store',
         type: 'text',
-        value: 'file',
-        says: 'Check this SQLite file itself, only while no server has it open.',
+        value: 'store',
+        says: 'Check this store itself: a SQLite file, only while no server has it open, or the URL of a PostgreSQL database.',
       },
       ...overHttp,
     ],

@@ -8,6 +8,11 @@ export const environmentVariables = {
   EVENTSPINE_URL: 'Address of the server, where `--url` is not given.',
   EVENTSPINE_TOKEN:
     'Bearer token: what clients and workers send, and what a server asks for, where `--token` is not given.',
+  EVENTSPINE_STORE: 'SQLite file or URL of a PostgreSQL database, where `--store` is not given.',
+  EVENTSPINE_DIRECT_URL:
+    'URL of the same PostgreSQL database without a pooler between, where that of the store leads to one.',
+  DATABASE_URL:
+    'URL of a PostgreSQL database: the store of `serve` and `start`, where neither `--store` nor EVENTSPINE_STORE is given.',
 } as const;
 
 /** Where a server listens unless told otherwise. */
@@ -17,10 +22,19 @@ export const defaultUrl = 'http://127.0.0.1:8787';
 export function readEnvironment(variables: Readonly<Record<string, string | undefined>> = process.env): Environment {
   const value = (name: keyof typeof environmentVariables): string | undefined =>
     variables[name] === '' ? undefined : variables[name];
-  return { url: value('EVENTSPINE_URL') ?? defaultUrl, token: value('EVENTSPINE_TOKEN') };
+  return {
+    url: value('EVENTSPINE_URL') ?? defaultUrl,
+    token: value('EVENTSPINE_TOKEN'),
+    store: value('EVENTSPINE_STORE'),
+    databaseUrl: value('DATABASE_URL'),
+    directUrl: value('EVENTSPINE_DIRECT_URL'),
+  };
 }
 
-/** The environment that child processes get: the same, since the user's code in them may read what it likes. */
-export function childEnvironment(): NodeJS.ProcessEnv {
-  return { ...process.env };
+/**
+ * The environment that child processes get: the same, since the user's code in them may read what it likes; and the
+ * token, because a command line can be read by everybody on the machine.
+ */
+export function childEnvironment(token?: string): NodeJS.ProcessEnv {
+  return { ...process.env, ...(token === undefined ? {} : { EVENTSPINE_TOKEN: token }) };
 }

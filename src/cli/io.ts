@@ -26,4 +26,10 @@ export interface Environment {
   /** Address of the server. */
   readonly url: string;
   readonly token: string | undefined;
+  /** SQLite file or URL of a PostgreSQL database. */
+  readonly store: string | undefined;
+  /** A database, perhaps one that the app has for itself. */
+  readonly databaseUrl: string | undefined;
+  /** The database of the store, without a pooler between. */
+  readonly directUrl: string | undefined;
 }

@@ -23,6 +23,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(exitCodes.ok.code);
   throw error;
 });
+// With nobody left to tell, a drain still has work to give back.
+process.stderr.on('error', () => undefined);
 
 const io: Io = {
   out: (line) => void process.stdout.write(`${line}\n`),

@@ -2,24 +2,22 @@
  * A host with a server on a port: what `serve`, `start` and `dev` have in common. Invariant: `close` lets requests and
  * work under way finish before the store is closed.
  */
-import { mkdir } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import { SpineError } from '../core/errors.js';
 import type { EngineLog } from '../engine/index.js';
 import { createServer, type ServerAddress } from '../server/index.js';
 import { Host, type Service } from '../spine/host.js';
-import { sqlite } from '../stores/sqlite/index.js';
 import { addressOf } from './address.js';
 import { bearerOf } from './bearer.js';
 import type { Flags, Invocation } from './command.js';
 import type { Io } from './io.js';
 import { packageVersion } from './package-version.js';
+import { chooseStore } from './store-choice.js';
 
 /** A server at work. */
 export interface ServedHost {
   readonly address: ServerAddress;
-  /** Absolute path of the store. */
-  readonly file: string;
+  /** Where the store is: the absolute path of a file, or a URL without user and password. */
+  readonly place: string;
   /** Resolves with the reason when the store has failed for ever; nothing can be recorded any more. */
   readonly failed: Promise<Error>;
   close(): Promise<void>;
@@ -29,15 +27,11 @@ export interface ServedHost {
 export async function openServedHost(
   invocation: Invocation,
   service: Service,
-  defaultFile: string,
+  search: { readonly defaultFile: string; readonly databaseUrl: boolean },
 ): Promise<ServedHost> {
   const { flags, io } = invocation;
-  const file = resolve(io.folder, flags.text('store') ?? defaultFile);
-  await mkdir(dirname(file), { recursive: true });
-  const host = new Host(
-    { store: sqlite({ file, ...knownUrl(flags) }), version: await packageVersion(), log: logTo(io) },
-    service,
-  );
+  const { factory, place } = await chooseStore({ ...search, ...knownUrl(flags), given: flags.text('store') }, io);
+  const host = new Host({ store: factory, version: await packageVersion(), log: logTo(io) }, service);
   try {
     const { engine, store } = await host.open();
     const token = flags.text('token') ?? io.environment.token;
@@ -51,7 +45,7 @@ export async function openServedHost(
     });
     return {
       address,
-      file,
+      place,
       failed: store.failed,
       async close() {
         await server.close();

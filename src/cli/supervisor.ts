@@ -38,7 +38,12 @@ export interface SupervisorOptions {
 const pauseMsMin = 250;
 const pauseMsMax = 15_000;
 /** A process that has lived for so long did not crash because of how it starts. */
-const settledMs = 10_000;
+export const settledMs = 10_000;
+
+/** The pause before a process is started again that has crashed `crashes` times in a row before. */
+export function restartPauseMs(crashes: number): number {
+  return Math.min(pauseMsMax, pauseMsMin * 2 ** crashes);
+}
 
 /** See the top of the module. */
 export class Supervisor {
@@ -113,7 +118,7 @@ export class Supervisor {
       this.#options.tell(`worker ${place.place + 1} waits for a change of the code`);
       return;
     }
-    const pauseMs = Math.min(pauseMsMax, pauseMsMin * 2 ** place.crashes);
+    const pauseMs = restartPauseMs(place.crashes);
     place.crashes++;
     this.#options.tell(`worker ${place.place + 1} ended (${exit.how}); starting it again in ${pauseMs} ms`);
     place.cancelPause = this.#options.ports.timers.after(pauseMs, () => this.#launch(place));

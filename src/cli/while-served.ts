@@ -11,8 +11,10 @@ import { openServedHost, type ServedHost } from './served-host.js';
 /** What a command serves. */
 export interface Serving {
   readonly service: Service;
-  /** Where the store is unless `--store` says so. */
+  /** Where the store is unless flag or environment say so. */
   readonly defaultFile: string;
+  /** Whether DATABASE_URL names the store; see `StoreSearch`. */
+  readonly databaseUrl: boolean;
   /** Starts what works beside the server; the function that it returns ends that, before the server is closed. */
   readonly beside?: (host: ServedHost) => Promise<() => Promise<void>>;
 }
@@ -21,10 +23,10 @@ export interface Serving {
 export async function whileServed(invocation: Invocation, serving: Serving): Promise<ExitCode> {
   const { flags, io } = invocation;
   const json = flags.truth('json');
-  const host = await openServedHost(invocation, serving.service, serving.defaultFile);
+  const host = await openServedHost(invocation, serving.service, serving);
   let failure: Error | undefined;
   try {
-    announce(io, json, 'listening', { url: host.address.url, store: host.file });
+    announce(io, json, 'listening', { url: host.address.url, store: host.place });
     const stopBeside = await serving.beside?.(host);
     failure = (await Promise.race([untilAborted(io.signal), host.failed])) ?? undefined;
     announce(io, json, 'stopping', {});

@@ -1,5 +1,7 @@
 /** What a worker offers, out of flags. */
+import { type Duration, parseDuration } from '../core/duration.js';
 import { SpineError } from '../core/errors.js';
+import { limits } from '../core/limits.js';
 import type { Manifest } from '../core/manifest.js';
 import type { Flags } from './command.js';
 import { didYouMean } from './suggest.js';
@@ -9,6 +11,19 @@ export function workerSlots(flags: Flags): { readonly slots?: number } {
   const slots = flags.number('slots');
   return slots === undefined ? {} : { slots };
 }
+
+/** How long a drain may take in all, of `--drain`. Fails with DURATION_INVALID. */
+export function drainMsOf(flags: Flags): number {
+  return parseDuration((flags.text('drain') ?? '30s') as Duration);
+}
+
+/** The part of a drain in which work may still be finished; the rest is for the last answers and the goodbye. */
+export function drainGraceOf(drainMs: number): number {
+  return Math.max(Math.floor(drainMs / 2), drainMs - drainEndMs);
+}
+
+/** Three last parts of a drain, each bounded, and some air. */
+const drainEndMs = 3 * limits.drainAnswerMs + 1_000;
 
 /** The subset of an app that a worker offers. Without names it is everything; unknown names are COMMAND_INVALID. */
 export function offeredNames(

@@ -271,7 +271,14 @@ describe('lists', () => {
 
 describe('health', () => {
   it('takes not being ready as the answer that it is', async () => {
-    const view = { status: 'not_ready', reasons: ['disk full'], version: '1', store: 'sqlite', uptimeMs: 1 };
+    const view = {
+      status: 'not_ready',
+      accepts: false,
+      reasons: ['disk full'],
+      version: '1',
+      store: 'sqlite',
+      uptimeMs: 1,
+    };
     const { url, seen } = await serve(json(503, view));
     expect(await connect(url).health()).toEqual(view);
     expect(seen).toHaveLength(1);

@@ -19,6 +19,7 @@ import type {
   RunSummary,
   RunView,
   RunViewState,
+  ScaleView,
   TopicEventView,
   TopicView,
   WorkerView,
@@ -148,6 +149,22 @@ export interface TopicQuery extends CallOptions {
   readonly limit?: number;
 }
 
+/** Which workers to count for, and within which bounds. Without `app` and `queue`: for all queues. */
+export interface ScaleQuery extends CallOptions {
+  /** Names of apps: the queues that their workers serve. */
+  readonly app?: string | readonly string[];
+  /** Names of queues. */
+  readonly queue?: string | readonly string[];
+  /** Tasks, ready and under way, that one worker is to have. Default 100. */
+  readonly target?: number;
+  /** Fewest workers. Default 0. */
+  readonly min?: number;
+  /** Most workers. Default 100. */
+  readonly max?: number;
+  /** With `min` 0: no worker is wanted until there are more tasks than this. Default 0. */
+  readonly activation?: number;
+}
+
 /** Everything a caller can do with an app; the embedded facade has the same surface. */
 export interface Client<App = UntypedApp> {
   /** Starts a run; resolves when it is durably recorded. WORKFLOW_UNKNOWN, INPUT_INVALID, VALUE_UNSTORABLE, STORE_BUSY. */
@@ -181,6 +198,8 @@ export interface Client<App = UntypedApp> {
   readonly topics: TopicsApi;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
+  /** How many workers a group of queues wants, as an autoscaler would ask. REQUEST_INVALID. */
+  scale(query?: ScaleQuery): Promise<ScaleView>;
   /** Worker sessions. */
   workers(options?: CallOptions): Promise<readonly WorkerView[]>;
   /** Manifests of the registered apps. */
@@ -331,6 +350,8 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     },
 
     queues: (options) => items<QueueView>(pathOf('listQueues'), options),
+    scale: ({ signal, ...query } = {}) =>
+      transport.json<ScaleView>(get(pathOf('readScale'), optionsOf(signal), { ...query })),
     workers: (options) => items<WorkerView>(pathOf('listWorkers'), options),
     definitions: (options) => items<Manifest>(pathOf('listDefinitions'), options),
     doctor: (options) => transport.json<DoctorView>(get(pathOf('doctor'), options)),

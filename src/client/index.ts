@@ -13,6 +13,7 @@ export {
   type PublishOptions,
   type RunListQuery,
   type RunsApi,
+  type ScaleQuery,
   type StartManyItem,
   type StartManyOutcome,
   type StartOptions,

@@ -52,6 +52,13 @@ export const limits = {
   /** Slots of one worker session. */
   workerSlotsMax: 1_000,
   workerSlotsDefault: 100,
+  /** What may be asked of scaling: tasks per worker, workers, and queues named in one request. */
+  scaleTargetMax: 1_000_000,
+  scaleWorkersMax: 10_000,
+  scaleWorkersDefault: 100,
+  scaleQueuesMax: 200,
+  /** Queues and workflows with metrics of their own; those beyond are added up, so that scrapes stay small. */
+  metricNamesMax: 500,
   /** One message of the worker protocol. A worker that sends more is cut off. */
   workerFrameBytesMax: 16 * 1024 * 1024,
   /** Submissions are put into one message up to about this size, so that a large batch does not delay small ones. */

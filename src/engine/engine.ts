@@ -16,7 +16,9 @@ import { Dispatcher } from './dispatch/dispatcher.js';
 import { EnvelopeWriter } from './events/envelope-writer.js';
 import { Catalog } from './intake/catalog.js';
 import { Intake } from './intake/intake.js';
+import { Committer } from './runs/committer.js';
 import { Followers, waitsForEnd } from './runs/followers.js';
+import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
@@ -99,16 +101,11 @@ class RunningEngine implements Engine {
       },
     };
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
-    this.#lanes = new Lanes(
-      this.#context,
-      this.#catalog,
-      plain,
-      (transition) => {
-        this.#dispatcher.opening(transition);
-        this.#timers.opening(transition);
-      },
-      (key) => this.#dispatcher.seen(key),
-    );
+    const committer = new Committer(this.#context, (transitions) => {
+      this.#dispatcher.opening(transitions);
+      this.#timers.opening(transitions);
+    });
+    this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer, (key) => this.#dispatcher.seen(key));
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     this.#reads = new Reads(this.#context, plain);
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
@@ -286,6 +283,7 @@ class RunningEngine implements Engine {
     command: Parameters<Lanes['submit']>[0]['commands'][number],
   ): Promise<CommandOutcome> {
     const outcome = await this.#lanes.submit({
+      key: runKey(origin.tenant, run),
       tenant: origin.tenant,
       run,
       commands: [command],
@@ -412,9 +410,10 @@ class RunningEngine implements Engine {
   tally: Engine['tally'] = () => this.#context.store.readTally();
 
   async health(): Promise<HealthView> {
-    const reasons = await this.#health.faults();
+    const { accepts, reasons } = await this.#health.faults();
     return {
       status: reasons.length === 0 ? 'ok' : 'not_ready',
+      accepts,
       reasons,
       version: this.#version,
       store: this.#context.store.name,

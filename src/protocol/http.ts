@@ -147,6 +147,35 @@ export interface QueueView {
   readonly slots: number;
 }
 
+/** How many workers a group of queues wants: what an autoscaler reads. */
+export interface ScaleView {
+  /** Tasks that are ready or under way, of all queues of the group: the number to divide by a target per worker. */
+  readonly value: number;
+  /** Workers wanted for that, within `min` and `max`. */
+  readonly desired: number;
+  /** Whether any worker is wanted. */
+  readonly active: boolean;
+  readonly ready: number;
+  readonly leased: number;
+  /** Tasks that start later or are blocked; no worker is wanted for them. */
+  readonly delayed: number;
+  readonly held: number;
+  /** Age of the oldest ready task. */
+  readonly lagMs: number;
+  /** Workers connected to this server that serve one of the queues, and their slots. */
+  readonly workers: number;
+  readonly slots: number;
+  /** The bounds that `desired` was made with. */
+  readonly target: number;
+  readonly min: number;
+  readonly max: number;
+  readonly activation: number;
+  /** False where an app was asked for that no worker has ever brought; one worker is wanted then, to bring it. */
+  readonly known: boolean;
+  /** Names of the queues of the group. */
+  readonly queues: readonly string[];
+}
+
 export interface WorkerView {
   readonly session: string;
   readonly worker: string;
@@ -162,6 +191,8 @@ export interface WorkerView {
 
 export interface HealthView {
   readonly status: 'ok' | 'not_ready';
+  /** Whether work can be recorded, though perhaps nobody does it now. */
+  readonly accepts: boolean;
   readonly reasons: readonly string[];
   readonly version: string;
   readonly store: string;

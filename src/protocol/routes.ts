@@ -104,6 +104,25 @@ const priority: RouteParameter = {
   type: 'integer',
 };
 
+const scaleBounds: readonly RouteParameter[] = [
+  {
+    name: 'target',
+    says: `Tasks that one worker is to have: 1 to ${limits.scaleTargetMax}; ${limits.workerSlotsDefault} by default.`,
+    type: 'integer',
+  },
+  { name: 'min', says: 'Fewest workers; 0 by default.', type: 'integer' },
+  {
+    name: 'max',
+    says: `Most workers: up to ${limits.scaleWorkersMax}; ${limits.scaleWorkersDefault} by default.`,
+    type: 'integer',
+  },
+  {
+    name: 'activation',
+    says: 'With `min` 0: no worker is wanted until there are more tasks than this; 0 by default.',
+    type: 'integer',
+  },
+];
+
 function get(path: string, says: string, schema: SchemaName | null, rest: Partial<Route> = {}): Route {
   return {
     method: 'GET',
@@ -298,12 +317,38 @@ export const routes = {
     answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
   },
   listQueues: get('/v1/queues', 'Depth and lag of every queue.', 'QueuePage', { access: 'operator' }),
+  readScale: get(
+    '/v1/queues/scale',
+    'How many workers a group of queues wants; for autoscalers. Without `app` and `queue` the group is all queues.',
+    'ScaleView',
+    {
+      access: 'operator',
+      query: [
+        { name: 'app', says: 'The queues that workers of this app serve.', type: 'string', repeated: true },
+        { name: 'queue', says: 'A queue by its name.', type: 'string', repeated: true },
+        ...scaleBounds,
+      ],
+    },
+  ),
+  metrics: get('/metrics', 'Queues, runs and workers as metrics, in the text format of Prometheus 0.0.4.', null, {
+    access: 'operator',
+    query: scaleBounds,
+    answers: [{ status: 200, says: 'The metrics.', type: 'text/plain', schema: null }],
+  }),
   listWorkers: get('/v1/workers', 'Worker sessions.', 'WorkerPage', { access: 'operator' }),
   listDefinitions: get('/v1/definitions', 'Manifests of the registered apps.', 'ManifestPage'),
   doctor: get('/v1/doctor', 'Checks the invariants of the store now.', 'DoctorView', { access: 'operator' }),
   live: get('/health/live', 'Says that the process answers.', 'LiveView', { access: 'public' }),
   ready: get('/health/ready', 'Says whether work can be accepted and is done.', 'HealthView', {
     access: 'public',
+    query: [
+      {
+        name: 'for',
+        says: '`intake`: only whether work can be accepted. For load balancers, which must not cut off servers for want of workers.',
+        type: 'string',
+        oneOf: ['intake'],
+      },
+    ],
     answers: [ok('HealthView', 'Ready.'), ok('HealthView', 'Not ready; `reasons` say why.', 503)],
   }),
   openApi: get('/openapi.json', 'This document.', null, { access: 'public' }),

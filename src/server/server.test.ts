@@ -543,7 +543,7 @@ describe('blobs', () => {
 });
 
 describe('who may ask', () => {
-  const health = { status: 'ok', reasons: [], version: '1', store: 's', uptimeMs: 1 } as const;
+  const health = { status: 'ok', accepts: true, reasons: [], version: '1', store: 's', uptimeMs: 1 } as const;
 
   it('works within the tenant that `authorize` names, and refuses strangers', async () => {
     const tenants: string[] = [];
@@ -643,7 +643,14 @@ describe('the shape of answers', () => {
   it('is told of a store that is not ready', async () => {
     const { ask } = serve({
       health: () =>
-        Promise.resolve({ status: 'not_ready', reasons: ['disk full'], version: '1', store: 's', uptimeMs: 1 }),
+        Promise.resolve({
+          status: 'not_ready',
+          accepts: false,
+          reasons: ['disk full'],
+          version: '1',
+          store: 's',
+          uptimeMs: 1,
+        }),
     });
     const response = await ask('GET', '/health/ready');
     expect([response.status, ((await response.json()) as { reasons: string[] }).reasons]).toEqual([503, ['disk full']]);

@@ -80,6 +80,7 @@ export function createSpine<App extends AnyApp>(app: App, options: SpineOptions)
   const engine = async (): Promise<Engine> => (await lease.host.open()).engine;
   const gateway = localGateway({
     engine,
+    ready: () => lease.host.ready?.engine ?? null,
     tenant: options.tenant ?? 'default',
     basePath: options.server?.basePath ?? '',
   });

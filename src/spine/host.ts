@@ -54,6 +54,8 @@ export class Host {
   readonly #options: HostOptions;
   #service: Service;
   #running: Promise<Running> | null = null;
+  /** What is open, while nobody would have to wait for it: the newest definitions are registered, nothing is closing. */
+  #ready: Running | null = null;
   /** The newest definitions are registered. */
   #registered: Promise<void> = Promise.resolve();
   /** Changes of the service, one after the other. */
@@ -69,7 +71,16 @@ export class Host {
    * Opens the store, starts engine and worker; once. Rejects with the errors of `StoreFactory.open` and may then be
    * called again, since what kept the store shut may pass. SHUTTING_DOWN once it is closed.
    */
-  async open(): Promise<OpenHost> {
+  open(): Promise<OpenHost> {
+    return this.#opened();
+  }
+
+  /** What `open` would resolve to, where it would not have to wait; else null. */
+  get ready(): OpenHost | null {
+    return this.#ready;
+  }
+
+  async #opened(): Promise<OpenHost> {
     if (this.#closed !== null) throw new SpineError('SHUTTING_DOWN', {});
     this.#running ??= keepAlive(this.#open()).catch((error: unknown) => {
       this.#running = null;
@@ -78,7 +89,9 @@ export class Host {
     });
     const running = await this.#running;
     // Whoever asks for the host wants to use the newest definitions.
-    await this.#registered;
+    const registered = this.#registered;
+    await registered;
+    if (this.#registered === registered && this.#closed === null) this.#ready = running;
     return running;
   }
 
@@ -96,6 +109,7 @@ export class Host {
         await register(await running, service);
       });
     this.#registered = registered;
+    this.#ready = null;
     // `open` tells of a failure too, but perhaps nobody asks.
     registered.catch(() => undefined);
     const before = this.#changes;
@@ -120,6 +134,7 @@ export class Host {
 
   /** Drains the worker, stops the engine, which closes the store. Resolves when nothing runs. Idempotent. */
   close(): Promise<void> {
+    this.#ready = null;
     this.#closed ??= keepAlive(this.#close());
     return this.#closed;
   }

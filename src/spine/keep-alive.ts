@@ -5,15 +5,24 @@
  * Invariant: nothing is held any more once the work is settled.
  */
 
-/** Keeps the process alive until `work` is settled, and settles as it does. */
-export async function keepAlive<T>(work: Promise<T>): Promise<T> {
-  // What it does is to exist: an armed timer is work that the event loop waits for. Long enough to cost nothing.
-  const hold = setInterval(() => undefined, holdMs);
-  try {
-    return await work;
-  } finally {
-    clearInterval(hold);
-  }
+/** Works under way, and what holds the process for all of them: an armed timer is work that the event loop waits for. */
+let underWay = 0;
+let hold: NodeJS.Timeout | null = null;
+
+/** Keeps the process alive until `work` is settled. Gives `work` back. */
+export function keepAlive<T>(work: Promise<T>): Promise<T> {
+  underWay += 1;
+  // What it does is to exist. Long enough to cost nothing.
+  hold ??= setInterval(() => undefined, holdMs);
+  work.then(release, release);
+  return work;
+}
+
+function release(): void {
+  underWay -= 1;
+  if (underWay > 0 || hold === null) return;
+  clearInterval(hold);
+  hold = null;
 }
 
 const holdMs = 3_600_000;

@@ -25,6 +25,8 @@ import { keepAlive } from './keep-alive.js';
 export interface LocalGatewayOptions {
   /** The engine, opened on first use. */
   readonly engine: () => Promise<Engine>;
+  /** The engine where it is open already, so that nobody has to wait for it; else null. */
+  readonly ready: () => Engine | null;
   readonly tenant: string;
   /** Path under which links in answers begin. */
   readonly basePath: string;
@@ -62,27 +64,43 @@ export function localGateway(options: LocalGatewayOptions): Gateway {
   const overHttp = httpGateway(transport);
 
   async function startRuns(workflow: string, items: readonly StartItem[]): Promise<readonly StartItemAnswer[]> {
-    const engine = await options.engine();
-    const requests = items.map((item) => attempt(() => startRequest(workflow, item)));
-    const accepted = requests.filter((request): request is StartRequest => !(request instanceof Refused));
-    const outcomes = accepted.length === 0 ? [] : await keepAlive(engine.startRuns(origin, accepted));
-    let next = 0;
+    const engine = options.ready() ?? (await options.engine());
+    const requests: StartRequest[] = [];
+    /** Items that cannot be handed to the engine, by index. Their neighbours can. */
+    const refused = new Map<number, StartItemAnswer>();
+    for (const [i, item] of items.entries()) {
+      try {
+        requests.push(startRequest(workflow, item));
+      } catch (error) {
+        refused.set(i, refusal(error instanceof Error ? error : new Error(String(error))));
+      }
+    }
+    const outcomes = requests.length === 0 ? [] : await keepAlive(engine.startRuns(origin, requests));
     const answers: StartItemAnswer[] = [];
-    for (const request of requests) {
-      const outcome = request instanceof Refused ? request.outcome : outcomes[next++];
+    let next = 0;
+    for (let i = 0; i < items.length; i++) {
+      const fault = refused.get(i);
+      if (fault !== undefined) {
+        answers.push(fault);
+        continue;
+      }
+      const outcome = outcomes[next++];
       if (outcome === undefined) throw new Error('Invariant broken: the engine gave fewer outcomes than requests');
-      answers.push(await startAnswer(engine, outcome));
+      answers.push(outcome.tag === 'repeated' ? await repeatedAnswer(engine, outcome.run) : freshAnswer(outcome));
     }
     return answers;
   }
 
-  async function startAnswer(engine: Engine, outcome: StartOutcome): Promise<StartItemAnswer> {
-    if (outcome.tag === 'error') return { error: problemOf(outcome.error, 'embedded') };
+  function freshAnswer(outcome: Exclude<StartOutcome, { tag: 'repeated' }>): StartItemAnswer {
+    if (outcome.tag === 'error') return refusal(outcome.error);
     const { run } = outcome;
-    const repeated = outcome.tag === 'repeated';
-    const state = repeated ? await engine.waitForEnd(tenant, run, 0) : 'queued';
-    if (state === null) return { error: problemOf(new SpineError('RUN_NOT_FOUND', { run }), 'embedded') };
-    return { id: run, state, repeated, links: linksOf(basePath, run) };
+    return { id: run, state: 'queued', repeated: false, links: linksOf(basePath, run) };
+  }
+
+  async function repeatedAnswer(engine: Engine, run: string): Promise<StartItemAnswer> {
+    const state = await engine.waitForEnd(tenant, run, 0);
+    if (state === null) return refusal(new SpineError('RUN_NOT_FOUND', { run }));
+    return { id: run, state, repeated: true, links: linksOf(basePath, run) };
   }
 
   return {
@@ -103,30 +121,21 @@ export function localGateway(options: LocalGatewayOptions): Gateway {
   };
 }
 
-/** An item that cannot be handed to the engine. Its neighbours can. */
-class Refused {
-  readonly outcome: { readonly tag: 'error'; readonly error: Error };
-  constructor(error: unknown) {
-    this.outcome = { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) };
-  }
-}
-
-function attempt<T>(fn: () => T): T | Refused {
-  try {
-    return fn();
-  } catch (error) {
-    return new Refused(error);
-  }
+function refusal(error: Error): StartItemAnswer {
+  return { error: problemOf(error, 'embedded') };
 }
 
 function startRequest(workflow: string, item: StartItem): StartRequest {
+  const { idempotencyKey, labels, priority } = item;
+  const input = encodeValue(item.input ?? null);
+  if (idempotencyKey === undefined && labels === undefined && priority === undefined) return { workflow, input };
   return {
     workflow,
-    input: encodeValue(item.input ?? null),
+    input,
     // No answer gets lost within a process, so what has no key of its own needs none.
-    ...(item.idempotencyKey === undefined ? {} : { idempotencyKey: item.idempotencyKey }),
-    ...(item.labels === undefined ? {} : { labels: item.labels }),
-    ...(item.priority === undefined ? {} : { priority: item.priority }),
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    ...(labels === undefined ? {} : { labels }),
+    ...(priority === undefined ? {} : { priority }),
   };
 }
 

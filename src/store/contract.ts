@@ -134,7 +134,7 @@ export interface RunWrite {
 export type Outcome =
   | {
       readonly tag: 'applied';
-      /** Feed position of each event written, run events first, then topic events. */
+      /** Feed position of each event written, run events first, then topic events. Empty where a store numbers them after the commit. */
       readonly positions: readonly number[];
       /** Offset of each topic event. */
       readonly offsets: readonly number[];
@@ -173,6 +173,7 @@ export interface TopicEventWrite {
 
 /** An event as read. `stream` is a run id, or `topic/partition`; `seq` is the run's seq, or the offset. */
 export interface EventRow {
+  /** Place in the feed; 0 = not numbered yet (never so in the feed itself). */
   readonly position: number;
   readonly tenant: string;
   readonly stream: string;

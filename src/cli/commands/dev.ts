@@ -16,7 +16,8 @@ import { watchFolder } from '../watch-folder.js';
 import { whileServed } from '../while-served.js';
 import { workerSlots } from '../worker-options.js';
 
-const defaultFile = '.eventspine/dev.db';
+/** A DATABASE_URL in a developer's shell is that of the app. */
+const ownStore = { defaultFile: '.eventspine/dev.db', databaseUrl: false };
 
 /** Runs until it is told to stop, then drains. */
 export const dev: CommandRun = async (invocation) => {
@@ -35,13 +36,13 @@ async function devInline(invocation: Invocation, file: AppFile): Promise<ExitCod
   for (const env of flags.list('env-file')) process.loadEnvFile(env);
   const app = await importApp(file);
   const service = serviceOf(app, { ...workerSlots(flags) }, nodePorts);
-  return await whileServed(invocation, { service, defaultFile });
+  return await whileServed(invocation, { service, ...ownStore });
 }
 
 async function devBeside(invocation: Invocation, file: AppFile): Promise<ExitCode> {
   return await whileServed(invocation, {
     service: { manifest: () => null, worker: null },
-    defaultFile,
+    ...ownStore,
     beside: (host) => startWorkers(invocation, file, host.address.url),
   });
 }

@@ -1,15 +1,12 @@
-/** `eventspine doctor`: checks the invariants of a live system, or of a file that nobody has open. */
-import { access } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { SpineError } from '../../core/errors.js';
+/** `eventspine doctor`: checks the invariants of a live system, of a file that nobody has open, or of a database. */
 import { createEngine } from '../../engine/index.js';
 import type { DoctorView } from '../../protocol/http.js';
 import { nodePorts } from '../../runtime/index.js';
-import { sqlite } from '../../stores/sqlite/index.js';
 import type { CommandRun, Invocation } from '../command.js';
 import { exitCodes } from '../exit-codes.js';
 import { printValue } from '../report.js';
 import { clientFor } from '../server-client.js';
+import { existingStore } from '../store-choice.js';
 import { renderTable } from '../table.js';
 
 /** Violations shown for each property; `--json` has all of them. */
@@ -25,12 +22,8 @@ export const doctor: CommandRun = async (invocation) => {
 async function diagnosis(invocation: Invocation): Promise<DoctorView> {
   const given = invocation.flags.text('store');
   if (given === undefined) return await clientFor(invocation).doctor();
-  const file = resolve(invocation.io.folder, given);
-  // Opening would make a new store of a name that was only misspelt.
-  await access(file).catch((error: unknown) => {
-    throw new SpineError('COMMAND_INVALID', { reason: `There is no file ${given}.` }, { cause: error });
-  });
-  const store = await sqlite({ file }).open();
+  const { factory } = await existingStore(given, invocation.io);
+  const store = await factory.open();
   try {
     // The engine is not started: a diagnosis looks and changes nothing.
     return await createEngine({ store, ports: nodePorts }).doctor();

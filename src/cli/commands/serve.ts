@@ -4,4 +4,8 @@ import { whileServed } from '../while-served.js';
 
 /** Serves the API; workers connect from outside. */
 export const serve: CommandRun = (invocation) =>
-  whileServed(invocation, { service: { manifest: () => null, worker: null }, defaultFile: 'eventspine.db' });
+  whileServed(invocation, {
+    service: { manifest: () => null, worker: null },
+    defaultFile: 'eventspine.db',
+    databaseUrl: true,
+  });

@@ -11,5 +11,5 @@ export const start: CommandRun = async (invocation) => {
   const { flags, io, words } = invocation;
   const app = await importApp(await findApp(words.one('app'), io.folder));
   const service = serviceOf(app, workerSlots(flags), nodePorts);
-  return await whileServed(invocation, { service, defaultFile: 'eventspine.db' });
+  return await whileServed(invocation, { service, defaultFile: 'eventspine.db', databaseUrl: true });
 };

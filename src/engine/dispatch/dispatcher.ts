@@ -11,7 +11,8 @@ import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import type { Manifest } from '../../core/manifest.js';
 import type { RunEvent } from '../../core/run/events.js';
-import { capabilityQueue, foldRun, isEnded, workflowQueue, type RunState } from '../../core/run/state.js';
+import { foldRun, isEnded, type RunState } from '../../core/run/state.js';
+import { queuesServed } from '../../core/scale.js';
 import {
   workerProtocol,
   type AbortReason,
@@ -22,7 +23,7 @@ import {
   type SubmissionResult,
   type WorkerMessage,
 } from '../../protocol/worker.js';
-import type { ClaimedTask, NewSession, SessionBeat, TaskRow, Transition } from '../../store/contract.js';
+import type { ClaimedTask, NewSession, SessionBeat, TaskRow, TaskWrite, Transition } from '../../store/contract.js';
 import type { WorkerChannel, WorkerLine } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { payloadOf } from '../events/envelope-writer.js';
@@ -105,13 +106,15 @@ export class Dispatcher {
     this.pump();
   }
 
-  /** A transition was handed to the store; what it makes ready can be claimed in the very same commit. */
-  opening(transition: Transition): void {
+  /** Transitions were handed to the store; what they make ready can be claimed in the very same commit. */
+  opening(transitions: readonly Transition[]): void {
     let opened = false;
-    for (const write of transition.tasks ?? []) {
-      if (write.op === 'close' || write.task.dueAt !== null || write.task.limitKey !== null) continue;
-      this.#hints.add(write.task.queue, 1);
-      opened = true;
+    for (const { tasks = noTasks } of transitions) {
+      for (const write of tasks) {
+        if (write.op === 'close' || write.task.dueAt !== null || write.task.limitKey !== null) continue;
+        this.#hints.add(write.task.queue, 1);
+        opened = true;
+      }
     }
     if (opened) this.pump();
   }
@@ -447,19 +450,23 @@ export class Dispatcher {
     held.movedAtMs = this.#context.ports.clock.monotonicMs();
     session.received = Math.max(session.received, held.number);
     const { tenant, run } = held.lease;
+    const { worker } = session.description;
     session.taken();
-    this.#lanes
-      .submit({
+    this.#lanes.offer(
+      {
+        key: held.key,
         tenant,
         run,
         commands: submission.commands.map(bounded),
-        actor: `worker:${session.description.worker}`,
-        worker: session.description.worker,
+        actor: session.actor,
+        worker,
         lease: held.lease,
-      })
-      .then((outcome) => session.answer(this.#resultOf(session, held, submission, outcome)))
-      .catch((error: unknown) => this.#context.fault('submission', error))
-      .finally(() => session.answered());
+      },
+      (outcome) => {
+        session.answer(this.#resultOf(session, held, submission, outcome));
+        session.answered();
+      },
+    );
   }
 
   #resultOf(session: Session, held: Held, submission: Submission, outcome: JobOutcome): SubmissionResult {
@@ -845,6 +852,7 @@ export class Dispatcher {
   async #lose(held: Pick<Held, 'lease' | 'queue'>, cause: Failure): Promise<void> {
     const { tenant, run } = held.lease;
     const outcome = await this.#lanes.submit({
+      key: runKey(tenant, run),
       tenant,
       run,
       commands: [{ op: 'loseTask', failure: cause }],
@@ -1017,6 +1025,7 @@ export class Dispatcher {
 }
 
 const noHolders: readonly HeldBy[] = [];
+const noTasks: readonly TaskWrite[] = [];
 
 const orphanScanMax = 1_000;
 
@@ -1040,22 +1049,10 @@ function describe(session: string, hello: Hello): SessionDescription {
     worker: hello.worker,
     app: hello.app,
     slots: Math.min(hello.slots, limits.workerSlotsMax),
-    queues: queuesOf(hello.manifest, hello.only),
+    queues: queuesServed(hello.manifest, hello.only),
     host: hello.host ?? null,
     pid: hello.pid ?? null,
   };
-}
-
-/** The queues that a worker serves: those of its manifest, or of the part of it that it names. */
-function queuesOf(manifest: Manifest, only: Hello['only']): string[] {
-  const workflows = manifest.workflows
-    .filter((w) => only === undefined || only.workflows.includes(w.name))
-    .flatMap((w) => [w.version, ...w.previous].map((version) => workflowQueue(w.name, version)));
-  const capabilities = manifest.capabilities
-    .filter((c) => c.implemented && (only === undefined || only.capabilities.includes(c.name)))
-    .map((c) => capabilityQueue(c.name));
-  // Calls first: they are parts of runs that are under way.
-  return [...new Set([...capabilities, ...workflows])];
 }
 
 function callAssignment(task: ClaimedTask, held: Held, input: StoredRunEvent): Assignment {

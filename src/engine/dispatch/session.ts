@@ -40,6 +40,8 @@ export interface SessionDescription {
 
 export class Session {
   readonly description: SessionDescription;
+  /** Actor of what the worker commits. */
+  readonly actor: string;
   readonly openedAt: number;
   /** By assignment number. */
   readonly held = new Map<number, Held>();
@@ -68,6 +70,7 @@ export class Session {
 
   constructor(description: SessionDescription, openedAt: number, ports: Ports) {
     this.description = description;
+    this.actor = `worker:${description.worker}`;
     this.openedAt = openedAt;
     this.#ports = ports;
   }

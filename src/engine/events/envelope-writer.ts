@@ -9,12 +9,10 @@ import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
 import { exceedsUtf8, utf8Length } from '../../core/utf8.js';
 import type { BlobWrite, StoredPayload } from '../../store/contract.js';
+import { EnvelopeText, type EnvelopeDraft } from './envelope-text.js';
 import { HybridLogicalClock } from './hlc.js';
 
 const saltBytes = 16;
-
-/** Fields of an envelope that its author decides; the writer adds the rest. */
-export type EnvelopeDraft = Omit<Envelope, 'v' | 'hlc' | 'region' | 'epoch' | 'payload'>;
 
 export interface Written {
   readonly envelope: string;
@@ -25,14 +23,12 @@ export interface Written {
 
 export class EnvelopeWriter {
   readonly #ports: Pick<Ports, 'random' | 'hash'>;
-  readonly #region: string;
-  readonly #epoch: number;
+  readonly #text: EnvelopeText;
   readonly #hlc = new HybridLogicalClock();
 
   constructor(ports: Pick<Ports, 'random' | 'hash'>, region: string, epoch: number) {
     this.#ports = ports;
-    this.#region = region;
-    this.#epoch = epoch;
+    this.#text = new EnvelopeText(region, epoch);
   }
 
   /** Has seen the stamp of an event, perhaps of another server: what is written from now on sorts after it. */
@@ -43,19 +39,12 @@ export class EnvelopeWriter {
   /** `shared` = several events will refer to the payload, so that even a middling one is better kept once, as a blob. */
   write(draft: EnvelopeDraft, payload: Payload | null, shared = false): Written {
     const stored = payload === null ? null : this.#store(payload, shared);
-    const envelope: Envelope = {
-      v: 1,
-      ...draft,
-      hlc: this.#hlc.next(draft.at),
-      region: this.#region,
-      epoch: this.#epoch,
-      payload: stored?.seal ?? null,
-    };
-    const text = JSON.stringify(envelope);
+    const text = this.#text.of(draft, this.#hlc.next(draft.at), stored === null ? null : stored.seal);
     if (exceedsUtf8(text, limits.envelopeBytesMax)) {
       throw new SpineError('EVENT_TOO_LARGE', { type: draft.type, bytesMax: limits.envelopeBytesMax });
     }
-    return { envelope: text, payload: stored?.payload ?? null, blob: stored?.blob ?? null };
+    if (stored === null) return { envelope: text, payload: null, blob: null };
+    return { envelope: text, payload: stored.payload, blob: stored.blob };
   }
 
   #store(payload: Payload, shared: boolean): { seal: PayloadSeal; payload: StoredPayload; blob: BlobWrite | null } {

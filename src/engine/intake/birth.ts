@@ -3,7 +3,8 @@ import type { WorkflowManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
 import { emptyState, type RunState } from '../../core/run/state.js';
 import type { EngineContext } from '../context.js';
-import { changeRun, type RunChange } from '../runs/change.js';
+import type { DedupeWrite, Transition } from '../../store/contract.js';
+import { changeRun, emptyChange, writeOf, type RunChange } from '../runs/change.js';
 
 export interface BirthRequest {
   readonly tenant: string;
@@ -32,8 +33,10 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
   // The envelope of the very first event already carries what the run passes on.
   state.correlation = request.correlation ?? request.run;
   state.traceparent = request.traceparent;
-  const change = changeRun(
+  const change = emptyChange(state);
+  changeRun(
     context,
+    change,
     state,
     [
       {
@@ -60,4 +63,23 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
     { actor: request.actor, event: request.cause, sharedPayload: request.sharedInput === true },
   );
   return { state, change };
+}
+
+/** What writes one new run and nothing else. */
+export function birthTransition({ state, change }: RunBirth, dedupe: readonly DedupeWrite[]): Transition {
+  const { eventWrites, tasks, timers, blobs } = change;
+  return { tenant: state.tenant, runs: [writeOf(change, state)], dedupe, events: eventWrites, tasks, timers, blobs };
+}
+
+/** The transition with what new runs write added to it. */
+export function withBirths(transition: Transition, births: readonly RunBirth[]): Transition {
+  if (births.length === 0) return transition;
+  return {
+    ...transition,
+    runs: [...(transition.runs ?? []), ...births.map((b) => writeOf(b.change, b.state))],
+    events: [...(transition.events ?? []), ...births.flatMap((b) => b.change.eventWrites)],
+    tasks: [...(transition.tasks ?? []), ...births.flatMap((b) => b.change.tasks)],
+    timers: [...(transition.timers ?? []), ...births.flatMap((b) => b.change.timers)],
+    blobs: [...(transition.blobs ?? []), ...births.flatMap((b) => b.change.blobs)],
+  };
 }

@@ -6,11 +6,12 @@ import { SpineError, assertNever, isSpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import type { Payload } from '../../core/payload.js';
-import type { DedupeWrite, Outcome } from '../../store/contract.js';
+import type { DedupeWrite } from '../../store/contract.js';
 import type { Origin, PublishOutcome, PublishRequest, StartOutcome, StartRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
-import type { Bearing, Lanes, PlainValue } from '../runs/lanes.js';
-import { birth } from './birth.js';
+import type { CommitAnswer } from '../runs/committer.js';
+import type { Lanes, PlainValue } from '../runs/lanes.js';
+import { birth, birthTransition, withBirths } from './birth.js';
 import type { Catalog } from './catalog.js';
 import { preparePublication } from './topics.js';
 
@@ -27,25 +28,29 @@ export class Intake {
     this.#plain = plain;
   }
 
-  /** They go to the store in calls as large as one commit takes; each is accepted or refused by itself. */
-  async startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]> {
-    const prepared = requests.map((request) => this.#prepare(origin, request));
-    const bearings = prepared.filter(isPrepared);
-    const parts: Promise<StartOutcome[]>[] = [];
-    for (let at = 0; at < bearings.length; at += limits.commitItemsMax)
-      parts.push(this.#bear(bearings.slice(at, at + limits.commitItemsMax)));
-    const borne = (await Promise.all(parts)).flat();
-    let next = 0;
-    return prepared.map((item) => ('tag' in item ? item : (borne[next++] ?? startOutcome(item, undefined))));
+  /** Each is accepted or refused by itself. A call of the store that fails says nothing of the others. */
+  startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]> {
+    if (requests.length === 0) return Promise.resolve([]);
+    return new Promise((resolve) => {
+      const outcomes = new Array<StartOutcome>(requests.length);
+      let left = requests.length;
+      for (let i = 0; i < requests.length; i++) {
+        const request = requests[i];
+        if (request === undefined) continue;
+        this.#start(origin, request, (outcome) => {
+          outcomes[i] = outcome;
+          left -= 1;
+          if (left === 0) resolve(outcomes);
+        });
+      }
+    });
   }
 
-  /** A call that fails says nothing of the others: what they have stored is accepted. */
-  async #bear(bearings: readonly Prepared[]): Promise<StartOutcome[]> {
+  #start(origin: Origin, request: StartRequest, settle: (outcome: StartOutcome) => void): void {
     try {
-      const outcomes = await this.#lanes.bear(bearings);
-      return bearings.map((bearing, i) => startOutcome(bearing, outcomes[i]));
+      this.#bear(origin, request, settle);
     } catch (error) {
-      return bearings.map(() => errorOutcome(error));
+      settle(errorOutcome(error));
     }
   }
 
@@ -53,15 +58,7 @@ export class Intake {
     return Promise.all(requests.map((request) => this.#publish(origin, request).catch(errorOutcome)));
   }
 
-  #prepare(origin: Origin, request: StartRequest): Prepared | ErrorOutcome {
-    try {
-      return this.#birth(origin, request);
-    } catch (error) {
-      return errorOutcome(error);
-    }
-  }
-
-  #birth(origin: Origin, request: StartRequest): Prepared {
+  #bear(origin: Origin, request: StartRequest, settle: (outcome: StartOutcome) => void): void {
     const { store, ports, settings } = this.#context;
     const entry = this.#catalog.workflow(request.workflow);
     if (entry === null)
@@ -98,7 +95,12 @@ export class Intake {
       ...(key === undefined ? {} : { idempotencyKey: key }),
       ...(request.priority === undefined ? {} : { priority: request.priority }),
     });
-    return { run, births: [born], transition: { tenant: origin.tenant, dedupe }, actor: origin.actor };
+    this.#lanes.bear({
+      births: [born],
+      transition: birthTransition(born, dedupe),
+      actor: origin.actor,
+      settle: (answer) => settle(startOutcome(run, dedupe, answer)),
+    });
   }
 
   async #publish(origin: Origin, request: PublishRequest): Promise<PublishOutcome> {
@@ -113,21 +115,22 @@ export class Intake {
       at,
     );
     const { births, write, dedupe, blobs } = publication;
-    const transition = { tenant, dedupe: [dedupe], publishes: [write], blobs };
-    const [outcome] = await this.#lanes.bear([{ births, transition, actor }]);
-    switch (outcome?.tag) {
+    const transition = withBirths({ tenant, dedupe: [dedupe], publishes: [write], blobs }, births);
+    const answer = await new Promise<CommitAnswer>((settle) => this.#lanes.bear({ births, transition, actor, settle }));
+    switch (answer.tag) {
       case 'applied':
         return { tag: 'published', id: request.id, runs: births.map((b) => b.state.run) };
       case 'duplicate':
         return { tag: 'duplicate', id: request.id };
       case 'unstorable':
-        throw new SpineError('VALUE_UNSTORABLE', { path: '$', reason: outcome.reason });
+        throw new SpineError('VALUE_UNSTORABLE', { path: '$', reason: answer.reason });
+      case 'failed':
+        throw errorOutcome(answer.error).error;
       case 'conflict':
       case 'fenced':
-      case undefined:
-        throw new Error(`Invariant broken: a new event was refused with ${outcome?.tag ?? 'no outcome'}`);
+        throw new Error(`Invariant broken: a new event was refused with ${answer.tag}`);
       default:
-        return assertNever(outcome);
+        return assertNever(answer);
     }
   }
 
@@ -136,33 +139,23 @@ export class Intake {
   }
 }
 
-/** A start on its way to the store. */
-interface Prepared extends Bearing {
-  readonly run: string;
-}
-
-type ErrorOutcome = Extract<StartOutcome, { readonly tag: 'error' }>;
-
-function isPrepared(item: Prepared | ErrorOutcome): item is Prepared {
-  return !('tag' in item);
-}
-
-function startOutcome({ run, transition }: Prepared, outcome: Outcome | undefined): StartOutcome {
-  switch (outcome?.tag) {
+function startOutcome(run: string, dedupe: readonly DedupeWrite[], answer: CommitAnswer): StartOutcome {
+  switch (answer.tag) {
     case 'applied':
       return { tag: 'started', run };
     case 'duplicate':
-      if (outcome.found.hash !== transition.dedupe?.[0]?.hash)
-        return errorOutcome(new SpineError('IDEMPOTENCY_KEY_REUSED', { key: outcome.found.key }));
-      return { tag: 'repeated', run: outcome.found.reference };
+      if (answer.found.hash !== dedupe[0]?.hash)
+        return errorOutcome(new SpineError('IDEMPOTENCY_KEY_REUSED', { key: answer.found.key }));
+      return { tag: 'repeated', run: answer.found.reference };
     case 'unstorable':
-      return errorOutcome(new SpineError('VALUE_UNSTORABLE', { path: '$', reason: outcome.reason }));
+      return errorOutcome(new SpineError('VALUE_UNSTORABLE', { path: '$', reason: answer.reason }));
+    case 'failed':
+      return errorOutcome(answer.error);
     case 'conflict':
     case 'fenced':
-    case undefined:
-      return errorOutcome(new Error(`Invariant broken: a new run was refused with ${outcome?.tag ?? 'no outcome'}`));
+      return errorOutcome(new Error(`Invariant broken: a new run was refused with ${answer.tag}`));
     default:
-      return assertNever(outcome);
+      return assertNever(answer);
   }
 }
 

@@ -13,7 +13,7 @@ export function journalEntry(event: RunEvent, withPayload: boolean): JournalEntr
   const { seq, at, type, data, payload } = event;
   // The input of a call is of no use to the body that sent it.
   const carried = withPayload && payload !== undefined && type !== 'call.scheduled';
-  return { seq, at, type, data, ...(carried ? { payload } : {}) } as JournalEntry;
+  return (carried ? { seq, at, type, data, payload } : { seq, at, type, data }) as JournalEntry;
 }
 
 export function journalOf(events: readonly RunEvent[]): Journal {

@@ -9,20 +9,23 @@ import { SpineError, assertNever } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
 import type { RunCommand } from '../../core/run/commands.js';
-import type { NewRunEvent } from '../../core/run/events.js';
+import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
 import { activationTask, foldRun, isEnded, type RunState } from '../../core/run/state.js';
 import type { Payload } from '../../core/payload.js';
 import type { LeaseKey, Outcome, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { readRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
-import type { RunBirth } from '../intake/birth.js';
+import { withBirths, type RunBirth } from '../intake/birth.js';
 import { preparePublication, type Publication, type TopicEvent } from '../intake/topics.js';
-import { changeRun, newDeadLetterId, type RunChange } from './change.js';
+import { changeRun, emptyChange, newDeadLetterId, writeOf, type RunChange } from './change.js';
 import { runKey, type CommitListener, type CommittedChange } from './committed.js';
+import type { CommitAnswer, Committer } from './committer.js';
 
 /** Commands that are applied together or not at all, and where they come from. */
 export interface LaneJob {
+  /** `runKey` of the run. */
+  readonly key: string;
   readonly tenant: string;
   readonly run: string;
   readonly commands: readonly RunCommand[];
@@ -45,11 +48,13 @@ export type JobOutcome =
 /** Reads plain JSON out of a payload that a body emitted, for the schema of the topic. */
 export type PlainValue = (payload: Payload) => unknown;
 
-/** New runs, and what is written together with them. */
+/** New runs, and the transition that writes them together with the rest. */
 export interface Bearing {
   readonly births: readonly RunBirth[];
   readonly transition: Transition;
   readonly actor: string;
+  /** Called one time, when it is durable or refused. */
+  readonly settle: (answer: CommitAnswer) => void;
 }
 
 interface Lane {
@@ -69,7 +74,7 @@ interface Lane {
 
 interface Pending {
   readonly job: LaneJob;
-  readonly resolve: (outcome: JobOutcome) => void;
+  readonly settle: (outcome: JobOutcome) => void;
   /** Topics whose event was already published under its id: the emit is recorded, nothing is published again. */
   published: Set<string> | null;
   attempts: number;
@@ -87,28 +92,27 @@ export class Lanes {
   readonly #context: EngineContext;
   readonly #catalog: Catalog;
   readonly #plain: PlainValue;
-  readonly #opening: (transition: Transition) => void;
+  readonly #committer: Committer;
+  readonly #circumstances: Circumstances;
   readonly #seen: (key: string) => number | null;
   readonly #lanes = new Map<string, Lane>();
   readonly #listeners: CommitListener[] = [];
   #stopped = false;
 
-  /**
-   * `opening` hears of each transition that was handed to the store, before it is committed. `seen` knows the newest
-   * event of a run that all its holders here were told of; null = nobody here holds it.
-   */
+  /** `seen` knows the newest event of a run that all its holders here were told of; null = nobody here holds it. */
   constructor(
     context: EngineContext,
     catalog: Catalog,
     plain: PlainValue,
-    opening: (transition: Transition) => void,
+    committer: Committer,
     seen: (key: string) => number | null,
   ) {
-    this.#opening = opening;
     this.#seen = seen;
     this.#context = context;
     this.#catalog = catalog;
     this.#plain = plain;
+    this.#committer = committer;
+    this.#circumstances = new Circumstances(context, catalog);
   }
 
   /** Called after each commit, in commit order of each run. */
@@ -117,39 +121,33 @@ export class Lanes {
   }
 
   submit(job: LaneJob): Promise<JobOutcome> {
-    return new Promise((resolve) => {
-      const lane = this.#laneOf(job.tenant, job.run);
-      lane.queue.push({
-        job,
-        resolve,
-        published: null,
-        attempts: 0,
-        alone: false,
-        answered: false,
-        leased: false,
-      });
-      if (!lane.busy) this.#work(lane).catch((error: unknown) => this.#context.fault('lane', error));
+    return new Promise((resolve) => this.offer(job, resolve));
+  }
+
+  /** As `submit`, for those who need no promise: `settle` is called one time, perhaps before this returns. */
+  offer(job: LaneJob, settle: (outcome: JobOutcome) => void): void {
+    const lane = this.#laneOf(job.key, job.tenant, job.run);
+    lane.queue.push({ job, settle, published: null, attempts: 0, alone: false, answered: false, leased: false });
+    if (!lane.busy) this.#work(lane);
+  }
+
+  /** Writes the births of new runs with the rest of their transition, and tells the listeners. */
+  bear(bearing: Bearing): void {
+    const { transition, births, actor } = bearing;
+    this.#committer.commit({
+      transition,
+      settle: (answer) => {
+        if (answer.tag === 'applied') this.#tellBirths(births, actor);
+        bearing.settle(answer);
+      },
     });
   }
 
-  /**
-   * Writes the births of new runs, each with the rest of its transition, in one call of the store, and tells the
-   * listeners. One outcome for each, in the order given; at most `limits.commitItemsMax`. Rejects where nothing is stored.
-   */
-  async bear(bearings: readonly Bearing[]): Promise<readonly Outcome[]> {
-    const transitions = bearings.map(({ transition, births }) => withBirths(transition, births));
-    const applied = this.#context.store.apply(transitions);
-    for (const transition of transitions) this.#opening(transition);
-    const outcomes = await applied;
-    for (let i = 0; i < bearings.length; i++) {
-      const bearing = bearings[i];
-      if (bearing === undefined || outcomes[i]?.tag !== 'applied') continue;
-      for (const { state, change } of bearing.births) {
-        const key = runKey(state.tenant, state.run);
-        this.#tell(this.#lanes.get(key), key, state, change.events, bearing.actor, null);
-      }
+  #tellBirths(births: readonly RunBirth[], actor: string): void {
+    for (const { state, change } of births) {
+      const key = runKey(state.tenant, state.run);
+      this.#tell(this.#lanes.get(key), key, state, change.events, actor, null);
     }
-    return outcomes;
   }
 
   /**
@@ -161,7 +159,8 @@ export class Lanes {
     const lane = this.#lanes.get(key);
     if (lane?.told !== undefined && lane.told !== null && lane.told >= seq) return;
     if (this.#seen(key) !== null) {
-      void this.submit({ tenant, run, commands: [], actor: 'engine', worker: '', lease: null, atLeast: seq });
+      const job = { key, tenant, run, commands: [], actor: 'engine', worker: '', lease: null, atLeast: seq };
+      this.offer(job, () => {});
     } else if (lane?.busy === false && lane.state !== null && lane.state.head < seq) {
       lane.state = null;
       lane.told = null;
@@ -171,7 +170,7 @@ export class Lanes {
   /** Keeps a state that was just read or written, unless the lane has one or knows of a later one. */
   adopt(state: RunState): void {
     if (isEnded(state.status)) return;
-    const lane = this.#laneOf(state.tenant, state.run);
+    const lane = this.#laneOf(runKey(state.tenant, state.run), state.tenant, state.run);
     if (lane.busy || lane.state !== null || lane.unsure || (lane.told !== null && lane.told !== state.head)) return;
     // Who else holds the run may not have heard of all this, if neighbours wrote it.
     if (this.#context.store.shared && (this.#seen(lane.key) ?? state.head) < state.head) return;
@@ -184,8 +183,7 @@ export class Lanes {
     this.#stopped = true;
   }
 
-  #laneOf(tenant: string, run: string): Lane {
-    const key = runKey(tenant, run);
+  #laneOf(key: string, tenant: string, run: string): Lane {
     const found = this.#lanes.get(key);
     if (found !== undefined) {
       found.used = true;
@@ -210,27 +208,52 @@ export class Lanes {
     }
   }
 
-  async #work(lane: Lane): Promise<void> {
+  /** Works off the queue until the lane waits for the store or has nothing to do. */
+  #work(lane: Lane): void {
     lane.busy = true;
+    while (lane.queue.length > 0) {
+      const group = takeGroup(lane.queue);
+      if (lane.state === null || isTooOld(lane.state, group)) return this.#loadFor(lane, group);
+      // A neighbour may have moved the run on from what is remembered here, and only a commit would show it.
+      if (this.#handle(lane, lane.state, group, this.#context.store.shared)) return;
+    }
+    lane.busy = false;
+    if (lane.unsure) this.#lookUpLater(lane);
+    else if (lane.state !== null && isEnded(lane.state.status)) this.#lanes.delete(lane.key);
+  }
+
+  #loadFor(lane: Lane, group: readonly Pending[]): void {
+    this.#load(lane).then(
+      (state) => {
+        lane.state = state;
+        if (state === null) for (const pending of group) this.#answer(pending, { tag: 'refused', reason: 'not_found' });
+        else if (this.#handle(lane, state, group, false)) return;
+        this.#work(lane);
+      },
+      (error: unknown) => {
+        this.#sink(lane, group, error);
+        this.#work(lane);
+      },
+    );
+  }
+
+  /** What these jobs have come to is not known. */
+  #sink(lane: Lane, group: readonly Pending[], error: unknown): void {
+    lane.state = null;
+    lane.unsure = true;
+    // One bad command must not sink those that came with it.
+    if (group.length > 1) lane.queue.unshift(...group.filter((pending) => !pending.answered).map(alone));
+    else
+      for (const pending of group)
+        this.#answer(pending, { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) });
+  }
+
+  #answer(pending: Pending, outcome: JobOutcome): void {
+    pending.answered = true;
     try {
-      while (lane.queue.length > 0) {
-        const group = takeGroup(lane.queue);
-        try {
-          await this.#handle(lane, group);
-        } catch (error) {
-          lane.state = null;
-          lane.unsure = true;
-          // One bad command must not sink those that came with it.
-          if (group.length > 1) lane.queue.unshift(...group.filter((pending) => !pending.answered).map(alone));
-          else
-            for (const pending of group)
-              answer(pending, { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) });
-        }
-      }
-    } finally {
-      lane.busy = false;
-      if (lane.unsure) this.#lookUpLater(lane);
-      else if (lane.state !== null && isEnded(lane.state.status)) this.#lanes.delete(lane.key);
+      pending.settle(outcome);
+    } catch (error) {
+      this.#context.fault('answer', error);
     }
   }
 
@@ -238,55 +261,67 @@ export class Lanes {
   #lookUpLater({ key, tenant, run }: Lane): void {
     this.#context.ports.timers.after(lookUpMs, () => {
       if (this.#stopped || this.#lanes.get(key)?.unsure !== true) return;
-      void this.submit({ tenant, run, commands: [], actor: 'engine', worker: '', lease: null });
+      this.offer({ key, tenant, run, commands: [], actor: 'engine', worker: '', lease: null }, () => {});
     });
   }
 
-  /** Decides and commits jobs that come under one lease as one transition, until each has its answer. */
-  async #handle(lane: Lane, group: readonly Pending[]): Promise<void> {
-    const atLeast = Math.max(...group.map(({ job }) => job.atLeast ?? 0));
-    if (lane.state !== null && lane.state.head < atLeast) lane.state = null;
-    // A neighbour may have moved the run on from what is remembered here, and only a commit would show it.
-    const mayBeOld = this.#context.store.shared && lane.state !== null;
-    lane.state ??= await this.#load(lane);
-    const { state } = lane;
-    if (state === null) {
-      for (const pending of group) answer(pending, { tag: 'refused', reason: 'not_found' });
-      return;
+  /** Decides jobs that come under one lease as one transition; true = it is on its way, and the lane waits for it. */
+  #handle(lane: Lane, state: RunState, group: readonly Pending[], mayBeOld: boolean): boolean {
+    try {
+      return this.#commit(lane, state, group, mayBeOld);
+    } catch (error) {
+      this.#sink(lane, group, error);
+      return false;
     }
-    const at = this.#context.store.now();
-    const parts: Part[] = [];
-    for (const pending of group) {
-      const decided = this.#decide(pending, state, at);
-      if (mayBeOld && pending.job.commands.length > 0 && writesNothing(decided)) {
-        lane.state = null;
-        lane.queue.unshift(...group.filter((other) => !other.answered));
-        return;
-      }
-      if (decided.tag === 'refused' && decided.dirty) {
-        // The state holds half of a refused job. Throw it away; the others are decided again without that job.
-        lane.state = null;
-        answer(pending, { tag: 'refused', reason: decided.reason });
-        lane.queue.unshift(...group.filter((other) => other !== pending && !other.answered));
-        return;
-      }
-      if (decided.tag === 'refused') answer(pending, { tag: 'refused', reason: decided.reason });
-      else if (decided.changes.length === 0) answer(pending, { tag: 'already', head: state.head });
-      else parts.push({ pending, ...decided });
-    }
-    if (parts.length === 0) return;
-    const { transition, births } = this.#transition(parts, state);
-    const outcome = await this.#apply(transition);
-    const again = this.#settle(lane, state, parts, outcome, births);
-    if (again.length > 0) lane.queue.unshift(...again);
   }
 
-  async #apply(transition: Transition): Promise<Outcome> {
-    const applied = this.#context.store.apply([transition]);
-    this.#opening(transition);
-    const [outcome] = await applied;
-    if (outcome === undefined) throw new Error('Invariant broken: the store answered fewer outcomes than transitions');
-    return outcome;
+  #commit(lane: Lane, state: RunState, group: readonly Pending[], mayBeOld: boolean): boolean {
+    const at = this.#context.store.now();
+    const change = emptyChange(state);
+    const parts: Part[] = [];
+    for (const pending of group) {
+      const from = change.events.length;
+      const publications: Publication[] = [];
+      const reason = this.#decide(pending, change, publications, state, at);
+      const to = change.events.length;
+      if (mayBeOld && pending.job.commands.length > 0 && (reason !== null || to === from)) {
+        // Nothing of it would meet a guard of the store: decide on what is there.
+        lane.state = null;
+        lane.queue.unshift(...group.filter((other) => !other.answered));
+        return false;
+      }
+      if (reason !== null && to > from) {
+        // The state holds half of a refused job. Throw it away; the others are decided again without that job.
+        lane.state = null;
+        this.#answer(pending, { tag: 'refused', reason });
+        lane.queue.unshift(...group.filter((other) => other !== pending && !other.answered));
+        return false;
+      }
+      if (reason !== null) this.#answer(pending, { tag: 'refused', reason });
+      else if (to === from) this.#answer(pending, { tag: 'already', head: state.head });
+      else parts.push({ pending, from, to, publications });
+    }
+    const [first] = parts;
+    if (first === undefined) return false;
+    const publications = parts.length === 1 ? first.publications : parts.flatMap((part) => part.publications);
+    const { transition, births } = this.#transition(first.pending.job.lease, change, state, publications);
+    this.#committer.commit({
+      transition,
+      settle: (answer) => {
+        if (answer.tag === 'failed')
+          this.#sink(
+            lane,
+            parts.map(({ pending }) => pending),
+            answer.error,
+          );
+        else {
+          const again = this.#settle(lane, state, parts, answer, change.events, births);
+          if (again.length > 0) lane.queue.unshift(...again);
+        }
+        this.#work(lane);
+      },
+    });
+    return true;
   }
 
   /** Folds the run anew, and tells the listeners of what they have missed. */
@@ -319,29 +354,34 @@ export class Lanes {
     return state;
   }
 
-  /** Decides all commands of a job; moves the state over what they cause. */
-  #decide(pending: Pending, state: RunState, at: number): Decided {
+  /** Decides all commands of a job; adds what they cause to `change` and moves the state over it. Null = not refused. */
+  #decide(
+    pending: Pending,
+    change: RunChange,
+    publications: Publication[],
+    state: RunState,
+    at: number,
+  ): Refusal | null {
     const { job } = pending;
-    const context = this.#decideContext(pending, at);
-    const changes: RunChange[] = [];
-    const publications: Publication[] = [];
+    const circumstances = this.#circumstances.of(pending, at);
+    const from = change.events.length;
     for (const command of job.commands) {
-      const decision = decide(state, command, context);
+      const decision = decide(state, command, circumstances);
       switch (decision.tag) {
         case 'refused':
-          return { tag: 'refused', reason: decision.reason, dirty: changes.length > 0 };
+          return decision.reason;
         case 'already':
           break;
         case 'accepted':
-          changes.push(changeRun(this.#context, state, decision.events, at, { actor: job.actor, event: null }));
+          changeRun(this.#context, change, state, decision.events, at, { actor: job.actor, event: null });
           if (command.op === 'emit') this.#addEmitted(publications, pending, state, at, command, decision.events);
           break;
         default:
           assertNever(decision);
       }
     }
-    this.#addCompletion(publications, pending, state, at, changes);
-    return { tag: 'decided', changes, publications };
+    if (change.events.length > from) this.#addCompletion(publications, pending, state, at, change);
+    return null;
   }
 
   #addEmitted(
@@ -386,15 +426,9 @@ export class Lanes {
   }
 
   /** `completes:` publishes the result of a run in the transition that ends it. */
-  #addCompletion(
-    into: Publication[],
-    pending: Pending,
-    state: RunState,
-    at: number,
-    changes: readonly RunChange[],
-  ): void {
+  #addCompletion(into: Publication[], pending: Pending, state: RunState, at: number, change: RunChange): void {
     if (state.completes === null || state.status !== 'succeeded') return;
-    const output = changes.at(-1)?.events.at(-1)?.payload;
+    const output = change.events.at(-1)?.payload;
     if (output === undefined) return;
     this.#addPublication(into, pending, state, at, {
       topic: state.completes,
@@ -407,59 +441,36 @@ export class Lanes {
     });
   }
 
-  #decideContext(pending: Pending, at: number): DecideContext {
-    const catalog = this.#catalog;
-    const shared = this.#context;
-    return {
-      now: at,
-      // Both are drawn only by the few decisions that need them.
-      get random() {
-        return shared.ports.random.next();
-      },
-      get deadLetterId() {
-        return newDeadLetterId(shared);
-      },
-      worker: pending.job.worker,
-      task: pending.job.lease?.task ?? null,
-      unleased: !pending.leased,
-      capability: (name) => catalog.capability(name),
-    };
-  }
-
-  #transition(parts: readonly Part[], state: RunState): { transition: Transition; births: RunBirth[] } {
-    const [part] = parts;
-    const [change] = part?.changes ?? [];
-    if (parts.length === 1 && part?.changes.length === 1 && part.publications.length === 0 && change !== undefined)
-      return { transition: this.#single(part.pending.job.lease, change, state), births: noBirths };
-    const changes = parts.flatMap((part) => part.changes);
-    const publications = firstOfEach(parts.flatMap((part) => part.publications));
-    const [first] = changes;
-    const last = changes.at(-1);
-    const lease = parts[0]?.pending.job.lease ?? null;
-    if (first === undefined || last === undefined) throw new Error('Invariant broken: a transition without a change');
-    const births = publications.flatMap((p) => p.births);
+  #transition(
+    lease: LeaseKey | null,
+    change: RunChange,
+    state: RunState,
+    publications: readonly Publication[],
+  ): { readonly transition: Transition; readonly births: readonly RunBirth[] } {
+    const { eventWrites, tasks, timers, deadLetters, blobs } = change;
+    const { tenant } = state;
+    const runs = [writeOf(change, state)];
+    // The transition of a worker's job that publishes nothing: nearly all of them.
+    if (publications.length === 0 && lease !== null)
+      return {
+        transition: { tenant, runs, lease, events: eventWrites, tasks, timers, deadLetters, blobs },
+        births: noBirths,
+      };
+    const published = firstOfEach(publications);
+    const births = published.flatMap((p) => p.births);
     const transition: Transition = {
-      tenant: state.tenant,
-      runs: [{ expected: first.write.expected, row: last.write.row }],
-      ...guardOf(lease, first.write.expected, state),
-      dedupe: publications.map((p) => p.dedupe),
-      events: changes.flatMap((c) => c.eventWrites),
-      publishes: publications.map((p) => p.write),
-      tasks: changes.flatMap((c) => c.tasks),
-      timers: changes.flatMap((c) => c.timers),
-      deadLetters: changes.flatMap((c) => c.deadLetters),
-      blobs: [...changes.flatMap((c) => c.blobs), ...publications.flatMap((p) => p.blobs)],
+      tenant,
+      runs,
+      ...guardOf(lease, change.expected, state),
+      dedupe: published.map((p) => p.dedupe),
+      events: eventWrites,
+      publishes: published.map((p) => p.write),
+      tasks,
+      timers,
+      deadLetters,
+      blobs: [...blobs, ...published.flatMap((p) => p.blobs)],
     };
     return { transition: withBirths(transition, births), births };
-  }
-
-  /** The transition of one change that publishes nothing: nearly all of them. */
-  #single(lease: LeaseKey | null, change: RunChange, state: RunState): Transition {
-    const { write, eventWrites, tasks, timers, deadLetters, blobs } = change;
-    const { tenant } = state;
-    if (lease !== null) return { tenant, runs: [write], lease, events: eventWrites, tasks, timers, deadLetters, blobs };
-    const guard = guardOf(lease, write.expected, state);
-    return { tenant, runs: [write], ...guard, events: eventWrites, tasks, timers, deadLetters, blobs };
   }
 
   /** Answers the jobs, or returns those that must be decided again. */
@@ -468,35 +479,27 @@ export class Lanes {
     state: RunState,
     parts: readonly Part[],
     outcome: Outcome,
+    events: readonly RunEvent[],
     births: readonly RunBirth[],
-  ): Pending[] {
+  ): readonly Pending[] {
+    if (outcome.tag === 'applied') {
+      this.#tellBirths(births, parts[0]?.pending.job.actor ?? 'engine');
+      for (const { pending, from, to } of parts) {
+        const { actor, lease } = pending.job;
+        const own = parts.length === 1 ? events : events.slice(from, to);
+        this.#tell(lane, lane.key, state, own, actor, lease?.task ?? null);
+        this.#answer(pending, { tag: 'applied', head: state.head });
+      }
+      return noneAgain;
+    }
     const pendings = parts.map((part) => part.pending);
     switch (outcome.tag) {
-      case 'applied': {
-        for (const { state: born, change } of births) {
-          const key = runKey(born.tenant, born.run);
-          this.#tell(this.#lanes.get(key), key, born, change.events, pendings[0]?.job.actor ?? 'engine', null);
-        }
-        for (const { pending, changes } of parts) {
-          const { actor, lease } = pending.job;
-          this.#tell(
-            lane,
-            lane.key,
-            state,
-            changes.length === 1 && changes[0] !== undefined ? changes[0].events : changes.flatMap((c) => c.events),
-            actor,
-            lease?.task ?? null,
-          );
-          answer(pending, { tag: 'applied', head: state.head });
-        }
-        return [];
-      }
       case 'conflict':
         lane.state = null;
         return pendings.filter((pending) => {
           pending.attempts += 1;
           if (pending.attempts < conflictsMax) return true;
-          answer(pending, { tag: 'error', error: new SpineError('STORE_BUSY', {}) });
+          this.#answer(pending, { tag: 'error', error: new SpineError('STORE_BUSY', {}) });
           return false;
         });
       case 'fenced':
@@ -507,7 +510,7 @@ export class Lanes {
             pending.leased = true;
             return true;
           }
-          answer(pending, { tag: 'refused', reason: 'fenced' });
+          this.#answer(pending, { tag: 'refused', reason: 'fenced' });
           return false;
         });
       case 'duplicate':
@@ -519,7 +522,7 @@ export class Lanes {
         lane.state = null;
         if (pendings.length > 1) return pendings.map(alone);
         for (const pending of pendings)
-          answer(pending, {
+          this.#answer(pending, {
             tag: 'error',
             error: new SpineError('VALUE_UNSTORABLE', { path: '$', reason: outcome.reason }),
           });
@@ -533,7 +536,7 @@ export class Lanes {
     lane: Lane | undefined,
     key: string,
     state: RunState,
-    events: RunChange['events'],
+    events: readonly RunEvent[],
     actor: string | null,
     task: string | null,
   ): void {
@@ -552,20 +555,16 @@ export class Lanes {
 /** Evicting looks at a few of the oldest lanes only, so that a lane costs the same however many there are. */
 const evictExamineMax = 64;
 
-type Decided =
-  /** `dirty`: part of the job is in the state already. */
-  | { readonly tag: 'refused'; readonly reason: Refusal; readonly dirty: boolean }
-  | { readonly tag: 'decided'; readonly changes: readonly RunChange[]; readonly publications: readonly Publication[] };
-
-/** Nothing would be committed: only the state says so, and no guard of the store has looked at it. */
-function writesNothing(decided: Decided): boolean {
-  return decided.tag === 'refused' || decided.changes.length === 0;
+function isTooOld(state: RunState, group: readonly Pending[]): boolean {
+  return group.some(({ job }) => (job.atLeast ?? 0) > state.head);
 }
 
 /** A job with what was decided for it. */
 interface Part {
   readonly pending: Pending;
-  readonly changes: readonly RunChange[];
+  /** Its events are those of the change from here, up to but not including `to`. */
+  readonly from: number;
+  readonly to: number;
   readonly publications: readonly Publication[];
 }
 
@@ -613,36 +612,53 @@ function alone(pending: Pending): Pending {
   return pending;
 }
 
-function answer(pending: Pending, outcome: JobOutcome): void {
-  pending.answered = true;
-  pending.resolve(outcome);
+const noneAgain: readonly Pending[] = [];
+
+/** What a decision is told of the world. Decisions keep nothing of it, so one object serves them all in turn. */
+class Circumstances implements DecideContext {
+  readonly #context: EngineContext;
+  readonly #catalog: Catalog;
+  now = 0;
+  worker = '';
+  task: string | null = null;
+  unleased = true;
+
+  constructor(context: EngineContext, catalog: Catalog) {
+    this.#context = context;
+    this.#catalog = catalog;
+  }
+
+  of({ job, leased }: Pending, at: number): this {
+    this.now = at;
+    this.worker = job.worker;
+    this.task = job.lease === null ? null : job.lease.task;
+    this.unleased = !leased;
+    return this;
+  }
+
+  // Both are drawn only by the few decisions that need them.
+  get random(): number {
+    return this.#context.ports.random.next();
+  }
+
+  get deadLetterId(): string {
+    return newDeadLetterId(this.#context);
+  }
+
+  capability(name: string): ReturnType<DecideContext['capability']> {
+    return this.#catalog.capability(name);
+  }
 }
 
 function isEmitted(event: NewRunEvent): event is Extract<NewRunEvent, { type: 'event.emitted' }> {
   return event.type === 'event.emitted';
 }
 
-const noBirths: RunBirth[] = [];
+const noBirths: readonly RunBirth[] = [];
 
 /** What must hold beside the head of the run: the lease, or for an end before the beginning that nobody has begun. */
 function guardOf(lease: LeaseKey | null, expected: number, state: RunState): Pick<Transition, 'lease' | 'unleased'> {
   if (lease !== null) return { lease };
   if (expected !== 1 || state.status !== 'cancelled') return {};
   return { unleased: { tenant: state.tenant, run: state.run, task: activationTask(1) } };
-}
-
-function withBirths(transition: Transition, births: readonly RunBirth[]): Transition {
-  const [born] = births;
-  if (born === undefined) return transition;
-  const { write, eventWrites, tasks, timers, blobs } = born.change;
-  if (births.length === 1 && transition.runs === undefined && transition.blobs === undefined)
-    return { ...transition, runs: [write], events: eventWrites, tasks, timers, blobs };
-  return {
-    ...transition,
-    runs: [...(transition.runs ?? []), ...births.map((b) => b.change.write)],
-    events: [...(transition.events ?? []), ...births.flatMap((b) => b.change.eventWrites)],
-    tasks: [...(transition.tasks ?? []), ...births.flatMap((b) => b.change.tasks)],
-    timers: [...(transition.timers ?? []), ...births.flatMap((b) => b.change.timers)],
-    blobs: [...(transition.blobs ?? []), ...births.flatMap((b) => b.change.blobs)],
-  };
 }

@@ -6,6 +6,7 @@ import { limits } from '../../core/limits.js';
 import type { CancelTimer } from '../../core/ports.js';
 import type { Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
+import { runKey } from '../runs/committed.js';
 import type { JobOutcome, Lanes } from '../runs/lanes.js';
 
 export class TimerDuty {
@@ -39,12 +40,13 @@ export class TimerDuty {
     await this.#ticking;
   }
 
-  /** A transition was handed to the store; if it sets something due before the next wake-up, wake up earlier. */
-  opening(transition: Transition): void {
-    const now = this.#context.store.now();
-    for (const timer of transition.timers ?? []) if (timer.op === 'set') this.#arm(timer.fireAt - now);
-    for (const write of transition.tasks ?? [])
-      if (write.op !== 'close' && write.task.dueAt !== null) this.#arm(write.task.dueAt - now);
+  /** Transitions were handed to the store; if they set something due before the next wake-up, wake up earlier. */
+  opening(transitions: readonly Transition[]): void {
+    for (const { timers = none, tasks = none } of transitions) {
+      for (const timer of timers) if (timer.op === 'set') this.#arm(timer.fireAt - this.#context.store.now());
+      for (const write of tasks)
+        if (write.op !== 'close' && write.task.dueAt !== null) this.#arm(write.task.dueAt - this.#context.store.now());
+    }
   }
 
   /** Handles what is due now. Returns how much it handled, a full batch means that more may be due; null = another does. */
@@ -55,6 +57,7 @@ export class TimerDuty {
     const fired = Promise.all(
       due.map(async ({ tenant, run, name }) => {
         const outcome = await this.#lanes.submit({
+          key: runKey(tenant, run),
           tenant,
           run,
           commands: [{ op: 'fireTimer', name }],
@@ -117,6 +120,8 @@ export class TimerDuty {
     this.#arm(nextMs);
   }
 }
+
+const none: readonly never[] = [];
 
 const sleepMaxMs = 1_000;
 /** Where others set timers too: only the store knows of those. */

@@ -25,17 +25,21 @@ export class Health {
     return Math.round(this.#context.ports.clock.monotonicMs() - this.#startedAtMs);
   }
 
-  /** Why the engine is not ready; empty = it is. */
-  async faults(): Promise<string[]> {
-    if (this.#storeFailure !== null) return [`The store has failed: ${this.#storeFailure.message}`];
+  /** Why the engine is not ready; empty = it is. `accepts`: work can be recorded all the same. */
+  async faults(): Promise<{ readonly accepts: boolean; readonly reasons: string[] }> {
+    if (this.#storeFailure !== null) {
+      return { accepts: false, reasons: [`The store has failed: ${this.#storeFailure.message}`] };
+    }
     try {
       const stats = await this.#context.store.queueStats();
       const stuck = stats.map((queue) => this.#stuck(queue)).filter((fault) => fault !== null);
-      if (stuck.length === 0) return [];
+      if (stuck.length === 0) return { accepts: true, reasons: [] };
       const elsewhere = await this.#servedElsewhere();
-      return stuck.filter(({ unserved }) => unserved === null || !elsewhere.has(unserved)).map(({ text }) => text);
+      const told = stuck.filter(({ unserved }) => unserved === null || !elsewhere.has(unserved));
+      return { accepts: true, reasons: told.map(({ text }) => text) };
     } catch (error) {
-      return [`The store does not answer: ${error instanceof Error ? error.message : String(error)}`];
+      const reason = `The store does not answer: ${error instanceof Error ? error.message : String(error)}`;
+      return { accepts: false, reasons: [reason] };
     }
   }
 

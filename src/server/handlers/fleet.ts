@@ -54,9 +54,10 @@ export function fleetHandlers(
     listDefinitions: () => whole(engine.definitions()),
     doctor: async () => json(200, await engine.doctor()),
     live: () => json(200, { status: 'ok' }),
-    ready: async () => {
+    ready: async (request) => {
+      const intake = request.query.choice('for', ['intake']) !== undefined;
       const health = await engine.health();
-      return json(health.status === 'ok' ? 200 : 503, health);
+      return json((intake ? health.accepts : health.status === 'ok') ? 200 : 503, health);
     },
     openApi: async () => {
       const { version } = await engine.health();

@@ -13,10 +13,16 @@ const versionMin = [3, 51, 3] as const;
 const applicationId = 0x45537031;
 /** Milliseconds to wait for a foreign writer (a backup tool, the sqlite3 shell) before a commit is refused. */
 const busyTimeoutMs = 5_000;
+/** Of a new file. A page of the log costs two calls, and a short event leaves less of a larger page empty. */
+const pageBytes = 8_192;
 /** Pages in the WAL at which the writer copies them into the file: 32 MiB, so that a burst does not pay for it often. */
-const checkpointPages = 8_000;
+const checkpointPages = 4_000;
 const journalBytesMax = 64 * 1024 * 1024;
-const cacheKib = 64 * 1024;
+/**
+ * Of the writer. It works at the growing end of its tables, which is small; a cache that holds more than that only makes
+ * the process ask for new memory with each page, where a full one uses its pages again.
+ */
+const cacheKib = 16 * 1024;
 
 /** True for a database that lives in memory and has no journal on disk. */
 export function isInMemory(file: string): boolean {
@@ -72,7 +78,7 @@ function assertVersion(driver: SqliteDriver, database: SqliteDatabase): void {
 
 function setDurable(database: SqliteDatabase, inMemory: boolean): void {
   try {
-    database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA page_size = ${pageBytes};`);
     const mode = readValue(database, 'PRAGMA journal_mode = WAL');
     database.exec('PRAGMA synchronous = FULL');
     const synchronous = readValue(database, 'PRAGMA synchronous');

@@ -12,7 +12,7 @@ export function prepareExpiry(database: SqliteDatabase) {
     pastRuns: sql(`SELECT tenant, run, workflow, status FROM run INDEXED BY run_expiry
       WHERE expires_at IS NOT NULL AND status >= 2 AND expires_at <= ? ORDER BY expires_at, tenant, run LIMIT ?`),
     blobsOfRun: sql(`SELECT blob, count(*) FROM event
-      WHERE tenant = ? AND stream = ? AND payload_kind = 2 GROUP BY blob`),
+      WHERE tenant = ? AND stream = ? AND blob IS NOT NULL GROUP BY blob`),
     releaseBlob: sql('UPDATE blob SET refs = refs - ? WHERE tenant = ? AND hash = ?'),
     dropEvents: sql('DELETE FROM event WHERE tenant = ? AND stream = ?'),
     dropTasks: sql('DELETE FROM task WHERE tenant = ? AND run = ? RETURNING queue, state'),

@@ -31,8 +31,8 @@ import {
 import { checkFile } from './check.js';
 import { nameOf, runStatuses, statusCode, tallyKinds, taskKinds, taskStates } from './codes.js';
 import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js';
+import { unpackEvent } from './event-body.js';
 import { sessionColumns, sessionRow, type SessionColumns } from './session-columns.js';
-import { textOf } from './wire.js';
 
 /** Rows fetched at a time while a list looks for matches. */
 const chunkItems = 500;
@@ -335,30 +335,11 @@ function runOf(row: RunTuple): RunRow {
   };
 }
 
-const eventColumns = 'position, tenant, stream, seq, type, at, payload_kind, envelope, salt, blob, payload';
-type EventTuple = readonly [
-  number,
-  string,
-  string,
-  number,
-  string,
-  number,
-  number,
-  Uint8Array,
-  Uint8Array | null,
-  string | null,
-  Uint8Array | null,
-];
+const eventColumns = 'position, tenant, stream, seq, blob, body';
+type EventTuple = readonly [number, string, string, number, string | null, Uint8Array];
 
-function eventOf(row: EventTuple): EventRow {
-  const [position, tenant, stream, seq, type, at, kind, envelope, salt, blob, payload] = row;
-  return {
-    position,
-    tenant,
-    stream,
-    seq,
-    ...textOf({ type, at, kind, envelope: envelope ?? new Uint8Array(0), salt, blob, payload }),
-  };
+function eventOf([position, tenant, stream, seq, blob, body]: EventTuple): EventRow {
+  return { position, tenant, stream, seq, ...unpackEvent(body, blob) };
 }
 
 const taskColumns = `tenant, run, task, kind, queue, rank, state, attempt, token, deadline_ms, input_seq, due_at, limit_key,

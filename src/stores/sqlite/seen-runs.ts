@@ -1,9 +1,11 @@
 /**
- * What the writer has last written of runs at work: their guards, so that a worker's commit needs no look into the
- * tables. Only the writer changes these rows, so what it remembers is what is there.
+ * What the writer knows of runs that are leased: their guards, so that a worker's commit needs no look into the tables.
+ * Only the writer changes these rows, so what it remembers is what is there. A run enters with its lease and leaves with
+ * its end, so there are about as many entries as there is work under way.
  *
  * Invariant: an entry equals the rows inside the transaction at hand; whoever takes writes back clears all of it.
  */
+import type { RunColumns } from './wire.js';
 
 /** What a transition needs to know of a run before it moves it. */
 export type RunBefore = readonly [head: number, status: number, workflow: string, startedAt: number];
@@ -16,54 +18,71 @@ export interface LeaseSeen {
 }
 
 interface SeenRun {
-  before: RunBefore | null;
+  readonly tenant: string;
+  before: RunBefore;
+  /** The row as it was last written; null = not since the run was leased. */
+  columns: RunColumns | null;
   /** The task of the run that was leased last; runs with several look up the others. */
   lease: LeaseSeen | null;
 }
 
 /** Runs remembered at most; beyond that all are forgotten, and those at work are soon there again. */
 const runsMax = 10_000;
+const firstFinalStatus = 2;
 
 export class SeenRuns {
+  /** By run alone: ids of two tenants hardly ever meet, and where they do, one of them is looked up. */
   readonly #runs = new Map<string, SeenRun>();
 
   before(tenant: string, run: string): RunBefore | null {
-    return this.#runs.get(`${tenant}/${run}`)?.before ?? null;
+    return this.#find(tenant, run)?.before ?? null;
+  }
+
+  /** The row as it was last written, where that is remembered. */
+  columns(tenant: string, run: string): RunColumns | null {
+    return this.#find(tenant, run)?.columns ?? null;
   }
 
   /** The lease of the task, where it is remembered. Null says nothing about the task. */
   lease(tenant: string, run: string, task: string): LeaseSeen | null {
-    const lease = this.#runs.get(`${tenant}/${run}`)?.lease ?? null;
+    const lease = this.#find(tenant, run)?.lease ?? null;
     return lease?.task === task ? lease : null;
   }
 
   /** The run was written so. */
-  wrote(tenant: string, run: string, before: RunBefore): void {
-    this.#entry(tenant, run).before = before;
+  wrote(tenant: string, columns: RunColumns): void {
+    const [run, workflow, status, head, , startedAt] = columns;
+    const seen = this.#find(tenant, run);
+    if (seen === null) return;
+    seen.before = [head, status, workflow, startedAt];
+    seen.columns = columns;
   }
 
-  /** The task was leased, or seen to be. */
-  leased(tenant: string, run: string, lease: LeaseSeen): void {
-    this.#entry(tenant, run).lease = lease;
+  /** The task was leased, or seen to be, and its run is as told. */
+  leased(tenant: string, run: string, before: RunBefore, lease: LeaseSeen): void {
+    const seen = this.#find(tenant, run);
+    if (seen !== null) {
+      seen.lease = lease;
+      return;
+    }
+    if (this.#runs.size >= runsMax) this.#runs.clear();
+    this.#runs.set(run, { tenant, before, columns: null, lease });
   }
 
   /** The task is not leased any more. */
   unleased(tenant: string, run: string, task: string): void {
-    const seen = this.#runs.get(`${tenant}/${run}`);
-    if (seen?.lease?.task === task) seen.lease = null;
+    const seen = this.#find(tenant, run);
+    if (seen?.lease?.task !== task) return;
+    seen.lease = null;
+    if (seen.before[1] >= firstFinalStatus) this.#runs.delete(run);
   }
 
   clear(): void {
     this.#runs.clear();
   }
 
-  #entry(tenant: string, run: string): SeenRun {
-    const key = `${tenant}/${run}`;
-    const found = this.#runs.get(key);
-    if (found !== undefined) return found;
-    if (this.#runs.size >= runsMax) this.#runs.clear();
-    const seen: SeenRun = { before: null, lease: null };
-    this.#runs.set(key, seen);
-    return seen;
+  #find(tenant: string, run: string): SeenRun | null {
+    const seen = this.#runs.get(run);
+    return seen?.tenant === tenant ? seen : null;
   }
 }

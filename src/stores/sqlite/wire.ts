@@ -1,8 +1,9 @@
 /**
  * How work travels to the writer and back: one JSON text for all that is small and structured, and one buffer for
- * envelopes, payloads and blobs, which is transferred and not copied. The writer binds slices of that buffer as they
- * are, so texts are encoded once, on this side, and never decoded on the other. Structured clone of the same objects
- * costs several times as much.
+ * packed events and blobs, which is transferred and not copied. The writer binds slices of that buffer as they are, so
+ * texts are encoded once, on this side, and never decoded on the other. Structured clone of the same objects costs
+ * several times as much. What is rare travels only where it is there, and the run that a transition is about is named
+ * once.
  *
  * Invariant: encoder and decoder walk the same parts in the same order; lengths are in the JSON, bytes in the buffer.
  */
@@ -23,10 +24,13 @@ import type {
   StoredPayload,
   TaskKey,
   TaskRow,
+  TaskWrite,
   TimerWrite,
   Transition,
 } from '../../store/index.js';
-import { kindCode, payloadKind, statusCode } from './codes.js';
+import { ByteReader, ByteWriter } from './bytes.js';
+import { kindCode, statusCode } from './codes.js';
+import { packEvent, unpackEvent } from './event-body.js';
 
 /** What can be asked of the writer. */
 export type WriteRequest =
@@ -70,26 +74,28 @@ export interface WireBatch {
 
 /** An event as the writer binds it. */
 export interface RawEvent {
-  readonly type: string;
-  readonly at: number;
-  readonly envelope: Uint8Array;
-  readonly kind: number;
-  readonly salt: Uint8Array | null;
-  readonly payload: Uint8Array | null;
+  /** See `event-body.ts`. */
+  readonly body: Uint8Array;
+  /** Hash of the blob that holds the payload. */
   readonly blob: string | null;
 }
 
-/** The columns of a run after its tenant, in the order of the table. */
+/** The columns of a run after its tenant. */
 export type RunColumns = readonly [
   run: string,
   workflow: string,
-  version: string | null,
   status: number,
   head: number,
   priority: number,
   startedAt: number,
   updatedAt: number,
   expiresAt: number | null,
+  rare: RareRunColumns | 0,
+];
+
+/** The columns that are empty in nearly all runs; absent where all of them are. */
+export type RareRunColumns = readonly [
+  version: string | null,
   cancelRequested: number,
   failureClass: string | null,
   failureCode: string | null,
@@ -147,28 +153,29 @@ export interface RawClaim {
   readonly input: RawEvent;
 }
 
-type WireEvent = readonly [
-  type: string,
-  at: number,
-  envelopeLength: number,
-  kind: number,
-  saltLength: number,
-  payloadLength: number,
-  blob: string | null,
-];
+/** The run of an event or a task: 0 = the first of the transition's runs. */
+type WireRun = string | 0;
+
 type WireTransition = readonly [
   tenant: string,
   runs: readonly (readonly [expected: number, columns: RunColumns])[],
-  lease: LeaseKey | null,
-  unleased: TaskKey | null,
-  dedupe: readonly DedupeWrite[] | 0,
-  events: readonly (readonly [run: string, seq: number, event: WireEvent])[],
-  publishes: readonly (readonly [topic: string, partition: number, event: WireEvent])[] | 0,
-  tasks: readonly RawTaskWrite[],
-  timers: readonly TimerWrite[] | 0,
-  deadLetters: readonly DeadLetterWrite[] | 0,
-  blobs: readonly (readonly [hash: string, length: number])[] | 0,
+  events: readonly (readonly [run: WireRun, seq: number, length: number, blob: string | null])[],
+  tasks: readonly WireTaskWrite[],
+  /** In two parts where it is of the first run. */
+  lease: readonly [task: string, token: number] | LeaseKey | 0,
+  rare: WireRareParts | 0,
 ];
+type WireTaskWrite =
+  | readonly [op: 'open' | 'requeue', run: WireRun, task: TaskColumns]
+  | readonly [op: 'close', run: WireRun, task: string];
+interface WireRareParts {
+  readonly unleased?: TaskKey;
+  readonly dedupe?: readonly DedupeWrite[];
+  readonly publishes?: readonly (readonly [topic: string, partition: number, length: number, blob: string | null])[];
+  readonly timers?: readonly TimerWrite[];
+  readonly deadLetters?: readonly DeadLetterWrite[];
+  readonly blobs?: readonly (readonly [hash: string, length: number])[];
+}
 type WireRequest =
   | readonly [op: 'apply', transitions: readonly (WireTransition | string)[]]
   | readonly [op: 'putBlob', tenant: string, hash: string, length: number]
@@ -180,60 +187,17 @@ export interface CheckedTransition {
   readonly unstorable: string | null;
 }
 
-/** Collects bytes; grows by doubling. */
-class ByteWriter {
-  #buffer = Buffer.allocUnsafeSlow(16 * 1024);
-  #length = 0;
-
-  /** Appends the UTF-8 form of a text; returns its length in bytes. */
-  text(text: string): number {
-    // Three bytes a UTF-16 unit is the most that UTF-8 can take.
-    this.#reserve(text.length * 3);
-    const written = this.#buffer.write(text, this.#length);
-    this.#length += written;
-    return written;
-  }
-
-  bytes(bytes: Uint8Array): number {
-    this.#reserve(bytes.length);
-    this.#buffer.set(bytes, this.#length);
-    this.#length += bytes.length;
-    return bytes.length;
-  }
-
-  /** All that was appended, over a buffer that is the receiver's to keep or transfer. */
-  take(): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.#buffer.buffer, 0, this.#length);
-  }
-
-  #reserve(more: number): void {
-    const needed = this.#length + more;
-    if (needed <= this.#buffer.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2));
-    grown.set(this.#buffer.subarray(0, this.#length));
-    this.#buffer = grown;
-  }
-}
-
-/** Hands out the bytes in the order in which they were written. */
-class ByteReader {
-  readonly #bytes: Uint8Array<ArrayBuffer>;
-  #at = 0;
-
-  constructor(bytes: Uint8Array<ArrayBuffer>) {
-    this.#bytes = bytes;
-  }
-
-  take(length: number): Uint8Array {
-    const start = this.#at;
-    this.#at += length;
-    return this.#bytes.subarray(start, this.#at);
-  }
-}
-
-/** Encodes requests for the writer. `now` is the store's clock for all of them. */
-export function encodeBatch(now: number, requests: readonly WriteRequest[], verdicts: Verdicts): WireBatch {
-  const out = new ByteWriter();
+/**
+ * Encodes requests for the writer. `now` is the store's clock for all of them; `bytesExpected` is about how long their
+ * events and blobs are.
+ */
+export function encodeBatch(
+  now: number,
+  requests: readonly WriteRequest[],
+  verdicts: Verdicts,
+  bytesExpected = 0,
+): WireBatch {
+  const out = new ByteWriter(bytesExpected);
   const wire = requests.map((request) => encodeRequest(out, request, verdicts));
   return { header: JSON.stringify([now, wire]), bytes: out.take() };
 }
@@ -253,59 +217,57 @@ function encodeRequest(out: ByteWriter, request: WriteRequest, verdicts: Verdict
 }
 
 function encodeTransition(out: ByteWriter, t: Transition): WireTransition {
+  const { tenant, runs = none, events = none, tasks = none, lease } = t;
+  const first = runs[0]?.row.run;
   return [
-    t.tenant,
-    t.runs === undefined ? [] : t.runs.map(({ expected, row }) => [expected, runColumns(row)] as const),
-    t.lease ?? null,
-    t.unleased ?? null,
-    t.dedupe ?? 0,
-    t.events === undefined ? [] : t.events.map((e) => [e.run, e.seq, encodeEvent(out, e)] as const),
-    t.publishes === undefined ? 0 : t.publishes.map((e) => [e.topic, e.partition, encodeEvent(out, e)] as const),
-    t.tasks === undefined
-      ? []
-      : t.tasks.map((w) =>
-          w.op === 'close' ? (['close', w.run, w.task] as const) : ([w.op, w.run, taskColumns(w.task)] as const),
-        ),
-    t.timers ?? 0,
-    t.deadLetters ?? 0,
-    t.blobs === undefined ? 0 : t.blobs.map((b) => [b.hash, out.bytes(b.bytes)] as const),
+    tenant,
+    runs.map(({ expected, row }) => [expected, runColumns(row)] as const),
+    events.map((e) => [e.run === first ? 0 : e.run, e.seq, packEvent(out, e), blobOf(e)] as const),
+    tasks.map((write) => encodeTask(first, write)),
+    lease === undefined
+      ? 0
+      : lease.run === first && lease.tenant === tenant
+        ? ([lease.task, lease.token] as const)
+        : lease,
+    encodeRareParts(out, t),
   ];
 }
 
-function encodeEvent(
-  out: ByteWriter,
-  event: {
-    readonly type: string;
-    readonly at: number;
-    readonly envelope: string;
-    readonly payload: StoredPayload | null;
-  },
-): WireEvent {
-  const { type, at, payload } = event;
-  const envelope = out.text(event.envelope);
-  if (payload === null) return [type, at, envelope, payloadKind.none, 0, 0, null];
-  const salt = out.bytes(payload.salt);
-  if ('blob' in payload) return [type, at, envelope, payloadKind.blob, salt, 0, payload.blob];
-  return [type, at, envelope, payloadKind.inline, salt, out.text(payload.text), null];
+/** Always after the events: the bytes lie in this order. */
+function encodeRareParts(out: ByteWriter, t: Transition): WireRareParts | 0 {
+  const { unleased, dedupe, publishes = none, timers = none, deadLetters = none, blobs = none } = t;
+  const isBare = publishes.length === 0 && timers.length === 0 && deadLetters.length === 0 && blobs.length === 0;
+  if (isBare && unleased === undefined && dedupe === undefined) return 0;
+  return {
+    ...(unleased !== undefined && { unleased }),
+    ...(dedupe !== undefined && { dedupe }),
+    publishes: publishes.map((e) => [e.topic, e.partition, packEvent(out, e), blobOf(e)] as const),
+    timers,
+    deadLetters,
+    blobs: blobs.map((blob) => [blob.hash, out.bytes(blob.bytes)] as const),
+  };
+}
+
+function encodeTask(first: string | undefined, write: TaskWrite): WireTaskWrite {
+  const run = write.run === first ? 0 : write.run;
+  return write.op === 'close' ? [write.op, run, write.task] : [write.op, run, taskColumns(write.task)];
+}
+
+function blobOf({ payload }: { readonly payload: StoredPayload | null }): string | null {
+  return payload !== null && 'blob' in payload ? payload.blob : null;
 }
 
 function runColumns(row: RunRow): RunColumns {
-  return [
-    row.run,
-    row.workflow,
-    row.version,
-    statusCode[row.status],
-    row.head,
-    row.priority,
-    row.startedAt,
-    row.updatedAt,
-    row.expiresAt,
-    row.cancelRequested ? 1 : 0,
-    row.failureClass,
-    row.failureCode,
-    row.failureMessage,
-    row.labels === null ? null : JSON.stringify(row.labels),
-  ];
+  const { run, workflow, status, head, priority, startedAt, updatedAt, expiresAt } = row;
+  return [run, workflow, statusCode[status], head, priority, startedAt, updatedAt, expiresAt, rareRunColumns(row)];
+}
+
+function rareRunColumns(row: RunRow): RareRunColumns | 0 {
+  const { version, cancelRequested, failureClass, failureCode, failureMessage, labels } = row;
+  const isFailed = failureClass !== null || failureCode !== null || failureMessage !== null;
+  if (version === null && !cancelRequested && !isFailed && labels === null) return 0;
+  const labelText = labels === null ? null : JSON.stringify(labels);
+  return [version, cancelRequested ? 1 : 0, failureClass, failureCode, failureMessage, labelText];
 }
 
 function taskColumns(task: NewTask): TaskColumns {
@@ -344,111 +306,125 @@ function decodeRequest(input: ByteReader, wire: WireRequest): RawRequest {
 }
 
 function decodeTransition(input: ByteReader, wire: WireTransition): RawTransition {
-  const [tenant, runs, lease, unleased, dedupe, events, publishes, tasks, timers, deadLetters, blobs] = wire;
+  const [tenant, runs, events, tasks, lease, rare] = wire;
+  // Where there is no first run, nothing refers to it.
+  const first = runs[0]?.[1][0] ?? '';
   return {
     tenant,
     runs: runs.map(([expected, columns]) => ({ expected, columns })),
-    lease,
-    unleased,
-    dedupe: dedupe || none,
-    events: events.map(([run, seq, event]) => ({ run, seq, ...decodeEvent(input, event) })),
-    publishes: (publishes || none).map(([topic, partition, event]) => ({
-      topic,
-      partition,
-      ...decodeEvent(input, event),
+    lease: decodeLease(tenant, first, lease),
+    // In the order of the bytes: events, publishes, blobs.
+    events: events.map(([run, seq, length, blob]) => ({
+      run: run === 0 ? first : run,
+      seq,
+      body: input.take(length),
+      blob,
     })),
-    tasks,
-    timers: timers || none,
-    deadLetters: deadLetters || none,
-    blobs: (blobs || none).map(([hash, length]) => ({ hash, bytes: input.take(length) })),
+    tasks: tasks.map((write) => decodeTask(first, write)),
+    unleased: rare === 0 ? null : (rare.unleased ?? null),
+    dedupe: rare === 0 ? none : (rare.dedupe ?? none),
+    publishes: rare === 0 ? none : decodePublishes(input, rare.publishes),
+    timers: rare === 0 ? none : (rare.timers ?? none),
+    deadLetters: rare === 0 ? none : (rare.deadLetters ?? none),
+    blobs: rare === 0 ? none : (rare.blobs ?? none).map(([hash, length]) => ({ hash, bytes: input.take(length) })),
   };
 }
 
 const none: readonly never[] = [];
 
-function decodeEvent(input: ByteReader, wire: WireEvent): RawEvent {
-  const [type, at, envelopeLength, kind, saltLength, payloadLength, blob] = wire;
-  const envelope = input.take(envelopeLength);
-  const salt = kind === payloadKind.none ? null : input.take(saltLength);
-  const payload = kind === payloadKind.inline ? input.take(payloadLength) : null;
-  return { type, at, envelope, kind, salt, payload, blob };
+function decodePublishes(input: ByteReader, wire: WireRareParts['publishes'] = none): RawTransition['publishes'] {
+  return wire.map(([topic, partition, length, blob]) => ({ topic, partition, body: input.take(length), blob }));
+}
+
+function decodeTask(first: string, write: WireTaskWrite): RawTaskWrite {
+  if (write[1] !== 0) return write as RawTaskWrite;
+  return write[0] === 'close' ? [write[0], first, write[2]] : [write[0], first, write[2]];
+}
+
+function decodeLease(tenant: string, run: string, lease: WireTransition[4]): LeaseKey | null {
+  if (lease === 0) return null;
+  if ('task' in lease) return lease;
+  const [task, token] = lease;
+  return { tenant, run, task, token };
 }
 
 /** What the writer has for one request before it is encoded: claims still carry bytes. */
-export type RawResult = WriteResult | { readonly tag: 'claimed'; readonly claims: readonly RawClaim[] };
+export type RawResult =
+  | WriteResult
+  | { readonly tag: 'applied'; readonly outcomes: readonly Outcome[] }
+  | { readonly tag: 'claimed'; readonly claims: readonly RawClaim[] };
 
 type WireResult =
   | WriteResult
+  | readonly WireOutcome[]
   | {
       readonly tag: 'claimed';
-      readonly claims: readonly (readonly [task: TaskRow, head: number, position: number, event: WireEvent])[];
+      readonly claims: readonly (readonly [
+        task: TaskRow,
+        head: number,
+        position: number,
+        length: number,
+        blob: string | null,
+      ])[];
     };
+
+/** A number is the position of the one event that was written: how nearly all transitions end. */
+type WireOutcome = Outcome | number;
 
 /** Encodes the results of a batch, in the order of its requests. */
 export function encodeResults(results: readonly RawResult[]): WireBatch {
-  const out = new ByteWriter();
-  const wire: WireResult[] = results.map((result) =>
-    result.tag === 'claimed'
-      ? {
-          tag: 'claimed',
-          claims: result.claims.map(({ task, head, position, input }) => [task, head, position, encodeRaw(out, input)]),
-        }
-      : result,
-  );
-  return { header: JSON.stringify(wire), bytes: out.take() };
+  const out = new ByteWriter(0);
+  return { header: JSON.stringify(results.map((result) => encodeResult(out, result))), bytes: out.take() };
 }
 
-function encodeRaw(out: ByteWriter, event: RawEvent): WireEvent {
-  return [
-    event.type,
-    event.at,
-    out.bytes(event.envelope),
-    event.kind,
-    event.salt === null ? 0 : out.bytes(event.salt),
-    event.payload === null ? 0 : out.bytes(event.payload),
-    event.blob,
-  ];
+function encodeResult(out: ByteWriter, result: RawResult): WireResult {
+  switch (result.tag) {
+    case 'applied':
+      return result.outcomes.map(encodeOutcome);
+    case 'claimed':
+      return {
+        tag: 'claimed',
+        claims: result.claims.map(({ task, head, position, input }) => [
+          task,
+          head,
+          position,
+          out.bytes(input.body),
+          input.blob,
+        ]),
+      };
+    default:
+      return result;
+  }
+}
+
+function encodeOutcome(outcome: Outcome): WireOutcome {
+  if (outcome.tag !== 'applied' || outcome.offsets.length > 0 || outcome.positions.length !== 1) return outcome;
+  return outcome.positions[0] ?? outcome;
 }
 
 /** Reads back what `encodeResults` wrote. */
 export function decodeResults(batch: WireBatch): WriteResult[] {
   const input = new ByteReader(batch.bytes);
-  return (JSON.parse(batch.header) as WireResult[]).map((result) => {
-    if (result.tag !== 'claimed') return result;
-    const value: ClaimedTask[] = result.claims.map(([task, head, position, event]) => ({
-      task,
-      head,
-      input: {
-        position,
-        tenant: task.tenant,
-        stream: task.run,
-        seq: task.inputSeq,
-        ...textOf(decodeEvent(input, event)),
-      },
-    }));
-    return { tag: 'done', value };
-  });
+  return (JSON.parse(batch.header) as WireResult[]).map((result) => decodeResult(input, result));
 }
 
-/** An event with its texts decoded. */
-export function textOf(event: RawEvent): {
-  readonly type: string;
-  readonly at: number;
-  readonly envelope: string;
-  readonly payload: StoredPayload | null;
-} {
-  const { type, at, kind, blob } = event;
-  return { type, at, envelope: decodeText(event.envelope), payload: payloadOf(kind, event, blob) };
+function decodeResult(input: ByteReader, result: WireResult): WriteResult {
+  if (!('tag' in result)) return { tag: 'done', value: result.map(decodeOutcome) };
+  if (result.tag !== 'claimed') return result;
+  const value: ClaimedTask[] = result.claims.map(([task, head, position, length, blob]) => ({
+    task,
+    head,
+    input: {
+      position,
+      tenant: task.tenant,
+      stream: task.run,
+      seq: task.inputSeq,
+      ...unpackEvent(input.take(length), blob),
+    },
+  }));
+  return { tag: 'done', value };
 }
 
-function payloadOf(kind: number, event: RawEvent, blob: string | null): StoredPayload | null {
-  if (kind === payloadKind.none) return null;
-  // An empty value comes back from some drivers as NULL.
-  const salt = event.salt === null ? new Uint8Array(0) : new Uint8Array(event.salt);
-  if (kind === payloadKind.blob) return { salt, blob: blob ?? '' };
-  return { salt, text: event.payload === null ? '' : decodeText(event.payload) };
-}
-
-function decodeText(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+function decodeOutcome(outcome: WireOutcome): Outcome {
+  return typeof outcome === 'number' ? { tag: 'applied', positions: [outcome], offsets: none } : outcome;
 }

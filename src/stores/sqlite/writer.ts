@@ -11,7 +11,7 @@
  * that was not committed.
  */
 import type { DedupeRow, ExpireCounts, LeaseKey, Outcome, SessionBeat, TaskRow } from '../../store/index.js';
-import { nameOf, payloadKind, taskKinds, tallyKind } from './codes.js';
+import { nameOf, taskKinds, tallyKind } from './codes.js';
 import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js';
 import { expireRows, prepareExpiry, type ExpiryStatements } from './expiry.js';
 import { classifyFailure, reasonOf } from './failures.js';
@@ -19,6 +19,7 @@ import { sessionColumns, sessionRow, type SessionColumns } from './session-colum
 import { SeenRuns, type RunBefore } from './seen-runs.js';
 import { Tally } from './tally.js';
 import type {
+  RareRunColumns,
   RawClaim,
   RawEvent,
   RawRequest,
@@ -101,7 +102,7 @@ export class Writer {
   }
 
   #request(request: RawRequest): RawResult {
-    if (request.op === 'apply') return { tag: 'done', value: request.transitions.map((t) => this.#item(t)) };
+    if (request.op === 'apply') return { tag: 'applied', outcomes: request.transitions.map((t) => this.#item(t)) };
     return this.#attempt<RawResult>(
       () => this.#other(request),
       (reason) => ({ tag: 'refused', reason }),
@@ -226,9 +227,10 @@ export class Writer {
     const row = this.#sql.lookAtRunAndTask.get(lease.task, tenant, run) as RunAndTaskBefore | undefined;
     if (row === undefined) return undefined;
     const [head, status, workflow, startedAt, state, token, queue] = row;
+    const before: RunBefore = [head, status, workflow, startedAt];
     if (state === leased && token !== null && queue !== null)
-      this.#seen.leased(tenant, run, { task: lease.task, token, queue });
-    return [head, status, workflow, startedAt];
+      this.#seen.leased(tenant, run, before, { task: lease.task, token, queue });
+    return before;
   }
 
   /** The other guards, in the order of the contract. */
@@ -316,30 +318,22 @@ export class Writer {
 
   #writeRun(tenant: string, before: RunBefore, columns: RunColumns): void {
     const [headBefore, statusBefore, workflowBefore, startedBefore] = before;
-    const [run, workflow, version, status, head, priority, startedAt, updatedAt, expiresAt, ...rest] = columns;
     if (headBefore === 0) {
       this.#addRun(tenant, columns);
       return;
     }
-    // A column named in SET has its indexes rewritten, changed or not; the instant of the start hardly ever changes.
-    if (startedAt !== startedBefore)
-      this.#sql.replaceRun.get(
-        startedAt,
-        workflow,
-        version,
-        status,
-        head,
-        priority,
-        updatedAt,
-        expiresAt,
-        ...rest,
-        tenant,
-        run,
-      );
-    else if (isPlain(columns))
+    const [run, workflow, status, head, priority, startedAt, updatedAt, expiresAt, rare] = columns;
+    // A column named in SET has its indexes looked at, changed or not; most steps only move the head, and the instant
+    // of the start hardly ever changes.
+    if (isOnlyMoved(this.#seen.columns(tenant, run), columns)) this.#sql.moveRunHead.get(head, updatedAt, tenant, run);
+    else if (startedAt === startedBefore && rare === 0)
       this.#sql.movePlainRun.get(workflow, status, head, priority, updatedAt, expiresAt, tenant, run);
-    else this.#sql.moveRun.get(workflow, version, status, head, priority, updatedAt, expiresAt, ...rest, tenant, run);
-    this.#seen.wrote(tenant, run, [head, status, workflow, startedAt]);
+    else {
+      const values = [workflow, status, head, priority, updatedAt, expiresAt, ...(rare || emptyColumns)] as const;
+      if (startedAt === startedBefore) this.#sql.moveRun.get(...values, tenant, run);
+      else this.#sql.replaceRun.get(startedAt, ...values, tenant, run);
+    }
+    this.#seen.wrote(tenant, columns);
     if (status === statusBefore && workflow === workflowBefore) return;
     this.#tally.add(tenant, tallyKind.run, workflowBefore, statusBefore, -1);
     this.#tally.add(tenant, tallyKind.run, workflow, status, 1);
@@ -347,24 +341,21 @@ export class Writer {
 
   /** False when there is such a run. */
   #addRun(tenant: string, columns: RunColumns): boolean {
-    const [run, workflow, , status, head, priority, startedAt, updatedAt, expiresAt] = columns;
-    const added = isPlain(columns)
-      ? this.#sql.addPlainRun.run(tenant, run, workflow, status, head, priority, startedAt, updatedAt, expiresAt)
-      : this.#sql.addRun.run(tenant, ...columns);
+    const [run, workflow, status, head, priority, startedAt, updatedAt, expiresAt, rare] = columns;
+    const added =
+      rare === 0
+        ? this.#sql.addPlainRun.run(tenant, run, workflow, status, head, priority, startedAt, updatedAt, expiresAt)
+        : this.#sql.addRun.run(tenant, run, workflow, status, head, priority, startedAt, updatedAt, expiresAt, ...rare);
     if (changesOf(added) === 0) return false;
-    this.#seen.wrote(tenant, run, [head, status, workflow, startedAt]);
     this.#tally.add(tenant, tallyKind.run, workflow, status, 1);
     return true;
   }
 
-  #appendEvent(tenant: string, stream: string, seq: number, event: RawEvent): number {
+  #appendEvent(tenant: string, stream: string, seq: number, { body, blob }: RawEvent): number {
     const position = this.#feedHead + 1;
-    const { type, at, kind, envelope, salt, blob, payload } = event;
-    if (kind === payloadKind.none) this.#sql.addBareEvent.get(position, tenant, stream, seq, type, at, envelope);
-    else if (kind === payloadKind.inline)
-      this.#sql.addInlineEvent.get(position, tenant, stream, seq, type, at, envelope, salt, payload);
+    if (blob === null) this.#sql.addEvent.get(position, tenant, stream, seq, body);
     else {
-      this.#sql.addBlobEvent.get(position, tenant, stream, seq, type, at, envelope, salt, blob);
+      this.#sql.addBlobEvent.get(position, tenant, stream, seq, body, blob);
       this.#sql.referBlob.get(tenant, blob);
     }
     this.#feedHead = position;
@@ -429,7 +420,7 @@ export class Writer {
         const claim = claimOf(row, queue, request.session, request.assignmentFrom + claims.length, this.#now);
         const { tenant, run, task, token, assignment } = claim.task;
         this.#sql.lease.get(token, request.session, assignment, this.#now, tenant, run, task);
-        this.#seen.leased(tenant, run, { task, token, queue });
+        this.#seen.leased(tenant, run, runBeforeClaim(row), { task, token, queue });
         claims.push(claim);
       }
       if (rows.length === 0) continue;
@@ -480,14 +471,12 @@ type StartableRow = readonly [
   limitKey: string | null,
   readyAt: number,
   head: number,
+  status: number,
+  workflow: string,
+  startedAt: number,
   position: number,
-  type: string,
-  at: number,
-  payloadKind: number,
-  envelope: Uint8Array,
-  salt: Uint8Array | null,
   blob: string | null,
-  payload: Uint8Array | null,
+  body: Uint8Array,
 ];
 
 /** A new run, guarded by nothing but its absence. */
@@ -505,32 +494,23 @@ function isPlainBirth(t: RawTransition): boolean {
   );
 }
 
-/** A run with nothing in the columns that are empty in nearly all: binding a value costs more than writing it. */
-function isPlain([
-  ,
-  ,
-  version,
-  ,
-  ,
-  ,
-  ,
-  ,
-  ,
-  cancelRequested,
-  failureClass,
-  failureCode,
-  message,
-  labels,
-]: RunColumns): boolean {
+/** Whether the row differs from what was last written in its head and its instant alone. */
+function isOnlyMoved(last: RunColumns | null, next: RunColumns): boolean {
+  if (last === null) return false;
+  const [, workflow, status, , priority, startedAt, , expiresAt, rare] = last;
+  const [, nextWorkflow, nextStatus, , nextPriority, nextStartedAt, , nextExpiresAt, nextRare] = next;
   return (
-    version === null &&
-    cancelRequested === 0 &&
-    failureClass === null &&
-    failureCode === null &&
-    message === null &&
-    labels === null
+    status === nextStatus &&
+    workflow === nextWorkflow &&
+    priority === nextPriority &&
+    startedAt === nextStartedAt &&
+    expiresAt === nextExpiresAt &&
+    rare === 0 &&
+    nextRare === 0
   );
 }
+
+const emptyColumns: RareRunColumns = [null, 0, null, null, null, null];
 
 function countBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, number> {
   const counts = new Map<string, number>();
@@ -555,7 +535,7 @@ function dedupeRow(
 
 function claimOf(row: StartableRow, queue: string, session: string, assignment: number, now: number): RawClaim {
   const [tenant, run, task, kind, rank, attempt, token, deadlineMs, inputSeq, dueAt, limitKey, readyAt] = row;
-  const [, , , , , , , , , , , , head, position, type, at, payload, envelope, salt, blob, bytes] = row;
+  const [, , , , , , , , , , , , head, , , , position, blob, body] = row;
   const claimed: TaskRow = {
     tenant,
     run,
@@ -575,15 +555,19 @@ function claimOf(row: StartableRow, queue: string, session: string, assignment: 
     leasedAt: now,
     readyAt,
   };
-  return { task: claimed, head, position, input: { type, at, envelope, kind: payload, salt, payload: bytes, blob } };
+  return { task: claimed, head, position, input: { body, blob } };
+}
+
+function runBeforeClaim([, , , , , , , , , , , , head, status, workflow, startedAt]: StartableRow): RunBefore {
+  return [head, status, workflow, startedAt];
 }
 
 type Statements = ReturnType<typeof prepareStatements>;
 
 function prepareStatements(database: SqliteDatabase) {
   const sql = (text: string): SqliteStatement => prepare(database, text);
-  const runSet = `workflow = ?, version = ?, status = ?, head = ?, priority = ?, updated_at = ?, expires_at = ?,
-    cancel_requested = ?, failure_class = ?, failure_code = ?, failure_message = ?, labels = ?`;
+  const runSet = `workflow = ?, status = ?, head = ?, priority = ?, updated_at = ?, expires_at = ?,
+    version = ?, cancel_requested = ?, failure_class = ?, failure_code = ?, failure_message = ?, labels = ?`;
   return {
     begin: sql('BEGIN IMMEDIATE'),
     commit: sql('COMMIT'),
@@ -593,24 +577,20 @@ function prepareStatements(database: SqliteDatabase) {
     lookAtRunAndTask: sql(`SELECT r.head, r.status, r.workflow, r.started_at, t.state, t.token, t.queue
       FROM run r LEFT JOIN task t ON t.tenant = r.tenant AND t.run = r.run AND t.task = ?
       WHERE r.tenant = ? AND r.run = ?`),
-    addRun: sql(`INSERT INTO run (tenant, run, workflow, version, status, head, priority, started_at, updated_at,
-      expires_at, cancel_requested, failure_class, failure_code, failure_message, labels)
+    addRun: sql(`INSERT INTO run (tenant, run, workflow, status, head, priority, started_at, updated_at, expires_at,
+      version, cancel_requested, failure_class, failure_code, failure_message, labels)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, run) DO NOTHING`),
     addPlainRun: sql(`INSERT INTO run (tenant, run, workflow, status, head, priority, started_at, updated_at,
       expires_at, cancel_requested) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (tenant, run) DO NOTHING`),
+    moveRunHead: sql('UPDATE run SET head = ?, updated_at = ? WHERE tenant = ? AND run = ?'),
     movePlainRun: sql(`UPDATE run SET workflow = ?, version = NULL, status = ?, head = ?, priority = ?, updated_at = ?,
       expires_at = ?, cancel_requested = 0, failure_class = NULL, failure_code = NULL, failure_message = NULL,
       labels = NULL WHERE tenant = ? AND run = ?`),
     moveRun: sql(`UPDATE run SET ${runSet} WHERE tenant = ? AND run = ?`),
     replaceRun: sql(`UPDATE run SET started_at = ?, ${runSet} WHERE tenant = ? AND run = ?`),
 
-    addBareEvent: sql(`INSERT INTO event (position, tenant, stream, seq, type, at, payload_kind, envelope)
-      VALUES (?, ?, ?, ?, ?, ?, 0, ?)`),
-    addInlineEvent:
-      sql(`INSERT INTO event (position, tenant, stream, seq, type, at, payload_kind, envelope, salt, payload)
-      VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?)`),
-    addBlobEvent: sql(`INSERT INTO event (position, tenant, stream, seq, type, at, payload_kind, envelope, salt, blob)
-      VALUES (?, ?, ?, ?, ?, ?, 2, ?, ?, ?)`),
+    addEvent: sql('INSERT INTO event (position, tenant, stream, seq, body) VALUES (?, ?, ?, ?, ?)'),
+    addBlobEvent: sql('INSERT INTO event (position, tenant, stream, seq, body, blob) VALUES (?, ?, ?, ?, ?, ?)'),
     nextOffset: sql(`INSERT INTO topic_head (tenant, topic, part, head) VALUES (?, ?, ?, 1)
       ON CONFLICT (tenant, topic, part) DO UPDATE SET head = head + 1 RETURNING head - 1`),
 
@@ -626,8 +606,7 @@ function prepareStatements(database: SqliteDatabase) {
     closeTask: sql('DELETE FROM task WHERE tenant = ? AND run = ? AND task = ?'),
     dropTask: sql('DELETE FROM task WHERE tenant = ? AND run = ? AND task = ? RETURNING queue, state'),
     startable: sql(`SELECT t.tenant, t.run, t.task, t.kind, t.rank, t.attempt, t.token, t.deadline_ms, t.input_seq,
-      t.due_at, t.limit_key, t.ready_at, r.head,
-      e.position, e.type, e.at, e.payload_kind, e.envelope, e.salt, e.blob, e.payload
+      t.due_at, t.limit_key, t.ready_at, r.head, r.status, r.workflow, r.started_at, e.position, e.blob, e.body
       FROM task t INDEXED BY task_ready
       CROSS JOIN run r ON r.tenant = t.tenant AND r.run = t.run
       CROSS JOIN event e ON e.tenant = t.tenant AND e.stream = t.run AND e.seq = t.input_seq

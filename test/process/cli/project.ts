@@ -30,7 +30,10 @@ export class Project {
 
   /** Runs a command to its end. */
   run(...args: string[]): Promise<Finished> {
-    return finished(process.execPath, [program, ...args], { folder: this.folder });
+    return finished(process.execPath, [program, ...args], {
+      folder: this.folder,
+      environment: { DATABASE_URL: undefined },
+    });
   }
 
   /** Starts a command that goes on. */

@@ -126,7 +126,8 @@ export function eventspine(
   environment: Readonly<Record<string, string>> = {},
   folder?: string,
 ): Child {
-  return new Child(process.execPath, [program, ...args], environment, folder);
+  // A database that the tests were given is not the store of every command.
+  return new Child(process.execPath, [program, ...args], { DATABASE_URL: '', ...environment }, folder);
 }
 
 /** The built main module of `eventspine`. */

@@ -1,10 +1,11 @@
 /**
- * Schema 1. Frozen: what has been released is never edited, only followed by another number.
+ * Schema 1. Not released yet; from the first release on it is never edited, only followed by another number.
  *
  * Codes: run.status 0 active, 1 waiting, 2 succeeded, 3 failed, 4 cancelled, 5 refused. task.state 0 ready, 1 delayed,
- * 2 held, 3 leased; task.kind 0 activation, 1 call. event.payload_kind 0 none, 1 inline, 2 blob. All instants are epoch
- * ms. hlc, actor, cause, correlation, traceparent, schema, region, epoch and the payload's commitment are in the
- * envelope's bytes. `run.sealed` is reserved for the ledger.
+ * 2 held, 3 leased; task.kind 0 activation, 1 call. All instants are epoch ms. event.body is laid out in
+ * `event-body.ts`: type, instant, salt, the envelope's bytes and an inline payload; event.blob is the hash of a payload
+ * that lies in `blob`. hlc, actor, cause, correlation, traceparent, schema, region, epoch and the payload's commitment
+ * are in the envelope's bytes. `run.sealed` is reserved for the ledger.
  */
 export const initialSchema = `
 CREATE TABLE meta (
@@ -41,13 +42,8 @@ CREATE TABLE event (
   tenant TEXT NOT NULL,
   stream TEXT NOT NULL,
   seq INTEGER NOT NULL,
-  type TEXT NOT NULL,
-  at INTEGER NOT NULL,
-  payload_kind INTEGER NOT NULL,
-  envelope BLOB NOT NULL,
-  salt BLOB,
   blob TEXT,
-  payload BLOB
+  body BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX event_stream ON event (tenant, stream, seq);
 

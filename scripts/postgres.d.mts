@@ -1,0 +1,29 @@
+/** Types of `postgres.mjs`, which is plain Node so that nothing needs to be compiled before it runs. */
+
+/** A server that was started or found. */
+export interface TestPostgres {
+  readonly url: string;
+  /** Which one it is, in words. */
+  readonly source: string;
+  /** Folder of its programs; null where it is somebody else's. */
+  readonly bin: string | null;
+  /** Ends what was started, removes what was made. */
+  readonly stop: () => Promise<void>;
+  /** Process id of the postmaster; absent where it is somebody else's. */
+  readonly pid?: number | null;
+  /** Starts it again after it was killed; absent where it is somebody else's. */
+  readonly start?: () => Promise<void>;
+  /** Resolves when the postmaster has ended. */
+  readonly ended?: Promise<unknown>;
+}
+
+export interface NoPostgres {
+  readonly url: null;
+  /** Why there is none. */
+  readonly reason: string;
+}
+
+export function startPostgres(options?: {
+  readonly fsync?: boolean;
+  readonly settings?: Readonly<Record<string, string>>;
+}): Promise<TestPostgres | NoPostgres>;

@@ -1,0 +1,142 @@
+/**
+ * What the engine knows of queues, runs and workers, as metrics. Names, units and labels are public API
+ * (docs/reference/metrics.md; a test compares). Invariant: no label holds a tenant, an id or anything a caller made up,
+ * and at most `metricNamesMax` queues and workflows have samples of their own.
+ */
+import { limits } from '../core/limits.js';
+import { desiredWorkers, type ScaleBounds } from '../core/scale.js';
+import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
+import type { TallyRow } from '../store/contract.js';
+import type { MetricFamily, MetricSample } from './prometheus-text.js';
+
+/** What metrics are made of. */
+export interface FleetFacts {
+  readonly health: HealthView;
+  readonly queues: readonly QueueView[];
+  readonly workers: readonly WorkerView[];
+  readonly tally: readonly TallyRow[];
+  readonly bounds: ScaleBounds;
+  /** Open event streams of this server. */
+  readonly streams: number;
+}
+
+/** The label of what is beyond the bound; no queue and no workflow can be called so. */
+export const othersLabel = '(others)';
+
+/** Every family, also those without samples, in a fixed order. */
+export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
+  const { health, bounds, streams, workers } = facts;
+  const queues = boundedQueues(facts.queues);
+  const ofQueues = (value: (queue: QueueView) => number): MetricSample[] =>
+    queues.map((queue) => ({ labels: { queue: queue.queue }, value: value(queue) }));
+  return [
+    gauge('eventspine_build_info', 'Always 1; the labels name version and store.', [
+      { labels: { version: health.version, store: health.store }, value: 1 },
+    ]),
+    gauge('eventspine_ready', '1 while this server accepts work and work is done, else 0.', [
+      one(health.status === 'ok' ? 1 : 0),
+    ]),
+    gauge('eventspine_uptime_seconds', 'For how long the engine of this server has run.', [
+      one(health.uptimeMs / 1_000),
+    ]),
+    gauge(
+      'eventspine_queue_tasks',
+      'Tasks of a queue by state. All servers of a store tell the same.',
+      queues.flatMap((queue) =>
+        (['ready', 'delayed', 'held', 'leased'] as const).map((state) => ({
+          labels: { queue: queue.queue, state },
+          value: queue[state],
+        })),
+      ),
+    ),
+    gauge(
+      'eventspine_queue_backlog_tasks',
+      'Tasks of a queue that are ready or under way: what workers are wanted for.',
+      ofQueues(backlogOf),
+    ),
+    gauge(
+      'eventspine_queue_lag_seconds',
+      'Age of the oldest ready task of a queue; 0 where none waits.',
+      ofQueues((queue) => queue.lagMs / 1_000),
+    ),
+    gauge(
+      'eventspine_queue_desired_workers',
+      'Workers that a queue wants by itself, within the bounds given with the scrape.',
+      ofQueues((queue) => desiredWorkers(backlogOf(queue), bounds)),
+    ),
+    gauge(
+      'eventspine_queue_connected_workers',
+      'Workers connected to this server that serve a queue.',
+      ofQueues((queue) => queue.workers),
+    ),
+    gauge(
+      'eventspine_queue_connected_slots',
+      'Slots of the workers connected to this server that serve a queue.',
+      ofQueues((queue) => queue.slots),
+    ),
+    gauge(
+      'eventspine_worker_sessions',
+      'Worker sessions of the store, by whether they are connected to this server.',
+      [true, false].map((connected) => ({
+        labels: { connected: String(connected) },
+        value: workers.filter((worker) => worker.connected === connected).length,
+      })),
+    ),
+    gauge('eventspine_runs', 'Runs kept by the store, by workflow and status.', runSamples(facts.tally)),
+    gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
+    gauge(
+      'eventspine_queues_beyond_bound',
+      `Queues without samples of their own; they are added up under "${othersLabel}".`,
+      [one(Math.max(0, facts.queues.length - limits.metricNamesMax))],
+    ),
+  ];
+}
+
+/** Tasks that are ready or under way. */
+export function backlogOf(queue: Pick<QueueView, 'ready' | 'leased'>): number {
+  return queue.ready + queue.leased;
+}
+
+function gauge(name: string, help: string, samples: readonly MetricSample[]): MetricFamily {
+  return { name, type: 'gauge', help, samples };
+}
+
+function one(value: number): MetricSample {
+  return { labels: {}, value };
+}
+
+/** By name, so that which queues are told of singly does not change from scrape to scrape. */
+function boundedQueues(queues: readonly QueueView[]): QueueView[] {
+  const sorted = [...queues].sort((a, b) => (a.queue < b.queue ? -1 : 1));
+  const beyond = sorted.slice(limits.metricNamesMax);
+  if (beyond.length === 0) return sorted;
+  const sum = (value: (queue: QueueView) => number): number => beyond.reduce((total, queue) => total + value(queue), 0);
+  const most = (value: (queue: QueueView) => number): number =>
+    beyond.reduce((highest, queue) => Math.max(highest, value(queue)), 0);
+  const others: QueueView = {
+    queue: othersLabel,
+    ready: sum((queue) => queue.ready),
+    delayed: sum((queue) => queue.delayed),
+    held: sum((queue) => queue.held),
+    leased: sum((queue) => queue.leased),
+    lagMs: most((queue) => queue.lagMs),
+    // One worker may serve many of them, so a sum would count it many times.
+    workers: most((queue) => queue.workers),
+    slots: most((queue) => queue.slots),
+  };
+  return [...sorted.slice(0, limits.metricNamesMax), others];
+}
+
+/** Runs of all tenants together: how many tenants there are is nobody's bound. */
+function runSamples(tally: readonly TallyRow[]): MetricSample[] {
+  const rows = tally.filter(({ kind }) => kind === 'run');
+  const named = new Set([...new Set(rows.map(({ name }) => name))].sort().slice(0, limits.metricNamesMax));
+  const samples = new Map<string, { labels: { workflow: string; status: string }; value: number }>();
+  for (const { name, state, count } of rows) {
+    const workflow = named.has(name) ? name : othersLabel;
+    const key = JSON.stringify([workflow, state]);
+    const sample = samples.get(key) ?? { labels: { workflow, status: state }, value: 0 };
+    samples.set(key, { ...sample, value: sample.value + count });
+  }
+  return [...samples.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sample]) => sample);
+}

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { DatabaseClock } from './clock.js';
+
+describe('the clock of the database as known here', () => {
+  it('follows the sample with the shortest way', () => {
+    const clock = new DatabaseClock();
+    const now = performance.now();
+    clock.seen(5_000_000, now - 400, now);
+    clock.seen(9_000_000, now - 2, now);
+    clock.seen(7_000_000, now - 300, now);
+    expect(Math.abs(clock.now() - 9_000_000)).toBeLessThan(100);
+  });
+
+  it('forgets a good sample after a while, since clocks drift', () => {
+    const clock = new DatabaseClock();
+    const now = performance.now();
+    clock.seen(9_000_000, now - 1, now);
+    for (let i = 0; i < 16; i++) clock.seen(9_500_000, now - 20, now);
+    expect(Math.abs(clock.now() - 9_500_000)).toBeLessThan(100);
+  });
+
+  it('waits out a small correction instead of going back', () => {
+    const clock = new DatabaseClock();
+    const now = performance.now();
+    clock.seen(9_000_000, now - 8, now);
+    const before = clock.now();
+    clock.seen(8_999_990, now - 2, now);
+    expect(clock.now()).toBeGreaterThanOrEqual(before);
+  });
+});

@@ -1,0 +1,159 @@
+/**
+ * The way to the database: a pool, a bound in time for every round trip, settings that last for one transaction only.
+ * Knows nothing of tables.
+ *
+ * Invariant: a connection that did not come to its end in order is closed and never used again.
+ */
+import type { PostgresClient, PostgresPool } from './driver.js';
+import { Pipeline, type Row, type Statement } from './pipeline.js';
+
+export interface DatabaseTimes {
+  /** The longest a statement may run on the server. */
+  readonly statementMs: number;
+  /** The longest a statement may wait for a row lock. */
+  readonly lockMs: number;
+  /** The longest a round trip may take before its connection is given up; longer than the server's own bound. */
+  readonly queryMs: number;
+}
+
+/** A connection with a transaction of its own. */
+export interface Session {
+  /** One round trip. Rejects with what the server or the driver threw. */
+  run(statements: readonly Statement[]): Promise<Row[][]>;
+  /** Gives the connection back, after its transaction has ended. */
+  release(): void;
+  /** Closes the connection: nothing is known of its state. */
+  destroy(): void;
+}
+
+/** The server's clock in epoch ms. */
+export const clockSql = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
+
+export class Database {
+  readonly #pool: PostgresPool;
+  readonly #ownsPool: boolean;
+  readonly #times: DatabaseTimes;
+  /** Sets what holds for this transaction; answers with the server's clock. */
+  readonly settings: Statement;
+  /** The same for reads, which may run as long as they are waited for. */
+  readonly #readSettings: Statement;
+  /** Of this opening alone, so that its end leaves those of others on a shared pool. */
+  readonly #ignore: () => void;
+  readonly #guard: (client: Pick<PostgresClient, 'on'>) => void;
+
+  constructor(pool: PostgresPool, ownsPool: boolean, times: DatabaseTimes) {
+    this.#pool = pool;
+    this.#ownsPool = ownsPool;
+    this.#times = times;
+    const timeouts = `set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true),
+      set_config('idle_in_transaction_session_timeout', $1, true)`;
+    const values = [times.statementMs, times.lockMs];
+    // Whatever the server's default is, an acknowledged commit is on its disk (and on a synchronous standby's). Writes
+    // look rows up by their keys; left to its estimates the planner now and then reads a whole table instead.
+    this.settings = {
+      text: `SELECT ${clockSql}, ${timeouts}, set_config('enable_hashjoin', 'off', true),
+        set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true), set_config('synchronous_commit',
+        CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' WHEN 'local' THEN 'on'
+        ELSE current_setting('synchronous_commit') END, true)`,
+      values,
+    };
+    this.#readSettings = { text: `SELECT ${timeouts}`, values };
+    // An idle connection that breaks is no news: the next caller gets another.
+    this.#ignore = () => undefined;
+    this.#guard = (client) => void client.on('error', this.#ignore);
+    pool.on('error', this.#ignore);
+    // Between a pool that hands a connection over and whoever awaits it an error may come in the same packet as the
+    // connection; one that nobody hears ends the process.
+    pool.on('connect', this.#guard);
+  }
+
+  /** A connection to run several round trips on. */
+  async session(): Promise<Session> {
+    const client = await this.#pool.connect();
+    let broken = false;
+    const onError = (): void => {
+      broken = true;
+    };
+    client.on('error', onError);
+    const end = (destroy: boolean): void => {
+      client.removeListener('error', onError);
+      // What breaks after this is nobody's concern, but an error that nobody hears would end the process.
+      if (destroy) client.on('error', this.#ignore);
+      client.release(destroy);
+    };
+    return {
+      run: (statements) => this.#roundTrip(client, statements),
+      release: () => end(broken),
+      destroy: () => end(true),
+    };
+  }
+
+  /** Statements as one transaction of their own, in one round trip; the rows of each. */
+  async once(statements: readonly Statement[]): Promise<Row[][]> {
+    const session = await this.session();
+    try {
+      const results = await session.run([this.settings, ...statements]);
+      session.release();
+      return results.slice(1);
+    } catch (error) {
+      session.destroy();
+      throw error;
+    }
+  }
+
+  /** Reads in one round trip; each statement sees what was committed when it began. */
+  async read(statements: readonly Statement[]): Promise<Row[][]> {
+    const session = await this.session();
+    try {
+      const results = await session.run([this.#readSettings, ...statements]);
+      session.release();
+      return results.slice(1);
+    } catch (error) {
+      session.destroy();
+      throw error;
+    }
+  }
+
+  /** Reads that all see one and the same moment. */
+  async readAtOnce(statements: readonly Statement[]): Promise<Row[][]> {
+    const session = await this.session();
+    try {
+      const results = await session.run([
+        { text: 'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY', values: [] },
+        this.#readSettings,
+        ...statements,
+        { text: 'COMMIT', values: [] },
+      ]);
+      session.release();
+      return results.slice(2, -1);
+    } catch (error) {
+      session.destroy();
+      throw error;
+    }
+  }
+
+  /** Closes the pool unless it was passed in. */
+  async close(): Promise<void> {
+    if (this.#ownsPool) await this.#pool.end();
+    else {
+      this.#pool.removeListener('error', this.#ignore);
+      this.#pool.removeListener('connect', this.#guard);
+    }
+  }
+
+  async #roundTrip(client: PostgresClient, statements: readonly Statement[]): Promise<Row[][]> {
+    const pipeline = new Pipeline(statements);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('The database did not answer in time')), this.#times.queryMs);
+    });
+    try {
+      client.query(pipeline);
+      return await Promise.race([pipeline.done, late]);
+    } finally {
+      clearTimeout(timer);
+      // Where the time ran out first, what the connection says when it is closed has no listener any more.
+      pipeline.done.catch(() => undefined);
+    }
+  }
+}

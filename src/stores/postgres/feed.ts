@@ -1,0 +1,135 @@
+/**
+ * The feed: gives positions to events after their commit, so that a reader who goes by position never passes an event
+ * whose commit comes late. A commit leaves a row (`feed_commit`) with the number of its events and a number drawn after
+ * all its locks were had; whoever numbers takes the one row of `feed` first and then gives the commits that are there
+ * the next positions, in the order of those numbers.
+ *
+ * Why nothing is skipped: positions are given only under the lock of that row, to what is committed, and the head moves
+ * in the same transaction; a commit that comes later gets later positions. Why causes come before effects: who has waited
+ * for a row lock of a commit, or was told of it, draws its number after it. The row lock is the fenced lease of the
+ * sequencer: it is held for one round trip, and it cannot outlive its holder's connection nor be taken for still held.
+ */
+import type { EventRow, FeedKey } from '../../store/index.js';
+import type { Database } from './database.js';
+import type { Statement } from './pipeline.js';
+import { eventColumns, eventRow, int, text } from './rows.js';
+import { prefixed } from './sql.js';
+
+/** Commits numbered in one go. */
+const commitsMax = 20_000;
+/** Numbering follows a commit after this, so that many commits are numbered together. */
+const numberAfterMs = 5;
+
+export class Feed {
+  readonly #database: Database;
+  readonly #schema: string;
+  #timer: NodeJS.Timeout | null = null;
+  #running: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(database: Database, schema: string) {
+    this.#database = database;
+    this.#schema = schema;
+  }
+
+  /** Events were committed: they are numbered soon. */
+  poke(): void {
+    if (this.#timer !== null || this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      // Who reads numbers what is left; and the next commit tries again.
+      this.number().catch(() => undefined);
+    }, numberAfterMs);
+    this.#timer.unref();
+  }
+
+  /** Numbers everything that is committed by now. */
+  async number(): Promise<void> {
+    // One that is under way may have looked before our commit.
+    await this.#running?.catch(() => undefined);
+    this.#running ??= this.#numberAll().finally(() => {
+      this.#running = null;
+    });
+    return this.#running;
+  }
+
+  async #numberAll(): Promise<void> {
+    const s = this.#schema;
+    for (;;) {
+      const [, rows] = await this.#database.once([
+        { text: `SELECT head FROM ${s}.feed WHERE id = 1 FOR UPDATE`, values: [] },
+        {
+          text: `WITH pending AS MATERIALIZED (
+              SELECT id, ord, events FROM ${s}.feed_commit WHERE first IS NULL AND events > 0 ORDER BY ord LIMIT $1),
+            numbered AS (SELECT id, (sum(events) OVER (ORDER BY ord) - events)::bigint AS before FROM pending),
+            given AS (
+              UPDATE ${s}.feed_commit c SET first = f.head + 1 + n.before
+              FROM numbered n CROSS JOIN ${s}.feed f WHERE c.id = n.id AND f.id = 1 RETURNING c.id),
+            moved AS (
+              UPDATE ${s}.feed SET head = head + (SELECT sum(events) FROM pending)
+              WHERE id = 1 AND EXISTS (SELECT 1 FROM pending) RETURNING head)
+            SELECT count(*) FROM pending`,
+          values: [commitsMax],
+        },
+      ]);
+      if (int(rows?.[0]?.[0]) < commitsMax) return;
+    }
+  }
+
+  async head(): Promise<number> {
+    const { schema: s } = { schema: this.#schema };
+    const [rows] = await this.#numbered([{ text: `SELECT head FROM ${s}.feed WHERE id = 1`, values: [] }]);
+    return int(rows?.[0]?.[0]);
+  }
+
+  async read(after: number, limit: number): Promise<EventRow[]> {
+    if (limit <= 0) return [];
+    const [rows] = await this.#numbered([this.#page(eventColumns, after, limit)]);
+    return (rows ?? []).map((row) => eventRow(row));
+  }
+
+  async keys(after: number, limit: number): Promise<FeedKey[]> {
+    if (limit <= 0) return [];
+    const [rows] = await this.#numbered([this.#page('tenant, stream, seq', after, limit)]);
+    return (rows ?? []).map((row) => ({
+      position: int(row[0]),
+      tenant: text(row[1]),
+      stream: text(row[2]),
+      seq: int(row[3]),
+    }));
+  }
+
+  /** Begins with the commit that holds the position after `after`, and walks commits in order, and events in them. */
+  #page(columns: string, after: number, limit: number): Statement {
+    const s = this.#schema;
+    return {
+      text: `SELECT f.first + e.n, ${prefixed('e', columns)} FROM ${s}.feed_commit f
+        CROSS JOIN LATERAL (
+          SELECT n, ${columns} FROM ${s}.event e
+          WHERE e.commit = f.id AND e.era BETWEEN f.era_min AND f.era_max AND f.first + e.n > $1::bigint
+          ORDER BY e.n OFFSET 0) e
+        WHERE f.first IS NOT NULL AND f.first >= coalesce(
+          (SELECT max(b.first) FROM ${s}.feed_commit b WHERE b.first IS NOT NULL AND b.first <= $1::bigint + 1), 0)
+        ORDER BY f.first, e.n LIMIT $2::bigint`,
+      values: [after, limit],
+    };
+  }
+
+  /** Reads from a feed that has everything that was committed before the call. */
+  async #numbered(statements: readonly Statement[]) {
+    const pending: Statement = {
+      text: `SELECT 1 FROM ${this.#schema}.feed_commit WHERE first IS NULL AND events > 0 LIMIT 1`,
+      values: [],
+    };
+    const [left, ...results] = await this.#database.read([pending, ...statements]);
+    if (left?.length === 0) return results;
+    await this.number();
+    return this.#database.read(statements);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#running?.catch(() => undefined);
+  }
+}

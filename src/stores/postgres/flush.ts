@@ -1,0 +1,299 @@
+/**
+ * From a workbench to statements: one for each table that has changed, in the one order of locks. Each part is written
+ * once; what was flushed before a claim is not written again after it.
+ */
+import type { RunRow } from '../../core/run/state.js';
+import type { StoredPayload, TaskRow } from '../../store/index.js';
+import { bools, byteas, float8s, int2s, int4s, int8s, texts, utf8Byteas } from './arrays.js';
+import { kindCode, payloadKind, stateCode, statusCode } from './codes.js';
+import type { Statement, Value } from './pipeline.js';
+import type { Sql } from './sql.js';
+import type { EventEntry, TopicEventEntry, Workbench } from './workbench.js';
+
+/** What must be in the tables before a claim looks at them: runs, events and tasks. */
+export function flushWork(sql: Sql, bench: Workbench, commit: number): Statement[] {
+  return [...runStatements(sql, bench), ...taskStatements(sql, bench), ...eventStatements(sql, bench, commit)];
+}
+
+/** Everything else but what is locked last. */
+export function flushRest(sql: Sql, bench: Workbench): Statement[] {
+  return [
+    ...timerStatements(sql, bench),
+    ...dedupeStatements(sql, bench),
+    ...letterStatements(sql, bench),
+    ...blobStatements(sql, bench),
+  ];
+}
+
+function runStatements(sql: Sql, bench: Workbench): Statement[] {
+  const added: { row: RunRow; era: number }[] = [];
+  const moved: RunRow[] = [];
+  for (const entry of bench.runs.values()) {
+    if (entry.write === null) continue;
+    if (entry.stored) moved.push(entry.write);
+    else added.push({ row: entry.write, era: entry.era });
+    entry.write = null;
+    entry.stored = true;
+  }
+  const statements: Statement[] = [];
+  if (moved.length > 0) statements.push({ text: sql.moveRuns, values: runValues(moved) });
+  if (added.length > 0)
+    statements.push({
+      text: sql.addRuns,
+      values: [...runValues(added.map(({ row }) => row)), int4s(added.map(({ era }) => era))],
+    });
+  return statements;
+}
+
+function runValues(rows: readonly RunRow[]): Value[] {
+  return [
+    texts(rows.map((row) => row.tenant)),
+    texts(rows.map((row) => row.run)),
+    texts(rows.map((row) => row.workflow)),
+    texts(rows.map((row) => row.version)),
+    int2s(rows.map((row) => statusCode[row.status])),
+    int8s(rows.map((row) => row.head)),
+    int8s(rows.map((row) => row.priority)),
+    int8s(rows.map((row) => row.startedAt)),
+    int8s(rows.map((row) => row.updatedAt)),
+    int8s(rows.map((row) => row.expiresAt)),
+    bools(rows.map((row) => row.cancelRequested)),
+    texts(rows.map((row) => row.failureClass)),
+    texts(rows.map((row) => row.failureCode)),
+    texts(rows.map((row) => row.failureMessage)),
+    texts(rows.map((row) => (row.labels === null ? null : JSON.stringify(row.labels)))),
+  ];
+}
+
+function taskStatements(sql: Sql, bench: Workbench): Statement[] {
+  const dropped: { tenant: string; run: string; task: string }[] = [];
+  const added: TaskRow[] = [];
+  const moved: TaskRow[] = [];
+  for (const entry of bench.tasks.values()) {
+    if (!entry.dirty) continue;
+    if (entry.now === null) {
+      if (entry.stored) dropped.push(entry.key);
+    } else if (entry.stored) moved.push(entry.now);
+    else added.push(entry.now);
+    entry.dirty = false;
+    entry.stored = entry.now !== null;
+  }
+  const statements: Statement[] = [];
+  if (dropped.length > 0)
+    statements.push({
+      text: sql.dropTasks,
+      values: [
+        texts(dropped.map((key) => key.tenant)),
+        texts(dropped.map((key) => key.run)),
+        texts(dropped.map((key) => key.task)),
+      ],
+    });
+  if (moved.length > 0) statements.push({ text: sql.moveTasks, values: taskValues(moved) });
+  if (added.length > 0) statements.push({ text: sql.addTasks, values: taskValues(added) });
+  return statements;
+}
+
+function taskValues(rows: readonly TaskRow[]): Value[] {
+  return [
+    texts(rows.map((row) => row.tenant)),
+    texts(rows.map((row) => row.run)),
+    texts(rows.map((row) => row.task)),
+    int2s(rows.map((row) => kindCode[row.kind])),
+    texts(rows.map((row) => row.queue)),
+    float8s(rows.map((row) => row.rank)),
+    int2s(rows.map((row) => stateCode[row.state])),
+    int8s(rows.map((row) => row.attempt)),
+    int8s(rows.map((row) => row.token)),
+    int8s(rows.map((row) => row.deadlineMs)),
+    int8s(rows.map((row) => row.inputSeq)),
+    int8s(rows.map((row) => row.dueAt)),
+    texts(rows.map((row) => row.limitKey)),
+    texts(rows.map((row) => row.session)),
+    int8s(rows.map((row) => row.assignment)),
+    int8s(rows.map((row) => row.leasedAt)),
+    int8s(rows.map((row) => row.readyAt)),
+  ];
+}
+
+function eventStatements(sql: Sql, bench: Workbench, commit: number): Statement[] {
+  const { events } = bench;
+  if (events.length === 0) return [];
+  bench.events = [];
+  return [
+    {
+      text: sql.addEvents,
+      values: [
+        texts(events.map((event) => event.tenant)),
+        texts(events.map((event) => event.stream)),
+        int8s(events.map((event) => event.seq)),
+        ...bodyValues(events),
+        int4s(events.map((event) => event.era)),
+        int4s(events.map((event) => event.n)),
+        commit,
+      ],
+    },
+  ];
+}
+
+/** Topic events, with as many offsets before the head that the counter comes to as follow each in its partition. */
+export function publishStatement(sql: Sql, bench: Workbench, commit: number): Statement | null {
+  const events = bench.topicEvents;
+  if (events.length === 0) return null;
+  const topics = [...bench.topics.values()];
+  return {
+    text: sql.publish,
+    values: [
+      texts(events.map((event) => event.tenant)),
+      texts(events.map((event) => event.topic)),
+      int8s(events.map((event) => event.partition)),
+      ...bodyValues(events),
+      int8s(events.map((event) => eventsFrom(bench, event))),
+      int4s(events.map((event) => event.n)),
+      commit,
+      texts(topics.map((topic) => topic.tenant)),
+      texts(topics.map((topic) => topic.topic)),
+      int8s(topics.map((topic) => topic.partition)),
+      int8s(topics.map((topic) => topic.events)),
+      bench.era,
+    ],
+  };
+}
+
+/** How many events of its partition there are in the batch from this one on: its offset is that far below the new head. */
+export function eventsFrom(bench: Workbench, event: TopicEventEntry): number {
+  const topic = bench.topics.get([event.tenant, event.topic, String(event.partition)].join('\0'));
+  return (topic?.events ?? 0) - event.index;
+}
+
+type Body = Pick<EventEntry, 'type' | 'at' | 'envelope' | 'payload'>;
+
+function bodyValues(events: readonly Body[]): Value[] {
+  return [
+    texts(events.map((event) => event.type)),
+    int8s(events.map((event) => event.at)),
+    int2s(events.map((event) => kindOf(event.payload))),
+    utf8Byteas(events.map((event) => event.envelope)),
+    byteas(events.map((event) => event.payload?.salt ?? null)),
+    texts(events.map(({ payload }) => (payload !== null && 'blob' in payload ? payload.blob : null))),
+    utf8Byteas(events.map(({ payload }) => (payload !== null && 'text' in payload ? payload.text : null))),
+  ];
+}
+
+function kindOf(payload: StoredPayload | null): number {
+  if (payload === null) return payloadKind.none;
+  return 'blob' in payload ? payloadKind.blob : payloadKind.inline;
+}
+
+function timerStatements(sql: Sql, bench: Workbench): Statement[] {
+  const cleared = [...bench.timers.values()].filter(({ fireAt }) => fireAt === null);
+  const set = [...bench.timers.values()].filter(({ fireAt }) => fireAt !== null);
+  bench.timers = new Map();
+  const keys = (timers: typeof cleared): Value[] => [
+    texts(timers.map((timer) => timer.tenant)),
+    texts(timers.map((timer) => timer.run)),
+    texts(timers.map((timer) => timer.name)),
+  ];
+  const statements: Statement[] = [];
+  if (cleared.length > 0) statements.push({ text: sql.dropTimers, values: keys(cleared) });
+  if (set.length > 0)
+    statements.push({ text: sql.putTimers, values: [...keys(set), int8s(set.map(({ fireAt }) => fireAt))] });
+  return statements;
+}
+
+/** A key is added as a new row, so that who takes it at the same time elsewhere makes this fail and be worked out anew. */
+function dedupeStatements(sql: Sql, bench: Workbench): Statement[] {
+  const entries = [...bench.dedupe.values()].filter(({ dirty }) => dirty);
+  const rows = entries.flatMap(({ now }) => (now === null ? [] : [now]));
+  const expired = entries.flatMap(({ stored, now }) => (stored && now !== null ? [now] : []));
+  const keys = (of: typeof rows): Value[] => [
+    texts(of.map((row) => row.tenant)),
+    texts(of.map((row) => row.scope)),
+    texts(of.map((row) => row.key)),
+  ];
+  const statements: Statement[] = [];
+  if (expired.length > 0) statements.push({ text: sql.dropDedupe, values: keys(expired) });
+  if (rows.length > 0)
+    statements.push({
+      text: sql.addDedupe,
+      values: [
+        ...keys(rows),
+        texts(rows.map((row) => row.hash)),
+        texts(rows.map((row) => row.reference)),
+        int8s(rows.map((row) => row.expiresAt)),
+      ],
+    });
+  return statements;
+}
+
+function letterStatements(sql: Sql, bench: Workbench): Statement[] {
+  const entries = [...bench.letters.values()];
+  const dropped = entries.filter(({ stored, exists, write }) => stored && (!exists || write !== null));
+  const added = entries.flatMap(({ write }) => (write === null ? [] : [write]));
+  const statements: Statement[] = [];
+  if (dropped.length > 0)
+    statements.push({
+      text: sql.dropLetters,
+      values: [texts(dropped.map((entry) => entry.tenant)), texts(dropped.map((entry) => entry.id))],
+    });
+  if (added.length > 0)
+    statements.push({
+      text: sql.addLetters,
+      values: [
+        texts(added.map((row) => row.tenant)),
+        texts(added.map((row) => row.id)),
+        texts(added.map((row) => row.run)),
+        texts(added.map((row) => row.workflow)),
+        texts(added.map((row) => row.path)),
+        texts(added.map((row) => row.class)),
+        texts(added.map((row) => row.code)),
+        texts(added.map((row) => row.message)),
+        int8s(added.map((row) => row.attempts)),
+        int8s(added.map((row) => row.at)),
+      ],
+    });
+  return statements;
+}
+
+function blobStatements(sql: Sql, bench: Workbench): Statement[] {
+  const entries = [...bench.blobs.values()];
+  const added = entries.filter(({ write }) => write !== null);
+  const referred = entries.filter(({ refs }) => refs > 0);
+  const statements: Statement[] = [];
+  if (added.length > 0)
+    statements.push({
+      text: sql.putBlobs,
+      values: [
+        texts(added.map((entry) => entry.tenant)),
+        texts(added.map((entry) => entry.hash)),
+        byteas(added.map((entry) => entry.write)),
+        bench.now,
+      ],
+    });
+  if (referred.length > 0)
+    statements.push({
+      text: sql.referBlobs,
+      values: [
+        texts(referred.map((entry) => entry.tenant)),
+        texts(referred.map((entry) => entry.hash)),
+        int8s(referred.map((entry) => entry.refs)),
+      ],
+    });
+  return statements;
+}
+
+/** The counters that have moved. */
+export function tallyStatement(sql: Sql, bench: Workbench, slot: number): Statement | null {
+  const moved = [...bench.tally.values()].filter(({ count }) => count !== 0);
+  if (moved.length === 0) return null;
+  return {
+    text: sql.count,
+    values: [
+      texts(moved.map((entry) => entry.tenant)),
+      int2s(moved.map((entry) => entry.kind)),
+      texts(moved.map((entry) => entry.name)),
+      int2s(moved.map((entry) => entry.state)),
+      int8s(moved.map((entry) => entry.count)),
+      slot,
+    ],
+  };
+}

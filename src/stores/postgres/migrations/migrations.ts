@@ -1,0 +1,5 @@
+/** The schemas in order of their numbers; the schema of a database is the count of those applied to it. */
+import { initialSchema } from './0001-initial.js';
+
+/** Each gives its SQL for the schema of the given (quoted) name. */
+export const migrations: readonly ((schema: string) => string)[] = [initialSchema];

@@ -1,0 +1,307 @@
+/**
+ * The store contract over PostgreSQL. Looks at every argument before it goes on its way, so that what cannot be stored
+ * is refused alike by all backends, and a key that cannot exist finds nothing.
+ */
+import { SpineError } from '../../core/errors.js';
+import type { RunRow } from '../../core/run/state.js';
+import {
+  decodeCursor,
+  findUnstorable,
+  isColumnText,
+  type ClaimedTask,
+  type ClaimRequest,
+  type DeadLetterQuery,
+  type DeadLetterRow,
+  type DedupeRow,
+  type EventQuery,
+  type EventRow,
+  type ExpireCounts,
+  type FeedKey,
+  type LeaseKey,
+  type ManifestRow,
+  type NewSession,
+  type Outcome,
+  type Page,
+  type QueueStats,
+  type RunKey,
+  type RunQuery,
+  type SessionBeat,
+  type SessionRow,
+  type Store,
+  type StoreListener,
+  type TallyRow,
+  type TaskRow,
+  type TimerRow,
+  type TopicHead,
+  type Transition,
+  type Violation,
+} from '../../store/index.js';
+import { checkDatabase } from './check.js';
+import type { Database } from './database.js';
+import type { Duties } from './duties.js';
+import { classifyFailure, reasonOf } from './failures.js';
+import type { Feed } from './feed.js';
+import type { GroupCommit } from './group-commit.js';
+import type { Neighbours } from './neighbours.js';
+import type { Reads } from './reads.js';
+import type { WriteRequest, WriteResults } from './requests.js';
+import type { Upkeep } from './upkeep.js';
+
+export interface PostgresStoreParts {
+  readonly epoch: number;
+  readonly schema: string;
+  readonly now: () => number;
+  readonly database: Database;
+  readonly commits: GroupCommit;
+  readonly reads: Reads;
+  readonly feed: Feed;
+  readonly upkeep: Upkeep;
+  readonly duties: Duties;
+  readonly neighbours: Neighbours;
+}
+
+/** A read that failed for want of a connection is tried again after these, ms. */
+const readPausesMs = [20, 100, 400] as const;
+
+export class PostgresStore implements Store {
+  readonly name = 'postgres';
+  readonly shared = true;
+  readonly epoch: number;
+  /** A server that is not to be had may be back at any moment: nothing fails for ever. */
+  readonly failed = new Promise<Error>(() => undefined);
+  readonly #parts: PostgresStoreParts;
+  #closing: Promise<void> | null = null;
+
+  constructor(parts: PostgresStoreParts) {
+    this.#parts = parts;
+    this.epoch = parts.epoch;
+  }
+
+  now(): number {
+    return this.#parts.now();
+  }
+
+  async apply(transitions: readonly Transition[]): Promise<Outcome[]> {
+    if (transitions.length === 0) return this.#ifOpen([]);
+    const items = transitions.map((transition) => ({ transition, unstorable: findUnstorable(transition) }));
+    return this.#submit({ op: 'apply', items });
+  }
+
+  async claim(request: ClaimRequest): Promise<ClaimedTask[]> {
+    const queues = request.queues.filter(({ queue, limit }) => limit > 0 && isColumnText(queue));
+    if (queues.length === 0 || request.limit <= 0 || !isColumnText(request.session)) return this.#ifOpen([]);
+    return this.#submit({ op: 'claim', claim: { ...request, queues } });
+  }
+
+  async release(leases: readonly LeaseKey[]): Promise<number> {
+    const known = leases.filter(({ tenant, run, task }) => areColumns(tenant, run, task));
+    if (known.length === 0) return this.#ifOpen(0);
+    return this.#submit({ op: 'release', leases: known });
+  }
+
+  async promoteDue(limit: number): Promise<number> {
+    return this.#submit({ op: 'promoteDue', limit });
+  }
+
+  async openSession(session: NewSession): Promise<void> {
+    assertColumns('session', session.session, session.worker, session.app, session.info);
+    await this.#submit({ op: 'openSession', session });
+  }
+
+  async takeSession(session: string): Promise<SessionRow | null> {
+    return isColumnText(session) ? this.#submit({ op: 'takeSession', session }) : this.#ifOpen(null);
+  }
+
+  async beat(beats: readonly SessionBeat[]): Promise<string[]> {
+    if (beats.length === 0) return this.#ifOpen([]);
+    return this.#submit({ op: 'beat', beats });
+  }
+
+  async closeSession(session: string): Promise<void> {
+    if (isColumnText(session)) await this.#submit({ op: 'closeSession', session });
+  }
+
+  async putBlob(tenant: string, hash: string, bytes: Uint8Array): Promise<void> {
+    assertColumns('blob', tenant, hash);
+    // The caller may do with its bytes what it likes as soon as this returns; the batch is written a little later.
+    await this.#submit({ op: 'putBlob', tenant, hash, bytes: bytes.slice() });
+  }
+
+  async saveManifest(row: ManifestRow): Promise<void> {
+    assertColumns('manifest', row.app, row.hash, row.manifest);
+    await this.#submit({ op: 'saveManifest', row });
+  }
+
+  async expire(limit: number): Promise<ExpireCounts> {
+    return this.#read(() => this.#parts.upkeep.expire(limit));
+  }
+
+  async listSessions(): Promise<SessionRow[]> {
+    return this.#read(() => this.#parts.reads.listSessions());
+  }
+
+  async listLeases(query: { readonly session?: string; readonly limit: number }): Promise<TaskRow[]> {
+    if (!areColumns(query.session ?? '')) return this.#ifOpen([]);
+    return this.#read(() => this.#parts.reads.listLeases(query));
+  }
+
+  async dueTimers(limit: number): Promise<TimerRow[]> {
+    return this.#read(() => this.#parts.reads.dueTimers(limit));
+  }
+
+  async nextDueAt(): Promise<number | null> {
+    return this.#read(() => this.#parts.reads.nextDueAt());
+  }
+
+  async readRun(tenant: string, run: string): Promise<RunRow | null> {
+    return areColumns(tenant, run) ? this.#read(() => this.#parts.reads.readRun(tenant, run)) : this.#ifOpen(null);
+  }
+
+  async readEvents(query: EventQuery): Promise<EventRow[]> {
+    if (!areColumns(query.tenant, query.stream)) return this.#ifOpen([]);
+    return this.#read(() => this.#parts.reads.readEvents(query));
+  }
+
+  async readHistories(keys: readonly RunKey[]): Promise<EventRow[][]> {
+    const known = keys.filter(({ tenant, run }) => areColumns(tenant, run));
+    const found = await this.#read(() => this.#parts.reads.readHistories(known));
+    if (known.length === keys.length) return found;
+    return keys.map((key) => found[known.indexOf(key)] ?? []);
+  }
+
+  async listRuns(query: RunQuery): Promise<Page<RunRow>> {
+    const after = decodeCursor('runs', query.cursor);
+    const known = areColumns(query.tenant, after?.id ?? '') && query.statuses?.length !== 0;
+    return known ? this.#read(() => this.#parts.reads.listRuns(query, after)) : this.#ifOpen({ items: [], next: null });
+  }
+
+  async readTasks(tenant: string, run: string): Promise<TaskRow[]> {
+    return areColumns(tenant, run) ? this.#read(() => this.#parts.reads.readTasks(tenant, run)) : this.#ifOpen([]);
+  }
+
+  async readTimers(tenant: string, run: string): Promise<TimerRow[]> {
+    return areColumns(tenant, run) ? this.#read(() => this.#parts.reads.readTimers(tenant, run)) : this.#ifOpen([]);
+  }
+
+  async readFeed({ after, limit }: { readonly after: number; readonly limit: number }): Promise<EventRow[]> {
+    return this.#read(() => this.#parts.feed.read(after, limit));
+  }
+
+  async readFeedKeys({ after, limit }: { readonly after: number; readonly limit: number }): Promise<FeedKey[]> {
+    return this.#read(() => this.#parts.feed.keys(after, limit));
+  }
+
+  async feedHead(): Promise<number> {
+    return this.#read(() => this.#parts.feed.head());
+  }
+
+  async listTopics(tenant: string): Promise<TopicHead[]> {
+    return areColumns(tenant) ? this.#read(() => this.#parts.reads.listTopics(tenant)) : this.#ifOpen([]);
+  }
+
+  async readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null> {
+    if (!areColumns(tenant, scope, key)) return this.#ifOpen(null);
+    return this.#read(() => this.#parts.reads.readDedupe(tenant, scope, key));
+  }
+
+  async listDeadLetters(query: DeadLetterQuery): Promise<Page<DeadLetterRow>> {
+    const after = decodeCursor('dead-letters', query.cursor);
+    if (!areColumns(query.tenant, query.class ?? '', query.workflow ?? '', after?.id ?? ''))
+      return this.#ifOpen({ items: [], next: null });
+    return this.#read(() => this.#parts.reads.listDeadLetters(query, after));
+  }
+
+  async readDeadLetter(tenant: string, id: string): Promise<DeadLetterRow | null> {
+    return areColumns(tenant, id) ? this.#read(() => this.#parts.reads.readDeadLetter(tenant, id)) : this.#ifOpen(null);
+  }
+
+  async readTally(): Promise<TallyRow[]> {
+    return this.#read(() => this.#parts.reads.readTally());
+  }
+
+  async queueStats(): Promise<QueueStats[]> {
+    return this.#read(() => this.#parts.reads.queueStats());
+  }
+
+  async readBlob(tenant: string, hash: string): Promise<Uint8Array | null> {
+    return areColumns(tenant, hash) ? this.#read(() => this.#parts.reads.readBlob(tenant, hash)) : this.#ifOpen(null);
+  }
+
+  async listManifests(): Promise<ManifestRow[]> {
+    return this.#read(() => this.#parts.reads.listManifests());
+  }
+
+  async check(limit: number): Promise<Violation[]> {
+    return this.#read(() => checkDatabase(this.#parts.database, this.#parts.schema, limit));
+  }
+
+  async holdDuty(duty: string, ttlMs: number): Promise<boolean> {
+    return this.#read(() => this.#parts.duties.hold(duty, ttlMs));
+  }
+
+  watch(listener: StoreListener): () => void {
+    this.#assertOpen();
+    return this.#parts.neighbours.watch(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= this.#shut();
+    return this.#closing;
+  }
+
+  async #shut(): Promise<void> {
+    const { commits, feed, duties, neighbours, database } = this.#parts;
+    await commits.drained();
+    await neighbours.close();
+    await feed.close();
+    await duties.giveUp();
+    await database.close();
+  }
+
+  async #submit<O extends WriteRequest['op']>(request: Extract<WriteRequest, { op: O }>): Promise<WriteResults[O]> {
+    this.#assertOpen();
+    const result = await this.#parts.commits.submit(request);
+    if (result.tag === 'refused') throw new SpineError('VALUE_UNSTORABLE', { path: request.op, reason: result.reason });
+    if (result.tag === 'unknown') throw new SpineError('STORE_UNREACHABLE', {});
+    // The writer answers each request in kind.
+    return result.value as WriteResults[O];
+  }
+
+  /** What may be done twice is done again where the connection was at fault. Rejects with STORE_UNREACHABLE. */
+  async #read<T>(read: () => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      this.#assertOpen();
+      try {
+        return await read();
+      } catch (error) {
+        if (error instanceof SpineError) throw error;
+        const kind = classifyFailure(error);
+        const pauseMs = readPausesMs[attempt];
+        if (kind === 'item' || kind === 'fault')
+          throw new SpineError('STORE_FAILED', { reason: reasonOf(error) }, { cause: error });
+        if (kind === 'full') throw new SpineError('STORE_FULL', {}, { cause: error });
+        if (pauseMs === undefined) throw new SpineError('STORE_UNREACHABLE', {}, { cause: error });
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  /** The answer to what needs no look at the database. */
+  #ifOpen<T>(value: T): T {
+    this.#assertOpen();
+    return value;
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== null) throw new SpineError('STORE_CLOSED', {});
+  }
+}
+
+function areColumns(...texts: readonly string[]): boolean {
+  return texts.every(isColumnText);
+}
+
+function assertColumns(path: string, ...texts: readonly string[]): void {
+  if (!areColumns(...texts))
+    throw new SpineError('VALUE_UNSTORABLE', { path, reason: 'it holds NUL or a lone surrogate' });
+}

@@ -1,0 +1,46 @@
+/**
+ * The SQL that gives the rights: one role for servers, which may read and write rows and nothing else, and one for
+ * readers (reports, support), which sees the rows of one tenant at a time. Run once by the owner of the tables; running
+ * it again changes nothing.
+ */
+import { quoteName } from './migrate.js';
+
+export interface PostgresRoles {
+  /** The schema of the store. Default: `eventspine`. */
+  readonly schema?: string;
+  /** The role of the servers; must exist. They open the store with `migrate: false`. */
+  readonly server: string;
+  /** A role that may only read; must exist. It says whose rows it wants: `SET LOCAL eventspine.tenant = 'acme'`. */
+  readonly reader?: string;
+}
+
+/** Tables whose rows belong to a tenant. The first migration turns row-level security on for each. */
+const tenantTables = ['run', 'event', 'task', 'timer', 'dedupe', 'dead_letter', 'blob', 'topic_head', 'tally'] as const;
+
+/** The statements, to be run by the owner of the tables. */
+export function postgresRolesSql({ schema = 'eventspine', server, reader }: PostgresRoles): string {
+  const s = quoteName(schema);
+  const role = quoteName(server);
+  const lines = [
+    `GRANT USAGE ON SCHEMA ${s} TO ${role};`,
+    `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${s} TO ${role};`,
+    `GRANT USAGE ON ALL SEQUENCES IN SCHEMA ${s} TO ${role};`,
+    `ALTER DEFAULT PRIVILEGES IN SCHEMA ${s} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ${role};`,
+    ...tenantTables.flatMap((table) => [
+      `DROP POLICY IF EXISTS server ON ${s}.${table};`,
+      `CREATE POLICY server ON ${s}.${table} TO ${role} USING (true) WITH CHECK (true);`,
+    ]),
+  ];
+  if (reader === undefined) return `${lines.join('\n')}\n`;
+  const of = quoteName(reader);
+  lines.push(
+    `GRANT USAGE ON SCHEMA ${s} TO ${of};`,
+    `GRANT SELECT ON ${tenantTables.map((table) => `${s}.${table}`).join(', ')} TO ${of};`,
+    ...tenantTables.flatMap((table) => [
+      `DROP POLICY IF EXISTS reader ON ${s}.${table};`,
+      `CREATE POLICY reader ON ${s}.${table} FOR SELECT TO ${of}
+  USING (tenant = current_setting('eventspine.tenant', true));`,
+    ]),
+  );
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,211 @@
+/**
+ * The statements of the write path. Set-based: a batch of any size is one execution of each that it needs. Every
+ * statement that waits for row locks takes them in the order of the key, and the writer issues them in one global order:
+ * run, task, timer, dedupe, dead letter, blob, tally, topic counters. Claims and promotions skip what is locked, so they
+ * wait for nobody.
+ */
+import { eventColumns, runColumns, sessionColumns, taskColumns } from './rows.js';
+
+export type Sql = ReturnType<typeof writeSql>;
+
+/** The statements for the schema of the given (quoted) name. */
+export function writeSql(s: string) {
+  const runKeys = 'unnest($1::text[], $2::text[]) AS k (tenant, run)';
+  const taskKeys = 'unnest($1::text[], $2::text[], $3::text[]) AS k (tenant, run, task)';
+  const eventFields = 'tenant, stream, seq, type, at, payload_kind, envelope, salt, blob, payload, era, commit, n';
+  return {
+    // Looking, under locks where something will be changed
+
+    lockRuns: `SELECT r.tenant, r.run, r.head, r.status, r.workflow, r.era FROM ${runKeys}
+      JOIN ${s}.run r ON r.tenant = k.tenant AND r.run = k.run
+      ORDER BY r.tenant, r.run FOR UPDATE OF r`,
+    lockTasks: `SELECT ${prefixed('t', taskColumns)} FROM ${taskKeys}
+      JOIN ${s}.task t ON t.tenant = k.tenant AND t.run = k.run AND t.task = k.task
+      ORDER BY t.tenant, t.run, t.task FOR UPDATE OF t`,
+    lockDedupe: `SELECT d.tenant, d.scope, d.key, d.hash, d.reference, d.expires_at FROM ${keys3('scope', 'key')}
+      JOIN ${s}.dedupe d ON d.tenant = k.tenant AND d.scope = k.scope AND d.key = k.key
+      ORDER BY d.tenant, d.scope, d.key FOR UPDATE OF d`,
+    lockLetters: `SELECT l.tenant, l.id FROM ${keys2('id')}
+      JOIN ${s}.dead_letter l ON l.tenant = k.tenant AND l.id = k.id ORDER BY l.tenant, l.id FOR UPDATE OF l`,
+    lockBlobs: `SELECT b.tenant, b.hash FROM ${keys2('hash')}
+      JOIN ${s}.blob b ON b.tenant = k.tenant AND b.hash = k.hash ORDER BY b.tenant, b.hash FOR UPDATE OF b`,
+
+    // Writing what a batch has come to
+
+    addRuns: `INSERT INTO ${s}.run (${runColumns}, era)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::bigint[], $7::bigint[],
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[], $13::text[], $14::text[], $15::text[],
+        $16::integer[])`,
+    moveRuns: `UPDATE ${s}.run r SET workflow = v.workflow, version = v.version, status = v.status, head = v.head,
+        priority = v.priority, started_at = v.started_at, updated_at = v.updated_at, expires_at = v.expires_at,
+        cancel_requested = v.cancel_requested, failure_class = v.failure_class, failure_code = v.failure_code,
+        failure_message = v.failure_message, labels = v.labels
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::bigint[], $7::bigint[],
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[], $13::text[], $14::text[], $15::text[])
+        AS v (${runColumns})
+      WHERE r.tenant = v.tenant AND r.run = v.run`,
+    addEvents: `INSERT INTO ${s}.event (${eventFields})
+      SELECT e.tenant, e.stream, e.seq, e.type, e.at, e.payload_kind, e.envelope, e.salt, e.blob, e.payload, e.era,
+        $13::bigint, e.n
+      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::smallint[], $7::bytea[],
+        $8::bytea[], $9::text[], $10::bytea[], $11::integer[], $12::integer[])
+        AS e (tenant, stream, seq, type, at, payload_kind, envelope, salt, blob, payload, era, n)`,
+    dropTasks: `DELETE FROM ${s}.task t USING ${taskKeys}
+      WHERE t.tenant = k.tenant AND t.run = k.run AND t.task = k.task`,
+    addTasks: `INSERT INTO ${s}.task (${taskColumns})
+      SELECT * FROM ${taskValues}`,
+    moveTasks: `UPDATE ${s}.task t SET kind = v.kind, queue = v.queue, rank = v.rank, state = v.state,
+        attempt = v.attempt, token = v.token, deadline_ms = v.deadline_ms, input_seq = v.input_seq, due_at = v.due_at,
+        limit_key = v.limit_key, session = v.session, assignment = v.assignment, leased_at = v.leased_at,
+        ready_at = v.ready_at
+      FROM ${taskValues} AS v (${taskColumns})
+      WHERE t.tenant = v.tenant AND t.run = v.run AND t.task = v.task`,
+    dropTimers: `DELETE FROM ${s}.timer m USING ${keys3('run', 'name')}
+      WHERE m.tenant = k.tenant AND m.run = k.run AND m.name = k.name`,
+    putTimers: `INSERT INTO ${s}.timer (tenant, run, name, fire_at)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) ORDER BY 1, 2, 3
+      ON CONFLICT (tenant, run, name) DO UPDATE SET fire_at = excluded.fire_at`,
+    dropDedupe: `DELETE FROM ${s}.dedupe d USING ${keys3('scope', 'key')}
+      WHERE d.tenant = k.tenant AND d.scope = k.scope AND d.key = k.key`,
+    addDedupe: `INSERT INTO ${s}.dedupe (tenant, scope, key, hash, reference, expires_at)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[]) ORDER BY 1, 2, 3`,
+    dropLetters: `DELETE FROM ${s}.dead_letter l USING ${keys2('id')} WHERE l.tenant = k.tenant AND l.id = k.id`,
+    addLetters: `INSERT INTO ${s}.dead_letter (tenant, id, run, workflow, path, class, code, message, attempts, at)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+        $8::text[], $9::bigint[], $10::bigint[]) ORDER BY 1, 2`,
+    putBlobs: `INSERT INTO ${s}.blob (tenant, hash, refs, created_at, bytes)
+      SELECT b.tenant, b.hash, 0, $4::bigint, b.bytes
+      FROM unnest($1::text[], $2::text[], $3::bytea[]) AS b (tenant, hash, bytes) ORDER BY 1, 2
+      ON CONFLICT (tenant, hash) DO UPDATE SET created_at = excluded.created_at`,
+    referBlobs: `UPDATE ${s}.blob b SET refs = b.refs + v.refs
+      FROM unnest($1::text[], $2::text[], $3::bigint[]) AS v (tenant, hash, refs)
+      WHERE b.tenant = v.tenant AND b.hash = v.hash`,
+    count: `INSERT INTO ${s}.tally AS t (tenant, kind, name, state, slot, count)
+      SELECT v.tenant, v.kind, v.name, v.state, $6::smallint, v.count
+      FROM unnest($1::text[], $2::smallint[], $3::text[], $4::smallint[], $5::bigint[])
+        AS v (tenant, kind, name, state, count) ORDER BY 1, 2, 3, 4
+      ON CONFLICT (tenant, kind, name, state, slot) DO UPDATE SET count = t.count + excluded.count`,
+    /** The counters of partitions are locked last of all, and the events get their offsets from them. */
+    publish: `WITH heads AS (
+        INSERT INTO ${s}.topic_head AS h (tenant, topic, part, head)
+        SELECT * FROM unnest($14::text[], $15::text[], $16::bigint[], $17::bigint[]) ORDER BY 1, 2, 3
+        ON CONFLICT (tenant, topic, part) DO UPDATE SET head = h.head + excluded.head
+        RETURNING tenant, topic, part, head),
+      added AS (
+        INSERT INTO ${s}.event (${eventFields})
+        SELECT e.tenant, e.topic || '/' || e.part, h.head - e.before, e.type, e.at, e.payload_kind, e.envelope, e.salt,
+          e.blob, e.payload, $18::integer, $13::bigint, e.n
+        FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::smallint[], $7::bytea[],
+          $8::bytea[], $9::text[], $10::bytea[], $11::bigint[], $12::integer[])
+          AS e (tenant, topic, part, type, at, payload_kind, envelope, salt, blob, payload, before, n)
+        JOIN heads h ON h.tenant = e.tenant AND h.topic = e.topic AND h.part = e.part)
+      SELECT tenant, topic, part, head FROM heads`,
+    /** After every lock of the transaction: the number that it draws says in which order commits are numbered. */
+    mark: `INSERT INTO ${s}.feed_commit (id, at, events, era_min, era_max)
+      VALUES ($1::bigint, $2::bigint, $3::integer, $4::integer, $5::integer)`,
+    /** Waits for the commit if it is still under way; afterwards it is there, or can never come. */
+    settle: `INSERT INTO ${s}.feed_commit (id, at, events, era_min, era_max) VALUES ($1::bigint, $2::bigint, 0, 0, 0)
+      ON CONFLICT (id) DO NOTHING RETURNING id`,
+
+    // Work
+
+    /**
+     * Picks by the ready index, queue by queue, as many as are wanted in all. The laterals with OFFSET 0 make the planner
+     * look up run and input for one candidate after the other, whatever it believes about their number.
+     */
+    claim: `WITH mine AS MATERIALIZED (
+        SELECT 1 FROM ${s}.session WHERE session = $1 AND owner = $2::bigint FOR KEY SHARE),
+      picked AS MATERIALIZED (
+        SELECT q.place, c.* FROM unnest($3::text[], $4::bigint[]) WITH ORDINALITY AS q (queue, most, place)
+        CROSS JOIN LATERAL (
+          SELECT t.tenant, t.run, t.task, t.rank FROM ${s}.task t
+          CROSS JOIN LATERAL (
+            SELECT r.era FROM ${s}.run r WHERE r.tenant = t.tenant AND r.run = t.run OFFSET 0) r
+          CROSS JOIN LATERAL (
+            SELECT 1 FROM ${s}.event e
+            WHERE e.tenant = t.tenant AND e.stream = t.run AND e.seq = t.input_seq AND e.era = r.era OFFSET 0) e
+          WHERE t.queue = q.queue AND t.state = 0 AND EXISTS (SELECT 1 FROM mine)
+          ORDER BY t.queue, t.rank, t.run, t.task, t.tenant LIMIT q.most
+          FOR UPDATE OF t SKIP LOCKED) c
+        LIMIT $5::bigint),
+      numbered AS (
+        SELECT tenant, run, task, row_number() OVER (ORDER BY place, rank, run, task, tenant) - 1 AS n FROM picked),
+      moved AS (
+        UPDATE ${s}.task t SET state = 3, token = t.token + 1, session = $1, assignment = $6::bigint + p.n,
+          leased_at = $7::bigint
+        FROM numbered p WHERE t.tenant = p.tenant AND t.run = p.run AND t.task = p.task
+        RETURNING t.tenant, t.queue)
+      ${countMoves(s, 0, 3, 8)}`,
+    /** What the claim before has leased, with heads as they are now: a statement of its own sees what was committed meanwhile. */
+    claimed: `SELECT ${prefixed('t', taskColumns)}, r.head, ${positionSql}, ${prefixed('e', eventColumns)}
+      FROM ${s}.task t
+      CROSS JOIN LATERAL (SELECT r.head, r.era FROM ${s}.run r WHERE r.tenant = t.tenant AND r.run = t.run OFFSET 0) r
+      CROSS JOIN LATERAL (
+        SELECT e.* FROM ${s}.event e
+        WHERE e.tenant = t.tenant AND e.stream = t.run AND e.seq = t.input_seq AND e.era = r.era OFFSET 0) e
+      LEFT JOIN ${s}.feed_commit f ON f.id = e.commit
+      WHERE t.state = 3 AND t.session = $1 AND t.assignment >= $2::bigint AND t.assignment < $3::bigint
+        AND t.leased_at = $4::bigint AND t.xmin::text = pg_current_xact_id()::xid::text
+      ORDER BY t.assignment`,
+    promote: `WITH due AS MATERIALIZED (
+        SELECT tenant, run, task FROM ${s}.task WHERE state = 1 AND due_at <= $1::bigint
+        ORDER BY due_at, tenant, run, task LIMIT $2::bigint FOR UPDATE SKIP LOCKED),
+      moved AS (
+        UPDATE ${s}.task t SET state = 0, due_at = NULL, ready_at = $1::bigint
+        FROM due d WHERE t.tenant = d.tenant AND t.run = d.run AND t.task = d.task
+        RETURNING ${prefixed('t', taskColumns)}),
+      counted AS (${countMoves(s, 1, 0, 3)})
+      SELECT ${taskColumns} FROM moved`,
+
+    // Sessions, blobs, manifests
+
+    openSession: `INSERT INTO ${s}.session (${sessionColumns})
+      VALUES ($1, $2::bigint, $3, $4, $5::bigint, $6::bigint, $7::bigint, $8)
+      ON CONFLICT (session) DO UPDATE SET owner = excluded.owner, worker = excluded.worker, app = excluded.app,
+        opened_at = excluded.opened_at, counter = excluded.counter, received = excluded.received, info = excluded.info`,
+    takeSession: `UPDATE ${s}.session SET owner = $2::bigint WHERE session = $1 RETURNING ${sessionColumns}`,
+    beat: `WITH heard AS MATERIALIZED (
+        SELECT s.session FROM ${s}.session s JOIN unnest($1::text[]) AS k (session) ON k.session = s.session
+        ORDER BY s.session FOR UPDATE OF s)
+      UPDATE ${s}.session s
+      SET counter = greatest(s.counter, v.counter), received = greatest(s.received, v.received)
+      FROM heard h JOIN unnest($1::text[], $2::bigint[], $3::bigint[]) AS v (session, counter, received)
+        ON v.session = h.session
+      WHERE s.session = h.session RETURNING s.session, s.owner`,
+    closeSession: `DELETE FROM ${s}.session WHERE session = $1`,
+    putManifest: `INSERT INTO ${s}.manifest (app, hash, manifest, registered_at) VALUES ($1, $2, $3, $4::bigint)
+      ON CONFLICT (app, hash) DO UPDATE SET manifest = excluded.manifest, registered_at = excluded.registered_at`,
+  };
+}
+
+/** Position of the event `e` of the commit `f`; 0 while it is not numbered yet. */
+export const positionSql = 'coalesce(f.first + e.n, 0)';
+
+const taskValues = `unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::float8[], $7::smallint[],
+  $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::bigint[],
+  $16::bigint[], $17::bigint[])`;
+
+/** Moves the counters of the tasks in `moved` from one state to another; the slot is the parameter of that number. */
+function countMoves(s: string, from: number, to: number, slot: number): string {
+  return `INSERT INTO ${s}.tally AS t (tenant, kind, name, state, slot, count)
+    SELECT m.tenant, 1, m.queue, v.state, $${slot}::smallint, sum(v.by) FROM moved m
+    CROSS JOIN (VALUES (${from}::smallint, -1), (${to}::smallint, 1)) AS v (state, by)
+    GROUP BY 1, 3, 4 ORDER BY 1, 3, 4
+    ON CONFLICT (tenant, kind, name, state, slot) DO UPDATE SET count = t.count + excluded.count`;
+}
+
+function keys2(second: string): string {
+  return `unnest($1::text[], $2::text[]) AS k (tenant, ${second})`;
+}
+
+function keys3(second: string, third: string): string {
+  return `unnest($1::text[], $2::text[], $3::text[]) AS k (tenant, ${second}, ${third})`;
+}
+
+/** The columns with the name of their table before each. */
+export function prefixed(table: string, columns: string): string {
+  return columns
+    .split(',')
+    .map((column) => `${table}.${column.trim()}`)
+    .join(', ');
+}

@@ -1,0 +1,402 @@
+/**
+ * A batch being worked out: what was found in the tables, under locks, and what the items so far have made of it. Guards
+ * are decided here, one item after the other, exactly as the in-memory store does; what comes out is written set by set.
+ * Nothing here touches the database.
+ *
+ * Invariant: an item that is refused has changed nothing.
+ */
+import type { RunRow } from '../../core/run/state.js';
+import type {
+  DeadLetterRow,
+  DedupeRow,
+  LeaseKey,
+  NewTask,
+  Outcome,
+  StoredPayload,
+  TaskKey,
+  TaskRow,
+  TaskWrite,
+  Transition,
+} from '../../store/index.js';
+import { stateCode, statusCode, tallyKind } from './codes.js';
+
+/** What is known of a run before it is moved. */
+export interface RunBefore {
+  readonly head: number;
+  readonly status: number;
+  readonly workflow: string;
+  readonly era: number;
+}
+
+/** A run in the batch: whether its table has it, where it is, and its row where that is to be written. */
+export interface RunEntry {
+  stored: boolean;
+  head: number;
+  status: number;
+  workflow: string;
+  era: number;
+  write: RunRow | null;
+}
+
+/** A task in the batch: as its table has it, as it is now, and whether the two differ. */
+export interface TaskEntry {
+  readonly key: TaskKey;
+  stored: boolean;
+  now: TaskRow | null;
+  dirty: boolean;
+}
+
+export interface DedupeEntry {
+  /** There, though perhaps expired. */
+  stored: boolean;
+  now: DedupeRow | null;
+  dirty: boolean;
+}
+
+export interface LetterEntry {
+  readonly tenant: string;
+  readonly id: string;
+  stored: boolean;
+  exists: boolean;
+  write: DeadLetterRow | null;
+}
+
+export interface BlobEntry {
+  readonly tenant: string;
+  readonly hash: string;
+  exists: boolean;
+  write: Uint8Array | null;
+  refs: number;
+}
+
+export interface TimerEntry {
+  readonly tenant: string;
+  readonly run: string;
+  readonly name: string;
+  readonly fireAt: number | null;
+}
+
+export interface EventEntry {
+  readonly tenant: string;
+  readonly stream: string;
+  readonly seq: number;
+  readonly type: string;
+  readonly at: number;
+  readonly envelope: string;
+  readonly payload: StoredPayload | null;
+  readonly era: number;
+  /** Place within the commit. */
+  readonly n: number;
+}
+
+export interface TopicEventEntry extends Omit<EventEntry, 'stream' | 'seq' | 'era'> {
+  readonly topic: string;
+  readonly partition: number;
+  /** Place among the events of its partition in this batch, from 0. */
+  readonly index: number;
+  /** Where its offset goes when it is known. */
+  readonly offsets: number[];
+}
+
+export interface TallyEntry {
+  readonly tenant: string;
+  readonly kind: number;
+  readonly name: string;
+  readonly state: number;
+  count: number;
+}
+
+export interface TopicEntry {
+  readonly tenant: string;
+  readonly topic: string;
+  readonly partition: number;
+  events: number;
+}
+
+export class Workbench {
+  /** The database's clock at the beginning of the batch. */
+  readonly now: number;
+  readonly era: number;
+  readonly runs = new Map<string, RunEntry>();
+  readonly tasks = new Map<string, TaskEntry>();
+  readonly dedupe = new Map<string, DedupeEntry>();
+  readonly letters = new Map<string, LetterEntry>();
+  readonly blobs = new Map<string, BlobEntry>();
+  timers = new Map<string, TimerEntry>();
+  events: EventEntry[] = [];
+  readonly topicEvents: TopicEventEntry[] = [];
+  readonly topics = new Map<string, TopicEntry>();
+  readonly tally = new Map<string, TallyEntry>();
+  /** Ready tasks that came about, by queue: news for neighbours. */
+  readonly work = new Map<string, number>();
+  /** Items that were applied, and events among them. */
+  applied = 0;
+  eventCount = 0;
+  eraMin = Number.MAX_SAFE_INTEGER;
+  eraMax = 0;
+
+  constructor(now: number, era: number) {
+    this.now = now;
+    this.era = era;
+  }
+
+  apply(transition: Transition): Outcome {
+    return this.#refusal(transition) ?? this.#write(transition);
+  }
+
+  /** Puts a leased task back. False when it is not leased so. */
+  release(lease: LeaseKey): boolean {
+    const entry = this.tasks.get(keyOf(lease.tenant, lease.run, lease.task));
+    if (entry?.now === null || entry === undefined || !this.#isHeld(lease)) return false;
+    const back = { session: null, assignment: null, leasedAt: null };
+    this.#putTask(entry, { ...entry.now, ...back, state: 'ready', readyAt: this.now });
+    return true;
+  }
+
+  /** True when a claim or a promotion may change a task that is known here. */
+  hasTasksIn(state: TaskRow['state']): boolean {
+    for (const { now } of this.tasks.values()) if (now?.state === state) return true;
+    return false;
+  }
+
+  /** Forgets what it knows of tasks, to be told anew. */
+  setTask(row: TaskRow): void {
+    const entry = this.tasks.get(keyOf(row.tenant, row.run, row.task));
+    if (entry === undefined) return;
+    entry.now = row;
+    entry.stored = true;
+    entry.dirty = false;
+  }
+
+  count(tenant: string, kind: number, name: string, state: number, by: number): void {
+    const key = keyOf(tenant, String(kind), name, String(state));
+    const found = this.tally.get(key);
+    if (found === undefined) this.tally.set(key, { tenant, kind, name, state, count: by });
+    else found.count += by;
+  }
+
+  isReadyNow(queue: string, by = 1): void {
+    this.work.set(queue, (this.work.get(queue) ?? 0) + by);
+  }
+
+  /** The guards in the order of the contract, then what only the data can tell to be unstorable. Changes nothing. */
+  #refusal(t: Transition): Outcome | null {
+    const { tenant, runs = [], lease, unleased, dedupe = [], tasks = [] } = t;
+    for (const { expected, row } of runs) {
+      const head = this.runs.get(keyOf(tenant, row.run))?.head ?? 0;
+      if (head !== expected) return { tag: 'conflict', run: row.run, head };
+    }
+    if (lease !== undefined && !this.#isHeld(lease)) return { tag: 'fenced' };
+    if (unleased !== undefined && this.#stateOf(unleased) === 'leased') return { tag: 'fenced' };
+    for (const write of tasks) {
+      if (write.op !== 'requeue') continue;
+      if (this.#stateOf({ tenant, run: write.run, task: write.task.task }) !== 'leased') return { tag: 'fenced' };
+    }
+    for (const { scope, key } of dedupe) {
+      const found = this.dedupe.get(keyOf(tenant, scope, key))?.now ?? null;
+      if (found !== null && found.expiresAt > this.now) return { tag: 'duplicate', found };
+    }
+    const reason = this.#clash(t);
+    return reason === null ? null : { tag: 'unstorable', reason };
+  }
+
+  #isHeld(lease: LeaseKey): boolean {
+    const row = this.tasks.get(keyOf(lease.tenant, lease.run, lease.task))?.now ?? null;
+    return row?.state === 'leased' && row.token === lease.token;
+  }
+
+  #stateOf({ tenant, run, task }: TaskKey): TaskRow['state'] | null {
+    return this.tasks.get(keyOf(tenant, run, task))?.now?.state ?? null;
+  }
+
+  #clash({ tenant, events = [], publishes = [], tasks = [], deadLetters = [], blobs = [] }: Transition): string | null {
+    for (const list of [events, publishes]) {
+      for (const { payload } of list) {
+        if (payload === null || !('blob' in payload)) continue;
+        const known =
+          this.blobs.get(keyOf(tenant, payload.blob))?.exists === true || blobs.some((b) => b.hash === payload.blob);
+        if (!known) return `there is no blob ${payload.blob}`;
+      }
+    }
+    if (tasks.length > 0) {
+      const changed = new Map<string, boolean>();
+      for (const write of tasks) {
+        const task = write.op === 'close' ? write.task : write.task.task;
+        const key = keyOf(tenant, write.run, task);
+        const exists = changed.get(key) ?? (this.tasks.get(key)?.now ?? null) !== null;
+        if (write.op === 'open' && exists) return `task ${task} is there already`;
+        if (write.op === 'requeue' && !exists) return `task ${task} is not there any more`;
+        changed.set(key, write.op !== 'close');
+      }
+    }
+    const letters = new Map<string, boolean>();
+    for (const write of deadLetters) {
+      const id = write.op === 'add' ? write.row.id : write.id;
+      const exists = letters.get(id) ?? this.letters.get(keyOf(tenant, id))?.exists === true;
+      if (write.op === 'add' && exists) return `dead letter ${id} is there already`;
+      letters.set(id, write.op === 'add');
+    }
+    return null;
+  }
+
+  /** Cannot fail: everything that could was looked at before. */
+  #write(t: Transition): Outcome {
+    const { tenant } = t;
+    for (const { hash, bytes } of t.blobs ?? []) {
+      const entry = this.#blob(tenant, hash);
+      entry.exists = true;
+      entry.write ??= bytes;
+    }
+    for (const { row } of t.runs ?? []) this.#writeRun(row);
+    for (const { scope, key, hash, reference, expiresAt } of t.dedupe ?? []) {
+      const entry = this.dedupe.get(keyOf(tenant, scope, key)) ?? { stored: false, now: null, dirty: false };
+      entry.now = { tenant, scope, key, hash, reference, expiresAt };
+      entry.dirty = true;
+      this.dedupe.set(keyOf(tenant, scope, key), entry);
+    }
+    for (const event of t.events ?? []) {
+      const era = this.runs.get(keyOf(tenant, event.run))?.era ?? this.era;
+      const { type, at, envelope, payload } = event;
+      const n = this.#nextPlace(era);
+      this.events.push({ tenant, stream: event.run, seq: event.seq, type, at, envelope, payload, era, n });
+      this.#refer(tenant, payload);
+    }
+    const offsets: number[] = [];
+    for (const event of t.publishes ?? []) {
+      const { topic, partition, type, at, envelope, payload } = event;
+      const n = this.#nextPlace(this.era);
+      const index = this.#topic(tenant, topic, partition).events++;
+      this.topicEvents.push({ tenant, topic, partition, index, type, at, envelope, payload, n, offsets });
+      this.#refer(tenant, payload);
+    }
+    for (const write of t.tasks ?? []) this.#writeTask(tenant, write);
+    for (const write of t.timers ?? []) {
+      const { run, name } = write;
+      const fireAt = write.op === 'set' ? write.fireAt : null;
+      this.timers.set(keyOf(tenant, run, name), { tenant, run, name, fireAt });
+    }
+    for (const write of t.deadLetters ?? []) {
+      const id = write.op === 'add' ? write.row.id : write.id;
+      const entry = this.#letter(tenant, id);
+      entry.exists = write.op === 'add';
+      entry.write = write.op === 'add' ? write.row : null;
+    }
+    this.applied += 1;
+    return { tag: 'applied', positions: [], offsets };
+  }
+
+  #writeRun(row: RunRow): void {
+    const key = keyOf(row.tenant, row.run);
+    const status = statusCode[row.status];
+    const entry = this.runs.get(key);
+    if (entry === undefined || entry.head === 0) {
+      this.runs.set(key, {
+        stored: entry?.stored ?? false,
+        head: row.head,
+        status,
+        workflow: row.workflow,
+        era: entry?.stored === true ? entry.era : this.era,
+        write: row,
+      });
+      this.count(row.tenant, tallyKind.run, row.workflow, status, 1);
+      return;
+    }
+    if (entry.status !== status || entry.workflow !== row.workflow) {
+      this.count(row.tenant, tallyKind.run, entry.workflow, entry.status, -1);
+      this.count(row.tenant, tallyKind.run, row.workflow, status, 1);
+    }
+    entry.head = row.head;
+    entry.status = status;
+    entry.workflow = row.workflow;
+    entry.write = row;
+  }
+
+  #writeTask(tenant: string, write: TaskWrite): void {
+    const { run } = write;
+    const task = write.op === 'close' ? write.task : write.task.task;
+    const key = keyOf(tenant, run, task);
+    let entry = this.tasks.get(key);
+    if (entry === undefined) {
+      entry = { key: { tenant, run, task }, stored: false, now: null, dirty: false };
+      this.tasks.set(key, entry);
+    }
+    this.#putTask(
+      entry,
+      write.op === 'close' ? null : newTaskRow(tenant, run, write.task, entry.now?.token ?? 0, this.now),
+    );
+  }
+
+  #putTask(entry: TaskEntry, row: TaskRow | null): void {
+    const before = entry.now;
+    if (before !== null) this.count(before.tenant, tallyKind.task, before.queue, stateCode[before.state], -1);
+    if (row !== null) {
+      this.count(row.tenant, tallyKind.task, row.queue, stateCode[row.state], 1);
+      if (row.state === 'ready') this.isReadyNow(row.queue);
+    }
+    entry.now = row;
+    entry.dirty = true;
+  }
+
+  #nextPlace(era: number): number {
+    this.eraMin = Math.min(this.eraMin, era);
+    this.eraMax = Math.max(this.eraMax, era);
+    return this.eventCount++;
+  }
+
+  #refer(tenant: string, payload: StoredPayload | null): void {
+    if (payload !== null && 'blob' in payload) this.#blob(tenant, payload.blob).refs += 1;
+  }
+
+  #blob(tenant: string, hash: string): BlobEntry {
+    return within(this.blobs, keyOf(tenant, hash), () => ({ tenant, hash, exists: false, write: null, refs: 0 }));
+  }
+
+  #letter(tenant: string, id: string): LetterEntry {
+    return within(this.letters, keyOf(tenant, id), () => ({ tenant, id, stored: false, exists: false, write: null }));
+  }
+
+  #topic(tenant: string, topic: string, partition: number): TopicEntry {
+    return within(this.topics, keyOf(tenant, topic, String(partition)), () => ({
+      tenant,
+      topic,
+      partition,
+      events: 0,
+    }));
+  }
+}
+
+/** The key of a row in a map. Stored text holds no NUL, so the parts cannot run into each other. */
+export function keyOf(...parts: readonly string[]): string {
+  return parts.join('\0');
+}
+
+function within<V>(map: Map<string, V>, key: string, make: () => V): V {
+  const found = map.get(key);
+  if (found !== undefined) return found;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+function newTaskRow(tenant: string, run: string, task: NewTask, token: number, now: number): TaskRow {
+  const state = task.dueAt !== null ? 'delayed' : task.limitKey !== null ? 'held' : 'ready';
+  return {
+    tenant,
+    run,
+    task: task.task,
+    kind: task.kind,
+    queue: task.queue,
+    rank: task.rank,
+    state,
+    attempt: task.attempt,
+    token,
+    deadlineMs: task.deadlineMs,
+    inputSeq: task.inputSeq,
+    dueAt: task.dueAt,
+    limitKey: task.limitKey,
+    session: null,
+    assignment: null,
+    leasedAt: null,
+    readyAt: now,
+  };
+}

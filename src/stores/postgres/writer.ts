@@ -1,0 +1,570 @@
+/**
+ * Carries out a batch of requests in their order, as one transaction of two round trips: one that looks at all rows the
+ * batch speaks of and locks them, one that writes what came out and commits. A claim in the middle of a batch costs a
+ * third only where later items may depend on what it takes.
+ *
+ * What the server refuses for the sake of one item is found by halving the batch. What it refuses for the sake of
+ * concurrency is tried again from the look. When the connection breaks at the commit, the row that marks the commit
+ * tells what became of it: asking for it waits for a commit that is still under way, and keeps one that has not come
+ * from ever coming.
+ *
+ * Invariant: a result is given only for what is durable; an error is thrown only where nothing was stored (`busy`,
+ * `full`, `fault`) or nothing is known (`unknown`).
+ */
+import type { Clock } from '../../core/ports.js';
+import { isColumnText, type ClaimedTask, type Outcome, type Transition } from '../../store/index.js';
+import { byteas, int8s, texts } from './arrays.js';
+import { nameOf, runStatuses } from './codes.js';
+import type { Database, Session } from './database.js';
+import { eraOf } from './eras.js';
+import { classifyFailure, reasonOf, stateOf } from './failures.js';
+import { flushRest, flushWork, publishStatement, tallyStatement } from './flush.js';
+import type { Row, Statement, Value } from './pipeline.js';
+import type { WriteRequest, WriteResult, WriteResults } from './requests.js';
+import { eventRow, int, sessionRow, taskColumnCount, taskRow, text } from './rows.js';
+import type { Sql } from './sql.js';
+import { keyOf, Workbench } from './workbench.js';
+
+/** How often a batch is worked out anew before its items are tried one by one. */
+const attemptsMax = 6;
+/** Longest pause before that, ms; drawn below it, and less at the first attempts. */
+const pauseMsMax = 50;
+/** How long the outcome of a commit is asked for. */
+const settleMsMax = 15_000;
+const settlePauseMs = 100;
+
+/** Why a batch was not stored, or that nobody knows. */
+export class BatchError extends Error {
+  readonly kind: 'busy' | 'full' | 'fault' | 'unknown';
+
+  constructor(kind: BatchError['kind'], cause: unknown) {
+    super(reasonOf(cause), { cause });
+    this.kind = kind;
+  }
+}
+
+/** What a commit has brought about, for those who are told of it. */
+export interface CommitNews {
+  readonly events: number;
+  readonly work: ReadonlyMap<string, number>;
+}
+
+export interface WriterOptions {
+  readonly database: Database;
+  readonly sql: Sql;
+  /** Number of this opening; names its commits and owns its sessions. */
+  readonly epoch: number;
+  /** Instead of the database's clock: tests. */
+  readonly clock: Clock | null;
+  /** Told the database's clock whenever it was seen, with the moments between which it was. */
+  readonly onClock: (databaseMs: number, sentMs: number, receivedMs: number) => void;
+  /** The store's clock as best known here. */
+  readonly now: () => number;
+  readonly onCommit: (news: CommitNews) => void;
+}
+
+/** Births are written without a look while this long ago at most the clock was seen, and the last such batch went well. */
+const blindMsMax = 1_000;
+
+/** Commits of one opening; with the epoch above they are within the safe integers for two million openings. */
+const commitsPerEpoch = 2 ** 32;
+/** Counters of one name are spread over so many rows; openings that follow each other use different ones. */
+export const tallySlots = 64;
+const uniqueViolation = '23505';
+
+export class Writer {
+  readonly #options: WriterOptions;
+  readonly #slot: number;
+  #lastCommit: number;
+  #lastLookMs = -Infinity;
+  #lastClashMs = -Infinity;
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+    this.#slot = options.epoch % tallySlots;
+    this.#lastCommit = options.epoch * commitsPerEpoch;
+  }
+
+  /** Carries out the requests. Rejects with a `BatchError` only. */
+  async commit(requests: readonly WriteRequest[]): Promise<WriteResult[]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#attempt(requests);
+      } catch (error) {
+        if (error instanceof BatchError) throw error;
+        switch (classifyFailure(error)) {
+          case 'full':
+            throw new BatchError('full', error);
+          case 'fault':
+            throw new BatchError('fault', error);
+          case 'lost':
+            throw new BatchError('busy', error);
+          case 'item':
+            return await this.#halve(requests, error);
+          case 'again':
+            if (attempt < attemptsMax) await pause(Math.random() * Math.min(pauseMsMax, 2 ** attempt));
+            else return await this.#halve(requests, error);
+        }
+      }
+    }
+  }
+
+  /** One half after the other; what cannot be halved is what the server refuses. */
+  async #halve(requests: readonly WriteRequest[], error: unknown): Promise<WriteResult[]> {
+    if (requests.length > 1) {
+      const middle = Math.ceil(requests.length / 2);
+      const first = await this.commit(requests.slice(0, middle));
+      return [...first, ...(await this.commit(requests.slice(middle)))];
+    }
+    const [request] = requests;
+    if (request === undefined) return [];
+    if (request.op !== 'apply' || request.items.length === 1) {
+      // A key that stays taken though the look finds it free is a row that nobody should have; only this item meets it.
+      if (classifyFailure(error) === 'again' && stateOf(error) !== uniqueViolation) throw new BatchError('busy', error);
+      const reason = reasonOf(error);
+      if (request.op !== 'apply') return [{ tag: 'refused', reason }];
+      return [{ tag: 'done', value: [{ tag: 'unstorable', reason }] }];
+    }
+    const middle = Math.ceil(request.items.length / 2);
+    const halves = [request.items.slice(0, middle), request.items.slice(middle)];
+    const outcomes: Outcome[] = [];
+    for (const items of halves) {
+      const [result] = await this.commit([{ op: 'apply', items }]);
+      if (result?.tag === 'done') outcomes.push(...(result.value as Outcome[]));
+    }
+    return [{ tag: 'done', value: outcomes }];
+  }
+
+  async #attempt(requests: readonly WriteRequest[]): Promise<WriteResult[]> {
+    const { database } = this.#options;
+    let session: Session;
+    try {
+      session = await database.session();
+    } catch (error) {
+      throw new BatchError('busy', error);
+    }
+    const startedMs = performance.now();
+    const isBlind =
+      startedMs - this.#lastLookMs < blindMsMax && startedMs - this.#lastClashMs > blindMsMax && areBirths(requests);
+    const batch = new Batch(this.#options, session, this.#slot, ++this.#lastCommit);
+    try {
+      const results = await batch.run(requests, isBlind);
+      if (!isBlind) this.#lastLookMs = startedMs;
+      session.release();
+      this.#options.onCommit({ events: batch.events, work: batch.work });
+      return results;
+    } catch (error) {
+      if (isBlind) this.#lastClashMs = startedMs;
+      // A closed connection rolls back; where it was at its commit, the marker tells.
+      session.destroy();
+      if (!batch.committing || classifyFailure(error) !== 'lost') throw error;
+      if (!batch.isMarked) throw new BatchError('unknown', error);
+      if (!(await this.#isCommitted(batch.commit, error))) throw error;
+      this.#options.onCommit({ events: batch.events, work: batch.work });
+      return batch.results();
+    }
+  }
+
+  /** Whether the commit of that number has come about. Settles it for ever, or rejects with `unknown`. */
+  async #isCommitted(commit: number, cause: unknown): Promise<boolean> {
+    const { database, sql } = this.#options;
+    const until = performance.now() + settleMsMax;
+    for (;;) {
+      try {
+        const [rows] = await database.once([{ text: sql.settle, values: [commit, Date.now()] }]);
+        return rows?.length === 0;
+      } catch {
+        if (performance.now() > until) throw new BatchError('unknown', cause);
+        await pause(settlePauseMs);
+      }
+    }
+  }
+}
+
+const begin: Statement = { text: 'BEGIN', values: [] };
+const end: Statement = { text: 'COMMIT', values: [] };
+
+/** What becomes of the rows of a statement in flight. */
+type Take = (rows: readonly Row[]) => void;
+
+/** One batch on one connection. */
+class Batch {
+  readonly commit: number;
+  /** True from the moment on at which the server may commit. */
+  committing = false;
+  readonly #options: WriterOptions;
+  readonly #session: Session;
+  readonly #slot: number;
+  #bench = new Workbench(0, 0);
+  #statements: Statement[] = [];
+  #takes: (Take | null)[] = [];
+  /** Answers that have come and must have for a result to be known. */
+  readonly #results: (() => WriteResult)[] = [];
+
+  constructor(options: WriterOptions, session: Session, slot: number, commit: number) {
+    this.#options = options;
+    this.#session = session;
+    this.#slot = slot;
+    this.commit = commit;
+  }
+
+  get events(): number {
+    return this.#bench.eventCount;
+  }
+
+  get work(): ReadonlyMap<string, number> {
+    return this.#bench.work;
+  }
+
+  /** `isBlind`: nothing is looked at, since the rows are new; if one is not, the batch fails and is done with a look. */
+  async run(requests: readonly WriteRequest[], isBlind: boolean): Promise<WriteResult[]> {
+    if (isBlind) this.#assumeNothing();
+    else await this.#look(requests);
+    for (const request of requests) {
+      if ((request.op === 'apply' || request.op === 'release') && this.#mayHaveMoved()) await this.#roundTrip();
+      this.#results.push(this.#request(request));
+    }
+    this.#finish();
+    this.committing = true;
+    await this.#roundTrip();
+    return this.results();
+  }
+
+  /** The results as far as they are known: all of them after the answer to the commit. */
+  results(): WriteResult[] {
+    return this.#results.map((result) => result());
+  }
+
+  /** Whether the commit has a row that tells of it. */
+  get isMarked(): boolean {
+    return this.#bench.applied > 0;
+  }
+
+  /** Tasks that a claim or a promotion in flight may have taken from under the items that follow. */
+  #pendingClaim = false;
+  #pendingPromotion = false;
+
+  #mayHaveMoved(): boolean {
+    return (
+      (this.#pendingClaim && this.#bench.hasTasksIn('ready')) ||
+      (this.#pendingPromotion && this.#bench.hasTasksIn('delayed'))
+    );
+  }
+
+  /** Begins the transaction without a look: the first round trip is also the last. */
+  #assumeNothing(): void {
+    const now = this.#options.now();
+    this.#bench = new Workbench(now, eraOf(now));
+    this.#add(begin);
+    this.#add(this.#options.database.settings);
+  }
+
+  /** Begins the transaction; finds and locks whatever the items speak of. */
+  async #look(requests: readonly WriteRequest[]): Promise<void> {
+    const { sql, database, clock, onClock } = this.#options;
+    const wanted = wantedRows(requests);
+    this.#add(begin);
+    this.#add(database.settings, (rows) => {
+      const databaseMs = int(rows[0]?.[0]);
+      if (clock === null) onClock(databaseMs, sentMs, performance.now());
+      const now = clock === null ? databaseMs : clock.now();
+      this.#bench = new Workbench(now, eraOf(now));
+    });
+    this.#lookAt(sql.lockRuns, wanted.runs, 2, (row) => {
+      const [tenant, run, head, status, workflow, era] = row;
+      // Read to be sure that the code is one of ours before it is counted with.
+      nameOf(runStatuses, int(status));
+      this.#bench.runs.set(keyOf(text(tenant), text(run)), {
+        stored: true,
+        head: int(head),
+        status: int(status),
+        workflow: text(workflow),
+        era: int(era),
+        write: null,
+      });
+    });
+    this.#lookAt(sql.lockTasks, wanted.tasks, 3, (row) => {
+      const task = taskRow(row);
+      const { tenant, run } = task;
+      this.#bench.tasks.set(keyOf(tenant, run, task.task), {
+        key: { tenant, run, task: task.task },
+        stored: true,
+        now: task,
+        dirty: false,
+      });
+    });
+    this.#lookAt(sql.lockDedupe, wanted.dedupe, 3, (row) => {
+      const [tenant, scope, key] = [text(row[0]), text(row[1]), text(row[2])];
+      this.#bench.dedupe.set(keyOf(tenant, scope, key), {
+        stored: true,
+        now: { tenant, scope, key, hash: text(row[3]), reference: text(row[4]), expiresAt: int(row[5]) },
+        dirty: false,
+      });
+    });
+    this.#lookAt(sql.lockLetters, wanted.letters, 2, (row) => {
+      const [tenant, id] = [text(row[0]), text(row[1])];
+      this.#bench.letters.set(keyOf(tenant, id), { tenant, id, stored: true, exists: true, write: null });
+    });
+    this.#lookAt(sql.lockBlobs, wanted.blobs, 2, (row) => {
+      const [tenant, hash] = [text(row[0]), text(row[1])];
+      this.#bench.blobs.set(keyOf(tenant, hash), { tenant, hash, exists: true, write: null, refs: 0 });
+    });
+    const sentMs = performance.now();
+    await this.#roundTrip();
+  }
+
+  #lookAt(sql: string, keys: Keys, columns: number, take: (row: Row) => void): void {
+    if (keys.size === 0) return;
+    const rows = [...keys.values()];
+    const values = Array.from({ length: columns }, (_, i) => texts(rows.map((row) => row[i] ?? '')));
+    this.#add({ text: sql, values }, (found) => found.forEach(take));
+  }
+
+  /** Carries out one request as far as it can be; gives what makes its result once the answers are there. */
+  #request(request: WriteRequest): () => WriteResult {
+    switch (request.op) {
+      case 'apply': {
+        const outcomes = request.items.map(
+          ({ transition, unstorable }): Outcome =>
+            unstorable === null ? this.#bench.apply(transition) : { tag: 'unstorable', reason: unstorable },
+        );
+        const wanted = request.items.map(({ transition }) => transition.publishes?.length ?? 0);
+        return () => {
+          const complete = outcomes.every((o, i) => o.tag !== 'applied' || o.offsets.length === wanted[i]);
+          return complete ? done(outcomes) : unknown;
+        };
+      }
+      case 'release': {
+        const released = request.leases.filter((lease) => this.#bench.release(lease)).length;
+        return () => done(released);
+      }
+      case 'claim':
+        return this.#claim(request.claim);
+      case 'promoteDue':
+        return this.#promote(request.limit);
+      default:
+        return this.#other(request);
+    }
+  }
+
+  #other(request: Exclude<WriteRequest, { op: 'apply' | 'release' | 'claim' | 'promoteDue' }>): () => WriteResult {
+    const { sql, epoch } = this.#options;
+    const nothing = (): WriteResult => done(null);
+    switch (request.op) {
+      case 'openSession': {
+        const { session, worker, app, openedAt, counter, received, info } = request.session;
+        const values = [session, epoch, worker, app, openedAt, counter, received, info];
+        this.#add({ text: sql.openSession, values });
+        return nothing;
+      }
+      case 'takeSession': {
+        return this.#answered({ text: sql.takeSession, values: [request.session, epoch] }, ([row]) =>
+          row === undefined ? null : sessionRow(row),
+        );
+      }
+      case 'beat': {
+        const { beats } = request;
+        const values = [
+          texts(beats.map(({ session }) => session)),
+          int8s(beats.map(({ counter }) => counter)),
+          int8s(beats.map(({ received }) => received)),
+        ];
+        return this.#answered({ text: sql.beat, values }, (rows) => {
+          const owners = new Map(rows.map(([session, owner]) => [text(session), int(owner)]));
+          return beats.map(({ session }) => session).filter((session) => owners.get(session) !== epoch);
+        });
+      }
+      case 'closeSession':
+        this.#add({ text: sql.closeSession, values: [request.session] });
+        return nothing;
+      case 'putBlob': {
+        const { tenant, hash, bytes } = request;
+        const values = [texts([tenant]), texts([hash]), byteas([bytes]), this.#bench.now];
+        this.#add({ text: sql.putBlobs, values });
+        const key = keyOf(tenant, hash);
+        if (!this.#bench.blobs.has(key))
+          this.#bench.blobs.set(key, { tenant, hash, exists: true, write: null, refs: 0 });
+        return nothing;
+      }
+      case 'saveManifest': {
+        const { app, hash, manifest, registeredAt } = request.row;
+        this.#add({ text: sql.putManifest, values: [app, hash, manifest, registeredAt] });
+        return nothing;
+      }
+    }
+  }
+
+  #claim(claim: Extract<WriteRequest, { op: 'claim' }>['claim']): () => WriteResult {
+    const { sql, epoch } = this.#options;
+    const { session, queues, limit, assignmentFrom } = claim;
+    for (const statement of flushWork(sql, this.#bench, this.commit)) this.#add(statement);
+    const { now } = this.#bench;
+    this.#add({
+      text: sql.claim,
+      values: [
+        session,
+        epoch,
+        texts(queues.map(({ queue }) => queue)),
+        int8s(queues.map((queue) => queue.limit)),
+        limit,
+        assignmentFrom,
+        now,
+        this.#slot,
+      ],
+    });
+    const values: Value[] = [session, assignmentFrom, assignmentFrom + limit, now];
+    this.#pendingClaim = true;
+    return this.#answered({ text: sql.claimed, values }, (rows) => {
+      const claimed = rows.map(
+        (row): ClaimedTask => ({
+          task: taskRow(row),
+          head: int(row[taskColumnCount]),
+          input: eventRow(row, taskColumnCount + 1),
+        }),
+      );
+      for (const { task } of claimed) this.#bench.setTask(task);
+      return claimed;
+    });
+  }
+
+  #promote(limit: number): () => WriteResult {
+    const { sql } = this.#options;
+    for (const statement of flushWork(sql, this.#bench, this.commit)) this.#add(statement);
+    this.#pendingPromotion = true;
+    return this.#answered({ text: sql.promote, values: [this.#bench.now, limit, this.#slot] }, (rows) => {
+      const promoted = rows.map(taskRow);
+      for (const task of promoted) {
+        this.#bench.setTask(task);
+        this.#bench.isReadyNow(task.queue);
+      }
+      return promoted.length;
+    });
+  }
+
+  #finish(): void {
+    const { sql } = this.#options;
+    for (const statement of flushWork(sql, this.#bench, this.commit)) this.#add(statement);
+    for (const statement of flushRest(sql, this.#bench)) this.#add(statement);
+    const tally = tallyStatement(sql, this.#bench, this.#slot);
+    if (tally !== null) this.#add(tally);
+    const publish = publishStatement(sql, this.#bench, this.commit);
+    if (publish !== null) this.#add(publish, (rows) => this.#takeOffsets(rows));
+    if (this.#bench.applied > 0) {
+      const { now, eventCount, eraMin, eraMax } = this.#bench;
+      this.#add({ text: sql.mark, values: [this.commit, now, eventCount, Math.min(eraMin, eraMax), eraMax] });
+    }
+    this.#add(end);
+  }
+
+  #takeOffsets(rows: readonly Row[]): void {
+    const heads = new Map(rows.map((row) => [keyOf(text(row[0]), text(row[1]), text(row[2])), int(row[3])]));
+    for (const { tenant, topic, partition, index, offsets } of this.#bench.topicEvents) {
+      const key = keyOf(tenant, topic, String(partition));
+      offsets.push((heads.get(key) ?? 0) - (this.#bench.topics.get(key)?.events ?? 0) + index);
+    }
+  }
+
+  /** A statement whose answer is the result of a request. */
+  #answered(statement: Statement, read: (rows: readonly Row[]) => WriteResults[keyof WriteResults]): () => WriteResult {
+    let result: WriteResult = unknown;
+    this.#add(statement, (rows) => {
+      result = done(read(rows));
+    });
+    return () => result;
+  }
+
+  #add(statement: Statement, take: Take | null = null): void {
+    this.#statements.push(statement);
+    this.#takes.push(take);
+  }
+
+  async #roundTrip(): Promise<void> {
+    const takes = this.#takes;
+    const statements = this.#statements;
+    this.#takes = [];
+    this.#statements = [];
+    this.#pendingClaim = false;
+    this.#pendingPromotion = false;
+    const results = await this.#session.run(statements);
+    takes.forEach((take, i) => take?.(results[i] ?? []));
+  }
+}
+
+const unknown: WriteResult = { tag: 'unknown' };
+
+function done(value: WriteResults[keyof WriteResults]): WriteResult {
+  return { tag: 'done', value };
+}
+
+/** True for runs that are to be created and need no look: guarded by their absence, and perhaps by that of a key. */
+function areBirths(requests: readonly WriteRequest[]): boolean {
+  return requests.every(
+    (request) =>
+      request.op === 'apply' &&
+      request.items.every(
+        ({ transition: t, unstorable }) => unstorable !== null || (isBirth(t) && t.publishes === undefined),
+      ),
+  );
+}
+
+function isBirth({ runs = [], lease, unleased, tasks = [], events = [], ...t }: Transition): boolean {
+  const born = new Set(runs.map(({ row }) => row.run));
+  return (
+    runs.length > 0 &&
+    runs.every(({ expected }) => expected === 0) &&
+    lease === undefined &&
+    unleased === undefined &&
+    tasks.every((write) => write.op === 'open' && born.has(write.run)) &&
+    events.every(({ payload }) => payload === null || 'text' in payload) &&
+    t.deadLetters === undefined &&
+    t.blobs === undefined
+  );
+}
+
+type Keys = Map<string, readonly string[]>;
+
+/** The keys of everything that the items speak of, each once. */
+function wantedRows(requests: readonly WriteRequest[]) {
+  const wanted = { runs: keys(), tasks: keys(), dedupe: keys(), letters: keys(), blobs: keys() };
+  for (const request of requests) {
+    if (request.op === 'apply') {
+      for (const { transition, unstorable } of request.items) if (unstorable === null) want(wanted, transition);
+    } else if (request.op === 'release') {
+      for (const { tenant, run, task } of request.leases) put(wanted.tasks, tenant, run, task);
+    }
+  }
+  return wanted;
+}
+
+function want(wanted: ReturnType<typeof wantedRows>, t: Transition): void {
+  const { tenant } = t;
+  for (const { row } of t.runs ?? []) put(wanted.runs, tenant, row.run);
+  if (t.lease !== undefined) put(wanted.tasks, tenant, t.lease.run, t.lease.task);
+  if (t.unleased !== undefined) put(wanted.tasks, tenant, t.unleased.run, t.unleased.task);
+  const born = new Set<string>();
+  for (const { expected, row } of t.runs ?? []) if (expected === 0) born.add(row.run);
+  for (const write of t.tasks ?? []) {
+    // A run that is not there has no tasks; if one is left behind all the same, its key is taken and the batch fails.
+    if (write.op !== 'open' || !born.has(write.run))
+      put(wanted.tasks, tenant, write.run, write.op === 'close' ? write.task : write.task.task);
+  }
+  for (const { scope, key } of t.dedupe ?? []) put(wanted.dedupe, tenant, scope, key);
+  for (const write of t.deadLetters ?? []) put(wanted.letters, tenant, write.op === 'add' ? write.row.id : write.id);
+  for (const { hash } of t.blobs ?? []) put(wanted.blobs, tenant, hash);
+  for (const list of [t.events ?? [], t.publishes ?? []])
+    for (const { payload } of list) if (payload !== null && 'blob' in payload) put(wanted.blobs, tenant, payload.blob);
+}
+
+function keys(): Keys {
+  return new Map();
+}
+
+function put(into: Keys, ...parts: readonly string[]): void {
+  // A guard may name a key that no table can hold; it finds nothing.
+  if (!parts.every(isColumnText)) return;
+  into.set(keyOf(...parts), parts);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

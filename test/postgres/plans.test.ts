@@ -1,0 +1,121 @@
+/**
+ * The plans of the hot statements at a backlog: they go by the index that was made for them and touch no more rows than
+ * they need. A plan that degenerates passes every other test and shows a month later.
+ */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Store } from '../../src/store/index.js';
+import { int8s, texts } from '../../src/stores/postgres/arrays.js';
+import { Database } from '../../src/stores/postgres/database.js';
+import { makePool } from '../../src/stores/postgres/driver.js';
+import type { Value } from '../../src/stores/postgres/pipeline.js';
+import { writeSql } from '../../src/stores/postgres/sql.js';
+import { queue, session, start, tenant } from '../../src/testing/conformance/builders.js';
+import { describeUnless } from '../skip.js';
+import { noPostgres, ownSchema, serverUrl, sql } from './places.js';
+
+const backlog = 100_000;
+const batch = 1_000;
+
+interface Node {
+  readonly 'Node Type': string;
+  readonly 'Index Name'?: string;
+  readonly 'Relation Name'?: string;
+  readonly 'Actual Rows'?: number;
+  readonly 'Actual Loops'?: number;
+  readonly Plans?: readonly Node[];
+}
+
+describeUnless(noPostgres, `plans at a backlog of ${backlog}`, () => {
+  let place: Awaited<ReturnType<typeof ownSchema>>;
+  let store: Store;
+  let database: Database;
+  let statements: ReturnType<typeof writeSql>;
+
+  beforeAll(async () => {
+    place = await ownSchema();
+    store = await place.open();
+    for (let i = 0; i < backlog; i += batch)
+      await store.apply(Array.from({ length: batch }, (_, j) => start({ run: `run_${i + j}`, task: { rank: i + j } })));
+    await store.openSession(session());
+    const pool = await makePool({ url: serverUrl(), name: 'test', connectMs: 5_000, size: 1 });
+    database = new Database(pool, true, { statementMs: 60_000, lockMs: 5_000, queryMs: 65_000 });
+    statements = writeSql(`"${place.schema}"`);
+  }, 120_000);
+
+  afterAll(async () => {
+    await database.close();
+    await store.close();
+    await place.dispose();
+  });
+
+  /** The nodes of the plan as it was carried out, in a transaction that is rolled back. */
+  const planOf = async (text: string, values: readonly Value[]): Promise<Node[]> => {
+    const connection = await database.session();
+    const results = await connection.run([
+      { text: 'BEGIN', values: [] },
+      database.settings,
+      { text: `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${text}`, values },
+      { text: 'ROLLBACK', values: [] },
+    ]);
+    connection.release();
+    const [{ Plan }] = JSON.parse(results[2]?.[0]?.[0] ?? '[]') as [{ Plan: Node }];
+    return flatten(Plan);
+  };
+
+  const scansOf = (nodes: readonly Node[], table: string): Node[] =>
+    nodes.filter((node) => node['Relation Name'] === table && node['Node Type'].includes('Scan'));
+
+  const claimValues = (most: number): Value[] => {
+    return ['ses_1', store.epoch, texts([queue]), int8s([most]), most, 1, 1, 0];
+  };
+
+  for (const analyzed of [false, true]) {
+    it(`claims by the ready index, one row a task, ${analyzed ? 'with' : 'without'} statistics`, async () => {
+      if (analyzed) await sql(`ANALYZE ${place.schema}.task, ${place.schema}.run, ${place.schema}.event`);
+      const nodes = await planOf(statements.claim, claimValues(100));
+      const [ready] = scansOf(nodes, 'task').filter((node) => node['Index Name'] === 'task_ready');
+      expect(ready?.['Node Type']).toMatch(/^Index/);
+      expect((ready?.['Actual Rows'] ?? Infinity) * (ready?.['Actual Loops'] ?? 1)).toBeLessThanOrEqual(101);
+      expect(nodes.filter((node) => node['Node Type'] === 'Seq Scan')).toEqual([]);
+    });
+
+    it(`looks runs and tasks up by their keys, ${analyzed ? 'with' : 'without'} statistics`, async () => {
+      const keys = Array.from({ length: 256 }, (_, i) => `run_${i * 300}`);
+      const tenants = texts(keys.map(() => tenant));
+      const tasks = texts(keys.map(() => 'a1'));
+      for (const [text, table, values] of [
+        [statements.lockRuns, 'run', [tenants, texts(keys)]],
+        [statements.lockTasks, 'task', [tenants, texts(keys), tasks]],
+        [statements.dropTasks, 'task', [tenants, texts(keys), tasks]],
+      ] as const) {
+        const [scan] = scansOf(await planOf(text, values), table);
+        expect(scan?.['Index Name']).toBe(`${table}_pkey`);
+      }
+    });
+  }
+
+  it('claims as quickly from the backlog as its first rows are few', async () => {
+    const times: number[] = [];
+    for (let i = 0; i < 21; i++) {
+      const begun = performance.now();
+      const claim = { session: 'ses_1', queues: [{ queue, limit: 10 }], limit: 10, assignmentFrom: 1 + i * 10 };
+      expect((await store.claim(claim)).length).toBe(10);
+      times.push(performance.now() - begun);
+    }
+    times.sort((a, b) => a - b);
+    // A scan of the backlog takes 50 ms and more; the bound leaves room for a busy machine.
+    expect(times[10]).toBeLessThan(25);
+  });
+
+  it('reads a page of the feed by position, and no more of it', async () => {
+    await store.feedHead();
+    const begun = performance.now();
+    const page = await store.readFeed({ after: backlog / 2, limit: 50 });
+    expect(page.map(({ position }) => position)).toEqual(Array.from({ length: 50 }, (_, i) => backlog / 2 + 1 + i));
+    expect(performance.now() - begun).toBeLessThan(100);
+  });
+});
+
+function flatten(node: Node): Node[] {
+  return [node, ...(node.Plans ?? []).flatMap(flatten)];
+}
