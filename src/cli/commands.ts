@@ -19,6 +19,11 @@ const token: Flag = {
   says: 'Bearer token for the server. Default: EVENTSPINE_TOKEN.',
 };
 const overHttp = [url, token, json];
+const urls: Flag = {
+  ...url,
+  repeated: true,
+  says: 'Address of a server; of several, each will do. Default: EVENTSPINE_URL, else http://127.0.0.1:8787.',
+};
 const secret: Flag = {
   name: 'token',
   type: 'text',
@@ -159,7 +164,7 @@ export const commands: readonly Command[] = [
   {
     words: ['worker'],
     says: 'Runs a worker for a server elsewhere.',
-    more: 'It waits for a server that is not there, keeps its work over lost connections, and drains on SIGTERM.',
+    more: 'It waits for a server that is not there, goes to the next where there are several, keeps its work over lost connections, and drains on SIGTERM.',
     parameters: [app],
     flags: [
       slots,
@@ -171,10 +176,13 @@ export const commands: readonly Command[] = [
         value: 'pid',
         says: 'Drain and end when this process, which started the worker, is gone; for supervisors.',
       },
-      ...overHttp,
+      urls,
+      token,
+      json,
     ],
     examples: [
       'eventspine worker app.mjs --url http://spine:8787',
+      'eventspine worker app.mjs --url http://one:8787 --url http://two:8787',
       'eventspine worker app.mjs --only embed,retrieve --slots 8',
     ],
     load: async () => (await import('./commands/worker.js')).runWorker,

@@ -100,6 +100,11 @@ export interface WorkerLine {
   receive(message: WorkerMessage): void;
   /** The transport is gone. The session lives on for a while. */
   closed(): void;
+  /**
+   * The server is stopping: takes no more of the worker, answers what is under way, then tells it to go elsewhere, which
+   * the session survives. Resolves when that is said. Idempotent.
+   */
+  leave(): Promise<void>;
 }
 
 export interface RunStreamHandlers {

@@ -9,7 +9,7 @@ import type { DeadLetterView, DoctorView, HealthView, QueueView, RunViewState, W
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import type { Payload } from '../core/payload.js';
-import type { Store } from '../store/contract.js';
+import type { SessionRow, Store } from '../store/contract.js';
 import type { CommandOutcome, Engine, Origin, RunStreamHandlers } from './api.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
@@ -17,13 +17,14 @@ import { EnvelopeWriter } from './events/envelope-writer.js';
 import { Catalog } from './intake/catalog.js';
 import { Intake } from './intake/intake.js';
 import { Committer } from './runs/committer.js';
-import { Followers } from './runs/followers.js';
+import { Followers, waitsForEnd } from './runs/followers.js';
 import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
+import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { TimerDuty } from './timers/timer-duty.js';
 import { diagnose } from './upkeep/doctor.js';
-import { Duties } from './upkeep/duties.js';
+import { Duties, type Duty } from './upkeep/duties.js';
 import { Health } from './upkeep/health.js';
 
 export interface EngineOptions {
@@ -66,6 +67,15 @@ class RunningEngine implements Engine {
   readonly #timers: TimerDuty;
   readonly #duties: Duties;
   readonly #health: Health;
+  readonly #neighbours: Neighbours;
+  /** Counts registrations here: what was read of the store while one was under way is out of date. */
+  #registrations = 0;
+  /** The newest date of a manifest of each app; a later registration is dated later, even where the clock was set back. */
+  readonly #newestAt = new Map<string, number>();
+  /** Monotonic time of the last look for a definition that nobody here knew. */
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
+  /** A look that has not begun yet, for all who ask meanwhile. */
+  #nextLook: Promise<void> | null = null;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
 
@@ -95,18 +105,25 @@ class RunningEngine implements Engine {
       this.#dispatcher.opening(transitions);
       this.#timers.opening(transitions);
     });
-    this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer);
+    this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer, (key) => this.#dispatcher.seen(key));
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     this.#reads = new Reads(this.#context, plain);
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
     this.#dispatcher = new Dispatcher({
       context: this.#context,
       lanes: this.#lanes,
-      register: (manifest) => this.register(manifest),
+      register: (manifest, resumed) => this.#registerWorker(manifest, resumed),
       blobsPath: options.blobsPath ?? '/v1/blobs',
     });
     this.#timers = new TimerDuty(this.#context, this.#lanes, () => this.#correctHints());
     this.#health = new Health(this.#context, this.#dispatcher);
+    this.#neighbours = new Neighbours(this.#context, {
+      moved: ({ tenant, run, key, seq }) => {
+        this.#lanes.moved(tenant, run, seq);
+        this.#followers.moved(key, seq);
+      },
+      work: (queue, count) => this.#dispatcher.ready(queue, count),
+    });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit((change) => this.#followers.committed(change));
     this.#duties = new Duties(this.#context, [
@@ -119,6 +136,7 @@ class RunningEngine implements Engine {
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'hints', everyMs: 1_000, tick: () => this.#correctHints() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
+      ...(store.shared ? this.#sharedDuties() : []),
     ]);
   }
 
@@ -127,20 +145,40 @@ class RunningEngine implements Engine {
     return this.#started;
   }
 
+  /** What only a server with neighbours has to see to: that it hears of them even where nobody tells it. */
+  #sharedDuties(): Duty[] {
+    return [
+      { name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() },
+      { name: 'definitions', everyMs: 2_000, tick: () => this.#readDefinitions() },
+    ];
+  }
+
   async #begin(): Promise<void> {
-    for (const row of await this.#context.store.listManifests()) {
-      try {
-        this.#catalog.set(JSON.parse(row.manifest) as Manifest, row.hash);
-        this.#saved.set(row.app, row.hash);
-      } catch (error) {
-        // One bad manifest of the past must not keep the server down.
-        this.#context.fault(`manifest of ${row.app}`, error);
-      }
-    }
+    await this.#neighbours.start();
+    await this.#readDefinitions();
     await this.#dispatcher.reap();
     await this.#correctHints();
     this.#timers.start();
     this.#duties.start();
+  }
+
+  /** Takes over the manifests of the store: the newest of each app. */
+  async #readDefinitions(): Promise<void> {
+    const before = this.#registrations;
+    const rows = await this.#context.store.listManifests();
+    if (this.#registrations !== before) return;
+    const newest = new Map(rows.toSorted((a, b) => a.registeredAt - b.registeredAt).map((row) => [row.app, row]));
+    for (const row of newest.values()) {
+      this.#newestAt.set(row.app, row.registeredAt);
+      if (this.#saved.get(row.app) === row.hash) continue;
+      // One bad manifest of the past must not keep the server down, nor be tried again and again.
+      this.#saved.set(row.app, row.hash);
+      try {
+        this.#catalog.set(JSON.parse(row.manifest) as Manifest, row.hash);
+      } catch (error) {
+        this.#context.fault(`manifest of ${row.app}`, error);
+      }
+    }
   }
 
   stop(): Promise<void> {
@@ -152,10 +190,11 @@ class RunningEngine implements Engine {
     await this.#started?.catch(() => {});
     // The next owner learns from the store what the workers had received.
     await this.#dispatcher.storeBeats().catch((error: unknown) => this.#context.fault('heartbeats', error));
+    await this.#dispatcher.leave();
     this.#dispatcher.stop();
     this.#lanes.stop();
     this.#followers.stop();
-    await Promise.all([this.#timers.stop(), this.#duties.stop()]);
+    await Promise.all([this.#timers.stop(), this.#duties.stop(), this.#neighbours.stop()]);
     await this.#context.store.close();
   }
 
@@ -163,24 +202,66 @@ class RunningEngine implements Engine {
     const text = JSON.stringify(manifest);
     const hash = this.#context.ports.hash.sha256(text);
     if (this.#saved.get(manifest.app) === hash) return { hash };
+    const { app } = manifest;
     this.#catalog.set(manifest, hash);
-    this.#saved.delete(manifest.app);
-    await this.#context.store.saveManifest({
-      app: manifest.app,
-      hash,
-      manifest: text,
-      registeredAt: this.#context.store.now(),
-    });
-    this.#saved.set(manifest.app, hash);
+    this.#saved.delete(app);
+    this.#registrations += 1;
+    const registeredAt = Math.max(this.#context.store.now(), (this.#newestAt.get(app) ?? 0) + 1);
+    try {
+      await this.#context.store.saveManifest({ app, hash, manifest: text, registeredAt });
+    } finally {
+      this.#registrations += 1;
+    }
+    // Of two that came at once, the one that is known here last is the one that is kept.
+    if (this.#catalog.hashOf(app) === hash) this.#saved.set(app, hash);
+    this.#newestAt.set(app, Math.max(registeredAt, this.#newestAt.get(app) ?? 0));
     return { hash };
+  }
+
+  /**
+   * A worker that comes back to its session brings what it was started with, which may be older than what another has
+   * registered meanwhile: in a rollout the newest start decides, not the last reconnection.
+   */
+  async #registerWorker(manifest: Manifest, resumed: boolean): Promise<void> {
+    if (!resumed || !this.#saved.has(manifest.app)) await this.register(manifest);
   }
 
   definitions(): readonly Manifest[] {
     return this.#catalog.manifests();
   }
 
-  startRuns: Engine['startRuns'] = (origin, requests) => this.#intake.startRuns(origin, requests);
-  publish: Engine['publish'] = (origin, requests) => this.#intake.publish(origin, requests);
+  startRuns: Engine['startRuns'] = (origin, requests) => {
+    const start = (): ReturnType<Engine['startRuns']> => this.#intake.startRuns(origin, requests);
+    if (!this.#context.store.shared || requests.every(({ workflow }) => this.#catalog.workflow(workflow) !== null))
+      return start();
+    return this.#lookForDefinitions().then(start);
+  };
+
+  publish: Engine['publish'] = (origin, requests) => {
+    const publish = (): ReturnType<Engine['publish']> => this.#intake.publish(origin, requests);
+    if (!this.#context.store.shared || requests.every(({ topic }) => this.#catalog.topic(topic) !== null))
+      return publish();
+    return this.#lookForDefinitions().then(publish);
+  };
+
+  /**
+   * A name that is not known here may have been registered with a neighbour a moment ago. Resolves after a look that
+   * began after the call; those who ask at the same time share one, and one follows the other only after a pause.
+   */
+  #lookForDefinitions(): Promise<void> {
+    const { clock, timers } = this.#context.ports;
+    const waitMs = Math.max(0, this.#lookedAtMs + lookEveryMs - clock.monotonicMs());
+    this.#nextLook ??= new Promise<void>((resolve) => {
+      timers.after(waitMs, () => {
+        this.#nextLook = null;
+        this.#lookedAtMs = clock.monotonicMs();
+        this.#readDefinitions()
+          .catch((error: unknown) => this.#context.fault('definitions', error))
+          .finally(resolve);
+      });
+    });
+    return this.#nextLook;
+  }
 
   cancel(
     origin: Origin,
@@ -271,12 +352,12 @@ class RunningEngine implements Engine {
   async queues(): Promise<QueueView[]> {
     const { store } = this.#context;
     const now = store.now();
-    const sessions = [...this.#dispatcher.sessions()].filter((session) => session.channel !== null);
+    const sessions = (await this.workers()).filter(({ connected }) => connected);
     const stats = new Map((await store.queueStats()).map((queue) => [queue.queue, queue]));
-    const names = new Set([...stats.keys(), ...sessions.flatMap((session) => session.description.queues)]);
+    const names = new Set([...stats.keys(), ...sessions.flatMap((session) => session.queues)]);
     return [...names].sort().map((queue) => {
       const found = stats.get(queue);
-      const serving = sessions.filter((session) => session.description.queues.includes(queue));
+      const serving = sessions.filter((session) => session.queues.includes(queue));
       return {
         queue,
         ready: found?.ready ?? 0,
@@ -285,14 +366,16 @@ class RunningEngine implements Engine {
         leased: found?.leased ?? 0,
         lagMs: found === undefined || found.oldestReadyAt === null ? 0 : Math.max(0, now - found.oldestReadyAt),
         workers: serving.length,
-        slots: serving.reduce((sum, session) => sum + session.description.slots, 0),
+        slots: serving.reduce((sum, session) => sum + session.slots, 0),
       };
     });
   }
 
   async workers(): Promise<WorkerView[]> {
-    const rows = await this.#context.store.listSessions();
+    const { store } = this.#context;
+    const rows = await store.listSessions();
     const local = new Map([...this.#dispatcher.sessions()].map((session) => [session.description.session, session]));
+    const leased = await this.#leasesOfNeighbours(rows);
     return rows.map((row) => {
       const session = local.get(row.session);
       const info =
@@ -302,15 +385,26 @@ class RunningEngine implements Engine {
         session: row.session,
         worker: row.worker,
         app: row.app,
-        connected: session !== undefined && session.channel !== null,
+        // Of a neighbour's session it is only known that nobody has given it up.
+        connected: row.owner === store.epoch ? session !== undefined && session.channel !== null : store.shared,
         openedAt: isoOf(row.openedAt),
         slots: info.slots ?? 0,
-        leased: session?.held.size ?? 0,
+        leased: session?.held.size ?? leased.get(row.session) ?? 0,
         queues: info.queues ?? [],
         host: info.host ?? null,
         pid: info.pid ?? null,
       };
     });
+  }
+
+  /** How many tasks each session holds that another server has; read from the store, which is asked once. */
+  async #leasesOfNeighbours(rows: readonly SessionRow[]): Promise<ReadonlyMap<string, number>> {
+    const { store } = this.#context;
+    const counts = new Map<string, number>();
+    if (!rows.some((row) => row.owner !== store.epoch)) return counts;
+    for (const { session } of await store.listLeases({ limit: leaseScanMax }))
+      if (session !== null) counts.set(session, (counts.get(session) ?? 0) + 1);
+    return counts;
   }
 
   tally: Engine['tally'] = () => this.#context.store.readTally();
@@ -354,7 +448,7 @@ class RunningEngine implements Engine {
         }),
       );
       this.#followers
-        .follow(tenant, run, Number.MAX_SAFE_INTEGER - 1, {
+        .follow(tenant, run, waitsForEnd, {
           onEvents: () => true,
           onGap: () => {},
           onEnd: (state) => finish(() => resolve(state)),
@@ -383,12 +477,20 @@ class RunningEngine implements Engine {
   }
 
   async #expire(): Promise<void> {
+    const { store, settings } = this.#context;
+    if (store.shared && !(await store.holdDuty('retention', 3 * settings.upkeepEveryMs))) return;
     for (let round = 0; round < expireRoundsMax; round++) {
       const counts = await this.#context.store.expire(expireBatch);
       if (counts.runs < expireBatch && counts.dedupe < expireBatch && counts.blobs < expireBatch) return;
     }
   }
 }
+
+/** The least time between two looks for unknown definitions, so that wrong names cost the store little. */
+const lookEveryMs = 250;
+
+/** Leases counted for a list of workers; beyond it the counts are too low. */
+const leaseScanMax = 10_000;
 
 /** Retention works in small bites, so that it never stands in the way of commits for long. */
 const expireBatch = 200;

@@ -23,7 +23,7 @@ async function listening(options: Partial<ServerOptions> = {}) {
   const engine: Partial<Engine> = {
     connect: (channel) => {
       channels.push(channel);
-      return { receive: (message) => received.push(message), closed: () => (lost += 1) };
+      return { receive: (message) => received.push(message), closed: () => (lost += 1), leave: async () => undefined };
     },
   };
   const server = createServer({ engine: fakeEngine(engine), port: 0, log: () => undefined, ...options });
@@ -49,6 +49,30 @@ async function refused(socket: WebSocket): Promise<number> {
 }
 
 describe('the socket of a worker', () => {
+  it('hears what is due and where it stands before a server that stops closes it', async () => {
+    const said: string[] = [];
+    const engine: Partial<Engine> = {
+      connect: (channel) => ({
+        receive: () => undefined,
+        closed: () => undefined,
+        leave: async () => {
+          // Answers of commits that are under way take their time.
+          await new Promise((resolve) => setImmediate(resolve));
+          channel.send({ t: 'results', items: [{ i: 1, ok: true, head: 2 }] });
+          channel.send({ t: 'goodbye', reason: 'SHUTTING_DOWN' });
+        },
+      }),
+    };
+    const server = createServer({ engine: fakeEngine(engine), port: 0, log: () => undefined });
+    const { url } = await server.listen();
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/worker`);
+    socket.on('message', (data) => said.push((JSON.parse(String(data)) as { t: string }).t));
+    await once(socket, 'open');
+    const [closed] = await Promise.all([closing(socket), server.close()]);
+    expect(said).toEqual(['results', 'goodbye']);
+    expect(closed[0]).toBe(1012);
+  });
+
   it('carries messages both ways and tells when it is gone', async () => {
     const { received, channels, lost, join } = await listening({ basePath: '' });
     const socket = join();

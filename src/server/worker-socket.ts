@@ -40,6 +40,7 @@ export class WorkerSockets {
     maxPayload: limits.workerFrameBytesMax,
     perMessageDeflate: false,
   });
+  readonly #lines = new Map<WebSocket, WorkerLine>();
   #closed = false;
 
   constructor(options: WorkerSocketsOptions) {
@@ -61,10 +62,18 @@ export class WorkerSockets {
     );
   }
 
-  /** Closes all sockets with the hint that the server restarts; resolves when they are gone. Idempotent. */
+  /**
+   * Answers what workers have submitted, closes all sockets with the hint that the server restarts, and resolves when
+   * they are gone. Idempotent.
+   */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const webSocket of this.#server.clients) webSocket.close(closeCodes.restart, 'The server is stopping.');
+    for (const webSocket of this.#server.clients) {
+      const close = (): void => webSocket.close(closeCodes.restart, 'The server is stopping.');
+      const line = this.#lines.get(webSocket);
+      if (line === undefined) close();
+      else line.leave().then(close, close);
+    }
     await Promise.all(
       [...this.#server.clients].map(
         (webSocket) => new Promise<void>((resolve) => webSocket.once('close', () => resolve())),
@@ -105,7 +114,11 @@ export class WorkerSockets {
   #connect(webSocket: WebSocket, socket: Duplex, role: 'data' | 'beat'): void {
     const line = this.#options.engine.connect(channelOf(webSocket, socket));
     webSocket.on('message', (data, isBinary) => this.#receive(webSocket, line, role, data, isBinary));
-    webSocket.on('close', () => line.closed());
+    this.#lines.set(webSocket, line);
+    webSocket.on('close', () => {
+      this.#lines.delete(webSocket);
+      line.closed();
+    });
     // What follows an error is always a close; too large frames and broken UTF-8 are answered by the library.
     webSocket.on('error', () => undefined);
   }

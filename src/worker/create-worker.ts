@@ -43,9 +43,9 @@ export interface WorkerSettings {
   readonly ports?: Ports;
 }
 
-/** Where the server is: a URL, with headers for each request, or a transport. */
+/** Where the server is: a URL, or several of which each will do, with headers for each request; or a transport. */
 export type WorkerServer =
-  | { readonly url: string; readonly headers?: Readonly<Record<string, string>> }
+  | { readonly url: string | readonly string[]; readonly headers?: Readonly<Record<string, string>> }
   | { readonly connect: WorkerTransport };
 
 /**

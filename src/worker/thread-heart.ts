@@ -7,14 +7,17 @@ import { Worker } from 'node:worker_threads';
 import type { Heart, HeartOptions } from './transport.js';
 
 export interface ThreadHeartOptions extends HeartOptions {
-  /** URL of the beat socket. */
-  readonly url: string;
+  /** URLs of the beat sockets, one for each server. */
+  readonly urls: readonly string[];
+  /** One `Int32` cell: which of them the data line is on now. */
+  readonly place: SharedArrayBuffer;
   readonly headers: Readonly<Record<string, string>>;
 }
 
 /** What the thread is started with. */
 export interface HeartData {
-  readonly url: string;
+  readonly urls: readonly string[];
+  readonly place: SharedArrayBuffer;
   readonly headers: Readonly<Record<string, string>>;
   readonly session: string;
   readonly beatMs: number;
@@ -28,14 +31,14 @@ export interface HeartReport {
 
 /** Starts a thread that beats for the session over its own socket, whatever the main thread does. */
 export function startThreadHeart(options: ThreadHeartOptions): Heart {
-  const { url, headers, session, beatMs, pulse, onSessionOver, onFault } = options;
+  const { urls, place, headers, session, beatMs, pulse, onSessionOver, onFault } = options;
   let stopped = false;
   const fault = (reason: string): void => {
     if (stopped) return;
     stopped = true;
     onFault(reason);
   };
-  const data: HeartData = { url, headers, session, beatMs, pulse: pulse.buffer };
+  const data: HeartData = { urls, place, headers, session, beatMs, pulse: pulse.buffer };
   let thread: Worker;
   try {
     // As a file of its own kind: from our sources it runs only where the runtime strips types by itself.

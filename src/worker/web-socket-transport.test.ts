@@ -145,7 +145,7 @@ async function setup() {
   return { server, url };
 }
 
-function work(url: string): Worker {
+function work(url: string | readonly string[]): Worker {
   const begin = (): never => {
     throw new Error('No body is expected here.');
   };
@@ -182,6 +182,17 @@ describe('a worker over real sockets', () => {
     await worker.drain();
     expect(server.count('bye')).toBe(1);
     expect(new Set(server.headers)).toEqual(new Set(['Bearer t']));
+  });
+
+  it('goes to the next of several servers when its line is lost', async () => {
+    const [one, two] = [await setup(), await setup()];
+    const worker = work([one.url, two.url]);
+    await worker.start();
+    one.server.cut();
+    await two.server.until(() => two.server.count('credit') > 0);
+    expect(two.server.received.find((message) => message.t === 'hello')?.resume?.session).toBe('ses_1');
+    await worker.drain();
+    expect([one.server.count('bye'), two.server.count('bye')]).toEqual([0, 1]);
   });
 
   it('stores and reads blobs over HTTP beside the socket', async () => {
@@ -228,7 +239,7 @@ describe('a worker over real sockets', () => {
 // ------------------------------------------------------------------ whole processes
 
 /** Source of a worker process, of the built package as users run it; `handle` is the body of its handler. */
-function program(url: string, handle: string): string {
+function program(url: string | readonly string[], handle: string): string {
   const module = (name: string): string => JSON.stringify(new URL(`../../dist/${name}`, import.meta.url).href);
   return `
     import { createWorkerOf } from ${module('worker/create-worker.js')};
@@ -279,6 +290,16 @@ describe('a worker process', () => {
     child.process.kill('SIGTERM');
     expect(await child.ended).toMatchObject({ code: 0 });
     expect(server.count('bye')).toBe(1);
+  }, 60_000);
+
+  it('beats where its data line is, on whichever of several servers', async () => {
+    const [one, two] = [await setup(), await setup()];
+    const child = run(program([one.url, two.url], 'return 1;'));
+    await one.server.until(() => one.server.beats.length >= 2, child);
+    one.server.cut();
+    await two.server.until(() => two.server.beats.length >= 2, child);
+    child.process.kill('SIGTERM');
+    expect(await child.ended).toMatchObject({ code: 0 });
   }, 60_000);
 
   it('drains on SIGTERM: finishes the call in flight, says goodbye, exits with 0', async () => {

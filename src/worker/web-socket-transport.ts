@@ -15,8 +15,11 @@ import { startThreadHeart } from './thread-heart.js';
 import type { BlobAddress, WorkerConnection, WorkerTransport } from './transport.js';
 
 export interface WebSocketTransportOptions {
-  /** Base URL of the server: `http:` or `https:`, with its base path if it has one. */
-  readonly url: string;
+  /**
+   * Base URL of the server: `http:` or `https:`, with its base path if it has one. Of several, any one will do: each
+   * new connection tries the next, so that a lost server costs one pause.
+   */
+  readonly url: string | readonly string[];
   /** Headers of every request, e.g. `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly timers: Timers;
@@ -31,18 +34,35 @@ const silentPingsMax = 3;
 /** Reaches a server over the network. Fails with OPTIONS_INVALID where the URL is none. */
 export function createWebSocketTransport(options: WebSocketTransportOptions): WorkerTransport {
   const { timers, headers = {}, pingMs = 5_000 } = options;
-  const base = baseUrl(options.url);
+  const bases = baseUrls(options.url);
+  /** Which of the servers the data line is on, for the heart to follow; -1 = it was never opened. */
+  const place = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)).fill(-1);
+  const base = (): string => bases[Math.max(0, place[0] ?? 0)] ?? '';
   return {
-    open: (onMessage, onClose) => connect(socketUrl(base), headers, timers, pingMs, onMessage, onClose),
-    putBlob: (address, bytes) => putBlob(base, headers, address, bytes),
-    getBlob: (address) => getBlob(base, headers, address),
-    startHeart: (heart) => startThreadHeart({ ...heart, url: `${socketUrl(base)}?role=beat`, headers }),
+    open: (onMessage, onClose) => {
+      Atomics.store(place, 0, ((place[0] ?? -1) + 1) % bases.length);
+      return connect(socketUrl(base()), headers, timers, pingMs, onMessage, onClose);
+    },
+    putBlob: (address, bytes) => putBlob(base(), headers, address, bytes),
+    getBlob: (address) => getBlob(base(), headers, address),
+    startHeart: (heart) => {
+      const urls = bases.map((one) => `${socketUrl(one)}?role=beat`);
+      return startThreadHeart({ ...heart, urls, place: place.buffer, headers });
+    },
     keepAlive() {
       // Between two connections nothing else would keep the process from ending by itself.
       const handle = setInterval(() => undefined, 2 ** 31 - 1);
       return () => clearInterval(handle);
     },
   };
+}
+
+/** The servers, in the order in which they are tried. */
+function baseUrls(url: string | readonly string[]): string[] {
+  const bases = (typeof url === 'string' ? [url] : url).map(baseUrl);
+  if (bases.length === 0)
+    throw new SpineError('OPTIONS_INVALID', { what: 'the worker', faults: ['url names no server'] });
+  return bases;
 }
 
 /** The base URL without a slash at its end. */

@@ -19,6 +19,7 @@ const { values } = parseArgs({
     verbose: { type: 'boolean', default: false },
     workers: { type: 'string', default: 'scripted' },
     store: { type: 'string', default: 'memory' },
+    servers: { type: 'string' },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -36,6 +37,7 @@ for (let seed = from; seed < from + count; seed++) {
     seed,
     workers: values.workers === 'real' ? 'real' : 'scripted',
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
+    ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),
     ...(values.verbose ? { onEvent: (line) => console.log(line) } : {}),
   });
   steps += report.steps;
@@ -48,7 +50,7 @@ for (let seed = from; seed < from + count; seed++) {
   if (values.seed !== undefined) console.log(report);
   if (report.violations.length === 0) continue;
   failed += 1;
-  console.log(`seed ${seed} (${report.steps} steps):`);
+  console.log(`seed ${seed} (${report.servers} servers, ${report.steps} steps):`);
   for (const violation of report.violations.slice(0, 4))
     console.log(`  ${violation.property} ${violation.tenant} ${violation.subject}: ${violation.detail.slice(0, 400)}`);
   if (values.stop) break;

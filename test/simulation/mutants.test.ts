@@ -7,13 +7,14 @@ import { mutants, resetMutants } from './mutants.js';
 const seedsMax = 5_000;
 
 describe('planted bugs', () => {
-  it.each(mutants)('is found: $name', async ({ flaws, kinds }) => {
+  it.each(mutants)('is found: $name', async ({ flaws, kinds, servers = 1 }) => {
     let killedBy: number | null = null;
     for (let seed = 1; killedBy === null && seed <= seedsMax; seed++) {
       resetMutants();
-      const { violations } = await simulate({ seed, flaws, ...(kinds === undefined ? {} : { kinds }) });
+      const { violations } = await simulate({ seed, servers, flaws, ...(kinds === undefined ? {} : { kinds }) });
       if (violations.length > 0) killedBy = seed;
     }
     expect(killedBy).not.toBeNull();
+    console.log(`found by seed ${killedBy}`);
   });
 });

@@ -12,6 +12,8 @@ export interface Mutant {
   readonly flaws: Flaws;
   /** The faults without which it does no harm; default: a random subset of all. */
   readonly kinds?: readonly FaultKind[];
+  /** How many servers it takes to do harm. Default: 1. */
+  readonly servers?: number;
 }
 
 /** The store with some of its methods replaced. */
@@ -101,9 +103,37 @@ function everyNth(n: number): boolean {
   return countdown % n === 0;
 }
 
+/** Openings of the store in this world, by epoch, and who got each duty first. */
+const openings = new Map<number, Store>();
+const firstHolders = new Map<string, number>();
+
 /** Starts the counters of mutants anew, so that each seed is reproducible. */
 export function resetMutants(): void {
   countdown = 0;
+  openings.clear();
+  firstHolders.clear();
+}
+
+/** Claims for a session whoever owns it: as its owner would, behind its back. */
+function claimsForOthers(inner: Store): Store {
+  openings.set(inner.epoch, inner);
+  return altered(inner, {
+    claim: async (request) => {
+      const row = (await inner.listSessions()).find(({ session }) => session === request.session);
+      return (openings.get(row?.owner ?? 0) ?? inner).claim(request);
+    },
+  });
+}
+
+/** Whoever has a duty first has it for ever, dead or alive. */
+function keepsDuties(inner: Store): Store {
+  return altered(inner, {
+    holdDuty: async (duty) => {
+      const holder = firstHolders.get(duty) ?? inner.epoch;
+      firstHolders.set(duty, holder);
+      return holder === inner.epoch;
+    },
+  });
 }
 
 /** All planted bugs. */
@@ -220,4 +250,68 @@ export const mutants: readonly Mutant[] = [
   { name: 'unanswered submissions are not repeated', flaws: { worker: { forgetsUnanswered: true } } },
   { name: 'bodies park over what they have not seen', flaws: { worker: { parksBlindly: true } } },
   { name: 'a received assignment is forgotten', flaws: { worker: { forgetsAssignments: true } } },
+  { name: 'a session is claimed for by who does not own it', flaws: { store: claimsForOthers }, servers: 2 },
+  {
+    name: 'a session that is taken stays with its old owner',
+    flaws: {
+      store: (inner) =>
+        altered(inner, {
+          takeSession: async (session) => {
+            const row = (await inner.listSessions()).find((found) => found.session === session);
+            return row === undefined ? null : { ...row, owner: inner.epoch };
+          },
+        }),
+    },
+    servers: 2,
+  },
+  {
+    name: 'neighbours are never heard of',
+    flaws: { store: (inner) => altered(inner, { readFeedKeys: async () => [] }) },
+    servers: 2,
+  },
+  {
+    name: 'the feed is followed from too late a position',
+    flaws: { store: (inner) => altered(inner, { feedHead: async () => (await inner.feedHead()) + 20 }) },
+    servers: 2,
+  },
+  {
+    name: 'pages of the feed skip one that is told late',
+    flaws: {
+      store: (inner) =>
+        altered(inner, {
+          readFeedKeys: async (query) => {
+            const keys = await inner.readFeedKeys(query);
+            return keys.length > 1 ? keys.slice(1) : keys;
+          },
+        }),
+    },
+    servers: 2,
+  },
+  {
+    name: 'what was told is told again',
+    flaws: {
+      store: (inner) =>
+        altered(inner, {
+          readEvents: (query) =>
+            inner.readEvents(
+              query.after > 2 && query.after < 1e9 && everyNth(5) ? { ...query, after: query.after - 1 } : query,
+            ),
+        }),
+    },
+    servers: 2,
+  },
+  { name: 'a duty is never given up', flaws: { store: keepsDuties }, servers: 2 },
+  {
+    name: 'a duty is given to everybody',
+    flaws: {
+      store: (inner) =>
+        altered(inner, {
+          holdDuty: async (duty, ttlMs) => {
+            await inner.holdDuty(duty, ttlMs);
+            return true;
+          },
+        }),
+    },
+    servers: 2,
+  },
 ];

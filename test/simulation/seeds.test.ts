@@ -4,7 +4,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { describe, expect, it } from 'vitest';
-import { faultKinds } from '../../src/testing/simulator/nemesis.js';
+import { clusterFaultKinds, faultKinds } from '../../src/testing/simulator/nemesis.js';
 import { simulate, type SimulationReport } from '../../src/testing/simulator/simulation.js';
 import { complaintOf, corpus, sqliteDisk } from './seeds.js';
 
@@ -13,9 +13,12 @@ const freshMs = nightly ? 20 * 60_000 : 20_000;
 const doubleRuns = nightly ? 1_000 : 10;
 
 describe('simulation', () => {
-  it.each(corpus)('stays mended: $found ($workers seed $seed)', async ({ seed, workers }) => {
-    expect(complaintOf(await simulate({ seed, workers }))).toBe('');
-  });
+  it.each(corpus)(
+    'stays mended: $found ($workers seed $seed, $servers servers)',
+    async ({ seed, workers, servers }) => {
+      expect(complaintOf(await simulate({ seed, workers, servers }))).toBe('');
+    },
+  );
 
   const kinds = [
     { workers: 'real', store: 'memory', forMs: freshMs },
@@ -45,7 +48,7 @@ describe('simulation', () => {
         `${reports.length} seeds with ${workers} workers on ${store} from ${from}: ${steps} steps (${Math.round(steps / seconds)}/s), ${sum((r) => r.runs)} runs, ` +
           `${sum((r) => r.acknowledged)} acknowledged requests; faults ${JSON.stringify(faults)}`,
       );
-      for (const kind of faultKinds) {
+      for (const kind of store === 'memory' ? [...faultKinds, ...clusterFaultKinds] : faultKinds) {
         const names = kind === 'client loss' ? ['request lost', 'answer lost'] : [kind];
         for (const name of names) expect(faults[name] ?? 0, `${name} never fired`).toBeGreaterThan(0);
       }

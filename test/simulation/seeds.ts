@@ -9,6 +9,7 @@ import type { SimDisk, SimulationReport } from '../../src/testing/simulator/simu
 export interface KeptSeed {
   readonly seed: number;
   readonly workers: 'real' | 'scripted';
+  readonly servers: number;
   readonly found: string;
 }
 
@@ -21,7 +22,7 @@ export function complaintOf(report: SimulationReport): string {
   const lines = report.violations.map(
     ({ property, tenant, subject, detail }) => `  ${property} ${tenant} ${subject}: ${detail}`,
   );
-  const replay = `node --import tsx test/simulation/main.ts --seed ${report.seed} --workers ${report.workers} --verbose`;
+  const replay = `node --import tsx test/simulation/main.ts --seed ${report.seed} --workers ${report.workers} --servers ${report.servers} --verbose`;
   return [`seed ${report.seed} breaks ${report.violations.length} times:`, ...lines, `replay: ${replay}`].join('\n');
 }
 

@@ -12,7 +12,8 @@ import { drainGraceOf, drainMsOf, offeredNames, workerSlots } from '../worker-op
 export const runWorker: CommandRun = async ({ flags, io, words }) => {
   const app = await importApp(await findApp(words.one('app'), io.folder));
   const offered = offeredNames(flags.list('only'), app.manifest);
-  const url = serverUrl(flags.text('url') ?? io.environment.url);
+  const named = flags.list('url');
+  const url = (named.length > 0 ? named : io.environment.url.split(',')).map(serverUrl);
   const token = flags.text('token') ?? io.environment.token;
   const json = flags.truth('json');
   const drainMs = drainMsOf(flags);
@@ -28,7 +29,7 @@ export const runWorker: CommandRun = async ({ flags, io, words }) => {
     },
   });
   const orphaned = parentGone(flags.number('parent'), drainMs);
-  announce(io, json, 'connecting', { url, app: app.manifest.app });
+  announce(io, json, 'connecting', { url: url.join(', '), app: app.manifest.app });
   const started = worker.start().then(() => announce(io, json, 'working', { pid: process.pid }));
   // A refusal is told by `stopped`; it must not also count as unhandled.
   started.catch(() => undefined);

@@ -11,7 +11,7 @@ import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import type { Manifest } from '../../core/manifest.js';
 import type { RunEvent } from '../../core/run/events.js';
-import { foldRun, isEnded } from '../../core/run/state.js';
+import { foldRun, isEnded, type RunState } from '../../core/run/state.js';
 import { queuesServed } from '../../core/scale.js';
 import {
   workerProtocol,
@@ -23,7 +23,7 @@ import {
   type SubmissionResult,
   type WorkerMessage,
 } from '../../protocol/worker.js';
-import type { ClaimedTask, NewSession, TaskRow, TaskWrite, Transition } from '../../store/contract.js';
+import type { ClaimedTask, NewSession, SessionBeat, TaskRow, TaskWrite, Transition } from '../../store/contract.js';
 import type { WorkerChannel, WorkerLine } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { payloadOf } from '../events/envelope-writer.js';
@@ -39,8 +39,8 @@ import { Session, type Held, type SessionDescription } from './session.js';
 export interface DispatcherOptions {
   readonly context: EngineContext;
   readonly lanes: Lanes;
-  /** Registers the manifest of a hello; rejects with DEFINITION_INVALID. */
-  readonly register: (manifest: Manifest) => Promise<unknown>;
+  /** Registers the manifest of a hello, of a worker that starts or comes back; rejects with DEFINITION_INVALID. */
+  readonly register: (manifest: Manifest, resumed: boolean) => Promise<unknown>;
   /** Path of blobs under the server's base URL. */
   readonly blobsPath: string;
 }
@@ -67,12 +67,20 @@ export class Dispatcher {
   readonly #byRun = new Map<string, readonly HeldBy[]>();
   readonly #deadlines: Deadlines;
   readonly #pulses = new Map<string, Pulse>();
+  /** Beats that came here although another server owns the session, since they were last stored. */
+  readonly #beatsOfOthers = new Map<string, SessionBeat>();
   /** Monotonic time of the last claim that brought something, by queue. */
   readonly #lastClaimMs = new Map<string, number>();
+  /** Leases whose session was not there at the last look; by token, as one may be lost more than once. */
+  #orphansSeen: ReadonlySet<string> = new Set();
   /** Monotonic time of the last round of the reaper. */
   #reapedAtMs: number | null = null;
+  /** Monotonic time of the last answer of the store to a background duty. */
+  #reachedAtMs: number;
   #rotation = 0;
   #pumping = false;
+  /** Workers are being sent away. */
+  #leaving = false;
   #stopped = false;
 
   constructor(options: DispatcherOptions) {
@@ -81,6 +89,7 @@ export class Dispatcher {
     this.#lanes = options.lanes;
     this.#register = options.register;
     this.#blobsPath = options.blobsPath;
+    this.#reachedAtMs = options.context.ports.clock.monotonicMs();
   }
 
   sessions(): IterableIterator<Session> {
@@ -110,6 +119,13 @@ export class Dispatcher {
     if (opened) this.pump();
   }
 
+  /** The newest event of the run that all its holders here know of; null = no worker of this server holds it. */
+  seen(key: string): number | null {
+    const holders = this.#byRun.get(key);
+    if (holders === undefined) return null;
+    return Math.min(...holders.map(({ held }) => Math.max(held.sentSeq, held.claimHead)));
+  }
+
   raiseHint(queue: string, count: number): void {
     this.#hints.raiseTo(queue, count);
   }
@@ -121,7 +137,10 @@ export class Dispatcher {
     let greeted = false;
     let closed = false;
     let early: WorkerMessage[] = [];
+    let left: Promise<void> | null = null;
     const receive = (message: WorkerMessage): void => {
+      // Whatever still comes, the worker says again where it goes.
+      if (left !== null) return;
       if (message.t === 'beat') return this.#beat(message.session, message.n, message.received, channel);
       if (message.t === 'hello') {
         if (greeted) return channel.close('A second hello on one line.');
@@ -151,7 +170,38 @@ export class Dispatcher {
         closed = true;
         if (session !== null) this.#disconnected(session, channel);
       },
+      leave: () => {
+        left ??= this.#dismiss(session, channel);
+        return left;
+      },
     };
+  }
+
+  /** The last words on a line of a server that stops: the answers that are due, and that others go on serving. */
+  async #dismiss(session: Session | null, channel: WorkerChannel): Promise<void> {
+    const goodbye = { t: 'goodbye', reason: `SHUTTING_DOWN: ${new SpineError('SHUTTING_DOWN', {}).message}` } as const;
+    if (session === null || session.channel !== channel) return channel.send(goodbye);
+    session.draining = true;
+    await session.settled();
+    if (session.channel === channel) session.sendLast(goodbye);
+  }
+
+  /** Takes leave of all workers; what is not settled by then is repeated by them at another server. */
+  async leave(): Promise<void> {
+    const { timers } = this.#context.ports;
+    this.#leaving = true;
+    const dismissed = [...this.#sessions.values()].flatMap((session) =>
+      session.channel === null ? [] : [this.#dismiss(session, session.channel)],
+    );
+    await new Promise<void>((resolve) => {
+      const cancel = timers.after(leaveMsMax, resolve);
+      Promise.all(dismissed)
+        .catch((error: unknown) => this.#context.fault('leave', error))
+        .finally(() => {
+          cancel();
+          resolve();
+        });
+    });
   }
 
   #refuse(channel: WorkerChannel, error: unknown): void {
@@ -167,8 +217,9 @@ export class Dispatcher {
   async #hello(hello: Hello, channel: WorkerChannel, isOpen: () => boolean): Promise<Session | null> {
     if (hello.protocol !== workerProtocol)
       throw new SpineError('PROTOCOL_MISMATCH', { theirs: hello.protocol, ours: workerProtocol });
-    if (this.#stopped) throw new SpineError('SHUTTING_DOWN', {});
-    await this.#register(hello.manifest);
+    if (this.#stopped || this.#leaving) throw new SpineError('SHUTTING_DOWN', {});
+    if (this.#isCutOff()) throw new SpineError('STORE_UNREACHABLE', {});
+    await this.#register(hello.manifest, hello.resume !== undefined);
     const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume, isOpen);
     if (!isOpen()) return null;
     if (hello.resume !== undefined && resumed === null) {
@@ -232,7 +283,9 @@ export class Dispatcher {
     resume: Resume,
     isOpen: () => boolean,
   ): Promise<{ session: Session; lost: number[] } | null> {
-    const session = this.#sessions.get(resume.session) ?? (await this.#restore(hello, resume));
+    const session = this.#context.store.shared
+      ? await this.#takeBack(hello, resume, isOpen)
+      : (this.#sessions.get(resume.session) ?? (await this.#restore(hello, resume)));
     if (session === null || !isOpen()) return null;
     if (session.ended) return null;
     session.received = Math.max(session.received, resume.received);
@@ -253,19 +306,37 @@ export class Dispatcher {
     return { session, lost };
   }
 
+  /**
+   * What is remembered of a session holds only while nobody else has owned it: a worker that comes back from another
+   * server is restored from the store. A hello whose line is gone takes nothing away from where the worker is now.
+   */
+  async #takeBack(hello: Hello, resume: Resume, isOpen: () => boolean): Promise<Session | null> {
+    const { store } = this.#context;
+    const found = (await store.listSessions()).find(({ session }) => session === resume.session);
+    if (!isOpen()) return null;
+    const known = this.#sessions.get(resume.session);
+    if (known !== undefined && found?.owner === store.epoch) return known;
+    if (known !== undefined) this.#leave(known);
+    return this.#restore(hello, resume);
+  }
+
   /** The session as the store has it; null where it has none of this worker. */
   async #restore(hello: Hello, resume: Resume): Promise<Session | null> {
     const { store, ports } = this.#context;
     const found = (await store.listSessions()).find(({ session }) => session === resume.session);
     const row = found?.worker === hello.worker ? await store.takeSession(resume.session) : null;
     if (row === null) return null;
-    const leases = await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 });
+    const listed = await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 });
+    const heads = await this.#headsOf(listed);
+    // What is still leased after the heads were read was not ended by anything up to them.
+    const leases =
+      heads.size === 0 ? listed : await store.listLeases({ session: row.session, limit: limits.workerSlotsMax * 2 });
     // A worker that came on two lines is restored once: a second object would hold what the first is asked for.
     const known = this.#sessions.get(row.session);
     if (known !== undefined) return known;
     const session = new Session(describe(row.session, hello), row.openedAt, ports);
     session.counter = row.counter;
-    for (const lease of leases) this.#hold(session, lease, 0);
+    for (const lease of leases) this.#hold(session, lease, heads.get(runKey(lease.tenant, lease.run)) ?? 0);
     this.#sessions.set(row.session, session);
     this.#pulses.set(row.session, {
       counter: row.counter,
@@ -273,6 +344,19 @@ export class Dispatcher {
       movedAtMs: ports.clock.monotonicMs(),
     });
     return session;
+  }
+
+  /** Heads of the runs of leases, where neighbours may tell of events that led to them. */
+  async #headsOf(leases: readonly TaskRow[]): Promise<ReadonlyMap<string, number>> {
+    const { store } = this.#context;
+    const heads = new Map<string, number>();
+    if (!store.shared) return heads;
+    await Promise.all(
+      leases.map(async ({ tenant, run }) => {
+        heads.set(runKey(tenant, run), (await store.readRun(tenant, run))?.head ?? 0);
+      }),
+    );
+    return heads;
   }
 
   /** Sends what was committed while the line was down. */
@@ -334,6 +418,7 @@ export class Dispatcher {
   #beat(id: string, n: number, received: number, channel: WorkerChannel): void {
     const pulse = this.#pulses.get(id);
     const session = this.#sessions.get(id);
+    if (this.#isCutOff()) return channel.close('This server cannot reach the store.');
     if (session?.ended === true) {
       channel.send({ t: 'goodbye', reason: 'SESSION_GONE' });
       return;
@@ -341,7 +426,7 @@ export class Dispatcher {
     if (session !== undefined) {
       session.counter = Math.max(session.counter, n);
       session.received = Math.max(session.received, received);
-    }
+    } else if (this.#context.store.shared) this.#beatsOfOthers.set(id, { session: id, counter: n, received });
     if (pulse === undefined) return;
     // Beats come over two lines and may overtake each other; what was received was received.
     pulse.received = Math.max(pulse.received, received);
@@ -366,6 +451,7 @@ export class Dispatcher {
     session.received = Math.max(session.received, held.number);
     const { tenant, run } = held.lease;
     const { worker } = session.description;
+    session.taken();
     this.#lanes.offer(
       {
         key: held.key,
@@ -376,7 +462,10 @@ export class Dispatcher {
         worker,
         lease: held.lease,
       },
-      (outcome) => session.answer(this.#resultOf(session, held, submission, outcome)),
+      (outcome) => {
+        session.answer(this.#resultOf(session, held, submission, outcome));
+        session.answered();
+      },
     );
   }
 
@@ -424,11 +513,21 @@ export class Dispatcher {
     session.disconnect();
   }
 
+  /** Another server owns the session, or will: its worker, if it is still here, comes back to whoever it is. */
+  #leave(session: Session): void {
+    session.ended = true;
+    for (const held of [...session.held.values()]) this.#drop(session, held);
+    const { session: id } = session.description;
+    if (this.#sessions.get(id) === session) this.#sessions.delete(id);
+    session.channel?.close('Another server has taken the session.');
+    session.disconnect();
+  }
+
   // ---------------------------------------------------------------- claims
 
   /** Claims for every session that has credit and a queue with work. Bounded: one claim under way per session. */
   pump(): void {
-    if (this.#pumping || this.#stopped) return;
+    if (this.#pumping || this.#stopped || this.#leaving) return;
     this.#pumping = true;
     try {
       const candidates = [...this.#sessions.values()].filter(
@@ -634,16 +733,18 @@ export class Dispatcher {
     if (holders === undefined) return;
     for (const { session, held } of holders) {
       const own = held.lease.task === change.task;
-      if (held.kind === 'activation') this.#forward(session, held, change, own);
-      const reason = endReason(change, held);
-      if (reason === null) continue;
+      const end = endOf(change, held);
+      // What came after the end is for whoever has the run then.
+      if (held.kind === 'activation') this.#forward(session, held, change, own, end?.seq ?? Number.MAX_SAFE_INTEGER);
+      if (end === null) continue;
       this.#drop(session, held);
-      if (!own) session.abort(held.number, reason);
+      if (!own) session.abort(held.number, end.reason);
     }
   }
 
-  #forward(session: Session, held: Held, change: CommittedChange, own: boolean): void {
+  #forward(session: Session, held: Held, change: CommittedChange, own: boolean, upTo: number): void {
     for (const event of change.events) {
+      if (event.seq > upTo) return;
       const entry = journalEntry(event, !own);
       if (entry === null) continue;
       if (held.sentSeq < 0) held.early.push(entry);
@@ -695,9 +796,10 @@ export class Dispatcher {
     if (session.claiming) return this.#reconcileLater(session);
     const { store } = this.#context;
     const { session: id } = session.description;
-    const strays = (await store.listLeases({ session: id, limit: limits.workerSlotsMax * 2 })).filter(
-      (lease) => session.held.get(lease.assignment ?? 0)?.lease.token !== lease.token,
-    );
+    const leases = await store.listLeases({ session: id, limit: limits.workerSlotsMax * 2 });
+    // Had another server taken the session before that, the leases would be its own.
+    if (!(await this.#stillOwns(session))) return;
+    const strays = leases.filter((lease) => session.held.get(lease.assignment ?? 0)?.lease.token !== lease.token);
     if (strays.length > 0) await store.release(strays.map(leaseOf));
     session.unsure = false;
     for (const stray of strays) this.#hints.add(stray.queue, 1);
@@ -711,14 +813,28 @@ export class Dispatcher {
     for (const session of this.#sessions.values()) {
       for (const held of [...session.held.values()]) {
         const dueAtMs = held.movedAtMs + held.deadlineMs;
-        if (dueAtMs <= now) this.#endLate(session, held);
+        if (dueAtMs <= now) this.#endLate(session, held, now);
         else if (nextAtMs === null || dueAtMs < nextAtMs) nextAtMs = dueAtMs;
       }
     }
     return nextAtMs;
   }
 
-  #endLate(session: Session, held: Held): void {
+  #endLate(session: Session, held: Held, now: number): void {
+    if (!this.#context.store.shared) return this.#endHeld(session, held);
+    this.#stillOwns(session).then(
+      (owns) => {
+        const isLate = held.movedAtMs + held.deadlineMs <= now && session.held.get(held.number) === held;
+        if (owns && isLate) this.#endHeld(session, held);
+      },
+      (error: unknown) => {
+        this.#context.fault('deadline', error);
+        this.#deadlines.watch(now + lateAgainMs);
+      },
+    );
+  }
+
+  #endHeld(session: Session, held: Held): void {
     const cause = failure({
       class: 'timeout',
       code: 'TASK_TIMEOUT',
@@ -763,6 +879,7 @@ export class Dispatcher {
       const late = [...session.held.values()].filter(
         (held) => held.number > session.received && now - held.movedAtMs > 3 * this.#context.settings.sessionBeatMs,
       );
+      if (late.length > 0 && !(await this.#stillOwns(session))) continue;
       for (const held of late) session.abort(held.number, 'lease_lost');
       await this.#giveBack(session, late);
     }
@@ -770,13 +887,49 @@ export class Dispatcher {
 
   /** Stores the heartbeats of the sessions of this engine. */
   async storeBeats(): Promise<void> {
-    const beats = [...this.#sessions.values()]
+    const beats: SessionBeat[] = [...this.#sessions.values()]
       .filter((s) => !s.ended)
       .map((s) => ({ session: s.description.session, counter: s.counter, received: s.received }));
+    beats.push(...this.#beatsOfOthers.values());
+    this.#beatsOfOthers.clear();
     if (beats.length === 0) return;
-    for (const gone of await this.#context.store.beat(beats)) {
+    const { store } = this.#context;
+    const beating = new Map(this.#sessions);
+    let missing: readonly string[];
+    try {
+      missing = await store.beat(beats);
+    } catch (error) {
+      this.#turnAway();
+      throw error;
+    }
+    this.#reachedAtMs = this.#context.ports.clock.monotonicMs();
+    for (const gone of missing) {
       const session = this.#sessions.get(gone);
-      if (session !== undefined) this.#detach(session, 'SESSION_GONE');
+      // One that was taken back meanwhile is owned again.
+      if (session === undefined || session !== beating.get(gone)) continue;
+      // Where there are neighbours it may be theirs now; if it is over, whoever is asked to take it up will say so.
+      if (store.shared) this.#leave(session);
+      else this.#detach(session, 'SESSION_GONE');
+    }
+  }
+
+  /** Asks the store, where there are neighbours, before something is done that only the owner may do. */
+  async #stillOwns(session: Session): Promise<boolean> {
+    if (this.#context.store.shared) await this.storeBeats();
+    return !session.ended;
+  }
+
+  /** Whether the store has not answered for so long that workers are better off with another server. */
+  #isCutOff(): boolean {
+    const { store, ports, settings } = this.#context;
+    return store.shared && ports.clock.monotonicMs() - this.#reachedAtMs > settings.sessionDeadMs / 2;
+  }
+
+  #turnAway(): void {
+    if (!this.#isCutOff()) return;
+    for (const session of this.#sessions.values()) {
+      session.channel?.close('This server cannot reach the store.');
+      session.disconnect();
     }
   }
 
@@ -786,6 +939,9 @@ export class Dispatcher {
     const now = ports.clock.monotonicMs();
     this.#excuseOwnStall(now);
     const rows = await store.listSessions();
+    this.#reachedAtMs = ports.clock.monotonicMs();
+    // Every server watches all sessions, so that whoever has the duty next knows since when each is silent.
+    const inCharge = !store.shared || (await store.holdDuty('reaper', settings.sessionDeadMs));
     const known = new Set(rows.map((row) => row.session));
     for (const id of this.#pulses.keys()) if (!known.has(id) && !this.#sessions.has(id)) this.#pulses.delete(id);
     for (const row of rows) {
@@ -796,12 +952,13 @@ export class Dispatcher {
         pulse.counter = row.counter;
         pulse.received = Math.max(pulse.received, row.received);
         pulse.movedAtMs = now;
-      } else if (now - pulse.movedAtMs > settings.sessionDeadMs) {
+      } else if (inCharge && now - pulse.movedAtMs > settings.sessionDeadMs) {
         const known = this.#sessions.get(row.session)?.received ?? 0;
         await this.#bury(row.session, Math.max(row.received, pulse.received, known));
       }
     }
-    await this.#adoptOrphans(new Set((await store.listSessions()).map((row) => row.session)));
+    if (inCharge) await this.#adoptOrphans(new Set((await store.listSessions()).map((row) => row.session)));
+    else this.#orphansSeen = new Set();
   }
 
   /** While this process stood still it could hear nobody: that time is not held against the sessions. */
@@ -831,7 +988,12 @@ export class Dispatcher {
     const orphans = leases.filter(
       (lease) => lease.session !== null && !sessions.has(lease.session) && !this.#sessions.has(lease.session),
     );
-    await this.#loseLeases(orphans, Number.MAX_SAFE_INTEGER);
+    if (!this.#context.store.shared) return this.#loseLeases(orphans, Number.MAX_SAFE_INTEGER);
+    // A neighbour may have opened the session since they were listed, or be about to bury it: look twice.
+    const seen = this.#orphansSeen;
+    this.#orphansSeen = new Set(orphans.map(nameOfLease));
+    const again = orphans.filter((lease) => seen.has(nameOfLease(lease)));
+    await this.#loseLeases(again, Number.MAX_SAFE_INTEGER);
   }
 
   async #loseLeases(leases: readonly TaskRow[], received: number): Promise<void> {
@@ -866,6 +1028,12 @@ const noHolders: readonly HeldBy[] = [];
 const noTasks: readonly TaskWrite[] = [];
 
 const orphanScanMax = 1_000;
+
+/** How long a server that stops waits for the commits of its workers, ms. */
+const leaveMsMax = 2_000;
+
+/** Pause before what is past its deadline is looked at again where the store did not answer, ms. */
+const lateAgainMs = 1_000;
 
 /** Pause before the leases of a session are compared with the store's, ms. */
 const reconcileMs = 250;
@@ -912,26 +1080,44 @@ function leaseOf(task: TaskRow): { tenant: string; run: string; task: string; to
   return { tenant: task.tenant, run: task.run, task: task.task, token: task.token };
 }
 
+function nameOfLease({ tenant, run, task, token }: TaskRow): string {
+  return `${tenant}/${run}/${task}/${token}`;
+}
+
 function endsAssignment(reason: string): boolean {
   return reason === 'fenced' || reason === 'ended' || reason === 'stale_task' || reason === 'not_found';
 }
 
-/** Why an assignment is over after this commit; null = it goes on. */
-function endReason(change: CommittedChange, held: Held): AbortReason | null {
+/** Why and by which event an assignment is over after this commit; null = it goes on. */
+function endOf(change: CommittedChange, held: Held): { readonly reason: AbortReason; readonly seq: number } | null {
   const { state, events } = change;
-  if (isEnded(state.status)) return 'ended';
   for (const event of events) {
     // The answer to a claim may overtake that to the commit which made the task ready.
     if (event.seq <= held.claimHead) continue;
-    if (event.type === 'run.parked' && held.kind === 'activation') return 'ended';
-    if (event.type === 'activation.retrying' && held.kind === 'activation') return 'lease_lost';
-    if (event.type === 'run.cancel_requested' && held.kind === 'call') return 'cancelled';
-    if (
-      (event.type === 'call.completed' || event.type === 'call.failed' || event.type === 'call.retrying') &&
-      held.kind === 'call'
-    ) {
-      if (state.callPaths.get(held.lease.task) === event.data.path) return 'ended';
-    }
+    const reason = endReason(state, event, held);
+    if (reason !== null) return { reason, seq: event.seq };
   }
-  return null;
+  return isEnded(state.status) ? { reason: 'ended', seq: Number.MAX_SAFE_INTEGER } : null;
+}
+
+function endReason(state: RunState, event: RunEvent, held: Held): AbortReason | null {
+  switch (event.type) {
+    case 'run.succeeded':
+    case 'run.failed':
+    case 'run.cancelled':
+    case 'run.refused':
+      return 'ended';
+    case 'run.parked':
+      return held.kind === 'activation' ? 'ended' : null;
+    case 'activation.retrying':
+      return held.kind === 'activation' ? 'lease_lost' : null;
+    case 'run.cancel_requested':
+      return held.kind === 'call' ? 'cancelled' : null;
+    case 'call.completed':
+    case 'call.failed':
+    case 'call.retrying':
+      return held.kind === 'call' && state.callPaths.get(held.lease.task) === event.data.path ? 'ended' : null;
+    default:
+      return null;
+  }
 }

@@ -57,6 +57,9 @@ export class Session {
   ended = false;
   counter = 0;
   received = 0;
+  /** Submissions that have not been answered yet. */
+  #underWay = 0;
+  #onSettled: (() => void)[] = [];
 
   readonly #ports: Ports;
   #assign: Assignment[] = [];
@@ -78,6 +81,28 @@ export class Session {
     const credit = Math.max(0, this.creditUpTo - this.nextAssignment + 1);
     // Who does not take what was sent gets no more until it does; others may have the work.
     return credit > 0 && this.channel.bufferedBytes() > limits.workerBufferBytesMax ? 0 : credit;
+  }
+
+  /** A submission is being decided on; `answered` must follow. */
+  taken(): void {
+    this.#underWay += 1;
+  }
+
+  answered(): void {
+    this.#underWay -= 1;
+    if (this.#underWay > 0) return;
+    for (const settle of this.#onSettled.splice(0)) settle();
+  }
+
+  /** Resolves when every submission that was taken is answered. */
+  settled(): Promise<void> {
+    return this.#underWay === 0 ? Promise.resolve() : new Promise((resolve) => this.#onSettled.push(resolve));
+  }
+
+  /** Sends what was collected, then this, at once: the last words on this line. */
+  sendLast(message: ServerMessage): void {
+    this.#send();
+    this.send(message);
   }
 
   assign(assignment: Assignment): void {
@@ -124,6 +149,10 @@ export class Session {
 
   #flush(): void {
     this.#flushing = false;
+    this.#send();
+  }
+
+  #send(): void {
     const { channel } = this;
     if (channel === null) return this.disconnect();
     if (this.#assign.length > 0) {

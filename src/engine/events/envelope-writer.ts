@@ -31,6 +31,11 @@ export class EnvelopeWriter {
     this.#text = new EnvelopeText(region, epoch);
   }
 
+  /** Has seen the stamp of an event, perhaps of another server: what is written from now on sorts after it. */
+  observe(hlc: string): void {
+    this.#hlc.observe(hlc);
+  }
+
   /** `shared` = several events will refer to the payload, so that even a middling one is better kept once, as a blob. */
   write(draft: EnvelopeDraft, payload: Payload | null, shared = false): Written {
     const stored = payload === null ? null : this.#store(payload, shared);

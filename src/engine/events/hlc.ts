@@ -8,6 +8,16 @@ export class HybridLogicalClock {
   /** `#ms` as text: many events fall into one millisecond. */
   #msText = '000000000000';
 
+  /** Goes past a stamp that another clock has given, so that what follows from an event sorts after it. */
+  observe(stamp: string): void {
+    const ms = Number.parseInt(stamp.slice(0, 12), 16);
+    const counter = Number.parseInt(stamp.slice(12), 16);
+    if (!(ms > this.#ms || (ms === this.#ms && counter > this.#counter))) return;
+    this.#ms = ms;
+    this.#msText = stamp.slice(0, 12);
+    this.#counter = counter;
+  }
+
   /** The next stamp: 12 hex digits of ms and 4 of counter; sorts as text. */
   next(now: number): string {
     if (now > this.#ms) {

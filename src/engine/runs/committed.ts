@@ -10,8 +10,8 @@ export interface CommittedChange {
   /** State after the change; not to be kept, it moves on. */
   readonly state: RunState;
   readonly events: readonly RunEvent[];
-  /** Actor of the events, as in their envelopes. */
-  readonly actor: string;
+  /** Actor of the events, as in their envelopes; null = they have several, and only the store knows which. */
+  readonly actor: string | null;
   /** Task under whose lease the commands came; null for requests from outside. */
   readonly task: string | null;
 }

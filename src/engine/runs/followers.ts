@@ -30,6 +30,9 @@ export type ShownState = (tenant: string, run: string) => Promise<RunViewState |
 
 const pageEvents = 200;
 
+/** `after` of who wants no event and only to hear of the end. */
+export const waitsForEnd = Number.MAX_SAFE_INTEGER - 1;
+
 export class Followers {
   readonly #context: EngineContext;
   readonly #plain: PlainValue;
@@ -68,20 +71,32 @@ export class Followers {
     if (followers === undefined || first === undefined) return;
     const lastSeq = change.events.at(-1)?.seq ?? 0;
     const state = liveState(change);
+    // Several submissions may share the commit that ends the run; the last of them brings the end.
+    const ends = isEnded(change.state.status) && isEndType(change.events.at(-1)?.type);
     // Made when the first follower wants them, and then shared.
     let views: readonly RunEventView[] | null = null;
     for (const follower of [...followers]) {
       follower.behind = true;
       if (follower.catchingUp) continue;
-      if (first.seq === follower.seen + 1) {
-        views ??= change.events.map((event) => eventView(event, change.run, change.actor, this.#plain));
-        this.#hand(follower, views, state, isEnded(change.state.status));
+      if (first.seq === follower.seen + 1 && change.actor !== null) {
+        const { actor } = change;
+        views ??= change.events.map((event) => eventView(event, change.run, actor, this.#plain));
+        this.#hand(follower, views, state, ends);
       } else if (lastSeq > follower.seen) {
         this.#catchUp(follower).catch((error: unknown) => this.#fail(follower, error));
-      } else if (isEnded(change.state.status)) {
+      } else if (ends) {
         // Somebody who waits for the end only.
         this.#finish(follower, state);
       }
+    }
+  }
+
+  /** Another server has written event `seq` of the run: who has not seen it reads it from the store. */
+  moved(key: string, seq: number): void {
+    for (const follower of this.#byRun.get(key) ?? []) {
+      if (follower.seen >= seq && follower.seen < waitsForEnd) continue;
+      follower.behind = true;
+      if (!follower.catchingUp) this.#catchUp(follower).catch((error: unknown) => this.#fail(follower, error));
     }
   }
 
@@ -93,6 +108,8 @@ export class Followers {
   async #catchUp(follower: Follower): Promise<void> {
     const { tenant, run } = follower;
     follower.catchingUp = true;
+    /** The run had ended before the rows of this round were read, so that they are the last. */
+    let hadEnded = follower.seen >= waitsForEnd;
     for (;;) {
       follower.behind = false;
       const rows = await this.#context.store.readEvents({
@@ -112,11 +129,16 @@ export class Followers {
           follower.seen = first.seq - 1;
         }
         const views = rows.map((row) => storedEventView(readRunEvent(row), this.#plain));
-        this.#hand(follower, views, state, rows.length < pageEvents && isEndState(state) && !follower.behind);
+        const complete = rows.length < pageEvents && !follower.behind;
+        this.#hand(follower, views, state, complete && isEndState(state) && isEndType(rows.at(-1)?.type));
         if (follower.stopped) return;
+        // The state that came after them is older or newer than what was handed: a neighbour may not have told yet.
+        if (isEndType(rows.at(-1)?.type) !== isEndState(state)) follower.behind = true;
       } else if (isEndState(state) && !follower.behind) {
-        return this.#finish(follower, state);
+        if (hadEnded) return this.#finish(follower, state);
+        follower.behind = true;
       }
+      hadEnded ||= isEndState(state);
       if (rows.length < pageEvents && !follower.behind) {
         follower.catchingUp = false;
         return;
@@ -162,6 +184,12 @@ export class Followers {
 function isEndState(state: RunViewState): boolean {
   return state === 'succeeded' || state === 'failed' || state === 'cancelled' || state === 'refused';
 }
+
+function isEndType(type: string | undefined): boolean {
+  return type !== undefined && endTypes.has(type);
+}
+
+const endTypes: ReadonlySet<string> = new Set(['run.succeeded', 'run.failed', 'run.cancelled', 'run.refused']);
 
 /** Without a look into the queue: whoever has just committed for an open activation is at work. */
 function liveState(change: CommittedChange): RunViewState {

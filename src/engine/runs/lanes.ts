@@ -34,6 +34,8 @@ export interface LaneJob {
   readonly worker: string;
   /** The lease under which the commands come. */
   readonly lease: LeaseKey | null;
+  /** A state from before this event of the run is too old to decide on. Default: the state that is there will do. */
+  readonly atLeast?: number;
 }
 
 export type JobOutcome =
@@ -92,11 +94,20 @@ export class Lanes {
   readonly #plain: PlainValue;
   readonly #committer: Committer;
   readonly #circumstances: Circumstances;
+  readonly #seen: (key: string) => number | null;
   readonly #lanes = new Map<string, Lane>();
   readonly #listeners: CommitListener[] = [];
   #stopped = false;
 
-  constructor(context: EngineContext, catalog: Catalog, plain: PlainValue, committer: Committer) {
+  /** `seen` knows the newest event of a run that all its holders here were told of; null = nobody here holds it. */
+  constructor(
+    context: EngineContext,
+    catalog: Catalog,
+    plain: PlainValue,
+    committer: Committer,
+    seen: (key: string) => number | null,
+  ) {
+    this.#seen = seen;
     this.#context = context;
     this.#catalog = catalog;
     this.#plain = plain;
@@ -139,11 +150,30 @@ export class Lanes {
     }
   }
 
+  /**
+   * Another server has written event `seq` of the run. Where somebody here holds it, the listeners are told of what
+   * they have missed; where nobody does, a state that is kept is dropped as too old.
+   */
+  moved(tenant: string, run: string, seq: number): void {
+    const key = runKey(tenant, run);
+    const lane = this.#lanes.get(key);
+    if (lane?.told !== undefined && lane.told !== null && lane.told >= seq) return;
+    if (this.#seen(key) !== null) {
+      const job = { key, tenant, run, commands: [], actor: 'engine', worker: '', lease: null, atLeast: seq };
+      this.offer(job, () => {});
+    } else if (lane?.busy === false && lane.state !== null && lane.state.head < seq) {
+      lane.state = null;
+      lane.told = null;
+    }
+  }
+
   /** Keeps a state that was just read or written, unless the lane has one or knows of a later one. */
   adopt(state: RunState): void {
     if (isEnded(state.status)) return;
     const lane = this.#laneOf(runKey(state.tenant, state.run), state.tenant, state.run);
     if (lane.busy || lane.state !== null || lane.unsure || (lane.told !== null && lane.told !== state.head)) return;
+    // Who else holds the run may not have heard of all this, if neighbours wrote it.
+    if (this.#context.store.shared && (this.#seen(lane.key) ?? state.head) < state.head) return;
     lane.state = state;
     lane.told = state.head;
   }
@@ -183,8 +213,9 @@ export class Lanes {
     lane.busy = true;
     while (lane.queue.length > 0) {
       const group = takeGroup(lane.queue);
-      if (lane.state === null) return this.#loadFor(lane, group);
-      if (this.#handle(lane, lane.state, group)) return;
+      if (lane.state === null || isTooOld(lane.state, group)) return this.#loadFor(lane, group);
+      // A neighbour may have moved the run on from what is remembered here, and only a commit would show it.
+      if (this.#handle(lane, lane.state, group, this.#context.store.shared)) return;
     }
     lane.busy = false;
     if (lane.unsure) this.#lookUpLater(lane);
@@ -196,7 +227,7 @@ export class Lanes {
       (state) => {
         lane.state = state;
         if (state === null) for (const pending of group) this.#answer(pending, { tag: 'refused', reason: 'not_found' });
-        else if (this.#handle(lane, state, group)) return;
+        else if (this.#handle(lane, state, group, false)) return;
         this.#work(lane);
       },
       (error: unknown) => {
@@ -235,16 +266,16 @@ export class Lanes {
   }
 
   /** Decides jobs that come under one lease as one transition; true = it is on its way, and the lane waits for it. */
-  #handle(lane: Lane, state: RunState, group: readonly Pending[]): boolean {
+  #handle(lane: Lane, state: RunState, group: readonly Pending[], mayBeOld: boolean): boolean {
     try {
-      return this.#commit(lane, state, group);
+      return this.#commit(lane, state, group, mayBeOld);
     } catch (error) {
       this.#sink(lane, group, error);
       return false;
     }
   }
 
-  #commit(lane: Lane, state: RunState, group: readonly Pending[]): boolean {
+  #commit(lane: Lane, state: RunState, group: readonly Pending[], mayBeOld: boolean): boolean {
     const at = this.#context.store.now();
     const change = emptyChange(state);
     const parts: Part[] = [];
@@ -253,6 +284,12 @@ export class Lanes {
       const publications: Publication[] = [];
       const reason = this.#decide(pending, change, publications, state, at);
       const to = change.events.length;
+      if (mayBeOld && pending.job.commands.length > 0 && (reason !== null || to === from)) {
+        // Nothing of it would meet a guard of the store: decide on what is there.
+        lane.state = null;
+        lane.queue.unshift(...group.filter((other) => !other.answered));
+        return false;
+      }
       if (reason !== null && to > from) {
         // The state holds half of a refused job. Throw it away; the others are decided again without that job.
         lane.state = null;
@@ -289,16 +326,19 @@ export class Lanes {
 
   /** Folds the run anew, and tells the listeners of what they have missed. */
   async #load(lane: Lane): Promise<RunState | null> {
-    const { tenant, run, told } = lane;
+    const { tenant, run } = lane;
     const [history] = await this.#context.store.readHistories([{ tenant, run }]);
     lane.unsure = false;
     if (history === undefined || history.length === 0) return null;
     const stored = history.map(readRunEvent);
+    this.#context.envelopes.observe(stored.at(-1)?.envelope.hlc ?? '');
     const state = foldRun(
       tenant,
       run,
       stored.map(({ event }) => event),
     );
+    // What was written by neighbours before this server had anything to do with the run is still news to its holders.
+    const told = lane.told ?? (this.#context.store.shared ? this.#seen(lane.key) : null);
     const missed = told === null ? [] : stored.slice(told);
     const [first] = missed;
     if (first !== undefined)
@@ -307,7 +347,7 @@ export class Lanes {
         lane.key,
         state,
         missed.map(({ event }) => event),
-        first.envelope.actor,
+        missed.every(({ envelope }) => envelope.actor === first.envelope.actor) ? first.envelope.actor : null,
         null,
       );
     lane.told = state.head;
@@ -497,7 +537,7 @@ export class Lanes {
     key: string,
     state: RunState,
     events: readonly RunEvent[],
-    actor: string,
+    actor: string | null,
     task: string | null,
   ): void {
     if (lane !== undefined) lane.told = events.at(-1)?.seq ?? lane.told;
@@ -514,6 +554,10 @@ export class Lanes {
 
 /** Evicting looks at a few of the oldest lanes only, so that a lane costs the same however many there are. */
 const evictExamineMax = 64;
+
+function isTooOld(state: RunState, group: readonly Pending[]): boolean {
+  return group.some(({ job }) => (job.atLeast ?? 0) > state.head);
+}
 
 /** A job with what was decided for it. */
 interface Part {

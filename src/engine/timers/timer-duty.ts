@@ -7,7 +7,7 @@ import type { CancelTimer } from '../../core/ports.js';
 import type { Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { runKey } from '../runs/committed.js';
-import type { Lanes } from '../runs/lanes.js';
+import type { JobOutcome, Lanes } from '../runs/lanes.js';
 
 export class TimerDuty {
   readonly #context: EngineContext;
@@ -17,12 +17,14 @@ export class TimerDuty {
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #ticking: Promise<void> | null = null;
   #running = false;
+  readonly #sleepMaxMs: number;
 
   /** `promoted` is called when delayed tasks have become ready. */
   constructor(context: EngineContext, lanes: Lanes, promoted: () => Promise<void>) {
     this.#context = context;
     this.#lanes = lanes;
     this.#promoted = promoted;
+    this.#sleepMaxMs = context.store.shared ? sharedSleepMaxMs : sleepMaxMs;
   }
 
   start(): void {
@@ -47,9 +49,10 @@ export class TimerDuty {
     }
   }
 
-  /** Handles what is due now. Returns how much it handled; a full batch means that more may be due. */
-  async tick(): Promise<number> {
+  /** Handles what is due now. Returns how much it handled, a full batch means that more may be due; null = another does. */
+  async tick(): Promise<number | null> {
     const { store } = this.#context;
+    if (store.shared && !(await store.holdDuty('timers', dutyMs))) return null;
     const due = await store.dueTimers(limits.timerBatchMax);
     const fired = Promise.all(
       due.map(async ({ tenant, run, name }) => {
@@ -64,11 +67,20 @@ export class TimerDuty {
         });
         if (outcome.tag === 'error') throw outcome.error;
         // The run no longer knows the timer: nothing will ever clear its row but this.
-        if (outcome.tag !== 'applied') await store.apply([{ tenant, timers: [{ op: 'clear', run, name }] }]);
+        if (outcome.tag !== 'applied') await this.#clear(tenant, run, name, outcome);
       }),
     );
     const [promoted] = await Promise.all([this.#promote(), fired]);
     return Math.max(due.length, promoted);
+  }
+
+  /** Unless the run has moved on since that was decided: a neighbour may have set the timer anew. */
+  async #clear(tenant: string, run: string, name: string, outcome: JobOutcome): Promise<void> {
+    const { store } = this.#context;
+    const row = store.shared ? await store.readRun(tenant, run) : null;
+    if (row !== null && (outcome.tag !== 'already' || outcome.head !== row.head)) return;
+    const guard = row === null ? {} : { runs: [{ expected: row.head, row }] };
+    await store.apply([{ tenant, ...guard, timers: [{ op: 'clear', run, name }] }]);
   }
 
   async #promote(): Promise<number> {
@@ -80,7 +92,7 @@ export class TimerDuty {
   #arm(inMs: number): void {
     if (!this.#running) return;
     const { timers, clock } = this.#context.ports;
-    const wakeAtMs = clock.monotonicMs() + Math.max(0, Math.min(inMs, sleepMaxMs));
+    const wakeAtMs = clock.monotonicMs() + Math.max(0, Math.min(inMs, this.#sleepMaxMs));
     if (wakeAtMs >= this.#wakeAtMs) return;
     this.#cancel?.();
     this.#wakeAtMs = wakeAtMs;
@@ -94,11 +106,11 @@ export class TimerDuty {
   }
 
   async #round(): Promise<void> {
-    let nextMs = sleepMaxMs;
+    let nextMs = this.#sleepMaxMs;
     try {
       const handled = await this.tick();
-      if (handled >= limits.timerBatchMax) nextMs = 0;
-      else {
+      if (handled !== null && handled >= limits.timerBatchMax) nextMs = 0;
+      else if (handled !== null) {
         const nextDueAt = await this.#context.store.nextDueAt();
         if (nextDueAt !== null) nextMs = Math.max(1, nextDueAt - this.#context.store.now());
       }
@@ -112,3 +124,7 @@ export class TimerDuty {
 const none: readonly never[] = [];
 
 const sleepMaxMs = 1_000;
+/** Where others set timers too: only the store knows of those. */
+const sharedSleepMaxMs = 250;
+/** A server that no longer renews its duty loses it after this time. */
+const dutyMs = 2_000;

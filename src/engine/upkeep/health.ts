@@ -32,15 +32,27 @@ export class Health {
     }
     try {
       const stats = await this.#context.store.queueStats();
-      const reasons = stats.map((queue) => this.#stuck(queue)).filter((fault) => fault !== null);
-      return { accepts: true, reasons };
+      const stuck = stats.map((queue) => this.#stuck(queue)).filter((fault) => fault !== null);
+      if (stuck.length === 0) return { accepts: true, reasons: [] };
+      const elsewhere = await this.#servedElsewhere();
+      const told = stuck.filter(({ unserved }) => unserved === null || !elsewhere.has(unserved));
+      return { accepts: true, reasons: told.map(({ text }) => text) };
     } catch (error) {
       const reason = `The store does not answer: ${error instanceof Error ? error.message : String(error)}`;
       return { accepts: false, reasons: [reason] };
     }
   }
 
-  #stuck(stats: QueueStats): string | null {
+  /** Queues that workers of other servers serve: what they leave lying is for those servers to report. */
+  async #servedElsewhere(): Promise<ReadonlySet<string>> {
+    const { store } = this.#context;
+    if (!store.shared) return new Set();
+    const rows = (await store.listSessions()).filter((row) => row.owner !== store.epoch);
+    return new Set(rows.flatMap((row) => (JSON.parse(row.info) as { readonly queues?: string[] }).queues ?? []));
+  }
+
+  /** `unserved` = the queue, where nobody who is connected here serves it. */
+  #stuck(stats: QueueStats): { readonly text: string; readonly unserved: string | null } | null {
     const { stuckAfterMs } = this.#context.settings;
     if (stats.ready === 0 || stats.oldestReadyAt === null) return null;
     const ageMs = this.#context.store.now() - stats.oldestReadyAt;
@@ -50,11 +62,11 @@ export class Health {
     const serving = [...this.#dispatcher.sessions()].filter(
       (s) => s.channel !== null && s.description.queues.includes(stats.queue),
     );
-    if (serving.length === 0)
-      return `Queue ${stats.queue} has ${stats.ready} ready tasks, the oldest for ${Math.round(ageMs / 1000)} s, and no worker serves it.`;
+    const text = `Queue ${stats.queue} has ${stats.ready} ready tasks, the oldest for ${Math.round(ageMs / 1000)} s, and`;
+    if (serving.length === 0) return { text: `${text} no worker serves it.`, unserved: stats.queue };
     // All slots busy is load, not a fault.
     const free = serving.filter((s) => s.credit > 0);
     if (free.length === 0) return null;
-    return `Queue ${stats.queue} has ${stats.ready} ready tasks, the oldest for ${Math.round(ageMs / 1000)} s, and nothing is taken although ${free.length} workers have free slots.`;
+    return { text: `${text} nothing is taken although ${free.length} workers have free slots.`, unserved: null };
   }
 }

@@ -23,7 +23,29 @@ export type StoreAction = {
   readonly storeMs: number;
 } & (
   | { readonly kind: 'apply'; readonly transition: Transition; readonly outcome: Outcome }
-  | { readonly kind: 'claim'; readonly claimed: readonly { readonly task: TaskRow; readonly head: number }[] }
+  | {
+      readonly kind: 'claim';
+      readonly claimed: readonly { readonly task: TaskRow; readonly head: number }[];
+      /** Of the opening that claimed. */
+      readonly epoch: number;
+    }
+  | {
+      readonly kind: 'session';
+      readonly what: 'open' | 'take' | 'close';
+      readonly session: string;
+      readonly epoch: number;
+    }
+  | {
+      readonly kind: 'duty';
+      readonly duty: string;
+      readonly epoch: number;
+      readonly held: boolean;
+      /** The store's clock just then, which may have been set back since. */
+      readonly nowMs: number;
+      readonly ttlMs: number;
+    }
+  /** An opening of the store has ended in good order. */
+  | { readonly kind: 'closed'; readonly epoch: number }
   | { readonly kind: 'release'; readonly leases: readonly LeaseKey[]; readonly count: number }
 );
 

@@ -7,6 +7,7 @@ import type { FaultMeter } from './fault-meter.js';
 import type { Network } from './network.js';
 import type { Prng } from './prng.js';
 import { SimProcess } from './process.js';
+import type { Cluster } from './cluster.js';
 import type { SimServer } from './sim-server.js';
 import type { StoreWeather } from './sim-store.js';
 import type { SimWorker } from './sim-worker.js';
@@ -29,14 +30,17 @@ export const faultKinds = [
   'store clock',
 ] as const;
 
-/** One of `faultKinds`. */
-export type FaultKind = (typeof faultKinds)[number];
+/** The kinds that only several servers can have. */
+export const clusterFaultKinds = ['store cut', 'rolling restart', 'news lost'] as const;
+
+/** One of `faultKinds` or `clusterFaultKinds`. */
+export type FaultKind = (typeof faultKinds)[number] | (typeof clusterFaultKinds)[number];
 
 /** What the nemesis can reach. */
 export interface NemesisOptions {
   readonly world: World;
   readonly network: Network;
-  readonly server: SimServer;
+  readonly cluster: Cluster;
   readonly workers: readonly SimWorker[];
   readonly weather: StoreWeather;
   readonly client: ClientPlan;
@@ -62,7 +66,12 @@ export class Nemesis {
     this.#prng = options.world.prng.fork('nemesis');
     this.#process = new SimProcess(options.world, 'nemesis');
     const keep = this.#prng.between(0.15, 0.7);
-    this.kinds = new Set(options.kinds ?? faultKinds.filter(() => this.#prng.chance(keep)));
+    const kinds: FaultKind[] = options.kinds?.slice() ?? faultKinds.filter(() => this.#prng.chance(keep));
+    // Drawn apart, so that worlds of one server are what they were.
+    const apart = this.#prng.fork('cluster');
+    if (options.cluster.servers.length > 1 && options.kinds === undefined)
+      kinds.push(...clusterFaultKinds.filter(() => apart.chance(keep)));
+    this.kinds = new Set(kinds);
   }
 
   start(): void {
@@ -73,12 +82,15 @@ export class Nemesis {
 
   /** Ends all faults: what is down comes up, what is stopped goes on, clocks and disk are right again. */
   heal(): void {
-    const { server, workers, weather, client } = this.#options;
+    const { cluster, workers, weather, client } = this.#options;
     this.#process.kill();
     Object.assign(weather, { busy: 0, ambiguous: 0, slow: 0, crash: 0 });
     client.loss = 0;
-    server.process.resume();
-    server.process.healClock();
+    for (const server of cluster.servers) {
+      server.process.resume();
+      server.process.healClock();
+      Object.assign(server.reach, { cut: false, newsLost: 0 });
+    }
     for (const { host } of workers) {
       host.resume();
       host.main.healClock();
@@ -93,6 +105,8 @@ export class Nemesis {
     if (this.kinds.has('server crash')) weather.crash = this.#prng.pick([0.001, 0.01]);
     if (this.kinds.has('store slow')) weather.slow = rough / 3;
     if (this.kinds.has('client loss')) client.loss = this.#prng.pick([0.05, 0.3]);
+    if (this.kinds.has('news lost'))
+      for (const { reach } of this.#options.cluster.servers) reach.newsLost = this.#prng.pick([0.1, 1]);
   }
 
   #plan(kind: FaultKind): void {
@@ -105,7 +119,8 @@ export class Nemesis {
   }
 
   #inject(kind: FaultKind): void {
-    const { world, network, server, workers, meter, moveStoreClock, sessionDeadMs } = this.#options;
+    const { world, network, cluster, workers, meter, moveStoreClock, sessionDeadMs } = this.#options;
+    const server = this.#anyServer();
     const { host } = this.#prng.pick(workers);
     // Shorter than the session's death, about as long, and much longer.
     const pauseForMs = sessionDeadMs * this.#prng.pick([0.3, 1, 1.1, 3]);
@@ -118,7 +133,7 @@ export class Nemesis {
         if (!server.process.up || server.process.paused) return;
         meter.count(kind);
         server.process.pause();
-        world.after(null, pauseForMs, 'server goes on', () => server.process.resume());
+        world.after(null, pauseForMs, `${server.process.name} goes on`, () => server.process.resume());
         return;
       case 'worker crash':
         return host.crash('crash');
@@ -139,12 +154,41 @@ export class Nemesis {
       case 'store clock':
         meter.count(kind);
         return moveStoreClock(this.#prng.chance(0.5) ? this.#prng.int(-2_000, -1) : this.#prng.int(1, 20_000));
+      case 'store cut':
+        if (server.reach.cut) return;
+        meter.count(kind);
+        server.reach.cut = true;
+        world.after(null, pauseForMs, `${server.process.name} reaches the store again`, () => {
+          server.reach.cut = false;
+        });
+        return;
+      case 'rolling restart':
+        meter.count(kind);
+        return this.#restart(cluster.servers);
+      case 'news lost':
       case 'client loss':
       case 'store busy':
       case 'store ambiguous':
       case 'store slow':
         return;
     }
+  }
+
+  /** One after the other, each once the one before it answers again. */
+  #restart([server, ...rest]: readonly SimServer[]): void {
+    if (server === undefined) return;
+    server.stop();
+    const wait = (): void => {
+      if (server.engine === null) this.#process.after(100, 'rollout waits', wait);
+      else this.#restart(rest);
+    };
+    this.#process.after(100, 'rollout waits', wait);
+  }
+
+  #anyServer(): SimServer {
+    const { servers } = this.#options.cluster;
+    const [only] = servers;
+    return servers.length === 1 && only !== undefined ? only : this.#prng.pick(servers);
   }
 }
 
@@ -159,4 +203,6 @@ const pauseMs: Partial<Record<FaultKind, number>> = {
   cut: 2_000,
   'wall clock': 4_000,
   'store clock': 10_000,
+  'store cut': 8_000,
+  'rolling restart': 15_000,
 };

@@ -29,17 +29,30 @@ export class Observer implements StoreObserver {
     this.changed = true;
   }
 
-  claimed(claimed: readonly ClaimedTask[]): void {
+  claimed(claimed: readonly ClaimedTask[], epoch: number): void {
     this.#world.trace.number(claimed.length);
     if (claimed.length === 0) return;
     const shown = claimed.map(({ task, head }) => ({ task, head }));
-    this.#history.actions.push({ kind: 'claim', claimed: shown, ...this.#when() });
+    this.#history.actions.push({ kind: 'claim', claimed: shown, epoch, ...this.#when() });
     this.changed = true;
   }
 
   released(leases: readonly LeaseKey[], count: number): void {
     this.#history.actions.push({ kind: 'release', leases, count, ...this.#when() });
     this.changed = true;
+  }
+
+  owned(what: 'open' | 'take' | 'close', session: string, epoch: number): void {
+    this.#history.actions.push({ kind: 'session', what, session, epoch, ...this.#when() });
+  }
+
+  dutyAsked(duty: string, epoch: number, held: boolean, ttlMs: number): void {
+    const nowMs = this.#storeNow();
+    this.#history.actions.push({ kind: 'duty', duty, epoch, held, nowMs, ttlMs, ...this.#when() });
+  }
+
+  closed(epoch: number): void {
+    this.#history.actions.push({ kind: 'closed', epoch, ...this.#when() });
   }
 
   /** To be called before the clock is set back, so that its highest value is not forgotten. */

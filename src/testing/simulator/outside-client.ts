@@ -12,7 +12,7 @@ import { makeProgram, type Program, type ProgramTaste } from './program.js';
 import type { Prng } from './prng.js';
 import { SimProcess } from './process.js';
 import { watchProgram } from './scripted-body.js';
-import type { SimServer } from './sim-server.js';
+import type { Cluster } from './cluster.js';
 import type { World } from './world.js';
 
 /** What one request came to. */
@@ -33,7 +33,7 @@ export interface ClientPlan {
 /** What the client needs. */
 export interface OutsideClientOptions {
   readonly world: World;
-  readonly server: SimServer;
+  readonly cluster: Cluster;
   readonly history: History;
   readonly meter: FaultMeter;
   readonly plan: ClientPlan;
@@ -137,7 +137,7 @@ export class OutsideClient {
 
   /** Sends the request; where it may be repeated, again and again until there is an answer. */
   #attempt(operation: Operation, repeatable: boolean, send: (engine: Engine) => Promise<Answer>): void {
-    const { server, meter } = this.#options;
+    const { cluster, meter } = this.#options;
     let open = true;
     const again = (inMs: number): void => {
       this.#process.after(inMs, 'repeat', () => this.#attempt(operation, repeatable, send));
@@ -153,6 +153,7 @@ export class OutsideClient {
     };
     this.#process.after(answerMsMax, 'request timeout', () => settle(null));
     if (this.#lost()) return meter.count('request lost');
+    const server = cluster.any(this.#prng);
     server.process.after(this.#latency(), 'request', () => {
       const { engine } = server;
       if (engine === null) return;

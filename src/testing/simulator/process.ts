@@ -18,12 +18,16 @@ export class SimProcess {
   paused = false;
   /** What became due while it was stopped; each entry plans its event anew. */
   backlog: (() => void)[] = [];
-  #wallOffsetMs = 0;
+  readonly #wallSkewMs: number;
+  #wallOffsetMs: number;
   #lives = 0;
 
-  constructor(world: World, name: string) {
+  /** `wallSkewMs` is how wrong its wall clock is at its best. */
+  constructor(world: World, name: string, wallSkewMs = 0) {
     this.world = world;
     this.name = name;
+    this.#wallSkewMs = wallSkewMs;
+    this.#wallOffsetMs = wallSkewMs;
   }
 
   get up(): boolean {
@@ -65,9 +69,9 @@ export class SimProcess {
     this.#wallOffsetMs += ms;
   }
 
-  /** Sets the wall clock right again. */
+  /** Takes back what `jumpClock` did. */
   healClock(): void {
-    this.#wallOffsetMs = 0;
+    this.#wallOffsetMs = this.#wallSkewMs;
   }
 
   /** Plans something for this life of the process. */

@@ -7,18 +7,18 @@ import { isEnded } from '../../core/run/state.js';
 import type { History, Reading } from './history.js';
 import type { Prng } from './prng.js';
 import { SimProcess } from './process.js';
-import type { SimServer } from './sim-server.js';
+import type { Cluster } from './cluster.js';
 import type { World } from './world.js';
 
 /** All readers. */
 export class Readers {
-  readonly #server: SimServer;
+  readonly #cluster: Cluster;
   readonly #history: History;
   readonly #prng: Prng;
   readonly #process: SimProcess;
 
-  constructor(world: World, server: SimServer, history: History) {
-    this.#server = server;
+  constructor(world: World, cluster: Cluster, history: History) {
+    this.#cluster = cluster;
     this.#history = history;
     this.#prng = world.prng.fork('readers');
     this.#process = new SimProcess(world, 'reader');
@@ -39,10 +39,10 @@ export class Readers {
   }
 
   #follow(reading: Reading): void {
-    const { engine } = this.#server;
     if (reading.ended) return;
+    const server = this.#cluster.any(this.#prng);
+    const { engine, process } = server;
     if (engine === null) return this.#later(reading);
-    const { process } = this.#server;
     const { life } = process;
     let over = false;
     const finish = (): void => {
@@ -53,7 +53,7 @@ export class Readers {
     // A server that dies takes the connection with it; the browser notices and comes back.
     const watch = (): void => {
       if (over || reading.ended) return;
-      if (process.life !== life || this.#server.engine !== engine) finish();
+      if (process.life !== life || server.engine !== engine) finish();
       else this.#process.after(500, 'watch', watch);
     };
     this.#process.after(500, 'watch', watch);

@@ -8,7 +8,8 @@ import { SpineError } from '../../core/errors.js';
 import type { ServerMessage, WorkerMessage } from '../../protocol/worker.js';
 import type { Engine } from '../../engine/api.js';
 import type { History } from './history.js';
-import type { Listener, Network, WireEnd } from './network.js';
+import type { Route } from './cluster.js';
+import type { Network, WireEnd } from './network.js';
 import { programApp, providerError, type EffectSite } from './program-app.js';
 import type { CallNode, StepNode } from './program.js';
 import type { SimProcess } from './process.js';
@@ -19,7 +20,9 @@ import { WorkerHost, type WorkerHostOptions } from './worker-host.js';
 /** What a real worker needs. */
 export interface RealWorkerOptions extends WorkerHostOptions {
   readonly network: Network;
-  readonly listener: Listener<WorkerMessage, ServerMessage> & { readonly engine: Engine | null };
+  readonly route: Route;
+  /** Where the heart beats, if it does not go where the data line goes. */
+  readonly heartRoute: Route | null;
   readonly history: History;
   readonly provider: Provider;
   readonly slots: number;
@@ -79,15 +82,18 @@ export class RealWorker implements SimWorker {
   }
 
   #transport(claims: Claims, heart: SimProcess): WorkerTransport {
-    const { network, listener, world } = this.#options;
+    const { network, route, heartRoute, world } = this.#options;
     const blobs = (): Engine => {
-      const { engine } = listener;
+      const { engine } = route.server;
       if (engine === null) throw new SpineError('SHUTTING_DOWN', {});
       return engine;
     };
+    let opened = false;
     return {
       open: (onMessage, onClose) => {
-        const wire = network.open<WorkerMessage, ServerMessage>(this.host.main, listener, {
+        if (opened) route.moveOn();
+        opened = true;
+        const wire = network.open<WorkerMessage, ServerMessage>(this.host.main, route.server, {
           onMessage: (message) => {
             claims.listen(message);
             onMessage(message);
@@ -102,7 +108,8 @@ export class RealWorker implements SimWorker {
         if (bytes === null) throw new SpineError('BLOB_NOT_FOUND', { blob: hash });
         return bytes;
       },
-      startHeart: (options) => startHeart(options, heart, network, listener, world.prng.fork(`${heart.name}/pace`)),
+      startHeart: (options) =>
+        startHeart(options, heart, network, { route, heartRoute }, world.prng.fork(`${heart.name}/pace`)),
     };
   }
 }
@@ -112,7 +119,7 @@ function startHeart(
   options: HeartOptions,
   heart: SimProcess,
   network: Network,
-  listener: Listener<WorkerMessage, ServerMessage>,
+  { route, heartRoute }: { readonly route: Route; readonly heartRoute: Route | null },
   pace: { next(): number },
 ): Heart {
   const { session, beatMs, pulse, onSessionOver } = options;
@@ -120,16 +127,21 @@ function startHeart(
   let wire: WireEnd<WorkerMessage> | null = null;
   const connect = (): void => {
     if (stopped) return;
-    const mine: WireEnd<WorkerMessage> = network.open<WorkerMessage, ServerMessage>(heart, listener, {
-      onMessage: (message) => {
-        if (message.t === 'goodbye') onSessionOver(message.reason);
+    const mine: WireEnd<WorkerMessage> = network.open<WorkerMessage, ServerMessage>(
+      heart,
+      (heartRoute ?? route).server,
+      {
+        onMessage: (message) => {
+          if (message.t === 'goodbye') onSessionOver(message.reason);
+        },
+        onClose: () => {
+          if (wire !== mine) return;
+          wire = null;
+          heartRoute?.moveOn();
+          heart.after(pace.next() * beatMs, 'heart reconnects', connect);
+        },
       },
-      onClose: () => {
-        if (wire !== mine) return;
-        wire = null;
-        heart.after(pace.next() * beatMs, 'heart reconnects', connect);
-      },
-    });
+    );
     wire = mine;
     const beat = (): void => {
       if (stopped || wire !== mine) return;

@@ -20,7 +20,8 @@ import {
 } from '../../protocol/worker.js';
 import type { History } from './history.js';
 import { simManifest } from './manifest.js';
-import type { Listener, Network, WireEnd } from './network.js';
+import type { Route } from './cluster.js';
+import type { Network, WireEnd } from './network.js';
 import type { CallNode, Program } from './program.js';
 import type { SimProcess } from './process.js';
 import type { Provider } from './provider.js';
@@ -44,7 +45,9 @@ interface CallJob {
 /** What a scripted worker needs. */
 export interface ScriptedWorkerOptions extends WorkerHostOptions {
   readonly network: Network;
-  readonly listener: Listener<WorkerMessage, ServerMessage>;
+  readonly route: Route;
+  /** Where the heart beats, if it does not go where the data line goes. */
+  readonly heartRoute: Route | null;
   readonly history: History;
   readonly provider: Provider;
   readonly slots: number;
@@ -107,9 +110,9 @@ class WorkerLife {
   // ---------------------------------------------------------------- connection
 
   #connect(): void {
-    const { network, listener, slots, only } = this.#options;
+    const { network, route, slots, only } = this.#options;
     this.#welcomed = false;
-    const wire: WireEnd<WorkerMessage> = network.open<WorkerMessage, ServerMessage>(this.#host.main, listener, {
+    const wire: WireEnd<WorkerMessage> = network.open<WorkerMessage, ServerMessage>(this.#host.main, route.server, {
       onMessage: (message) => {
         if (this.#wire === wire) this.#receive(message);
       },
@@ -147,6 +150,7 @@ class WorkerLife {
   }
 
   #disconnected(): void {
+    this.#options.route.moveOn();
     this.#wire = null;
     this.#welcomed = false;
     this.#ports.timers.after(this.#ports.random.next() * reconnectMsMax, () => {
@@ -217,19 +221,24 @@ class WorkerLife {
   /** The heart beats from a thread of its own, over a line of its own, as long as the process lives. */
   #startHeart(): void {
     if (this.#heartWire !== null) return;
-    const { network, listener } = this.#options;
+    const { network, route, heartRoute } = this.#options;
     const { session } = this;
-    const wire: WireEnd<WorkerMessage> = network.open<WorkerMessage, ServerMessage>(this.#heart, listener, {
-      onMessage: () => undefined,
-      onClose: () => {
-        if (this.#heartWire !== wire) return;
-        this.#heart.after(this.#beatMs / 3, 'heart reconnects', () => {
+    const wire: WireEnd<WorkerMessage> = network.open<WorkerMessage, ServerMessage>(
+      this.#heart,
+      (heartRoute ?? route).server,
+      {
+        onMessage: () => undefined,
+        onClose: () => {
           if (this.#heartWire !== wire) return;
-          this.#heartWire = null;
-          if (this.session !== null) this.#startHeart();
-        });
+          heartRoute?.moveOn();
+          this.#heart.after(this.#beatMs / 3, 'heart reconnects', () => {
+            if (this.#heartWire !== wire) return;
+            this.#heartWire = null;
+            if (this.session !== null) this.#startHeart();
+          });
+        },
       },
-    });
+    );
     this.#heartWire = wire;
     const beat = (): void => {
       if (this.#heartWire !== wire || session === null || this.session !== session) return;

@@ -10,6 +10,7 @@ import type { SimDisk } from './simulation.js';
 export function sharedDisk(data: Store): SimDisk {
   let owner = 0;
   return {
+    shared: false,
     open: async () => {
       owner += 1;
       const epoch = owner;

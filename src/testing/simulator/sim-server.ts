@@ -10,15 +10,21 @@ import type { Store } from '../../store/index.js';
 import type { FaultMeter } from './fault-meter.js';
 import type { Listener, Network, WireEnd, WireHandlers } from './network.js';
 import { SimProcess } from './process.js';
-import { SimStore, type StoreObserver, type StoreWeather } from './sim-store.js';
+import { SimStore, type StoreObserver, type StoreReach, type StoreWeather } from './sim-store.js';
 import type { World } from './world.js';
 
 /** What a server needs. */
 export interface SimServerOptions {
+  /** Name of its process. */
+  readonly name: string;
+  /** How wrong its wall clock is, always; 0 = it is right, but for what the nemesis does to it. */
+  readonly wallSkewMs: number;
   readonly world: World;
   readonly network: Network;
   readonly meter: FaultMeter;
   readonly weather: StoreWeather;
+  /** Its way to the store. */
+  readonly reach: StoreReach;
   readonly observer: StoreObserver;
   /** Opens the data anew; an earlier handle is shut out. */
   readonly openStore: () => Promise<Store>;
@@ -44,8 +50,13 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
 
   constructor(options: SimServerOptions) {
     this.#options = options;
-    this.process = new SimProcess(options.world, 'server');
-    this.#restarts = options.world.prng.fork('server/restarts');
+    this.process = new SimProcess(options.world, options.name, options.wallSkewMs);
+    this.#restarts = options.world.prng.fork(`${options.name}/restarts`);
+  }
+
+  /** Its way to the store, for the nemesis. */
+  get reach(): StoreReach {
+    return this.#options.reach;
   }
 
   /** The engine where it answers requests; null while it is down, starting or stopping. */
@@ -100,7 +111,7 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
   }
 
   async #begin(ports: ReturnType<SimProcess['start']>, life: number): Promise<void> {
-    const { world, weather, meter, observer, settings, onFault } = this.#options;
+    const { world, weather, reach, meter, observer, settings, onFault } = this.#options;
     const inner = await this.#options.openStore();
     if (this.process.life !== life) return;
     const { lateTo } = this.#options;
@@ -110,6 +121,7 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
       world,
       process: this.process,
       weather,
+      reach,
       meter,
       observer,
       onCrash: () => this.crash('crash'),
@@ -137,7 +149,9 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
     this.#stopping = false;
     this.process.kill();
     this.#options.network.died(this.process);
-    this.#options.world.after(null, 20 + this.#restarts.next() * restartMsMax, 'start server', () => this.boot());
+    this.#options.world.after(null, 20 + this.#restarts.next() * restartMsMax, `start ${this.process.name}`, () =>
+      this.boot(),
+    );
   }
 }
 

@@ -35,10 +35,23 @@ export interface StoreWeather {
   crash: number;
 }
 
+/** The way of one server to the store; cut = nothing goes through until it is mended. */
+export interface StoreReach {
+  cut: boolean;
+  /** Probability that news of neighbours is lost; the feed must be read all the same. */
+  newsLost: number;
+}
+
 /** What an observer is told when an action has taken effect on the data. */
 export interface StoreObserver {
   applied(transitions: readonly Transition[], outcomes: readonly Outcome[]): void;
-  claimed(claimed: readonly ClaimedTask[]): void;
+  claimed(claimed: readonly ClaimedTask[], epoch: number): void;
+  /** A session was opened, taken or closed by the opening with this epoch. */
+  owned(what: 'open' | 'take' | 'close', session: string, epoch: number): void;
+  /** A duty was asked for. */
+  dutyAsked(duty: string, epoch: number, held: boolean, ttlMs: number): void;
+  /** The opening is over in good order: it has given up its duties. */
+  closed(epoch: number): void;
   released(leases: readonly LeaseKey[], count: number): void;
 }
 
@@ -57,11 +70,13 @@ export class SimStore implements Store {
   readonly #process: SimProcess;
   readonly #prng: Prng;
   readonly #weather: StoreWeather;
+  readonly #reach: StoreReach;
   readonly #meter: FaultMeter;
   readonly #observer: StoreObserver;
   readonly #onCrash: () => void;
   readonly #lateTo: (() => Store) | null;
   readonly #writes: Write[] = [];
+  readonly #deafen = new Set<() => void>();
   #lastWriteAtMs = 0;
   #crashed = false;
 
@@ -70,6 +85,7 @@ export class SimStore implements Store {
     readonly world: World;
     readonly process: SimProcess;
     readonly weather: StoreWeather;
+    readonly reach: StoreReach;
     readonly meter: FaultMeter;
     readonly observer: StoreObserver;
     /** Kills the server. */
@@ -81,6 +97,7 @@ export class SimStore implements Store {
     this.#world = options.world;
     this.#process = options.process;
     this.#weather = options.weather;
+    this.#reach = options.reach;
     this.#meter = options.meter;
     this.#observer = options.observer;
     this.#onCrash = options.onCrash;
@@ -99,6 +116,7 @@ export class SimStore implements Store {
   /** The process has died: a prefix of what is under way takes effect now, the rest never does. */
   crash(): void {
     this.#crashed = true;
+    for (const deafen of this.#deafen) deafen();
     const kept = this.#prng.int(0, this.#writes.length);
     const writes = this.#writes.splice(0);
     for (const write of writes.slice(0, kept)) {
@@ -126,7 +144,7 @@ export class SimStore implements Store {
   claim(request: ClaimRequest): Promise<ClaimedTask[]> {
     return this.#write('claim', async () => {
       const claimed = await this.#inner.claim(request);
-      this.#observer.claimed(claimed);
+      this.#observer.claimed(claimed, this.epoch);
       return claimed;
     });
   }
@@ -144,23 +162,44 @@ export class SimStore implements Store {
   }
 
   openSession(session: NewSession): Promise<void> {
-    return this.#write('openSession', () => this.#inner.openSession(session));
+    return this.#write('openSession', async () => {
+      await this.#inner.openSession(session);
+      this.#observer.owned('open', session.session, this.epoch);
+    });
   }
 
   takeSession(session: string): Promise<SessionRow | null> {
-    return this.#write('takeSession', () => this.#inner.takeSession(session));
+    return this.#write('takeSession', async () => {
+      const row = await this.#inner.takeSession(session);
+      if (row !== null) this.#observer.owned('take', session, this.epoch);
+      return row;
+    });
   }
 
   holdDuty(duty: string, ttlMs: number): Promise<boolean> {
-    return this.#write('holdDuty', () => this.#inner.holdDuty(duty, ttlMs));
+    return this.#write('holdDuty', async () => {
+      const held = await this.#inner.holdDuty(duty, ttlMs);
+      this.#observer.dutyAsked(duty, this.epoch, held, ttlMs);
+      return held;
+    });
   }
 
-  /** What neighbours do is heard of some time later, while the process lives. */
+  /** What neighbours do is heard of some time later, while the process lives and its line to the store stands. */
   watch(listener: StoreListener): () => void {
-    return this.#inner.watch({
-      work: (queues) => this.#process.after(this.#latency(), 'neighbours have work', () => listener.work(queues)),
-      moved: () => this.#process.after(this.#latency(), 'neighbours have moved', () => listener.moved()),
+    const tell = (what: string, act: () => void): void => {
+      if (this.#reach.cut || (this.#reach.newsLost > 0 && this.#prng.chance(this.#reach.newsLost)))
+        return this.#meter.count('news lost');
+      this.#process.after(this.#latency(), what, act);
+    };
+    const stop = this.#inner.watch({
+      work: (queues) => tell('neighbours have work', () => listener.work(queues)),
+      moved: () => tell('neighbours have moved', () => listener.moved()),
     });
+    this.#deafen.add(stop);
+    return () => {
+      this.#deafen.delete(stop);
+      stop();
+    };
   }
 
   beat(beats: readonly SessionBeat[]): Promise<string[]> {
@@ -168,7 +207,10 @@ export class SimStore implements Store {
   }
 
   closeSession(session: string): Promise<void> {
-    return this.#write('closeSession', () => this.#inner.closeSession(session));
+    return this.#write('closeSession', async () => {
+      await this.#inner.closeSession(session);
+      this.#observer.owned('close', session, this.epoch);
+    });
   }
 
   saveManifest: Store['saveManifest'] = (row) => this.#write('saveManifest', () => this.#inner.saveManifest(row));
@@ -205,7 +247,14 @@ export class SimStore implements Store {
 
   /** Waits for what was handed over before. */
   close(): Promise<void> {
-    return this.#write('close', () => this.#inner.close(), true);
+    return this.#write(
+      'close',
+      async () => {
+        await this.#inner.close();
+        this.#observer.closed(this.epoch);
+      },
+      true,
+    );
   }
 
   #write<T>(what: string, act: () => Promise<T>, sure = false): Promise<T> {
@@ -215,6 +264,7 @@ export class SimStore implements Store {
       const answerMs = this.#latency();
       const write: Write = {
         execute: async () => {
+          if (this.#reach.cut) return this.#unanswered(what, reject);
           let answer: () => void;
           try {
             const result = await act();
@@ -223,7 +273,11 @@ export class SimStore implements Store {
             answer = () => reject(error instanceof Error ? error : new Error(String(error)));
           }
           if (fate === 'ambiguous') answer = () => reject(new SpineError('STORE_UNREACHABLE', {}));
-          if (!this.#crashed) this.#process.after(answerMs, `${what} answered`, answer);
+          if (this.#crashed) return;
+          // A line that is cut by then swallows the answer of what was carried out.
+          this.#process.after(answerMs, `${what} answered`, () =>
+            this.#reach.cut ? this.#unanswered(what, reject) : answer(),
+          );
         },
       };
       this.#writes.push(write);
@@ -247,8 +301,12 @@ export class SimStore implements Store {
       const slowMs = fate === 'slow' ? this.#prng.between(200, 3_000) : 0;
       this.#world.after(null, this.#latency() + slowMs, `read ${what}`, () => {
         if (this.#crashed) return;
+        if (this.#reach.cut) return this.#unanswered(what, reject);
         act().then(
-          (result) => this.#process.after(answerMs, `${what} read`, () => resolve(result)),
+          (result) =>
+            this.#process.after(answerMs, `${what} read`, () =>
+              this.#reach.cut ? this.#unanswered(what, reject) : resolve(result),
+            ),
           (error: unknown) =>
             this.#process.after(answerMs, `${what} failed`, () =>
               reject(error instanceof Error ? error : new Error(String(error))),
@@ -256,6 +314,14 @@ export class SimStore implements Store {
         );
       });
     });
+  }
+
+  /** Nothing comes back: the call hangs until its time is up. */
+  #unanswered(what: string, reject: (error: Error) => void): void {
+    if (this.#crashed) return;
+    this.#process.after(this.#prng.between(500, 5_000), `${what} unanswered`, () =>
+      reject(new SpineError('STORE_UNREACHABLE', {})),
+    );
   }
 
   #refused(what: string): Promise<never> {

@@ -8,6 +8,7 @@ import { compareRun } from '../../engine/upkeep/doctor.js';
 import { readRunEvent } from '../../engine/events/rows.js';
 import { createMemoryStore, MemoryData, type EventRow, type Store, type Violation } from '../../store/index.js';
 import { checkers } from './checkers/all-checkers.js';
+import { Cluster, Route } from './cluster.js';
 import { FaultMeter } from './fault-meter.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
 import { simManifest } from './manifest.js';
@@ -26,8 +27,10 @@ import type { StoreWeather } from './sim-store.js';
 import type { SimWorker } from './sim-worker.js';
 import { World } from './world.js';
 
-/** What the data lives on. Opened anew by each life of the server; contents stay. */
+/** What the data lives on. Opened anew by each life of a server; contents stay. */
 export interface SimDisk {
+  /** Whether several servers may have it open. */
+  readonly shared: boolean;
   open(): Promise<Store>;
 }
 
@@ -45,6 +48,8 @@ export interface Flaws {
 /** What may be said about a simulation beside its seed. */
 export interface SimulationOptions {
   readonly seed: number;
+  /** How many servers there are, 1 to 3. Default: the seed decides; more than one only on the in-memory store. */
+  readonly servers?: number;
   /** Makes the data, on the given clock. Default: the in-memory store. */
   readonly disk?: (clock: { now(): number; monotonicMs(): number }) => Promise<SimDisk>;
   readonly flaws?: Flaws;
@@ -62,6 +67,7 @@ export interface SimulationOptions {
 export interface SimulationReport {
   readonly seed: number;
   readonly workers: 'real' | 'scripted';
+  readonly servers: number;
   readonly violations: readonly Violation[];
   readonly steps: number;
   readonly virtualMs: number;
@@ -94,6 +100,8 @@ const violationsMax = 20;
 
 /** Faults after which the server may not know that a worker had received, or even begun, what it then gives to another. */
 const blindingFaults: readonly string[] = ['server crash', 'server pause', 'worker pause', 'worker block', 'cut'];
+/** The same where a neighbour may act on what one server no longer hears or no longer tells. */
+const blindingClusterFaults: readonly string[] = ['store cut', 'server stop'];
 
 class Simulation {
   readonly #options: SimulationOptions;
@@ -126,9 +134,12 @@ class Simulation {
       now: () => Math.floor(world.nowMs + this.#storeOffsetMs),
       monotonicMs: () => world.nowMs,
     };
-    const disk = await (this.#options.disk ?? memoryDisk)(clock);
+    const count = this.#serverCount();
+    const disk =
+      this.#options.disk === undefined ? await memoryDisk(clock, count > 1) : await this.#options.disk(clock);
     const flaws = this.#options.flaws ?? {};
-    let data: Store | null = null;
+    // Servers of a cluster come and go; what is looked at must not close with one of them.
+    let data: Store | null = disk.shared ? await disk.open() : null;
     let opened: Store | null = null;
     const newest = (): Store => {
       if (opened === null) throw new Error('Invariant broken: nothing was ever opened');
@@ -142,29 +153,36 @@ class Simulation {
     });
     const sessionDeadMs = prng.pick([3_000, 6_000]);
     const observer = new Observer(world, this.#history, clock.now);
-    const server = new SimServer({
-      world,
-      network,
-      meter: this.#meter,
-      weather,
-      observer,
-      openStore: async () => {
-        data = await disk.open();
-        opened = flaws.store === undefined ? data : flaws.store(data);
-        return opened;
-      },
-      ...(flaws.lateWrites === true ? { lateTo: () => newest() } : {}),
-      settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5) },
-      manifest: this.#options.workers === 'real' ? programApp(async () => undefined).manifest : simManifest,
-      onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
-    });
+    const skews = world.prng.fork('skews');
+    const serverOf = (i: number): SimServer =>
+      new SimServer({
+        name: i === 0 ? 'server' : `server${i + 1}`,
+        wallSkewMs: count === 1 ? 0 : skews.int(-7_200_000, 7_200_000),
+        reach: { cut: false, newsLost: 0 },
+        world,
+        network,
+        meter: this.#meter,
+        weather,
+        observer,
+        openStore: async () => {
+          const fresh = await disk.open();
+          if (!disk.shared) data = fresh;
+          opened = flaws.store === undefined ? fresh : flaws.store(fresh);
+          return opened;
+        },
+        ...(flaws.lateWrites === true ? { lateTo: () => newest() } : {}),
+        settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5) },
+        manifest: this.#options.workers === 'real' ? programApp(async () => undefined).manifest : simManifest,
+        onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
+      });
     const provider = new Provider(world, this.#history);
-    const workers = this.#workers(network, server, provider);
+    const cluster = new Cluster(Array.from({ length: count }, (_, i) => serverOf(i)));
+    const workers = this.#workers(network, cluster, provider);
     const plan = this.#clientPlan();
-    const readers = new Readers(world, server, this.#history);
+    const readers = new Readers(world, cluster, this.#history);
     const client = new OutsideClient({
       world,
-      server,
+      cluster,
       history: this.#history,
       meter: this.#meter,
       plan,
@@ -173,7 +191,7 @@ class Simulation {
     const nemesis = new Nemesis({
       world,
       network,
-      server,
+      cluster,
       workers,
       weather,
       client: plan,
@@ -185,7 +203,7 @@ class Simulation {
       sessionDeadMs,
       ...(this.#options.kinds === undefined ? {} : { kinds: this.#options.kinds }),
     });
-    server.boot();
+    for (const server of cluster.servers) server.boot();
     for (const { host } of workers) host.start();
     client.start();
     nemesis.start();
@@ -209,12 +227,14 @@ class Simulation {
     if (this.#violations.length < violationsMax)
       await world.run({ untilMs: world.nowMs + healMsMax, stepsMax, afterStep: quiet });
     const counts = this.#meter.counts();
-    this.#history.blindSpots = blindingFaults.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
+    const blinding = count === 1 ? blindingFaults : [...blindingFaults, ...blindingClusterFaults];
+    this.#history.blindSpots = blinding.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
     await this.#verdict(data, workers, client);
     this.#options.onHistory?.(this.#history);
     return {
       seed: this.#options.seed,
       workers: this.#options.workers ?? 'scripted',
+      servers: count,
       violations: this.#violations,
       steps: world.steps,
       virtualMs: world.nowMs,
@@ -226,8 +246,17 @@ class Simulation {
     };
   }
 
-  #workers(network: Network, server: SimServer, provider: Provider): SimWorker[] {
+  /** Half of all worlds have one server. */
+  #serverCount(): number {
+    const { servers, disk } = this.#options;
+    if (servers !== undefined) return servers;
+    if (disk !== undefined) return 1;
+    return this.#world.prng.fork('servers').pick([1, 1, 2, 3]);
+  }
+
+  #workers(network: Network, cluster: Cluster, provider: Provider): SimWorker[] {
     const prng = this.#world.prng.fork('workers');
+    const routes = this.#world.prng.fork('routes');
     const count = prng.int(1, 3);
     const divided = count > 1 && prng.chance(0.3);
     return Array.from({ length: count }, (_, i) => {
@@ -242,7 +271,8 @@ class Simulation {
         network,
         meter: this.#meter,
         name: `w${i}`,
-        listener: server,
+        route: new Route(cluster, routes),
+        heartRoute: cluster.servers.length > 1 && routes.chance(0.2) ? new Route(cluster, routes) : null,
         history: this.#history,
         provider,
         slots: prng.pick([1, 3, 10]),
@@ -342,10 +372,10 @@ class Simulation {
   }
 }
 
-/** Data in the in-memory store; each opening is a new owner. */
-export async function memoryDisk(clock: { now(): number; monotonicMs(): number }): Promise<SimDisk> {
+/** Data in the in-memory store; each opening is a new owner, which shuts out the others unless it is `shared`. */
+export async function memoryDisk(clock: { now(): number; monotonicMs(): number }, shared = false): Promise<SimDisk> {
   const data = new MemoryData();
-  return { open: async () => createMemoryStore({ clock, data }) };
+  return { shared, open: async () => createMemoryStore({ clock, data, shared }) };
 }
 
 async function finalState(store: Store, workers: readonly SimWorker[]): Promise<FinalState> {

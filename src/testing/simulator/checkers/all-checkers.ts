@@ -5,17 +5,28 @@ import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkLeases } from './leases.js';
 import { checkLog } from './log.js';
+import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
 import { checkRequests } from './requests.js';
 import { checkTimers } from './timers.js';
 
-export { checkEffects, checkEndings, checkLeases, checkLog, checkReadings, checkRequests, checkTimers };
+export {
+  checkEffects,
+  checkEndings,
+  checkLeases,
+  checkLog,
+  checkNeighbours,
+  checkReadings,
+  checkRequests,
+  checkTimers,
+};
 
 /** Looks at a finished history. */
 export type Checker = (history: History) => Violation[];
 
 /** In the order in which a reader wants to hear of breaches: causes before consequences. */
 export const checkers: readonly Checker[] = [
+  checkNeighbours,
   checkLeases,
   checkLog,
   checkTimers,

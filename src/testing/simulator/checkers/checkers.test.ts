@@ -13,6 +13,7 @@ class Story {
   status: RunRow['status'] = 'active';
 
   constructor() {
+    this.act({ kind: 'session', what: 'open', session: 'ses_1', epoch: 1, step: 0, storeMs: 1_000 });
     this.commit([event('run.started', born, '{"n":1}')], { open: 'a1' });
     this.claim('a1', 1, 1);
     this.execute('s', 1);
@@ -85,7 +86,7 @@ class Story {
 
   claim(name: string, token: number, assignment: number): void {
     const claimed = [{ task: { ...task(name, token), session: 'ses_1', assignment }, head: this.head }];
-    this.act({ kind: 'claim', claimed, step: 0, storeMs: 1_000 });
+    this.act({ kind: 'claim', claimed, epoch: 1, step: 0, storeMs: 1_000 });
   }
 
   execute(path: string, assignment: number, body = 'b'): void {
@@ -214,6 +215,31 @@ describe('checkers', () => {
         story.history.operations[0]!.answers.push('run_2');
       },
     ],
+    [
+      'a server claimed for a session that another had taken',
+      'P22',
+      (story) => {
+        story.act({ kind: 'session', what: 'take', session: 'ses_1', epoch: 2, step: 0, storeMs: 1_000 });
+        story.claim('a9', 1, 9);
+      },
+    ],
+    [
+      'a duty was given to two',
+      'P22',
+      (story) => {
+        const asked = { kind: 'duty', duty: 'timers', held: true, ttlMs: 1_000, step: 0, storeMs: 1_000 } as const;
+        story.act({ ...asked, epoch: 1, nowMs: 1_000 });
+        story.act({ ...asked, epoch: 2, nowMs: 1_999 });
+      },
+    ],
+    [
+      'a reader was told of the end before it came',
+      'P19',
+      (story) => {
+        story.history.readings[0]!.seqs.pop();
+        story.history.readings[0]!.types.pop();
+      },
+    ],
     ['a run has not ended', 'P3', () => ({ runs: [row(5, 'active')] })],
     ['a task is left over', 'P3', () => ({ tasks: [task('a1', 1)] })],
     [
@@ -222,6 +248,7 @@ describe('checkers', () => {
       (story) => {
         story.act({
           kind: 'claim',
+          epoch: 1,
           claimed: [{ task: { ...task('a2', 1), session: 'ses_1', assignment: 2 }, head: 4 }],
           step: 0,
           storeMs: 1_000,

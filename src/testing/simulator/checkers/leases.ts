@@ -28,7 +28,7 @@ class LeaseModel {
   look(action: StoreAction): void {
     if (action.kind === 'claim') for (const { task } of action.claimed) this.#claim(task, action.step);
     else if (action.kind === 'release') for (const lease of action.leases) this.#release(lease);
-    else this.#apply(action.transition, action.outcome.tag, action.step);
+    else if (action.kind === 'apply') this.#apply(action.transition, action.outcome.tag, action.step);
   }
 
   #claim(task: TaskRow, step: number): void {

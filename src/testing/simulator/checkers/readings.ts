@@ -8,6 +8,8 @@ import { journalEntry } from '../../../engine/runs/journal.js';
 import { readRunEvent } from '../../../engine/events/rows.js';
 import { keyOfRun, type History } from '../history.js';
 
+const endTypes: ReadonlySet<string> = new Set(['run.succeeded', 'run.failed', 'run.cancelled', 'run.refused']);
+
 /** Every gap, repetition and missing end. */
 export function checkReadings(history: History): Violation[] {
   const { final } = history;
@@ -24,6 +26,9 @@ export function checkReadings(history: History): Violation[] {
     const rows = final?.histories.get(keyOfRun(reading)) ?? [];
     const differs = types.findIndex((type, i) => type !== 'not found' && rows[after + i]?.type !== type);
     if (differs >= 0 && wrong < 0) report('P19', `a reader was handed ${types[differs]} at ${after + 1 + differs}`);
+    const lastType = types.at(-1);
+    if (reading.ended && lastType !== undefined && !endTypes.has(lastType))
+      report('P19', `a reader was told of the end after ${lastType} at ${seqs.at(-1)}`);
     if (ended.has(keyOfRun(reading)) && !reading.ended)
       report('P19', `a reader was never told of the end; it saw ${seqs.length} of ${rows.length} events`);
   }
