@@ -21,7 +21,7 @@ export interface LossesOptions {
   readonly lanes: Pick<Lanes, 'submit'>;
   readonly sessions: OwnedSessions;
   /** Takes up again what is free now. */
-  readonly claims: Claims;
+  readonly claims: Pick<Claims, 'giveBack' | 'doubt' | 'hint' | 'pump'>;
   /** Knows whether a session is still this server's. */
   readonly heartbeats: Pick<Heartbeats, 'stillOwns'>;
   readonly deadlines: Pick<Deadlines, 'watch'>;
@@ -31,7 +31,7 @@ export class Losses {
   readonly #context: EngineContext;
   readonly #lanes: LossesOptions['lanes'];
   readonly #sessions: OwnedSessions;
-  readonly #claims: Claims;
+  readonly #claims: LossesOptions['claims'];
   readonly #heartbeats: LossesOptions['heartbeats'];
   readonly #deadlines: LossesOptions['deadlines'];
 
