@@ -43,7 +43,8 @@ describeUnless(noPostgres, 'a transaction of the caller', () => {
   const waiting = async (): Promise<unknown> =>
     (await sql(`SELECT count(*)::int AS n FROM ${schema}.outbox WHERE refused IS NULL`))[0]?.['n'];
 
-  const violations = async (): Promise<unknown[]> => (await spine.doctor()).checks.flatMap((check) => check.violations);
+  const violations = async (): Promise<{ readonly subject: string; readonly detail: string }[]> =>
+    (await spine.doctor()).checks.flatMap((check) => check.violations);
 
   beforeEach(async () => {
     schema = newSchema();
@@ -221,12 +222,10 @@ describeUnless(noPostgres, 'a transaction of the caller', () => {
     await expect(other.status()).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
     expect(await taken.result()).toBe('done same');
     expect(done.get('same')).toBe(1);
-    expect(await violations()).toEqual([
-      expect.objectContaining({
-        subject: other.id,
-        detail: expect.stringMatching(/committed by its caller.*key other/),
-      }),
-    ]);
+    const [violation, ...more] = await violations();
+    expect(violation?.subject).toBe(other.id);
+    expect(violation?.detail).toMatch(/committed by its caller.*key other/);
+    expect(more).toEqual([]);
   });
 
   it('holds up nobody while it is open: not its partition, not the feed, not the work', async () => {

@@ -77,7 +77,7 @@ export class PostgresOutbox implements Outbox {
       ]);
       // What was there before, or has come in its place since the statement began. Where the transaction sees only what
       // was there at its beginning this finds less, and the key is found taken when the entry is carried out.
-      const own = String(left[0]?.['id'] ?? 0);
+      const own = left[0]?.['id'] ?? '0';
       const [found] = await run(this.#lookSql(), [xid, ...keyed, now, own]);
       if (found?.['open'] !== 't') throw notOpen();
       if (typeof found['hash'] === 'string' && typeof found['reference'] === 'string')

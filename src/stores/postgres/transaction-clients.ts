@@ -2,8 +2,8 @@
  * The caller's transaction, whatever client it belongs to, as one way to run SQL in it. Clients are recognised by their
  * shape; whether a transaction is open is not asked of them but of the database (see `outbox.ts`).
  *
- * Values are texts throughout, which is what all of them hand over alike. The columns of answers have names in small
- * letters, since some clients rewrite others.
+ * Values and columns are texts throughout, which is what all of them hand over alike. The columns of answers have names in
+ * small letters, since some clients rewrite others.
  */
 import { SpineError } from '../../core/errors.js';
 import type { DrizzleTransaction, KyselyTransaction, PrismaTransaction, SqlTransaction } from '../../store/index.js';
@@ -12,7 +12,7 @@ import type { DrizzleTransaction, KyselyTransaction, PrismaTransaction, SqlTrans
 export type RunWithin = (
   text: string,
   values: readonly string[],
-) => Promise<readonly Readonly<Record<string, unknown>>[]>;
+) => Promise<readonly Readonly<Record<string, string | null>>[]>;
 
 /** How to run SQL in `tx`. Throws TRANSACTION_INVALID for what is no transaction of a known client. */
 export function runnerOf(tx: unknown): RunWithin {
@@ -73,10 +73,10 @@ function withLiterals(text: string, values: readonly string[]): string {
 }
 
 /** Rows as they are, or within the result of a driver. */
-function rowsOf(result: unknown): readonly Readonly<Record<string, unknown>>[] {
+function rowsOf(result: unknown): readonly Readonly<Record<string, string | null>>[] {
   const rows: unknown = Array.isArray(result) ? result : (result as { readonly rows?: unknown } | null)?.rows;
   if (!Array.isArray(rows)) throw invalid('its client gave no rows');
-  return rows as readonly Readonly<Record<string, unknown>>[];
+  return rows as readonly Readonly<Record<string, string | null>>[];
 }
 
 /** The error for a `tx` that cannot be used. */
