@@ -7,6 +7,8 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
   },
   peers: { file: './peers/main.ts', asks: 'how Eventspine compares with its peers, side by side' },
   streams: { file: './streams.ts', asks: 'what 10,000 SSE clients cost' },
+  servers: { file: './servers.ts', asks: 'what two and four servers over one PostgreSQL bring' },
+  soak: { file: './soak.ts', asks: 'whether a PostgreSQL under steady load stays as small as it was' },
   backlog: { file: './backlog.ts', asks: 'whether a backlog of a million runs slows the queue down' },
 };
 

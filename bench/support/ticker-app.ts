@@ -4,7 +4,7 @@ import { defineApp, workflow } from 'eventspine';
 export const ticks = 5;
 
 export const ticker = workflow('ticker', {}, async (ctx) => {
-  await ctx.sleep('before', '3s');
+  await ctx.sleep('before', '20s');
   for (let i = 0; i < ticks; i++) {
     await ctx.step(['tick', i], () => ({ at: Date.now(), text: 'x'.repeat(100) }));
     await ctx.sleep(['pause', i], '2s');

@@ -32,6 +32,7 @@ import { checkFile } from './check.js';
 import { nameOf, runStatuses, statusCode, tallyKinds, taskKinds, taskStates } from './codes.js';
 import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js';
 import { unpackEvent } from './event-body.js';
+import { feedHeadSql } from './feed-head.js';
 import { sessionColumns, sessionRow, type SessionColumns } from './session-columns.js';
 
 /** Rows fetched at a time while a list looks for matches. */
@@ -91,7 +92,7 @@ export class Reads {
   }
 
   feedHead(): number {
-    return this.#number("SELECT value FROM meta WHERE key = 'feed_head'") ?? 0;
+    return this.#number(feedHeadSql) ?? 0;
   }
 
   listRuns(query: RunQuery, after: ListKey | null): Page<RunRow> {

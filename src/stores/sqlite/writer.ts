@@ -16,6 +16,7 @@ import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js'
 import { expireRows, prepareExpiry, type ExpiryStatements } from './expiry.js';
 import { classifyFailure, reasonOf } from './failures.js';
 import { sessionColumns, sessionRow, type SessionColumns } from './session-columns.js';
+import { feedHeadSql } from './feed-head.js';
 import { SeenRuns, type RunBefore } from './seen-runs.js';
 import { Tally } from './tally.js';
 import type {
@@ -41,9 +42,9 @@ export class Writer {
   readonly #sql: Statements;
   readonly #expiry: ExpiryStatements;
   readonly #tally: Tally;
-  /** Position of the newest event, kept in `meta` so that a position is never given twice. */
+  /** Position of the newest event there ever was: no position is given twice. */
   #feedHead: number;
-  #feedHeadStored: number;
+  #feedHeadCommitted: number;
   /** Of this opening: the owner of the sessions that it opens or takes. */
   readonly #epoch: number;
   #now = 0;
@@ -56,9 +57,9 @@ export class Writer {
     this.#sql = prepareStatements(database);
     this.#expiry = prepareExpiry(database);
     this.#tally = new Tally(database);
-    const [head] = prepare(database, "SELECT value FROM meta WHERE key = 'feed_head'").get() as [number];
+    const [head] = prepare(database, feedHeadSql).get() as [number];
     this.#feedHead = head;
-    this.#feedHeadStored = head;
+    this.#feedHeadCommitted = head;
     [this.#epoch] = prepare(database, "SELECT value FROM meta WHERE key = 'epoch'").get() as [number];
   }
 
@@ -79,12 +80,11 @@ export class Writer {
     try {
       const results = requests.map((request) => this.#request(request));
       this.#tally.flush();
-      if (this.#feedHead !== this.#feedHeadStored) this.#sql.setFeedHead.run(this.#feedHead);
       this.#sql.commit.run();
-      this.#feedHeadStored = this.#feedHead;
+      this.#feedHeadCommitted = this.#feedHead;
       return results;
     } catch (error) {
-      this.#feedHead = this.#feedHeadStored;
+      this.#feedHead = this.#feedHeadCommitted;
       this.#tally.clear();
       this.#seen.clear();
       if (classifyFailure(error) !== 'fatal') this.#rollback();
@@ -183,6 +183,8 @@ export class Writer {
 
   #expire(limit: number): ExpireCounts {
     this.#seen.clear();
+    // The newest event may go: from then on only this tells how far the feed has come.
+    this.#sql.setFeedHead.run(this.#feedHead);
     return expireRows(this.#expiry, this.#tally, this.#now, limit);
   }
 

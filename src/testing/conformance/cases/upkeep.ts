@@ -116,6 +116,23 @@ export const upkeepCases: readonly StoreCase[] = [
   },
   {
     concern,
+    name: 'never gives a position of a deleted event to another, also when it is opened again',
+    reopens: true,
+    run: async ({ store, clock, reopen }) => {
+      await applyAll(store, start(), start({ run: 'run_2', row: { status: 'succeeded', expiresAt: clock.now() } }));
+      await store.expire(9);
+      const again = await reopen();
+      assert.equal(await again.feedHead(), 2);
+      const [outcome] = await again.apply([start({ run: 'run_3' })]);
+      assert.deepEqual(outcome?.tag === 'applied' && outcome.positions, [3]);
+      assert.deepEqual(
+        (await again.readFeed({ after: 0, limit: 9 })).map(({ position }) => position),
+        [1, 3],
+      );
+    },
+  },
+  {
+    concern,
     name: "lets a deleted run's id be used anew",
     run: async ({ store, clock }) => {
       await applyAll(store, start({ row: { status: 'succeeded', expiresAt: clock.now() } }));
