@@ -374,6 +374,18 @@ export const errorCatalogue = {
     message: (d) => `The store cannot be used: ${d.reason}.`,
     mend: 'Put the file on a local disk and use a supported SQLite driver.',
   }),
+  TRANSACTION_UNSUPPORTED: entry<{ where: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `${d.where} cannot take part in a transaction of the caller.`,
+    mend: "Call a spine over the `postgres` store that is made in the caller's own process, or leave out `tx`.",
+  }),
+  TRANSACTION_INVALID: entry<{ reason: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `\`tx\` cannot be used: ${d.reason}.`,
+    mend: "Pass the open transaction itself (pg, Drizzle, Kysely, Prisma), on the store's database, not a pool or a client beside it.",
+  }),
   SHUTTING_DOWN: entry<object>({
     kind: 'transient',
     status: 503,

@@ -15,9 +15,12 @@ export type {
   ExpireCounts,
   FeedKey,
   LeaseKey,
+  LeaveOutcome,
   ManifestRow,
   NewSession,
   NewTask,
+  Outbox,
+  OutboxEntry,
   Outcome,
   Page,
   QueueStats,
@@ -42,6 +45,13 @@ export type {
   Violation,
 } from './contract.js';
 export type { StoreFactory } from './factory.js';
+export type {
+  CallerTransaction,
+  DrizzleTransaction,
+  KyselyTransaction,
+  PrismaTransaction,
+  SqlTransaction,
+} from './caller-transaction.js';
 export { createMemoryStore, idleBlobKeptMs, memory, type MemoryStore, type MemoryStoreOptions } from './memory.js';
 export { MemoryData } from './memory-data.js';
 export { decodeCursor, encodeCursor, type CursorKind, type ListKey } from './cursor.js';

@@ -47,6 +47,12 @@ function checks(s: string): readonly Check[] {
       detail: ([name]) => `timer ${String(name)} belongs to no unfinished run`,
     },
     {
+      property: 'P3',
+      sql: `SELECT tenant, coalesce(reference, id::text), id, refused FROM ${s}.outbox WHERE refused IS NOT NULL`,
+      detail: ([id, reason]) =>
+        `entry ${String(id)} of the outbox was committed by its caller and cannot be carried out: ${String(reason)}`,
+    },
+    {
       // A lease may outlive its session until the reaper takes it, so an absent session is no fault.
       property: 'P7',
       sql: `SELECT tenant, run, task FROM ${s}.task

@@ -18,6 +18,7 @@ export function flushWork(sql: Sql, bench: Workbench, commit: number): Statement
 /** Everything else but what is locked last. */
 export function flushRest(sql: Sql, bench: Workbench): Statement[] {
   return [
+    ...outboxStatements(sql, bench),
     ...timerStatements(sql, bench),
     ...dedupeStatements(sql, bench),
     ...letterStatements(sql, bench),
@@ -182,6 +183,12 @@ function bodyValues(events: readonly Body[]): Value[] {
 function kindOf(payload: StoredPayload | null): number {
   if (payload === null) return payloadKind.none;
   return 'blob' in payload ? payloadKind.blob : payloadKind.inline;
+}
+
+function outboxStatements(sql: Sql, bench: Workbench): Statement[] {
+  const ids = bench.outboxDone;
+  bench.outboxDone = [];
+  return ids.length === 0 ? [] : [{ text: sql.dropOutbox, values: [int8s(ids)] }];
 }
 
 function timerStatements(sql: Sql, bench: Workbench): Statement[] {
