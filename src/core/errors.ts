@@ -374,6 +374,18 @@ export const errorCatalogue = {
     message: (d) => `The store cannot be used: ${d.reason}.`,
     mend: 'Put the file on a local disk and use a supported SQLite driver.',
   }),
+  STORE_NOT_EMPTY: entry<{ place: string; reason: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `${d.place} is not empty: ${d.reason}.`,
+    mend: 'Move into a database or schema that nothing has been stored in; nothing was changed.',
+  }),
+  MOVE_DIFFERS: entry<{ reason: string }>({
+    kind: 'internal',
+    status: 500,
+    message: (d) => `What was moved is not what was there: ${d.reason}.`,
+    mend: 'Nothing was changed. Run `eventspine doctor --store` on the old store; where it finds nothing, report this.',
+  }),
   SHUTTING_DOWN: entry<object>({
     kind: 'transient',
     status: 503,
