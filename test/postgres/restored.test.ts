@@ -9,7 +9,7 @@ import * as build from '../../src/testing/conformance/builders.js';
 import { describeUnless } from '../skip.js';
 import { newSchema, noPostgres, serverUrl, sql } from './places.js';
 
-const { tenant, queue } = build;
+const { queue } = build;
 
 let original: string;
 let copy: string;
