@@ -374,6 +374,12 @@ export const errorCatalogue = {
     message: (d) => `The store cannot be used: ${d.reason}.`,
     mend: 'Put the file on a local disk and use a supported SQLite driver.',
   }),
+  EVENT_UNKNOWN: entry<{ run: string; type: string }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) => `Run ${d.run} has an event "${d.type}", which a newer version of Eventspine wrote.`,
+    mend: 'Nothing is lost: servers of the newer version go on with the run. Finish the upgrade of all servers.',
+  }),
   STORE_NOT_EMPTY: entry<{ place: string; reason: string }>({
     kind: 'conflict',
     status: 409,

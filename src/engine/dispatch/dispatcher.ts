@@ -5,7 +5,7 @@
  * Invariants: a task is sent only after its claim is durable; what a worker commits is fenced by its lease in the very
  * transition that writes it; every lease ends in a commit, a release or a loss, whatever dies.
  */
-import { SpineError, isSpineError } from '../../core/errors.js';
+import { hasCode, SpineError, isSpineError } from '../../core/errors.js';
 import { failure, type Failure } from '../../core/failure.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
@@ -646,15 +646,35 @@ export class Dispatcher {
         session.abort(held.number, 'ended');
         continue;
       }
-      const input = readRunEvent(task.input);
-      const assignment =
-        task.task.kind === 'activation'
-          ? this.#activation(session, task, held, input, histories)
-          : callAssignment(task, held, input);
-      if (assignment === null) continue;
-      session.assign(assignment);
-      if (held.kind === 'call') held.sentSeq = 0;
+      try {
+        this.#send(session, task, held, histories);
+      } catch (error) {
+        // A run that only a newer server can read must not keep those behind it from being sent.
+        if (!hasCode(error, 'EVENT_UNKNOWN')) throw error;
+        this.#setAside(session, held, error);
+      }
     }
+  }
+
+  #send(session: Session, task: ClaimedTask, held: Held, histories: ReadonlyMap<string, StoredRunEvent[]>): void {
+    const input = readRunEvent(task.input);
+    const assignment =
+      task.task.kind === 'activation'
+        ? this.#activation(session, task, held, input, histories)
+        : callAssignment(task, held, input);
+    if (assignment === null) return;
+    session.assign(assignment);
+    if (held.kind === 'call') held.sentSeq = 0;
+  }
+
+  /** Not sent, and given back uncounted after a while: at once, it would be claimed here again before anybody else sees it. */
+  #setAside(session: Session, held: Held, error: SpineError): void {
+    this.#context.log({ level: 'warn', message: error.message, fields: { run: held.lease.run, mend: error.mend } });
+    session.abort(held.number, 'lease_lost');
+    this.#context.ports.timers.after(asideMs, () => {
+      if (this.#stopped || session.held.get(held.number) !== held) return;
+      this.#giveBack(session, [held]).catch((failed: unknown) => this.#context.fault('release', failed));
+    });
   }
 
   #activation(
@@ -1034,6 +1054,9 @@ const leaveMsMax = 2_000;
 
 /** Pause before what is past its deadline is looked at again where the store did not answer, ms. */
 const lateAgainMs = 1_000;
+
+/** How long a task that this version cannot read stays out of its queue, ms. */
+const asideMs = 5_000;
 
 /** Pause before the leases of a session are compared with the store's, ms. */
 const reconcileMs = 250;
