@@ -29,8 +29,7 @@ export class Drill {
   url = '';
   server: Child | null = null;
   workers: Child[] = [];
-  #loading: Promise<void> | null = null;
-  #isLoading = false;
+  #load: { readonly stop: AbortController; readonly done: Promise<void> } | null = null;
 
   /** The project has `moving.mjs`. */
   constructor(project: Project) {
@@ -55,8 +54,8 @@ export class Drill {
   }
 
   /** One start under its key; asks until it is acknowledged. */
-  async start(workflow: string, n: number, input: object = {}, from = ''): Promise<Started> {
-    const key = `${workflow}${from}-${n}`;
+  async start(workflow: string, n: number, input: object = {}): Promise<Started> {
+    const key = `${workflow}-${n}`;
     const id = await until(`${key} is acknowledged`, async () => {
       const answer = await fetch(`${this.url}/v1/workflows/${workflow}/runs`, {
         method: 'POST',
@@ -71,18 +70,19 @@ export class Drill {
 
   /** Starts run after run until `endLoad`. */
   beginLoad(pauseMs = 10): void {
-    this.#isLoading = true;
-    this.#loading = (async () => {
-      for (let n = this.started.length; this.#isLoading; n++) {
+    const stop = new AbortController();
+    const load = async (): Promise<void> => {
+      for (let n = this.started.length; !stop.signal.aborted; n++) {
         this.started.push(await this.start('chain', n));
         await new Promise((wake) => setTimeout(wake, pauseMs));
       }
-    })();
+    };
+    this.#load = { stop, done: load() };
   }
 
   async endLoad(): Promise<void> {
-    this.#isLoading = false;
-    await this.#loading;
+    this.#load?.stop.abort();
+    await this.#load?.done;
   }
 
   /** Waits until so many starts were acknowledged. */
