@@ -37,7 +37,7 @@ function claimed(session: string, assignment: number): ClaimedTask {
 
 interface Answers {
   readonly claim?: (request: ClaimRequest) => Promise<ClaimedTask[]>;
-  readonly send?: () => Promise<void>;
+  readonly send?: () => Promise<readonly Held[]>;
   /** What the store has leased to a session. */
   readonly leases?: () => TaskRow[];
   readonly release?: () => Promise<void>;
@@ -84,7 +84,7 @@ function claimsOver(credits: Readonly<Record<string, number>>, answers: Answers 
   const claims = new Claims({
     context,
     sessions,
-    delivery: { sendClaimed: () => answers.send?.() ?? Promise.resolve() },
+    delivery: { sendClaimed: () => answers.send?.() ?? Promise.resolve([]) },
     heartbeats: { stillOwns: () => Promise.resolve(answers.owns ?? true) },
   });
   return {

@@ -135,7 +135,7 @@ export class Claims {
     for (const queue of new Set(claimed.map(({ task }) => task.queue))) this.#lastClaimMs.set(queue, now);
     this.pump();
     try {
-      await this.#delivery.sendClaimed(session, fresh);
+      for (const held of await this.#delivery.sendClaimed(session, fresh)) this.#setAside(session, held);
     } catch (error) {
       // What could not be sent is not held: others may have it, and the worker is told that the numbers are used up.
       const unsent = fresh.map(({ held }) => held).filter((held) => held.sentSeq < 0);
@@ -143,6 +143,15 @@ export class Claims {
       await this.giveBack(session, unsent);
       throw error;
     }
+  }
+
+  /** Given back uncounted after a while: at once, it would be claimed here again before anybody else sees it. */
+  #setAside(session: Session, held: Held): void {
+    session.abort(held.number, 'lease_lost');
+    this.#context.ports.timers.after(asideMs, () => {
+      if (this.#stopped || session.held.get(held.number) !== held) return;
+      this.giveBack(session, [held]).catch((failed: unknown) => this.#context.fault('release', failed));
+    });
   }
 
   #account(queues: readonly { queue: string; limit: number }[], limit: number, claimed: readonly ClaimedTask[]): void {
@@ -218,6 +227,9 @@ export class Claims {
 }
 
 const noTasks: readonly TaskWrite[] = [];
+
+/** How long a task that this version cannot read stays out of its queue, ms. */
+const asideMs = 5_000;
 
 /** Pause before the leases of a session are compared with the store's, ms. */
 const reconcileMs = 250;

@@ -4,6 +4,7 @@
  * Invariant: over one line the holder of an activation is sent each event after its journal once and in `seq` order,
  * whichever of claim, read and commit is answered first: what is committed before the journal is sent is kept back.
  */
+import { hasCode } from '../../core/errors.js';
 import type { RunEvent } from '../../core/run/events.js';
 import { foldRun, isEnded } from '../../core/run/state.js';
 import type { Assignment, Resume } from '../../protocol/worker.js';
@@ -37,8 +38,12 @@ export class Delivery {
     this.#sessions = sessions;
   }
 
-  /** Sends what was just claimed. Where it rejects, what was not sent has a `sentSeq` below 0. */
-  async sendClaimed(session: Session, fresh: readonly FreshTask[]): Promise<void> {
+  /**
+   * Sends what was just claimed. Resolves to what was not sent because only a newer server can read it. Where it rejects,
+   * what was not sent has a `sentSeq` below 0.
+   */
+  async sendClaimed(session: Session, fresh: readonly FreshTask[]): Promise<readonly Held[]> {
+    const unreadable: Held[] = [];
     // Histories are read in one go, and only for runs that have more than their first event.
     const long = fresh.filter(({ task }) => task.task.kind === 'activation' && task.head > 1);
     const histories = new Map<string, StoredRunEvent[]>();
@@ -53,15 +58,28 @@ export class Delivery {
         session.abort(held.number, 'ended');
         continue;
       }
-      const input = readRunEvent(task.input);
-      const assignment =
-        task.task.kind === 'activation'
-          ? this.#activation(session, task, held, input, histories)
-          : callAssignment(task, held, input);
-      if (assignment === null) continue;
-      session.assign(assignment);
-      if (held.kind === 'call') held.sentSeq = 0;
+      try {
+        this.#send(session, task, held, histories);
+      } catch (error) {
+        // A run that only a newer server can read must not keep those behind it from being sent.
+        if (!hasCode(error, 'EVENT_UNKNOWN')) throw error;
+        const { message, mend } = error;
+        this.#context.log({ level: 'warn', message, fields: { run: held.lease.run, mend } });
+        unreadable.push(held);
+      }
     }
+    return unreadable;
+  }
+
+  #send(session: Session, task: ClaimedTask, held: Held, histories: ReadonlyMap<string, StoredRunEvent[]>): void {
+    const input = readRunEvent(task.input);
+    const assignment =
+      task.task.kind === 'activation'
+        ? this.#activation(session, task, held, input, histories)
+        : callAssignment(task, held, input);
+    if (assignment === null) return;
+    session.assign(assignment);
+    if (held.kind === 'call') held.sentSeq = 0;
   }
 
   #activation(

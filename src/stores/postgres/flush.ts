@@ -46,7 +46,8 @@ function runStatements(sql: Sql, bench: Workbench): Statement[] {
   return statements;
 }
 
-function runValues(rows: readonly RunRow[]): Value[] {
+/** The columns of runs, but for `era` and `sealed`. */
+export function runValues(rows: readonly RunRow[]): Value[] {
   return [
     texts(rows.map((row) => row.tenant)),
     texts(rows.map((row) => row.run)),
@@ -94,7 +95,8 @@ function taskStatements(sql: Sql, bench: Workbench): Statement[] {
   return statements;
 }
 
-function taskValues(rows: readonly TaskRow[]): Value[] {
+/** The columns of tasks. */
+export function taskValues(rows: readonly TaskRow[]): Value[] {
   return [
     texts(rows.map((row) => row.tenant)),
     texts(rows.map((row) => row.run)),
@@ -168,7 +170,8 @@ export function eventsFrom(bench: Workbench, event: TopicEventEntry): number {
 
 type Body = Pick<EventEntry, 'type' | 'at' | 'envelope' | 'payload'>;
 
-function bodyValues(events: readonly Body[]): Value[] {
+/** What an event holds beside its keys: type, instant, kind of payload, envelope, salt, blob, payload. */
+export function bodyValues(events: readonly Body[]): Value[] {
   return [
     texts(events.map((event) => event.type)),
     int8s(events.map((event) => event.at)),
