@@ -22,6 +22,8 @@ export interface Session {
   run(statements: readonly Statement[]): Promise<Row[][]>;
   /** Gives the connection back, after its transaction has ended. */
   release(): void;
+  /** Rolls back what the server has refused, and gives the connection back; closes it where that cannot be done. */
+  undo(): Promise<void>;
   /** Closes the connection: nothing is known of its state. */
   destroy(): void;
 }
@@ -101,6 +103,14 @@ export class Database {
     return {
       run: (statements) => this.#roundTrip(client, statements, known),
       release: () => end(broken),
+      undo: async () => {
+        try {
+          await this.#roundTrip(client, [{ text: 'ROLLBACK', values: [] }], known);
+          end(broken);
+        } catch {
+          end(true);
+        }
+      },
       destroy: () => end(true),
     };
   }
