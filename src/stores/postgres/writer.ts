@@ -73,6 +73,12 @@ const clashMs = 1_000;
 
 /** Commits of one opening; with the epoch above they are within the safe integers for two million openings. */
 const commitsPerEpoch = 2 ** 32;
+
+/** The ids of the commits of an opening. */
+export function commitsOf(epoch: number): { readonly first: number; readonly last: number } {
+  return { first: epoch * commitsPerEpoch, last: (epoch + 1) * commitsPerEpoch - 1 };
+}
+
 /** Counters of one name are spread over so many rows; openings that follow each other use different ones. */
 export const tallySlots = 64;
 const uniqueViolation = '23505';
@@ -90,7 +96,7 @@ export class Writer {
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#slot = options.epoch % tallySlots;
-    this.#lastCommit = options.epoch * commitsPerEpoch;
+    this.#lastCommit = commitsOf(options.epoch).first;
   }
 
   /** Carries out the requests. Rejects with a `BatchError` only. */
