@@ -25,6 +25,25 @@ const noTypes: readonly number[] = [];
 export class PreparedStatements {
   readonly #names = new Map<string, string>();
   #lastName = 0;
+  #plansAtMs: number;
+  #plansForMs = plansMsMin;
+
+  /** `nowMs`: monotonic, as for `takeStale`. */
+  constructor(nowMs: number) {
+    this.#plansAtMs = nowMs;
+  }
+
+  /**
+   * Whether the plans that the server keeps for these statements should be made anew; true once in a while, and less and
+   * less often. A plan is made for tables as large as they are at that moment, and kept until they are analyzed: one for
+   * a table that has just been made would walk through it when it has a million rows.
+   */
+  takeStale(nowMs: number): boolean {
+    if (nowMs - this.#plansAtMs < this.#plansForMs) return false;
+    this.#plansAtMs = nowMs;
+    this.#plansForMs = Math.min(plansMsMax, this.#plansForMs * 2);
+    return true;
+  }
 
   /** The name of a statement, and whether the server has yet to be told of it; null = it stays unnamed. */
   nameOf(text: string): { readonly name: string; readonly isNew: boolean } | null {
@@ -41,6 +60,10 @@ export class PreparedStatements {
     this.#names.delete(text);
   }
 }
+
+/** How long plans are kept: from a new connection to an old one. */
+const plansMsMin = 250;
+const plansMsMax = 60_000;
 
 /** The store has fewer; lists with filters make the rest. */
 const statementsMax = 200;

@@ -20,21 +20,20 @@ export function writeSql(s: string) {
     lockLetters: lookUp(s, 'dead_letter', ['tenant', 'id'], 'tenant, id'),
     lockBlobs: lookUp(s, 'blob', ['tenant', 'hash'], 'tenant, hash'),
 
-    // The same where it is believed to be known: locks the rows, and fails unless every one is as it is believed to be
+    // The same where it is believed to be known: locks the rows, and fails unless every one is as it is believed to be.
+    // What is compared stands outside: as a condition it could lead the planner to another index than that of the key.
 
-    trustRuns: `SELECT 1 / (count(*) = $5::bigint)::integer FROM (
+    trustRuns: `SELECT 1 / (count(*) FILTER (WHERE r.head = k.head AND r.era = k.era) = $5::bigint)::integer FROM (
         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::integer[]) AS k (tenant, run, head, era)
         ORDER BY tenant COLLATE "C", run COLLATE "C") k
       CROSS JOIN LATERAL (
-        SELECT 1 FROM ${s}.run r WHERE r.tenant = k.tenant AND r.run = k.run AND r.head = k.head AND r.era = k.era
-        FOR UPDATE) r`,
-    trustLeases: `SELECT 1 / (count(*) = $5::bigint)::integer FROM (
+        SELECT r.head, r.era FROM ${s}.run r WHERE r.tenant = k.tenant AND r.run = k.run FOR UPDATE) r`,
+    trustLeases: `SELECT 1 / (count(*) FILTER (WHERE t.state = 3 AND t.token = k.token) = $5::bigint)::integer FROM (
         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (tenant, run, task, token)
         ORDER BY tenant COLLATE "C", run COLLATE "C", task COLLATE "C") k
       CROSS JOIN LATERAL (
-        SELECT 1 FROM ${s}.task t
-        WHERE t.tenant = k.tenant AND t.run = k.run AND t.task = k.task AND t.state = 3 AND t.token = k.token
-        FOR UPDATE) t`,
+        SELECT t.state, t.token FROM ${s}.task t
+        WHERE t.tenant = k.tenant AND t.run = k.run AND t.task = k.task FOR UPDATE) t`,
 
     // Writing what a batch has come to
 
