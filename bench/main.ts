@@ -7,6 +7,10 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
   },
   peers: { file: './peers/main.ts', asks: 'how Eventspine compares with its peers, side by side' },
   streams: { file: './streams.ts', asks: 'what 10,000 SSE clients cost' },
+  servers: {
+    file: './servers.ts',
+    asks: 'how long a start takes to reach a worker of the same server, and of another, on PostgreSQL',
+  },
   backlog: { file: './backlog.ts', asks: 'whether a backlog of a million runs slows the queue down' },
 };
 
