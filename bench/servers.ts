@@ -1,79 +1,67 @@
 /**
- * How long does a start take to reach a worker, of the same server and of another on the same PostgreSQL? Starts come
- * evenly; the time is from the call of `start` to the first line of the body. Each server is a spine of its own with
- * connections of its own; all run in this process, so that one clock measures.
+ * What more servers over one PostgreSQL bring: workflows of five steps a second with 1, 2 and 4 servers and as many
+ * workers, from the first start to the last end. All of them share this machine, so the figure says what a server costs,
+ * not what a second machine would add.
  *
- *   npm run bench -- servers [rate=100] [secs=5] [rounds=3]      PG_URL=... for a server that is there
+ *   npm run bench -- servers [workflows=2000] [rounds=2]
  */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { createSpine, defineApp, workflow, type Spine } from 'eventspine';
-import { postgres } from 'eventspine/postgres';
-import type { StoreFactory } from '../src/store/index.js';
+import { createClient } from 'eventspine/client';
 import { startPostgres } from '../scripts/postgres.mjs';
-import { quantile, report, spreadOf } from './support/figures.js';
+import { report, spreadOf } from './support/figures.js';
+import { startCluster } from './support/postgres-cluster.js';
+import type { app } from './support/soak-app.js';
 
 const options = new Map(process.argv.slice(2).map((arg) => arg.split('=', 2) as [string, string]));
-const rate = Number(options.get('rate') ?? 100);
-const secs = Number(options.get('secs') ?? 5);
-const rounds = Number(options.get('rounds') ?? 3);
+const workflows = Number(options.get('workflows') ?? 2_000);
+const rounds = Number(options.get('rounds') ?? 2);
+const startsInOneCall = 100;
 
-let times: number[] = [];
-const timed = workflow('timed', {}, async (_ctx, input) => {
-  const { at } = input as { at: number };
-  if (at > 0) times.push(performance.now() - at);
-  return null;
-});
-const app = defineApp({ name: 'bench', workflows: [timed] });
-
-/** Starts runs at one server, and measures when their bodies begin. Sorted, ms. */
-async function measure(at: Spine<typeof app>): Promise<number[]> {
-  for (let i = 0; i < 50; i++) await at.start('timed', { at: 0 });
-  await sleep(1_000);
-  times = [];
-  const begun = performance.now();
-  const starts: Promise<unknown>[] = [];
-  for (let i = 0; i < rate * secs; i++) {
-    const waitMs = begun + (i * 1_000) / rate - performance.now();
-    if (waitMs > 0.5) await sleep(waitMs);
-    starts.push(at.start('timed', { at: performance.now() }));
+const database = await startPostgres({ fsync: true });
+if (database.url === null) console.error(`Left out: there is no PostgreSQL: ${database.reason}`);
+else {
+  try {
+    const figures = new Map<number, number[]>();
+    for (let round = 0; round < rounds; round++)
+      for (const servers of [1, 2, 4])
+        figures.set(servers, [...(figures.get(servers) ?? []), await measure(database.url, servers, round)]);
+    report('servers', {
+      source: database.source,
+      workflows,
+      perSecond: Object.fromEntries([...figures].map(([servers, runs]) => [servers, spreadOf(runs)])),
+    });
+  } finally {
+    await database.stop();
   }
-  await Promise.all(starts);
-  for (let i = 0; i < 100 && times.length < rate * secs; i++) await sleep(50);
-  if (times.length < rate * secs) throw new Error(`only ${times.length} of ${rate * secs} began`);
-  return times.sort((a, b) => a - b);
 }
 
-const given = process.env['PG_URL'];
-const server = given === undefined ? await startPostgres({ fsync: true }) : null;
-const url = given ?? server?.url ?? null;
-if (url === null) throw new Error('There is no PostgreSQL.');
-const stop = server !== null && server.url !== null ? server.stop : null;
-const store = postgres({ url, schema: `bench_servers_${process.pid}` });
-// Without a location: two spines on one location would be two views of one server.
-const alone = (): StoreFactory => ({ name: store.name, open: () => store.open() });
-const worker = createSpine(app, { store: alone() });
-const other = createSpine(app, { store: alone(), worker: false });
-try {
-  const same: number[][] = [];
-  const across: number[][] = [];
-  await worker.start('timed', { at: 0 });
-  for (let round = 0; round < rounds; round++) {
-    same.push(await measure(worker));
-    across.push(await measure(other));
-  }
-  const spread = (runs: readonly number[][], q: number): unknown =>
-    spreadOf(
-      runs.map((run) => quantile(run, q)),
-      2,
-    );
-  report('servers', {
-    rate,
-    secs,
-    sameServerMs: { p50: spread(same, 0.5), p99: spread(same, 0.99) },
-    otherServerMs: { p50: spread(across, 0.5), p99: spread(across, 0.99) },
+async function measure(url: string, servers: number, round: number): Promise<number> {
+  const cluster = await startCluster({
+    database: url,
+    schema: `bench_${servers}_${round}`,
+    servers,
+    workers: servers,
   });
-} finally {
-  await other.close();
-  await worker.close();
-  await stop?.();
+  try {
+    const clients = cluster.urls.map((server) => createClient<typeof app>({ url: server }));
+    const from = performance.now();
+    for (let i = 0; i < workflows; i += startsInOneCall) {
+      const client = clients[(i / startsInOneCall) % clients.length];
+      await client?.startMany(
+        'five',
+        Array.from({ length: Math.min(startsInOneCall, workflows - i) }, () => ({ input: undefined })),
+      );
+    }
+    await drained(clients[0]);
+    return workflows / ((performance.now() - from) / 1_000);
+  } finally {
+    await cluster.close();
+  }
+}
+
+async function drained(client: ReturnType<typeof createClient<typeof app>> | undefined): Promise<void> {
+  for (;;) {
+    const queues = (await client?.queues()) ?? [];
+    if (queues.every(({ ready, delayed, held, leased }) => ready + delayed + held + leased === 0)) return;
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
 }

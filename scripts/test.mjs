@@ -35,7 +35,7 @@ const phases = [
   suite('main', 8 * minute, ['src']),
   suite('postgres', 5 * minute, [join('test', 'postgres')]),
   suite('simulation', 6 * minute, [join('test', 'simulation')]),
-  suite('process', 8 * minute, [join('test', 'process')]),
+  suite('process', 10 * minute, [join('test', 'process')]),
 ];
 
 /** `run` hands the signal to the phase that is under way; what would come after it is left out. */

@@ -88,7 +88,7 @@ export class Feed {
 
   async read(after: number, limit: number): Promise<EventRow[]> {
     if (limit <= 0) return [];
-    const [rows] = await this.#numbered([this.#page(eventColumns, after, limit)]);
+    const [rows] = await this.#numbered([feedPage(this.#schema, eventColumns, after, limit)]);
     return (rows ?? []).map((row) => eventRow(row));
   }
 
@@ -100,7 +100,7 @@ export class Feed {
       [
         // Read first: what is numbered between the two is in the page, or comes with the next.
         { text: `SELECT head FROM ${this.#schema}.feed WHERE id = 1`, values: [] },
-        this.#page('tenant, stream, seq', after, limit, ofOthers),
+        feedPage(this.#schema, 'tenant, stream, seq', after, limit, ofOthers),
       ],
       ofOthers,
     );
@@ -112,22 +112,6 @@ export class Feed {
     }));
     const last = keys.at(-1)?.position ?? after;
     return { keys, upTo: keys.length < limit ? Math.max(int(heads?.[0]?.[0]), last) : last };
-  }
-
-  /** Begins with the commit that holds the position after `after`, and walks commits in order, and events in them. */
-  #page(columns: string, after: number, limit: number, filter = 'true'): Statement {
-    const s = this.#schema;
-    return {
-      text: `SELECT f.first + e.n, ${prefixed('e', columns)} FROM ${s}.feed_commit f
-        CROSS JOIN LATERAL (
-          SELECT n, ${columns} FROM ${s}.event e
-          WHERE e.commit = f.id AND e.era BETWEEN f.era_min AND f.era_max AND f.first + e.n > $1::bigint
-          ORDER BY e.n OFFSET 0) e
-        WHERE ${filter} AND f.first IS NOT NULL AND f.first >= coalesce(
-          (SELECT max(b.first) FROM ${s}.feed_commit b WHERE b.first IS NOT NULL AND b.first <= $1::bigint + 1), 0)
-        ORDER BY f.first, e.n LIMIT $2::bigint`,
-      values: [after, limit],
-    };
   }
 
   /** Reads from a feed that has everything that was committed before the call, by those that `filter` lets pass. */
@@ -147,4 +131,22 @@ export class Feed {
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#running?.catch(() => undefined);
   }
+}
+
+/**
+ * The next events of the feed, as position and columns. Begins with the commit that holds the position after `after`, and
+ * walks commits in order, and events in them. `filter` is a condition on the commit `f`.
+ */
+export function feedPage(s: string, columns: string, after: number, limit: number, filter = 'true'): Statement {
+  return {
+    text: `SELECT f.first + e.n, ${prefixed('e', columns)} FROM ${s}.feed_commit f
+        CROSS JOIN LATERAL (
+          SELECT n, ${columns} FROM ${s}.event e
+          WHERE e.commit = f.id AND e.era BETWEEN f.era_min AND f.era_max AND f.first + e.n > $1::bigint
+          ORDER BY e.n OFFSET 0) e
+        WHERE ${filter} AND f.first IS NOT NULL AND f.first >= coalesce(
+          (SELECT max(b.first) FROM ${s}.feed_commit b WHERE b.first IS NOT NULL AND b.first <= $1::bigint + 1), 0)
+        ORDER BY f.first, e.n LIMIT $2::bigint`,
+    values: [after, limit],
+  };
 }

@@ -73,8 +73,8 @@ export class KnownRows {
       if (request.op === 'release') {
         if (!request.leases.every(({ tenant, run, task }) => isLease(tenant, run, task))) return null;
       } else if (request.op === 'apply') {
-        for (const { transition, unstorable } of request.items)
-          if (unstorable === null && !isKnown(transition)) return null;
+        for (const { transition, unstorable, outbox } of request.items)
+          if (outbox !== undefined || (unstorable === null && !isKnown(transition))) return null;
       }
     }
     return { runs, tasks };

@@ -20,6 +20,7 @@ import {
   type LeaseKey,
   type ManifestRow,
   type NewSession,
+  type Outbox,
   type Outcome,
   type Page,
   type QueueStats,
@@ -43,6 +44,7 @@ import { classifyFailure, reasonOf } from './failures.js';
 import type { Feed } from './feed.js';
 import type { GroupCommit } from './group-commit.js';
 import type { Neighbours } from './neighbours.js';
+import { PostgresOutbox } from './outbox.js';
 import type { Reads } from './reads.js';
 import type { WriteRequest, WriteResults } from './requests.js';
 import type { Upkeep } from './upkeep.js';
@@ -69,12 +71,30 @@ export class PostgresStore implements Store {
   readonly epoch: number;
   /** A server that is not to be had may be back at any moment: nothing fails for ever. */
   readonly failed = new Promise<Error>(() => undefined);
+  readonly outbox: Outbox;
   readonly #parts: PostgresStoreParts;
   #closing: Promise<void> | null = null;
 
   constructor(parts: PostgresStoreParts) {
     this.#parts = parts;
     this.epoch = parts.epoch;
+    const { database, schema, now } = parts;
+    const outbox = new PostgresOutbox({
+      database,
+      schema,
+      now,
+      apply: (items) => this.#submit({ op: 'apply', items }),
+    });
+    this.outbox = {
+      leave: async (tx, transition) => {
+        this.#assertOpen();
+        return outbox.leave(tx, transition);
+      },
+      read: (limit) => this.#read(() => outbox.read(limit)),
+      settle: (entries) => outbox.settle(entries),
+      drop: (id) => this.#read(() => outbox.drop(id)),
+      refuse: (id, reason) => this.#read(() => outbox.refuse(id, reason)),
+    };
   }
 
   now(): number {

@@ -29,7 +29,7 @@ export interface StoreCase {
   readonly name: string;
   /** Needs a place that keeps its contents; elsewhere the case is skipped. */
   readonly reopens?: boolean;
-  /** Needs a store that several servers may have open; elsewhere the case is skipped. */
+  /** Speaks of stores that several servers may have open; of others it says nothing. */
   readonly neighbours?: boolean;
   readonly run: (world: StoreWorld) => Promise<void>;
 }
