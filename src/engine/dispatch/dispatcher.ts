@@ -75,7 +75,10 @@ export class Dispatcher {
   #orphansSeen: ReadonlySet<string> = new Set();
   /** Monotonic time of the last round of the reaper. */
   #reapedAtMs: number | null = null;
-  /** Monotonic time of the last answer of the store to a background duty. */
+  /**
+   * Monotonic time at which the last background duty that the store has answered was asked. Not that of the answer: it may
+   * have lain here while this process stood still.
+   */
   #reachedAtMs: number;
   #rotation = 0;
   #pumping = false;
@@ -261,7 +264,7 @@ export class Dispatcher {
 
   async #open(hello: Hello): Promise<Session> {
     const { ports, store } = this.#context;
-    const session = new Session(describe(newId('session', ports), hello), store.now(), ports);
+    const session = new Session(describe(newId('session', ports), hello), store.now(), ports, () => !this.#isCutOff());
     const row: NewSession = {
       session: session.description.session,
       worker: hello.worker,
@@ -334,7 +337,7 @@ export class Dispatcher {
     // A worker that came on two lines is restored once: a second object would hold what the first is asked for.
     const known = this.#sessions.get(row.session);
     if (known !== undefined) return known;
-    const session = new Session(describe(row.session, hello), row.openedAt, ports);
+    const session = new Session(describe(row.session, hello), row.openedAt, ports, () => !this.#isCutOff());
     session.counter = row.counter;
     for (const lease of leases) this.#hold(session, lease, heads.get(runKey(lease.tenant, lease.run)) ?? 0);
     this.#sessions.set(row.session, session);
@@ -895,6 +898,7 @@ export class Dispatcher {
     if (beats.length === 0) return;
     const { store } = this.#context;
     const beating = new Map(this.#sessions);
+    const askedAtMs = this.#context.ports.clock.monotonicMs();
     let missing: readonly string[];
     try {
       missing = await store.beat(beats);
@@ -902,7 +906,7 @@ export class Dispatcher {
       this.#turnAway();
       throw error;
     }
-    this.#reachedAtMs = this.#context.ports.clock.monotonicMs();
+    this.#reachedAtMs = Math.max(this.#reachedAtMs, askedAtMs);
     for (const gone of missing) {
       const session = this.#sessions.get(gone);
       // One that was taken back meanwhile is owned again.
@@ -919,7 +923,10 @@ export class Dispatcher {
     return !session.ended;
   }
 
-  /** Whether the store has not answered for so long that workers are better off with another server. */
+  /**
+   * Whether the store has not answered for so long that workers are better off with another server. Also true for a moment
+   * after this process stood still for so long: what it would say then may be done with by others.
+   */
   #isCutOff(): boolean {
     const { store, ports, settings } = this.#context;
     return store.shared && ports.clock.monotonicMs() - this.#reachedAtMs > settings.sessionDeadMs / 2;
@@ -939,7 +946,7 @@ export class Dispatcher {
     const now = ports.clock.monotonicMs();
     this.#excuseOwnStall(now);
     const rows = await store.listSessions();
-    this.#reachedAtMs = ports.clock.monotonicMs();
+    this.#reachedAtMs = Math.max(this.#reachedAtMs, now);
     // Every server watches all sessions, so that whoever has the duty next knows since when each is silent.
     const inCharge = !store.shared || (await store.holdDuty('reaper', settings.sessionDeadMs));
     const known = new Set(rows.map((row) => row.session));

@@ -1,10 +1,13 @@
 /**
  * The database's clock as known here: its distance from the monotonic clock of this process, measured with every batch.
- * Of the last samples the one with the shortest way is believed; a jump of the wall clock of this machine moves nothing.
+ * Of the last samples the one with the shortest way is believed; a jump of the wall clock of this machine moves nothing, and
+ * a jump of the database's is followed at the first sample that no error of measurement explains.
  */
 
 /** Samples that are remembered. */
 const samplesMax = 16;
+/** More than two clocks drift apart while samples are remembered. */
+const driftMs = 1_000;
 
 interface Sample {
   readonly offsetMs: number;
@@ -18,7 +21,10 @@ export class DatabaseClock {
 
   /** The database said `databaseMs` at some moment between two of ours (monotonic). */
   seen(databaseMs: number, sentMs: number, receivedMs: number): void {
-    this.#samples.push({ offsetMs: databaseMs - (sentMs + receivedMs) / 2, wayMs: receivedMs - sentMs });
+    const sample = { offsetMs: databaseMs - (sentMs + receivedMs) / 2, wayMs: receivedMs - sentMs };
+    // What was measured before the database's clock was set is true no more.
+    if (this.#samples.some((older) => isJump(older, sample))) this.#samples.length = 0;
+    this.#samples.push(sample);
     if (this.#samples.length > samplesMax) this.#samples.shift();
     const best = this.#samples.reduce((a, b) => (b.wayMs < a.wayMs ? b : a));
     this.#offsetMs = best.offsetMs;
@@ -32,4 +38,9 @@ export class DatabaseClock {
     this.#last = now;
     return now;
   }
+}
+
+/** Whether both cannot be true of one clock: each is right to half of its way. */
+function isJump(a: Sample, b: Sample): boolean {
+  return Math.abs(a.offsetMs - b.offsetMs) > (a.wayMs + b.wayMs) / 2 + driftMs;
 }

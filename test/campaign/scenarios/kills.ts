@@ -59,8 +59,8 @@ export async function killing(stage: Stage, times: number): Promise<void> {
       await database.start();
       took('database back', performance.now() - begun);
       const back = performance.now();
-      await stage.traffic.progress(1);
-      took('first start after the database was back', performance.now() - back);
+      await stage.traffic.roundTrip();
+      took('whole run after the database was back', performance.now() - back);
     }
   }
 }
@@ -68,7 +68,11 @@ export async function killing(stage: Stage, times: number): Promise<void> {
 export async function freezing({ cluster, fired, traffic }: Stage, times: number): Promise<void> {
   for (let i = 0; i < times; i++) {
     const kind = i % 2 === 0 ? 'worker' : 'server';
-    await cluster.freeze(kind, (i >> 1) % cluster.count(kind), freezeMsMin + Math.random() * (freezeMsMax - freezeMsMin));
+    await cluster.freeze(
+      kind,
+      (i >> 1) % cluster.count(kind),
+      freezeMsMin + Math.random() * (freezeMsMax - freezeMsMin),
+    );
     fired(`${kind} frozen`);
     await traffic.progress(5);
   }
@@ -79,7 +83,8 @@ export async function rolling({ cluster, fired, traffic, took }: Stage): Promise
     const begun = performance.now();
     const code = await cluster.restart('server', i);
     took('restart of a server', performance.now() - begun);
-    if (code !== 0) throw new Error(`server ${i} ended with ${String(code)}: ${cluster.log('server', i).slice(-5).join('\n')}`);
+    if (code !== 0)
+      throw new Error(`server ${i} ended with ${String(code)}: ${cluster.log('server', i).slice(-5).join('\n')}`);
     fired('server restarted');
     await traffic.progress(3);
   }

@@ -26,6 +26,8 @@ export interface DatabaseOptions {
   readonly folder: string;
   /** Folder of the data. Default: `data` in `folder`. */
   readonly data?: string;
+  /** Another folder that is to belong to the user of the server: the one that `data` is made in. */
+  readonly owns?: string;
   readonly settings?: Readonly<Record<string, string>>;
   /** Added to the environment of the server. */
   readonly environment?: Readonly<Record<string, string>>;
@@ -67,10 +69,23 @@ export class Database {
   /** Makes the files and starts nothing. */
   static async make(options: DatabaseOptions): Promise<Database> {
     const programs = programsIn(options.folder);
+    if (options.owns !== undefined) own(options.owns, programs);
     const database = new Database(options, programs, await freePort());
     const made = spawnSync(
       join(programs.bin, 'initdb'),
-      ['-D', database.data, '-U', 'postgres', '-A', 'trust', '--no-sync', '--locale=C', '-E', 'UTF8', '--wal-segsize=4'],
+      [
+        '-D',
+        database.data,
+        '-U',
+        'postgres',
+        '-A',
+        'trust',
+        '--no-sync',
+        '--locale=C',
+        '-E',
+        'UTF8',
+        '--wal-segsize=4',
+      ],
       { ...programs.as, cwd: options.folder, env: programs.env, encoding: 'utf8' },
     );
     if (made.status !== 0) throw new Error(`initdb: ${made.stderr}`);
@@ -89,18 +104,22 @@ export class Database {
     chmodSync(made.data, 0o700);
     rmSync(join(made.data, 'postmaster.pid'), { force: true });
     appendFileSync(join(made.data, 'standby.signal'), '');
-    made.settings = {
-      ...this.settings,
-      synchronous_standby_names: '',
-      primary_conninfo: `host=${host} port=${this.port} user=postgres application_name=standby`,
-      wal_retrieve_retry_interval: '200ms',
-    };
+    // In the file, so that it can be changed while the server runs.
+    appendFileSync(
+      join(made.data, 'postgresql.auto.conf'),
+      `primary_conninfo = 'host=${host} port=${this.port} user=postgres application_name=standby'\n`,
+    );
+    made.settings = { ...this.settings, synchronous_standby_names: '', wal_retrieve_retry_interval: '200ms' };
     return made;
   }
 
   get pid(): number {
     if (this.#process?.pid === undefined) throw new Error('the database does not run');
     return this.#process.pid;
+  }
+
+  get isRunning(): boolean {
+    return this.#process !== null && this.#process.exitCode === null && this.#process.signalCode === null;
   }
 
   /** Resolves when it answers; starts it again and again until then, as whoever looks after it would. */
@@ -198,7 +217,7 @@ export class Database {
   }
 
   async end(): Promise<void> {
-    if (this.#process?.exitCode === null && this.#process.signalCode === null) {
+    if (this.isRunning) {
       this.thaw();
       await this.killAll();
     }
@@ -232,8 +251,15 @@ export class Database {
           });
     child.on('error', () => undefined);
     this.#process = child;
-    this.#ended = new Promise((resolve) => child.once('exit', resolve));
-    process.once('exit', () => child.kill('SIGQUIT'));
+    // A test that is ended half-way leaves no server behind.
+    const atExit = (): void => void child.kill('SIGQUIT');
+    process.once('exit', atExit);
+    this.#ended = new Promise<void>((resolve) => {
+      child.once('exit', () => {
+        process.off('exit', atExit);
+        resolve();
+      });
+    });
     return child;
   }
 

@@ -142,7 +142,10 @@ export const checks: readonly Check[] = [
         completions(history).flatMap(({ path, at }) =>
           (byUnit.get(`${run} ${path}`) ?? [])
             .filter((execution) => execution.at > at + slackMs && !isAwakening(execution, at, standstills))
-            .map((execution) => `${run} ${path} was executed ${execution.at - at} ms after its result was recorded`),
+            .map(
+              (execution) =>
+                `${run} ${path} was executed ${execution.at - at} ms after its result was recorded; ${around(execution, at, history, byUnit.get(`${run} ${path}`) ?? [], standstills)}`,
+            ),
         ),
       );
     },
@@ -188,10 +191,10 @@ export const checks: readonly Check[] = [
         const fired = history.filter(({ type }) => type === 'timer.fired');
         if (fired.length !== set.length) return [`${run} has ${set.length} timers, ${fired.length} fired`];
         if (!clocksAgree) return [];
-        const early = fired.filter(
-          (event, i) => Date.parse(event.at) < Number((set[i]?.data as { fireAt?: unknown }).fireAt),
-        );
-        return early.map(({ seq, at }) => `${run} ${seq} fired at ${at}, before its time`);
+        return fired.flatMap((event, i) => {
+          const earlyMs = Number((set[i]?.data as { fireAt?: unknown }).fireAt) - Date.parse(event.at);
+          return earlyMs <= 0 ? [] : [`${run} ${event.seq} fired ${earlyMs} ms before its time`];
+        });
       }),
   },
   {
@@ -274,6 +277,23 @@ export function isAwakening(
       execution.at >= until &&
       execution.at <= until + awakeningMs,
   );
+}
+
+/** What a reader of the report wants to see beside an execution that came too late: times in ms after the record. */
+function around(
+  { pid }: Execution,
+  recordedAt: number,
+  history: readonly RunEventView[],
+  others: readonly Execution[],
+  standstills: readonly Standstill[],
+): string {
+  const executed = others.map((other) => `${other.pid} at ${other.at - recordedAt}`).join(', ');
+  const events = history.map(({ type, at, actor }) => `${type} ${Date.parse(at) - recordedAt} ${actor}`).join(', ');
+  const stood = standstills
+    .filter(({ until }) => Math.abs(until - recordedAt) < 20_000)
+    .map((still) => `${still.kind} ${still.pid} ${still.from - recordedAt}..${still.until - recordedAt}`)
+    .join(', ');
+  return `by ${pid}; executions: ${executed}; standstills: ${stood}; history: ${events}`;
 }
 
 function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {

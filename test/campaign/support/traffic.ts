@@ -41,6 +41,10 @@ export class Traffic {
   #streamConnections = 0;
   #longestStartMs = 0;
   #next = 0;
+  #roundTrips = 0;
+  #held = false;
+  #starting = 0;
+  #endedUpTo = 0;
 
   constructor(options: TrafficOptions) {
     this.#options = { lanes: 2, pauseMs: 40, followEvery: 8, ...options };
@@ -66,6 +70,43 @@ export class Traffic {
       if (performance.now() > until) throw new Error(`no ${more} starts within ${ms} ms`);
       await pause(10);
     }
+  }
+
+  /** Starts one run and waits for its end, timer and all. Resolves with how long that took, ms. */
+  async roundTrip(ms = 60_000): Promise<number> {
+    const begun = performance.now();
+    // Runs of every third value sleep.
+    const value = 3 * this.#roundTrips++;
+    const key = `trip-${value}`;
+    const run = await this.#start(key, value);
+    this.acknowledged.push({ key, run, value });
+    for (;;) {
+      const view = (await this.#get(`/v1/runs/${run}`)) as RunView | null;
+      if (view?.endedAt !== undefined && view.endedAt !== null) return performance.now() - begun;
+      if (performance.now() - begun > ms)
+        throw new Error(`${run} is ${view?.state} after ${ms} ms: ${JSON.stringify(view?.waitingFor)}`);
+      await pause(20);
+    }
+  }
+
+  /** Holds new starts back until everything that was started has ended, and until `resume` is called. */
+  async quiet(): Promise<void> {
+    this.#held = true;
+    while (this.#starting > 0) await pause(10);
+    for (const { run } of this.acknowledged.slice(this.#endedUpTo)) {
+      const until = performance.now() + 60_000;
+      for (;;) {
+        const view = (await this.#get(`/v1/runs/${run}`)) as RunView | null;
+        if (view === null || view.endedAt !== null) break;
+        if (performance.now() > until) throw new Error(`${run} is ${view.state}: ${JSON.stringify(view.waitingFor)}`);
+        await pause(20);
+      }
+    }
+    this.#endedUpTo = this.acknowledged.length;
+  }
+
+  resume(): void {
+    this.#held = false;
   }
 
   /** No more starts. Resolves when those under way are answered. */
@@ -126,8 +167,11 @@ export class Traffic {
 
   async #work(lane: number): Promise<void> {
     for (let value = 0; this.#running; value++) {
+      while (this.#held) await pause(10);
       const key = `lane${lane}-${value}`;
+      this.#starting += 1;
       const run = await this.#start(key, value);
+      this.#starting -= 1;
       this.acknowledged.push({ key, run, value });
       if (value % this.#options.followEvery === 0) this.#readings.push(this.#follow(run));
       await pause(this.#options.pauseMs);
