@@ -37,6 +37,16 @@ describe('the clock of the database as known here', () => {
     expect(Math.abs(clock.now() - 9_000_000)).toBeLessThan(100);
   });
 
+  it('is not behind what the database has shown', () => {
+    const clock = new DatabaseClock();
+    const now = performance.now();
+    clock.seen(9_000_000, now, now);
+    clock.reached(9_000_500);
+    expect(clock.now()).toBeGreaterThanOrEqual(9_000_500);
+    clock.reached(16_200_000);
+    expect(clock.now()).toBeLessThan(9_010_000);
+  });
+
   it('waits out a small correction instead of going back', () => {
     const clock = new DatabaseClock();
     const now = performance.now();

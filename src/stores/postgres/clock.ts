@@ -30,11 +30,17 @@ export class DatabaseClock {
     this.#offsetMs = best.offsetMs;
   }
 
+  /** The database's own clock has shown this instant: an estimate that is behind by a little waits for it. */
+  reached(databaseMs: number): void {
+    const now = this.now();
+    if (databaseMs > now && databaseMs - now < driftMs) this.#last = databaseMs;
+  }
+
   /** Epoch ms. Never goes back by less than a correction is worth: small ones are waited out. */
   now(): number {
     const now = Math.floor(performance.now() + this.#offsetMs);
     // A better sample may set us back by a few ms; events of one run should not seem to go backwards for that.
-    if (now < this.#last && this.#last - now < 1_000) return this.#last;
+    if (now < this.#last && this.#last - now < driftMs) return this.#last;
     this.#last = now;
     return now;
   }

@@ -14,6 +14,7 @@ import type { Database } from './database.js';
 import type { Statement } from './pipeline.js';
 import { eventColumns, eventRow, int, text } from './rows.js';
 import { prefixed } from './sql.js';
+import type { Witness } from './witness.js';
 
 /** Commits numbered in one go. */
 const commitsMax = 20_000;
@@ -23,13 +24,15 @@ const numberAfterMs = 5;
 export class Feed {
   readonly #database: Database;
   readonly #schema: string;
+  readonly #witness: Witness;
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> | null = null;
   #closed = false;
 
-  constructor(database: Database, schema: string) {
+  constructor(database: Database, schema: string, witness: Witness) {
     this.#database = database;
     this.#schema = schema;
+    this.#witness = witness;
   }
 
   /** Events were committed: they are numbered soon. */
@@ -91,6 +94,8 @@ export class Feed {
   async keys(after: number, limit: number): Promise<FeedKey[]> {
     if (limit <= 0) return [];
     const [rows] = await this.#numbered([this.#page('tenant, stream, seq', after, limit)]);
+    const last = rows?.at(-1);
+    if (last !== undefined) this.#witness.reached(int(last[0]));
     return (rows ?? []).map((row) => ({
       position: int(row[0]),
       tenant: text(row[1]),

@@ -45,6 +45,8 @@ export class BatchError extends Error {
 
 /** What a commit has brought about, for those who are told of it. */
 export interface CommitNews {
+  /** Its number, where it has left a row; null = it has changed nothing that counts. */
+  readonly commit: number | null;
   readonly events: number;
   readonly work: ReadonlyMap<string, number>;
 }
@@ -151,7 +153,11 @@ export class Writer {
       const results = await batch.run(requests, isBlind);
       if (!isBlind) this.#lastLookMs = startedMs;
       session.release();
-      this.#options.onCommit({ events: batch.events, work: batch.work });
+      this.#options.onCommit({
+        commit: batch.isMarked ? batch.commit : null,
+        events: batch.events,
+        work: batch.work,
+      });
       return results;
     } catch (error) {
       if (isBlind) this.#lastClashMs = startedMs;
@@ -160,7 +166,11 @@ export class Writer {
       if (!batch.committing || classifyFailure(error) !== 'lost') throw error;
       if (!batch.isMarked) throw new BatchError('unknown', error);
       if (!(await this.#isCommitted(batch.commit, error))) throw error;
-      this.#options.onCommit({ events: batch.events, work: batch.work });
+      this.#options.onCommit({
+        commit: batch.isMarked ? batch.commit : null,
+        events: batch.events,
+        work: batch.work,
+      });
       return batch.results();
     }
   }

@@ -32,17 +32,33 @@ export type Kind = 'server' | 'worker';
 /** One process that is started again whenever it ends by our hand. */
 class Member {
   child: Child;
+  /** How often it has ended by itself because its store had lost something. */
+  failures = 0;
   readonly #start: () => Child;
 
   constructor(start: () => Child) {
     this.#start = start;
-    this.child = start();
+    this.child = this.#watched();
   }
 
   again(): void {
-    this.child = this.#start();
+    this.child = this.#watched();
+  }
+
+  /** Whoever looks after a server starts it again when its store has failed. */
+  #watched(): Child {
+    const child = this.#start();
+    void child.exited.then((code) => {
+      if (code !== storeFailed || this.child !== child) return;
+      this.failures += 1;
+      this.again();
+    });
+    return child;
   }
 }
+
+/** Exit code of a server under test. */
+const storeFailed = 3;
 
 export class Cluster {
   readonly folder = mkdtempSync(join(tmpdir(), 'eventspine-campaign-'));
@@ -90,6 +106,11 @@ export class Cluster {
 
   pid(kind: Kind, index: number): number {
     return this.#member(kind, index).child.pid;
+  }
+
+  /** How often servers have ended because their store had lost something. */
+  get storeFailures(): number {
+    return this.#servers.reduce((sum, { failures }) => sum + failures, 0);
   }
 
   /** What it has said of itself in its present life. */

@@ -18,6 +18,10 @@ await engine.start();
 const everybody = { tenant: 'default', user: 'campaign', roles: ['operator', 'worker'] };
 const server = createServer({ engine, host, port: Number(port), authorize: () => everybody });
 const { url } = await server.listen();
+void store.failed.then((error) => {
+  console.error(`failed: ${String(error)}`);
+  process.exit(3);
+});
 let ending = false;
 process.on('SIGTERM', () => {
   if (ending) return;
