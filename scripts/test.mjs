@@ -4,7 +4,7 @@
  * Invariant: exit code 0 means that every phase ran and nothing failed.
  *
  *     npm test                  everything, under 20 minutes on two cores
- *     npm test -- --nightly     longer simulation and process campaigns
+ *     npm test -- --nightly     longer simulation and process campaigns, and the shards of the fault campaign
  *     npm test -- --only NAME   one phase (may be repeated); what was not asked for is not counted
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -3,7 +3,7 @@
  * work and executions counted outside of the system; and, on the very evidence of that, a planted wrong for each check. The
  * same scenarios in the numbers of a night: `main.ts` beside this file.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { RunEventView } from '../../src/protocol/http.js';
 import { powerLossMissing } from '../process/support/power.js';
 import { endAll } from '../process/support/processes.js';

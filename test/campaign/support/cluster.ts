@@ -68,7 +68,7 @@ export class Cluster {
   readonly #workers: Member[];
 
   private constructor(options: ClusterOptions, addresses: readonly { readonly host: string; readonly port: number }[]) {
-    const { place = () => ({}), database, databaseOf = () => database } = options;
+    const { place = nowhereSpecial, database, databaseOf = () => database } = options;
     this.urls = addresses.map(({ host, port }) => `http://${host}:${port}`);
     this.#servers = addresses.map(
       ({ host, port }, i) =>
@@ -182,6 +182,8 @@ export class Cluster {
     return member;
   }
 }
+
+const nowhereSpecial = (): Place => ({});
 
 function launch(name: string, args: readonly string[], { namespace, environment }: Place): Child {
   const command = [process.execPath, fileURLToPath(new URL(name, import.meta.url)), ...args];

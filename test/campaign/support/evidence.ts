@@ -192,7 +192,7 @@ export const checks: readonly Check[] = [
         if (fired.length !== set.length) return [`${run} has ${set.length} timers, ${fired.length} fired`];
         if (!clocksAgree) return [];
         return fired.flatMap((event, i) => {
-          const earlyMs = Number((set[i]?.data as { fireAt?: unknown }).fireAt) - Date.parse(event.at);
+          const earlyMs = Number((set[i]?.data as { fireAt?: unknown } | undefined)?.fireAt) - Date.parse(event.at);
           return earlyMs <= 0 ? [] : [`${run} ${event.seq} fired ${earlyMs} ms before its time`];
         });
       }),
