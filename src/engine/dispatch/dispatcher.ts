@@ -346,6 +346,7 @@ export class Dispatcher {
       received: resume.received,
       movedAtMs: ports.clock.monotonicMs(),
     });
+    await this.#giveBack(session, aheadOfRecord(session, resume, heads));
     return session;
   }
 
@@ -1127,4 +1128,16 @@ function endReason(state: RunState, event: RunEvent, held: Held): AbortReason | 
     default:
       return null;
   }
+}
+
+/**
+ * Bodies that have seen events which the record no longer has: it was lost by a failover. They would wait for ever for
+ * numbers that others get; they are done again from what there is.
+ */
+function aheadOfRecord(session: Session, resume: Resume, heads: ReadonlyMap<string, number>): Held[] {
+  const seen = new Map(resume.holding.map((holding) => [holding.assignment, holding.seen]));
+  return [...session.held.values()].filter(({ kind, key, number }) => {
+    const head = heads.get(key);
+    return kind === 'activation' && head !== undefined && (seen.get(number) ?? 0) > head;
+  });
 }
