@@ -29,6 +29,7 @@ export async function networkCuts({ faults }: RoundSize): Promise<Round> {
           const to = isDatabase ? 'db' : `server${server}`;
           const isThere = way !== 'back';
           const isBack = way !== 'there';
+          const cutAt = Date.now();
           if (isThere) network.cut(from, to);
           if (isBack) network.cut(to, from);
           if (network.reaches(from, to)) throw new Error(`${from} still reaches ${to}`);
@@ -39,6 +40,7 @@ export async function networkCuts({ faults }: RoundSize): Promise<Round> {
           } else await pause(ms);
           if (isThere) network.heal(from, to);
           if (isBack) network.heal(to, from);
+          if (!isDatabase && way !== 'half open') cluster.notReached('worker', Number(from.slice(-1)), cutAt);
           if (!network.reaches(from, to)) throw new Error(`${from} does not reach ${to} again`);
           fired(`${isDatabase ? 'server and database' : 'worker and server'}, ${way}`);
           const healed = performance.now();

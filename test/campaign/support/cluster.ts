@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../process/support/installation.js';
 import { Child } from '../../process/support/processes.js';
-import type { Execution, Standstill } from './evidence.js';
+import { awakeningMs, type Execution, type Standstill } from './evidence.js';
 
 export interface ClusterOptions {
   /** URL of the database, as the servers go to it. */
@@ -150,8 +150,16 @@ export class Cluster {
     const from = Date.now();
     await child.freeze();
     await pause(ms);
-    this.standstills.push({ kind, pid: child.pid, from, until: Date.now() });
+    this.#stoodStill(kind, child.pid, from, awakeningMs);
     child.thaw();
+  }
+
+  /**
+   * Nothing has reached it since `from`, until now. What was sent meanwhile is sent again by TCP, at the latest after as long
+   * again.
+   */
+  notReached(kind: Kind, index: number, from: number): void {
+    this.#stoodStill(kind, this.pid(kind, index), from, Date.now() - from + awakeningMs);
   }
 
   executions(): Execution[] {
@@ -166,6 +174,11 @@ export class Cluster {
   async end(): Promise<void> {
     await Promise.all([...this.#servers, ...this.#workers].map(({ child }) => child.kill('SIGKILL')));
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #stoodStill(kind: Kind, pid: number, from: number, awakeAfterMs: number): void {
+    const until = Date.now();
+    this.standstills.push({ kind, pid, from, until, awakeAt: until + awakeAfterMs });
   }
 
   get #executionsFile(): string {

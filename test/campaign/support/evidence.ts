@@ -22,13 +22,18 @@ export interface Execution {
   readonly pid: number;
 }
 
-/** A process that stood still. */
+/** A process that stood still, or that nothing reached. */
 export interface Standstill {
   readonly kind: 'server' | 'worker';
   readonly pid: number;
   readonly from: number;
   readonly until: number;
+  /** When it has heard, at the latest, what it had missed. */
+  readonly awakeAt: number;
 }
+
+/** How long a thawed process may take to hear what it has missed. */
+export const awakeningMs = 1_000;
 
 /** What a reader of an event stream was sent, over all its connections. */
 export interface Reading {
@@ -72,8 +77,6 @@ interface Check {
 
 /** Clocks of processes are read before what they date. */
 const slackMs = 5;
-/** How long a thawed worker may take to hear that its leases are gone. */
-const awakeningMs = 1_000;
 
 /** The checks, by the numbers that `docs/concepts/simulation.md` gives to the invariants. */
 export const checks: readonly Check[] = [
@@ -261,8 +264,9 @@ export function pathOf(path: string): string {
 }
 
 /**
- * A worker that stood still while another did its work and recorded the result cannot know that when it wakes up: it may
- * begin what it was about to begin. Its commit is refused, which P6 watches.
+ * A worker that stood still, or that was not reached, while another did its work and recorded the result cannot know that
+ * when it hears again: it may begin what it was about to begin, or what was on the way to it. Its commit is refused, which
+ * P6 watches.
  */
 export function isAwakening(
   execution: Pick<Execution, 'pid' | 'at'>,
@@ -270,12 +274,12 @@ export function isAwakening(
   standstills: readonly Standstill[],
 ): boolean {
   return standstills.some(
-    ({ pid, from, until }) =>
+    ({ pid, from, until, awakeAt }) =>
       pid === execution.pid &&
       recordedAt >= from &&
-      recordedAt <= until &&
+      recordedAt <= awakeAt &&
       execution.at >= until &&
-      execution.at <= until + awakeningMs,
+      execution.at <= awakeAt,
   );
 }
 
