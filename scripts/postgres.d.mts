@@ -9,6 +9,9 @@ export interface TestPostgres {
   readonly bin: string | null;
   /** Ends what was started, removes what was made. */
   readonly stop: () => Promise<void>;
+  /** Folder of the server, and in it that of its database files; absent where it is somebody else's. */
+  readonly folder?: string;
+  readonly data?: string;
   /** Process id of the postmaster; absent where it is somebody else's. */
   readonly pid?: number | null;
   /** Starts it again after it was killed; absent where it is somebody else's. */

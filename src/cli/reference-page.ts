@@ -9,8 +9,9 @@ export function referencePage(commands: readonly Command[]): string {
   return `${[
     '# The command line',
     '',
-    'Made from `src/cli/commands.ts`; change it there. Everything but `dev`, `start`, `serve` and `doctor --store` talks',
-    'to a server over HTTP. Results go to the standard output, everything else to the standard error output.',
+    'Made from `src/cli/commands.ts`; change it there. Everything talks to a server over HTTP but `dev`, `start`, `serve`,',
+    '`migrate`, `backup`, `restored` and `doctor --store`. Results go to the standard output, everything else to the standard',
+    'error output.',
     '',
     ...commands.flatMap(section),
     '## Environment',

@@ -284,8 +284,10 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
   return {
     async start(workflow, input, options = {}) {
       const item = startItem({ ...options, input });
+      const tx = transactionOf(options);
+      if (tx !== undefined && options.wait !== undefined) throw waitsInTransaction();
       if (options.wait === undefined) {
-        const [answer] = await gateway.startRuns(workflow, [item], options.signal);
+        const [answer] = await gateway.startRuns(workflow, [item], options.signal, tx);
         return handleOf(answer);
       }
       const waited = await gateway.startAndWait(workflow, item, parseDuration(options.wait), options.signal);
@@ -300,7 +302,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     },
 
     async startMany(workflow, given, options = {}) {
-      const answers = await gateway.startRuns(workflow, given.map(startItem), options.signal);
+      const answers = await gateway.startRuns(workflow, given.map(startItem), options.signal, transactionOf(options));
       return answers.map((answer) =>
         'error' in answer
           ? { tag: 'error' as const, error: new RemoteError(answer.error) }
@@ -312,14 +314,14 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
 
     async publish(topic, data, options = {}) {
       const event = isCloudEvent(data) ? data : eventOf(topic, data, options);
-      const [answer] = await gateway.publish(topic, [event], options.signal);
+      const [answer] = await gateway.publish(topic, [event], options.signal, transactionOf(options));
       if (answer === undefined) throw new Error('Invariant broken: the server answered fewer items than were sent.');
       if ('error' in answer) throw new RemoteError(answer.error);
       return answer;
     },
 
     async publishMany(topic, events, options = {}) {
-      const answers = await gateway.publish(topic, events, options.signal);
+      const answers = await gateway.publish(topic, events, options.signal, transactionOf(options));
       return answers.map((answer) => ('error' in answer ? { error: new RemoteError(answer.error) } : answer));
     },
 
@@ -402,6 +404,18 @@ function checkOptions(options: ClientOptions): void {
     }
   }
   if (faults.length > 0) throw new SpineError('OPTIONS_INVALID', { what: 'createClient', faults });
+}
+
+/** Not an option of the remote client, and not to be overlooked either where plain JavaScript gives it all the same. */
+function transactionOf(options: CallOptions & { readonly tx?: unknown }): unknown {
+  return options.tx;
+}
+
+function waitsInTransaction(): SpineError {
+  return new SpineError('OPTIONS_INVALID', {
+    what: 'start',
+    faults: ['wait cannot be given with tx: the run begins after the commit'],
+  });
 }
 
 function startItem(item: StartManyItem<unknown>): StartItem {

@@ -40,14 +40,24 @@ export interface CloudEvent {
   readonly [extension: string]: unknown;
 }
 
-/** How a client reaches an engine. */
+/** How a client reaches an engine. `tx` = a transaction of the caller, which only its own process can take part in. */
 export interface Gateway {
   /** Starts runs; rejects only where nothing is known about any of them. */
-  startRuns(workflow: string, items: readonly StartItem[], signal?: AbortSignal): Promise<readonly StartItemAnswer[]>;
+  startRuns(
+    workflow: string,
+    items: readonly StartItem[],
+    signal?: AbortSignal,
+    tx?: unknown,
+  ): Promise<readonly StartItemAnswer[]>;
   /** Starts one run and waits up to `waitMs` for its end. */
   startAndWait(workflow: string, item: StartItem, waitMs: number, signal?: AbortSignal): Promise<WaitedAnswer>;
   /** Publishes events of one topic, in order. */
-  publish(topic: string, events: readonly CloudEvent[], signal?: AbortSignal): Promise<readonly PublishItemAnswer[]>;
+  publish(
+    topic: string,
+    events: readonly CloudEvent[],
+    signal?: AbortSignal,
+    tx?: unknown,
+  ): Promise<readonly PublishItemAnswer[]>;
   /** Everything else. */
   readonly transport: Transport;
 }

@@ -2,6 +2,7 @@
  * Intake over HTTP. Every request carries something that makes a repeat harmless (an idempotency key, event ids), so
  * all of it may be sent again after a lost answer. Invariant: one item in, one answer out, in order.
  */
+import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { BatchStartAnswer, PublishAnswer, PublishItemAnswer, StartAnswer } from '../protocol/http.js';
 import { headerNames, pathOf } from '../protocol/routes.js';
@@ -20,7 +21,8 @@ export function httpGateway(transport: Transport): Gateway {
   return {
     transport,
 
-    async startRuns(workflow, given, signal) {
+    async startRuns(workflow, given, signal, tx) {
+      refuseTransaction(tx);
       const items = given.map(keyed);
       const [only] = items;
       if (only !== undefined && items.length === 1 && fitsHeader(only.idempotencyKey)) {
@@ -62,7 +64,8 @@ export function httpGateway(transport: Transport): Gateway {
       }
     },
 
-    async publish(topic, events, signal) {
+    async publish(topic, events, signal, tx) {
+      refuseTransaction(tx);
       const path = pathOf('publishEvents', { topic });
       const [only] = events;
       const requests =
@@ -89,6 +92,11 @@ export function httpGateway(transport: Transport): Gateway {
       throw error;
     }
   }
+}
+
+/** To leave it out in silence would be to record what may be rolled back. */
+function refuseTransaction(tx: unknown): void {
+  if (tx !== undefined) throw new SpineError('TRANSACTION_UNSUPPORTED', { where: 'A client over HTTP' });
 }
 
 /** The run of an answer to a start, or the problem thrown. */

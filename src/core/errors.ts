@@ -374,6 +374,36 @@ export const errorCatalogue = {
     message: (d) => `The store cannot be used: ${d.reason}.`,
     mend: 'Put the file on a local disk and use a supported SQLite driver.',
   }),
+  TRANSACTION_UNSUPPORTED: entry<{ where: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `${d.where} cannot take part in a transaction of the caller.`,
+    mend: "Call a spine over the `postgres` store that is made in the caller's own process, or leave out `tx`.",
+  }),
+  TRANSACTION_INVALID: entry<{ reason: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `\`tx\` cannot be used: ${d.reason}.`,
+    mend: "Pass the open transaction itself (pg, Drizzle, Kysely, Prisma), on the store's database, not a pool or a client beside it.",
+  }),
+  EVENT_UNKNOWN: entry<{ run: string; type: string }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) => `Run ${d.run} has an event "${d.type}", which a newer version of Eventspine wrote.`,
+    mend: 'Nothing is lost: servers of the newer version go on with the run. Finish the upgrade of all servers.',
+  }),
+  STORE_NOT_EMPTY: entry<{ place: string; reason: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `${d.place} is not empty: ${d.reason}.`,
+    mend: 'Move into a database or schema that nothing has been stored in; nothing was changed.',
+  }),
+  MOVE_DIFFERS: entry<{ reason: string }>({
+    kind: 'internal',
+    status: 500,
+    message: (d) => `What was moved is not what was there: ${d.reason}.`,
+    mend: 'Nothing was changed. Run `eventspine doctor --store` on the old store; where it finds nothing, report this.',
+  }),
   SHUTTING_DOWN: entry<object>({
     kind: 'transient',
     status: 503,

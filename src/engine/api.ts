@@ -128,6 +128,13 @@ export interface Engine {
 
   startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]>;
   publish(origin: Origin, requests: readonly PublishRequest[]): Promise<PublishOutcome[]>;
+  /**
+   * Starts a run in `tx`, the caller's own transaction on the store's database: it comes to be soon after the commit, or
+   * never. TRANSACTION_UNSUPPORTED where the store has no such thing; `error` carries whatever the database threw, too.
+   */
+  startWithin(tx: unknown, origin: Origin, request: StartRequest): Promise<StartOutcome>;
+  /** The same for an event, and with it for the runs that it starts. */
+  publishWithin(tx: unknown, origin: Origin, request: PublishRequest): Promise<PublishOutcome>;
   cancel(
     origin: Origin,
     run: string,

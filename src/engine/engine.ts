@@ -10,12 +10,22 @@ import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import type { Payload } from '../core/payload.js';
 import type { SessionRow, Store } from '../store/contract.js';
-import type { CommandOutcome, Engine, Origin, RunStreamHandlers } from './api.js';
+import type {
+  CommandOutcome,
+  Engine,
+  Origin,
+  PublishOutcome,
+  PublishRequest,
+  RunStreamHandlers,
+  StartOutcome,
+  StartRequest,
+} from './api.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { EnvelopeWriter } from './events/envelope-writer.js';
 import { Catalog } from './intake/catalog.js';
-import { Intake } from './intake/intake.js';
+import { errorOutcome, Intake } from './intake/intake.js';
+import { OutboxDuty, outboxEveryMs } from './intake/outbox-duty.js';
 import { Committer } from './runs/committer.js';
 import { Followers, waitsForEnd } from './runs/followers.js';
 import { runKey } from './runs/committed.js';
@@ -68,6 +78,8 @@ class RunningEngine implements Engine {
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
+  /** Null where callers cannot have transactions of their own. */
+  readonly #outbox: OutboxDuty | null;
   /** Counts registrations here: what was read of the store while one was under way is out of date. */
   #registrations = 0;
   /** The newest date of a manifest of each app; a later registration is dated later, even where the clock was set back. */
@@ -124,6 +136,13 @@ class RunningEngine implements Engine {
       },
       work: (queue, count) => this.#dispatcher.ready(queue, count),
     });
+    this.#outbox =
+      store.outbox === undefined
+        ? null
+        : new OutboxDuty(this.#context, store.outbox, (transitions) => {
+            this.#dispatcher.opening(transitions);
+            this.#timers.opening(transitions);
+          });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit((change) => this.#followers.committed(change));
     this.#duties = new Duties(this.#context, [
@@ -137,6 +156,7 @@ class RunningEngine implements Engine {
       { name: 'hints', everyMs: 1_000, tick: () => this.#correctHints() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
       ...(store.shared ? this.#sharedDuties() : []),
+      ...this.#outboxDuties(),
     ]);
   }
 
@@ -151,6 +171,11 @@ class RunningEngine implements Engine {
       { name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() },
       { name: 'definitions', everyMs: 2_000, tick: () => this.#readDefinitions() },
     ];
+  }
+
+  #outboxDuties(): Duty[] {
+    const outbox = this.#outbox;
+    return outbox === null ? [] : [{ name: 'outbox', everyMs: outboxEveryMs, tick: () => outbox.tick() }];
   }
 
   async #begin(): Promise<void> {
@@ -194,7 +219,7 @@ class RunningEngine implements Engine {
     this.#dispatcher.stop();
     this.#lanes.stop();
     this.#followers.stop();
-    await Promise.all([this.#timers.stop(), this.#duties.stop(), this.#neighbours.stop()]);
+    await Promise.all([this.#timers.stop(), this.#duties.stop(), this.#outbox?.stop(), this.#neighbours.stop()]);
     await this.#context.store.close();
   }
 
@@ -244,6 +269,42 @@ class RunningEngine implements Engine {
     return this.#lookForDefinitions().then(publish);
   };
 
+  async startWithin(tx: unknown, origin: Origin, request: StartRequest): Promise<StartOutcome> {
+    try {
+      const outbox = this.#openOutbox();
+      if (this.#catalog.workflow(request.workflow) === null) await this.#lookForDefinitions();
+      return await this.#intake.startWithin((transition) => outbox.leave(tx, transition), origin, request);
+    } catch (error) {
+      return errorOutcome(error);
+    }
+  }
+
+  async publishWithin(tx: unknown, origin: Origin, request: PublishRequest): Promise<PublishOutcome> {
+    try {
+      const outbox = this.#openOutbox();
+      if (this.#catalog.topic(request.topic) === null) await this.#lookForDefinitions();
+      return await this.#intake.publishWithin((transition) => outbox.leave(tx, transition), origin, request);
+    } catch (error) {
+      return errorOutcome(error);
+    }
+  }
+
+  /** @throws TRANSACTION_UNSUPPORTED */
+  #openOutbox(): OutboxDuty {
+    if (this.#outbox === null)
+      throw new SpineError('TRANSACTION_UNSUPPORTED', { where: `The store \`${this.#context.store.name}\`` });
+    return this.#outbox;
+  }
+
+  /** Reads a run that may have been left in a transaction which has committed a moment ago: then it is carried out first. */
+  async #sought<T>(read: () => Promise<T | null>): Promise<T | null> {
+    const found = await read();
+    if (found !== null || this.#outbox === null) return found;
+    await this.#outbox.drain();
+    // Whether or not something was found: a neighbour may have been quicker.
+    return read();
+  }
+
   /**
    * A name that is not known here may have been registered with a neighbour a moment ago. Resolves after a look that
    * began after the call; those who ask at the same time share one, and one follows the other only after a pause.
@@ -282,15 +343,22 @@ class RunningEngine implements Engine {
     run: string,
     command: Parameters<Lanes['submit']>[0]['commands'][number],
   ): Promise<CommandOutcome> {
-    const outcome = await this.#lanes.submit({
-      key: runKey(origin.tenant, run),
-      tenant: origin.tenant,
-      run,
-      commands: [command],
-      actor: origin.actor,
-      worker: '',
-      lease: null,
-    });
+    const submit = (): Promise<JobOutcome> =>
+      this.#lanes.submit({
+        key: runKey(origin.tenant, run),
+        tenant: origin.tenant,
+        run,
+        commands: [command],
+        actor: origin.actor,
+        worker: '',
+        lease: null,
+      });
+    let outcome = await submit();
+    const isUnknown = outcome.tag === 'refused' && outcome.reason === 'not_found';
+    if (isUnknown && this.#outbox !== null) {
+      await this.#outbox.drain();
+      outcome = await submit();
+    }
     return this.#outcomeOf(origin.tenant, run, outcome);
   }
 
@@ -321,9 +389,10 @@ class RunningEngine implements Engine {
     return outcome?.tag === 'applied' ? { tag: 'done' } : { tag: 'error', error: new SpineError('STORE_BUSY', {}) };
   }
 
-  readRun: Engine['readRun'] = (tenant, run) => this.#reads.run(tenant, run);
-  readResult: Engine['readResult'] = (tenant, run) => this.#reads.result(tenant, run);
-  readHistory: Engine['readHistory'] = (tenant, run, query) => this.#reads.history(tenant, run, query);
+  readRun: Engine['readRun'] = (tenant, run) => this.#sought(() => this.#reads.run(tenant, run));
+  readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
+  readHistory: Engine['readHistory'] = (tenant, run, query) =>
+    this.#sought(() => this.#reads.history(tenant, run, query));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#reads.deadLetters(tenant, query);
   readTopic: Engine['readTopic'] = (tenant, topic, query) => this.#reads.topic(tenant, topic, query);
@@ -427,7 +496,7 @@ class RunningEngine implements Engine {
   }
 
   follow(tenant: string, run: string, after: number, handlers: RunStreamHandlers): Promise<(() => void) | null> {
-    return this.#followers.follow(tenant, run, after, handlers);
+    return this.#sought(() => this.#followers.follow(tenant, run, after, handlers));
   }
 
   async waitForEnd(tenant: string, run: string, ms: number): Promise<RunViewState | null> {
@@ -447,21 +516,19 @@ class RunningEngine implements Engine {
           this.#reads.state(tenant, run).then(resolve, reject);
         }),
       );
-      this.#followers
-        .follow(tenant, run, waitsForEnd, {
-          onEvents: () => true,
-          onGap: () => {},
-          onEnd: (state) => finish(() => resolve(state)),
-          onError: (error) => finish(() => (hasCode(error, 'RUN_NOT_FOUND') ? resolve(null) : reject(error))),
-        })
-        .then(
-          (stopFollowing) => {
-            if (stopFollowing === null) finish(() => resolve(null));
-            else if (done) stopFollowing();
-            else stop = stopFollowing;
-          },
-          (error: unknown) => finish(() => reject(error instanceof Error ? error : new Error(String(error)))),
-        );
+      this.follow(tenant, run, waitsForEnd, {
+        onEvents: () => true,
+        onGap: () => {},
+        onEnd: (state) => finish(() => resolve(state)),
+        onError: (error) => finish(() => (hasCode(error, 'RUN_NOT_FOUND') ? resolve(null) : reject(error))),
+      }).then(
+        (stopFollowing) => {
+          if (stopFollowing === null) finish(() => resolve(null));
+          else if (done) stopFollowing();
+          else stop = stopFollowing;
+        },
+        (error: unknown) => finish(() => reject(error instanceof Error ? error : new Error(String(error)))),
+      );
     });
   }
 

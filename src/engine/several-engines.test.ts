@@ -259,7 +259,57 @@ function seqsOf(entries: readonly { readonly seq: number }[]): number[] {
   return entries.map(({ seq }) => seq);
 }
 
+/** Gives the second event of a run another type, as if another version had written it. */
+function retype(run: string, type: string): void {
+  for (const { events } of data.streams.values()) {
+    const [, second] = events;
+    if (second?.stream === run) events[1] = { ...second, type };
+  }
+}
+
 describe('several engines over one store', () => {
+  it('refuse a run that only a newer version can read, lose nothing of it, and go on with all others', async () => {
+    const w = await worker(a);
+    const run = await start(a);
+    w.submit({ op: 'progress', index: 0, value: payloadOfJson(1) }, step('s'));
+    await time.settle();
+    // It leaves without giving back what it holds; that is lost, and waits for another.
+    w.line.receive({ t: 'bye' });
+    await time.advance(10_000);
+    retype(run, 'progress.revised');
+    const other = await start(b);
+    // An older server, which remembers nothing of the run: its worker gets the run behind, which is not held up.
+    const { engine: old } = await open(0);
+    const w2 = await worker(old, 'w2');
+    expect(w2.assignments.map((assignment) => assignment.run)).toEqual([other]);
+    const refusal = { code: 'EVENT_UNKNOWN', detail: { run, type: 'progress.revised' } };
+    await expect(old.readRun('default', run)).rejects.toMatchObject(refusal);
+    expect(await old.cancel(origin, run, {})).toMatchObject({ tag: 'error', error: refusal });
+    const [waiting] = await storeB.readTasks('default', run);
+    const head = (await storeB.readRun('default', run))?.head;
+    const tokens: (number | undefined)[] = [];
+    for (let i = 0; i < 4; i++) {
+      await time.advance(5_000);
+      w2.beat();
+      // A number that was taken back frees its slot.
+      w2.line.receive({ t: 'credit', upTo: 20 });
+      tokens.push((await storeB.readTasks('default', run)).find(({ task }) => task === waiting?.task)?.token);
+    }
+    // Tried now and then, never counted, and the log is as it was.
+    expect((tokens.at(-1) ?? 0) - (tokens[0] ?? 0)).toBeLessThan(5);
+    const [task] = await storeB.readTasks('default', run);
+    expect(task?.attempt).toBe(waiting?.attempt);
+    expect((await storeB.readRun('default', run))?.head).toBe(head);
+    // Whoever knows the event goes on.
+    w2.submit(succeed);
+    retype(run, 'progress.reported');
+    await time.advance(6_000);
+    expect(w2.last.run).toBe(run);
+    w2.submit(succeed);
+    await time.settle();
+    expect(await old.readResult('default', run)).toMatchObject({ state: 'succeeded' });
+  });
+
   it('give a run that was started at one to a worker of the other', async () => {
     const w = await worker(b);
     const run = await start(a);

@@ -8,3 +8,4 @@ export type {
   ServerLogEntry,
   ServerOptions,
 } from './options.js';
+export { publishedAnswer, publishRequestOf } from './handlers/events.js';

@@ -5,12 +5,31 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type Client, createClientOver, streamSettings } from '../client/index.js';
+import {
+  type CallOptions,
+  type Client,
+  type CloudEvent,
+  createClientOver,
+  type InputFor,
+  type Published,
+  type PublishOptions,
+  type RemoteError,
+  type ResultFor,
+  type RunHandle,
+  type StartManyItem,
+  type StartManyOutcome,
+  type StartOptions,
+  streamSettings,
+  type TopicDataFor,
+  type TopicFor,
+  type WorkflowFor,
+} from '../client/index.js';
 import { SpineError } from '../core/errors.js';
 import type { Ports } from '../core/ports.js';
 import type { Engine, EngineLog, EngineSettings } from '../engine/index.js';
 import { nodePorts } from '../runtime/index.js';
 import { createServer, type ServerAddress, type ServerOptions, type SpineServer } from '../server/index.js';
+import type { CallerTransaction } from '../store/caller-transaction.js';
 import type { StoreFactory } from '../store/factory.js';
 import { createInProcessTransport, createWorker, type WorkerSettings } from '../worker/index.js';
 import type { AnyApp } from '../workflow/index.js';
@@ -40,8 +59,43 @@ export interface SpineOptions {
   readonly ports?: Ports;
 }
 
+/** For calls that record something: in a transaction of the caller's own. */
+export interface WithinTransaction {
+  /**
+   * An open transaction on the database of the store, of `pg`, Drizzle, Kysely or Prisma (`postgres` store only). What is
+   * recorded comes to be with its commit, and work begins soon after it; rolled back, it never was. The ids that the call
+   * gives are known before. TRANSACTION_INVALID, TRANSACTION_UNSUPPORTED; what the database throws comes through as it is.
+   * Default: a transaction of the store's own, committed when the call resolves.
+   */
+  readonly tx?: CallerTransaction;
+}
+
 /** An app at work in this process, with the surface of the client. */
 export interface Spine<App> extends Client<App>, AsyncDisposable {
+  /** As `Client.start`; with `tx`, in a transaction of the caller's own. */
+  start<Name extends WorkflowFor<App>>(
+    workflow: Name,
+    input: InputFor<App, Name>,
+    options?: StartOptions & WithinTransaction,
+  ): Promise<RunHandle<ResultFor<App, Name>>>;
+  /** As `Client.startMany`; with `tx`, all of them in a transaction of the caller's own. */
+  startMany<Name extends WorkflowFor<App>>(
+    workflow: Name,
+    items: readonly StartManyItem<InputFor<App, Name>>[],
+    options?: CallOptions & WithinTransaction,
+  ): Promise<readonly StartManyOutcome<ResultFor<App, Name>>[]>;
+  /** As `Client.publish`; with `tx`, in a transaction of the caller's own. */
+  publish<Name extends TopicFor<App>>(
+    topic: Name,
+    data: TopicDataFor<App, Name> | CloudEvent,
+    options?: PublishOptions & WithinTransaction,
+  ): Promise<Published>;
+  /** As `Client.publishMany`; with `tx`, all of them in a transaction of the caller's own. */
+  publishMany(
+    topic: TopicFor<App>,
+    events: readonly CloudEvent[],
+    options?: CallOptions & WithinTransaction,
+  ): Promise<readonly (Published | { readonly error: RemoteError })[]>;
   /**
    * Opens store, engine and worker now instead of on first use, so that work left over from before goes on at once.
    * STORE_OWNED where another process has the file, STORE_TOO_NEW, STORE_UNSUITABLE, STORE_FAILED, DEFINITION_INVALID.

@@ -69,5 +69,18 @@ export type {
   StartOptions,
 } from '../client/index.js';
 export type { StoreFactory } from '../store/factory.js';
-export { createSpine, type Spine, type SpineOptions, type SpineWorkerOptions } from './create-spine.js';
+export type {
+  CallerTransaction,
+  DrizzleTransaction,
+  KyselyTransaction,
+  PrismaTransaction,
+  SqlTransaction,
+} from '../store/caller-transaction.js';
+export {
+  createSpine,
+  type Spine,
+  type SpineOptions,
+  type SpineWorkerOptions,
+  type WithinTransaction,
+} from './create-spine.js';
 export { memory } from './memory.js';

@@ -4,6 +4,7 @@
  * Invariant: answers have the shape that the network would give, so one surface serves both.
  */
 import {
+  type CloudEvent,
   createTransport,
   type Gateway,
   httpGateway,
@@ -14,11 +15,12 @@ import {
   type WaitedAnswer,
 } from '../client/index.js';
 import { encodeValue } from '../core/codec.js';
-import { SpineError } from '../core/errors.js';
+import { isSpineError, SpineError } from '../core/errors.js';
 import type { Engine, Origin, StartOutcome, StartRequest } from '../engine/index.js';
-import type { RunView } from '../protocol/http.js';
+import { decodeHttpEvent, structuredType } from '../protocol/cloudevents.js';
+import type { Problem, PublishItemAnswer, RunView } from '../protocol/http.js';
 import { problemOf } from '../protocol/problem.js';
-import { createServer, type SpineServer } from '../server/index.js';
+import { createServer, publishedAnswer, publishRequestOf, type SpineServer } from '../server/index.js';
 import { keepAlive } from './keep-alive.js';
 
 /** What a local gateway is made of. */
@@ -63,7 +65,13 @@ export function localGateway(options: LocalGatewayOptions): Gateway {
 
   const overHttp = httpGateway(transport);
 
-  async function startRuns(workflow: string, items: readonly StartItem[]): Promise<readonly StartItemAnswer[]> {
+  async function startRuns(
+    workflow: string,
+    items: readonly StartItem[],
+    _signal?: AbortSignal,
+    tx?: unknown,
+  ): Promise<readonly StartItemAnswer[]> {
+    if (tx !== undefined) return startWithin(tx, workflow, items);
     const engine = options.ready() ?? (await options.engine());
     const requests: StartRequest[] = [];
     /** Items that cannot be handed to the engine, by index. Their neighbours can. */
@@ -87,6 +95,41 @@ export function localGateway(options: LocalGatewayOptions): Gateway {
       const outcome = outcomes[next++];
       if (outcome === undefined) throw new Error('Invariant broken: the engine gave fewer outcomes than requests');
       answers.push(outcome.tag === 'repeated' ? await repeatedAnswer(engine, outcome.run) : freshAnswer(outcome));
+    }
+    return answers;
+  }
+
+  /** One after the other, as everything on one connection. Where a database has thrown, its transaction is lost. */
+  async function startWithin(
+    tx: unknown,
+    workflow: string,
+    items: readonly StartItem[],
+  ): Promise<readonly StartItemAnswer[]> {
+    const engine = await options.engine();
+    const answers: StartItemAnswer[] = [];
+    for (const item of items) {
+      const request = attempt(() => startRequest(workflow, item));
+      const outcome = request instanceof Error ? refused(request) : await engine.startWithin(tx, origin, request);
+      if (outcome.tag === 'error') answers.push(refusalWithin(outcome.error));
+      else {
+        const { run, tag } = outcome;
+        answers.push({ id: run, state: 'queued', repeated: tag === 'repeated', links: linksOf(basePath, run) });
+      }
+    }
+    return answers;
+  }
+
+  async function publishWithin(
+    tx: unknown,
+    topic: string,
+    events: readonly CloudEvent[],
+  ): Promise<readonly PublishItemAnswer[]> {
+    const engine = await options.engine();
+    const answers: PublishItemAnswer[] = [];
+    for (const event of events) {
+      const request = attempt(() => publishRequestOf(topic, decodedEvent(event)));
+      const outcome = request instanceof Error ? refused(request) : await engine.publishWithin(tx, origin, request);
+      answers.push(outcome.tag === 'error' ? refusalWithin(outcome.error) : publishedAnswer(topic, outcome));
     }
     return answers;
   }
@@ -117,12 +160,37 @@ export function localGateway(options: LocalGatewayOptions): Gateway {
     },
 
     // An event is a CloudEvent, which is JSON whichever way it comes: no reason for a second way in.
-    publish: (topic, events, signal) => overHttp.publish(topic, events, signal),
+    publish: (topic, events, signal, tx) =>
+      tx === undefined ? overHttp.publish(topic, events, signal) : publishWithin(tx, topic, events),
   };
 }
 
-function refusal(error: Error): StartItemAnswer {
+function refusal(error: Error): { readonly error: Problem } {
   return { error: problemOf(error, 'embedded') };
+}
+
+function refused(error: Error): { readonly tag: 'error'; readonly error: Error } {
+  return { tag: 'error', error };
+}
+
+/** What the database has thrown is the caller's to look at, who may have to begin the transaction anew (40001). */
+function refusalWithin(error: Error): { readonly error: Problem } {
+  if (!isSpineError(error)) throw error;
+  return refusal(error);
+}
+
+function attempt<T>(make: () => T): T | Error {
+  try {
+    return make();
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+/** Looked at as strictly as one that came over the network. */
+function decodedEvent(event: CloudEvent): ReturnType<typeof decodeHttpEvent> {
+  const body = new TextEncoder().encode(JSON.stringify(event));
+  return decodeHttpEvent({ headers: { 'content-type': structuredType }, body });
 }
 
 function startRequest(workflow: string, item: StartItem): StartRequest {

@@ -91,6 +91,9 @@ export interface Store {
   /** Tells of what other servers have committed, soon but not at once, once or more often. Returns what ends it. */
   watch(listener: StoreListener): () => void;
 
+  /** For transactions of callers. Absent where nobody but the store can have one. */
+  readonly outbox?: Outbox;
+
   // Upkeep
   /** Deletes runs past their retention, dedupe keys past their time, blobs without references. Bounded by `limit` per kind. */
   expire(limit: number): Promise<ExpireCounts>;
@@ -125,6 +128,40 @@ export interface Transition {
   readonly timers?: readonly TimerWrite[];
   readonly deadLetters?: readonly DeadLetterWrite[];
   readonly blobs?: readonly BlobWrite[];
+}
+
+/**
+ * Transitions that callers leave in transactions of their own. What has committed is there to be read, by any server;
+ * what was rolled back never was. Entries of one transaction keep their order, and so do those of two of which one
+ * began after the other had committed.
+ */
+export interface Outbox {
+  /**
+   * Leaves the transition in `tx`, the transaction of a client that the backend knows (TRANSACTION_INVALID). It may take
+   * at most one key. What the database throws comes through as it is, since the transaction is then the caller's to mend.
+   */
+  leave(tx: unknown, transition: Transition): Promise<LeaveOutcome>;
+  /** Committed entries, oldest first. */
+  read(limit: number): Promise<OutboxEntry[]>;
+  /**
+   * Applies each, with which its entry goes; where it is refused, the entry stays. `fenced` = the entry is gone: another
+   * was quicker. Whoever reads and settles at the same time does nothing twice and changes no order.
+   */
+  settle(entries: readonly OutboxEntry[]): Promise<Outcome[]>;
+  /** Removes an entry that is not to be applied. */
+  drop(id: number): Promise<void>;
+  /** Sets an entry aside for people to see: it can never be applied. `check` tells of it. */
+  refuse(id: number, reason: string): Promise<void>;
+}
+
+export type LeaveOutcome =
+  | { readonly tag: 'left' }
+  /** The key is taken, here or in the outbox. Nothing was left. */
+  | { readonly tag: 'duplicate'; readonly found: Pick<DedupeRow, 'hash' | 'reference'> };
+
+export interface OutboxEntry {
+  readonly id: number;
+  readonly transition: Transition;
 }
 
 export interface RunWrite {

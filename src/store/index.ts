@@ -15,9 +15,12 @@ export type {
   ExpireCounts,
   FeedKey,
   LeaseKey,
+  LeaveOutcome,
   ManifestRow,
   NewSession,
   NewTask,
+  Outbox,
+  OutboxEntry,
   Outcome,
   Page,
   QueueStats,
@@ -42,8 +45,31 @@ export type {
   Violation,
 } from './contract.js';
 export type { StoreFactory } from './factory.js';
+export type {
+  CallerTransaction,
+  DrizzleTransaction,
+  KyselyTransaction,
+  PrismaTransaction,
+  SqlTransaction,
+} from './caller-transaction.js';
 export { createMemoryStore, idleBlobKeptMs, memory, type MemoryStore, type MemoryStoreOptions } from './memory.js';
-export { MemoryData } from './memory-data.js';
+export {
+  dumpBatchBlobsMax,
+  dumpBatchRowsMax,
+  dumpTables,
+  findDifference,
+  moveStore,
+  type DumpBatch,
+  type DumpHead,
+  type DumpRows,
+  type DumpSource,
+  type DumpTable,
+  type DumpTarget,
+  type MoveListener,
+  type MoveSummary,
+} from './dump.js';
+export { MemoryData, type BlobRow } from './memory-data.js';
+export { restoreJump } from './restore-jump.js';
 export { decodeCursor, encodeCursor, type CursorKind, type ListKey } from './cursor.js';
 export { matchesRunQuery, runScanItemsMax } from './run-query.js';
 export { findUnstorable, isColumnText, isWellFormedText } from './storable.js';

@@ -12,7 +12,7 @@ import type {
   Submission,
   SubmissionResult,
 } from '../protocol/worker.js';
-import type { Activation, ActivationHost, BeginActivation } from '../workflow/activation.js';
+import type { Activation, ActivationHost, BeginActivation } from '../workflow/activation-contract.js';
 import { leaseIsGone, type StopReason, type Work, type WorkHost } from './work.js';
 
 export interface BodyHost extends WorkHost {

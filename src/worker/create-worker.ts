@@ -6,7 +6,7 @@ import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { Ports } from '../core/ports.js';
 import { nodePorts } from '../runtime/index.js';
-import type { BeginActivation } from '../workflow/activation.js';
+import type { BeginActivation } from '../workflow/activation-contract.js';
 import type { AnyApp } from '../workflow/app.js';
 import { beginActivation } from '../workflow/index.js';
 import { offerFaults, registryOf, type AppRegistry } from './app-registry.js';

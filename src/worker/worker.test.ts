@@ -16,7 +16,7 @@ import type {
   WorkerMessage,
 } from '../protocol/worker.js';
 import { nodeHash } from '../runtime/index.js';
-import type { ActivationEnd, ActivationHost, BeginActivation } from '../workflow/activation.js';
+import type { ActivationEnd, ActivationHost, BeginActivation } from '../workflow/activation-contract.js';
 import { capability, type CapabilityOptions, type HandlerContext } from '../workflow/capability.js';
 import type { StandardSchema } from '../core/standard-schema.js';
 import { workflow } from '../workflow/workflow.js';

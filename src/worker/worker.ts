@@ -19,7 +19,7 @@ import {
   type Submission,
   type SubmissionResult,
 } from '../protocol/worker.js';
-import type { BeginActivation } from '../workflow/activation.js';
+import type { BeginActivation } from '../workflow/activation-contract.js';
 import { namesOffered, type AppRegistry, type Offer } from './app-registry.js';
 import { beginBody } from './body-work.js';
 import { beginCall } from './call-work.js';

@@ -4,72 +4,9 @@
  * Invariant: the body learns of a result only after its commit, one result at a time, in `seq` order.
  */
 import { assert } from '../core/errors.js';
-import type { BodyCommand } from '../core/run/commands.js';
-import type { AbortReason, Journal, JournalEntry, SubmissionResult } from '../core/run/journal.js';
-import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
-import type { Ports } from '../core/ports.js';
-import type { LogRecord } from './log.js';
+import type { BeginActivation } from './activation-contract.js';
 import { BodyRun } from './replay/body-run.js';
 import type { AnyWorkflow } from './workflow.js';
-
-/** What an activation needs of the worker that runs it. */
-export interface ActivationHost {
-  readonly ports: Ports;
-  /** How long a body that waits only for the outside stays in memory. 0 parks at once. */
-  readonly parkAfterMs: number;
-  /** Sends commands to be committed together; returns the number under which `settle` will answer. Must not throw. */
-  submit(commands: readonly BodyCommand[]): number;
-  /** Turns an encoded value that is too large for a message into a blob. Called only above `limits.inlinePayloadBytesMax`. */
-  store(payload: InlinePayload): Promise<Payload>;
-  /** The text of a payload kept as a blob. */
-  load(payload: BlobPayload): Promise<InlinePayload>;
-  /** Takes a line of `ctx.log`. Replayed lines never come here. */
-  log(record: LogRecord): void;
-}
-
-/** What an activation is given to do; an `ActivationAssignment` of the worker protocol has all of it. */
-export interface ActivationInput {
-  readonly tenant: string;
-  readonly run: string;
-  readonly workflow: string;
-  /** The version that the run is pinned to; null = none. */
-  readonly version: string | null;
-  /** Attempt of the activation, from 1. */
-  readonly attempt: number;
-  /** When the run was started, epoch ms on the store's clock. */
-  readonly startedAt: number;
-  readonly input: Payload;
-  readonly journal: Journal;
-}
-
-/** How an activation came to its end. */
-export type ActivationEnd = 'ended' | 'parked' | 'aborted';
-
-/** A body at work, as its worker sees it. */
-export interface Activation {
-  /** Events committed after the journal, in `seq` order. Events already seen are ignored, so repeating is safe. */
-  deliver(events: readonly JournalEntry[]): void;
-  /** The answer to a submission; comes after the events of that submission were delivered. */
-  settle(result: SubmissionResult): void;
-  /** Stop at once: nothing more can be committed. Aborts `ctx.signal`. Idempotent. */
-  abort(reason: AbortReason): void;
-  /**
-   * True while the body waits for the outside only (calls, timers, retry pauses): nothing of it runs and nothing is on its
-   * way. Such a body uses no slot, or bodies that wait for calls of their own worker would keep those calls from running.
-   */
-  readonly waiting: boolean;
-  /** `seq` of the last event seen; where the server goes on after a lost connection. */
-  readonly seen: number;
-  /** Resolves when nothing of the body runs any more on its behalf: ended, parked or aborted. Never rejects. */
-  readonly ended: Promise<ActivationEnd>;
-}
-
-/**
- * Runs the body of `definition`, a workflow in the version of the run, from its journal on. Never throws: what goes wrong
- * is submitted as `fail` or `abandon`. The body is called in a later turn, so that the caller can register the activation
- * first; `settle` must likewise come in a later turn than the submission that it answers.
- */
-export type BeginActivation = (definition: unknown, input: ActivationInput, host: ActivationHost) => Activation;
 
 /** See `BeginActivation`. */
 export const beginActivation: BeginActivation = (definition, input, host) => {

@@ -8,7 +8,7 @@ export type {
   ActivationHost,
   ActivationInput,
   BeginActivation,
-} from './activation.js';
+} from './activation-contract.js';
 export { defineApp, findHandler, findWorkflow, isApp, versionsOf } from './app.js';
 export type {
   AnyApp,

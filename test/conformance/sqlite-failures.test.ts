@@ -193,7 +193,7 @@ describe('schemas', () => {
 
   for (let schema = 1; schema <= migrations.length; schema++) {
     it(`upgrades schema ${schema} to the newest and goes on`, async () => {
-      openWriter(real, file, schema).database.close();
+      openWriter(real, file, { schema }).database.close();
       const store = await openThreaded();
       expect((await store.apply([start()]))[0]?.tag).toBe('applied');
       expect(await store.check(9)).toEqual([]);

@@ -14,7 +14,8 @@ import { retryTimer } from '../../src/core/run/effects.js';
 import type { RunEvent } from '../../src/core/run/events.js';
 import { journalEventTypes, type Journal, type JournalEntry } from '../../src/core/run/journal.js';
 import { activationTask, applyEvent, emptyState, isEnded, type RunState } from '../../src/core/run/state.js';
-import { beginActivation, type Activation, type ActivationHost } from '../../src/workflow/activation.js';
+import type { Activation, ActivationHost } from '../../src/workflow/activation-contract.js';
+import { beginActivation } from '../../src/workflow/activation.js';
 import type { LogRecord } from '../../src/workflow/log.js';
 import type { AnyWorkflow } from '../../src/workflow/workflow.js';
 

@@ -2,7 +2,7 @@
  * The state of a run as a fold of its events (`applyEvent`), and the row that stores keep of it (`rowOf`). The fold is
  * the only way a state comes about: decisions emit events, and everything else follows from them.
  */
-import { assertNever } from '../errors.js';
+import { assertNever, SpineError } from '../errors.js';
 import type { Failure } from '../failure.js';
 import type { RetryPolicy } from '../retry.js';
 import { wakes, type Effect, type RunEvent } from './events.js';
@@ -138,14 +138,17 @@ export function emptyState(tenant: string, run: string): RunState {
   };
 }
 
-/** Folds a whole history. */
+/** Folds a whole history. Fails with EVENT_UNKNOWN. */
 export function foldRun(tenant: string, run: string, events: Iterable<RunEvent>): RunState {
   const state = emptyState(tenant, run);
   for (const event of events) applyEvent(state, event);
   return state;
 }
 
-/** Moves `state` over one event, in place: histories are long and this is the hot path of every commit. */
+/**
+ * Moves `state` over one event, in place: histories are long and this is the hot path of every commit. Fails with
+ * EVENT_UNKNOWN for an event of a newer version; the state is then of no use.
+ */
 export function applyEvent(state: RunState, event: RunEvent): void {
   state.head = event.seq;
   state.updatedAt = event.at;
@@ -268,10 +271,16 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       for (const path of event.data.paths) units.delete(path);
       break;
     default:
-      assertNever(event);
+      throw unknownEvent(state.run, event);
   }
   if (wakes(event.type)) state.lastWakeSeq = event.seq;
   if (wakes(event.type) && !state.activation.open && !isEnded(state.status)) openActivation(state);
+}
+
+/** What a newer version wrote cannot be guessed: a state without it would decide wrongly. */
+function unknownEvent(run: string, event: never): SpineError<'EVENT_UNKNOWN'> {
+  const { type } = event as { readonly type: string };
+  return new SpineError('EVENT_UNKNOWN', { run, type });
 }
 
 const stepStatus = {

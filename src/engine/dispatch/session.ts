@@ -28,6 +28,11 @@ export interface Held {
   movedAtMs: number;
 }
 
+/** The lease under which a claimed task is held. */
+export function leaseOf(task: TaskRow): LeaseKey {
+  return { tenant: task.tenant, run: task.run, task: task.task, token: task.token };
+}
+
 export interface SessionDescription {
   readonly session: string;
   readonly worker: string;

@@ -6,14 +6,17 @@ import { SpineError, assertNever, isSpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import type { Payload } from '../../core/payload.js';
-import type { DedupeWrite } from '../../store/contract.js';
+import type { DedupeWrite, LeaveOutcome, Transition } from '../../store/contract.js';
 import type { Origin, PublishOutcome, PublishRequest, StartOutcome, StartRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
 import type { CommitAnswer } from '../runs/committer.js';
 import type { Lanes, PlainValue } from '../runs/lanes.js';
-import { birth, birthTransition, withBirths } from './birth.js';
+import { birth, birthTransition, withBirths, type RunBirth } from './birth.js';
 import type { Catalog } from './catalog.js';
 import { preparePublication } from './topics.js';
+
+/** Leaves a transition in the transaction of a caller. */
+type Leave = (transition: Transition) => Promise<LeaveOutcome>;
 
 export class Intake {
   readonly #context: EngineContext;
@@ -58,7 +61,36 @@ export class Intake {
     return Promise.all(requests.map((request) => this.#publish(origin, request).catch(errorOutcome)));
   }
 
+  /** Leaves a run in the caller's transaction; it comes to be after its commit. See `Outbox.leave`. */
+  async startWithin(leave: Leave, origin: Origin, request: StartRequest): Promise<StartOutcome> {
+    const { born, dedupe } = this.#prepareStart(origin, request);
+    const outcome = await leave(birthTransition(born, dedupe));
+    if (outcome.tag === 'left') return { tag: 'started', run: born.state.run };
+    return repeatOf(outcome.found, dedupe);
+  }
+
+  /** The same for an event and the runs that it starts. */
+  async publishWithin(leave: Leave, origin: Origin, request: PublishRequest): Promise<PublishOutcome> {
+    const { transition, births } = this.#preparePublish(origin, request);
+    const outcome = await leave(transition);
+    if (outcome.tag === 'duplicate') return { tag: 'duplicate', id: request.id };
+    return { tag: 'published', id: request.id, runs: births.map((b) => b.state.run) };
+  }
+
   #bear(origin: Origin, request: StartRequest, settle: (outcome: StartOutcome) => void): void {
+    const { born, dedupe } = this.#prepareStart(origin, request);
+    this.#lanes.bear({
+      births: [born],
+      transition: birthTransition(born, dedupe),
+      actor: origin.actor,
+      settle: (answer) => settle(startOutcome(born.state.run, dedupe, answer)),
+    });
+  }
+
+  #prepareStart(
+    origin: Origin,
+    request: StartRequest,
+  ): { readonly born: RunBirth; readonly dedupe: readonly DedupeWrite[] } {
     const { store, ports, settings } = this.#context;
     const entry = this.#catalog.workflow(request.workflow);
     if (entry === null)
@@ -95,27 +127,12 @@ export class Intake {
       ...(key === undefined ? {} : { idempotencyKey: key }),
       ...(request.priority === undefined ? {} : { priority: request.priority }),
     });
-    this.#lanes.bear({
-      births: [born],
-      transition: birthTransition(born, dedupe),
-      actor: origin.actor,
-      settle: (answer) => settle(startOutcome(run, dedupe, answer)),
-    });
+    return { born, dedupe };
   }
 
   async #publish(origin: Origin, request: PublishRequest): Promise<PublishOutcome> {
-    const at = this.#context.store.now();
-    const value = request.data === null ? null : this.#valueOf(request.data, request.value);
-    const { tenant, actor, correlation, traceparent } = origin;
-    const publication = preparePublication(
-      this.#context,
-      this.#catalog,
-      { ...request, value },
-      { tenant, actor, cause: null, correlation, traceparent },
-      at,
-    );
-    const { births, write, dedupe, blobs } = publication;
-    const transition = withBirths({ tenant, dedupe: [dedupe], publishes: [write], blobs }, births);
+    const { actor } = origin;
+    const { transition, births } = this.#preparePublish(origin, request);
     const answer = await new Promise<CommitAnswer>((settle) => this.#lanes.bear({ births, transition, actor, settle }));
     switch (answer.tag) {
       case 'applied':
@@ -134,6 +151,24 @@ export class Intake {
     }
   }
 
+  #preparePublish(
+    origin: Origin,
+    request: PublishRequest,
+  ): { readonly transition: Transition; readonly births: readonly RunBirth[] } {
+    const at = this.#context.store.now();
+    const value = request.data === null ? null : this.#valueOf(request.data, request.value);
+    const { tenant, actor, correlation, traceparent } = origin;
+    const publication = preparePublication(
+      this.#context,
+      this.#catalog,
+      { ...request, value },
+      { tenant, actor, cause: null, correlation, traceparent },
+      at,
+    );
+    const { births, write, dedupe, blobs } = publication;
+    return { transition: withBirths({ tenant, dedupe: [dedupe], publishes: [write], blobs }, births), births };
+  }
+
   #valueOf(payload: Payload, value: unknown): unknown {
     return value === undefined ? this.#plain(payload) : value;
   }
@@ -144,9 +179,7 @@ function startOutcome(run: string, dedupe: readonly DedupeWrite[], answer: Commi
     case 'applied':
       return { tag: 'started', run };
     case 'duplicate':
-      if (answer.found.hash !== dedupe[0]?.hash)
-        return errorOutcome(new SpineError('IDEMPOTENCY_KEY_REUSED', { key: answer.found.key }));
-      return { tag: 'repeated', run: answer.found.reference };
+      return repeatOf(answer.found, dedupe);
     case 'unstorable':
       return errorOutcome(new SpineError('VALUE_UNSTORABLE', { path: '$', reason: answer.reason }));
     case 'failed':
@@ -159,11 +192,21 @@ function startOutcome(run: string, dedupe: readonly DedupeWrite[], answer: Commi
   }
 }
 
+/** What a start is that finds its key taken: a repeat, or a clash. */
+function repeatOf(
+  { hash, reference }: Pick<DedupeWrite, 'hash' | 'reference'>,
+  [mine]: readonly DedupeWrite[],
+): StartOutcome {
+  if (hash !== mine?.hash) return errorOutcome(new SpineError('IDEMPOTENCY_KEY_REUSED', { key: mine?.key ?? '' }));
+  return { tag: 'repeated', run: reference };
+}
+
 function fingerprint(payload: Payload): string {
   return 'text' in payload ? payload.text : payload.blob;
 }
 
-function errorOutcome(error: unknown): { readonly tag: 'error'; readonly error: Error } {
+/** The outcome of what threw. */
+export function errorOutcome(error: unknown): { readonly tag: 'error'; readonly error: Error } {
   if (isSpineError(error)) return { tag: 'error', error };
   return { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) };
 }

@@ -2,9 +2,10 @@
  * The doctor: checks invariants on a live system. The cheap ones are the store's own (`check`); P12 folds the history
  * of the youngest runs anew and compares the result with every row kept beside the log.
  */
+import { hasCode } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
 import { openRows } from '../../core/run/effects.js';
-import { foldRun, isEnded, rowOf, type RunRow } from '../../core/run/state.js';
+import { foldRun, isEnded, rowOf, type RunRow, type RunState } from '../../core/run/state.js';
 import type { DoctorCheck, DoctorView } from '../../protocol/http.js';
 import type { Violation } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
@@ -93,7 +94,13 @@ export async function compareRun(
     const events = (histories[0] ?? []).map((row) => readRunEvent(row).event);
     const gap = events.findIndex((event, i) => event.seq !== i + 1);
     if (gap >= 0) return `event ${gap + 1} is missing from the history`;
-    const state = foldRun(tenant, run, events);
+    let state: RunState;
+    try {
+      state = foldRun(tenant, run, events);
+    } catch (error) {
+      if (hasCode(error, 'EVENT_UNKNOWN')) return error.message;
+      throw error;
+    }
     const expected = canonical(rowOf(state));
     const kept = canonical(before);
     if (expected !== kept) return `the run row is ${kept}, the log says ${expected}`;

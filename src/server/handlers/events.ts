@@ -76,7 +76,8 @@ async function publishBatch(
   return json(items.some((item) => 'error' in item) ? 207 : 202, answer);
 }
 
-function publishedAnswer(
+/** What became of an event, in the words of the API. */
+export function publishedAnswer(
   topic: string,
   outcome: Exclude<PublishOutcome, { readonly tag: 'error' }>,
 ): PublishItemAnswer {
@@ -87,7 +88,8 @@ function publishedAnswer(
 /** The extension that names the partition key (CloudEvents partitioning extension). */
 const keyExtension = 'partitionkey';
 
-function publishRequestOf(topic: string, event: CloudEvent): PublishRequest {
+/** What the engine is asked for an event that came as a CloudEvent. REQUEST_INVALID, VALUE_UNSTORABLE. */
+export function publishRequestOf(topic: string, event: CloudEvent): PublishRequest {
   const { id, source, type, subject, time, dataschema, datacontenttype, extensions, data } = event;
   const { [keyExtension]: key, ...others } = extensions;
   const attributes = datacontenttype === undefined ? others : { ...others, datacontenttype };

@@ -2,6 +2,7 @@
 import type { Violation } from '../../store/index.js';
 import { nameOf, runStatuses, taskStates } from './codes.js';
 import type { Database } from './database.js';
+import type { Row, Statement } from './pipeline.js';
 import { text } from './rows.js';
 
 interface Check {
@@ -45,6 +46,12 @@ function checks(s: string): readonly Check[] {
       sql: `SELECT m.tenant, m.run, m.name FROM ${s}.timer m LEFT JOIN ${s}.run r ON r.tenant = m.tenant AND r.run = m.run
         WHERE r.run IS NULL OR r.status >= 2`,
       detail: ([name]) => `timer ${String(name)} belongs to no unfinished run`,
+    },
+    {
+      property: 'P3',
+      sql: `SELECT tenant, coalesce(reference, id::text), id, refused FROM ${s}.outbox WHERE refused IS NOT NULL`,
+      detail: ([id, reason]) =>
+        `entry ${String(id)} of the outbox was committed by its caller and cannot be carried out: ${String(reason)}`,
     },
     {
       // A lease may outlive its session until the reaper takes it, so an absent session is no fault.
@@ -93,19 +100,31 @@ function tallyCheck(s: string, property: string, kind: 0 | 1, counted: string): 
 
 /** At most `limit` violations; empty = all hold. */
 export async function checkDatabase(database: Database, schema: string, limit: number): Promise<Violation[]> {
+  const { statements, violationsOf } = checksOf(schema, limit);
+  return violationsOf(await database.readAtOnce(statements));
+}
+
+/** The checks as statements, for a transaction that is under way, and what their results say. */
+export function checksOf(
+  schema: string,
+  limit: number,
+): {
+  readonly statements: readonly Statement[];
+  readonly violationsOf: (results: readonly (readonly Row[])[]) => Violation[];
+} {
   const all = checks(schema);
-  const results = await database.readAtOnce(
-    all.map(({ sql }) => ({ text: `${sql} LIMIT $1::bigint`, values: [limit] })),
-  );
-  const found = all.flatMap(({ property, detail }, i) =>
-    (results[i] ?? []).map(
-      ([tenant, subject, ...values]): Violation => ({
-        property,
-        tenant: text(tenant),
-        subject: text(subject),
-        detail: detail(values),
-      }),
-    ),
-  );
-  return found.slice(0, limit);
+  const violationsOf = (results: readonly (readonly Row[])[]): Violation[] => {
+    const found = all.flatMap(({ property, detail }, i) =>
+      (results[i] ?? []).map(
+        ([tenant, subject, ...values]): Violation => ({
+          property,
+          tenant: text(tenant),
+          subject: text(subject),
+          detail: detail(values),
+        }),
+      ),
+    );
+    return found.slice(0, limit);
+  };
+  return { statements: all.map(({ sql }) => ({ text: `${sql} LIMIT $1::bigint`, values: [limit] })), violationsOf };
 }

@@ -16,11 +16,23 @@ export function eraOf(at: number): number {
 export function partitionsSql(schema: string, now: number): string {
   const first = eraOf(now);
   return Array.from({ length: erasAhead + 1 }, (_, i) => first + i)
-    .map(
-      (era) => `CREATE TABLE IF NOT EXISTS ${schema}.event_${era}
-        PARTITION OF ${schema}.event FOR VALUES FROM (${era}) TO (${era + 1});`,
-    )
+    .map((era) => partitionSql(schema, era))
     .join('\n');
+}
+
+/** Weeks back for which a store that is moved here gets partitions of their own; what is older goes aside. */
+const erasBack = 260;
+
+/** The era for what began at `at` in another store: that of its week, within the partitions that are worth having. */
+export function eraOfMoved(at: number, now: number): number {
+  const era = Math.min(eraOf(at), eraOf(now) + erasAhead);
+  return era < eraOf(now) - erasBack ? 0 : era;
+}
+
+/** DDL that makes the partition of one era. Idempotent. */
+export function partitionSql(schema: string, era: number): string {
+  return `CREATE TABLE IF NOT EXISTS ${schema}.event_${era}
+        PARTITION OF ${schema}.event FOR VALUES FROM (${era}) TO (${era + 1});`;
 }
 
 /** Partitions that must be there by now: that of this era and the next. */

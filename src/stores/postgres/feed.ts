@@ -87,13 +87,13 @@ export class Feed {
 
   async read(after: number, limit: number): Promise<EventRow[]> {
     if (limit <= 0) return [];
-    const [rows] = await this.#numbered([this.#page(eventColumns, after, limit)]);
+    const [rows] = await this.#numbered([feedPage(this.#schema, eventColumns, after, limit)]);
     return (rows ?? []).map((row) => eventRow(row));
   }
 
   async keys(after: number, limit: number): Promise<FeedKey[]> {
     if (limit <= 0) return [];
-    const [rows] = await this.#numbered([this.#page('tenant, stream, seq', after, limit)]);
+    const [rows] = await this.#numbered([feedPage(this.#schema, 'tenant, stream, seq', after, limit)]);
     const last = rows?.at(-1);
     if (last !== undefined) this.#witness.reached(int(last[0]));
     return (rows ?? []).map((row) => ({
@@ -102,22 +102,6 @@ export class Feed {
       stream: text(row[2]),
       seq: int(row[3]),
     }));
-  }
-
-  /** Begins with the commit that holds the position after `after`, and walks commits in order, and events in them. */
-  #page(columns: string, after: number, limit: number): Statement {
-    const s = this.#schema;
-    return {
-      text: `SELECT f.first + e.n, ${prefixed('e', columns)} FROM ${s}.feed_commit f
-        CROSS JOIN LATERAL (
-          SELECT n, ${columns} FROM ${s}.event e
-          WHERE e.commit = f.id AND e.era BETWEEN f.era_min AND f.era_max AND f.first + e.n > $1::bigint
-          ORDER BY e.n OFFSET 0) e
-        WHERE f.first IS NOT NULL AND f.first >= coalesce(
-          (SELECT max(b.first) FROM ${s}.feed_commit b WHERE b.first IS NOT NULL AND b.first <= $1::bigint + 1), 0)
-        ORDER BY f.first, e.n LIMIT $2::bigint`,
-      values: [after, limit],
-    };
   }
 
   /** Reads from a feed that has everything that was committed before the call. */
@@ -137,4 +121,22 @@ export class Feed {
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#running?.catch(() => undefined);
   }
+}
+
+/**
+ * The next events of the feed, as position and columns. Begins with the commit that holds the position after `after`, and
+ * walks commits in order, and events in them.
+ */
+export function feedPage(s: string, columns: string, after: number, limit: number): Statement {
+  return {
+    text: `SELECT f.first + e.n, ${prefixed('e', columns)} FROM ${s}.feed_commit f
+        CROSS JOIN LATERAL (
+          SELECT n, ${columns} FROM ${s}.event e
+          WHERE e.commit = f.id AND e.era BETWEEN f.era_min AND f.era_max AND f.first + e.n > $1::bigint
+          ORDER BY e.n OFFSET 0) e
+        WHERE f.first IS NOT NULL AND f.first >= coalesce(
+          (SELECT max(b.first) FROM ${s}.feed_commit b WHERE b.first IS NOT NULL AND b.first <= $1::bigint + 1), 0)
+        ORDER BY f.first, e.n LIMIT $2::bigint`,
+    values: [after, limit],
+  };
 }

@@ -18,6 +18,7 @@ export function flushWork(sql: Sql, bench: Workbench, commit: number): Statement
 /** Everything else but what is locked last. */
 export function flushRest(sql: Sql, bench: Workbench): Statement[] {
   return [
+    ...outboxStatements(sql, bench),
     ...timerStatements(sql, bench),
     ...dedupeStatements(sql, bench),
     ...letterStatements(sql, bench),
@@ -45,7 +46,8 @@ function runStatements(sql: Sql, bench: Workbench): Statement[] {
   return statements;
 }
 
-function runValues(rows: readonly RunRow[]): Value[] {
+/** The columns of runs, but for `era` and `sealed`. */
+export function runValues(rows: readonly RunRow[]): Value[] {
   return [
     texts(rows.map((row) => row.tenant)),
     texts(rows.map((row) => row.run)),
@@ -93,7 +95,8 @@ function taskStatements(sql: Sql, bench: Workbench): Statement[] {
   return statements;
 }
 
-function taskValues(rows: readonly TaskRow[]): Value[] {
+/** The columns of tasks. */
+export function taskValues(rows: readonly TaskRow[]): Value[] {
   return [
     texts(rows.map((row) => row.tenant)),
     texts(rows.map((row) => row.run)),
@@ -167,7 +170,8 @@ export function eventsFrom(bench: Workbench, event: TopicEventEntry): number {
 
 type Body = Pick<EventEntry, 'type' | 'at' | 'envelope' | 'payload'>;
 
-function bodyValues(events: readonly Body[]): Value[] {
+/** What an event holds beside its keys: type, instant, kind of payload, envelope, salt, blob, payload. */
+export function bodyValues(events: readonly Body[]): Value[] {
   return [
     texts(events.map((event) => event.type)),
     int8s(events.map((event) => event.at)),
@@ -182,6 +186,12 @@ function bodyValues(events: readonly Body[]): Value[] {
 function kindOf(payload: StoredPayload | null): number {
   if (payload === null) return payloadKind.none;
   return 'blob' in payload ? payloadKind.blob : payloadKind.inline;
+}
+
+function outboxStatements(sql: Sql, bench: Workbench): Statement[] {
+  const ids = bench.outboxDone;
+  bench.outboxDone = [];
+  return ids.length === 0 ? [] : [{ text: sql.dropOutbox, values: [int8s(ids)] }];
 }
 
 function timerStatements(sql: Sql, bench: Workbench): Statement[] {

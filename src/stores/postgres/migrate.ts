@@ -20,16 +20,24 @@ export interface ServerFacts {
   readonly version: string;
 }
 
-/** Refuses servers that cannot give what is promised, and brings the schema to the newest. STORE_UNSUITABLE, STORE_TOO_NEW. */
-export async function migrate(client: DirectClient, schema: string, mayMigrate: boolean): Promise<ServerFacts> {
+/**
+ * Refuses servers that cannot give what is promised, and brings the schema to the newest. STORE_UNSUITABLE, STORE_TOO_NEW.
+ * `known` are the schemas of this version; only tests of upgrades give others.
+ */
+export async function migrate(
+  client: DirectClient,
+  schema: string,
+  mayMigrate: boolean,
+  known: readonly ((schema: string) => string)[] = migrations,
+): Promise<ServerFacts> {
   const facts = await assertSuitable(client);
   const { found, now } = await look(client, schema);
-  if (found > migrations.length) throw new SpineError('STORE_TOO_NEW', { found, known: migrations.length });
+  if (found > known.length) throw new SpineError('STORE_TOO_NEW', { found, known: known.length });
   if (!mayMigrate) {
-    if (found === migrations.length) return facts;
-    throw unsuitable(`its schema is ${found}, ${migrations.length} is needed, and it is not to be migrated from here`);
+    if (found === known.length) return facts;
+    throw unsuitable(`its schema is ${found}, ${known.length} is needed, and it is not to be migrated from here`);
   }
-  if (found < migrations.length || !(await hasPartitions(client, schema, now))) await bringUp(client, schema);
+  if (found < known.length || !(await hasPartitions(client, schema, now))) await bringUp(client, schema, known);
   return facts;
 }
 
@@ -65,7 +73,11 @@ async function hasPartitions(client: DirectClient, schema: string, now: number):
   return row['there'] === true;
 }
 
-async function bringUp(client: DirectClient, schema: string): Promise<void> {
+async function bringUp(
+  client: DirectClient,
+  schema: string,
+  known: readonly ((schema: string) => string)[],
+): Promise<void> {
   await client.query('BEGIN');
   try {
     // Statements wait here for a node that is at the same; what it has done is seen by the look after.
@@ -74,9 +86,9 @@ async function bringUp(client: DirectClient, schema: string): Promise<void> {
     const { there } = await one(client, `SELECT to_regnamespace('${literal(schema)}') IS NOT NULL AS there`);
     if (there !== true) await client.query(`CREATE SCHEMA ${schema}`);
     const { found, now } = await look(client, schema);
-    if (found > migrations.length) throw new SpineError('STORE_TOO_NEW', { found, known: migrations.length });
-    for (const [index, sql] of migrations.entries()) if (index >= found) await client.query(sql(schema));
-    await client.query(`UPDATE ${schema}.meta SET value = ${migrations.length} WHERE key = 'schema'`);
+    if (found > known.length) throw new SpineError('STORE_TOO_NEW', { found, known: known.length });
+    for (const [index, sql] of known.entries()) if (index >= found) await client.query(sql(schema));
+    await client.query(`UPDATE ${schema}.meta SET value = ${known.length} WHERE key = 'schema'`);
     await client.query(partitionsSql(schema, now));
     await client.query('COMMIT');
   } catch (error) {

@@ -12,6 +12,7 @@ import { Duties } from './duties.js';
 import { reasonOf } from './failures.js';
 import { Feed } from './feed.js';
 import { GroupCommit } from './group-commit.js';
+import { forgetHome, settleHome } from './home.js';
 import { migrate, quoteName } from './migrate.js';
 import { Neighbours } from './neighbours.js';
 import { PostgresStore } from './postgres-store.js';
@@ -117,10 +118,29 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
   }
 }
 
+/**
+ * Says of a store that it was put back from a backup that cannot be told from the original (a snapshot of the disk, a
+ * base backup, point-in-time recovery), so that the next opening gives no number that was given since. Run it before
+ * the first server is started. A dump that was put back is recognised by itself. Rejects with STORE_UNSUITABLE.
+ */
+export async function markPostgresRestored(options: Pick<PostgresOptions, 'url' | 'schema'>): Promise<void> {
+  const { url, schema = defaults.schema } = options;
+  const client = await makeDirect({ url, name: applicationName, connectMs: defaults.connectMs });
+  try {
+    await client.connect();
+    await forgetHome(client, quoteName(schema));
+  } catch (error) {
+    throw unusable(error);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
 async function prepare(client: DirectClient, schema: string, mayMigrate: boolean): Promise<void> {
   try {
     await client.connect();
     await migrate(client, schema, mayMigrate);
+    await settleHome(client, schema);
   } catch (error) {
     throw error instanceof SpineError ? error : unusable(error);
   } finally {

@@ -20,6 +20,7 @@ import {
   type LeaseKey,
   type ManifestRow,
   type NewSession,
+  type Outbox,
   type Outcome,
   type Page,
   type QueueStats,
@@ -44,6 +45,7 @@ import { classifyFailure, reasonOf } from './failures.js';
 import type { Feed } from './feed.js';
 import type { GroupCommit } from './group-commit.js';
 import type { Neighbours } from './neighbours.js';
+import { PostgresOutbox } from './outbox.js';
 import type { Reads } from './reads.js';
 import type { WriteRequest, WriteResults } from './requests.js';
 import type { Upkeep } from './upkeep.js';
@@ -73,6 +75,7 @@ export class PostgresStore implements Store {
   readonly epoch: number;
   /** A server that is not to be had may be back at any moment; one that is back without what it had acknowledged is another. */
   readonly failed: Promise<Error>;
+  readonly outbox: Outbox;
   readonly #parts: PostgresStoreParts;
   #closing: Promise<void> | null = null;
 
@@ -80,6 +83,23 @@ export class PostgresStore implements Store {
     this.#parts = parts;
     this.epoch = parts.epoch;
     this.failed = parts.witness.lost;
+    const { database, schema, now } = parts;
+    const outbox = new PostgresOutbox({
+      database,
+      schema,
+      now,
+      apply: (items) => this.#submit({ op: 'apply', items }),
+    });
+    this.outbox = {
+      leave: async (tx, transition) => {
+        this.#assertOpen();
+        return outbox.leave(tx, transition);
+      },
+      read: (limit) => this.#read(() => outbox.read(limit)),
+      settle: (entries) => outbox.settle(entries),
+      drop: (id) => this.#read(() => outbox.drop(id)),
+      refuse: (id, reason) => this.#read(() => outbox.refuse(id, reason)),
+    };
   }
 
   now(): number {

@@ -15,6 +15,8 @@ import type {
 export interface CheckedTransition {
   readonly transition: Transition;
   readonly unstorable: string | null;
+  /** The entry of the outbox that it carries out: must be there, and goes with it. */
+  readonly outbox?: number;
 }
 
 export type WriteRequest =

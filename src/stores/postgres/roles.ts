@@ -12,13 +12,29 @@ export interface PostgresRoles {
   readonly server: string;
   /** A role that may only read; must exist. It says whose rows it wants: `SET LOCAL eventspine.tenant = 'acme'`. */
   readonly reader?: string;
+  /**
+   * The role under which the application has transactions of its own, where it passes them as `tx`; must exist. It may
+   * leave work there and see which keys are taken, and nothing else.
+   */
+  readonly application?: string;
 }
 
-/** Tables whose rows belong to a tenant. The first migration turns row-level security on for each. */
-const tenantTables = ['run', 'event', 'task', 'timer', 'dedupe', 'dead_letter', 'blob', 'topic_head', 'tally'] as const;
+/** Tables whose rows belong to a tenant. The migrations turn row-level security on for each. */
+const tenantTables = [
+  'run',
+  'event',
+  'task',
+  'timer',
+  'dedupe',
+  'dead_letter',
+  'blob',
+  'topic_head',
+  'tally',
+  'outbox',
+] as const;
 
 /** The statements, to be run by the owner of the tables. */
-export function postgresRolesSql({ schema = 'eventspine', server, reader }: PostgresRoles): string {
+export function postgresRolesSql({ schema = 'eventspine', server, reader, application }: PostgresRoles): string {
   const s = quoteName(schema);
   const role = quoteName(server);
   const lines = [
@@ -31,9 +47,13 @@ export function postgresRolesSql({ schema = 'eventspine', server, reader }: Post
       `CREATE POLICY server ON ${s}.${table} TO ${role} USING (true) WITH CHECK (true);`,
     ]),
   ];
-  if (reader === undefined) return `${lines.join('\n')}\n`;
-  const of = quoteName(reader);
-  lines.push(
+  if (reader !== undefined) lines.push(...readerLines(s, quoteName(reader)));
+  if (application !== undefined) lines.push(...applicationLines(s, quoteName(application)));
+  return `${lines.join('\n')}\n`;
+}
+
+function readerLines(s: string, of: string): string[] {
+  return [
     `GRANT USAGE ON SCHEMA ${s} TO ${of};`,
     `GRANT SELECT ON ${tenantTables.map((table) => `${s}.${table}`).join(', ')} TO ${of};`,
     ...tenantTables.flatMap((table) => [
@@ -41,6 +61,17 @@ export function postgresRolesSql({ schema = 'eventspine', server, reader }: Post
       `CREATE POLICY reader ON ${s}.${table} FOR SELECT TO ${of}
   USING (tenant = current_setting('eventspine.tenant', true));`,
     ]),
-  );
-  return `${lines.join('\n')}\n`;
+  ];
+}
+
+function applicationLines(s: string, of: string): string[] {
+  return [
+    `GRANT USAGE ON SCHEMA ${s} TO ${of};`,
+    `GRANT SELECT ON ${s}.dedupe TO ${of};`,
+    `GRANT SELECT, INSERT ON ${s}.outbox TO ${of};`,
+    ...['dedupe', 'outbox'].flatMap((table) => [
+      `DROP POLICY IF EXISTS application ON ${s}.${table};`,
+      `CREATE POLICY application ON ${s}.${table} TO ${of} USING (true) WITH CHECK (true);`,
+    ]),
+  ];
 }

@@ -1,7 +1,7 @@
 /**
  * The statements of the write path. Set-based: a batch of any size is one execution of each that it needs. Every
  * statement that waits for row locks takes them in the order of the key, and the writer issues them in one global order:
- * run, task, timer, dedupe, dead letter, blob, tally, topic counters. Claims and promotions skip what is locked, so they
+ * outbox, run, task, timer, dedupe, dead letter, blob, tally, topic counters. Claims and promotions skip what is locked, so they
  * wait for nobody.
  */
 import { eventColumns, runColumns, sessionColumns, taskColumns } from './rows.js';
@@ -16,6 +16,8 @@ export function writeSql(s: string) {
   return {
     // Looking, under locks where something will be changed
 
+    lockOutbox: `SELECT o.id FROM unnest($1::bigint[]) AS k (id) JOIN ${s}.outbox o ON o.id = k.id
+      WHERE o.refused IS NULL ORDER BY o.id FOR UPDATE OF o`,
     lockRuns: `SELECT r.tenant, r.run, r.head, r.status, r.workflow, r.era FROM ${runKeys}
       JOIN ${s}.run r ON r.tenant = k.tenant AND r.run = k.run
       ORDER BY r.tenant, r.run FOR UPDATE OF r`,
@@ -65,6 +67,7 @@ export function writeSql(s: string) {
     putTimers: `INSERT INTO ${s}.timer (tenant, run, name, fire_at)
       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) ORDER BY 1, 2, 3
       ON CONFLICT (tenant, run, name) DO UPDATE SET fire_at = excluded.fire_at`,
+    dropOutbox: `DELETE FROM ${s}.outbox o USING unnest($1::bigint[]) AS k (id) WHERE o.id = k.id`,
     dropDedupe: `DELETE FROM ${s}.dedupe d USING ${keys3('scope', 'key')}
       WHERE d.tenant = k.tenant AND d.scope = k.scope AND d.key = k.key`,
     addDedupe: `INSERT INTO ${s}.dedupe (tenant, scope, key, hash, reference, expires_at)

@@ -122,6 +122,9 @@ export class Workbench {
   readonly dedupe = new Map<string, DedupeEntry>();
   readonly letters = new Map<string, LetterEntry>();
   readonly blobs = new Map<string, BlobEntry>();
+  /** Entries of the outbox that are there, and those that were carried out and go. */
+  readonly outbox = new Set<number>();
+  outboxDone: number[] = [];
   timers = new Map<string, TimerEntry>();
   events: EventEntry[] = [];
   readonly topicEvents: TopicEventEntry[] = [];
@@ -140,8 +143,16 @@ export class Workbench {
     this.era = era;
   }
 
-  apply(transition: Transition): Outcome {
-    return this.#refusal(transition) ?? this.#write(transition);
+  /** `outbox`: the entry that the transition carries out. */
+  apply(transition: Transition, outbox?: number): Outcome {
+    if (outbox !== undefined && !this.outbox.has(outbox)) return { tag: 'fenced' };
+    const refusal = this.#refusal(transition);
+    if (refusal !== null) return refusal;
+    if (outbox !== undefined) {
+      this.outbox.delete(outbox);
+      this.outboxDone.push(outbox);
+    }
+    return this.#write(transition);
   }
 
   /** Puts a leased task back. False when it is not leased so. */

@@ -280,6 +280,11 @@ class Batch {
       const now = clock === null ? databaseMs : clock.now();
       this.#bench = new Workbench(now, eraOf(now));
     });
+    // First, so that whoever carries out the same entries sees what became of them before it looks at anything else.
+    if (wanted.outbox.length > 0)
+      this.#add({ text: sql.lockOutbox, values: [int8s(wanted.outbox)] }, (rows) => {
+        for (const [id] of rows) this.#bench.outbox.add(int(id));
+      });
     this.#lookAt(sql.lockRuns, wanted.runs, 2, (row) => {
       const [tenant, run, head, status, workflow, era] = row;
       // Read to be sure that the code is one of ours before it is counted with.
@@ -335,8 +340,8 @@ class Batch {
     switch (request.op) {
       case 'apply': {
         const outcomes = request.items.map(
-          ({ transition, unstorable }): Outcome =>
-            unstorable === null ? this.#bench.apply(transition) : { tag: 'unstorable', reason: unstorable },
+          ({ transition, unstorable, outbox }): Outcome =>
+            unstorable === null ? this.#bench.apply(transition, outbox) : { tag: 'unstorable', reason: unstorable },
         );
         const wanted = request.items.map(({ transition }) => transition.publishes?.length ?? 0);
         return () => {
@@ -512,7 +517,8 @@ function areBirths(requests: readonly WriteRequest[]): boolean {
     (request) =>
       request.op === 'apply' &&
       request.items.every(
-        ({ transition: t, unstorable }) => unstorable !== null || (isBirth(t) && t.publishes === undefined),
+        ({ transition: t, unstorable, outbox }) =>
+          outbox === undefined && (unstorable !== null || (isBirth(t) && t.publishes === undefined)),
       ),
   );
 }
@@ -535,10 +541,14 @@ type Keys = Map<string, readonly string[]>;
 
 /** The keys of everything that the items speak of, each once. */
 function wantedRows(requests: readonly WriteRequest[]) {
-  const wanted = { runs: keys(), tasks: keys(), dedupe: keys(), letters: keys(), blobs: keys() };
+  const outbox: number[] = [];
+  const wanted = { outbox, runs: keys(), tasks: keys(), dedupe: keys(), letters: keys(), blobs: keys() };
   for (const request of requests) {
     if (request.op === 'apply') {
-      for (const { transition, unstorable } of request.items) if (unstorable === null) want(wanted, transition);
+      for (const item of request.items) {
+        if (item.outbox !== undefined) outbox.push(item.outbox);
+        if (item.unstorable === null) want(wanted, item.transition);
+      }
     } else if (request.op === 'release') {
       for (const { tenant, run, task } of request.leases) put(wanted.tasks, tenant, run, task);
     }

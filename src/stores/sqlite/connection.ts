@@ -6,6 +6,7 @@
 import { SpineError } from '../../core/errors.js';
 import { prepare, readValue, type SqliteDatabase, type SqliteDriver } from './driver.js';
 import { migrations } from './migrations/migrations.js';
+import { assertStays, settleCopy } from './provenance.js';
 
 /** The oldest SQLite without the WAL-reset fault, which could corrupt a file that several connections write. */
 const versionMin = [3, 51, 3] as const;
@@ -31,18 +32,21 @@ export function isInMemory(file: string): boolean {
 
 /**
  * Opens the one writing connection. Throws STORE_UNSUITABLE where durability cannot be had, STORE_TOO_NEW for a newer
- * schema. `schema` limits how far the file is migrated; only tests of upgrades use it.
+ * schema. `schema` limits how far the file is migrated; only tests of upgrades use it. `evenMoved` opens a file whose
+ * contents were moved elsewhere, to move them again.
  */
 export function openWriter(
   driver: SqliteDriver,
   file: string,
-  schema = migrations.length,
+  { schema = migrations.length, evenMoved = false }: { readonly schema?: number; readonly evenMoved?: boolean } = {},
 ): { readonly database: SqliteDatabase; readonly epoch: number } {
   const database = openFile(driver, file, false);
   try {
     assertVersion(driver, database);
     setDurable(database, isInMemory(file));
     migrate(database, schema);
+    if (!evenMoved) assertStays(database);
+    settleCopy(database);
     return { database, epoch: raiseEpoch(database) };
   } catch (error) {
     database.close();

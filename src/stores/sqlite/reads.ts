@@ -293,9 +293,9 @@ export class Reads {
   }
 }
 
-const runColumns = `tenant, run, workflow, version, status, head, priority, started_at, updated_at, expires_at,
+export const runColumns = `tenant, run, workflow, version, status, head, priority, started_at, updated_at, expires_at,
   cancel_requested, failure_class, failure_code, failure_message, labels`;
-type RunTuple = readonly [
+export type RunTuple = readonly [
   string,
   string,
   string,
@@ -313,7 +313,7 @@ type RunTuple = readonly [
   string | null,
 ];
 
-function runOf(row: RunTuple): RunRow {
+export function runOf(row: RunTuple): RunRow {
   const [tenant, run, workflow, version, status, head, priority, startedAt, updatedAt, expiresAt, cancel, ...rest] =
     row;
   const [failureClass, failureCode, failureMessage, labels] = rest;
@@ -336,16 +336,16 @@ function runOf(row: RunTuple): RunRow {
   };
 }
 
-const eventColumns = 'position, tenant, stream, seq, blob, body';
-type EventTuple = readonly [number, string, string, number, string | null, Uint8Array];
+export const eventColumns = 'position, tenant, stream, seq, blob, body';
+export type EventTuple = readonly [number, string, string, number, string | null, Uint8Array];
 
-function eventOf([position, tenant, stream, seq, blob, body]: EventTuple): EventRow {
+export function eventOf([position, tenant, stream, seq, blob, body]: EventTuple): EventRow {
   return { position, tenant, stream, seq, ...unpackEvent(body, blob) };
 }
 
-const taskColumns = `tenant, run, task, kind, queue, rank, state, attempt, token, deadline_ms, input_seq, due_at, limit_key,
+export const taskColumns = `tenant, run, task, kind, queue, rank, state, attempt, token, deadline_ms, input_seq, due_at, limit_key,
   session, assignment, leased_at, ready_at`;
-type TaskTuple = readonly [
+export type TaskTuple = readonly [
   string,
   string,
   string,
@@ -365,7 +365,7 @@ type TaskTuple = readonly [
   number,
 ];
 
-function taskOf(row: TaskTuple): TaskRow {
+export function taskOf(row: TaskTuple): TaskRow {
   const [tenant, run, task, kind, queue, rank, state, attempt, token, deadlineMs, inputSeq, dueAt, limitKey, ...rest] =
     row;
   const [session, assignment, leasedAt, readyAt] = rest;
@@ -390,16 +390,27 @@ function taskOf(row: TaskTuple): TaskRow {
   };
 }
 
-type TimerTuple = readonly [tenant: string, run: string, name: string, fireAt: number];
+export type TimerTuple = readonly [tenant: string, run: string, name: string, fireAt: number];
 
-function timerOf([tenant, run, name, fireAt]: TimerTuple): TimerRow {
+export function timerOf([tenant, run, name, fireAt]: TimerTuple): TimerRow {
   return { tenant, run, name, fireAt };
 }
 
-const deadLetterColumns = 'tenant, id, run, workflow, path, class, code, message, attempts, at';
-type DeadLetterTuple = readonly [string, string, string, string, string | null, string, string, string, number, number];
+export const deadLetterColumns = 'tenant, id, run, workflow, path, class, code, message, attempts, at';
+export type DeadLetterTuple = readonly [
+  string,
+  string,
+  string,
+  string,
+  string | null,
+  string,
+  string,
+  string,
+  number,
+  number,
+];
 
-function deadLetterOf(row: DeadLetterTuple): DeadLetterRow {
+export function deadLetterOf(row: DeadLetterTuple): DeadLetterRow {
   const [tenant, id, run, workflow, path, failureClass, code, message, attempts, at] = row;
   return { tenant, id, run, workflow, path, class: failureClass, code, message, attempts, at };
 }

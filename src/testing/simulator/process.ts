@@ -4,19 +4,18 @@
  */
 import type { CancelTimer, Hash, Ports } from '../../core/ports.js';
 import { nodePorts } from '../../runtime/index.js';
-import type { World } from './world.js';
+import type { World, WorldProcess } from './world.js';
 
 /** Digests are pure functions of their input, so the real ones may be used. */
 const hash: Hash = nodePorts.hash;
 
 /** Whether it runs, and its ports. */
-export class SimProcess {
+export class SimProcess implements WorldProcess {
   readonly name: string;
   readonly world: World;
   /** Counts its lives; an even number means that it is down. */
   life = 0;
   paused = false;
-  /** What became due while it was stopped; each entry plans its event anew. */
   backlog: (() => void)[] = [];
   readonly #wallSkewMs: number;
   #wallOffsetMs: number;

@@ -8,8 +8,17 @@
 import type { CancelTimer } from '../../core/ports.js';
 import { EventHeap, type HeapKey } from './event-heap.js';
 import { Prng } from './prng.js';
-import type { SimProcess } from './process.js';
 import { TraceHash } from './trace-hash.js';
+
+/** Whom events happen to. */
+export interface WorldProcess {
+  /** Counts its lives; what was planned in another life does not happen. */
+  readonly life: number;
+  /** Nothing happens to it now. */
+  readonly paused: boolean;
+  /** What became due while it was paused; each entry plans its event anew. */
+  readonly backlog: (() => void)[];
+}
 
 interface WorldEvent extends HeapKey {
   atMs: number;
@@ -17,7 +26,7 @@ interface WorldEvent extends HeapKey {
   id: number;
   readonly label: string;
   /** Whom it happens to; null = the world itself (disk, network, nemesis). */
-  readonly process: SimProcess | null;
+  readonly process: WorldProcess | null;
   /** Life of the process for which it was planned; in another life it does not happen. */
   readonly life: number;
   readonly fn: () => void;
@@ -60,7 +69,7 @@ export class World {
   }
 
   /** Plans `fn` for `delayMs` from now. It happens to `process`: not while that is paused, and never in its next life. */
-  after(process: SimProcess | null, delayMs: number, label: string, fn: () => void): CancelTimer {
+  after(process: WorldProcess | null, delayMs: number, label: string, fn: () => void): CancelTimer {
     const event: WorldEvent = {
       atMs: this.nowMs + Math.max(0, delayMs),
       tie: this.#ties.next(),

@@ -16,7 +16,7 @@ import type { CancelTimer } from '../../core/ports.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import type { AbortReason, JournalEntry, SubmissionResult } from '../../core/run/journal.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
-import type { Activation, ActivationEnd, ActivationHost, ActivationInput } from '../activation.js';
+import type { Activation, ActivationEnd, ActivationHost, ActivationInput } from '../activation-contract.js';
 import { Cancelled, isCancelled } from '../cancelled.js';
 import type { RunInfo } from '../ctx.js';
 import type { LogLevel } from '../log.js';

@@ -3,7 +3,15 @@
  * rejects the waits, aborts the signals and goes on to the inner scopes, except the shielded ones.
  */
 import type { Cancelled } from '../cancelled.js';
-import type { Wait } from './wait.js';
+
+/** What waits in a scope, as the scope sees it. */
+export interface ScopedWait {
+  readonly path: string;
+  /** Rejects the wait and calls its work off. */
+  giveUp(error: Cancelled): void;
+  /** Calls the work off and leaves the promise unsettled. */
+  stop(): void;
+}
 
 /** See the top of the module. */
 export class Scope {
@@ -11,7 +19,7 @@ export class Scope {
   readonly path: string;
   readonly shielded: boolean;
   /** Waits that have not come to an end. */
-  readonly waits = new Set<Wait>();
+  readonly waits = new Set<ScopedWait>();
   readonly #parent: Scope | null;
   readonly #children = new Set<Scope>();
   #givenUp: Cancelled | null;

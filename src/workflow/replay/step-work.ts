@@ -15,7 +15,7 @@ import type { RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import type { Effect } from '../../core/run/events.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
-import type { ActivationHost } from '../activation.js';
+import type { ActivationHost } from '../activation-contract.js';
 import type { StepContext } from '../ctx.js';
 import { makeLog, type Log } from '../log.js';
 import type { PathRecord } from './path-record.js';

@@ -5,7 +5,7 @@
 import type { InlinePayload } from '../../core/payload.js';
 import type { Cancelled } from '../cancelled.js';
 import type { OutcomeEntry, UnitKind } from './path-record.js';
-import type { Scope } from './scope.js';
+import type { Scope, ScopedWait } from './scope.js';
 
 /**
  * `queued`: not begun; `working`: user code runs or a commit is under way; `waiting`: the outside owes the outcome and
@@ -24,7 +24,7 @@ export interface Work {
 }
 
 /** See the top of the module. */
-export class Wait {
+export class Wait implements ScopedWait {
   readonly path: string;
   readonly kind: UnitKind;
   readonly scope: Scope;
@@ -74,14 +74,12 @@ export class Wait {
     if (this.#end()) this.#reject(error);
   }
 
-  /** Rejects the wait and calls its work off. */
   giveUp(error: Cancelled): void {
     if (!this.#end()) return;
     this.work.abort?.(error);
     this.#reject(error);
   }
 
-  /** Calls the work off and leaves the promise unsettled. */
   stop(): void {
     if (this.#end()) this.work.abort?.(undefined);
   }
