@@ -1,5 +1,5 @@
 /**
- * Four projects, because they want different machines: `main` (unit, conformance, model, docs, types) runs files side
+ * Five projects, because they want different machines: `main` (unit, conformance, model, docs, types) runs files side
  * by side; `postgres` has a server that is found or started for it; `simulation` is CPU-bound and long; `process` starts
  * and kills real processes and runs one file at a time.
  * Workers are forks, so that a test that ends its process or blocks its loop harms only its own file.
@@ -64,6 +64,16 @@ export default defineConfig({
           include: ['test/simulation/**/*.test.ts'],
           testTimeout: nightly ? 60 * minute : 5 * minute,
           hookTimeout: minute,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'campaign',
+          include: ['test/campaign/**/*.test.ts'],
+          testTimeout: 3 * minute,
+          hookTimeout: 3 * minute,
+          fileParallelism: false,
         },
       },
       {

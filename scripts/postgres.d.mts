@@ -30,3 +30,20 @@ export function startPostgres(options?: {
   readonly fsync?: boolean;
   readonly settings?: Readonly<Record<string, string>>;
 }): Promise<TestPostgres | NoPostgres>;
+
+/** Programs for servers of one's own. */
+export interface PostgresPrograms {
+  readonly bin: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Whom they run as, where we are root. */
+  readonly as: { readonly uid?: number; readonly gid?: number };
+  /** Which they are, in words. */
+  readonly source: string;
+}
+
+export interface NoPrograms {
+  readonly bin: null;
+  readonly reason: string;
+}
+
+export function postgresPrograms(folder: string): PostgresPrograms | NoPrograms;

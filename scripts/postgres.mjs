@@ -42,8 +42,7 @@ export async function startPostgres({ fsync = false, settings = {} } = {}) {
   const given = process.env['DATABASE_URL'];
   if (kind === undefined && given !== undefined && given !== '') return useGiven(given);
   const reasons = [];
-  for (const find of [kind === 'system' ? null : npmBinaries, kind === 'npm' ? null : systemBinaries]) {
-    if (find === null) continue;
+  for (const find of finders()) {
     try {
       const found = find();
       const server = await startServer(found.bin, { fsync, settings, lib: found.lib });
@@ -53,6 +52,29 @@ export async function startPostgres({ fsync = false, settings = {} } = {}) {
     }
   }
   return { url: null, reason: reasons.join('; ') };
+}
+
+/**
+ * Programs to run servers of one's own with, for tests that do to a server what nobody may do to somebody else's:
+ * `{ bin, env, as, source }`, usable by the user that `as` names and copied into `folder` where they lie in a home that is
+ * closed to that user; or `{ bin: null, reason }`. `DATABASE_URL` does not count.
+ */
+export function postgresPrograms(folder) {
+  const reasons = [];
+  for (const find of finders()) {
+    try {
+      const found = find();
+      return { ...programsFor(folder, found.bin, found.lib), source: found.source };
+    } catch (error) {
+      reasons.push(error.message);
+    }
+  }
+  return { bin: null, reason: reasons.join('; ') };
+}
+
+function finders() {
+  const kind = process.env['EVENTSPINE_POSTGRES'];
+  return [...(kind === 'system' ? [] : [npmBinaries]), ...(kind === 'npm' ? [] : [systemBinaries])];
 }
 
 /** A database of our own on a server that is somebody else's; dropped in the end. */
@@ -152,20 +174,7 @@ function systemBinaries() {
 
 async function startServer(bin, { fsync, settings, lib }) {
   const folder = mkdtempSync(join(tmpdir(), 'eventspine-pg-'));
-  const user = serverUser();
-  let programs = bin;
-  if (user !== null) {
-    chownSync(folder, user.uid, user.gid);
-    // Root's home is closed to others, and the server does not run as root.
-    if (!isOpenToAll(bin)) {
-      cpSync(dirname(bin), join(folder, 'native'), { recursive: true, verbatimSymlinks: true });
-      programs = join(folder, 'native', 'bin');
-    }
-  }
-  const env = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' };
-  if (lib !== null)
-    env[process.platform === 'darwin' ? 'DYLD_LIBRARY_PATH' : 'LD_LIBRARY_PATH'] = join(dirname(programs), 'lib');
-  const as = user === null ? {} : { uid: user.uid, gid: user.gid };
+  const { bin: programs, env, as } = programsFor(folder, bin, lib);
   const data = join(folder, 'data');
   const made = spawnSync(
     join(programs, 'initdb'),
@@ -235,6 +244,24 @@ async function startServer(bin, { fsync, settings, lib }) {
     throw error;
   }
   return server;
+}
+
+/** Programs, environment and user of servers whose files are in `folder`, which becomes that user's. */
+function programsFor(folder, bin, lib) {
+  const user = serverUser();
+  let programs = bin;
+  if (user !== null) {
+    chownSync(folder, user.uid, user.gid);
+    // Root's home is closed to others, and the server does not run as root.
+    if (!isOpenToAll(bin)) {
+      cpSync(dirname(bin), join(folder, 'native'), { recursive: true, verbatimSymlinks: true });
+      programs = join(folder, 'native', 'bin');
+    }
+  }
+  const env = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' };
+  if (lib !== null)
+    env[process.platform === 'darwin' ? 'DYLD_LIBRARY_PATH' : 'LD_LIBRARY_PATH'] = join(dirname(programs), 'lib');
+  return { bin: programs, env, as: user === null ? {} : { uid: user.uid, gid: user.gid } };
 }
 
 /** Whom the server runs as: us, or where we are root the system's `postgres`, else `nobody`. No user is made. */

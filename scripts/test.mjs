@@ -4,7 +4,7 @@
  * Invariant: exit code 0 means that every phase ran and nothing failed.
  *
  *     npm test                  everything, under 20 minutes on two cores
- *     npm test -- --nightly     longer simulation and process campaigns
+ *     npm test -- --nightly     longer simulation and process campaigns, and the shards of the fault campaign
  *     npm test -- --only NAME   one phase (may be repeated); what was not asked for is not counted
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -36,6 +36,9 @@ const phases = [
   suite('postgres', 5 * minute, [join('test', 'postgres')]),
   suite('simulation', 6 * minute, [join('test', 'simulation')]),
   suite('process', 10 * minute, [join('test', 'process')]),
+  suite('campaign', 4 * minute, [join('test', 'campaign')]),
+  // Takes up where the last call was ended: what has reached its goal is not done again until the report is gone.
+  ...(nightly ? [command('shards', 300 * minute, () => ['--import', 'tsx', join('test', 'campaign', 'main.ts')])] : []),
 ];
 
 /** `run` hands the signal to the phase that is under way; what would come after it is left out. */

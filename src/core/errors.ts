@@ -348,7 +348,7 @@ export const errorCatalogue = {
     kind: 'internal',
     status: 500,
     message: (d) => `The store has failed and was closed: ${d.reason}.`,
-    mend: 'Check the disk; restart the server, which recovers from the file.',
+    mend: 'Check the disk, or what a failover has lost; restart the server, which goes on from what the store has.',
   }),
   STORE_CLOSED: entry<object>({
     kind: 'transient',

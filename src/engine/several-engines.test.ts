@@ -456,6 +456,19 @@ describe('a session that moves between engines', () => {
     expect(third.closed).toBeNull();
   });
 
+  it('gives up a body that has seen what a failover has lost, and has it done again from what there is', async () => {
+    const first = await worker(a);
+    const run = await start(a);
+    first.beat();
+    const second = await worker(b, 'w1', { resume: first.resumption(99) });
+    expect([second.resumed, second.lost]).toEqual([true, [first.last.assignment]]);
+    await time.advance(1_000);
+    expect(second.assignments.map((assignment) => assignment.run)).toEqual([run]);
+    const i = second.submit(step('s'), succeed);
+    await time.settle();
+    expect(second.results.get(i)).toMatchObject({ ok: true });
+  });
+
   it('is not recalled by a server that no longer owns it', async () => {
     const first = await worker(a);
     await start(a);

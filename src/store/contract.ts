@@ -84,6 +84,8 @@ export interface Store {
   /**
    * Takes a duty that one server at a time should see to, or keeps it, for `ttlMs` from now on the store's clock. False
    * = another has it. Two servers may believe to have it for a moment: what is done under it must be safe to do twice.
+   * A duty whose time is more than `dutyTtlFactor` times `ttlMs` away was taken before the store's clock went back, and is
+   * free; whoever asks for the same duty asks for about the same time.
    */
   holdDuty(duty: string, ttlMs: number): Promise<boolean>;
   /** Tells of what other servers have committed, soon but not at once, once or more often. Returns what ends it. */
@@ -461,3 +463,6 @@ export interface Violation {
   readonly subject: string;
   readonly detail: string;
 }
+
+/** How much longer than what is asked for a duty may be held before that is taken for a clock that went back. */
+export const dutyTtlFactor = 2;

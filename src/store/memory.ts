@@ -7,6 +7,7 @@ import { SpineError } from '../core/errors.js';
 import type { Clock } from '../core/ports.js';
 import type { RunRow } from '../core/run/state.js';
 import {
+  dutyTtlFactor,
   topicStream,
   type ClaimedTask,
   type ClaimRequest,
@@ -569,7 +570,8 @@ class Memory implements MemoryStore {
     this.#assertOpen();
     const now = this.now();
     const held = this.data.duties.get(duty);
-    if (held !== undefined && held.owner !== this.epoch && held.until > now) return false;
+    const isHeld = held !== undefined && held.until > now && held.until <= now + dutyTtlFactor * ttlMs;
+    if (isHeld && held.owner !== this.epoch) return false;
     this.data.duties.set(duty, { owner: this.epoch, until: now + ttlMs });
     return true;
   }

@@ -1,5 +1,6 @@
 /** Connections that break at the worst moment, servers that die: what was acknowledged is there, and nothing twice. */
 import { createServer, connect, type Server, type Socket } from 'node:net';
+import pg from 'pg';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { isSpineError } from '../../src/core/errors.js';
 import type { Outcome, Store } from '../../src/store/index.js';
@@ -144,6 +145,21 @@ describeUnless(noPostgres, 'connections that break', () => {
     // The same key tells the one who asks again.
     expect((await store.apply([publication]))[0]?.tag).toBe('duplicate');
     expect(await store.listTopics(tenant)).toEqual([{ topic: 'orders', partition: 0, head: 1 }]);
+  });
+
+  it('fails for ever when the database is back without what it had acknowledged', async () => {
+    await store.apply([start({ run: 'run_0' })]);
+    await store.readFeedKeys({ after: 0, limit: 9 });
+    // What a standby that had fallen behind looks like after its promotion.
+    const own = new pg.Client({ connectionString: `${serverUrl().replace(/[^/]*$/, '')}${database}` });
+    await own.connect();
+    await own.query(`DELETE FROM eventspine.feed_commit; UPDATE eventspine.feed SET head = 0;
+      SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND pid <> pg_backend_pid()`);
+    await own.end();
+    await expect(store.feedHead()).rejects.toBeInstanceOf(Error);
+    expect(await store.failed).toMatchObject({ code: 'STORE_FAILED' });
+    await expect(store.readRun(tenant, 'run_0')).rejects.toBeInstanceOf(Error);
   });
 
   it('goes on when the server ends its connections again and again, with every answer true', async () => {

@@ -46,6 +46,8 @@ export class Admission {
   readonly #heartbeats: AdmissionOptions['heartbeats'];
   readonly #delivery: AdmissionOptions['delivery'];
   readonly #claims: AdmissionOptions['claims'];
+  /** What every session asks before it tells its worker anything. */
+  readonly #mayTell: () => boolean;
   #closed = false;
 
   constructor(options: AdmissionOptions) {
@@ -57,6 +59,7 @@ export class Admission {
     this.#heartbeats = options.heartbeats;
     this.#delivery = options.delivery;
     this.#claims = options.claims;
+    this.#mayTell = () => !this.#heartbeats.isCutOff();
   }
 
   /** Lets nobody in any more. */
@@ -116,7 +119,7 @@ export class Admission {
 
   async #open(hello: Hello): Promise<Session> {
     const { ports, store } = this.#context;
-    const session = new Session(describe(newId('session', ports), hello), store.now(), ports);
+    const session = new Session(describe(newId('session', ports), hello), store.now(), ports, this.#mayTell);
     const row: NewSession = {
       session: session.description.session,
       worker: hello.worker,
@@ -189,11 +192,12 @@ export class Admission {
     // A worker that came on two lines is restored once: a second object would hold what the first is asked for.
     const known = this.#sessions.get(row.session);
     if (known !== undefined) return known;
-    const session = new Session(describe(row.session, hello), row.openedAt, ports);
+    const session = new Session(describe(row.session, hello), row.openedAt, ports, this.#mayTell);
     session.counter = row.counter;
     for (const lease of leases) this.#sessions.hold(session, lease, heads.get(runKey(lease.tenant, lease.run)) ?? 0);
     this.#sessions.add(session);
     this.#pulses.begin({ session: row.session, counter: row.counter, received: resume.received });
+    await this.#claims.giveBack(session, aheadOfRecord(session, resume, heads));
     return session;
   }
 
@@ -209,6 +213,18 @@ export class Admission {
     );
     return heads;
   }
+}
+
+/**
+ * Bodies that have seen events which the record no longer has: it was lost by a failover. They would wait for ever for
+ * numbers that others get; they are done again from what there is.
+ */
+function aheadOfRecord(session: Session, resume: Resume, heads: ReadonlyMap<string, number>): Held[] {
+  const seen = new Map(resume.holding.map((holding) => [holding.assignment, holding.seen]));
+  return [...session.held.values()].filter(({ kind, key, number }) => {
+    const head = heads.get(key);
+    return kind === 'activation' && head !== undefined && (seen.get(number) ?? 0) > head;
+  });
 }
 
 function describe(session: string, hello: Hello): SessionDescription {

@@ -75,6 +75,7 @@ function claimsOver(credits: Readonly<Record<string, number>>, answers: Answers 
       { session: name, worker: name, app: 'app', slots: credit, queues: [queue], host: null, pid: null },
       0,
       ports,
+      () => true,
     );
     session.channel = { send: () => undefined, bufferedBytes: () => 0, close: () => undefined };
     session.creditUpTo = credit;

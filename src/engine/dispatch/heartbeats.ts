@@ -18,7 +18,10 @@ export class Heartbeats {
   readonly #pulses: Pulses;
   /** Beats that came here although another server owns the session, since they were last stored. */
   readonly #beatsOfOthers = new Map<string, SessionBeat>();
-  /** Monotonic time of the last answer of the store to a background duty. */
+  /**
+   * Monotonic time at which the last background duty that the store has answered was asked. Not that of the answer: it may
+   * have lain here while this process stood still.
+   */
   #reachedAtMs: number;
 
   constructor(context: EngineContext, sessions: OwnedSessions, pulses: Pulses) {
@@ -53,6 +56,7 @@ export class Heartbeats {
     if (beats.length === 0) return;
     const { store } = this.#context;
     const beating = this.#sessions.snapshot();
+    const askedAtMs = this.#context.ports.clock.monotonicMs();
     let missing: readonly string[];
     try {
       missing = await store.beat(beats);
@@ -60,7 +64,7 @@ export class Heartbeats {
       this.#turnAway();
       throw error;
     }
-    this.reached();
+    this.reached(askedAtMs);
     for (const gone of missing) {
       const session = this.#sessions.get(gone);
       // One that was taken back meanwhile is owned again.
@@ -71,9 +75,9 @@ export class Heartbeats {
     }
   }
 
-  /** The store has answered a background duty. */
-  reached(): void {
-    this.#reachedAtMs = this.#context.ports.clock.monotonicMs();
+  /** The store has answered a background duty that was asked at that monotonic time. */
+  reached(askedAtMs: number): void {
+    this.#reachedAtMs = Math.max(this.#reachedAtMs, askedAtMs);
   }
 
   /** Asks the store, where there are neighbours, before something is done that only the owner may do. */
@@ -82,7 +86,10 @@ export class Heartbeats {
     return !session.ended;
   }
 
-  /** Whether the store has not answered for so long that workers are better off with another server. */
+  /**
+   * Whether the store has not answered for so long that workers are better off with another server. Also true for a moment
+   * after this process stood still for so long: what it would say then may be done with by others.
+   */
   isCutOff(): boolean {
     const { store, ports, settings } = this.#context;
     return store.shared && ports.clock.monotonicMs() - this.#reachedAtMs > settings.sessionDeadMs / 2;

@@ -47,6 +47,7 @@ function lossesOf(numbers: readonly number[], answers: Answers = {}) {
     { session: 's', worker: 'w', app: 'app', slots: 8, queues: ['q'], host: null, pid: null },
     0,
     ports,
+    () => true,
   );
   sessions.add(session);
   for (const number of numbers) sessions.hold(session, leased(number), 1);

@@ -44,7 +44,7 @@ export class Reaper {
     const now = ports.clock.monotonicMs();
     this.#pulses.excuseOwnStall(now);
     const rows = await store.listSessions();
-    this.#heartbeats.reached();
+    this.#heartbeats.reached(now);
     // Every server watches all sessions, so that whoever has the duty next knows since when each is silent.
     const inCharge = !store.shared || (await store.holdDuty('reaper', settings.sessionDeadMs));
     const known = new Set(rows.map((row) => row.session));

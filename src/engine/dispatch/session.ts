@@ -67,17 +67,20 @@ export class Session {
   #onSettled: (() => void)[] = [];
 
   readonly #ports: Ports;
+  readonly #mayTell: () => boolean;
   #assign: Assignment[] = [];
   #deliver = new Map<number, JournalEntry[]>();
   #results: SubmissionResult[] = [];
   #abort: { assignment: number; reason: AbortReason }[] = [];
   #flushing = false;
 
-  constructor(description: SessionDescription, openedAt: number, ports: Ports) {
+  /** `mayTell` says, before anything is sent, whether this server has been awake enough to be believed. */
+  constructor(description: SessionDescription, openedAt: number, ports: Ports, mayTell: () => boolean) {
     this.description = description;
     this.actor = `worker:${description.worker}`;
     this.openedAt = openedAt;
     this.#ports = ports;
+    this.#mayTell = mayTell;
   }
 
   /** Assignments that may be made now. */
@@ -160,6 +163,11 @@ export class Session {
   #send(): void {
     const { channel } = this;
     if (channel === null) return this.disconnect();
+    if (!this.#mayTell()) {
+      // What is said after a long sleep may be done with by others: the worker asks the next server instead.
+      channel.close('This server stood still.');
+      return this.disconnect();
+    }
     if (this.#assign.length > 0) {
       channel.send({ t: 'assign', items: this.#assign });
       this.#assign = [];

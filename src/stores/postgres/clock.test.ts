@@ -5,9 +5,9 @@ describe('the clock of the database as known here', () => {
   it('follows the sample with the shortest way', () => {
     const clock = new DatabaseClock();
     const now = performance.now();
-    clock.seen(5_000_000, now - 400, now);
+    clock.seen(9_000_150, now - 400, now);
     clock.seen(9_000_000, now - 2, now);
-    clock.seen(7_000_000, now - 300, now);
+    clock.seen(8_999_900, now - 300, now);
     expect(Math.abs(clock.now() - 9_000_000)).toBeLessThan(100);
   });
 
@@ -15,8 +15,36 @@ describe('the clock of the database as known here', () => {
     const clock = new DatabaseClock();
     const now = performance.now();
     clock.seen(9_000_000, now - 1, now);
-    for (let i = 0; i < 16; i++) clock.seen(9_500_000, now - 20, now);
-    expect(Math.abs(clock.now() - 9_500_000)).toBeLessThan(100);
+    for (let i = 0; i < 16; i++) clock.seen(9_000_400, now - 20, now);
+    expect(Math.abs(clock.now() - 9_000_400)).toBeLessThan(100);
+  });
+
+  it('follows at once when the clock of the database is set', () => {
+    const clock = new DatabaseClock();
+    const now = performance.now();
+    for (let i = 0; i < 16; i++) clock.seen(9_000_000, now - 1, now);
+    for (const setTo of [16_200_000, 9_000_000]) {
+      clock.seen(setTo, now - 20, now);
+      expect(Math.abs(clock.now() - setTo)).toBeLessThan(100);
+    }
+  });
+
+  it('does not take an answer that was long under way for a clock that was set', () => {
+    const clock = new DatabaseClock();
+    const now = performance.now();
+    clock.seen(9_000_000, now - 2, now);
+    clock.seen(8_990_000, now - 30_000, now);
+    expect(Math.abs(clock.now() - 9_000_000)).toBeLessThan(100);
+  });
+
+  it('is not behind what the database has shown', () => {
+    const clock = new DatabaseClock();
+    const now = performance.now();
+    clock.seen(9_000_000, now, now);
+    clock.reached(9_000_500);
+    expect(clock.now()).toBeGreaterThanOrEqual(9_000_500);
+    clock.reached(16_200_000);
+    expect(clock.now()).toBeLessThan(9_010_000);
   });
 
   it('waits out a small correction instead of going back', () => {

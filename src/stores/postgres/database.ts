@@ -6,6 +6,7 @@
  */
 import type { PostgresClient, PostgresPool } from './driver.js';
 import { Pipeline, PreparedStatements, type Row, type Statement } from './pipeline.js';
+import type { Witness } from './witness.js';
 
 export interface DatabaseTimes {
   /** The longest a statement may run on the server. */
@@ -50,9 +51,19 @@ export class Database {
   readonly #guard: (client: Pick<PostgresClient, 'on'>) => void;
 
   readonly #mayPrepare: boolean;
+  readonly #witness: Witness | null;
+  /** Connections whose database had what this opening knows of. */
+  readonly #met = new WeakSet<PostgresClient>();
 
-  constructor(pool: PostgresPool, ownsPool: boolean, times: DatabaseTimes, mayPrepare = true) {
+  constructor(
+    pool: PostgresPool,
+    ownsPool: boolean,
+    times: DatabaseTimes,
+    mayPrepare = true,
+    witness: Witness | null = null,
+  ) {
     this.#mayPrepare = mayPrepare;
+    this.#witness = witness;
     this.#pool = pool;
     this.#ownsPool = ownsPool;
     this.#times = times;
@@ -92,17 +103,14 @@ export class Database {
       if (destroy) client.on('error', this.#ignore);
       client.release(destroy);
     };
-    let prepared = this.#mayPrepare ? preparedOn.get(client) : null;
-    if (prepared === undefined) {
-      try {
-        prepared = await this.#meet(client);
-      } catch (error) {
-        end(true);
-        throw error;
-      }
-      preparedOn.set(client, prepared);
+    let known: PreparedStatements | null;
+    try {
+      this.#witness?.assertWhole();
+      known = await this.#meet(client);
+    } catch (error) {
+      end(true);
+      throw error;
     }
-    const known = prepared;
     if (known?.takeStale(performance.now()) === true) {
       try {
         await this.#roundTrip(client, [discardPlans], null);
@@ -179,11 +187,25 @@ export class Database {
     }
   }
 
-  /** A new connection: whether it leads to the very server process that it names, so that what is prepared stays. */
+  /**
+   * A connection that is new to this opening: whether its database has what it must have, and whether it leads to the very
+   * server process that it names, so that what is prepared stays.
+   */
   async #meet(client: PostgresClient): Promise<PreparedStatements | null> {
-    const [rows] = await this.#roundTrip(client, [{ text: 'SELECT pg_backend_pid()', values: [] }], null);
+    const prepared = this.#mayPrepare ? preparedOn.get(client) : null;
+    if (prepared !== undefined && this.#met.has(client)) return prepared;
+    const [rows, found] = await this.#roundTrip(
+      client,
+      [{ text: 'SELECT pg_backend_pid()', values: [] }, ...(this.#witness?.question() ?? [])],
+      null,
+    );
+    this.#witness?.judge(found);
+    this.#met.add(client);
+    if (prepared !== undefined) return prepared;
     const isDirect = client.processID !== undefined && String(client.processID) === rows?.[0]?.[0];
-    return isDirect ? new PreparedStatements(performance.now()) : null;
+    const made = isDirect ? new PreparedStatements(performance.now()) : null;
+    preparedOn.set(client, made);
+    return made;
   }
 
   async #roundTrip(

@@ -1,5 +1,10 @@
-/** Duties that one node at a time sees to: a row each, with an end on the database's clock, given up at closing. */
+/**
+ * Duties that one node at a time sees to: a row each, with an end on the database's clock, given up at closing. An end
+ * that is further away than any that could be asked for was written before the clock went back: it counts for nothing, or
+ * nobody would have the duty until the clock is there again.
+ */
 import type { Database } from './database.js';
+import { dutyTtlFactor } from '../../store/index.js';
 import { nowSql, type SqlClock } from './reads.js';
 
 export class Duties {
@@ -22,7 +27,8 @@ export class Duties {
       {
         text: `INSERT INTO ${this.#s}.duty AS d (duty, owner, until) VALUES ($2, $3::bigint, ${nowSql(1)} + $4::bigint)
           ON CONFLICT (duty) DO UPDATE SET owner = excluded.owner, until = excluded.until
-          WHERE d.owner = excluded.owner OR d.until <= ${nowSql(1)} RETURNING duty`,
+          WHERE d.owner = excluded.owner OR d.until <= ${nowSql(1)}
+            OR d.until > ${nowSql(1)} + ${dutyTtlFactor} * $4::bigint RETURNING duty`,
         values: [this.#clock.now(), duty, this.#epoch, ttlMs],
       },
     ]);

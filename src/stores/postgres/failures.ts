@@ -1,7 +1,7 @@
 /**
  * What an error means. Four things can follow: the batch is looked through for the item that cannot be stored, the same
- * is tried again, the batch is refused for now, or nothing is known of what became of it. A store over PostgreSQL
- * never fails for ever: whatever is wrong with a server or a network may be right again later.
+ * is tried again, the batch is refused for now, or nothing is known of what became of it. Whatever is wrong with a
+ * server or a network may be right again later; only a database that has lost something is done with (`witness.ts`).
  */
 
 /**

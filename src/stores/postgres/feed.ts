@@ -14,6 +14,7 @@ import type { Database } from './database.js';
 import type { Statement } from './pipeline.js';
 import { eventColumns, eventRow, int, text } from './rows.js';
 import { prefixed } from './sql.js';
+import type { Witness } from './witness.js';
 
 /** Commits numbered in one go. */
 const commitsMax = 20_000;
@@ -24,15 +25,22 @@ export class Feed {
   readonly #database: Database;
   readonly #schema: string;
   readonly #own: { readonly first: number; readonly last: number };
+  readonly #witness: Witness;
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> | null = null;
   #closed = false;
 
   /** The commits of this opening are the ids from `first` up to and with `last`. */
-  constructor(database: Database, schema: string, own: { readonly first: number; readonly last: number }) {
+  constructor(
+    database: Database,
+    schema: string,
+    own: { readonly first: number; readonly last: number },
+    witness: Witness,
+  ) {
     this.#database = database;
     this.#schema = schema;
     this.#own = own;
+    this.#witness = witness;
   }
 
   /** Events were committed: they are numbered soon. */
@@ -111,7 +119,9 @@ export class Feed {
       seq: int(row[3]),
     }));
     const last = keys.at(-1)?.position ?? after;
-    return { keys, upTo: keys.length < limit ? Math.max(int(heads?.[0]?.[0]), last) : last };
+    const upTo = keys.length < limit ? Math.max(int(heads?.[0]?.[0]), last) : last;
+    this.#witness.reached(upTo);
+    return { keys, upTo };
   }
 
   /** Reads from a feed that has everything that was committed before the call, by those that `filter` lets pass. */

@@ -20,6 +20,7 @@ import { Reads } from './reads.js';
 import { int } from './rows.js';
 import { writeSql } from './sql.js';
 import { Upkeep } from './upkeep.js';
+import { Witness } from './witness.js';
 import { commitsOf, Writer } from './writer.js';
 
 export interface PostgresOptions {
@@ -101,14 +102,16 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
       size: given.connectionsMax,
     }));
   const { statementMs, lockMs, queryMs } = given;
+  const witness = new Witness(schema);
   const database = new Database(
     pool,
     given.pool === undefined,
     { statementMs, lockMs, queryMs },
     given.prepare ?? true,
+    witness,
   );
   try {
-    return await assemble(given, database, schema, direct);
+    return await assemble(given, database, schema, direct, witness);
   } catch (error) {
     await database.close();
     throw error instanceof SpineError ? error : unusable(error);
@@ -150,6 +153,7 @@ async function assemble(
   database: Database,
   schema: string,
   direct: () => Promise<DirectClient>,
+  witness: Witness,
 ): Promise<Store> {
   const clock = options.clock ?? null;
   const databaseClock = new DatabaseClock();
@@ -164,7 +168,7 @@ async function assemble(
   ]);
   databaseClock.seen(int(rows?.[0]?.[1]), sentMs, performance.now());
   const epoch = int(rows?.[0]?.[0]);
-  const feed = new Feed(database, schema, commitsOf(epoch));
+  const feed = new Feed(database, schema, commitsOf(epoch), witness);
   const neighbours = new Neighbours({ database, schema, epoch, direct });
   const now = (): number => (clock === null ? databaseClock.now() : clock.now());
   const writer = new Writer({
@@ -174,7 +178,8 @@ async function assemble(
     epoch,
     clock,
     onClock: (databaseMs, sent, received) => databaseClock.seen(databaseMs, sent, received),
-    onCommit: ({ events, work }) => {
+    onCommit: ({ commit, events, work }) => {
+      if (commit !== null) witness.committed(commit);
       if (events > 0) feed.poke();
       neighbours.committed(events, work);
     },
@@ -185,7 +190,9 @@ async function assemble(
     database,
     feed,
     neighbours,
+    witness,
     now,
+    clock: databaseClock,
     commits: new GroupCommit({ commit: (requests) => writer.commit(requests), patienceMs: options.patienceMs }),
     reads: new Reads(database, schema, sqlClock),
     upkeep: new Upkeep(database, schema, sqlClock, epoch),

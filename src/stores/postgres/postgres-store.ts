@@ -38,6 +38,7 @@ import {
   type Violation,
 } from '../../store/index.js';
 import { checkDatabase } from './check.js';
+import type { DatabaseClock } from './clock.js';
 import type { Database } from './database.js';
 import type { Duties } from './duties.js';
 import { classifyFailure, reasonOf } from './failures.js';
@@ -48,6 +49,7 @@ import { PostgresOutbox } from './outbox.js';
 import type { Reads } from './reads.js';
 import type { WriteRequest, WriteResults } from './requests.js';
 import type { Upkeep } from './upkeep.js';
+import type { Witness } from './witness.js';
 
 export interface PostgresStoreParts {
   readonly epoch: number;
@@ -60,6 +62,8 @@ export interface PostgresStoreParts {
   readonly upkeep: Upkeep;
   readonly duties: Duties;
   readonly neighbours: Neighbours;
+  readonly witness: Witness;
+  readonly clock: DatabaseClock;
 }
 
 /** A read that failed for want of a connection is tried again after these, ms. */
@@ -69,8 +73,8 @@ export class PostgresStore implements Store {
   readonly name = 'postgres';
   readonly shared = true;
   readonly epoch: number;
-  /** A server that is not to be had may be back at any moment: nothing fails for ever. */
-  readonly failed = new Promise<Error>(() => undefined);
+  /** A server that is not to be had may be back at any moment; one that is back without what it had acknowledged is another. */
+  readonly failed: Promise<Error>;
   readonly outbox: Outbox;
   readonly #parts: PostgresStoreParts;
   #closing: Promise<void> | null = null;
@@ -78,6 +82,7 @@ export class PostgresStore implements Store {
   constructor(parts: PostgresStoreParts) {
     this.#parts = parts;
     this.epoch = parts.epoch;
+    this.failed = parts.witness.lost;
     const { database, schema, now } = parts;
     const outbox = new PostgresOutbox({
       database,
@@ -166,7 +171,10 @@ export class PostgresStore implements Store {
   }
 
   async dueTimers(limit: number): Promise<TimerRow[]> {
-    return this.#read(() => this.#parts.reads.dueTimers(limit));
+    const due = await this.#read(() => this.#parts.reads.dueTimers(limit));
+    // The database has looked at its own clock: whatever is dated from here on is dated no earlier.
+    for (const { fireAt } of due) this.#parts.clock.reached(fireAt);
+    return due;
   }
 
   async nextDueAt(): Promise<number | null> {

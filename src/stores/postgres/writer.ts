@@ -48,6 +48,8 @@ export class BatchError extends Error {
 
 /** What a commit has brought about, for those who are told of it. */
 export interface CommitNews {
+  /** Its number, where it has left a row; null = it has changed nothing that counts. */
+  readonly commit: number | null;
   readonly events: number;
   readonly work: ReadonlyMap<string, number>;
 }
@@ -166,7 +168,11 @@ export class Writer {
       this.#clockSeenMs = startedMs;
       session.release();
       batch.teach(this.#known);
-      this.#options.onCommit({ events: batch.events, work: batch.work });
+      this.#options.onCommit({
+        commit: batch.isMarked ? batch.commit : null,
+        events: batch.events,
+        work: batch.work,
+      });
       return results;
     } catch (error) {
       this.#known.forget(requests);
@@ -181,7 +187,11 @@ export class Writer {
       if (!batch.committing || classifyFailure(error) !== 'lost') throw error;
       if (!batch.isMarked) throw new BatchError('unknown', error);
       if (!(await this.#isCommitted(batch.commit, error))) throw error;
-      this.#options.onCommit({ events: batch.events, work: batch.work });
+      this.#options.onCommit({
+        commit: batch.isMarked ? batch.commit : null,
+        events: batch.events,
+        work: batch.work,
+      });
       return batch.results();
     }
   }

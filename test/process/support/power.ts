@@ -4,7 +4,7 @@
  * although its data is lost. Needs root, loop devices and perl (for the ioctl).
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -32,6 +32,7 @@ export function powerLossMissing(): string | null {
 }
 
 export class Disk {
+  /** Where it is mounted; others may walk down to it. */
   readonly folder: string;
   readonly #base: string;
   readonly #image: string;
@@ -39,6 +40,7 @@ export class Disk {
 
   constructor(megabytes: number) {
     this.#base = mkdtempSync(join(tmpdir(), 'eventspine-disk-'));
+    chmodSync(this.#base, 0o755);
     this.#image = join(this.#base, 'disk.img');
     this.folder = join(this.#base, 'mounted');
     mkdirSync(this.folder);
@@ -49,6 +51,11 @@ export class Disk {
   mount(): void {
     run('mount', ['-o', 'loop', this.#image, this.folder]);
     this.#mounted = true;
+  }
+
+  /** What was written so far is kept, synced or not by whoever wrote it. */
+  sync(): void {
+    run('sync', ['-f', this.folder]);
   }
 
   /** The power goes. Whoever holds files there gets EIO from now on. */

@@ -1,9 +1,9 @@
-// Prints every run id that the store holds, and what the doctor finds. `reader.mjs <file>`.
+// Prints every run id that the store holds, and what the doctor finds. `reader.mjs <file or URL>`.
 import { createEngine } from '../../../dist/engine/index.js';
 import { nodePorts } from '../../../dist/runtime/index.js';
-import { sqlite } from '../../../dist/stores/sqlite/index.js';
+import { openStore } from './store.mjs';
 
-const store = await sqlite({ file: process.argv[2] }).open();
+const store = await openStore(process.argv[2]);
 let cursor;
 do {
   const page = await store.listRuns({ tenant: 'default', limit: 500, ...(cursor === undefined ? {} : { cursor }) });

@@ -1,10 +1,10 @@
-// Starts runs as fast as they are acknowledged and prints each acknowledged id. `writer.mjs <file>`.
+// Starts runs as fast as they are acknowledged and prints each acknowledged id. `writer.mjs <file or URL>`.
 import { createEngine } from '../../../dist/engine/index.js';
 import { nodePorts } from '../../../dist/runtime/index.js';
-import { sqlite } from '../../../dist/stores/sqlite/index.js';
 import { manifest } from './manifest.mjs';
+import { openStore } from './store.mjs';
 
-const store = await sqlite({ file: process.argv[2] }).open();
+const store = await openStore(process.argv[2]);
 const engine = createEngine({ store, ports: nodePorts });
 await engine.start();
 await engine.register(manifest);

@@ -86,6 +86,14 @@ export const neighbourCases: readonly StoreCase[] = [
     assert.deepEqual([row?.counter, row?.received], [3, 2]);
     assert.equal((await other.claim(claimOne)).length, 1);
   }),
+  neighbourCase('gives a duty away that was taken before its clock went back', async ({ store, clock }, other) => {
+    clock.advance(7_200_000);
+    assert.equal(await store.holdDuty('timers', 1_000), true);
+    clock.advance(-7_200_000);
+    // Whoever took it may be dead, and its two hours are no reason to wait for it.
+    assert.equal(await other.holdDuty('timers', 1_000), true);
+    assert.equal(await store.holdDuty('timers', 1_000), false);
+  }),
   neighbourCase('lets one at a time hold a duty, until its time is over', async ({ store, clock }, other) => {
     assert.equal(await store.holdDuty('timers', 1_000), true);
     assert.equal(await other.holdDuty('timers', 1_000), false);

@@ -1,0 +1,47 @@
+// One of several servers, with short patience, so that tests need not wait long for the dead.
+// `server.mjs <database url> <host> <port>`.
+import { createEngine } from '../../../dist/engine/index.js';
+import { nodePorts } from '../../../dist/runtime/index.js';
+import { createServer } from '../../../dist/server/index.js';
+import { openPostgresStore } from '../../../dist/stores/postgres/index.js';
+
+const [, , database, host, port] = process.argv;
+
+const store = await opened();
+const engine = createEngine({
+  store,
+  ports: nodePorts,
+  settings: { sessionDeadMs: 1_500, sessionBeatMs: 300, upkeepEveryMs: 1_000 },
+  log: (record) => console.error(JSON.stringify({ at: Date.now(), ...record })),
+});
+await engine.start();
+const everybody = { tenant: 'default', user: 'campaign', roles: ['operator', 'worker'] };
+const server = createServer({ engine, host, port: Number(port), authorize: () => everybody });
+const { url } = await server.listen();
+void store.failed.then((error) => {
+  console.error(`failed: ${String(error)}`);
+  process.exit(3);
+});
+let ending = false;
+process.on('SIGTERM', () => {
+  if (ending) return;
+  ending = true;
+  void server
+    .close()
+    .then(() => engine.stop())
+    .then(() => process.exit(0));
+});
+console.log(`ready ${url}`);
+
+/** Whatever starts a server in production would start it again until the database is there. */
+async function opened() {
+  const options = { url: database, statementMs: 3_000, lockMs: 2_000, queryMs: 4_000, connectMs: 2_000 };
+  for (;;) {
+    try {
+      return await openPostgresStore(options);
+    } catch (error) {
+      console.error(String(error), error.data?.reason ?? '');
+      await new Promise((wake) => setTimeout(wake, 200));
+    }
+  }
+}
