@@ -4,6 +4,10 @@
  * PostgreSQL; a peer that cannot be had is named and left out.
  *
  *   npm run bench -- peers [rounds=3] [tests=enqueue,drain,wf,wflat,latency] [peers=bullmq-always,bullmq-everysec,dbos]
+ *                          [ours=eventspine,eventspine-postgres]
+ *
+ * Further peers: pgboss, graphile. Who needs PostgreSQL gets the one of PG_URL, else one that is started for the run, with
+ * fsync.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -11,6 +15,7 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startPostgres } from '../../scripts/postgres.mjs';
 import { spreadOf } from '../support/figures.js';
 
 const root = resolve(fileURLToPath(new URL('../..', import.meta.url)));
@@ -20,13 +25,15 @@ interface Contender {
   readonly name: string;
   readonly adapter: string;
   readonly packages: readonly string[];
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: Record<string, string>;
+  readonly needsPostgres: boolean;
   readonly tests: readonly string[];
   /** Makes what the contender needs; returns what is missing, or null. */
   readonly prepare: (folder: string) => Promise<string | null>;
 }
 
 const started: ChildProcess[] = [];
+const stops: (() => Promise<void>)[] = [];
 
 async function main(): Promise<void> {
   const options = new Map(
@@ -40,12 +47,21 @@ async function main(): Promise<void> {
   const wanted = (options.get('peers') ?? 'bullmq-always,bullmq-everysec,dbos')
     .split(',')
     .filter((name) => name !== '');
+  const ours = (options.get('ours') ?? 'eventspine').split(',');
   if (!existsSync(scripts)) return console.error(`Left out: the peers' scripts are not at ${scripts}.`);
   const work = options.get('work') ?? mkdtempSync(join(tmpdir(), 'eventspine-peers-'));
   mkdirSync(work, { recursive: true });
   try {
     const ready: Contender[] = [];
-    for (const contender of contenders(work).filter((c) => c.name === 'eventspine' || wanted.includes(c.name))) {
+    const chosen = contenders(work).filter(({ name }) => ours.includes(name) || wanted.includes(name));
+    const url = chosen.some(({ needsPostgres }) => needsPostgres) ? await postgresUrl() : null;
+    for (const contender of chosen) {
+      if (contender.needsPostgres && url === null) {
+        console.error(`Left out: ${contender.name}: there is no PostgreSQL`);
+        continue;
+      }
+      if (url !== null) Object.assign(contender.environment, { PG_URL: url, EVENTSPINE_STORE_URL: url });
+      if (contender.name === 'eventspine') delete contender.environment['EVENTSPINE_STORE_URL'];
       const missing = await install(contender, work);
       if (missing === null) ready.push(contender);
       else console.error(`Left out: ${contender.name}: ${missing}`);
@@ -62,8 +78,9 @@ async function main(): Promise<void> {
         }
       }
     }
-    summarise(figures, tests, ready);
+    for (const own of ours) summarise(own, figures, tests, ready);
   } finally {
+    for (const stop of stops) await stop();
     for (const child of started) child.kill('SIGTERM');
     if (!options.has('work')) rmSync(work, { recursive: true, force: true });
   }
@@ -75,29 +92,47 @@ function contenders(work: string): Contender[] {
     adapter: 'bullmq',
     packages: ['bullmq@6.7.0', 'ioredis@6.0.0'],
     environment: { REDIS_PORT: String(port) },
+    needsPostgres: false,
     tests: ['enqueue', 'bulk', 'drain', 'e2e', 'wf', 'wflat', 'latency', 'backlog'],
     prepare: () => startRedis(work, port, fsync),
   });
+  const eventspine = (name: string, needsPostgres: boolean): Contender => ({
+    name,
+    adapter: 'eventspine',
+    packages: [],
+    environment: { EVENTSPINE_ROOT: root, BENCH_TMP: work },
+    needsPostgres,
+    tests: ['enqueue', 'bulk', 'drain', 'e2e', 'wf', 'wflat', 'latency', 'backlog'],
+    prepare: async () => (existsSync(join(root, 'dist/spine/index.js')) ? null : 'it is not built: npm run build'),
+  });
+  const onPostgres = (name: string, packages: readonly string[], tests: readonly string[]): Contender => ({
+    name,
+    adapter: name,
+    packages: [...packages, 'pg@8.23.1'],
+    environment: {},
+    needsPostgres: true,
+    tests,
+    prepare: async () => null,
+  });
   return [
-    {
-      name: 'eventspine',
-      adapter: 'eventspine',
-      packages: [],
-      environment: { EVENTSPINE_ROOT: root, BENCH_TMP: work },
-      tests: ['enqueue', 'bulk', 'drain', 'e2e', 'wf', 'wflat', 'latency', 'backlog'],
-      prepare: async () => (existsSync(join(root, 'dist/spine/index.js')) ? null : 'it is not built: npm run build'),
-    },
+    eventspine('eventspine', false),
+    eventspine('eventspine-postgres', true),
     bullmq('bullmq-always', 16392, 'always'),
     bullmq('bullmq-everysec', 16391, 'everysec'),
-    {
-      name: 'dbos',
-      adapter: 'dbos',
-      packages: ['@dbos-inc/dbos-sdk@5.3.0', 'pg@8.23.1'],
-      environment: { PG_URL: process.env['PG_URL'] ?? 'postgres://bench:bench@127.0.0.1:5432/b_dbos' },
-      tests: ['enqueue', 'drain', 'wf', 'wflat', 'latency'],
-      prepare: () => canConnect(Number(new URL(process.env['PG_URL'] ?? 'postgres://127.0.0.1:5432').port || 5432)),
-    },
+    onPostgres('dbos', ['@dbos-inc/dbos-sdk@5.3.0'], ['enqueue', 'drain', 'wf', 'wflat', 'latency']),
+    onPostgres('pgboss', ['pg-boss@10.4.2'], ['enqueue', 'bulk', 'drain', 'latency', 'backlog']),
+    onPostgres('graphile', ['graphile-worker@0.17.3'], ['enqueue', 'bulk', 'drain', 'latency', 'backlog']),
   ];
+}
+
+async function postgresUrl(): Promise<string | null> {
+  const given = process.env['PG_URL'];
+  if (given !== undefined) return given;
+  const server = await startPostgres({ fsync: true, settings: { shared_buffers: '1GB', max_wal_size: '4GB' } });
+  if (server.url === null) return null;
+  stops.push(() => server.stop());
+  console.error(`PostgreSQL: ${server.source}.`);
+  return server.url;
 }
 
 async function install(contender: Contender, work: string): Promise<string | null> {
@@ -207,12 +242,13 @@ function figureOf(test: string, line: Record<string, unknown>): number {
 }
 
 function summarise(
+  ours: string,
   figures: ReadonlyMap<string, readonly number[]>,
   tests: readonly string[],
   ready: readonly Contender[],
 ): void {
   for (const test of tests) {
-    const own = figures.get(`${test} eventspine`) ?? [];
+    const own = figures.get(`${test} ${ours}`) ?? [];
     const lowerIsBetter = test === 'wflat' || test === 'latency';
     for (const { name } of ready) {
       const theirs = figures.get(`${test} ${name}`);
@@ -225,7 +261,7 @@ function summarise(
           test,
           contender: name,
           figure: spreadOf(theirs, lowerIsBetter ? 2 : 0),
-          eventspineIsBetterBy: name === 'eventspine' ? undefined : spreadOf(ratios, 2),
+          [`${ours}IsBetterBy`]: name === ours ? undefined : spreadOf(ratios, 2),
         }),
       );
     }

@@ -58,8 +58,8 @@ export interface Store {
   readTimers(tenant: string, run: string): Promise<TimerRow[]>;
   /** Events of all streams in commit order, position > after. */
   readFeed(query: { readonly after: number; readonly limit: number }): Promise<EventRow[]>;
-  /** The same without the events themselves: what has moved, for who only cares for some of it. */
-  readFeedKeys(query: { readonly after: number; readonly limit: number }): Promise<FeedKey[]>;
+  /** The same without the events themselves, and without those that this opening wrote: what others have moved. */
+  readFeedKeys(query: { readonly after: number; readonly limit: number }): Promise<FeedKeys>;
   /** Position of the newest event of the feed; 0 when empty. */
   feedHead(): Promise<number>;
   listTopics(tenant: string): Promise<TopicHead[]>;
@@ -368,6 +368,13 @@ export type NewSession = Omit<SessionRow, 'owner'>;
 
 /** Where an event is in the feed. */
 export type FeedKey = Pick<EventRow, 'position' | 'tenant' | 'stream' | 'seq'>;
+
+/** Part of the feed. */
+export interface FeedKeys {
+  readonly keys: readonly FeedKey[];
+  /** Position up to which there are no others: where to go on from. */
+  readonly upTo: number;
+}
 
 export interface StoreListener {
   /** Other servers have put work into these queues: about how many tasks each. */

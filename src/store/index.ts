@@ -14,6 +14,7 @@ export type {
   EventWrite,
   ExpireCounts,
   FeedKey,
+  FeedKeys,
   LeaseKey,
   LeaveOutcome,
   ManifestRow,

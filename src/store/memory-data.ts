@@ -35,6 +35,8 @@ export class MemoryData {
   epoch = 0;
   /** Events by position; positions below `feedStart` are gone. */
   readonly feed: (EventRow | undefined)[] = [];
+  /** Which opening wrote the event of each position. */
+  readonly writers: number[] = [];
   readonly runs = new Map<string, RunRow>();
   readonly runsByStart = new PerName<RunRow>((a, b) => a.startedAt - b.startedAt || compareText(a.run, b.run));
   readonly runsByExpiry = new OrderedSet<RunRow>(
@@ -121,10 +123,11 @@ export class MemoryData {
     this.#count(row.tenant, 'run', row.workflow, row.status, -1);
   }
 
-  /** Adds the event at the end of the feed and of its stream. Returns its position. */
-  appendEvent(event: Omit<EventRow, 'position'>): number {
+  /** Adds the event, which the opening `writer` wrote, at the end of the feed and of its stream. Returns its position. */
+  appendEvent(event: Omit<EventRow, 'position'>, writer: number): number {
     const row: EventRow = { position: this.feed.length + 1, ...event };
     this.feed.push(row);
+    this.writers.push(writer);
     const key = keyOf(row.tenant, row.stream);
     const stream = this.streams.get(key);
     if (stream === undefined) this.streams.set(key, { first: row.seq, events: [row] });

@@ -18,6 +18,7 @@ import {
   type EventRow,
   type ExpireCounts,
   type FeedKey,
+  type FeedKeys,
   type LeaseKey,
   type ManifestRow,
   type NewSession,
@@ -195,12 +196,16 @@ class Memory implements MemoryStore {
     const positions: number[] = [];
     const offsets: number[] = [];
     for (const { run, seq, type, at, envelope, payload } of events)
-      positions.push(data.appendEvent({ tenant, stream: run, seq, type, at, envelope, payload: copyPayload(payload) }));
+      positions.push(
+        data.appendEvent({ tenant, stream: run, seq, type, at, envelope, payload: copyPayload(payload) }, this.epoch),
+      );
     for (const { topic, partition, type, at, envelope, payload } of publishes) {
       const seq = data.nextOffset(tenant, topic, partition);
       const stream = topicStream(topic, partition);
       offsets.push(seq);
-      positions.push(data.appendEvent({ tenant, stream, seq, type, at, envelope, payload: copyPayload(payload) }));
+      positions.push(
+        data.appendEvent({ tenant, stream, seq, type, at, envelope, payload: copyPayload(payload) }, this.epoch),
+      );
     }
     for (const write of tasks) this.#writeTask(tenant, write);
     for (const write of timers) {
@@ -425,8 +430,18 @@ class Memory implements MemoryStore {
     return rows;
   }
 
-  async readFeedKeys(query: { readonly after: number; readonly limit: number }): Promise<FeedKey[]> {
-    return (await this.readFeed(query)).map(({ position, tenant, stream, seq }) => ({ position, tenant, stream, seq }));
+  async readFeedKeys({ after, limit }: { readonly after: number; readonly limit: number }): Promise<FeedKeys> {
+    this.#assertOpen();
+    const { feed, writers } = this.data;
+    const keys: FeedKey[] = [];
+    let upTo = Math.max(0, after);
+    for (; upTo < feed.length && keys.length < limit; upTo++) {
+      const row = feed[upTo];
+      if (row === undefined || writers[upTo] === this.epoch) continue;
+      const { position, tenant, stream, seq } = row;
+      keys.push({ position, tenant, stream, seq });
+    }
+    return { keys, upTo };
   }
 
   async feedHead(): Promise<number> {

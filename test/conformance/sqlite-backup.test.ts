@@ -85,7 +85,7 @@ describe('a copy of a SQLite store', () => {
       { tag: 'fenced' },
       { tag: 'applied' },
     ]);
-    const news = await restored.readFeedKeys({ after: lostHead, limit: 9 });
+    const news = await restored.readFeed({ after: lostHead, limit: 9 });
     expect(news.map(({ stream, seq }) => `${stream} ${seq}`)).toEqual(['run_1 2']);
     expect(await restored.check(9)).toEqual([]);
     await restored.close();

@@ -83,7 +83,7 @@ function numbered(store: Store): Store {
     if (!written) return outcomes;
     const positions = new Map<string, number>();
     // A store that was closed meanwhile has still applied what it was given.
-    const feed = await store.readFeedKeys({ after: 0, limit: 1_000_000 }).catch(() => null);
+    const feed = await store.readFeed({ after: 0, limit: 1_000_000 }).catch(() => null);
     if (feed === null) return outcomes;
     for (const { tenant, stream, seq, position } of feed) positions.set(`${tenant}\0${stream}\0${seq}`, position);
     return outcomes.map((o, i) =>

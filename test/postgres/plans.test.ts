@@ -4,12 +4,13 @@
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Store } from '../../src/store/index.js';
-import { int8s, texts } from '../../src/stores/postgres/arrays.js';
+import { int4s, int8s, texts } from '../../src/stores/postgres/arrays.js';
 import { Database } from '../../src/stores/postgres/database.js';
+import { eraOf } from '../../src/stores/postgres/eras.js';
 import { makePool } from '../../src/stores/postgres/driver.js';
 import type { Value } from '../../src/stores/postgres/pipeline.js';
 import { writeSql } from '../../src/stores/postgres/sql.js';
-import { queue, session, start, tenant } from '../../src/testing/conformance/builders.js';
+import { leaseOf, queue, session, start, tenant } from '../../src/testing/conformance/builders.js';
 import { describeUnless } from '../skip.js';
 import { noPostgres, ownSchema, serverUrl, sql } from './places.js';
 
@@ -90,7 +91,28 @@ describeUnless(noPostgres, `plans at a backlog of ${backlog}`, () => {
       ] as const) {
         const [scan] = scansOf(await planOf(text, values), table);
         expect(scan?.['Index Name']).toBe(`${table}_pkey`);
+        // One look a key; a walk through the index is one look for all, and meets every row.
+        expect(scan?.['Actual Loops']).toBe(keys.length);
       }
+    });
+
+    it(`compares what is believed key by key, ${analyzed ? 'with' : 'without'} statistics`, async () => {
+      const keys = Array.from({ length: 256 }, (_, i) => `run_${i * 300}`);
+      const of = [texts(keys.map(() => tenant)), texts(keys)];
+      await store.claim({ session: 'ses_1', queues: [{ queue, limit: 1 }], limit: 1, assignmentFrom: 900_000 });
+      const [lease] = await store.listLeases({ limit: 1 });
+      if (lease === undefined) throw new Error('no lease');
+      const leased = [texts([tenant]), texts([lease.run]), texts([lease.task]), int8s([lease.token]), 1];
+      const era = int4s(keys.map(() => eraOf(store.now())));
+      for (const [text, table, count, values] of [
+        [statements.trustRuns, 'run', keys.length, [...of, int8s(keys.map(() => 1)), era, keys.length]],
+        [statements.trustLeases, 'task', 1, leased],
+      ] as const) {
+        const [scan] = scansOf(await planOf(text, values), table);
+        expect(scan?.['Index Name']).toBe(`${table}_pkey`);
+        expect(scan?.['Actual Loops']).toBe(count);
+      }
+      await store.release([leaseOf(lease)]);
     });
   }
 

@@ -72,9 +72,9 @@ describeUnless(noPostgres, 'a database that was put back', () => {
       { tag: 'fenced' },
       { tag: 'applied' },
     ]);
-    const news = await store.readFeedKeys({ after: lostHead, limit: 9 });
+    const news = await store.readFeed({ after: lostHead, limit: 9 });
     expect(news.map(({ stream, seq }) => `${stream} ${seq}`)).toEqual(['run_1 2']);
-    expect((await store.readFeedKeys({ after: 0, limit: 9 })).length).toBe(2);
+    expect((await store.readFeed({ after: 0, limit: 9 })).length).toBe(2);
     expect(await store.check(9)).toEqual([]);
     const { epoch } = store;
     await store.close();

@@ -266,7 +266,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'neighbours are never heard of',
-    flaws: { store: (inner) => altered(inner, { readFeedKeys: async () => [] }) },
+    flaws: { store: (inner) => altered(inner, { readFeedKeys: async ({ after }) => ({ keys: [], upTo: after }) }) },
     servers: 2,
   },
   {
@@ -280,8 +280,8 @@ export const mutants: readonly Mutant[] = [
       store: (inner) =>
         altered(inner, {
           readFeedKeys: async (query) => {
-            const keys = await inner.readFeedKeys(query);
-            return keys.length > 1 ? keys.slice(1) : keys;
+            const { keys, upTo } = await inner.readFeedKeys(query);
+            return { keys: keys.length > 1 ? keys.slice(1) : keys, upTo };
           },
         }),
     },

@@ -3,13 +3,14 @@
  * server has no other way to hear of its neighbours, and none of what it remembers is believed without the guards of
  * the store, so that a feed that comes late costs time and never truth.
  *
- * Invariant: every key of the feed after the position at the start is looked at, in order.
+ * Invariant: every key that others add to the feed after the position at the start is looked at, in order. What this
+ * server commits itself is told by the lanes; of what they could not tell they look the run up.
  */
 import type { EngineContext } from '../context.js';
 import { runKey } from './committed.js';
 
 export interface NeighbourListener {
-  /** Event `seq` of the run is committed; by whom is not known. */
+  /** Another server has committed event `seq` of the run. */
   moved(move: { readonly tenant: string; readonly run: string; readonly key: string; readonly seq: number }): void;
   /** Other servers have put about so many tasks into the queue. */
   work(queue: string, count: number): void;
@@ -66,11 +67,11 @@ export class Neighbours {
     do {
       this.#again = false;
       for (;;) {
-        const keys = await this.#context.store.readFeedKeys({ after: this.#position, limit: pageKeys });
+        const { keys, upTo } = await this.#context.store.readFeedKeys({ after: this.#position, limit: pageKeys });
         if (this.#stopped) return;
         for (const { tenant, stream, seq } of keys)
           this.#listener.moved({ tenant, run: stream, key: runKey(tenant, stream), seq });
-        this.#position = keys.at(-1)?.position ?? this.#position;
+        this.#position = upTo;
         if (keys.length < pageKeys) break;
       }
     } while (this.#again);

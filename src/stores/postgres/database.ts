@@ -23,12 +23,17 @@ export interface Session {
   run(statements: readonly Statement[]): Promise<Row[][]>;
   /** Gives the connection back, after its transaction has ended. */
   release(): void;
+  /** Rolls back what the server has refused, and gives the connection back; closes it where that cannot be done. */
+  undo(): Promise<void>;
   /** Closes the connection: nothing is known of its state. */
   destroy(): void;
 }
 
 /** What each connection has prepared; null = it must not. Known to all stores, since they may share a pool. */
 const preparedOn = new WeakMap<PostgresClient, PreparedStatements | null>();
+
+/** Statements stay prepared; each is planned anew when it is next carried out. */
+const discardPlans: Statement = { text: 'DISCARD PLANS', values: [] };
 
 /** The server's clock in epoch ms. */
 export const clockSql = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
@@ -106,9 +111,25 @@ export class Database {
       end(true);
       throw error;
     }
+    if (known?.takeStale(performance.now()) === true) {
+      try {
+        await this.#roundTrip(client, [discardPlans], null);
+      } catch (error) {
+        end(true);
+        throw error;
+      }
+    }
     return {
       run: (statements) => this.#roundTrip(client, statements, known),
       release: () => end(broken),
+      undo: async () => {
+        try {
+          await this.#roundTrip(client, [{ text: 'ROLLBACK', values: [] }], known);
+          end(broken);
+        } catch {
+          end(true);
+        }
+      },
       destroy: () => end(true),
     };
   }
@@ -182,7 +203,7 @@ export class Database {
     this.#met.add(client);
     if (prepared !== undefined) return prepared;
     const isDirect = client.processID !== undefined && String(client.processID) === rows?.[0]?.[0];
-    const made = isDirect ? new PreparedStatements() : null;
+    const made = isDirect ? new PreparedStatements(performance.now()) : null;
     preparedOn.set(client, made);
     return made;
   }

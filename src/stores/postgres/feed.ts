@@ -9,7 +9,7 @@
  * for a row lock of a commit, or was told of it, draws its number after it. The row lock is the fenced lease of the
  * sequencer: it is held for one round trip, and it cannot outlive its holder's connection nor be taken for still held.
  */
-import type { EventRow, FeedKey } from '../../store/index.js';
+import type { EventRow, FeedKeys } from '../../store/index.js';
 import type { Database } from './database.js';
 import type { Statement } from './pipeline.js';
 import { eventColumns, eventRow, int, text } from './rows.js';
@@ -18,20 +18,28 @@ import type { Witness } from './witness.js';
 
 /** Commits numbered in one go. */
 const commitsMax = 20_000;
-/** Numbering follows a commit after this, so that many commits are numbered together. */
-const numberAfterMs = 5;
+/** Numbering follows a commit after this, so that many commits are numbered together; before neighbours are told of it. */
+const numberAfterMs = 15;
 
 export class Feed {
   readonly #database: Database;
   readonly #schema: string;
+  readonly #own: { readonly first: number; readonly last: number };
   readonly #witness: Witness;
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> | null = null;
   #closed = false;
 
-  constructor(database: Database, schema: string, witness: Witness) {
+  /** The commits of this opening are the ids from `first` up to and with `last`. */
+  constructor(
+    database: Database,
+    schema: string,
+    own: { readonly first: number; readonly last: number },
+    witness: Witness,
+  ) {
     this.#database = database;
     this.#schema = schema;
+    this.#own = own;
     this.#witness = witness;
   }
 
@@ -66,8 +74,9 @@ export class Feed {
               SELECT id, ord, events FROM ${s}.feed_commit WHERE first IS NULL AND events > 0 ORDER BY ord LIMIT $1),
             numbered AS (SELECT id, (sum(events) OVER (ORDER BY ord) - events)::bigint AS before FROM pending),
             given AS (
-              UPDATE ${s}.feed_commit c SET first = f.head + 1 + n.before
-              FROM numbered n CROSS JOIN ${s}.feed f WHERE c.id = n.id AND f.id = 1 RETURNING c.id),
+              INSERT INTO ${s}.feed_commit (id, at, events, era_min, era_max, first)
+              SELECT n.id, 0, 0, 0, 0, f.head + 1 + n.before FROM numbered n CROSS JOIN ${s}.feed f WHERE f.id = 1
+              ON CONFLICT (id) DO UPDATE SET first = excluded.first),
             moved AS (
               UPDATE ${s}.feed SET head = head + (SELECT sum(events) FROM pending)
               WHERE id = 1 AND EXISTS (SELECT 1 FROM pending) RETURNING head)
@@ -91,23 +100,34 @@ export class Feed {
     return (rows ?? []).map((row) => eventRow(row));
   }
 
-  async keys(after: number, limit: number): Promise<FeedKey[]> {
-    if (limit <= 0) return [];
-    const [rows] = await this.#numbered([feedPage(this.#schema, 'tenant, stream, seq', after, limit)]);
-    const last = rows?.at(-1);
-    if (last !== undefined) this.#witness.reached(int(last[0]));
-    return (rows ?? []).map((row) => ({
+  /** Events of other openings. */
+  async keys(after: number, limit: number): Promise<FeedKeys> {
+    if (limit <= 0) return { keys: [], upTo: after };
+    const ofOthers = `NOT (f.id BETWEEN ${this.#own.first} AND ${this.#own.last})`;
+    const [heads, rows] = await this.#numbered(
+      [
+        // Read first: what is numbered between the two is in the page, or comes with the next.
+        { text: `SELECT head FROM ${this.#schema}.feed WHERE id = 1`, values: [] },
+        feedPage(this.#schema, 'tenant, stream, seq', after, limit, ofOthers),
+      ],
+      ofOthers,
+    );
+    const keys = (rows ?? []).map((row) => ({
       position: int(row[0]),
       tenant: text(row[1]),
       stream: text(row[2]),
       seq: int(row[3]),
     }));
+    const last = keys.at(-1)?.position ?? after;
+    const upTo = keys.length < limit ? Math.max(int(heads?.[0]?.[0]), last) : last;
+    this.#witness.reached(upTo);
+    return { keys, upTo };
   }
 
-  /** Reads from a feed that has everything that was committed before the call. */
-  async #numbered(statements: readonly Statement[]) {
+  /** Reads from a feed that has everything that was committed before the call, by those that `filter` lets pass. */
+  async #numbered(statements: readonly Statement[], filter = 'true') {
     const pending: Statement = {
-      text: `SELECT 1 FROM ${this.#schema}.feed_commit WHERE first IS NULL AND events > 0 LIMIT 1`,
+      text: `SELECT 1 FROM ${this.#schema}.feed_commit f WHERE ${filter} AND first IS NULL AND events > 0 LIMIT 1`,
       values: [],
     };
     const [left, ...results] = await this.#database.read([pending, ...statements]);
@@ -125,16 +145,16 @@ export class Feed {
 
 /**
  * The next events of the feed, as position and columns. Begins with the commit that holds the position after `after`, and
- * walks commits in order, and events in them.
+ * walks commits in order, and events in them. `filter` is a condition on the commit `f`.
  */
-export function feedPage(s: string, columns: string, after: number, limit: number): Statement {
+export function feedPage(s: string, columns: string, after: number, limit: number, filter = 'true'): Statement {
   return {
     text: `SELECT f.first + e.n, ${prefixed('e', columns)} FROM ${s}.feed_commit f
         CROSS JOIN LATERAL (
           SELECT n, ${columns} FROM ${s}.event e
           WHERE e.commit = f.id AND e.era BETWEEN f.era_min AND f.era_max AND f.first + e.n > $1::bigint
           ORDER BY e.n OFFSET 0) e
-        WHERE f.first IS NOT NULL AND f.first >= coalesce(
+        WHERE ${filter} AND f.first IS NOT NULL AND f.first >= coalesce(
           (SELECT max(b.first) FROM ${s}.feed_commit b WHERE b.first IS NOT NULL AND b.first <= $1::bigint + 1), 0)
         ORDER BY f.first, e.n LIMIT $2::bigint`,
     values: [after, limit],

@@ -28,21 +28,20 @@ export function flushRest(sql: Sql, bench: Workbench): Statement[] {
 
 function runStatements(sql: Sql, bench: Workbench): Statement[] {
   const added: { row: RunRow; era: number }[] = [];
-  const moved: RunRow[] = [];
+  const moved: { row: RunRow; era: number }[] = [];
   for (const entry of bench.runs.values()) {
     if (entry.write === null) continue;
-    if (entry.stored) moved.push(entry.write);
-    else added.push({ row: entry.write, era: entry.era });
+    (entry.stored ? moved : added).push({ row: entry.write, era: entry.era });
     entry.write = null;
     entry.stored = true;
   }
   const statements: Statement[] = [];
-  if (moved.length > 0) statements.push({ text: sql.moveRuns, values: runValues(moved) });
-  if (added.length > 0)
-    statements.push({
-      text: sql.addRuns,
-      values: [...runValues(added.map(({ row }) => row)), int4s(added.map(({ era }) => era))],
-    });
+  const valuesOf = (entries: typeof added): Value[] => [
+    ...runValues(entries.map(({ row }) => row)),
+    int4s(entries.map(({ era }) => era)),
+  ];
+  if (moved.length > 0) statements.push({ text: sql.moveRuns, values: valuesOf(moved) });
+  if (added.length > 0) statements.push({ text: sql.addRuns, values: valuesOf(added) });
   return statements;
 }
 

@@ -21,7 +21,7 @@ import { int } from './rows.js';
 import { writeSql } from './sql.js';
 import { Upkeep } from './upkeep.js';
 import { Witness } from './witness.js';
-import { Writer } from './writer.js';
+import { commitsOf, Writer } from './writer.js';
 
 export interface PostgresOptions {
   /** `postgres://user:password@host/database`. May lead to a pooler in transaction mode (PgBouncer and the like). */
@@ -168,7 +168,7 @@ async function assemble(
   ]);
   databaseClock.seen(int(rows?.[0]?.[1]), sentMs, performance.now());
   const epoch = int(rows?.[0]?.[0]);
-  const feed = new Feed(database, schema, witness);
+  const feed = new Feed(database, schema, commitsOf(epoch), witness);
   const neighbours = new Neighbours({ database, schema, epoch, direct });
   const now = (): number => (clock === null ? databaseClock.now() : clock.now());
   const writer = new Writer({

@@ -21,20 +21,49 @@ export type Row = readonly (string | null)[];
 
 const noTypes: readonly number[] = [];
 
-/** The statements that one connection has prepared: names by text. A connection with an error behind it is closed. */
+/** The statements that one connection has prepared: names by text. */
 export class PreparedStatements {
   readonly #names = new Map<string, string>();
+  #lastName = 0;
+  #plansAtMs: number;
+  #plansForMs = plansMsMin;
+
+  /** `nowMs`: monotonic, as for `takeStale`. */
+  constructor(nowMs: number) {
+    this.#plansAtMs = nowMs;
+  }
+
+  /**
+   * Whether the plans that the server keeps for these statements should be made anew; true once in a while, and less and
+   * less often. A plan is made for tables as large as they are at that moment, and kept until they are analyzed: one for
+   * a table that has just been made would walk through it when it has a million rows.
+   */
+  takeStale(nowMs: number): boolean {
+    if (nowMs - this.#plansAtMs < this.#plansForMs) return false;
+    this.#plansAtMs = nowMs;
+    this.#plansForMs = Math.min(plansMsMax, this.#plansForMs * 2);
+    return true;
+  }
 
   /** The name of a statement, and whether the server has yet to be told of it; null = it stays unnamed. */
   nameOf(text: string): { readonly name: string; readonly isNew: boolean } | null {
     const known = this.#names.get(text);
     if (known !== undefined) return { name: known, isNew: false };
     if (this.#names.size >= statementsMax) return null;
-    const name = `es${this.#names.size}`;
+    const name = `es${++this.#lastName}`;
     this.#names.set(text, name);
     return { name, isNew: true };
   }
+
+  /** The server may not have come to know this one. Its name is not used again. */
+  forget(text: string): void {
+    this.#names.delete(text);
+  }
 }
+
+/** How long plans are kept: from a new connection to an old one. */
+const plansMsMin = 250;
+const plansMsMax = 60_000;
 
 /** The store has fewer; lists with filters make the rest. */
 const statementsMax = 200;
@@ -43,6 +72,8 @@ const statementsMax = 200;
 export class Pipeline implements Submittable {
   readonly done: Promise<Row[][]>;
   readonly #statements: readonly Statement[];
+  /** Statements that are made known on the way, by their place. */
+  readonly #told = new Map<number, string>();
   readonly #results: Row[][] = [];
   #rows: Row[] = [];
   #resolve: (results: Row[][]) => void = () => undefined;
@@ -63,9 +94,10 @@ export class Pipeline implements Submittable {
   submit(connection: WireConnection): void {
     connection.stream.cork?.();
     try {
-      for (const { text, values } of this.#statements) {
+      for (const [place, { text, values }] of this.#statements.entries()) {
         const known = this.#prepared?.nameOf(text) ?? null;
         const name = known?.name ?? '';
+        if (known?.isNew === true) this.#told.set(place, text);
         if (known?.isNew !== false) connection.parse({ text, name, types: noTypes });
         connection.bind({
           statement: name,
@@ -93,6 +125,8 @@ export class Pipeline implements Submittable {
   }
 
   handleError(error: Error): void {
+    // What stands behind the statement that failed was passed over, and was not prepared either.
+    for (const [place, text] of this.#told) if (place >= this.#results.length) this.#prepared?.forget(text);
     this.#reject(error);
   }
 

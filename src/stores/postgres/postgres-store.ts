@@ -16,7 +16,7 @@ import {
   type EventQuery,
   type EventRow,
   type ExpireCounts,
-  type FeedKey,
+  type FeedKeys,
   type LeaseKey,
   type ManifestRow,
   type NewSession,
@@ -215,7 +215,7 @@ export class PostgresStore implements Store {
     return this.#read(() => this.#parts.feed.read(after, limit));
   }
 
-  async readFeedKeys({ after, limit }: { readonly after: number; readonly limit: number }): Promise<FeedKey[]> {
+  async readFeedKeys({ after, limit }: { readonly after: number; readonly limit: number }): Promise<FeedKeys> {
     return this.#read(() => this.#parts.feed.keys(after, limit));
   }
 

@@ -10,27 +10,32 @@ export type Sql = ReturnType<typeof writeSql>;
 
 /** The statements for the schema of the given (quoted) name. */
 export function writeSql(s: string) {
-  const runKeys = 'unnest($1::text[], $2::text[]) AS k (tenant, run)';
-  const taskKeys = 'unnest($1::text[], $2::text[], $3::text[]) AS k (tenant, run, task)';
   const eventFields = 'tenant, stream, seq, type, at, payload_kind, envelope, salt, blob, payload, era, commit, n';
   return {
     // Looking, under locks where something will be changed
 
     lockOutbox: `SELECT o.id FROM unnest($1::bigint[]) AS k (id) JOIN ${s}.outbox o ON o.id = k.id
       WHERE o.refused IS NULL ORDER BY o.id FOR UPDATE OF o`,
-    lockRuns: `SELECT r.tenant, r.run, r.head, r.status, r.workflow, r.era FROM ${runKeys}
-      JOIN ${s}.run r ON r.tenant = k.tenant AND r.run = k.run
-      ORDER BY r.tenant, r.run FOR UPDATE OF r`,
-    lockTasks: `SELECT ${prefixed('t', taskColumns)} FROM ${taskKeys}
-      JOIN ${s}.task t ON t.tenant = k.tenant AND t.run = k.run AND t.task = k.task
-      ORDER BY t.tenant, t.run, t.task FOR UPDATE OF t`,
-    lockDedupe: `SELECT d.tenant, d.scope, d.key, d.hash, d.reference, d.expires_at FROM ${keys3('scope', 'key')}
-      JOIN ${s}.dedupe d ON d.tenant = k.tenant AND d.scope = k.scope AND d.key = k.key
-      ORDER BY d.tenant, d.scope, d.key FOR UPDATE OF d`,
-    lockLetters: `SELECT l.tenant, l.id FROM ${keys2('id')}
-      JOIN ${s}.dead_letter l ON l.tenant = k.tenant AND l.id = k.id ORDER BY l.tenant, l.id FOR UPDATE OF l`,
-    lockBlobs: `SELECT b.tenant, b.hash FROM ${keys2('hash')}
-      JOIN ${s}.blob b ON b.tenant = k.tenant AND b.hash = k.hash ORDER BY b.tenant, b.hash FOR UPDATE OF b`,
+    lockRuns: lookUp(s, 'run', ['tenant', 'run'], 'tenant, run, head, status, workflow, era'),
+    lockTasks: lookUp(s, 'task', ['tenant', 'run', 'task'], taskColumns),
+    lockDedupe: lookUp(s, 'dedupe', ['tenant', 'scope', 'key'], 'tenant, scope, key, hash, reference, expires_at'),
+    lockLetters: lookUp(s, 'dead_letter', ['tenant', 'id'], 'tenant, id'),
+    lockBlobs: lookUp(s, 'blob', ['tenant', 'hash'], 'tenant, hash'),
+
+    // The same where it is believed to be known: locks the rows, and fails unless every one is as it is believed to be.
+    // What is compared stands outside: as a condition it could lead the planner to another index than that of the key.
+
+    trustRuns: `SELECT 1 / (count(*) FILTER (WHERE r.head = k.head AND r.era = k.era) = $5::bigint)::integer FROM (
+        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::integer[]) AS k (tenant, run, head, era)
+        ORDER BY tenant COLLATE "C", run COLLATE "C") k
+      CROSS JOIN LATERAL (
+        SELECT r.head, r.era FROM ${s}.run r WHERE r.tenant = k.tenant AND r.run = k.run FOR UPDATE) r`,
+    trustLeases: `SELECT 1 / (count(*) FILTER (WHERE t.state = 3 AND t.token = k.token) = $5::bigint)::integer FROM (
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (tenant, run, task, token)
+        ORDER BY tenant COLLATE "C", run COLLATE "C", task COLLATE "C") k
+      CROSS JOIN LATERAL (
+        SELECT t.state, t.token FROM ${s}.task t
+        WHERE t.tenant = k.tenant AND t.run = k.run AND t.task = k.task FOR UPDATE) t`,
 
     // Writing what a batch has come to
 
@@ -38,30 +43,28 @@ export function writeSql(s: string) {
       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::bigint[], $7::bigint[],
         $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[], $13::text[], $14::text[], $15::text[],
         $16::integer[])`,
-    moveRuns: `UPDATE ${s}.run r SET workflow = v.workflow, version = v.version, status = v.status, head = v.head,
-        priority = v.priority, started_at = v.started_at, updated_at = v.updated_at, expires_at = v.expires_at,
-        cancel_requested = v.cancel_requested, failure_class = v.failure_class, failure_code = v.failure_code,
-        failure_message = v.failure_message, labels = v.labels
-      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::bigint[], $7::bigint[],
-        $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[], $13::text[], $14::text[], $15::text[])
-        AS v (${runColumns})
-      WHERE r.tenant = v.tenant AND r.run = v.run`,
+    /** Rows that are there: the conflict takes each to its row by the key, and no estimate can take it elsewhere. */
+    moveRuns: `INSERT INTO ${s}.run (${runColumns}, era)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::bigint[], $7::bigint[],
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[], $13::text[], $14::text[], $15::text[],
+        $16::integer[])
+      ON CONFLICT (tenant, run) DO UPDATE SET ${fromExcluded(runColumns, ['tenant', 'run'])}`,
     addEvents: `INSERT INTO ${s}.event (${eventFields})
       SELECT e.tenant, e.stream, e.seq, e.type, e.at, e.payload_kind, e.envelope, e.salt, e.blob, e.payload, e.era,
         $13::bigint, e.n
       FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::smallint[], $7::bytea[],
         $8::bytea[], $9::text[], $10::bytea[], $11::integer[], $12::integer[])
         AS e (tenant, stream, seq, type, at, payload_kind, envelope, salt, blob, payload, era, n)`,
-    dropTasks: `DELETE FROM ${s}.task t USING ${taskKeys}
-      WHERE t.tenant = k.tenant AND t.run = k.run AND t.task = k.task`,
+    dropTasks: `DELETE FROM ${s}.task WHERE ctid = ANY (ARRAY(
+        SELECT t.place FROM ${keys3('run', 'task')}
+        CROSS JOIN LATERAL (
+          SELECT t.ctid AS place FROM ${s}.task t
+          WHERE t.tenant = k.tenant AND t.run = k.run AND t.task = k.task OFFSET 0) t))`,
     addTasks: `INSERT INTO ${s}.task (${taskColumns})
       SELECT * FROM ${taskValues}`,
-    moveTasks: `UPDATE ${s}.task t SET kind = v.kind, queue = v.queue, rank = v.rank, state = v.state,
-        attempt = v.attempt, token = v.token, deadline_ms = v.deadline_ms, input_seq = v.input_seq, due_at = v.due_at,
-        limit_key = v.limit_key, session = v.session, assignment = v.assignment, leased_at = v.leased_at,
-        ready_at = v.ready_at
-      FROM ${taskValues} AS v (${taskColumns})
-      WHERE t.tenant = v.tenant AND t.run = v.run AND t.task = v.task`,
+    moveTasks: `INSERT INTO ${s}.task (${taskColumns})
+      SELECT * FROM ${taskValues}
+      ON CONFLICT (tenant, run, task) DO UPDATE SET ${fromExcluded(taskColumns, ['tenant', 'run', 'task'])}`,
     dropTimers: `DELETE FROM ${s}.timer m USING ${keys3('run', 'name')}
       WHERE m.tenant = k.tenant AND m.run = k.run AND m.name = k.name`,
     putTimers: `INSERT INTO ${s}.timer (tenant, run, name, fire_at)
@@ -72,7 +75,7 @@ export function writeSql(s: string) {
       WHERE d.tenant = k.tenant AND d.scope = k.scope AND d.key = k.key`,
     addDedupe: `INSERT INTO ${s}.dedupe (tenant, scope, key, hash, reference, expires_at)
       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[]) ORDER BY 1, 2, 3`,
-    dropLetters: `DELETE FROM ${s}.dead_letter l USING ${keys2('id')} WHERE l.tenant = k.tenant AND l.id = k.id`,
+    dropLetters: `DELETE FROM ${s}.dead_letter l USING unnest($1::text[], $2::text[]) AS k (tenant, id) WHERE l.tenant = k.tenant AND l.id = k.id`,
     addLetters: `INSERT INTO ${s}.dead_letter (tenant, id, run, workflow, path, class, code, message, attempts, at)
       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
         $8::text[], $9::bigint[], $10::bigint[]) ORDER BY 1, 2`,
@@ -140,9 +143,10 @@ export function writeSql(s: string) {
         RETURNING t.tenant, t.queue)
       ${countMoves(s, 0, 3, 8)}`,
     /** What the claim before has leased, with heads as they are now: a statement of its own sees what was committed meanwhile. */
-    claimed: `SELECT ${prefixed('t', taskColumns)}, r.head, ${positionSql}, ${prefixed('e', eventColumns)}
+    claimed: `SELECT ${prefixed('t', taskColumns)}, r.head, r.status, r.workflow, r.era, ${positionSql},
+        ${prefixed('e', eventColumns)}
       FROM ${s}.task t
-      CROSS JOIN LATERAL (SELECT r.head, r.era FROM ${s}.run r WHERE r.tenant = t.tenant AND r.run = t.run OFFSET 0) r
+      CROSS JOIN LATERAL (SELECT r.head, r.status, r.workflow, r.era FROM ${s}.run r WHERE r.tenant = t.tenant AND r.run = t.run OFFSET 0) r
       CROSS JOIN LATERAL (
         SELECT e.* FROM ${s}.event e
         WHERE e.tenant = t.tenant AND e.stream = t.run AND e.seq = t.input_seq AND e.era = r.era OFFSET 0) e
@@ -197,8 +201,28 @@ function countMoves(s: string, from: number, to: number, slot: number): string {
     ON CONFLICT (tenant, kind, name, state, slot) DO UPDATE SET count = t.count + excluded.count`;
 }
 
-function keys2(second: string): string {
-  return `unnest($1::text[], $2::text[]) AS k (tenant, ${second})`;
+/**
+ * Finds rows by their keys and locks them in the order of the keys. One look into the index a key, whatever the planner
+ * believes: left to itself it walked through the index of a table that had just been small for one row of the batch.
+ */
+function lookUp(s: string, table: string, key: readonly string[], columns: string): string {
+  const parameters = key.map((_, i) => `$${i + 1}::text[]`).join(', ');
+  return `SELECT r.* FROM (
+      SELECT * FROM unnest(${parameters}) AS k (${key.join(', ')})
+      ORDER BY ${key.map((column) => `${column} COLLATE "C"`).join(', ')}) k
+    CROSS JOIN LATERAL (
+      SELECT ${prefixed('r', columns)} FROM ${s}.${table} r
+      WHERE ${key.map((column) => `r.${column} = k.${column}`).join(' AND ')} FOR UPDATE) r`;
+}
+
+/** `SET` of all columns but those of the key to what was to be inserted. */
+function fromExcluded(columns: string, key: readonly string[]): string {
+  return columns
+    .split(',')
+    .map((column) => column.trim())
+    .filter((column) => !key.includes(column))
+    .map((column) => `${column} = excluded.${column}`)
+    .join(', ');
 }
 
 function keys3(second: string, third: string): string {

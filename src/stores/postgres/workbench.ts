@@ -30,6 +30,8 @@ export interface RunBefore {
 
 /** A run in the batch: whether its table has it, where it is, and its row where that is to be written. */
 export interface RunEntry {
+  readonly tenant: string;
+  readonly run: string;
   stored: boolean;
   head: number;
   status: number;
@@ -164,19 +166,29 @@ export class Workbench {
     return true;
   }
 
-  /** True when a claim or a promotion may change a task that is known here. */
-  hasTasksIn(state: TaskRow['state']): boolean {
-    for (const { now } of this.tasks.values()) if (now?.state === state) return true;
+  /** True when a claim or a promotion may change one of these tasks. */
+  hasTaskIn(state: TaskRow['state'], keys: Iterable<string>): boolean {
+    for (const key of keys) if (this.tasks.get(key)?.now?.state === state) return true;
     return false;
   }
 
-  /** Forgets what it knows of tasks, to be told anew. */
+  /** Takes over how a task is now in its table. */
   setTask(row: TaskRow): void {
-    const entry = this.tasks.get(keyOf(row.tenant, row.run, row.task));
-    if (entry === undefined) return;
+    const { tenant, run, task } = row;
+    const entry = within(this.tasks, keyOf(tenant, run, task), () => ({
+      key: { tenant, run, task },
+      stored: true,
+      now: row,
+      dirty: false,
+    }));
     entry.now = row;
     entry.stored = true;
     entry.dirty = false;
+  }
+
+  /** Takes over how a run was found in its table, unless the batch speaks of it. */
+  setRun(tenant: string, run: string, before: RunBefore): void {
+    within(this.runs, keyOf(tenant, run), () => ({ tenant, run, stored: true, ...before, write: null }));
   }
 
   count(tenant: string, kind: number, name: string, state: number, by: number): void {
@@ -302,6 +314,8 @@ export class Workbench {
     const entry = this.runs.get(key);
     if (entry === undefined || entry.head === 0) {
       this.runs.set(key, {
+        tenant: row.tenant,
+        run: row.run,
         stored: entry?.stored ?? false,
         head: row.head,
         status,

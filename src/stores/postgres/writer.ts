@@ -1,7 +1,9 @@
 /**
  * Carries out a batch of requests in their order, as one transaction of two round trips: one that looks at all rows the
- * batch speaks of and locks them, one that writes what came out and commits. A claim in the middle of a batch costs a
- * third only where later items may depend on what it takes.
+ * batch speaks of and locks them, one that writes what came out and commits. The first is left out where all these rows
+ * are known (see `known.ts`): then the second begins by locking them and comparing, and where one is otherwise nothing
+ * of it counts and the batch is done with a look. A claim in the middle of a batch costs one more only where later items
+ * depend on what it takes.
  *
  * What the server refuses for the sake of one item is found by halving the batch. What it refuses for the sake of
  * concurrency is tried again from the look. When the connection breaks at the commit, the row that marks the commit
@@ -13,7 +15,7 @@
  */
 import type { Clock } from '../../core/ports.js';
 import { isColumnText, type ClaimedTask, type Outcome, type Transition } from '../../store/index.js';
-import { byteas, int8s, texts } from './arrays.js';
+import { byteas, int4s, int8s, texts } from './arrays.js';
 import { nameOf, runStatuses } from './codes.js';
 import type { Database, Session } from './database.js';
 import { eraOf } from './eras.js';
@@ -21,9 +23,10 @@ import { classifyFailure, reasonOf, stateOf } from './failures.js';
 import { flushRest, flushWork, publishStatement, tallyStatement } from './flush.js';
 import type { Row, Statement, Value } from './pipeline.js';
 import type { WriteRequest, WriteResult, WriteResults } from './requests.js';
+import { KnownRows, type Beliefs } from './known.js';
 import { eventRow, int, sessionRow, taskColumnCount, taskRow, text } from './rows.js';
 import type { Sql } from './sql.js';
-import { keyOf, Workbench } from './workbench.js';
+import { keyOf, Workbench, type RunBefore } from './workbench.js';
 
 /** How often a batch is worked out anew before its items are tried one by one. */
 const attemptsMax = 6;
@@ -65,26 +68,37 @@ export interface WriterOptions {
   readonly onCommit: (news: CommitNews) => void;
 }
 
-/** Births are written without a look while this long ago at most the clock was seen, and the last such batch went well. */
-const blindMsMax = 1_000;
+/** Nothing is done without a look where the clock was seen longer ago than this. */
+const clockMsMax = 5_000;
+/** Nor after a key turned out to be taken, for so long: where there is one repetition there are more. */
+const clashMs = 1_000;
 
 /** Commits of one opening; with the epoch above they are within the safe integers for two million openings. */
 const commitsPerEpoch = 2 ** 32;
+
+/** The ids of the commits of an opening. */
+export function commitsOf(epoch: number): { readonly first: number; readonly last: number } {
+  return { first: epoch * commitsPerEpoch, last: (epoch + 1) * commitsPerEpoch - 1 };
+}
+
 /** Counters of one name are spread over so many rows; openings that follow each other use different ones. */
 export const tallySlots = 64;
 const uniqueViolation = '23505';
+/** What `trustRuns` and `trustLeases` fail with. */
+const divisionByZero = '22012';
 
 export class Writer {
   readonly #options: WriterOptions;
   readonly #slot: number;
   #lastCommit: number;
-  #lastLookMs = -Infinity;
+  #clockSeenMs = -Infinity;
   #lastClashMs = -Infinity;
+  readonly #known = new KnownRows();
 
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#slot = options.epoch % tallySlots;
-    this.#lastCommit = options.epoch * commitsPerEpoch;
+    this.#lastCommit = commitsOf(options.epoch).first;
   }
 
   /** Carries out the requests. Rejects with a `BatchError` only. */
@@ -146,13 +160,14 @@ export class Writer {
       throw new BatchError('busy', error);
     }
     const startedMs = performance.now();
-    const isBlind =
-      startedMs - this.#lastLookMs < blindMsMax && startedMs - this.#lastClashMs > blindMsMax && areBirths(requests);
+    const mayTrust = startedMs - this.#clockSeenMs < clockMsMax && startedMs - this.#lastClashMs > clashMs;
+    const beliefs = mayTrust ? this.#known.beliefsOf(requests) : null;
     const batch = new Batch(this.#options, session, this.#slot, ++this.#lastCommit);
     try {
-      const results = await batch.run(requests, isBlind);
-      if (!isBlind) this.#lastLookMs = startedMs;
+      const results = await batch.run(requests, beliefs);
+      this.#clockSeenMs = startedMs;
       session.release();
+      batch.teach(this.#known);
       this.#options.onCommit({
         commit: batch.isMarked ? batch.commit : null,
         events: batch.events,
@@ -160,7 +175,13 @@ export class Writer {
       });
       return results;
     } catch (error) {
-      if (isBlind) this.#lastClashMs = startedMs;
+      this.#known.forget(requests);
+      if (beliefs !== null && wasMistaken(error)) {
+        if (stateOf(error) === uniqueViolation) this.#lastClashMs = startedMs;
+        await session.undo();
+        // What was believed is forgotten, so this time there is a look.
+        return this.#attempt(requests);
+      }
       // A closed connection rolls back; where it was at its commit, the marker tells.
       session.destroy();
       if (!batch.committing || classifyFailure(error) !== 'lost') throw error;
@@ -189,6 +210,12 @@ export class Writer {
       }
     }
   }
+}
+
+/** A row was not as it was believed to be, or there was one where none was. */
+function wasMistaken(error: unknown): boolean {
+  const state = stateOf(error);
+  return state === divisionByZero || state === uniqueViolation;
 }
 
 const begin: Statement = { text: 'BEGIN', values: [] };
@@ -226,12 +253,12 @@ class Batch {
     return this.#bench.work;
   }
 
-  /** `isBlind`: nothing is looked at, since the rows are new; if one is not, the batch fails and is done with a look. */
-  async run(requests: readonly WriteRequest[], isBlind: boolean): Promise<WriteResult[]> {
-    if (isBlind) this.#assumeNothing();
-    else await this.#look(requests);
+  /** `beliefs`: what all rows that are not new are taken for without a look; null = look. */
+  async run(requests: readonly WriteRequest[], beliefs: Beliefs | null): Promise<WriteResult[]> {
+    if (beliefs === null) await this.#look(requests);
+    else this.#trust(beliefs);
     for (const request of requests) {
-      if ((request.op === 'apply' || request.op === 'release') && this.#mayHaveMoved()) await this.#roundTrip();
+      if (this.#mayHaveMoved(request)) await this.#roundTrip();
       this.#results.push(this.#request(request));
     }
     this.#finish();
@@ -250,33 +277,76 @@ class Batch {
     return this.#bench.applied > 0;
   }
 
-  /** Tasks that a claim or a promotion in flight may have taken from under the items that follow. */
+  /** Remembers how the batch, which was committed, has left its rows. */
+  teach(known: KnownRows): void {
+    known.learn(this.#bench);
+  }
+
   #pendingClaim = false;
   #pendingPromotion = false;
 
-  #mayHaveMoved(): boolean {
+  /** Whether a claim or a promotion in flight may have taken a task from under the request. */
+  #mayHaveMoved(request: WriteRequest): boolean {
+    if (!this.#pendingClaim && !this.#pendingPromotion) return false;
+    if (request.op !== 'apply' && request.op !== 'release') return false;
+    const tasks = wantedRows([request]).tasks;
     return (
-      (this.#pendingClaim && this.#bench.hasTasksIn('ready')) ||
-      (this.#pendingPromotion && this.#bench.hasTasksIn('delayed'))
+      (this.#pendingClaim && this.#bench.hasTaskIn('ready', tasks.keys())) ||
+      (this.#pendingPromotion && this.#bench.hasTaskIn('delayed', tasks.keys()))
     );
   }
 
   /** Begins the transaction without a look: the first round trip is also the last. */
-  #assumeNothing(): void {
-    const now = this.#options.now();
-    this.#bench = new Workbench(now, eraOf(now));
+  #trust({ runs, tasks }: Beliefs): void {
+    const { sql, database, now } = this.#options;
+    const at = now();
+    this.#bench = new Workbench(at, eraOf(at));
     this.#add(begin);
-    this.#add(this.#options.database.settings);
+    const sentMs = performance.now();
+    this.#add(database.settings, (rows) => this.#seeClock(rows, sentMs));
+    if (runs.size > 0) {
+      const believed = [...runs.values()];
+      this.#add({
+        text: sql.trustRuns,
+        values: [
+          texts(believed.map(({ tenant }) => tenant)),
+          texts(believed.map(({ run }) => run)),
+          int8s(believed.map(({ head }) => head)),
+          int4s(believed.map(({ era }) => era)),
+          believed.length,
+        ],
+      });
+    }
+    if (tasks.size > 0) {
+      const believed = [...tasks.values()];
+      this.#add({
+        text: sql.trustLeases,
+        values: [
+          texts(believed.map(({ tenant }) => tenant)),
+          texts(believed.map(({ run }) => run)),
+          texts(believed.map(({ task }) => task)),
+          int8s(believed.map(({ token }) => token)),
+          believed.length,
+        ],
+      });
+    }
+    for (const { tenant, run, ...before } of runs.values()) this.#bench.setRun(tenant, run, before);
+    for (const task of tasks.values()) this.#bench.setTask(task);
+  }
+
+  #seeClock(rows: readonly Row[], sentMs: number): number {
+    const databaseMs = int(rows[0]?.[0]);
+    if (this.#options.clock === null) this.#options.onClock(databaseMs, sentMs, performance.now());
+    return databaseMs;
   }
 
   /** Begins the transaction; finds and locks whatever the items speak of. */
   async #look(requests: readonly WriteRequest[]): Promise<void> {
-    const { sql, database, clock, onClock } = this.#options;
+    const { sql, database, clock } = this.#options;
     const wanted = wantedRows(requests);
     this.#add(begin);
     this.#add(database.settings, (rows) => {
-      const databaseMs = int(rows[0]?.[0]);
-      if (clock === null) onClock(databaseMs, sentMs, performance.now());
+      const databaseMs = this.#seeClock(rows, sentMs);
       const now = clock === null ? databaseMs : clock.now();
       this.#bench = new Workbench(now, eraOf(now));
     });
@@ -286,27 +356,10 @@ class Batch {
         for (const [id] of rows) this.#bench.outbox.add(int(id));
       });
     this.#lookAt(sql.lockRuns, wanted.runs, 2, (row) => {
-      const [tenant, run, head, status, workflow, era] = row;
-      // Read to be sure that the code is one of ours before it is counted with.
-      nameOf(runStatuses, int(status));
-      this.#bench.runs.set(keyOf(text(tenant), text(run)), {
-        stored: true,
-        head: int(head),
-        status: int(status),
-        workflow: text(workflow),
-        era: int(era),
-        write: null,
-      });
+      this.#bench.setRun(text(row[0]), text(row[1]), runBefore(row, 2));
     });
     this.#lookAt(sql.lockTasks, wanted.tasks, 3, (row) => {
-      const task = taskRow(row);
-      const { tenant, run } = task;
-      this.#bench.tasks.set(keyOf(tenant, run, task.task), {
-        key: { tenant, run, task: task.task },
-        stored: true,
-        now: task,
-        dirty: false,
-      });
+      this.#bench.setTask(taskRow(row));
     });
     this.#lookAt(sql.lockDedupe, wanted.dedupe, 3, (row) => {
       const [tenant, scope, key] = [text(row[0]), text(row[1]), text(row[2])];
@@ -434,10 +487,13 @@ class Batch {
         (row): ClaimedTask => ({
           task: taskRow(row),
           head: int(row[taskColumnCount]),
-          input: eventRow(row, taskColumnCount + 1),
+          input: eventRow(row, taskColumnCount + 4),
         }),
       );
-      for (const { task } of claimed) this.#bench.setTask(task);
+      claimed.forEach(({ task }, i) => {
+        this.#bench.setTask(task);
+        this.#bench.setRun(task.tenant, task.run, runBefore(rows[i] ?? [], taskColumnCount));
+      });
       return claimed;
     });
   }
@@ -511,30 +567,12 @@ function done(value: WriteResults[keyof WriteResults]): WriteResult {
   return { tag: 'done', value };
 }
 
-/** True for runs that are to be created and need no look: guarded by their absence, and perhaps by that of a key. */
-function areBirths(requests: readonly WriteRequest[]): boolean {
-  return requests.every(
-    (request) =>
-      request.op === 'apply' &&
-      request.items.every(
-        ({ transition: t, unstorable, outbox }) =>
-          outbox === undefined && (unstorable !== null || (isBirth(t) && t.publishes === undefined)),
-      ),
-  );
-}
-
-function isBirth({ runs = [], lease, unleased, tasks = [], events = [], ...t }: Transition): boolean {
-  const born = new Set(runs.map(({ row }) => row.run));
-  return (
-    runs.length > 0 &&
-    runs.every(({ expected }) => expected === 0) &&
-    lease === undefined &&
-    unleased === undefined &&
-    tasks.every((write) => write.op === 'open' && born.has(write.run)) &&
-    events.every(({ payload }) => payload === null || 'text' in payload) &&
-    t.deadLetters === undefined &&
-    t.blobs === undefined
-  );
+/** Head, status, workflow and era of a run, which begin at `from`. */
+function runBefore(row: Row, from: number): RunBefore {
+  const status = int(row[from + 1]);
+  // Read to be sure that the code is one of ours before it is counted with.
+  nameOf(runStatuses, status);
+  return { head: int(row[from]), status, workflow: text(row[from + 2]), era: int(row[from + 3]) };
 }
 
 type Keys = Map<string, readonly string[]>;

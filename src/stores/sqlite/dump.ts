@@ -15,6 +15,7 @@ import {
 import { checkFile } from './check.js';
 import { openWriter } from './connection.js';
 import { loadDriver, prepare, readValue, type SqlValue, type SqliteDatabase } from './driver.js';
+import { feedHeadSql } from './feed-head.js';
 import { takeOwnership, type Ownership } from './owner.js';
 import { mark } from './provenance.js';
 import {
@@ -160,8 +161,10 @@ class Dump implements SqliteDump {
   constructor(database: SqliteDatabase, ownership: Ownership) {
     this.#database = database;
     this.#ownership = ownership;
-    const valueOf = (key: string): number => Number(readValue(database, `SELECT value FROM meta WHERE key = '${key}'`));
-    this.head = { epoch: valueOf('epoch'), feedHead: valueOf('feed_head') };
+    this.head = {
+      epoch: Number(readValue(database, "SELECT value FROM meta WHERE key = 'epoch'")),
+      feedHead: Number(readValue(database, feedHeadSql)),
+    };
   }
 
   async *batches(): AsyncGenerator<DumpBatch, void> {

@@ -13,7 +13,7 @@ import {
   type DedupeRow,
   type EventQuery,
   type EventRow,
-  type FeedKey,
+  type FeedKeys,
   type ListKey,
   type ManifestRow,
   type Page,
@@ -81,10 +81,9 @@ export class Reads {
     );
   }
 
-  readFeedKeys({ after, limit }: { readonly after: number; readonly limit: number }): FeedKey[] {
-    const sql = 'SELECT position, tenant, stream, seq FROM event WHERE position > ? ORDER BY position LIMIT ?';
-    const rows = this.#sql(sql).all(after, Math.max(0, limit)) as [number, string, string, number][];
-    return rows.map(([position, tenant, stream, seq]) => ({ position, tenant, stream, seq }));
+  /** A file has one owner at a time: there are no others, and nothing that they have moved. */
+  readFeedKeys({ after }: { readonly after: number }): FeedKeys {
+    return { keys: [], upTo: Math.max(after, this.feedHead()) };
   }
 
   #events(sql: string, ...parameters: (string | number)[]): EventRow[] {

@@ -18,7 +18,7 @@ import {
   type EventRow,
   type ExpireCounts,
   type LeaseKey,
-  type FeedKey,
+  type FeedKeys,
   type ManifestRow,
   type NewSession,
   type Outcome,
@@ -180,7 +180,7 @@ export class SqliteStore implements Store {
     return this.#get('readFeed', query);
   }
 
-  async readFeedKeys(query: { readonly after: number; readonly limit: number }): Promise<FeedKey[]> {
+  async readFeedKeys(query: { readonly after: number; readonly limit: number }): Promise<FeedKeys> {
     return this.#get('readFeedKeys', query);
   }
 

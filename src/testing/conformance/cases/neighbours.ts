@@ -116,10 +116,23 @@ export const neighbourCases: readonly StoreCase[] = [
     store.watch(ears);
     await applyAll(other, start(), start({ run: 'run_2' }));
     await ears.until(() => (ears.queues.get(queue) ?? 0) >= 2 && ears.moves > 0);
-    assert.deepEqual(
-      (await store.readFeedKeys({ after: 0, limit: 10 })).map(({ stream, seq }) => `${stream} ${seq}`).sort(),
-      ['run_1 1', 'run_2 1'],
-    );
+    const { keys, upTo } = await store.readFeedKeys({ after: 0, limit: 10 });
+    assert.deepEqual(keys.map(({ stream, seq }) => `${stream} ${seq}`).sort(), ['run_1 1', 'run_2 1']);
+    assert.equal(upTo, await store.feedHead());
+  }),
+  neighbourCase('is told in pages of what others wrote, and not of its own', async ({ store }, other) => {
+    for (let i = 1; i <= 6; i++) await applyAll(i % 2 === 0 ? other : store, start({ run: `run_${i}` }));
+    const heard: string[] = [];
+    let after = 0;
+    for (let page = 0; page < 4; page++) {
+      const { keys, upTo } = await store.readFeedKeys({ after, limit: 2 });
+      heard.push(...keys.map(({ stream }) => stream));
+      assert.ok(upTo >= after);
+      after = upTo;
+    }
+    assert.deepEqual(heard, ['run_2', 'run_4', 'run_6']);
+    assert.equal(after, await store.feedHead());
+    assert.deepEqual(await store.readFeedKeys({ after, limit: 2 }), { keys: [], upTo: after });
   }),
   neighbourCase('hears of work that another has given back', async ({ store }, other) => {
     await applyAll(store, start());
