@@ -75,3 +75,16 @@ export { decodeCursor, encodeCursor, type CursorKind, type ListKey } from './cur
 export { matchesRunQuery, runScanItemsMax } from './run-query.js';
 export { findUnstorable, isColumnText, isWellFormedText } from './storable.js';
 export { compareText } from './text-order.js';
+export {
+  kindCode,
+  nameOf,
+  payloadKind,
+  runStatuses,
+  stateCode,
+  statusCode,
+  tallyKind,
+  tallyKinds,
+  taskKinds,
+  taskStates,
+} from './codes.js';
+export { newTaskRow } from './new-task-row.js';

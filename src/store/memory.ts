@@ -22,7 +22,6 @@ import {
   type LeaseKey,
   type ManifestRow,
   type NewSession,
-  type NewTask,
   type Outcome,
   type Page,
   type QueueStats,
@@ -45,6 +44,7 @@ import { decodeCursor, encodeCursor } from './cursor.js';
 import type { StoreFactory } from './factory.js';
 import { checkMemory } from './memory-check.js';
 import { MemoryData, keyOf } from './memory-data.js';
+import { newTaskRow } from './new-task-row.js';
 import { matchesRunQuery, runScanItemsMax } from './run-query.js';
 import { findUnstorable, isColumnText } from './storable.js';
 import { compareText } from './text-order.js';
@@ -615,29 +615,6 @@ function takeWhile<T>(
     drop(row);
   }
   return limit;
-}
-
-function newTaskRow(tenant: string, run: string, task: NewTask, token: number, now: number): TaskRow {
-  const state = task.dueAt !== null ? 'delayed' : task.limitKey !== null ? 'held' : 'ready';
-  return {
-    tenant,
-    run,
-    task: task.task,
-    kind: task.kind,
-    queue: task.queue,
-    rank: task.rank,
-    state,
-    attempt: task.attempt,
-    token,
-    deadlineMs: task.deadlineMs,
-    inputSeq: task.inputSeq,
-    dueAt: task.dueAt,
-    limitKey: task.limitKey,
-    session: null,
-    assignment: null,
-    leasedAt: null,
-    readyAt: now,
-  };
 }
 
 function copyRun(row: RunRow): RunRow {

@@ -1,6 +1,5 @@
 /** The invariants of `check` as SQL, all over one snapshot, so that a store under load is not accused of its own haste. */
-import type { Violation } from '../../store/index.js';
-import { nameOf, runStatuses, taskStates } from './codes.js';
+import { nameOf, runStatuses, taskStates, type Violation } from '../../store/index.js';
 import type { Database } from './database.js';
 import type { Row, Statement } from './pipeline.js';
 import { text } from './rows.js';

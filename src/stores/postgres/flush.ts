@@ -3,9 +3,8 @@
  * once; what was flushed before a claim is not written again after it.
  */
 import type { RunRow } from '../../core/run/state.js';
-import type { StoredPayload, TaskRow } from '../../store/index.js';
+import { kindCode, payloadKind, stateCode, statusCode, type StoredPayload, type TaskRow } from '../../store/index.js';
 import { bools, byteas, float8s, int2s, int4s, int8s, texts, utf8Byteas } from './arrays.js';
-import { kindCode, payloadKind, stateCode, statusCode } from './codes.js';
 import type { Statement, Value } from './pipeline.js';
 import type { Sql } from './sql.js';
 import type { EventEntry, TopicEventEntry, Workbench } from './workbench.js';

@@ -5,8 +5,7 @@
  *
  * Invariant: nothing follows from a belief that its transaction has not found true under row locks.
  */
-import type { LeaseKey, TaskRow, Transition } from '../../store/index.js';
-import { runStatuses } from './codes.js';
+import { type LeaseKey, runStatuses, type TaskRow, type Transition } from '../../store/index.js';
 import type { WriteRequest } from './requests.js';
 import { keyOf, type RunBefore, type Workbench } from './workbench.js';
 

@@ -2,29 +2,33 @@
 import type { RunRow } from '../../core/run/state.js';
 import {
   compareText,
-  encodeCursor,
-  matchesRunQuery,
-  runScanItemsMax,
   type DeadLetterQuery,
   type DeadLetterRow,
   type DedupeRow,
+  encodeCursor,
   type EventQuery,
   type EventRow,
   type ListKey,
   type ManifestRow,
+  matchesRunQuery,
+  nameOf,
   type Page,
   type QueueStats,
   type RunKey,
   type RunQuery,
+  runScanItemsMax,
+  runStatuses,
   type SessionRow,
+  statusCode,
+  tallyKinds,
   type TallyRow,
   type TaskRow,
   type TaskState,
+  taskStates,
   type TimerRow,
   type TopicHead,
 } from '../../store/index.js';
 import { texts } from './arrays.js';
-import { nameOf, runStatuses, statusCode, tallyKinds, taskStates } from './codes.js';
 import { clockSql, type Database } from './database.js';
 import type { Row, Statement, Value } from './pipeline.js';
 import {

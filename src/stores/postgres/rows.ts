@@ -1,7 +1,18 @@
 /** Rows of the tables as the contract has them, from the texts that the driver hands over. */
 import type { RunRow } from '../../core/run/state.js';
-import type { DeadLetterRow, EventRow, SessionRow, StoredPayload, TaskRow, TimerRow } from '../../store/index.js';
-import { nameOf, payloadKind, runStatuses, taskKinds, taskStates } from './codes.js';
+import {
+  type DeadLetterRow,
+  type EventRow,
+  nameOf,
+  payloadKind,
+  runStatuses,
+  type SessionRow,
+  type StoredPayload,
+  taskKinds,
+  type TaskRow,
+  taskStates,
+  type TimerRow,
+} from '../../store/index.js';
 import type { Row } from './pipeline.js';
 
 type Column = string | null | undefined;

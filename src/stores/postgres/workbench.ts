@@ -6,19 +6,21 @@
  * Invariant: an item that is refused has changed nothing.
  */
 import type { RunRow } from '../../core/run/state.js';
-import type {
-  DeadLetterRow,
-  DedupeRow,
-  LeaseKey,
-  NewTask,
-  Outcome,
-  StoredPayload,
-  TaskKey,
-  TaskRow,
-  TaskWrite,
-  Transition,
+import {
+  type DeadLetterRow,
+  type DedupeRow,
+  type LeaseKey,
+  newTaskRow,
+  type Outcome,
+  stateCode,
+  statusCode,
+  type StoredPayload,
+  tallyKind,
+  type TaskKey,
+  type TaskRow,
+  type TaskWrite,
+  type Transition,
 } from '../../store/index.js';
-import { stateCode, statusCode, tallyKind } from './codes.js';
 
 /** What is known of a run before it is moved. */
 export interface RunBefore {
@@ -401,27 +403,4 @@ function within<V>(map: Map<string, V>, key: string, make: () => V): V {
   const made = make();
   map.set(key, made);
   return made;
-}
-
-function newTaskRow(tenant: string, run: string, task: NewTask, token: number, now: number): TaskRow {
-  const state = task.dueAt !== null ? 'delayed' : task.limitKey !== null ? 'held' : 'ready';
-  return {
-    tenant,
-    run,
-    task: task.task,
-    kind: task.kind,
-    queue: task.queue,
-    rank: task.rank,
-    state,
-    attempt: task.attempt,
-    token,
-    deadlineMs: task.deadlineMs,
-    inputSeq: task.inputSeq,
-    dueAt: task.dueAt,
-    limitKey: task.limitKey,
-    session: null,
-    assignment: null,
-    leasedAt: null,
-    readyAt: now,
-  };
 }

@@ -14,9 +14,15 @@
  * `full`, `fault`) or nothing is known (`unknown`).
  */
 import type { Clock } from '../../core/ports.js';
-import { isColumnText, type ClaimedTask, type Outcome, type Transition } from '../../store/index.js';
+import {
+  type ClaimedTask,
+  isColumnText,
+  nameOf,
+  type Outcome,
+  runStatuses,
+  type Transition,
+} from '../../store/index.js';
 import { byteas, int4s, int8s, texts } from './arrays.js';
-import { nameOf, runStatuses } from './codes.js';
 import type { Database, Session } from './database.js';
 import { eraOf } from './eras.js';
 import { classifyFailure, reasonOf, stateOf } from './failures.js';

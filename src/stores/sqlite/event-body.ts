@@ -7,9 +7,8 @@
  * then salt, type, envelope and, to the end, an inline payload. Texts are UTF-8, the envelope as the very bytes that
  * were hashed. The hash of a payload in a blob is a column of its own, since references are counted by it.
  */
-import type { StoredPayload } from '../../store/index.js';
+import { payloadKind, type StoredPayload } from '../../store/index.js';
 import type { ByteWriter } from './bytes.js';
-import { payloadKind } from './codes.js';
 
 /** What is packed, but for the hash of a blob. */
 export interface EventText {

@@ -1,6 +1,5 @@
 /** Retention: deletes what has outlived its time, oldest first, bounded per kind, inside the writer's transaction. */
-import { idleBlobKeptMs, type ExpireCounts } from '../../store/index.js';
-import { tallyKind } from './codes.js';
+import { type ExpireCounts, idleBlobKeptMs, tallyKind } from '../../store/index.js';
 import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js';
 import type { Tally } from './tally.js';
 

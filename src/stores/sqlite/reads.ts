@@ -5,31 +5,36 @@
 import type { RunRow } from '../../core/run/state.js';
 import {
   compareText,
-  encodeCursor,
-  matchesRunQuery,
-  runScanItemsMax,
   type DeadLetterQuery,
   type DeadLetterRow,
   type DedupeRow,
+  encodeCursor,
   type EventQuery,
   type EventRow,
   type FeedKeys,
   type ListKey,
   type ManifestRow,
+  matchesRunQuery,
+  nameOf,
   type Page,
   type QueueStats,
   type RunKey,
   type RunQuery,
+  runScanItemsMax,
+  runStatuses,
   type SessionRow,
+  statusCode,
+  tallyKinds,
   type TallyRow,
+  taskKinds,
   type TaskRow,
   type TaskState,
+  taskStates,
   type TimerRow,
   type TopicHead,
   type Violation,
 } from '../../store/index.js';
 import { checkFile } from './check.js';
-import { nameOf, runStatuses, statusCode, tallyKinds, taskKinds, taskStates } from './codes.js';
 import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js';
 import { unpackEvent } from './event-body.js';
 import { feedHeadSql } from './feed-head.js';

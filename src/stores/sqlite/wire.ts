@@ -8,28 +8,29 @@
  * Invariant: encoder and decoder walk the same parts in the same order; lengths are in the JSON, bytes in the buffer.
  */
 import type { RunRow } from '../../core/run/state.js';
-import type {
-  ClaimedTask,
-  ClaimRequest,
-  DedupeWrite,
-  DeadLetterWrite,
-  ExpireCounts,
-  LeaseKey,
-  ManifestRow,
-  NewSession,
-  NewTask,
-  Outcome,
-  SessionBeat,
-  SessionRow,
-  StoredPayload,
-  TaskKey,
-  TaskRow,
-  TaskWrite,
-  TimerWrite,
-  Transition,
+import {
+  type ClaimedTask,
+  type ClaimRequest,
+  type DeadLetterWrite,
+  type DedupeWrite,
+  type ExpireCounts,
+  kindCode,
+  type LeaseKey,
+  type ManifestRow,
+  type NewSession,
+  type NewTask,
+  type Outcome,
+  type SessionBeat,
+  type SessionRow,
+  statusCode,
+  type StoredPayload,
+  type TaskKey,
+  type TaskRow,
+  type TaskWrite,
+  type TimerWrite,
+  type Transition,
 } from '../../store/index.js';
 import { ByteReader, ByteWriter } from './bytes.js';
-import { kindCode, statusCode } from './codes.js';
 import { packEvent, unpackEvent } from './event-body.js';
 
 /** What can be asked of the writer. */

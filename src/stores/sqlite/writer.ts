@@ -10,8 +10,17 @@
  * Invariant: after `commit` returns or throws, no transaction is open and nothing is left in the caches of a batch
  * that was not committed.
  */
-import type { DedupeRow, ExpireCounts, LeaseKey, Outcome, SessionBeat, TaskRow } from '../../store/index.js';
-import { nameOf, taskKinds, tallyKind } from './codes.js';
+import {
+  type DedupeRow,
+  type ExpireCounts,
+  type LeaseKey,
+  nameOf,
+  type Outcome,
+  type SessionBeat,
+  tallyKind,
+  taskKinds,
+  type TaskRow,
+} from '../../store/index.js';
 import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js';
 import { expireRows, prepareExpiry, type ExpiryStatements } from './expiry.js';
 import { classifyFailure, reasonOf } from './failures.js';

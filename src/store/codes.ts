@@ -1,6 +1,6 @@
-/** Names of states and kinds as the small integers that the tables hold. Part of the schema: never renumbered. */
-import type { RunStatus } from '../../core/run/state.js';
-import type { TallyRow, TaskRow, TaskState } from '../../store/index.js';
+/** Names of states and kinds as the small integers that tables of SQL stores hold. Part of their schemas: never renumbered. */
+import type { RunStatus } from '../core/run/state.js';
+import type { TallyRow, TaskRow, TaskState } from './contract.js';
 
 export const runStatuses: readonly RunStatus[] = ['active', 'waiting', 'succeeded', 'failed', 'cancelled', 'refused'];
 export const taskStates: readonly TaskState[] = ['ready', 'delayed', 'held', 'leased'];
