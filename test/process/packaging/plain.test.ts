@@ -47,6 +47,7 @@ describeUnless(await missingRegistry(), 'a plain JavaScript project', () => {
       'eventspine/worker',
       'eventspine/client',
       'eventspine/sqlite',
+      'eventspine/postgres',
       'eventspine/server',
       'eventspine/testing',
     ]);
@@ -67,7 +68,8 @@ describeUnless(await missingRegistry(), 'a plain JavaScript project', () => {
     console.log(
       `package: ${Math.round(size / 1024)} KiB packed, ${files.length} files; ${installed.length} packages installed`,
     );
-    expect(installed.length).toBeLessThanOrEqual(16);
+    // Thirteen of them are the driver of PostgreSQL, in pieces of a few lines each.
+    expect(installed.length).toBeLessThanOrEqual(26);
   });
 
   it('gives browsers a client that imports nothing of Node and reaches a server', async () => {
