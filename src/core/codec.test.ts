@@ -41,7 +41,8 @@ const storable = fc.letrec<{ value: unknown }>((tie) => ({
     fc.boolean(),
     fc.constantFrom(null, undefined, -0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY),
     fc.bigInt(),
-    fc.date({ noInvalidDate: false }),
+    // Not the invalid date: Node 20 says of two of them that they differ.
+    fc.date({ noInvalidDate: true }),
     fc.uint8Array(),
     fc.array(tie('value'), { maxLength: 4 }),
     fc.dictionary(key, tie('value'), { maxKeys: 4, noNullPrototype: true }),
@@ -61,6 +62,12 @@ describe('encodeValue and decodeValue', () => {
       }),
       { numRuns: 1_000 },
     );
+  });
+
+  it('give back a date that is none', () => {
+    const back = roundTrip({ at: new Date(Number.NaN) }) as { readonly at: Date };
+    expect(back.at).toBeInstanceOf(Date);
+    expect(back.at.getTime()).toBeNaN();
   });
 
   it('write plain JSON as JSON.stringify does', () => {

@@ -204,8 +204,9 @@ describe('encoding', () => {
       fc.constant(null),
       fc
         .jsonValue()
-        .filter((value) => value !== null && !JSON.stringify(value).includes('-0'))
-        .map((value) => ({ kind: 'json', value }) as const),
+        .filter((value) => value !== null)
+        // What JSON makes of it: JSON has no -0.
+        .map((value) => ({ kind: 'json', value: JSON.parse(JSON.stringify(value)) as unknown }) as const),
       fc.uint8Array({ minLength: 1 }).map((data) => ({ kind: 'bytes', bytes: data }) as const),
     ),
   });
