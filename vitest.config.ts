@@ -31,7 +31,8 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: workersMax,
     // A test that needs another's leftovers is a bug; order by file name hides it.
-    sequence: { shuffle: { files: true, tests: false } },
+    sequence: { shuffle: { files: true, tests: false }, ...(nightly ? {} : { seed: 1 }) },
+    setupFiles: [fileURLToPath(new URL('test/seeds.ts', import.meta.url))],
     projects: [
       {
         extends: true,

@@ -9,6 +9,7 @@ import { fromBase64, toBase64 } from './base64.js';
 import { SpineError } from './errors.js';
 import { limits } from './limits.js';
 import type { CodecName, InlinePayload } from './payload.js';
+import { shown } from './shown.js';
 import { exceedsUtf8 } from './utf8.js';
 
 /** The codec that this module writes and reads. */
@@ -362,7 +363,7 @@ function unstorable(path: string, reason: string): SpineError {
 
 function parse(payload: InlinePayload | string): unknown {
   if (typeof payload !== 'string' && payload.codec !== codecName) {
-    throw unreadable(`codec "${String(payload.codec)}" is not known here`);
+    throw unreadable(`codec ${shown(payload.codec)} is not known here`);
   }
   const text = typeof payload === 'string' ? payload : payload.text;
   if (exceedsUtf8(text, limits.payloadBytesMax)) throw unreadable(`it is larger than ${limits.payloadBytesMax} bytes`);
@@ -478,8 +479,9 @@ function reviveError(fields: Record<string, unknown>, depth: number): Error {
   const { name, message, code, cause, errors } = reviveRecord(fields, depth);
   const error = new Error(typeof message === 'string' ? message : '', 'cause' in fields ? { cause } : undefined);
   // The stack of the reader would point at this line and help nobody; that of the thrower stayed with its process.
-  error.stack = `${String(name)}: ${error.message}`;
-  hide(error, 'name', typeof name === 'string' ? name : 'Error');
+  const named = typeof name === 'string' ? name : 'Error';
+  error.stack = `${named}: ${error.message}`;
+  hide(error, 'name', named);
   if (typeof code === 'string' || typeof code === 'number') Object.assign(error, { code });
   if (Array.isArray(errors)) hide(error, 'errors', errors);
   return error;

@@ -3,6 +3,7 @@
  * milliseconds; this is where the two meet.
  */
 import { SpineError } from './errors.js';
+import { shown } from './shown.js';
 
 /** Milliseconds, seconds, minutes, hours, days (24 h) and weeks. */
 export type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd' | 'w';
@@ -29,7 +30,7 @@ const part = /(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/g;
 /** A duration in ms, rounded up to a whole one. Fails with DURATION_INVALID. */
 export function parseDuration(value: Duration): number {
   const ms = durationMs(value);
-  if (ms === null) throw new SpineError('DURATION_INVALID', { value: describe(value) });
+  if (ms === null) throw new SpineError('DURATION_INVALID', { value: shown(value) });
   return ms;
 }
 
@@ -52,8 +53,4 @@ function sum(text: string): number | null {
     total += Number(amount) * size;
   }
   return total;
-}
-
-function describe(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value.slice(0, 64)) : String(value);
 }

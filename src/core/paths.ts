@@ -5,6 +5,7 @@
  */
 import { SpineError } from './errors.js';
 import { limits } from './limits.js';
+import { shown } from './shown.js';
 
 /** A key that tells the items of one name apart. */
 export type PathKey = string | number;
@@ -25,7 +26,7 @@ export function pathOf(scope: string, name: PathName, key?: PathKey): string {
 
 function listed(name: readonly [name: string, ...keys: PathKey[]]): string {
   const isList: boolean = Array.isArray(name);
-  if (!isList) throw invalid(String(name), 'it is neither text nor a list');
+  if (!isList) throw invalid(shown(name), 'it is neither text nor a list');
   const [first, ...keys] = name;
   let segment = escapedName(first);
   for (const key of keys) segment += `:${escapedKey(key, segment)}`;
@@ -33,13 +34,13 @@ function listed(name: readonly [name: string, ...keys: PathKey[]]): string {
 }
 
 function escapedName(name: string): string {
-  if (typeof name !== 'string' || name === '') throw invalid(String(name), 'it is empty or not a text');
+  if (typeof name !== 'string' || name === '') throw invalid(shown(name), 'it is empty or not a text');
   return escaped(name);
 }
 
 function escapedKey(key: PathKey, name: string): string {
   if (typeof key === 'number' && Number.isFinite(key)) return String(key);
-  if (typeof key !== 'string') throw invalid(name, `its key ${String(key)} is neither text nor a finite number`);
+  if (typeof key !== 'string') throw invalid(name, `its key ${shown(key)} is neither text nor a finite number`);
   return escaped(key);
 }
 

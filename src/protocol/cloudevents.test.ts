@@ -147,6 +147,8 @@ describe('structured events', () => {
     [{ ext: 1.5 }, '32-bit'],
     [{ ext: 2 ** 31 }, '32-bit'],
     [{ ext: { a: 1 } }, '32-bit'],
+    [{ ext: { toString: true } }, '32-bit'],
+    [{ id: { toString: true } }, 'id is not a non-empty string'],
     [{ data: 1, data_base64: 'AA==' }, 'exclude each other'],
     [{ data_base64: 'A' }, 'not base64'],
     [{ data_base64: 'AB==' }, 'not base64'],

@@ -276,7 +276,8 @@ function faultsOf(attributes: ReadonlyMap<string, unknown>): string[] {
   for (const [name, value] of attributes) {
     const fault = faultOf(name, value);
     if (fault !== null) faults.push(fault);
-    length += name.length + String(value).length;
+    // Numbers and marks are short, and anything else has its fault already.
+    length += name.length + (typeof value === 'string' ? value.length : 0);
   }
   if (length > attributesLengthMax) faults.push(`the attributes are longer than ${attributesLengthMax} characters`);
   return faults;

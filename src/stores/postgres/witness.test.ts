@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { Witness } from './witness.js';
 
-/** The answer of a database to the question: its head, and whether our newest commit is there. */
-function answer(witness: Witness, head: number, hasCommit: boolean): readonly (readonly (string | null)[])[] {
-  const [question] = witness.question();
-  return [['0', String(head), hasCommit ? '1' : '0', String(question?.values[1])]];
+/** What a database that has these answers to the question. */
+function answer(witness: Witness, head: number, commits: readonly number[]): readonly (readonly (string | null)[])[] {
+  const [commit, wanted] = (witness.question()[0]?.values ?? []).map(Number);
+  const isWhole = head >= (wanted ?? 0) && (commit === 0 || commits.includes(commit ?? 0));
+  return [['0', isWhole ? 't' : 'f']];
 }
 
 describe('Witness', () => {
@@ -14,23 +15,25 @@ describe('Witness', () => {
 
   it('finds a database whole that has what was known when it was asked, whatever was learnt since', () => {
     const witness = new Witness('s');
-    witness.committed(7);
     witness.reached(100);
-    const rows = answer(witness, 100, true);
+    const before = answer(witness, 100, []);
+    witness.committed(7);
     witness.reached(120);
+    expect(() => witness.judge(before)).not.toThrow();
+    const after = answer(witness, 120, [7]);
     witness.committed(9);
-    expect(() => witness.judge(rows)).not.toThrow();
+    expect(() => witness.judge(after)).not.toThrow();
   });
 
   it('finds a database that has lost events or our newest commit, and says so for ever', () => {
-    for (const [head, hasCommit] of [
-      [99, true],
-      [100, false],
+    for (const [head, commits] of [
+      [99, [7]],
+      [100, [6]],
     ] as const) {
       const witness = new Witness('s');
       witness.committed(7);
       witness.reached(100);
-      expect(() => witness.judge(answer(witness, head, hasCommit))).toThrow(/lost what it had acknowledged/);
+      expect(() => witness.judge(answer(witness, head, commits))).toThrow(/lost what it had acknowledged/);
       expect(() => witness.assertWhole()).toThrow(/lost what it had acknowledged/);
     }
   });
