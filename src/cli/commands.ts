@@ -294,7 +294,7 @@ export const commands: readonly Command[] = [
         type: 'text',
         value: 'state',
         repeated: true,
-        says: 'Only in this state: queued, running, retrying, waiting, cancelling, succeeded, failed, cancelled, refused.',
+        says: 'Only in this state: queued, running, retrying, waiting, cancelling, succeeded, failed, cancelled, refused, continued.',
       },
       workflowFlag,
       classFlag,

@@ -21,6 +21,8 @@ export const limits = {
   historyEventsMax: 50_000,
   /** Items of a `ctx.map` under way at one time, unless its options say otherwise. */
   mapConcurrencyDefault: 16,
+  /** Runs that started a run that started a run ..., in a chain. */
+  childDepthMax: 16,
   /** Attempts that a retry policy may ask for. */
   retryAttemptsMax: 1_000,
   /** Partitions of a topic. */

@@ -27,6 +27,7 @@ import { Catalog } from './intake/catalog.js';
 import { errorOutcome, Intake } from './intake/intake.js';
 import { OutboxDuty, outboxEveryMs } from './intake/outbox-duty.js';
 import { Committer } from './runs/committer.js';
+import { Family } from './runs/family.js';
 import { Followers, waitsForEnd } from './runs/followers.js';
 import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
@@ -127,7 +128,13 @@ class RunningEngine implements Engine {
       register: (manifest, resumed) => this.#registerWorker(manifest, resumed),
       blobsPath: options.blobsPath ?? '/v1/blobs',
     });
-    this.#timers = new TimerDuty(this.#context, this.#lanes, () => this.#correctHints());
+    const family = new Family(this.#context, this.#lanes);
+    this.#timers = new TimerDuty(
+      this.#context,
+      this.#lanes,
+      () => this.#correctHints(),
+      (timer) => family.see(timer),
+    );
     this.#health = new Health(this.#context, this.#dispatcher);
     this.#neighbours = new Neighbours(this.#context, {
       moved: ({ tenant, run, key, seq }) => {

@@ -15,6 +15,7 @@ export const runViewStates = [
   'failed',
   'cancelled',
   'refused',
+  'continued',
 ] as const;
 export type RunViewState = (typeof runViewStates)[number];
 
@@ -43,6 +44,10 @@ export interface RunView extends RunSummary {
   readonly retry: { readonly possible: boolean; readonly from: readonly string[] };
   /** What needs a person: the open dead letter of the run. */
   readonly deadLetter: string | null;
+  /** The run that started this one; null = none. */
+  readonly parent: string | null;
+  /** The run in which this one goes on; null = none. */
+  readonly continuedBy: string | null;
   /** What the user should see meanwhile: the last progress report. */
   readonly progress: unknown;
   readonly links: { readonly self: string; readonly history: string; readonly result: string; readonly stream: string };
@@ -50,14 +55,16 @@ export interface RunView extends RunSummary {
 
 export interface StepView {
   readonly path: string;
-  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race';
+  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child';
   readonly status: string;
   readonly attempt: number;
   readonly capability?: string;
+  /** Of a child: its run. */
+  readonly run?: string;
 }
 
 export interface WaitView {
-  readonly kind: 'queue' | 'call' | 'timer' | 'retry' | 'worker' | 'limit';
+  readonly kind: 'queue' | 'call' | 'timer' | 'retry' | 'worker' | 'limit' | 'child';
   readonly path: string | null;
   readonly queue?: string;
   readonly until?: string;

@@ -122,6 +122,8 @@ export const schemas = {
       waitingFor: list(reference('WaitView')),
       retry: record({ possible: flag, from: texts }, ['possible', 'from']),
       deadLetter: nullable(text),
+      parent: nullable(text),
+      continuedBy: nullable(text),
       progress: anything,
       links,
     },
@@ -130,12 +132,13 @@ export const schemas = {
   StepView: shape<StepView>(
     {
       path: text,
-      kind: oneOf(['step', 'call', 'timer', 'emit', 'race']),
+      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child']),
       status: text,
       attempt: whole,
       capability: text,
+      run: text,
     },
-    { capability: true },
+    { capability: true, run: true },
   ),
   WaitView: shape<WaitView>(
     {

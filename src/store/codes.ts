@@ -2,7 +2,15 @@
 import type { RunStatus } from '../core/run/state.js';
 import type { TallyRow, TaskRow, TaskState } from './contract.js';
 
-export const runStatuses: readonly RunStatus[] = ['active', 'waiting', 'succeeded', 'failed', 'cancelled', 'refused'];
+export const runStatuses: readonly RunStatus[] = [
+  'active',
+  'waiting',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'refused',
+  'continued',
+];
 export const taskStates: readonly TaskState[] = ['ready', 'delayed', 'held', 'leased'];
 export const taskKinds: readonly TaskRow['kind'][] = ['activation', 'call'];
 export const tallyKinds: readonly TallyRow['kind'][] = ['run', 'task'];

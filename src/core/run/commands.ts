@@ -6,7 +6,7 @@
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
-import type { Effect } from './events.js';
+import type { Effect, RunEventData } from './events.js';
 
 export type BodyCommand =
   /** Records the intent of an external effect before it is tried. */
@@ -38,11 +38,23 @@ export type BodyCommand =
   | { readonly op: 'emit'; readonly path: string; readonly topic: string; readonly event: EmittedEvent }
   | { readonly op: 'progress'; readonly index: number; readonly value: Payload }
   | { readonly op: 'decideRace'; readonly path: string; readonly winner: string }
+  /** Starts a run of its own. */
+  | {
+      readonly op: 'startChild';
+      readonly path: string;
+      readonly workflow: string;
+      readonly input: Payload;
+      readonly options: ChildOptions;
+    }
+  /** Asks for the end of a child that is still at work; it ends as cancelled. */
+  | { readonly op: 'cancelChild'; readonly path: string; readonly reason: string | null }
   /** Leaves memory; refused with `stale` when an event after `seen` concerns the body. */
   | { readonly op: 'park'; readonly seen: number }
   | { readonly op: 'succeed'; readonly output: Payload }
   | { readonly op: 'fail'; readonly failure: Failure; readonly path: string | null }
   | { readonly op: 'refuse'; readonly code: string; readonly data: Payload | null }
+  /** Ends the run and goes on in a new one of the same workflow. */
+  | { readonly op: 'continueAsNew'; readonly input: Payload }
   /** The body ended because the run was cancelled. */
   | { readonly op: 'endCancelled' }
   /** The activation could not be run here (code missing, replay failed); it counts as an attempt. */
@@ -53,6 +65,13 @@ export interface CallOptions {
   readonly retry?: RetryPolicy;
   readonly deadlineMs?: number;
   readonly priority?: number;
+}
+
+export interface ChildOptions {
+  /** The child lives on when its parent ends first. */
+  readonly detached: boolean;
+  readonly priority?: number;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface EmittedEvent {
@@ -70,6 +89,15 @@ export type RunCommand =
   | BodyCommand
   | TaskCommand
   | { readonly op: 'loseTask'; readonly failure: Failure }
+  /** A child has come to its end. */
+  | {
+      readonly op: 'endChild';
+      readonly path: string;
+      readonly run: string;
+      readonly status: RunEventData['child.ended']['status'];
+      readonly output: Payload | null;
+      readonly failure: Failure | null;
+    }
   | { readonly op: 'fireTimer'; readonly name: string }
   | { readonly op: 'cancel'; readonly reason: string | null; readonly by: string; readonly graceMs: number }
   | { readonly op: 'redrive'; readonly by: string };

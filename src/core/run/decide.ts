@@ -22,6 +22,9 @@ export interface DecideContext {
   readonly worker: string;
   /** The task under whose lease the command comes; null for clients, timers and the reaper's sweep. */
   readonly task: string | null;
+  /** Id for the run that the command may start. */
+  readonly newRunId: string;
+  hasWorkflow(name: string): boolean;
   /** For `cancel`: nobody holds the activation, so there is no body to clean up. The transition must guard it. */
   readonly unleased: boolean;
   capability(name: string): {
@@ -39,6 +42,9 @@ export type Refusal =
   /** `park` came too late: something after `seen` concerns the body. */
   | 'stale'
   | 'unknown_capability'
+  | 'unknown_workflow'
+  /** Runs that start runs that start runs, deeper than `limits.childDepthMax`. */
+  | 'too_deep'
   | 'history_full'
   | 'path_in_use'
   | 'not_redrivable'
@@ -64,6 +70,8 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
       return decideTimer(state, command.name, context);
     case 'loseTask':
       return decideLost(state, command.failure, context);
+    case 'endChild':
+      return decideChildEnd(state, command);
     case 'completeTask':
     case 'failTask':
       return decideTask(state, command, context);
@@ -111,6 +119,14 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
       if (unit !== undefined) return unit.kind === 'race' ? already : refused('path_in_use');
       return accept({ type: 'race.decided', data: { path: command.path, winner: command.winner } });
     }
+    case 'startChild':
+      return decideChild(state, command, context);
+    case 'cancelChild': {
+      const unit = state.units.get(command.path);
+      return unit?.kind === 'child' && unit.status === 'started'
+        ? accept({ type: 'child.cancel_requested', data: { path: command.path, reason: command.reason } })
+        : already;
+    }
     case 'park':
       return command.seen < state.lastWakeSeq ? refused('stale') : accept({ type: 'run.parked', data: {} });
     case 'succeed':
@@ -123,6 +139,11 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
         data: { code: command.code },
         ...(command.data === null ? {} : { payload: command.data }),
       });
+    case 'continueAsNew':
+      // One that is to end does not go on by another name.
+      return state.cancel === null
+        ? accept({ type: 'run.continued', data: { next: context.newRunId } })
+        : accept({ type: 'run.cancelled', data: { reason: state.cancel.reason, forced: false } });
     case 'endCancelled':
       return accept({ type: 'run.cancelled', data: { reason: state.cancel?.reason ?? null, forced: false } });
     case 'abandon':
@@ -133,8 +154,18 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
 }
 
 function endsOrParks(command: BodyCommand): boolean {
-  return ['park', 'succeed', 'fail', 'refuse', 'endCancelled', 'abandon'].includes(command.op);
+  return endings.has(command.op);
 }
+
+const endings: ReadonlySet<BodyCommand['op']> = new Set([
+  'park',
+  'succeed',
+  'fail',
+  'refuse',
+  'continueAsNew',
+  'endCancelled',
+  'abandon',
+] as const);
 
 function isPath(path: string): boolean {
   return path.length > 0 && path.length <= limits.pathLengthMax && !path.startsWith(':');
@@ -202,6 +233,33 @@ function decideSleep(state: RunState, path: string, fireAt: number): Decision {
   const unit = state.units.get(path);
   if (unit !== undefined) return unit.kind === 'timer' ? already : refused('path_in_use');
   return accept({ type: 'timer.set', data: { path, fireAt } });
+}
+
+function decideChild(
+  state: RunState,
+  command: Extract<BodyCommand, { op: 'startChild' }>,
+  context: DecideContext,
+): Decision {
+  const { path, workflow } = command;
+  const unit = state.units.get(path);
+  if (unit !== undefined)
+    return unit.kind === 'child' && unit.status !== 'cancelled' ? already : refused('path_in_use');
+  if (!context.hasWorkflow(workflow)) return refused('unknown_workflow');
+  if ((state.parent?.depth ?? 0) >= limits.childDepthMax) return refused('too_deep');
+  const attached = !command.options.detached;
+  return accept({ type: 'child.started', data: { path, run: context.newRunId, workflow, attached } });
+}
+
+function decideChildEnd(state: RunState, command: Extract<RunCommand, { op: 'endChild' }>): Decision {
+  if (isEnded(state.status)) return refused('ended');
+  const { path, run, status, failure: cause, output } = command;
+  const unit = state.units.get(path);
+  if (unit?.kind !== 'child' || (unit.status !== 'started' && unit.status !== 'stopping')) return already;
+  return accept({
+    type: 'child.ended',
+    data: { path, run, status, failure: cause },
+    ...(output === null ? {} : { payload: output }),
+  });
 }
 
 function decideTask(state: RunState, command: TaskCommand, context: DecideContext): Decision {
@@ -329,11 +387,19 @@ function decideCancel(
 function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redrive' }>): Decision {
   if (state.status !== 'failed' && state.status !== 'cancelled') return refused('not_redrivable');
   const paths: string[] = [];
+  const children: string[] = [];
   for (const [path, unit] of state.units) {
+    // What a child has paid for is kept: it goes on from its own failure, unless it was told to end.
+    if (unit.kind === 'child' && (unit.status === 'failed' || unit.status === 'started')) children.push(path);
+    if (unit.kind === 'child' && (unit.status === 'cancelled' || unit.status === 'stopping')) paths.push(path);
     if ((unit.kind === 'step' || unit.kind === 'call' || unit.kind === 'timer') && isUnfinished(unit.status))
       paths.push(path);
   }
-  return accept({ type: 'run.redriven', data: { by: command.by, paths, deadLetter: state.deadLetter ?? '' } });
+  const deadLetter = state.deadLetter ?? '';
+  return accept({
+    type: 'run.redriven',
+    data: { by: command.by, paths, deadLetter, ...(children.length === 0 ? {} : { children }) },
+  });
 }
 
 /** Everything that did not succeed is asked for anew; a result that is there is kept. */

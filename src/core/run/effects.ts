@@ -27,12 +27,39 @@ export type TableEffect =
   /** Puts a task back that is leased now: it keeps its token and is ready at `dueAt`. */
   | { readonly tag: 'requeueTask'; readonly task: Task }
   | { readonly tag: 'closeTask'; readonly task: string }
-  | { readonly tag: 'setTimer'; readonly name: string; readonly fireAt: number }
-  | { readonly tag: 'clearTimer'; readonly name: string };
+  /** `run`: of another run, which is to see to something. Default: the run itself. */
+  | { readonly tag: 'setTimer'; readonly name: string; readonly fireAt: number; readonly run?: string }
+  | { readonly tag: 'clearTimer'; readonly name: string; readonly run?: string };
 
 /** Timers of the run itself; the names cannot clash with paths, which never begin with a colon. */
 export const runTimers = { timeout: ':timeout', cancelGrace: ':cancel-grace' } as const;
 const retryPrefix = ':retry:';
+
+/**
+ * Errands: timers that are due at once and stand for something that has to be done between two runs. They are set in the
+ * transition that makes it necessary, so that a crash before it is done loses nothing.
+ */
+export const errands = {
+  /** At a child: its parent no longer wants it. */
+  cancelChild: ':parent:cancel',
+  /** At a child: its parent was sent back to work and waits for it again. */
+  redriveChild: ':parent:redrive',
+  /** At a parent: the child has ended. */
+  childEnded: (child: string, path: string): string => `${childPrefix}${child}:${path}`,
+} as const;
+const childPrefix = ':child:';
+
+/** The child, and its path in the run, that the timer is about; null = it is about something else. */
+export function childOfErrand(name: string): { readonly child: string; readonly path: string } | null {
+  if (!name.startsWith(childPrefix)) return null;
+  const colon = name.indexOf(':', childPrefix.length);
+  return { child: name.slice(childPrefix.length, colon), path: name.slice(colon + 1) };
+}
+
+/** True for a timer that stands for an errand. */
+export function isErrand(name: string): boolean {
+  return name === errands.cancelChild || name === errands.redriveChild || name.startsWith(childPrefix);
+}
 
 /** The timer that ends the pause before the next attempt of a step. */
 export function retryTimer(path: string): string {
@@ -67,24 +94,28 @@ export interface OpenRows {
   readonly activation: string | null;
   readonly tasks: readonly string[];
   readonly timers: readonly string[];
+  /** Runs that are to be cancelled with this one. */
+  readonly children: readonly string[];
 }
 
 /** The tasks and timers that stand for the state, by key. Only events that sweep need it. */
 export function openRows(state: RunState): OpenRows {
   const tasks: string[] = [];
   const timers: string[] = [];
+  const children: string[] = [];
   for (const [path, unit] of state.units) {
     if (!isOpenUnit(unit)) continue;
     if (unit.kind === 'call') tasks.push(unit.call.task);
     if (unit.kind === 'timer') timers.push(path);
     if (unit.kind === 'step') timers.push(retryTimer(path));
+    if (unit.kind === 'child' && unit.attached) children.push(unit.run);
   }
   if (state.timeoutMs !== null) timers.push(runTimers.timeout);
   if (state.cancel !== null) timers.push(runTimers.cancelGrace);
-  return { activation: state.activation.open ? activationTask(state.activation.n) : null, tasks, timers };
+  return { activation: state.activation.open ? activationTask(state.activation.n) : null, tasks, timers, children };
 }
 
-const nothing: OpenRows = { activation: null, tasks: [], timers: [] };
+const nothing: OpenRows = { activation: null, tasks: [], timers: [], children: [] };
 
 /** True for events whose effects need the rows that were open before. */
 export function sweeps(event: Pick<RunEvent, 'type'>): boolean {
@@ -93,6 +124,7 @@ export function sweeps(event: Pick<RunEvent, 'type'>): boolean {
     case 'run.failed':
     case 'run.cancelled':
     case 'run.refused':
+    case 'run.continued':
     case 'run.cancel_requested':
       return true;
     default:
@@ -146,6 +178,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       // The body lives on to clean up: its activation and the run's own timeout stay.
       for (const task of open.tasks) effects.push({ tag: 'closeTask', task });
       for (const name of open.timers) if (name !== runTimers.timeout) effects.push({ tag: 'clearTimer', name });
+      for (const run of open.children) effects.push(...tellChild(run, event.at, 'cancel'));
       effects.push({ tag: 'setTimer', name: runTimers.cancelGrace, fireAt: event.at + event.data.graceMs });
       break;
     case 'run.parked':
@@ -155,14 +188,37 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'run.failed':
     case 'run.cancelled':
     case 'run.refused':
+    case 'run.continued':
       if (open.activation !== null) effects.push({ tag: 'closeTask', task: open.activation });
       for (const task of open.tasks) effects.push({ tag: 'closeTask', task });
       for (const name of open.timers) effects.push({ tag: 'clearTimer', name });
+      for (const run of open.children) effects.push(...tellChild(run, event.at, 'cancel'));
+      // The end of one that goes on as another is not the end that its parent waits for.
+      if (after.parent !== null && event.type !== 'run.continued')
+        effects.push({
+          tag: 'setTimer',
+          run: after.parent.run,
+          name: errands.childEnded(after.run, after.parent.path),
+          fireAt: event.at,
+        });
       return effects;
     case 'run.redriven':
       if (after.timeoutMs !== null)
         effects.push({ tag: 'setTimer', name: runTimers.timeout, fireAt: event.at + after.timeoutMs });
+      for (const path of event.data.children ?? []) {
+        const unit = after.units.get(path);
+        if (unit?.kind === 'child') effects.push(...tellChild(unit.run, event.at, 'redrive'));
+      }
       break;
+    case 'child.cancel_requested': {
+      const unit = after.units.get(event.data.path);
+      if (unit?.kind === 'child') effects.push(...tellChild(unit.run, event.at, 'cancel'));
+      break;
+    }
+    case 'child.ended':
+      effects.push({ tag: 'clearTimer', name: errands.childEnded(event.data.run, event.data.path) });
+      break;
+    case 'child.started':
     case 'step.started':
     case 'step.completed':
     case 'step.failed':
@@ -175,4 +231,14 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
   }
   if (!wasOpen && after.activation.open) effects.push({ tag: 'openTask', task: activationOf(after, null) });
   return effects;
+}
+
+/** Of two words that have not reached the child yet, the later holds. */
+function tellChild(run: string, at: number, word: 'cancel' | 'redrive'): TableEffect[] {
+  const [said, unsaid] =
+    word === 'cancel' ? [errands.cancelChild, errands.redriveChild] : [errands.redriveChild, errands.cancelChild];
+  return [
+    { tag: 'clearTimer', run, name: unsaid },
+    { tag: 'setTimer', run, name: said, fireAt: at },
+  ];
 }

@@ -10,6 +10,17 @@ import type { RetryPolicy } from '../retry.js';
 /** What may happen again after a crash in mid-effect: run it again, run it again with the same key, or do not guess. */
 export type Effect = 'pure' | 'idempotent' | 'external';
 
+/** Where a child run stands with the run that started it. */
+export interface ParentLink {
+  readonly run: string;
+  /** Path of the child in the parent. */
+  readonly path: string;
+  /** Cancelled when the parent ends first. */
+  readonly attached: boolean;
+  /** Parents above: 1 for the child of a run that has none. */
+  readonly depth: number;
+}
+
 export interface RunEventData {
   /** Payload: the input. */
   'run.started': {
@@ -31,6 +42,10 @@ export interface RunEventData {
     readonly correlation: string | null;
     /** W3C trace context of the request. */
     readonly traceparent: string | null;
+    /** The run that started this one and may be waiting for its end. Absent = none. */
+    readonly parent?: ParentLink;
+    /** The run that this one goes on from (`ctx.continueAsNew`). Absent = none. */
+    readonly continues?: string;
   };
   /** The intent of a step with an external effect; recorded before the effect. */
   'step.started': { readonly path: string; readonly attempt: number; readonly effect: Effect };
@@ -79,6 +94,22 @@ export interface RunEventData {
   'event.emitted': { readonly path: string; readonly topic: string; readonly eventId: string };
   /** Payload: the value. `index` counts the reports of the run from 0. */
   'progress.reported': { readonly index: number };
+  /** A run of its own was started in the same commit. `attached`: it is cancelled when this run ends before it. */
+  'child.started': {
+    readonly path: string;
+    readonly run: string;
+    readonly workflow: string;
+    readonly attached: boolean;
+  };
+  /** The child is no longer wanted. It is told, and ends when it has cleaned up. */
+  'child.cancel_requested': { readonly path: string; readonly reason: string | null };
+  /** Payload: the output of a child that succeeded. `failure`: why any other did not. */
+  'child.ended': {
+    readonly path: string;
+    readonly run: string;
+    readonly status: 'succeeded' | 'failed' | 'cancelled' | 'refused';
+    readonly failure: Failure | null;
+  };
   /** A race between branches was decided; the losers are aborted. */
   'race.decided': { readonly path: string; readonly winner: string };
   /** The body left memory; the next event that concerns it opens a new activation. */
@@ -96,10 +127,18 @@ export interface RunEventData {
   /** `path` is the step whose failure ended the run, null where the body itself failed. Ends in a dead letter. */
   'run.failed': { readonly failure: Failure; readonly path: string | null; readonly deadLetter: string };
   'run.cancelled': { readonly reason: string | null; readonly forced: boolean };
+  /** The body goes on in another run, which was started in the same commit with a history of its own. */
+  'run.continued': { readonly next: string };
   /** The body ended the run on purpose with `Terminal`. Payload: its data. */
   'run.refused': { readonly code: string };
   /** A person sent a dead run back to work; the listed steps forget their failure. */
-  'run.redriven': { readonly by: string; readonly paths: readonly string[]; readonly deadLetter: string };
+  'run.redriven': {
+    readonly by: string;
+    readonly paths: readonly string[];
+    readonly deadLetter: string;
+    /** Paths of children that go on, those that had failed from their own failure. Absent = none. */
+    readonly children?: readonly string[];
+  };
 }
 
 export type RunEventType = keyof RunEventData;
@@ -118,6 +157,7 @@ const waking: ReadonlySet<RunEventType> = new Set([
   'call.completed',
   'call.failed',
   'timer.fired',
+  'child.ended',
   'run.cancel_requested',
   'run.redriven',
 ] as const);

@@ -41,6 +41,8 @@ export const journalEventTypes = [
   'timer.set',
   'timer.fired',
   'event.emitted',
+  'child.started',
+  'child.ended',
   'race.decided',
   'run.cancel_requested',
 ] as const;

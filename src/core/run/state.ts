@@ -5,10 +5,13 @@
 import { assertNever, SpineError } from '../errors.js';
 import type { Failure } from '../failure.js';
 import type { RetryPolicy } from '../retry.js';
-import { wakes, type Effect, type RunEvent } from './events.js';
+import { wakes, type Effect, type ParentLink, type RunEvent } from './events.js';
 
-/** `active`: an activation exists (queued, delayed or leased). `waiting`: the body is parked. The rest are ends. */
-export type RunStatus = 'active' | 'waiting' | 'succeeded' | 'failed' | 'cancelled' | 'refused';
+/**
+ * `active`: an activation exists (queued, delayed or leased). `waiting`: the body is parked. The rest are ends; one that
+ * is `continued` goes on as another run.
+ */
+export type RunStatus = 'active' | 'waiting' | 'succeeded' | 'failed' | 'cancelled' | 'refused' | 'continued';
 
 export function isEnded(status: RunStatus): boolean {
   return status !== 'active' && status !== 'waiting';
@@ -30,7 +33,15 @@ export type Unit =
     }
   | { readonly kind: 'timer'; readonly status: 'set' | 'fired' | 'cancelled'; readonly fireAt: number }
   | { readonly kind: 'emit'; readonly eventId: string }
-  | { readonly kind: 'race'; readonly winner: string };
+  | { readonly kind: 'race'; readonly winner: string }
+  | {
+      readonly kind: 'child';
+      /** `failed`: it has ended, and not well. `cancelled`: this run was cancelled and no longer waits for it. */
+      readonly status: 'started' | 'stopping' | 'succeeded' | 'failed' | 'cancelled';
+      readonly run: string;
+      readonly workflow: string;
+      readonly attached: boolean;
+    };
 
 /** What is needed to put a capability call into its queue, again if need be. */
 export interface Call {
@@ -64,6 +75,9 @@ export interface RunState {
   idempotencyKey: string | null;
   correlation: string | null;
   traceparent: string | null;
+  parent: ParentLink | null;
+  /** The run that goes on from this one. */
+  next: string | null;
   activation: Activation;
   readonly units: Map<string, Unit>;
   /** Path of the call that a task stands for, by task key. */
@@ -120,6 +134,8 @@ export function emptyState(tenant: string, run: string): RunState {
     idempotencyKey: null,
     correlation: null,
     traceparent: null,
+    parent: null,
+    next: null,
     activation: {
       n: 0,
       open: false,
@@ -167,6 +183,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.idempotencyKey = d.idempotencyKey;
       state.correlation = d.correlation;
       state.traceparent = d.traceparent;
+      state.parent = d.parent ?? null;
       state.activation = {
         n: 1,
         open: true,
@@ -237,6 +254,17 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'progress.reported':
       state.progress = event.data.index + 1;
       break;
+    case 'child.started': {
+      const { path, run, workflow, attached } = event.data;
+      units.set(path, { kind: 'child', status: 'started', run, workflow, attached });
+      break;
+    }
+    case 'child.cancel_requested':
+      setChild(units, event.data.path, 'stopping');
+      break;
+    case 'child.ended':
+      setChild(units, event.data.path, event.data.status === 'succeeded' ? 'succeeded' : 'failed');
+      break;
     case 'run.parked':
       state.activation.open = false;
       state.status = 'waiting';
@@ -255,6 +283,10 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'run.refused':
       end(state, 'refused');
       break;
+    case 'run.continued':
+      end(state, 'continued');
+      state.next = event.data.next;
+      break;
     case 'run.cancelled':
       end(state, 'cancelled');
       break;
@@ -269,6 +301,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.cancel = null;
       state.status = 'waiting';
       for (const path of event.data.paths) units.delete(path);
+      for (const path of event.data.children ?? []) setChild(units, path, 'started');
       break;
     default:
       throw unknownEvent(state.run, event);
@@ -300,6 +333,11 @@ function setCall(
   if (unit?.kind === 'call') units.set(path, { ...unit, status, attempt });
 }
 
+function setChild(units: Map<string, Unit>, path: string, status: Extract<Unit, { kind: 'child' }>['status']): void {
+  const unit = units.get(path);
+  if (unit?.kind === 'child') units.set(path, { ...unit, status });
+}
+
 /** A cancelled run starts nothing that was under way; its cleanup may schedule anew. */
 function cancelOpenUnits(units: Map<string, Unit>): void {
   for (const [path, unit] of units) {
@@ -307,7 +345,7 @@ function cancelOpenUnits(units: Map<string, Unit>): void {
   }
 }
 
-/** True for a unit that a task or a timer stands for. */
+/** True for a unit that something outside of the body stands for: a task, a timer, another run. */
 export function isOpenUnit(unit: Unit): boolean {
   switch (unit.kind) {
     case 'step':
@@ -316,6 +354,8 @@ export function isOpenUnit(unit: Unit): boolean {
       return unit.status === 'scheduled' || unit.status === 'retrying';
     case 'timer':
       return unit.status === 'set';
+    case 'child':
+      return unit.status === 'started' || unit.status === 'stopping';
     case 'emit':
     case 'race':
       return false;

@@ -30,6 +30,7 @@ function endReason(state: RunState, event: RunEvent, held: Held): AbortReason | 
     case 'run.failed':
     case 'run.cancelled':
     case 'run.refused':
+    case 'run.continued':
       return 'ended';
     case 'run.parked':
       return held.kind === 'activation' ? 'ended' : null;

@@ -1,6 +1,7 @@
 /** The first event of a run: made by a start request or by an event that triggers a workflow. */
 import type { WorkflowManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
+import type { ParentLink } from '../../core/run/events.js';
 import { emptyState, type RunState } from '../../core/run/state.js';
 import type { EngineContext } from '../context.js';
 import type { DedupeWrite, Transition } from '../../store/contract.js';
@@ -19,6 +20,9 @@ export interface BirthRequest {
   readonly labels?: Readonly<Record<string, string>>;
   readonly idempotencyKey?: string;
   readonly priority?: number;
+  readonly parent?: ParentLink;
+  /** The run that this one goes on from. */
+  readonly continues?: string;
   /** The input is the payload of the triggering event too. */
   readonly sharedInput?: boolean;
 }
@@ -55,6 +59,8 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
           idempotencyKey: request.idempotencyKey ?? null,
           correlation: state.correlation,
           traceparent: request.traceparent,
+          ...(request.parent === undefined ? {} : { parent: request.parent }),
+          ...(request.continues === undefined ? {} : { continues: request.continues }),
         },
         payload: request.input,
       },

@@ -116,10 +116,10 @@ function writeEffect(effect: TableEffect, state: RunState, tasks: TaskWrite[], t
       tasks.push({ op: 'close', run, task: effect.task });
       break;
     case 'setTimer':
-      timers.push({ op: 'set', run, name: effect.name, fireAt: effect.fireAt });
+      timers.push({ op: 'set', run: effect.run ?? run, name: effect.name, fireAt: effect.fireAt });
       break;
     case 'clearTimer':
-      timers.push({ op: 'clear', run, name: effect.name });
+      timers.push({ op: 'clear', run: effect.run ?? run, name: effect.name });
       break;
   }
 }

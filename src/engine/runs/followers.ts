@@ -182,14 +182,21 @@ export class Followers {
 }
 
 function isEndState(state: RunViewState): boolean {
-  return state === 'succeeded' || state === 'failed' || state === 'cancelled' || state === 'refused';
+  return endStates.has(state);
 }
 
 function isEndType(type: string | undefined): boolean {
   return type !== undefined && endTypes.has(type);
 }
 
-const endTypes: ReadonlySet<string> = new Set(['run.succeeded', 'run.failed', 'run.cancelled', 'run.refused']);
+const endStates: ReadonlySet<RunViewState> = new Set(['succeeded', 'failed', 'cancelled', 'refused', 'continued'] as const);
+const endTypes: ReadonlySet<string> = new Set([
+  'run.succeeded',
+  'run.failed',
+  'run.cancelled',
+  'run.refused',
+  'run.continued',
+]);
 
 /** Without a look into the queue: whoever has just committed for an open activation is at work. */
 function liveState(change: CommittedChange): RunViewState {

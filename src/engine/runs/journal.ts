@@ -23,8 +23,12 @@ export function journalOf(events: readonly RunEvent[]): Journal {
     if (event.type === 'progress.reported') progress = event.data.index + 1;
     if (event.type === 'run.redriven') {
       const forgotten = new Set(event.data.paths);
+      const goingOn = new Set(event.data.children ?? []);
       entries = entries.filter(
-        (entry) => !('path' in entry.data && forgotten.has(entry.data.path)) && entry.type !== 'run.cancel_requested',
+        (entry) =>
+          !('path' in entry.data && forgotten.has(entry.data.path)) &&
+          !(entry.type === 'child.ended' && goingOn.has(entry.data.path)) &&
+          entry.type !== 'run.cancel_requested',
       );
       continue;
     }

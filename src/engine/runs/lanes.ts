@@ -6,6 +6,7 @@
  * Invariant: a state in a lane that is idle equals the fold of the run's committed events.
  */
 import { SpineError, assertNever } from '../../core/errors.js';
+import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
 import type { RunCommand } from '../../core/run/commands.js';
@@ -16,7 +17,7 @@ import type { LeaseKey, Outcome, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { readRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
-import { withBirths, type RunBirth } from '../intake/birth.js';
+import { birth, withBirths, type BirthRequest, type RunBirth } from '../intake/birth.js';
 import { preparePublication, type Publication, type TopicEvent } from '../intake/topics.js';
 import { changeRun, emptyChange, newDeadLetterId, writeOf, type RunChange } from './change.js';
 import { runKey, type CommitListener, type CommittedChange } from './committed.js';
@@ -281,8 +282,8 @@ export class Lanes {
     const parts: Part[] = [];
     for (const pending of group) {
       const from = change.events.length;
-      const publications: Publication[] = [];
-      const reason = this.#decide(pending, change, publications, state, at);
+      const caused: Caused = { publications: [], births: [] };
+      const reason = this.#decide(pending, change, caused, state, at);
       const to = change.events.length;
       if (mayBeOld && pending.job.commands.length > 0 && (reason !== null || to === from)) {
         // Nothing of it would meet a guard of the store: decide on what is there.
@@ -299,12 +300,12 @@ export class Lanes {
       }
       if (reason !== null) this.#answer(pending, { tag: 'refused', reason });
       else if (to === from) this.#answer(pending, { tag: 'already', head: state.head });
-      else parts.push({ pending, from, to, publications });
+      else parts.push({ pending, from, to, caused });
     }
     const [first] = parts;
     if (first === undefined) return false;
-    const publications = parts.length === 1 ? first.publications : parts.flatMap((part) => part.publications);
-    const { transition, births } = this.#transition(first.pending.job.lease, change, state, publications);
+    const caused = parts.length === 1 ? first.caused : joined(parts.map((part) => part.caused));
+    const { transition, births } = this.#transition(first.pending.job.lease, change, state, caused);
     this.#committer.commit({
       transition,
       settle: (answer) => {
@@ -355,13 +356,7 @@ export class Lanes {
   }
 
   /** Decides all commands of a job; adds what they cause to `change` and moves the state over it. Null = not refused. */
-  #decide(
-    pending: Pending,
-    change: RunChange,
-    publications: Publication[],
-    state: RunState,
-    at: number,
-  ): Refusal | null {
+  #decide(pending: Pending, change: RunChange, caused: Caused, state: RunState, at: number): Refusal | null {
     const { job } = pending;
     const circumstances = this.#circumstances.of(pending, at);
     const from = change.events.length;
@@ -374,13 +369,16 @@ export class Lanes {
           break;
         case 'accepted':
           changeRun(this.#context, change, state, decision.events, at, { actor: job.actor, event: null });
-          if (command.op === 'emit') this.#addEmitted(publications, pending, state, at, command, decision.events);
+          if (command.op === 'emit')
+            this.#addEmitted(caused.publications, pending, state, at, command, decision.events);
+          else if (command.op === 'startChild' || command.op === 'continueAsNew')
+            this.#addSuccessor(caused.births, pending, state, at, command, decision.events);
           break;
         default:
           assertNever(decision);
       }
     }
-    if (change.events.length > from) this.#addCompletion(publications, pending, state, at, change);
+    if (change.events.length > from) this.#addCompletion(caused.publications, pending, state, at, change);
     return null;
   }
 
@@ -404,6 +402,46 @@ export class Lanes {
       data,
       value: this.#plain(data),
     });
+  }
+
+  /** The run that a body starts, or goes on in. */
+  #addSuccessor(
+    into: RunBirth[],
+    pending: Pending,
+    state: RunState,
+    at: number,
+    command: Extract<RunCommand, { op: 'startChild' | 'continueAsNew' }>,
+    events: readonly NewRunEvent[],
+  ): void {
+    const name = command.op === 'startChild' ? command.workflow : state.workflow;
+    const workflow = this.#catalog.workflow(name);
+    const [event] = events;
+    if (event?.type !== 'child.started' && event?.type !== 'run.continued') return;
+    if (workflow === null) throw new SpineError('WORKFLOW_UNKNOWN', { name, known: this.#catalog.workflowNames() });
+    const faults = workflow.check?.(this.#plain(command.input)) ?? [];
+    if (faults.length > 0) throw new SpineError('INPUT_INVALID', { name, faults });
+    const family = event.type === 'child.started' ? childOf(state, event.data) : successorOf(state);
+    const priority = (command.op === 'startChild' ? command.options.priority : undefined) ?? state.priority;
+    into.push(
+      birth(this.#context, workflow.manifest, {
+        tenant: state.tenant,
+        run: event.type === 'child.started' ? event.data.run : event.data.next,
+        input: command.input,
+        at,
+        actor: pending.job.actor,
+        cause: `${state.run}/${state.head}`,
+        correlation: state.correlation,
+        traceparent: state.traceparent,
+        trigger: null,
+        priority,
+        ...(command.op === 'startChild' && command.options.labels !== undefined
+          ? { labels: command.options.labels }
+          : state.labels === null
+            ? {}
+            : { labels: state.labels }),
+        ...family,
+      }),
+    );
   }
 
   #addPublication(into: Publication[], pending: Pending, state: RunState, at: number, event: TopicEvent): void {
@@ -445,19 +483,19 @@ export class Lanes {
     lease: LeaseKey | null,
     change: RunChange,
     state: RunState,
-    publications: readonly Publication[],
+    { publications, births: started }: Caused,
   ): { readonly transition: Transition; readonly births: readonly RunBirth[] } {
     const { eventWrites, tasks, timers, deadLetters, blobs } = change;
     const { tenant } = state;
     const runs = [writeOf(change, state)];
     // The transition of a worker's job that publishes nothing: nearly all of them.
-    if (publications.length === 0 && lease !== null)
+    if (publications.length === 0 && started.length === 0 && lease !== null)
       return {
         transition: { tenant, runs, lease, events: eventWrites, tasks, timers, deadLetters, blobs },
         births: noBirths,
       };
     const published = firstOfEach(publications);
-    const births = published.flatMap((p) => p.births);
+    const births = [...started, ...published.flatMap((p) => p.births)];
     const transition: Transition = {
       tenant,
       runs,
@@ -565,7 +603,20 @@ interface Part {
   /** Its events are those of the change from here, up to but not including `to`. */
   readonly from: number;
   readonly to: number;
-  readonly publications: readonly Publication[];
+  readonly caused: Caused;
+}
+
+/** What decisions bring about outside of their run. */
+interface Caused {
+  readonly publications: Publication[];
+  readonly births: RunBirth[];
+}
+
+function joined(parts: readonly Caused[]): Caused {
+  return {
+    publications: parts.flatMap(({ publications }) => publications),
+    births: parts.flatMap(({ births }) => births),
+  };
 }
 
 /** Jobs from the front of the queue that may share a transition: those under the same lease. */
@@ -645,6 +696,14 @@ class Circumstances implements DecideContext {
     return newDeadLetterId(this.#context);
   }
 
+  get newRunId(): string {
+    return newId('run', this.#context.ports);
+  }
+
+  hasWorkflow(name: string): boolean {
+    return this.#catalog.workflow(name) !== null;
+  }
+
   capability(name: string): ReturnType<DecideContext['capability']> {
     return this.#catalog.capability(name);
   }
@@ -652,6 +711,17 @@ class Circumstances implements DecideContext {
 
 function isEmitted(event: NewRunEvent): event is Extract<NewRunEvent, { type: 'event.emitted' }> {
   return event.type === 'event.emitted';
+}
+
+type Family = Pick<BirthRequest, 'parent' | 'continues'>;
+
+function childOf(parent: RunState, { path, attached }: { readonly path: string; readonly attached: boolean }): Family {
+  return { parent: { run: parent.run, path, attached, depth: (parent.parent?.depth ?? 0) + 1 } };
+}
+
+/** Who waits for the end of a run waits for the end of the one that it goes on in. */
+function successorOf(before: RunState): Family {
+  return { continues: before.run, ...(before.parent === null ? {} : { parent: before.parent }) };
 }
 
 const noBirths: readonly RunBirth[] = [];

@@ -16,6 +16,7 @@ export function viewState(
     case 'failed':
     case 'cancelled':
     case 'refused':
+    case 'continued':
       return row.status;
     case 'waiting':
       return row.cancelRequested ? 'cancelling' : retrying ? 'retrying' : 'waiting';
@@ -66,6 +67,8 @@ export function runView(row: RunRow, state: RunState, tasks: readonly TaskRow[],
         .map(([path]) => path),
     },
     deadLetter: state.deadLetter,
+    parent: state.parent?.run ?? null,
+    continuedBy: state.next,
     progress,
     links: { self: base, history: `${base}/history`, result: `${base}/result`, stream: `${base}/stream` },
   };
@@ -85,6 +88,8 @@ function stepView(path: string, unit: Unit): StepView {
       return { path, kind: 'timer', status: unit.status, attempt: 1 };
     case 'emit':
       return { path, kind: 'emit', status: 'completed', attempt: 1 };
+    case 'child':
+      return { path, kind: 'child', status: unit.status, attempt: 1, run: unit.run };
     case 'race':
       return { path, kind: 'race', status: 'completed', attempt: 1 };
     default:
@@ -129,6 +134,8 @@ function waits(state: RunState, activation: TaskRow | null): WaitView[] {
       });
     } else if (unit.kind === 'timer') {
       found.push({ kind: 'timer', path, until: iso(unit.fireAt), text: `Sleeps until ${iso(unit.fireAt)}.` });
+    } else if (unit.kind === 'child') {
+      found.push({ kind: 'child', path, run: unit.run, text: `Run ${unit.run} of ${unit.workflow} is at work.` });
     } else if (unit.kind === 'step') {
       found.push({
         kind: 'retry',

@@ -4,7 +4,8 @@
  */
 import { limits } from '../../core/limits.js';
 import type { CancelTimer } from '../../core/ports.js';
-import type { Transition } from '../../store/contract.js';
+import { isErrand } from '../../core/run/effects.js';
+import type { TimerRow, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { runKey } from '../runs/committed.js';
 import type { JobOutcome, Lanes } from '../runs/lanes.js';
@@ -13,14 +14,21 @@ export class TimerDuty {
   readonly #context: EngineContext;
   readonly #lanes: Lanes;
   readonly #promoted: () => Promise<void>;
+  readonly #errand: (timer: TimerRow) => Promise<JobOutcome>;
   #cancel: CancelTimer | null = null;
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #ticking: Promise<void> | null = null;
   #running = false;
   readonly #sleepMaxMs: number;
 
-  /** `promoted` is called when delayed tasks have become ready. */
-  constructor(context: EngineContext, lanes: Lanes, promoted: () => Promise<void>) {
+  /** `promoted` is called when delayed tasks have become ready; `errand` sees to timers that stand for one. */
+  constructor(
+    context: EngineContext,
+    lanes: Lanes,
+    promoted: () => Promise<void>,
+    errand: (timer: TimerRow) => Promise<JobOutcome>,
+  ) {
+    this.#errand = errand;
     this.#context = context;
     this.#lanes = lanes;
     this.#promoted = promoted;
@@ -55,16 +63,9 @@ export class TimerDuty {
     if (store.shared && !(await store.holdDuty('timers', dutyMs))) return null;
     const due = await store.dueTimers(limits.timerBatchMax);
     const fired = Promise.all(
-      due.map(async ({ tenant, run, name }) => {
-        const outcome = await this.#lanes.submit({
-          key: runKey(tenant, run),
-          tenant,
-          run,
-          commands: [{ op: 'fireTimer', name }],
-          actor: 'engine',
-          worker: '',
-          lease: null,
-        });
+      due.map(async (timer) => {
+        const { tenant, run, name } = timer;
+        const outcome = isErrand(name) ? await this.#errand(timer) : await this.#fire(timer);
         if (outcome.tag === 'error') throw outcome.error;
         // The run no longer knows the timer: nothing will ever clear its row but this.
         if (outcome.tag !== 'applied') await this.#clear(tenant, run, name, outcome);
@@ -72,6 +73,18 @@ export class TimerDuty {
     );
     const [promoted] = await Promise.all([this.#promote(), fired]);
     return Math.max(due.length, promoted);
+  }
+
+  #fire({ tenant, run, name }: TimerRow): Promise<JobOutcome> {
+    return this.#lanes.submit({
+      key: runKey(tenant, run),
+      tenant,
+      run,
+      commands: [{ op: 'fireTimer', name }],
+      actor: 'engine',
+      worker: '',
+      lease: null,
+    });
   }
 
   /** Unless the run has moved on since that was decided: a neighbour may have set the timer anew. */

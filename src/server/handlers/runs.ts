@@ -162,7 +162,7 @@ async function streamRun(context: HandlerContext, request: ApiRequest): Promise<
   const after = cursor === undefined || cursor === '' ? 0 : seqOfCursor(tenant, run, cursor);
   const state = await engine.waitForEnd(tenant, run, 0);
   if (state === null) throw new SpineError('RUN_NOT_FOUND', { run });
-  const ended = state === 'succeeded' || state === 'failed' || state === 'cancelled' || state === 'refused';
+  const ended = endStates.has(state);
   // 204 is what makes an EventSource stop: without it a finished stream is reconnected for ever.
   if (ended && after > 0 && (await engine.readHistory(tenant, run, { after, limit: 1 }))?.length === 0)
     return empty(204);

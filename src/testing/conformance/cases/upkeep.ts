@@ -18,7 +18,7 @@ import {
 import type { StoreCase } from '../store-case.js';
 
 const concern = 'upkeep';
-const ended: readonly RunStatus[] = ['succeeded', 'failed', 'cancelled', 'refused'];
+const ended: readonly RunStatus[] = ['succeeded', 'failed', 'cancelled', 'refused', 'continued'];
 
 export const upkeepCases: readonly StoreCase[] = [
   ...ended.map(

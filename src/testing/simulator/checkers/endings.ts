@@ -50,7 +50,7 @@ export function checkEndings(history: History): Violation[] {
     const [tenant = '', run = ''] = key.split('/');
     for (const row of rows) {
       const { event } = readRunEvent(row);
-      if ('failure' in event.data && event.data.failure.code === 'TASK_TIMEOUT')
+      if ('failure' in event.data && event.data.failure?.code === 'TASK_TIMEOUT')
         report('P30', { tenant, run }, `something was stuck until its deadline (event ${event.seq})`);
     }
   }
@@ -74,5 +74,5 @@ function checkCancels(history: History): Violation[] {
 }
 
 function isEndType(type: string): boolean {
-  return ['run.succeeded', 'run.failed', 'run.cancelled', 'run.refused'].includes(type);
+  return ['run.succeeded', 'run.failed', 'run.cancelled', 'run.refused', 'run.continued'].includes(type);
 }

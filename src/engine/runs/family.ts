@@ -1,0 +1,128 @@
+/**
+ * Errands between a run and the runs that it has started. Each is a timer that was set in the transition that made it
+ * necessary; seeing to it ends in a command on the lane of the run that it is about, so that doing it twice does nothing.
+ */
+import type { RunCommand } from '../../core/run/commands.js';
+import { limits } from '../../core/limits.js';
+import { childOfErrand, errands } from '../../core/run/effects.js';
+import type { RunEvent } from '../../core/run/events.js';
+import { isEnded, type RunRow } from '../../core/run/state.js';
+import { failure, type Failure } from '../../core/failure.js';
+import type { TimerRow } from '../../store/contract.js';
+import type { EngineContext } from '../context.js';
+import { readRunEvent } from '../events/rows.js';
+import { runKey } from './committed.js';
+import type { JobOutcome, Lanes } from './lanes.js';
+
+type ChildEnd = Extract<RunCommand, { op: 'endChild' }>;
+
+/** Runs that go on as others, followed in one go; a chain that is longer is followed at the next look. */
+const chainMax = 10_000;
+
+export class Family {
+  readonly #context: EngineContext;
+  readonly #lanes: Lanes;
+
+  constructor(context: EngineContext, lanes: Lanes) {
+    this.#context = context;
+    this.#lanes = lanes;
+  }
+
+  /** Sees to the errand. Afterwards its timer is cleared, or may be. Rejects where nothing is known of what became of it. */
+  async see({ tenant, run, name }: TimerRow): Promise<JobOutcome> {
+    const ended = childOfErrand(name);
+    if (ended !== null) return this.#endChild(tenant, run, ended.child, ended.path);
+    return this.#obeyParent(tenant, run, name === errands.cancelChild ? 'cancel' : 'redrive');
+  }
+
+  async #endChild(tenant: string, parent: string, child: string, path: string): Promise<JobOutcome> {
+    const row = await this.#context.store.readRun(tenant, child);
+    // Gone with its retention, before its parent asked: there is nothing to tell any more.
+    const command = row === null ? goneChild(child, path) : await this.#endOf(row, path);
+    // It is at work again; its next end sets the timer anew.
+    if (command === null) return this.#submit(tenant, parent, []);
+    return this.#submit(tenant, parent, [command]);
+  }
+
+  /** What the parent is told of its child; null = it has not ended. */
+  async #endOf(row: RunRow, path: string): Promise<ChildEnd | null> {
+    if (!isEnded(row.status) || row.status === 'continued') return null;
+    const event = await this.#event(row.tenant, row.run, row.head);
+    if (event === null) return null;
+    const { run } = row;
+    const end = { op: 'endChild', path, run } as const;
+    switch (event.type) {
+      case 'run.succeeded':
+        return { ...end, status: 'succeeded', output: event.payload ?? nothing, failure: null };
+      case 'run.failed':
+        return { ...end, status: 'failed', output: null, failure: event.data.failure };
+      case 'run.refused':
+        return { ...end, status: 'refused', output: event.payload ?? null, failure: refusedChild(run, event.data.code) };
+      case 'run.cancelled':
+        return { ...end, status: 'cancelled', output: null, failure: cancelledChild(run, event.data.reason) };
+      default:
+        return null;
+    }
+  }
+
+  async #obeyParent(tenant: string, child: string, word: 'cancel' | 'redrive'): Promise<JobOutcome> {
+    const row = await this.#latest(tenant, child);
+    if (row === null) return { tag: 'refused', reason: 'not_found' };
+    const by = 'parent';
+    if (word === 'cancel') {
+      const command = { op: 'cancel', reason: 'The run that started it has ended.', by, graceMs: limits.cancelGraceMs };
+      return this.#submit(tenant, row.run, isEnded(row.status) ? [] : [{ ...command, op: 'cancel' }]);
+    }
+    if (row.status === 'failed' || row.status === 'cancelled')
+      return this.#submit(tenant, row.run, [{ op: 'redrive', by }]);
+    const parent = (await this.#event(tenant, row.run, 1)) ?? null;
+    const link = parent?.type === 'run.started' ? parent.data.parent : undefined;
+    // It ended while nobody listened.
+    if (isEnded(row.status) && link !== undefined) await this.#endChild(tenant, link.run, row.run, link.path);
+    return this.#submit(tenant, row.run, []);
+  }
+
+  /** The run, or the last of those that it went on in. */
+  async #latest(tenant: string, run: string): Promise<RunRow | null> {
+    let row = await this.#context.store.readRun(tenant, run);
+    for (let i = 0; i < chainMax && row?.status === 'continued'; i++) {
+      const event = await this.#event(tenant, row.run, row.head);
+      if (event?.type !== 'run.continued') return null;
+      row = await this.#context.store.readRun(tenant, event.data.next);
+    }
+    return row;
+  }
+
+  async #event(tenant: string, run: string, seq: number): Promise<RunEvent | null> {
+    const [row] = await this.#context.store.readEvents({ tenant, stream: run, after: seq - 1, limit: 1 });
+    return row === undefined ? null : readRunEvent(row).event;
+  }
+
+  #submit(tenant: string, run: string, commands: readonly RunCommand[]): Promise<JobOutcome> {
+    return this.#lanes.submit({
+      key: runKey(tenant, run),
+      tenant,
+      run,
+      commands,
+      actor: 'engine',
+      worker: '',
+      lease: null,
+    });
+  }
+}
+
+const nothing = { codec: 'json/1', text: 'null' } as const;
+
+function cancelledChild(run: string, reason: string | null): Failure {
+  const why = reason === null ? '' : ` ${reason}`;
+  return failure({ class: 'cancelled', code: 'CHILD_CANCELLED', message: `Run ${run} was cancelled.${why}`, retryable: false });
+}
+
+function refusedChild(run: string, code: string): Failure {
+  return failure({ class: 'invalid_request', code, message: `Run ${run} ended as refused.`, retryable: false });
+}
+
+function goneChild(run: string, path: string): ChildEnd {
+  const cause = failure({ class: 'unknown', code: 'CHILD_GONE', message: `Run ${run} is no longer kept.`, retryable: false });
+  return { op: 'endChild', path, run, status: 'failed', output: null, failure: cause };
+}
