@@ -56,6 +56,8 @@ export interface Store {
   listRuns(query: RunQuery): Promise<Page<RunRow>>;
   readTasks(tenant: string, run: string): Promise<TaskRow[]>;
   readTimers(tenant: string, run: string): Promise<TimerRow[]>;
+  /** Entries of a space in the order of key and ref: of one key, or of all; those after `after`. */
+  readEntries(query: EntryQuery): Promise<EntryRow[]>;
   /** Events of all streams in commit order, position > after. */
   readFeed(query: { readonly after: number; readonly limit: number }): Promise<EventRow[]>;
   /** The same without the events themselves, and without those that this opening wrote: what others have moved. */
@@ -63,6 +65,8 @@ export interface Store {
   /** Position of the newest event of the feed; 0 when empty. */
   feedHead(): Promise<number>;
   listTopics(tenant: string): Promise<TopicHead[]>;
+  /** Partitions of all tenants in the order of tenant, topic and partition, those after `after`. */
+  listPartitions(query: { readonly after: PartitionKey | null; readonly limit: number }): Promise<PartitionHead[]>;
   readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null>;
   listDeadLetters(query: DeadLetterQuery): Promise<Page<DeadLetterRow>>;
   readDeadLetter(tenant: string, id: string): Promise<DeadLetterRow | null>;
@@ -126,6 +130,7 @@ export interface Transition {
   readonly publishes?: readonly TopicEventWrite[];
   readonly tasks?: readonly TaskWrite[];
   readonly timers?: readonly TimerWrite[];
+  readonly entries?: readonly EntryWrite[];
   readonly deadLetters?: readonly DeadLetterWrite[];
   readonly blobs?: readonly BlobWrite[];
 }
@@ -293,6 +298,40 @@ export type TimerWrite =
   | { readonly op: 'set'; readonly run: string; readonly name: string; readonly fireAt: number }
   | { readonly op: 'clear'; readonly run: string; readonly name: string };
 
+/**
+ * A row of a secondary index: what is found by `key` within `space`, in the order of `ref`. What the texts stand for is
+ * the engine's business; the engine lists its spaces in `engine/entries.ts`.
+ */
+export interface EntryRow extends EntryKey {
+  readonly tenant: string;
+  /** Small JSON of the engine's. */
+  readonly value: string;
+  /** The run that waits for what the entry stands for: its next cause, and deleted with it. Empty = none. */
+  readonly run: string;
+  readonly at: number;
+}
+
+export interface EntryKey {
+  readonly space: string;
+  readonly key: string;
+  readonly ref: string;
+}
+
+export type EntryWrite =
+  /** Adds the entry, or replaces the one that has its key. */
+  | ({ readonly op: 'put' } & Omit<EntryRow, 'tenant'>)
+  /** Removes the entry where it is there. */
+  | ({ readonly op: 'drop' } & EntryKey);
+
+export interface EntryQuery {
+  readonly tenant: string;
+  readonly space: string;
+  /** Only entries of this key. */
+  readonly key?: string;
+  readonly after?: Pick<EntryKey, 'key' | 'ref'>;
+  readonly limit: number;
+}
+
 export interface DedupeWrite {
   /** `start:<workflow>`, `topic:<name>`. */
   readonly scope: string;
@@ -424,6 +463,16 @@ export interface TopicHead {
   readonly head: number;
 }
 
+export interface PartitionKey {
+  readonly tenant: string;
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface PartitionHead extends TopicHead {
+  readonly tenant: string;
+}
+
 export interface TallyRow {
   readonly tenant: string;
   readonly kind: 'run' | 'task';
@@ -466,3 +515,6 @@ export interface Violation {
 
 /** How much longer than what is asked for a duty may be held before that is taken for a clock that went back. */
 export const dutyTtlFactor = 2;
+
+/** Tenant, space, key and ref of an entry together, as UTF-8: they are the key of an index, and PostgreSQL bounds those. */
+export const entryKeyBytesMax = 2_000;

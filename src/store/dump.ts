@@ -13,6 +13,7 @@ import type { RunRow } from '../core/run/state.js';
 import type {
   DeadLetterRow,
   DedupeRow,
+  EntryRow,
   EventRow,
   ManifestRow,
   TaskRow,
@@ -33,6 +34,7 @@ export interface DumpRows {
   readonly topics: TopicHead & { readonly tenant: string };
   readonly tasks: TaskRow;
   readonly timers: TimerRow;
+  readonly entries: EntryRow;
   readonly dedupe: DedupeRow;
   readonly deadLetters: DeadLetterRow;
 }
@@ -48,6 +50,7 @@ export const dumpTables: readonly DumpTable[] = [
   'topics',
   'tasks',
   'timers',
+  'entries',
   'dedupe',
   'deadLetters',
 ];
@@ -216,7 +219,9 @@ function nameOfRow(row: object): string {
     'task',
     'name',
     'scope',
+    'space',
     'key',
+    'ref',
     'id',
     'hash',
     'app',

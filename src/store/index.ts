@@ -1,5 +1,5 @@
 /** The store contract, the rules every backend shares, and the in-memory store. */
-export { dutyTtlFactor, topicStream } from './contract.js';
+export { dutyTtlFactor, entryKeyBytesMax, topicStream } from './contract.js';
 export type {
   BlobWrite,
   ClaimRequest,
@@ -9,6 +9,10 @@ export type {
   DeadLetterWrite,
   DedupeRow,
   DedupeWrite,
+  EntryKey,
+  EntryQuery,
+  EntryRow,
+  EntryWrite,
   EventQuery,
   EventRow,
   EventWrite,
@@ -24,6 +28,8 @@ export type {
   OutboxEntry,
   Outcome,
   Page,
+  PartitionHead,
+  PartitionKey,
   QueueStats,
   RunKey,
   RunQuery,

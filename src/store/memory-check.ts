@@ -25,8 +25,9 @@ function* checkCauses(data: MemoryData): Generator<Violation> {
     const timers = data.timersOfRun.get(key)?.size ?? 0;
     if (status === 'active' && !tasks.some((task) => task.kind === 'activation'))
       yield { property: 'P3', tenant, subject: run, detail: 'an active run has no activation task' };
-    if (status === 'waiting' && timers === 0 && !tasks.some((task) => task.kind === 'call'))
-      yield { property: 'P3', tenant, subject: run, detail: 'a waiting run has neither a timer nor an open call' };
+    const isAwaited = timers > 0 || (data.entriesOfRun.get(key)?.size ?? 0) > 0;
+    if (status === 'waiting' && !isAwaited && !tasks.some((task) => task.kind === 'call'))
+      yield { property: 'P3', tenant, subject: run, detail: 'a waiting run has no timer, no open call and no entry' };
   }
 }
 

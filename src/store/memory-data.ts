@@ -6,6 +6,8 @@ import { isEnded, type RunRow } from '../core/run/state.js';
 import type {
   DeadLetterRow,
   DedupeRow,
+  EntryKey,
+  EntryRow,
   EventRow,
   ManifestRow,
   RunKey,
@@ -62,6 +64,9 @@ export class MemoryData {
       compareText(a.run, b.run) ||
       compareText(a.name, b.name),
   );
+  /** By tenant. */
+  readonly entries = new PerName<EntryRow>(compareEntries);
+  readonly entriesOfRun = new Map<string, Map<string, EntryRow>>();
   readonly dedupe = new Map<string, DedupeRow>();
   readonly dedupeByExpiry = new OrderedSet<DedupeRow>(
     (a, b) =>
@@ -85,6 +90,7 @@ export class MemoryData {
   /** Listeners of the stores that have this data open, with their epochs. */
   readonly watchers = new Map<StoreListener, number>();
   readonly manifests = new Map<string, ManifestRow>();
+  readonly #entries = new Map<string, EntryRow>();
   readonly #tally = new Map<string, { row: TallyRow; count: number }>();
 
   run(tenant: string, run: string): RunRow | undefined {
@@ -114,6 +120,7 @@ export class MemoryData {
     this.streams.delete(key);
     for (const task of [...(this.tasksOfRun.get(key)?.values() ?? [])]) this.dropTask(task);
     for (const timer of [...(this.timersOfRun.get(key)?.values() ?? [])]) this.dropTimer(timer);
+    for (const entry of [...(this.entriesOfRun.get(key)?.values() ?? [])]) this.dropEntry(entry.tenant, entry);
     for (const id of [...(this.deadLettersOfRun.get(key) ?? [])]) this.dropDeadLetter(row.tenant, id);
   }
 
@@ -193,6 +200,28 @@ export class MemoryData {
   dropTimer(row: TimerRow): void {
     this.timers.delete(row);
     dropWithin(this.timersOfRun, keyOf(row.tenant, row.run), row.name);
+  }
+
+  entry(tenant: string, { space, key, ref }: EntryKey): EntryRow | undefined {
+    return this.#entries.get(keyOf(tenant, space, key, ref));
+  }
+
+  putEntry(row: EntryRow): void {
+    this.dropEntry(row.tenant, row);
+    const key = keyOf(row.tenant, row.space, row.key, row.ref);
+    this.#entries.set(key, row);
+    this.entries.of(row.tenant).add(row);
+    if (row.run !== '')
+      within(this.entriesOfRun, keyOf(row.tenant, row.run), () => new Map<string, EntryRow>()).set(key, row);
+  }
+
+  dropEntry(tenant: string, entry: EntryKey): void {
+    const row = this.entry(tenant, entry);
+    if (row === undefined) return;
+    const key = keyOf(tenant, row.space, row.key, row.ref);
+    this.#entries.delete(key);
+    this.entries.of(tenant).delete(row);
+    if (row.run !== '') dropWithin(this.entriesOfRun, keyOf(tenant, row.run), key);
   }
 
   /** The key if it is taken at `now`; an expired one counts as absent. */
@@ -301,6 +330,11 @@ export class PerName<T> {
 /** The key of a row in a map. Stored text holds no NUL, so the parts cannot run into each other. */
 export function keyOf(...parts: readonly string[]): string {
   return parts.join('\0');
+}
+
+/** The order of entries of one tenant. */
+export function compareEntries(a: EntryKey, b: EntryKey): number {
+  return compareText(a.space, b.space) || compareText(a.key, b.key) || compareText(a.ref, b.ref);
 }
 
 export function compareTasks(a: TaskKey, b: TaskKey): number {

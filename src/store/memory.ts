@@ -14,6 +14,8 @@ import {
   type DeadLetterQuery,
   type DeadLetterRow,
   type DedupeRow,
+  type EntryQuery,
+  type EntryRow,
   type EventQuery,
   type EventRow,
   type ExpireCounts,
@@ -24,6 +26,8 @@ import {
   type NewSession,
   type Outcome,
   type Page,
+  type PartitionHead,
+  type PartitionKey,
   type QueueStats,
   type RunKey,
   type RunQuery,
@@ -213,6 +217,11 @@ class Memory implements MemoryStore {
       const before = data.timer({ tenant, run }, name);
       if (write.op === 'set') data.putTimer({ tenant, run, name, fireAt: write.fireAt });
       else if (before !== undefined) data.dropTimer(before);
+    }
+    for (const write of transition.entries ?? []) {
+      const { space, key, ref } = write;
+      if (write.op === 'drop') data.dropEntry(tenant, write);
+      else data.putEntry({ tenant, space, key, ref, value: write.value, run: write.run, at: write.at });
     }
     for (const write of transition.deadLetters ?? []) {
       if (write.op === 'add') data.putDeadLetter({ ...write.row });
@@ -420,6 +429,24 @@ class Memory implements MemoryStore {
     return [...rows].sort((a, b) => compareText(a.name, b.name));
   }
 
+  async readEntries({ tenant, space, key, after, limit }: EntryQuery): Promise<EntryRow[]> {
+    this.#assertOpen();
+    const rows: EntryRow[] = [];
+    // No text comes before the empty one; an entry whose key and ref are both empty is looked up by itself.
+    const from = { space, key: after?.key ?? key ?? '', ref: after?.ref ?? '' };
+    const first = after === undefined ? this.data.entry(tenant, from) : undefined;
+    if (first !== undefined && limit > 0) rows.push(first);
+    for (const row of this.data.entries.of(tenant).walk(from as EntryRow, 'up')) {
+      if (rows.length >= limit || row.space !== space) break;
+      if (key !== undefined && row.key !== key) {
+        if (compareText(row.key, key) > 0) break;
+        continue;
+      }
+      rows.push(row);
+    }
+    return rows;
+  }
+
   async readFeed(query: { readonly after: number; readonly limit: number }): Promise<EventRow[]> {
     this.#assertOpen();
     const rows: EventRow[] = [];
@@ -455,6 +482,22 @@ class Memory implements MemoryStore {
     for (const [topic, partitions] of this.data.topics.get(tenant) ?? [])
       for (const [partition, head] of partitions) heads.push({ topic, partition, head });
     return heads.sort((a, b) => compareText(a.topic, b.topic) || a.partition - b.partition);
+  }
+
+  async listPartitions(query: {
+    readonly after: PartitionKey | null;
+    readonly limit: number;
+  }): Promise<PartitionHead[]> {
+    this.#assertOpen();
+    const heads: PartitionHead[] = [];
+    for (const [tenant, topics] of this.data.topics)
+      for (const [topic, partitions] of topics)
+        for (const [partition, head] of partitions) heads.push({ tenant, topic, partition, head });
+    const { after } = query;
+    return heads
+      .filter((head) => after === null || comparePartitions(head, after) > 0)
+      .sort(comparePartitions)
+      .slice(0, query.limit);
   }
 
   async readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null> {
@@ -596,6 +639,10 @@ class Memory implements MemoryStore {
   #assertOpen(): void {
     if (this.#closed || (!this.shared && this.data.epoch !== this.epoch)) throw new SpineError('STORE_CLOSED', {});
   }
+}
+
+function comparePartitions(a: PartitionKey, b: PartitionKey): number {
+  return compareText(a.tenant, b.tenant) || compareText(a.topic, b.topic) || a.partition - b.partition;
 }
 
 function isReady(write: TaskWrite): write is Exclude<TaskWrite, { op: 'close' }> {

@@ -8,7 +8,8 @@
  * seen to change.
  */
 import type { RunRow } from '../core/run/state.js';
-import type { NewTask, StoredPayload, Transition } from './contract.js';
+import { utf8Length } from '../core/utf8.js';
+import { entryKeyBytesMax, type EntryWrite, type NewTask, type StoredPayload, type Transition } from './contract.js';
 
 const notColumnText = /[\0\p{Surrogate}]/u;
 const notText = /\p{Surrogate}/u;
@@ -168,7 +169,7 @@ function checkGapless(
 }
 
 function checkTables(check: Check, transition: Transition): void {
-  const { tasks = [], timers = [], deadLetters = [], blobs = [] } = transition;
+  const { tasks = [], timers = [], entries = [], deadLetters = [], blobs = [] } = transition;
   for (const write of tasks) {
     check.text('run', write.run);
     if (write.op === 'close') check.text('task', write.task);
@@ -179,6 +180,7 @@ function checkTables(check: Check, transition: Transition): void {
     check.text('timer name', write.name);
     if (write.op === 'set') check.integer('fireAt', write.fireAt);
   }
+  for (const write of entries) checkEntry(check, transition.tenant, write);
   for (const write of deadLetters) {
     if (write.op === 'remove') {
       check.text('dead letter id', write.id);
@@ -197,6 +199,19 @@ function checkTables(check: Check, transition: Transition): void {
     check.integer('at', row.at);
   }
   for (const { hash } of blobs) check.text('blob', hash);
+}
+
+function checkEntry(check: Check, tenant: string, write: EntryWrite): void {
+  const { space, key, ref } = write;
+  check.text('space', space);
+  check.text('entry key', key);
+  check.text('ref', ref);
+  if (utf8Length(tenant) + utf8Length(space) + utf8Length(key) + utf8Length(ref) > entryKeyBytesMax)
+    check.refuse('the key of an entry is too long');
+  if (write.op === 'drop') return;
+  check.text('entry value', write.value);
+  check.text('run', write.run);
+  check.integer('at', write.at);
 }
 
 function checkTask(check: Check, task: NewTask): void {

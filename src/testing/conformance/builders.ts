@@ -7,6 +7,7 @@ import type { RunRow } from '../../core/run/state.js';
 import type {
   DeadLetterRow,
   DedupeWrite,
+  EntryWrite,
   EventWrite,
   LeaseKey,
   NewSession,
@@ -154,6 +155,10 @@ export function finish(lease: LeaseKey, head: number, row: Partial<RunRow> = {})
 
 export function dedupe(given: Partial<DedupeWrite> = {}): DedupeWrite {
   return { scope: 'start:answer', key: 'k1', hash: 'h1', reference: 'run_1', expiresAt: someTime + 1_000, ...given };
+}
+
+export function put(given: Partial<Extract<EntryWrite, { op: 'put' }>> = {}): EntryWrite {
+  return { op: 'put', space: 's', key: 'k', ref: 'r', value: '{}', run: '', at: someTime, ...given };
 }
 
 export function deadLetter(given: Partial<DeadLetterRow> = {}): DeadLetterRow {

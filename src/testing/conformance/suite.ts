@@ -7,6 +7,7 @@ import { applyCases } from './cases/apply.js';
 import { blobCases } from './cases/blobs.js';
 import { claimCases } from './cases/claims.js';
 import { dedupeCases } from './cases/dedupe.js';
+import { entryCases } from './cases/entries.js';
 import { eventCases } from './cases/events.js';
 import { lifecycleCases } from './cases/lifecycle.js';
 import { neighbourCases } from './cases/neighbours.js';
@@ -39,6 +40,7 @@ export const storeCases: readonly StoreCase[] = [
   ...claimCases,
   ...sessionCases,
   ...timerCases,
+  ...entryCases,
   ...listCases,
   ...tallyCases,
   ...blobCases,

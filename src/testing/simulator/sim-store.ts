@@ -229,10 +229,13 @@ export class SimStore implements Store {
   readTasks: Store['readTasks'] = (tenant, run) => this.#read('readTasks', () => this.#inner.readTasks(tenant, run));
   readTimers: Store['readTimers'] = (tenant, run) =>
     this.#read('readTimers', () => this.#inner.readTimers(tenant, run));
+  readEntries: Store['readEntries'] = (query) => this.#read('readEntries', () => this.#inner.readEntries(query));
   readFeed: Store['readFeed'] = (query) => this.#read('readFeed', () => this.#inner.readFeed(query));
   readFeedKeys: Store['readFeedKeys'] = (query) => this.#read('readFeedKeys', () => this.#inner.readFeedKeys(query));
   feedHead: Store['feedHead'] = () => this.#read('feedHead', () => this.#inner.feedHead());
   listTopics: Store['listTopics'] = (tenant) => this.#read('listTopics', () => this.#inner.listTopics(tenant));
+  listPartitions: Store['listPartitions'] = (query) =>
+    this.#read('listPartitions', () => this.#inner.listPartitions(query));
   readDedupe: Store['readDedupe'] = (tenant, scope, key) =>
     this.#read('readDedupe', () => this.#inner.readDedupe(tenant, scope, key));
   listDeadLetters: Store['listDeadLetters'] = (query) =>
