@@ -306,6 +306,18 @@ export const errorCatalogue = {
     message: (d) => `Run ${d.run} has reached ${d.eventsMax} events.`,
     mend: 'Split the work into several runs.',
   }),
+  CHILD_TOO_DEEP: entry<{ run: string; depthMax: number }>({
+    kind: 'terminal',
+    status: 422,
+    message: (d) => `Run ${d.run} is ${d.depthMax} runs below the one that began it, and may not start another.`,
+    mend: 'Start the work from a run further up, or as a run of its own by an event.',
+  }),
+  SAGA_UNDONE: entry<{ path: string }>({
+    kind: 'terminal',
+    status: 409,
+    message: (d) => `Saga "${d.path}" was undone before; what it has done is no longer there.`,
+    mend: 'Start a new run.',
+  }),
   STEP_FAILED: entry<{ path: string; reason: string }>({
     kind: 'terminal',
     status: 422,

@@ -178,7 +178,10 @@ export interface Engine {
 
   /** Follows a run from `after`; returns what stops it. Resolves to null when there is no such run. */
   follow(tenant: string, run: string, after: number, handlers: RunStreamHandlers): Promise<(() => void) | null>;
-  /** Resolves when the run has ended or `ms` have passed, with its state then; null = no such run. */
+  /**
+   * Resolves when the run has ended or `ms` have passed, with its state then; null = no such run. Unless `ms` is 0, a run
+   * that goes on in others ends with the last of them.
+   */
   waitForEnd(tenant: string, run: string, ms: number): Promise<RunViewState | null>;
 
   putBlob(tenant: string, hash: string, bytes: Uint8Array): Promise<void>;

@@ -128,7 +128,7 @@ class RunningEngine implements Engine {
       register: (manifest, resumed) => this.#registerWorker(manifest, resumed),
       blobsPath: options.blobsPath ?? '/v1/blobs',
     });
-    const family = new Family(this.#context, this.#lanes);
+    const family = new Family(this.#context, this.#lanes, this.#reads);
     this.#timers = new TimerDuty(
       this.#context,
       this.#lanes,
@@ -361,12 +361,22 @@ class RunningEngine implements Engine {
         lease: null,
       });
     let outcome = await submit();
+    // Whoever knows a run by the id it began with means the one in which it goes on.
+    const next =
+      outcome.tag === 'already' || outcome.tag === 'refused' ? await this.#successor(origin.tenant, run) : null;
+    if (next !== null) return this.#command(origin, next, command);
     const isUnknown = outcome.tag === 'refused' && outcome.reason === 'not_found';
     if (isUnknown && this.#outbox !== null) {
       await this.#outbox.drain();
       outcome = await submit();
     }
     return this.#outcomeOf(origin.tenant, run, outcome);
+  }
+
+  /** The last of the runs that an ended run goes on in; null = none. */
+  async #successor(tenant: string, run: string): Promise<string | null> {
+    const row = await this.#context.store.readRun(tenant, run);
+    return row?.status === 'continued' ? ((await this.#reads.latest(tenant, run))?.run ?? null) : null;
   }
 
   async #outcomeOf(tenant: string, run: string, outcome: JobOutcome): Promise<CommandOutcome> {
@@ -507,6 +517,21 @@ class RunningEngine implements Engine {
   }
 
   async waitForEnd(tenant: string, run: string, ms: number): Promise<RunViewState | null> {
+    const { clock } = this.#context.ports;
+    const untilMs = clock.monotonicMs() + ms;
+    let state = await this.#waitForOwnEnd(tenant, run, ms);
+    let at = run;
+    while (state === 'continued' && ms > 0) {
+      const next = await this.#reads.latest(tenant, at);
+      const leftMs = untilMs - clock.monotonicMs();
+      if (next === null || leftMs <= 0) break;
+      at = next.run;
+      state = await this.#waitForOwnEnd(tenant, at, leftMs);
+    }
+    return state;
+  }
+
+  async #waitForOwnEnd(tenant: string, run: string, ms: number): Promise<RunViewState | null> {
     const { timers } = this.#context.ports;
     return new Promise((resolve, reject) => {
       let stop: (() => void) | null = null;

@@ -68,6 +68,8 @@ export interface WaitView {
   readonly path: string | null;
   readonly queue?: string;
   readonly until?: string;
+  /** Of a child: its run. */
+  readonly run?: string;
   /** In words, for people. */
   readonly text: string;
 }

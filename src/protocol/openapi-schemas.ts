@@ -142,13 +142,14 @@ export const schemas = {
   ),
   WaitView: shape<WaitView>(
     {
-      kind: oneOf(['queue', 'call', 'timer', 'retry', 'worker', 'limit']),
+      kind: oneOf(['queue', 'call', 'timer', 'retry', 'worker', 'limit', 'child']),
       path: nullable(text),
       queue: text,
       until: instant,
+      run: text,
       text,
     },
-    { queue: true, until: true },
+    { queue: true, until: true, run: true },
   ),
   RunEventView: shape<RunEventView>(
     {

@@ -9,6 +9,7 @@ import type { Capability } from './capability.js';
 import type { Log } from './log.js';
 import type { RetryOptions } from './retry-options.js';
 import type { Topic } from './topic.js';
+import type { Workflow } from './workflow.js';
 
 /** The run that a body works for. */
 export interface RunInfo {
@@ -67,6 +68,41 @@ export interface MapOptions<Item> {
   readonly concurrency?: number;
 }
 
+/** Options of a `ctx.map` that gives what became of each item, good or bad. */
+export interface SettledMapOptions<Item> extends MapOptions<Item> {
+  readonly onError: 'settle';
+  /** One more failure than this gives up the other items and rejects the map. Default: any number may fail. */
+  readonly failuresMax?: number;
+}
+
+/** Options of `ctx.start`. */
+export interface StartOptionsOf {
+  /** Name of the child in the run. Default: the name of its workflow. */
+  readonly as?: PathName;
+  /** The child lives on when this run ends first. Default: it is cancelled. */
+  readonly detached?: boolean;
+  /** Higher goes first. Default: the priority of this run. */
+  readonly priority?: number;
+  /** Default: the labels of this run. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** Options of `ctx.child`. */
+export type ChildOptionsOf = Omit<StartOptionsOf, 'detached'>;
+
+/** A run that this one has started. */
+export interface Child<Out> {
+  /** Its id. */
+  readonly run: string;
+  /** What it comes to, perhaps in runs that it went on in. Rejects with `StepError` where it did not succeed. */
+  result(): Promise<Out>;
+  /** Asks for its end; it may clean up first, and ends as cancelled. */
+  cancel(reason?: string): void;
+}
+
+/** Says how to undo what was just done; called in reverse order if the saga fails. The name is free inside the saga's undos. */
+export type Undo = (name: PathName, body: (ctx: Ctx) => unknown) => void;
+
 /** Options of `ctx.emit`. */
 export interface EmitOptions {
   /** Name of the emission in the run. Default: the name of the topic. */
@@ -124,6 +160,41 @@ export interface Ctx {
     options: MapOptions<Item>,
     body: (item: Item, ctx: Ctx, index: number) => T | Promise<T>,
   ): Promise<T[]>;
+
+  /** The same, where failed items do not fail the map: results as of `Promise.allSettled`. */
+  map<Item, T>(
+    name: PathName,
+    items: readonly Item[],
+    options: SettledMapOptions<Item>,
+    body: (item: Item, ctx: Ctx, index: number) => T | Promise<T>,
+  ): Promise<PromiseSettledResult<T>[]>;
+
+  /**
+   * Runs a workflow as a run of its own, with a history, retries and a worker of its own, and waits for its result.
+   * Rejects with `StepError` where it did not succeed; it is cancelled with this run and with a scope that is given up.
+   */
+  child<In, Out>(workflow: Workflow<string, In, Out>, input: NoInfer<In>, options?: ChildOptionsOf): Promise<Out>;
+  /** Starts such a run without waiting for its end. Resolves once the start is committed. */
+  start<In, Out>(
+    workflow: Workflow<string, In, Out>,
+    input: NoInfer<In>,
+    options?: StartOptionsOf,
+  ): Promise<Child<Out>>;
+
+  /**
+   * Runs `body`, and where it throws, what it has said to `undo` by then, in reverse order, each in a scope of its own that
+   * goes on when the run is cancelled; then rejects with what the body threw. What was undone is not begun anew by a redrive.
+   */
+  saga<T>(name: PathName, body: (ctx: Ctx, undo: Undo) => T | Promise<T>): Promise<T>;
+
+  /**
+   * Ends this run and goes on in a new one of the same workflow, with an empty history, in one commit: for loops without
+   * end. Who waits for the result of this run gets that of the last. `return ctx.continueAsNew(state)`; never settles.
+   * Runs that this one has started and not detached are cancelled.
+   */
+  continueAsNew(input: unknown): Promise<never>;
+  /** Events that the run had when the body was last told of something; the same in every replay. Bound: 50,000. */
+  readonly historyLength: number;
 
   /** Runs `body` in a scope, inside which names are free to be used again. */
   scope<T>(name: PathName, body: (ctx: Ctx) => T | Promise<T>): Promise<T>;

@@ -29,7 +29,22 @@ export type TableEffect =
   | { readonly tag: 'closeTask'; readonly task: string }
   /** `run`: of another run, which is to see to something. Default: the run itself. */
   | { readonly tag: 'setTimer'; readonly name: string; readonly fireAt: number; readonly run?: string }
-  | { readonly tag: 'clearTimer'; readonly name: string; readonly run?: string };
+  | { readonly tag: 'clearTimer'; readonly name: string; readonly run?: string }
+  /** A row that others find the run by, and that stands for what it waits for. */
+  | {
+      readonly tag: 'putEntry';
+      readonly space: string;
+      readonly key: string;
+      readonly ref: string;
+      readonly value: string;
+    }
+  | { readonly tag: 'dropEntry'; readonly space: string; readonly key: string; readonly ref: string };
+
+/** Spaces of entries that follow from the events of runs. */
+export const entrySpaces = {
+  /** Children that have not ended. Key: the run that waits. Ref: the child. Value: its path. */
+  children: 'children',
+} as const;
 
 /** Timers of the run itself; the names cannot clash with paths, which never begin with a colon. */
 export const runTimers = { timeout: ':timeout', cancelGrace: ':cancel-grace' } as const;
@@ -94,21 +109,21 @@ export interface OpenRows {
   readonly activation: string | null;
   readonly tasks: readonly string[];
   readonly timers: readonly string[];
-  /** Runs that are to be cancelled with this one. */
-  readonly children: readonly string[];
+  /** Children that have not ended. */
+  readonly children: readonly { readonly run: string; readonly attached: boolean }[];
 }
 
 /** The tasks and timers that stand for the state, by key. Only events that sweep need it. */
 export function openRows(state: RunState): OpenRows {
   const tasks: string[] = [];
   const timers: string[] = [];
-  const children: string[] = [];
+  const children: OpenRows['children'][number][] = [];
   for (const [path, unit] of state.units) {
     if (!isOpenUnit(unit)) continue;
     if (unit.kind === 'call') tasks.push(unit.call.task);
     if (unit.kind === 'timer') timers.push(path);
     if (unit.kind === 'step') timers.push(retryTimer(path));
-    if (unit.kind === 'child' && unit.attached) children.push(unit.run);
+    if (unit.kind === 'child') children.push(unit);
   }
   if (state.timeoutMs !== null) timers.push(runTimers.timeout);
   if (state.cancel !== null) timers.push(runTimers.cancelGrace);
@@ -178,7 +193,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       // The body lives on to clean up: its activation and the run's own timeout stay.
       for (const task of open.tasks) effects.push({ tag: 'closeTask', task });
       for (const name of open.timers) if (name !== runTimers.timeout) effects.push({ tag: 'clearTimer', name });
-      for (const run of open.children) effects.push(...tellChild(run, event.at, 'cancel'));
+      leaveChildren(effects, open, event, after);
       effects.push({ tag: 'setTimer', name: runTimers.cancelGrace, fireAt: event.at + event.data.graceMs });
       break;
     case 'run.parked':
@@ -192,7 +207,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       if (open.activation !== null) effects.push({ tag: 'closeTask', task: open.activation });
       for (const task of open.tasks) effects.push({ tag: 'closeTask', task });
       for (const name of open.timers) effects.push({ tag: 'clearTimer', name });
-      for (const run of open.children) effects.push(...tellChild(run, event.at, 'cancel'));
+      leaveChildren(effects, open, event, after);
       // The end of one that goes on as another is not the end that its parent waits for.
       if (after.parent !== null && event.type !== 'run.continued')
         effects.push({
@@ -207,7 +222,8 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
         effects.push({ tag: 'setTimer', name: runTimers.timeout, fireAt: event.at + after.timeoutMs });
       for (const path of event.data.children ?? []) {
         const unit = after.units.get(path);
-        if (unit?.kind === 'child') effects.push(...tellChild(unit.run, event.at, 'redrive'));
+        if (unit?.kind === 'child')
+          effects.push(...tellChild(unit.run, event.at, 'redrive'), childEntry('putEntry', after.run, unit.run, path));
       }
       break;
     case 'child.cancel_requested': {
@@ -217,8 +233,11 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     }
     case 'child.ended':
       effects.push({ tag: 'clearTimer', name: errands.childEnded(event.data.run, event.data.path) });
+      dropChild(effects, event.data.path, after);
       break;
     case 'child.started':
+      effects.push(childEntry('putEntry', after.run, event.data.run, event.data.path));
+      break;
     case 'step.started':
     case 'step.completed':
     case 'step.failed':
@@ -241,4 +260,23 @@ function tellChild(run: string, at: number, word: 'cancel' | 'redrive'): TableEf
     { tag: 'clearTimer', run, name: unsaid },
     { tag: 'setTimer', run, name: said, fireAt: at },
   ];
+}
+
+/** The run no longer waits for its children, and those that belong to it are told. */
+function leaveChildren(effects: TableEffect[], open: OpenRows, event: RunEvent, { run }: RunState): void {
+  for (const child of open.children) {
+    if (child.attached) effects.push(...tellChild(child.run, event.at, 'cancel'));
+    effects.push(childEntry('dropEntry', run, child.run, ''));
+  }
+}
+
+/** By the id that the child had at its start: it may have ended under another. */
+function dropChild(effects: TableEffect[], path: string, { run, units }: RunState): void {
+  const unit = units.get(path);
+  if (unit?.kind === 'child') effects.push(childEntry('dropEntry', run, unit.run, path));
+}
+
+function childEntry(tag: 'putEntry' | 'dropEntry', run: string, child: string, path: string): TableEffect {
+  const at = { space: entrySpaces.children, key: run, ref: child };
+  return tag === 'putEntry' ? { tag, ...at, value: JSON.stringify(path) } : { tag, ...at };
 }

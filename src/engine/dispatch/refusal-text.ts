@@ -20,6 +20,14 @@ export function refusalText(reason: Reason, run: string, { commands }: Submissio
       const names = commands.flatMap((command) => (command.op === 'call' ? [command.capability] : []));
       return `Nobody has registered a capability that was called: ${shown(names)}.`;
     }
+    case 'unknown_workflow': {
+      const names = commands.flatMap((command) => (command.op === 'startChild' ? [command.workflow] : []));
+      return `Nobody has registered a workflow that was to be started: ${shown(names)}.`;
+    }
+    case 'too_deep': {
+      const { message, mend } = new SpineError('CHILD_TOO_DEEP', { run, depthMax: limits.childDepthMax });
+      return `${message} ${mend}`;
+    }
     case 'path_in_use':
     case 'invalid_path': {
       const paths = commands.flatMap((command) => ('path' in command && command.path !== null ? [command.path] : []));

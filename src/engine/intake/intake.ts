@@ -4,6 +4,7 @@
  */
 import { SpineError, assertNever, isSpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
+import { labelFaults } from '../../core/labels.js';
 import { limits } from '../../core/limits.js';
 import type { Payload } from '../../core/payload.js';
 import type { DedupeWrite, LeaveOutcome, Transition } from '../../store/contract.js';
@@ -220,16 +221,6 @@ function requestFaults(request: StartRequest): string[] {
   if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= limits.priorityMax)) {
     faults.push(`priority must be a whole number from 0 to ${limits.priorityMax}`);
   }
-  if (labels !== undefined) {
-    const entries = Object.entries(labels);
-    if (entries.length > limits.labelsMax) faults.push(`at most ${limits.labelsMax} labels`);
-    for (const [name, value] of entries) {
-      if (name.length > limits.labelNameLengthMax || value.length > limits.labelValueLengthMax) {
-        faults.push(
-          `label "${name.slice(0, 20)}" is longer than ${limits.labelNameLengthMax} (name) or ${limits.labelValueLengthMax} (value)`,
-        );
-      }
-    }
-  }
+  if (labels !== undefined) faults.push(...labelFaults(labels));
   return faults;
 }

@@ -10,6 +10,7 @@ import { applyEvent, rowOf, type RunState } from '../../core/run/state.js';
 import type {
   BlobWrite,
   DeadLetterWrite,
+  EntryWrite,
   EventWrite,
   NewTask,
   RunWrite,
@@ -28,10 +29,20 @@ export interface RunChange {
   readonly timers: TimerWrite[];
   readonly deadLetters: DeadLetterWrite[];
   readonly blobs: BlobWrite[];
+  readonly entries: EntryWrite[];
 }
 
 export function emptyChange(state: RunState): RunChange {
-  return { expected: state.head, events: [], eventWrites: [], tasks: [], timers: [], deadLetters: [], blobs: [] };
+  return {
+    expected: state.head,
+    events: [],
+    eventWrites: [],
+    tasks: [],
+    timers: [],
+    deadLetters: [],
+    blobs: [],
+    entries: [],
+  };
 }
 
 /** The row of the run after the change, which must be complete. */
@@ -62,8 +73,7 @@ export function changeRun(
     const wasOpen = state.activation.open;
     const attemptsBefore = event.type === 'run.failed' ? attemptsOf(state, event.data.path) : 0;
     applyEvent(state, event);
-    for (const effect of effectsOf(before, wasOpen, event, state))
-      writeEffect(effect, state, change.tasks, change.timers);
+    for (const effect of effectsOf(before, wasOpen, event, state)) writeEffect(effect, state, change, at);
     if (event.type === 'run.failed') change.deadLetters.push(deadLetterOf(state, event, attemptsBefore));
     if (event.type === 'run.redriven' && event.data.deadLetter !== '')
       change.deadLetters.push({ op: 'remove', id: event.data.deadLetter });
@@ -103,7 +113,7 @@ export function newDeadLetterId(context: EngineContext): string {
   return newId('deadLetter', context.ports);
 }
 
-function writeEffect(effect: TableEffect, state: RunState, tasks: TaskWrite[], timers: TimerWrite[]): void {
+function writeEffect(effect: TableEffect, state: RunState, { tasks, timers, entries }: RunChange, at: number): void {
   const { run } = state;
   switch (effect.tag) {
     case 'openTask':
@@ -120,6 +130,14 @@ function writeEffect(effect: TableEffect, state: RunState, tasks: TaskWrite[], t
       break;
     case 'clearTimer':
       timers.push({ op: 'clear', run: effect.run ?? run, name: effect.name });
+      break;
+    case 'putEntry': {
+      const { space, key, ref, value } = effect;
+      entries.push({ op: 'put', space, key, ref, value, run, at });
+      break;
+    }
+    case 'dropEntry':
+      entries.push({ op: 'drop', space: effect.space, key: effect.key, ref: effect.ref });
       break;
   }
 }

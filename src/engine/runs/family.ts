@@ -5,27 +5,25 @@
 import type { RunCommand } from '../../core/run/commands.js';
 import { limits } from '../../core/limits.js';
 import { childOfErrand, errands } from '../../core/run/effects.js';
-import type { RunEvent } from '../../core/run/events.js';
 import { isEnded, type RunRow } from '../../core/run/state.js';
 import { failure, type Failure } from '../../core/failure.js';
 import type { TimerRow } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
-import { readRunEvent } from '../events/rows.js';
 import { runKey } from './committed.js';
 import type { JobOutcome, Lanes } from './lanes.js';
+import type { Reads } from './reads.js';
 
 type ChildEnd = Extract<RunCommand, { op: 'endChild' }>;
-
-/** Runs that go on as others, followed in one go; a chain that is longer is followed at the next look. */
-const chainMax = 10_000;
 
 export class Family {
   readonly #context: EngineContext;
   readonly #lanes: Lanes;
+  readonly #reads: Reads;
 
-  constructor(context: EngineContext, lanes: Lanes) {
+  constructor(context: EngineContext, lanes: Lanes, reads: Reads) {
     this.#context = context;
     this.#lanes = lanes;
+    this.#reads = reads;
   }
 
   /** Sees to the errand. Afterwards its timer is cleared, or may be. Rejects where nothing is known of what became of it. */
@@ -47,7 +45,7 @@ export class Family {
   /** What the parent is told of its child; null = it has not ended. */
   async #endOf(row: RunRow, path: string): Promise<ChildEnd | null> {
     if (!isEnded(row.status) || row.status === 'continued') return null;
-    const event = await this.#event(row.tenant, row.run, row.head);
+    const event = await this.#reads.event(row.tenant, row.run, row.head);
     if (event === null) return null;
     const { run } = row;
     const end = { op: 'endChild', path, run } as const;
@@ -57,7 +55,12 @@ export class Family {
       case 'run.failed':
         return { ...end, status: 'failed', output: null, failure: event.data.failure };
       case 'run.refused':
-        return { ...end, status: 'refused', output: event.payload ?? null, failure: refusedChild(run, event.data.code) };
+        return {
+          ...end,
+          status: 'refused',
+          output: event.payload ?? null,
+          failure: refusedChild(run, event.data.code),
+        };
       case 'run.cancelled':
         return { ...end, status: 'cancelled', output: null, failure: cancelledChild(run, event.data.reason) };
       default:
@@ -66,7 +69,7 @@ export class Family {
   }
 
   async #obeyParent(tenant: string, child: string, word: 'cancel' | 'redrive'): Promise<JobOutcome> {
-    const row = await this.#latest(tenant, child);
+    const row = await this.#reads.latest(tenant, child);
     if (row === null) return { tag: 'refused', reason: 'not_found' };
     const by = 'parent';
     if (word === 'cancel') {
@@ -75,27 +78,11 @@ export class Family {
     }
     if (row.status === 'failed' || row.status === 'cancelled')
       return this.#submit(tenant, row.run, [{ op: 'redrive', by }]);
-    const parent = (await this.#event(tenant, row.run, 1)) ?? null;
+    const parent = (await this.#reads.event(tenant, row.run, 1)) ?? null;
     const link = parent?.type === 'run.started' ? parent.data.parent : undefined;
     // It ended while nobody listened.
     if (isEnded(row.status) && link !== undefined) await this.#endChild(tenant, link.run, row.run, link.path);
     return this.#submit(tenant, row.run, []);
-  }
-
-  /** The run, or the last of those that it went on in. */
-  async #latest(tenant: string, run: string): Promise<RunRow | null> {
-    let row = await this.#context.store.readRun(tenant, run);
-    for (let i = 0; i < chainMax && row?.status === 'continued'; i++) {
-      const event = await this.#event(tenant, row.run, row.head);
-      if (event?.type !== 'run.continued') return null;
-      row = await this.#context.store.readRun(tenant, event.data.next);
-    }
-    return row;
-  }
-
-  async #event(tenant: string, run: string, seq: number): Promise<RunEvent | null> {
-    const [row] = await this.#context.store.readEvents({ tenant, stream: run, after: seq - 1, limit: 1 });
-    return row === undefined ? null : readRunEvent(row).event;
   }
 
   #submit(tenant: string, run: string, commands: readonly RunCommand[]): Promise<JobOutcome> {
@@ -115,7 +102,12 @@ const nothing = { codec: 'json/1', text: 'null' } as const;
 
 function cancelledChild(run: string, reason: string | null): Failure {
   const why = reason === null ? '' : ` ${reason}`;
-  return failure({ class: 'cancelled', code: 'CHILD_CANCELLED', message: `Run ${run} was cancelled.${why}`, retryable: false });
+  return failure({
+    class: 'cancelled',
+    code: 'CHILD_CANCELLED',
+    message: `Run ${run} was cancelled.${why}`,
+    retryable: false,
+  });
 }
 
 function refusedChild(run: string, code: string): Failure {
@@ -123,6 +115,11 @@ function refusedChild(run: string, code: string): Failure {
 }
 
 function goneChild(run: string, path: string): ChildEnd {
-  const cause = failure({ class: 'unknown', code: 'CHILD_GONE', message: `Run ${run} is no longer kept.`, retryable: false });
+  const cause = failure({
+    class: 'unknown',
+    code: 'CHILD_GONE',
+    message: `Run ${run} is no longer kept.`,
+    retryable: false,
+  });
   return { op: 'endChild', path, run, status: 'failed', output: null, failure: cause };
 }

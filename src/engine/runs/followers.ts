@@ -189,7 +189,13 @@ function isEndType(type: string | undefined): boolean {
   return type !== undefined && endTypes.has(type);
 }
 
-const endStates: ReadonlySet<RunViewState> = new Set(['succeeded', 'failed', 'cancelled', 'refused', 'continued'] as const);
+const endStates: ReadonlySet<RunViewState> = new Set([
+  'succeeded',
+  'failed',
+  'cancelled',
+  'refused',
+  'continued',
+] as const);
 const endTypes: ReadonlySet<string> = new Set([
   'run.succeeded',
   'run.failed',

@@ -485,13 +485,13 @@ export class Lanes {
     state: RunState,
     { publications, births: started }: Caused,
   ): { readonly transition: Transition; readonly births: readonly RunBirth[] } {
-    const { eventWrites, tasks, timers, deadLetters, blobs } = change;
+    const { eventWrites, tasks, timers, deadLetters, blobs, entries } = change;
     const { tenant } = state;
     const runs = [writeOf(change, state)];
     // The transition of a worker's job that publishes nothing: nearly all of them.
     if (publications.length === 0 && started.length === 0 && lease !== null)
       return {
-        transition: { tenant, runs, lease, events: eventWrites, tasks, timers, deadLetters, blobs },
+        transition: { tenant, runs, lease, events: eventWrites, tasks, timers, deadLetters, blobs, entries },
         births: noBirths,
       };
     const published = firstOfEach(publications);
@@ -506,6 +506,7 @@ export class Lanes {
       tasks,
       timers,
       deadLetters,
+      entries,
       blobs: [...blobs, ...published.flatMap((p) => p.blobs)],
     };
     return { transition: withBirths(transition, births), births };

@@ -3,6 +3,7 @@ import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import { decodeValue } from '../../core/codec.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
+import type { RunEvent } from '../../core/run/events.js';
 import { foldRun, isEnded, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
 import type {
   DeadLetterView,
@@ -52,14 +53,30 @@ export class Reads {
     return row === null ? null : this.#stateOf(row);
   }
 
-  async result(tenant: string, run: string): Promise<RunResult | null> {
+  /** The run, or the last of those that it goes on in; null = one of them is no longer there. */
+  async latest(tenant: string, run: string): Promise<RunRow | null> {
     const { store } = this.#context;
-    const row = await store.readRun(tenant, run);
+    let row = await store.readRun(tenant, run);
+    for (let i = 0; i < chainMax && row?.status === 'continued'; i++) {
+      const event = await this.event(tenant, row.run, row.head);
+      if (event?.type !== 'run.continued') return null;
+      row = await store.readRun(tenant, event.data.next);
+    }
+    return row;
+  }
+
+  async event(tenant: string, run: string, seq: number): Promise<RunEvent | null> {
+    const [row] = await this.#context.store.readEvents({ tenant, stream: run, after: seq - 1, limit: 1 });
+    return row === undefined ? null : readRunEvent(row).event;
+  }
+
+  /** Of a run that goes on in others, the result of the last. */
+  async result(tenant: string, run: string): Promise<RunResult | null> {
+    const row = await this.latest(tenant, run);
     if (row === null) return null;
     if (!isEnded(row.status)) return { state: 'pending', now: await this.#stateOf(row) };
-    const [last] = await store.readEvents({ tenant, stream: run, after: row.head - 1, limit: 1 });
-    if (last === undefined) return null;
-    const { event } = readRunEvent(last);
+    const event = await this.event(tenant, row.run, row.head);
+    if (event === null) return null;
     switch (event.type) {
       case 'run.succeeded':
         return { state: 'succeeded', output: event.payload ?? nothing };
@@ -73,7 +90,7 @@ export class Reads {
       }
       default:
         // Redriven between the two reads.
-        return { state: 'pending', now: (await this.state(tenant, run)) ?? 'queued' };
+        return { state: 'pending', now: (await this.state(tenant, row.run)) ?? 'queued' };
     }
   }
 
@@ -193,6 +210,9 @@ export class Reads {
     return payload === undefined || 'blob' in payload ? null : this.#plain(payload);
   }
 }
+
+/** Runs that go on in others are followed so far; a longer chain is taken for one that has not ended. */
+const chainMax = 10_000;
 
 const nothing: Payload = { codec: 'json/1', text: 'null' };
 

@@ -1,6 +1,6 @@
 /** What handlers share: the engine, the settings, and how addresses and ids are made. */
 import { SpineError } from '../../core/errors.js';
-import { limits } from '../../core/limits.js';
+import { labelFaults } from '../../core/labels.js';
 import type { CommandOutcome, Engine } from '../../engine/api.js';
 import type { CommandAnswer, Problem, RunView } from '../../protocol/http.js';
 import type { RouteId } from '../../protocol/routes.js';
@@ -51,21 +51,9 @@ export function membersOf(value: unknown, what: string, known: readonly string[]
 
 /** Labels as a map of short texts. @throws REQUEST_INVALID */
 export function checkedLabels(labels: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
-  const pairs = Object.entries(labels);
-  if (pairs.length > limits.labelsMax) throw invalid(`there are more than ${limits.labelsMax} labels`);
-  for (const [name, value] of pairs) {
-    if (!isLabel(name, value)) {
-      throw invalid(
-        `label "${name.slice(0, 40)}" is not a text of at most ${limits.labelValueLengthMax} characters under a name of at most ${limits.labelNameLengthMax}`,
-      );
-    }
-  }
+  const faults = labelFaults(labels);
+  if (faults.length > 0) throw new SpineError('REQUEST_INVALID', { faults });
   return labels as Readonly<Record<string, string>>;
-}
-
-function isLabel(name: string, value: unknown): value is string {
-  if (name === '' || name.length > limits.labelNameLengthMax) return false;
-  return typeof value === 'string' && value.length <= limits.labelValueLengthMax;
 }
 
 /** A label given as `name:value`. @throws REQUEST_INVALID */

@@ -4,7 +4,14 @@ import { limits } from '../../core/limits.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import { jsonOf } from '../../core/codec.js';
 import type { RunFilter, RunResult } from '../../engine/api.js';
-import { runViewStates, type BulkAnswer, type PageView, type RunEventView, type RunView } from '../../protocol/http.js';
+import {
+  runViewStates,
+  type BulkAnswer,
+  type PageView,
+  type RunEventView,
+  type RunView,
+  type RunViewState,
+} from '../../protocol/http.js';
 import { decodeUtf8 } from '../../protocol/json-body.js';
 import { headerNames } from '../../protocol/routes.js';
 import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
@@ -146,6 +153,14 @@ async function valueOf(context: HandlerContext, tenant: string, payload: Payload
 }
 
 // Stream
+
+const endStates: ReadonlySet<RunViewState> = new Set([
+  'succeeded',
+  'failed',
+  'cancelled',
+  'refused',
+  'continued',
+] as const);
 
 const streamHeaders = {
   'content-type': 'text/event-stream',

@@ -6,29 +6,37 @@ import { encodeValue } from '../../core/codec.js';
 import { parseDuration, type Duration } from '../../core/duration.js';
 import { SpineError } from '../../core/errors.js';
 import { instantMsMax } from '../../core/instant.js';
+import { labelFaults } from '../../core/labels.js';
 import { limits } from '../../core/limits.js';
 import { pathOf, type PathKey, type PathName } from '../../core/paths.js';
 import type { InlinePayload } from '../../core/payload.js';
 import { defaultRetry, type RetryPolicy } from '../../core/retry.js';
-import type { BodyCommand, CallOptions } from '../../core/run/commands.js';
+import type { BodyCommand, CallOptions, ChildOptions } from '../../core/run/commands.js';
 import { Cancelled } from '../cancelled.js';
 import type { Capability } from '../capability.js';
 import type {
   CallOptionsOf,
+  Child,
+  ChildOptionsOf,
   Ctx,
   EmitOptions,
   MapOptions,
   RaceBranches,
   RaceResult,
   RunInfo,
+  SettledMapOptions,
+  StartOptionsOf,
   StepContext,
   StepOptions,
+  Undo,
 } from '../ctx.js';
 import { makeLog, type Log } from '../log.js';
 import { OptionFaults } from '../options.js';
 import { retryPolicyOf, timeoutMsOf } from '../retry-options.js';
 import type { Topic } from '../topic.js';
+import type { AnyWorkflow } from '../workflow.js';
 import type { BodyRun } from './body-run.js';
+import { startOf, type UnitKind } from './path-record.js';
 import { Scope } from './scope.js';
 import { StepWork, type StepRequest } from './step-work.js';
 import type { Work } from './wait.js';
@@ -120,15 +128,19 @@ export class BodyCtx implements Ctx {
   map<Item, T>(name: PathName, items: readonly Item[], ...rest: readonly unknown[]): Promise<T[]> {
     const body = rest[rest.length - 1] as (item: Item, ctx: Ctx, index: number) => T | Promise<T>;
     const options = rest.length > 1 ? (rest[0] as MapOptions<Item>) : {};
-    const { key = (_: Item, index: number): PathKey => index, concurrency = limits.mapConcurrencyDefault } = options;
-    if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
-      const faults = ['concurrency must be an integer of at least 1'];
-      throw new SpineError('OPTIONS_INVALID', { what: 'ctx.map', faults });
-    }
+    const {
+      key = (_: Item, index: number): PathKey => index,
+      concurrency = limits.mapConcurrencyDefault,
+      onError = 'throw',
+      failuresMax = onError === 'throw' ? 0 : Number.POSITIVE_INFINITY,
+    } = options as MapOptions<Item> & SettledMapOptions<Item>;
+    checkMapOptions(concurrency, onError, failuresMax);
     this.#claim(name);
     // All of them now: two items of one key are a fault even if the second is never reached.
     const paths = items.map((item, index) => this.#claim(name, key(item, index)));
-    return quiet(this.#mapped(items, paths, Math.min(concurrency, items.length), body));
+    const mapped = this.#mapped(items, paths, Math.min(concurrency, items.length), failuresMax, body);
+    const results = onError === 'settle' ? mapped : mapped.then((settled) => settled.map(valueOf<T>));
+    return quiet(results as Promise<T[]>);
   }
 
   race<Branches extends RaceBranches>(name: PathName, branches: Branches): Promise<RaceResult<Branches>> {
@@ -137,6 +149,42 @@ export class BodyCtx implements Ctx {
 
   any<Branches extends RaceBranches>(name: PathName, branches: Branches): Promise<RaceResult<Branches>> {
     return this.#contest(name, branches, 'succeeded') as Promise<RaceResult<Branches>>;
+  }
+
+  child<Out>(target: AnyWorkflow, input: unknown, options: ChildOptionsOf = {}): Promise<Out> {
+    const path = this.#claim(options.as ?? target.name);
+    return this.#end<Out>(path, this.#starting(path, target, input, options));
+  }
+
+  async start<Out>(target: AnyWorkflow, input: unknown, options: StartOptionsOf = {}): Promise<Child<Out>> {
+    const path = this.#claim(options.as ?? target.name);
+    this.#body.claim(startOf(path));
+    const run = await this.#ask<string>(startOf(path), 'start', this.#starting(path, target, input, options));
+    let end: Promise<Out> | null = null;
+    return {
+      run,
+      result: () =>
+        (end ??= this.#end<Out>(
+          path,
+          this.#childWork(path, () => undefined),
+        )),
+      cancel: (reason) => this.#body.submit({ op: 'cancelChild', path, reason: reason ?? null }),
+    };
+  }
+
+  continueAsNew(input: unknown): Promise<never> {
+    this.#body.checkScope(this.#scope);
+    this.#body.continueAsNew(encodeValue(input));
+    return new Promise(ignore);
+  }
+
+  get historyLength(): number {
+    return this.#body.historyLength;
+  }
+
+  saga<T>(name: PathName, body: (ctx: Ctx, undo: Undo) => T | Promise<T>): Promise<T> {
+    const path = this.#claim(name);
+    return quiet(this.#saga(path, body));
   }
 
   get signal(): AbortSignal {
@@ -172,9 +220,39 @@ export class BodyCtx implements Ctx {
     return path;
   }
 
-  #ask<T>(path: string, kind: 'step' | 'call' | 'timer' | 'emit' | 'race', work: Work): Promise<T> {
+  #ask<T>(path: string, kind: UnitKind, work: Work): Promise<T> {
     // What comes back was put in by this very step or capability, through the codec.
     return this.#body.ask(this.#scope, path, kind, work) as Promise<T>;
+  }
+
+  /** The end of the child at `path`. */
+  #end<T>(path: string, work: Work): Promise<T> {
+    return this.#ask<T>(path, 'child', work);
+  }
+
+  #starting(path: string, target: AnyWorkflow, input: unknown, options: StartOptionsOf): Work {
+    const payload = encodeValue(input);
+    const sent = childOptions(path, options);
+    return this.#childWork(path, () =>
+      this.#body.submitWith(payload, (stored) => ({
+        op: 'startChild',
+        path,
+        workflow: target.name,
+        input: stored,
+        options: sent,
+      })),
+    );
+  }
+
+  /** A child that lost a race, or whose siblings failed, is told to end; with its run it is told by the engine. */
+  #childWork(path: string, launch: () => void): Work {
+    return {
+      launch,
+      abort: (reason) => {
+        if (reason instanceof Cancelled && reason.by !== 'run_cancelled')
+          this.#body.submit({ op: 'cancelChild', path, reason: reason.message });
+      },
+    };
   }
 
   #submitting(command: BodyCommand): Work {
@@ -212,28 +290,65 @@ export class BodyCtx implements Ctx {
     items: readonly Item[],
     paths: readonly string[],
     lanes: number,
+    failuresMax: number,
     body: (item: Item, ctx: Ctx, index: number) => T | Promise<T>,
-  ): Promise<T[]> {
+  ): Promise<PromiseSettledResult<T>[]> {
     const group = new Scope(this.#scope.path, this.#scope);
-    const results: T[] = [];
+    const results: PromiseSettledResult<T>[] = [];
     const failures: unknown[] = [];
     const rest = items.entries();
     const lane = async (): Promise<void> => {
       for (const [index, item] of rest) {
         const scope = new Scope(paths[index] ?? '', group);
         try {
-          results[index] = await this.#within(scope, (ctx) => body(item, ctx, index));
+          results[index] = { status: 'fulfilled', value: await this.#within(scope, (ctx) => body(item, ctx, index)) };
         } catch (error) {
+          results[index] = { status: 'rejected', reason: error };
           failures.push(error);
-          group.giveUp(new Cancelled('sibling_failed'));
+          // What was given up from above has not failed.
+          if (failures.length > failuresMax) group.giveUp(this.#scope.givenUp ?? new Cancelled('sibling_failed'));
         }
-        if (failures.length > 0) return;
+        if (group.givenUp !== null) return;
       }
     };
     await Promise.all(Array.from({ length: lanes }, lane));
     group.close();
-    if (failures.length > 0) throw failures[0];
+    if (group.givenUp !== null) throw this.#scope.givenUp ?? failures[0] ?? group.givenUp;
     return results;
+  }
+
+  // ---------------------------------------------------------------- sagas
+
+  async #saga<T>(path: string, body: (ctx: Ctx, undo: Undo) => T | Promise<T>): Promise<T> {
+    const undos: { readonly scope: Scope; readonly body: (ctx: Ctx) => unknown }[] = [];
+    const shielded = new Scope(this.#scope.path, this.#scope, true);
+    const undo: Undo = (name, body) => {
+      const scope = new Scope(pathOf(pathOf(path, 'undo'), name), shielded);
+      this.#body.claim(scope.path);
+      undos.push({ scope, body });
+    };
+    let cause: unknown;
+    try {
+      const result = await this.#within(new Scope(pathOf(path, 'do'), this.#scope), (ctx) => body(ctx, undo));
+      if ((this.#body.recordOf(path)?.outcome ?? null) === null) return result;
+      cause = new SpineError('SAGA_UNDONE', { path });
+    } catch (error) {
+      cause = error;
+    }
+    // Recorded before anything is undone: from here on the saga has failed, even where a redrive would help what failed.
+    const decision = { op: 'decideRace', path, winner: 'undo' } as const;
+    await this.#body.ask(shielded, path, 'race', this.#submitting(decision));
+    const failures: unknown[] = [];
+    for (const { scope, body } of undos.toReversed()) {
+      try {
+        await this.#within(scope, body);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    shielded.close();
+    // What could not be undone needs a person more than what failed before it.
+    throw failures.length === 0 ? cause : failures[0];
   }
 
   // ---------------------------------------------------------------- races
@@ -316,6 +431,22 @@ function stepRequest(path: string, rest: readonly unknown[]): StepRequest {
   };
 }
 
+function checkMapOptions(concurrency: number, onError: unknown, failuresMax: number): void {
+  const faults = new OptionFaults('ctx.map');
+  if (!(Number.isInteger(concurrency) && concurrency >= 1)) faults.add('concurrency must be an integer of at least 1');
+  if (onError !== 'throw' && onError !== 'settle') faults.add('onError must be "throw" or "settle"');
+  if (onError === 'throw' && failuresMax !== 0) faults.add('failuresMax goes with onError: "settle"');
+  const isCount = Number.isInteger(failuresMax) || failuresMax === Number.POSITIVE_INFINITY;
+  if (!(isCount && failuresMax >= 0)) faults.add('failuresMax must be an integer of at least 0');
+  faults.throwIfAny();
+}
+
+/** The value of an item of a map that has thrown before this where any failed. */
+function valueOf<T>(settled: PromiseSettledResult<T>): T {
+  if (settled.status === 'rejected') throw settled.reason;
+  return settled.value;
+}
+
 function withInput(fn: AnyFn, value: unknown): (step: StepContext) => unknown {
   const typed = fn as (input: unknown, step: StepContext) => unknown;
   return (step) => typed(value, step);
@@ -333,6 +464,18 @@ function callOptions(path: string, capability: Capability, options: CallOptionsO
     ...(retry === undefined ? {} : { retry: retryPolicyOf(what, retry, capability.retry) }),
     ...(timeout === undefined ? {} : { deadlineMs: timeoutMsOf(what, timeout) }),
     ...(priority === undefined ? {} : { priority }),
+  };
+}
+
+function childOptions(path: string, { detached = false, priority, labels }: StartOptionsOf): ChildOptions {
+  const faults = new OptionFaults(`child "${path}"`);
+  faults.integer('priority', priority, { min: 0, max: limits.priorityMax });
+  if (labels !== undefined) for (const fault of labelFaults(labels)) faults.add(fault);
+  faults.throwIfAny();
+  return {
+    detached,
+    ...(priority === undefined ? {} : { priority }),
+    ...(labels === undefined ? {} : { labels }),
   };
 }
 

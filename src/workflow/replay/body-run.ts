@@ -25,7 +25,7 @@ import { isTerminal, isTransient, type Terminal } from '../thrown.js';
 import type { AnyWorkflow } from '../workflow.js';
 import { BodyCtx } from './body-ctx.js';
 import { checkInput } from './check-input.js';
-import { noteEntry, type OutcomeEntry, type PathRecord, type UnitKind } from './path-record.js';
+import { noteEntry, startOf, startRecord, type OutcomeEntry, type PathRecord, type UnitKind } from './path-record.js';
 import { pumpOf, type Pump, type Pumped } from './pump.js';
 import { Scope } from './scope.js';
 import { SeededRandom } from './seeded-random.js';
@@ -204,6 +204,18 @@ export class BodyRun implements Activation, Pumped, StepHost {
     return wait.promise;
   }
 
+  /** Ends this run and goes on in a new one. The body is left where it is. */
+  continueAsNew(input: InlinePayload): void {
+    if (this.#isDone()) return;
+    this.#reportUnasked();
+    this.#close(() => this.#withStored(input, (stored) => this.#end({ op: 'continueAsNew', input: stored })));
+  }
+
+  /** Events that the run had when the body was last told of something. */
+  get historyLength(): number {
+    return this.#handedSeq;
+  }
+
   /** Reports progress, unless an earlier activation has done so. */
   report(value: InlinePayload): void {
     const index = this.#progress++;
@@ -313,6 +325,12 @@ export class BodyRun implements Activation, Pumped, StepHost {
         return wait.resolve(undefined);
       case 'race.decided':
         return wait.resolve(outcome.data.winner);
+      case 'child.started':
+        return wait.resolve(outcome.data.run);
+      case 'child.ended': {
+        const { failure: cause } = outcome.data;
+        return cause === null ? this.#handValue(wait, outcome) : wait.reject(new StepError(wait.path, 1, cause));
+      }
       default:
         assertNever(outcome);
     }
@@ -358,6 +376,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
       return;
     }
     const { path } = entry.data;
+    if (entry.type === 'child.started') this.#noteStart(startOf(path), startRecord(entry));
     const record = noteEntry(this.#records.get(path), entry);
     this.#records.set(path, record);
     const wait = this.#claimed.get(path) ?? null;
@@ -366,6 +385,12 @@ export class BodyRun implements Activation, Pumped, StepHost {
     else if (record.waitingSince > 0) this.#leaveToOutside(wait);
     else if (entry.type === 'step.due') this.#queue(wait);
     else if (entry.type === 'step.started') wait.work.begun?.(wait, entry.data.attempt);
+  }
+
+  #noteStart(path: string, record: PathRecord): void {
+    this.#records.set(path, record);
+    const wait = this.#claimed.get(path) ?? null;
+    if (wait !== null && record.outcome !== null) this.#recorded(wait, record.outcome);
   }
 
   /** Where a new wait stands, by what the history says about its path. */
@@ -675,7 +700,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   #reportUnasked(): void {
     if (this.#cancelled !== null) return;
     const unasked: string[] = [];
-    for (const path of this.#records.keys()) if (!this.#claimed.has(path)) unasked.push(path);
+    for (const [path, { kind }] of this.#records) if (kind !== 'start' && !this.#claimed.has(path)) unasked.push(path);
     if (unasked.length === 0) return;
     const fields = { count: unasked.length, paths: unasked.slice(0, unaskedPathsMax) };
     this.log(this.#root, 'warn', 'Recorded results that the code no longer asks for were left aside.', fields);
@@ -695,7 +720,9 @@ const refusalCodes: Readonly<Record<string, ErrorCode>> = {
   history_full: 'HISTORY_FULL',
   invalid_path: 'PATH_INVALID',
   path_in_use: 'PATH_IN_USE',
+  too_deep: 'CHILD_TOO_DEEP',
   unknown_capability: 'CAPABILITY_UNKNOWN',
+  unknown_workflow: 'WORKFLOW_UNKNOWN',
 };
 
 /** Why a submission was refused. What is missing or busy now may be there for the next activation. */

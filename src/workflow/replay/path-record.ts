@@ -6,7 +6,7 @@ import { assertNever } from '../../core/errors.js';
 import type { JournalEntry } from '../../core/run/journal.js';
 
 /** What kind of thing a path names. */
-export type UnitKind = 'step' | 'call' | 'timer' | 'emit' | 'race';
+export type UnitKind = 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'start';
 
 type OutcomeType =
   | 'step.completed'
@@ -15,6 +15,8 @@ type OutcomeType =
   | 'call.failed'
   | 'timer.fired'
   | 'event.emitted'
+  | 'child.started'
+  | 'child.ended'
   | 'race.decided';
 
 /** An entry that a body is told of; each path has at most one. */
@@ -35,6 +37,19 @@ export interface PathRecord {
   waitingSince: number;
 }
 
+/**
+ * The path under which a body waits for the start of a child, beside that of the child itself, under which it waits for
+ * its end. No name begins with a colon, so that no other path is like it.
+ */
+export function startOf(path: string): string {
+  return `${path}/:start`;
+}
+
+/** The start of a child as an outcome of its own. */
+export function startRecord(entry: Extract<JournalEntry, { readonly type: 'child.started' }>): PathRecord {
+  return { kind: 'start', outcome: entry, begun: 0, attempt: 1, waitingSince: 0 };
+}
+
 /** Moves the record of a path over one entry. */
 export function noteEntry(before: PathRecord | undefined, entry: PathEntry): PathRecord {
   const record = before ?? { kind: kindOf(entry), outcome: null, begun: 0, attempt: 1, waitingSince: 0 };
@@ -44,6 +59,7 @@ export function noteEntry(before: PathRecord | undefined, entry: PathEntry): Pat
       break;
     case 'step.retrying':
     case 'call.scheduled':
+    case 'child.started':
     case 'timer.set':
       record.waitingSince = entry.seq;
       break;
@@ -60,6 +76,7 @@ export function noteEntry(before: PathRecord | undefined, entry: PathEntry): Pat
     case 'timer.fired':
     case 'event.emitted':
     case 'race.decided':
+    case 'child.ended':
       record.outcome = entry;
       record.waitingSince = 0;
       break;
@@ -85,6 +102,9 @@ function kindOf(entry: PathEntry): UnitKind {
     case 'timer.set':
     case 'timer.fired':
       return 'timer';
+    case 'child.started':
+    case 'child.ended':
+      return 'child';
     case 'event.emitted':
       return 'emit';
     case 'race.decided':

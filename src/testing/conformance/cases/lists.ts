@@ -7,7 +7,15 @@ import type { StoreCase } from '../store-case.js';
 
 const concern = 'lists';
 
-const statuses: readonly RunStatus[] = ['active', 'waiting', 'succeeded', 'failed', 'cancelled', 'refused', 'continued'];
+const statuses: readonly RunStatus[] = [
+  'active',
+  'waiting',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'refused',
+  'continued',
+];
 
 /** 24 runs, one per second, of two workflows, each status four times. */
 async function populate(store: Store): Promise<void> {

@@ -8,7 +8,13 @@ import { journalEntry } from '../../../engine/runs/journal.js';
 import { readRunEvent } from '../../../engine/events/rows.js';
 import { keyOfRun, type History } from '../history.js';
 
-const endTypes: ReadonlySet<string> = new Set(['run.succeeded', 'run.failed', 'run.cancelled', 'run.refused', 'run.continued']);
+const endTypes: ReadonlySet<string> = new Set([
+  'run.succeeded',
+  'run.failed',
+  'run.cancelled',
+  'run.refused',
+  'run.continued',
+]);
 
 /** Every gap, repetition and missing end. */
 export function checkReadings(history: History): Violation[] {
