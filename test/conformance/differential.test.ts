@@ -38,6 +38,10 @@ function transition([kind, n, a, b]: readonly [number, number, number, number], 
       return {
         ...build.move({ run: run(n), head: a }),
         timers: [{ op: 'set', run: run(n), name: `t${b}`, fireAt: now + b * 7 }],
+        entries: [
+          build.put({ key: `k${b}`, ref: `r${n}`, run: b > 2 ? '' : run(n), at: now }),
+          { op: 'drop', space: 's', key: `k${a}`, ref: `r${b}` },
+        ],
       };
     case 3:
       return build.finish(lease, b, { expiresAt: now + 20 });
@@ -115,6 +119,8 @@ async function everything(store: Store): Promise<unknown> {
     head: await store.feedHead(),
     runs: await store.listRuns({ tenant: build.tenant, limit: 99 }),
     tasks: await Promise.all(runs.map((id) => store.readTasks(build.tenant, id))),
+    entries: await store.readEntries({ tenant: build.tenant, space: 's', limit: 99 }),
+    partitions: await store.listPartitions({ after: null, limit: 99 }),
     timers: await Promise.all(runs.map((id) => store.readTimers(build.tenant, id))),
     leases: await store.listLeases({ limit: 99 }),
     letters: await store.listDeadLetters({ tenant: build.tenant, limit: 99 }),

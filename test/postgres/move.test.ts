@@ -79,6 +79,7 @@ async function everything(store: Store, tenants: readonly string[]): Promise<unk
       histories: await store.readHistories(keys),
       tasks: await Promise.all(keys.map(({ run }) => store.readTasks(who, run))),
       timers: await Promise.all(keys.map(({ run }) => store.readTimers(who, run))),
+      entries: await store.readEntries({ tenant: who, space: 's', limit: 999 }),
       topics,
       published: await Promise.all(
         topics.map(({ topic, partition }) =>
@@ -163,6 +164,7 @@ describeUnless(noPostgres, 'moving a SQLite store to PostgreSQL', () => {
         ...build.move({ head: 1, run: 'run_1', payload: build.inBlob('big') }),
         blobs: [{ hash: 'big', bytes: new Uint8Array(200_000).fill(7) }],
         timers: [{ op: 'set', run: 'run_1', name: 'sleep', fireAt: clock.now() + 10 }],
+        entries: [build.put({ run: 'run_1' }), build.put({ key: 'ключ', value: '{"x":1}' })],
         publishes: [build.topicEvent({ partition: 3 }), build.topicEvent({ topic: 'other', payload: null })],
       },
       {
@@ -214,6 +216,7 @@ describeUnless(noPostgres, 'moving a SQLite store to PostgreSQL', () => {
         topics: 2,
         tasks: 1_302,
         timers: 1,
+        entries: 2,
         dedupe: 1,
         deadLetters: 1,
       },

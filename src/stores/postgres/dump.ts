@@ -10,6 +10,8 @@ import {
   bytes,
   deadLetterColumns,
   deadLetterRow,
+  entryColumns,
+  entryRow,
   eventColumns,
   eventRow,
   int,
@@ -75,6 +77,8 @@ export async function* dumpTablesOf(session: Session, s: string): AsyncGenerator
     yield { table: 'tasks', rows: rows.map(taskRow) };
   for await (const rows of pages(timerColumns, 'timer', ['tenant', 'run', 'name']))
     yield { table: 'timers', rows: rows.map(timerRow) };
+  for await (const rows of pages(entryColumns, 'entry', ['tenant', 'space', 'key', 'ref']))
+    yield { table: 'entries', rows: rows.map(entryRow) };
   for await (const rows of pages('tenant, scope, key, hash, reference, expires_at', 'dedupe', [
     'tenant',
     'scope',

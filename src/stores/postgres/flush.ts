@@ -3,7 +3,15 @@
  * once; what was flushed before a claim is not written again after it.
  */
 import type { RunRow } from '../../core/run/state.js';
-import { kindCode, payloadKind, stateCode, statusCode, type StoredPayload, type TaskRow } from '../../store/index.js';
+import {
+  type EntryRow,
+  kindCode,
+  payloadKind,
+  stateCode,
+  statusCode,
+  type StoredPayload,
+  type TaskRow,
+} from '../../store/index.js';
 import { bools, byteas, float8s, int2s, int4s, int8s, texts, utf8Byteas } from './arrays.js';
 import type { Statement, Value } from './pipeline.js';
 import type { Sql } from './sql.js';
@@ -19,6 +27,7 @@ export function flushRest(sql: Sql, bench: Workbench): Statement[] {
   return [
     ...outboxStatements(sql, bench),
     ...timerStatements(sql, bench),
+    ...entryStatements(sql, bench),
     ...dedupeStatements(sql, bench),
     ...letterStatements(sql, bench),
     ...blobStatements(sql, bench),
@@ -206,6 +215,39 @@ function timerStatements(sql: Sql, bench: Workbench): Statement[] {
   if (set.length > 0)
     statements.push({ text: sql.putTimers, values: [...keys(set), int8s(set.map(({ fireAt }) => fireAt))] });
   return statements;
+}
+
+function entryStatements(sql: Sql, bench: Workbench): Statement[] {
+  const entries = [...bench.entries.values()];
+  bench.entries = new Map();
+  const dropped = entries.filter(({ row }) => row === null);
+  const put = entries.flatMap(({ row }) => (row === null ? [] : [row]));
+  const statements: Statement[] = [];
+  if (dropped.length > 0)
+    statements.push({
+      text: sql.dropEntries,
+      values: [
+        texts(dropped.map((entry) => entry.tenant)),
+        texts(dropped.map((entry) => entry.key.space)),
+        texts(dropped.map((entry) => entry.key.key)),
+        texts(dropped.map((entry) => entry.key.ref)),
+      ],
+    });
+  if (put.length > 0) statements.push({ text: sql.putEntries, values: entryValues(put) });
+  return statements;
+}
+
+/** The columns of entries. */
+export function entryValues(rows: readonly EntryRow[]): Value[] {
+  return [
+    texts(rows.map((row) => row.tenant)),
+    texts(rows.map((row) => row.space)),
+    texts(rows.map((row) => row.key)),
+    texts(rows.map((row) => row.ref)),
+    texts(rows.map((row) => row.value)),
+    texts(rows.map((row) => row.run)),
+    int8s(rows.map((row) => row.at)),
+  ];
 }
 
 /** A key is added as a new row, so that who takes it at the same time elsewhere makes this fail and be worked out anew. */

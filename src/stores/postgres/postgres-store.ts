@@ -13,6 +13,8 @@ import {
   type DeadLetterQuery,
   type DeadLetterRow,
   type DedupeRow,
+  type EntryQuery,
+  type EntryRow,
   type EventQuery,
   type EventRow,
   type ExpireCounts,
@@ -23,6 +25,8 @@ import {
   type Outbox,
   type Outcome,
   type Page,
+  type PartitionHead,
+  type PartitionKey,
   type QueueStats,
   type RunKey,
   type RunQuery,
@@ -211,6 +215,12 @@ export class PostgresStore implements Store {
     return areColumns(tenant, run) ? this.#read(() => this.#parts.reads.readTimers(tenant, run)) : this.#ifOpen([]);
   }
 
+  async readEntries(query: EntryQuery): Promise<EntryRow[]> {
+    const { tenant, space, key = '', after } = query;
+    const known = areColumns(tenant, space, key, after?.key ?? '', after?.ref ?? '');
+    return known ? this.#read(() => this.#parts.reads.readEntries(query)) : this.#ifOpen([]);
+  }
+
   async readFeed({ after, limit }: { readonly after: number; readonly limit: number }): Promise<EventRow[]> {
     return this.#read(() => this.#parts.feed.read(after, limit));
   }
@@ -225,6 +235,13 @@ export class PostgresStore implements Store {
 
   async listTopics(tenant: string): Promise<TopicHead[]> {
     return areColumns(tenant) ? this.#read(() => this.#parts.reads.listTopics(tenant)) : this.#ifOpen([]);
+  }
+
+  async listPartitions(query: {
+    readonly after: PartitionKey | null;
+    readonly limit: number;
+  }): Promise<PartitionHead[]> {
+    return this.#read(() => this.#parts.reads.listPartitions(query));
   }
 
   async readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null> {

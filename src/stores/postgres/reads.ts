@@ -6,6 +6,8 @@ import {
   type DeadLetterRow,
   type DedupeRow,
   encodeCursor,
+  type EntryQuery,
+  type EntryRow,
   type EventQuery,
   type EventRow,
   type ListKey,
@@ -13,6 +15,8 @@ import {
   matchesRunQuery,
   nameOf,
   type Page,
+  type PartitionHead,
+  type PartitionKey,
   type QueueStats,
   type RunKey,
   type RunQuery,
@@ -35,6 +39,8 @@ import {
   bytes,
   deadLetterColumns,
   deadLetterRow,
+  entryColumns,
+  entryRow,
   eventColumns,
   eventRow,
   int,
@@ -178,6 +184,33 @@ export class Reads {
       [],
     );
     return intOrNull(row?.[0]);
+  }
+
+  async readEntries({ tenant, space, key, after, limit }: EntryQuery): Promise<EntryRow[]> {
+    const conditions = ['tenant = $1', 'space = $2'];
+    const values: Value[] = [tenant, space, limit];
+    if (key !== undefined) conditions.push(`key = $${values.push(key)}`);
+    if (after !== undefined) conditions.push(`(key, ref) > ($${values.push(after.key)}, $${values.push(after.ref)})`);
+    const sql = `SELECT ${entryColumns} FROM ${this.#s}.entry WHERE ${conditions.join(' AND ')}
+      ORDER BY key, ref LIMIT $3::bigint`;
+    return (await this.#rows(sql, values)).map(entryRow);
+  }
+
+  async listPartitions(query: {
+    readonly after: PartitionKey | null;
+    readonly limit: number;
+  }): Promise<PartitionHead[]> {
+    const { after, limit } = query;
+    const from = after === null ? '' : 'WHERE (tenant, topic, part) > ($2, $3, $4::bigint)';
+    const sql = `SELECT tenant, topic, part, head FROM ${this.#s}.topic_head ${from}
+      ORDER BY tenant, topic, part LIMIT $1::bigint`;
+    const rows = await this.#rows(sql, after === null ? [limit] : [limit, after.tenant, after.topic, after.partition]);
+    return rows.map((row) => ({
+      tenant: text(row[0]),
+      topic: text(row[1]),
+      partition: int(row[2]),
+      head: int(row[3]),
+    }));
   }
 
   async listTopics(tenant: string): Promise<TopicHead[]> {

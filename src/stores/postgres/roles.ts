@@ -25,6 +25,7 @@ const tenantTables = [
   'event',
   'task',
   'timer',
+  'entry',
   'dedupe',
   'dead_letter',
   'blob',

@@ -2,6 +2,7 @@
 import type { RunRow } from '../../core/run/state.js';
 import {
   type DeadLetterRow,
+  type EntryRow,
   type EventRow,
   nameOf,
   payloadKind,
@@ -118,6 +119,20 @@ export const timerColumns = 'tenant, run, name, fire_at';
 
 export function timerRow(row: Row): TimerRow {
   return { tenant: text(row[0]), run: text(row[1]), name: text(row[2]), fireAt: int(row[3]) };
+}
+
+export const entryColumns = 'tenant, space, key, ref, value, run, at';
+
+export function entryRow(row: Row): EntryRow {
+  return {
+    tenant: text(row[0]),
+    space: text(row[1]),
+    key: text(row[2]),
+    ref: text(row[3]),
+    value: text(row[4]),
+    run: text(row[5]),
+    at: int(row[6]),
+  };
 }
 
 export const deadLetterColumns = 'tenant, id, run, workflow, path, class, code, message, attempts, at';

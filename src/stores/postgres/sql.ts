@@ -1,7 +1,7 @@
 /**
  * The statements of the write path. Set-based: a batch of any size is one execution of each that it needs. Every
  * statement that waits for row locks takes them in the order of the key, and the writer issues them in one global order:
- * outbox, run, task, timer, dedupe, dead letter, blob, tally, topic counters. Claims and promotions skip what is locked, so they
+ * outbox, run, task, timer, entry, dedupe, dead letter, blob, tally, topic counters. Claims and promotions skip what is locked, so they
  * wait for nobody.
  */
 import { eventColumns, runColumns, sessionColumns, taskColumns } from './rows.js';
@@ -70,6 +70,14 @@ export function writeSql(s: string) {
     putTimers: `INSERT INTO ${s}.timer (tenant, run, name, fire_at)
       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) ORDER BY 1, 2, 3
       ON CONFLICT (tenant, run, name) DO UPDATE SET fire_at = excluded.fire_at`,
+    dropEntries: `DELETE FROM ${s}.entry n
+      USING unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS k (tenant, space, key, ref)
+      WHERE n.tenant = k.tenant AND n.space = k.space AND n.key = k.key AND n.ref = k.ref`,
+    putEntries: `INSERT INTO ${s}.entry (tenant, space, key, ref, value, run, at)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+      ORDER BY 1, 2, 3, 4
+      ON CONFLICT (tenant, space, key, ref) DO UPDATE
+      SET value = excluded.value, run = excluded.run, at = excluded.at`,
     dropOutbox: `DELETE FROM ${s}.outbox o USING unnest($1::bigint[]) AS k (id) WHERE o.id = k.id`,
     dropDedupe: `DELETE FROM ${s}.dedupe d USING ${keys3('scope', 'key')}
       WHERE d.tenant = k.tenant AND d.scope = k.scope AND d.key = k.key`,

@@ -67,6 +67,8 @@ export class Upkeep {
           tasks AS (DELETE FROM ${s}.task t USING past p WHERE t.tenant = p.tenant AND t.run = p.run
             RETURNING t.tenant, t.queue, t.state),
           timers AS (DELETE FROM ${s}.timer m USING past p WHERE m.tenant = p.tenant AND m.run = p.run),
+          entries AS (DELETE FROM ${s}.entry n USING past p
+            WHERE n.tenant = p.tenant AND n.run = p.run AND n.run <> ''),
           letters AS (DELETE FROM ${s}.dead_letter l USING past p WHERE l.tenant = p.tenant AND l.run = p.run),
           events AS (DELETE FROM ${s}.event e USING past p
             WHERE e.tenant = p.tenant AND e.stream = p.run AND e.era = p.era

@@ -9,6 +9,8 @@ import type { RunRow } from '../../core/run/state.js';
 import {
   type DeadLetterRow,
   type DedupeRow,
+  type EntryKey,
+  type EntryRow,
   type LeaseKey,
   newTaskRow,
   type Outcome,
@@ -80,6 +82,13 @@ export interface TimerEntry {
   readonly fireAt: number | null;
 }
 
+/** An entry of a secondary index: as it is to be, or gone. */
+export interface IndexEntry {
+  readonly tenant: string;
+  readonly key: EntryKey;
+  readonly row: EntryRow | null;
+}
+
 export interface EventEntry {
   readonly tenant: string;
   readonly stream: string;
@@ -130,6 +139,7 @@ export class Workbench {
   readonly outbox = new Set<number>();
   outboxDone: number[] = [];
   timers = new Map<string, TimerEntry>();
+  entries = new Map<string, IndexEntry>();
   events: EventEntry[] = [];
   readonly topicEvents: TopicEventEntry[] = [];
   readonly topics = new Map<string, TopicEntry>();
@@ -299,6 +309,12 @@ export class Workbench {
       const { run, name } = write;
       const fireAt = write.op === 'set' ? write.fireAt : null;
       this.timers.set(keyOf(tenant, run, name), { tenant, run, name, fireAt });
+    }
+    for (const write of t.entries ?? []) {
+      const { space, key, ref } = write;
+      const row =
+        write.op === 'drop' ? null : { tenant, space, key, ref, value: write.value, run: write.run, at: write.at };
+      this.entries.set(keyOf(tenant, space, key, ref), { tenant, key: { space, key, ref }, row });
     }
     for (const write of t.deadLetters ?? []) {
       const id = write.op === 'add' ? write.row.id : write.id;

@@ -20,8 +20,9 @@ const checks: readonly Check[] = [
     property: 'P3',
     sql: `SELECT r.tenant, r.run FROM run r WHERE r.status = 1
       AND NOT EXISTS (SELECT 1 FROM task t WHERE t.tenant = r.tenant AND t.run = r.run AND t.kind = 1)
-      AND NOT EXISTS (SELECT 1 FROM timer m WHERE m.tenant = r.tenant AND m.run = r.run)`,
-    detail: () => 'a waiting run has neither a timer nor an open call',
+      AND NOT EXISTS (SELECT 1 FROM timer m WHERE m.tenant = r.tenant AND m.run = r.run)
+      AND NOT EXISTS (SELECT 1 FROM entry n WHERE n.tenant = r.tenant AND n.run = r.run AND n.run <> '')`,
+    detail: () => 'a waiting run has no timer, no open call and no entry',
   },
   {
     property: 'P3',

@@ -21,6 +21,8 @@ import { mark } from './provenance.js';
 import {
   deadLetterColumns,
   deadLetterOf,
+  entryColumns,
+  entryOf,
   eventColumns,
   eventOf,
   runColumns,
@@ -29,6 +31,7 @@ import {
   taskOf,
   timerOf,
   type DeadLetterTuple,
+  type EntryTuple,
   type EventTuple,
   type RunTuple,
   type TaskTuple,
@@ -108,6 +111,8 @@ export function* dumpTablesOf(database: SqliteDatabase): Generator<DumpBatch, vo
     yield { table: 'tasks', rows: rows.map(taskOf) };
   for (const rows of pages<TimerTuple>(database, 'tenant, run, name, fire_at', 'timer', ['tenant', 'run', 'name']))
     yield { table: 'timers', rows: rows.map(timerOf) };
+  for (const rows of pages<EntryTuple>(database, entryColumns, 'entry', ['tenant', 'space', 'key', 'ref']))
+    yield { table: 'entries', rows: rows.map(entryOf) };
   type Dedupe = readonly [string, string, string, hash: string, reference: string, expiresAt: number];
   const dedupeKey = ['tenant', 'scope', 'key'];
   for (const rows of pages<Dedupe>(database, 'tenant, scope, key, hash, reference, expires_at', 'dedupe', dedupeKey))

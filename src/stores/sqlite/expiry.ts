@@ -16,6 +16,7 @@ export function prepareExpiry(database: SqliteDatabase) {
     dropEvents: sql('DELETE FROM event WHERE tenant = ? AND stream = ?'),
     dropTasks: sql('DELETE FROM task WHERE tenant = ? AND run = ? RETURNING queue, state'),
     dropTimers: sql('DELETE FROM timer WHERE tenant = ? AND run = ?'),
+    dropEntries: sql("DELETE FROM entry INDEXED BY entry_run WHERE tenant = ? AND run = ? AND run <> ''"),
     dropDeadLetters: sql('DELETE FROM dead_letter WHERE tenant = ? AND run = ?'),
     dropRun: sql('DELETE FROM run WHERE tenant = ? AND run = ?'),
     dropDedupe: sql(`DELETE FROM dedupe WHERE (tenant, scope, key) IN (
@@ -54,6 +55,7 @@ function dropRun(sql: ExpiryStatements, tally: Tally, tenant: string, run: strin
   for (const [queue, state] of sql.dropTasks.all(tenant, run) as [queue: string, state: number][])
     tally.add(tenant, tallyKind.task, queue, state, -1);
   sql.dropTimers.run(tenant, run);
+  sql.dropEntries.run(tenant, run);
   sql.dropDeadLetters.run(tenant, run);
   sql.dropRun.run(tenant, run);
 }

@@ -156,7 +156,7 @@ async function splitReadLane(file: string, host: ThreadHost, failing: Failing): 
   let reader: Promise<ReaderThread> | null = null;
   const isLong = (name: ReadName, parameters: readonly unknown[]): boolean => {
     if (longReads.has(name)) return true;
-    if (name === 'readEvents' || name === 'readFeed')
+    if (name === 'readEvents' || name === 'readFeed' || name === 'readEntries' || name === 'listPartitions')
       return (parameters[0] as { readonly limit: number }).limit > shortReadEventsMax;
     if (name !== 'readHistories') return false;
     return reads.countHistories((parameters as ReadArguments<'readHistories'>)[0]) > shortReadEventsMax;

@@ -9,6 +9,8 @@ import {
   type DeadLetterRow,
   type DedupeRow,
   encodeCursor,
+  type EntryQuery,
+  type EntryRow,
   type EventQuery,
   type EventRow,
   type FeedKeys,
@@ -17,6 +19,8 @@ import {
   matchesRunQuery,
   nameOf,
   type Page,
+  type PartitionHead,
+  type PartitionKey,
   type QueueStats,
   type RunKey,
   type RunQuery,
@@ -175,6 +179,29 @@ export class Reads {
     const task = this.#number('SELECT min(due_at) FROM task INDEXED BY task_delayed WHERE state = 1');
     if (timer === null || task === null) return timer ?? task;
     return Math.min(timer, task);
+  }
+
+  readEntries({ tenant, space, key, after, limit }: EntryQuery): EntryRow[] {
+    const conditions = ['tenant = ?', 'space = ?'];
+    const parameters: (string | number)[] = [tenant, space];
+    if (key !== undefined) {
+      conditions.push('key = ?');
+      parameters.push(key);
+    }
+    if (after !== undefined) {
+      conditions.push('(key, ref) > (?, ?)');
+      parameters.push(after.key, after.ref);
+    }
+    const sql = `SELECT ${entryColumns} FROM entry WHERE ${conditions.join(' AND ')} ORDER BY key, ref LIMIT ?`;
+    return (this.#sql(sql).all(...parameters, limit) as EntryTuple[]).map(entryOf);
+  }
+
+  listPartitions({ after, limit }: { readonly after: PartitionKey | null; readonly limit: number }): PartitionHead[] {
+    const from = after === null ? '' : 'WHERE (tenant, topic, part) > (?, ?, ?)';
+    const parameters = after === null ? [] : [after.tenant, after.topic, after.partition];
+    const sql = `SELECT tenant, topic, part, head FROM topic_head ${from} ORDER BY tenant, topic, part LIMIT ?`;
+    const rows = this.#sql(sql).all(...parameters, limit) as [string, string, number, number][];
+    return rows.map(([tenant, topic, partition, head]) => ({ tenant, topic, partition, head }));
   }
 
   listTopics(tenant: string): TopicHead[] {
@@ -398,6 +425,13 @@ export type TimerTuple = readonly [tenant: string, run: string, name: string, fi
 
 export function timerOf([tenant, run, name, fireAt]: TimerTuple): TimerRow {
   return { tenant, run, name, fireAt };
+}
+
+export const entryColumns = 'tenant, space, key, ref, value, run, at';
+export type EntryTuple = readonly [string, string, string, string, value: string, run: string, at: number];
+
+export function entryOf([tenant, space, key, ref, value, run, at]: EntryTuple): EntryRow {
+  return { tenant, space, key, ref, value, run, at };
 }
 
 export const deadLetterColumns = 'tenant, id, run, workflow, path, class, code, message, attempts, at';

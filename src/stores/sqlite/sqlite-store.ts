@@ -14,6 +14,8 @@ import {
   type DeadLetterQuery,
   type DeadLetterRow,
   type DedupeRow,
+  type EntryQuery,
+  type EntryRow,
   type EventQuery,
   type EventRow,
   type ExpireCounts,
@@ -23,6 +25,8 @@ import {
   type NewSession,
   type Outcome,
   type Page,
+  type PartitionHead,
+  type PartitionKey,
   type QueueStats,
   type RunKey,
   type RunQuery,
@@ -176,6 +180,12 @@ export class SqliteStore implements Store {
     return areColumns(tenant, run) ? this.#get('readTimers', tenant, run) : this.#ifOpen([]);
   }
 
+  async readEntries(query: EntryQuery): Promise<EntryRow[]> {
+    const { tenant, space, key = '', after } = query;
+    const known = areColumns(tenant, space, key, after?.key ?? '', after?.ref ?? '');
+    return known ? this.#get('readEntries', query) : this.#ifOpen([]);
+  }
+
   async readFeed(query: { readonly after: number; readonly limit: number }): Promise<EventRow[]> {
     return this.#get('readFeed', query);
   }
@@ -190,6 +200,13 @@ export class SqliteStore implements Store {
 
   async listTopics(tenant: string): Promise<TopicHead[]> {
     return areColumns(tenant) ? this.#get('listTopics', tenant) : this.#ifOpen([]);
+  }
+
+  async listPartitions(query: {
+    readonly after: PartitionKey | null;
+    readonly limit: number;
+  }): Promise<PartitionHead[]> {
+    return this.#get('listPartitions', query);
   }
 
   async readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null> {

@@ -13,6 +13,7 @@ import {
   type ClaimRequest,
   type DeadLetterWrite,
   type DedupeWrite,
+  type EntryWrite,
   type ExpireCounts,
   kindCode,
   type LeaseKey,
@@ -132,6 +133,7 @@ export interface RawTransition {
   readonly publishes: readonly (RawEvent & { readonly topic: string; readonly partition: number })[];
   readonly tasks: readonly RawTaskWrite[];
   readonly timers: readonly TimerWrite[];
+  readonly entries: readonly EntryWrite[];
   readonly deadLetters: readonly DeadLetterWrite[];
   readonly blobs: readonly { readonly hash: string; readonly bytes: Uint8Array }[];
 }
@@ -174,6 +176,7 @@ interface WireRareParts {
   readonly dedupe?: readonly DedupeWrite[];
   readonly publishes?: readonly (readonly [topic: string, partition: number, length: number, blob: string | null])[];
   readonly timers?: readonly TimerWrite[];
+  readonly entries?: readonly EntryWrite[];
   readonly deadLetters?: readonly DeadLetterWrite[];
   readonly blobs?: readonly (readonly [hash: string, length: number])[];
 }
@@ -236,14 +239,15 @@ function encodeTransition(out: ByteWriter, t: Transition): WireTransition {
 
 /** Always after the events: the bytes lie in this order. */
 function encodeRareParts(out: ByteWriter, t: Transition): WireRareParts | 0 {
-  const { unleased, dedupe, publishes = none, timers = none, deadLetters = none, blobs = none } = t;
+  const { unleased, dedupe, publishes = none, timers = none, entries, deadLetters = none, blobs = none } = t;
   const isBare = publishes.length === 0 && timers.length === 0 && deadLetters.length === 0 && blobs.length === 0;
-  if (isBare && unleased === undefined && dedupe === undefined) return 0;
+  if (isBare && unleased === undefined && dedupe === undefined && entries === undefined) return 0;
   return {
     ...(unleased !== undefined && { unleased }),
     ...(dedupe !== undefined && { dedupe }),
     publishes: publishes.map((e) => [e.topic, e.partition, packEvent(out, e), blobOf(e)] as const),
     timers,
+    ...(entries !== undefined && { entries }),
     deadLetters,
     blobs: blobs.map((blob) => [blob.hash, out.bytes(blob.bytes)] as const),
   };
@@ -326,6 +330,7 @@ function decodeTransition(input: ByteReader, wire: WireTransition): RawTransitio
     dedupe: rare === 0 ? none : (rare.dedupe ?? none),
     publishes: rare === 0 ? none : decodePublishes(input, rare.publishes),
     timers: rare === 0 ? none : (rare.timers ?? none),
+    entries: rare === 0 ? none : (rare.entries ?? none),
     deadLetters: rare === 0 ? none : (rare.deadLetters ?? none),
     blobs: rare === 0 ? none : (rare.blobs ?? none).map(([hash, length]) => ({ hash, bytes: input.take(length) })),
   };

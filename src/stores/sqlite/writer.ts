@@ -306,6 +306,11 @@ export class Writer {
       if (write.op === 'set') this.#sql.putTimer.run(tenant, write.run, write.name, write.fireAt);
       else this.#sql.dropTimer.run(tenant, write.run, write.name);
     }
+    for (const write of t.entries) {
+      const { space, key, ref } = write;
+      if (write.op === 'drop') this.#sql.dropEntry.run(tenant, space, key, ref);
+      else this.#sql.putEntry.run(tenant, space, key, ref, write.value, write.run, write.at);
+    }
     for (const write of t.deadLetters) {
       if (write.op === 'remove') this.#sql.dropDeadLetter.run(tenant, write.id);
       else {
@@ -634,6 +639,11 @@ function prepareStatements(database: SqliteDatabase) {
     putTimer: sql(`INSERT INTO timer (tenant, run, name, fire_at) VALUES (?, ?, ?, ?)
       ON CONFLICT (tenant, run, name) DO UPDATE SET fire_at = excluded.fire_at`),
     dropTimer: sql('DELETE FROM timer WHERE tenant = ? AND run = ? AND name = ?'),
+
+    putEntry: sql(`INSERT INTO entry (tenant, space, key, ref, value, run, at) VALUES (?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (tenant, space, key, ref) DO UPDATE
+      SET value = excluded.value, run = excluded.run, at = excluded.at`),
+    dropEntry: sql('DELETE FROM entry WHERE tenant = ? AND space = ? AND key = ? AND ref = ?'),
 
     lookAtDedupe: sql(`SELECT hash, reference, expires_at FROM dedupe
       WHERE tenant = ? AND scope = ? AND key = ? AND expires_at > ?`),
