@@ -352,6 +352,8 @@ describe('reading runs', () => {
     waitingFor: [],
     retry: { possible: false, from: [] },
     deadLetter: null,
+    parent: null,
+    continuedBy: null,
     progress: null,
     links: { self: 'x', history: 'x', result: 'x', stream: 'x' },
   };

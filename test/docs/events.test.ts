@@ -22,6 +22,8 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
     idempotencyKey: true,
     correlation: true,
     traceparent: true,
+    parent: true,
+    continues: true,
   },
   'step.started': { path: true, attempt: true, effect: true },
   'step.completed': { path: true, attempt: true, durationMs: true, withInput: true },
@@ -45,6 +47,9 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
   'event.emitted': { path: true, topic: true, eventId: true },
   'progress.reported': { index: true },
   'race.decided': { path: true, winner: true },
+  'child.started': { path: true, run: true, workflow: true, attached: true },
+  'child.cancel_requested': { path: true, reason: true },
+  'child.ended': { path: true, run: true, status: true, failure: true },
   'run.parked': {},
   'activation.retrying': { attempt: true, retryAt: true, progressed: true, failure: true },
   'run.cancel_requested': { reason: true, by: true, graceMs: true },
@@ -52,7 +57,8 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
   'run.failed': { failure: true, path: true, deadLetter: true },
   'run.cancelled': { reason: true, forced: true },
   'run.refused': { code: true },
-  'run.redriven': { by: true, paths: true, deadLetter: true },
+  'run.continued': { next: true },
+  'run.redriven': { by: true, paths: true, deadLetter: true, children: true },
 };
 
 const page = sections(readFileSync(new URL('../../docs/reference/events.md', import.meta.url), 'utf8'));

@@ -248,6 +248,8 @@ export class MiniEngine {
       worker: 'wrk_1',
       task,
       unleased: false,
+      newRunId: 'run_new',
+      hasWorkflow: () => true,
       capability: (name) =>
         name === 'unknown'
           ? null

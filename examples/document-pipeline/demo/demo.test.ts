@@ -42,6 +42,8 @@ function view(changes: Partial<RunView>): RunView {
     waitingFor: [],
     retry: { possible: false, from: [] },
     deadLetter: null,
+    parent: null,
+    continuedBy: null,
     progress: null,
     links: { self: '', history: '', result: '', stream: '' },
     ...changes,

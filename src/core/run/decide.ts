@@ -388,7 +388,10 @@ function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redr
   if (state.status !== 'failed' && state.status !== 'cancelled') return refused('not_redrivable');
   const paths: string[] = [];
   const children: string[] = [];
+  const undone = undoneSagas(state);
   for (const [path, unit] of state.units) {
+    // What a saga has undone is not begun anew: what came before it in the saga is no longer there.
+    if (undone.some((prefix) => path.startsWith(prefix))) continue;
     // What a child has paid for is kept: it goes on from its own failure, unless it was told to end.
     if (unit.kind === 'child' && (unit.status === 'failed' || unit.status === 'started')) children.push(path);
     if (unit.kind === 'child' && (unit.status === 'cancelled' || unit.status === 'stopping')) paths.push(path);
@@ -400,6 +403,11 @@ function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redr
     type: 'run.redriven',
     data: { by: command.by, paths, deadLetter, ...(children.length === 0 ? {} : { children }) },
   });
+}
+
+/** Prefixes of the paths of what sagas that were undone had done. */
+function undoneSagas({ units }: RunState): string[] {
+  return [...units].flatMap(([path, unit]) => (unit.kind === 'race' && unit.winner === 'undo' ? [`${path}/do/`] : []));
 }
 
 /** Everything that did not succeed is asked for anew; a result that is there is kept. */

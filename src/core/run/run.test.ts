@@ -52,6 +52,8 @@ class Bench {
       worker: 'wrk',
       task: this.task,
       unleased: this.unleased,
+      newRunId: 'run_new',
+      hasWorkflow: (name) => name === 'known',
       capability: (name) =>
         name === 'known' || name === 'paying'
           ? { retry, deadlineMs: 5000, effect: name === 'paying' ? 'external' : 'idempotent' }

@@ -522,6 +522,7 @@ export class Lanes {
     births: readonly RunBirth[],
   ): readonly Pending[] {
     if (outcome.tag === 'applied') {
+      this.#warnOfLength(state, events);
       this.#tellBirths(births, parts[0]?.pending.job.actor ?? 'engine');
       for (const { pending, from, to } of parts) {
         const { actor, lease } = pending.job;
@@ -571,6 +572,16 @@ export class Lanes {
     }
   }
 
+  /** Well before the bound, so that there is time to mend the workflow. */
+  #warnOfLength({ tenant, run, workflow, head }: RunState, events: readonly RunEvent[]): void {
+    if (head < historyWarnAt || head - events.length >= historyWarnAt) return;
+    this.#context.log({
+      level: 'warn',
+      message: `Run ${run} has ${head} events, of ${limits.historyEventsMax} that it may have. Go on as new (ctx.continueAsNew) before that.`,
+      fields: { tenant, run, workflow },
+    });
+  }
+
   #tell(
     lane: Lane | undefined,
     key: string,
@@ -590,6 +601,8 @@ export class Lanes {
     }
   }
 }
+
+const historyWarnAt = limits.historyEventsMax / 2;
 
 /** Evicting looks at a few of the oldest lanes only, so that a lane costs the same however many there are. */
 const evictExamineMax = 64;

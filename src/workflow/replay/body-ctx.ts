@@ -24,7 +24,6 @@ import type {
   RaceBranches,
   RaceResult,
   RunInfo,
-  SettledMapOptions,
   StartOptionsOf,
   StepContext,
   StepOptions,
@@ -133,7 +132,7 @@ export class BodyCtx implements Ctx {
       concurrency = limits.mapConcurrencyDefault,
       onError = 'throw',
       failuresMax = onError === 'throw' ? 0 : Number.POSITIVE_INFINITY,
-    } = options as MapOptions<Item> & SettledMapOptions<Item>;
+    } = options as MapOptions<Item> & { readonly onError?: 'throw' | 'settle'; readonly failuresMax?: number };
     checkMapOptions(concurrency, onError, failuresMax);
     this.#claim(name);
     // All of them now: two items of one key are a fault even if the second is never reached.
@@ -313,7 +312,7 @@ export class BodyCtx implements Ctx {
     };
     await Promise.all(Array.from({ length: lanes }, lane));
     group.close();
-    if (group.givenUp !== null) throw this.#scope.givenUp ?? failures[0] ?? group.givenUp;
+    if (group.givenUp !== null) throw firstCause(this.#scope.givenUp, failures, group.givenUp);
     return results;
   }
 
@@ -439,6 +438,11 @@ function checkMapOptions(concurrency: number, onError: unknown, failuresMax: num
   const isCount = Number.isInteger(failuresMax) || failuresMax === Number.POSITIVE_INFINITY;
   if (!(isCount && failuresMax >= 0)) faults.add('failuresMax must be an integer of at least 0');
   faults.throwIfAny();
+}
+
+/** Why a map was given up: from above, or for the first of its items that failed. */
+function firstCause(above: Cancelled | null, failures: readonly unknown[], own: Cancelled): Error {
+  return above ?? (failures[0] as Error | undefined) ?? own;
 }
 
 /** The value of an item of a map that has thrown before this where any failed. */
