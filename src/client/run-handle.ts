@@ -8,6 +8,7 @@ import type { CommandAnswer, PageView, RunEventView, RunView } from '../protocol
 import { headerNames, pathOf } from '../protocol/routes.js';
 import { pauseMs } from './pace.js';
 import { pageList, type PageList } from './pages.js';
+import { chunksOf, type ChunkOptions, type StreamItem } from './run-chunks.js';
 import { followRun, type RunStreamItem, type StreamOptions, type StreamSettings } from './run-stream.js';
 import type { ApiRequest, Transport } from './transport.js';
 
@@ -36,6 +37,8 @@ export interface RunHandle<Output = unknown> {
   status(options?: CallOptions): Promise<RunView>;
   /** Events as they happen, from the start of the run or after `cursor`, until it has ended. */
   stream(options?: StreamOptions): AsyncIterable<RunStreamItem>;
+  /** The chunks that the step or call at `path` writes to its stream, as they come, until it has ended. */
+  chunks(path: string, options?: ChunkOptions): AsyncIterable<StreamItem>;
   /** Asks the run to stop; its body may clean up for a while. `already` = it had ended or was asked before. */
   cancel(options?: CancelOptions): Promise<CommandAnswer>;
   /** Sends a failed or cancelled run back to work from what failed. RUN_NOT_REDRIVABLE in any other state. */
@@ -71,6 +74,7 @@ export function runHandle<Output>(
     },
     status: (options) => transport.json<RunView>(get(pathOf('readRun', { id }), options)),
     stream: (options = {}) => followRun(transport, id, options, settings),
+    chunks: (path, { after, ...options } = {}) => chunksOf(followRun(transport, id, options, settings), path, after),
     cancel: (options) => cancelRun(transport, id, options),
     retry: (options) => retryRun(transport, id, options),
     history: (options) => runHistory(transport, id, options),

@@ -83,6 +83,11 @@ export const limits = {
   /** Page size of lists. */
   pageItemsDefault: 50,
   pageItemsMax: 500,
+  /** One chunk of a stream that a step or handler writes, and what is written together. */
+  streamChunkBytesMax: 8 * 1024,
+  streamBatchBytesMax: 14 * 1024,
+  /** Streams of one run. */
+  streamsPerRunMax: 1_000,
   /** Bytes buffered for one slow stream reader before it is cut off. */
   streamBufferBytesMax: 1024 * 1024,
   /** A worker session is dead when its heartbeat counter has not moved for this long (monotonic time of the reaper). */

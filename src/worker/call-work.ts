@@ -8,11 +8,13 @@ import { decodeValue, encodeValue } from '../core/codec.js';
 import { SpineError } from '../core/errors.js';
 import { failureOf } from '../core/failure-of.js';
 import { failure, type Failure } from '../core/failure.js';
-import { isBlobPayload } from '../core/payload.js';
+import { pathOf, type PathName } from '../core/paths.js';
+import { isBlobPayload, type InlinePayload } from '../core/payload.js';
 import type { CancelTimer } from '../core/ports.js';
 import type { CallAssignment, Submission, SubmissionResult } from '../protocol/worker.js';
 import type { Handler } from '../workflow/capability.js';
 import { makeLog } from '../workflow/log.js';
+import { ChunkBatcher, type StreamWriter } from '../workflow/stream-writer.js';
 import { checkedValue } from './checked-value.js';
 import { leaseIsGone, type StopReason, type Work, type WorkHost } from './work.js';
 
@@ -39,6 +41,9 @@ class CallWork implements Work {
   #submitted = false;
   #failed = false;
   #dead = false;
+  readonly #streams = new Map<string | null, ChunkBatcher>();
+  /** Batches of chunks that were not answered yet, by their submission. */
+  readonly #onAnswer = new Map<number, () => void>();
 
   constructor(assignment: CallAssignment, handler: Handler, host: WorkHost) {
     this.#assignment = assignment;
@@ -59,6 +64,8 @@ class CallWork implements Work {
   }
 
   settle(submission: Submission, result: SubmissionResult): void {
+    this.#onAnswer.get(submission.i)?.();
+    this.#onAnswer.delete(submission.i);
     if (result.ok || this.#dead) return;
     if (leaseIsGone(result.code)) {
       this.stop('lease_lost');
@@ -90,6 +97,8 @@ class CallWork implements Work {
     try {
       const outcome = await this.#call();
       if (this.#submitted || this.#dead) return;
+      // Before the outcome: whoever sees that the call has ended has seen all of its streams.
+      this.#flushStreams();
       this.#submitted = true;
       const durationMs = Math.round(this.#host.ports.clock.monotonicMs() - this.#startedMs);
       this.#host.submit([{ op: 'completeTask', result: outcome, durationMs }]);
@@ -110,7 +119,14 @@ class CallWork implements Work {
     const log = makeLog((level, message, fields) =>
       this.#host.log(level, message, { ...fields, tenant, run, capability, attempt }),
     );
-    const context = { signal: this.#abort.signal, attempt, idempotencyKey, log, run: { id: run, tenant } };
+    const context = {
+      signal: this.#abort.signal,
+      attempt,
+      idempotencyKey,
+      log,
+      run: { id: run, tenant },
+      stream: (name?: PathName) => this.#stream(name === undefined ? null : pathOf('', name)),
+    };
     const returned = await handle(value, context);
     const output = await checkedValue(defined.output, returned, capability, 'OUTPUT_INVALID');
     return this.#host.fit(encodeValue(output));
@@ -124,7 +140,30 @@ class CallWork implements Work {
     this.#abort.abort(error);
   }
 
+  #stream(name: string | null): StreamWriter {
+    const found = this.#streams.get(name);
+    if (found !== undefined) return found;
+    const made = new ChunkBatcher(this.#host.ports, ({ from, count, chunks }) =>
+      this.#append(name, from, count, chunks),
+    );
+    this.#streams.set(name, made);
+    return made;
+  }
+
+  #append(name: string | null, from: number, count: number, chunks: InlinePayload): Promise<void> {
+    // A handler that goes on after its end writes to nobody.
+    if (this.#submitted || this.#dead) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onAnswer.set(this.#host.submit([{ op: 'appendTask', name, from, count, chunks }]), resolve);
+    });
+  }
+
+  #flushStreams(): void {
+    for (const stream of this.#streams.values()) stream.flush();
+  }
+
   #fail(cause: Failure): void {
+    this.#flushStreams();
     this.#submitted = true;
     this.#failed = true;
     this.#host.submit([{ op: 'failTask', failure: cause }]);

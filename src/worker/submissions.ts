@@ -112,6 +112,7 @@ function sizeOf(submission: Submission): number {
     bytes += commandBytes;
     if ('result' in command) bytes += textLength(command.result);
     else if ('input' in command) bytes += textLength(command.input);
+    else if ('chunks' in command) bytes += textLength(command.chunks);
     else if ('value' in command) bytes += textLength(command.value);
     else if ('output' in command) bytes += textLength(command.output);
     else if ('event' in command) bytes += textLength(command.event.data);

@@ -4,12 +4,14 @@
  */
 import type { Duration } from '../core/duration.js';
 import { limits } from '../core/limits.js';
+import type { PathName } from '../core/paths.js';
 import type { RetryPolicy } from '../core/retry.js';
 import type { Effect } from '../core/run/events.js';
 import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
 import type { Log } from './log.js';
 import { OptionFaults } from './options.js';
 import { readRetry, type RetryOptions } from './retry-options.js';
+import type { StreamWriter } from './stream-writer.js';
 
 /** Options of `capability`. */
 export interface CapabilityOptions<I extends StandardSchema, O extends StandardSchema> {
@@ -37,6 +39,11 @@ export interface HandlerContext {
   readonly idempotencyKey: string;
   readonly log: Log;
   readonly run: { readonly id: string; readonly tenant: string };
+  /**
+   * A stream that readers of the run follow while the call is at work; unnamed, it is the stream of the call's own path.
+   * Asked for twice it is the same. A later attempt begins it anew, which readers are told.
+   */
+  stream(name?: PathName): StreamWriter;
 }
 
 /** A capability. `In` and `Out` are what callers give and get. */

@@ -8,6 +8,7 @@ import type { Effect } from '../core/run/events.js';
 import type { Capability } from './capability.js';
 import type { Log } from './log.js';
 import type { RetryOptions } from './retry-options.js';
+import type { StreamWriter } from './stream-writer.js';
 import type { Topic } from './topic.js';
 import type { Workflow } from './workflow.js';
 
@@ -33,6 +34,11 @@ export interface StepContext {
   /** The same for every attempt; hand it to whoever performs the effect. */
   readonly idempotencyKey: string;
   readonly log: Log;
+  /**
+   * A stream that readers of the run follow while the step is at work; unnamed, it is the stream of the step's own path.
+   * Asked for twice it is the same. A later attempt begins it anew, which readers are told.
+   */
+  stream(name?: PathName): StreamWriter;
 }
 
 /** Options of `ctx.step`. */
@@ -210,6 +216,12 @@ export interface Ctx {
 
   /** Tells followers of the run how far it is. Returns at once; each value is reported one time, also over replays. */
   progress(value: unknown): void;
+
+  /**
+   * A stream written by the body itself, outside of steps; each chunk is written one time, also over replays. For what a
+   * step or handler produces piece by piece, use the `stream` that it is given.
+   */
+  stream(name: PathName): StreamWriter;
 
   /** Publishes an event in the same commit that records it. Resolves after that commit. */
   emit<In>(topic: Topic<string, In>, data: NoInfer<In>, options?: EmitOptions): Promise<void>;

@@ -26,14 +26,19 @@ export { capability } from './capability.js';
 export type { Capability, CapabilityOptions, DefinedCapability, Handler, HandlerContext } from './capability.js';
 export type {
   CallOptionsOf,
+  Child,
+  ChildOptionsOf,
   Ctx,
   EmitOptions,
   MapOptions,
   RaceBranches,
   RaceResult,
   RunInfo,
+  SettledMapOptions,
+  StartOptionsOf,
   StepContext,
   StepOptions,
+  Undo,
 } from './ctx.js';
 export { makeLog } from './log.js';
 export type { Log, LogLevel, LogRecord } from './log.js';
@@ -41,6 +46,7 @@ export { manifestHash } from './manifest-of.js';
 export type { RetryOptions } from './retry-options.js';
 export type { SelectorOf } from './selector.js';
 export { isStepError, StepError } from './step-error.js';
+export type { StreamWriter } from './stream-writer.js';
 export { isTerminal, isTransient, Terminal, Transient } from './thrown.js';
 export type { TransientOptions } from './thrown.js';
 export { topic } from './topic.js';

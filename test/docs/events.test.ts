@@ -46,6 +46,7 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
   'timer.fired': { path: true },
   'event.emitted': { path: true, topic: true, eventId: true },
   'progress.reported': { index: true },
+  'stream.appended': { path: true, attempt: true, offset: true, count: true },
   'race.decided': { path: true, winner: true },
   'child.started': { path: true, run: true, workflow: true, attached: true },
   'child.cancel_requested': { path: true, reason: true },

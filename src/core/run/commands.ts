@@ -37,6 +37,15 @@ export type BodyCommand =
   | { readonly op: 'sleepUntil'; readonly path: string; readonly at: number }
   | { readonly op: 'emit'; readonly path: string; readonly topic: string; readonly event: EmittedEvent }
   | { readonly op: 'progress'; readonly index: number; readonly value: Payload }
+  /** Adds chunks to a stream; `from` counts those of the attempt. */
+  | {
+      readonly op: 'append';
+      readonly path: string;
+      readonly attempt: number;
+      readonly from: number;
+      readonly count: number;
+      readonly chunks: Payload;
+    }
   | { readonly op: 'decideRace'; readonly path: string; readonly winner: string }
   /** Starts a run of its own. */
   | {
@@ -83,7 +92,15 @@ export interface EmittedEvent {
 
 export type TaskCommand =
   | { readonly op: 'completeTask'; readonly result: Payload; readonly durationMs: number }
-  | { readonly op: 'failTask'; readonly failure: Failure };
+  | { readonly op: 'failTask'; readonly failure: Failure }
+  /** Adds chunks to the stream of the call, or to the one of that name beneath it. */
+  | {
+      readonly op: 'appendTask';
+      readonly name: string | null;
+      readonly from: number;
+      readonly count: number;
+      readonly chunks: Payload;
+    };
 
 export type RunCommand =
   | BodyCommand

@@ -4,6 +4,7 @@
  */
 import { assertNever } from '../errors.js';
 import { failure, type Failure } from '../failure.js';
+import type { Payload } from '../payload.js';
 import { limits } from '../limits.js';
 import { decideRetry, type RetryPolicy } from '../retry.js';
 import type { BodyCommand, RunCommand, TaskCommand } from './commands.js';
@@ -43,6 +44,7 @@ export type Refusal =
   | 'stale'
   | 'unknown_capability'
   | 'unknown_workflow'
+  | 'too_many_streams'
   /** Runs that start runs that start runs, deeper than `limits.childDepthMax`. */
   | 'too_deep'
   | 'history_full'
@@ -74,6 +76,7 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
       return decideChildEnd(state, command);
     case 'completeTask':
     case 'failTask':
+    case 'appendTask':
       return decideTask(state, command, context);
     default:
       return decideBody(state, command, context);
@@ -119,6 +122,8 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
       if (unit !== undefined) return unit.kind === 'race' ? already : refused('path_in_use');
       return accept({ type: 'race.decided', data: { path: command.path, winner: command.winner } });
     }
+    case 'append':
+      return decideAppend(state, command.path, command.attempt, command);
     case 'startChild':
       return decideChild(state, command, context);
     case 'cancelChild': {
@@ -235,6 +240,25 @@ function decideSleep(state: RunState, path: string, fireAt: number): Decision {
   return accept({ type: 'timer.set', data: { path, fireAt } });
 }
 
+/** A batch that is repeated, or comes from an attempt that another has followed, adds nothing. */
+function decideAppend(
+  state: RunState,
+  path: string,
+  attempt: number,
+  { from, count, chunks }: { readonly from: number; readonly count: number; readonly chunks: Payload },
+): Decision {
+  const stream = state.streams.get(path);
+  if (stream === undefined && state.streams.size >= limits.streamsPerRunMax) return refused('too_many_streams');
+  if (stream !== undefined && stream.attempt > attempt) return already;
+  const written = stream?.attempt === attempt ? stream.written : 0;
+  if (from !== written) return already;
+  return accept({
+    type: 'stream.appended',
+    data: { path, attempt, offset: stream?.next ?? 0, count },
+    payload: chunks,
+  });
+}
+
 function decideChild(
   state: RunState,
   command: Extract<BodyCommand, { op: 'startChild' }>,
@@ -269,6 +293,12 @@ function decideTask(state: RunState, command: TaskCommand, context: DecideContex
   if (path === undefined || unit?.kind !== 'call' || unit.call.task !== context.task) return refused('stale_task');
   if (unit.status === 'completed' || unit.status === 'failed') return already;
   if (unit.status === 'cancelled') return refused('stale_task');
+  if (command.op === 'appendTask') {
+    const stream = command.name === null ? path : `${path}/${command.name}`;
+    if (!isPath(stream)) return refused('invalid_path');
+    if (state.head >= limits.historyEventsMax) return refused('history_full');
+    return decideAppend(state, stream, unit.attempt, command);
+  }
   if (command.op === 'completeTask') {
     const { durationMs, result } = command;
     return accept({

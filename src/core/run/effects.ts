@@ -243,6 +243,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'step.failed':
     case 'event.emitted':
     case 'progress.reported':
+    case 'stream.appended':
     case 'race.decided':
       break;
     default:

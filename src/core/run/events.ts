@@ -110,6 +110,16 @@ export interface RunEventData {
     readonly status: 'succeeded' | 'failed' | 'cancelled' | 'refused';
     readonly failure: Failure | null;
   };
+  /**
+   * A step or call has written to a stream. `attempt` that differs from the one before: the stream begins anew, and what
+   * came before is no longer meant. `offset` counts the chunks of the stream over all attempts. Payload: the chunks.
+   */
+  'stream.appended': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly offset: number;
+    readonly count: number;
+  };
   /** A race between branches was decided; the losers are aborted. */
   'race.decided': { readonly path: string; readonly winner: string };
   /** The body left memory; the next event that concerns it opens a new activation. */

@@ -12,6 +12,8 @@ export interface Journal {
   readonly head: number;
   /** Number of progress reports so far. */
   readonly progress: number;
+  /** Chunks that the body itself has written so far, by the path of the stream. Absent = none. */
+  readonly streams?: Readonly<Record<string, number>>;
   readonly entries: readonly JournalEntry[];
 }
 

@@ -82,6 +82,8 @@ export interface RunState {
   readonly units: Map<string, Unit>;
   /** Path of the call that a task stands for, by task key. */
   readonly callPaths: Map<string, string>;
+  /** Streams written so far, by path. */
+  readonly streams: Map<string, StreamState>;
   /** `seq` of the last event that concerns a waiting body. */
   lastWakeSeq: number;
   /** Number of progress reports so far. */
@@ -89,6 +91,16 @@ export interface RunState {
   cancel: { readonly reason: string | null; readonly graceMs: number; readonly at: number } | null;
   failure: Failure | null;
   deadLetter: string | null;
+}
+
+/** How far a stream is. */
+export interface StreamState {
+  /** The attempt that writes it; 0 = the body itself. */
+  readonly attempt: number;
+  /** Chunks of that attempt. */
+  readonly written: number;
+  /** Chunks of all attempts: the offset of the next. */
+  readonly next: number;
 }
 
 /** The task that runs the body. `n` counts activations from 1; `attempt` counts tries of this one without progress. */
@@ -146,6 +158,7 @@ export function emptyState(tenant: string, run: string): RunState {
     },
     units: new Map(),
     callPaths: new Map(),
+    streams: new Map(),
     lastWakeSeq: 0,
     progress: 0,
     cancel: null,
@@ -254,6 +267,15 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'progress.reported':
       state.progress = event.data.index + 1;
       break;
+    case 'stream.appended': {
+      const { path, attempt, offset, count } = event.data;
+      const before = state.streams.get(path);
+      const written = before?.attempt === attempt ? before.written : 0;
+      state.streams.set(path, { attempt, written: written + count, next: offset + count });
+      // What is shown is no progress of the body: an activation that dies again after the same tokens gets nowhere.
+      if (state.activation.since === event.seq - 1) state.activation.since = event.seq;
+      break;
+    }
     case 'child.started': {
       const { path, run, workflow, attached } = event.data;
       units.set(path, { kind: 'child', status: 'started', run, workflow, attached });

@@ -24,6 +24,8 @@ export function refusalText(reason: Reason, run: string, { commands }: Submissio
       const names = commands.flatMap((command) => (command.op === 'startChild' ? [command.workflow] : []));
       return `Nobody has registered a workflow that was to be started: ${shown(names)}.`;
     }
+    case 'too_many_streams':
+      return `Run ${run} has ${limits.streamsPerRunMax} streams, and may not have another.`;
     case 'too_deep': {
       const { message, mend } = new SpineError('CHILD_TOO_DEEP', { run, depthMax: limits.childDepthMax });
       return `${message} ${mend}`;

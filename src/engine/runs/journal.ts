@@ -19,8 +19,11 @@ export function journalEntry(event: RunEvent, withPayload: boolean): JournalEntr
 export function journalOf(events: readonly RunEvent[]): Journal {
   let entries: JournalEntry[] = [];
   let progress = 0;
+  const streams: Record<string, number> = Object.create(null) as Record<string, number>;
   for (const event of events) {
     if (event.type === 'progress.reported') progress = event.data.index + 1;
+    if (event.type === 'stream.appended' && event.data.attempt === 0)
+      streams[event.data.path] = event.data.offset + event.data.count;
     if (event.type === 'run.redriven') {
       const forgotten = new Set(event.data.paths);
       const goingOn = new Set(event.data.children ?? []);
@@ -35,5 +38,6 @@ export function journalOf(events: readonly RunEvent[]): Journal {
     const entry = journalEntry(event, true);
     if (entry !== null) entries.push(entry);
   }
-  return { head: events.at(-1)?.seq ?? 0, progress, entries };
+  const head = events.at(-1)?.seq ?? 0;
+  return Object.keys(streams).length === 0 ? { head, progress, entries } : { head, progress, streams, entries };
 }

@@ -32,6 +32,7 @@ import type {
 import { makeLog, type Log } from '../log.js';
 import { OptionFaults } from '../options.js';
 import { retryPolicyOf, timeoutMsOf } from '../retry-options.js';
+import type { StreamWriter } from '../stream-writer.js';
 import type { Topic } from '../topic.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { BodyRun } from './body-run.js';
@@ -93,6 +94,11 @@ export class BodyCtx implements Ctx {
   progress(value: unknown): void {
     this.#body.checkScope(this.#scope);
     this.#body.report(encodeValue(value));
+  }
+
+  stream(name: PathName): StreamWriter {
+    const path = this.#claim(name);
+    return this.#body.streamOf(path);
   }
 
   emit<In>(topic: Topic<string, In>, data: In, options: EmitOptions = {}): Promise<void> {

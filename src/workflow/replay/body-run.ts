@@ -23,6 +23,7 @@ import type { LogLevel } from '../log.js';
 import { isStepError, StepError } from '../step-error.js';
 import { isTerminal, isTransient, type Terminal } from '../thrown.js';
 import type { AnyWorkflow } from '../workflow.js';
+import { ChunkBatcher, type ChunkBatch, type StreamWriter } from '../stream-writer.js';
 import { BodyCtx } from './body-ctx.js';
 import { checkInput } from './check-input.js';
 import { noteEntry, startOf, startRecord, type OutcomeEntry, type PathRecord, type UnitKind } from './path-record.js';
@@ -96,6 +97,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
   #flushScheduled = false;
   /** Submissions without an answer. */
   readonly #pending = new Set<number>();
+  /** Who wants to know that a command was answered, whatever the answer; until it is sent, and then by its submission. */
+  readonly #onAnswer = new Map<BodyCommand, () => void>();
+  readonly #answers = new Map<number, readonly (() => void)[]>();
+  readonly #streams: ChunkBatcher[] = [];
   /** Those among them that publish; the end of the run waits for them, since a refused event must not pass unseen. */
   readonly #publishing = new Set<number>();
   #parkSubmission = 0;
@@ -160,6 +165,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
 
   settle(result: SubmissionResult): void {
     this.#pending.delete(result.i);
+    for (const resolve of this.#answers.get(result.i) ?? []) resolve();
+    this.#answers.delete(result.i);
     this.#publishing.delete(result.i);
     if (this.#phase === 'over') return;
     this.#move();
@@ -214,6 +221,24 @@ export class BodyRun implements Activation, Pumped, StepHost {
   /** Events that the run had when the body was last told of something. */
   get historyLength(): number {
     return this.#handedSeq;
+  }
+
+  append(path: string, attempt: number, { from, count, chunks }: ChunkBatch): Promise<void> {
+    return new Promise((resolve) => {
+      const command = { op: 'append', path, attempt, from, count, chunks } as const;
+      this.#onAnswer.set(command, resolve);
+      this.submit(command);
+    });
+  }
+
+  /** The stream that the body itself writes under a claimed path. */
+  streamOf(path: string): StreamWriter {
+    const written = this.#input.journal.streams?.[path] ?? 0;
+    const batcher = new ChunkBatcher(this.host.ports, (batch) => this.append(path, 0, batch), written);
+    this.#streams.push(batcher);
+    // What an earlier activation has written is not written again.
+    let skip = written;
+    return { write: (chunk) => (skip > 0 ? ((skip -= 1), Promise.resolve()) : batcher.write(chunk)) };
   }
 
   /** Reports progress, unless an earlier activation has done so. */
@@ -464,8 +489,15 @@ export class BodyRun implements Activation, Pumped, StepHost {
   #send(commands: readonly BodyCommand[]): number {
     const i = this.host.submit(commands);
     this.#pending.add(i);
+    if (this.#onAnswer.size > 0) this.#awaitAnswers(i, commands);
     if (commands.some((command) => command.op === 'emit')) this.#publishing.add(i);
     return i;
+  }
+
+  #awaitAnswers(i: number, commands: readonly BodyCommand[]): void {
+    const resolves = commands.flatMap((command) => this.#onAnswer.get(command) ?? []);
+    for (const command of commands) this.#onAnswer.delete(command);
+    if (resolves.length > 0) this.#answers.set(i, resolves);
   }
 
   /** Hands a payload on as it is, or by reference once it is in the blob store. */
@@ -633,7 +665,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
       this.#afterPark ??= () => this.#close(then);
       return;
     }
-    if (this.#phase === 'running') this.#launchEmits();
+    if (this.#phase === 'running') {
+      for (const stream of this.#streams) stream.flush();
+      this.#launchEmits();
+    }
     this.#phase = 'closing';
     this.#cancelParkTimer?.();
     this.#root.stop();

@@ -16,8 +16,10 @@ import type { BodyCommand } from '../../core/run/commands.js';
 import type { Effect } from '../../core/run/events.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
 import type { ActivationHost } from '../activation-contract.js';
+import { pathOf, type PathName } from '../../core/paths.js';
 import type { StepContext } from '../ctx.js';
 import { makeLog, type Log } from '../log.js';
+import { ChunkBatcher, type ChunkBatch, type StreamWriter } from '../stream-writer.js';
 import type { PathRecord } from './path-record.js';
 import type { Wait, Work } from './wait.js';
 
@@ -30,6 +32,8 @@ export interface StepHost {
   submit(command: BodyCommand): void;
   /** Submits a command with a payload, by way of the blob store where it is large. */
   submitWith(payload: InlinePayload, command: (payload: BodyPayload) => BodyCommand): void;
+  /** Submits chunks; resolves when that is answered. */
+  append(path: string, attempt: number, batch: ChunkBatch): Promise<void>;
   /** User code has begun and ended to run. */
   enter(): void;
   leave(): void;
@@ -148,6 +152,7 @@ class Attempt implements StepContext {
   #controller: AbortController | null = null;
   #aborted: { readonly reason: unknown } | null = null;
   #cancelTimeout: CancelTimer | null = null;
+  readonly #streams = new Map<string, ChunkBatcher>();
 
   constructor(request: StepRequest, attempt: number, step: StepHost, end: AttemptEnd) {
     this.#request = request;
@@ -171,6 +176,15 @@ class Attempt implements StepContext {
     const { host, tenant, run } = this.#step;
     const { path } = this.#request;
     return makeLog((level, message, fields) => host.log({ level, message, fields, tenant, run, path }));
+  }
+
+  stream(name?: PathName): StreamWriter {
+    const path = name === undefined ? this.#request.path : pathOf(this.#request.path, name);
+    const found = this.#streams.get(path);
+    if (found !== undefined) return found;
+    const made = new ChunkBatcher(this.#step.host.ports, (batch) => this.#step.append(path, this.attempt, batch));
+    this.#streams.set(path, made);
+    return made;
   }
 
   run(): void {
@@ -203,6 +217,7 @@ class Attempt implements StepContext {
     if (this.#over) return;
     const error = new Error(`The attempt took longer than its timeout of ${timeoutMs} ms.`);
     error.name = 'TimeoutError';
+    for (const stream of this.#streams.values()) stream.flush();
     this.abort(error);
     this.#end.onError(Object.assign(error, { code: 'STEP_TIMEOUT' }));
   }
@@ -212,6 +227,8 @@ class Attempt implements StepContext {
     this.#cancelTimeout?.();
     const wanted = !this.#over;
     this.#over = true;
+    // Before the outcome: whoever sees that the step has ended has seen all of its streams.
+    if (wanted) for (const stream of this.#streams.values()) stream.flush();
     if (wanted) report();
     this.#step.leave();
   }
