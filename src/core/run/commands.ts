@@ -7,6 +7,7 @@ import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
 import type { Effect } from './events.js';
+import type { Person, TopicEventRef, WaitOn } from './waits.js';
 
 export type BodyCommand =
   /** Records the intent of an external effect before it is tried. */
@@ -38,6 +39,16 @@ export type BodyCommand =
   | { readonly op: 'emit'; readonly path: string; readonly topic: string; readonly event: EmittedEvent }
   | { readonly op: 'progress'; readonly index: number; readonly value: Payload }
   | { readonly op: 'decideRace'; readonly path: string; readonly winner: string }
+  /** `request`: what an approval shows. `timeoutMs` null = waits for as long as the run lives. */
+  | {
+      readonly op: 'wait';
+      readonly path: string;
+      readonly on: WaitOn;
+      readonly timeoutMs: number | null;
+      readonly request: Payload | null;
+    }
+  /** The wait is given up. What has satisfied it, and was not handed over, goes back. */
+  | { readonly op: 'cancelWait'; readonly path: string }
   /** Leaves memory; refused with `stale` when an event after `seen` concerns the body. */
   | { readonly op: 'park'; readonly seen: number }
   | { readonly op: 'succeed'; readonly output: Payload }
@@ -66,10 +77,53 @@ export type TaskCommand =
   | { readonly op: 'completeTask'; readonly result: Payload; readonly durationMs: number }
   | { readonly op: 'failTask'; readonly failure: Failure };
 
+/** What a person may say of an approval. `opened`: `seq` of the request that is meant. */
+export type ReviewCommand =
+  | {
+      readonly op: 'review';
+      readonly path: string;
+      readonly opened: number;
+      readonly by: Person;
+      readonly outcome: 'approved' | 'rejected';
+      /** Form and comment. */
+      readonly answer: Payload | null;
+    }
+  | {
+      readonly op: 'delegate';
+      readonly path: string;
+      readonly opened: number;
+      readonly by: Person;
+      readonly to: readonly string[];
+    }
+  | {
+      readonly op: 'comment';
+      readonly path: string;
+      readonly opened: number;
+      readonly by: Person;
+      readonly text: Payload;
+    };
+
 export type RunCommand =
   | BodyCommand
   | TaskCommand
   | { readonly op: 'loseTask'; readonly failure: Failure }
+  /** `id` names the signal within the run: a second one of the same id is the same signal. */
+  | {
+      readonly op: 'signal';
+      readonly id: string;
+      readonly name: string;
+      readonly by: string;
+      readonly data: Payload | null;
+    }
+  /** An event of a topic for the wait that was opened by event `opened`. */
+  | {
+      readonly op: 'giveEvent';
+      readonly path: string;
+      readonly opened: number;
+      readonly event: TopicEventRef;
+      readonly data: Payload | null;
+    }
+  | ReviewCommand
   | { readonly op: 'fireTimer'; readonly name: string }
   | { readonly op: 'cancel'; readonly reason: string | null; readonly by: string; readonly graceMs: number }
   | { readonly op: 'redrive'; readonly by: string };

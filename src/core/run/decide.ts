@@ -9,7 +9,17 @@ import { decideRetry, type RetryPolicy } from '../retry.js';
 import type { BodyCommand, RunCommand, TaskCommand } from './commands.js';
 import type { NewRunEvent, RunEventData } from './events.js';
 import { pathOfRetryTimer, runTimers } from './effects.js';
+import {
+  decideCancelWait,
+  decideEscalation,
+  decideGiveEvent,
+  decideReview,
+  decideSignal,
+  decideWait,
+} from './decide-waits.js';
+import { already, accept, refused, type Decision } from './decision.js';
 import { activationTask, capabilityQueue, isEnded, type RunState, type Unit } from './state.js';
+import { pathOfEscalationTimer } from './waits.js';
 
 export interface DecideContext {
   /** The store's clock. */
@@ -31,28 +41,7 @@ export interface DecideContext {
   } | null;
 }
 
-export type Refusal =
-  /** The run has ended; `status` says how. */
-  | 'ended'
-  /** The task is not (or no longer) the one that may speak for the run. */
-  | 'stale_task'
-  /** `park` came too late: something after `seen` concerns the body. */
-  | 'stale'
-  | 'unknown_capability'
-  | 'history_full'
-  | 'path_in_use'
-  | 'not_redrivable'
-  | 'invalid_path';
-
-export type Decision =
-  | { readonly tag: 'accepted'; readonly events: readonly NewRunEvent[] }
-  /** What was asked for is already recorded; nothing to do. */
-  | { readonly tag: 'already' }
-  | { readonly tag: 'refused'; readonly reason: Refusal };
-
-const already: Decision = { tag: 'already' };
-const refused = (reason: Refusal): Decision => ({ tag: 'refused', reason });
-const accept = (...events: NewRunEvent[]): Decision => ({ tag: 'accepted', events });
+export type { Decision, Refusal } from './decision.js';
 
 export function decide(state: RunState, command: RunCommand, context: DecideContext): Decision {
   switch (command.op) {
@@ -62,6 +51,14 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
       return decideRedrive(state, command);
     case 'fireTimer':
       return decideTimer(state, command.name, context);
+    case 'signal':
+      return decideSignal(state, command);
+    case 'giveEvent':
+      return decideGiveEvent(state, command);
+    case 'review':
+    case 'delegate':
+    case 'comment':
+      return decideReview(state, command);
     case 'loseTask':
       return decideLost(state, command.failure, context);
     case 'completeTask':
@@ -111,6 +108,10 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
       if (unit !== undefined) return unit.kind === 'race' ? already : refused('path_in_use');
       return accept({ type: 'race.decided', data: { path: command.path, winner: command.winner } });
     }
+    case 'wait':
+      return decideWait(state, command, context.now);
+    case 'cancelWait':
+      return decideCancelWait(state, command.path);
     case 'park':
       return command.seen < state.lastWakeSeq ? refused('stale') : accept({ type: 'run.parked', data: {} });
     case 'succeed':
@@ -302,7 +303,10 @@ function decideTimer(state: RunState, name: string, context: DecideContext): Dec
       ? accept({ type: 'step.due', data: { path: stepPath, attempt: unit.attempt + 1 } })
       : already;
   }
+  const approvalPath = pathOfEscalationTimer(name);
+  if (approvalPath !== null) return decideEscalation(state, approvalPath);
   const unit = state.units.get(name);
+  if (unit?.kind === 'wait' && unit.status === 'open') return accept({ type: 'wait.expired', data: { path: name } });
   return unit?.kind === 'timer' && unit.status === 'set'
     ? accept({ type: 'timer.fired', data: { path: name } })
     : already;
@@ -330,15 +334,14 @@ function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redr
   if (state.status !== 'failed' && state.status !== 'cancelled') return refused('not_redrivable');
   const paths: string[] = [];
   for (const [path, unit] of state.units) {
-    if ((unit.kind === 'step' || unit.kind === 'call' || unit.kind === 'timer') && isUnfinished(unit.status))
-      paths.push(path);
+    if ('status' in unit && isUnfinished(unit.status)) paths.push(path);
   }
   return accept({ type: 'run.redriven', data: { by: command.by, paths, deadLetter: state.deadLetter ?? '' } });
 }
 
 /** Everything that did not succeed is asked for anew; a result that is there is kept. */
 function isUnfinished(status: string): boolean {
-  return status !== 'completed' && status !== 'fired';
+  return !['completed', 'fired', 'satisfied', 'expired'].includes(status);
 }
 
 function failed(cause: Failure, path: string | null, context: DecideContext): NewRunEvent {

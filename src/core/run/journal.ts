@@ -42,6 +42,11 @@ export const journalEventTypes = [
   'timer.fired',
   'event.emitted',
   'race.decided',
+  'signal.received',
+  'wait.opened',
+  'wait.satisfied',
+  'wait.expired',
+  'wait.cancelled',
   'run.cancel_requested',
 ] as const;
 export type JournalEventType = (typeof journalEventTypes)[number];

@@ -1,5 +1,5 @@
 /**
- * From decided events to what is written: moves the state over them, derives the rows of tasks, timers and dead letters
+ * From decided events to what is written: moves the state over them, derives the rows of tasks, timers, entries and dead letters
  * (`core/run/effects`), and writes the envelopes. One change belongs to one run.
  */
 import { newId } from '../../core/ids.js';
@@ -10,6 +10,7 @@ import { applyEvent, rowOf, type RunState } from '../../core/run/state.js';
 import type {
   BlobWrite,
   DeadLetterWrite,
+  EntryWrite,
   EventWrite,
   NewTask,
   RunWrite,
@@ -26,12 +27,22 @@ export interface RunChange {
   readonly eventWrites: EventWrite[];
   readonly tasks: TaskWrite[];
   readonly timers: TimerWrite[];
+  readonly entries: EntryWrite[];
   readonly deadLetters: DeadLetterWrite[];
   readonly blobs: BlobWrite[];
 }
 
 export function emptyChange(state: RunState): RunChange {
-  return { expected: state.head, events: [], eventWrites: [], tasks: [], timers: [], deadLetters: [], blobs: [] };
+  return {
+    expected: state.head,
+    events: [],
+    eventWrites: [],
+    tasks: [],
+    timers: [],
+    entries: [],
+    deadLetters: [],
+    blobs: [],
+  };
 }
 
 /** The row of the run after the change, which must be complete. */
@@ -62,8 +73,7 @@ export function changeRun(
     const wasOpen = state.activation.open;
     const attemptsBefore = event.type === 'run.failed' ? attemptsOf(state, event.data.path) : 0;
     applyEvent(state, event);
-    for (const effect of effectsOf(before, wasOpen, event, state))
-      writeEffect(effect, state, change.tasks, change.timers);
+    for (const effect of effectsOf(before, wasOpen, event, state)) writeEffect(effect, state, at, change);
     if (event.type === 'run.failed') change.deadLetters.push(deadLetterOf(state, event, attemptsBefore));
     if (event.type === 'run.redriven' && event.data.deadLetter !== '')
       change.deadLetters.push({ op: 'remove', id: event.data.deadLetter });
@@ -103,8 +113,9 @@ export function newDeadLetterId(context: EngineContext): string {
   return newId('deadLetter', context.ports);
 }
 
-function writeEffect(effect: TableEffect, state: RunState, tasks: TaskWrite[], timers: TimerWrite[]): void {
+function writeEffect(effect: TableEffect, state: RunState, at: number, change: RunChange): void {
   const { run } = state;
+  const { tasks, timers, entries } = change;
   switch (effect.tag) {
     case 'openTask':
       tasks.push({ op: 'open', run, task: queued(effect.task, state) });
@@ -121,6 +132,14 @@ function writeEffect(effect: TableEffect, state: RunState, tasks: TaskWrite[], t
     case 'clearTimer':
       timers.push({ op: 'clear', run, name: effect.name });
       break;
+    case 'putEntry':
+      entries.push({ op: 'put', ...effect.entry, run, at });
+      break;
+    case 'dropEntry': {
+      const { space, key, ref } = effect.entry;
+      entries.push({ op: 'drop', space, key, ref });
+      break;
+    }
   }
 }
 

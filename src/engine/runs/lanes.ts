@@ -448,12 +448,13 @@ export class Lanes {
     publications: readonly Publication[],
   ): { readonly transition: Transition; readonly births: readonly RunBirth[] } {
     const { eventWrites, tasks, timers, deadLetters, blobs } = change;
+    const entries = change.entries.length === 0 ? noEntries : { entries: change.entries };
     const { tenant } = state;
     const runs = [writeOf(change, state)];
     // The transition of a worker's job that publishes nothing: nearly all of them.
     if (publications.length === 0 && lease !== null)
       return {
-        transition: { tenant, runs, lease, events: eventWrites, tasks, timers, deadLetters, blobs },
+        transition: { tenant, runs, lease, events: eventWrites, tasks, timers, ...entries, deadLetters, blobs },
         births: noBirths,
       };
     const published = firstOfEach(publications);
@@ -467,6 +468,7 @@ export class Lanes {
       publishes: published.map((p) => p.write),
       tasks,
       timers,
+      ...entries,
       deadLetters,
       blobs: [...blobs, ...published.flatMap((p) => p.blobs)],
     };
@@ -654,6 +656,7 @@ function isEmitted(event: NewRunEvent): event is Extract<NewRunEvent, { type: 'e
   return event.type === 'event.emitted';
 }
 
+const noEntries: Pick<Transition, 'entries'> = {};
 const noBirths: readonly RunBirth[] = [];
 
 /** What must hold beside the head of the run: the lease, or for an end before the beginning that nobody has begun. */
