@@ -40,6 +40,14 @@ export const limits = {
   labelsMax: 8,
   labelNameLengthMax: 64,
   labelValueLengthMax: 128,
+  /** A value of an indexed field, in UTF-16 units: what is longer cannot be waited for. */
+  indexValueLengthMax: 256,
+  /** Indexed fields of a topic. */
+  indexFieldsMax: 8,
+  /** Addresses of an approval, its escalations, and the length of its title. */
+  approvalAddressesMax: 16,
+  approvalEscalationsMax: 8,
+  approvalTitleLengthMax: 200,
   /** Transitions in one group commit. */
   commitItemsMax: 512,
   /** Transitions waiting for the store before intake answers 503. */

@@ -22,6 +22,13 @@ export interface TopicManifest {
   /** Path of the field in the data that is the partition key, e.g. `document.id`; null = the event's own `partitionkey`, else its id. */
   readonly key: string | null;
   readonly partitions: number;
+  /** Paths of the fields by which runs may wait for its events; absent = those of `key`. */
+  readonly index?: readonly string[];
+}
+
+/** The fields of a topic by which its events can be waited for. */
+export function indexedFields(topic: Pick<TopicManifest, 'key' | 'index'>): readonly string[] {
+  return topic.index ?? (topic.key === null ? [] : [topic.key]);
 }
 
 export interface WorkflowManifest {

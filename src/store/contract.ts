@@ -300,7 +300,7 @@ export type TimerWrite =
 
 /**
  * A row of a secondary index: what is found by `key` within `space`, in the order of `ref`. What the texts stand for is
- * the engine's business; the engine lists its spaces in `engine/entries.ts`.
+ * the engine's business.
  */
 export interface EntryRow extends EntryKey {
   readonly tenant: string;

@@ -7,6 +7,7 @@ import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
 import type { Effect, RunEventData } from './events.js';
+import type { Person, TopicEventRef, WaitOn } from './waits.js';
 
 export type BodyCommand =
   /** Records the intent of an external effect before it is tried. */
@@ -57,6 +58,16 @@ export type BodyCommand =
     }
   /** Asks for the end of a child that is still at work; it ends as cancelled. */
   | { readonly op: 'cancelChild'; readonly path: string; readonly reason: string | null }
+  /** `request`: what an approval shows. `timeoutMs` null = waits for as long as the run lives. */
+  | {
+      readonly op: 'wait';
+      readonly path: string;
+      readonly on: WaitOn;
+      readonly timeoutMs: number | null;
+      readonly request: Payload | null;
+    }
+  /** The wait is given up. What has satisfied it, and was not handed over, goes back. */
+  | { readonly op: 'cancelWait'; readonly path: string }
   /** Leaves memory; refused with `stale` when an event after `seen` concerns the body. */
   | { readonly op: 'park'; readonly seen: number }
   | { readonly op: 'succeed'; readonly output: Payload }
@@ -102,6 +113,32 @@ export type TaskCommand =
       readonly chunks: Payload;
     };
 
+/** What a person may say of an approval. `opened`: `seq` of the request that is meant. */
+export type ReviewCommand =
+  | {
+      readonly op: 'review';
+      readonly path: string;
+      readonly opened: number;
+      readonly by: Person;
+      readonly outcome: 'approved' | 'rejected';
+      /** Form and comment. */
+      readonly answer: Payload | null;
+    }
+  | {
+      readonly op: 'delegate';
+      readonly path: string;
+      readonly opened: number;
+      readonly by: Person;
+      readonly to: readonly string[];
+    }
+  | {
+      readonly op: 'comment';
+      readonly path: string;
+      readonly opened: number;
+      readonly by: Person;
+      readonly text: Payload;
+    };
+
 export type RunCommand =
   | BodyCommand
   | TaskCommand
@@ -115,6 +152,23 @@ export type RunCommand =
       readonly output: Payload | null;
       readonly failure: Failure | null;
     }
+  /** `id` names the signal within the run: a second one of the same id is the same signal. */
+  | {
+      readonly op: 'signal';
+      readonly id: string;
+      readonly name: string;
+      readonly by: string;
+      readonly data: Payload | null;
+    }
+  /** An event of a topic for the wait that was opened by event `opened`. */
+  | {
+      readonly op: 'giveEvent';
+      readonly path: string;
+      readonly opened: number;
+      readonly event: TopicEventRef;
+      readonly data: Payload | null;
+    }
+  | ReviewCommand
   | { readonly op: 'fireTimer'; readonly name: string }
   | { readonly op: 'cancel'; readonly reason: string | null; readonly by: string; readonly graceMs: number }
   | { readonly op: 'redrive'; readonly by: string };

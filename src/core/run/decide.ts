@@ -10,7 +10,17 @@ import { decideRetry, type RetryPolicy } from '../retry.js';
 import type { BodyCommand, RunCommand, TaskCommand } from './commands.js';
 import type { NewRunEvent, RunEventData } from './events.js';
 import { pathOfRetryTimer, runTimers } from './effects.js';
+import {
+  decideCancelWait,
+  decideEscalation,
+  decideGiveEvent,
+  decideReview,
+  decideSignal,
+  decideWait,
+} from './decide-waits.js';
+import { already, accept, refused, type Decision } from './decision.js';
 import { activationTask, capabilityQueue, isEnded, type RunState, type Unit } from './state.js';
+import { pathOfEscalationTimer } from './waits.js';
 
 export interface DecideContext {
   /** The store's clock. */
@@ -35,32 +45,7 @@ export interface DecideContext {
   } | null;
 }
 
-export type Refusal =
-  /** The run has ended; `status` says how. */
-  | 'ended'
-  /** The task is not (or no longer) the one that may speak for the run. */
-  | 'stale_task'
-  /** `park` came too late: something after `seen` concerns the body. */
-  | 'stale'
-  | 'unknown_capability'
-  | 'unknown_workflow'
-  | 'too_many_streams'
-  /** Runs that start runs that start runs, deeper than `limits.childDepthMax`. */
-  | 'too_deep'
-  | 'history_full'
-  | 'path_in_use'
-  | 'not_redrivable'
-  | 'invalid_path';
-
-export type Decision =
-  | { readonly tag: 'accepted'; readonly events: readonly NewRunEvent[] }
-  /** What was asked for is already recorded; nothing to do. */
-  | { readonly tag: 'already' }
-  | { readonly tag: 'refused'; readonly reason: Refusal };
-
-const already: Decision = { tag: 'already' };
-const refused = (reason: Refusal): Decision => ({ tag: 'refused', reason });
-const accept = (...events: NewRunEvent[]): Decision => ({ tag: 'accepted', events });
+export type { Decision, Refusal } from './decision.js';
 
 export function decide(state: RunState, command: RunCommand, context: DecideContext): Decision {
   switch (command.op) {
@@ -70,6 +55,14 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
       return decideRedrive(state, command);
     case 'fireTimer':
       return decideTimer(state, command.name, context);
+    case 'signal':
+      return decideSignal(state, command);
+    case 'giveEvent':
+      return decideGiveEvent(state, command);
+    case 'review':
+    case 'delegate':
+    case 'comment':
+      return decideReview(state, command);
     case 'loseTask':
       return decideLost(state, command.failure, context);
     case 'endChild':
@@ -132,6 +125,10 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
         ? accept({ type: 'child.cancel_requested', data: { path: command.path, reason: command.reason } })
         : already;
     }
+    case 'wait':
+      return decideWait(state, command, context.now);
+    case 'cancelWait':
+      return decideCancelWait(state, command.path);
     case 'park':
       return command.seen < state.lastWakeSeq ? refused('stale') : accept({ type: 'run.parked', data: {} });
     case 'succeed':
@@ -390,7 +387,10 @@ function decideTimer(state: RunState, name: string, context: DecideContext): Dec
       ? accept({ type: 'step.due', data: { path: stepPath, attempt: unit.attempt + 1 } })
       : already;
   }
+  const approvalPath = pathOfEscalationTimer(name);
+  if (approvalPath !== null) return decideEscalation(state, approvalPath);
   const unit = state.units.get(name);
+  if (unit?.kind === 'wait' && unit.status === 'open') return accept({ type: 'wait.expired', data: { path: name } });
   return unit?.kind === 'timer' && unit.status === 'set'
     ? accept({ type: 'timer.fired', data: { path: name } })
     : already;
@@ -424,9 +424,8 @@ function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redr
     if (undone.some((prefix) => path.startsWith(prefix))) continue;
     // What a child has paid for is kept: it goes on from its own failure, unless it was told to end.
     if (unit.kind === 'child' && (unit.status === 'failed' || unit.status === 'started')) children.push(path);
-    if (unit.kind === 'child' && (unit.status === 'cancelled' || unit.status === 'stopping')) paths.push(path);
-    if ((unit.kind === 'step' || unit.kind === 'call' || unit.kind === 'timer') && isUnfinished(unit.status))
-      paths.push(path);
+    else if (unit.kind === 'child' && (unit.status === 'cancelled' || unit.status === 'stopping')) paths.push(path);
+    else if ('status' in unit && unit.kind !== 'child' && isUnfinished(unit.status)) paths.push(path);
   }
   const deadLetter = state.deadLetter ?? '';
   return accept({
@@ -442,7 +441,7 @@ function undoneSagas({ units }: RunState): string[] {
 
 /** Everything that did not succeed is asked for anew; a result that is there is kept. */
 function isUnfinished(status: string): boolean {
-  return status !== 'completed' && status !== 'fired';
+  return !['completed', 'fired', 'satisfied', 'expired'].includes(status);
 }
 
 function failed(cause: Failure, path: string | null, context: DecideContext): NewRunEvent {

@@ -1,9 +1,10 @@
 /**
- * What an event does to the tables beside the log: tasks and timers. Derived from the event and the states around it,
+ * What an event does to the tables beside the log: tasks, timers and entries. Derived from the event and the states around it,
  * never decided apart, so that every row of these tables can be rebuilt from the log (invariant P12).
  */
 import { assertNever } from '../errors.js';
 import type { RunEvent } from './events.js';
+import { entriesOf, escalationTimer, lookTimer, nextEscalation, timersOf, type WaitEntry } from './waits.js';
 import { activationTask, isOpenUnit, workflowQueue, type Call, type RunState } from './state.js';
 
 /** A unit of work for a worker, as the store's queue keeps it. */
@@ -30,21 +31,8 @@ export type TableEffect =
   /** `run`: of another run, which is to see to something. Default: the run itself. */
   | { readonly tag: 'setTimer'; readonly name: string; readonly fireAt: number; readonly run?: string }
   | { readonly tag: 'clearTimer'; readonly name: string; readonly run?: string }
-  /** A row that others find the run by, and that stands for what it waits for. */
-  | {
-      readonly tag: 'putEntry';
-      readonly space: string;
-      readonly key: string;
-      readonly ref: string;
-      readonly value: string;
-    }
-  | { readonly tag: 'dropEntry'; readonly space: string; readonly key: string; readonly ref: string };
-
-/** Spaces of entries that follow from the events of runs. */
-export const entrySpaces = {
-  /** Children that have not ended. Key: the run that waits. Ref: the child. Value: its path. */
-  children: 'children',
-} as const;
+  | { readonly tag: 'putEntry'; readonly entry: WaitEntry }
+  | { readonly tag: 'dropEntry'; readonly entry: WaitEntry };
 
 /** Timers of the run itself; the names cannot clash with paths, which never begin with a colon. */
 export const runTimers = { timeout: ':timeout', cancelGrace: ':cancel-grace' } as const;
@@ -63,6 +51,8 @@ export const errands = {
   childEnded: (child: string, path: string): string => `${childPrefix}${child}:${path}`,
 } as const;
 const childPrefix = ':child:';
+/** Space of children that have not ended. Key: the run that waits. Ref: the child. Value: its path. */
+const childSpace = 'children';
 
 /** The child, and its path in the run, that the timer is about; null = it is about something else. */
 export function childOfErrand(name: string): { readonly child: string; readonly path: string } | null {
@@ -111,26 +101,36 @@ export interface OpenRows {
   readonly timers: readonly string[];
   /** Children that have not ended. */
   readonly children: readonly { readonly run: string; readonly attached: boolean }[];
+  readonly entries: readonly WaitEntry[];
+  /** Timers of work that may be done by now (`isWorkTimer`). */
+  readonly work: readonly string[];
 }
 
-/** The tasks and timers that stand for the state, by key. Only events that sweep need it. */
+/** The tasks, timers and entries that stand for the state, by key. Only events that sweep need it. */
 export function openRows(state: RunState): OpenRows {
   const tasks: string[] = [];
   const timers: string[] = [];
   const children: OpenRows['children'][number][] = [];
+  const entries: WaitEntry[] = [];
+  const work: string[] = [];
   for (const [path, unit] of state.units) {
     if (!isOpenUnit(unit)) continue;
     if (unit.kind === 'call') tasks.push(unit.call.task);
     if (unit.kind === 'timer') timers.push(path);
     if (unit.kind === 'step') timers.push(retryTimer(path));
     if (unit.kind === 'child') children.push(unit);
+    if (unit.kind !== 'wait') continue;
+    timers.push(...timersOf(path, unit));
+    entries.push(...entriesOf(state.run, path, unit));
+    if (unit.on.kind === 'event') work.push(lookTimer(unit));
   }
   if (state.timeoutMs !== null) timers.push(runTimers.timeout);
   if (state.cancel !== null) timers.push(runTimers.cancelGrace);
-  return { activation: state.activation.open ? activationTask(state.activation.n) : null, tasks, timers, children };
+  const activation = state.activation.open ? activationTask(state.activation.n) : null;
+  return { activation, tasks, timers, entries, work, children };
 }
 
-const nothing: OpenRows = { activation: null, tasks: [], timers: [], children: [] };
+const nothing: OpenRows = { activation: null, tasks: [], timers: [], entries: [], work: [], children: [] };
 
 /** True for events whose effects need the rows that were open before. */
 export function sweeps(event: Pick<RunEvent, 'type'>): boolean {
@@ -141,6 +141,10 @@ export function sweeps(event: Pick<RunEvent, 'type'>): boolean {
     case 'run.refused':
     case 'run.continued':
     case 'run.cancel_requested':
+    case 'wait.cancelled':
+    // Whom an approval was put to must be known to take it away from them.
+    case 'approval.delegated':
+    case 'approval.escalated':
       return true;
     default:
       return false;
@@ -194,6 +198,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       for (const task of open.tasks) effects.push({ tag: 'closeTask', task });
       for (const name of open.timers) if (name !== runTimers.timeout) effects.push({ tag: 'clearTimer', name });
       leaveChildren(effects, open, event, after);
+      effects.push(...closing(open));
       effects.push({ tag: 'setTimer', name: runTimers.cancelGrace, fireAt: event.at + event.data.graceMs });
       break;
     case 'run.parked':
@@ -216,6 +221,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
           name: errands.childEnded(after.run, after.parent.path),
           fireAt: event.at,
         });
+      effects.push(...closing(open));
       return effects;
     case 'run.redriven':
       if (after.timeoutMs !== null)
@@ -238,6 +244,20 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'child.started':
       effects.push(childEntry('putEntry', after.run, event.data.run, event.data.path));
       break;
+    case 'wait.opened':
+      effects.push(...openingOf(event.data.path, after));
+      break;
+    case 'wait.satisfied':
+    case 'wait.expired':
+    case 'wait.cancelled':
+      effects.push(...closingOf(event, open, after));
+      break;
+    case 'approval.delegated':
+    case 'approval.escalated':
+      effects.push(...addressing(event.data.path, open, after));
+      break;
+    case 'signal.received':
+    case 'approval.commented':
     case 'step.started':
     case 'step.completed':
     case 'step.failed':
@@ -278,6 +298,76 @@ function dropChild(effects: TableEffect[], path: string, { run, units }: RunStat
 }
 
 function childEntry(tag: 'putEntry' | 'dropEntry', run: string, child: string, path: string): TableEffect {
-  const at = { space: entrySpaces.children, key: run, ref: child };
-  return tag === 'putEntry' ? { tag, ...at, value: JSON.stringify(path) } : { tag, ...at };
+  return { tag, entry: { space: childSpace, key: run, ref: child, value: JSON.stringify(path) } };
+}
+
+/** Entries and work that go with everything else that was open. */
+function closing(open: OpenRows): TableEffect[] {
+  return [
+    ...open.entries.map((entry) => ({ tag: 'dropEntry', entry }) as const),
+    ...open.work.map((name) => ({ tag: 'clearTimer', name }) as const),
+  ];
+}
+
+function openingOf(path: string, after: RunState): TableEffect[] {
+  const unit = after.units.get(path);
+  if (unit?.kind !== 'wait') return [];
+  const effects: TableEffect[] = entriesOf(after.run, path, unit).map((entry) => ({ tag: 'putEntry', entry }));
+  if (unit.expiresAt !== null) effects.push({ tag: 'setTimer', name: path, fireAt: unit.expiresAt });
+  if (unit.on.kind === 'event')
+    effects.push({ tag: 'setTimer', name: lookTimer(unit), fireAt: unit.openedAt + lookAfterMs });
+  const escalation = nextEscalation(unit);
+  if (escalation !== null) effects.push({ tag: 'setTimer', name: escalationTimer(path), fireAt: escalation.at });
+  return effects;
+}
+
+/** The server that has opened a wait looks back at once; others do where that one has died. */
+const lookAfterMs = 2_000;
+
+function closingOf(
+  event: Extract<RunEvent, { readonly type: 'wait.satisfied' | 'wait.expired' | 'wait.cancelled' }>,
+  before: OpenRows,
+  after: RunState,
+): TableEffect[] {
+  const { path } = event.data;
+  const unit = after.units.get(path);
+  if (unit?.kind !== 'wait') return [];
+  const effects: TableEffect[] = [
+    ...entriesOf(after.run, path, unit).map((entry) => ({ tag: 'dropEntry', entry }) as const),
+    ...timersOf(path, unit).map((name) => ({ tag: 'clearTimer', name }) as const),
+  ];
+  if (unit.on.kind !== 'event') return effects;
+  effects.push({ tag: 'clearTimer', name: lookTimer(unit) });
+  if (event.type === 'wait.cancelled' && event.data.returned)
+    effects.push(...lookAgain(event.seq, event.at, before, after));
+  return effects;
+}
+
+/** The others look for what came back. What they had to look for before is part of it. */
+function lookAgain(seq: number, at: number, before: OpenRows, after: RunState): TableEffect[] {
+  const effects: TableEffect[] = [];
+  for (const unit of after.units.values()) {
+    if (unit.kind !== 'wait' || unit.status !== 'open' || unit.on.kind !== 'event' || unit.look !== seq) continue;
+    const prefix = lookTimer({ opened: unit.opened, look: 0 }).slice(0, -1);
+    for (const name of before.work) if (name.startsWith(prefix)) effects.push({ tag: 'clearTimer', name });
+    effects.push({ tag: 'setTimer', name: lookTimer(unit), fireAt: at });
+  }
+  return effects;
+}
+
+/** Takes an approval from those who had it, and puts it to those who have it now. */
+function addressing(path: string, before: OpenRows, after: RunState): TableEffect[] {
+  const unit = after.units.get(path);
+  if (unit?.kind !== 'wait') return [];
+  const entries = entriesOf(after.run, path, unit);
+  const isOf = (entry: WaitEntry): boolean => entry.ref === entries[0]?.ref;
+  const effects: TableEffect[] = [
+    ...before.entries.filter(isOf).map((entry) => ({ tag: 'dropEntry', entry }) as const),
+    ...entries.map((entry) => ({ tag: 'putEntry', entry }) as const),
+  ];
+  const escalation = nextEscalation(unit);
+  if (escalation !== null) effects.push({ tag: 'setTimer', name: escalationTimer(path), fireAt: escalation.at });
+  else if (before.timers.includes(escalationTimer(path)))
+    effects.push({ tag: 'clearTimer', name: escalationTimer(path) });
+  return effects;
 }

@@ -6,6 +6,7 @@
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
+import type { Satisfaction, WaitOn } from './waits.js';
 
 /** What may happen again after a crash in mid-effect: run it again, run it again with the same key, or do not guess. */
 export type Effect = 'pure' | 'idempotent' | 'external';
@@ -122,6 +123,20 @@ export interface RunEventData {
   };
   /** A race between branches was decided; the losers are aborted. */
   'race.decided': { readonly path: string; readonly winner: string };
+  /** Sent to the run from outside, whether or not somebody waits for it. Payload: its data. `id` is unique in the run. */
+  'signal.received': { readonly id: string; readonly name: string; readonly by: string };
+  /** Payload of an approval: what is shown, and the schema of its form. `expiresAt`: when the wait gives up; null = never. */
+  'wait.opened': { readonly path: string; readonly on: WaitOn; readonly expiresAt: number | null };
+  /** Payload: the data of the event, or the form and comment of the decision; that of a signal lies with the signal. */
+  'wait.satisfied': { readonly path: string; readonly by: Satisfaction };
+  'wait.expired': { readonly path: string };
+  /** The body has given the wait up. `returned`: what had satisfied it was never handed over, and is there for others. */
+  'wait.cancelled': { readonly path: string; readonly returned: boolean };
+  'approval.delegated': { readonly path: string; readonly by: string; readonly to: readonly string[] };
+  /** Nobody has decided for so long that others are asked as well. `level` counts from 1. */
+  'approval.escalated': { readonly path: string; readonly level: number; readonly to: readonly string[] };
+  /** Payload: the text. */
+  'approval.commented': { readonly path: string; readonly by: string };
   /** The body left memory; the next event that concerns it opens a new activation. */
   'run.parked': Record<string, never>;
   /** The activation ended without an outcome: its worker died, hung or failed to load. `progressed` resets the count. */
@@ -168,6 +183,8 @@ const waking: ReadonlySet<RunEventType> = new Set([
   'call.failed',
   'timer.fired',
   'child.ended',
+  'wait.satisfied',
+  'wait.expired',
   'run.cancel_requested',
   'run.redriven',
 ] as const);

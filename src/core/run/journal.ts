@@ -46,6 +46,11 @@ export const journalEventTypes = [
   'child.started',
   'child.ended',
   'race.decided',
+  'signal.received',
+  'wait.opened',
+  'wait.satisfied',
+  'wait.expired',
+  'wait.cancelled',
   'run.cancel_requested',
 ] as const;
 export type JournalEventType = (typeof journalEventTypes)[number];

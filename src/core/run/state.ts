@@ -6,6 +6,7 @@ import { assertNever, SpineError } from '../errors.js';
 import type { Failure } from '../failure.js';
 import type { RetryPolicy } from '../retry.js';
 import { wakes, type Effect, type ParentLink, type RunEvent } from './events.js';
+import { eventKey, type Satisfaction, type WaitOn } from './waits.js';
 
 /**
  * `active`: an activation exists (queued, delayed or leased). `waiting`: the body is parked. The rest are ends; one that
@@ -41,6 +42,21 @@ export type Unit =
       readonly run: string;
       readonly workflow: string;
       readonly attached: boolean;
+    }
+  | {
+      readonly kind: 'wait';
+      readonly status: 'open' | 'satisfied' | 'expired' | 'cancelled';
+      readonly on: WaitOn;
+      /** `seq` of the event that opened it. */
+      readonly opened: number;
+      readonly openedAt: number;
+      /** `seq` of the event since which it has to look back. */
+      readonly look: number;
+      readonly expiresAt: number | null;
+      readonly by: Satisfaction | null;
+      /** Of an approval: who is asked now, and how often it was escalated. */
+      readonly to: readonly string[];
+      readonly level: number;
     };
 
 /** What is needed to put a capability call into its queue, again if need be. */
@@ -84,6 +100,14 @@ export interface RunState {
   readonly callPaths: Map<string, string>;
   /** Streams written so far, by path. */
   readonly streams: Map<string, StreamState>;
+  /** The event that started the run: no wait of it takes that one. */
+  trigger: { readonly topic: string; readonly eventId: string } | null;
+  /** Ids of the signals received. */
+  readonly signalIds: Set<string>;
+  /** Signals that no wait has, by name: their `seq` in order. */
+  readonly signals: Map<string, number[]>;
+  /** Topic events that a wait of this run has (`eventKey`). */
+  readonly taken: Set<string>;
   /** `seq` of the last event that concerns a waiting body. */
   lastWakeSeq: number;
   /** Number of progress reports so far. */
@@ -159,6 +183,10 @@ export function emptyState(tenant: string, run: string): RunState {
     units: new Map(),
     callPaths: new Map(),
     streams: new Map(),
+    trigger: null,
+    signalIds: new Set(),
+    signals: new Map(),
+    taken: new Set(),
     lastWakeSeq: 0,
     progress: 0,
     cancel: null,
@@ -197,6 +225,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.correlation = d.correlation;
       state.traceparent = d.traceparent;
       state.parent = d.parent ?? null;
+      state.trigger = d.trigger;
       state.activation = {
         n: 1,
         open: true,
@@ -287,6 +316,55 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'child.ended':
       setChild(units, event.data.path, event.data.status === 'succeeded' ? 'succeeded' : 'failed');
       break;
+    case 'signal.received':
+      state.signalIds.add(event.data.id);
+      queueSignal(state, event.data.name, event.seq);
+      break;
+    case 'wait.opened': {
+      const { path, on, expiresAt } = event.data;
+      const to = on.kind === 'approval' ? on.to : nobody;
+      const { seq, at } = event;
+      units.set(path, {
+        kind: 'wait',
+        status: 'open',
+        on,
+        opened: seq,
+        openedAt: at,
+        look: seq,
+        expiresAt,
+        by: null,
+        to,
+        level: 0,
+      });
+      break;
+    }
+    case 'wait.satisfied': {
+      const { path, by } = event.data;
+      setWait(units, path, { status: 'satisfied', by });
+      if (by.kind === 'event') state.taken.add(eventKey(by.event));
+      if (by.kind === 'signal') takeSignal(state, by.seq);
+      break;
+    }
+    case 'wait.expired':
+      setWait(units, event.data.path, { status: 'expired' });
+      break;
+    case 'wait.cancelled': {
+      const unit = units.get(event.data.path);
+      if (event.data.returned && unit?.kind === 'wait' && unit.by !== null)
+        giveBack(state, unit.on, unit.by, event.seq);
+      setWait(units, event.data.path, { status: 'cancelled', by: null });
+      break;
+    }
+    case 'approval.delegated':
+      setWait(units, event.data.path, { to: event.data.to });
+      break;
+    case 'approval.escalated': {
+      const { path, level, to } = event.data;
+      setWait(units, path, { to, level });
+      break;
+    }
+    case 'approval.commented':
+      break;
     case 'run.parked':
       state.activation.open = false;
       state.status = 'waiting';
@@ -360,6 +438,47 @@ function setChild(units: Map<string, Unit>, path: string, status: Extract<Unit, 
   if (unit?.kind === 'child') units.set(path, { ...unit, status });
 }
 
+const nobody: readonly string[] = [];
+
+function setWait(
+  units: Map<string, Unit>,
+  path: string,
+  change: Partial<Pick<Extract<Unit, { readonly kind: 'wait' }>, 'status' | 'by' | 'to' | 'level'>>,
+): void {
+  const unit = units.get(path);
+  if (unit?.kind === 'wait') units.set(path, { ...unit, ...change });
+}
+
+/** Keeps the order of arrival also where a signal comes back. */
+function queueSignal(state: RunState, name: string, seq: number): void {
+  const queue = state.signals.get(name);
+  if (queue === undefined) return void state.signals.set(name, [seq]);
+  const before = queue.findLastIndex((other) => other < seq);
+  queue.splice(before + 1, 0, seq);
+}
+
+function takeSignal(state: RunState, seq: number): void {
+  for (const [name, queue] of state.signals) {
+    const at = queue.indexOf(seq);
+    if (at < 0) continue;
+    if (queue.length === 1) state.signals.delete(name);
+    else queue.splice(at, 1);
+    return;
+  }
+}
+
+function giveBack(state: RunState, on: WaitOn, by: Satisfaction, seq: number): void {
+  if (by.kind === 'event') {
+    state.taken.delete(eventKey(by.event));
+    // It may be what another wait of the run is for.
+    for (const [path, unit] of state.units) {
+      if (unit.kind !== 'wait' || unit.status !== 'open' || unit.on.kind !== 'event') continue;
+      if (unit.on.topic === by.event.topic) state.units.set(path, { ...unit, look: seq });
+    }
+  }
+  if (by.kind === 'signal' && on.kind === 'signal') queueSignal(state, on.name, by.seq);
+}
+
 /** A cancelled run starts nothing that was under way; its cleanup may schedule anew. */
 function cancelOpenUnits(units: Map<string, Unit>): void {
   for (const [path, unit] of units) {
@@ -368,6 +487,7 @@ function cancelOpenUnits(units: Map<string, Unit>): void {
 }
 
 /** True for a unit that something outside of the body stands for: a task, a timer, another run. */
+/** True for a unit that a task, a timer or an entry stands for. */
 export function isOpenUnit(unit: Unit): boolean {
   switch (unit.kind) {
     case 'step':
@@ -378,6 +498,8 @@ export function isOpenUnit(unit: Unit): boolean {
       return unit.status === 'set';
     case 'child':
       return unit.status === 'started' || unit.status === 'stopping';
+    case 'wait':
+      return unit.status === 'open';
     case 'emit':
     case 'race':
       return false;

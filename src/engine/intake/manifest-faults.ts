@@ -85,6 +85,8 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     schema,
     key: nullable(isText),
     partitions: (value) => isWhole(value, 1, limits.topicPartitionsMax),
+    index: (value) =>
+      value === undefined || (Array.isArray(value) && value.length <= limits.indexFieldsMax && value.every(isName)),
   },
   workflows: {
     version: nullable(isName),

@@ -1,5 +1,5 @@
 /**
- * From decided events to what is written: moves the state over them, derives the rows of tasks, timers and dead letters
+ * From decided events to what is written: moves the state over them, derives the rows of tasks, timers, entries and dead letters
  * (`core/run/effects`), and writes the envelopes. One change belongs to one run.
  */
 import { newId } from '../../core/ids.js';
@@ -27,9 +27,9 @@ export interface RunChange {
   readonly eventWrites: EventWrite[];
   readonly tasks: TaskWrite[];
   readonly timers: TimerWrite[];
+  readonly entries: EntryWrite[];
   readonly deadLetters: DeadLetterWrite[];
   readonly blobs: BlobWrite[];
-  readonly entries: EntryWrite[];
 }
 
 export function emptyChange(state: RunState): RunChange {
@@ -39,9 +39,9 @@ export function emptyChange(state: RunState): RunChange {
     eventWrites: [],
     tasks: [],
     timers: [],
+    entries: [],
     deadLetters: [],
     blobs: [],
-    entries: [],
   };
 }
 
@@ -73,7 +73,7 @@ export function changeRun(
     const wasOpen = state.activation.open;
     const attemptsBefore = event.type === 'run.failed' ? attemptsOf(state, event.data.path) : 0;
     applyEvent(state, event);
-    for (const effect of effectsOf(before, wasOpen, event, state)) writeEffect(effect, state, change, at);
+    for (const effect of effectsOf(before, wasOpen, event, state)) writeEffect(effect, state, at, change);
     if (event.type === 'run.failed') change.deadLetters.push(deadLetterOf(state, event, attemptsBefore));
     if (event.type === 'run.redriven' && event.data.deadLetter !== '')
       change.deadLetters.push({ op: 'remove', id: event.data.deadLetter });
@@ -113,8 +113,9 @@ export function newDeadLetterId(context: EngineContext): string {
   return newId('deadLetter', context.ports);
 }
 
-function writeEffect(effect: TableEffect, state: RunState, { tasks, timers, entries }: RunChange, at: number): void {
+function writeEffect(effect: TableEffect, state: RunState, at: number, change: RunChange): void {
   const { run } = state;
+  const { tasks, timers, entries } = change;
   switch (effect.tag) {
     case 'openTask':
       tasks.push({ op: 'open', run, task: queued(effect.task, state) });
@@ -131,14 +132,14 @@ function writeEffect(effect: TableEffect, state: RunState, { tasks, timers, entr
     case 'clearTimer':
       timers.push({ op: 'clear', run: effect.run ?? run, name: effect.name });
       break;
-    case 'putEntry': {
-      const { space, key, ref, value } = effect;
-      entries.push({ op: 'put', space, key, ref, value, run, at });
+    case 'putEntry':
+      entries.push({ op: 'put', ...effect.entry, run, at });
+      break;
+    case 'dropEntry': {
+      const { space, key, ref } = effect.entry;
+      entries.push({ op: 'drop', space, key, ref });
       break;
     }
-    case 'dropEntry':
-      entries.push({ op: 'drop', space: effect.space, key: effect.key, ref: effect.ref });
-      break;
   }
 }
 

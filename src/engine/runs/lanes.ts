@@ -485,13 +485,14 @@ export class Lanes {
     state: RunState,
     { publications, births: started }: Caused,
   ): { readonly transition: Transition; readonly births: readonly RunBirth[] } {
-    const { eventWrites, tasks, timers, deadLetters, blobs, entries } = change;
+    const { eventWrites, tasks, timers, deadLetters, blobs } = change;
+    const entries = change.entries.length === 0 ? noEntries : { entries: change.entries };
     const { tenant } = state;
     const runs = [writeOf(change, state)];
     // The transition of a worker's job that publishes nothing: nearly all of them.
     if (publications.length === 0 && started.length === 0 && lease !== null)
       return {
-        transition: { tenant, runs, lease, events: eventWrites, tasks, timers, deadLetters, blobs, entries },
+        transition: { tenant, runs, lease, events: eventWrites, tasks, timers, ...entries, deadLetters, blobs },
         births: noBirths,
       };
     const published = firstOfEach(publications);
@@ -505,8 +506,8 @@ export class Lanes {
       publishes: published.map((p) => p.write),
       tasks,
       timers,
+      ...entries,
       deadLetters,
-      entries,
       blobs: [...blobs, ...published.flatMap((p) => p.blobs)],
     };
     return { transition: withBirths(transition, births), births };
@@ -738,6 +739,7 @@ function successorOf(before: RunState): Family {
   return { continues: before.run, ...(before.parent === null ? {} : { parent: before.parent }) };
 }
 
+const noEntries: Pick<Transition, 'entries'> = {};
 const noBirths: readonly RunBirth[] = [];
 
 /** What must hold beside the head of the run: the lease, or for an end before the beginning that nobody has begun. */
