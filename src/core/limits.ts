@@ -94,6 +94,8 @@ export const limits = {
   /** One chunk of a stream that a step or handler writes, and what is written together. */
   streamChunkBytesMax: 8 * 1024,
   streamBatchBytesMax: 14 * 1024,
+  /** Context bundles of one run, its own and inherited ones. */
+  contextsPerRunMax: 32,
   /** Streams of one run. */
   streamsPerRunMax: 1_000,
   /** Bytes buffered for one slow stream reader before it is cut off. */

@@ -48,6 +48,12 @@ export interface RunView extends RunSummary {
   readonly parent: string | null;
   /** The run in which this one goes on; null = none. */
   readonly continuedBy: string | null;
+  /** What the run has fetched for others to use, or used that others had fetched; `saved` fetches were not made. */
+  readonly context: {
+    readonly saved: number;
+    readonly fetched: number;
+    readonly bundles: readonly ContextView[];
+  };
   /** What the user should see meanwhile: the last progress report. */
   readonly progress: unknown;
   readonly links: { readonly self: string; readonly history: string; readonly result: string; readonly stream: string };
@@ -55,12 +61,20 @@ export interface RunView extends RunSummary {
 
 export interface StepView {
   readonly path: string;
-  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child';
+  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'context';
   readonly status: string;
   readonly attempt: number;
   readonly capability?: string;
   /** Of a child: its run. */
   readonly run?: string;
+}
+
+/** A context bundle that a run has. */
+export interface ContextView {
+  readonly name: string;
+  readonly key: string;
+  readonly version: string | null;
+  readonly fetchedAt: string;
 }
 
 export interface WaitView {

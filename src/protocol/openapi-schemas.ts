@@ -23,6 +23,7 @@ import {
   type StepView,
   type TopicEventView,
   type TopicView,
+  type ContextView,
   type WaitView,
   type WorkerView,
 } from './http.js';
@@ -124,6 +125,11 @@ export const schemas = {
       deadLetter: nullable(text),
       parent: nullable(text),
       continuedBy: nullable(text),
+      context: record({ saved: whole, fetched: whole, bundles: list(reference('ContextView')) }, [
+        'saved',
+        'fetched',
+        'bundles',
+      ]),
       progress: anything,
       links,
     },
@@ -132,7 +138,7 @@ export const schemas = {
   StepView: shape<StepView>(
     {
       path: text,
-      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child']),
+      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child', 'context']),
       status: text,
       attempt: whole,
       capability: text,
@@ -140,6 +146,7 @@ export const schemas = {
     },
     { capability: true, run: true },
   ),
+  ContextView: shape<ContextView>({ name: text, key: text, version: nullable(text), fetchedAt: instant }, {}),
   WaitView: shape<WaitView>(
     {
       kind: oneOf(['queue', 'call', 'timer', 'retry', 'worker', 'limit', 'child']),

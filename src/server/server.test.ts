@@ -354,6 +354,7 @@ describe('reading runs', () => {
     deadLetter: null,
     parent: null,
     continuedBy: null,
+    context: { saved: 0, fetched: 0, bundles: [] },
     progress: null,
     links: { self: 'x', history: 'x', result: 'x', stream: 'x' },
   };

@@ -34,6 +34,7 @@ export type {
   Log,
   Child,
   ChildOptionsOf,
+  ContextOptions,
   LogLevel,
   LogRecord,
   MapOptions,

@@ -109,6 +109,18 @@ export interface Child<Out> {
 /** Says how to undo what was just done; called in reverse order if the saga fails. The name is free inside the saga's undos. */
 export type Undo = (name: PathName, body: (ctx: Ctx) => unknown) => void;
 
+/** Options of `ctx.context`, and of the step that fetches. */
+export interface ContextOptions extends StepOptions {
+  /** Tells values of one name apart, e.g. a user's id. Default: there is only one. */
+  readonly key?: string;
+  /** Only a value that was fetched with the same version will do. Default: any version. */
+  readonly version?: string;
+  /** A value that was fetched longer ago is fetched again. Default: any age will do. */
+  readonly maxAge?: Duration;
+  /** Name of this use in the run, where the same value is asked for again. Default: made of name and key. */
+  readonly as?: PathName;
+}
+
 /** Options of `ctx.emit`. */
 export interface EmitOptions {
   /** Name of the emission in the run. Default: the name of the topic. */
@@ -216,6 +228,14 @@ export interface Ctx {
 
   /** Tells followers of the run how far it is. Returns at once; each value is reported one time, also over replays. */
   progress(value: unknown): void;
+
+  /**
+   * A value that others may use as well: retrieved documents, a profile, a conversation. What this run, the run that started
+   * it, or the run whose event started it has fetched under that name and key is used where it is fresh enough; else `fetch`
+   * runs as a step, and what it gives is handed on to all runs that this one starts, by reference.
+   */
+  context<T>(name: string, fetch: (step: StepContext) => T | Promise<T>): Promise<T>;
+  context<T>(name: string, options: ContextOptions, fetch: (step: StepContext) => T | Promise<T>): Promise<T>;
 
   /**
    * A stream written by the body itself, outside of steps; each chunk is written one time, also over replays. For what a

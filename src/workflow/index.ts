@@ -28,6 +28,7 @@ export type {
   CallOptionsOf,
   Child,
   ChildOptionsOf,
+  ContextOptions,
   Ctx,
   EmitOptions,
   MapOptions,

@@ -44,6 +44,7 @@ function view(changes: Partial<RunView>): RunView {
     deadLetter: null,
     parent: null,
     continuedBy: null,
+    context: { saved: 0, fetched: 0, bundles: [] },
     progress: null,
     links: { self: '', history: '', result: '', stream: '' },
     ...changes,

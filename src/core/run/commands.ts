@@ -47,6 +47,15 @@ export type BodyCommand =
       readonly count: number;
       readonly chunks: Payload;
     }
+  | {
+      readonly op: 'putContext';
+      readonly path: string;
+      readonly name: string;
+      readonly key: string;
+      readonly version: string | null;
+      readonly value: Payload;
+    }
+  | { readonly op: 'useContext'; readonly path: string; readonly name: string; readonly key: string }
   | { readonly op: 'decideRace'; readonly path: string; readonly winner: string }
   /** Starts a run of its own. */
   | {

@@ -115,6 +115,18 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
       if (unit !== undefined) return unit.kind === 'race' ? already : refused('path_in_use');
       return accept({ type: 'race.decided', data: { path: command.path, winner: command.winner } });
     }
+    case 'putContext': {
+      const { path, name, key, version, value } = command;
+      const unit = state.units.get(path);
+      if (unit !== undefined) return unit.kind === 'context' ? already : refused('path_in_use');
+      return accept({ type: 'context.put', data: { path, name, key, version }, payload: value });
+    }
+    case 'useContext': {
+      const { path, name, key } = command;
+      const unit = state.units.get(path);
+      if (unit !== undefined) return unit.kind === 'context' ? already : refused('path_in_use');
+      return accept({ type: 'context.used', data: { path, name, key } });
+    }
     case 'append':
       return decideAppend(state, command.path, command.attempt, command);
     case 'startChild':
@@ -405,7 +417,7 @@ function decideCancel(
   if (state.cancel !== null) return already;
   const { reason, by, graceMs } = command;
   // A body that never began has nothing to clean up.
-  if (state.head === 1 && context.unleased) {
+  if (state.head === state.born && context.unleased) {
     return accept(
       { type: 'run.cancel_requested', data: { reason, by, graceMs } },
       { type: 'run.cancelled', data: { reason, forced: false } },

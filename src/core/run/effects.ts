@@ -264,6 +264,9 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'event.emitted':
     case 'progress.reported':
     case 'stream.appended':
+    case 'context.put':
+    case 'context.used':
+    case 'context.inherited':
     case 'race.decided':
       break;
     default:

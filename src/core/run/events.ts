@@ -121,6 +121,22 @@ export interface RunEventData {
     readonly offset: number;
     readonly count: number;
   };
+  /** Something was fetched that others may use as well. Payload: the value. */
+  'context.put': {
+    readonly path: string;
+    readonly name: string;
+    readonly key: string;
+    readonly version: string | null;
+  };
+  /** What was fetched before was used again. */
+  'context.used': { readonly path: string; readonly name: string; readonly key: string };
+  /** Fetched by the run that caused this one, at `fetchedAt`. Payload: the value. */
+  'context.inherited': {
+    readonly name: string;
+    readonly key: string;
+    readonly version: string | null;
+    readonly fetchedAt: number;
+  };
   /** A race between branches was decided; the losers are aborted. */
   'race.decided': { readonly path: string; readonly winner: string };
   /** Sent to the run from outside, whether or not somebody waits for it. Payload: its data. `id` is unique in the run. */

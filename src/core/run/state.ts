@@ -4,6 +4,8 @@
  */
 import { assertNever, SpineError } from '../errors.js';
 import type { Failure } from '../failure.js';
+import { limits } from '../limits.js';
+import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
 import { wakes, type Effect, type ParentLink, type RunEvent } from './events.js';
 import { eventKey, type Satisfaction, type WaitOn } from './waits.js';
@@ -35,6 +37,7 @@ export type Unit =
   | { readonly kind: 'timer'; readonly status: 'set' | 'fired' | 'cancelled'; readonly fireAt: number }
   | { readonly kind: 'emit'; readonly eventId: string }
   | { readonly kind: 'race'; readonly winner: string }
+  | { readonly kind: 'context'; readonly saved: boolean }
   | {
       readonly kind: 'child';
       /** `failed`: it has ended, and not well. `cancelled`: this run was cancelled and no longer waits for it. */
@@ -98,6 +101,10 @@ export interface RunState {
   readonly units: Map<string, Unit>;
   /** Path of the call that a task stands for, by task key. */
   readonly callPaths: Map<string, string>;
+  /** What was fetched and may be used again, by `contextId`. */
+  readonly contexts: Map<string, ContextBundle>;
+  /** `seq` of the last event that the run was born with. */
+  born: number;
   /** Streams written so far, by path. */
   readonly streams: Map<string, StreamState>;
   /** The event that started the run: no wait of it takes that one. */
@@ -115,6 +122,19 @@ export interface RunState {
   cancel: { readonly reason: string | null; readonly graceMs: number; readonly at: number } | null;
   failure: Failure | null;
   deadLetter: string | null;
+}
+
+/** A value that was fetched under a name and a key. */
+export interface ContextBundle {
+  readonly name: string;
+  readonly key: string;
+  readonly version: string | null;
+  readonly fetchedAt: number;
+  readonly value: Payload;
+}
+
+export function contextId(name: string, key: string): string {
+  return `${name}\0${key}`;
 }
 
 /** How far a stream is. */
@@ -187,6 +207,8 @@ export function emptyState(tenant: string, run: string): RunState {
     signalIds: new Set(),
     signals: new Map(),
     taken: new Set(),
+    contexts: new Map(),
+    born: 0,
     lastWakeSeq: 0,
     progress: 0,
     cancel: null,
@@ -226,6 +248,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.traceparent = d.traceparent;
       state.parent = d.parent ?? null;
       state.trigger = d.trigger;
+      state.born = event.seq;
       state.activation = {
         n: 1,
         open: true,
@@ -295,6 +318,21 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       break;
     case 'progress.reported':
       state.progress = event.data.index + 1;
+      break;
+    case 'context.put': {
+      const { path, name, key, version } = event.data;
+      units.set(path, { kind: 'context', saved: false });
+      keepContext(state, { name, key, version, fetchedAt: event.at, value: event.payload ?? nothing });
+      break;
+    }
+    case 'context.used':
+      units.set(event.data.path, { kind: 'context', saved: true });
+      break;
+    case 'context.inherited':
+      keepContext(state, { ...event.data, value: event.payload ?? nothing });
+      // Part of the birth, and no progress.
+      state.born = event.seq;
+      state.activation.since = event.seq;
       break;
     case 'stream.appended': {
       const { path, attempt, offset, count } = event.data;
@@ -502,10 +540,22 @@ export function isOpenUnit(unit: Unit): boolean {
       return unit.status === 'open';
     case 'emit':
     case 'race':
+    case 'context':
       return false;
     default:
       return assertNever(unit);
   }
+}
+
+const nothing: Payload = { codec: 'json/1', text: 'null' };
+
+/** A later one takes the place of an earlier one of its name and key; of too many the first to come goes. */
+function keepContext({ contexts }: RunState, bundle: ContextBundle): void {
+  const id = contextId(bundle.name, bundle.key);
+  contexts.delete(id);
+  contexts.set(id, bundle);
+  const [first] = contexts.keys();
+  if (contexts.size > limits.contextsPerRunMax && first !== undefined) contexts.delete(first);
 }
 
 function openActivation(state: RunState): void {

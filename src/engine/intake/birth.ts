@@ -1,8 +1,8 @@
 /** The first event of a run: made by a start request or by an event that triggers a workflow. */
 import type { WorkflowManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
-import type { ParentLink } from '../../core/run/events.js';
-import { emptyState, type RunState } from '../../core/run/state.js';
+import type { NewRunEvent, ParentLink } from '../../core/run/events.js';
+import { emptyState, type ContextBundle, type RunState } from '../../core/run/state.js';
 import type { EngineContext } from '../context.js';
 import type { DedupeWrite, Transition } from '../../store/contract.js';
 import { changeRun, emptyChange, writeOf, type RunChange } from '../runs/change.js';
@@ -21,6 +21,8 @@ export interface BirthRequest {
   readonly idempotencyKey?: string;
   readonly priority?: number;
   readonly parent?: ParentLink;
+  /** What the run that caused this one has fetched. */
+  readonly contexts?: readonly ContextBundle[];
   /** The run that this one goes on from. */
   readonly continues?: string;
   /** The input is the payload of the triggering event too. */
@@ -68,7 +70,15 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
     request.at,
     { actor: request.actor, event: request.cause, sharedPayload: request.sharedInput === true },
   );
+  if (request.contexts !== undefined && request.contexts.length > 0) {
+    const cause = { actor: request.actor, event: request.cause, sharedPayload: true };
+    changeRun(context, change, state, request.contexts.map(inherited), request.at, cause);
+  }
   return { state, change };
+}
+
+function inherited({ name, key, version, fetchedAt, value }: ContextBundle): NewRunEvent {
+  return { type: 'context.inherited', data: { name, key, version, fetchedAt }, payload: value };
 }
 
 /** What writes one new run and nothing else. */

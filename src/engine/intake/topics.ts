@@ -5,6 +5,7 @@
 import { newId } from '../../core/ids.js';
 import { SpineError } from '../../core/errors.js';
 import type { Payload } from '../../core/payload.js';
+import type { ContextBundle } from '../../core/run/state.js';
 import type { DedupeWrite, TopicEventWrite, BlobWrite } from '../../store/contract.js';
 import type { PublishRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
@@ -20,6 +21,8 @@ export interface TopicCause {
   readonly cause: string | null;
   readonly correlation: string | null;
   readonly traceparent: string | null;
+  /** What the publishing run has fetched; runs that the event starts inherit it. Default: nothing. */
+  readonly contexts?: readonly ContextBundle[];
 }
 
 /** What a published event writes. */
@@ -88,6 +91,7 @@ export function preparePublication(
         traceparent: cause.traceparent,
         trigger: { topic: event.topic, eventId: event.id },
         sharedInput: shared,
+        ...(cause.contexts === undefined ? {} : { contexts: cause.contexts }),
       }),
     );
   }

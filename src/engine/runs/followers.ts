@@ -210,5 +210,5 @@ function liveState(change: CommittedChange): RunViewState {
   if (isEnded(state.status)) return state.status as RunViewState;
   if (state.cancel !== null) return 'cancelling';
   if (state.status === 'waiting') return 'waiting';
-  return change.task === null && state.head === 1 ? 'queued' : 'running';
+  return change.task === null && state.head <= state.born ? 'queued' : 'running';
 }

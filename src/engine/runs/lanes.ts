@@ -433,6 +433,7 @@ export class Lanes {
         correlation: state.correlation,
         traceparent: state.traceparent,
         trigger: null,
+        contexts: [...state.contexts.values()],
         priority,
         ...(command.op === 'startChild' && command.options.labels !== undefined
           ? { labels: command.options.labels }
@@ -457,6 +458,7 @@ export class Lanes {
           cause: `${state.run}/${state.head}`,
           correlation: state.correlation,
           traceparent: state.traceparent,
+          contexts: [...state.contexts.values()],
         },
         at,
       ),
@@ -745,6 +747,6 @@ const noBirths: readonly RunBirth[] = [];
 /** What must hold beside the head of the run: the lease, or for an end before the beginning that nobody has begun. */
 function guardOf(lease: LeaseKey | null, expected: number, state: RunState): Pick<Transition, 'lease' | 'unleased'> {
   if (lease !== null) return { lease };
-  if (expected !== 1 || state.status !== 'cancelled') return {};
+  if (expected !== state.born || state.status !== 'cancelled') return {};
   return { unleased: { tenant: state.tenant, run: state.run, task: activationTask(1) } };
 }

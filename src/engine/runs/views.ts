@@ -69,6 +69,16 @@ export function runView(row: RunRow, state: RunState, tasks: readonly TaskRow[],
     deadLetter: state.deadLetter,
     parent: state.parent?.run ?? null,
     continuedBy: state.next,
+    context: {
+      saved: units.filter(([, unit]) => unit.kind === 'context' && unit.saved).length,
+      fetched: units.filter(([, unit]) => unit.kind === 'context' && !unit.saved).length,
+      bundles: [...state.contexts.values()].map(({ name, key, version, fetchedAt }) => ({
+        name,
+        key,
+        version,
+        fetchedAt: isoOf(fetchedAt),
+      })),
+    },
     progress,
     links: { self: base, history: `${base}/history`, result: `${base}/result`, stream: `${base}/stream` },
   };
@@ -90,6 +100,8 @@ function stepView(path: string, unit: Unit): StepView {
       return { path, kind: 'emit', status: 'completed', attempt: 1 };
     case 'child':
       return { path, kind: 'child', status: unit.status, attempt: 1, run: unit.run };
+    case 'context':
+      return { path, kind: 'context', status: unit.saved ? 'saved' : 'fetched', attempt: 1 };
     case 'race':
       return { path, kind: 'race', status: 'completed', attempt: 1 };
     default:

@@ -122,6 +122,8 @@ export class ScriptedBody {
       this.#cancelled = true;
       return;
     }
+    // Scripted bodies use no contexts.
+    if (entry.type === 'context.inherited') return;
     const { path } = entry.data;
     this.#submitted.delete(path);
     this.#entries.set(path, entry);

@@ -18,6 +18,7 @@ import type {
   CallOptionsOf,
   Child,
   ChildOptionsOf,
+  ContextOptions,
   Ctx,
   EmitOptions,
   MapOptions,
@@ -94,6 +95,12 @@ export class BodyCtx implements Ctx {
   progress(value: unknown): void {
     this.#body.checkScope(this.#scope);
     this.#body.report(encodeValue(value));
+  }
+
+  context<T>(name: string, ...rest: readonly unknown[]): Promise<T> {
+    const fetch = rest[rest.length - 1] as (step: StepContext) => T | Promise<T>;
+    const options = (rest.length > 1 ? rest[0] : {}) as ContextOptions;
+    return quiet(this.#context<T>(name, options, fetch));
   }
 
   stream(name: PathName): StreamWriter {
@@ -228,6 +235,33 @@ export class BodyCtx implements Ctx {
   #ask<T>(path: string, kind: UnitKind, work: Work): Promise<T> {
     // What comes back was put in by this very step or capability, through the codec.
     return this.#body.ask(this.#scope, path, kind, work) as Promise<T>;
+  }
+
+  async #context<T>(name: string, options: ContextOptions, fetch: (step: StepContext) => T | Promise<T>): Promise<T> {
+    const { key, version, maxAgeMs, as, step } = contextRequest(name, options);
+    const path = this.#claim(as);
+    const fetchPath = pathOf(path, 'fetch');
+    this.#body.claim(fetchPath);
+    const bundle = this.#body.bundleOf(name, key);
+    const isFresh =
+      bundle !== undefined &&
+      (version === null || bundle.version === version) &&
+      (maxAgeMs === null || this.#body.now() - bundle.at <= maxAgeMs);
+    if (this.#body.recordOf(path) === undefined && !isFresh) {
+      const value = await this.#ask<T>(
+        fetchPath,
+        'step',
+        new StepWork(stepRequest(fetchPath, [fetch, step]), this.#body),
+      );
+      const payload = encodeValue(value);
+      return this.#ask<T>(path, 'context', {
+        launch: (wait) => {
+          wait.own = payload;
+          this.#body.submitWith(payload, (stored) => ({ op: 'putContext', path, name, key, version, value: stored }));
+        },
+      });
+    }
+    return this.#ask<T>(path, 'context', this.#submitting({ op: 'useContext', path, name, key }));
   }
 
   /** The end of the child at `path`. */
@@ -475,6 +509,19 @@ function callOptions(path: string, capability: Capability, options: CallOptionsO
     ...(timeout === undefined ? {} : { deadlineMs: timeoutMsOf(what, timeout) }),
     ...(priority === undefined ? {} : { priority }),
   };
+}
+
+function contextRequest(name: string, { key = '', version, maxAge, as, ...step }: ContextOptions) {
+  const faults = new OptionFaults(`context "${name}"`);
+  faults.name(name);
+  for (const [option, text] of Object.entries({ key, version: version ?? '' })) {
+    const fits = typeof text === 'string' && text.length <= limits.keyLengthMax && !unstorable.test(text);
+    if (!fits) faults.add(`${option} must be a text of at most ${limits.keyLengthMax} characters, without NUL`);
+  }
+  const maxAgeMs = faults.duration('maxAge', maxAge, null);
+  faults.throwIfAny();
+  const identity: PathName = as ?? (key === '' ? ['context', name] : ['context', name, key]);
+  return { key, version: version ?? null, maxAgeMs, as: identity, step };
 }
 
 function childOptions(path: string, { detached = false, priority, labels }: StartOptionsOf): ChildOptions {

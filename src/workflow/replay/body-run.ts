@@ -14,6 +14,7 @@ import { limits } from '../../core/limits.js';
 import { isBlobPayload, type BlobPayload, type InlinePayload, type Payload } from '../../core/payload.js';
 import type { CancelTimer } from '../../core/ports.js';
 import type { BodyCommand } from '../../core/run/commands.js';
+import { contextId } from '../../core/run/state.js';
 import type { AbortReason, JournalEntry, SubmissionResult } from '../../core/run/journal.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
 import type { Activation, ActivationEnd, ActivationHost, ActivationInput } from '../activation-contract.js';
@@ -101,6 +102,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly #onAnswer = new Map<BodyCommand, () => void>();
   readonly #answers = new Map<number, readonly (() => void)[]>();
   readonly #streams: ChunkBatcher[] = [];
+  readonly #bundles = new Map<string, Bundle>();
   /** Those among them that publish; the end of the run waits for them, since a refused event must not pass unseen. */
   readonly #publishing = new Set<number>();
   #parkSubmission = 0;
@@ -133,6 +135,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     let replayUpTo = 0;
     for (const entry of journal.entries) {
       this.#note(entry);
+      if (entry.type === 'context.inherited') continue;
       if (entry.type === 'run.cancel_requested' || this.#records.get(entry.data.path)?.outcome === entry) {
         replayUpTo = entry.seq;
       }
@@ -239,6 +242,11 @@ export class BodyRun implements Activation, Pumped, StepHost {
     // What an earlier activation has written is not written again.
     let skip = written;
     return { write: (chunk) => (skip > 0 ? ((skip -= 1), Promise.resolve()) : batcher.write(chunk)) };
+  }
+
+  /** What is known under that name and key; the same in every replay, since it comes with what the body was told. */
+  bundleOf(name: string, key: string): Bundle | undefined {
+    return this.#bundles.get(contextId(name, key));
   }
 
   /** Reports progress, unless an earlier activation has done so. */
@@ -352,6 +360,14 @@ export class BodyRun implements Activation, Pumped, StepHost {
         return wait.resolve(outcome.data.winner);
       case 'child.started':
         return wait.resolve(outcome.data.run);
+      case 'context.put': {
+        const { name, key, version } = outcome.data;
+        const value = wait.own ?? outcome.payload;
+        if (value !== undefined) this.#bundles.set(contextId(name, key), { version, at: outcome.at, value });
+        return this.#handValue(wait, outcome);
+      }
+      case 'context.used':
+        return this.#handValue(wait, outcome);
       case 'child.ended': {
         const { failure: cause } = outcome.data;
         return cause === null ? this.#handValue(wait, outcome) : wait.reject(new StepError(wait.path, 1, cause));
@@ -400,6 +416,12 @@ export class BodyRun implements Activation, Pumped, StepHost {
       this.#wake();
       return;
     }
+    if (entry.type === 'context.inherited') {
+      const { name, key, version, fetchedAt } = entry.data;
+      if (entry.payload !== undefined)
+        this.#bundles.set(contextId(name, key), { version, at: fetchedAt, value: entry.payload });
+      return;
+    }
     const { path } = entry.data;
     if (entry.type === 'child.started') this.#noteStart(startOf(path), startRecord(entry));
     const record = noteEntry(this.#records.get(path), entry);
@@ -431,7 +453,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
     wait.phase = 'recorded';
     wait.outcome = outcome;
     this.#due.push(wait);
-    const { payload } = outcome;
+    const payload = outcome.type === 'context.used' ? this.#bundleUsed(outcome.data) : outcome.payload;
+    if (outcome.type === 'context.used' && payload !== undefined && !isBlobPayload(payload)) wait.own = payload;
     if (wait.own === null && payload !== undefined && isBlobPayload(payload)) {
       wait.loading = true;
       this.host.load(payload).then(
@@ -444,6 +467,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
       );
     }
     this.#wake();
+  }
+
+  #bundleUsed({ name, key }: { readonly name: string; readonly key: string }): Payload | undefined {
+    return this.bundleOf(name, key)?.value;
   }
 
   #leaveToOutside(wait: Wait): void {
@@ -748,6 +775,13 @@ export class BodyRun implements Activation, Pumped, StepHost {
   #isReplaying(): boolean {
     return this.#catchingUp && this.#handedSeq < this.#replayUpTo;
   }
+}
+
+/** A context bundle as the body knows it. */
+export interface Bundle {
+  readonly version: string | null;
+  readonly at: number;
+  readonly value: Payload;
 }
 
 /** Refusals of `core/run/decide`, by the codes of the catalogue. */

@@ -6,7 +6,7 @@ import { assertNever } from '../../core/errors.js';
 import type { JournalEntry } from '../../core/run/journal.js';
 
 /** What kind of thing a path names. */
-export type UnitKind = 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'start';
+export type UnitKind = 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'start' | 'context';
 
 type OutcomeType =
   | 'step.completed'
@@ -16,6 +16,8 @@ type OutcomeType =
   | 'timer.fired'
   | 'event.emitted'
   | 'child.started'
+  | 'context.put'
+  | 'context.used'
   | 'child.ended'
   | 'race.decided';
 
@@ -23,7 +25,7 @@ type OutcomeType =
 export type OutcomeEntry = Extract<JournalEntry, { readonly type: OutcomeType }>;
 
 /** An entry that belongs to a path. */
-export type PathEntry = Exclude<JournalEntry, { readonly type: 'run.cancel_requested' }>;
+export type PathEntry = Exclude<JournalEntry, { readonly type: 'run.cancel_requested' | 'context.inherited' }>;
 
 /** See the top of the module. */
 export interface PathRecord {
@@ -77,6 +79,8 @@ export function noteEntry(before: PathRecord | undefined, entry: PathEntry): Pat
     case 'event.emitted':
     case 'race.decided':
     case 'child.ended':
+    case 'context.put':
+    case 'context.used':
       record.outcome = entry;
       record.waitingSince = 0;
       break;
@@ -105,6 +109,9 @@ function kindOf(entry: PathEntry): UnitKind {
     case 'child.started':
     case 'child.ended':
       return 'child';
+    case 'context.put':
+    case 'context.used':
+      return 'context';
     case 'event.emitted':
       return 'emit';
     case 'race.decided':
