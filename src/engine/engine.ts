@@ -17,6 +17,7 @@ import type {
   PublishOutcome,
   PublishRequest,
   RunStreamHandlers,
+  SignalRequest,
   StartOutcome,
   StartRequest,
 } from './api.js';
@@ -33,6 +34,9 @@ import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { Approvals } from './waits/approvals.js';
+import { LookBack } from './waits/look-back.js';
+import { Router, routerEveryMs } from './waits/router.js';
 import { diagnose } from './upkeep/doctor.js';
 import { Duties, type Duty } from './upkeep/duties.js';
 import { Health } from './upkeep/health.js';
@@ -80,6 +84,9 @@ class RunningEngine implements Engine {
   readonly #neighbours: Neighbours;
   /** Null where callers cannot have transactions of their own. */
   readonly #outbox: OutboxDuty | null;
+  readonly #lookBack: LookBack;
+  readonly #router: Router;
+  readonly #approvals: Approvals;
   /** Counts registrations here: what was read of the store while one was under way is out of date. */
   #registrations = 0;
   /** The newest date of a manifest of each app; a later registration is dated later, even where the clock was set back. */
@@ -113,10 +120,14 @@ class RunningEngine implements Engine {
       },
     };
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
-    const committer = new Committer(this.#context, (transitions) => {
-      this.#dispatcher.opening(transitions);
-      this.#timers.opening(transitions);
-    });
+    const committer = new Committer(
+      this.#context,
+      (transitions) => {
+        this.#dispatcher.opening(transitions);
+        this.#timers.opening(transitions);
+      },
+      (transitions) => this.#router.published(transitions),
+    );
     this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer, (key) => this.#dispatcher.seen(key));
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     this.#reads = new Reads(this.#context, plain);
@@ -127,12 +138,21 @@ class RunningEngine implements Engine {
       register: (manifest, resumed) => this.#registerWorker(manifest, resumed),
       blobsPath: options.blobsPath ?? '/v1/blobs',
     });
-    this.#timers = new TimerDuty(this.#context, this.#lanes, () => this.#correctHints());
+    this.#lookBack = new LookBack(this.#context, this.#lanes);
+    this.#router = new Router(this.#context, this.#catalog, this.#lookBack);
+    this.#approvals = new Approvals(this.#context, this.#lanes);
+    this.#timers = new TimerDuty(
+      this.#context,
+      this.#lanes,
+      () => this.#correctHints(),
+      (timer) => this.#lookBack.due(timer),
+    );
     this.#health = new Health(this.#context, this.#dispatcher);
     this.#neighbours = new Neighbours(this.#context, {
       moved: ({ tenant, run, key, seq }) => {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
+        this.#router.moved(tenant, run);
       },
       work: (queue, count) => this.#dispatcher.ready(queue, count),
     });
@@ -142,9 +162,11 @@ class RunningEngine implements Engine {
         : new OutboxDuty(this.#context, store.outbox, (transitions) => {
             this.#dispatcher.opening(transitions);
             this.#timers.opening(transitions);
+            this.#router.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit((change) => this.#followers.committed(change));
+    this.#lanes.onCommit((change) => this.#lookBack.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
       {
@@ -154,6 +176,7 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'hints', everyMs: 1_000, tick: () => this.#correctHints() },
+      { name: 'router', everyMs: routerEveryMs, tick: () => this.#router.tick() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
       ...(store.shared ? this.#sharedDuties() : []),
       ...this.#outboxDuties(),
@@ -219,7 +242,14 @@ class RunningEngine implements Engine {
     this.#dispatcher.stop();
     this.#lanes.stop();
     this.#followers.stop();
-    await Promise.all([this.#timers.stop(), this.#duties.stop(), this.#outbox?.stop(), this.#neighbours.stop()]);
+    await Promise.all([
+      this.#timers.stop(),
+      this.#duties.stop(),
+      this.#outbox?.stop(),
+      this.#neighbours.stop(),
+      this.#router.stop(),
+    ]);
+    await this.#lookBack.stop();
     await this.#context.store.close();
   }
 
@@ -334,6 +364,14 @@ class RunningEngine implements Engine {
     return this.#command(origin, run, { op: 'cancel', reason, by: origin.actor, graceMs });
   }
 
+  async signal(origin: Origin, run: string, { id, name, data }: SignalRequest): Promise<CommandOutcome> {
+    return this.#command(origin, run, { op: 'signal', id, name, by: origin.actor, data });
+  }
+
+  listApprovals: Engine['listApprovals'] = (tenant, query) => this.#approvals.list(tenant, query);
+  readApproval: Engine['readApproval'] = (tenant, id) => this.#approvals.read(tenant, id);
+  sayOfApproval: Engine['sayOfApproval'] = (origin, id, person, say) => this.#approvals.say(origin, id, person, say);
+
   redrive(origin: Origin, run: string): Promise<CommandOutcome> {
     return this.#command(origin, run, { op: 'redrive', by: origin.actor });
   }
@@ -375,7 +413,7 @@ class RunningEngine implements Engine {
         const error =
           outcome.reason === 'not_found' || state === null
             ? new SpineError('RUN_NOT_FOUND', { run })
-            : new SpineError('RUN_NOT_REDRIVABLE', { run, status: state });
+            : refusalOf(outcome.reason, run, state);
         return { tag: 'error', error };
       }
     }
@@ -551,6 +589,13 @@ class RunningEngine implements Engine {
       if (counts.runs < expireBatch && counts.dedupe < expireBatch && counts.blobs < expireBatch) return;
     }
   }
+}
+
+/** Why a command of a client was refused, in the words of the catalogue. */
+function refusalOf(reason: string, run: string, status: RunViewState): SpineError {
+  if (reason === 'ended') return new SpineError('RUN_ENDED', { run, status });
+  if (reason === 'history_full') return new SpineError('HISTORY_FULL', { run, eventsMax: limits.historyEventsMax });
+  return new SpineError('RUN_NOT_REDRIVABLE', { run, status });
 }
 
 /** The least time between two looks for unknown definitions, so that wrong names cost the store little. */

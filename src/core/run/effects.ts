@@ -88,7 +88,7 @@ export function openRows(state: RunState): OpenRows {
     if (unit.kind === 'step') timers.push(retryTimer(path));
     if (unit.kind !== 'wait') continue;
     timers.push(...timersOf(path, unit));
-    entries.push(...entriesOf(state.run, path, unit));
+    entries.push(...entriesOf(state, path, unit));
     if (unit.on.kind === 'event') work.push(lookTimer(unit));
   }
   if (state.timeoutMs !== null) timers.push(runTimers.timeout);
@@ -221,7 +221,7 @@ function closing(open: OpenRows): TableEffect[] {
 function openingOf(path: string, after: RunState): TableEffect[] {
   const unit = after.units.get(path);
   if (unit?.kind !== 'wait') return [];
-  const effects: TableEffect[] = entriesOf(after.run, path, unit).map((entry) => ({ tag: 'putEntry', entry }));
+  const effects: TableEffect[] = entriesOf(after, path, unit).map((entry) => ({ tag: 'putEntry', entry }));
   if (unit.expiresAt !== null) effects.push({ tag: 'setTimer', name: path, fireAt: unit.expiresAt });
   if (unit.on.kind === 'event')
     effects.push({ tag: 'setTimer', name: lookTimer(unit), fireAt: unit.openedAt + lookAfterMs });
@@ -242,7 +242,7 @@ function closingOf(
   const unit = after.units.get(path);
   if (unit?.kind !== 'wait') return [];
   const effects: TableEffect[] = [
-    ...entriesOf(after.run, path, unit).map((entry) => ({ tag: 'dropEntry', entry }) as const),
+    ...entriesOf(after, path, unit).map((entry) => ({ tag: 'dropEntry', entry }) as const),
     ...timersOf(path, unit).map((name) => ({ tag: 'clearTimer', name }) as const),
   ];
   if (unit.on.kind !== 'event') return effects;
@@ -268,7 +268,7 @@ function lookAgain(seq: number, at: number, before: OpenRows, after: RunState): 
 function addressing(path: string, before: OpenRows, after: RunState): TableEffect[] {
   const unit = after.units.get(path);
   if (unit?.kind !== 'wait') return [];
-  const entries = entriesOf(after.run, path, unit);
+  const entries = entriesOf(after, path, unit);
   const isOf = (entry: WaitEntry): boolean => entry.ref === entries[0]?.ref;
   const effects: TableEffect[] = [
     ...before.entries.filter(isOf).map((entry) => ({ tag: 'dropEntry', entry }) as const),

@@ -253,6 +253,7 @@ describe('approvals', () => {
     expect([...bench.entries.keys()].map((key) => key.split(' ').slice(0, 2).join(' '))).toEqual([
       'inbox role:editor',
       'inbox user:ann',
+      'inbox *',
     ]);
     const review = { op: 'review', path: 'ok', opened: 2, outcome: 'approved', answer: payload } as const;
     expect(bench.do({ ...review, by: { name: 'user:bob', roles: ['writer'] } })).toEqual({
@@ -287,7 +288,7 @@ describe('approvals', () => {
     bench.do({ op: 'comment', path: 'ok', opened: 2, by: ann, text: payload });
     bench.do({ op: 'delegate', path: 'ok', opened: 2, by: ann, to: ['user:eve'] });
     bench.checkRows();
-    expect([...bench.entries.keys()].map((key) => key.split(' ')[1])).toEqual(['user:eve']);
+    expect([...bench.entries.keys()].map((key) => key.split(' ')[1])).toEqual(['user:eve', '*']);
     expect(bench.do({ op: 'comment', path: 'ok', opened: 2, by: ann, text: payload })).toMatchObject({
       reason: 'not_addressed',
     });

@@ -91,6 +91,15 @@ export const signalSpace = 'signal';
 /** Open approvals, by address. */
 export const inboxSpace = 'inbox';
 
+/** What an entry of the inbox holds: what a list shows. */
+export interface InboxValue extends WaitEntryValue {
+  readonly workflow: string;
+  readonly title: string;
+  readonly to: readonly string[];
+  readonly openedAt: number;
+  readonly expiresAt: number | null;
+}
+
 /** What an entry of an open wait holds: which wait of its run it is. */
 export interface WaitEntryValue {
   readonly path: string;
@@ -119,21 +128,44 @@ export function orderedText(value: number): string {
 const orderedDigits = 16;
 
 /** The entries by which an open wait is found. Each has the run and the event that opened it in its `ref`. */
-export function entriesOf(run: string, path: string, unit: WaitUnit): WaitEntry[] {
-  const value = JSON.stringify({ path, opened: unit.opened } satisfies WaitEntryValue);
-  const ref = `${run}/${orderedText(unit.opened)}`;
-  switch (unit.on.kind) {
+export function entriesOf(
+  { run, workflow }: Pick<RunState, 'run' | 'workflow'>,
+  path: string,
+  unit: WaitUnit,
+): WaitEntry[] {
+  const { on, opened, openedAt, expiresAt, to } = unit;
+  const wait: WaitEntryValue = { path, opened };
+  const value = JSON.stringify(wait);
+  const ref = `${run}/${orderedText(opened)}`;
+  switch (on.kind) {
     case 'event': {
-      const [field = '', text = ''] = Object.entries(unit.on.match)[0] ?? [];
-      return [{ space: waitSpace(unit.on.topic), key: indexKey(field, text), ref, value }];
+      const [[field, text] = ['', '']] = Object.entries(on.match);
+      return [{ space: waitSpace(on.topic), key: indexKey(field, text), ref, value }];
     }
     case 'signal':
-      return [{ space: signalSpace, key: unit.on.name, ref, value }];
-    case 'approval':
-      // Oldest first, whoever asks.
-      return unit.to.map((key) => ({ space: inboxSpace, key, ref: `${orderedText(unit.openedAt)}/${ref}`, value }));
+      return [{ space: signalSpace, key: on.name, ref, value }];
+    case 'approval': {
+      const shown = JSON.stringify({
+        ...wait,
+        workflow,
+        title: on.title,
+        to,
+        openedAt,
+        expiresAt,
+      } satisfies InboxValue);
+      // Oldest first, whoever asks; under the last key lie the requests to everybody.
+      return [...to, everybody].map((key) => ({
+        space: inboxSpace,
+        key,
+        ref: `${orderedText(openedAt)}/${ref}`,
+        value: shown,
+      }));
+    }
   }
 }
+
+/** Key of the inbox under which every open approval lies. */
+export const everybody = '*';
 
 const lookPrefix = ':look:';
 const escalatePrefix = ':escalate:';

@@ -6,7 +6,10 @@
  * Invariant: a state in a lane that is idle equals the fold of the run's committed events.
  */
 import { SpineError, assertNever } from '../../core/errors.js';
+import { payloadOfJson } from '../../core/codec.js';
+import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
+import { approvalTopic } from '../../core/manifest.js';
 import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
 import type { RunCommand } from '../../core/run/commands.js';
 import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
@@ -375,6 +378,7 @@ export class Lanes {
         case 'accepted':
           changeRun(this.#context, change, state, decision.events, at, { actor: job.actor, event: null });
           if (command.op === 'emit') this.#addEmitted(publications, pending, state, at, command, decision.events);
+          if (command.op === 'wait') this.#addRequested(publications, pending, state, at, command);
           break;
         default:
           assertNever(decision);
@@ -403,6 +407,31 @@ export class Lanes {
       ...(key === undefined ? {} : { key }),
       data,
       value: this.#plain(data),
+    });
+  }
+
+  /** Whoever tells people by chat or mail hears of a request from a topic. */
+  #addRequested(
+    into: Publication[],
+    pending: Pending,
+    state: RunState,
+    at: number,
+    { path, on }: Extract<RunCommand, { op: 'wait' }>,
+  ): void {
+    const unit = state.units.get(path);
+    if (on.kind !== 'approval' || unit?.kind !== 'wait') return;
+    const { run, workflow } = state;
+    const id = `${run}.${unit.opened}`;
+    const expiresAt = unit.expiresAt === null ? null : isoOf(unit.expiresAt);
+    const value = { id, run, workflow, path, title: on.title, to: on.to, expiresAt };
+    this.#addPublication(into, pending, state, at, {
+      topic: approvalTopic.name,
+      id,
+      source: `run/${run}`,
+      type: approvalTopic.name,
+      subject: run,
+      data: payloadOfJson(value),
+      value,
     });
   }
 

@@ -4,26 +4,32 @@
  */
 import { limits } from '../../core/limits.js';
 import type { CancelTimer } from '../../core/ports.js';
-import type { Transition } from '../../store/contract.js';
+import { isWorkTimer } from '../../core/run/waits.js';
+import type { TimerRow, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { runKey } from '../runs/committed.js';
 import type { JobOutcome, Lanes } from '../runs/lanes.js';
+
+/** Does what a timer stands for and clears it; what is done twice is done once. */
+export type DueWork = (timer: TimerRow) => Promise<void>;
 
 export class TimerDuty {
   readonly #context: EngineContext;
   readonly #lanes: Lanes;
   readonly #promoted: () => Promise<void>;
+  readonly #work: DueWork;
   #cancel: CancelTimer | null = null;
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #ticking: Promise<void> | null = null;
   #running = false;
   readonly #sleepMaxMs: number;
 
-  /** `promoted` is called when delayed tasks have become ready. */
-  constructor(context: EngineContext, lanes: Lanes, promoted: () => Promise<void>) {
+  /** `promoted` is called when delayed tasks have become ready; `work` does what timers of work stand for. */
+  constructor(context: EngineContext, lanes: Lanes, promoted: () => Promise<void>, work: DueWork) {
     this.#context = context;
     this.#lanes = lanes;
     this.#promoted = promoted;
+    this.#work = work;
     this.#sleepMaxMs = context.store.shared ? sharedSleepMaxMs : sleepMaxMs;
   }
 
@@ -55,7 +61,9 @@ export class TimerDuty {
     if (store.shared && !(await store.holdDuty('timers', dutyMs))) return null;
     const due = await store.dueTimers(limits.timerBatchMax);
     const fired = Promise.all(
-      due.map(async ({ tenant, run, name }) => {
+      due.map(async (timer) => {
+        if (isWorkTimer(timer.name)) return this.#work(timer);
+        const { tenant, run, name } = timer;
         const outcome = await this.#lanes.submit({
           key: runKey(tenant, run),
           tenant,

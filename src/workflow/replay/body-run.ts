@@ -31,7 +31,10 @@ import { Scope } from './scope.js';
 import { SeededRandom } from './seeded-random.js';
 import { SeqQueue } from './seq-queue.js';
 import type { StepHost } from './step-work.js';
-import { Wait, type Work } from './wait.js';
+import { Wait, type ReceivedOutcome, type Work } from './wait.js';
+
+type SignalEntry = Extract<JournalEntry, { readonly type: 'signal.received' }>;
+type ReceivedEntry = Extract<OutcomeEntry, { readonly type: 'wait.satisfied' | 'wait.expired' }>;
 
 /** The request to cancel the run, in its place among the outcomes. */
 interface CancelNotice {
@@ -68,6 +71,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly #pump: Pump;
   readonly #root = new Scope('', null);
   readonly #records = new Map<string, PathRecord>();
+  /** Signals received, by `seq`: their waits come to them later. */
+  readonly #signals = new Map<number, SignalEntry>();
   /** Every identity asked for in this activation; null = a scope, or a wait that is over, so that a long body keeps none. */
   readonly #claimed = new Map<string, Wait | null>();
   readonly #open = new Set<Wait>();
@@ -128,6 +133,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     let replayUpTo = 0;
     for (const entry of journal.entries) {
       this.#note(entry);
+      if (entry.type === 'signal.received') continue;
       if (entry.type === 'run.cancel_requested' || this.#records.get(entry.data.path)?.outcome === entry) {
         replayUpTo = entry.seq;
       }
@@ -313,6 +319,9 @@ export class BodyRun implements Activation, Pumped, StepHost {
         return wait.resolve(undefined);
       case 'race.decided':
         return wait.resolve(outcome.data.winner);
+      case 'wait.satisfied':
+      case 'wait.expired':
+        return this.#handReceived(wait, outcome);
       default:
         assertNever(outcome);
     }
@@ -326,6 +335,38 @@ export class BodyRun implements Activation, Pumped, StepHost {
       return wait.reject(error);
     }
     wait.resolve(value);
+  }
+
+  #handReceived(wait: Wait, outcome: ReceivedEntry): void {
+    try {
+      const text = wait.fetched ?? inlineOf(this.#payloadOf(outcome));
+      const value = text === null ? undefined : decodeValue(text);
+      wait.resolve(wait.work.receive?.(this.#receivedOutcome(outcome), value));
+    } catch (error) {
+      wait.reject(error);
+    }
+  }
+
+  #receivedOutcome(outcome: ReceivedEntry): ReceivedOutcome {
+    const { at } = outcome;
+    if (outcome.type === 'wait.expired') return { tag: 'expired', at };
+    const { by } = outcome.data;
+    if (by.kind === 'approval') return { tag: 'decided', outcome: by.outcome, by: by.by, at };
+    if (by.kind === 'event') return { tag: 'received', id: by.event.id, at: by.event.at };
+    const signal = this.#signalOf(by.seq);
+    return { tag: 'received', id: signal.data.id, at: signal.at };
+  }
+
+  /** The payload of a signal lies with the signal. */
+  #payloadOf(outcome: OutcomeEntry): Payload | undefined {
+    if (outcome.type !== 'wait.satisfied' || outcome.data.by.kind !== 'signal') return outcome.payload;
+    return this.#signalOf(outcome.data.by.seq).payload;
+  }
+
+  #signalOf(seq: number): SignalEntry {
+    const signal = this.#signals.get(seq);
+    if (signal === undefined) throw new Error(`Invariant broken: signal ${seq} was not delivered`);
+    return signal;
   }
 
   #handCancel(notice: CancelNotice): void {
@@ -357,6 +398,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
       this.#wake();
       return;
     }
+    if (entry.type === 'signal.received') {
+      this.#signals.set(entry.seq, entry);
+      return;
+    }
     const { path } = entry.data;
     const record = noteEntry(this.#records.get(path), entry);
     this.#records.set(path, record);
@@ -381,7 +426,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     wait.phase = 'recorded';
     wait.outcome = outcome;
     this.#due.push(wait);
-    const { payload } = outcome;
+    const payload = this.#payloadOf(outcome);
     if (wait.own === null && payload !== undefined && isBlobPayload(payload)) {
       wait.loading = true;
       this.host.load(payload).then(
