@@ -138,7 +138,7 @@ class RunningEngine implements Engine {
       register: (manifest, resumed) => this.#registerWorker(manifest, resumed),
       blobsPath: options.blobsPath ?? '/v1/blobs',
     });
-    this.#lookBack = new LookBack(this.#context, this.#lanes);
+    this.#lookBack = new LookBack(this.#context, this.#lanes, (tenant, topic) => this.#router.index(tenant, topic));
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack);
     this.#approvals = new Approvals(this.#context, this.#lanes);
     this.#timers = new TimerDuty(

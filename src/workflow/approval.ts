@@ -5,13 +5,12 @@
 import { parseDuration, type Duration } from '../core/duration.js';
 import { limits } from '../core/limits.js';
 import { approvalTopic, indexedFields } from '../core/manifest.js';
-import type { Escalation } from '../core/run/waits.js';
+import { isAddress, type Address, type Escalation } from '../core/run/waits.js';
 import type { InferOutput, StandardSchema } from '../core/standard-schema.js';
 import { OptionFaults } from './options.js';
 import type { Topic } from './topic.js';
 
-/** Whoever is asked: everybody in a role, or one person. */
-export type Address = `role:${string}` | `user:${string}`;
+export type { Address } from '../core/run/waits.js';
 
 /** Options of `ctx.approve`. */
 export interface ApproveOptions<S extends StandardSchema = StandardSchema> {
@@ -117,10 +116,4 @@ function addressesOf(faults: OptionFaults, option: string, given: unknown): read
     faults.add(`${option} must be an address such as "role:editor" or "user:ann"`);
     return [];
   });
-}
-
-/** True for `role:<name>` and `user:<name>` with a name of 1 to 128 characters that can be stored. */
-export function isAddress(value: unknown): value is Address {
-  if (typeof value !== 'string' || !/^(?:role|user):./u.test(value)) return false;
-  return value.length <= limits.nameLengthMax + 'role:'.length && !/[\0\p{Surrogate}]/u.test(value);
 }

@@ -4,7 +4,15 @@
  */
 import { assertNever } from '../errors.js';
 import type { RunEvent } from './events.js';
-import { entriesOf, escalationTimer, lookTimer, nextEscalation, timersOf, type WaitEntry } from './waits.js';
+import {
+  entriesOf,
+  escalationTimer,
+  expiryTimer,
+  lookTimer,
+  nextEscalation,
+  timersOf,
+  type WaitEntry,
+} from './waits.js';
 import { activationTask, isOpenUnit, workflowQueue, type Call, type RunState } from './state.js';
 
 /** A unit of work for a worker, as the store's queue keeps it. */
@@ -222,7 +230,7 @@ function openingOf(path: string, after: RunState): TableEffect[] {
   const unit = after.units.get(path);
   if (unit?.kind !== 'wait') return [];
   const effects: TableEffect[] = entriesOf(after, path, unit).map((entry) => ({ tag: 'putEntry', entry }));
-  if (unit.expiresAt !== null) effects.push({ tag: 'setTimer', name: path, fireAt: unit.expiresAt });
+  if (unit.expiresAt !== null) effects.push({ tag: 'setTimer', name: expiryTimer(path, unit), fireAt: unit.expiresAt });
   if (unit.on.kind === 'event')
     effects.push({ tag: 'setTimer', name: lookTimer(unit), fireAt: unit.openedAt + lookAfterMs });
   const escalation = nextEscalation(unit);

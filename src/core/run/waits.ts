@@ -44,6 +44,15 @@ export interface TopicEventRef {
   readonly at: number;
 }
 
+/** Whoever is asked: everybody in a role, or one person. */
+export type Address = `role:${string}` | `user:${string}`;
+
+/** True for `role:<name>` and `user:<name>` with a name of 1 to 128 characters that can be stored. */
+export function isAddress(value: unknown): value is Address {
+  if (typeof value !== 'string' || !/^(?:role|user):./su.test(value)) return false;
+  return value.length <= limits.nameLengthMax + 'role:'.length && !unstorable.test(value);
+}
+
 /** Somebody who decides. `roles` null = nobody checks who is who here: everything is allowed. */
 export interface Person {
   /** As written into the record: `user:ann`, `cli`. */
@@ -169,6 +178,7 @@ export const everybody = '*';
 
 const lookPrefix = ':look:';
 const escalatePrefix = ':escalate:';
+const expirePrefix = ':expire:';
 
 /**
  * The timer by which a wait that was opened looks back for what came before it. What is to be done is in the table of
@@ -189,6 +199,18 @@ export function isWorkTimer(name: string): boolean {
   return name.startsWith(lookPrefix);
 }
 
+/** The timer that ends a wait. That of an event looks first, so its name says which wait it is. */
+export function expiryTimer(path: string, { on, opened }: Pick<WaitUnit, 'on' | 'opened'>): string {
+  return on.kind === 'event' ? `${expirePrefix}${opened}:${path}` : path;
+}
+
+/** Path and `seq` of the `wait.opened` of the wait for an event that the timer ends; null = it is another timer. */
+export function waitOfExpiryTimer(name: string): { readonly path: string; readonly opened: number } | null {
+  if (!name.startsWith(expirePrefix)) return null;
+  const [opened = '', ...path] = name.slice(expirePrefix.length).split(':');
+  return { path: path.join(':'), opened: Number(opened) };
+}
+
 /** The timer that asks others as well. */
 export function escalationTimer(path: string): string {
   return escalatePrefix + path;
@@ -207,7 +229,7 @@ export function nextEscalation(unit: WaitUnit): (Escalation & { readonly at: num
 
 /** Names of the timers that an open wait has in the state of its run. */
 export function timersOf(path: string, unit: WaitUnit): string[] {
-  const timers = unit.expiresAt === null ? [] : [path];
+  const timers = unit.expiresAt === null ? [] : [expiryTimer(path, unit)];
   if (nextEscalation(unit) !== null) timers.push(escalationTimer(path));
   return timers;
 }

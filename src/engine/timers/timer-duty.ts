@@ -4,13 +4,13 @@
  */
 import { limits } from '../../core/limits.js';
 import type { CancelTimer } from '../../core/ports.js';
-import { isWorkTimer } from '../../core/run/waits.js';
+import { isWorkTimer, waitOfExpiryTimer } from '../../core/run/waits.js';
 import type { TimerRow, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { runKey } from '../runs/committed.js';
 import type { JobOutcome, Lanes } from '../runs/lanes.js';
 
-/** Does what a timer stands for and clears it; what is done twice is done once. */
+/** Does what a timer stands for, and clears it where that is all; what is done twice is done once. */
 export type DueWork = (timer: TimerRow) => Promise<void>;
 
 export class TimerDuty {
@@ -62,7 +62,9 @@ export class TimerDuty {
     const due = await store.dueTimers(limits.timerBatchMax);
     const fired = Promise.all(
       due.map(async (timer) => {
-        if (isWorkTimer(timer.name)) return this.#work(timer);
+        // The end of a wait for an event looks for the event first.
+        if (isWorkTimer(timer.name) || waitOfExpiryTimer(timer.name) !== null) await this.#work(timer);
+        if (isWorkTimer(timer.name)) return;
         const { tenant, run, name } = timer;
         const outcome = await this.#lanes.submit({
           key: runKey(tenant, run),

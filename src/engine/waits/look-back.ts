@@ -12,6 +12,7 @@ import {
   lookTimer,
   openedOfLookTimer,
   orderedText,
+  waitOfExpiryTimer,
   type TopicEventRef,
 } from '../../core/run/waits.js';
 import { topicStream, type EntryRow, type TimerRow } from '../../store/contract.js';
@@ -35,11 +36,14 @@ type EventOn = Extract<Opened['data']['on'], { readonly kind: 'event' }>;
 export class LookBack {
   readonly #context: EngineContext;
   readonly #lanes: Lanes;
+  readonly #index: (tenant: string, topic: string) => Promise<void>;
   readonly #looking = new Set<Promise<void>>();
 
-  constructor(context: EngineContext, lanes: Lanes) {
+  /** `index` puts what was published to a topic into the index, and resolves when that is done. */
+  constructor(context: EngineContext, lanes: Lanes, index: (tenant: string, topic: string) => Promise<void>) {
     this.#context = context;
     this.#lanes = lanes;
+    this.#index = index;
   }
 
   /** Looks back for waits that this server has just opened. Where it dies meanwhile, their timers are due soon. */
@@ -61,8 +65,13 @@ export class LookBack {
     await Promise.all(this.#looking);
   }
 
-  /** The timer of a look is due. */
+  /** A timer is due: that of a look, or one that ends a wait unless there is something for it after all. */
   async due({ tenant, run, name }: TimerRow): Promise<void> {
+    const ending = waitOfExpiryTimer(name);
+    if (ending !== null) {
+      await this.look({ tenant, run, opened: ending.opened }, true);
+      return;
+    }
     const opened = openedOfLookTimer(name);
     if (opened !== null) await this.lookAndClear({ tenant, run, opened }, name);
   }
@@ -74,8 +83,11 @@ export class LookBack {
     await this.#context.store.apply([{ tenant, timers: [{ op: 'clear', run, name: timer }] }]);
   }
 
-  /** Gives the wait its event, where there is one. False = the feed has not come as far as the run yet: look again later. */
-  async look({ tenant, run, opened }: WaitKey): Promise<boolean> {
+  /**
+   * Gives the wait its event, where there is one; `last`: there will be no other look, so what was published and not
+   * routed yet is looked through too. False = the feed has not come as far as the run yet: look again later.
+   */
+  async look({ tenant, run, opened }: WaitKey, last = false): Promise<boolean> {
     const { store } = this.#context;
     const [[first], [row]] = await Promise.all([
       store.readEvents({ tenant, stream: run, after: 0, limit: 1 }),
@@ -86,6 +98,7 @@ export class LookBack {
     const { event } = readRunEvent(row);
     const birth = readRunEvent(first).event;
     if (event.type !== 'wait.opened' || event.data.on.kind !== 'event' || birth.type !== 'run.started') return true;
+    if (last) await this.#index(tenant, event.data.on.topic);
     await this.#lookThrough(tenant, run, event, event.data.on, birth.data.trigger, first.position);
     return true;
   }

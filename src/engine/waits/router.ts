@@ -76,6 +76,28 @@ export class Router {
     await this.#routing;
   }
 
+  /**
+   * Puts into the index what was published to a topic and is not in it yet, whoever has the duty. Waits are not told and
+   * cursors are not moved: that stays to be done.
+   */
+  async index(tenant: string, topic: string): Promise<void> {
+    const entry = this.#catalog.topic(topic);
+    if (entry === null || indexedFields(entry.manifest).length === 0) return;
+    const { store } = this.#context;
+    for (const { topic: name, partition, head } of await store.listTopics(tenant)) {
+      if (name !== topic) continue;
+      const at = { tenant, topic, partition };
+      for (let next = await this.#readCursor(at); next < head; ) {
+        const stream = topicStream(topic, partition);
+        const rows = await store.readEvents({ tenant, stream, after: next - 1, limit: batchEvents });
+        const last = rows.at(-1);
+        if (last === undefined) break;
+        await this.#put(tenant, (await this.#routed(at, entry, rows)).entries);
+        next = last.seq + 1;
+      }
+    }
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#routing?.catch(() => undefined);
@@ -177,9 +199,26 @@ export class Router {
 
   /** Index first, then the waits: a wait that is opened in between finds the entry, an earlier one is found here. */
   async #offer(at: Partition, entry: TopicEntry, rows: readonly EventRow[]): Promise<void> {
+    const { routed, entries } = await this.#routed(at, entry, rows);
+    if (routed.length === 0) return;
+    await this.#put(at.tenant, entries);
+    for (const wait of await this.#waitsFor(at, routed)) {
+      const { opened } = JSON.parse(wait.value) as WaitEntryValue;
+      await this.#lookBack.look({ tenant: at.tenant, run: wait.run, opened });
+    }
+  }
+
+  /** The events that can be waited for, with their entries. */
+  async #routed(
+    at: Partition,
+    entry: TopicEntry,
+    rows: readonly EventRow[],
+  ): Promise<{ readonly routed: readonly Routed[]; readonly entries: readonly EntryWrite[] }> {
     const routed: Routed[] = [];
     const entries: EntryWrite[] = [];
     for (const row of rows) {
+      // What is not numbered yet has no place in the index.
+      if (row.position === 0) break;
       const envelope = parseEnvelope(row.envelope);
       const fields = fieldsOf(entry.manifest, await this.#valueOf(row));
       if (Object.keys(fields).length === 0) continue;
@@ -188,12 +227,7 @@ export class Router {
         ...indexWrites(at.topic, row, { partition: at.partition, offset: row.seq, id: envelope.id, fields }),
       );
     }
-    if (routed.length === 0) return;
-    await this.#put(at.tenant, entries);
-    for (const wait of await this.#waitsFor(at, routed)) {
-      const { opened } = JSON.parse(wait.value) as WaitEntryValue;
-      await this.#lookBack.look({ tenant: at.tenant, run: wait.run, opened });
-    }
+    return { routed, entries };
   }
 
   /** Data that is kept as a blob is fetched: its fields are in it. */
@@ -246,6 +280,7 @@ export class Router {
   }
 
   async #put(tenant: string, entries: readonly EntryWrite[]): Promise<void> {
+    if (entries.length === 0) return;
     const [outcome] = await this.#context.store.apply([{ tenant, entries }]);
     if (outcome?.tag !== 'applied') throw new Error(`The index could not be written: ${JSON.stringify(outcome)}`);
   }
