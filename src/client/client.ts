@@ -26,6 +26,7 @@ import type {
 } from '../protocol/http.js';
 import { pathOf } from '../protocol/routes.js';
 import type { InputFor, ResultFor, TopicDataFor, TopicFor, UntypedApp, WorkflowFor } from './app-types.js';
+import { approvalsApi, type ApprovalsApi } from './approvals.js';
 import type { CloudEvent, Gateway, StartItem, StartItemAnswer } from './gateway.js';
 import { httpGateway, startedOf } from './http-gateway.js';
 import { type Backoff, type Pace, systemPace } from './pace.js';
@@ -42,6 +43,9 @@ import {
   runHandle,
   type RunHandle,
   runHistory,
+  type SendableSignal,
+  type SignalSendOptions,
+  signalRun,
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
 import { createTransport } from './transport.js';
@@ -193,7 +197,18 @@ export interface Client<App = UntypedApp> {
     events: readonly CloudEvent[],
     options?: CallOptions,
   ): Promise<readonly (Published | { readonly error: RemoteError })[]>;
+  /**
+   * Sends a signal to a run, which keeps it until it waits for it. `already` = the run has a signal of this `id`.
+   * RUN_NOT_FOUND, RUN_ENDED, VALUE_UNSTORABLE.
+   */
+  signal<In = unknown>(
+    run: string,
+    signal: SendableSignal<In>,
+    data?: In,
+    options?: SignalSendOptions,
+  ): Promise<CommandAnswer>;
   readonly runs: RunsApi;
+  readonly approvals: ApprovalsApi;
   readonly deadLetters: DeadLettersApi;
   readonly topics: TopicsApi;
   /** Depth and lag of every queue. */
@@ -324,6 +339,9 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
       const answers = await gateway.publish(topic, events, options.signal, transactionOf(options));
       return answers.map((answer) => ('error' in answer ? { error: new RemoteError(answer.error) } : answer));
     },
+
+    signal: (run, signal, data, options) => signalRun(transport, run, signal, data, options),
+    approvals: approvalsApi(transport),
 
     runs: {
       list: ({ signal, ...query } = {}) =>

@@ -20,6 +20,14 @@ export {
   type TopicQuery,
   type TopicsApi,
 } from './client.js';
+export type {
+  ApprovalListQuery,
+  ApprovalsApi,
+  ApproveCallOptions,
+  RejectOptions,
+  SayOptions,
+  Spokesman,
+} from './approvals.js';
 export type { InputFor, ResultFor, TopicDataFor, TopicFor, UntypedApp, WorkflowFor } from './app-types.js';
 export type { CloudEvent, Gateway, StartItem, StartItemAnswer, WaitedAnswer } from './gateway.js';
 export { httpGateway, isOutcome } from './http-gateway.js';
@@ -27,8 +35,8 @@ export type { JsonOf } from './json-of.js';
 export { type Backoff, type Pace, systemPace } from './pace.js';
 export type { PageList } from './pages.js';
 export { isRemoteError, RemoteError } from './remote-error.js';
-export type { CallOptions, CancelOptions, RunHandle } from './run-handle.js';
 export type { ChunkOptions, StreamItem } from './run-chunks.js';
+export type { CallOptions, CancelOptions, RunHandle, SendableSignal, SignalSendOptions } from './run-handle.js';
 export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
 export { createTransport, type Transport, type TransportOptions } from './transport.js';
 export { hasCode, isSpineError } from '../core/errors.js';

@@ -6,9 +6,11 @@
 import { hasCode } from '../core/errors.js';
 import type { CommandAnswer, PageView, RunEventView, RunView } from '../protocol/http.js';
 import { headerNames, pathOf } from '../protocol/routes.js';
+import type { Signal } from '../workflow/index.js';
 import { pauseMs } from './pace.js';
 import { pageList, type PageList } from './pages.js';
 import { chunksOf, type ChunkOptions, type StreamItem } from './run-chunks.js';
+import { randomId } from './random-id.js';
 import { followRun, type RunStreamItem, type StreamOptions, type StreamSettings } from './run-stream.js';
 import type { ApiRequest, Transport } from './transport.js';
 
@@ -21,6 +23,15 @@ export interface CallOptions {
 export interface CancelOptions extends CallOptions {
   /** Why, for the record. */
   readonly reason?: string;
+}
+
+/** A signal by its value, or by its name. */
+export type SendableSignal<In> = Signal<string, In> | string;
+
+/** Options of `signal`. */
+export interface SignalSendOptions extends CallOptions {
+  /** A second signal of the same id is the same signal. Default: random, which covers the client's own retries only. */
+  readonly id?: string;
 }
 
 /** One run of a workflow whose result is `Output`. */
@@ -39,6 +50,8 @@ export interface RunHandle<Output = unknown> {
   stream(options?: StreamOptions): AsyncIterable<RunStreamItem>;
   /** The chunks that the step or call at `path` writes to its stream, as they come, until it has ended. */
   chunks(path: string, options?: ChunkOptions): AsyncIterable<StreamItem>;
+  /** Sends a signal to the run, which keeps it until it waits for it. RUN_ENDED. */
+  signal<In = unknown>(signal: SendableSignal<In>, data?: In, options?: SignalSendOptions): Promise<CommandAnswer>;
   /** Asks the run to stop; its body may clean up for a while. `already` = it had ended or was asked before. */
   cancel(options?: CancelOptions): Promise<CommandAnswer>;
   /** Sends a failed or cancelled run back to work from what failed. RUN_NOT_REDRIVABLE in any other state. */
@@ -75,6 +88,7 @@ export function runHandle<Output>(
     status: (options) => transport.json<RunView>(get(pathOf('readRun', { id }), options)),
     stream: (options = {}) => followRun(transport, id, options, settings),
     chunks: (path, { after, ...options } = {}) => chunksOf(followRun(transport, id, options, settings), path, after),
+    signal: (signal, data, options) => signalRun(transport, id, signal, data, options),
     cancel: (options) => cancelRun(transport, id, options),
     retry: (options) => retryRun(transport, id, options),
     history: (options) => runHistory(transport, id, options),
@@ -101,6 +115,21 @@ export function command(path: string, body: unknown, repeatable: boolean, option
     signal: options?.signal,
     ...(body === undefined ? {} : { body: JSON.stringify(body), contentType: 'application/json' }),
   };
+}
+
+/** See `Client.signal`. Its id makes a repeat harmless, so a lost answer is asked for again. */
+export function signalRun(
+  transport: Transport,
+  id: string,
+  signal: SendableSignal<never>,
+  data: unknown,
+  options: SignalSendOptions = {},
+): Promise<CommandAnswer> {
+  const name = typeof signal === 'string' ? signal : signal.name;
+  return transport.json({
+    ...command(pathOf('signalRun', { id, name }), data, true, options),
+    headers: { [headerNames.idempotencyKey]: options.id ?? randomId() },
+  });
 }
 
 /** See `RunHandle.cancel`. Cancelling twice is cancelling once, so a lost answer is asked for again. */

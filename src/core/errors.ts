@@ -177,6 +177,30 @@ export const errorCatalogue = {
     message: (d) => `Run "${d.run}" is ${d.status}; only failed and cancelled runs can be retried.`,
     mend: 'Start a new run, or wait until this one has ended.',
   }),
+  RUN_ENDED: entry<{ run: string; status: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `Run "${d.run}" has ended (${d.status}) and takes no more signals.`,
+    mend: 'Nothing waits for the signal any more. Start a new run, or send it before the run ends.',
+  }),
+  APPROVAL_NOT_FOUND: entry<{ id: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no approval "${d.id}".`,
+    mend: 'Take the id from `eventspine approvals`; it goes when its run is deleted.',
+  }),
+  APPROVAL_NOT_ADDRESSED: entry<{ id: string; by: string }>({
+    kind: 'invalid',
+    status: 403,
+    message: (d) => `Approval "${d.id}" is not put to ${d.by}.`,
+    mend: 'Somebody who is asked must decide, or delegate it. Who has which role is what `authorize` says.',
+  }),
+  APPROVAL_SETTLED: entry<{ id: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `Approval "${d.id}" is settled; the first word counted.`,
+    mend: 'Read it to see who has decided, and what.',
+  }),
   RUN_NOT_ENDED: entry<{ run: string; state: string }>({
     kind: 'conflict',
     status: 409,

@@ -48,6 +48,8 @@ export const limits = {
   approvalAddressesMax: 16,
   approvalEscalationsMax: 8,
   approvalTitleLengthMax: 200,
+  /** What a person says of an approval. */
+  commentLengthMax: 10_000,
   /** Transitions in one group commit. */
   commitItemsMax: 512,
   /** Transitions waiting for the store before intake answers 503. */

@@ -31,6 +31,14 @@ export function indexedFields(topic: Pick<TopicManifest, 'key' | 'index'>): read
   return topic.index ?? (topic.key === null ? [] : [topic.key]);
 }
 
+/** The topic to which the engine itself publishes requests for approvals; there without being declared. */
+export const approvalTopic: TopicManifest = {
+  name: 'eventspine.approval-requested',
+  schema: null,
+  key: 'run',
+  partitions: 1,
+};
+
 export interface WorkflowManifest {
   readonly name: string;
   /** null = runs move on to new code; a string pins runs to workers that have this version. */

@@ -6,7 +6,10 @@ import type { EventRow, ManifestRow, StoredPayload } from '../store/contract.js'
 import type { Manifest } from '../core/manifest.js';
 import type { Payload } from '../core/payload.js';
 import type { ServerMessage, WorkerMessage } from '../protocol/worker.js';
+import type { Person } from '../core/run/waits.js';
 import type {
+  ApprovalDetail,
+  ApprovalView,
   DeadLetterView,
   DoctorView,
   HealthView,
@@ -145,6 +148,14 @@ export interface Engine {
   /** Gives up on a dead letter: it leaves the list, the run stays failed. */
   discard(origin: Origin, deadLetter: string): Promise<CommandOutcome>;
 
+  /** Sends a signal to a run. One whose id the run has already is `already`. RUN_NOT_FOUND, RUN_ENDED. */
+  signal(origin: Origin, run: string, signal: SignalRequest): Promise<CommandOutcome>;
+  /** Open approvals, oldest first. */
+  listApprovals(tenant: string, query: ApprovalQuery): Promise<PageView<ApprovalView>>;
+  readApproval(tenant: string, id: string): Promise<ApprovalDetail | null>;
+  /** APPROVAL_NOT_FOUND, APPROVAL_NOT_ADDRESSED, APPROVAL_SETTLED, INPUT_INVALID. */
+  sayOfApproval(origin: Origin, id: string, person: Person, say: Say): Promise<CommandOutcome>;
+
   readRun(tenant: string, run: string): Promise<RunView | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */
   readResult(tenant: string, run: string): Promise<RunResult | null>;
@@ -190,6 +201,28 @@ export interface Engine {
   /** Connects a worker; the first message on the line must be `hello`. */
   connect(channel: WorkerChannel): WorkerLine;
 }
+
+export interface SignalRequest {
+  /** Unique within the run. */
+  readonly id: string;
+  readonly name: string;
+  readonly data: Payload | null;
+}
+
+/** Which open approvals to list. */
+export interface ApprovalQuery {
+  /** Addresses; null = all. */
+  readonly to: readonly string[] | null;
+  readonly cursor?: string;
+  readonly limit?: number;
+}
+
+/** What a person says of an approval. */
+export type Say =
+  | { readonly what: 'approve'; readonly form?: unknown; readonly comment?: string }
+  | { readonly what: 'reject'; readonly comment?: string }
+  | { readonly what: 'delegate'; readonly to: readonly string[] }
+  | { readonly what: 'comment'; readonly text: string };
 
 export type RunResult =
   | { readonly state: 'succeeded'; readonly output: Payload }

@@ -17,6 +17,7 @@ import type {
   PublishOutcome,
   PublishRequest,
   RunStreamHandlers,
+  SignalRequest,
   StartOutcome,
   StartRequest,
 } from './api.js';
@@ -34,6 +35,9 @@ import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { Approvals } from './waits/approvals.js';
+import { LookBack } from './waits/look-back.js';
+import { Router, routerEveryMs } from './waits/router.js';
 import { diagnose } from './upkeep/doctor.js';
 import { Duties, type Duty } from './upkeep/duties.js';
 import { Health } from './upkeep/health.js';
@@ -81,6 +85,9 @@ class RunningEngine implements Engine {
   readonly #neighbours: Neighbours;
   /** Null where callers cannot have transactions of their own. */
   readonly #outbox: OutboxDuty | null;
+  readonly #lookBack: LookBack;
+  readonly #router: Router;
+  readonly #approvals: Approvals;
   /** Counts registrations here: what was read of the store while one was under way is out of date. */
   #registrations = 0;
   /** The newest date of a manifest of each app; a later registration is dated later, even where the clock was set back. */
@@ -114,10 +121,14 @@ class RunningEngine implements Engine {
       },
     };
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
-    const committer = new Committer(this.#context, (transitions) => {
-      this.#dispatcher.opening(transitions);
-      this.#timers.opening(transitions);
-    });
+    const committer = new Committer(
+      this.#context,
+      (transitions) => {
+        this.#dispatcher.opening(transitions);
+        this.#timers.opening(transitions);
+      },
+      (transitions) => this.#router.published(transitions),
+    );
     this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer, (key) => this.#dispatcher.seen(key));
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     this.#reads = new Reads(this.#context, plain);
@@ -129,17 +140,20 @@ class RunningEngine implements Engine {
       blobsPath: options.blobsPath ?? '/v1/blobs',
     });
     const family = new Family(this.#context, this.#lanes, this.#reads);
-    this.#timers = new TimerDuty(
-      this.#context,
-      this.#lanes,
-      () => this.#correctHints(),
-      (timer) => family.see(timer),
-    );
+    this.#lookBack = new LookBack(this.#context, this.#lanes, (tenant, topic) => this.#router.index(tenant, topic));
+    this.#router = new Router(this.#context, this.#catalog, this.#lookBack);
+    this.#approvals = new Approvals(this.#context, this.#lanes);
+    this.#timers = new TimerDuty(this.#context, this.#lanes, {
+      promoted: () => this.#correctHints(),
+      errand: (timer) => family.see(timer),
+      look: (timer) => this.#lookBack.due(timer),
+    });
     this.#health = new Health(this.#context, this.#dispatcher);
     this.#neighbours = new Neighbours(this.#context, {
       moved: ({ tenant, run, key, seq }) => {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
+        this.#router.moved(tenant, run);
       },
       work: (queue, count) => this.#dispatcher.ready(queue, count),
     });
@@ -149,9 +163,11 @@ class RunningEngine implements Engine {
         : new OutboxDuty(this.#context, store.outbox, (transitions) => {
             this.#dispatcher.opening(transitions);
             this.#timers.opening(transitions);
+            this.#router.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit((change) => this.#followers.committed(change));
+    this.#lanes.onCommit((change) => this.#lookBack.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
       {
@@ -161,6 +177,7 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'hints', everyMs: 1_000, tick: () => this.#correctHints() },
+      { name: 'router', everyMs: routerEveryMs, tick: () => this.#router.tick() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
       ...(store.shared ? this.#sharedDuties() : []),
       ...this.#outboxDuties(),
@@ -226,7 +243,14 @@ class RunningEngine implements Engine {
     this.#dispatcher.stop();
     this.#lanes.stop();
     this.#followers.stop();
-    await Promise.all([this.#timers.stop(), this.#duties.stop(), this.#outbox?.stop(), this.#neighbours.stop()]);
+    await Promise.all([
+      this.#timers.stop(),
+      this.#duties.stop(),
+      this.#outbox?.stop(),
+      this.#neighbours.stop(),
+      this.#router.stop(),
+    ]);
+    await this.#lookBack.stop();
     await this.#context.store.close();
   }
 
@@ -341,6 +365,14 @@ class RunningEngine implements Engine {
     return this.#command(origin, run, { op: 'cancel', reason, by: origin.actor, graceMs });
   }
 
+  async signal(origin: Origin, run: string, { id, name, data }: SignalRequest): Promise<CommandOutcome> {
+    return this.#command(origin, run, { op: 'signal', id, name, by: origin.actor, data });
+  }
+
+  listApprovals: Engine['listApprovals'] = (tenant, query) => this.#approvals.list(tenant, query);
+  readApproval: Engine['readApproval'] = (tenant, id) => this.#approvals.read(tenant, id);
+  sayOfApproval: Engine['sayOfApproval'] = (origin, id, person, say) => this.#approvals.say(origin, id, person, say);
+
   redrive(origin: Origin, run: string): Promise<CommandOutcome> {
     return this.#command(origin, run, { op: 'redrive', by: origin.actor });
   }
@@ -392,7 +424,7 @@ class RunningEngine implements Engine {
         const error =
           outcome.reason === 'not_found' || state === null
             ? new SpineError('RUN_NOT_FOUND', { run })
-            : new SpineError('RUN_NOT_REDRIVABLE', { run, status: state });
+            : refusalOf(outcome.reason, run, state);
         return { tag: 'error', error };
       }
     }
@@ -583,6 +615,13 @@ class RunningEngine implements Engine {
       if (counts.runs < expireBatch && counts.dedupe < expireBatch && counts.blobs < expireBatch) return;
     }
   }
+}
+
+/** Why a command of a client was refused, in the words of the catalogue. */
+function refusalOf(reason: string, run: string, status: RunViewState): SpineError {
+  if (reason === 'ended') return new SpineError('RUN_ENDED', { run, status });
+  if (reason === 'history_full') return new SpineError('HISTORY_FULL', { run, eventsMax: limits.historyEventsMax });
+  return new SpineError('RUN_NOT_REDRIVABLE', { run, status });
 }
 
 /** The least time between two looks for unknown definitions, so that wrong names cost the store little. */

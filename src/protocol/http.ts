@@ -61,7 +61,7 @@ export interface RunView extends RunSummary {
 
 export interface StepView {
   readonly path: string;
-  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'context';
+  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'context' | 'wait' | 'approval';
   readonly status: string;
   readonly attempt: number;
   readonly capability?: string;
@@ -78,7 +78,7 @@ export interface ContextView {
 }
 
 export interface WaitView {
-  readonly kind: 'queue' | 'call' | 'timer' | 'retry' | 'worker' | 'limit' | 'child';
+  readonly kind: 'queue' | 'call' | 'timer' | 'retry' | 'worker' | 'limit' | 'child' | 'event' | 'signal' | 'approval';
   readonly path: string | null;
   readonly queue?: string;
   readonly until?: string;
@@ -155,6 +155,52 @@ export interface DeadLetterView {
   readonly at: string;
   /** What to do about it, in words, and whether a redrive alone is likely to help. */
   readonly remedy: { readonly text: string; readonly redriveMayHelp: boolean };
+}
+
+export const approvalStates = ['open', 'approved', 'rejected', 'expired', 'cancelled'] as const;
+export type ApprovalState = (typeof approvalStates)[number];
+
+/** A request for the word of a person. */
+export interface ApprovalView {
+  readonly id: string;
+  readonly run: string;
+  readonly workflow: string;
+  readonly path: string;
+  readonly title: string;
+  /** Who is asked now: `role:<name>`, `user:<name>`. */
+  readonly to: readonly string[];
+  readonly requestedAt: string;
+  readonly expiresAt: string | null;
+  readonly state: ApprovalState;
+}
+
+/** The same with what the person is to look at, and what was said about it. */
+export interface ApprovalDetail extends ApprovalView {
+  /** Who has decided; null = nobody. */
+  readonly by: string | null;
+  readonly show: unknown;
+  /** JSON Schema of what has to be filled in to approve; null = nothing. */
+  readonly form: unknown;
+  readonly notes: readonly ApprovalNote[];
+}
+
+/** One line of what happened to an approval. */
+export interface ApprovalNote {
+  readonly at: string;
+  readonly what:
+    | 'requested'
+    | 'delegated'
+    | 'escalated'
+    | 'commented'
+    | 'approved'
+    | 'rejected'
+    | 'expired'
+    | 'cancelled';
+  /** null = the engine. */
+  readonly by: string | null;
+  readonly to?: readonly string[];
+  readonly text?: string;
+  readonly form?: unknown;
 }
 
 export interface QueueView {

@@ -7,6 +7,10 @@ import type { JsonSchema } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
 import {
   runViewStates,
+  approvalStates,
+  type ApprovalDetail,
+  type ApprovalNote,
+  type ApprovalView,
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterView,
@@ -97,6 +101,21 @@ const runSummary: Properties<RunSummary> = {
   failure: nullable(failureView),
 };
 
+const approvalView: Properties<ApprovalView> = {
+  id: text,
+  run: text,
+  workflow: text,
+  path: text,
+  title: text,
+  to: texts,
+  requestedAt: instant,
+  expiresAt: nullable(instant),
+  state: oneOf(approvalStates),
+};
+
+/** Who decides, where an operator passes on the word of somebody else. */
+const person = record({ user: text, roles: texts }, ['user']);
+
 /** The schemas by the name that `#/components/schemas` gives them. */
 export const schemas = {
   Problem: shape<Problem>(
@@ -138,7 +157,7 @@ export const schemas = {
   StepView: shape<StepView>(
     {
       path: text,
-      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child', 'context']),
+      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child', 'context', 'wait', 'approval']),
       status: text,
       attempt: whole,
       capability: text,
@@ -149,7 +168,7 @@ export const schemas = {
   ContextView: shape<ContextView>({ name: text, key: text, version: nullable(text), fetchedAt: instant }, {}),
   WaitView: shape<WaitView>(
     {
-      kind: oneOf(['queue', 'call', 'timer', 'retry', 'worker', 'limit', 'child']),
+      kind: oneOf(['queue', 'call', 'timer', 'retry', 'worker', 'limit', 'child', 'event', 'signal', 'approval']),
       path: nullable(text),
       queue: text,
       until: instant,
@@ -256,6 +275,26 @@ export const schemas = {
     },
     {},
   ),
+  ApprovalView: shape<ApprovalView>(approvalView, {}),
+  ApprovalDetail: shape<ApprovalDetail>(
+    { ...approvalView, by: nullable(text), show: anything, form: anything, notes: list(reference('ApprovalNote')) },
+    { show: true, form: true },
+  ),
+  ApprovalNote: shape<ApprovalNote>(
+    {
+      at: instant,
+      what: oneOf(['requested', 'delegated', 'escalated', 'commented', 'approved', 'rejected', 'expired', 'cancelled']),
+      by: nullable(text),
+      to: texts,
+      text,
+      form: anything,
+    },
+    { to: true, text: true, form: true },
+  ),
+  ApproveRequest: record({ form: anything, comment: text, as: person }, []),
+  RejectRequest: record({ comment: text, as: person }, []),
+  DelegateRequest: record({ to: { ...texts, maxItems: limits.approvalAddressesMax }, as: person }, ['to']),
+  CommentRequest: record({ text, as: person }, ['text']),
   QueueView: shape<QueueView>(
     {
       queue: text,
@@ -334,6 +373,7 @@ export const schemas = {
   TopicPage: page('TopicView'),
   TopicEventPage: page('TopicEventView'),
   DeadLetterPage: page('DeadLetterView'),
+  ApprovalPage: page('ApprovalView'),
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
   ManifestPage: page('Manifest'),

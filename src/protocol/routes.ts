@@ -284,6 +284,63 @@ export const routes = {
     null,
     commandAnswers,
   ),
+  signalRun: {
+    ...post(
+      '/v1/runs/{id}/signals/{name}',
+      'Sends a signal to a run, which keeps it until it waits for it.',
+      jsonBody(null, 'What comes with the signal; an empty body means null.', false),
+      commandAnswers,
+    ),
+    headers: [
+      {
+        name: headerNames.idempotencyKey,
+        says: 'Id of the signal: a second one of the same id is the same signal. Made up by default.',
+        type: 'string',
+      },
+    ],
+  },
+  listApprovals: get(
+    '/v1/approvals',
+    'Open approvals, oldest first: those put to the caller, or to an address.',
+    'ApprovalPage',
+    {
+      query: [
+        {
+          name: 'to',
+          says: 'An address, `role:<name>` or `user:<name>`; `*` = all. By default the caller and the roles of the caller; all for an operator.',
+          type: 'string',
+          repeated: true,
+        },
+        cursor,
+        limit,
+      ],
+    },
+  ),
+  readApproval: get('/v1/approvals/{id}', 'An approval: what is asked, of whom, and what was said.', 'ApprovalDetail'),
+  approve: post(
+    '/v1/approvals/{id}/approve',
+    'Approves, as somebody who is asked.',
+    jsonBody('ApproveRequest', 'What the form asks for, and a comment.', false),
+    commandAnswers,
+  ),
+  reject: post(
+    '/v1/approvals/{id}/reject',
+    'Rejects, as somebody who is asked.',
+    jsonBody('RejectRequest', 'Why.', false),
+    commandAnswers,
+  ),
+  delegateApproval: post(
+    '/v1/approvals/{id}/delegate',
+    'Puts the request to others instead.',
+    jsonBody('DelegateRequest', 'Addresses of those who are to decide.'),
+    commandAnswers,
+  ),
+  commentApproval: post(
+    '/v1/approvals/{id}/comments',
+    'Says something without deciding.',
+    jsonBody('CommentRequest', 'What is said.'),
+    commandAnswers,
+  ),
   cancelRuns: post(
     '/v1/runs:cancel',
     `Cancels up to ${limits.batchItemsMax} runs.`,

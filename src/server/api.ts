@@ -17,6 +17,7 @@ import { eventHandlers } from './handlers/events.js';
 import { deadLetterHandlers, fleetHandlers } from './handlers/fleet.js';
 import { intakeHandlers } from './handlers/intake.js';
 import { runHandlers } from './handlers/runs.js';
+import { waitHandlers } from './handlers/waits.js';
 import { scalingHandlers } from './handlers/scaling.js';
 import { isLoopback, type Principal, type ServerSettings } from './options.js';
 import { readRequestId } from './request-headers.js';
@@ -86,6 +87,7 @@ export class Api {
       ...intakeHandlers(context),
       ...eventHandlers(context),
       ...runHandlers(context),
+      ...waitHandlers(context),
       ...deadLetterHandlers(context),
       ...fleetHandlers(context),
       ...scalingHandlers(context),

@@ -177,9 +177,13 @@ function refuseDuplicates(faults: OptionFaults, what: string, names: readonly st
 }
 
 function checkSelector(faults: OptionFaults, topic: Topic): void {
-  if (topic.key === null) return;
-  const fault = selectorFault(topic.key, jsonSchemaOf(topic.schema, 'input'));
+  const schema = jsonSchemaOf(topic.schema, 'input');
+  const fault = topic.key === null ? null : selectorFault(topic.key, schema);
   if (fault !== null) faults.add(`key of topic "${topic.name}": ${fault}`);
+  for (const field of topic.index) {
+    const indexFault = field === topic.key ? null : selectorFault(field, schema);
+    if (indexFault !== null) faults.add(`index of topic "${topic.name}": ${indexFault}`);
+  }
 }
 
 // Types that clients take out of an app, by type-only import.

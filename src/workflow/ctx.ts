@@ -5,12 +5,15 @@
 import type { Duration } from '../core/duration.js';
 import type { PathKey, PathName } from '../core/paths.js';
 import type { Effect } from '../core/run/events.js';
+import type { ApproveOptions, FormOf, Review } from './approval.js';
 import type { Capability } from './capability.js';
 import type { Log } from './log.js';
 import type { RetryOptions } from './retry-options.js';
 import type { StreamWriter } from './stream-writer.js';
 import type { Topic } from './topic.js';
 import type { Workflow } from './workflow.js';
+import type { Signal } from './signal.js';
+import type { Received, WaitForOptions, WaitForSignalOptions } from './wait-for.js';
 
 /** The run that a body works for. */
 export interface RunInfo {
@@ -225,6 +228,29 @@ export interface Ctx {
   /** Waits until an instant (a `Date` or epoch ms). An unnamed one is named by its instant. */
   sleepUntil(at: Date | number): Promise<void>;
   sleepUntil(name: PathName, at: Date | number): Promise<void>;
+
+  /**
+   * Waits for an event of a topic whose indexed fields have the values of `match`, or for a signal to this run. What came
+   * before counts: events since the run was started, and signals that no other wait has taken. Each event and each signal
+   * is given to one wait of the run, in the order in which they came. With a `timeout` the result is null when nothing has
+   * come by then.
+   */
+  waitFor<Data>(
+    topic: Topic<string, never, Data>,
+    options: WaitForOptions<Data> & { readonly timeout: Duration },
+  ): Promise<Received<Data> | null>;
+  waitFor<Data>(topic: Topic<string, never, Data>, options: WaitForOptions<Data>): Promise<Received<Data>>;
+  waitFor<Data>(
+    signal: Signal<string, never, Data>,
+    options: WaitForSignalOptions & { readonly timeout: Duration },
+  ): Promise<Received<Data> | null>;
+  waitFor<Data>(signal: Signal<string, never, Data>, options?: WaitForSignalOptions): Promise<Received<Data>>;
+
+  /**
+   * Asks people for their word and waits for it, without holding memory or a worker for long. The first of those addressed
+   * to approve or reject decides; nobody within `expires` is an outcome of its own.
+   */
+  approve<const Options extends ApproveOptions>(name: PathName, options: Options): Promise<Review<FormOf<Options>>>;
 
   /** Tells followers of the run how far it is. Returns at once; each value is reported one time, also over replays. */
   progress(value: unknown): void;

@@ -1,6 +1,8 @@
 /**
  * The programming model and its runtime: definitions as values, `ctx`, and activations that workers begin.
  */
+export { approvalRequested } from './approval.js';
+export type { Address, ApprovalRequested, ApproveOptions, FormOf, Review } from './approval.js';
 export { beginActivation } from './activation.js';
 export type {
   Activation,
@@ -45,6 +47,8 @@ export { makeLog } from './log.js';
 export type { Log, LogLevel, LogRecord } from './log.js';
 export { manifestHash } from './manifest-of.js';
 export type { RetryOptions } from './retry-options.js';
+export { signal } from './signal.js';
+export type { Signal, SignalOptions } from './signal.js';
 export type { SelectorOf } from './selector.js';
 export { isStepError, StepError } from './step-error.js';
 export type { StreamWriter } from './stream-writer.js';
@@ -52,5 +56,6 @@ export { isTerminal, isTransient, Terminal, Transient } from './thrown.js';
 export type { TransientOptions } from './thrown.js';
 export { topic } from './topic.js';
 export type { Topic, TopicOptions } from './topic.js';
+export type { MatchOf, Received, WaitForOptions, WaitForSignalOptions } from './wait-for.js';
 export { workflow } from './workflow.js';
 export type { AnyWorkflow, StartedOptions, TriggeredOptions, Workflow, WorkflowOptions } from './workflow.js';

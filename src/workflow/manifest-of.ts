@@ -3,7 +3,13 @@
  * definitions have equal text and hash.
  */
 import { canonicalJson } from '../core/canonical-json.js';
-import type { CapabilityManifest, Manifest, TopicManifest, WorkflowManifest } from '../core/manifest.js';
+import {
+  indexedFields,
+  type CapabilityManifest,
+  type Manifest,
+  type TopicManifest,
+  type WorkflowManifest,
+} from '../core/manifest.js';
 import type { Hash } from '../core/ports.js';
 import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
@@ -37,8 +43,11 @@ export function manifestHash(manifest: Manifest, hash: Hash): string {
   return hash.sha256(canonicalJson(manifest));
 }
 
-function topicManifest({ name, schema, key, partitions }: Topic): TopicManifest {
-  return { name, schema: jsonSchemaOf(schema, 'input'), key, partitions };
+/** The index is named only where it is another than what `key` makes of it. */
+function topicManifest({ name, schema, key, index, partitions }: Topic): TopicManifest {
+  const plain = { name, schema: jsonSchemaOf(schema, 'input'), key, partitions };
+  const usual = indexedFields({ key });
+  return index.length === usual.length && index.every((field, i) => field === usual[i]) ? plain : { ...plain, index };
 }
 
 function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {

@@ -2,7 +2,7 @@
  * Planted bugs: what the simulator must find, or it is the bug. Each is a wrapper or a flag outside of the product, so
  * that the product has no code for being wrong. A mutant says which property its breach is expected to show under.
  */
-import type { ClaimedTask, Outcome, Store, Transition } from '../../src/store/index.js';
+import type { ClaimedTask, EntryWrite, Outcome, Store, Transition } from '../../src/store/index.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
 import type { Flaws } from '../../src/testing/simulator/simulation.js';
 
@@ -136,6 +136,36 @@ function keepsDuties(inner: Store): Store {
   });
 }
 
+const isIndexed = (write: EntryWrite): boolean => write.space.startsWith('index:');
+
+/** The index is looked through only where an event has come into it since: what came before a wait is never found. */
+function looksOnlyForward(inner: Store): Store {
+  const fresh = new Set<string>();
+  return altered(inner, {
+    apply: (transitions) => {
+      for (const { entries = [] } of transitions) {
+        for (const write of entries) {
+          if (write.op === 'put' && write.space === 'wait:noted') fresh.delete(write.key);
+          if (isIndexed(write)) fresh.add(write.key);
+        }
+      }
+      return inner.apply(transitions);
+    },
+    readEntries: async (query) =>
+      query.space === 'index:noted' && !fresh.has(query.key ?? '') ? [] : inner.readEntries(query),
+  });
+}
+
+/** Whoever folds the history of a run does not see that its waits have come to something. */
+function forgetsOutcomes(inner: Store): Store {
+  return altered(inner, {
+    readHistories: async (keys) =>
+      (await inner.readHistories(keys)).map((rows) =>
+        rows.map((row) => (row.type === 'wait.satisfied' ? { ...row, type: 'approval.commented' } : row)),
+      ),
+  });
+}
+
 /** All planted bugs. */
 export const mutants: readonly Mutant[] = [
   {
@@ -244,6 +274,23 @@ export const mutants: readonly Mutant[] = [
             (await inner.readHistories(keys)).map((rows) => (rows.length > 3 ? rows.slice(0, -1) : rows)),
         }),
     },
+  },
+  {
+    name: 'the cursor of a topic moves on before its events are in the index',
+    flaws: withTransitions((transition) =>
+      (transition.entries ?? []).some(isIndexed) && everyNth(3)
+        ? { ...transition, entries: (transition.entries ?? []).filter((write) => !isIndexed(write)) }
+        : transition,
+    ),
+  },
+  { name: 'waits do not look back', flaws: { store: looksOnlyForward } },
+  { name: 'a signal is consumed twice', flaws: { store: forgetsOutcomes } },
+  {
+    name: 'entries of waits stay when the wait is over',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).filter((write) => write.op !== 'drop' || !everyNth(5)),
+    })),
   },
   { name: 'messages overtake each other', flaws: { reorder: 0.2 } },
   { name: 'steps run again after their commit', flaws: { worker: { rerunsCompleted: true } } },

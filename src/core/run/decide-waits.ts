@@ -109,3 +109,10 @@ export function decideEscalation(state: RunState, path: string): Decision {
   const to = [...new Set([...unit.to, ...next.to])];
   return accept({ type: 'approval.escalated', data: { path, level: unit.level + 1, to } });
 }
+
+/** The time of a wait for an event is up. */
+export function decideExpiry(state: RunState, path: string, opened: number): Decision {
+  const unit = state.units.get(path);
+  const isOpen = unit?.kind === 'wait' && unit.status === 'open' && unit.opened === opened;
+  return isOpen ? accept({ type: 'wait.expired', data: { path } }) : already;
+}

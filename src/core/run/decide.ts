@@ -13,6 +13,7 @@ import { pathOfRetryTimer, runTimers } from './effects.js';
 import {
   decideCancelWait,
   decideEscalation,
+  decideExpiry,
   decideGiveEvent,
   decideReview,
   decideSignal,
@@ -20,7 +21,7 @@ import {
 } from './decide-waits.js';
 import { already, accept, refused, type Decision } from './decision.js';
 import { activationTask, capabilityQueue, isEnded, type RunState, type Unit } from './state.js';
-import { pathOfEscalationTimer } from './waits.js';
+import { pathOfEscalationTimer, waitOfExpiryTimer } from './waits.js';
 
 export interface DecideContext {
   /** The store's clock. */
@@ -401,6 +402,8 @@ function decideTimer(state: RunState, name: string, context: DecideContext): Dec
   }
   const approvalPath = pathOfEscalationTimer(name);
   if (approvalPath !== null) return decideEscalation(state, approvalPath);
+  const expired = waitOfExpiryTimer(name);
+  if (expired !== null) return decideExpiry(state, expired.path, expired.opened);
   const unit = state.units.get(name);
   if (unit?.kind === 'wait' && unit.status === 'open') return accept({ type: 'wait.expired', data: { path: name } });
   return unit?.kind === 'timer' && unit.status === 'set'

@@ -4,7 +4,15 @@
  */
 import { assertNever } from '../errors.js';
 import type { RunEvent } from './events.js';
-import { entriesOf, escalationTimer, lookTimer, nextEscalation, timersOf, type WaitEntry } from './waits.js';
+import {
+  entriesOf,
+  escalationTimer,
+  expiryTimer,
+  lookTimer,
+  nextEscalation,
+  timersOf,
+  type WaitEntry,
+} from './waits.js';
 import { activationTask, isOpenUnit, workflowQueue, type Call, type RunState } from './state.js';
 
 /** A unit of work for a worker, as the store's queue keeps it. */
@@ -121,7 +129,7 @@ export function openRows(state: RunState): OpenRows {
     if (unit.kind === 'child') children.push(unit);
     if (unit.kind !== 'wait') continue;
     timers.push(...timersOf(path, unit));
-    entries.push(...entriesOf(state.run, path, unit));
+    entries.push(...entriesOf(state, path, unit));
     if (unit.on.kind === 'event') work.push(lookTimer(unit));
   }
   if (state.timeoutMs !== null) timers.push(runTimers.timeout);
@@ -315,8 +323,8 @@ function closing(open: OpenRows): TableEffect[] {
 function openingOf(path: string, after: RunState): TableEffect[] {
   const unit = after.units.get(path);
   if (unit?.kind !== 'wait') return [];
-  const effects: TableEffect[] = entriesOf(after.run, path, unit).map((entry) => ({ tag: 'putEntry', entry }));
-  if (unit.expiresAt !== null) effects.push({ tag: 'setTimer', name: path, fireAt: unit.expiresAt });
+  const effects: TableEffect[] = entriesOf(after, path, unit).map((entry) => ({ tag: 'putEntry', entry }));
+  if (unit.expiresAt !== null) effects.push({ tag: 'setTimer', name: expiryTimer(path, unit), fireAt: unit.expiresAt });
   if (unit.on.kind === 'event')
     effects.push({ tag: 'setTimer', name: lookTimer(unit), fireAt: unit.openedAt + lookAfterMs });
   const escalation = nextEscalation(unit);
@@ -336,7 +344,7 @@ function closingOf(
   const unit = after.units.get(path);
   if (unit?.kind !== 'wait') return [];
   const effects: TableEffect[] = [
-    ...entriesOf(after.run, path, unit).map((entry) => ({ tag: 'dropEntry', entry }) as const),
+    ...entriesOf(after, path, unit).map((entry) => ({ tag: 'dropEntry', entry }) as const),
     ...timersOf(path, unit).map((name) => ({ tag: 'clearTimer', name }) as const),
   ];
   if (unit.on.kind !== 'event') return effects;
@@ -362,7 +370,7 @@ function lookAgain(seq: number, at: number, before: OpenRows, after: RunState): 
 function addressing(path: string, before: OpenRows, after: RunState): TableEffect[] {
   const unit = after.units.get(path);
   if (unit?.kind !== 'wait') return [];
-  const entries = entriesOf(after.run, path, unit);
+  const entries = entriesOf(after, path, unit);
   const isOf = (entry: WaitEntry): boolean => entry.ref === entries[0]?.ref;
   const effects: TableEffect[] = [
     ...before.entries.filter(isOf).map((entry) => ({ tag: 'dropEntry', entry }) as const),

@@ -75,6 +75,8 @@ class Bench {
       worker: '',
       task: `a${this.state.activation.n}`,
       unleased: false,
+      newRunId: 'run_new',
+      hasWorkflow: () => true,
       capability: () => null,
     });
     if (decision.tag === 'accepted') for (const event of decision.events) this.#apply(event);
@@ -190,13 +192,13 @@ describe('waits for events', () => {
     bench.do(wait('a', onEvent, 50));
     expect([...bench.entries]).toEqual([[`wait:orders orderId=7 run_1/${orderedText(2)}`, '{"path":"a","opened":2}']]);
     expect([...bench.timers]).toEqual([
-      ['a', 1_050],
+      [':expire:2:a', 1_050],
       [':look:2:2', 3_000],
     ]);
     bench.do({ op: 'giveEvent', path: 'a', opened: 2, event: topicEvent(4), data: payload });
     expect(bench.entries.size + bench.timers.size).toBe(0);
     expect(bench.events.at(-1)).toMatchObject({ type: 'wait.satisfied', payload });
-    expect(bench.do({ op: 'fireTimer', name: 'a' }).tag).toBe('already');
+    expect(bench.do({ op: 'fireTimer', name: ':expire:2:a' }).tag).toBe('already');
   });
 
   it('take an event once in a run, and only what is meant for them', () => {
@@ -226,7 +228,7 @@ describe('waits for events', () => {
     const bench = new Bench();
     bench.do(wait('a', onEvent, 50));
     bench.do({ op: 'park', seen: 2 });
-    bench.do({ op: 'fireTimer', name: 'a' });
+    bench.do({ op: 'fireTimer', name: ':expire:2:a' });
     expect(bench.state).toMatchObject({ status: 'active', activation: { n: 2 } });
     expect(bench.do({ op: 'giveEvent', path: 'a', opened: 2, event: topicEvent(4), data: null }).tag).toBe('refused');
     bench.checkRows();
@@ -253,6 +255,7 @@ describe('approvals', () => {
     expect([...bench.entries.keys()].map((key) => key.split(' ').slice(0, 2).join(' '))).toEqual([
       'inbox role:editor',
       'inbox user:ann',
+      'inbox *',
     ]);
     const review = { op: 'review', path: 'ok', opened: 2, outcome: 'approved', answer: payload } as const;
     expect(bench.do({ ...review, by: { name: 'user:bob', roles: ['writer'] } })).toEqual({
@@ -287,7 +290,7 @@ describe('approvals', () => {
     bench.do({ op: 'comment', path: 'ok', opened: 2, by: ann, text: payload });
     bench.do({ op: 'delegate', path: 'ok', opened: 2, by: ann, to: ['user:eve'] });
     bench.checkRows();
-    expect([...bench.entries.keys()].map((key) => key.split(' ')[1])).toEqual(['user:eve']);
+    expect([...bench.entries.keys()].map((key) => key.split(' ')[1])).toEqual(['user:eve', '*']);
     expect(bench.do({ op: 'comment', path: 'ok', opened: 2, by: ann, text: payload })).toMatchObject({
       reason: 'not_addressed',
     });
@@ -304,7 +307,7 @@ describe('any course of waits', () => {
     fc.record({ op: fc.constant('approve' as const), path }),
     fc.record({ op: fc.constant('give' as const), path, offset: fc.nat(4) }),
     fc.record({ op: fc.constant('cancelWait' as const), path }),
-    fc.record({ op: fc.constant('fire' as const), path }),
+    fc.record({ op: fc.constant('fire' as const), path, plain: fc.boolean() }),
     fc.record({ op: fc.constant('escalate' as const), path }),
     fc.record({ op: fc.constant('review' as const), path }),
     fc.record({ op: fc.constant('delegate' as const), path }),
@@ -351,7 +354,7 @@ describe('any course of waits', () => {
       case 'cancelWait':
         return { op: 'cancelWait', path: one.path };
       case 'fire':
-        return { op: 'fireTimer', name: one.path };
+        return { op: 'fireTimer', name: one.plain ? one.path : `:expire:${openedOf(one.path)}:${one.path}` };
       case 'escalate':
         return { op: 'fireTimer', name: `:escalate:${one.path}` };
       case 'review':

@@ -44,6 +44,15 @@ export interface TopicEventRef {
   readonly at: number;
 }
 
+/** Whoever is asked: everybody in a role, or one person. */
+export type Address = `role:${string}` | `user:${string}`;
+
+/** True for `role:<name>` and `user:<name>` with a name of 1 to 128 characters that can be stored. */
+export function isAddress(value: unknown): value is Address {
+  if (typeof value !== 'string' || !/^(?:role|user):./su.test(value)) return false;
+  return value.length <= limits.nameLengthMax + 'role:'.length && !unstorable.test(value);
+}
+
 /** Somebody who decides. `roles` null = nobody checks who is who here: everything is allowed. */
 export interface Person {
   /** As written into the record: `user:ann`, `cli`. */
@@ -91,6 +100,15 @@ export const signalSpace = 'signal';
 /** Open approvals, by address. */
 export const inboxSpace = 'inbox';
 
+/** What an entry of the inbox holds: what a list shows. */
+export interface InboxValue extends WaitEntryValue {
+  readonly workflow: string;
+  readonly title: string;
+  readonly to: readonly string[];
+  readonly openedAt: number;
+  readonly expiresAt: number | null;
+}
+
 /** What an entry of an open wait holds: which wait of its run it is. */
 export interface WaitEntryValue {
   readonly path: string;
@@ -119,24 +137,48 @@ export function orderedText(value: number): string {
 const orderedDigits = 16;
 
 /** The entries by which an open wait is found. Each has the run and the event that opened it in its `ref`. */
-export function entriesOf(run: string, path: string, unit: WaitUnit): WaitEntry[] {
-  const value = JSON.stringify({ path, opened: unit.opened } satisfies WaitEntryValue);
-  const ref = `${run}/${orderedText(unit.opened)}`;
-  switch (unit.on.kind) {
+export function entriesOf(
+  { run, workflow }: Pick<RunState, 'run' | 'workflow'>,
+  path: string,
+  unit: WaitUnit,
+): WaitEntry[] {
+  const { on, opened, openedAt, expiresAt, to } = unit;
+  const wait: WaitEntryValue = { path, opened };
+  const value = JSON.stringify(wait);
+  const ref = `${run}/${orderedText(opened)}`;
+  switch (on.kind) {
     case 'event': {
-      const [field = '', text = ''] = Object.entries(unit.on.match)[0] ?? [];
-      return [{ space: waitSpace(unit.on.topic), key: indexKey(field, text), ref, value }];
+      const [[field, text] = ['', '']] = Object.entries(on.match);
+      return [{ space: waitSpace(on.topic), key: indexKey(field, text), ref, value }];
     }
     case 'signal':
-      return [{ space: signalSpace, key: unit.on.name, ref, value }];
-    case 'approval':
-      // Oldest first, whoever asks.
-      return unit.to.map((key) => ({ space: inboxSpace, key, ref: `${orderedText(unit.openedAt)}/${ref}`, value }));
+      return [{ space: signalSpace, key: on.name, ref, value }];
+    case 'approval': {
+      const shown = JSON.stringify({
+        ...wait,
+        workflow,
+        title: on.title,
+        to,
+        openedAt,
+        expiresAt,
+      } satisfies InboxValue);
+      // Oldest first, whoever asks; under the last key lie the requests to everybody.
+      return [...to, everybody].map((key) => ({
+        space: inboxSpace,
+        key,
+        ref: `${orderedText(openedAt)}/${ref}`,
+        value: shown,
+      }));
+    }
   }
 }
 
+/** Key of the inbox under which every open approval lies. */
+export const everybody = '*';
+
 const lookPrefix = ':look:';
 const escalatePrefix = ':escalate:';
+const expirePrefix = ':expire:';
 
 /**
  * The timer by which a wait that was opened looks back for what came before it. What is to be done is in the table of
@@ -157,6 +199,18 @@ export function isWorkTimer(name: string): boolean {
   return name.startsWith(lookPrefix);
 }
 
+/** The timer that ends a wait. That of an event looks first, so its name says which wait it is. */
+export function expiryTimer(path: string, { on, opened }: Pick<WaitUnit, 'on' | 'opened'>): string {
+  return on.kind === 'event' ? `${expirePrefix}${opened}:${path}` : path;
+}
+
+/** Path and `seq` of the `wait.opened` of the wait for an event that the timer ends; null = it is another timer. */
+export function waitOfExpiryTimer(name: string): { readonly path: string; readonly opened: number } | null {
+  if (!name.startsWith(expirePrefix)) return null;
+  const [opened = '', ...path] = name.slice(expirePrefix.length).split(':');
+  return { path: path.join(':'), opened: Number(opened) };
+}
+
 /** The timer that asks others as well. */
 export function escalationTimer(path: string): string {
   return escalatePrefix + path;
@@ -175,7 +229,7 @@ export function nextEscalation(unit: WaitUnit): (Escalation & { readonly at: num
 
 /** Names of the timers that an open wait has in the state of its run. */
 export function timersOf(path: string, unit: WaitUnit): string[] {
-  const timers = unit.expiresAt === null ? [] : [path];
+  const timers = unit.expiresAt === null ? [] : [expiryTimer(path, unit)];
   if (nextEscalation(unit) !== null) timers.push(escalationTimer(path));
   return timers;
 }

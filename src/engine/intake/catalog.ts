@@ -4,9 +4,15 @@
  *
  * A name belongs to the app that registered it last; a later manifest of the same app replaces the earlier one.
  */
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import { SpineError } from '../../core/errors.js';
-import type { CapabilityManifest, JsonSchema, Manifest, TopicManifest, WorkflowManifest } from '../../core/manifest.js';
+import {
+  approvalTopic,
+  type CapabilityManifest,
+  type Manifest,
+  type TopicManifest,
+  type WorkflowManifest,
+} from '../../core/manifest.js';
+import { Checks, type Check } from './checks.js';
 import { manifestFaults } from './manifest-faults.js';
 
 export interface TopicEntry {
@@ -22,12 +28,11 @@ export interface WorkflowEntry {
   readonly check: Check | null;
 }
 
-/** Faults of a plain JSON value against a schema; empty = it fits. */
-export type Check = (value: unknown) => readonly string[];
-
 export class Catalog {
   readonly #apps = new Map<string, { readonly hash: string; readonly manifest: Manifest }>();
-  #topics = new Map<string, TopicEntry>();
+  #topics = new Map<string, TopicEntry>([
+    [approvalTopic.name, { manifest: approvalTopic, triggers: [], check: () => [] }],
+  ]);
   #workflows = new Map<string, WorkflowEntry>();
   #capabilities = new Map<string, CapabilityManifest>();
 
@@ -71,15 +76,20 @@ export class Catalog {
   }
 
   topicNames(): string[] {
-    return [...this.#topics.keys()];
+    // What no app declares is nobody's slip of the pen.
+    return [...this.#topics.keys()].filter((name) => name !== approvalTopic.name || this.#declares(name));
   }
 
   workflowNames(): string[] {
     return [...this.#workflows.keys()];
   }
 
+  #declares(topic: string): boolean {
+    return [...this.#apps.values()].some(({ manifest }) => manifest.topics.some(({ name }) => name === topic));
+  }
+
   #rebuild(): void {
-    const topics = new Map<string, TopicManifest>();
+    const topics = new Map<string, TopicManifest>([[approvalTopic.name, approvalTopic]]);
     const workflows = new Map<string, WorkflowEntry>();
     const capabilities = new Map<string, CapabilityManifest>();
     const checks = new Checks();
@@ -109,33 +119,4 @@ export class Catalog {
 /** The name of what may not even be a manifest, for the message. */
 function appOf(manifest: Manifest | null): string {
   return typeof manifest?.app === 'string' ? manifest.app.slice(0, 40) : 'an app';
-}
-
-/** Compiles schemas once each; equal schemas of several definitions share a validator. */
-class Checks {
-  // `strict: false`: schemas come from many libraries, whose annotations are not ours to refuse.
-  readonly #ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
-  readonly #compiled = new Map<string, Check>();
-
-  compile(schema: JsonSchema | null): Check {
-    if (schema === null) return accept;
-    const key = JSON.stringify(schema);
-    const found = this.#compiled.get(key);
-    if (found !== undefined) return found;
-    const validate: ValidateFunction = this.#ajv.compile({ ...schema });
-    // Two apps may give one id to different schemas; neither means the other's.
-    if (typeof schema['$id'] === 'string') this.#ajv.removeSchema(schema['$id']);
-    const check: Check = (value) =>
-      validate(value) ? none : (validate.errors ?? []).slice(0, faultsMax).map(faultText);
-    this.#compiled.set(key, check);
-    return check;
-  }
-}
-
-const none: readonly string[] = [];
-const accept: Check = () => none;
-const faultsMax = 20;
-
-function faultText(error: ErrorObject): string {
-  return `${error.instancePath === '' ? 'the value' : error.instancePath} ${error.message ?? 'is not valid'}`;
 }

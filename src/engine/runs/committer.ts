@@ -33,12 +33,15 @@ const callBlobBytesMax = 16 * 1024 * 1024;
 export class Committer {
   readonly #context: Pick<EngineContext, 'store' | 'fault'>;
   readonly #opening: Opening;
+  readonly #published: Opening;
   #gathered: Commit[] = [];
   #blobBytes = 0;
 
-  constructor(context: Pick<EngineContext, 'store' | 'fault'>, opening: Opening) {
+  /** `published` hears of the transitions that have published something, after their commit. */
+  constructor(context: Pick<EngineContext, 'store' | 'fault'>, opening: Opening, published: Opening = () => undefined) {
     this.#context = context;
     this.#opening = opening;
+    this.#published = published;
   }
 
   /** Hands a transition over. It is with the store when the micro-tasks of this turn that are due now have run. */
@@ -69,6 +72,8 @@ export class Committer {
     applied.then(
       (outcomes) => {
         for (let i = 0; i < commits.length; i++) this.#settle(commits[i], outcomes[i] ?? unanswered);
+        const published = transitions.filter((t, i) => publishes(t) && outcomes[i]?.tag === 'applied');
+        if (published.length > 0) this.#published(published);
       },
       (error: unknown) => {
         for (const commit of commits) this.#settle(commit, { tag: 'failed', error });
@@ -84,6 +89,10 @@ export class Committer {
       this.#context.fault('commit', error);
     }
   }
+}
+
+function publishes({ publishes: events }: Transition): boolean {
+  return events !== undefined && events.length > 0;
 }
 
 const unanswered: CommitAnswer = {

@@ -7,7 +7,10 @@
  */
 import { SpineError, assertNever } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
+import { payloadOfJson } from '../../core/codec.js';
+import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
+import { approvalTopic } from '../../core/manifest.js';
 import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
 import type { RunCommand } from '../../core/run/commands.js';
 import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
@@ -373,6 +376,7 @@ export class Lanes {
             this.#addEmitted(caused.publications, pending, state, at, command, decision.events);
           else if (command.op === 'startChild' || command.op === 'continueAsNew')
             this.#addSuccessor(caused.births, pending, state, at, command, decision.events);
+          else if (command.op === 'wait') this.#addRequested(caused.publications, pending, state, at, command);
           break;
         default:
           assertNever(decision);
@@ -443,6 +447,31 @@ export class Lanes {
         ...family,
       }),
     );
+  }
+
+  /** Whoever tells people by chat or mail hears of a request from a topic. */
+  #addRequested(
+    into: Publication[],
+    pending: Pending,
+    state: RunState,
+    at: number,
+    { path, on }: Extract<RunCommand, { op: 'wait' }>,
+  ): void {
+    const unit = state.units.get(path);
+    if (on.kind !== 'approval' || unit?.kind !== 'wait') return;
+    const { run, workflow } = state;
+    const id = `${run}.${unit.opened}`;
+    const expiresAt = unit.expiresAt === null ? null : isoOf(unit.expiresAt);
+    const value = { id, run, workflow, path, title: on.title, to: on.to, expiresAt };
+    this.#addPublication(into, pending, state, at, {
+      topic: approvalTopic.name,
+      id,
+      source: `run/${run}`,
+      type: approvalTopic.name,
+      subject: run,
+      data: payloadOfJson(value),
+      value,
+    });
   }
 
   #addPublication(into: Publication[], pending: Pending, state: RunState, at: number, event: TopicEvent): void {

@@ -85,7 +85,11 @@ export function runView(row: RunRow, state: RunState, tasks: readonly TaskRow[],
 }
 
 function isUnderWay(unit: Unit): boolean {
-  return (unit.kind === 'call' && unit.status === 'scheduled') || (unit.kind === 'timer' && unit.status === 'set');
+  return (
+    (unit.kind === 'call' && unit.status === 'scheduled') ||
+    (unit.kind === 'timer' && unit.status === 'set') ||
+    (unit.kind === 'wait' && unit.status === 'open')
+  );
 }
 
 function stepView(path: string, unit: Unit): StepView {
@@ -104,6 +108,8 @@ function stepView(path: string, unit: Unit): StepView {
       return { path, kind: 'context', status: unit.saved ? 'saved' : 'fetched', attempt: 1 };
     case 'race':
       return { path, kind: 'race', status: 'completed', attempt: 1 };
+    case 'wait':
+      return { path, kind: unit.on.kind === 'approval' ? 'approval' : 'wait', status: unit.status, attempt: 1 };
     default:
       return assertNever(unit);
   }
@@ -148,6 +154,8 @@ function waits(state: RunState, activation: TaskRow | null): WaitView[] {
       found.push({ kind: 'timer', path, until: iso(unit.fireAt), text: `Sleeps until ${iso(unit.fireAt)}.` });
     } else if (unit.kind === 'child') {
       found.push({ kind: 'child', path, run: unit.run, text: `Run ${unit.run} of ${unit.workflow} is at work.` });
+    } else if (unit.kind === 'wait') {
+      found.push(waitView(path, unit));
     } else if (unit.kind === 'step') {
       found.push({
         kind: 'retry',
@@ -157,6 +165,21 @@ function waits(state: RunState, activation: TaskRow | null): WaitView[] {
     }
   }
   return found;
+}
+
+function waitView(path: string, unit: Extract<Unit, { readonly kind: 'wait' }>): WaitView {
+  const until = unit.expiresAt === null ? {} : { until: iso(unit.expiresAt) };
+  const { on } = unit;
+  switch (on.kind) {
+    case 'event': {
+      const match = Object.entries(on.match).map(([field, text]) => `${field} = ${text}`);
+      return { kind: 'event', path, ...until, text: `Waits for an event of ${on.topic} with ${match.join(', ')}.` };
+    }
+    case 'signal':
+      return { kind: 'signal', path, ...until, text: `Waits for the signal ${on.name}.` };
+    case 'approval':
+      return { kind: 'approval', path, ...until, text: `${on.title}: waits for the word of ${unit.to.join(' or ')}.` };
+  }
 }
 
 function iso(at: number | null): string {

@@ -5,33 +5,36 @@
 import { limits } from '../../core/limits.js';
 import type { CancelTimer } from '../../core/ports.js';
 import { isErrand } from '../../core/run/effects.js';
+import { isWorkTimer, waitOfExpiryTimer } from '../../core/run/waits.js';
 import type { TimerRow, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { runKey } from '../runs/committed.js';
 import type { JobOutcome, Lanes } from '../runs/lanes.js';
 
+/** What timers stand for, beside their place in the state of a run. What is done twice is done once. */
+export interface DueWork {
+  /** Delayed tasks have become ready. */
+  readonly promoted: () => Promise<void>;
+  /** Sees to something between two runs; the outcome tells what becomes of the timer. */
+  readonly errand: (timer: TimerRow) => Promise<JobOutcome>;
+  /** Looks back for an event that a wait may have missed; clears the timer where it stands for that alone. */
+  readonly look: (timer: TimerRow) => Promise<void>;
+}
+
 export class TimerDuty {
   readonly #context: EngineContext;
   readonly #lanes: Lanes;
-  readonly #promoted: () => Promise<void>;
-  readonly #errand: (timer: TimerRow) => Promise<JobOutcome>;
+  readonly #work: DueWork;
   #cancel: CancelTimer | null = null;
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #ticking: Promise<void> | null = null;
   #running = false;
   readonly #sleepMaxMs: number;
 
-  /** `promoted` is called when delayed tasks have become ready; `errand` sees to timers that stand for one. */
-  constructor(
-    context: EngineContext,
-    lanes: Lanes,
-    promoted: () => Promise<void>,
-    errand: (timer: TimerRow) => Promise<JobOutcome>,
-  ) {
-    this.#errand = errand;
+  constructor(context: EngineContext, lanes: Lanes, work: DueWork) {
     this.#context = context;
     this.#lanes = lanes;
-    this.#promoted = promoted;
+    this.#work = work;
     this.#sleepMaxMs = context.store.shared ? sharedSleepMaxMs : sleepMaxMs;
   }
 
@@ -65,7 +68,8 @@ export class TimerDuty {
     const fired = Promise.all(
       due.map(async (timer) => {
         const { tenant, run, name } = timer;
-        const outcome = isErrand(name) ? await this.#errand(timer) : await this.#fire(timer);
+        const outcome = await this.#see(timer);
+        if (outcome === null) return;
         if (outcome.tag === 'error') throw outcome.error;
         // The run no longer knows the timer: nothing will ever clear its row but this.
         if (outcome.tag !== 'applied') await this.#clear(tenant, run, name, outcome);
@@ -73,6 +77,15 @@ export class TimerDuty {
     );
     const [promoted] = await Promise.all([this.#promote(), fired]);
     return Math.max(due.length, promoted);
+  }
+
+  /** What came of the timer; null = it is seen to. */
+  async #see(timer: TimerRow): Promise<JobOutcome | null> {
+    if (isErrand(timer.name)) return this.#work.errand(timer);
+    const isWork = isWorkTimer(timer.name);
+    // The end of a wait for an event looks for the event first.
+    if (isWork || waitOfExpiryTimer(timer.name) !== null) await this.#work.look(timer);
+    return isWork ? null : this.#fire(timer);
   }
 
   #fire({ tenant, run, name }: TimerRow): Promise<JobOutcome> {
@@ -98,7 +111,7 @@ export class TimerDuty {
 
   async #promote(): Promise<number> {
     const promoted = await this.#context.store.promoteDue(limits.timerBatchMax);
-    if (promoted > 0) await this.#promoted();
+    if (promoted > 0) await this.#work.promoted();
     return promoted;
   }
 

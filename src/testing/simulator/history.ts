@@ -6,6 +6,7 @@
 import type { RunRow } from '../../core/run/state.js';
 import type {
   DeadLetterRow,
+  EntryRow,
   EventRow,
   LeaseKey,
   Outcome,
@@ -70,9 +71,9 @@ export interface Execution {
 
 /** One logical request of the outside client, over all its repeats. */
 export interface Operation {
-  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive';
+  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal';
   readonly tenant: string;
-  /** Idempotency key, event id, or run. Null = a start without a key. */
+  /** Idempotency key, event id, or run; of a signal `<run> <id>`. Null = a start without a key. */
   readonly key: string | null;
   /** Encoded input or event data. */
   readonly body: string;
@@ -81,6 +82,8 @@ export interface Operation {
   ackedAtMs: number | null;
   /** What each positive answer named: run ids, event ids. */
   readonly answers: string[];
+  /** Of a published event. */
+  readonly topic?: string;
   /** Codes of negative answers. */
   readonly refusals: string[];
 }
@@ -115,6 +118,10 @@ export interface FinalState {
   readonly topicEvents: readonly EventRow[];
   readonly tasks: readonly TaskRow[];
   readonly timers: readonly TimerRow[];
+  /** Of open waits. */
+  readonly entries: readonly EntryRow[];
+  /** Of the events of `noted`. */
+  readonly index: readonly EntryRow[];
   readonly deadLetters: readonly DeadLetterRow[];
   readonly sessions: readonly SessionRow[];
   /** Sessions that living workers believe to have. */

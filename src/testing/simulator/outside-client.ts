@@ -8,7 +8,7 @@ import type { Engine, Origin } from '../../engine/api.js';
 import { payloadOfJson } from '../../core/codec.js';
 import type { FaultMeter } from './fault-meter.js';
 import type { History, Operation } from './history.js';
-import { makeProgram, type Program, type ProgramTaste } from './program.js';
+import { makeProgram, programSignals, type Program, type ProgramTaste } from './program.js';
 import type { Prng } from './prng.js';
 import { SimProcess } from './process.js';
 import { watchProgram } from './scripted-body.js';
@@ -78,6 +78,8 @@ export class OutsideClient {
     const { plan } = this.#options;
     const kind = this.#prng.next();
     if (kind < 0.2) return this.#publish(`e${i}`);
+    if (kind > 0.75 && plan.taste.waits && this.#runs.length > 0) return this.#signal(i);
+    if (kind > 0.65 && plan.taste.waits) return this.#publish(`e${i}`, 'noted');
     if (kind < 0.32 && plan.cancels && this.#runs.length > 0) return this.#cancel();
     if (kind < 0.42 && plan.redrives && this.#runs.length > 0) return this.#redrive();
     this.#startRun(`k${this.#prng.int(0, plan.requests)}`);
@@ -101,11 +103,22 @@ export class OutsideClient {
     });
   }
 
-  #publish(id: string): void {
+  /** Some ids are used twice, for the same signal of the same run. */
+  #signal(i: number): void {
+    const { tenant, run } = this.#prng.pick(this.#runs);
+    const id = `s${this.#prng.int(0, i)}`;
+    const name = programSignals[id.length % programSignals.length] ?? 'go';
+    const operation = this.#operation('signal', tenant, `${run} ${id}`, name);
+    this.#attempt(operation, true, (engine) =>
+      engine.signal(originOf(tenant), run, { id, name, data: payloadOfJson(id) }).then(commandAnswer),
+    );
+  }
+
+  #publish(id: string, topic = 'seen'): void {
     const tenant = this.#prng.pick(tenants);
-    const data = payloadOfJson({ n: this.#prng.int(0, 9), program: watchProgram });
-    const operation = this.#operation('publish', tenant, id, data.text);
-    const event = { topic: 'seen', id, source: 'client', type: 'seen', data };
+    const data = payloadOfJson({ n: this.#prng.int(0, topic === 'noted' ? 1 : 9), program: watchProgram });
+    const operation = this.#operation('publish', tenant, id, data.text, topic);
+    const event = { topic, id, source: 'client', type: topic, data };
     this.#attempt(operation, true, async (engine) => {
       const [outcome] = await engine.publish(originOf(tenant), [event]);
       if (outcome === undefined) throw new Error('no outcome');
@@ -128,9 +141,19 @@ export class OutsideClient {
     this.#attempt(operation, false, (engine) => engine.redrive(originOf(tenant), run).then(commandAnswer));
   }
 
-  #operation(kind: Operation['kind'], tenant: string, key: string | null, body: string): Operation {
+  #operation(kind: Operation['kind'], tenant: string, key: string | null, body: string, topic?: string): Operation {
     const calledAtMs = this.#options.world.nowMs;
-    const operation: Operation = { kind, tenant, key, body, calledAtMs, ackedAtMs: null, answers: [], refusals: [] };
+    const operation: Operation = {
+      kind,
+      tenant,
+      key,
+      body,
+      calledAtMs,
+      ackedAtMs: null,
+      answers: [],
+      refusals: [],
+      ...(topic === undefined ? {} : { topic }),
+    };
     this.#options.history.operations.push(operation);
     return operation;
   }

@@ -5,6 +5,7 @@
 import {
   capability,
   defineApp,
+  signal,
   topic,
   Transient,
   workflow,
@@ -15,11 +16,13 @@ import {
 import { simDeadlineMs, simRetry } from './manifest.js';
 import {
   programCapabilities,
+  programSignals,
   type CallNode,
   type Program,
   type ProgramNode,
-  type SleepNode,
+  type RaceNode,
   type StepNode,
+  type WaitNode,
 } from './program.js';
 import { programFailure, retryOf } from './scripted-body.js';
 
@@ -37,6 +40,7 @@ export type PerformEffect = (node: StepNode | CallNode, site: EffectSite) => Pro
 const retry = { attempts: simRetry.attempts, min: simRetry.minMs, max: simRetry.maxMs, factor: simRetry.factor };
 const seen = topic('seen', { partitions: 3 });
 const noted = topic('noted', { partitions: 2, key: 'n' });
+const signals = programSignals.map((name) => signal(name));
 const done = topic('done');
 const capabilities = programCapabilities.map((name) => capability(name, { deadline: simDeadlineMs, retry }));
 
@@ -87,6 +91,7 @@ async function runNode(ctx: Ctx, node: ProgramNode, perform: PerformEffect): Pro
     case 'step':
     case 'call':
     case 'sleep':
+    case 'wait':
       return runLeaf(ctx, node, node.name, perform);
     case 'map':
       await ctx.map(node.name, node.items, { key: (_, i) => i, concurrency: node.concurrency }, (item, inner) =>
@@ -114,13 +119,9 @@ const watchedProgram: Program = {
   strict: true,
 };
 
-async function runLeaf(
-  ctx: Ctx,
-  node: StepNode | CallNode | SleepNode,
-  name: string,
-  perform: PerformEffect,
-): Promise<void> {
+async function runLeaf(ctx: Ctx, node: RaceNode, name: string, perform: PerformEffect): Promise<void> {
   if (node.op === 'sleep') return ctx.sleep(name, node.ms);
+  if (node.op === 'wait') return runWait(ctx, node, name);
   const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
   const policy = { attempts, min: minMs, max: maxMs, factor };
   if (node.op === 'call') {
@@ -137,4 +138,11 @@ async function runLeaf(
     },
     { retry: policy, ...(node.external ? { effect: 'external' as const } : {}) },
   );
+}
+
+async function runWait(ctx: Ctx, node: WaitNode, name: string): Promise<void> {
+  const options = { as: name, timeout: node.ms };
+  const found = signals.find((one) => one.name === node.signal);
+  if (found === undefined) await ctx.waitFor(noted, { ...options, match: { n: node.n } });
+  else await ctx.waitFor(found, options);
 }

@@ -18,7 +18,20 @@ export type ProgramNode =
   | { readonly op: 'sleep'; readonly name: string; readonly ms: number }
   | { readonly op: 'emit'; readonly name: string; readonly topic: string; readonly n: number }
   | { readonly op: 'progress'; readonly name: string }
-  | { readonly op: 'race'; readonly name: string; readonly branches: readonly (StepNode | CallNode | SleepNode)[] };
+  | WaitNode
+  | { readonly op: 'race'; readonly name: string; readonly branches: readonly RaceNode[] };
+
+/** What a branch of a race does. */
+export type RaceNode = StepNode | CallNode | SleepNode | WaitNode;
+
+/** Waits for a signal, or for an event of `noted` with this `n`; gives up after `ms`, so that every program ends. */
+export interface WaitNode {
+  readonly op: 'wait';
+  readonly name: string;
+  readonly signal: string | null;
+  readonly n: number;
+  readonly ms: number;
+}
 
 /** A pause inside a race. */
 export interface SleepNode {
@@ -66,12 +79,16 @@ export interface ProgramTaste {
   readonly sleeps: boolean;
   readonly emits: boolean;
   readonly races: boolean;
+  readonly waits: boolean;
   readonly failures: boolean;
   readonly poison: boolean;
 }
 
 /** The capabilities that programs call. */
 export const programCapabilities = ['work', 'gpu'] as const;
+
+/** The signals that programs wait for. */
+export const programSignals = ['go', 'more'] as const;
 
 /** A new program. */
 export function makeProgram(prng: Prng, taste: ProgramTaste): Program {
@@ -81,7 +98,19 @@ export function makeProgram(prng: Prng, taste: ProgramTaste): Program {
 }
 
 function makeNode(prng: Prng, taste: ProgramTaste, name: string): ProgramNode {
-  const kind = prng.pick(['step', 'step', 'call', 'call', 'map', 'sleep', 'emit', 'progress', 'race'] as const);
+  const kind = prng.pick([
+    'step',
+    'step',
+    'call',
+    'call',
+    'map',
+    'sleep',
+    'emit',
+    'progress',
+    'race',
+    'wait',
+    'wait',
+  ] as const);
   if (kind === 'call' && taste.calls) return makeCall(prng, taste, name);
   if (kind === 'map' && taste.maps) {
     const items = Array.from({ length: prng.int(2, 5) }, (_, i) => makeEffect(prng, taste, `${name}:${i}/do`));
@@ -95,11 +124,19 @@ function makeNode(prng: Prng, taste: ProgramTaste, name: string): ProgramNode {
     const branches = Array.from({ length: prng.int(2, 3) }, (_, i) =>
       prng.chance(0.3)
         ? { op: 'sleep' as const, name: `${name}/b${i}/do`, ms: prng.int(1, 1_000) }
-        : makeEffect(prng, taste, `${name}/b${i}/do`),
+        : taste.waits && prng.chance(0.5)
+          ? makeWait(prng, `${name}/b${i}/do`)
+          : makeEffect(prng, taste, `${name}/b${i}/do`),
     );
     return { op: 'race', name, branches };
   }
+  if (kind === 'wait' && taste.waits) return makeWait(prng, name);
   return makeStep(prng, taste, name);
+}
+
+function makeWait(prng: Prng, name: string): WaitNode {
+  const signal = prng.chance(0.5) ? prng.pick(programSignals) : null;
+  return { op: 'wait', name, signal, n: prng.int(0, 1), ms: prng.int(500, 9_000) };
 }
 
 function makeEffect(prng: Prng, taste: ProgramTaste, name: string): StepNode | CallNode {
@@ -129,7 +166,7 @@ export function effectsOfProgram(program: Program): (StepNode | CallNode)[] {
   return program.nodes.flatMap((node) => {
     if (node.op === 'step' || node.op === 'call') return [node];
     if (node.op === 'map') return [...node.items];
-    if (node.op === 'race') return node.branches.filter((branch) => branch.op !== 'sleep');
+    if (node.op === 'race') return node.branches.filter((branch) => branch.op === 'step' || branch.op === 'call');
     return [];
   });
 }

@@ -9,7 +9,8 @@ import type { BodyCommand } from '../../core/run/commands.js';
 import type { JournalEntry } from '../../core/run/journal.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type { ActivationAssignment } from '../../protocol/worker.js';
-import type { CallNode, Program, ProgramNode, StepNode } from './program.js';
+import type { WaitOn } from '../../core/run/waits.js';
+import type { CallNode, Program, ProgramNode, StepNode, WaitNode } from './program.js';
 
 /** What a body needs of its worker. */
 export interface BodyHost {
@@ -124,7 +125,10 @@ export class ScriptedBody {
     }
     // Scripted bodies use no contexts.
     if (entry.type === 'context.inherited') return;
+    if (entry.type === 'signal.received') return;
     const { path } = entry.data;
+    // It gives nothing up that it has lost; what it asked for stays as it is.
+    if (entry.type === 'wait.cancelled') return;
     this.#submitted.delete(path);
     this.#entries.set(path, entry);
   }
@@ -173,6 +177,8 @@ export class ScriptedBody {
         this.#once(node.name, { op: 'emit', path: node.name, topic: node.topic, event });
         return 'pending';
       }
+      case 'wait':
+        return this.#wait(node);
       case 'map':
         return this.#map(node);
       case 'race':
@@ -198,9 +204,24 @@ export class ScriptedBody {
     for (const branch of node.branches) {
       if (this.#walk(branch) === 'pending') continue;
       this.#once(node.name, { op: 'decideRace', path: node.name, winner: branch.name });
+      // The waits that lost are given up: what has come for them since goes back.
+      for (const other of node.branches)
+        if (other !== branch && other.op === 'wait' && this.#walk(other) === 'pending')
+          this.#outbox.push({ op: 'cancelWait', path: other.name });
       return 'pending';
     }
     return 'pending';
+  }
+
+  #wait(node: WaitNode): Progress {
+    const path = node.name;
+    const entry = this.#entries.get(path);
+    const on: WaitOn =
+      node.signal === null
+        ? { kind: 'event', topic: 'noted', match: { n: String(node.n) } }
+        : { kind: 'signal', name: node.signal };
+    if (entry === undefined) this.#once(path, { op: 'wait', path, on, timeoutMs: node.ms, request: null });
+    return entry?.type === 'wait.satisfied' || entry?.type === 'wait.expired' ? 'done' : 'pending';
   }
 
   #call(node: CallNode): Progress {

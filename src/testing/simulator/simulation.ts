@@ -4,9 +4,17 @@
  * demanded. Then the checkers look at all that was seen.
  */
 import { foldRun } from '../../core/run/state.js';
+import { inboxSpace, indexSpace, signalSpace, waitSpace } from '../../core/run/waits.js';
 import { compareRun } from '../../engine/upkeep/doctor.js';
 import { readRunEvent } from '../../engine/events/rows.js';
-import { createMemoryStore, MemoryData, type EventRow, type Store, type Violation } from '../../store/index.js';
+import {
+  createMemoryStore,
+  MemoryData,
+  type EntryRow,
+  type EventRow,
+  type Store,
+  type Violation,
+} from '../../store/index.js';
 import { checkers } from './checkers/all-checkers.js';
 import { Cluster, Route } from './cluster.js';
 import { FaultMeter } from './fault-meter.js';
@@ -293,6 +301,7 @@ class Simulation {
       sleeps: prng.chance(0.7),
       emits: prng.chance(0.7),
       races: prng.chance(0.5),
+      waits: prng.chance(0.7),
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
     };
@@ -332,6 +341,7 @@ class Simulation {
       tally.some((row) => row.count > 0 && (row.kind === 'task' || row.state === 'active' || row.state === 'waiting'))
     )
       return false;
+    if (!(await isRouted(store))) return false;
     const sessions = await store.listSessions();
     return sessions.every((row) => workers.some((worker) => worker.session === row.session));
   }
@@ -378,6 +388,16 @@ export async function memoryDisk(clock: { now(): number; monotonicMs(): number }
   return { shared, open: async () => createMemoryStore({ clock, data, shared }) };
 }
 
+/** Whether every event of the topic that programs wait for was offered to them. */
+async function isRouted(store: Store): Promise<boolean> {
+  for (const { tenant, topic, partition, head } of await store.listPartitions({ after: null, limit: 10_000 })) {
+    if (topic !== 'noted') continue;
+    const [cursor] = await store.readEntries({ tenant, space: 'cursor', key: `${topic}/${partition}`, limit: 1 });
+    if (Number(cursor?.value ?? 0) < head) return false;
+  }
+  return true;
+}
+
 async function finalState(store: Store, workers: readonly SimWorker[]): Promise<FinalState> {
   const feed = await store.readFeed({ after: 0, limit: Number.MAX_SAFE_INTEGER });
   const topicEvents = feed.filter((row) => row.stream.includes('/'));
@@ -397,9 +417,16 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
   }
   const tasks = (await Promise.all(runs.map((row) => store.readTasks(row.tenant, row.run)))).flat();
   const timers = (await Promise.all(runs.map((row) => store.readTimers(row.tenant, row.run)))).flat();
+  const entries: EntryRow[] = [];
+  for (const tenant of new Set(feed.map((row) => row.tenant)))
+    for (const space of [signalSpace, inboxSpace, waitSpace('noted')])
+      entries.push(...(await store.readEntries({ tenant, space, limit: 10_000 })));
+  const index: EntryRow[] = [];
+  for (const tenant of new Set(feed.map((row) => row.tenant)))
+    index.push(...(await store.readEntries({ tenant, space: indexSpace('noted'), limit: 10_000 })));
   const sessions = await store.listSessions();
   const workerSessions = workers.map((worker) => worker.session).filter((session) => session !== null);
-  return { runs, histories, topicEvents, tasks, timers, deadLetters, sessions, workerSessions };
+  return { runs, histories, topicEvents, tasks, timers, entries, index, deadLetters, sessions, workerSessions };
 }
 
 /** The state that a stored history folds to; for reports. */

@@ -12,6 +12,7 @@ import { pathOf, type PathKey, type PathName } from '../../core/paths.js';
 import type { InlinePayload } from '../../core/payload.js';
 import { defaultRetry, type RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions } from '../../core/run/commands.js';
+import { approvalRequestOf, type ApproveOptions, type FormOf, type Review } from '../approval.js';
 import { Cancelled } from '../cancelled.js';
 import type { Capability } from '../capability.js';
 import type {
@@ -30,17 +31,21 @@ import type {
   StepOptions,
   Undo,
 } from '../ctx.js';
+import { jsonSchemaOf } from '../json-schema-of.js';
 import { makeLog, type Log } from '../log.js';
 import { OptionFaults } from '../options.js';
 import { retryPolicyOf, timeoutMsOf } from '../retry-options.js';
 import type { StreamWriter } from '../stream-writer.js';
 import type { Topic } from '../topic.js';
 import type { AnyWorkflow } from '../workflow.js';
+import type { Signal } from '../signal.js';
+import { waitOnOf, type Received } from '../wait-for.js';
 import type { BodyRun } from './body-run.js';
 import { startOf, type UnitKind } from './path-record.js';
 import { Scope } from './scope.js';
 import { StepWork, type StepRequest } from './step-work.js';
 import type { Work } from './wait.js';
+import { received, reviewed, WaitWork } from './wait-work.js';
 
 /** A failure of an external effect does not prove that nothing happened, so it is not tried again unasked. */
 const externalRetry: RetryPolicy = { ...defaultRetry, attempts: 1 };
@@ -90,6 +95,37 @@ export class BodyCtx implements Ctx {
     }
     const path = this.#claim(given.length === 1 ? unnamed('sleep-until', at) : given[0]);
     return this.#ask<void>(path, 'timer', this.#submitting({ op: 'sleepUntil', path, at: Math.max(0, at) }));
+  }
+
+  waitFor<Data>(
+    on: Topic<string, never, Data> | Signal<string, never, Data>,
+    options: { readonly match?: unknown; readonly as?: PathName; readonly timeout?: Duration } = {},
+  ): Promise<Received<Data>> {
+    const { match, as = on.name, timeout } = options;
+    const path = this.#claim(as);
+    // What publishers and senders give is of no concern here.
+    const waitOn = waitOnOf(path, on as Topic | Signal, match);
+    const timeoutMs = timeout === undefined ? null : parseDuration(timeout);
+    const open = (): void => this.#body.submit({ op: 'wait', path, on: waitOn, timeoutMs, request: null });
+    const work = new WaitWork(path, this.#body, open, (outcome, value) => received(path, on.schema, outcome, value));
+    return this.#ask<Received<Data>>(path, 'wait', work);
+  }
+
+  approve<const Options extends ApproveOptions>(name: PathName, options: Options): Promise<Review<FormOf<Options>>> {
+    const path = this.#claim(name);
+    const { timeoutMs, ...asked } = approvalRequestOf(path, options);
+    const form = options.form ?? null;
+    const shown = encodeValue({ show: options.show ?? null, form: jsonSchemaOf(form, 'input') });
+    const open = (): void =>
+      this.#body.submitWith(shown, (request) => ({
+        op: 'wait',
+        path,
+        on: { kind: 'approval', ...asked },
+        timeoutMs,
+        request,
+      }));
+    const work = new WaitWork(path, this.#body, open, (outcome, value) => reviewed(path, form, outcome, value));
+    return this.#ask<Review<FormOf<Options>>>(path, 'approval', work);
   }
 
   progress(value: unknown): void {

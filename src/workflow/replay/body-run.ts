@@ -33,7 +33,10 @@ import { Scope } from './scope.js';
 import { SeededRandom } from './seeded-random.js';
 import { SeqQueue } from './seq-queue.js';
 import type { StepHost } from './step-work.js';
-import { Wait, type Work } from './wait.js';
+import { Wait, type ReceivedOutcome, type Work } from './wait.js';
+
+type SignalEntry = Extract<JournalEntry, { readonly type: 'signal.received' }>;
+type ReceivedEntry = Extract<OutcomeEntry, { readonly type: 'wait.satisfied' | 'wait.expired' }>;
 
 /** The request to cancel the run, in its place among the outcomes. */
 interface CancelNotice {
@@ -70,6 +73,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly #pump: Pump;
   readonly #root = new Scope('', null);
   readonly #records = new Map<string, PathRecord>();
+  /** Signals received, by `seq`: their waits come to them later. */
+  readonly #signals = new Map<number, SignalEntry>();
   /** Every identity asked for in this activation; null = a scope, or a wait that is over, so that a long body keeps none. */
   readonly #claimed = new Map<string, Wait | null>();
   readonly #open = new Set<Wait>();
@@ -136,6 +141,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     for (const entry of journal.entries) {
       this.#note(entry);
       if (entry.type === 'context.inherited') continue;
+      if (entry.type === 'signal.received') continue;
       if (entry.type === 'run.cancel_requested' || this.#records.get(entry.data.path)?.outcome === entry) {
         replayUpTo = entry.seq;
       }
@@ -372,6 +378,9 @@ export class BodyRun implements Activation, Pumped, StepHost {
         const { failure: cause } = outcome.data;
         return cause === null ? this.#handValue(wait, outcome) : wait.reject(new StepError(wait.path, 1, cause));
       }
+      case 'wait.satisfied':
+      case 'wait.expired':
+        return this.#handReceived(wait, outcome);
       default:
         assertNever(outcome);
     }
@@ -385,6 +394,39 @@ export class BodyRun implements Activation, Pumped, StepHost {
       return wait.reject(error);
     }
     wait.resolve(value);
+  }
+
+  #handReceived(wait: Wait, outcome: ReceivedEntry): void {
+    try {
+      const text = wait.fetched ?? inlineOf(this.#payloadOf(outcome));
+      const value = text === null ? undefined : decodeValue(text);
+      wait.resolve(wait.work.receive?.(this.#receivedOutcome(outcome), value));
+    } catch (error) {
+      wait.reject(error);
+    }
+  }
+
+  #receivedOutcome(outcome: ReceivedEntry): ReceivedOutcome {
+    const { at } = outcome;
+    if (outcome.type === 'wait.expired') return { tag: 'expired', at };
+    const { by } = outcome.data;
+    if (by.kind === 'approval') return { tag: 'decided', outcome: by.outcome, by: by.by, at };
+    if (by.kind === 'event') return { tag: 'received', id: by.event.id, at: by.event.at };
+    const signal = this.#signalOf(by.seq);
+    return { tag: 'received', id: signal.data.id, at: signal.at };
+  }
+
+  /** The payload of a signal lies with the signal, and that of a bundle with what put it there. */
+  #payloadOf(outcome: OutcomeEntry): Payload | undefined {
+    if (outcome.type === 'context.used') return this.bundleOf(outcome.data.name, outcome.data.key)?.value;
+    if (outcome.type !== 'wait.satisfied' || outcome.data.by.kind !== 'signal') return outcome.payload;
+    return this.#signalOf(outcome.data.by.seq).payload;
+  }
+
+  #signalOf(seq: number): SignalEntry {
+    const signal = this.#signals.get(seq);
+    if (signal === undefined) throw new Error(`Invariant broken: signal ${seq} was not delivered`);
+    return signal;
   }
 
   #handCancel(notice: CancelNotice): void {
@@ -422,6 +464,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
         this.#bundles.set(contextId(name, key), { version, at: fetchedAt, value: entry.payload });
       return;
     }
+    if (entry.type === 'signal.received') {
+      this.#signals.set(entry.seq, entry);
+      return;
+    }
     const { path } = entry.data;
     if (entry.type === 'child.started') this.#noteStart(startOf(path), startRecord(entry));
     const record = noteEntry(this.#records.get(path), entry);
@@ -453,7 +499,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     wait.phase = 'recorded';
     wait.outcome = outcome;
     this.#due.push(wait);
-    const payload = outcome.type === 'context.used' ? this.#bundleUsed(outcome.data) : outcome.payload;
+    const payload = this.#payloadOf(outcome);
     if (outcome.type === 'context.used' && payload !== undefined && !isBlobPayload(payload)) wait.own = payload;
     if (wait.own === null && payload !== undefined && isBlobPayload(payload)) {
       wait.loading = true;
@@ -467,10 +513,6 @@ export class BodyRun implements Activation, Pumped, StepHost {
       );
     }
     this.#wake();
-  }
-
-  #bundleUsed({ name, key }: { readonly name: string; readonly key: string }): Payload | undefined {
-    return this.bundleOf(name, key)?.value;
   }
 
   #leaveToOutside(wait: Wait): void {

@@ -6,7 +6,17 @@ import { assertNever } from '../../core/errors.js';
 import type { JournalEntry } from '../../core/run/journal.js';
 
 /** What kind of thing a path names. */
-export type UnitKind = 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'start' | 'context';
+export type UnitKind =
+  | 'step'
+  | 'call'
+  | 'timer'
+  | 'emit'
+  | 'race'
+  | 'child'
+  | 'start'
+  | 'context'
+  | 'wait'
+  | 'approval';
 
 type OutcomeType =
   | 'step.completed'
@@ -19,13 +29,18 @@ type OutcomeType =
   | 'context.put'
   | 'context.used'
   | 'child.ended'
-  | 'race.decided';
+  | 'race.decided'
+  | 'wait.satisfied'
+  | 'wait.expired';
 
 /** An entry that a body is told of; each path has at most one. */
 export type OutcomeEntry = Extract<JournalEntry, { readonly type: OutcomeType }>;
 
 /** An entry that belongs to a path. */
-export type PathEntry = Exclude<JournalEntry, { readonly type: 'run.cancel_requested' | 'context.inherited' }>;
+export type PathEntry = Exclude<
+  JournalEntry,
+  { readonly type: 'run.cancel_requested' | 'signal.received' | 'context.inherited' }
+>;
 
 /** See the top of the module. */
 export interface PathRecord {
@@ -37,6 +52,8 @@ export interface PathRecord {
   attempt: number;
   /** `seq` since which the outside owes the outcome (call scheduled, timer set, pause begun); 0 = it does not. */
   waitingSince: number;
+  /** A wait that was given up: nothing will ever come of it. */
+  closed: boolean;
 }
 
 /**
@@ -49,12 +66,12 @@ export function startOf(path: string): string {
 
 /** The start of a child as an outcome of its own. */
 export function startRecord(entry: Extract<JournalEntry, { readonly type: 'child.started' }>): PathRecord {
-  return { kind: 'start', outcome: entry, begun: 0, attempt: 1, waitingSince: 0 };
+  return { kind: 'start', outcome: entry, begun: 0, attempt: 1, waitingSince: 0, closed: false };
 }
 
 /** Moves the record of a path over one entry. */
 export function noteEntry(before: PathRecord | undefined, entry: PathEntry): PathRecord {
-  const record = before ?? { kind: kindOf(entry), outcome: null, begun: 0, attempt: 1, waitingSince: 0 };
+  const record = before ?? { kind: kindOf(entry), outcome: null, begun: 0, attempt: 1, waitingSince: 0, closed: false };
   switch (entry.type) {
     case 'step.started':
       record.begun = entry.data.attempt;
@@ -63,7 +80,14 @@ export function noteEntry(before: PathRecord | undefined, entry: PathEntry): Pat
     case 'call.scheduled':
     case 'child.started':
     case 'timer.set':
+    case 'wait.opened':
       record.waitingSince = entry.seq;
+      break;
+    case 'wait.cancelled':
+      // Whatever had satisfied it is for others now; here it was never handed over.
+      record.outcome = null;
+      record.waitingSince = entry.seq;
+      record.closed = true;
       break;
     case 'step.due':
       record.attempt = entry.data.attempt;
@@ -81,6 +105,8 @@ export function noteEntry(before: PathRecord | undefined, entry: PathEntry): Pat
     case 'child.ended':
     case 'context.put':
     case 'context.used':
+    case 'wait.satisfied':
+    case 'wait.expired':
       record.outcome = entry;
       record.waitingSince = 0;
       break;
@@ -116,6 +142,12 @@ function kindOf(entry: PathEntry): UnitKind {
       return 'emit';
     case 'race.decided':
       return 'race';
+    case 'wait.opened':
+      return entry.data.on.kind === 'approval' ? 'approval' : 'wait';
+    case 'wait.satisfied':
+    case 'wait.expired':
+    case 'wait.cancelled':
+      return 'wait';
     default:
       return assertNever(entry);
   }

@@ -21,7 +21,15 @@ export interface Work {
   begun?(wait: Wait, attempt: number): void;
   /** The result is no longer wanted. */
   abort?(reason: unknown): void;
+  /** What the body gets, where that is more than the recorded value. What it throws, the wait rejects with. */
+  receive?(outcome: ReceivedOutcome, value: unknown): unknown;
 }
+
+/** How a wait for the outside came to its end. */
+export type ReceivedOutcome =
+  | { readonly tag: 'received'; readonly id: string; readonly at: number }
+  | { readonly tag: 'decided'; readonly outcome: 'approved' | 'rejected'; readonly by: string; readonly at: number }
+  | { readonly tag: 'expired'; readonly at: number };
 
 /** See the top of the module. */
 export class Wait implements ScopedWait {

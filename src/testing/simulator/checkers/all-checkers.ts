@@ -9,6 +9,7 @@ import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
 import { checkRequests } from './requests.js';
 import { checkTimers } from './timers.js';
+import { checkWaits } from './waits.js';
 
 export {
   checkEffects,
@@ -19,6 +20,7 @@ export {
   checkReadings,
   checkRequests,
   checkTimers,
+  checkWaits,
 };
 
 /** Looks at a finished history. */
@@ -32,6 +34,7 @@ export const checkers: readonly Checker[] = [
   checkTimers,
   checkEffects,
   checkRequests,
+  checkWaits,
   checkReadings,
   checkEndings,
 ];

@@ -117,6 +117,8 @@ class Story {
       topicEvents: [],
       tasks: [],
       timers: [],
+      entries: [],
+      index: [],
       deadLetters: [],
       sessions: [],
       workerSessions: [],

@@ -101,7 +101,7 @@ function checkPublished(operations: readonly Operation[], final: FinalState, rep
   const expected = new Map<string, string | null>();
   for (const operation of operations) {
     if (operation.kind !== 'publish' || operation.ackedAtMs === null) continue;
-    expected.set(`${operation.tenant} seen client ${operation.key}`, operation.body);
+    expected.set(`${operation.tenant} ${operation.topic ?? 'seen'} client ${operation.key}`, operation.body);
   }
   for (const [key, rows] of final.histories) {
     const [tenant = '', run = ''] = key.split('/');

@@ -1,0 +1,309 @@
+/**
+ * Follows the topics that have indexed fields, each partition in the order of its offsets: puts the entries by which later
+ * waits find an event, then has the open waits look that may be for it, then moves its cursor. One server at a time does
+ * it; what is done twice, by two servers or after a crash, is done once (`look-back.ts`).
+ *
+ * Invariant: the cursor of a partition never stands behind an event that was not offered to the waits open at the time.
+ */
+import { jsonOf } from '../../core/codec.js';
+import { indexedFields } from '../../core/manifest.js';
+import { isBlobPayload } from '../../core/payload.js';
+import { indexKey, waitSpace, type WaitEntryValue } from '../../core/run/waits.js';
+import { topicStream, type EntryRow, type EntryWrite, type EventRow, type Transition } from '../../store/contract.js';
+import type { EngineContext } from '../context.js';
+import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
+import type { Catalog, TopicEntry } from '../intake/catalog.js';
+import { fieldsOf, indexWrites } from './index-entries.js';
+import type { LookBack } from './look-back.js';
+
+/** A partition of a topic, as a key of maps. */
+interface Partition {
+  readonly tenant: string;
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** An event on its way to those who wait for it. */
+interface Routed {
+  readonly row: EventRow;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+export class Router {
+  readonly #context: EngineContext;
+  readonly #catalog: Catalog;
+  readonly #lookBack: LookBack;
+  /** Partitions that may have events which were not routed. */
+  readonly #moved = new Map<string, Partition>();
+  /** Offset of the next event, of partitions that were looked at since the duty is held. */
+  readonly #cursors = new Map<string, number>();
+  #isHolding = false;
+  #askAtMs = Number.NEGATIVE_INFINITY;
+  #sweepAtMs = Number.NEGATIVE_INFINITY;
+  #routing: Promise<void> | null = null;
+  #again = false;
+  #stopped = false;
+
+  constructor(context: EngineContext, catalog: Catalog, lookBack: LookBack) {
+    this.#context = context;
+    this.#catalog = catalog;
+    this.#lookBack = lookBack;
+  }
+
+  /** Transitions were applied: what they have published is routed at once. */
+  published(transitions: readonly Transition[]): void {
+    let any = false;
+    for (const { tenant, publishes = none } of transitions)
+      for (const { topic, partition } of publishes) any = this.#note({ tenant, topic, partition }) || any;
+    if (any) this.#wake();
+  }
+
+  /** Another server has added to a stream; those of runs are of no concern. */
+  moved(tenant: string, stream: string): void {
+    const slash = stream.lastIndexOf('/');
+    if (slash < 0) return;
+    if (this.#note({ tenant, topic: stream.slice(0, slash), partition: Number(stream.slice(slash + 1)) })) this.#wake();
+  }
+
+  /** One bounded round: routes what is known to have moved, and now and then looks for what nobody has told of. */
+  async tick(): Promise<void> {
+    if (this.#stopped) return;
+    if (this.#routing === null) {
+      this.#routing = this.#round().finally(() => {
+        this.#routing = null;
+      });
+    } else this.#again = true;
+    await this.#routing;
+  }
+
+  /**
+   * Puts into the index what was published to a topic and is not in it yet, whoever has the duty. Waits are not told and
+   * cursors are not moved: that stays to be done.
+   */
+  async index(tenant: string, topic: string): Promise<void> {
+    const entry = this.#catalog.topic(topic);
+    if (entry === null || indexedFields(entry.manifest).length === 0) return;
+    const { store } = this.#context;
+    for (const { topic: name, partition, head } of await store.listTopics(tenant)) {
+      if (name !== topic) continue;
+      const at = { tenant, topic, partition };
+      for (let next = await this.#readCursor(at); next < head; ) {
+        const stream = topicStream(topic, partition);
+        const rows = await store.readEvents({ tenant, stream, after: next - 1, limit: batchEvents });
+        const last = rows.at(-1);
+        if (last === undefined) break;
+        await this.#put(tenant, (await this.#routed(at, entry, rows)).entries);
+        next = last.seq + 1;
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#routing?.catch(() => undefined);
+  }
+
+  #wake(): void {
+    this.tick().catch((error: unknown) => this.#context.fault('router', error));
+  }
+
+  #note(at: Partition): boolean {
+    const entry = this.#catalog.topic(at.topic);
+    if (entry === null || indexedFields(entry.manifest).length === 0) return false;
+    this.#moved.set(keyOf(at), at);
+    return true;
+  }
+
+  async #round(): Promise<void> {
+    do {
+      this.#again = false;
+      if (!(await this.#hold())) return this.#moved.clear();
+      await this.#sweep();
+      for (const [key, at] of this.#moved) {
+        if (this.#stopped) return;
+        // Before the look, so that what is published meanwhile counts anew.
+        this.#moved.delete(key);
+        try {
+          await this.#route(key, at);
+        } catch (error) {
+          this.#moved.set(key, at);
+          throw error;
+        }
+      }
+    } while (this.#again);
+  }
+
+  async #hold(): Promise<boolean> {
+    const { store, ports } = this.#context;
+    if (!store.shared) return true;
+    const nowMs = ports.clock.monotonicMs();
+    if (nowMs < this.#askAtMs) return this.#isHolding;
+    this.#askAtMs = nowMs + renewMs;
+    const held = await store.holdDuty('router', dutyMs);
+    if (held && !this.#isHolding) {
+      // Whoever had it meanwhile has moved the cursors on.
+      this.#cursors.clear();
+      this.#sweepAtMs = Number.NEGATIVE_INFINITY;
+    }
+    this.#isHolding = held;
+    return held;
+  }
+
+  /** Compares heads with cursors: finds what was published before this server had the duty, and lost news. */
+  async #sweep(): Promise<void> {
+    const { store, ports } = this.#context;
+    const nowMs = ports.clock.monotonicMs();
+    if (nowMs < this.#sweepAtMs) return;
+    this.#sweepAtMs = nowMs + sweepEveryMs;
+    let after: Partition | null = null;
+    for (;;) {
+      const heads: readonly (Partition & { readonly head: number })[] = await store.listPartitions({
+        after,
+        limit: pagePartitions,
+      });
+      for (const { tenant, topic, partition, head } of heads)
+        if ((this.#cursors.get(keyOf({ tenant, topic, partition })) ?? 0) < head)
+          this.#note({ tenant, topic, partition });
+      after = heads.at(-1) ?? null;
+      if (after === null || heads.length < pagePartitions) return;
+    }
+  }
+
+  /** Routes the events of one partition that are there. */
+  async #route(key: string, at: Partition): Promise<void> {
+    const { store } = this.#context;
+    const entry = this.#catalog.topic(at.topic);
+    if (entry === null) return;
+    const stream = topicStream(at.topic, at.partition);
+    let next = this.#cursors.get(key) ?? (await this.#readCursor(at));
+    for (;;) {
+      const rows = await store.readEvents({ tenant: at.tenant, stream, after: next - 1, limit: batchEvents });
+      // What is not numbered yet has no place in the index; the next round finds it numbered.
+      const numbered = rows.findIndex((row) => row.position === 0);
+      const ready = numbered < 0 ? rows : rows.slice(0, numbered);
+      const last = ready.at(-1);
+      if (last !== undefined) {
+        await this.#offer(at, entry, ready);
+        next = last.seq + 1;
+        await this.#moveCursor(at, next);
+      }
+      this.#cursors.set(key, next);
+      if (numbered >= 0) {
+        this.#moved.set(key, at);
+        this.#context.ports.timers.after(numberedAfterMs, () => this.#wake());
+        return;
+      }
+      if (rows.length < batchEvents || this.#stopped) return;
+    }
+  }
+
+  /** Index first, then the waits: a wait that is opened in between finds the entry, an earlier one is found here. */
+  async #offer(at: Partition, entry: TopicEntry, rows: readonly EventRow[]): Promise<void> {
+    const { routed, entries } = await this.#routed(at, entry, rows);
+    if (routed.length === 0) return;
+    await this.#put(at.tenant, entries);
+    for (const wait of await this.#waitsFor(at, routed)) {
+      const { opened } = JSON.parse(wait.value) as WaitEntryValue;
+      await this.#lookBack.look({ tenant: at.tenant, run: wait.run, opened });
+    }
+  }
+
+  /** The events that can be waited for, with their entries. */
+  async #routed(
+    at: Partition,
+    entry: TopicEntry,
+    rows: readonly EventRow[],
+  ): Promise<{ readonly routed: readonly Routed[]; readonly entries: readonly EntryWrite[] }> {
+    const routed: Routed[] = [];
+    const entries: EntryWrite[] = [];
+    for (const row of rows) {
+      // What is not numbered yet has no place in the index.
+      if (row.position === 0) break;
+      const envelope = parseEnvelope(row.envelope);
+      const fields = fieldsOf(entry.manifest, await this.#valueOf(row));
+      if (Object.keys(fields).length === 0) continue;
+      routed.push({ row, fields });
+      entries.push(
+        ...indexWrites(at.topic, row, { partition: at.partition, offset: row.seq, id: envelope.id, fields }),
+      );
+    }
+    return { routed, entries };
+  }
+
+  /** Data that is kept as a blob is fetched: its fields are in it. */
+  async #valueOf(row: EventRow): Promise<unknown> {
+    const payload = payloadOf(parseEnvelope(row.envelope), row.payload);
+    if (payload === null) return undefined;
+    if (!isBlobPayload(payload)) return jsonOf(payload);
+    const bytes = await this.#context.store.readBlob(row.tenant, payload.blob);
+    return bytes === null ? undefined : jsonOf({ codec: payload.codec, text: new TextDecoder().decode(bytes) });
+  }
+
+  /** Open waits that one of the events may be for, each once. */
+  async #waitsFor({ tenant, topic }: Partition, routed: readonly Routed[]): Promise<Iterable<EntryRow>> {
+    const { store } = this.#context;
+    const space = waitSpace(topic);
+    const keys = new Set(routed.flatMap(({ fields }) => Object.entries(fields).map(([f, text]) => indexKey(f, text))));
+    const all = await store.readEntries({ tenant, space, limit: waitsAtOnce });
+    const isWanted = ({ key }: EntryRow): boolean => keys.has(key);
+    if (all.length < waitsAtOnce) return all.filter(isWanted);
+    const found: EntryRow[] = [];
+    for (const key of keys) {
+      let after = '';
+      for (;;) {
+        const page: readonly EntryRow[] = await store.readEntries({
+          tenant,
+          space,
+          key,
+          after: { key, ref: after },
+          limit: waitsAtOnce,
+        });
+        found.push(...page);
+        const last = page.at(-1);
+        if (last === undefined || page.length < waitsAtOnce) break;
+        after = last.ref;
+      }
+    }
+    return found;
+  }
+
+  async #readCursor({ tenant, topic, partition }: Partition): Promise<number> {
+    const key = topicStream(topic, partition);
+    const [entry] = await this.#context.store.readEntries({ tenant, space: cursorSpace, key, limit: 1 });
+    return entry === undefined ? 0 : Number(entry.value);
+  }
+
+  async #moveCursor({ tenant, topic, partition }: Partition, next: number): Promise<void> {
+    const key = topicStream(topic, partition);
+    const at = this.#context.store.now();
+    await this.#put(tenant, [{ op: 'put', space: cursorSpace, key, ref: 'router', value: String(next), run: '', at }]);
+  }
+
+  async #put(tenant: string, entries: readonly EntryWrite[]): Promise<void> {
+    if (entries.length === 0) return;
+    const [outcome] = await this.#context.store.apply([{ tenant, entries }]);
+    if (outcome?.tag !== 'applied') throw new Error(`The index could not be written: ${JSON.stringify(outcome)}`);
+  }
+}
+
+/** Space of the places up to which partitions were followed. */
+const cursorSpace = 'cursor';
+
+function keyOf({ tenant, topic, partition }: Partition): string {
+  return `${tenant}/${topic}/${partition}`;
+}
+
+const none: readonly never[] = [];
+const batchEvents = 256;
+const pagePartitions = 500;
+/** Up to so many open waits of a topic are read at once; of more, those of each value by themselves. */
+const waitsAtOnce = 500;
+const sweepEveryMs = 5_000;
+/** A store that numbers events after their commit does so within this time. */
+const numberedAfterMs = 20;
+/** How long the duty is held, and after what time it is asked for again. */
+const dutyMs = 3_000;
+const renewMs = 1_000;
+
+/** Pause between two rounds that nothing has asked for. */
+export const routerEveryMs = 1_000;

@@ -1,0 +1,140 @@
+/** Signals to runs, and approvals: the inbox, one request, and what people say of it. */
+import { payloadOfJson } from '../../core/codec.js';
+import { SpineError } from '../../core/errors.js';
+import { newId } from '../../core/ids.js';
+import { limits } from '../../core/limits.js';
+import { everybody, isAddress, type Person } from '../../core/run/waits.js';
+import type { ApprovalQuery, CommandOutcome, Say } from '../../engine/api.js';
+import { headerNames } from '../../protocol/routes.js';
+import { nodePorts } from '../../runtime/index.js';
+import { json, type Answer } from '../answer.js';
+import { invalid, type ApiRequest } from '../api-request.js';
+import type { Principal } from '../options.js';
+import { readIdempotencyKey } from '../request-headers.js';
+import { commandAnswer, membersOf, runOf, type HandlerContext, type Handlers } from './context.js';
+
+type WaitRoutes =
+  | 'signalRun'
+  | 'listApprovals'
+  | 'readApproval'
+  | 'approve'
+  | 'reject'
+  | 'delegateApproval'
+  | 'commentApproval';
+
+export function waitHandlers(context: HandlerContext): Handlers<WaitRoutes> {
+  const { engine } = context;
+  const say = async (request: ApiRequest, words: Words): Promise<Answer> => {
+    const id = request.segment('id');
+    return answerTo(id, await engine.sayOfApproval(request.origin(), id, words.person, words.say));
+  };
+  return {
+    signalRun: async (request) => {
+      const run = runOf(request);
+      const value = request.json();
+      const id = readIdempotencyKey(request.header(headerNames.idempotencyKey)) ?? newId('event', nodePorts);
+      const data = value === undefined ? null : payloadOfJson(value);
+      const outcome = await engine.signal(request.origin(), run, { id, name: signalName(request), data });
+      return answerTo(run, outcome);
+    },
+    listApprovals: async (request) => json(200, await engine.listApprovals(request.tenant, queryOf(request))),
+    readApproval: async (request) => {
+      const id = request.segment('id');
+      const approval = await engine.readApproval(request.tenant, id);
+      if (approval === null) throw new SpineError('APPROVAL_NOT_FOUND', { id });
+      return json(200, approval);
+    },
+    approve: (request) => {
+      const members = bodyOf(request, ['form', 'comment']);
+      const form = 'form' in members ? { form: members['form'] } : {};
+      return say(request, wordsOf(request, members, { what: 'approve', ...form, ...commentOf(members) }));
+    },
+    reject: (request) => {
+      const members = bodyOf(request, ['comment']);
+      return say(request, wordsOf(request, members, { what: 'reject', ...commentOf(members) }));
+    },
+    delegateApproval: (request) => {
+      const members = bodyOf(request, ['to']);
+      return say(request, wordsOf(request, members, { what: 'delegate', to: addressesOf(members['to']) }));
+    },
+    commentApproval: (request) => {
+      const members = bodyOf(request, ['text']);
+      const text = textOf(members['text'], 'text');
+      return say(request, wordsOf(request, members, { what: 'comment', text }));
+    },
+  };
+}
+
+function answerTo(id: string, outcome: CommandOutcome): Answer {
+  const answer = commandAnswer(id, outcome);
+  return json(answer.outcome === 'done' ? 202 : 200, answer);
+}
+
+function signalName(request: ApiRequest): string {
+  const name = request.segment('name');
+  if (name === '' || name.length > limits.nameLengthMax || unstorable.test(name))
+    throw invalid(`the name of a signal has 1 to ${limits.nameLengthMax} characters`);
+  return name;
+}
+
+const unstorable = /[\0\p{Surrogate}]/u;
+
+// Who is asked
+
+function queryOf(request: ApiRequest): ApprovalQuery {
+  const given = request.query.texts('to');
+  const cursor = request.query.text('cursor');
+  const to = given.includes(everybody) ? null : given.length > 0 ? given : addressesOfCaller(request.principal);
+  return { to, limit: request.query.limit(), ...(cursor === undefined ? {} : { cursor }) };
+}
+
+/** Null = everything: operators see what is open, whoever is asked. */
+function addressesOfCaller(principal: Principal): readonly string[] | null {
+  const { name, roles } = personOf(principal);
+  return roles === null ? null : [name, ...roles.map((role) => `role:${role}`)];
+}
+
+/** Who decides, as it is compared with addresses and written into the record. Operators may decide everything. */
+function personOf({ user, roles }: Principal): Person {
+  return { name: `user:${user}`, roles: roles.includes('operator') ? null : roles };
+}
+
+// What is said
+
+interface Words {
+  readonly person: Person;
+  readonly say: Say;
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+function bodyOf(request: ApiRequest, known: readonly string[]): Members {
+  return membersOf(request.json() ?? {}, 'the body', [...known, 'as']);
+}
+
+/** `as`: an operator passes on the word of somebody else, whom it has asked elsewhere. */
+function wordsOf(request: ApiRequest, members: Members, say: Say): Words {
+  const { principal } = request;
+  if (members['as'] === undefined) return { person: personOf(principal), say };
+  if (!principal.roles.includes('operator')) throw new SpineError('FORBIDDEN', { role: 'operator' });
+  const { user, roles = [] } = membersOf(members['as'], 'as', ['user', 'roles']);
+  if (!Array.isArray(roles) || !roles.every((role) => typeof role === 'string'))
+    throw invalid('roles is not a list of texts');
+  return { person: { name: `user:${textOf(user, 'user', limits.nameLengthMax)}`, roles: roles as string[] }, say };
+}
+
+function commentOf(members: Members): { readonly comment?: string } {
+  return members['comment'] === undefined ? {} : { comment: textOf(members['comment'], 'comment') };
+}
+
+function textOf(value: unknown, name: string, lengthMax: number = limits.commentLengthMax): string {
+  if (typeof value === 'string' && value !== '' && value.length <= lengthMax && !unstorable.test(value)) return value;
+  throw invalid(`${name} is not a text of 1 to ${lengthMax} characters`);
+}
+
+function addressesOf(value: unknown): readonly string[] {
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const isFine = list.length > 0 && list.length <= limits.approvalAddressesMax && list.every(isAddress);
+  if (!isFine) throw invalid(`to is not a list of 1 to ${limits.approvalAddressesMax} addresses such as "role:editor"`);
+  return [...new Set(list as readonly string[])];
+}
