@@ -230,6 +230,29 @@ describe.each(Object.entries(stores))('on %s', (_, opened) => {
       expect(did).toEqual(['flight', 'hotel', 'cancel hotel', 'cancel flight']);
     });
 
+    it('that is cancelled in the middle of a step undoes that step as well', async () => {
+      const did: string[] = [];
+      let begun = (): void => undefined;
+      const isBegun = new Promise<void>((resolve) => (begun = resolve));
+      const trip = workflow('trip', {}, async (ctx) =>
+        ctx.saga('trip', async (ctx, undo) => {
+          await ctx.step('flight', async ({ signal }) => {
+            begun();
+            await new Promise((resolve) => signal.addEventListener('abort', resolve));
+            did.push('flight');
+          });
+          undo('flight', (ctx) => ctx.step('cancel', () => did.push('cancel flight')));
+          await ctx.step('hotel', () => did.push('hotel'));
+        }),
+      );
+      const engine = await serve(defineApp({ name: 'a', workflows: [trip] }));
+      const run = await start(engine, 'trip');
+      await isBegun;
+      await engine.cancel(origin, run);
+      expect(await engine.waitForEnd('default', run, 5_000)).toBe('cancelled');
+      expect(did).toEqual(['flight', 'cancel flight']);
+    });
+
     it('goes on undoing when it is cancelled', async () => {
       const did: string[] = [];
       const trip = workflow('trip', {}, async (ctx) =>

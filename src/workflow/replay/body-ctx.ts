@@ -170,7 +170,7 @@ export class BodyCtx implements Ctx {
 
   shield<T>(body: (ctx: Ctx) => T | Promise<T>): Promise<T> {
     this.#body.checkScope(this.#scope);
-    return this.#within(new Scope(this.#scope.path, this.#scope, true), body);
+    return this.#within(new Scope(this.#scope.path, this.#scope, 'shielded'), body);
   }
 
   map<Item, T>(name: PathName, items: readonly Item[], ...rest: readonly unknown[]): Promise<T[]> {
@@ -396,7 +396,7 @@ export class BodyCtx implements Ctx {
 
   async #saga<T>(path: string, body: (ctx: Ctx, undo: Undo) => T | Promise<T>): Promise<T> {
     const undos: { readonly scope: Scope; readonly body: (ctx: Ctx) => unknown }[] = [];
-    const shielded = new Scope(this.#scope.path, this.#scope, true);
+    const shielded = new Scope(this.#scope.path, this.#scope, 'shielded');
     const undo: Undo = (name, body) => {
       const scope = new Scope(pathOf(pathOf(path, 'undo'), name), shielded);
       this.#body.claim(scope.path);
@@ -404,7 +404,9 @@ export class BodyCtx implements Ctx {
     };
     let cause: unknown;
     try {
-      const result = await this.#within(new Scope(pathOf(path, 'do'), this.#scope), (ctx) => body(ctx, undo));
+      const result = await this.#within(new Scope(pathOf(path, 'do'), this.#scope, 'settling'), (ctx) =>
+        body(ctx, undo),
+      );
       if ((this.#body.recordOf(path)?.outcome ?? null) === null) return result;
       cause = new SpineError('SAGA_UNDONE', { path });
     } catch (error) {

@@ -9,15 +9,22 @@ export interface ScopedWait {
   readonly path: string;
   /** Rejects the wait and calls its work off. */
   giveUp(error: Cancelled): void;
+  /** The same, but where an effect is under way the body still hears what became of it. */
+  giveUpUnlessUnderWay(error: Cancelled): void;
   /** Calls the work off and leaves the promise unsettled. */
   stop(): void;
 }
+
+/** `shielded`: goes on when the scope around it is given up. `settling`: see `Scope.settling`; inner scopes are it, too. */
+export type ScopeKind = 'plain' | 'shielded' | 'settling';
 
 /** See the top of the module. */
 export class Scope {
   /** Prefix of the paths inside; '' = the run itself. */
   readonly path: string;
   readonly shielded: boolean;
+  /** The body inside must know what has happened: steps under way come to their end when the scope is given up. */
+  readonly settling: boolean;
   /** Waits that have not come to an end. */
   readonly waits = new Set<ScopedWait>();
   readonly #parent: Scope | null;
@@ -26,11 +33,12 @@ export class Scope {
   #stopped: boolean;
   #controller: AbortController | null = null;
 
-  constructor(path: string, parent: Scope | null, shielded = false) {
+  constructor(path: string, parent: Scope | null, kind: ScopeKind = 'plain') {
     this.path = path;
-    this.shielded = shielded;
+    this.shielded = kind === 'shielded';
+    this.settling = kind === 'settling' || (kind === 'plain' && parent?.settling === true);
     this.#parent = parent;
-    this.#givenUp = shielded ? null : (parent?.givenUp ?? null);
+    this.#givenUp = this.shielded ? null : (parent?.givenUp ?? null);
     this.#stopped = parent?.stopped ?? false;
     if (parent !== null) parent.#children.add(this);
   }
@@ -57,7 +65,10 @@ export class Scope {
     if (this.#givenUp !== null) return;
     this.#givenUp = error;
     this.#controller?.abort(error);
-    for (const wait of [...this.waits]) wait.giveUp(error);
+    for (const wait of [...this.waits]) {
+      if (this.settling) wait.giveUpUnlessUnderWay(error);
+      else wait.giveUp(error);
+    }
     for (const child of [...this.#children]) if (!child.shielded) child.giveUp(error);
   }
 

@@ -85,6 +85,10 @@ export class StepWork implements Work {
     this.#attempt?.abort(reason);
   }
 
+  hasten(reason: unknown): void {
+    this.#attempt?.hasten(reason);
+  }
+
   #run(wait: Wait, attempt: number): void {
     const { input } = this.#request;
     let inputText: string | null = null;
@@ -208,6 +212,11 @@ class Attempt implements StepContext {
   abort(reason: unknown): void {
     this.#over = true;
     this.#cancelTimeout?.();
+    this.hasten(reason);
+  }
+
+  /** Aborts the signal; whatever the function comes to still counts. */
+  hasten(reason: unknown): void {
     this.#aborted ??= { reason };
     this.#controller?.abort(reason);
   }

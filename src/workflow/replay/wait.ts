@@ -21,6 +21,8 @@ export interface Work {
   begun?(wait: Wait, attempt: number): void;
   /** The result is no longer wanted. */
   abort?(reason: unknown): void;
+  /** The result should come soon, good or bad: an effect that is under way is asked to end. */
+  hasten?(reason: unknown): void;
   /** What the body gets, where that is more than the recorded value. What it throws, the wait rejects with. */
   receive?(outcome: ReceivedOutcome, value: unknown): unknown;
 }
@@ -86,6 +88,13 @@ export class Wait implements ScopedWait {
     if (!this.#end()) return;
     this.work.abort?.(error);
     this.#reject(error);
+  }
+
+  giveUpUnlessUnderWay(error: Cancelled): void {
+    // Recorded means that it was under way when the scope was given up the first time, and came to its end after that.
+    const isUnderWay = this.kind === 'step' && (this.phase === 'working' || this.phase === 'recorded');
+    if (isUnderWay) this.work.hasten?.(error);
+    else this.giveUp(error);
   }
 
   stop(): void {
