@@ -15,6 +15,7 @@ import type {
   DedupeRow,
   EventRow,
   ManifestRow,
+  ScheduleRow,
   TaskRow,
   TimerRow,
   TopicHead,
@@ -33,6 +34,7 @@ export interface DumpRows {
   readonly topics: TopicHead & { readonly tenant: string };
   readonly tasks: TaskRow;
   readonly timers: TimerRow;
+  readonly schedules: ScheduleRow;
   readonly dedupe: DedupeRow;
   readonly deadLetters: DeadLetterRow;
 }
@@ -48,6 +50,7 @@ export const dumpTables: readonly DumpTable[] = [
   'topics',
   'tasks',
   'timers',
+  'schedules',
   'dedupe',
   'deadLetters',
 ];

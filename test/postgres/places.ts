@@ -50,7 +50,7 @@ const idle: string[] = [];
 let pool: pg.Pool | null = null;
 
 const tables =
-  'run, event, task, timer, dedupe, dead_letter, blob, topic_head, session, manifest, tally, duty, feed_commit, outbox'.split(
+  'run, event, task, timer, schedule, dedupe, dead_letter, blob, topic_head, session, manifest, tally, duty, feed_commit, outbox'.split(
     ', ',
   );
 

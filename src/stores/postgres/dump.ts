@@ -15,6 +15,8 @@ import {
   int,
   runColumns,
   runRow,
+  scheduleColumns,
+  scheduleRow,
   taskColumns,
   taskRow,
   text,
@@ -75,6 +77,8 @@ export async function* dumpTablesOf(session: Session, s: string): AsyncGenerator
     yield { table: 'tasks', rows: rows.map(taskRow) };
   for await (const rows of pages(timerColumns, 'timer', ['tenant', 'run', 'name']))
     yield { table: 'timers', rows: rows.map(timerRow) };
+  for await (const rows of pages(scheduleColumns, 'schedule', ['tenant', 'name']))
+    yield { table: 'schedules', rows: rows.map(scheduleRow) };
   for await (const rows of pages('tenant, scope, key, hash, reference, expires_at', 'dedupe', [
     'tenant',
     'scope',

@@ -14,7 +14,7 @@ import { makeDirect, makePool } from './driver.js';
 import { dumpTablesOf } from './dump.js';
 import { eraOfMoved, partitionSql } from './eras.js';
 import { classifyFailure, reasonOf } from './failures.js';
-import { bodyValues, runValues, taskValues } from './flush.js';
+import { bodyValues, runValues, scheduleValues, taskValues } from './flush.js';
 import { migrate, quoteName } from './migrate.js';
 import type { Row, Statement } from './pipeline.js';
 import { int } from './rows.js';
@@ -35,7 +35,7 @@ const applicationName = 'eventspine move';
 
 /** Tables that must have no row. */
 const tables =
-  'run, event, task, timer, dedupe, dead_letter, blob, topic_head, session, manifest, tally, feed_commit'.split(', ');
+  'run, event, task, timer, schedule, dedupe, dead_letter, blob, topic_head, session, manifest, tally, feed_commit'.split(', ');
 /** Positions in one commit: its events are counted by a small integer. */
 const spanMax = 2 ** 30;
 const commitsPerEpoch = 2 ** 32;
@@ -185,6 +185,8 @@ class Target implements DumpTarget {
             ],
           },
         ];
+      case 'schedules':
+        return [{ text: sql.addSchedules, values: scheduleValues(batch.rows) }];
       case 'dedupe':
         return [
           {

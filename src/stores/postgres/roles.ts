@@ -25,6 +25,7 @@ const tenantTables = [
   'event',
   'task',
   'timer',
+  'schedule',
   'dedupe',
   'dead_letter',
   'blob',

@@ -2,6 +2,7 @@
 import type { RunRow } from '../../core/run/state.js';
 import {
   type DeadLetterRow,
+  type ScheduleRow,
   type EventRow,
   nameOf,
   payloadKind,
@@ -118,6 +119,18 @@ export const timerColumns = 'tenant, run, name, fire_at';
 
 export function timerRow(row: Row): TimerRow {
   return { tenant: text(row[0]), run: text(row[1]), name: text(row[2]), fireAt: int(row[3]) };
+}
+
+export const scheduleColumns = 'tenant, name, version, due_at, body';
+
+export function scheduleRow(row: Row): ScheduleRow {
+  return {
+    tenant: text(row[0]),
+    name: text(row[1]),
+    version: int(row[2]),
+    dueAt: intOrNull(row[3]),
+    body: text(row[4]),
+  };
 }
 
 export const deadLetterColumns = 'tenant, id, run, workflow, path, class, code, message, attempts, at';

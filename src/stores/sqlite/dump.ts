@@ -25,12 +25,15 @@ import {
   eventOf,
   runColumns,
   runOf,
+  scheduleColumns,
+  scheduleOf,
   taskColumns,
   taskOf,
   timerOf,
   type DeadLetterTuple,
   type EventTuple,
   type RunTuple,
+  type ScheduleTuple,
   type TaskTuple,
   type TimerTuple,
 } from './reads.js';
@@ -108,6 +111,8 @@ export function* dumpTablesOf(database: SqliteDatabase): Generator<DumpBatch, vo
     yield { table: 'tasks', rows: rows.map(taskOf) };
   for (const rows of pages<TimerTuple>(database, 'tenant, run, name, fire_at', 'timer', ['tenant', 'run', 'name']))
     yield { table: 'timers', rows: rows.map(timerOf) };
+  for (const rows of pages<ScheduleTuple>(database, scheduleColumns, 'schedule', ['tenant', 'name']))
+    yield { table: 'schedules', rows: rows.map(scheduleOf) };
   type Dedupe = readonly [string, string, string, hash: string, reference: string, expiresAt: number];
   const dedupeKey = ['tenant', 'scope', 'key'];
   for (const rows of pages<Dedupe>(database, 'tenant, scope, key, hash, reference, expires_at', 'dedupe', dedupeKey))

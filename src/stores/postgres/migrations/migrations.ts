@@ -1,6 +1,7 @@
 /** The schemas in order of their numbers; the schema of a database is the count of those applied to it. */
 import { initialSchema } from './0001-initial.js';
 import { outboxSchema } from './0002-outbox.js';
+import { schedulesSchema } from './0003-schedules.js';
 
 /** Each gives its SQL for the schema of the given (quoted) name. */
-export const migrations: readonly ((schema: string) => string)[] = [initialSchema, outboxSchema];
+export const migrations: readonly ((schema: string) => string)[] = [initialSchema, outboxSchema, schedulesSchema];

@@ -1,4 +1,5 @@
 /** The schemas in order of their numbers; the schema of a file is the count of those applied to it. */
 import { initialSchema } from './0001-initial.js';
+import { schedulesSchema } from './0002-schedules.js';
 
-export const migrations: readonly string[] = [initialSchema];
+export const migrations: readonly string[] = [initialSchema, schedulesSchema];
