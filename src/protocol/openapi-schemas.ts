@@ -5,8 +5,10 @@
 import { failureClasses } from '../core/failure.js';
 import type { JsonSchema } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
+import { catchUps, overlaps } from '../core/schedule/words.js';
 import {
   runViewStates,
+  tickOutcomes,
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterView,
@@ -19,8 +21,10 @@ import {
   type RunSummary,
   type RunView,
   type ScaleView,
+  type ScheduleView,
   type StartAnswer,
   type StepView,
+  type TickView,
   type TopicEventView,
   type TopicView,
   type WaitView,
@@ -41,6 +45,7 @@ const whole = { type: 'integer' };
 const flag = { type: 'boolean' };
 const anything = {};
 const instant = { type: 'string', format: 'date-time' };
+const duration = { anyOf: [{ type: 'string' }, { type: 'number' }] };
 const texts = list(text);
 const labelMap = { type: 'object', additionalProperties: text };
 
@@ -174,6 +179,8 @@ export const schemas = {
       idempotencyKey: { type: 'string', maxLength: limits.keyLengthMax },
       labels: labelMap,
       priority: whole,
+      delay: duration,
+      startAt: instant,
     },
     [],
   ),
@@ -244,6 +251,64 @@ export const schemas = {
       remedy: record({ text, redriveMayHelp: flag }, ['text', 'redriveMayHelp']),
     },
     {},
+  ),
+  ScheduleRequest: record(
+    {
+      start: text,
+      cron: { type: 'string', maxLength: limits.scheduleCronLengthMax },
+      timeZone: text,
+      every: duration,
+      input: anything,
+      catchUp: oneOf(catchUps),
+      catchUpMax: { type: 'integer', minimum: 1, maximum: limits.scheduleCatchUpMax },
+      jitter: duration,
+      overlap: oneOf(overlaps),
+      queueMax: { type: 'integer', minimum: 1, maximum: limits.scheduleQueueMax },
+      labels: labelMap,
+      priority: whole,
+    },
+    ['start'],
+  ),
+  PauseRequest: record({ reason: text }, []),
+  ScheduleView: shape<ScheduleView>(
+    {
+      name: text,
+      tenant: text,
+      start: text,
+      cron: nullable(text),
+      timeZone: nullable(text),
+      everyMs: nullable(whole),
+      input: anything,
+      catchUp: oneOf(catchUps),
+      catchUpMax: whole,
+      jitterMs: whole,
+      overlap: oneOf(overlaps),
+      queueMax: whole,
+      labels: labelMap,
+      priority: nullable(whole),
+      app: nullable(text),
+      createdAt: instant,
+      updatedAt: instant,
+      pausedAt: nullable(instant),
+      pauseReason: nullable(text),
+      next: list(instant),
+      waiting: list(instant),
+      running: texts,
+      counts: record({ started: whole, skipped: whole, missed: whole }, ['started', 'skipped', 'missed']),
+      recent: list(reference('TickView')),
+    },
+    { input: true },
+  ),
+  TickView: shape<TickView>(
+    {
+      tick: instant,
+      to: instant,
+      at: instant,
+      outcome: oneOf(tickOutcomes),
+      run: nullable(text),
+      reason: nullable(text),
+    },
+    { to: true },
   ),
   QueueView: shape<QueueView>(
     {
@@ -323,6 +388,7 @@ export const schemas = {
   TopicPage: page('TopicView'),
   TopicEventPage: page('TopicEventView'),
   DeadLetterPage: page('DeadLetterView'),
+  SchedulePage: page('ScheduleView'),
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
   ManifestPage: page('Manifest'),

@@ -17,6 +17,7 @@ import { eventHandlers } from './handlers/events.js';
 import { deadLetterHandlers, fleetHandlers } from './handlers/fleet.js';
 import { intakeHandlers } from './handlers/intake.js';
 import { runHandlers } from './handlers/runs.js';
+import { scheduleHandlers } from './handlers/schedules.js';
 import { scalingHandlers } from './handlers/scaling.js';
 import { isLoopback, type Principal, type ServerSettings } from './options.js';
 import { readRequestId } from './request-headers.js';
@@ -87,6 +88,7 @@ export class Api {
       ...eventHandlers(context),
       ...runHandlers(context),
       ...deadLetterHandlers(context),
+      ...scheduleHandlers(context),
       ...fleetHandlers(context),
       ...scalingHandlers(context),
       ...blobHandlers(context),

@@ -10,6 +10,7 @@ export {
   isStepError,
   isTerminal,
   isTransient,
+  schedule,
   StepError,
   Terminal,
   topic,
@@ -40,6 +41,8 @@ export type {
   RaceResult,
   RetryOptions,
   RunInfo,
+  Schedule,
+  ScheduleDefinition,
   SelectorOf,
   StartedOptions,
   StepContext,
@@ -55,6 +58,8 @@ export type {
   WorkflowOptions,
 } from '../workflow/index.js';
 export { hasCode, isSpineError, SpineError, type ErrorCode, type ErrorKind } from '../core/errors.js';
+export type { ScheduleOptions } from '../core/schedule/spec.js';
+export type { CatchUp, Overlap } from '../core/schedule/words.js';
 export type { Duration } from '../core/duration.js';
 export type { StandardSchema } from '../core/standard-schema.js';
 export type {
@@ -65,6 +70,8 @@ export type {
   PublishOptions,
   RunHandle,
   RunStreamItem,
+  ScheduleRequest,
+  SchedulesApi,
   StartManyOutcome,
   StartOptions,
 } from '../client/index.js';

@@ -39,6 +39,8 @@ export { makeLog } from './log.js';
 export type { Log, LogLevel, LogRecord } from './log.js';
 export { manifestHash } from './manifest-of.js';
 export type { RetryOptions } from './retry-options.js';
+export { schedule } from './schedule.js';
+export type { Schedule, ScheduleDefinition } from './schedule.js';
 export type { SelectorOf } from './selector.js';
 export { isStepError, StepError } from './step-error.js';
 export { isTerminal, isTransient, Terminal, Transient } from './thrown.js';

@@ -6,15 +6,9 @@ import { encodeValue } from '../codec.js';
 import { durationMs, type Duration } from '../duration.js';
 import { isSpineError } from '../errors.js';
 import { limits } from '../limits.js';
+import { exceedsUtf8 } from '../utf8.js';
 import { cronFault, isTimeZone, ticksOf, type Cadence } from './ticks.js';
-
-/** What becomes of ticks that nobody could see to in their time: left out, the latest one, or all within a bound. */
-export type CatchUp = (typeof catchUps)[number];
-export const catchUps = ['none', 'one', 'all'] as const;
-
-/** What becomes of a tick while an earlier run of the schedule has not ended. */
-export type Overlap = (typeof overlaps)[number];
-export const overlaps = ['skip', 'allow', 'queue', 'cancel'] as const;
+import { catchUps, overlaps, type CatchUp, type Overlap } from './words.js';
 
 /** How a schedule is described, whoever describes it. `start` names the workflow. */
 export interface ScheduleOptions<Input = unknown> {
@@ -125,7 +119,8 @@ export function specFaults(spec: unknown): string[] {
     },
     add,
   );
-  if (typeof input !== 'string' || input.length > limits.inlinePayloadBytesMax) add('input is not an encoded value');
+  if (typeof input !== 'string' || exceedsUtf8(input, limits.inlinePayloadBytesMax))
+    add('input is not an encoded value');
   // Absent is not the default here: another server might have another one.
   for (const name of ['catchUp', 'catchUpMax', 'overlap', 'queueMax'] as const)
     if (read[name] !== rest[name]) add(`${name} is missing`);
@@ -134,7 +129,10 @@ export function specFaults(spec: unknown): string[] {
 
 const catchUpDefault = 100;
 
-function readCadence(given: { readonly [K in keyof ScheduleOptions]?: unknown }, add: (fault: string) => void): Cadence {
+function readCadence(
+  given: { readonly [K in keyof ScheduleOptions]?: unknown },
+  add: (fault: string) => void,
+): Cadence {
   const { cron, every, timeZone = 'UTC' } = given;
   if ((cron === undefined) === (every === undefined)) add('give either cron or every');
   if (cron === undefined) {
@@ -158,7 +156,7 @@ function readCadence(given: { readonly [K in keyof ScheduleOptions]?: unknown },
 function readInput(given: unknown, add: (fault: string) => void): string {
   try {
     const { text } = encodeValue(given ?? null);
-    if (text.length <= limits.inlinePayloadBytesMax) return text;
+    if (!exceedsUtf8(text, limits.inlinePayloadBytesMax)) return text;
     add(`input is larger than ${limits.inlinePayloadBytesMax} bytes; store it elsewhere and give a reference`);
   } catch (error) {
     if (!isSpineError(error)) throw error;

@@ -61,13 +61,20 @@ function intervalTicks(everyMs: number): Ticks {
 
 function cronTicks(cron: string, timeZone: string): Ticks {
   const rule = compiled(cron, timeZone);
+  const next = (after: number): number | null => {
+    const at = rule.nextRun(isoOf(after))?.getTime() ?? null;
+    if (at !== null && at <= after) throw new Error(`Invariant broken: "${cron}" does not go on after ${isoOf(after)}`);
+    return at;
+  };
   return {
-    next: (after) => {
-      const at = rule.nextRun(isoOf(after))?.getTime() ?? null;
-      if (at !== null && at <= after) throw new Error(`Invariant broken: "${cron}" does not go on after ${isoOf(after)}`);
-      return at;
-    },
+    next,
     latest: (count, after, to) => {
+      // Nearly always there is one, and then going on is cheaper than going back as far as is asked for.
+      const few: number[] = [];
+      for (let at = next(after); few.length <= fewMax; at = next(at)) {
+        if (at === null || at > to) return few.slice(-count);
+        few.push(at);
+      }
       // What is asked of the parser is exclusive, and it counts in seconds.
       const end = Math.floor(to / 1_000) * 1_000 + 1_000;
       const found = rule.previousRuns(count, isoOf(end)).map((at) => at.getTime());
@@ -75,6 +82,9 @@ function cronTicks(cron: string, timeZone: string): Ticks {
     },
   };
 }
+
+/** Instants looked at one by one before the parser is asked to go back from the end. */
+const fewMax = 8;
 
 /** Compiled rules; all go when there are too many, and those in use are soon there again. */
 const rules = new Map<string, Cron>();

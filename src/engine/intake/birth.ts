@@ -19,6 +19,8 @@ export interface BirthRequest {
   readonly labels?: Readonly<Record<string, string>>;
   readonly idempotencyKey?: string;
   readonly priority?: number;
+  /** Not before this instant; one that is past means at once. */
+  readonly startAt?: number;
   /** The input is the payload of the triggering event too. */
   readonly sharedInput?: boolean;
 }
@@ -46,6 +48,7 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
           version: workflow.version,
           priority: request.priority ?? workflow.priority,
           timeoutMs: workflow.timeoutMs,
+          ...(request.startAt === undefined || request.startAt <= request.at ? {} : { startAt: request.startAt }),
           retainMs: workflow.retainMs,
           completes: workflow.completes,
           activationDeadlineMs: workflow.deadlineMs,

@@ -1,5 +1,5 @@
 /**
- * Fires timers and readies delayed tasks when they are due on the store's clock. One bounded `tick`, and a loop that
+ * Fires timers, readies delayed tasks and sees to schedules when they are due on the store's clock. One bounded `tick`, and a loop that
  * sleeps until the next due time but never longer than a second, so that a missed wake-up costs a second and no more.
  */
 import { limits } from '../../core/limits.js';
@@ -13,17 +13,19 @@ export class TimerDuty {
   readonly #context: EngineContext;
   readonly #lanes: Lanes;
   readonly #promoted: () => Promise<void>;
+  readonly #schedules: () => Promise<number>;
   #cancel: CancelTimer | null = null;
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #ticking: Promise<void> | null = null;
   #running = false;
   readonly #sleepMaxMs: number;
 
-  /** `promoted` is called when delayed tasks have become ready. */
-  constructor(context: EngineContext, lanes: Lanes, promoted: () => Promise<void>) {
+  /** `promoted` is called when delayed tasks have become ready; `schedules` sees to those that are due and counts them. */
+  constructor(context: EngineContext, lanes: Lanes, promoted: () => Promise<void>, schedules: () => Promise<number>) {
     this.#context = context;
     this.#lanes = lanes;
     this.#promoted = promoted;
+    this.#schedules = schedules;
     this.#sleepMaxMs = context.store.shared ? sharedSleepMaxMs : sleepMaxMs;
   }
 
@@ -42,7 +44,9 @@ export class TimerDuty {
 
   /** Transitions were handed to the store; if they set something due before the next wake-up, wake up earlier. */
   opening(transitions: readonly Transition[]): void {
-    for (const { timers = none, tasks = none } of transitions) {
+    for (const { timers = none, tasks = none, schedules = none } of transitions) {
+      for (const { row } of schedules)
+        if (row !== null && row.dueAt !== null) this.#arm(row.dueAt - this.#context.store.now());
       for (const timer of timers) if (timer.op === 'set') this.#arm(timer.fireAt - this.#context.store.now());
       for (const write of tasks)
         if (write.op !== 'close' && write.task.dueAt !== null) this.#arm(write.task.dueAt - this.#context.store.now());
@@ -70,8 +74,8 @@ export class TimerDuty {
         if (outcome.tag !== 'applied') await this.#clear(tenant, run, name, outcome);
       }),
     );
-    const [promoted] = await Promise.all([this.#promote(), fired]);
-    return Math.max(due.length, promoted);
+    const [promoted, scheduled] = await Promise.all([this.#promote(), this.#schedules(), fired]);
+    return Math.max(due.length, promoted, scheduled >= limits.scheduleBatchMax ? limits.timerBatchMax : 0);
   }
 
   /** Unless the run has moved on since that was decided: a neighbour may have set the timer anew. */

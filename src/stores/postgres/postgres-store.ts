@@ -230,7 +230,9 @@ export class PostgresStore implements Store {
   }
 
   async readSchedule(tenant: string, name: string): Promise<ScheduleRow | null> {
-    return areColumns(tenant, name) ? this.#read(() => this.#parts.reads.readSchedule(tenant, name)) : this.#ifOpen(null);
+    return areColumns(tenant, name)
+      ? this.#read(() => this.#parts.reads.readSchedule(tenant, name))
+      : this.#ifOpen(null);
   }
 
   async listSchedules(query: ScheduleQuery): Promise<Page<ScheduleRow>> {

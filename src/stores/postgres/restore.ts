@@ -35,7 +35,9 @@ const applicationName = 'eventspine move';
 
 /** Tables that must have no row. */
 const tables =
-  'run, event, task, timer, schedule, dedupe, dead_letter, blob, topic_head, session, manifest, tally, feed_commit'.split(', ');
+  'run, event, task, timer, schedule, dedupe, dead_letter, blob, topic_head, session, manifest, tally, feed_commit'.split(
+    ', ',
+  );
 /** Positions in one commit: its events are counted by a small integer. */
 const spanMax = 2 ** 30;
 const commitsPerEpoch = 2 ** 32;

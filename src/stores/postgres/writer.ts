@@ -591,7 +591,15 @@ type Keys = Map<string, readonly string[]>;
 /** The keys of everything that the items speak of, each once. */
 function wantedRows(requests: readonly WriteRequest[]) {
   const outbox: number[] = [];
-  const wanted = { outbox, runs: keys(), schedules: keys(), tasks: keys(), dedupe: keys(), letters: keys(), blobs: keys() };
+  const wanted = {
+    outbox,
+    runs: keys(),
+    schedules: keys(),
+    tasks: keys(),
+    dedupe: keys(),
+    letters: keys(),
+    blobs: keys(),
+  };
   for (const request of requests) {
     if (request.op === 'apply') {
       for (const item of request.items) {

@@ -222,8 +222,7 @@ export class SimStore implements Store {
   listLeases: Store['listLeases'] = (query) => this.#read('listLeases', () => this.#inner.listLeases(query));
   dueTimers: Store['dueTimers'] = (limit) => this.#read('dueTimers', () => this.#inner.dueTimers(limit));
   nextDueAt: Store['nextDueAt'] = () => this.#read('nextDueAt', () => this.#inner.nextDueAt());
-  dueSchedules: Store['dueSchedules'] = (limit) =>
-    this.#read('dueSchedules', () => this.#inner.dueSchedules(limit));
+  dueSchedules: Store['dueSchedules'] = (limit) => this.#read('dueSchedules', () => this.#inner.dueSchedules(limit));
   readSchedule: Store['readSchedule'] = (tenant, name) =>
     this.#read('readSchedule', () => this.#inner.readSchedule(tenant, name));
   listSchedules: Store['listSchedules'] = (query) =>
