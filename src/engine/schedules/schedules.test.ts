@@ -229,8 +229,13 @@ describe('a schedule', () => {
     expect(await engine.removeSchedule(origin, 'nightly')).toEqual({ tag: 'done' });
     await time.advance(2 * day);
     expect(await runs(engine)).toHaveLength(1);
-    for (const command of [engine.removeSchedule, engine.pauseSchedule, engine.resumeSchedule, engine.triggerSchedule])
-      expect(await command.call(engine, origin, 'nightly')).toMatchObject({ error: { code: 'SCHEDULE_NOT_FOUND' } });
+    const refused = [
+      await engine.removeSchedule(origin, 'nightly'),
+      await engine.pauseSchedule(origin, 'nightly'),
+      await engine.resumeSchedule(origin, 'nightly'),
+      await engine.triggerSchedule(origin, 'nightly'),
+    ];
+    for (const outcome of refused) expect(outcome).toMatchObject({ error: { code: 'SCHEDULE_NOT_FOUND' } });
   });
 
   it('is started by hand, once under one key, also while it is paused', async () => {

@@ -70,7 +70,7 @@ export interface Execution {
 
 /** One logical request of the outside client, over all its repeats. */
 export interface Operation {
-  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive';
+  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'schedule';
   readonly tenant: string;
   /** Idempotency key, event id, or run. Null = a start without a key. */
   readonly key: string | null;

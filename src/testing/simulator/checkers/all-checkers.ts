@@ -8,6 +8,7 @@ import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
 import { checkRequests } from './requests.js';
+import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 
 export {
@@ -18,6 +19,7 @@ export {
   checkNeighbours,
   checkReadings,
   checkRequests,
+  checkTicks,
   checkTimers,
 };
 
@@ -30,6 +32,7 @@ export const checkers: readonly Checker[] = [
   checkLeases,
   checkLog,
   checkTimers,
+  checkTicks,
   checkEffects,
   checkRequests,
   checkReadings,
