@@ -16,7 +16,7 @@ it('brings its schedules along, which can be started by hand', async () => {
   try {
     // The definitions come with the worker's first words.
     await (await spine.start('pull', null)).result();
-    const [news, nightly] = await spine.schedules.list().all();
+    const [news, nightly] = (await spine.schedules.list().page()).items;
     expect([news?.name, news?.everyMs]).toEqual(['news', 900_000]);
     expect(nightly).toMatchObject({ name: 'nightly', timeZone: 'Europe/Berlin', app: 'schedules', overlap: 'queue' });
     const run = await spine.schedules.trigger<'report'>('nightly');
