@@ -102,10 +102,9 @@ describe('schedules over HTTP', () => {
   it('are refused with every fault at once', async () => {
     const { schedules } = remote();
     const given = { start: 'report', cron: '61 * * * *', timeZone: 'Mars', overlap: 'maybe', jitter: 'x' } as const;
-    await expect(schedules.put('a', given as never)).rejects.toMatchObject({
-      code: 'SCHEDULE_INVALID',
-      problem: { status: 422, detail: expect.stringMatching(/timeZone.*cron "61.*jitter.*overlap/s) },
-    });
+    const refused = schedules.put('a', given as never);
+    await expect(refused).rejects.toMatchObject({ code: 'SCHEDULE_INVALID', problem: { status: 422 } });
+    await expect(refused).rejects.toThrow(/timeZone.*cron "61.*jitter.*overlap/s);
     await expect(schedules.put('a', { start: 'report', cron: '@daily', every: '1h' })).rejects.toThrow('either');
     await expect(schedules.put('a', { start: 'report', evry: '1h' } as never)).rejects.toMatchObject({
       code: 'REQUEST_INVALID',
