@@ -98,6 +98,7 @@ const app: Parameter = {
 const run: Parameter = { name: 'run', says: 'Id of the run.', required: true };
 const runsParameter: Parameter = { name: 'run', says: 'Ids of runs.', required: true, rest: true };
 const letter: Parameter = { name: 'dead-letter', says: 'Id of the dead letter.', required: true };
+const scheduleParameter: Parameter = { name: 'schedule', says: 'Name of the schedule.', required: true };
 const letters: Parameter = { name: 'dead-letter', says: 'Ids of dead letters.', required: true, rest: true };
 
 type Load = () => Promise<CommandRun>;
@@ -107,6 +108,16 @@ const runs = {
   watch: async () => (await import('./commands/watch.js')).watchRun,
   cancel: async () => (await import('./commands/runs.js')).cancelRuns,
   retry: async () => (await import('./commands/runs.js')).retryRuns,
+} satisfies Record<string, Load>;
+
+const schedules = {
+  list: async () => (await import('./commands/schedules.js')).listSchedules,
+  show: async () => (await import('./commands/schedules.js')).showSchedule,
+  put: async () => (await import('./commands/schedules.js')).putSchedule,
+  pause: async () => (await import('./commands/schedules.js')).pauseSchedule,
+  resume: async () => (await import('./commands/schedules.js')).resumeSchedule,
+  trigger: async () => (await import('./commands/schedules.js')).triggerSchedule,
+  remove: async () => (await import('./commands/schedules.js')).deleteSchedule,
 } satisfies Record<string, Load>;
 
 /** The table, in the order in which help shows it. */
@@ -252,6 +263,8 @@ export const commands: readonly Command[] = [
         says: 'Idempotency key: the same key with the same input gives the same run.',
       },
       { name: 'label', type: 'text', value: 'name:value', repeated: true, says: 'Label to find the run by.' },
+      { name: 'delay', type: 'text', value: 'time', says: 'Begin so much later, e.g. 10m or 2d.' },
+      { name: 'at', type: 'text', value: 'instant', says: 'Begin at this instant, e.g. 2026-01-31T12:00:00Z.' },
       ...overHttp,
     ],
     examples: [
@@ -378,6 +391,104 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine dead-letters discard dlq_01h455vb4pex5vsknk084sn02q'],
     load: async () => (await import('./commands/dead-letters.js')).discardDeadLetters,
+  },
+  {
+    words: ['schedules', 'list'],
+    says: 'Lists schedules with their next tick and what became of the last one.',
+    parameters: [],
+    flags: [limit, ...overHttp],
+    examples: ['eventspine schedules list'],
+    load: schedules.list,
+  },
+  {
+    words: ['schedules', 'show'],
+    says: 'Shows a schedule: when it starts what, its next ticks, and what became of the last ones.',
+    parameters: [scheduleParameter],
+    flags: overHttp,
+    examples: ['eventspine schedules show nightly'],
+    load: schedules.show,
+  },
+  {
+    words: ['schedules', 'put'],
+    says: 'Adds a schedule or replaces its definition.',
+    more: 'Give --cron or --every. A schedule that an app defines is changed in the code of the app.',
+    parameters: [
+      scheduleParameter,
+      { name: 'workflow', says: 'Name of the workflow that it starts.', required: true },
+      {
+        name: 'input',
+        says: 'Input of each run as JSON, @file, or - for the standard input. Default: null.',
+        required: false,
+      },
+    ],
+    flags: [
+      {
+        name: 'cron',
+        type: 'text',
+        value: 'fields',
+        says: 'Minute, hour, day of the month, month, weekday; or six fields, with the seconds first; or @daily and the like.',
+      },
+      { name: 'zone', type: 'text', value: 'name', says: 'Time zone of --cron, e.g. Europe/Berlin. Default UTC.' },
+      { name: 'every', type: 'text', value: 'time', says: 'Every so often, e.g. 15m, counted from 1970 in UTC.' },
+      {
+        name: 'catch-up',
+        type: 'text',
+        value: 'policy',
+        says: 'Ticks missed while no server was there: none, one (the latest; the default) or all.',
+      },
+      { name: 'catch-up-max', type: 'number', value: 'n', says: 'With --catch-up all: at most so many. Default 100.' },
+      { name: 'jitter', type: 'text', value: 'time', says: 'Start each run up to so much later. Default 0.' },
+      {
+        name: 'overlap',
+        type: 'text',
+        value: 'policy',
+        says: 'A tick while an earlier run goes on: skip (the default), allow, queue or cancel.',
+      },
+      { name: 'queue-max', type: 'number', value: 'n', says: 'With --overlap queue: at most so many. Default 1.' },
+      { name: 'label', type: 'text', value: 'name:value', repeated: true, says: 'Label of each run.' },
+      { name: 'priority', type: 'number', value: 'n', says: 'Priority of each run. Default: that of the workflow.' },
+      ...overHttp,
+    ],
+    examples: [
+      `eventspine schedules put nightly report '{"days":1}' --cron '0 3 * * *' --zone Europe/Berlin`,
+      'eventspine schedules put sync pull --every 15m --overlap queue',
+    ],
+    load: schedules.put,
+  },
+  {
+    words: ['schedules', 'pause'],
+    says: 'Lets a schedule start nothing until it is resumed; ticks of that time are not made up for.',
+    parameters: [scheduleParameter],
+    flags: [{ name: 'reason', type: 'text', value: 'text', says: 'Why, for the record.' }, ...overHttp],
+    examples: ["eventspine schedules pause nightly --reason 'the source is down'"],
+    load: schedules.pause,
+  },
+  {
+    words: ['schedules', 'resume'],
+    says: 'Lets a paused schedule tick again, from now on.',
+    parameters: [scheduleParameter],
+    flags: overHttp,
+    examples: ['eventspine schedules resume nightly'],
+    load: schedules.resume,
+  },
+  {
+    words: ['schedules', 'trigger'],
+    says: 'Starts a run of a schedule now, whatever its ticks do.',
+    parameters: [scheduleParameter],
+    flags: [
+      { name: 'key', type: 'text', value: 'key', says: 'Idempotency key: the same key gives the same run.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine schedules trigger nightly'],
+    load: schedules.trigger,
+  },
+  {
+    words: ['schedules', 'delete'],
+    says: 'Removes a schedule; runs that it has started go on.',
+    parameters: [scheduleParameter],
+    flags: overHttp,
+    examples: ['eventspine schedules delete nightly'],
+    load: schedules.remove,
   },
   {
     words: ['queues'],

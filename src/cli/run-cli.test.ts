@@ -307,6 +307,104 @@ describe('explain', () => {
   });
 });
 
+const weekly = {
+  name: 'weekly',
+  start: 'report',
+  cron: '0 6 * * 1',
+  timeZone: 'Asia/Tokyo',
+  everyMs: null,
+  input: { days: 7 },
+  catchUp: 'all',
+  catchUpMax: 9,
+  jitterMs: 60_000,
+  overlap: 'queue',
+  queueMax: 2,
+  app: null,
+  pausedAt: null,
+  pauseReason: null,
+  next: ['2030-01-07T21:00:00.000Z'],
+  waiting: [],
+  running: ['run_1'],
+  counts: { started: 3, skipped: 1, missed: 0 },
+  recent: [
+    {
+      tick: '2020-01-06T21:00:00.000Z',
+      at: '2020-01-06T21:00:01.000Z',
+      outcome: 'started',
+      run: 'run_1',
+      reason: null,
+    },
+  ],
+};
+
+describe('schedules', () => {
+  it('are made with what was typed', async () => {
+    const { url, asked } = await serve({ 'PUT /v1/schedules/weekly': weekly });
+    const typed = '--cron|0 6 * * 1|--zone|Asia/Tokyo|--catch-up|all|--catch-up-max|9|--jitter|1m|--overlap|queue';
+    const more = ['--queue-max', '2', '--label', 'a:b', '--priority', '3', '--url', url];
+    const { code, out } = await cli([
+      'schedules',
+      'put',
+      'weekly',
+      'report',
+      '{"days":7}',
+      ...typed.split('|'),
+      ...more,
+    ]);
+    expect(code).toBe(0);
+    expect(JSON.parse(asked[0]?.body ?? '')).toEqual({
+      start: 'report',
+      input: { days: 7 },
+      cron: '0 6 * * 1',
+      timeZone: 'Asia/Tokyo',
+      catchUp: 'all',
+      catchUpMax: 9,
+      jitter: '1m',
+      overlap: 'queue',
+      queueMax: 2,
+      labels: { a: 'b' },
+      priority: 3,
+    });
+    expect(out.join('\n')).toContain('0 6 * * 1 (Asia/Tokyo)');
+    expect(out.join('\n')).toContain('all, at most 9');
+  });
+
+  it('are listed, paused, resumed, started and deleted', async () => {
+    const done = { id: 'weekly', outcome: 'done' };
+    const { url, asked } = await serve({
+      'GET /v1/schedules': { items: [weekly], next: null },
+      'POST /v1/schedules/weekly/pause': done,
+      'POST /v1/schedules/weekly/resume': done,
+      'POST /v1/schedules/weekly/trigger': { id: 'run_2', state: 'queued', repeated: false, links: {} },
+      'DELETE /v1/schedules/weekly': {},
+    });
+    const { out } = await cli(['schedules', 'list', '--url', url]);
+    expect(out[1]).toMatch(/^weekly +report +0 6 \* \* 1 \(Asia\/Tokyo\) +2030-01-07T21:00:00.000Z +started/);
+    await cli(['schedules', 'pause', 'weekly', '--reason', 'why', '--url', url]);
+    await cli(['schedules', 'resume', 'weekly', '--url', url]);
+    expect((await cli(['schedules', 'trigger', 'weekly', '--url', url])).out).toEqual(['run_2']);
+    expect((await cli(['schedules', 'delete', 'weekly', '--url', url])).out).toEqual(['weekly  deleted']);
+    expect(asked.map(({ request }) => request).slice(1)).toEqual([
+      'POST /v1/schedules/weekly/pause',
+      'POST /v1/schedules/weekly/resume',
+      'POST /v1/schedules/weekly/trigger',
+      'DELETE /v1/schedules/weekly',
+    ]);
+    expect(asked[1]?.body).toBe('{"reason":"why"}');
+  });
+
+  it('are not needed for one run, later', async () => {
+    const started = { id: 'run_2', state: 'queued', repeated: false, links: {} };
+    const { url, asked } = await serve({ 'POST /v1/workflows/report/runs': started });
+    await cli(['run', 'report', '1', '--delay', '10m', '--url', url]);
+    await cli(['run', 'report', '1', '--at', '2030-01-01T00:00:00Z', '--url', url]);
+    expect(asked.map(({ request }) => request.split('?')[1])).toEqual([
+      'delay=600000',
+      `startAt=${encodeURIComponent('2030-01-01T00:00:00Z')}`,
+    ]);
+  });
+});
+
 describe('version', () => {
   it('is that of the package', async () => {
     const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');

@@ -48,6 +48,7 @@ import {
   signalRun,
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
+import { schedulesOver, type SchedulesApi } from './schedules.js';
 import { createTransport } from './transport.js';
 
 /** How to reach a server. */
@@ -83,12 +84,17 @@ export interface StartOptions extends CallOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** A higher one goes first. Default: that of the workflow. */
   readonly priority?: number;
+  /** The body begins so long after the start, on the server's clock. Default: at once. */
+  readonly delay?: Duration;
+  /** The body begins at this instant: a `Date`, epoch ms, or ISO 8601. Not together with `delay`. */
+  readonly startAt?: Date | number | string;
   /** Hold the request until the run has ended, at most this long (30 s at most); then `result()` is there at once. */
   readonly wait?: Duration;
 }
 
 /** One run of `startMany`. */
-export interface StartManyItem<Input> extends Pick<StartOptions, 'idempotencyKey' | 'labels' | 'priority'> {
+export interface StartManyItem<Input>
+  extends Pick<StartOptions, 'idempotencyKey' | 'labels' | 'priority' | 'delay' | 'startAt'> {
   readonly input: Input;
 }
 
@@ -211,6 +217,8 @@ export interface Client<App = UntypedApp> {
   readonly approvals: ApprovalsApi;
   readonly deadLetters: DeadLettersApi;
   readonly topics: TopicsApi;
+  /** What starts runs again and again. */
+  readonly schedules: SchedulesApi<App>;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
   /** How many workers a group of queues wants, as an autoscaler would ask. REQUEST_INVALID. */
@@ -369,6 +377,8 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         ),
     },
 
+    schedules: schedulesOver<App>(transport, settings),
+
     queues: (options) => items<QueueView>(pathOf('listQueues'), options),
     scale: ({ signal, ...query } = {}) =>
       transport.json<ScaleView>(get(pathOf('readScale'), optionsOf(signal), { ...query })),
@@ -442,7 +452,16 @@ function startItem(item: StartManyItem<unknown>): StartItem {
     idempotencyKey: item.idempotencyKey,
     labels: item.labels,
     priority: item.priority,
+    ...(item.delay === undefined ? {} : { delayMs: parseDuration(item.delay) }),
+    ...(item.startAt === undefined ? {} : { startAt: instantText(item.startAt) }),
   };
+}
+
+/** What is no instant is left to the server to refuse. */
+function instantText(at: Date | number | string): string {
+  if (typeof at === 'string') return at;
+  const date = new Date(at);
+  return Number.isNaN(date.getTime()) ? String(at) : date.toISOString();
 }
 
 /** An event is a CloudEvent when it says so; data that looks like one is published inside of one by `publishMany`. */

@@ -13,6 +13,9 @@ export interface StartItem {
   readonly idempotencyKey: string | undefined;
   readonly labels: Readonly<Record<string, string>> | undefined;
   readonly priority: number | undefined;
+  readonly delayMs?: number | undefined;
+  /** ISO 8601. */
+  readonly startAt?: string | undefined;
 }
 
 /** What became of one run to start, in the order asked. */

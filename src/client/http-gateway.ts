@@ -29,7 +29,7 @@ export function httpGateway(transport: Transport): Gateway {
         return [await startOne(workflow, only, signal)];
       }
       const answers: StartItemAnswer[] = [];
-      for (const body of bodiesOf(items)) {
+      for (const body of bodiesOf(items.map(batchItem))) {
         const path = pathOf('startRuns', { name: workflow });
         const answer = await transport.json<BatchStartAnswer>({ ...post(path, body, json), signal });
         answers.push(...answer.items);
@@ -153,9 +153,16 @@ function startRequest(workflow: string, item: KeyedItem): ApiRequest {
     query: {
       label: Object.entries(item.labels ?? {}).map(([name, value]) => `${name}:${value}`),
       priority: item.priority,
+      delay: item.delayMs,
+      startAt: item.startAt,
     },
-    headers: { [headerNames.idempotencyKey]: quoted(item.idempotencyKey) },
+    headers: { [headerNames.idempotencyKey]: quotedKey(item.idempotencyKey) },
   };
+}
+
+/** A batch names the delay as an option does. */
+function batchItem({ delayMs, ...item }: KeyedItem): object {
+  return { ...item, ...(delayMs === undefined ? {} : { delay: delayMs }) };
 }
 
 function post(path: string, body: string, contentType: string): ApiRequest {
@@ -163,7 +170,7 @@ function post(path: string, body: string, contentType: string): ApiRequest {
 }
 
 /** A string of RFC 9651: what the draft of the Idempotency-Key header asks for. */
-function quoted(key: string): string {
+export function quotedKey(key: string): string {
   return `"${key.replace(/["\\]/g, '\\$&')}"`;
 }
 

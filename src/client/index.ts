@@ -37,6 +37,13 @@ export type { PageList } from './pages.js';
 export { isRemoteError, RemoteError } from './remote-error.js';
 export type { ChunkOptions, StreamItem } from './run-chunks.js';
 export type { CallOptions, CancelOptions, RunHandle, SendableSignal, SignalSendOptions } from './run-handle.js';
+export type {
+  PauseOptions,
+  ScheduleListQuery,
+  ScheduleRequest,
+  SchedulesApi,
+  TriggerOptions,
+} from './schedules.js';
 export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
 export { createTransport, type Transport, type TransportOptions } from './transport.js';
 export { hasCode, isSpineError } from '../core/errors.js';

@@ -219,6 +219,24 @@ export const errorCatalogue = {
     message: (d) => `Run "${d.run}" ended on purpose without a result: ${d.code}.`,
     mend: 'The workflow decided so; its own documentation says what the code means.',
   }),
+  SCHEDULE_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no schedule "${d.name}".`,
+    mend: 'List the schedules; `eventspine schedules list` shows their names.',
+  }),
+  SCHEDULE_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The schedule "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/schedules.md describes them.',
+  }),
+  SCHEDULE_OWNED: entry<{ name: string; app: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The schedule "${d.name}" is defined by the app "${d.app}".`,
+    mend: 'Change it in the code of the app and start a worker with that, or take another name. It can be paused from here.',
+  }),
   DEAD_LETTER_NOT_FOUND: entry<{ id: string }>({
     kind: 'notFound',
     status: 404,

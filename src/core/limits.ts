@@ -90,6 +90,20 @@ export const limits = {
   abortGraceMs: 10_000,
   /** Due timers handled in one tick. */
   timerBatchMax: 500,
+  /** The shortest interval of a schedule, and the longest cron expression. */
+  scheduleEveryMsMin: 1_000,
+  scheduleCronLengthMax: 128,
+  /** With catch-up `none`, a tick whose run could not be started for so long is left out. */
+  scheduleLateMs: 60_000,
+  /** Missed ticks that a schedule may ask to be made up for, and ticks that may wait for an earlier run. */
+  scheduleCatchUpMax: 1_000,
+  scheduleQueueMax: 100,
+  /** Runs that one schedule starts in one commit; schedules seen to in one tick of the engine. */
+  scheduleStartsMax: 50,
+  scheduleBatchMax: 100,
+  /** Outcomes that a schedule remembers, and runs of it that it takes for unfinished at most. */
+  scheduleRecentMax: 10,
+  scheduleRunningMax: 200,
   /** Page size of lists. */
   pageItemsDefault: 50,
   pageItemsMax: 500,

@@ -4,6 +4,7 @@
  */
 import type { Effect } from './run/events.js';
 import type { RetryPolicy } from './retry.js';
+import type { ScheduleSpec } from './schedule/spec.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -13,6 +14,15 @@ export interface Manifest {
   readonly topics: readonly TopicManifest[];
   readonly workflows: readonly WorkflowManifest[];
   readonly capabilities: readonly CapabilityManifest[];
+  /** Absent = none. */
+  readonly schedules?: readonly ScheduleManifest[];
+}
+
+export interface ScheduleManifest {
+  readonly name: string;
+  /** The tenant whose schedule it is. */
+  readonly tenant: string;
+  readonly spec: ScheduleSpec;
 }
 
 export interface TopicManifest {

@@ -5,6 +5,7 @@
 import type { EventRow, ManifestRow, StoredPayload } from '../store/contract.js';
 import type { Manifest } from '../core/manifest.js';
 import type { Payload } from '../core/payload.js';
+import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { ServerMessage, WorkerMessage } from '../protocol/worker.js';
 import type { Person } from '../core/run/waits.js';
 import type {
@@ -19,6 +20,7 @@ import type {
   RunSummary,
   RunView,
   RunViewState,
+  ScheduleView,
   TopicEventView,
   WorkerView,
 } from '../protocol/http.js';
@@ -42,6 +44,9 @@ export interface StartRequest {
   readonly idempotencyKey?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly priority?: number;
+  /** The body begins so long after the start on the store's clock, or at an instant (epoch ms). At most one of the two. */
+  readonly delayMs?: number;
+  readonly startAt?: number;
   /** Where this one comes from, in a call that is made for several callers. Default: the origin of the call. */
   readonly origin?: Origin;
 }
@@ -71,6 +76,10 @@ export interface PublishRequest {
 export type PublishOutcome =
   | { readonly tag: 'published'; readonly id: string; readonly runs: readonly string[] }
   | { readonly tag: 'duplicate'; readonly id: string }
+  | { readonly tag: 'error'; readonly error: Error };
+
+export type PutScheduleOutcome =
+  | { readonly tag: 'created' | 'updated' | 'unchanged' }
   | { readonly tag: 'error'; readonly error: Error };
 
 export type CommandOutcome =
@@ -155,6 +164,20 @@ export interface Engine {
   readApproval(tenant: string, id: string): Promise<ApprovalDetail | null>;
   /** APPROVAL_NOT_FOUND, APPROVAL_NOT_ADDRESSED, APPROVAL_SETTLED, INPUT_INVALID. */
   sayOfApproval(origin: Origin, id: string, person: Person, say: Say): Promise<CommandOutcome>;
+  /** Adds a schedule or replaces its definition. `error`: WORKFLOW_UNKNOWN, INPUT_INVALID, SCHEDULE_OWNED. */
+  putSchedule(origin: Origin, name: string, spec: ScheduleSpec): Promise<PutScheduleOutcome>;
+  /** Ticks do nothing until it is resumed, and those of that time are not made up for. `error`: SCHEDULE_NOT_FOUND. */
+  pauseSchedule(origin: Origin, name: string, options?: { readonly reason?: string }): Promise<CommandOutcome>;
+  resumeSchedule(origin: Origin, name: string): Promise<CommandOutcome>;
+  /** Removes it; runs that it has started go on. `error`: SCHEDULE_NOT_FOUND, SCHEDULE_OWNED. */
+  removeSchedule(origin: Origin, name: string): Promise<CommandOutcome>;
+  /** Starts a run of it now. `error`: SCHEDULE_NOT_FOUND, and those of a start. */
+  triggerSchedule(origin: Origin, name: string, options?: { readonly idempotencyKey?: string }): Promise<StartOutcome>;
+  readSchedule(tenant: string, name: string): Promise<ScheduleView | null>;
+  listSchedules(
+    tenant: string,
+    query: { readonly cursor?: string; readonly limit?: number },
+  ): Promise<PageView<ScheduleView>>;
 
   readRun(tenant: string, run: string): Promise<RunView | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */

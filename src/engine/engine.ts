@@ -34,6 +34,7 @@ import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
+import { Schedules } from './schedules/schedules.js';
 import { TimerDuty } from './timers/timer-duty.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -80,6 +81,7 @@ class RunningEngine implements Engine {
   readonly #followers: Followers;
   readonly #dispatcher: Dispatcher;
   readonly #timers: TimerDuty;
+  readonly #schedules: Schedules;
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
@@ -147,6 +149,14 @@ class RunningEngine implements Engine {
       promoted: () => this.#correctHints(),
       errand: (timer) => family.see(timer),
       look: (timer) => this.#lookBack.due(timer),
+      schedules: () => this.#schedules.tick(),
+    });
+    this.#schedules = new Schedules({
+      context: this.#context,
+      lanes: this.#lanes,
+      prepare: (origin, request) => this.#intake.prepareStart(origin, request),
+      lookFor: (workflow) => this.#lookForWorkflow(workflow),
+      cancel: (origin, run, reason) => this.cancel(origin, run, { reason }),
     });
     this.#health = new Health(this.#context, this.#dispatcher);
     this.#neighbours = new Neighbours(this.#context, {
@@ -168,6 +178,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit((change) => this.#followers.committed(change));
     this.#lanes.onCommit((change) => this.#lookBack.committed(change));
+    this.#lanes.onCommit((change) => this.#schedules.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
       {
@@ -178,6 +189,7 @@ class RunningEngine implements Engine {
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'hints', everyMs: 1_000, tick: () => this.#correctHints() },
       { name: 'router', everyMs: routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'schedules', everyMs: 2_000, tick: () => this.#schedules.settle() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
       ...(store.shared ? this.#sharedDuties() : []),
       ...this.#outboxDuties(),
@@ -206,6 +218,7 @@ class RunningEngine implements Engine {
     await this.#neighbours.start();
     await this.#readDefinitions();
     await this.#dispatcher.reap();
+    await this.#schedules.settle();
     await this.#correctHints();
     this.#timers.start();
     this.#duties.start();
@@ -223,7 +236,9 @@ class RunningEngine implements Engine {
       // One bad manifest of the past must not keep the server down, nor be tried again and again.
       this.#saved.set(row.app, row.hash);
       try {
-        this.#catalog.set(JSON.parse(row.manifest) as Manifest, row.hash);
+        const manifest = JSON.parse(row.manifest) as Manifest;
+        this.#catalog.set(manifest, row.hash);
+        this.#schedules.registered(manifest, row.registeredAt);
       } catch (error) {
         this.#context.fault(`manifest of ${row.app}`, error);
       }
@@ -271,6 +286,8 @@ class RunningEngine implements Engine {
     // Of two that came at once, the one that is known here last is the one that is kept.
     if (this.#catalog.hashOf(app) === hash) this.#saved.set(app, hash);
     this.#newestAt.set(app, Math.max(registeredAt, this.#newestAt.get(app) ?? 0));
+    this.#schedules.registered(manifest, registeredAt);
+    await this.#schedules.settle();
     return { hash };
   }
 
@@ -318,6 +335,10 @@ class RunningEngine implements Engine {
     } catch (error) {
       return errorOutcome(error);
     }
+  }
+
+  async #lookForWorkflow(name: string): Promise<void> {
+    if (this.#context.store.shared && this.#catalog.workflow(name) === null) await this.#lookForDefinitions();
   }
 
   /** @throws TRANSACTION_UNSUPPORTED */
@@ -437,6 +458,16 @@ class RunningEngine implements Engine {
     const [outcome] = await store.apply([{ tenant: origin.tenant, deadLetters: [{ op: 'remove', id: deadLetter }] }]);
     return outcome?.tag === 'applied' ? { tag: 'done' } : { tag: 'error', error: new SpineError('STORE_BUSY', {}) };
   }
+
+  putSchedule: Engine['putSchedule'] = (origin, name, spec) => this.#schedules.put(origin, name, spec);
+  pauseSchedule: Engine['pauseSchedule'] = (origin, name, options) =>
+    this.#schedules.pause(origin, name, options?.reason?.slice(0, limits.errorMessageLengthMax) ?? null);
+  resumeSchedule: Engine['resumeSchedule'] = (origin, name) => this.#schedules.resume(origin, name);
+  removeSchedule: Engine['removeSchedule'] = (origin, name) => this.#schedules.remove(origin, name);
+  triggerSchedule: Engine['triggerSchedule'] = (origin, name, options) =>
+    this.#schedules.trigger(origin, name, options?.idempotencyKey);
+  readSchedule: Engine['readSchedule'] = (tenant, name) => this.#schedules.read(tenant, name);
+  listSchedules: Engine['listSchedules'] = (tenant, query) => this.#schedules.list(tenant, query);
 
   readRun: Engine['readRun'] = (tenant, run) => this.#sought(() => this.#reads.run(tenant, run));
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));

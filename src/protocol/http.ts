@@ -3,6 +3,7 @@
  * durations are ms with the unit in the name. Values are plain JSON as `core/codec` writes it.
  */
 import type { Failure } from '../core/failure.js';
+import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
 /** What state the work is in, in the words that users see (docs/reference/states.md). */
 export const runViewStates = [
@@ -202,6 +203,58 @@ export interface ApprovalNote {
   readonly text?: string;
   readonly form?: unknown;
 }
+
+/** A schedule: what it starts and when, what comes next, and what became of its last ticks. */
+export interface ScheduleView {
+  readonly name: string;
+  readonly tenant: string;
+  /** Name of the workflow. */
+  readonly start: string;
+  /** Either `cron` and `timeZone`, or `everyMs`. */
+  readonly cron: string | null;
+  readonly timeZone: string | null;
+  readonly everyMs: number | null;
+  /** Input of each run, as plain JSON. */
+  readonly input: unknown;
+  readonly catchUp: CatchUp;
+  readonly catchUpMax: number;
+  readonly jitterMs: number;
+  readonly overlap: Overlap;
+  readonly queueMax: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Null = that of the workflow. */
+  readonly priority: number | null;
+  /** The app that defines it; null = it was made by a request. */
+  readonly app: string | null;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  /** Since when it starts nothing; null = it ticks. */
+  readonly pausedAt: string | null;
+  readonly pauseReason: string | null;
+  /** The next few ticks, without jitter; empty while it is paused. */
+  readonly next: readonly string[];
+  /** Ticks that wait for the end of an earlier run. */
+  readonly waiting: readonly string[];
+  /** Runs that it has started and that had not ended when it was last looked at; always empty where overlap is allowed. */
+  readonly running: readonly string[];
+  readonly counts: { readonly started: number; readonly skipped: number; readonly missed: number };
+  /** What became of the last ticks, newest first. */
+  readonly recent: readonly TickView[];
+}
+
+/** What became of a tick. */
+export interface TickView {
+  readonly tick: string;
+  /** Where several were missed in a row: the last of them. */
+  readonly to?: string;
+  readonly at: string;
+  readonly outcome: (typeof tickOutcomes)[number];
+  /** The run that it started. */
+  readonly run: string | null;
+  readonly reason: string | null;
+}
+
+export const tickOutcomes = ['started', 'waiting', 'skipped', 'missed', 'failed'] as const;
 
 export interface QueueView {
   readonly queue: string;

@@ -5,12 +5,14 @@
 import { failureClasses } from '../core/failure.js';
 import type { JsonSchema } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
+import { catchUps, overlaps } from '../core/schedule/words.js';
 import {
   runViewStates,
   approvalStates,
   type ApprovalDetail,
   type ApprovalNote,
   type ApprovalView,
+  tickOutcomes,
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterView,
@@ -23,8 +25,10 @@ import {
   type RunSummary,
   type RunView,
   type ScaleView,
+  type ScheduleView,
   type StartAnswer,
   type StepView,
+  type TickView,
   type TopicEventView,
   type TopicView,
   type ContextView,
@@ -46,6 +50,7 @@ const whole = { type: 'integer' };
 const flag = { type: 'boolean' };
 const anything = {};
 const instant = { type: 'string', format: 'date-time' };
+const duration = { anyOf: [{ type: 'string' }, { type: 'number' }] };
 const texts = list(text);
 const labelMap = { type: 'object', additionalProperties: text };
 
@@ -204,6 +209,8 @@ export const schemas = {
       idempotencyKey: { type: 'string', maxLength: limits.keyLengthMax },
       labels: labelMap,
       priority: whole,
+      delay: duration,
+      startAt: instant,
     },
     [],
   ),
@@ -295,6 +302,64 @@ export const schemas = {
   RejectRequest: record({ comment: text, as: person }, []),
   DelegateRequest: record({ to: { ...texts, maxItems: limits.approvalAddressesMax }, as: person }, ['to']),
   CommentRequest: record({ text, as: person }, ['text']),
+  ScheduleRequest: record(
+    {
+      start: text,
+      cron: { type: 'string', maxLength: limits.scheduleCronLengthMax },
+      timeZone: text,
+      every: duration,
+      input: anything,
+      catchUp: oneOf(catchUps),
+      catchUpMax: { type: 'integer', minimum: 1, maximum: limits.scheduleCatchUpMax },
+      jitter: duration,
+      overlap: oneOf(overlaps),
+      queueMax: { type: 'integer', minimum: 1, maximum: limits.scheduleQueueMax },
+      labels: labelMap,
+      priority: whole,
+    },
+    ['start'],
+  ),
+  PauseRequest: record({ reason: text }, []),
+  ScheduleView: shape<ScheduleView>(
+    {
+      name: text,
+      tenant: text,
+      start: text,
+      cron: nullable(text),
+      timeZone: nullable(text),
+      everyMs: nullable(whole),
+      input: anything,
+      catchUp: oneOf(catchUps),
+      catchUpMax: whole,
+      jitterMs: whole,
+      overlap: oneOf(overlaps),
+      queueMax: whole,
+      labels: labelMap,
+      priority: nullable(whole),
+      app: nullable(text),
+      createdAt: instant,
+      updatedAt: instant,
+      pausedAt: nullable(instant),
+      pauseReason: nullable(text),
+      next: list(instant),
+      waiting: list(instant),
+      running: texts,
+      counts: record({ started: whole, skipped: whole, missed: whole }, ['started', 'skipped', 'missed']),
+      recent: list(reference('TickView')),
+    },
+    { input: true },
+  ),
+  TickView: shape<TickView>(
+    {
+      tick: instant,
+      to: instant,
+      at: instant,
+      outcome: oneOf(tickOutcomes),
+      run: nullable(text),
+      reason: nullable(text),
+    },
+    { to: true },
+  ),
   QueueView: shape<QueueView>(
     {
       queue: text,
@@ -374,6 +439,7 @@ export const schemas = {
   TopicEventPage: page('TopicEventView'),
   DeadLetterPage: page('DeadLetterView'),
   ApprovalPage: page('ApprovalView'),
+  SchedulePage: page('ScheduleView'),
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
   ManifestPage: page('Manifest'),

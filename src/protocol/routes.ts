@@ -104,6 +104,17 @@ const priority: RouteParameter = {
   type: 'integer',
 };
 
+const delay: RouteParameter = {
+  name: 'delay',
+  says: 'The body begins so long after the start: `10m`, `2d`, or ms. Not together with `startAt`.',
+  type: 'string',
+};
+const startAt: RouteParameter = {
+  name: 'startAt',
+  says: 'The body begins at this instant, ISO 8601; one that is past means at once.',
+  type: 'string',
+};
+
 const scaleBounds: readonly RouteParameter[] = [
   {
     name: 'target',
@@ -170,7 +181,7 @@ export const routes = {
         ok(null, 'With `prefer: wait=N`: the output of the run, which ended in time.'),
       ],
     ),
-    query: [labels, priority],
+    query: [labels, priority, delay, startAt],
     headers: [idempotencyKey, prefer],
   },
   startRuns: post(
@@ -372,6 +383,43 @@ export const routes = {
     ...get('/v1/dead-letters/{id}', 'Gives up on a dead letter; its run stays failed.', null),
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
+  },
+  listSchedules: get('/v1/schedules', 'Schedules in the order of their names.', 'SchedulePage', {
+    query: [cursor, limit],
+  }),
+  readSchedule: get(
+    '/v1/schedules/{name}',
+    'A schedule: when it starts what, its next ticks and what became of the last ones.',
+    'ScheduleView',
+  ),
+  putSchedule: {
+    ...post(
+      '/v1/schedules/{name}',
+      'Adds a schedule or replaces its definition. Runs that it has started go on; the same again changes nothing.',
+      jsonBody('ScheduleRequest', 'What it starts and when.'),
+      [ok('ScheduleView', 'It was there.'), ok('ScheduleView', 'It is new.', 201)],
+    ),
+    method: 'PUT',
+  },
+  pauseSchedule: post(
+    '/v1/schedules/{name}/pause',
+    'Lets a schedule start nothing until it is resumed. Ticks of that time are not made up for.',
+    jsonBody('PauseRequest', 'Why, for the record.', false),
+    [ok('CommandAnswer')],
+  ),
+  resumeSchedule: post('/v1/schedules/{name}/resume', 'Lets a paused schedule tick again, from now on.', null, [
+    ok('CommandAnswer'),
+  ]),
+  triggerSchedule: {
+    ...post('/v1/schedules/{name}/trigger', 'Starts a run of a schedule now, whatever its ticks do.', null, [
+      ok('StartAnswer', 'The run is recorded; `location` is its address.', 202),
+    ]),
+    headers: [idempotencyKey],
+  },
+  deleteSchedule: {
+    ...get('/v1/schedules/{name}', 'Removes a schedule; runs that it has started go on.', null),
+    method: 'DELETE',
+    answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
   },
   listQueues: get('/v1/queues', 'Depth and lag of every queue.', 'QueuePage', { access: 'operator' }),
   readScale: get(

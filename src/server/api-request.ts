@@ -152,10 +152,7 @@ export class QueryReader {
   /** An instant, epoch ms. @throws REQUEST_INVALID */
   instant(name: string): number | undefined {
     const text = this.text(name);
-    if (text === undefined) return undefined;
-    const value = /^\d{4}-\d{2}-\d{2}(?:T[\d:.]+(?:Z|[+-]\d{2}:\d{2}))?$/.test(text) ? Date.parse(text) : Number.NaN;
-    if (Number.isNaN(value)) throw invalid(`${name} is not an instant like 2026-01-31T12:00:00Z`);
-    return value;
+    return text === undefined ? undefined : instantOf(name, text);
   }
 
   /** One of a closed set. @throws REQUEST_INVALID */
@@ -171,6 +168,14 @@ export class QueryReader {
   limit(): number {
     return this.integer('limit', { min: 1, max: limits.pageItemsMax }) ?? limits.pageItemsDefault;
   }
+}
+
+/** An instant as it is written in requests, epoch ms. @throws REQUEST_INVALID */
+export function instantOf(name: string, given: unknown): number {
+  const isInstant = typeof given === 'string' && /^\d{4}-\d{2}-\d{2}(?:T[\d:.]+(?:Z|[+-]\d{2}:\d{2}))?$/.test(given);
+  const value = isInstant ? Date.parse(given) : Number.NaN;
+  if (Number.isNaN(value)) throw invalid(`${name} is not an instant like 2026-01-31T12:00:00Z`);
+  return value;
 }
 
 export function invalid(fault: string): SpineError<'REQUEST_INVALID'> {

@@ -18,6 +18,7 @@ import { deadLetterHandlers, fleetHandlers } from './handlers/fleet.js';
 import { intakeHandlers } from './handlers/intake.js';
 import { runHandlers } from './handlers/runs.js';
 import { waitHandlers } from './handlers/waits.js';
+import { scheduleHandlers } from './handlers/schedules.js';
 import { scalingHandlers } from './handlers/scaling.js';
 import { isLoopback, type Principal, type ServerSettings } from './options.js';
 import { readRequestId } from './request-headers.js';
@@ -89,6 +90,7 @@ export class Api {
       ...runHandlers(context),
       ...waitHandlers(context),
       ...deadLetterHandlers(context),
+      ...scheduleHandlers(context),
       ...fleetHandlers(context),
       ...scalingHandlers(context),
       ...blobHandlers(context),

@@ -12,6 +12,7 @@ export {
   isTerminal,
   isTransient,
   signal,
+  schedule,
   StepError,
   Terminal,
   topic,
@@ -53,6 +54,8 @@ export type {
   Review,
   RunInfo,
   SettledMapOptions,
+  Schedule,
+  ScheduleDefinition,
   SelectorOf,
   Signal,
   SignalOptions,
@@ -75,6 +78,8 @@ export type {
   WorkflowOptions,
 } from '../workflow/index.js';
 export { hasCode, isSpineError, SpineError, type ErrorCode, type ErrorKind } from '../core/errors.js';
+export type { ScheduleOptions } from '../core/schedule/spec.js';
+export type { CatchUp, Overlap } from '../core/schedule/words.js';
 export type { Duration } from '../core/duration.js';
 export type { StandardSchema } from '../core/standard-schema.js';
 export type {
@@ -87,6 +92,8 @@ export type {
   RunStreamItem,
   StreamItem,
   ChunkOptions,
+  ScheduleRequest,
+  SchedulesApi,
   StartManyOutcome,
   StartOptions,
 } from '../client/index.js';

@@ -194,9 +194,10 @@ function decodedEvent(event: CloudEvent): ReturnType<typeof decodeHttpEvent> {
 }
 
 function startRequest(workflow: string, item: StartItem): StartRequest {
-  const { idempotencyKey, labels, priority } = item;
+  const { idempotencyKey, labels, priority, delayMs, startAt } = item;
   const input = encodeValue(item.input ?? null);
-  if (idempotencyKey === undefined && labels === undefined && priority === undefined) return { workflow, input };
+  const isPlain = idempotencyKey === undefined && labels === undefined && priority === undefined;
+  if (isPlain && delayMs === undefined && startAt === undefined) return { workflow, input };
   return {
     workflow,
     input,
@@ -204,6 +205,8 @@ function startRequest(workflow: string, item: StartItem): StartRequest {
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     ...(labels === undefined ? {} : { labels }),
     ...(priority === undefined ? {} : { priority }),
+    ...(delayMs === undefined ? {} : { delayMs }),
+    ...(startAt === undefined ? {} : { startAt: Date.parse(startAt) }),
   };
 }
 

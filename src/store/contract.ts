@@ -44,8 +44,15 @@ export interface Store {
   // Timers
   /** Timers due on the store's clock, oldest first. They stay until a transition clears them. */
   dueTimers(limit: number): Promise<TimerRow[]>;
-  /** When the next timer or delayed task is due; null = none. */
+  /** When the next timer, delayed task or schedule is due; null = none. */
   nextDueAt(): Promise<number | null>;
+
+  // Schedules
+  /** Schedules due on the store's clock, oldest first. They stay due until a transition moves them. */
+  dueSchedules(limit: number): Promise<ScheduleRow[]>;
+  readSchedule(tenant: string, name: string): Promise<ScheduleRow | null>;
+  /** In the order of their names, by code point. */
+  listSchedules(query: ScheduleQuery): Promise<Page<ScheduleRow>>;
 
   // Reads
   readRun(tenant: string, run: string): Promise<RunRow | null>;
@@ -119,6 +126,8 @@ export interface Transition {
   readonly tenant: string;
   /** Runs to create or move on. A run whose head is not `expected` refuses the whole transition. */
   readonly runs?: readonly RunWrite[];
+  /** Schedules to add, move on or remove. One whose version is not `expected` refuses the whole transition. */
+  readonly schedules?: readonly ScheduleWrite[];
   /** The lease under which the command came; must be held exactly so. */
   readonly lease?: LeaseKey;
   /** A task that nobody may hold. */
@@ -183,7 +192,7 @@ export type Outcome =
       /** Offset of each topic event. */
       readonly offsets: readonly number[];
     }
-  /** A run is not where it was expected; `head` is where it is (0 = absent). */
+  /** A run, or a schedule of that name, is not where it was expected; `head` is where it is (0 = absent). */
   | { readonly tag: 'conflict'; readonly run: string; readonly head: number }
   /** The lease is not held (any more), or the unleased task is. */
   | { readonly tag: 'fenced' }
@@ -329,6 +338,31 @@ export interface EntryQuery {
   /** Only entries of this key. */
   readonly key?: string;
   readonly after?: Pick<EntryKey, 'key' | 'ref'>;
+  readonly limit: number;
+}
+/** What starts runs again and again: one small row, which moves with each of its ticks. */
+export interface ScheduleRow {
+  readonly tenant: string;
+  readonly name: string;
+  /** Above 0; another with each write. A name that is taken again goes on above what it had before. */
+  readonly version: number;
+  /** When somebody has to look at it; null = not until it is written again. */
+  readonly dueAt: number | null;
+  /** Definition and state as JSON; the engine's. */
+  readonly body: string;
+}
+
+export interface ScheduleWrite {
+  readonly name: string;
+  /** Version before; 0 = must not be there. */
+  readonly expected: number;
+  /** Null = it is removed. */
+  readonly row: ScheduleRow | null;
+}
+
+export interface ScheduleQuery {
+  readonly tenant: string;
+  readonly cursor?: string;
   readonly limit: number;
 }
 

@@ -5,7 +5,7 @@
 import { SpineError } from '../core/errors.js';
 
 /** Which list a cursor belongs to. */
-export type CursorKind = 'runs' | 'dead-letters';
+export type CursorKind = 'runs' | 'dead-letters' | 'schedules';
 
 /** Key of an item in a list ordered by instant and id. */
 export interface ListKey {

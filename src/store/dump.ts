@@ -16,6 +16,7 @@ import type {
   EntryRow,
   EventRow,
   ManifestRow,
+  ScheduleRow,
   TaskRow,
   TimerRow,
   TopicHead,
@@ -35,6 +36,7 @@ export interface DumpRows {
   readonly tasks: TaskRow;
   readonly timers: TimerRow;
   readonly entries: EntryRow;
+  readonly schedules: ScheduleRow;
   readonly dedupe: DedupeRow;
   readonly deadLetters: DeadLetterRow;
 }
@@ -51,6 +53,7 @@ export const dumpTables: readonly DumpTable[] = [
   'tasks',
   'timers',
   'entries',
+  'schedules',
   'dedupe',
   'deadLetters',
 ];

@@ -11,6 +11,7 @@ import type {
   EventRow,
   ManifestRow,
   RunKey,
+  ScheduleRow,
   SessionRow,
   StoreListener,
   TallyRow,
@@ -67,6 +68,11 @@ export class MemoryData {
   /** By tenant. */
   readonly entries = new PerName<EntryRow>(compareEntries);
   readonly entriesOfRun = new Map<string, Map<string, EntryRow>>();
+  readonly schedules = new Map<string, ScheduleRow>();
+  readonly schedulesOfTenant = new PerName<ScheduleRow>((a, b) => compareText(a.name, b.name));
+  readonly schedulesByDue = new OrderedSet<ScheduleRow>(
+    (a, b) => (a.dueAt ?? 0) - (b.dueAt ?? 0) || compareText(a.tenant, b.tenant) || compareText(a.name, b.name),
+  );
   readonly dedupe = new Map<string, DedupeRow>();
   readonly dedupeByExpiry = new OrderedSet<DedupeRow>(
     (a, b) =>
@@ -222,6 +228,25 @@ export class MemoryData {
     this.#entries.delete(key);
     this.entries.of(tenant).delete(row);
     if (row.run !== '') dropWithin(this.entriesOfRun, keyOf(tenant, row.run), key);
+  }
+
+  schedule(tenant: string, name: string): ScheduleRow | undefined {
+    return this.schedules.get(keyOf(tenant, name));
+  }
+
+  putSchedule(row: ScheduleRow): void {
+    this.dropSchedule(row.tenant, row.name);
+    this.schedules.set(keyOf(row.tenant, row.name), row);
+    this.schedulesOfTenant.of(row.tenant).add(row);
+    if (row.dueAt !== null) this.schedulesByDue.add(row);
+  }
+
+  dropSchedule(tenant: string, name: string): void {
+    const row = this.schedule(tenant, name);
+    if (row === undefined) return;
+    this.schedules.delete(keyOf(tenant, name));
+    this.schedulesOfTenant.of(tenant).delete(row);
+    if (row.dueAt !== null) this.schedulesByDue.delete(row);
   }
 
   /** The key if it is taken at `now`; an expired one counts as absent. */

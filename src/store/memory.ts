@@ -31,6 +31,8 @@ import {
   type QueueStats,
   type RunKey,
   type RunQuery,
+  type ScheduleQuery,
+  type ScheduleRow,
   type SessionBeat,
   type SessionRow,
   type Store,
@@ -139,10 +141,14 @@ class Memory implements MemoryStore {
 
   /** The guards in the order of the contract, then what only the data can tell to be unstorable. Changes nothing. */
   #refusal(transition: Transition): Outcome | null {
-    const { tenant, runs = [], lease, unleased, dedupe = [], tasks = [] } = transition;
+    const { tenant, runs = [], schedules = [], lease, unleased, dedupe = [], tasks = [] } = transition;
     for (const { expected, row } of runs) {
       const head = this.data.run(tenant, row.run)?.head ?? 0;
       if (head !== expected) return { tag: 'conflict', run: row.run, head };
+    }
+    for (const { name, expected } of schedules) {
+      const head = this.data.schedule(tenant, name)?.version ?? 0;
+      if (head !== expected) return { tag: 'conflict', run: name, head };
     }
     if (lease !== undefined && !this.#isHeld(lease)) return { tag: 'fenced' };
     if (unleased !== undefined && this.data.task(unleased)?.state === 'leased') return { tag: 'fenced' };
@@ -195,6 +201,10 @@ class Memory implements MemoryStore {
     const { tenant, runs = [], dedupe = [], events = [], publishes = [], tasks = [], timers = [] } = transition;
     for (const { hash, bytes } of transition.blobs ?? []) data.putBlob(tenant, hash, bytes, this.now());
     for (const { row } of runs) data.putRun(copyRun(row));
+    for (const { name, row } of transition.schedules ?? []) {
+      if (row === null) data.dropSchedule(tenant, name);
+      else data.putSchedule({ ...row });
+    }
     for (const { scope, key, hash, reference, expiresAt } of dedupe)
       data.putDedupe({ tenant, scope, key, hash, reference, expiresAt });
     const positions: number[] = [];
@@ -378,8 +388,39 @@ class Memory implements MemoryStore {
     this.#assertOpen();
     const timer = this.data.timers.first()?.fireAt ?? null;
     const task = this.data.delayed.first()?.dueAt ?? null;
-    if (timer === null || task === null) return timer ?? task;
-    return Math.min(timer, task);
+    const schedule = this.data.schedulesByDue.first()?.dueAt ?? null;
+    const due = [timer, task, schedule].filter((at) => at !== null);
+    return due.length === 0 ? null : Math.min(...due);
+  }
+
+  async dueSchedules(limit: number): Promise<ScheduleRow[]> {
+    this.#assertOpen();
+    const now = this.now();
+    const due: ScheduleRow[] = [];
+    for (const row of this.data.schedulesByDue) {
+      if ((row.dueAt ?? 0) > now || due.length >= limit) break;
+      due.push(row);
+    }
+    return due;
+  }
+
+  async readSchedule(tenant: string, name: string): Promise<ScheduleRow | null> {
+    this.#assertOpen();
+    return this.data.schedule(tenant, name) ?? null;
+  }
+
+  async listSchedules(query: ScheduleQuery): Promise<Page<ScheduleRow>> {
+    this.#assertOpen();
+    const after = decodeCursor('schedules', query.cursor);
+    const from = after === null ? null : ({ name: after.id } as ScheduleRow);
+    const items: ScheduleRow[] = [];
+    for (const row of this.data.schedulesOfTenant.of(query.tenant).walk(from, 'up')) {
+      const last = items.at(-1);
+      if (last !== undefined && items.length >= query.limit)
+        return { items, next: encodeCursor('schedules', { at: 0, id: last.name }) };
+      items.push(row);
+    }
+    return { items, next: null };
   }
 
   async readRun(tenant: string, run: string): Promise<RunRow | null> {

@@ -29,6 +29,7 @@ export function findUnstorable(transition: Transition): string | null {
   const check = new Check();
   check.text('tenant', transition.tenant);
   checkRuns(check, transition);
+  checkSchedules(check, transition);
   checkGuards(check, transition);
   checkEvents(check, transition);
   checkTables(check, transition);
@@ -105,6 +106,23 @@ function checkRun(check: Check, row: RunRow): void {
   for (const [name, value] of Object.entries(row.labels)) {
     check.text('label name', name);
     check.text('label value', value);
+  }
+}
+
+function checkSchedules(check: Check, transition: Transition): void {
+  const written = new Set<string>();
+  for (const { name, expected, row } of transition.schedules ?? []) {
+    check.text('schedule', name);
+    check.integer('expected', expected);
+    if (written.has(name)) check.refuse('a schedule is written twice');
+    written.add(name);
+    if (row === null) continue;
+    check.tenant(transition, row.tenant);
+    if (row.name !== name) check.refuse('a schedule is written under another name');
+    check.integer('version', row.version);
+    if (row.version <= expected) check.refuse('a schedule does not move on');
+    check.integerOrNull('dueAt', row.dueAt);
+    check.text('body', row.body);
   }
 }
 

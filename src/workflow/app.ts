@@ -8,6 +8,7 @@ import type { Capability, Handler } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
 import { manifestOf } from './manifest-of.js';
 import { OptionFaults } from './options.js';
+import type { Schedule } from './schedule.js';
 import { selectorFault } from './selector.js';
 import type { Topic } from './topic.js';
 import type { AnyWorkflow, Workflow } from './workflow.js';
@@ -27,6 +28,8 @@ export interface AppOptions<
   readonly topics?: Topics;
   /** Capabilities beside those of the handlers: called here, implemented elsewhere. */
   readonly capabilities?: Capabilities;
+  /** What starts workflows of the app again and again. A later manifest without one removes it. */
+  readonly schedules?: readonly Schedule[];
 }
 
 /** An app of any types. */
@@ -39,6 +42,7 @@ export interface AnyApp {
   readonly topics: readonly Topic[];
   /** Declared ones and those of the handlers. */
   readonly capabilities: readonly Capability[];
+  readonly schedules: readonly Schedule[];
   /** The definitions as data; made on first use. */
   readonly manifest: Manifest;
 }
@@ -63,7 +67,7 @@ export function defineApp<
   const name = options.name ?? 'app';
   const faults = new OptionFaults(`app "${name}"`);
   faults.name(name);
-  faults.unknownNames(options, ['name', 'workflows', 'handlers', 'topics', 'capabilities']);
+  faults.unknownNames(options, ['name', 'workflows', 'handlers', 'topics', 'capabilities', 'schedules']);
   const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
   const handlers = listOf(faults, 'handlers', 'handler', options.handlers);
   const topics = unique(faults, 'topic', [
@@ -74,6 +78,7 @@ export function defineApp<
     ...listOf(faults, 'capabilities', 'capability', options.capabilities),
     ...handlers.map((handler) => handler.capability),
   ]);
+  const schedules = listOf(faults, 'schedules', 'schedule', options.schedules);
   refuseDuplicates(
     faults,
     'workflow',
@@ -84,6 +89,13 @@ export function defineApp<
     'handler of capability',
     handlers.map((one) => one.capability.name),
   );
+  refuseDuplicates(
+    faults,
+    'schedule',
+    schedules.map(({ name: one, tenant }) => (tenant === 'default' ? one : `${tenant}/${one}`)),
+  );
+  for (const { name: one, start } of schedules)
+    if (!workflows.includes(start)) faults.add(`schedule "${one}" starts "${start.name}", which is not in workflows`);
   for (const topic of topics) checkSelector(faults, topic);
   faults.throwIfAny();
 
@@ -97,8 +109,9 @@ export function defineApp<
     handlers,
     topics,
     capabilities,
+    schedules,
     get manifest() {
-      manifest ??= manifestOf({ name, topics, workflows, capabilities, implemented });
+      manifest ??= manifestOf({ name, topics, workflows, capabilities, implemented, schedules });
       return manifest;
     },
   };

@@ -49,6 +49,8 @@ export { manifestHash } from './manifest-of.js';
 export type { RetryOptions } from './retry-options.js';
 export { signal } from './signal.js';
 export type { Signal, SignalOptions } from './signal.js';
+export { schedule } from './schedule.js';
+export type { Schedule, ScheduleDefinition } from './schedule.js';
 export type { SelectorOf } from './selector.js';
 export { isStepError, StepError } from './step-error.js';
 export type { StreamWriter } from './stream-writer.js';

@@ -7,12 +7,14 @@ import {
   indexedFields,
   type CapabilityManifest,
   type Manifest,
+  type ScheduleManifest,
   type TopicManifest,
   type WorkflowManifest,
 } from '../core/manifest.js';
 import type { Hash } from '../core/ports.js';
 import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
+import type { Schedule } from './schedule.js';
 import type { Topic } from './topic.js';
 import type { AnyWorkflow } from './workflow.js';
 
@@ -24,17 +26,20 @@ export interface Definitions {
   readonly capabilities: readonly Capability[];
   /** Names of the capabilities that the app has a handler for. */
   readonly implemented: ReadonlySet<string>;
+  readonly schedules: readonly Schedule[];
 }
 
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
-  const { name, topics, workflows, capabilities, implemented } = definitions;
+  const { name, topics, workflows, capabilities, implemented, schedules } = definitions;
   return {
     format: 1,
     app: name,
     topics: byName(topics).map(topicManifest),
     workflows: byName(workflows).map(workflowManifest),
     capabilities: byName(capabilities).map((one) => capabilityManifest(one, implemented.has(one.name))),
+    // Left out where there are none, so that an app without any has the hash that it always had.
+    ...(schedules.length === 0 ? {} : { schedules: byName(schedules).map(scheduleManifest) }),
   };
 }
 
@@ -78,6 +83,10 @@ function capabilityManifest(capability: Capability, implemented: boolean): Capab
     retry,
     implemented,
   };
+}
+
+function scheduleManifest({ name, tenant, spec }: Schedule): ScheduleManifest {
+  return { name, tenant, spec };
 }
 
 function byName<T extends { readonly name: string }>(list: readonly T[]): T[] {

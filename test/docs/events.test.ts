@@ -13,6 +13,7 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
     version: true,
     priority: true,
     timeoutMs: true,
+    startAt: true,
     retainMs: true,
     completes: true,
     activationDeadlineMs: true,

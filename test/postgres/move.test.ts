@@ -87,6 +87,7 @@ async function everything(store: Store, tenants: readonly string[]): Promise<unk
         ),
       ),
       letters: await store.listDeadLetters({ tenant: who, limit: 500 }),
+      schedules: await store.listSchedules({ tenant: who, limit: 500 }),
       dedupe: await Promise.all(['k1', 'k2', 'ключ'].map((key) => store.readDedupe(who, 'start:answer', key))),
       blobs: await Promise.all(
         [...blobs, 'idle'].map(async (hash) => [hash, bytesOf(await store.readBlob(who, hash))]),
@@ -104,6 +105,7 @@ async function everything(store: Store, tenants: readonly string[]): Promise<unk
     head: await store.feedHead(),
     leases: await store.listLeases({ limit: 999 }),
     due: await store.dueTimers(999),
+    dueSchedules: await store.dueSchedules(999),
     nextDueAt: await store.nextDueAt(),
     tally: await store.readTally(),
     queues: await store.queueStats(),
@@ -188,6 +190,11 @@ describeUnless(noPostgres, 'moving a SQLite store to PostgreSQL', () => {
         ],
       },
     );
+    const nightly = { tenant: 'ä/ö', name: 'nightly', version: clock.now(), dueAt: clock.now() - 1, body: '{"é":1}' };
+    await build.applyAll(old, {
+      tenant: 'ä/ö',
+      schedules: [{ name: 'nightly', expected: 0, row: nightly }],
+    });
     for (let i = 0; i < 7; i++) await old.putBlob(tenant, i === 0 ? 'idle' : `b${i}`, new Uint8Array([i]));
     await old.saveManifest({ app: 'a', hash: 'h', manifest: '{"format":1}', registeredAt: clock.now() });
     const [held] = await build.claimSome(old, 2);
@@ -217,6 +224,7 @@ describeUnless(noPostgres, 'moving a SQLite store to PostgreSQL', () => {
         tasks: 1_302,
         timers: 1,
         entries: 2,
+        schedules: 1,
         dedupe: 1,
         deadLetters: 1,
       },

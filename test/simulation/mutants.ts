@@ -95,6 +95,38 @@ function unfenced(inner: Store): Store {
   });
 }
 
+/** Writes what was decided on one version over the next, as the guard would never let it. */
+function readsLate(inner: Store): Store {
+  let before: Awaited<ReturnType<Store['readSchedule']>> = null;
+  const late = (row: NonNullable<typeof before>): NonNullable<typeof before> => {
+    const shown =
+      before !== null && before.name === row.name && everyNth(4) ? { ...before, version: row.version } : row;
+    before = row;
+    return shown;
+  };
+  return altered(inner, { dueSchedules: async (limit) => (await inner.dueSchedules(limit)).map(late) });
+}
+
+/** Moves schedules from whatever version they are at. */
+function unguardedSchedules(inner: Store): Store {
+  return altered(inner, {
+    apply: async (transitions) => {
+      const bare = transitions.map(async ({ schedules, ...rest }): Promise<Transition> => {
+        if (schedules === undefined) return rest;
+        const found = schedules.map(async (write) => ({
+          ...write,
+          expected: (await inner.readSchedule(rest.tenant, write.name))?.version ?? 0,
+        }));
+        return {
+          ...rest,
+          schedules: (await Promise.all(found)).filter(({ expected, row }) => expected < (row?.version ?? Infinity)),
+        };
+      });
+      return inner.apply(await Promise.all(bare));
+    },
+  });
+}
+
 let countdown = 0;
 
 /** True each `n`th time. */
@@ -346,6 +378,22 @@ export const mutants: readonly Mutant[] = [
         }),
     },
     servers: 2,
+  },
+  { name: 'schedules are moved from any version', flaws: { store: unguardedSchedules }, servers: 2 },
+  {
+    name: 'schedules are never due',
+    flaws: { store: (inner) => altered(inner, { dueSchedules: async () => [] }) },
+  },
+  {
+    name: 'a tick is noted and starts nothing',
+    flaws: withTransitions((transition) => {
+      const { runs: _, events: __, tasks: ___, timers: ____, ...rest } = transition;
+      return transition.schedules === undefined ? transition : rest;
+    }),
+  },
+  {
+    name: 'a schedule is read as it was before its last move',
+    flaws: { store: (inner) => readsLate(inner) },
   },
   { name: 'a duty is never given up', flaws: { store: keepsDuties }, servers: 2 },
   {

@@ -1,5 +1,6 @@
 /** `eventspine run` and `eventspine publish`: starting work from the command line. */
 import type { CloudEvent, StartOptions } from '../../client/index.js';
+import type { Duration } from '../../core/duration.js';
 import { SpineError } from '../../core/errors.js';
 import type { CommandRun, Flags } from '../command.js';
 import { exitCodes } from '../exit-codes.js';
@@ -56,14 +57,24 @@ export const publishEvent: CommandRun = async (invocation) => {
 
 function startOptions(flags: Flags): StartOptions {
   const key = flags.text('key');
+  const delay = flags.text('delay');
+  const startAt = flags.text('at');
+  return {
+    ...(key === undefined ? {} : { idempotencyKey: key }),
+    ...labelsOf(flags),
+    // Whatever it is, the client refuses what is no duration.
+    ...(delay === undefined ? {} : { delay: delay as Duration }),
+    ...(startAt === undefined ? {} : { startAt }),
+  };
+}
+
+/** The labels given by `--label`, if any. */
+export function labelsOf(flags: Flags): { readonly labels?: Readonly<Record<string, string>> } {
   const labels = flags.list('label').map((label) => {
     const colon = label.indexOf(':');
     if (colon < 1)
       throw new SpineError('COMMAND_INVALID', { reason: `A label is written name:value, not "${label}".` });
     return [label.slice(0, colon), label.slice(colon + 1)] as const;
   });
-  return {
-    ...(key === undefined ? {} : { idempotencyKey: key }),
-    ...(labels.length === 0 ? {} : { labels: Object.fromEntries(labels) }),
-  };
+  return labels.length === 0 ? {} : { labels: Object.fromEntries(labels) };
 }

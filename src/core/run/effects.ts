@@ -165,9 +165,13 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
   const effects: TableEffect[] = [];
   switch (event.type) {
     case 'run.started':
-      effects.push({ tag: 'openTask', task: activationOf(after, null) });
+      effects.push({ tag: 'openTask', task: activationOf(after, after.startAt) });
       if (after.timeoutMs !== null)
-        effects.push({ tag: 'setTimer', name: runTimers.timeout, fireAt: after.startedAt + after.timeoutMs });
+        effects.push({
+          tag: 'setTimer',
+          name: runTimers.timeout,
+          fireAt: (after.startAt ?? after.startedAt) + after.timeoutMs,
+        });
       return effects;
     case 'step.retrying':
       effects.push({ tag: 'setTimer', name: retryTimer(event.data.path), fireAt: event.data.retryAt });

@@ -30,6 +30,8 @@ export interface RunEventData {
     readonly priority: number;
     /** Ms after the start at which the run fails with class `timeout`; null = never. */
     readonly timeoutMs: number | null;
+    /** The body does not begin before this instant, from which its timeout counts. Absent = at once. */
+    readonly startAt?: number;
     /** How long the ended run is kept; null = for ever. */
     readonly retainMs: number | null;
     /** Topic to which the result is published, if declared. */

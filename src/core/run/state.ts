@@ -86,6 +86,8 @@ export interface RunState {
   head: number;
   priority: number;
   startedAt: number;
+  /** When the body may begin, where that was put off. */
+  startAt: number | null;
   updatedAt: number;
   timeoutMs: number | null;
   retainMs: number | null;
@@ -182,6 +184,7 @@ export function emptyState(tenant: string, run: string): RunState {
     head: 0,
     priority: 0,
     startedAt: 0,
+    startAt: null,
     updatedAt: 0,
     timeoutMs: null,
     retainMs: null,
@@ -239,6 +242,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.version = d.version;
       state.priority = d.priority;
       state.startedAt = event.at;
+      state.startAt = d.startAt ?? null;
       state.timeoutMs = d.timeoutMs;
       state.retainMs = d.retainMs;
       state.completes = d.completes;

@@ -25,6 +25,8 @@ export interface BirthRequest {
   readonly contexts?: readonly ContextBundle[];
   /** The run that this one goes on from. */
   readonly continues?: string;
+  /** Not before this instant; one that is past means at once. */
+  readonly startAt?: number;
   /** The input is the payload of the triggering event too. */
   readonly sharedInput?: boolean;
 }
@@ -52,6 +54,7 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
           version: workflow.version,
           priority: request.priority ?? workflow.priority,
           timeoutMs: workflow.timeoutMs,
+          ...(request.startAt === undefined || request.startAt <= request.at ? {} : { startAt: request.startAt }),
           retainMs: workflow.retainMs,
           completes: workflow.completes,
           activationDeadlineMs: workflow.deadlineMs,

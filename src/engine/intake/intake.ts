@@ -2,9 +2,11 @@
  * Intake: validates, records durably, answers. What it accepts is on disk before the caller hears of it; what it
  * refuses leaves no trace.
  */
+import { durationMsMax } from '../../core/duration.js';
 import { SpineError, assertNever, isSpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { labelFaults } from '../../core/labels.js';
+import { instantMsMax } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import type { Payload } from '../../core/payload.js';
 import type { DedupeWrite, LeaveOutcome, Transition } from '../../store/contract.js';
@@ -18,6 +20,12 @@ import { preparePublication } from './topics.js';
 
 /** Leaves a transition in the transaction of a caller. */
 type Leave = (transition: Transition) => Promise<LeaveOutcome>;
+
+/** A run that may be written, and the keys that it takes. */
+export interface PreparedStart {
+  readonly born: RunBirth;
+  readonly dedupe: readonly DedupeWrite[];
+}
 
 export class Intake {
   readonly #context: EngineContext;
@@ -64,7 +72,7 @@ export class Intake {
 
   /** Leaves a run in the caller's transaction; it comes to be after its commit. See `Outbox.leave`. */
   async startWithin(leave: Leave, origin: Origin, request: StartRequest): Promise<StartOutcome> {
-    const { born, dedupe } = this.#prepareStart(origin, request);
+    const { born, dedupe } = this.prepareStart(origin, request);
     const outcome = await leave(birthTransition(born, dedupe));
     if (outcome.tag === 'left') return { tag: 'started', run: born.state.run };
     return repeatOf(outcome.found, dedupe);
@@ -79,7 +87,7 @@ export class Intake {
   }
 
   #bear(origin: Origin, request: StartRequest, settle: (outcome: StartOutcome) => void): void {
-    const { born, dedupe } = this.#prepareStart(origin, request);
+    const { born, dedupe } = this.prepareStart(origin, request);
     this.#lanes.bear({
       births: [born],
       transition: birthTransition(born, dedupe),
@@ -88,10 +96,8 @@ export class Intake {
     });
   }
 
-  #prepareStart(
-    origin: Origin,
-    request: StartRequest,
-  ): { readonly born: RunBirth; readonly dedupe: readonly DedupeWrite[] } {
+  /** Checks a start and makes the run of it; nothing is written. Throws WORKFLOW_UNKNOWN, INPUT_INVALID. */
+  prepareStart(origin: Origin, request: StartRequest): PreparedStart {
     const { store, ports, settings } = this.#context;
     const entry = this.#catalog.workflow(request.workflow);
     if (entry === null)
@@ -101,6 +107,7 @@ export class Intake {
     if (faults.length > 0) throw new SpineError('INPUT_INVALID', { name: request.workflow, faults });
     const at = store.now();
     const run = newId('run', ports);
+    const startAt = request.delayMs === undefined ? request.startAt : at + request.delayMs;
     const key = request.idempotencyKey;
     const dedupe: DedupeWrite[] =
       key === undefined
@@ -127,6 +134,7 @@ export class Intake {
       ...(request.labels === undefined ? {} : { labels: request.labels }),
       ...(key === undefined ? {} : { idempotencyKey: key }),
       ...(request.priority === undefined ? {} : { priority: request.priority }),
+      ...(startAt === undefined ? {} : { startAt }),
     });
     return { born, dedupe };
   }
@@ -175,7 +183,8 @@ export class Intake {
   }
 }
 
-function startOutcome(run: string, dedupe: readonly DedupeWrite[], answer: CommitAnswer): StartOutcome {
+/** What a start has come to, by what became of its transition. */
+export function startOutcome(run: string, dedupe: readonly DedupeWrite[], answer: CommitAnswer): StartOutcome {
   switch (answer.tag) {
     case 'applied':
       return { tag: 'started', run };
@@ -212,12 +221,22 @@ export function errorOutcome(error: unknown): { readonly tag: 'error'; readonly 
   return { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) };
 }
 
+function startFaults({ delayMs, startAt }: StartRequest): string[] {
+  if (delayMs !== undefined && startAt !== undefined) return ['give either delay or startAt'];
+  if (delayMs !== undefined && !(Number.isInteger(delayMs) && delayMs >= 0 && delayMs <= durationMsMax))
+    return [`delay must be a whole number of ms from 0 to ${durationMsMax}`];
+  if (startAt !== undefined && !(Number.isInteger(startAt) && Math.abs(startAt) <= instantMsMax))
+    return ['startAt is not an instant'];
+  return [];
+}
+
 function requestFaults(request: StartRequest): string[] {
   const faults: string[] = [];
   const { idempotencyKey, labels, priority } = request;
   if (idempotencyKey !== undefined && (idempotencyKey.length === 0 || idempotencyKey.length > limits.keyLengthMax)) {
     faults.push(`idempotencyKey must have 1 to ${limits.keyLengthMax} characters`);
   }
+  faults.push(...startFaults(request));
   if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= limits.priorityMax)) {
     faults.push(`priority must be a whole number from 0 to ${limits.priorityMax}`);
   }

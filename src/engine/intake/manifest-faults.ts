@@ -5,6 +5,7 @@
 import { durationMsMax } from '../../core/duration.js';
 import { limits } from '../../core/limits.js';
 import type { Manifest } from '../../core/manifest.js';
+import { specFaults } from '../../core/schedule/spec.js';
 
 /** Faults of a manifest as it came from outside, in words; empty = it is one. */
 export function manifestFaults(manifest: Manifest): string[] {
@@ -18,6 +19,7 @@ export function manifestFaults(manifest: Manifest): string[] {
     if (Array.isArray(list)) faults.push(...listFaults(kind, list));
     else faults.push(`${kind} is not a list`);
   }
+  faults.push(...scheduleFaults(given['schedules'] ?? []));
   return faults.slice(0, faultsMax);
 }
 
@@ -41,6 +43,24 @@ function listFaults(kind: Kind, list: readonly unknown[]): string[] {
       if (!check(entry[field])) faults.push(`${kind}: ${field} of "${name}" is not valid`);
   }
   return faults;
+}
+
+/** Names are of a tenant: two tenants may have a schedule of one name. */
+function scheduleFaults(list: unknown): string[] {
+  if (!Array.isArray(list)) return ['schedules is not a list'];
+  const seen = new Set<string>();
+  return (list as readonly unknown[]).flatMap((entry) => {
+    if (!isRecord(entry) || !isName(entry['name']) || !isTenant(entry['tenant']))
+      return [`schedules: an entry has no name of 1 to ${limits.nameLengthMax} characters, or no tenant`];
+    const key = `${entry['tenant']}/${entry.name}`;
+    if (seen.has(key)) return [`schedules: "${entry.name}" is defined twice`];
+    seen.add(key);
+    return specFaults(entry['spec']).map((fault) => `schedules: "${entry.name}": ${fault}`);
+  });
+}
+
+function isTenant(value: unknown): value is string {
+  return isText(value) && value.length <= limits.tenantLengthMax && !value.includes('/');
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> & { readonly name: string } {

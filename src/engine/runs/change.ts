@@ -151,7 +151,7 @@ const rankPerPriority = 2 ** 44;
  */
 function queued(task: Task, state: RunState): NewTask {
   const { kind, queue, attempt, deadlineMs, inputSeq, dueAt } = task;
-  const rank = (limits.priorityMax - task.priority) * rankPerPriority + state.startedAt;
+  const rank = (limits.priorityMax - task.priority) * rankPerPriority + (state.startAt ?? state.startedAt);
   return { task: task.task, kind, queue, rank, attempt, deadlineMs, inputSeq, dueAt, limitKey: null };
 }
 

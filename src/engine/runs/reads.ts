@@ -229,7 +229,6 @@ function statusesOf(state: RunViewState): readonly RunStatus[] {
     case 'running':
       return ['active'];
     case 'waiting':
-      return ['waiting'];
     case 'retrying':
     case 'cancelling':
       return ['active', 'waiting'];

@@ -7,7 +7,7 @@ import type { TaskRow } from '../../store/contract.js';
 
 /** The state that users see, out of the run's row and, for an active run, the state of its activation. */
 export function viewState(
-  row: Pick<RunRow, 'status' | 'cancelRequested'>,
+  row: Pick<RunRow, 'status' | 'cancelRequested' | 'head'>,
   activation: Pick<TaskRow, 'state'> | null,
   retrying: boolean,
 ): RunViewState {
@@ -23,7 +23,9 @@ export function viewState(
     case 'active':
       if (row.cancelRequested) return 'cancelling';
       if (activation?.state === 'leased') return retrying ? 'retrying' : 'running';
-      return activation?.state === 'delayed' ? 'retrying' : 'queued';
+      if (activation?.state !== 'delayed') return 'queued';
+      // Nothing has happened yet: it is not tried again, its start was put off.
+      return row.head === 1 ? 'waiting' : 'retrying';
     default:
       return assertNever(row.status);
   }
@@ -120,22 +122,30 @@ function waits(state: RunState, activation: TaskRow | null): WaitView[] {
   if (activation !== null && activation.state !== 'leased') {
     const queue = workflowQueue(state.workflow, state.version);
     found.push(
-      activation.state === 'delayed'
+      activation.state === 'delayed' && state.head === 1
         ? {
-            kind: 'retry',
+            kind: 'timer',
             path: null,
             queue,
             until: iso(activation.dueAt),
-            text: `The body is tried again at ${iso(activation.dueAt)}.`,
+            text: `Begins at ${iso(activation.dueAt)}.`,
           }
-        : activation.state === 'held'
-          ? { kind: 'limit', path: null, queue, text: `Held back by the limit ${activation.limitKey ?? ''}.` }
-          : {
-              kind: 'worker',
+        : activation.state === 'delayed'
+          ? {
+              kind: 'retry',
               path: null,
               queue,
-              text: `Ready; waits for a free slot of a worker that serves ${queue}.`,
-            },
+              until: iso(activation.dueAt),
+              text: `The body is tried again at ${iso(activation.dueAt)}.`,
+            }
+          : activation.state === 'held'
+            ? { kind: 'limit', path: null, queue, text: `Held back by the limit ${activation.limitKey ?? ''}.` }
+            : {
+                kind: 'worker',
+                path: null,
+                queue,
+                text: `Ready; waits for a free slot of a worker that serves ${queue}.`,
+              },
     );
   }
   for (const [path, unit] of state.units) {

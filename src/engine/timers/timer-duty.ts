@@ -1,5 +1,5 @@
 /**
- * Fires timers and readies delayed tasks when they are due on the store's clock. One bounded `tick`, and a loop that
+ * Fires timers, readies delayed tasks and sees to schedules when they are due on the store's clock. One bounded `tick`, and a loop that
  * sleeps until the next due time but never longer than a second, so that a missed wake-up costs a second and no more.
  */
 import { limits } from '../../core/limits.js';
@@ -19,6 +19,8 @@ export interface DueWork {
   readonly errand: (timer: TimerRow) => Promise<JobOutcome>;
   /** Looks back for an event that a wait may have missed; clears the timer where it stands for that alone. */
   readonly look: (timer: TimerRow) => Promise<void>;
+  /** Sees to the schedules that are due, and counts them. */
+  readonly schedules: () => Promise<number>;
 }
 
 export class TimerDuty {
@@ -53,7 +55,9 @@ export class TimerDuty {
 
   /** Transitions were handed to the store; if they set something due before the next wake-up, wake up earlier. */
   opening(transitions: readonly Transition[]): void {
-    for (const { timers = none, tasks = none } of transitions) {
+    for (const { timers = none, tasks = none, schedules = none } of transitions) {
+      for (const { row } of schedules)
+        if (row !== null && row.dueAt !== null) this.#arm(row.dueAt - this.#context.store.now());
       for (const timer of timers) if (timer.op === 'set') this.#arm(timer.fireAt - this.#context.store.now());
       for (const write of tasks)
         if (write.op !== 'close' && write.task.dueAt !== null) this.#arm(write.task.dueAt - this.#context.store.now());
@@ -75,8 +79,8 @@ export class TimerDuty {
         if (outcome.tag !== 'applied') await this.#clear(tenant, run, name, outcome);
       }),
     );
-    const [promoted] = await Promise.all([this.#promote(), fired]);
-    return Math.max(due.length, promoted);
+    const [promoted, scheduled] = await Promise.all([this.#promote(), this.#work.schedules(), fired]);
+    return Math.max(due.length, promoted, scheduled >= limits.scheduleBatchMax ? limits.timerBatchMax : 0);
   }
 
   /** What came of the timer; null = it is seen to. */

@@ -3,6 +3,7 @@
  * only when the engine says that the run is durable.
  */
 import { payloadOfJson } from '../../core/codec.js';
+import { durationMs } from '../../core/duration.js';
 import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { StartOutcome, StartRequest } from '../../engine/api.js';
@@ -12,7 +13,7 @@ import { parseJson } from '../../protocol/json-body.js';
 import { headerNames } from '../../protocol/routes.js';
 import { nodePorts } from '../../runtime/index.js';
 import { json, jsonText, type Answer, type WholeAnswer } from '../answer.js';
-import { invalid, type ApiRequest } from '../api-request.js';
+import { instantOf, invalid, type ApiRequest } from '../api-request.js';
 import { readIdempotencyKey, readPreferWait } from '../request-headers.js';
 import { StartBatch, type OwnStart } from '../start-batch.js';
 import { checkedLabels, labelOf, linksOf, membersOf, type HandlerContext, type Handlers } from './context.js';
@@ -75,7 +76,18 @@ function startRequestOf(request: ApiRequest): OwnStart {
     found.labels = checkedLabels(Object.fromEntries(labels.map(({ name, value }) => [name, value])));
   const priority = request.query.integer('priority', priorityBounds);
   if (priority !== undefined) found.priority = priority;
+  const delay = request.query.text('delay');
+  if (delay !== undefined) found.delayMs = delayMsOf(/^\d{1,15}$/.test(delay) ? Number(delay) : delay);
+  const startAt = request.query.instant('startAt');
+  if (startAt !== undefined) found.startAt = startAt;
   return found;
+}
+
+/** @throws REQUEST_INVALID */
+function delayMsOf(value: unknown): number {
+  const ms = durationMs(value);
+  if (ms === null) throw invalid('delay is not a duration such as 10m, or a number of ms');
+  return ms;
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -173,8 +185,8 @@ function lines(body: Uint8Array): (() => unknown)[] {
 }
 
 function batchRequestOf(workflow: string, item: unknown): StartRequest {
-  const members = membersOf(item, 'an item', ['input', 'idempotencyKey', 'labels', 'priority']);
-  const { input = null, idempotencyKey, labels, priority } = members;
+  const members = membersOf(item, 'an item', ['input', 'idempotencyKey', 'labels', 'priority', 'delay', 'startAt']);
+  const { input = null, idempotencyKey, labels, priority, delay, startAt } = members;
   if (idempotencyKey !== undefined && !isKey(idempotencyKey)) {
     throw invalid(`idempotencyKey is not a string of 1 to ${limits.keyLengthMax} characters`);
   }
@@ -187,6 +199,8 @@ function batchRequestOf(workflow: string, item: unknown): StartRequest {
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     ...(labels === undefined ? {} : { labels: checkedLabels(labelMembers(labels)) }),
     ...(priority === undefined ? {} : { priority }),
+    ...(delay === undefined ? {} : { delayMs: delayMsOf(delay) }),
+    ...(startAt === undefined ? {} : { startAt: instantOf('startAt', startAt) }),
   };
 }
 

@@ -17,6 +17,8 @@ import {
   int,
   runColumns,
   runRow,
+  scheduleColumns,
+  scheduleRow,
   taskColumns,
   taskRow,
   text,
@@ -79,6 +81,8 @@ export async function* dumpTablesOf(session: Session, s: string): AsyncGenerator
     yield { table: 'timers', rows: rows.map(timerRow) };
   for await (const rows of pages(entryColumns, 'entry', ['tenant', 'space', 'key', 'ref']))
     yield { table: 'entries', rows: rows.map(entryRow) };
+  for await (const rows of pages(scheduleColumns, 'schedule', ['tenant', 'name']))
+    yield { table: 'schedules', rows: rows.map(scheduleRow) };
   for await (const rows of pages('tenant, scope, key, hash, reference, expires_at', 'dedupe', [
     'tenant',
     'scope',

@@ -7,6 +7,7 @@ import {
   type EntryRow,
   kindCode,
   payloadKind,
+  type ScheduleRow,
   stateCode,
   statusCode,
   type StoredPayload,
@@ -26,6 +27,7 @@ export function flushWork(sql: Sql, bench: Workbench, commit: number): Statement
 export function flushRest(sql: Sql, bench: Workbench): Statement[] {
   return [
     ...outboxStatements(sql, bench),
+    ...scheduleStatements(sql, bench),
     ...timerStatements(sql, bench),
     ...entryStatements(sql, bench),
     ...dedupeStatements(sql, bench),
@@ -199,6 +201,38 @@ function outboxStatements(sql: Sql, bench: Workbench): Statement[] {
   const ids = bench.outboxDone;
   bench.outboxDone = [];
   return ids.length === 0 ? [] : [{ text: sql.dropOutbox, values: [int8s(ids)] }];
+}
+
+/** One that is new is added as a new row, so that who adds it at the same time elsewhere makes this fail and be worked out anew. */
+function scheduleStatements(sql: Sql, bench: Workbench): Statement[] {
+  const dropped: { readonly tenant: string; readonly name: string }[] = [];
+  const added: ScheduleRow[] = [];
+  const moved: ScheduleRow[] = [];
+  for (const { tenant, name, stored, now, dirty } of bench.schedules.values()) {
+    if (!dirty) continue;
+    if (now !== null) (stored ? moved : added).push(now);
+    else if (stored) dropped.push({ tenant, name });
+  }
+  const statements: Statement[] = [];
+  if (dropped.length > 0)
+    statements.push({
+      text: sql.dropSchedules,
+      values: [texts(dropped.map(({ tenant }) => tenant)), texts(dropped.map(({ name }) => name))],
+    });
+  if (moved.length > 0) statements.push({ text: sql.moveSchedules, values: scheduleValues(moved) });
+  if (added.length > 0) statements.push({ text: sql.addSchedules, values: scheduleValues(added) });
+  return statements;
+}
+
+/** The columns of schedules. */
+export function scheduleValues(rows: readonly ScheduleRow[]): Value[] {
+  return [
+    texts(rows.map(({ tenant }) => tenant)),
+    texts(rows.map(({ name }) => name)),
+    int8s(rows.map(({ version }) => version)),
+    int8s(rows.map(({ dueAt }) => dueAt)),
+    texts(rows.map(({ body }) => body)),
+  ];
 }
 
 function timerStatements(sql: Sql, bench: Workbench): Statement[] {

@@ -56,6 +56,7 @@ export class KnownRows {
         runs.set(key, known);
       }
       if (t.lease !== undefined && !isLease(tenant, t.lease.run, t.lease.task)) return false;
+      if (t.schedules !== undefined) return false;
       if (t.unleased !== undefined || (t.blobs?.length ?? 0) > 0) return false;
       for (const write of t.tasks ?? []) {
         // One that is there already makes the addition fail; one that only may be there has to be looked for.

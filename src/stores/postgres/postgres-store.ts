@@ -30,6 +30,8 @@ import {
   type QueueStats,
   type RunKey,
   type RunQuery,
+  type ScheduleQuery,
+  type ScheduleRow,
   type SessionBeat,
   type SessionRow,
   type Store,
@@ -231,6 +233,22 @@ export class PostgresStore implements Store {
 
   async feedHead(): Promise<number> {
     return this.#read(() => this.#parts.feed.head());
+  }
+
+  async dueSchedules(limit: number): Promise<ScheduleRow[]> {
+    return this.#read(() => this.#parts.reads.dueSchedules(limit));
+  }
+
+  async readSchedule(tenant: string, name: string): Promise<ScheduleRow | null> {
+    return areColumns(tenant, name)
+      ? this.#read(() => this.#parts.reads.readSchedule(tenant, name))
+      : this.#ifOpen(null);
+  }
+
+  async listSchedules(query: ScheduleQuery): Promise<Page<ScheduleRow>> {
+    const after = decodeCursor('schedules', query.cursor);
+    if (!areColumns(query.tenant, after?.id ?? '')) return this.#ifOpen({ items: [], next: null });
+    return this.#read(() => this.#parts.reads.listSchedules(query, after));
   }
 
   async listTopics(tenant: string): Promise<TopicHead[]> {

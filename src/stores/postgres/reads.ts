@@ -20,6 +20,8 @@ import {
   type QueueStats,
   type RunKey,
   type RunQuery,
+  type ScheduleQuery,
+  type ScheduleRow,
   runScanItemsMax,
   runStatuses,
   type SessionRow,
@@ -47,6 +49,8 @@ import {
   intOrNull,
   runColumns,
   runRow,
+  scheduleColumns,
+  scheduleRow,
   sessionColumns,
   sessionRow,
   taskColumns,
@@ -180,7 +184,8 @@ export class Reads {
   async nextDueAt(): Promise<number | null> {
     const [row] = await this.#rows(
       `SELECT least((SELECT min(fire_at) FROM ${this.#s}.timer),
-        (SELECT min(due_at) FROM ${this.#s}.task WHERE state = 1))`,
+        (SELECT min(due_at) FROM ${this.#s}.task WHERE state = 1),
+        (SELECT min(due_at) FROM ${this.#s}.schedule WHERE due_at IS NOT NULL))`,
       [],
     );
     return intOrNull(row?.[0]);
@@ -211,6 +216,28 @@ export class Reads {
       partition: int(row[2]),
       head: int(row[3]),
     }));
+  }
+
+  async dueSchedules(limit: number): Promise<ScheduleRow[]> {
+    const sql = `SELECT ${scheduleColumns} FROM ${this.#s}.schedule WHERE due_at <= ${nowSql(1)}
+      ORDER BY due_at, tenant, name LIMIT $2::bigint`;
+    return (await this.#rows(sql, [this.#clock.now(), limit])).map(scheduleRow);
+  }
+
+  async readSchedule(tenant: string, name: string): Promise<ScheduleRow | null> {
+    const sql = `SELECT ${scheduleColumns} FROM ${this.#s}.schedule WHERE tenant = $1 AND name = $2`;
+    const [row] = await this.#rows(sql, [tenant, name]);
+    return row === undefined ? null : scheduleRow(row);
+  }
+
+  async listSchedules({ tenant, limit }: ScheduleQuery, after: ListKey | null): Promise<Page<ScheduleRow>> {
+    const sql = `SELECT ${scheduleColumns} FROM ${this.#s}.schedule WHERE tenant = $1 AND name > $2
+      ORDER BY name LIMIT $3::bigint`;
+    const found = (await this.#rows(sql, [tenant, after?.id ?? '', limit + 1])).map(scheduleRow);
+    const items = found.slice(0, limit);
+    const last = items.at(-1);
+    const more = found.length > items.length && last !== undefined;
+    return { items, next: more ? encodeCursor('schedules', { at: 0, id: last.name }) : null };
   }
 
   async listTopics(tenant: string): Promise<TopicHead[]> {

@@ -14,7 +14,7 @@ import { makeDirect, makePool } from './driver.js';
 import { dumpTablesOf } from './dump.js';
 import { eraOfMoved, partitionSql } from './eras.js';
 import { classifyFailure, reasonOf } from './failures.js';
-import { bodyValues, entryValues, runValues, taskValues } from './flush.js';
+import { bodyValues, entryValues, runValues, taskValues, scheduleValues } from './flush.js';
 import { migrate, quoteName } from './migrate.js';
 import type { Row, Statement } from './pipeline.js';
 import { int } from './rows.js';
@@ -35,7 +35,7 @@ const applicationName = 'eventspine move';
 
 /** Tables that must have no row. */
 const tables =
-  'run, event, task, timer, entry, dedupe, dead_letter, blob, topic_head, session, manifest, tally, feed_commit'.split(
+  'run, event, task, schedule, timer, entry, dedupe, dead_letter, blob, topic_head, session, manifest, tally, feed_commit'.split(
     ', ',
   );
 /** Positions in one commit: its events are counted by a small integer. */
@@ -189,6 +189,8 @@ class Target implements DumpTarget {
         ];
       case 'entries':
         return [{ text: sql.putEntries, values: entryValues(batch.rows) }];
+      case 'schedules':
+        return [{ text: sql.addSchedules, values: scheduleValues(batch.rows) }];
       case 'dedupe':
         return [
           {

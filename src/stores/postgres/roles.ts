@@ -26,6 +26,7 @@ const tenantTables = [
   'task',
   'timer',
   'entry',
+  'schedule',
   'dedupe',
   'dead_letter',
   'blob',

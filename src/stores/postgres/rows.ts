@@ -3,6 +3,7 @@ import type { RunRow } from '../../core/run/state.js';
 import {
   type DeadLetterRow,
   type EntryRow,
+  type ScheduleRow,
   type EventRow,
   nameOf,
   payloadKind,
@@ -132,6 +133,18 @@ export function entryRow(row: Row): EntryRow {
     value: text(row[4]),
     run: text(row[5]),
     at: int(row[6]),
+  };
+}
+
+export const scheduleColumns = 'tenant, name, version, due_at, body';
+
+export function scheduleRow(row: Row): ScheduleRow {
+  return {
+    tenant: text(row[0]),
+    name: text(row[1]),
+    version: int(row[2]),
+    dueAt: intOrNull(row[3]),
+    body: text(row[4]),
   };
 }
 

@@ -1,10 +1,10 @@
 /**
  * The statements of the write path. Set-based: a batch of any size is one execution of each that it needs. Every
  * statement that waits for row locks takes them in the order of the key, and the writer issues them in one global order:
- * outbox, run, task, timer, entry, dedupe, dead letter, blob, tally, topic counters. Claims and promotions skip what is locked, so they
- * wait for nobody.
+ * outbox, run, task, schedule, timer, entry, dedupe, dead letter, blob, tally, topic counters. Claims and promotions skip
+ * what is locked, so they wait for nobody.
  */
-import { eventColumns, runColumns, sessionColumns, taskColumns } from './rows.js';
+import { eventColumns, runColumns, scheduleColumns, sessionColumns, taskColumns } from './rows.js';
 
 export type Sql = ReturnType<typeof writeSql>;
 
@@ -17,6 +17,7 @@ export function writeSql(s: string) {
     lockOutbox: `SELECT o.id FROM unnest($1::bigint[]) AS k (id) JOIN ${s}.outbox o ON o.id = k.id
       WHERE o.refused IS NULL ORDER BY o.id FOR UPDATE OF o`,
     lockRuns: lookUp(s, 'run', ['tenant', 'run'], 'tenant, run, head, status, workflow, era'),
+    lockSchedules: lookUp(s, 'schedule', ['tenant', 'name'], scheduleColumns),
     lockTasks: lookUp(s, 'task', ['tenant', 'run', 'task'], taskColumns),
     lockDedupe: lookUp(s, 'dedupe', ['tenant', 'scope', 'key'], 'tenant, scope, key, hash, reference, expires_at'),
     lockLetters: lookUp(s, 'dead_letter', ['tenant', 'id'], 'tenant, id'),
@@ -78,6 +79,11 @@ export function writeSql(s: string) {
       ORDER BY 1, 2, 3, 4
       ON CONFLICT (tenant, space, key, ref) DO UPDATE
       SET value = excluded.value, run = excluded.run, at = excluded.at`,
+    dropSchedules: `DELETE FROM ${s}.schedule c USING unnest($1::text[], $2::text[]) AS k (tenant, name)
+      WHERE c.tenant = k.tenant AND c.name = k.name`,
+    addSchedules: `INSERT INTO ${s}.schedule (${scheduleColumns}) SELECT * FROM ${scheduleValues} ORDER BY 1, 2`,
+    moveSchedules: `INSERT INTO ${s}.schedule (${scheduleColumns}) SELECT * FROM ${scheduleValues} ORDER BY 1, 2
+      ON CONFLICT (tenant, name) DO UPDATE SET ${fromExcluded(scheduleColumns, ['tenant', 'name'])}`,
     dropOutbox: `DELETE FROM ${s}.outbox o USING unnest($1::bigint[]) AS k (id) WHERE o.id = k.id`,
     dropDedupe: `DELETE FROM ${s}.dedupe d USING ${keys3('scope', 'key')}
       WHERE d.tenant = k.tenant AND d.scope = k.scope AND d.key = k.key`,
@@ -195,6 +201,8 @@ export function writeSql(s: string) {
 
 /** Position of the event `e` of the commit `f`; 0 while it is not numbered yet. */
 export const positionSql = 'coalesce(f.first + e.n, 0)';
+
+const scheduleValues = 'unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[])';
 
 const taskValues = `unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::float8[], $7::smallint[],
   $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::bigint[],

@@ -14,6 +14,7 @@ import {
   type LeaseKey,
   newTaskRow,
   type Outcome,
+  type ScheduleRow,
   stateCode,
   statusCode,
   type StoredPayload,
@@ -49,6 +50,14 @@ export interface TaskEntry {
   readonly key: TaskKey;
   stored: boolean;
   now: TaskRow | null;
+  dirty: boolean;
+}
+
+export interface ScheduleEntry {
+  readonly tenant: string;
+  readonly name: string;
+  stored: boolean;
+  now: ScheduleRow | null;
   dirty: boolean;
 }
 
@@ -132,6 +141,7 @@ export class Workbench {
   readonly era: number;
   readonly runs = new Map<string, RunEntry>();
   readonly tasks = new Map<string, TaskEntry>();
+  readonly schedules = new Map<string, ScheduleEntry>();
   readonly dedupe = new Map<string, DedupeEntry>();
   readonly letters = new Map<string, LetterEntry>();
   readonly blobs = new Map<string, BlobEntry>();
@@ -216,10 +226,14 @@ export class Workbench {
 
   /** The guards in the order of the contract, then what only the data can tell to be unstorable. Changes nothing. */
   #refusal(t: Transition): Outcome | null {
-    const { tenant, runs = [], lease, unleased, dedupe = [], tasks = [] } = t;
+    const { tenant, runs = [], schedules = [], lease, unleased, dedupe = [], tasks = [] } = t;
     for (const { expected, row } of runs) {
       const head = this.runs.get(keyOf(tenant, row.run))?.head ?? 0;
       if (head !== expected) return { tag: 'conflict', run: row.run, head };
+    }
+    for (const { name, expected } of schedules) {
+      const head = this.schedules.get(keyOf(tenant, name))?.now?.version ?? 0;
+      if (head !== expected) return { tag: 'conflict', run: name, head };
     }
     if (lease !== undefined && !this.#isHeld(lease)) return { tag: 'fenced' };
     if (unleased !== undefined && this.#stateOf(unleased) === 'leased') return { tag: 'fenced' };
@@ -283,6 +297,11 @@ export class Workbench {
       entry.write ??= bytes;
     }
     for (const { row } of t.runs ?? []) this.#writeRun(row);
+    for (const { name, row } of t.schedules ?? []) {
+      const entry = within(this.schedules, keyOf(tenant, name), () => newSchedule(tenant, name));
+      entry.now = row;
+      entry.dirty = true;
+    }
     for (const { scope, key, hash, reference, expiresAt } of t.dedupe ?? []) {
       const entry = this.dedupe.get(keyOf(tenant, scope, key)) ?? { stored: false, now: null, dirty: false };
       entry.now = { tenant, scope, key, hash, reference, expiresAt };
@@ -406,6 +425,10 @@ export class Workbench {
       events: 0,
     }));
   }
+}
+
+function newSchedule(tenant: string, name: string): ScheduleEntry {
+  return { tenant, name, stored: false, now: null, dirty: false };
 }
 
 /** The key of a row in a map. Stored text holds no NUL, so the parts cannot run into each other. */

@@ -30,7 +30,7 @@ import { flushRest, flushWork, publishStatement, tallyStatement } from './flush.
 import type { Row, Statement, Value } from './pipeline.js';
 import type { WriteRequest, WriteResult, WriteResults } from './requests.js';
 import { KnownRows, type Beliefs } from './known.js';
-import { eventRow, int, sessionRow, taskColumnCount, taskRow, text } from './rows.js';
+import { eventRow, int, scheduleRow, sessionRow, taskColumnCount, taskRow, text } from './rows.js';
 import type { Sql } from './sql.js';
 import { keyOf, Workbench, type RunBefore } from './workbench.js';
 
@@ -367,6 +367,11 @@ class Batch {
     this.#lookAt(sql.lockTasks, wanted.tasks, 3, (row) => {
       this.#bench.setTask(taskRow(row));
     });
+    this.#lookAt(sql.lockSchedules, wanted.schedules, 2, (row) => {
+      const now = scheduleRow(row);
+      const { tenant, name } = now;
+      this.#bench.schedules.set(keyOf(tenant, name), { tenant, name, stored: true, now, dirty: false });
+    });
     this.#lookAt(sql.lockDedupe, wanted.dedupe, 3, (row) => {
       const [tenant, scope, key] = [text(row[0]), text(row[1]), text(row[2])];
       this.#bench.dedupe.set(keyOf(tenant, scope, key), {
@@ -586,7 +591,15 @@ type Keys = Map<string, readonly string[]>;
 /** The keys of everything that the items speak of, each once. */
 function wantedRows(requests: readonly WriteRequest[]) {
   const outbox: number[] = [];
-  const wanted = { outbox, runs: keys(), tasks: keys(), dedupe: keys(), letters: keys(), blobs: keys() };
+  const wanted = {
+    outbox,
+    runs: keys(),
+    schedules: keys(),
+    tasks: keys(),
+    dedupe: keys(),
+    letters: keys(),
+    blobs: keys(),
+  };
   for (const request of requests) {
     if (request.op === 'apply') {
       for (const item of request.items) {
@@ -603,6 +616,7 @@ function wantedRows(requests: readonly WriteRequest[]) {
 function want(wanted: ReturnType<typeof wantedRows>, t: Transition): void {
   const { tenant } = t;
   for (const { row } of t.runs ?? []) put(wanted.runs, tenant, row.run);
+  for (const { name } of t.schedules ?? []) put(wanted.schedules, tenant, name);
   if (t.lease !== undefined) put(wanted.tasks, tenant, t.lease.run, t.lease.task);
   if (t.unleased !== undefined) put(wanted.tasks, tenant, t.unleased.run, t.unleased.task);
   const born = new Set<string>();

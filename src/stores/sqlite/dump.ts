@@ -27,6 +27,8 @@ import {
   eventOf,
   runColumns,
   runOf,
+  scheduleColumns,
+  scheduleOf,
   taskColumns,
   taskOf,
   timerOf,
@@ -34,6 +36,7 @@ import {
   type EntryTuple,
   type EventTuple,
   type RunTuple,
+  type ScheduleTuple,
   type TaskTuple,
   type TimerTuple,
 } from './reads.js';
@@ -113,6 +116,8 @@ export function* dumpTablesOf(database: SqliteDatabase): Generator<DumpBatch, vo
     yield { table: 'timers', rows: rows.map(timerOf) };
   for (const rows of pages<EntryTuple>(database, entryColumns, 'entry', ['tenant', 'space', 'key', 'ref']))
     yield { table: 'entries', rows: rows.map(entryOf) };
+  for (const rows of pages<ScheduleTuple>(database, scheduleColumns, 'schedule', ['tenant', 'name']))
+    yield { table: 'schedules', rows: rows.map(scheduleOf) };
   type Dedupe = readonly [string, string, string, hash: string, reference: string, expiresAt: number];
   const dedupeKey = ['tenant', 'scope', 'key'];
   for (const rows of pages<Dedupe>(database, 'tenant, scope, key, hash, reference, expires_at', 'dedupe', dedupeKey))

@@ -24,6 +24,8 @@ import {
   type QueueStats,
   type RunKey,
   type RunQuery,
+  type ScheduleQuery,
+  type ScheduleRow,
   runScanItemsMax,
   runStatuses,
   type SessionRow,
@@ -177,8 +179,29 @@ export class Reads {
   nextDueAt(): number | null {
     const timer = this.#number('SELECT min(fire_at) FROM timer');
     const task = this.#number('SELECT min(due_at) FROM task INDEXED BY task_delayed WHERE state = 1');
-    if (timer === null || task === null) return timer ?? task;
-    return Math.min(timer, task);
+    const schedule = this.#number('SELECT min(due_at) FROM schedule INDEXED BY schedule_due WHERE due_at IS NOT NULL');
+    const due = [timer, task, schedule].filter((at) => at !== null);
+    return due.length === 0 ? null : Math.min(...due);
+  }
+
+  dueSchedules(now: number, limit: number): ScheduleRow[] {
+    const sql = `SELECT ${scheduleColumns} FROM schedule INDEXED BY schedule_due WHERE due_at <= ?
+      ORDER BY due_at, tenant, name LIMIT ?`;
+    return (this.#sql(sql).all(now, limit) as ScheduleTuple[]).map(scheduleOf);
+  }
+
+  readSchedule(tenant: string, name: string): ScheduleRow | null {
+    const row = this.#sql(`SELECT ${scheduleColumns} FROM schedule WHERE tenant = ? AND name = ?`).get(tenant, name);
+    return row === undefined ? null : scheduleOf(row as ScheduleTuple);
+  }
+
+  listSchedules({ tenant, limit }: ScheduleQuery, after: ListKey | null): Page<ScheduleRow> {
+    const sql = `SELECT ${scheduleColumns} FROM schedule WHERE tenant = ? AND name > ? ORDER BY name LIMIT ?`;
+    const found = (this.#sql(sql).all(tenant, after?.id ?? '', limit + 1) as ScheduleTuple[]).map(scheduleOf);
+    const items = found.slice(0, limit);
+    const last = items.at(-1);
+    const more = found.length > items.length && last !== undefined;
+    return { items, next: more ? encodeCursor('schedules', { at: 0, id: last.name }) : null };
   }
 
   readEntries({ tenant, space, key, after, limit }: EntryQuery): EntryRow[] {
@@ -432,6 +455,19 @@ export type EntryTuple = readonly [string, string, string, string, value: string
 
 export function entryOf([tenant, space, key, ref, value, run, at]: EntryTuple): EntryRow {
   return { tenant, space, key, ref, value, run, at };
+}
+
+export const scheduleColumns = 'tenant, name, version, due_at, body';
+export type ScheduleTuple = readonly [
+  tenant: string,
+  name: string,
+  version: number,
+  dueAt: number | null,
+  body: string,
+];
+
+export function scheduleOf([tenant, name, version, dueAt, body]: ScheduleTuple): ScheduleRow {
+  return { tenant, name, version, dueAt, body };
 }
 
 export const deadLetterColumns = 'tenant, id, run, workflow, path, class, code, message, attempts, at';

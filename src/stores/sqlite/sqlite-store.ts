@@ -30,6 +30,8 @@ import {
   type QueueStats,
   type RunKey,
   type RunQuery,
+  type ScheduleQuery,
+  type ScheduleRow,
   type SessionBeat,
   type SessionRow,
   type Store,
@@ -149,6 +151,20 @@ export class SqliteStore implements Store {
 
   async nextDueAt(): Promise<number | null> {
     return this.#get('nextDueAt');
+  }
+
+  async dueSchedules(limit: number): Promise<ScheduleRow[]> {
+    return this.#get('dueSchedules', this.now(), limit);
+  }
+
+  async readSchedule(tenant: string, name: string): Promise<ScheduleRow | null> {
+    return areColumns(tenant, name) ? this.#get('readSchedule', tenant, name) : this.#ifOpen(null);
+  }
+
+  async listSchedules(query: ScheduleQuery): Promise<Page<ScheduleRow>> {
+    const after = decodeCursor('schedules', query.cursor);
+    const known = areColumns(query.tenant, after?.id ?? '');
+    return known ? this.#get('listSchedules', query, after) : this.#ifOpen({ items: [], next: null });
   }
 
   async readRun(tenant: string, run: string): Promise<RunRow | null> {

@@ -24,6 +24,7 @@ import {
   type SessionBeat,
   type SessionRow,
   statusCode,
+  type ScheduleWrite,
   type StoredPayload,
   type TaskKey,
   type TaskRow,
@@ -128,6 +129,7 @@ export interface RawTransition {
   readonly runs: readonly { readonly expected: number; readonly columns: RunColumns }[];
   readonly lease: LeaseKey | null;
   readonly unleased: TaskKey | null;
+  readonly schedules: readonly ScheduleWrite[];
   readonly dedupe: readonly DedupeWrite[];
   readonly events: readonly (RawEvent & { readonly run: string; readonly seq: number })[];
   readonly publishes: readonly (RawEvent & { readonly topic: string; readonly partition: number })[];
@@ -173,6 +175,7 @@ type WireTaskWrite =
   | readonly [op: 'close', run: WireRun, task: string];
 interface WireRareParts {
   readonly unleased?: TaskKey;
+  readonly schedules?: readonly ScheduleWrite[];
   readonly dedupe?: readonly DedupeWrite[];
   readonly publishes?: readonly (readonly [topic: string, partition: number, length: number, blob: string | null])[];
   readonly timers?: readonly TimerWrite[];
@@ -239,11 +242,13 @@ function encodeTransition(out: ByteWriter, t: Transition): WireTransition {
 
 /** Always after the events: the bytes lie in this order. */
 function encodeRareParts(out: ByteWriter, t: Transition): WireRareParts | 0 {
-  const { unleased, dedupe, publishes = none, timers = none, entries, deadLetters = none, blobs = none } = t;
+  const { unleased, schedules, dedupe, publishes = none, timers = none, entries, deadLetters = none, blobs = none } = t;
   const isBare = publishes.length === 0 && timers.length === 0 && deadLetters.length === 0 && blobs.length === 0;
-  if (isBare && unleased === undefined && dedupe === undefined && entries === undefined) return 0;
+  const isPlain = schedules === undefined && dedupe === undefined && entries === undefined;
+  if (isBare && isPlain && unleased === undefined) return 0;
   return {
     ...(unleased !== undefined && { unleased }),
+    ...(schedules !== undefined && { schedules }),
     ...(dedupe !== undefined && { dedupe }),
     publishes: publishes.map((e) => [e.topic, e.partition, packEvent(out, e), blobOf(e)] as const),
     timers,
@@ -327,6 +332,7 @@ function decodeTransition(input: ByteReader, wire: WireTransition): RawTransitio
     })),
     tasks: tasks.map((write) => decodeTask(first, write)),
     unleased: rare === 0 ? null : (rare.unleased ?? null),
+    schedules: rare === 0 ? none : (rare.schedules ?? none),
     dedupe: rare === 0 ? none : (rare.dedupe ?? none),
     publishes: rare === 0 ? none : decodePublishes(input, rare.publishes),
     timers: rare === 0 ? none : (rare.timers ?? none),

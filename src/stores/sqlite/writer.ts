@@ -246,6 +246,10 @@ export class Writer {
 
   /** The other guards, in the order of the contract. */
   #refusal(t: RawTransition): Outcome | null {
+    for (const { name, expected } of t.schedules) {
+      const [head] = (this.#sql.lookAtSchedule.get(t.tenant, name) as [number] | undefined) ?? [0];
+      if (head !== expected) return { tag: 'conflict', run: name, head };
+    }
     if (t.lease !== null && !this.#isHeld(t.lease)) return { tag: 'fenced' };
     if (t.unleased !== null && this.#stateOf(t.tenant, t.unleased.run, t.unleased.task) === leased)
       return { tag: 'fenced' };
@@ -291,6 +295,10 @@ export class Writer {
   /** All but blobs and runs. */
   #writeRest(t: RawTransition): Outcome {
     const { tenant } = t;
+    for (const { name, row } of t.schedules) {
+      if (row === null) this.#sql.dropSchedule.run(tenant, name);
+      else this.#sql.putSchedule.run(tenant, name, row.version, row.dueAt, row.body);
+    }
     for (const { scope, key, hash, reference, expiresAt } of t.dedupe)
       this.#sql.putDedupe.run(tenant, scope, key, hash, reference, expiresAt);
     const positions: number[] = [];
@@ -502,6 +510,7 @@ function isPlainBirth(t: RawTransition): boolean {
     t.runs[0]?.expected === 0 &&
     t.lease === null &&
     t.unleased === null &&
+    t.schedules.length === 0 &&
     t.dedupe.length === 0 &&
     t.publishes.length === 0 &&
     t.blobs.length === 0 &&
@@ -644,6 +653,11 @@ function prepareStatements(database: SqliteDatabase) {
       ON CONFLICT (tenant, space, key, ref) DO UPDATE
       SET value = excluded.value, run = excluded.run, at = excluded.at`),
     dropEntry: sql('DELETE FROM entry WHERE tenant = ? AND space = ? AND key = ? AND ref = ?'),
+    lookAtSchedule: sql('SELECT version FROM schedule WHERE tenant = ? AND name = ?'),
+    putSchedule: sql(`INSERT INTO schedule (tenant, name, version, due_at, body) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT (tenant, name) DO UPDATE
+      SET version = excluded.version, due_at = excluded.due_at, body = excluded.body`),
+    dropSchedule: sql('DELETE FROM schedule WHERE tenant = ? AND name = ?'),
 
     lookAtDedupe: sql(`SELECT hash, reference, expires_at FROM dedupe
       WHERE tenant = ? AND scope = ? AND key = ? AND expires_at > ?`),

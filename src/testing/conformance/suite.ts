@@ -12,6 +12,7 @@ import { eventCases } from './cases/events.js';
 import { lifecycleCases } from './cases/lifecycle.js';
 import { neighbourCases } from './cases/neighbours.js';
 import { listCases } from './cases/lists.js';
+import { scheduleCases } from './cases/schedules.js';
 import { sessionCases } from './cases/sessions.js';
 import { tallyCases } from './cases/tally.js';
 import { taskCases } from './cases/tasks.js';
@@ -41,6 +42,7 @@ export const storeCases: readonly StoreCase[] = [
   ...sessionCases,
   ...timerCases,
   ...entryCases,
+  ...scheduleCases,
   ...listCases,
   ...tallyCases,
   ...blobCases,

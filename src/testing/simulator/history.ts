@@ -71,7 +71,7 @@ export interface Execution {
 
 /** One logical request of the outside client, over all its repeats. */
 export interface Operation {
-  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal';
+  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule';
   readonly tenant: string;
   /** Idempotency key, event id, or run; of a signal `<run> <id>`. Null = a start without a key. */
   readonly key: string | null;

@@ -1,11 +1,12 @@
 /**
- * The client outside: starts runs, publishes events, cancels and redrives, over a connection that may lose a request or
+ * The client outside: starts runs, publishes events, cancels, redrives and makes a schedule, over a connection that may lose a request or
  * an answer. It repeats what was not answered under the same key, and sometimes what was. It writes down what it was
  * told; an unanswered request is unknown, never failed.
  */
 import { isSpineError } from '../../core/errors.js';
 import type { Engine, Origin } from '../../engine/api.js';
 import { payloadOfJson } from '../../core/codec.js';
+import { readSchedule, type ScheduleOptions } from '../../core/schedule/spec.js';
 import type { FaultMeter } from './fault-meter.js';
 import type { History, Operation } from './history.js';
 import { makeProgram, programSignals, type Program, type ProgramTaste } from './program.js';
@@ -25,6 +26,8 @@ export interface ClientPlan {
   readonly spreadMs: number;
   readonly cancels: boolean;
   readonly redrives: boolean;
+  /** What a schedule does, where there is to be one. */
+  readonly schedule: ScheduleOptions | null;
   /** Probability that a request or its answer is lost. */
   loss: number;
   readonly taste: ProgramTaste;
@@ -49,6 +52,8 @@ export class OutsideClient {
   readonly #prng: Prng;
   readonly #process: SimProcess;
   readonly #runs: { tenant: string; run: string }[] = [];
+  /** The request for the schedule, once it was sent. */
+  #scheduling: Operation | null = null;
   /** Logical requests that are not finished yet. */
   pending = 0;
 
@@ -66,12 +71,46 @@ export class OutsideClient {
       this.pending += 1;
       this.#process.after(this.#prng.next() * plan.spreadMs, 'request', () => this.#request(i));
     }
+    if (plan.schedule === null) return;
+    const { schedule } = plan;
+    this.pending += 1;
+    this.#process.after(plan.spreadMs / 20, 'schedule', () => this.#schedule(schedule));
   }
 
-  /** One start after all faults: it must be answered and must end. */
+  /** One start after all faults: it must be answered and must end. A schedule ticks on for a while, then it rests. */
   probe(): void {
     this.pending += 1;
     this.#startRun('probe');
+    if (this.#scheduling === null) return;
+    this.pending += 1;
+    this.#process.after(restAfterMs, 'rest', () => this.#rest());
+  }
+
+  #schedule(options: ScheduleOptions): void {
+    const [tenant] = tenants;
+    // Small work: there may be many ticks.
+    const program = this.#options.world.prng.fork('scheduled');
+    const input = makeProgram(program, { ...this.#options.plan.taste, maps: false, calls: false, poison: false });
+    const spec = readSchedule('program', { ...options, input }, (fault) => {
+      throw new Error(fault);
+    });
+    this.#scheduling = this.#operation('schedule', tenant, scheduleName, spec.input);
+    this.#attempt(this.#scheduling, true, async (engine) => {
+      const outcome = await engine.putSchedule(originOf(tenant), scheduleName, spec);
+      return outcome.tag === 'error' ? refusal(outcome.error) : { ok: true, named: [outcome.tag] };
+    });
+  }
+
+  /** Not before it is known that there is a schedule: what comes later would tick for ever. */
+  #rest(): void {
+    const [tenant] = tenants;
+    const isMade = this.#scheduling?.ackedAtMs !== null;
+    const isRefused = this.#scheduling?.refusals.some((code) => !transient.has(code)) === true;
+    if (!isMade && !isRefused) return void this.#process.after(restAfterMs, 'rest', () => this.#rest());
+    const operation = this.#operation('schedule', tenant, scheduleName, 'pause');
+    this.#attempt(operation, true, (engine) =>
+      engine.pauseSchedule(originOf(tenant), scheduleName).then(commandAnswer),
+    );
   }
 
   #request(i: number): void {
@@ -214,6 +253,11 @@ export class OutsideClient {
     return this.#prng.next() * 20;
   }
 }
+
+/** The one schedule of a world. */
+const scheduleName = 'beat';
+/** How long it ticks on in a world that is whole again. */
+const restAfterMs = 6_000;
 
 /** Time that a cancelled body has to clean up, ms. */
 export const cancelGraceMs = 3_000;

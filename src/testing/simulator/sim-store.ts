@@ -222,6 +222,11 @@ export class SimStore implements Store {
   listLeases: Store['listLeases'] = (query) => this.#read('listLeases', () => this.#inner.listLeases(query));
   dueTimers: Store['dueTimers'] = (limit) => this.#read('dueTimers', () => this.#inner.dueTimers(limit));
   nextDueAt: Store['nextDueAt'] = () => this.#read('nextDueAt', () => this.#inner.nextDueAt());
+  dueSchedules: Store['dueSchedules'] = (limit) => this.#read('dueSchedules', () => this.#inner.dueSchedules(limit));
+  readSchedule: Store['readSchedule'] = (tenant, name) =>
+    this.#read('readSchedule', () => this.#inner.readSchedule(tenant, name));
+  listSchedules: Store['listSchedules'] = (query) =>
+    this.#read('listSchedules', () => this.#inner.listSchedules(query));
   readRun: Store['readRun'] = (tenant, run) => this.#read('readRun', () => this.#inner.readRun(tenant, run));
   readEvents: Store['readEvents'] = (query) => this.#read('readEvents', () => this.#inner.readEvents(query));
   readHistories: Store['readHistories'] = (keys) => this.#read('readHistories', () => this.#inner.readHistories(keys));

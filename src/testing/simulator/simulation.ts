@@ -310,8 +310,23 @@ class Simulation {
       spreadMs: prng.pick([5_000, 20_000]),
       cancels: prng.chance(0.5),
       redrives: prng.chance(0.5),
+      schedule: this.#schedulePlan(),
       loss: 0,
       taste,
+    };
+  }
+
+  /** Half of all worlds have a schedule. Few ticks are made up for at once: the store's clock may jump by hours. */
+  #schedulePlan(): ClientPlan['schedule'] {
+    const prng = this.#world.prng.fork('schedule');
+    if (!prng.chance(0.5)) return null;
+    return {
+      every: prng.pick(['1s', '1500ms', '3s']),
+      overlap: prng.pick(['allow', 'skip', 'queue', 'cancel']),
+      catchUp: prng.pick(['none', 'one', 'all']),
+      catchUpMax: prng.int(1, 6),
+      queueMax: prng.int(1, 2),
+      jitter: prng.pick(['0s', '500ms']),
     };
   }
 

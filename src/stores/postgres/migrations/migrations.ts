@@ -2,6 +2,12 @@
 import { initialSchema } from './0001-initial.js';
 import { outboxSchema } from './0002-outbox.js';
 import { entriesSchema } from './0003-entries.js';
+import { schedulesSchema } from './0004-schedules.js';
 
 /** Each gives its SQL for the schema of the given (quoted) name. */
-export const migrations: readonly ((schema: string) => string)[] = [initialSchema, outboxSchema, entriesSchema];
+export const migrations: readonly ((schema: string) => string)[] = [
+  initialSchema,
+  outboxSchema,
+  entriesSchema,
+  schedulesSchema,
+];

@@ -8,6 +8,7 @@ import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
 import { checkRequests } from './requests.js';
+import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 import { checkWaits } from './waits.js';
 
@@ -19,6 +20,7 @@ export {
   checkNeighbours,
   checkReadings,
   checkRequests,
+  checkTicks,
   checkTimers,
   checkWaits,
 };
@@ -32,6 +34,7 @@ export const checkers: readonly Checker[] = [
   checkLeases,
   checkLog,
   checkTimers,
+  checkTicks,
   checkEffects,
   checkRequests,
   checkWaits,
