@@ -22,11 +22,13 @@ const units: {
   readonly Step: Readonly<Record<StatusOf<'step'>, true>>;
   readonly Call: Readonly<Record<StatusOf<'call'>, true>>;
   readonly Timer: Readonly<Record<StatusOf<'timer'>, true>>;
+  readonly Wait: Readonly<Record<StatusOf<'wait'>, true>>;
   readonly Task: Readonly<Record<TaskState, true>>;
 } = {
   Step: { started: true, retrying: true, due: true, completed: true, failed: true, cancelled: true },
   Call: { scheduled: true, retrying: true, completed: true, failed: true, cancelled: true },
   Timer: { set: true, fired: true, cancelled: true },
+  Wait: { open: true, satisfied: true, expired: true, cancelled: true },
   Task: { ready: true, delayed: true, held: true, leased: true },
 };
 
@@ -49,7 +51,7 @@ describe('docs/reference/states.md', () => {
   it('lists the events that wake a run, and no others', () => {
     const sentence = /Events that wake: ([^.]*\.[^.]*)+?\.\n/.exec(page.get('Activation') ?? '')?.[0] ?? '';
     const names = [...sentence.matchAll(/`([^`]+)`/g)].map((match) => match[1] as RunEventType);
-    expect(names).toHaveLength(6);
+    expect(names).toHaveLength(8);
     expect(names.filter((name) => !wakes(name))).toEqual([]);
   });
 

@@ -87,7 +87,9 @@ class Interpreter {
       case 'sleep':
         return ctx.sleep(at, 1_000);
       case 'emit':
-        return ctx.emit({ kind: 'topic', name: 'told', schema: null, key: null, partitions: 1 }, at, { as: at });
+        return ctx.emit({ kind: 'topic', name: 'told', schema: null, key: null, index: [], partitions: 1 }, at, {
+          as: at,
+        });
       case 'micro':
         for (let i = 0; i < program.ticks; i++) await Promise.resolve();
         return program.ticks;
