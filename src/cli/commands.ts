@@ -101,6 +101,14 @@ const letter: Parameter = { name: 'dead-letter', says: 'Id of the dead letter.',
 const scheduleParameter: Parameter = { name: 'schedule', says: 'Name of the schedule.', required: true };
 const letters: Parameter = { name: 'dead-letter', says: 'Ids of dead letters.', required: true, rest: true };
 
+const approval: Parameter = { name: 'approval', says: 'Id of the approval.', required: true };
+const commentFlag: Flag = { name: 'comment', type: 'text', value: 'text', says: 'Said with it.' };
+/** For operators, who pass on the word of somebody else. */
+const inNameOf: readonly Flag[] = [
+  { name: 'as', type: 'text', value: 'user', says: 'In the name of this user; only for operators.' },
+  { name: 'role', type: 'text', value: 'role', repeated: true, says: 'A role of the user given by --as.' },
+];
+
 type Load = () => Promise<CommandRun>;
 const runs = {
   list: async () => (await import('./commands/runs.js')).listRuns,
@@ -359,6 +367,97 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine runs retry run_01h455vb4pex5vsknk084sn02q'],
     load: runs.retry,
+  },
+  {
+    words: ['runs', 'signal'],
+    says: 'Sends a signal to a run, which keeps it until it waits for it.',
+    parameters: [
+      run,
+      { name: 'signal', says: 'Name of the signal.', required: true },
+      { name: 'data', says: 'What comes with it: JSON, @file, or - for the standard input.', required: false },
+    ],
+    flags: [
+      {
+        name: 'id',
+        type: 'text',
+        value: 'id',
+        says: 'Id of the signal: a second one of the same id is the same signal. Default: a new one.',
+      },
+      ...overHttp,
+    ],
+    examples: [`eventspine runs signal run_01h455vb4pex5vsknk084sn02q paid '{"amount":3}'`],
+    load: async () => (await import('./commands/approvals.js')).signalRun,
+  },
+  {
+    words: ['approvals', 'list'],
+    says: 'Lists open approvals, oldest first.',
+    parameters: [],
+    flags: [
+      {
+        name: 'to',
+        type: 'text',
+        value: 'address',
+        repeated: true,
+        says: 'Only those put to this address, role:<name> or user:<name>. Default: what you may decide.',
+      },
+      limit,
+      ...overHttp,
+    ],
+    examples: ['eventspine approvals list --to role:editor'],
+    load: async () => (await import('./commands/approvals.js')).listApprovals,
+  },
+  {
+    words: ['approvals', 'show'],
+    says: 'Shows an approval: what is asked, of whom, and what was said.',
+    parameters: [approval],
+    flags: overHttp,
+    examples: ['eventspine approvals show run_01h455vb4pex5vsknk084sn02q.7'],
+    load: async () => (await import('./commands/approvals.js')).showApproval,
+  },
+  {
+    words: ['approvals', 'approve'],
+    says: 'Approves. The first word counts.',
+    parameters: [approval],
+    flags: [
+      {
+        name: 'form',
+        type: 'text',
+        value: 'json',
+        says: 'What the form asks for: JSON, @file, or - for the standard input.',
+      },
+      commentFlag,
+      ...inNameOf,
+      ...overHttp,
+    ],
+    examples: [`eventspine approvals approve run_01h455vb4pex5vsknk084sn02q.7 --form '{"text":"mended"}'`],
+    load: async () => (await import('./commands/approvals.js')).approve,
+  },
+  {
+    words: ['approvals', 'reject'],
+    says: 'Rejects. The first word counts.',
+    parameters: [approval],
+    flags: [commentFlag, ...inNameOf, ...overHttp],
+    examples: ["eventspine approvals reject run_01h455vb4pex5vsknk084sn02q.7 --comment 'not like this'"],
+    load: async () => (await import('./commands/approvals.js')).reject,
+  },
+  {
+    words: ['approvals', 'delegate'],
+    says: 'Puts an approval to others instead.',
+    parameters: [
+      approval,
+      { name: 'address', says: 'Who is to decide: role:<name> or user:<name>.', required: true, rest: true },
+    ],
+    flags: [...inNameOf, ...overHttp],
+    examples: ['eventspine approvals delegate run_01h455vb4pex5vsknk084sn02q.7 user:ann'],
+    load: async () => (await import('./commands/approvals.js')).delegate,
+  },
+  {
+    words: ['approvals', 'comment'],
+    says: 'Says something of an approval without deciding.',
+    parameters: [approval, { name: 'text', says: 'What is said.', required: true }],
+    flags: [...inNameOf, ...overHttp],
+    examples: ["eventspine approvals comment run_01h455vb4pex5vsknk084sn02q.7 'who knows the figures?'"],
+    load: async () => (await import('./commands/approvals.js')).comment,
   },
   {
     words: ['dead-letters', 'list'],

@@ -183,6 +183,12 @@ export const errorCatalogue = {
     message: (d) => `Run "${d.run}" has ended (${d.status}) and takes no more signals.`,
     mend: 'Nothing waits for the signal any more. Start a new run, or send it before the run ends.',
   }),
+  SIGNAL_UNKNOWN: entry<{ name: string; workflow: string; known: readonly string[] }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `Runs of "${d.workflow}" take no signal "${d.name}"${known(d.known)}.`,
+    mend: 'Send one of those that the workflow declares in `signals`, or declare this one too.',
+  }),
   APPROVAL_NOT_FOUND: entry<{ id: string }>({
     kind: 'notFound',
     status: 404,

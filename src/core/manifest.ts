@@ -59,6 +59,8 @@ export interface WorkflowManifest {
   /** Topic whose events start a run each. */
   readonly on: string | null;
   readonly completes: string | null;
+  /** Signals that its runs take, and no others; absent = any. */
+  readonly signals?: readonly SignalManifest[];
   readonly priority: number;
   readonly timeoutMs: number | null;
   readonly retainMs: number | null;
@@ -66,6 +68,11 @@ export interface WorkflowManifest {
   readonly deadlineMs: number;
   /** Attempts of an activation that ends without progress. */
   readonly retry: RetryPolicy;
+}
+
+export interface SignalManifest {
+  readonly name: string;
+  readonly schema: JsonSchema | null;
 }
 
 export interface CapabilityManifest {

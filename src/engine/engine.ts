@@ -8,7 +8,7 @@ import type { Ports } from '../core/ports.js';
 import type { DeadLetterView, DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
-import type { Payload } from '../core/payload.js';
+import { isBlobPayload, type Payload } from '../core/payload.js';
 import type { SessionRow, Store } from '../store/contract.js';
 import type {
   CommandOutcome,
@@ -387,7 +387,22 @@ class RunningEngine implements Engine {
   }
 
   async signal(origin: Origin, run: string, { id, name, data }: SignalRequest): Promise<CommandOutcome> {
+    const fault = this.#catalog.declaresSignals ? await this.#signalFault(origin.tenant, run, name, data) : null;
+    if (fault !== null) return { tag: 'error', error: fault };
     return this.#command(origin, run, { op: 'signal', id, name, by: origin.actor, data });
+  }
+
+  /** Why a run of its workflow would not take the signal; null = it would. Data that is kept as a blob is not looked at. */
+  async #signalFault(tenant: string, run: string, name: string, data: Payload | null): Promise<SpineError | null> {
+    const row = await this.#context.store.readRun(tenant, run);
+    const signals = row === null ? null : (this.#catalog.workflow(row.workflow)?.signals ?? null);
+    if (row === null || signals === null) return null;
+    const check = signals.get(name);
+    if (check === undefined)
+      return new SpineError('SIGNAL_UNKNOWN', { name, workflow: row.workflow, known: [...signals.keys()] });
+    if (data !== null && isBlobPayload(data)) return null;
+    const faults = check(data === null ? null : jsonOf(data));
+    return faults.length === 0 ? null : new SpineError('INPUT_INVALID', { name, faults });
   }
 
   listApprovals: Engine['listApprovals'] = (tenant, query) => this.#approvals.list(tenant, query);

@@ -158,6 +158,46 @@ describe('signals', () => {
   });
 });
 
+describe('declared signals', () => {
+  it('are checked by the server before they count, and no others are taken', async () => {
+    const app = defineApp({ workflows: [workflow('w', { signals: [paid] }, (ctx) => ctx.waitFor(paid))] });
+    const opened = createSpine(app as AnyApp, { store: memory() });
+    spine = opened;
+    const run = await opened.start('w', null);
+    await expect(run.signal('paid', { amount: 'three' })).rejects.toMatchObject({ code: 'INPUT_INVALID' });
+    await expect(run.signal('paid')).rejects.toMatchObject({ code: 'INPUT_INVALID' });
+    await expect(run.signal('pay', { amount: 3 })).rejects.toMatchObject({ code: 'SIGNAL_UNKNOWN' });
+    await run.signal(paid, { amount: 3 }, { id: 'p' });
+    expect(await run.result()).toMatchObject({ id: 'p', data: { amount: 3 } });
+  });
+});
+
+describe('long waits', () => {
+  it('hold for a hundred years, and no timer of the runtime overflows', async () => {
+    const { start, signal: send } = open(async (ctx) => {
+      await ctx.race('r', {
+        signal: (branch) => branch.waitFor(signal('now'), { timeout: '36500d' }),
+        event: (branch) => branch.waitFor(shipped, { match: { orderId: 'x' }, timeout: '36500d' }),
+        approval: (branch) => branch.approve('ok', { to: 'user:ann', expires: '36500d' }),
+        sleep: (branch) => branch.sleepUntil(new Date('2999-01-01')),
+      });
+      return 'woken';
+    });
+    const run = await start('w', null);
+    await waitsFor(run.id, 'approval');
+    const { waitingFor } = await run.status();
+    expect(waitingFor.map((wait) => Number(wait.until?.slice(0, 4)) > 2100)).toEqual([true, true, true, true]);
+    await send(run.id, 'now');
+    expect(await run.result()).toBe('woken');
+    await expect((await start('w', null)).signal('x'.repeat(200))).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+  });
+
+  it('refuse a time that is longer than that', async () => {
+    const { start } = open((ctx) => ctx.waitFor(paid, { timeout: '36600d' }));
+    await expect((await start('w', null)).result()).rejects.toThrow(/DURATION_INVALID|duration/i);
+  });
+});
+
 describe('approvals', () => {
   const Edit = z.object({ text: z.string().min(1) });
   const body = (ctx: Ctx): Promise<unknown> =>

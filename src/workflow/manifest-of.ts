@@ -8,6 +8,7 @@ import {
   type CapabilityManifest,
   type Manifest,
   type ScheduleManifest,
+  type SignalManifest,
   type TopicManifest,
   type WorkflowManifest,
 } from '../core/manifest.js';
@@ -15,6 +16,7 @@ import type { Hash } from '../core/ports.js';
 import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
 import type { Schedule } from './schedule.js';
+import type { Signal } from './signal.js';
 import type { Topic } from './topic.js';
 import type { AnyWorkflow } from './workflow.js';
 
@@ -56,7 +58,8 @@ function topicManifest({ name, schema, key, index, partitions }: Topic): TopicMa
 }
 
 function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
-  const { name, version, previous, input, on, completes, priority, timeoutMs, retainMs, deadlineMs, retry } = workflow;
+  const { name, version, previous, input, on, completes, signals, priority, timeoutMs, retainMs, deadlineMs, retry } =
+    workflow;
   return {
     name,
     version,
@@ -64,12 +67,17 @@ function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
     input: jsonSchemaOf(input, 'input'),
     on: on?.name ?? null,
     completes: completes?.name ?? null,
+    ...(signals.length === 0 ? {} : { signals: byName(signals).map(signalManifest) }),
     priority,
     timeoutMs,
     retainMs,
     deadlineMs,
     retry,
   };
+}
+
+function signalManifest({ name, schema }: Signal): SignalManifest {
+  return { name, schema: jsonSchemaOf(schema, 'input') };
 }
 
 function capabilityManifest(capability: Capability, implemented: boolean): CapabilityManifest {

@@ -9,6 +9,7 @@ import type { InferInput, InferOutput, StandardSchema } from '../core/standard-s
 import type { Ctx } from './ctx.js';
 import { OptionFaults } from './options.js';
 import { readRetry, type RetryOptions } from './retry-options.js';
+import type { Signal } from './signal.js';
 import type { Topic } from './topic.js';
 
 /** Options that every workflow may have. */
@@ -22,6 +23,11 @@ export interface WorkflowOptions<Out = unknown> {
   readonly previous?: readonly AnyWorkflow[];
   /** Topic to which the result of a successful run is published. */
   readonly completes?: Topic<string, Out>;
+  /**
+   * The signals that its runs wait for. Then the server checks what is sent against their schemas, and refuses other names.
+   * Default: any signal is taken, and its data is checked when the run gets it.
+   */
+  readonly signals?: readonly Signal[];
   /** How long an ended run is kept. Default: for ever. */
   readonly retain?: Duration;
   /** Longest time from start to end; then the run fails with class `timeout`. Default: none. */
@@ -56,6 +62,7 @@ export interface Workflow<Name extends string = string, In = unknown, Out = unkn
   readonly input: StandardSchema | null;
   readonly on: Topic | null;
   readonly completes: Topic | null;
+  readonly signals: readonly Signal[];
   readonly retainMs: number | null;
   readonly timeoutMs: number | null;
   readonly deadlineMs: number;
@@ -76,6 +83,7 @@ const optionNames = [
   'version',
   'previous',
   'completes',
+  'signals',
   'retain',
   'timeout',
   'deadline',
@@ -101,12 +109,13 @@ export function workflow(
   body: (ctx: Ctx, input: never) => unknown,
 ): Workflow {
   const faults = new OptionFaults(`workflow "${name}"`);
-  const { input, on, version, previous = [], completes, retain, timeout, deadline, priority } = options;
+  const { input, on, version, previous = [], completes, signals = [], retain, timeout, deadline, priority } = options;
   faults.name(name);
   faults.unknownNames(options, optionNames);
   faults.schema('input', input);
   if (on !== undefined && on.kind !== 'topic') faults.add('on must be a topic');
   if (completes !== undefined && completes.kind !== 'topic') faults.add('completes must be a topic');
+  checkSignals(faults, signals);
   if (on !== undefined && input !== undefined) faults.add('give input or on, not both: the topic has the schema');
   if (typeof body !== 'function') faults.add('the body must be a function');
   faults.integer('priority', priority, { min: 0, max: limits.priorityMax });
@@ -119,6 +128,7 @@ export function workflow(
     input: input ?? on?.schema ?? null,
     on: on ?? null,
     completes: completes ?? null,
+    signals,
     retainMs: faults.duration('retain', retain, null),
     timeoutMs: faults.duration('timeout', timeout, null, 1),
     deadlineMs: faults.duration('deadline', deadline, limits.activationDeadlineMs, 1),
@@ -129,6 +139,15 @@ export function workflow(
   };
   faults.throwIfAny();
   return defined;
+}
+
+function checkSignals(faults: OptionFaults, signals: unknown): void {
+  const list: readonly unknown[] | null = Array.isArray(signals) ? signals : null;
+  if (list?.every((one) => (one as Partial<Signal> | null)?.kind === 'signal') !== true)
+    return faults.add('signals must be a list of signals');
+  const names = list.map((one) => (one as Signal).name);
+  for (const name of new Set(names.filter((one, i) => names.indexOf(one) !== i)))
+    faults.add(`signal "${name}" is there twice`);
 }
 
 function checkVersions(

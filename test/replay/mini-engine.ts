@@ -11,6 +11,7 @@ import type { Effect } from '../../src/core/run/events.js';
 import type { BodyCommand, RunCommand } from '../../src/core/run/commands.js';
 import { decide, type Decision } from '../../src/core/run/decide.js';
 import { retryTimer } from '../../src/core/run/effects.js';
+import { timersOf } from '../../src/core/run/waits.js';
 import type { RunEvent } from '../../src/core/run/events.js';
 import { journalEventTypes, type Journal, type JournalEntry } from '../../src/core/run/journal.js';
 import { activationTask, applyEvent, emptyState, isEnded, type RunState } from '../../src/core/run/state.js';
@@ -195,6 +196,7 @@ export class MiniEngine {
     for (const [path, unit] of this.state.units) {
       if (unit.kind === 'timer' && unit.status === 'set') names.push(path);
       if (unit.kind === 'step' && unit.status === 'retrying') names.push(retryTimer(path));
+      if (unit.kind === 'wait' && unit.status === 'open') names.push(...timersOf(path, unit));
     }
     return names;
   }
@@ -206,6 +208,26 @@ export class MiniEngine {
       if (unit.kind === 'call' && (unit.status === 'scheduled' || unit.status === 'retrying')) open.push(path);
     }
     return open;
+  }
+
+  /** Paths of the waits for events that are open. */
+  eventWaits(): string[] {
+    return [...this.state.units].flatMap(([path, unit]) =>
+      unit.kind === 'wait' && unit.status === 'open' && unit.on.kind === 'event' ? [path] : [],
+    );
+  }
+
+  /** Sends a signal whose data is its id. */
+  signal(id: string, name: string): void {
+    this.#outside({ op: 'signal', id, name, by: 'client:test', data: encodeValue(id) }, null);
+  }
+
+  /** Gives a wait the event with this offset, whose data is its id; nothing where another wait has it. */
+  giveEvent(path: string, offset: number): void {
+    const unit = this.state.units.get(path);
+    if (unit?.kind !== 'wait' || unit.on.kind !== 'event') throw new Error(`no wait at ${path}`);
+    const event = { topic: unit.on.topic, partition: 0, offset, id: `e${offset}`, at: this.time.nowMs };
+    this.#outside({ op: 'giveEvent', path, opened: unit.opened, event, data: encodeValue(event.id) }, null);
   }
 
   fire(timer: string): void {

@@ -4,11 +4,15 @@
  */
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { z } from 'zod';
+import type { RunHandle } from '../../src/client/index.js';
 import {
+  approvalRequested,
   capability,
   defineApp,
   type InputOf,
   type OutputOf,
+  type Received,
+  signal,
   topic,
   type TopicDataOf,
   type TopicNameOf,
@@ -105,5 +109,73 @@ describe('types of definitions', () => {
   it('refuse wrong durations', () => {
     // @ts-expect-error "soon" is not a duration
     expect(() => workflow('w', { timeout: 'soon' }, async () => 1)).toThrow('timeout is not a duration');
+  });
+});
+
+describe('types of waits', () => {
+  const Shipped = z.object({
+    orderId: z.string(),
+    parcel: z.coerce.number<string>(),
+    at: z.object({ city: z.string() }),
+  });
+  const shipped = topic('shipped', { schema: Shipped, key: 'orderId', index: ['orderId', 'at.city'] });
+  const paid = signal('paid', { schema: z.object({ cents: z.number() }) });
+
+  it('give the data after the schema, and null only where there is a timeout', () => {
+    workflow('w', { signals: [paid] }, async (ctx) => {
+      const event = await ctx.waitFor(shipped, { match: { orderId: 'o', 'at.city': 'Ulm' } });
+      expectTypeOf(event.data.parcel).toEqualTypeOf<number>();
+      expectTypeOf(event.at).toEqualTypeOf<number>();
+      const late = await ctx.waitFor(shipped, { match: { orderId: 'o' }, timeout: '1d' });
+      expectTypeOf(late).toEqualTypeOf<Received<z.output<typeof Shipped>> | null>();
+      expectTypeOf((await ctx.waitFor(paid)).data).toEqualTypeOf<{ cents: number }>();
+      expectTypeOf(await ctx.waitFor(paid, { timeout: 5 })).toEqualTypeOf<Received<{ cents: number }> | null>();
+    });
+  });
+
+  it('check what is matched', () => {
+    workflow('w', {}, async (ctx) => {
+      // @ts-expect-error a topic needs a match
+      await ctx.waitFor(shipped);
+      // @ts-expect-error no such field
+      await ctx.waitFor(shipped, { match: { order: 'o' } });
+      // @ts-expect-error a text is compared with a text
+      await ctx.waitFor(shipped, { match: { orderId: 7 } });
+      // @ts-expect-error a signal has nothing to match
+      await ctx.waitFor(paid, { match: { cents: 1 } });
+    });
+    // @ts-expect-error no such field
+    topic('t', { schema: z.strictObject({ id: z.string() }), index: ['ids'] });
+  });
+
+  it('tell the outcomes of an approval apart, and give the form after its schema', () => {
+    workflow('w', {}, async (ctx) => {
+      const plain = await ctx.approve('plain', { to: 'role:editor' });
+      if (plain.outcome === 'approved') expectTypeOf(plain.form).toBeUndefined();
+      const edited = await ctx.approve('edited', { to: ['user:ann', 'role:x'], form: Shipped, expires: '2d' });
+      if (edited.outcome === 'approved') expectTypeOf(edited.form).toEqualTypeOf<z.output<typeof Shipped>>();
+      if (edited.outcome === 'rejected') expectTypeOf(edited.comment).toEqualTypeOf<string | null>();
+      // @ts-expect-error nothing is filled in where nobody has approved
+      if (edited.outcome === 'expired') void edited.form;
+      // @ts-expect-error an address says whether it is a role or a user
+      await ctx.approve('bad', { to: 'ann' });
+    });
+  });
+
+  it('start workflows on requests for approvals', () => {
+    workflow('tell', { on: approvalRequested }, (_ctx, request) => {
+      expectTypeOf(request.to).toEqualTypeOf<readonly string[]>();
+      expectTypeOf(request.expiresAt).toEqualTypeOf<string | null>();
+    });
+  });
+
+  it('let clients send what the signal takes', () => {
+    const send = (run: RunHandle): unknown => [
+      run.signal(paid, { cents: 1 }),
+      run.signal('paid', { anything: true }),
+      // @ts-expect-error not what the signal takes
+      run.signal(paid, { cents: '1' }),
+    ];
+    expect(send).toBeTypeOf('function');
   });
 });

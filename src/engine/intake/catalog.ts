@@ -26,6 +26,8 @@ export interface WorkflowEntry {
   readonly manifest: WorkflowManifest;
   /** Null = every input will do, so that nobody has to look at it. */
   readonly check: Check | null;
+  /** The signals that its runs take; null = any. */
+  readonly signals: ReadonlyMap<string, Check> | null;
 }
 
 export class Catalog {
@@ -75,6 +77,11 @@ export class Catalog {
     return this.#capabilities.get(name) ?? null;
   }
 
+  /** Whether there is a workflow that says which signals it takes. */
+  get declaresSignals(): boolean {
+    return [...this.#workflows.values()].some(({ signals }) => signals !== null);
+  }
+
   topicNames(): string[] {
     // What no app declares is nobody's slip of the pen.
     return [...this.#topics.keys()].filter((name) => name !== approvalTopic.name || this.#declares(name));
@@ -99,6 +106,10 @@ export class Catalog {
         workflows.set(workflow.name, {
           manifest: workflow,
           check: workflow.input === null ? null : checks.compile(workflow.input),
+          signals:
+            workflow.signals === undefined
+              ? null
+              : new Map(workflow.signals.map(({ name, schema }) => [name, checks.compile(schema)])),
         });
       for (const capability of manifest.capabilities) {
         // The app that implements a capability knows its retries best; one that only calls it does not overrule.

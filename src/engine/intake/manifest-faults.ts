@@ -114,6 +114,9 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     input: schema,
     on: nullable(isName),
     completes: nullable(isName),
+    signals: (value) =>
+      value === undefined ||
+      (Array.isArray(value) && value.every((one) => isRecord(one) && isName(one.name) && schema(one['schema']))),
     priority: (value) => isWhole(value, 0, limits.priorityMax),
     timeoutMs: nullable(wholeMs),
     retainMs: nullable(wholeMs),

@@ -8,15 +8,20 @@ import { capability } from '../capability.js';
 import type { Ctx } from '../ctx.js';
 import { isCancelled } from '../cancelled.js';
 import { isStepError } from '../step-error.js';
+import { signal } from '../signal.js';
+import { topic } from '../topic.js';
 import { workflow } from '../workflow.js';
 import { MiniEngine, settled } from '../../../test/replay/mini-engine.js';
 
 const work = capability('work');
+const go = signal('go');
+const seen = topic('seen', { key: 'n' });
 
 type Node =
   | { readonly op: 'step'; readonly outcome: 'ok' | 'fail' | 'retry' | 'sync' }
   | { readonly op: 'call' }
   | { readonly op: 'sleep' }
+  | { readonly op: 'signal' | 'event'; readonly hurried: boolean }
   | { readonly op: 'emit' }
   | { readonly op: 'micro'; readonly ticks: number }
   | { readonly op: 'seq' | 'all' | 'nativeRace' | 'nativeAny' | 'allSettled'; readonly nodes: readonly Node[] }
@@ -32,6 +37,7 @@ const node = fc.letrec<{ node: Node }>((tie) => ({
       outcome: fc.constantFrom('ok', 'ok', 'ok', 'ok', 'ok', 'sync', 'sync', 'fail', 'retry'),
     }),
     fc.record({ op: fc.constantFrom('call' as const, 'sleep' as const, 'emit' as const) }),
+    fc.record({ op: fc.constantFrom('signal' as const, 'event' as const), hurried: fc.boolean() }),
     fc.record({ op: fc.constant('micro' as const), ticks: fc.nat(3) }),
     fc.record({
       op: fc.constantFrom('seq', 'all', 'nativeRace', 'nativeAny', 'allSettled', 'race', 'any'),
@@ -87,7 +93,13 @@ class Interpreter {
       case 'sleep':
         return ctx.sleep(at, 1_000);
       case 'emit':
-        return ctx.emit({ kind: 'topic', name: 'told', schema: null, key: null, partitions: 1 }, at, { as: at });
+        return ctx.emit({ kind: 'topic', name: 'told', schema: null, key: null, index: [], partitions: 1 }, at, {
+          as: at,
+        });
+      case 'signal':
+        return (await ctx.waitFor(go, { as: at, timeout: program.hurried ? 5 : '1d' }))?.id ?? null;
+      case 'event':
+        return (await ctx.waitFor(seen, { as: at, match: { n: 1 }, timeout: program.hurried ? 5 : '1d' }))?.id ?? null;
       case 'micro':
         for (let i = 0; i < program.ticks; i++) await Promise.resolve();
         return program.ticks;
@@ -175,6 +187,8 @@ async function live(engine: MiniEngine, program: Node, chance: () => number, cra
         gate();
       });
     }
+    for (const path of engine.eventWaits()) choices.push(() => engine.giveEvent(path, Math.floor(chance() * 6)));
+    if (chance() < 0.2) choices.push(() => engine.signal(`s${i}`, 'go'));
     for (const timer of engine.timers()) choices.push(() => engine.fire(timer));
     for (const call of engine.calls()) choices.push(() => engine.completeCall(call, call));
     if (engine.state.cancel === null && chance() < 0.01) choices.push(() => engine.cancel('enough'));

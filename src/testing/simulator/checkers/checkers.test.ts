@@ -368,6 +368,113 @@ describe('checkers', () => {
       },
     ],
     [
+      'a signal was given to two waits',
+      'P24',
+      (story) => {
+        story.commit(
+          [
+            event('signal.received', { id: 's', name: 'go', by: 'x' }),
+            ...['a', 'b'].flatMap((path) => [
+              event('wait.opened', { path, on: { kind: 'signal', name: 'go' }, expiresAt: null }),
+              event('wait.satisfied', { path, by: { kind: 'signal', seq: 6 } }),
+            ]),
+          ],
+          {},
+        );
+      },
+    ],
+    [
+      'a wait has come to something twice',
+      'P24',
+      (story) => {
+        story.commit(
+          [
+            event('wait.opened', { path: 'a', on: { kind: 'signal', name: 'go' }, expiresAt: 1 }),
+            event('wait.expired', { path: 'a' }),
+            event('wait.satisfied', { path: 'a', by: { kind: 'signal', seq: 1 } }),
+          ],
+          {},
+        );
+      },
+    ],
+    [
+      'a wait ran out of time over a signal that was there',
+      'P24',
+      (story) => {
+        story.commit(
+          [
+            event('signal.received', { id: 's', name: 'go', by: 'x' }),
+            event('wait.opened', { path: 'a', on: { kind: 'signal', name: 'go' }, expiresAt: 1 }),
+            event('wait.expired', { path: 'a' }),
+          ],
+          {},
+        );
+      },
+    ],
+    [
+      'a wait ran out of time over an event that was there',
+      'P24',
+      (story) => {
+        story.commit([event('progress.reported', { index: 0 })], {});
+        story.commit(
+          [
+            event('wait.opened', {
+              path: 'a',
+              on: { kind: 'event', topic: 'noted', match: { n: '1' } },
+              expiresAt: 1,
+            }),
+            event('wait.expired', { path: 'a' }),
+          ],
+          {},
+        );
+        const payload = { salt: new Uint8Array(), text: '{"n":1}' };
+        // At the place of the progress that was reported in between.
+        const noted = {
+          position: 6,
+          tenant: 't',
+          stream: 'noted/0',
+          seq: 0,
+          type: 'noted',
+          at: 1,
+          envelope: '{}',
+          payload,
+        };
+        const index = { tenant: 't', space: 'index:noted', key: 'n=1', ref: '6', value: '{}', run: '', at: 1 };
+        return { topicEvents: [noted], index: [index] };
+      },
+    ],
+    [
+      'a signal was acknowledged and is not there',
+      'P24',
+      (story) => {
+        const [first] = story.history.operations;
+        if (first !== undefined) story.history.operations.push({ ...first, kind: 'signal', key: 'run_1 s' });
+      },
+    ],
+    [
+      'an event never came into the index',
+      'P24',
+      () => {
+        const payload = { salt: new Uint8Array(), text: '{"n":1}' };
+        const noted = {
+          position: 9,
+          tenant: 't',
+          stream: 'noted/0',
+          seq: 0,
+          type: 'noted',
+          at: 1,
+          envelope: '{}',
+          payload,
+        };
+        return { topicEvents: [noted] };
+      },
+    ],
+    [
+      'an entry of a wait is left over',
+      'P24',
+      () => ({ entries: [{ tenant: 't', space: 'signal', key: 'go', ref: 'r', value: '{}', run: 'run_1', at: 1 }] }),
+    ],
+    [
       'more runs were started than asked for',
       'P32',
       (story) => {

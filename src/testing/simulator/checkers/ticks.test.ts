@@ -60,7 +60,16 @@ class Story {
   }
 
   verdict(): string[] {
-    const rest = { histories: new Map(), topicEvents: [], tasks: [], timers: [], deadLetters: [], sessions: [] };
+    const rest = {
+      histories: new Map(),
+      topicEvents: [],
+      tasks: [],
+      timers: [],
+      deadLetters: [],
+      sessions: [],
+      entries: [],
+      index: [],
+    };
     this.history.final = { runs: this.#rows, ...rest, workerSessions: [] };
     return checkTicks(this.history).map(({ property, detail }) => `${property} ${detail}`);
   }

@@ -1,0 +1,44 @@
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, expect, it } from 'vitest';
+import { describeUnless } from '../skip.js';
+
+/** Whole programs of pages under docs/, run as they stand against the built package, and what they print. */
+const programs: readonly { readonly page: string; readonly file: string; readonly prints: string }[] = [
+  { page: 'concepts/waits.md', file: 'order.ts', prints: '{ paid: true, cents: 300, parcel: 7 }\n' },
+  {
+    page: 'guides/approvals.md',
+    file: 'review.ts',
+    prints:
+      "Publish this? role:editor user:ann\n{ published: true, url: 'https://example.org/hello', by: 'user:eve' }\n",
+  },
+];
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const built = existsSync(join(root, 'dist/spine/index.js'));
+
+describeUnless(built ? null : 'the package is not built (npm run build)', 'programs of the docs', () => {
+  // Inside of the package, because there its own name resolves; `dist/` is ignored by git and made anew by builds.
+  const source = join(root, 'dist/.docs');
+  afterAll(() => rmSync(source, { recursive: true, force: true }));
+
+  it.each(programs)(
+    'runs $file of $page',
+    async ({ page, file, prints }) => {
+      const text = readFileSync(join(root, 'docs', page), 'utf8');
+      const program = [...text.matchAll(/```ts\n([\s\S]*?)```/g)].find(([, code]) => code?.startsWith(`// ${file}\n`));
+      mkdirSync(source, { recursive: true });
+      writeFileSync(join(source, file), program?.[1] ?? '');
+      const tsx = pathToFileURL(join(root, 'node_modules/tsx/dist/loader.mjs')).href;
+      const { stdout } = await promisify(execFile)(process.execPath, ['--import', tsx, join(source, file)], {
+        cwd: source,
+        timeout: 25_000,
+      });
+      expect(stdout).toBe(prints);
+    },
+    60_000,
+  );
+});
