@@ -56,6 +56,7 @@ const defaultSettings: EngineSettings = {
   stuckAfterMs: 30_000,
   upkeepEveryMs: 10_000,
   dedupeTtlMs: limits.dedupeTtlMs,
+  lookEveryMs: null,
 };
 
 /** Makes an engine over an open store. Nothing runs before `start`. */
@@ -153,7 +154,7 @@ class RunningEngine implements Engine {
         tick: () => this.#dispatcher.reap(),
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
-      { name: 'hints', everyMs: 1_000, tick: () => this.#correctHints() },
+      { name: 'hints', everyMs: settings.lookEveryMs ?? 1_000, tick: () => this.#correctHints() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
       ...(store.shared ? this.#sharedDuties() : []),
       ...this.#outboxDuties(),
