@@ -66,14 +66,15 @@ export function fake<Name extends string, In, Out, Given, Returned>(
  * Answers one after the other, whatever they are asked: each call takes the next, an `Error` is thrown. More calls than
  * answers are a fault of the test, and fail with TEST_STUCK.
  */
-export function inTurn<Returned>(...answers: readonly (Returned | Error)[]): () => Returned {
+export function inTurn<Answer>(...answers: readonly Answer[]): () => Exclude<Answer, Error> {
   const rest = answers.values();
   return () => {
     const next = rest.next();
     if (next.done === true)
       throw new SpineError('TEST_STUCK', { reason: `inTurn had ${answers.length} answers, and is asked for more` });
     if (next.value instanceof Error) throw next.value;
-    return next.value;
+    // An `Error` was thrown above.
+    return next.value as Exclude<Answer, Error>;
   };
 }
 

@@ -30,6 +30,7 @@ export class TestDriver {
   readonly #options: DriverOptions;
   /** The last operation that moves the clock. */
   #moving: Promise<unknown> = Promise.resolve();
+  #hasTold = false;
 
   constructor(options: DriverOptions) {
     this.#options = options;
@@ -51,8 +52,22 @@ export class TestDriver {
     return await promise;
   }
 
+  /** Somebody was told that something is wrong. */
+  get hasTold(): boolean {
+    return this.#hasTold;
+  }
+
   /** Everything that can happen without time passing has happened. */
   async settle(): Promise<void> {
+    try {
+      await this.#settle();
+    } catch (error) {
+      this.#hasTold = true;
+      throw error;
+    }
+  }
+
+  async #settle(): Promise<void> {
     const { time, work, patienceMs, faults } = this.#options;
     let quiet = 0;
     let waitedSinceMs: number | null = null;

@@ -134,8 +134,8 @@ export interface TestSpine<App> extends AsyncDisposable {
   history(run: RunRef): Promise<readonly RunEventView[]>;
   /** Runs, newest first, one page of them. */
   runs(filter?: RunFilter): Promise<readonly RunSummary[]>;
-  /** Events of a topic, partition by partition. */
-  events(topic: TopicNameOf<App>): Promise<readonly TopicEventView[]>;
+  /** Events of a topic, partition by partition, as CloudEvents. */
+  events(topic: string): Promise<readonly TopicEventView['event'][]>;
   /** Asks the run to stop. */
   cancel(run: RunRef, options?: { readonly reason?: string; readonly graceMs?: number }): Promise<void>;
   /** Sends a failed or cancelled run back to work from what failed. RUN_NOT_REDRIVABLE. */
@@ -323,14 +323,14 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     return (await this.#driver.through(this.#engine.listRuns(this.#tenant, filter))).items;
   }
 
-  async events(topic: TopicNameOf<App>): Promise<readonly TopicEventView[]> {
+  async events(topic: string): Promise<readonly TopicEventView['event'][]> {
     await this.#driver.settle();
     const topics = await this.#driver.through(this.#engine.listTopics(this.#tenant));
     const partitions = topics.find((one) => one.topic === topic)?.partitions ?? [];
     const pages = partitions.map(({ partition, head }) =>
       this.#engine.readTopic(this.#tenant, topic, { partition, after: -1, limit: head + 1 }),
     );
-    return (await this.#driver.through(Promise.all(pages))).flat();
+    return (await this.#driver.through(Promise.all(pages))).flat().map(({ event }) => event);
   }
 
   async cancel(run: RunRef, options: { readonly reason?: string; readonly graceMs?: number } = {}): Promise<void> {
@@ -428,12 +428,17 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     throw new SpineError('BODY_NOT_DETERMINISTIC', { workflow, run, what, use: replayUse });
   }
 
+  async #checkAll(): Promise<void> {
+    await this.#driver.settle();
+    for (const run of this.#started) {
+      if ((await this.#read(run)).state !== 'pending') await this.#check(run);
+    }
+  }
+
   async #close(): Promise<void> {
     try {
-      await this.#driver.settle();
-      for (const run of this.#started) {
-        if ((await this.#read(run)).state !== 'pending') await this.#check(run);
-      }
+      // What is wrong was told already, and what follows from it is not worth a second error.
+      if (!this.#driver.hasTold) await this.#checkAll();
     } finally {
       await this.#driver.through(this.#worker.stop(), true);
       await this.#driver.through(this.#engine.stop(), true);

@@ -21,7 +21,7 @@ export interface WatchOptions {
  * A body with more on record stays in memory while it waits. A loop of a thousand sleeps would otherwise be replayed a
  * thousand times, each time at a greater length.
  */
-const parkedEntriesMax = 200;
+const parkedEntriesMax = 40;
 
 /** `begin`, watched. */
 export function watchedBodies(begin: BeginActivation, options: WatchOptions): BeginActivation {
