@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { fake, testSpine } from 'eventspine/testing';
 import { app, draft } from './spine.ts';
 
-test('a newsletter is published after two days', async () => {
+void test('a newsletter is published after two days', async () => {
   const t = await testSpine(app, {
     handlers: [fake(draft, { title: 'tea', body: '...' })],
     steps: { publish: () => 'https://press.example/1' },

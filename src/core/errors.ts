@@ -175,7 +175,7 @@ export const errorCatalogue = {
     kind: 'invalid',
     status: 400,
     message: (d) => `This is not an exported history: ${d.reason}.`,
-    mend: 'Export it anew with `exportHistory(run)` of the test kit, or from GET /v1/runs/{id}/export.',
+    mend: 'Export it anew: `exportHistory(run)` of the test kit, or `eventspine runs export <id>`.',
   }),
   RUN_NOT_REDRIVABLE: entry<{ run: string; status: string }>({
     kind: 'conflict',

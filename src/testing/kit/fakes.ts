@@ -66,7 +66,7 @@ export function fake<Name extends string, In, Out, Given, Returned>(
  * Answers one after the other, whatever they are asked: each call takes the next, an `Error` is thrown. More calls than
  * answers are a fault of the test, and fail with TEST_STUCK.
  */
-export function inTurn<Answer>(...answers: readonly Answer[]): () => Exclude<Answer, Error> {
+export function inTurn<Answers extends readonly unknown[]>(...answers: Answers): () => Exclude<Answers[number], Error> {
   const rest = answers.values();
   return () => {
     const next = rest.next();
@@ -74,7 +74,7 @@ export function inTurn<Answer>(...answers: readonly Answer[]): () => Exclude<Ans
       throw new SpineError('TEST_STUCK', { reason: `inTurn had ${answers.length} answers, and is asked for more` });
     if (next.value instanceof Error) throw next.value;
     // An `Error` was thrown above.
-    return next.value as Exclude<Answer, Error>;
+    return next.value as Exclude<Answers[number], Error>;
   };
 }
 
