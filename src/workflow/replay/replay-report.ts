@@ -236,9 +236,19 @@ class Comparison {
     }
     for (const unit of unasked) changes.push(complete ? removedChange(unit) : unreachedChange(unit));
     const guessed = assumed.size > 0 || !complete;
-    changes.push(...this.#endChanges(replay, guessed, frontier.length > 0));
+    const onlyEnds = this.#state.status === 'active' && unasked.length === 0;
+    if (!(onlyEnds && this.#mayEndHere(replay.end))) {
+      changes.push(...this.#endChanges(replay, guessed, frontier.length > 0));
+    }
     const now = !complete && replay.end === null ? 'unknown' : stateOf(replay.end);
     return reportOf(this.#history, this.#state, now, matched, changes);
+  }
+
+  /** Between its last result and its end a body records nothing; such an end is what comes next, and no change. */
+  #mayEndHere(end: EndCommand | null): boolean {
+    if (end === null || end.op !== 'fail') return end !== null && end.op !== 'abandon';
+    const outcome = end.path === null ? null : this.#recorded.get(end.path)?.record.outcome;
+    return outcome?.type === 'step.failed' || outcome?.type === 'call.failed';
   }
 
   #differences(unit: Recorded, asked: AskedUnit): ReplayChange[] {
