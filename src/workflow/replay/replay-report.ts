@@ -158,7 +158,9 @@ class Comparison {
 
   /** Goes on as if what was added had given nothing. Null where the body cannot go on like that. */
   async #tryAdditions(found: Attempt, frontier: readonly AskedUnit[]): Promise<Attempt | null> {
-    const fresh = frontier.filter((unit) => unit.kind !== 'race' && !found.assumed.has(unit.path));
+    const fresh = frontier.filter(
+      ({ path, kind }) => nothingEntry(path, kind, 0, 0) !== null && !found.assumed.has(path),
+    );
     if (fresh.length === 0) return null;
     const assumed = new Set([...found.assumed, ...fresh.map((unit) => unit.path)]);
     const guessed = await this.#replay(found.renames, assumed);
@@ -191,7 +193,9 @@ class Comparison {
     // What is assumed comes first of all, so that it is given as soon as it is asked for.
     const kinds = this.#assumedKinds;
     const at = this.#state.updatedAt;
-    const given = [...assumed].map((path, i) => nothingEntry(path, kinds.get(path) ?? 'step', i / 1_000_000, at));
+    const given = [...assumed].flatMap(
+      (path, i) => nothingEntry(path, kinds.get(path) ?? 'step', i / 1_000_000, at) ?? [],
+    );
     return { ...this.#journal, entries: [...given, ...entries] };
   }
 
@@ -359,21 +363,20 @@ function renamedEntry(entry: JournalEntry, renames: ReadonlyMap<string, string>)
   return to === undefined ? entry : ({ ...entry, data: { ...entry.data, path: to } } as JournalEntry);
 }
 
-/** An outcome without content, for what nobody knows the outcome of. */
-function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): JournalEntry {
+/** An outcome without content, for what nobody knows the outcome of. Null for kinds that have no such outcome. */
+function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): JournalEntry | null {
   const payload = encodeValue(undefined);
   switch (kind) {
+    case 'step':
+      return { seq, at, type: 'step.completed', data: { path, attempt: 1, durationMs: 0, withInput: false }, payload };
     case 'call':
       return { seq, at, type: 'call.completed', data: { path, attempt: 1, worker: '', durationMs: 0 }, payload };
     case 'timer':
       return { seq, at, type: 'timer.fired', data: { path } };
     case 'emit':
       return { seq, at, type: 'event.emitted', data: { path, topic: '', eventId: '' } };
-    case 'step':
-    case 'race':
-      return { seq, at, type: 'step.completed', data: { path, attempt: 1, durationMs: 0, withInput: false }, payload };
     default:
-      throw new Error(`Invariant broken: no such unit ${String(kind satisfies never)}`);
+      return null;
   }
 }
 
@@ -453,21 +456,11 @@ function unreachedChange({ path, record }: Recorded): ReplayChange {
   return { kind: 'unreached', level: 'note', path, unit: record.kind, text };
 }
 
+/** What people call the kinds that have another name inside. */
+const names: Readonly<Partial<Record<UnitKind, string>>> = { timer: 'Sleep', emit: 'Event' };
+
 function named(unit: UnitKind): string {
-  switch (unit) {
-    case 'step':
-      return 'Step';
-    case 'call':
-      return 'Call';
-    case 'timer':
-      return 'Sleep';
-    case 'emit':
-      return 'Event';
-    case 'race':
-      return 'Race';
-    default:
-      return unit satisfies never;
-  }
+  return names[unit] ?? unit.charAt(0).toUpperCase() + unit.slice(1);
 }
 
 function stateOf(end: EndCommand | null): 'succeeded' | 'failed' | 'refused' | 'cancelled' | 'waiting' {
