@@ -144,12 +144,13 @@ class Comparison {
     unasked: readonly Recorded[],
     refuted: Set<string>,
   ): Promise<Attempt | null> {
-    const pairs = pairsOf(frontier, unasked, refuted);
+    const free = unasked.filter(({ path }) => !found.renames.has(path));
+    const pairs = pairsOf(frontier, free, refuted);
     if (pairs.length === 0) return null;
     const guessed = await this.#replay(withRenames(found.renames, pairs), found.assumed);
     const held = pairs.filter(({ from }) => !guessed.replay.asked.has(from.path));
     for (const { from, to } of pairs) {
-      if (guessed.replay.asked.has(from.path)) refuted.add(pairKey(from.path, to.path));
+      if (guessed.replay.asked.has(from.path)) refuted.add(pairKey(from.path, to));
     }
     if (held.length === pairs.length) return guessed;
     // At least one was wrong, and may have misled the rest: again without it.
@@ -222,7 +223,7 @@ class Comparison {
     let matched = 0;
     for (const [from, to] of renames) {
       const unit = this.#recorded.get(from);
-      if (unit !== undefined) changes.push(renamedChange(unit, to));
+      if (unit !== undefined && replay.asked.has(to)) changes.push(renamedChange(unit, to));
     }
     for (const asked of replay.asked.values()) {
       const unit = this.#recorded.get(asked.path);
@@ -384,20 +385,48 @@ function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): Jo
 
 interface Pair {
   readonly from: Recorded;
-  readonly to: AskedUnit;
+  /** The path under which the code asks for it now. */
+  readonly to: string;
 }
 
 /** For each thing asked for, the first recorded one that it may be the new name of. */
 function pairsOf(frontier: readonly AskedUnit[], unasked: readonly Recorded[], refuted: ReadonlySet<string>): Pair[] {
   const free = new Set([...unasked].sort((a, b) => a.since - b.since));
   const pairs: Pair[] = [];
+  const taken = new Set<string>();
   for (const to of frontier) {
+    if (taken.has(to.path)) continue;
     const from = [...free].find((one) => isLike(one, to) && !refuted.has(pairKey(one.path, to.path)));
     if (from === undefined) continue;
-    free.delete(from);
-    pairs.push({ from, to });
+    const family = renamedFamily(from.path, to.path);
+    for (const one of [from, ...free]) {
+      const path = one === from ? to.path : family(one.path);
+      if (path === null || refuted.has(pairKey(one.path, path)) || !free.delete(one)) continue;
+      taken.add(path);
+      pairs.push({ from: one, to: path });
+    }
   }
   return pairs;
+}
+
+/**
+ * Where two paths differ in one name, with the same keys: what becomes of other paths with that name in that place, such as
+ * the other items of a map. Null = the path is none of them.
+ */
+function renamedFamily(from: string, to: string): (path: string) => string | null {
+  const before = from.split('/');
+  const after = to.split('/');
+  const at = before.findIndex((segment, i) => segment !== after[i]);
+  const [oldName = '', ...oldKeys] = (before[at] ?? '').split(':');
+  const [newName = '', ...newKeys] = (after[at] ?? '').split(':');
+  const rest = (segments: readonly string[]): string => segments.slice(at + 1).join('/');
+  if (rest(before) !== rest(after) || oldKeys.join(':') !== newKeys.join(':')) return () => null;
+  return (path) => {
+    const segments = path.split('/');
+    const [name, ...keys] = (segments[at] ?? '').split(':');
+    const isOfFamily = name === oldName && segments.slice(0, at).join('/') === before.slice(0, at).join('/');
+    return isOfFamily ? segments.with(at, [newName, ...keys].join(':')).join('/') : null;
+  };
 }
 
 /** The same kind of thing, in the same scope or under the same last name. */
@@ -420,7 +449,7 @@ function pairKey(from: string, to: string): string {
 }
 
 function withRenames(renames: ReadonlyMap<string, string>, pairs: readonly Pair[]): ReadonlyMap<string, string> {
-  return new Map([...renames, ...pairs.map(({ from, to }) => [from.path, to.path] as const)]);
+  return new Map([...renames, ...pairs.map(({ from, to }) => [from.path, to] as const)]);
 }
 
 // ---------------------------------------------------------------- changes
