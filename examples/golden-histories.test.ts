@@ -160,7 +160,9 @@ describe('golden histories', () => {
   it('are there for every example', () => {
     const folders = readdirSync(place('.'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
     const examples = folders.filter(({ name }) => existsSync(place(`${name}/spine.ts`))).map(({ name }) => name);
-    expect([...new Set(scenes.map(({ file }) => dirname(dirname(file))))].toSorted()).toEqual(examples.toSorted());
+    const told = new Set(scenes.map(({ file }) => dirname(dirname(file))));
+    // Each one is another scene above, and a run of this file with EVENTSPINE_WRITE_HISTORIES=1.
+    expect(examples.filter((name) => !told.has(name))).toEqual([]);
   });
 
   describe.each(scenes.map((one) => [one.file, one] as const))('%s', (file, one) => {

@@ -185,6 +185,43 @@ describe('crashes', () => {
     expect(await t.events('answered')).toHaveLength(1);
   });
 
+  it('leave cancellation and clean-up as they are', async () => {
+    const cleaning = bodyApp(async (ctx) => {
+      try {
+        await ctx.step('begin', () => 1);
+        await ctx.sleep('1d');
+      } finally {
+        await ctx.shield((inner) => inner.step('clean', () => 'cleaned'));
+      }
+    });
+    await using t = await testSpine(cleaning, { crash: 'every-await' });
+    const run = await t.start('w', null);
+    await t.advance('1h');
+    await t.cancel(run);
+    expect(await t.outcome(run)).toMatchObject({ state: 'cancelled' });
+    expect((await t.view(run)).steps.map(({ path, status }) => [path, status])).toContainEqual(['clean', 'completed']);
+  });
+
+  it('repeat what was under way beside, with the same key, and nothing that is recorded', async () => {
+    const keys: string[] = [];
+    const beside = bodyApp(async (ctx) => {
+      const slow = ctx.step('slow', async ({ idempotencyKey }) => {
+        keys.push(idempotencyKey);
+        await realPause(20);
+        return 'slow';
+      });
+      const quick = await ctx.step('quick', () => 'quick');
+      return [await slow, quick];
+    });
+    await using t = await testSpine(beside, { crash: 'every-await' });
+    const run = await t.start('w', null);
+    expect(await t.result(run)).toEqual(['slow', 'quick']);
+    expect(keys.length).toBeGreaterThan(1);
+    expect(new Set(keys).size).toBe(1);
+    const types = (await t.history(run)).map(({ type }) => type);
+    expect(types.filter((type) => type === 'step.completed')).toHaveLength(2);
+  });
+
   it('find what a body keeps outside of its results', async () => {
     const careless = bodyApp(async (ctx) => {
       const names: string[] = [];
