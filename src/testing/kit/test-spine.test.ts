@@ -204,10 +204,15 @@ describe('crashes', () => {
 
   it('repeat what was under way beside, with the same key, and nothing that is recorded', async () => {
     const keys: string[] = [];
+    let begunAgain: () => void = () => undefined;
+    const again = new Promise<void>((resolve) => {
+      begunAgain = resolve;
+    });
     const beside = bodyApp(async (ctx) => {
       const slow = ctx.step('slow', async ({ idempotencyKey }) => {
-        keys.push(idempotencyKey);
-        await realPause(20);
+        // The first life of it is under way until the second begins.
+        if (keys.push(idempotencyKey) > 1) begunAgain();
+        await again;
         return 'slow';
       });
       const quick = await ctx.step('quick', () => 'quick');
