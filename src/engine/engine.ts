@@ -62,6 +62,7 @@ const defaultSettings: EngineSettings = {
   stuckAfterMs: 30_000,
   upkeepEveryMs: 10_000,
   dedupeTtlMs: limits.dedupeTtlMs,
+  lookEveryMs: null,
 };
 
 /** Makes an engine over an open store. Nothing runs before `start`. */
@@ -187,9 +188,9 @@ class RunningEngine implements Engine {
         tick: () => this.#dispatcher.reap(),
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
-      { name: 'hints', everyMs: 1_000, tick: () => this.#correctHints() },
-      { name: 'router', everyMs: routerEveryMs, tick: () => this.#router.tick() },
-      { name: 'schedules', everyMs: 2_000, tick: () => this.#schedules.settle() },
+      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'schedules', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#schedules.settle() },
+      { name: 'hints', everyMs: settings.lookEveryMs ?? 1_000, tick: () => this.#correctHints() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
       ...(store.shared ? this.#sharedDuties() : []),
       ...this.#outboxDuties(),
@@ -488,6 +489,7 @@ class RunningEngine implements Engine {
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
   readHistory: Engine['readHistory'] = (tenant, run, query) =>
     this.#sought(() => this.#reads.history(tenant, run, query));
+  exportHistory: Engine['exportHistory'] = (tenant, run) => this.#sought(() => this.#reads.exported(tenant, run));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#reads.deadLetters(tenant, query);
   readTopic: Engine['readTopic'] = (tenant, topic, query) => this.#reads.topic(tenant, topic, query);

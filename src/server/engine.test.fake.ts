@@ -24,6 +24,7 @@ const names = [
   'readRun',
   'readResult',
   'readHistory',
+  'exportHistory',
   'listRuns',
   'listDeadLetters',
   'readDeadLetter',

@@ -37,7 +37,7 @@ export class TimerDuty {
     this.#context = context;
     this.#lanes = lanes;
     this.#work = work;
-    this.#sleepMaxMs = context.store.shared ? sharedSleepMaxMs : sleepMaxMs;
+    this.#sleepMaxMs = context.settings.lookEveryMs ?? (context.store.shared ? sharedSleepMaxMs : sleepMaxMs);
   }
 
   start(): void {
