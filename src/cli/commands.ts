@@ -107,6 +107,7 @@ const runs = {
   watch: async () => (await import('./commands/watch.js')).watchRun,
   cancel: async () => (await import('./commands/runs.js')).cancelRuns,
   retry: async () => (await import('./commands/runs.js')).retryRuns,
+  migrate: async () => (await import('./commands/runs.js')).migrateRuns,
 } satisfies Record<string, Load>;
 
 /** The table, in the order in which help shows it. */
@@ -297,6 +298,12 @@ export const commands: readonly Command[] = [
         says: 'Only in this state: queued, running, retrying, waiting, cancelling, succeeded, failed, cancelled, refused.',
       },
       workflowFlag,
+      {
+        name: 'version',
+        type: 'text',
+        value: 'version',
+        says: "Only of this version; '' for runs that are pinned to none.",
+      },
       classFlag,
       { name: 'label', type: 'text', value: 'name:value', repeated: true, says: 'Only with this label.' },
       { name: 'oldest', type: 'truth', says: 'Oldest first.' },
@@ -346,6 +353,19 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine runs retry run_01h455vb4pex5vsknk084sn02q'],
     load: runs.retry,
+  },
+  {
+    words: ['runs', 'migrate'],
+    says: 'Moves runs to another version of their workflow, which a deployed build has.',
+    more: 'The body of a run is taken from the worker that has it and begins anew in the new version: it takes what is recorded under the names it asks for, and leaves the rest aside. Look with `eventspine check` first. A failed run may be moved too; retry it afterwards.',
+    parameters: [runsParameter],
+    flags: [
+      { name: 'to', type: 'text', value: 'version', says: 'The version.' },
+      { name: 'unversioned', type: 'truth', says: 'Instead of --to: pin the runs to no version.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine runs migrate run_01h455vb4pex5vsknk084sn02q --to 4'],
+    load: runs.migrate,
   },
   {
     words: ['dead-letters', 'list'],
@@ -402,6 +422,23 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine topics'],
     load: async () => (await import('./commands/fleet.js')).listTopics,
+  },
+  {
+    words: ['deploy'],
+    says: 'Registers the definitions of a build before its workers start, and refuses where unfinished runs would lose their code.',
+    more: 'Shows what changes first. The definitions are in force as soon as a worker has them; workers that have older ones change nothing any more. Deploying an older build again is how to roll back. Ends with 1 when it is refused.',
+    parameters: [app],
+    flags: [
+      { name: 'dry-run', type: 'truth', says: 'Only show what would happen.' },
+      {
+        name: 'leave-waiting',
+        type: 'truth',
+        says: 'Deploy all the same: unfinished runs that lose their version stay as they are and wait, visibly, for a worker that has it or for `runs migrate`.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine deploy app.mjs --dry-run', 'eventspine deploy app.mjs --url http://spine:8787'],
+    load: async () => (await import('./commands/deploy.js')).deploy,
   },
   {
     words: ['doctor'],

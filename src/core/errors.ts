@@ -164,6 +164,12 @@ export const errorCatalogue = {
     message: (d) => `"${d.name}" is defined twice with different content.`,
     mend: 'Give one of them another name.',
   }),
+  DEPLOY_REFUSED: entry<{ app: string; faults: readonly string[] }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The build of "${d.app}" would strand work that is not finished: ${d.faults.join('; ')}.`,
+    mend: 'Keep the old body by `previous`, migrate or wait for those runs, or deploy with --leave-waiting; nothing was registered.',
+  }),
   // Runs
   RUN_NOT_FOUND: entry<{ run: string }>({
     kind: 'notFound',
@@ -176,6 +182,12 @@ export const errorCatalogue = {
     status: 409,
     message: (d) => `Run "${d.run}" is ${d.status}; only failed and cancelled runs can be retried.`,
     mend: 'Start a new run, or wait until this one has ended.',
+  }),
+  RUN_NOT_MIGRATABLE: entry<{ run: string; reason: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `Run "${d.run}" cannot move to another version: ${d.reason}.`,
+    mend: 'Deploy a build that has the version first; a run that has succeeded or was refused stays what it was.',
   }),
   RUN_NOT_ENDED: entry<{ run: string; state: string }>({
     kind: 'conflict',

@@ -18,7 +18,10 @@ export interface WorkflowOptions<Out = unknown> {
    * keep the names of steps.
    */
   readonly version?: string;
-  /** Earlier versions of the same workflow, whose runs this build can still finish. */
+  /**
+   * Earlier versions of the same workflow, whose runs this build can still finish. One without a version takes the runs
+   * from before there were versions; without it they wait for a worker of the old build.
+   */
   readonly previous?: readonly AnyWorkflow[];
   /** Topic to which the result of a successful run is published. */
   readonly completes?: Topic<string, Out>;
@@ -145,8 +148,11 @@ function checkVersions(
   for (const earlier of previous) {
     if (earlier.kind !== 'workflow') faults.add('previous must hold workflows');
     else if (earlier.name !== name) faults.add(`previous holds "${earlier.name}", which is another workflow`);
-    else if (earlier.version === null) faults.add('previous holds a workflow without version');
-    else if (seen.has(earlier.version)) faults.add(`version "${earlier.version}" is there twice`);
+    else if (seen.has(earlier.version)) faults.add(`version ${quoted(earlier.version)} is there twice`);
     seen.add(earlier.version);
   }
+}
+
+function quoted(version: string | null): string {
+  return version === null ? '(none)' : `"${version}"`;
 }

@@ -72,4 +72,6 @@ export type RunCommand =
   | { readonly op: 'loseTask'; readonly failure: Failure }
   | { readonly op: 'fireTimer'; readonly name: string }
   | { readonly op: 'cancel'; readonly reason: string | null; readonly by: string; readonly graceMs: number }
-  | { readonly op: 'redrive'; readonly by: string };
+  | { readonly op: 'redrive'; readonly by: string }
+  /** Moves the run to another version of its workflow; null = to none. */
+  | { readonly op: 'migrate'; readonly to: string | null; readonly by: string };

@@ -42,6 +42,7 @@ export type Refusal =
   | 'history_full'
   | 'path_in_use'
   | 'not_redrivable'
+  | 'not_migratable'
   | 'invalid_path';
 
 export type Decision =
@@ -60,6 +61,8 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
       return decideCancel(state, command, context);
     case 'redrive':
       return decideRedrive(state, command);
+    case 'migrate':
+      return decideMigration(state, command);
     case 'fireTimer':
       return decideTimer(state, command.name, context);
     case 'loseTask':
@@ -334,6 +337,13 @@ function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redr
       paths.push(path);
   }
   return accept({ type: 'run.redriven', data: { by: command.by, paths, deadLetter: state.deadLetter ?? '' } });
+}
+
+/** A run that has failed may move too: its redrive then takes the new code. What is over for good stays what it was. */
+function decideMigration(state: RunState, command: Extract<RunCommand, { op: 'migrate' }>): Decision {
+  if (state.status === 'succeeded' || state.status === 'refused') return refused('not_migratable');
+  if (state.version === command.to) return already;
+  return accept({ type: 'run.migrated', data: { by: command.by, from: state.version, to: command.to } });
 }
 
 /** Everything that did not succeed is asked for anew; a result that is there is kept. */

@@ -263,6 +263,11 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.failure = event.data.failure;
       state.deadLetter = event.data.deadLetter;
       break;
+    case 'run.migrated':
+      state.version = event.data.to;
+      // A task keeps its queue for ever, and its holder has the old code: the body gets a new one.
+      if (state.activation.open) openActivation(state);
+      break;
     case 'run.redriven':
       state.failure = null;
       state.deadLetter = null;
