@@ -104,6 +104,7 @@ type Load = () => Promise<CommandRun>;
 const runs = {
   list: async () => (await import('./commands/runs.js')).listRuns,
   show: async () => (await import('./commands/runs.js')).showRun,
+  export: async () => (await import('./commands/runs.js')).exportRun,
   watch: async () => (await import('./commands/watch.js')).watchRun,
   cancel: async () => (await import('./commands/runs.js')).cancelRuns,
   retry: async () => (await import('./commands/runs.js')).retryRuns,
@@ -320,6 +321,15 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine runs show run_01h455vb4pex5vsknk084sn02q'],
     load: runs.show,
+  },
+  {
+    words: ['runs', 'export'],
+    says: 'Prints the history of a run with everything that its body was given, as JSON, to be replayed on other code.',
+    more: 'It holds the inputs and results of the run as they are: keep it like the data itself.',
+    parameters: [run],
+    flags: overHttp,
+    examples: ['eventspine runs export run_01h455vb4pex5vsknk084sn02q'],
+    load: runs.export,
   },
   {
     words: ['runs', 'watch'],

@@ -7,6 +7,7 @@
 import { type Duration, parseDuration } from '../core/duration.js';
 import { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
+import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
   BulkAnswer,
   CommandAnswer,
@@ -231,6 +232,8 @@ export interface RunsApi {
   list(query?: RunListQuery): PageList<RunSummary>;
   get(id: string, options?: CallOptions): Promise<RunView>;
   history(id: string, options?: CallOptions): PageList<RunEventView>;
+  /** The run with everything that its body was given, for `replayHistory` and `eventspine check`. */
+  export(id: string, options?: CallOptions): Promise<ExportedHistory>;
   /** Cancels one run, or up to 1,000 with an answer for each. */
   cancel(id: string, options?: CancelOptions): Promise<CommandAnswer>;
   cancel(ids: readonly string[], options?: CancelOptions): Promise<BulkAnswer>;
@@ -349,6 +352,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         pageList((cursor) => transport.json(get(pathOf('listRuns'), optionsOf(signal), { ...query, cursor }))),
       get: (id, options) => transport.json(get(pathOf('readRun', { id }), options)),
       history: (id, options) => runHistory(transport, id, options),
+      export: (id, options) => transport.json(get(pathOf('exportRun', { id }), options)),
       cancel,
       retry,
       migrate,

@@ -177,6 +177,12 @@ export const errorCatalogue = {
     message: (d) => `There is no run "${d.run}".`,
     mend: 'Check the id; an ended run is deleted when its retention is over.',
   }),
+  HISTORY_INVALID: entry<{ reason: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `This is not an exported history: ${d.reason}.`,
+    mend: 'Export it anew with `exportHistory(run)` of the test kit, or from GET /v1/runs/{id}/export.',
+  }),
   RUN_NOT_REDRIVABLE: entry<{ run: string; status: string }>({
     kind: 'conflict',
     status: 409,

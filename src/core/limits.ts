@@ -19,6 +19,8 @@ export const limits = {
   batchItemsMax: 1_000,
   /** Events in the history of a run; half of it logs a warning. The run fails with HISTORY_FULL at the bound. */
   historyEventsMax: 50_000,
+  /** Values kept as blobs that go into one exported history, in all; those beyond are left out of it. */
+  exportBlobBytesMax: 64 * 1024 * 1024,
   /** Items of a `ctx.map` under way at one time, unless its options say otherwise. */
   mapConcurrencyDefault: 16,
   /** Attempts that a retry policy may ask for. */

@@ -5,6 +5,7 @@
 import type { EventRow, ManifestRow, StoredPayload } from '../store/contract.js';
 import type { Manifest } from '../core/manifest.js';
 import type { Payload } from '../core/payload.js';
+import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { ServerMessage, WorkerMessage } from '../protocol/worker.js';
 import type {
   DeadLetterView,
@@ -176,6 +177,8 @@ export interface Engine {
     run: string,
     query: { readonly after: number; readonly limit: number },
   ): Promise<RunEventView[] | null>;
+  /** The run with everything that its body was given, for a replay elsewhere; null = no such run. */
+  exportHistory(tenant: string, run: string): Promise<ExportedHistory | null>;
   listRuns(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>>;
   listDeadLetters(
     tenant: string,

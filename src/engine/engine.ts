@@ -333,6 +333,7 @@ class RunningEngine implements Engine {
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
   readHistory: Engine['readHistory'] = (tenant, run, query) =>
     this.#sought(() => this.#reads.history(tenant, run, query));
+  exportHistory: Engine['exportHistory'] = (tenant, run) => this.#sought(() => this.#reads.exported(tenant, run));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#reads.deadLetters(tenant, query);
   readTopic: Engine['readTopic'] = (tenant, topic, query) => this.#reads.topic(tenant, topic, query);

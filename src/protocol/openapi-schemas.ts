@@ -5,6 +5,7 @@
 import { failureClasses } from '../core/failure.js';
 import type { JsonSchema } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
+import { exportedHistoryFormat, type ExportedHistory } from '../core/run/exported-history.js';
 import {
   runViewStates,
   type BulkAnswer,
@@ -319,6 +320,19 @@ export const schemas = {
       ok: flag,
       checked: whole,
       violations: list(record({ tenant: text, subject: text, detail: text }, ['tenant', 'subject', 'detail'])),
+    },
+    {},
+  ),
+  ExportedHistory: shape<ExportedHistory>(
+    {
+      format: { type: 'string', enum: [exportedHistoryFormat] },
+      tenant: text,
+      run: text,
+      events: {
+        type: 'array',
+        items: { type: 'object', description: 'An event as stored; see docs/reference/events.md.' },
+      },
+      blobs: { type: 'object', additionalProperties: text },
     },
     {},
   ),

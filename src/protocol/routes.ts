@@ -250,6 +250,11 @@ export const routes = {
   readHistory: get('/v1/runs/{id}/history', 'Every event of a run, in order.', 'RunEventPage', {
     query: [cursor, limit],
   }),
+  exportRun: get(
+    '/v1/runs/{id}/export',
+    'The history of a run with everything that its body was given, to be replayed on other code.',
+    'ExportedHistory',
+  ),
   readResult: get(
     '/v1/runs/{id}/result',
     'The output of a succeeded run. RUN_NOT_ENDED (409, with retry-after) while there is none; a failure, refusal or cancellation is a problem.',

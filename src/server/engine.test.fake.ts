@@ -17,6 +17,7 @@ const names = [
   'readRun',
   'readResult',
   'readHistory',
+  'exportHistory',
   'listRuns',
   'listDeadLetters',
   'readDeadLetter',

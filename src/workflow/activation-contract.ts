@@ -7,6 +7,7 @@ import type { AbortReason, Journal, JournalEntry, SubmissionResult } from '../co
 import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
 import type { Ports } from '../core/ports.js';
 import type { LogRecord } from './log.js';
+import type { AskedUnit } from './replay/asked-unit.js';
 
 /** What an activation needs of the worker that runs it. */
 export interface ActivationHost {
@@ -21,6 +22,18 @@ export interface ActivationHost {
   load(payload: BlobPayload): Promise<InlinePayload>;
   /** Takes a line of `ctx.log`. Replayed lines never come here. */
   log(record: LogRecord): void;
+  /** Watches what the body asks for. Absent in production. */
+  readonly onlooker?: ActivationOnlooker;
+}
+
+/** Hears what a body asks for: of the test kit, and of replays that only look. */
+export interface ActivationOnlooker {
+  /** True = nothing is begun: what is recorded is handed over, and what is not stays open. */
+  readonly looksOnly: boolean;
+  /** The body has asked for something under a new path. Must not throw. */
+  asked(unit: AskedUnit): void;
+  /** The body was told what it came to, or it was given up. Must not throw. */
+  over(path: string): void;
 }
 
 /** What an activation is given to do; an `ActivationAssignment` of the worker protocol has all of it. */

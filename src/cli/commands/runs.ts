@@ -1,4 +1,4 @@
-/** `eventspine runs list | show | cancel | retry | migrate`. */
+/** `eventspine runs list | show | export | cancel | retry | migrate`. */
 import type { PageList } from '../../client/index.js';
 import { SpineError } from '../../core/errors.js';
 import type { BulkAnswer, CommandAnswer, RunSummary, RunView } from '../../protocol/http.js';
@@ -48,6 +48,13 @@ export const showRun: CommandRun = async (invocation) => {
   const client = clientFor(invocation);
   const run = await client.runs.get(invocation.words.one('run'));
   printValue(invocation, run, () => runText(run, Date.now()));
+  return exitCodes.ok.code;
+};
+
+/** Prints what is needed to replay a run; the same with and without `--json`. */
+export const exportRun: CommandRun = async (invocation) => {
+  const history = await clientFor(invocation).runs.export(invocation.words.one('run'));
+  invocation.io.out(JSON.stringify(history));
   return exitCodes.ok.code;
 };
 

@@ -3,6 +3,7 @@ import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import { decodeValue } from '../../core/codec.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
+import { exportedHistoryFormat, type ExportedHistory } from '../../core/run/exported-history.js';
 import { foldRun, isEnded, workflowQueue, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
 import type {
   DeadLetterView,
@@ -99,6 +100,20 @@ export class Reads {
     });
     if (rows.length === 0 && (await store.readRun(tenant, run)) === null) return null;
     return rows.map((row) => storedEventView(readRunEvent(row), this.#plain));
+  }
+
+  async exported(tenant: string, run: string): Promise<ExportedHistory | null> {
+    const events = (await this.#history(tenant, run)).map((stored) => stored.event);
+    if (events.length === 0) return null;
+    const blobs: Record<string, string> = {};
+    let bytesLeft = limits.exportBlobBytesMax;
+    for (const { payload } of events) {
+      if (payload === undefined || !isBlobPayload(payload) || Object.hasOwn(blobs, payload.blob)) continue;
+      bytesLeft -= payload.size;
+      const bytes = bytesLeft < 0 ? null : await this.#context.store.readBlob(tenant, payload.blob);
+      if (bytes !== null) blobs[payload.blob] = new TextDecoder().decode(bytes);
+    }
+    return { format: exportedHistoryFormat, tenant, run, events, blobs };
   }
 
   async list(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>> {

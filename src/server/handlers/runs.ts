@@ -17,6 +17,7 @@ type RunRoutes =
   | 'listRuns'
   | 'readRun'
   | 'readHistory'
+  | 'exportRun'
   | 'readResult'
   | 'streamRun'
   | 'cancelRun'
@@ -32,6 +33,7 @@ export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
     listRuns: async (request) => json(200, await engine.listRuns(request.tenant, filterOf(request))),
     readRun: (request) => readRun(context, request),
     readHistory: (request) => readHistory(context, request),
+    exportRun: (request) => exportRun(context, request),
     readResult: (request) => readResult(context, request),
     streamRun: (request) => streamRun(context, request),
     cancelRun: async (request) => {
@@ -100,6 +102,13 @@ async function readHistory(context: HandlerContext, request: ApiRequest): Promis
   const next = last === undefined || items.length < limit ? null : cursorOf(request.tenant, run, last.seq);
   const page: PageView<RunEventView> = { items, next };
   return json(200, page);
+}
+
+async function exportRun(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const run = runOf(request);
+  const history = await context.engine.exportHistory(request.tenant, run);
+  if (history === null) throw new SpineError('RUN_NOT_FOUND', { run });
+  return json(200, history);
 }
 
 // Result

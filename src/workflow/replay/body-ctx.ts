@@ -28,6 +28,7 @@ import { makeLog, type Log } from '../log.js';
 import { OptionFaults } from '../options.js';
 import { retryPolicyOf, timeoutMsOf } from '../retry-options.js';
 import type { Topic } from '../topic.js';
+import type { UnitDetail } from './asked-unit.js';
 import type { BodyRun } from './body-run.js';
 import { Scope } from './scope.js';
 import { StepWork, type StepRequest } from './step-work.js';
@@ -62,7 +63,13 @@ export class BodyCtx implements Ctx {
     return this.#ask<Out>(
       path,
       'call',
-      this.#sending(payload, (stored) => ({ op: 'call', path, capability: name, input: stored, options: sent })),
+      this.#sending(payload, { capability: name }, (stored) => ({
+        op: 'call',
+        path,
+        capability: name,
+        input: stored,
+        options: sent,
+      })),
     );
   }
 
@@ -96,7 +103,7 @@ export class BodyCtx implements Ctx {
     return this.#ask<void>(
       path,
       'emit',
-      this.#sending(encodeValue(data), (stored) => ({
+      this.#sending(encodeValue(data), { topic: topic.name }, (stored) => ({
         op: 'emit',
         path,
         topic: topic.name,
@@ -181,8 +188,11 @@ export class BodyCtx implements Ctx {
     return { launch: () => this.#body.submit(command) };
   }
 
-  #sending(payload: InlinePayload, command: Parameters<BodyRun['submitWith']>[1]): Work {
-    return { launch: () => this.#body.submitWith(payload, command) };
+  #sending(payload: InlinePayload, about: UnitDetail, command: Parameters<BodyRun['submitWith']>[1]): Work {
+    return {
+      launch: () => this.#body.submitWith(payload, command),
+      detail: () => ({ ...about, input: payload }),
+    };
   }
 
   // ---------------------------------------------------------------- scopes

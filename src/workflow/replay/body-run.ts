@@ -23,6 +23,7 @@ import type { LogLevel } from '../log.js';
 import { isStepError, StepError } from '../step-error.js';
 import { isTerminal, isTransient, type Terminal } from '../thrown.js';
 import type { AnyWorkflow } from '../workflow.js';
+import type { AskedUnit } from './asked-unit.js';
 import { BodyCtx } from './body-ctx.js';
 import { checkInput } from './check-input.js';
 import { noteEntry, type OutcomeEntry, type PathRecord, type UnitKind } from './path-record.js';
@@ -192,6 +193,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   ask(scope: Scope, path: string, kind: UnitKind, work: Work): Promise<unknown> {
     if (this.#isDone()) return new Promise(ignore);
     const record = this.#records.get(path);
+    this.host.onlooker?.asked(askedUnit(path, kind, work));
     if (record !== undefined && record.kind !== kind) {
       throw new SpineError('PATH_KIND_CHANGED', { path, recorded: record.kind, asked: kind });
     }
@@ -404,6 +406,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly #onWaitEnd = (wait: Wait): void => {
     this.#open.delete(wait);
     this.#claimed.set(wait.path, null);
+    this.host.onlooker?.over(wait.path);
   };
 
   // ---------------------------------------------------------------- new work
@@ -421,7 +424,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   }
 
   #launchAll(): void {
-    if (this.#catchingUp || this.#phase !== 'running') return;
+    if (this.#catchingUp || this.#phase !== 'running' || this.host.onlooker?.looksOnly === true) return;
     const launches = this.#launches;
     this.#launches = [];
     for (const wait of launches) {
@@ -704,6 +707,15 @@ function refusalOf(refusal: string, message: string): Failure {
   const kind = Object.hasOwn(errorCatalogue, code) ? errorCatalogue[code as ErrorCode].kind : 'internal';
   const retryable = kind === 'transient' || kind === 'notFound';
   return failure({ class: retryable ? 'dependency' : 'internal', code, message, retryable });
+}
+
+/** An input that cannot be encoded is the concern of the work that needs it, not of who looks on. */
+function askedUnit(path: string, kind: UnitKind, work: Work): AskedUnit {
+  try {
+    return { path, kind, ...work.detail?.() };
+  } catch {
+    return { path, kind };
+  }
 }
 
 function failed(cause: Failure, path: string | null): BodyCommand {

@@ -18,6 +18,7 @@ import { exceedsUtf8 } from '../../core/utf8.js';
 import type { ActivationHost } from '../activation-contract.js';
 import type { StepContext } from '../ctx.js';
 import { makeLog, type Log } from '../log.js';
+import type { UnitDetail } from './asked-unit.js';
 import type { PathRecord } from './path-record.js';
 import type { Wait, Work } from './wait.js';
 
@@ -79,6 +80,11 @@ export class StepWork implements Work {
 
   abort(reason: unknown): void {
     this.#attempt?.abort(reason);
+  }
+
+  detail(): UnitDetail {
+    const { input } = this.#request;
+    return input === null ? {} : { input: encodeValue(input.value) };
   }
 
   #run(wait: Wait, attempt: number): void {

@@ -4,6 +4,7 @@
  */
 import type { InlinePayload } from '../../core/payload.js';
 import type { Cancelled } from '../cancelled.js';
+import type { UnitDetail } from './asked-unit.js';
 import type { OutcomeEntry, UnitKind } from './path-record.js';
 import type { Scope, ScopedWait } from './scope.js';
 
@@ -21,6 +22,8 @@ export interface Work {
   begun?(wait: Wait, attempt: number): void;
   /** The result is no longer wanted. */
   abort?(reason: unknown): void;
+  /** Says what is asked for; called for onlookers only. */
+  detail?(): UnitDetail;
 }
 
 /** See the top of the module. */
