@@ -104,7 +104,8 @@ export function workflow(
   body: (ctx: Ctx, input: never) => unknown,
 ): Workflow {
   const faults = new OptionFaults(`workflow "${name}"`);
-  const { input, on, version, previous = [], completes, retain, timeout, deadline, priority } = options;
+  const { input, on, version, completes, retain, timeout, deadline, priority } = options;
+  const previous = earlierVersions(options.previous ?? []);
   faults.name(name);
   faults.unknownNames(options, optionNames);
   faults.schema('input', input);
@@ -132,6 +133,11 @@ export function workflow(
   };
   faults.throwIfAny();
   return defined;
+}
+
+/** With the earlier ones of the earlier ones: an old body that is kept as it was names its own. */
+function earlierVersions(given: readonly AnyWorkflow[]): readonly AnyWorkflow[] {
+  return [...new Set(given.flatMap((one) => [one, ...(one.kind === 'workflow' ? one.previous : [])]))];
 }
 
 function checkVersions(

@@ -52,6 +52,7 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
   'run.failed': { failure: true, path: true, deadLetter: true },
   'run.cancelled': { reason: true, forced: true },
   'run.refused': { code: true },
+  'run.migrated': { by: true, from: true, to: true },
   'run.redriven': { by: true, paths: true, deadLetter: true },
 };
 

@@ -248,6 +248,49 @@ describe('decide', () => {
     expect(bench.state.units.has('b')).toBe(false);
   });
 
+  it('migrates a run: whoever has the old code loses the body, which begins anew in the queue of the new version', () => {
+    const bench = new Bench();
+    bench.do(complete('a'));
+    const migrated = bench.do({ op: 'migrate', to: '2', by: 'x' });
+    expect(migrated.decision).toMatchObject({ events: [{ data: { by: 'x', from: null, to: '2' } }] });
+    expect(migrated.effects).toMatchObject([
+      { tag: 'closeTask', task: 'a1' },
+      { tag: 'openTask', task: { task: 'a2', queue: 'workflow:w@2', attempt: 1 } },
+    ]);
+    expect(rowOf(bench.state)).toMatchObject({ version: '2', status: 'active' });
+    expect(bench.do(complete('b')).decision).toEqual({ tag: 'refused', reason: 'stale_task' });
+    expect(bench.do({ op: 'migrate', to: '2', by: 'x' }).decision.tag).toBe('already');
+    expect(foldRun('t', 'run_1', bench.events)).toEqual(bench.state);
+  });
+
+  it('migrates a parked run without waking it, and a failed one for its redrive', () => {
+    const bench = new Bench();
+    bench.do({ op: 'sleep', path: 's', ms: 10 });
+    bench.do({ op: 'park', seen: bench.state.head });
+    expect(bench.do({ op: 'migrate', to: '2', by: 'x' }).effects).toEqual([]);
+    expect(bench.state.status).toBe('waiting');
+    expect(bench.do({ op: 'fireTimer', name: 's' }).effects).toMatchObject([
+      { tag: 'clearTimer' },
+      { tag: 'openTask', task: { task: 'a2', queue: 'workflow:w@2' } },
+    ]);
+    bench.task = 'a2';
+    bench.do({ op: 'fail', failure: fatal, path: null });
+    expect(bench.do({ op: 'migrate', to: '3', by: 'x' }).effects).toEqual([]);
+    const redriven = bench.do({ op: 'redrive', by: 'x' });
+    expect(redriven.effects).toContainEqual(
+      expect.objectContaining({ task: expect.objectContaining({ queue: 'workflow:w@3' }) as unknown }),
+    );
+  });
+
+  it('migrates nothing that is over for good', () => {
+    const bench = new Bench();
+    bench.do({ op: 'succeed', output: payload });
+    expect(bench.do({ op: 'migrate', to: '2', by: 'x' }).decision).toEqual({
+      tag: 'refused',
+      reason: 'not_migratable',
+    });
+  });
+
   it('closes every task and timer at the end of a run', () => {
     const bench = new Bench();
     bench.do({ op: 'call', path: 'c', capability: 'known', input: payload, options: {} });
