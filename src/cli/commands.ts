@@ -367,7 +367,7 @@ export const commands: readonly Command[] = [
   {
     words: ['runs', 'migrate'],
     says: 'Moves runs to another version of their workflow, which a deployed build has.',
-    more: 'The body of a run is taken from the worker that has it and begins anew in the new version: it takes what is recorded under the names it asks for, and leaves the rest aside. Look with `eventspine check` first. A failed run may be moved too; retry it afterwards.',
+    more: 'The body of a run is taken from the worker that has it and begins anew in the new version: it takes what is recorded under the names it asks for, and leaves the rest aside. Look with `eventspine check --as` first. A run that has failed is retried first, and migrated then.',
     parameters: [runsParameter],
     flags: [
       { name: 'to', type: 'text', value: 'version', says: 'The version.' },
@@ -432,6 +432,39 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine topics'],
     load: async () => (await import('./commands/fleet.js')).listTopics,
+  },
+  {
+    words: ['check'],
+    says: 'Replays recorded runs on a new build, without any effect, and says what would break.',
+    more: 'Without histories it looks at the unfinished runs of an installation. For each run: what the code asks for that is not recorded, what is recorded and no longer asked for (left aside, never fatal), what was renamed, changes its kind, or ends otherwise. Ends with 1 when a run would break.',
+    parameters: [
+      app,
+      {
+        name: 'history',
+        says: 'Files as `runs export` prints them, one history or one a line; or folders of them.',
+        required: false,
+        rest: true,
+      },
+    ],
+    flags: [
+      workflowFlag,
+      {
+        name: 'as',
+        type: 'text',
+        value: 'version',
+        says: 'Replay as if the runs had been migrated to this version.',
+      },
+      { name: 'as-unversioned', type: 'truth', says: 'The same, pinned to no version.' },
+      { name: 'strict', type: 'truth', says: 'Fail for warnings, too.' },
+      { ...limit, says: 'Look at so many unfinished runs at most. Default 1000.' },
+      ...overHttp,
+    ],
+    examples: [
+      'eventspine check app.mjs --url https://spine.internal',
+      'eventspine check app.mjs histories/',
+      'eventspine check app.mjs run.json --as 4',
+    ],
+    load: async () => (await import('./commands/check.js')).check,
   },
   {
     words: ['deploy'],

@@ -193,7 +193,7 @@ export const errorCatalogue = {
     kind: 'conflict',
     status: 409,
     message: (d) => `Run "${d.run}" cannot move to another version: ${d.reason}.`,
-    mend: 'Deploy a build that has the version first; a run that has succeeded or was refused stays what it was.',
+    mend: 'Deploy a build that has the version first; retry a run that has failed, then migrate it.',
   }),
   RUN_NOT_ENDED: entry<{ run: string; state: string }>({
     kind: 'conflict',

@@ -339,9 +339,9 @@ function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redr
   return accept({ type: 'run.redriven', data: { by: command.by, paths, deadLetter: state.deadLetter ?? '' } });
 }
 
-/** A run that has failed may move too: its redrive then takes the new code. What is over for good stays what it was. */
+/** The last event of a run that has ended is its end: one that has failed is redriven first, and moves then. */
 function decideMigration(state: RunState, command: Extract<RunCommand, { op: 'migrate' }>): Decision {
-  if (state.status === 'succeeded' || state.status === 'refused') return refused('not_migratable');
+  if (isEnded(state.status)) return refused('not_migratable');
   if (state.version === command.to) return already;
   return accept({ type: 'run.migrated', data: { by: command.by, from: state.version, to: command.to } });
 }

@@ -263,7 +263,7 @@ describe('decide', () => {
     expect(foldRun('t', 'run_1', bench.events)).toEqual(bench.state);
   });
 
-  it('migrates a parked run without waking it, and a failed one for its redrive', () => {
+  it('migrates a parked run without waking it', () => {
     const bench = new Bench();
     bench.do({ op: 'sleep', path: 's', ms: 10 });
     bench.do({ op: 'park', seen: bench.state.head });
@@ -273,13 +273,6 @@ describe('decide', () => {
       { tag: 'clearTimer' },
       { tag: 'openTask', task: { task: 'a2', queue: 'workflow:w@2' } },
     ]);
-    bench.task = 'a2';
-    bench.do({ op: 'fail', failure: fatal, path: null });
-    expect(bench.do({ op: 'migrate', to: '3', by: 'x' }).effects).toEqual([]);
-    const redriven = bench.do({ op: 'redrive', by: 'x' });
-    expect(redriven.effects).toContainEqual(
-      expect.objectContaining({ task: expect.objectContaining({ queue: 'workflow:w@3' }) as unknown }),
-    );
   });
 
   it('migrates nothing that is over for good', () => {

@@ -92,7 +92,9 @@ export class Registry {
 
   /** The session of a worker with this manifest was opened or taken up: its definitions may be in force now. */
   async joined(manifest: Manifest): Promise<void> {
-    if (this.#catalog.hashOf(manifest.app) !== this.hashOf(manifest)) await this.refresh();
+    if (this.#catalog.hashOf(manifest.app) === this.hashOf(manifest)) return;
+    // The worker has its session; what could not be read now, the duty reads.
+    await this.refresh().catch((error: unknown) => this.#context.fault('definitions', error));
   }
 
   /** Looks which manifests are in force now. */

@@ -25,6 +25,8 @@ export interface ClientPlan {
   readonly spreadMs: number;
   readonly cancels: boolean;
   readonly redrives: boolean;
+  /** There are versions to migrate to. */
+  migrates: boolean;
   /** Probability that a request or its answer is lost. */
   loss: number;
   readonly taste: ProgramTaste;
@@ -80,6 +82,7 @@ export class OutsideClient {
     if (kind < 0.2) return this.#publish(`e${i}`);
     if (kind < 0.32 && plan.cancels && this.#runs.length > 0) return this.#cancel();
     if (kind < 0.42 && plan.redrives && this.#runs.length > 0) return this.#redrive();
+    if (plan.migrates && kind < 0.57 && this.#runs.length > 0) return this.#migrate();
     this.#startRun(`k${this.#prng.int(0, plan.requests)}`);
   }
 
@@ -126,6 +129,13 @@ export class OutsideClient {
     const operation = this.#operation('redrive', tenant, run, '');
     // Not repeated: a second redrive is another one.
     this.#attempt(operation, false, (engine) => engine.redrive(originOf(tenant), run).then(commandAnswer));
+  }
+
+  #migrate(): void {
+    const { tenant, run } = this.#prng.pick(this.#runs);
+    const to = this.#prng.pick(['1', '2']);
+    const operation = this.#operation('migrate', tenant, run, to);
+    this.#attempt(operation, true, (engine) => engine.migrate(originOf(tenant), run, to).then(commandAnswer));
   }
 
   #operation(kind: Operation['kind'], tenant: string, key: string | null, body: string): Operation {

@@ -9,6 +9,7 @@ import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
 import { checkRequests } from './requests.js';
 import { checkTimers } from './timers.js';
+import { checkVersions } from './versions.js';
 
 export {
   checkEffects,
@@ -19,6 +20,7 @@ export {
   checkReadings,
   checkRequests,
   checkTimers,
+  checkVersions,
 };
 
 /** Looks at a finished history. */
@@ -28,6 +30,7 @@ export type Checker = (history: History) => Violation[];
 export const checkers: readonly Checker[] = [
   checkNeighbours,
   checkLeases,
+  checkVersions,
   checkLog,
   checkTimers,
   checkEffects,
