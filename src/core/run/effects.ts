@@ -155,7 +155,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       if (!wasOpen) break;
       effects.push({ tag: 'closeTask', task: activationTask(after.activation.n - 1) });
       effects.push({ tag: 'openTask', task: activationOf(after, null) });
-      break;
+      return effects;
     case 'run.succeeded':
     case 'run.failed':
     case 'run.cancelled':

@@ -263,25 +263,27 @@ describe('decide', () => {
     expect(foldRun('t', 'run_1', bench.events)).toEqual(bench.state);
   });
 
-  it('migrates a parked run without waking it', () => {
+  it('migrates a parked run by waking it: the new code may wait for something else', () => {
     const bench = new Bench();
     bench.do({ op: 'sleep', path: 's', ms: 10 });
     bench.do({ op: 'park', seen: bench.state.head });
-    expect(bench.do({ op: 'migrate', to: '2', by: 'x' }).effects).toEqual([]);
-    expect(bench.state.status).toBe('waiting');
-    expect(bench.do({ op: 'fireTimer', name: 's' }).effects).toMatchObject([
-      { tag: 'clearTimer' },
+    expect(bench.do({ op: 'migrate', to: '2', by: 'x' }).effects).toMatchObject([
       { tag: 'openTask', task: { task: 'a2', queue: 'workflow:w@2' } },
     ]);
+    expect(bench.state.status).toBe('active');
+    expect(bench.state.units.get('s')).toMatchObject({ status: 'set' });
   });
 
-  it('migrates nothing that is over for good', () => {
+  it('migrates nothing that has ended; what has failed is redriven first', () => {
     const bench = new Bench();
-    bench.do({ op: 'succeed', output: payload });
-    expect(bench.do({ op: 'migrate', to: '2', by: 'x' }).decision).toEqual({
-      tag: 'refused',
-      reason: 'not_migratable',
-    });
+    bench.do({ op: 'fail', failure: fatal, path: null });
+    const early = bench.do({ op: 'migrate', to: '2', by: 'x' });
+    expect(early.decision).toEqual({ tag: 'refused', reason: 'not_migratable' });
+    bench.do({ op: 'redrive', by: 'x' });
+    expect(bench.do({ op: 'migrate', to: '2', by: 'x' }).effects).toMatchObject([
+      { tag: 'closeTask', task: 'a2' },
+      { tag: 'openTask', task: { task: 'a3', queue: 'workflow:w@2' } },
+    ]);
   });
 
   it('closes every task and timer at the end of a run', () => {
