@@ -1,4 +1,5 @@
 /** The example as a whole on a clock that jumps: a wait of two days, three deployments, and one run that is migrated. */
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { payloadOfJson } from '../../src/core/codec.js';
 import type { Ports } from '../../src/core/ports.js';
@@ -59,6 +60,14 @@ class Jumps {
     for (let passed = 0; passed < ms; passed += 500) await this.jump(500);
   }
 }
+
+it('is what the guide shows', () => {
+  const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8');
+  const shown = /```ts\n\/\/ examples\/deploying\/build-3\.ts\n([\s\S]*?)```/.exec(
+    read('../../docs/guides/deploying.md'),
+  );
+  expect(shown?.[1]).toBe(read('build-3.ts').replace(/^\/\*\*[\s\S]*?\*\/\n/, ''));
+});
 
 describe('an approval that is pending for two days across three deployments', () => {
   let time: Jumps;

@@ -32,7 +32,7 @@ export const listRuns: CommandRun = async (invocation) => {
     header: ['RUN', 'WORKFLOW', 'STATE', 'STARTED', 'EVENTS', 'FAILURE'],
     row: (run) => [
       run.id,
-      run.workflow,
+      run.version === null ? run.workflow : `${run.workflow}@${run.version}`,
       run.state,
       ago(run.startedAt, now),
       String(run.events),
