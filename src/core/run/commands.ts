@@ -70,7 +70,8 @@ export type RunCommand =
   | BodyCommand
   | TaskCommand
   | { readonly op: 'loseTask'; readonly failure: Failure }
-  | { readonly op: 'fireTimer'; readonly name: string }
+  /** `fireAt`: for when it was set, as whoever fires it has seen it; a run may have set it anew since. */
+  | { readonly op: 'fireTimer'; readonly name: string; readonly fireAt?: number }
   | { readonly op: 'cancel'; readonly reason: string | null; readonly by: string; readonly graceMs: number }
   | { readonly op: 'redrive'; readonly by: string }
   /** Moves the run to another version of its workflow; null = to none. */

@@ -36,7 +36,7 @@ export type Refusal =
   | 'ended'
   /** The task is not (or no longer) the one that may speak for the run. */
   | 'stale_task'
-  /** `park` came too late: something after `seen` concerns the body. */
+  /** `park` came too late: something after `seen` concerns the body. Or a timer was set anew since. */
   | 'stale'
   | 'unknown_capability'
   | 'history_full'
@@ -64,7 +64,7 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
     case 'migrate':
       return decideMigration(state, command);
     case 'fireTimer':
-      return decideTimer(state, command.name, context);
+      return decideTimer(state, command, context);
     case 'loseTask':
       return decideLost(state, command.failure, context);
     case 'completeTask':
@@ -282,12 +282,18 @@ function decideActivationLost(state: RunState, cause: Failure, context: DecideCo
   });
 }
 
-function decideTimer(state: RunState, name: string, context: DecideContext): Decision {
+function decideTimer(
+  state: RunState,
+  { name, fireAt }: Extract<RunCommand, { op: 'fireTimer' }>,
+  context: DecideContext,
+): Decision {
   if (isEnded(state.status)) return already;
   if (name === runTimers.cancelGrace) {
-    return state.cancel === null
-      ? already
-      : accept({ type: 'run.cancelled', data: { reason: state.cancel.reason, forced: true } });
+    const { cancel } = state;
+    if (cancel === null) return already;
+    // That of an earlier cancellation, after which the run was redriven and cancelled once more.
+    if (fireAt !== undefined && fireAt !== cancel.at + cancel.graceMs) return refused('stale');
+    return accept({ type: 'run.cancelled', data: { reason: cancel.reason, forced: true } });
   }
   if (name === runTimers.timeout) {
     const cause = failure({

@@ -235,6 +235,19 @@ describe('decide', () => {
     expect(bench.do({ op: 'fireTimer', name: ':cancel-grace' }).types).toEqual(['run.cancelled']);
   });
 
+  it('does not end the grace of a cancellation by the timer of an earlier one', () => {
+    const bench = new Bench();
+    bench.do({ op: 'beginStep', path: 's', attempt: 1, effect: 'pure' });
+    bench.do({ op: 'cancel', reason: null, by: 'x', graceMs: 10 });
+    bench.do({ op: 'endCancelled' });
+    bench.do({ op: 'redrive', by: 'x' });
+    bench.now = 2000;
+    bench.do({ op: 'cancel', reason: null, by: 'x', graceMs: 10 });
+    const late = bench.do({ op: 'fireTimer', name: ':cancel-grace', fireAt: 1010 });
+    expect(late.decision).toEqual({ tag: 'refused', reason: 'stale' });
+    expect(bench.do({ op: 'fireTimer', name: ':cancel-grace', fireAt: 2010 }).types).toEqual(['run.cancelled']);
+  });
+
   it('redrives a failed run: what succeeded stays, what failed is forgotten', () => {
     const bench = new Bench();
     bench.do(complete('a'));

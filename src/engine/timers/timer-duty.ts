@@ -55,17 +55,19 @@ export class TimerDuty {
     if (store.shared && !(await store.holdDuty('timers', dutyMs))) return null;
     const due = await store.dueTimers(limits.timerBatchMax);
     const fired = Promise.all(
-      due.map(async ({ tenant, run, name }) => {
+      due.map(async ({ tenant, run, name, fireAt }) => {
         const outcome = await this.#lanes.submit({
           key: runKey(tenant, run),
           tenant,
           run,
-          commands: [{ op: 'fireTimer', name }],
+          commands: [{ op: 'fireTimer', name, fireAt }],
           actor: 'engine',
           worker: '',
           lease: null,
         });
         if (outcome.tag === 'error') throw outcome.error;
+        // Set anew since it was read; its row is another one now.
+        if (outcome.tag === 'refused' && outcome.reason === 'stale') return;
         // The run no longer knows the timer: nothing will ever clear its row but this.
         if (outcome.tag !== 'applied') await this.#clear(tenant, run, name, outcome);
       }),

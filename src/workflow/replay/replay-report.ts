@@ -418,7 +418,7 @@ function missing(app: AnyApp, { workflow, version }: RunState): ReplayChange {
   const text =
     known === undefined
       ? `The app has no workflow "${workflow}".`
-      : `The run is of "${workflow}" ${versionText(version)}; the app has it ${known.map(versionText).join(', ')}. Keep the old body by \`previous\`.`;
+      : `The run is ${version === null ? 'pinned to no version' : `pinned to version "${version}"`} of "${workflow}"; the app has it ${known.map(versionText).join(', ')}. Keep the old body by \`previous\`.`;
   return { kind: 'missing', path: null, level: 'break', text };
 }
 
