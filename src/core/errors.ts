@@ -181,7 +181,7 @@ export const errorCatalogue = {
     kind: 'invalid',
     status: 400,
     message: (d) => `This is not an exported history: ${d.reason}.`,
-    mend: 'Export it anew with `exportHistory(run)` of the test kit, or from GET /v1/runs/{id}/export.',
+    mend: 'Export it anew: `exportHistory(run)` of the test kit, or `eventspine runs export <id>`.',
   }),
   RUN_NOT_REDRIVABLE: entry<{ run: string; status: string }>({
     kind: 'conflict',
@@ -318,6 +318,13 @@ export const errorCatalogue = {
     message: (d) => `The ctx of the outer scope was used inside scope "${d.path}".`,
     mend: 'Use the ctx that the scope hands to its body.',
   }),
+  BODY_NOT_DETERMINISTIC: entry<{ workflow: string; run: string; what: string; use: string }>({
+    kind: 'terminal',
+    status: 422,
+    message: (d) =>
+      `The body of "${d.workflow}" (run ${d.run}) ${d.what}, and a replay would not come to the same. ${d.use}`,
+    mend: 'Take time, chance and results from `ctx`; docs/guides/testing.md has a list of what to use instead of what.',
+  }),
   HISTORY_FULL: entry<{ run: string; eventsMax: number }>({
     kind: 'terminal',
     status: 422,
@@ -433,6 +440,12 @@ export const errorCatalogue = {
     status: 500,
     message: (d) => `Something went wrong inside Eventspine (reference ${d.reference}).`,
     mend: 'Look for the reference in the server log and report it.',
+  }),
+  TEST_STUCK: entry<{ reason: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `The test cannot go on: ${d.reason}.`,
+    mend: 'Give what is waited for (a handler, an event, time by t.advance), or fake what takes real time.',
   }),
   // Options and command line
   OPTIONS_INVALID: entry<{ what: string; faults: readonly string[] }>({

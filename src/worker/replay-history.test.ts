@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { MiniEngine } from '../../test/replay/mini-engine.js';
 import { exportedHistoryFormat, readExportedHistory, type ExportedHistory } from '../core/run/exported-history.js';
 import { capability } from '../workflow/capability.js';
 import type { Ctx } from '../workflow/ctx.js';
@@ -8,33 +7,22 @@ import { defineApp } from '../workflow/app.js';
 import { Terminal } from '../workflow/thrown.js';
 import { workflow } from '../workflow/workflow.js';
 import type { ReplayReport } from '../workflow/replay/replay-report.js';
+import { fake, testSpine } from '../testing/kit/index.js';
 import { replayHistory } from './replay-history.js';
 
 type Body = (ctx: Ctx, input: unknown) => unknown;
 
 const search = capability('search');
 const find = capability('find');
+const capabilities = [search, find];
 
-/** The history of a run of `body` that has come to rest; calls are answered with "found", timers fire. */
-async function historyOf(body: Body, rounds = 5): Promise<ExportedHistory> {
-  const engine = new MiniEngine(
-    workflow('w', {}, async (ctx, input) => body(ctx, input)),
-    { input: 'in' },
-  );
-  engine.begin();
-  await engine.drain();
-  for (let round = 0; round < rounds && !engine.ended; round++) {
-    for (const path of engine.calls()) engine.completeCall(path, 'found');
-    for (const timer of engine.timers()) engine.fire(timer);
-    await engine.drain();
-  }
-  return {
-    format: exportedHistoryFormat,
-    tenant: 't',
-    run: 'run_1',
-    events: engine.events,
-    blobs: Object.fromEntries([...engine.blobs].map(([hash, { text }]) => [hash, text])),
-  };
+/** The history of a run of `body`; calls are answered with "found". With `ends` false, only as far as no time passes. */
+async function historyOf(body: Body, ends = true): Promise<ExportedHistory> {
+  const app = defineApp({ workflows: [workflow('w', {}, async (ctx, input) => body(ctx, input))], capabilities });
+  await using t = await testSpine(app, { handlers: [fake(search, 'found'), fake(find, 'found')] });
+  const run = await t.start('w', 'in');
+  if (ends) await t.outcome(run);
+  return await t.exportHistory(run);
 }
 
 function replay(history: ExportedHistory, body: Body): Promise<ReplayReport> {
@@ -82,7 +70,7 @@ describe('replayHistory', () => {
   });
 
   it('takes what an unfinished run has not done yet for what comes next', async () => {
-    const history = await historyOf(three, 0);
+    const history = await historyOf(three, false);
     const report = await replay(history, three);
     expect(report).toMatchObject({ verdict: 'same', recorded: 'active', now: 'waiting' });
     const before = { ...history, events: history.events.slice(0, 1) };

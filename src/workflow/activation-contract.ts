@@ -6,6 +6,7 @@ import type { BodyCommand } from '../core/run/commands.js';
 import type { AbortReason, Journal, JournalEntry, SubmissionResult } from '../core/run/journal.js';
 import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
 import type { Ports } from '../core/ports.js';
+import type { StepContext } from './ctx.js';
 import type { LogRecord } from './log.js';
 import type { AskedUnit } from './replay/asked-unit.js';
 
@@ -28,12 +29,25 @@ export interface ActivationHost {
 
 /** Hears what a body asks for: of the test kit, and of replays that only look. */
 export interface ActivationOnlooker {
-  /** True = nothing is begun: what is recorded is handed over, and what is not stays open. */
-  readonly looksOnly: boolean;
-  /** The body has asked for something under a new path. Must not throw. */
-  asked(unit: AskedUnit): void;
+  /** True = nothing is begun: what is recorded is handed over, and what is not stays open. Default false. */
+  readonly looksOnly?: boolean;
+  /** The body asks for something under a new path. What this throws the body gets instead. */
+  asked?(unit: AskedUnit): void;
   /** The body was told what it came to, or it was given up. Must not throw. */
-  over(path: string): void;
+  over?(path: string): void;
+  /** Takes the place of the function of a step: calls `step.run`, or does something else. */
+  step?(step: StepCall): unknown;
+}
+
+/** A step about to be run. */
+export interface StepCall {
+  readonly path: string;
+  /** Undefined where the step has none. */
+  readonly input: unknown;
+  /** What the function of the step is given. */
+  readonly context: StepContext;
+  /** Runs the function of the step. */
+  run(): unknown;
 }
 
 /** What an activation is given to do; an `ActivationAssignment` of the worker protocol has all of it. */

@@ -24,7 +24,7 @@ export class TimerDuty {
     this.#context = context;
     this.#lanes = lanes;
     this.#promoted = promoted;
-    this.#sleepMaxMs = context.store.shared ? sharedSleepMaxMs : sleepMaxMs;
+    this.#sleepMaxMs = context.settings.lookEveryMs ?? (context.store.shared ? sharedSleepMaxMs : sleepMaxMs);
   }
 
   start(): void {

@@ -193,7 +193,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   ask(scope: Scope, path: string, kind: UnitKind, work: Work): Promise<unknown> {
     if (this.#isDone()) return new Promise(ignore);
     const record = this.#records.get(path);
-    this.host.onlooker?.asked(askedUnit(path, kind, work));
+    this.host.onlooker?.asked?.(askedUnit(path, kind, work));
     if (record !== undefined && record.kind !== kind) {
       throw new SpineError('PATH_KIND_CHANGED', { path, recorded: record.kind, asked: kind });
     }
@@ -406,7 +406,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly #onWaitEnd = (wait: Wait): void => {
     this.#open.delete(wait);
     this.#claimed.set(wait.path, null);
-    this.host.onlooker?.over(wait.path);
+    this.host.onlooker?.over?.(wait.path);
   };
 
   // ---------------------------------------------------------------- new work

@@ -15,7 +15,7 @@ import type { RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import type { Effect } from '../../core/run/events.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
-import type { ActivationHost } from '../activation-contract.js';
+import type { ActivationHost, StepCall } from '../activation-contract.js';
 import type { StepContext } from '../ctx.js';
 import { makeLog, type Log } from '../log.js';
 import type { UnitDetail } from './asked-unit.js';
@@ -186,7 +186,8 @@ class Attempt implements StepContext {
     this.#step.enter();
     let result: unknown;
     try {
-      result = fn(this);
+      const { onlooker } = this.#step.host;
+      result = onlooker?.step === undefined ? fn(this) : onlooker.step(this.#call());
     } catch (error) {
       return this.#settle(() => this.#end.onError(error));
     }
@@ -195,6 +196,11 @@ class Attempt implements StepContext {
       (value) => this.#settle(() => this.#end.onValue(value, this.#durationMs())),
       (error: unknown) => this.#settle(() => this.#end.onError(error)),
     );
+  }
+
+  #call(): StepCall {
+    const { path, fn, input } = this.#request;
+    return { path, input: input?.value, context: this, run: () => fn(this) };
   }
 
   abort(reason: unknown): void {
