@@ -105,6 +105,15 @@ describe('replayHistory', () => {
     ]);
   });
 
+  it('takes a renamed loop as one change of many, and what the code no longer does as left aside', async () => {
+    const loop = async (ctx: Ctx, name: string, count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) await ctx.step([name, i], () => i);
+    };
+    const report = await replay(await historyOf((ctx) => loop(ctx, 'call', 300)), (ctx) => loop(ctx, 'ask', 298));
+    expect(report.changes.filter(({ kind }) => kind === 'renamed')).toHaveLength(298);
+    expect(brief(report).slice(298)).toEqual(['note removed call:298', 'note removed call:299']);
+  });
+
   it('tells a step that was added from one that was renamed', async () => {
     const report = await replay(await historyOf(three), async (ctx) => {
       await ctx.step('audit', () => undefined);

@@ -145,12 +145,13 @@ class Comparison {
     unasked: readonly Recorded[],
     refuted: Set<string>,
   ): Promise<Attempt | null> {
-    const pairs = pairsOf(frontier, unasked, refuted);
+    const free = unasked.filter(({ path }) => !found.renames.has(path));
+    const pairs = pairsOf(frontier, free, refuted);
     if (pairs.length === 0) return null;
     const guessed = await this.#replay(withRenames(found.renames, pairs), found.assumed);
     const held = pairs.filter(({ from }) => !guessed.replay.asked.has(from.path));
     for (const { from, to } of pairs) {
-      if (guessed.replay.asked.has(from.path)) refuted.add(pairKey(from.path, to.path));
+      if (guessed.replay.asked.has(from.path)) refuted.add(pairKey(from.path, to));
     }
     if (held.length === pairs.length) return guessed;
     // At least one was wrong, and may have misled the rest: again without it.
@@ -159,7 +160,9 @@ class Comparison {
 
   /** Goes on as if what was added had given nothing. Null where the body cannot go on like that. */
   async #tryAdditions(found: Attempt, frontier: readonly AskedUnit[]): Promise<Attempt | null> {
-    const fresh = frontier.filter((unit) => unit.kind !== 'race' && !found.assumed.has(unit.path));
+    const fresh = frontier.filter(
+      ({ path, kind }) => nothingEntry(path, kind, 0, 0) !== null && !found.assumed.has(path),
+    );
     if (fresh.length === 0) return null;
     const assumed = new Set([...found.assumed, ...fresh.map((unit) => unit.path)]);
     const guessed = await this.#replay(found.renames, assumed);
@@ -192,7 +195,9 @@ class Comparison {
     // What is assumed comes first of all, so that it is given as soon as it is asked for.
     const kinds = this.#assumedKinds;
     const at = this.#state.updatedAt;
-    const given = [...assumed].map((path, i) => nothingEntry(path, kinds.get(path) ?? 'step', i / 1_000_000, at));
+    const given = [...assumed].flatMap(
+      (path, i) => nothingEntry(path, kinds.get(path) ?? 'step', i / 1_000_000, at) ?? [],
+    );
     return { ...this.#journal, entries: [...given, ...entries] };
   }
 
@@ -219,7 +224,7 @@ class Comparison {
     let matched = 0;
     for (const [from, to] of renames) {
       const unit = this.#recorded.get(from);
-      if (unit !== undefined) changes.push(renamedChange(unit, to));
+      if (unit !== undefined && replay.asked.has(to)) changes.push(renamedChange(unit, to));
     }
     for (const asked of replay.asked.values()) {
       const unit = this.#recorded.get(asked.path);
@@ -237,9 +242,19 @@ class Comparison {
     }
     for (const unit of unasked) changes.push(complete ? removedChange(unit) : unreachedChange(unit));
     const guessed = assumed.size > 0 || !complete;
-    changes.push(...this.#endChanges(replay, guessed, frontier.length > 0));
+    const onlyEnds = this.#state.status === 'active' && unasked.length === 0;
+    if (!(onlyEnds && this.#mayEndHere(replay.end))) {
+      changes.push(...this.#endChanges(replay, guessed, frontier.length > 0));
+    }
     const now = !complete && replay.end === null ? 'unknown' : stateOf(replay.end);
     return reportOf(this.#history, this.#state, now, matched, changes);
+  }
+
+  /** Between its last result and its end a body records nothing; such an end is what comes next, and no change. */
+  #mayEndHere(end: EndCommand | null): boolean {
+    if (end === null || end.op !== 'fail') return end !== null && end.op !== 'abandon';
+    const outcome = end.path === null ? null : this.#recorded.get(end.path)?.record.outcome;
+    return outcome?.type === 'step.failed' || outcome?.type === 'call.failed';
   }
 
   #differences(unit: Recorded, asked: AskedUnit): ReplayChange[] {
@@ -350,21 +365,20 @@ function renamedEntry(entry: JournalEntry, renames: ReadonlyMap<string, string>)
   return to === undefined ? entry : ({ ...entry, data: { ...entry.data, path: to } } as JournalEntry);
 }
 
-/** An outcome without content, for what nobody knows the outcome of. */
-function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): JournalEntry {
+/** An outcome without content, for what nobody knows the outcome of. Null for kinds that have no such outcome. */
+function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): JournalEntry | null {
   const payload = encodeValue(undefined);
   switch (kind) {
+    case 'step':
+      return { seq, at, type: 'step.completed', data: { path, attempt: 1, durationMs: 0, withInput: false }, payload };
     case 'call':
       return { seq, at, type: 'call.completed', data: { path, attempt: 1, worker: '', durationMs: 0 }, payload };
     case 'timer':
       return { seq, at, type: 'timer.fired', data: { path } };
     case 'emit':
       return { seq, at, type: 'event.emitted', data: { path, topic: '', eventId: '' } };
-    case 'step':
-    case 'race':
-      return { seq, at, type: 'step.completed', data: { path, attempt: 1, durationMs: 0, withInput: false }, payload };
     default:
-      throw new Error(`Invariant broken: no such unit ${String(kind satisfies never)}`);
+      return null;
   }
 }
 
@@ -372,20 +386,48 @@ function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): Jo
 
 interface Pair {
   readonly from: Recorded;
-  readonly to: AskedUnit;
+  /** The path under which the code asks for it now. */
+  readonly to: string;
 }
 
 /** For each thing asked for, the first recorded one that it may be the new name of. */
 function pairsOf(frontier: readonly AskedUnit[], unasked: readonly Recorded[], refuted: ReadonlySet<string>): Pair[] {
   const free = new Set([...unasked].sort((a, b) => a.since - b.since));
   const pairs: Pair[] = [];
+  const taken = new Set<string>();
   for (const to of frontier) {
+    if (taken.has(to.path)) continue;
     const from = [...free].find((one) => isLike(one, to) && !refuted.has(pairKey(one.path, to.path)));
     if (from === undefined) continue;
-    free.delete(from);
-    pairs.push({ from, to });
+    const family = renamedFamily(from.path, to.path);
+    for (const one of [from, ...free]) {
+      const path = one === from ? to.path : family(one.path);
+      if (path === null || refuted.has(pairKey(one.path, path)) || !free.delete(one)) continue;
+      taken.add(path);
+      pairs.push({ from: one, to: path });
+    }
   }
   return pairs;
+}
+
+/**
+ * Where two paths differ in one name, with the same keys: what becomes of other paths with that name in that place, such as
+ * the other items of a map. Null = the path is none of them.
+ */
+function renamedFamily(from: string, to: string): (path: string) => string | null {
+  const before = from.split('/');
+  const after = to.split('/');
+  const at = before.findIndex((segment, i) => segment !== after[i]);
+  const [oldName = '', ...oldKeys] = (before[at] ?? '').split(':');
+  const [newName = '', ...newKeys] = (after[at] ?? '').split(':');
+  const rest = (segments: readonly string[]): string => segments.slice(at + 1).join('/');
+  if (rest(before) !== rest(after) || oldKeys.join(':') !== newKeys.join(':')) return () => null;
+  return (path) => {
+    const segments = path.split('/');
+    const [name, ...keys] = (segments[at] ?? '').split(':');
+    const isOfFamily = name === oldName && segments.slice(0, at).join('/') === before.slice(0, at).join('/');
+    return isOfFamily ? segments.with(at, [newName, ...keys].join(':')).join('/') : null;
+  };
 }
 
 /** The same kind of thing, in the same scope or under the same last name. */
@@ -408,7 +450,7 @@ function pairKey(from: string, to: string): string {
 }
 
 function withRenames(renames: ReadonlyMap<string, string>, pairs: readonly Pair[]): ReadonlyMap<string, string> {
-  return new Map([...renames, ...pairs.map(({ from, to }) => [from.path, to.path] as const)]);
+  return new Map([...renames, ...pairs.map(({ from, to }) => [from.path, to] as const)]);
 }
 
 // ---------------------------------------------------------------- changes
@@ -444,21 +486,11 @@ function unreachedChange({ path, record }: Recorded): ReplayChange {
   return { kind: 'unreached', level: 'note', path, unit: record.kind, text };
 }
 
+/** What people call the kinds that have another name inside. */
+const names: Readonly<Partial<Record<UnitKind, string>>> = { timer: 'Sleep', emit: 'Event' };
+
 function named(unit: UnitKind): string {
-  switch (unit) {
-    case 'step':
-      return 'Step';
-    case 'call':
-      return 'Call';
-    case 'timer':
-      return 'Sleep';
-    case 'emit':
-      return 'Event';
-    case 'race':
-      return 'Race';
-    default:
-      return unit satisfies never;
-  }
+  return names[unit] ?? unit.charAt(0).toUpperCase() + unit.slice(1);
 }
 
 function stateOf(end: EndCommand | null): 'succeeded' | 'failed' | 'refused' | 'cancelled' | 'waiting' {

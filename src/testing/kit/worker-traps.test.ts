@@ -4,7 +4,7 @@ import { nodePorts } from '../../runtime/index.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { encodeValue } from '../../core/codec.js';
 import { defineApp, workflow, type Ctx } from '../../workflow/index.js';
-import { createInProcessTransport, createWorker, type WorkerLogRecord } from '../index.js';
+import { createInProcessTransport, createWorker, type WorkerLogRecord } from '../../worker/index.js';
 
 /** Runs a body on a worker with traps, on the clock of this machine, and gives the end and the warnings. */
 async function ran(body: (ctx: Ctx) => unknown): Promise<{ readonly state: string; readonly warnings: string[] }> {
