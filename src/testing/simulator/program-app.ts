@@ -42,7 +42,7 @@ const done = topic('done');
 const capabilities = programCapabilities.map((name) => capability(name, { deadline: simDeadlineMs, retry }));
 
 /** The app of one worker, in one of its builds. Its versions differ by their names only: every run may migrate. */
-export function programApp(perform: PerformEffect, build: BuildName): AnyApp {
+export function programApp(perform: PerformEffect, build: BuildName = 'plain'): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
   const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow =>
     workflow(
