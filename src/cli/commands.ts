@@ -117,6 +117,7 @@ const runs = {
   watch: async () => (await import('./commands/watch.js')).watchRun,
   cancel: async () => (await import('./commands/runs.js')).cancelRuns,
   retry: async () => (await import('./commands/runs.js')).retryRuns,
+  migrate: async () => (await import('./commands/runs.js')).migrateRuns,
 } satisfies Record<string, Load>;
 
 const schedules = {
@@ -319,6 +320,12 @@ export const commands: readonly Command[] = [
         says: 'Only in this state: queued, running, retrying, waiting, cancelling, succeeded, failed, cancelled, refused, continued.',
       },
       workflowFlag,
+      {
+        name: 'version',
+        type: 'text',
+        value: 'version',
+        says: "Only of this version; '' for runs that are pinned to none.",
+      },
       classFlag,
       { name: 'label', type: 'text', value: 'name:value', repeated: true, says: 'Only with this label.' },
       { name: 'oldest', type: 'truth', says: 'Oldest first.' },
@@ -468,6 +475,19 @@ export const commands: readonly Command[] = [
     flags: [...inNameOf, ...overHttp],
     examples: ["eventspine approvals comment run_01h455vb4pex5vsknk084sn02q.7 'who knows the figures?'"],
     load: async () => (await import('./commands/approvals.js')).comment,
+  },
+  {
+    words: ['runs', 'migrate'],
+    says: 'Moves runs to another version of their workflow, which a deployed build has.',
+    more: 'The body of a run is taken from the worker that has it and begins anew in the new version: it takes what is recorded under the names it asks for, and leaves the rest aside. Look with `eventspine check --as` first. A run that has failed is retried first, and migrated then.',
+    parameters: [runsParameter],
+    flags: [
+      { name: 'to', type: 'text', value: 'version', says: 'The version.' },
+      { name: 'unversioned', type: 'truth', says: 'Instead of --to: pin the runs to no version.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine runs migrate run_01h455vb4pex5vsknk084sn02q --to 4'],
+    load: runs.migrate,
   },
   {
     words: ['dead-letters', 'list'],
@@ -622,6 +642,56 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine topics'],
     load: async () => (await import('./commands/fleet.js')).listTopics,
+  },
+  {
+    words: ['check'],
+    says: 'Replays recorded runs on a new build, without any effect, and says what would break.',
+    more: 'Without histories it looks at the unfinished runs of an installation. For each run: what the code asks for that is not recorded, what is recorded and no longer asked for (left aside, never fatal), what was renamed, changes its kind, or ends otherwise. Ends with 1 when a run would break.',
+    parameters: [
+      app,
+      {
+        name: 'history',
+        says: 'Files as `runs export` prints them, one history or one a line; or folders of them.',
+        required: false,
+        rest: true,
+      },
+    ],
+    flags: [
+      workflowFlag,
+      {
+        name: 'as',
+        type: 'text',
+        value: 'version',
+        says: 'Replay as if the runs had been migrated to this version.',
+      },
+      { name: 'as-unversioned', type: 'truth', says: 'The same, pinned to no version.' },
+      { name: 'strict', type: 'truth', says: 'Fail for warnings, too.' },
+      { ...limit, says: 'Look at so many unfinished runs at most. Default 1000.' },
+      ...overHttp,
+    ],
+    examples: [
+      'eventspine check app.mjs --url https://spine.internal',
+      'eventspine check app.mjs histories/',
+      'eventspine check app.mjs run.json --as 4',
+    ],
+    load: async () => (await import('./commands/check.js')).check,
+  },
+  {
+    words: ['deploy'],
+    says: 'Registers the definitions of a build before its workers start, and refuses where unfinished runs would lose their code.',
+    more: 'Shows what changes first. The definitions are in force as soon as a worker has them; workers that have older ones change nothing any more. Deploying an older build again is how to roll back. Ends with 1 when it is refused.',
+    parameters: [app],
+    flags: [
+      { name: 'dry-run', type: 'truth', says: 'Only show what would happen.' },
+      {
+        name: 'leave-waiting',
+        type: 'truth',
+        says: 'Deploy all the same: unfinished runs that lose their version stay as they are and wait, visibly, for a worker that has it or for `runs migrate`.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine deploy app.mjs --dry-run', 'eventspine deploy app.mjs --url http://spine:8787'],
+    load: async () => (await import('./commands/deploy.js')).deploy,
   },
   {
     words: ['doctor'],

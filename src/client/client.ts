@@ -12,6 +12,7 @@ import type {
   BulkAnswer,
   CommandAnswer,
   DeadLetterView,
+  DeployAnswer,
   DoctorView,
   HealthView,
   PageView,
@@ -131,6 +132,8 @@ export interface Published {
 export interface RunListQuery extends CallOptions {
   readonly state?: RunViewState | readonly RunViewState[];
   readonly workflow?: string;
+  /** Of this version; an empty text = pinned to none. */
+  readonly version?: string;
   readonly failureClass?: string;
   /** `name:value`. */
   readonly label?: string;
@@ -174,6 +177,14 @@ export interface ScaleQuery extends CallOptions {
   readonly max?: number;
   /** With `min` 0: no worker is wanted until there are more tasks than this. Default 0. */
   readonly activation?: number;
+}
+
+/** How to deploy. */
+export interface DeployOptions extends CallOptions {
+  /** Only ask what would happen. Default false. */
+  readonly dryRun?: boolean;
+  /** Deploy where unfinished work loses its code, too: it waits for workers that have the code. Default false. */
+  readonly leaveWaiting?: boolean;
 }
 
 /** Everything a caller can do with an app; the embedded facade has the same surface. */
@@ -226,8 +237,13 @@ export interface Client<App = UntypedApp> {
   scale(query?: ScaleQuery): Promise<ScaleView>;
   /** Worker sessions. */
   workers(options?: CallOptions): Promise<readonly WorkerView[]>;
-  /** Manifests of the registered apps. */
+  /** Manifests in force, one of each app. */
   definitions(options?: CallOptions): Promise<readonly Manifest[]>;
+  /**
+   * Makes a manifest (`app.manifest`) the newest of its app, or says what that would change. DEFINITION_INVALID, and
+   * DEPLOY_REFUSED where unfinished work would lose its code.
+   */
+  deploy(manifest: Manifest, options?: DeployOptions): Promise<DeployAnswer>;
   /** Checks the invariants of the store now. */
   doctor(options?: CallOptions): Promise<DoctorView>;
   /** Whether work can be accepted and is done. Resolves with `not_ready` and the reasons where the server says so. */
@@ -247,6 +263,9 @@ export interface RunsApi {
   /** Retries one failed or cancelled run, or up to 1,000 with an answer for each. */
   retry(id: string, options?: CallOptions): Promise<CommandAnswer>;
   retry(ids: readonly string[], options?: CallOptions): Promise<BulkAnswer>;
+  /** Moves one run, or up to 1,000, to another version of its workflow; null = pinned to none. RUN_NOT_MIGRATABLE. */
+  migrate(id: string, to: string | null, options?: CallOptions): Promise<CommandAnswer>;
+  migrate(ids: readonly string[], to: string | null, options?: CallOptions): Promise<BulkAnswer>;
 }
 
 /** What ran out of attempts. */
@@ -362,6 +381,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
       export: (id, options) => transport.json(get(pathOf('exportRun', { id }), options)),
       cancel,
       retry,
+      migrate,
     },
 
     deadLetters: {
@@ -388,6 +408,9 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
       transport.json<ScaleView>(get(pathOf('readScale'), optionsOf(signal), { ...query })),
     workers: (options) => items<WorkerView>(pathOf('listWorkers'), options),
     definitions: (options) => items<Manifest>(pathOf('listDefinitions'), options),
+    deploy: (manifest, { signal, ...options } = {}) =>
+      // The same manifest twice is the newest once.
+      transport.json<DeployAnswer>(command(pathOf('deploy'), { manifest, ...options }, true, optionsOf(signal))),
     doctor: (options) => transport.json<DoctorView>(get(pathOf('doctor'), options)),
 
     health: (options) =>
@@ -408,6 +431,18 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     if (typeof target === 'string') return cancelRun(transport, target, options);
     const body = { ids: target, ...(options?.reason === undefined ? {} : { reason: options.reason }) };
     return transport.json<BulkAnswer>(command(pathOf('cancelRuns'), body, true, options));
+  }
+
+  function migrate(id: string, to: string | null, options?: CallOptions): Promise<CommandAnswer>;
+  function migrate(ids: readonly string[], to: string | null, options?: CallOptions): Promise<BulkAnswer>;
+  function migrate(
+    target: string | readonly string[],
+    to: string | null,
+    options?: CallOptions,
+  ): Promise<CommandAnswer> | Promise<BulkAnswer> {
+    if (typeof target === 'string')
+      return transport.json<CommandAnswer>(command(pathOf('migrateRun', { id: target }), { to }, true, options));
+    return transport.json<BulkAnswer>(command(pathOf('migrateRuns'), { ids: target, to }, true, options));
   }
 
   function retry(id: string, options?: CallOptions): Promise<CommandAnswer>;

@@ -9,6 +9,7 @@ export {
   type ClientOptions,
   type DeadLetterListQuery,
   type DeadLettersApi,
+  type DeployOptions,
   type Published,
   type PublishOptions,
   type RunListQuery,

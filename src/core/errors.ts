@@ -164,6 +164,12 @@ export const errorCatalogue = {
     message: (d) => `"${d.name}" is defined twice with different content.`,
     mend: 'Give one of them another name.',
   }),
+  DEPLOY_REFUSED: entry<{ app: string; faults: readonly string[] }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The build of "${d.app}" would strand work that is not finished: ${d.faults.join('; ')}.`,
+    mend: 'Keep the old body by `previous`, migrate or wait for those runs, or deploy with --leave-waiting; nothing was registered.',
+  }),
   // Runs
   RUN_NOT_FOUND: entry<{ run: string }>({
     kind: 'notFound',
@@ -212,6 +218,13 @@ export const errorCatalogue = {
     status: 409,
     message: (d) => `Approval "${d.id}" is settled; the first word counted.`,
     mend: 'Read it to see who has decided, and what.',
+  }),
+
+  RUN_NOT_MIGRATABLE: entry<{ run: string; reason: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `Run "${d.run}" cannot move to another version: ${d.reason}.`,
+    mend: 'Deploy a build that has the version first; retry a run that has failed, then migrate it.',
   }),
   RUN_NOT_ENDED: entry<{ run: string; state: string }>({
     kind: 'conflict',

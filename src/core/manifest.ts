@@ -53,8 +53,8 @@ export interface WorkflowManifest {
   readonly name: string;
   /** null = runs move on to new code; a string pins runs to workers that have this version. */
   readonly version: string | null;
-  /** Versions that this build can still run (`previous`). */
-  readonly previous: readonly string[];
+  /** Versions that this build can still run (`previous`); null = runs from before there were versions. */
+  readonly previous: readonly (string | null)[];
   readonly input: JsonSchema | null;
   /** Topic whose events start a run each. */
   readonly on: string | null;
@@ -73,6 +73,16 @@ export interface WorkflowManifest {
 export interface SignalManifest {
   readonly name: string;
   readonly schema: JsonSchema | null;
+}
+
+/** The versions whose runs this build can go on with, that of new runs first. */
+export function versionsServed({ version, previous }: WorkflowManifest): readonly (string | null)[] {
+  return [version, ...previous];
+}
+
+/** The version of a run or a workflow in words. */
+export function versionText(version: string | null): string {
+  return version === null ? 'without version' : `version ${version}`;
 }
 
 export interface CapabilityManifest {

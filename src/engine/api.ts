@@ -13,6 +13,7 @@ import type {
   ApprovalDetail,
   ApprovalView,
   DeadLetterView,
+  DeployAnswer,
   DoctorView,
   HealthView,
   PageView,
@@ -88,9 +89,19 @@ export type CommandOutcome =
   | { readonly tag: 'already' }
   | { readonly tag: 'error'; readonly error: Error };
 
+/** How to deploy. */
+export interface DeployOptions {
+  /** Only says what would happen. */
+  readonly dryRun?: boolean;
+  /** Deploys where unfinished work loses its code, too: it stays as it is and waits for workers that have the code. */
+  readonly leaveWaiting?: boolean;
+}
+
 export interface RunFilter {
   readonly states?: readonly RunViewState[];
   readonly workflow?: string;
+  /** null = runs that are pinned to no version. */
+  readonly version?: string | null;
   readonly failureClass?: string;
   readonly label?: { readonly name: string; readonly value: string };
   readonly startedFrom?: number;
@@ -136,7 +147,14 @@ export interface Engine {
   /** Ends duties, lines and the store; resolves when nothing runs. Idempotent. */
   stop(): Promise<void>;
 
+  /** Takes note of an app's definitions, as with a worker's hello. One that was seen before changes nothing. */
   register(manifest: Manifest): Promise<{ readonly hash: string }>;
+  /**
+   * Makes these the newest definitions of their app; they are in force as soon as a worker has them, or nobody has others.
+   * Rejects with DEFINITION_INVALID, or with DEPLOY_REFUSED where unfinished work would lose its code.
+   */
+  deploy(manifest: Manifest, options?: DeployOptions): Promise<DeployAnswer>;
+  /** The definitions in force. */
   definitions(): readonly Manifest[];
 
   startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]>;
@@ -155,6 +173,11 @@ export interface Engine {
   ): Promise<CommandOutcome>;
   /** Sends a failed or cancelled run back to work from what failed. */
   redrive(origin: Origin, run: string): Promise<CommandOutcome>;
+  /**
+   * Moves a run to another version of its workflow, which the definitions in force have (RUN_NOT_MIGRATABLE). Its body is
+   * taken from the worker that has it and begins anew in that version.
+   */
+  migrate(origin: Origin, run: string, to: string | null): Promise<CommandOutcome>;
   /** Gives up on a dead letter: it leaves the list, the run stays failed. */
   discard(origin: Origin, deadLetter: string): Promise<CommandOutcome>;
 

@@ -247,6 +247,7 @@ export const routes = {
     query: [
       { name: 'state', says: 'Runs in this state.', type: 'string', repeated: true },
       { name: 'workflow', says: 'Runs of this workflow.', type: 'string' },
+      { name: 'version', says: 'Runs of this version; empty: runs that are pinned to none.', type: 'string' },
       { name: 'failureClass', says: 'Runs that failed with this class.', type: 'string' },
       { name: 'label', says: 'Runs with this label, as `name:value`.', type: 'string' },
       { name: 'startedFrom', says: 'Started at or after this instant, ISO 8601.', type: 'string' },
@@ -369,6 +370,18 @@ export const routes = {
     jsonBody('ManyRequest', 'Ids of the runs.'),
     bulkAnswers,
   ),
+  migrateRun: post(
+    '/v1/runs/{id}/migrate',
+    'Moves a run to another version of its workflow, which the definitions in force have. Its body begins anew there; finished steps are not repeated.',
+    jsonBody('MigrateRequest', 'The version; null = pinned to none.'),
+    commandAnswers,
+  ),
+  migrateRuns: post(
+    '/v1/runs:migrate',
+    `Migrates up to ${limits.batchItemsMax} runs.`,
+    jsonBody('MigrateManyRequest', 'Ids of the runs, and the version.'),
+    bulkAnswers,
+  ),
   listDeadLetters: get('/v1/dead-letters', 'What ran out of attempts, newest first.', 'DeadLetterPage', {
     query: [
       { name: 'class', says: 'With this failure class.', type: 'string' },
@@ -446,7 +459,19 @@ export const routes = {
     answers: [{ status: 200, says: 'The metrics.', type: 'text/plain', schema: null }],
   }),
   listWorkers: get('/v1/workers', 'Worker sessions.', 'WorkerPage', { access: 'operator' }),
-  listDefinitions: get('/v1/definitions', 'Manifests of the registered apps.', 'ManifestPage'),
+  listDefinitions: get('/v1/definitions', 'Manifests in force, one of each app.', 'ManifestPage'),
+  deploy: {
+    ...post(
+      '/v1/definitions',
+      'Makes a manifest the newest of its app, or says what that would change. Refused (DEPLOY_REFUSED) where unfinished work would lose its code.',
+      jsonBody(
+        'DeployRequest',
+        'The manifest; `dryRun` only asks; `leaveWaiting` deploys all the same, and what is stranded waits for a worker that has its code.',
+      ),
+      [ok('DeployAnswer', 'It is the newest, or what would happen.')],
+    ),
+    access: 'operator',
+  },
   doctor: get('/v1/doctor', 'Checks the invariants of the store now.', 'DoctorView', { access: 'operator' }),
   live: get('/health/live', 'Says that the process answers.', 'LiveView', { access: 'public' }),
   ready: get('/health/ready', 'Says whether work can be accepted and is done.', 'HealthView', {

@@ -25,7 +25,7 @@ import { Reaper } from './reaper.js';
 import { refusalText } from './refusal-text.js';
 import type { Held, Session } from './session.js';
 
-export interface DispatcherOptions extends Pick<AdmissionOptions, 'context' | 'register' | 'blobsPath'> {
+export interface DispatcherOptions extends Pick<AdmissionOptions, 'context' | 'registry' | 'blobsPath'> {
   readonly lanes: Lanes;
 }
 
@@ -43,7 +43,7 @@ export class Dispatcher {
   readonly #admission: Admission;
 
   constructor(options: DispatcherOptions) {
-    const { context, lanes, register, blobsPath } = options;
+    const { context, lanes, registry, blobsPath } = options;
     const { ports, settings } = context;
     this.#context = context;
     this.#lanes = lanes;
@@ -63,7 +63,7 @@ export class Dispatcher {
     this.#claims = claims;
     this.#losses = losses;
     this.#reaper = new Reaper({ context, sessions, pulses, heartbeats, losses });
-    this.#admission = new Admission({ context, register, blobsPath, sessions, pulses, heartbeats, delivery, claims });
+    this.#admission = new Admission({ context, registry, blobsPath, sessions, pulses, heartbeats, delivery, claims });
   }
 
   sessions(): IterableIterator<Session> {

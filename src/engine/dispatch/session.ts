@@ -37,6 +37,8 @@ export interface SessionDescription {
   readonly session: string;
   readonly worker: string;
   readonly app: string;
+  /** Hash of the manifest that the worker was started with. */
+  readonly manifest: string;
   readonly slots: number;
   readonly queues: readonly string[];
   readonly host: string | null;

@@ -5,7 +5,7 @@ import { decodeValue } from '../../core/codec.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { RunEvent } from '../../core/run/events.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../../core/run/exported-history.js';
-import { foldRun, isEnded, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
+import { foldRun, isEnded, workflowQueue, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
 import type {
   DeadLetterView,
   PageView,
@@ -28,10 +28,13 @@ import { runView, summaryOf, viewState } from './views.js';
 export class Reads {
   readonly #context: EngineContext;
   readonly #plain: PlainValue;
+  readonly #isServed: (queue: string) => Promise<boolean>;
 
-  constructor(context: EngineContext, plain: PlainValue) {
+  /** `isServed` knows whether a connected worker serves a queue. */
+  constructor(context: EngineContext, plain: PlainValue, isServed: (queue: string) => Promise<boolean>) {
     this.#context = context;
     this.#plain = plain;
+    this.#isServed = isServed;
   }
 
   async run(tenant: string, run: string): Promise<RunView | null> {
@@ -45,7 +48,12 @@ export class Reads {
       events.map((stored) => stored.event),
     );
     // The row may be older than the history by a commit; the fold is the truth of both.
-    return runView({ ...row, ...rowFields(state, row) }, state, tasks, this.#lastProgress(events));
+    const served = isEnded(state.status) ? null : await this.#isServed(workflowQueue(state.workflow, state.version));
+    return runView({ ...row, ...rowFields(state, row) }, state, {
+      tasks,
+      progress: this.#lastProgress(events),
+      served,
+    });
   }
 
   /** The state of a run in the words of users. */
@@ -133,6 +141,7 @@ export class Reads {
       limit: Math.min(rest.limit ?? limits.pageItemsDefault, limits.pageItemsMax),
       ...(statuses === undefined ? {} : { statuses }),
       ...(rest.workflow === undefined ? {} : { workflow: rest.workflow }),
+      ...(rest.version === undefined ? {} : { version: rest.version }),
       ...(rest.failureClass === undefined ? {} : { failureClass: rest.failureClass }),
       ...(rest.label === undefined ? {} : { label: rest.label }),
       ...(rest.startedFrom === undefined ? {} : { startedFrom: rest.startedFrom }),
@@ -233,7 +242,13 @@ const nothing: Payload = { codec: 'json/1', text: 'null' };
 
 function rowFields(state: RunState, row: RunRow): Partial<RunRow> {
   return state.head >= row.head
-    ? { status: state.status, head: state.head, updatedAt: state.updatedAt, cancelRequested: state.cancel !== null }
+    ? {
+        version: state.version,
+        status: state.status,
+        head: state.head,
+        updatedAt: state.updatedAt,
+        cancelRequested: state.cancel !== null,
+      }
     : {};
 }
 

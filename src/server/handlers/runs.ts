@@ -30,7 +30,9 @@ type RunRoutes =
   | 'cancelRun'
   | 'retryRun'
   | 'cancelRuns'
-  | 'retryRuns';
+  | 'retryRuns'
+  | 'migrateRun'
+  | 'migrateRuns';
 
 export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
   const { engine } = context;
@@ -51,6 +53,14 @@ export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
       return answerToMany(context, request, ['ids', 'reason'], (run) => engine.cancel(request.origin(), run, options));
     },
     retryRuns: (request) => answerToMany(context, request, ['ids'], (run) => engine.redrive(request.origin(), run)),
+    migrateRun: async (request) => {
+      const to = targetOf(request.json(), ['to']);
+      return answerTo(runOf(request), (run) => engine.migrate(request.origin(), run, to));
+    },
+    migrateRuns: async (request) => {
+      const to = targetOf(request.json(), ['ids', 'to']);
+      return answerToMany(context, request, ['ids', 'to'], (run) => engine.migrate(request.origin(), run, to));
+    },
   };
 }
 
@@ -68,6 +78,8 @@ function filterOf(request: ApiRequest): RunFilter {
   const order = query.choice('order', ['newest', 'oldest']);
   if (states.length > 0) filter.states = runViewStates.filter((state) => states.includes(state));
   if (workflow !== undefined) filter.workflow = workflow;
+  const version = query.text('version');
+  if (version !== undefined) filter.version = version === '' ? null : version;
   if (failureClass !== undefined) filter.failureClass = failureClass;
   if (label !== undefined) filter.label = labelOf(label);
   if (startedFrom !== undefined) filter.startedFrom = startedFrom;
@@ -235,6 +247,13 @@ function idsOf(body: unknown, members: readonly string[]): string[] {
   if (ids.length === 0 || ids.length > limits.batchItemsMax)
     throw invalid(`ids has not 1 to ${limits.batchItemsMax} entries`);
   return [...new Set<string>(ids)];
+}
+
+/** The version to migrate to. */
+function targetOf(body: unknown, members: readonly string[]): string | null {
+  const { to } = membersOf(body, 'the body', members);
+  if (to === null || (typeof to === 'string' && to !== '' && to.length <= limits.nameLengthMax)) return to;
+  throw invalid(`to is neither null nor a text of 1 to ${limits.nameLengthMax} characters`);
 }
 
 function cancelOptionsOf(body: unknown, members: readonly string[]): { readonly reason?: string } {

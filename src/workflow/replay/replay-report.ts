@@ -12,6 +12,7 @@ import type { RunEvent } from '../../core/run/events.js';
 import { journalOf, type Journal, type JournalEntry } from '../../core/run/journal.js';
 import { foldRun, isEnded, type RunState, type RunStatus } from '../../core/run/state.js';
 import { SpineError } from '../../core/errors.js';
+import { versionText } from '../../core/manifest.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
 import { findWorkflow, versionsOf, type AnyApp } from '../app.js';
@@ -465,7 +466,7 @@ function missing(app: AnyApp, { workflow, version }: RunState): ReplayChange {
   const text =
     known === undefined
       ? `The app has no workflow "${workflow}".`
-      : `The run is pinned to version "${version}" of "${workflow}"; the app has ${known.map((one) => one ?? 'no version').join(', ')}. Keep the old body by \`previous\`.`;
+      : `The run is ${version === null ? 'pinned to no version' : `pinned to version "${version}"`} of "${workflow}"; the app has it ${known.map(versionText).join(', ')}. Keep the old body by \`previous\`.`;
   return { kind: 'missing', path: null, level: 'break', text };
 }
 
