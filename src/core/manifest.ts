@@ -13,6 +13,17 @@ export interface Manifest {
   readonly topics: readonly TopicManifest[];
   readonly workflows: readonly WorkflowManifest[];
   readonly capabilities: readonly CapabilityManifest[];
+  /** Where the app is called instead of connecting by itself; absent = its workers connect. Kept by the server, never taken from a hello. */
+  readonly endpoint?: EndpointManifest;
+}
+
+/** An HTTPS function that is sent tasks (docs/guides/serverless.md). */
+export interface EndpointManifest {
+  readonly url: string;
+  /** Tasks sent at the same time. */
+  readonly concurrency: number;
+  /** Longest time of one request. */
+  readonly timeoutMs: number;
 }
 
 export interface TopicManifest {

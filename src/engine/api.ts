@@ -3,9 +3,9 @@
  * channels and upkeep. One engine serves one store; several engines may serve one store where it allows that.
  */
 import type { EventRow, ManifestRow, StoredPayload } from '../store/contract.js';
-import type { Manifest } from '../core/manifest.js';
+import type { EndpointManifest, Manifest } from '../core/manifest.js';
 import type { Payload } from '../core/payload.js';
-import type { ServerMessage, WorkerMessage } from '../protocol/worker.js';
+import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import type {
   DeadLetterView,
   DoctorView,
@@ -123,8 +123,19 @@ export interface Engine {
   /** Ends duties, lines and the store; resolves when nothing runs. Idempotent. */
   stop(): Promise<void>;
 
-  register(manifest: Manifest): Promise<{ readonly hash: string }>;
+  /**
+   * Takes over the definitions of an app. `endpoint` says where it is called from now on, null that it is not called;
+   * without it that stays as it is. What the manifest itself says of an endpoint counts for nothing.
+   */
+  register(manifest: Manifest, endpoint?: EndpointManifest | null): Promise<{ readonly hash: string }>;
   definitions(): readonly Manifest[];
+  /** The same, as any server of the store has registered them. */
+  currentDefinitions(): Promise<readonly Manifest[]>;
+  /**
+   * Takes a duty that one server at a time should see to, or keeps it, for `ttlMs`. False = another has it. Two may
+   * believe to have it for a moment.
+   */
+  holdDuty(duty: string, ttlMs: number): Promise<boolean>;
 
   startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]>;
   publish(origin: Origin, requests: readonly PublishRequest[]): Promise<PublishOutcome[]>;
@@ -186,6 +197,14 @@ export interface Engine {
 
   /** Connects a worker; the first message on the line must be `hello`. */
   connect(channel: WorkerChannel): WorkerLine;
+
+  // Workers without a line: each says by single requests, to whichever server, what others say over theirs
+  /** Proof of life of a session, and which of these assignments it has lost meanwhile; null = the session is over. */
+  beatFor(session: string, received: number, assignments: readonly number[]): Promise<readonly number[] | null>;
+  /** Commits commands under an assignment of the session. */
+  submitFor(session: string, submission: Submission): Promise<SubmissionResult>;
+  /** Ends the session; what it holds goes back to its queues uncounted. */
+  endSession(session: string): Promise<void>;
 }
 
 export type RunResult =

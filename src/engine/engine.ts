@@ -3,7 +3,7 @@
  */
 import { SpineError, hasCode, isSpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
-import type { Manifest } from '../core/manifest.js';
+import type { EndpointManifest, Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
 import type { DeadLetterView, DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
@@ -223,7 +223,8 @@ class RunningEngine implements Engine {
     await this.#context.store.close();
   }
 
-  async register(manifest: Manifest): Promise<{ readonly hash: string }> {
+  async register(given: Manifest, endpoint?: EndpointManifest | null): Promise<{ readonly hash: string }> {
+    const manifest = this.#withEndpoint(given, endpoint);
     const text = JSON.stringify(manifest);
     const hash = this.#context.ports.hash.sha256(text);
     if (this.#saved.get(manifest.app) === hash) return { hash };
@@ -243,6 +244,16 @@ class RunningEngine implements Engine {
     return { hash };
   }
 
+  /** Where an app is called is what operators have said last; definitions that workers bring do not change it. */
+  #withEndpoint(given: Manifest, endpoint: EndpointManifest | null | undefined): Manifest {
+    const { endpoint: unheard, ...definitions } = given;
+    const known = this.#catalog.manifests().find(({ app }) => app === given.app)?.endpoint;
+    const chosen = endpoint === undefined ? known : endpoint;
+    // Unchanged where there is nothing to say: what is no manifest at all is still to be looked at.
+    if (chosen === undefined || chosen === null) return unheard === undefined ? given : definitions;
+    return { ...definitions, endpoint: chosen };
+  }
+
   /**
    * A worker that comes back to its session brings what it was started with, which may be older than what another has
    * registered meanwhile: in a rollout the newest start decides, not the last reconnection.
@@ -254,6 +265,13 @@ class RunningEngine implements Engine {
   definitions(): readonly Manifest[] {
     return this.#catalog.manifests();
   }
+
+  async currentDefinitions(): Promise<readonly Manifest[]> {
+    if (this.#context.store.shared) await this.#readDefinitions();
+    return this.definitions();
+  }
+
+  holdDuty: Engine['holdDuty'] = (duty, ttlMs) => this.#context.store.holdDuty(duty, ttlMs);
 
   startRuns: Engine['startRuns'] = (origin, requests) => {
     const start = (): ReturnType<Engine['startRuns']> => this.#intake.startRuns(origin, requests);
@@ -536,6 +554,10 @@ class RunningEngine implements Engine {
   readBlob: Engine['readBlob'] = (tenant, hash) => this.#context.store.readBlob(tenant, hash);
 
   connect: Engine['connect'] = (channel) => this.#dispatcher.connect(channel);
+  beatFor: Engine['beatFor'] = (session, received, assignments) =>
+    this.#dispatcher.beatFor(session, received, assignments);
+  submitFor: Engine['submitFor'] = (session, submission) => this.#dispatcher.submitFor(session, submission);
+  endSession: Engine['endSession'] = (session) => this.#dispatcher.endSession(session);
 
   async #correctHints(): Promise<void> {
     for (const { queue, ready } of await this.#context.store.queueStats())

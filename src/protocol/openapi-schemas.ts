@@ -26,35 +26,12 @@ import {
   type WaitView,
   type WorkerView,
 } from './http.js';
+import { flag, list, nullable, oneOf, record, shape, text, texts, whole, type Properties } from './schema-shape.js';
+import { plainSchemas } from './worker-schemas.js';
 
-type OptionalKeys<T> = { [K in keyof T]-?: undefined extends T[K] ? K : never }[keyof T] & string;
-type Properties<T> = { readonly [K in keyof T & string]-?: JsonSchema };
-
-/** An object schema with exactly the properties of `T`; `optional` must name exactly those that may be absent. */
-function shape<T>(properties: Properties<T>, optional: Readonly<Record<OptionalKeys<T>, true>>): JsonSchema {
-  const required = Object.keys(properties).filter((name) => !Object.hasOwn(optional, name));
-  return { type: 'object', properties, required };
-}
-
-const text = { type: 'string' };
-const whole = { type: 'integer' };
-const flag = { type: 'boolean' };
 const anything = {};
 const instant = { type: 'string', format: 'date-time' };
-const texts = list(text);
 const labelMap = { type: 'object', additionalProperties: text };
-
-function list(items: JsonSchema): JsonSchema {
-  return { type: 'array', items };
-}
-
-function nullable(schema: JsonSchema): JsonSchema {
-  return { anyOf: [schema, { type: 'null' }] };
-}
-
-function oneOf(values: readonly string[]): JsonSchema {
-  return { type: 'string', enum: values };
-}
 
 function reference(name: string): JsonSchema {
   return { $ref: `#/components/schemas/${name}` };
@@ -66,10 +43,6 @@ function page(name: string): JsonSchema {
     properties: { items: list(reference(name)), next: nullable(text) },
     required: ['items', 'next'],
   };
-}
-
-function record(properties: Readonly<Record<string, JsonSchema>>, required: readonly string[]): JsonSchema {
-  return { type: 'object', properties, required };
 }
 
 const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
@@ -317,6 +290,7 @@ export const schemas = {
     },
     {},
   ),
+  ...plainSchemas,
   Manifest: { type: 'object', description: 'Definitions of an app; see docs/reference/manifest.md.' },
   RunPage: page('RunSummary'),
   RunEventPage: page('RunEventView'),

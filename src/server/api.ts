@@ -18,7 +18,9 @@ import { deadLetterHandlers, fleetHandlers } from './handlers/fleet.js';
 import { intakeHandlers } from './handlers/intake.js';
 import { runHandlers } from './handlers/runs.js';
 import { scalingHandlers } from './handlers/scaling.js';
+import { workerHandlers } from './handlers/worker.js';
 import { isLoopback, type Principal, type ServerSettings } from './options.js';
+import { PlainWorkers } from './plain-workers.js';
 import { readRequestId } from './request-headers.js';
 import { StreamHub } from './run-stream.js';
 
@@ -65,6 +67,7 @@ export class Api {
   readonly #remembered = new Map<string, Found>();
   readonly #handlers: Readonly<Record<RouteId, Handler>>;
   readonly #streams: StreamHub;
+  readonly #plainWorkers: PlainWorkers;
   /** Makes ids of requests unique over restarts and servers; the counter makes them cheap. */
   readonly #idPrefix: string;
   #requests = 0;
@@ -73,6 +76,7 @@ export class Api {
     this.#settings = settings;
     this.#idPrefix = idPrefix;
     this.#streams = new StreamHub(settings);
+    this.#plainWorkers = new PlainWorkers(settings.engine);
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
       this.#router.add(route.method, `${settings.basePath}${route.path.replace(/\{(\w+)\}/g, ':$1')}`, { id, route });
     }
@@ -90,7 +94,13 @@ export class Api {
       ...fleetHandlers(context),
       ...scalingHandlers(context),
       ...blobHandlers(context),
+      ...workerHandlers(this.#plainWorkers),
     };
+  }
+
+  /** Requests of workers that wait for tasks. */
+  get plainWorkers(): PlainWorkers {
+    return this.#plainWorkers;
   }
 
   /** Open event streams. */
@@ -106,7 +116,8 @@ export class Api {
       const found = this.#find(head);
       if (found === null) return { tag: 'answered', answer: this.#finish(this.#optionsAnswer(head), head, requestId) };
       const { id, route } = found.target;
-      const bodyBytesMax = id === 'putBlob' ? limits.payloadBytesMax : this.#settings.limits.bodyBytesMax;
+      const isLarge = id === 'putBlob' || id === 'completeTasks';
+      const bodyBytesMax = isLarge ? limits.payloadBytesMax : this.#settings.limits.bodyBytesMax;
       return { tag: 'routed', id, route, segments: found.segments, head, requestId, bodyBytesMax };
     } catch (error) {
       return { tag: 'answered', answer: this.#refuse(error, head, requestId) };

@@ -101,6 +101,7 @@ class HttpServer implements SpineServer {
         ? Promise.resolve()
         : new Promise<void>((resolve) => node.close(() => resolve()));
     this.#api.streams.close();
+    this.#api.plainWorkers.close();
     const settled = Promise.all([closed, this.#workers.close()]);
     const cancel = nodePorts.timers.after(this.#settings.limits.closeMs, () => {
       this.#workers.terminate();
