@@ -16,6 +16,7 @@ const origin: Origin = { tenant: 'acme', actor: 'test', traceparent: null, corre
 const count = capability('count', { retry: { attempts: 3, min: 1, max: 1 } });
 const app = defineApp({
   name: 'caller',
+  capabilities: [count],
   workflows: [workflow('counting', {}, async (ctx, input) => ({ counted: await ctx.call(count, input) }))],
 });
 const me: ClaimRequest = { worker: 'py-1', app: 'python', capabilities: [{ name: 'count' }], waitMs: 0 };
