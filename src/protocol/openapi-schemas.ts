@@ -12,6 +12,7 @@ import {
   type DeadLetterView,
   type DoctorCheck,
   type DoctorView,
+  type EndpointView,
   type HealthView,
   type Problem,
   type QueueView,
@@ -267,6 +268,21 @@ export const schemas = {
     },
     {},
   ),
+  EndpointView: shape<EndpointView>(
+    {
+      app: text,
+      url: text,
+      concurrency: whole,
+      timeoutMs: whole,
+      state: oneOf(['serving', 'paused', 'elsewhere']),
+      slots: nullable(whole),
+      reason: nullable(text),
+      pausedForMs: { type: 'number' },
+    },
+    {},
+  ),
+  EndpointRequest: record({ url: text, concurrency: whole, timeoutMs: whole }, ['url']),
+  EndpointSecret: record({ secret: text }, ['secret']),
   LiveView: record({ status: { const: 'ok' } }, ['status']),
   HealthView: shape<HealthView>(
     {
@@ -299,6 +315,7 @@ export const schemas = {
   DeadLetterPage: page('DeadLetterView'),
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
+  EndpointPage: page('EndpointView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

@@ -19,12 +19,15 @@ export type PushRequest = PushedCall | PushedTurn | PushedQuestion;
 /** A call of a capability, to be carried out before the answer. */
 export interface PushedCall extends Omit<CallAssignment, 'assignment' | 'input'> {
   readonly protocol: number;
+  /** Time of this request; it may be shorter than that of the lease. */
+  readonly timeoutMs: number;
   readonly input: InlinePayload;
 }
 
 /** A turn of a workflow body. */
 export interface PushedTurn extends Omit<ActivationAssignment, 'assignment' | 'input' | 'journal'> {
   readonly protocol: number;
+  readonly timeoutMs: number;
   readonly input: InlinePayload;
   readonly journal: Journal;
   /** Beginnings of effects that the turn before asked to record: they may be tried now, and only in this turn. */

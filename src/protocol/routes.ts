@@ -375,6 +375,30 @@ export const routes = {
     query: [{ name: 'role', says: 'Which socket of the worker this is.', type: 'string', oneOf: ['data', 'beat'] }],
     answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
   }),
+  listEndpoints: get('/v1/endpoints', 'Endpoints that tasks are sent to.', 'EndpointPage', { access: 'operator' }),
+  putEndpoint: {
+    ...post(
+      '/v1/endpoints/{app}',
+      'Asks an endpoint what it serves, and sends it the tasks of its app from now on.',
+      jsonBody('EndpointRequest', 'Where it is and how much it takes.'),
+      [ok('EndpointView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  deleteEndpoint: {
+    ...get('/v1/endpoints/{app}', 'Sends an endpoint nothing more; its definitions stay.', null, {
+      answers: [{ status: 204, says: 'It is sent nothing more.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+    access: 'operator',
+  },
+  readEndpointSecret: get(
+    '/v1/endpoints/{app}/secret',
+    'The secret that the endpoint of an app checks signatures with.',
+    'EndpointSecret',
+    { access: 'operator' },
+  ),
   workerSchema: get(`${workerPath}/schema`, 'JSON Schemas of the worker protocol.', null, { access: 'public' }),
   claimTasks: {
     ...post(

@@ -206,7 +206,7 @@ const taskBase = {
   traceparent: nullable(text),
 } as const;
 const assignmentBase = { ...taskBase, assignment: count, input: payload } as const;
-const pushedBase = { ...taskBase, protocol: constant(pushProtocol), input: ref('InlinePayload') } as const;
+const pushedBase = { ...taskBase, protocol: constant(pushProtocol), timeoutMs: count, input: ref('InlinePayload') } as const;
 const callParts = { kind: constant('call'), capability: text, idempotencyKey: text } as const;
 const activationParts = {
   kind: constant('activation'),

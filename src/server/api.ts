@@ -13,6 +13,7 @@ import { ApiRequest, type HttpHead } from './api-request.js';
 import { empty, problemAnswerOf, type Answer } from './answer.js';
 import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
+import { endpointHandlers } from './handlers/endpoints.js';
 import { eventHandlers } from './handlers/events.js';
 import { deadLetterHandlers, fleetHandlers } from './handlers/fleet.js';
 import { intakeHandlers } from './handlers/intake.js';
@@ -21,6 +22,7 @@ import { scalingHandlers } from './handlers/scaling.js';
 import { workerHandlers } from './handlers/worker.js';
 import { isLoopback, type Principal, type ServerSettings } from './options.js';
 import { PlainWorkers } from './plain-workers.js';
+import type { PushHost } from './push/push-host.js';
 import { readRequestId } from './request-headers.js';
 import { StreamHub } from './run-stream.js';
 
@@ -72,7 +74,7 @@ export class Api {
   readonly #idPrefix: string;
   #requests = 0;
 
-  constructor(settings: ServerSettings, idPrefix: string) {
+  constructor(settings: ServerSettings, idPrefix: string, push: PushHost) {
     this.#settings = settings;
     this.#idPrefix = idPrefix;
     this.#streams = new StreamHub(settings);
@@ -95,6 +97,7 @@ export class Api {
       ...scalingHandlers(context),
       ...blobHandlers(context),
       ...workerHandlers(this.#plainWorkers),
+      ...endpointHandlers(push),
     };
   }
 

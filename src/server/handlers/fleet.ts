@@ -51,7 +51,8 @@ export function fleetHandlers(
   return {
     listQueues: async () => whole(await engine.queues()),
     listWorkers: async () => whole(await engine.workers()),
-    listDefinitions: () => whole(engine.definitions()),
+    // Where an app is called is the operators' business.
+    listDefinitions: () => whole(engine.definitions().map(({ endpoint: _endpoint, ...definitions }) => definitions)),
     doctor: async () => json(200, await engine.doctor()),
     live: () => json(200, { status: 'ok' }),
     ready: async (request) => {
