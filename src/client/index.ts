@@ -9,6 +9,8 @@ export {
   type ClientOptions,
   type DeadLetterListQuery,
   type DeadLettersApi,
+  type EndpointsApi,
+  type EndpointSettings,
   type Published,
   type PublishOptions,
   type RunListQuery,

@@ -21,7 +21,7 @@ export interface TransportOptions {
 
 /** A request to the API, before address and credentials. */
 export interface ApiRequest {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Path under the server's URL, beginning with a slash, its parts already encoded. */
   readonly path: string;
   readonly query?: Readonly<Record<string, QueryValue>>;

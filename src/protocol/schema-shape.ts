@@ -38,4 +38,3 @@ export function oneOf(values: readonly string[]): JsonSchema {
 export function record(properties: Readonly<Record<string, JsonSchema>>, required: readonly string[]): JsonSchema {
   return { type: 'object', properties, required };
 }
-

@@ -60,6 +60,7 @@ import {
 const anything = {};
 const object = { type: 'object' };
 const count = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
+const whole = { type: 'integer', minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER };
 const amount = { type: 'number', minimum: 0 };
 const spanMs = { ...count, maximum: durationMsMax };
 const instant = { ...count, maximum: instantMsMax };
@@ -83,12 +84,17 @@ function ref(to: string): JsonSchema {
 }
 
 const retry = shape<RetryPolicy>(
-  { attempts: { type: 'integer' }, minMs: amount, maxMs: amount, factor: amount },
+  {
+    attempts: whole,
+    minMs: { ...amount, maximum: durationMsMax },
+    maxMs: { ...amount, maximum: durationMsMax },
+    factor: amount,
+  },
   {},
 );
 const failure = shape<Failure>(
   {
-    class: oneOf(failureClasses),
+    class: { ...name, description: `One of ${failureClasses.join(', ')}; any other counts as unknown.` },
     code: name,
     message: upTo(limits.errorMessageLengthMax),
     retryable: flag,
@@ -109,9 +115,7 @@ const manifest = shape<Manifest>(
   {
     format: constant(1),
     app: name,
-    topics: list(
-      shape<TopicManifest>({ name, schema, key: nullable(text), partitions: { ...count, minimum: 1 } }, {}),
-    ),
+    topics: list(shape<TopicManifest>({ name, schema, key: nullable(text), partitions: { ...count, minimum: 1 } }, {})),
     workflows: list(
       shape<WorkflowManifest>(
         {
@@ -191,10 +195,12 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
   failTask: shape<CommandOf<'failTask'>>({ op: constant('failTask'), failure }, {}),
 };
 
-const journalEntry = record(
-  { seq: count, at: count, type: oneOf(journalEventTypes), data: object, payload },
-  ['seq', 'at', 'type', 'data'],
-);
+const journalEntry = record({ seq: count, at: count, type: oneOf(journalEventTypes), data: object, payload }, [
+  'seq',
+  'at',
+  'type',
+  'data',
+]);
 const journal = shape<Journal>({ head: count, progress: count, entries: list(ref('JournalEntry')) }, {});
 
 const taskBase = {
@@ -206,7 +212,12 @@ const taskBase = {
   traceparent: nullable(text),
 } as const;
 const assignmentBase = { ...taskBase, assignment: count, input: payload } as const;
-const pushedBase = { ...taskBase, protocol: constant(pushProtocol), timeoutMs: count, input: ref('InlinePayload') } as const;
+const pushedBase = {
+  ...taskBase,
+  protocol: constant(pushProtocol),
+  timeoutMs: count,
+  input: ref('InlinePayload'),
+} as const;
 const callParts = { kind: constant('call'), capability: text, idempotencyKey: text } as const;
 const activationParts = {
   kind: constant('activation'),
@@ -226,7 +237,7 @@ const workerMessages: { readonly [T in WorkerMessage['t']]: JsonSchema } = {
   hello: shape<Hello>(
     {
       t: constant('hello'),
-      protocol: { type: 'integer', description: `This is version ${workerProtocol}.` },
+      protocol: { ...whole, description: `This is version ${workerProtocol}.` },
       worker: name,
       app: name,
       manifest: ref('Manifest'),
@@ -350,10 +361,7 @@ export const plainSchemas = {
     },
     {},
   ),
-  ExtendRequest: shape<ExtendRequest>(
-    { session: key, holding: { ...counts, maxItems: limits.workerSlotsMax } },
-    {},
-  ),
+  ExtendRequest: shape<ExtendRequest>({ session: key, holding: { ...counts, maxItems: limits.workerSlotsMax } }, {}),
   ExtendAnswer: shape<ExtendAnswer>({ lost: counts }, {}),
   CompleteRequest: shape<CompleteRequest>(
     {
@@ -375,10 +383,7 @@ export const plainSchemas = {
   CompleteAnswer: shape<CompleteAnswer>(
     {
       results: list(
-        shape<PlainResult>(
-          { assignment: count, ok: flag, code: text, message: text },
-          { code: true, message: true },
-        ),
+        shape<PlainResult>({ assignment: count, ok: flag, code: text, message: text }, { code: true, message: true }),
       ),
     },
     {},
@@ -389,10 +394,7 @@ export const plainSchemas = {
 const pushSchemas = {
   PushRequest: { oneOf: [ref('PushedCall'), ref('PushedTurn'), ref('PushedQuestion')] },
   PushedCall: shape<PushedCall>({ ...pushedBase, ...callParts }, {}),
-  PushedTurn: shape<PushedTurn>(
-    { ...pushedBase, ...activationParts, begun: list(ref('JournalEntry')) },
-    {},
-  ),
+  PushedTurn: shape<PushedTurn>({ ...pushedBase, ...activationParts, begun: list(ref('JournalEntry')) }, {}),
   PushedQuestion: shape<PushedQuestion>({ protocol: constant(pushProtocol), kind: constant('describe') }, {}),
   PushAnswer: { oneOf: [ref('CallAnswer'), ref('TurnAnswer'), ref('DescribeAnswer')] },
   CallAnswer: {

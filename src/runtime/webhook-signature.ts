@@ -68,8 +68,7 @@ export async function signatureFault(
   if (signatures.length === 0) return 'malformed';
   for (const secret of secrets) {
     const key = await keyOf(secret);
-    for (const signature of signatures)
-      if (await crypto.subtle.verify('HMAC', key, signature, content)) return null;
+    for (const signature of signatures) if (await crypto.subtle.verify('HMAC', key, signature, content)) return null;
   }
   return 'wrong';
 }

@@ -3,7 +3,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { payloadOfJson } from '../core/codec.js';
 import type { Engine, Origin } from '../engine/api.js';
 import { createEngine } from '../engine/index.js';
-import type { ClaimAnswer, ClaimRequest, CompleteAnswer, ExtendAnswer, PlainOutcome } from '../protocol/plain-worker.js';
+import type {
+  ClaimAnswer,
+  ClaimRequest,
+  CompleteAnswer,
+  ExtendAnswer,
+  PlainOutcome,
+} from '../protocol/plain-worker.js';
 import type { Problem } from '../protocol/http.js';
 import { nodePorts } from '../runtime/index.js';
 import { createMemoryStore } from '../store/memory.js';
@@ -85,7 +91,14 @@ describe('a worker that speaks by plain requests', () => {
     const { session, tasks } = await claim({ session: first.session });
     expect(session).toBe(first.session);
     expect(tasks).toMatchObject([
-      { run, tenant: 'acme', capability: 'count', attempt: 1, input: { text: 'a b' }, idempotencyKey: expect.any(String) },
+      {
+        run,
+        tenant: 'acme',
+        capability: 'count',
+        attempt: 1,
+        input: { text: 'a b' },
+        idempotencyKey: expect.any(String),
+      },
     ]);
     expect(await complete(session, { assignment: tasks[0]?.assignment ?? 0, result: { words: 2 } })).toMatchObject({
       ok: true,
@@ -134,7 +147,10 @@ describe('a worker that speaks by plain requests', () => {
     expect(lostAnswer.tasks).toHaveLength(1);
     const again = await claim({ session: lostAnswer.session, holding: [] });
     expect(again.tasks).toMatchObject([{ attempt: 1, task: lostAnswer.tasks[0]?.task }]);
-    const late = await complete(lostAnswer.session, { assignment: lostAnswer.tasks[0]?.assignment ?? 0, result: 'old' });
+    const late = await complete(lostAnswer.session, {
+      assignment: lostAnswer.tasks[0]?.assignment ?? 0,
+      result: 'old',
+    });
     expect(late).toMatchObject({ ok: false, code: 'LEASE_LOST' });
   });
 
@@ -170,7 +186,9 @@ describe('a worker that speaks by plain requests', () => {
     expect(next.session).not.toBe(first.session);
     expect(next.tasks).toMatchObject([{ attempt: 1 }]);
     expect(await ask<Problem>('claim', { ...me, session: first.session })).toMatchObject({ code: 'SESSION_GONE' });
-    expect(await ask<Problem>('extend', { session: first.session, holding: [] })).toMatchObject({ code: 'SESSION_GONE' });
+    expect(await ask<Problem>('extend', { session: first.session, holding: [] })).toMatchObject({
+      code: 'SESSION_GONE',
+    });
   });
 
   it('is told all that is wrong with what it asks', async () => {

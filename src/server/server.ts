@@ -64,7 +64,10 @@ class HttpServer implements SpineServer {
     this.#workers = new WorkerSockets({ api: this.#api, engine: settings.engine, log: settings.log });
   }
 
-  readonly fetch = (request: Request): Promise<Response> => fetchAnswer(this.#api, request);
+  readonly fetch = (request: Request): Promise<Response> => {
+    this.#push.start();
+    return fetchAnswer(this.#api, request);
+  };
 
   readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void =>
     this.#workers.upgrade(request, socket, head);

@@ -112,7 +112,11 @@ export function guardedLookup(rules: AddressRules, resolve: Resolve = lookup): L
       // One bad address among good ones is a trick, not a mistake.
       const isFine = addresses.every(({ address }) => isAllowedAddress(address, rules));
       if (first === undefined || !isFine)
-        return done(Object.assign(new Error(`${name} has an address that is not a public one`), { code: 'EACCES' }), '', 0);
+        return done(
+          Object.assign(new Error(`${name} has an address that is not a public one`), { code: 'EACCES' }),
+          '',
+          0,
+        );
       if (options.all === true) done(null, addresses);
       else done(null, first.address, first.family);
     });
@@ -130,5 +134,8 @@ function isLoopbackAddress(host: string): boolean {
 
 /** A URL for messages, without what may be a secret in it. */
 export function shown(text: string): string {
-  return text.replace(/\/\/[^/@]*@/, '//').replace(/[?#].*$/, '').slice(0, 200);
+  return text
+    .replace(/\/\/[^/@]*@/, '//')
+    .replace(/[?#].*$/, '')
+    .slice(0, 200);
 }

@@ -49,7 +49,9 @@ export class EndpointClient {
     this.#url = checkedUrl(options.url, options.rules);
     this.#isSecure = this.#url.protocol === 'https:';
     const lookup = guardedLookup(options.rules, options.resolve);
-    this.#agent = this.#isSecure ? new HttpsAgent({ keepAlive: true, lookup }) : new HttpAgent({ keepAlive: true, lookup });
+    this.#agent = this.#isSecure
+      ? new HttpsAgent({ keepAlive: true, lookup })
+      : new HttpAgent({ keepAlive: true, lookup });
   }
 
   /** Sends a task, under an id of its own each time. Never rejects. */
@@ -150,7 +152,11 @@ async function readAll(response: IncomingMessage): Promise<Buffer> {
 function replyOf(response: IncomingMessage, bytes: Buffer): EndpointReply {
   const status = response.statusCode ?? 0;
   if (status === 429 || status === 503)
-    return { tag: 'busy', reason: `it answered ${status}`, retryAfterMs: retryAfterMs(response.headers['retry-after']) };
+    return {
+      tag: 'busy',
+      reason: `it answered ${status}`,
+      retryAfterMs: retryAfterMs(response.headers['retry-after']),
+    };
   if (status !== 200) {
     const said = bytes.toString('utf8').slice(0, refusalLengthMax);
     return unknown('dependency', `HTTP_${status}`, `The endpoint answered ${status}: ${said}`);
@@ -191,9 +197,17 @@ export async function describeEndpoint(
   client: EndpointClient,
   url: string,
 ): Promise<Extract<PushAnswer, { readonly outcome: 'described' }>['manifest']> {
-  const reply = await client.send({ protocol: pushProtocol, kind: 'describe' }, limits.handshakeMs, new AbortController().signal);
+  const reply = await client.send(
+    { protocol: pushProtocol, kind: 'describe' },
+    limits.handshakeMs,
+    new AbortController().signal,
+  );
   if (reply.tag === 'answer' && reply.answer.outcome === 'described') return reply.answer.manifest;
   const reason =
-    reply.tag === 'answer' ? 'it answered another question' : reply.tag === 'failed' ? reply.failure.message : reply.reason;
+    reply.tag === 'answer'
+      ? 'it answered another question'
+      : reply.tag === 'failed'
+        ? reply.failure.message
+        : reply.reason;
   throw new SpineError('ENDPOINT_FAILED', { url, reason });
 }

@@ -2,10 +2,12 @@
 import { createServer as createNodeServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { payloadOfJson } from '../../core/codec.js';
 import type { Engine, Origin } from '../../engine/api.js';
 import { createEngine } from '../../engine/index.js';
 import type { EndpointView } from '../../protocol/http.js';
+import { workerProtocolSchema } from '../../protocol/worker-schemas.js';
 import { endpointSecret, nodePorts, signRequest } from '../../runtime/index.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { MemoryData } from '../../store/memory-data.js';
@@ -18,6 +20,11 @@ import { PushHost } from './push-host.js';
 const installation = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 const origin: Origin = { tenant: 'acme', actor: 'test', traceparent: null, correlation: null };
 
+// What is really sent is what is published of it.
+const ajv = new Ajv2020({ strict: false });
+ajv.addSchema(workerProtocolSchema);
+const isPushRequest = ajv.compile({ $ref: `${workerProtocolSchema.$id}#/$defs/PushRequest` });
+
 const cleanUps: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const end of cleanUps.splice(0).reverse()) await end();
@@ -26,7 +33,8 @@ afterEach(async () => {
 /** An endpoint that serves `app`; `before` may answer in its place, and sees every request. */
 async function endpoint(
   app: AnyApp,
-  before: (request: IncomingMessage, response: ServerResponse, body: string) => boolean | Promise<boolean> = () => false,
+  before: (request: IncomingMessage, response: ServerResponse, body: string) => boolean | Promise<boolean> = () =>
+    false,
 ) {
   const secret = await endpointSecret(installation, app.name);
   const handler = createHandler(app, { secret });
@@ -37,6 +45,8 @@ async function endpoint(
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const body = Buffer.concat(chunks).toString();
     bodies.push(body);
+    if (!isPushRequest(JSON.parse(body)))
+      throw new Error(`not as the schemas say: ${ajv.errorsText(isPushRequest.errors)}`);
     heads.push(request.headers as Record<string, string>);
     if (await before(request, response, body)) return;
     const answer = await handler(
@@ -229,11 +239,14 @@ describe('calls at an endpoint', () => {
       (response) => response.writeHead(200).end('{"outcome":"completed","result":7}'),
       (response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
     ];
-    const { url } = await endpoint(shouting((text) => text), (request, response, body) => {
-      const next = body.includes('"kind":"call"') ? answers.shift() : undefined;
-      next?.(response);
-      return next !== undefined;
-    });
+    const { url } = await endpoint(
+      shouting((text) => text),
+      (request, response, body) => {
+        const next = body.includes('"kind":"call"') ? answers.shift() : undefined;
+        next?.(response);
+        return next !== undefined;
+      },
+    );
     await host.add('shouting', { url, ...settings });
     const run = await start('shout', 'odd');
     expect(await outcome(run)).toBe('odd');
@@ -316,20 +329,23 @@ describe('bodies at an endpoint', () => {
     let isLost = true;
     const app = defineApp({
       name: 'bodies',
-      workflows: [
-        workflow('pays', {}, (ctx) => ctx.step('pay', () => (tried += 1), { effect: 'external' })),
-      ],
+      workflows: [workflow('pays', {}, (ctx) => ctx.step('pay', () => (tried += 1), { effect: 'external' }))],
     });
     const { host, start, outcome } = await servers();
     const { url, handler } = await endpoint(app, async (request, response, body) => {
       if (!body.includes('"begun":[{') || !isLost) return false;
       isLost = false;
-      await handler(new Request('http://e/', { method: 'POST', body, headers: request.headers as Record<string, string> }));
+      await handler(
+        new Request('http://e/', { method: 'POST', body, headers: request.headers as Record<string, string> }),
+      );
       response.destroy();
       return true;
     });
     await host.add('bodies', { url, ...settings });
-    expect(await outcome(await start('pays'), 15_000)).toMatchObject({ state: 'failed', failure: { code: 'EFFECT_AMBIGUOUS' } });
+    expect(await outcome(await start('pays'), 15_000)).toMatchObject({
+      state: 'failed',
+      failure: { code: 'EFFECT_AMBIGUOUS' },
+    });
     expect(tried).toBe(1);
   });
 
@@ -358,8 +374,18 @@ describe('an endpoint', () => {
     const { handler, secret } = await endpoint(shouting((text) => calls.push(text)));
     const body = Buffer.from(
       JSON.stringify({
-        protocol: 1, kind: 'call', tenant: 'a', run: 'r', task: 't', attempt: 1, deadlineMs: 1000, timeoutMs: 1000,
-        traceparent: null, capability: 'upper', idempotencyKey: 'k', input: payloadOfJson('x'),
+        protocol: 1,
+        kind: 'call',
+        tenant: 'a',
+        run: 'r',
+        task: 't',
+        attempt: 1,
+        deadlineMs: 1000,
+        timeoutMs: 1000,
+        traceparent: null,
+        capability: 'upper',
+        idempotencyKey: 'k',
+        input: payloadOfJson('x'),
       }),
     );
     const ask = async (headers: Record<string, string>, sent: Buffer = body): Promise<number> =>
@@ -386,8 +412,16 @@ describe('an endpoint', () => {
     const { url, port } = await endpoint(shouting((text) => text));
     await expect(host.add('other', { url, ...settings })).rejects.toMatchObject({ code: 'ENDPOINT_FAILED' });
     const strict = new PushHost({ engine, secrets: [installation], rules: { allowLoopback: false }, log: () => {} });
-    for (const bad of [url, `https://127.1:${port}/`, 'https://[::1]/', 'ftp://example.com/', 'https://u:p@example.com/'])
-      await expect(strict.add('shouting', { url: bad, ...settings })).rejects.toMatchObject({ code: 'ENDPOINT_REFUSED' });
+    for (const bad of [
+      url,
+      `https://127.1:${port}/`,
+      'https://[::1]/',
+      'ftp://example.com/',
+      'https://u:p@example.com/',
+    ])
+      await expect(strict.add('shouting', { url: bad, ...settings })).rejects.toMatchObject({
+        code: 'ENDPOINT_REFUSED',
+      });
     const none = new PushHost({ engine, secrets: [], rules: { allowLoopback: true }, log: () => {} });
     await expect(none.add('shouting', { url, ...settings })).rejects.toMatchObject({ code: 'PUSH_DISABLED' });
     await expect(none.secretOf('shouting')).rejects.toMatchObject({ code: 'PUSH_DISABLED' });
@@ -396,7 +430,10 @@ describe('an endpoint', () => {
   it('is listed, added, removed and given its secret over HTTP', async () => {
     const { engine } = await servers();
     const server = createServer({
-      engine, port: 0, push: { secret: installation, allowLoopback: true }, log: () => undefined,
+      engine,
+      port: 0,
+      push: { secret: installation, allowLoopback: true },
+      log: () => undefined,
     });
     const { url: base } = await server.listen();
     cleanUps.push(() => server.close());

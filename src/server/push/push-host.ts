@@ -111,7 +111,10 @@ export class PushHost {
     try {
       const manifest = await describeEndpoint(client, shown(endpoint.url));
       if (manifest.app !== app)
-        throw new SpineError('ENDPOINT_FAILED', { url: shown(endpoint.url), reason: `it serves the app "${manifest.app}"` });
+        throw new SpineError('ENDPOINT_FAILED', {
+          url: shown(endpoint.url),
+          reason: `it serves the app "${manifest.app}"`,
+        });
       await this.#options.engine.register(manifest, endpoint);
     } finally {
       client.close();
@@ -212,7 +215,13 @@ export class PushHost {
     const secrets = await this.#secretsOf(app);
     if (secrets.length === 0) throw new SpineError('PUSH_DISABLED', {});
     const { rules, resolve } = this.#options;
-    return new EndpointClient({ url, secrets, rules, ports: this.#ports, ...(resolve === undefined ? {} : { resolve }) });
+    return new EndpointClient({
+      url,
+      secrets,
+      rules,
+      ports: this.#ports,
+      ...(resolve === undefined ? {} : { resolve }),
+    });
   }
 
   #secretsOf(app: string): Promise<string[]> {

@@ -50,14 +50,17 @@ const idsMax = 10_000;
  */
 export function createHandler(app: AnyApp, options: HandlerOptions): EndpointHandler {
   const secrets = typeof options.secret === 'string' ? [options.secret] : options.secret;
-  const faults = secrets.filter((secret) => !isSecret(secret)).map(() => 'secret is not "whsec_" and 24 bytes or more as base64');
+  const faults = secrets
+    .filter((secret) => !isSecret(secret))
+    .map(() => 'secret is not "whsec_" and 24 bytes or more as base64');
   if (secrets.length === 0) faults.push('secret is needed');
   if (faults.length > 0) throw new SpineError('OPTIONS_INVALID', { what: 'createHandler', faults });
   const registry = registryOf(app);
   const ports = options.ports ?? nodePorts;
   const seen = new Set<string>();
   return async (request) => {
-    if (request.method !== 'POST') return refusal(405, 'METHOD_NOT_ALLOWED', 'Tasks are sent by POST.', { allow: 'POST' });
+    if (request.method !== 'POST')
+      return refusal(405, 'METHOD_NOT_ALLOWED', 'Tasks are sent by POST.', { allow: 'POST' });
     const body = new Uint8Array(await request.arrayBuffer());
     const signed = { header: (name: string) => request.headers.get(name), body };
     const fault = await signatureFault(secrets, signed, ports.clock.now());
