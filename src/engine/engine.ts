@@ -224,7 +224,7 @@ class RunningEngine implements Engine {
   }
 
   async register(given: Manifest, endpoint?: EndpointManifest | null): Promise<{ readonly hash: string }> {
-    const manifest = this.#withEndpoint(given, endpoint);
+    const manifest = await this.#withEndpoint(given, endpoint);
     const text = JSON.stringify(manifest);
     const hash = this.#context.ports.hash.sha256(text);
     if (this.#saved.get(manifest.app) === hash) return { hash };
@@ -245,9 +245,13 @@ class RunningEngine implements Engine {
   }
 
   /** Where an app is called is what operators have said last; definitions that workers bring do not change it. */
-  #withEndpoint(given: Manifest, endpoint: EndpointManifest | null | undefined): Manifest {
+  async #withEndpoint(given: Manifest, endpoint: EndpointManifest | null | undefined): Promise<Manifest> {
     const { endpoint: unheard, ...definitions } = given;
-    const known = this.#catalog.manifests().find(({ app }) => app === given.app)?.endpoint;
+    const registered = (): Manifest | undefined => this.#catalog.manifests().find(({ app }) => app === given.app);
+    // A neighbour may have been told of one a moment ago.
+    if (this.#context.store.shared && endpoint === undefined && JSON.stringify(registered()) !== JSON.stringify(given))
+      await this.#readDefinitions();
+    const known = registered()?.endpoint;
     const chosen = endpoint === undefined ? known : endpoint;
     // Unchanged where there is nothing to say: what is no manifest at all is still to be looked at.
     if (chosen === undefined || chosen === null) return unheard === undefined ? given : definitions;

@@ -191,7 +191,7 @@ describe('calls at an endpoint', () => {
     const run = await start('shout', 'down');
     await until(async () => (await host.list())[0]?.state === 'paused');
     expect((await host.list())[0]).toMatchObject({ reason: 'ECONNREFUSED', slots: 0 });
-    expect((await engine.queues()).find(({ queue }) => queue === 'capability:upper')).toMatchObject({ ready: 1 });
+    await until(async () => (await engine.queues()).find(({ queue }) => queue === 'capability:upper')?.ready === 1);
     const second = await endpoint(app);
     await host.add('shouting', { url: second.url, ...settings });
     expect(await outcome(run)).toBe('down 1');
@@ -422,6 +422,17 @@ describe('an endpoint', () => {
       await expect(strict.add('shouting', { url: bad, ...settings })).rejects.toMatchObject({
         code: 'ENDPOINT_REFUSED',
       });
+    const bent = new PushHost({
+      engine,
+      secrets: [installation],
+      rules: { allowLoopback: false },
+      log: () => {},
+      resolve: (_, __, done) => done(null, [{ address: '127.0.0.1', family: 4 }]),
+    });
+    await expect(bent.add('shouting', { url: `https://example.com:${port}/`, ...settings })).rejects.toMatchObject({
+      code: 'ENDPOINT_FAILED',
+      message: expect.stringContaining('EACCES') as string,
+    });
     const none = new PushHost({ engine, secrets: [], rules: { allowLoopback: true }, log: () => {} });
     await expect(none.add('shouting', { url, ...settings })).rejects.toMatchObject({ code: 'PUSH_DISABLED' });
     await expect(none.secretOf('shouting')).rejects.toMatchObject({ code: 'PUSH_DISABLED' });
