@@ -97,7 +97,7 @@ describe('a worker that speaks by plain requests', () => {
         capability: 'count',
         attempt: 1,
         input: { text: 'a b' },
-        idempotencyKey: expect.any(String),
+        idempotencyKey: expect.any(String) as string,
       },
     ]);
     expect(await complete(session, { assignment: tasks[0]?.assignment ?? 0, result: { words: 2 } })).toMatchObject({

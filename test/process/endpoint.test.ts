@@ -35,7 +35,10 @@ it('endpoint and server are killed, nothing is lost, and no recorded step runs a
           method,
           ...(body === undefined
             ? {}
-            : { body: JSON.stringify(body), headers: { 'content-type': 'application/json', 'idempotency-key': JSON.stringify(body) } }),
+            : {
+                body: JSON.stringify(body),
+                headers: { 'content-type': 'application/json', 'idempotency-key': JSON.stringify(body) },
+              }),
         });
         return (await answer.json()) as T;
       } catch (error) {
@@ -61,12 +64,20 @@ it('endpoint and server are killed, nothing is lost, and no recorded step runs a
     return child;
   };
   let endpoint = await begin();
-  const set = eventspine(['endpoints', 'set', 'function', `http://127.0.0.1:${endpointPort}/x`, '--timeout', '5s', '--url', url]);
+  const set = eventspine([
+    'endpoints',
+    'set',
+    'function',
+    `http://127.0.0.1:${endpointPort}/x`,
+    '--timeout',
+    '5s',
+    '--url',
+    url,
+  ]);
   expect(await set.exited, set.errors.join('\n')).toBe(0);
 
   const ids: string[] = [];
-  for (let i = 0; i < runs; i++)
-    ids.push((await json<{ id: string }>('POST', '/v1/workflows/counts/runs', i)).id);
+  for (let i = 0; i < runs; i++) ids.push((await json<{ id: string }>('POST', '/v1/workflows/counts/runs', i)).id);
   for (let i = 0; i < 4; i++) {
     await new Promise((wake) => setTimeout(wake, 120));
     if (i % 2 === 0) {

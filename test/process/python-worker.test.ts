@@ -90,7 +90,8 @@ describeUnless(missing, 'the worker in Python', () => {
     const retrying = history?.find(({ type }) => type === 'call.retrying');
     expect(retrying?.data).toMatchObject({ attempt: 1, failure: { code: 'WORKER_LOST' } });
     const completed = history?.filter(({ type }) => type === 'call.completed');
-    expect(completed).toMatchObject([{ data: { attempt: 2, worker: expect.stringMatching(`-${second.pid}$`) } }]);
+    const worker = expect.stringMatching(`-${second.pid}$`) as string;
+    expect(completed).toMatchObject([{ data: { attempt: 2, worker } }]);
   });
 
   it('is refused with a result that comes too late', async () => {

@@ -168,7 +168,7 @@ describe('calls at an endpoint', () => {
     let refusals = 2;
     const { url } = await endpoint(
       shouting((text, attempt) => `${String(text)} ${attempt}`),
-      (request, response, body) => {
+      (_, response, body) => {
         if (!body.includes('"kind":"call"') || refusals-- <= 0) return false;
         response.writeHead(503, { 'retry-after': '0' }).end();
         return true;
@@ -220,7 +220,7 @@ describe('calls at an endpoint', () => {
     await withBodies(engine);
     const { url } = await endpoint(
       shouting((text, attempt) => `${String(text)} ${attempt}`),
-      async (request, response, body) => {
+      async (_, __, body) => {
         if (body.includes('"kind":"call"') && body.includes('"attempt":1'))
           await new Promise((wake) => setTimeout(wake, 700));
         return false;
@@ -241,7 +241,7 @@ describe('calls at an endpoint', () => {
     ];
     const { url } = await endpoint(
       shouting((text) => text),
-      (request, response, body) => {
+      (_, response, body) => {
         const next = body.includes('"kind":"call"') ? answers.shift() : undefined;
         next?.(response);
         return next !== undefined;
@@ -349,6 +349,24 @@ describe('bodies at an endpoint', () => {
     expect(tried).toBe(1);
   });
 
+  it('try an external effect once, though the endpoint was busy when its turn came', async () => {
+    let tried = 0;
+    let refusals = 2;
+    const app = defineApp({
+      name: 'bodies',
+      workflows: [workflow('pays', {}, (ctx) => ctx.step('pay', () => (tried += 1), { effect: 'external' }))],
+    });
+    const { host, start, outcome } = await servers();
+    const { url } = await endpoint(app, (_, response, body) => {
+      if (!body.includes('"begun":[{') || refusals-- <= 0) return false;
+      response.writeHead(429, { 'retry-after': '0' }).end();
+      return true;
+    });
+    await host.add('bodies', { url, ...settings });
+    expect(await outcome(await start('pays'))).toBe(1);
+    expect(tried).toBe(1);
+  });
+
   it('end their runs when they are cancelled while they wait', async () => {
     const app = defineApp({
       name: 'bodies',
@@ -388,7 +406,7 @@ describe('an endpoint', () => {
         input: payloadOfJson('x'),
       }),
     );
-    const ask = async (headers: Record<string, string>, sent: Buffer = body): Promise<number> =>
+    const ask = async (headers: Record<string, string>, sent: Buffer<ArrayBuffer> = body): Promise<number> =>
       (await handler(new Request('http://e/', { method: 'POST', body: sent, headers }))).status;
     const now = Date.now();
     const good = await signRequest([secret], 'msg_1', now, body);

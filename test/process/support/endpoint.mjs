@@ -35,10 +35,16 @@ const app = defineApp({
 });
 const handler = createHandler(app, { secret });
 
-createServer(async (request, response) => {
+const answerTo = async (request, response) => {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const body = Buffer.concat(chunks);
-  const answer = await handler(new Request('http://endpoint/', { method: request.method, headers: request.headers, body }));
+  const answer = await handler(
+    new Request('http://endpoint/', { method: request.method, headers: request.headers, body }),
+  );
   response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
-}).listen(Number(port), '127.0.0.1', () => console.log('ready'));
+};
+
+createServer((request, response) => void answerTo(request, response)).listen(Number(port), '127.0.0.1', () =>
+  console.log('ready'),
+);
