@@ -22,6 +22,7 @@ import type {
 } from './api.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
+import type { Session } from './dispatch/session.js';
 import { EnvelopeWriter } from './events/envelope-writer.js';
 import { Catalog } from './intake/catalog.js';
 import { errorOutcome, Intake } from './intake/intake.js';
@@ -477,7 +478,7 @@ class RunningEngine implements Engine {
         worker: row.worker,
         app: row.app,
         // Of a neighbour's session it is only known that nobody has given it up.
-        connected: row.owner === store.epoch ? session !== undefined && session.channel !== null : store.shared,
+        connected: row.owner === store.epoch ? session !== undefined && isThere(session) : store.shared,
         openedAt: isoOf(row.openedAt),
         slots: info.slots ?? 0,
         leased: session?.held.size ?? leased.get(row.session) ?? 0,
@@ -577,6 +578,11 @@ class RunningEngine implements Engine {
       if (counts.runs < expireBatch && counts.dedupe < expireBatch && counts.blobs < expireBatch) return;
     }
   }
+}
+
+/** Over a line, or by single requests of which the last is not long ago: a session that is silent is ended. */
+function isThere({ channel, byRequests }: Session): boolean {
+  return channel !== null || byRequests;
 }
 
 /** The least time between two looks for unknown definitions, so that wrong names cost the store little. */

@@ -84,8 +84,10 @@ async function installation(servers = 1) {
 
 describe('a worker that speaks by plain requests', () => {
   it('claims a call, hands in its result, and the run goes on', async () => {
-    const { claim, complete, start, outcome } = await installation();
+    const { engine, claim, complete, start, outcome } = await installation();
     const first = await claim({ waitMs: 0 });
+    const [seen] = (await engine.workers()).filter(({ app: name }) => name === 'python');
+    expect(seen).toMatchObject({ worker: 'py-1', connected: true, slots: 1, queues: ['capability:count'] });
     expect(first).toMatchObject({ tasks: [], lost: [], deadMs: 15_000 });
     const run = await start();
     const { session, tasks } = await claim({ session: first.session });
@@ -215,6 +217,40 @@ describe('a worker that speaks by plain requests', () => {
     expect(await complete(first.session, { assignment: holding[0] ?? 0, result: 7 }, here)).toMatchObject({ ok: true });
     expect(await outcome(run)).toEqual({ counted: 7 });
     expect((await claim({ session: first.session, waitMs: 0 }, here)).tasks).toEqual([]);
+  });
+
+  it('hands in its result after a restart of the server, and goes on with its session', async () => {
+    const data = new MemoryData();
+    const begin = async () => {
+      const engine = createEngine({ store: createMemoryStore({ clock: nodePorts.clock, data }), ports: nodePorts });
+      await engine.start();
+      const server = createServer({ engine, log: () => undefined });
+      const ask = async <T>(path: string, body: unknown): Promise<T> => {
+        const init = { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+        return (await (await server.fetch(new Request(`http://localhost/v1/worker/${path}`, init))).json()) as T;
+      };
+      return { engine, ask };
+    };
+    const before = await begin();
+    const bodies = createWorker({ app, connect: createInProcessTransport(before.engine) });
+    await bodies.start();
+    const [started] = await before.engine.startRuns(origin, [{ workflow: 'counting', input: payloadOfJson(1) }]);
+    const run = started?.tag === 'started' ? started.run : '';
+    const { session, tasks } = await before.ask<ClaimAnswer>('claim', { ...me, waitMs: 5_000 });
+    await bodies.stop();
+    await before.engine.stop();
+    const after = await begin();
+    cleanUps.push(() => after.engine.stop());
+    const holding = [tasks[0]?.assignment ?? 0];
+    expect(await after.ask('extend', { session, holding })).toEqual({ lost: [] });
+    const { results } = await after.ask<CompleteAnswer>('complete', {
+      session,
+      outcomes: [{ assignment: holding[0], result: 2 }],
+    });
+    expect(results).toMatchObject([{ ok: true }]);
+    expect(await after.ask('claim', { ...me, session, waitMs: 0 })).toMatchObject({ session, tasks: [] });
+    const history = await after.engine.readHistory('acme', run, { after: 0, limit: 100 });
+    expect(history?.map(({ type }) => type)).toContain('call.completed');
   });
 
   it('has its task go back uncounted when it hangs up while it waits', async () => {

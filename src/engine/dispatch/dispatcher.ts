@@ -296,6 +296,7 @@ export class Dispatcher {
     const session = this.#sessions.get(id);
     const row = session === undefined ? await this.#sessionRow(id) : null;
     if (session === undefined && row === null) return null;
+    if (session !== undefined) session.byRequests = true;
     const last = Math.max(session?.counter ?? 0, row?.counter ?? 0, this.#pulses.counterOf(id));
     let isRefused = false;
     const refusing: WorkerChannel = {
