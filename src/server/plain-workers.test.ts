@@ -254,11 +254,17 @@ describe('a worker that speaks by plain requests', () => {
   });
 
   it('has its task go back uncounted when it hangs up while it waits', async () => {
-    const { claim, ask, start } = await installation();
+    const { engine, claim, ask, start } = await installation();
     const { session } = await claim({ waitMs: 0 });
     const waiting = await ask.send('claim', { ...me, session, waitMs: 30_000 });
     await waiting.body?.cancel();
     await start();
+    // Asked only when there is something that nobody else has taken.
+    const ready = async (): Promise<boolean> =>
+      (await engine.queues()).some(
+        ({ queue, ready: count, leased }) => queue === 'capability:count' && count + leased > 0,
+      );
+    for (let tries = 0; tries < 500 && !(await ready()); tries++) await new Promise((wake) => setTimeout(wake, 5));
     const other = await claim({ worker: 'py-2' });
     expect(other.tasks).toMatchObject([{ attempt: 1 }]);
   });
