@@ -13,17 +13,28 @@ export interface Manifest {
   readonly topics: readonly TopicManifest[];
   readonly workflows: readonly WorkflowManifest[];
   readonly capabilities: readonly CapabilityManifest[];
-  /** Where the app is called instead of connecting by itself; absent = its workers connect. Kept by the server, never taken from a hello. */
-  readonly endpoint?: EndpointManifest;
+  /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
+  readonly endpoint?: EndpointEntry;
+}
+
+/** What operators have said last of the endpoint of an app. */
+export interface EndpointEntry {
+  readonly app: string;
+  /** When they said it, epoch ms: no two entries are the same. */
+  readonly setAt: number;
+  /** null = the app is not called any more. */
+  readonly target: EndpointTarget | null;
 }
 
 /** An HTTPS function that is sent tasks (docs/guides/serverless.md). */
-export interface EndpointManifest {
+export interface EndpointTarget {
   readonly url: string;
   /** Tasks sent at the same time. */
   readonly concurrency: number;
   /** Longest time of one request. */
   readonly timeoutMs: number;
+  /** What it said that it serves. */
+  readonly serves: Manifest;
 }
 
 export interface TopicManifest {

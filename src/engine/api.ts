@@ -3,7 +3,7 @@
  * channels and upkeep. One engine serves one store; several engines may serve one store where it allows that.
  */
 import type { EventRow, ManifestRow, StoredPayload } from '../store/contract.js';
-import type { EndpointManifest, Manifest } from '../core/manifest.js';
+import type { Manifest } from '../core/manifest.js';
 import type { Payload } from '../core/payload.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import type {
@@ -123,11 +123,7 @@ export interface Engine {
   /** Ends duties, lines and the store; resolves when nothing runs. Idempotent. */
   stop(): Promise<void>;
 
-  /**
-   * Takes over the definitions of an app. `endpoint` says where it is called from now on, null that it is not called;
-   * without it that stays as it is. What the manifest itself says of an endpoint counts for nothing.
-   */
-  register(manifest: Manifest, endpoint?: EndpointManifest | null): Promise<{ readonly hash: string }>;
+  register(manifest: Manifest): Promise<{ readonly hash: string }>;
   definitions(): readonly Manifest[];
   /** The same, as any server of the store has registered them. */
   currentDefinitions(): Promise<readonly Manifest[]>;

@@ -3,7 +3,7 @@
  */
 import { SpineError, hasCode, isSpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
-import type { EndpointManifest, Manifest } from '../core/manifest.js';
+import type { Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
 import type { DeadLetterView, DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
@@ -224,8 +224,7 @@ class RunningEngine implements Engine {
     await this.#context.store.close();
   }
 
-  async register(given: Manifest, endpoint?: EndpointManifest | null): Promise<{ readonly hash: string }> {
-    const manifest = await this.#withEndpoint(given, endpoint);
+  async register(manifest: Manifest): Promise<{ readonly hash: string }> {
     const text = JSON.stringify(manifest);
     const hash = this.#context.ports.hash.sha256(text);
     if (this.#saved.get(manifest.app) === hash) return { hash };
@@ -243,20 +242,6 @@ class RunningEngine implements Engine {
     if (this.#catalog.hashOf(app) === hash) this.#saved.set(app, hash);
     this.#newestAt.set(app, Math.max(registeredAt, this.#newestAt.get(app) ?? 0));
     return { hash };
-  }
-
-  /** Where an app is called is what operators have said last; definitions that workers bring do not change it. */
-  async #withEndpoint(given: Manifest, endpoint: EndpointManifest | null | undefined): Promise<Manifest> {
-    const { endpoint: unheard, ...definitions } = given;
-    const registered = (): Manifest | undefined => this.#catalog.manifests().find(({ app }) => app === given.app);
-    // A neighbour may have been told of one a moment ago.
-    if (this.#context.store.shared && endpoint === undefined && JSON.stringify(registered()) !== JSON.stringify(given))
-      await this.#readDefinitions();
-    const known = registered()?.endpoint;
-    const chosen = endpoint === undefined ? known : endpoint;
-    // Unchanged where there is nothing to say: what is no manifest at all is still to be looked at.
-    if (chosen === undefined || chosen === null) return unheard === undefined ? given : definitions;
-    return { ...definitions, endpoint: chosen };
   }
 
   /**

@@ -11,7 +11,8 @@ import { instantMsMax } from '../core/instant.js';
 import { limits } from '../core/limits.js';
 import type {
   CapabilityManifest,
-  EndpointManifest,
+  EndpointEntry,
+  EndpointTarget,
   JsonSchema,
   Manifest,
   TopicManifest,
@@ -110,7 +111,8 @@ const blobPayload = shape<BlobPayload>(
 );
 const payload = ref('Payload');
 
-const endpoint = shape<EndpointManifest>({ url: text, concurrency: count, timeoutMs: spanMs }, {});
+const target = shape<EndpointTarget>({ url: text, concurrency: count, timeoutMs: spanMs, serves: ref('Manifest') }, {});
+const endpoint = shape<EndpointEntry>({ app: name, setAt: instant, target: nullable(target) }, {});
 const manifest = shape<Manifest>(
   {
     format: constant(1),

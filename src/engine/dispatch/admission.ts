@@ -77,7 +77,9 @@ export class Admission {
       throw new SpineError('PROTOCOL_MISMATCH', { theirs: hello.protocol, ours: workerProtocol });
     if (this.#closed) throw new SpineError('SHUTTING_DOWN', {});
     if (this.#heartbeats.isCutOff()) throw new SpineError('STORE_UNREACHABLE', {});
-    await this.#register(hello.manifest, hello.resume !== undefined);
+    // Where an app is called is for operators to say.
+    const { endpoint: _endpoint, ...definitions } = hello.manifest;
+    await this.#register(definitions, hello.resume !== undefined);
     const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume, isOpen);
     if (!isOpen()) return null;
     if (hello.resume !== undefined && resumed === null) {

@@ -1,10 +1,9 @@
 /** Endpoints that tasks are sent to: list, add, remove, and the secret of each. */
 import { limits } from '../../core/limits.js';
-import type { EndpointManifest } from '../../core/manifest.js';
 import type { EndpointView, PageView } from '../../protocol/http.js';
 import { empty, json } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import type { PushHost } from '../push/push-host.js';
+import type { EndpointAddress, PushHost } from '../push/push-host.js';
 import { membersOf, type Handlers } from './context.js';
 
 export function endpointHandlers(
@@ -25,7 +24,7 @@ export function endpointHandlers(
 }
 
 /** @throws REQUEST_INVALID */
-function endpointOf(request: ApiRequest): EndpointManifest {
+function endpointOf(request: ApiRequest): EndpointAddress {
   const body = membersOf(request.json(), 'the body', ['url', 'concurrency', 'timeoutMs']);
   const { url, concurrency = limits.pushConcurrencyDefault, timeoutMs = limits.pushTimeoutMsDefault } = body;
   if (typeof url !== 'string' || url.length > urlLengthMax)

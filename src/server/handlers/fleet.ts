@@ -52,7 +52,7 @@ export function fleetHandlers(
     listQueues: async () => whole(await engine.queues()),
     listWorkers: async () => whole(await engine.workers()),
     // Where an app is called is the operators' business.
-    listDefinitions: () => whole(engine.definitions().map(({ endpoint: _endpoint, ...definitions }) => definitions)),
+    listDefinitions: () => whole(engine.definitions().filter(({ endpoint }) => endpoint === undefined)),
     doctor: async () => json(200, await engine.doctor()),
     live: () => json(200, { status: 'ok' }),
     ready: async (request) => {

@@ -6,7 +6,7 @@
  * Invariant: at most one worker for an endpoint here, of what is registered now; none where another has the duty.
  */
 import { SpineError } from '../../core/errors.js';
-import type { EndpointManifest, Manifest } from '../../core/manifest.js';
+import type { EndpointEntry, EndpointTarget, Manifest } from '../../core/manifest.js';
 import type { CancelTimer, Ports } from '../../core/ports.js';
 import type { Engine } from '../../engine/api.js';
 import type { EndpointView } from '../../protocol/http.js';
@@ -33,6 +33,9 @@ const lookEveryMs = 1_000;
 const dutyMs = 6_000;
 /** How long requests under way are waited for when an endpoint is left. */
 const drainMs = 8_000;
+
+/** Where an endpoint is and how much it takes. */
+export type EndpointAddress = Omit<EndpointTarget, 'serves'>;
 
 interface Served {
   /** What it was made of; another text makes it anew. */
@@ -72,20 +75,16 @@ export class PushHost {
   /** One round: serves what is registered and ours, and leaves what is not. Errors of one endpoint harm no other. */
   async tick(): Promise<void> {
     const { engine } = this.#options;
-    const definitions = await engine.currentDefinitions();
-    const wanted = new Map<string, Manifest & { readonly endpoint: EndpointManifest }>();
-    for (const manifest of definitions)
-      if (manifest.endpoint !== undefined) wanted.set(manifest.app, { ...manifest, endpoint: manifest.endpoint });
+    const wanted = await this.#entries();
     for (const app of [...this.#served.keys()]) if (!wanted.has(app)) await this.#leave(app);
     await Promise.all(
-      [...wanted.values()].map(async (manifest) => {
-        const { app } = manifest;
+      [...wanted].map(async ([app, target]) => {
         try {
           const isOurs = this.#closed === null && (await engine.holdDuty(dutyOf(app), dutyMs));
-          const made = JSON.stringify(manifest);
+          const made = JSON.stringify(target);
           const served = this.#served.get(app);
           if (served !== undefined && (!isOurs || served.made !== made)) await this.#leave(app);
-          if (isOurs && !this.#served.has(app)) await this.#serve(manifest, made);
+          if (isOurs && !this.#served.has(app)) await this.#serve(app, target, made);
         } catch (error) {
           this.#fault(`The endpoint of ${app} cannot be served.`, error);
         }
@@ -95,10 +94,7 @@ export class PushHost {
 
   /** The endpoints that are registered, and how they are as far as this server knows. */
   async list(): Promise<EndpointView[]> {
-    const definitions = await this.#options.engine.currentDefinitions();
-    return definitions.flatMap((manifest) =>
-      manifest.endpoint === undefined ? [] : [this.#viewOf(manifest.app, manifest.endpoint)],
-    );
+    return [...(await this.#entries())].map(([app, target]) => this.#viewOf(app, target));
   }
 
   /**
@@ -106,7 +102,7 @@ export class PushHost {
    *
    * @throws PUSH_DISABLED, ENDPOINT_REFUSED, ENDPOINT_FAILED, DEFINITION_INVALID
    */
-  async add(app: string, endpoint: EndpointManifest): Promise<EndpointView> {
+  async add(app: string, endpoint: EndpointAddress): Promise<EndpointView> {
     const client = await this.#clientOf(app, endpoint);
     try {
       const manifest = await describeEndpoint(client, shown(endpoint.url));
@@ -115,7 +111,8 @@ export class PushHost {
           url: shown(endpoint.url),
           reason: `it serves the app "${manifest.app}"`,
         });
-      await this.#options.engine.register(manifest, endpoint);
+      await this.#options.engine.register(manifest);
+      await this.#enter(app, { ...endpoint, serves: manifest });
     } finally {
       client.close();
     }
@@ -125,10 +122,8 @@ export class PushHost {
 
   /** The app is called no more; its definitions stay. @throws ENDPOINT_NOT_FOUND */
   async remove(app: string): Promise<void> {
-    const definitions = await this.#options.engine.currentDefinitions();
-    const manifest = definitions.find((each) => each.app === app && each.endpoint !== undefined);
-    if (manifest === undefined) throw new SpineError('ENDPOINT_NOT_FOUND', { app });
-    await this.#options.engine.register(manifest, null);
+    if (!(await this.#entries()).has(app)) throw new SpineError('ENDPOINT_NOT_FOUND', { app });
+    await this.#enter(app, null);
     if (this.#started) this.#look();
   }
 
@@ -137,6 +132,23 @@ export class PushHost {
     const [secret] = await this.#secretsOf(app);
     if (secret === undefined) throw new SpineError('PUSH_DISABLED', {});
     return secret;
+  }
+
+  /** The endpoints in force, by app. */
+  async #entries(): Promise<ReadonlyMap<string, EndpointTarget>> {
+    const definitions = await this.#options.engine.currentDefinitions();
+    return new Map(
+      definitions.flatMap(({ endpoint }) =>
+        endpoint === undefined || endpoint.target === null ? [] : [[endpoint.app, endpoint.target] as const],
+      ),
+    );
+  }
+
+  /** Beside the apps, so that an endpoint is kept, moved and restored with them, and no definitions change with it. */
+  async #enter(app: string, target: EndpointTarget | null): Promise<void> {
+    const endpoint: EndpointEntry = { app, setAt: this.#ports.clock.now(), target };
+    const nothing = { topics: [], workflows: [], capabilities: [] };
+    await this.#options.engine.register({ format: 1, app: `endpoint:${app}`, ...nothing, endpoint });
   }
 
   #look(): void {
@@ -165,8 +177,7 @@ export class PushHost {
     );
   }
 
-  async #serve(manifest: Manifest & { readonly endpoint: EndpointManifest }, made: string): Promise<void> {
-    const { app, endpoint } = manifest;
+  async #serve(app: string, endpoint: EndpointTarget, made: string): Promise<void> {
     const client = await this.#clientOf(app, endpoint);
     // What runs bodies is of no use to a server that serves no endpoint, and is not loaded by it.
     const [{ createInProcessTransport }, { workerOf }, { beginPushed }] = await Promise.all([
@@ -176,7 +187,7 @@ export class PushHost {
     ]);
     const health = new EndpointHealth(this.#ports, endpoint.concurrency);
     const worker = workerOf({
-      registry: registryOf(manifest),
+      registry: registryOf(endpoint.serves),
       offer: { workflows: null, capabilities: null },
       transport: createInProcessTransport(this.#options.engine),
       begin: () => {
@@ -211,7 +222,7 @@ export class PushHost {
     if (this.#served.get(app) === served) this.#served.delete(app);
   }
 
-  async #clientOf(app: string, { url }: EndpointManifest): Promise<EndpointClient> {
+  async #clientOf(app: string, { url }: EndpointAddress): Promise<EndpointClient> {
     const secrets = await this.#secretsOf(app);
     if (secrets.length === 0) throw new SpineError('PUSH_DISABLED', {});
     const { rules, resolve } = this.#options;
@@ -228,7 +239,7 @@ export class PushHost {
     return Promise.all(this.#options.secrets.map((secret) => endpointSecret(secret, app)));
   }
 
-  #viewOf(app: string, { url, concurrency, timeoutMs }: EndpointManifest): EndpointView {
+  #viewOf(app: string, { url, concurrency, timeoutMs }: EndpointAddress): EndpointView {
     const health = this.#served.get(app)?.health;
     const pausedForMs = health?.pausedForMs ?? 0;
     return {
@@ -253,7 +264,7 @@ function dutyOf(app: string): string {
 }
 
 /** The definitions alone: nothing of the app is here. */
-function registryOf({ endpoint: _endpoint, ...manifest }: Manifest) {
+function registryOf(manifest: Manifest) {
   return {
     app: manifest.app,
     manifest,
