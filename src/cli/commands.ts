@@ -53,6 +53,12 @@ const host: Flag = {
   says: 'Address to listen on. One that other machines can reach needs --token. Default 127.0.0.1.',
 };
 
+const pushLoopback: Flag = {
+  name: 'push-loopback',
+  type: 'truth',
+  says: 'Let endpoints be on this machine, also by plain http. For development.',
+};
+
 const only: Flag = {
   name: 'only',
   type: 'text',
@@ -108,6 +114,7 @@ const inNameOf: readonly Flag[] = [
   { name: 'as', type: 'text', value: 'user', says: 'In the name of this user; only for operators.' },
   { name: 'role', type: 'text', value: 'role', repeated: true, says: 'A role of the user given by --as.' },
 ];
+const appName: Parameter = { name: 'app', says: 'Name of the app.', required: true };
 
 type Load = () => Promise<CommandRun>;
 const runs = {
@@ -144,6 +151,7 @@ export const commands: readonly Command[] = [
       host,
       secret,
       store('.eventspine/dev.db', false),
+      pushLoopback,
       envFile,
       conditions,
       { name: 'inspect', type: 'truth', says: 'Open the inspector of the workers for a debugger.' },
@@ -165,7 +173,7 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, secret, store('eventspine.db', true), json],
+    flags: [slots, port, host, secret, store('eventspine.db', true), pushLoopback, json],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -174,7 +182,7 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, secret, store('eventspine.db', true), json],
+    flags: [port, host, secret, store('eventspine.db', true), pushLoopback, json],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
       'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
@@ -634,6 +642,44 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine workers'],
     load: async () => (await import('./commands/fleet.js')).listWorkers,
+  },
+  {
+    words: ['endpoints'],
+    says: 'Shows the endpoints that tasks are sent to.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine endpoints'],
+    load: async () => (await import('./commands/endpoints.js')).listEndpoints,
+  },
+  {
+    words: ['endpoints', 'set'],
+    says: 'Sends the tasks of an app to an endpoint from now on.',
+    more: 'The endpoint is asked first what it serves. The same command with another address moves it.',
+    parameters: [appName, { name: 'url', says: 'Address of the endpoint, https.', required: true }],
+    flags: [
+      { name: 'concurrency', type: 'number', value: 'n', says: 'Tasks sent at the same time. Default 10.' },
+      { name: 'timeout', type: 'text', value: 'time', says: 'Longest time of one request. Default 60s.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine endpoints set thumbnails https://thumbnails.example.com/eventspine --concurrency 20'],
+    load: async () => (await import('./commands/endpoints.js')).setEndpoint,
+  },
+  {
+    words: ['endpoints', 'remove'],
+    says: 'Sends an endpoint nothing more.',
+    more: 'What it works on is waited for. Its definitions stay; workers of the app may serve them.',
+    parameters: [appName],
+    flags: overHttp,
+    examples: ['eventspine endpoints remove thumbnails'],
+    load: async () => (await import('./commands/endpoints.js')).removeEndpoint,
+  },
+  {
+    words: ['endpoints', 'secret'],
+    says: 'Prints the secret that the endpoint of an app needs.',
+    parameters: [appName],
+    flags: overHttp,
+    examples: ['eventspine endpoints secret thumbnails'],
+    load: async () => (await import('./commands/endpoints.js')).endpointSecret,
   },
   {
     words: ['topics'],

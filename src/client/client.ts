@@ -14,6 +14,7 @@ import type {
   DeadLetterView,
   DeployAnswer,
   DoctorView,
+  EndpointView,
   HealthView,
   PageView,
   QueueView,
@@ -228,6 +229,7 @@ export interface Client<App = UntypedApp> {
   readonly runs: RunsApi;
   readonly approvals: ApprovalsApi;
   readonly deadLetters: DeadLettersApi;
+  readonly endpoints: EndpointsApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
@@ -276,6 +278,29 @@ export interface DeadLettersApi {
   redrive(id: string, options?: CallOptions): Promise<CommandAnswer>;
   /** Gives up on it: it leaves the list, the run stays failed. */
   discard(id: string, options?: CallOptions): Promise<void>;
+}
+
+/** Endpoints that tasks are sent to. For operators. */
+export interface EndpointsApi {
+  list(options?: CallOptions): Promise<readonly EndpointView[]>;
+  /**
+   * Asks the endpoint what it serves and sends it the tasks of its app from now on. PUSH_DISABLED, ENDPOINT_REFUSED,
+   * ENDPOINT_FAILED.
+   */
+  set(app: string, endpoint: EndpointSettings, options?: CallOptions): Promise<EndpointView>;
+  /** Sends it nothing more. ENDPOINT_NOT_FOUND. */
+  remove(app: string, options?: CallOptions): Promise<void>;
+  /** The secret for `createHandler` of the app. PUSH_DISABLED. */
+  secret(app: string, options?: CallOptions): Promise<string>;
+}
+
+/** Where an endpoint is and how much it takes. */
+export interface EndpointSettings {
+  readonly url: string;
+  /** Tasks sent at the same time. Default 10. */
+  readonly concurrency?: number;
+  /** Longest time of one request. Default 60 s. */
+  readonly timeoutMs?: number;
 }
 
 /** Topics and their events. */
@@ -391,6 +416,21 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
       redrive: (id, options) => transport.json(command(pathOf('redriveDeadLetter', { id }), undefined, false, options)),
       discard: (id, options) =>
         transport.exchange({ ...get(pathOf('discardDeadLetter', { id }), options), method: 'DELETE' }, () => undefined),
+    },
+
+    endpoints: {
+      list: (options) => items<EndpointView>(pathOf('listEndpoints'), options),
+      set: (app, endpoint, options) =>
+        transport.json<EndpointView>({
+          ...get(pathOf('putEndpoint', { app }), options),
+          method: 'PUT',
+          body: JSON.stringify(endpoint),
+          contentType: 'application/json',
+        }),
+      remove: (app, options) =>
+        transport.exchange({ ...get(pathOf('deleteEndpoint', { app }), options), method: 'DELETE' }, () => undefined),
+      secret: async (app, options) =>
+        (await transport.json<{ readonly secret: string }>(get(pathOf('readEndpointSecret', { app }), options))).secret,
     },
 
     topics: {

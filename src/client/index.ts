@@ -10,6 +10,8 @@ export {
   type DeadLetterListQuery,
   type DeadLettersApi,
   type DeployOptions,
+  type EndpointsApi,
+  type EndpointSettings,
   type Published,
   type PublishOptions,
   type RunListQuery,

@@ -299,6 +299,36 @@ export const errorCatalogue = {
     message: (d) => `Worker session ${d.session} has ended.`,
     mend: 'Connect anew; what it held was given to other workers.',
   }),
+  SIGNATURE_INVALID: entry<{ fault: string }>({
+    kind: 'invalid',
+    status: 401,
+    message: (d) => `The signature of the request is not valid: ${d.fault}.`,
+    mend: 'Give the endpoint the secret that `eventspine endpoints secret` prints, and see that its clock is right.',
+  }),
+  ENDPOINT_REFUSED: entry<{ url: string; reason: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `${d.url} cannot be an endpoint: ${d.reason}.`,
+    mend: 'Use an https URL of a public address; addresses of this machine need `--push-loopback`.',
+  }),
+  ENDPOINT_FAILED: entry<{ url: string; reason: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The endpoint ${d.url} did not describe itself: ${d.reason}.`,
+    mend: 'Deploy `createHandler` of `eventspine/serverless` there, with the secret that `eventspine endpoints secret` prints.',
+  }),
+  ENDPOINT_NOT_FOUND: entry<{ app: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no endpoint of an app "${d.app}".`,
+    mend: 'List them with `eventspine endpoints`.',
+  }),
+  PUSH_DISABLED: entry<object>({
+    kind: 'conflict',
+    status: 409,
+    message: () => 'This server has no secret to sign tasks with.',
+    mend: 'Start every server with EVENTSPINE_PUSH_SECRET (`whsec_` and 32 random bytes as base64), the same for all.',
+  }),
   PROTOCOL_MISMATCH: entry<{ theirs: number; ours: number }>({
     kind: 'invalid',
     status: 426,

@@ -132,4 +132,21 @@ export const limits = {
   cancelGraceMs: 30_000,
   /** `Prefer: wait=N` is capped here. */
   preferWaitMsMax: 30_000,
+  /** How long a claim over plain HTTP waits for a task: unless it says otherwise, and at most. */
+  claimWaitMsDefault: 20_000,
+  claimWaitMsMax: 30_000,
+  /** Outcomes of plain workers that a server remembers, to answer repeats. */
+  plainOutcomesKept: 10_000,
+  /** Push: tasks at one time and time of one request, unless the endpoint says otherwise; and their bounds. */
+  pushConcurrencyDefault: 10,
+  pushTimeoutMsDefault: 60_000,
+  pushTimeoutMsMax: 15 * 60_000,
+  /** An answer of an endpoint. */
+  pushAnswerBytesMax: 16 * 1024 * 1024,
+  /** Age of a signed request beyond which it is refused, in either direction. */
+  signatureWindowMs: 5 * 60_000,
+  /** Failures in a row after which an endpoint is left alone for a while, and how long: doubling from min to max. */
+  pushFailuresMax: 5,
+  pushPauseMsMin: 1_000,
+  pushPauseMsMax: 5 * 60_000,
 } as const;

@@ -7,8 +7,8 @@ import type { Manifest } from '../core/manifest.js';
 import type { Payload } from '../core/payload.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
-import type { ServerMessage, WorkerMessage } from '../protocol/worker.js';
 import type { Person } from '../core/run/waits.js';
+import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import type {
   ApprovalDetail,
   ApprovalView,
@@ -156,6 +156,13 @@ export interface Engine {
   deploy(manifest: Manifest, options?: DeployOptions): Promise<DeployAnswer>;
   /** The definitions in force. */
   definitions(): readonly Manifest[];
+  /** The same, as any server of the store has registered them. */
+  currentDefinitions(): Promise<readonly Manifest[]>;
+  /**
+   * Takes a duty that one server at a time should see to, or keeps it, for `ttlMs`. False = another has it. Two may
+   * believe to have it for a moment.
+   */
+  holdDuty(duty: string, ttlMs: number): Promise<boolean>;
 
   startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]>;
   publish(origin: Origin, requests: readonly PublishRequest[]): Promise<PublishOutcome[]>;
@@ -249,6 +256,14 @@ export interface Engine {
 
   /** Connects a worker; the first message on the line must be `hello`. */
   connect(channel: WorkerChannel): WorkerLine;
+
+  // Workers without a line: each says by single requests, to whichever server, what others say over theirs
+  /** Proof of life of a session, and which of these assignments it has lost meanwhile; null = the session is over. */
+  beatFor(session: string, received: number, assignments: readonly number[]): Promise<readonly number[] | null>;
+  /** Commits commands under an assignment of the session. */
+  submitFor(session: string, submission: Submission): Promise<SubmissionResult>;
+  /** Ends the session; what it holds goes back to its queues uncounted. */
+  endSession(session: string): Promise<void>;
 }
 
 export interface SignalRequest {

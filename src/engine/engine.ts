@@ -24,6 +24,7 @@ import type {
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { sessionInfo } from './dispatch/session-info.js';
+import type { Session } from './dispatch/session.js';
 import { EnvelopeWriter } from './events/envelope-writer.js';
 import { Catalog } from './intake/catalog.js';
 import { deploy } from './intake/deployment.js';
@@ -252,6 +253,13 @@ class RunningEngine implements Engine {
   definitions(): readonly Manifest[] {
     return this.#catalog.manifests();
   }
+
+  async currentDefinitions(): Promise<readonly Manifest[]> {
+    if (this.#context.store.shared) await this.#registry.refresh();
+    return this.definitions();
+  }
+
+  holdDuty: Engine['holdDuty'] = (duty, ttlMs) => this.#context.store.holdDuty(duty, ttlMs);
 
   startRuns: Engine['startRuns'] = (origin, requests) => {
     const start = (): ReturnType<Engine['startRuns']> => this.#intake.startRuns(origin, requests);
@@ -492,7 +500,7 @@ class RunningEngine implements Engine {
         app: row.app,
         manifest: info.manifest ?? null,
         // Of a neighbour's session it is only known that nobody has given it up.
-        connected: row.owner === store.epoch ? session !== undefined && session.channel !== null : store.shared,
+        connected: row.owner === store.epoch ? session !== undefined && isThere(session) : store.shared,
         openedAt: isoOf(row.openedAt),
         slots: info.slots ?? 0,
         leased: session?.held.size ?? leased.get(row.session) ?? 0,
@@ -599,6 +607,10 @@ class RunningEngine implements Engine {
   readBlob: Engine['readBlob'] = (tenant, hash) => this.#context.store.readBlob(tenant, hash);
 
   connect: Engine['connect'] = (channel) => this.#dispatcher.connect(channel);
+  beatFor: Engine['beatFor'] = (session, received, assignments) =>
+    this.#dispatcher.beatFor(session, received, assignments);
+  submitFor: Engine['submitFor'] = (session, submission) => this.#dispatcher.submitFor(session, submission);
+  endSession: Engine['endSession'] = (session) => this.#dispatcher.endSession(session);
 
   async #correctHints(): Promise<void> {
     for (const { queue, ready } of await this.#context.store.queueStats())
@@ -622,6 +634,11 @@ function refusalOf(reason: string, run: string, status: RunViewState): SpineErro
   if (reason === 'history_full') return new SpineError('HISTORY_FULL', { run, eventsMax: limits.historyEventsMax });
   if (reason === 'not_migratable') return new SpineError('RUN_NOT_MIGRATABLE', { run, reason: `it is ${status}` });
   return new SpineError('RUN_NOT_REDRIVABLE', { run, status });
+}
+
+/** Over a line, or by single requests of which the last is not long ago: a session that is silent is ended. */
+function isThere({ channel, byRequests }: Session): boolean {
+  return channel !== null || byRequests;
 }
 
 /** Leases counted for a list of workers; beyond it the counts are too low. */

@@ -350,6 +350,22 @@ export interface WorkerView {
   readonly pid: number | null;
 }
 
+/** An endpoint that tasks are sent to. */
+export interface EndpointView {
+  readonly app: string;
+  /** Without its query. */
+  readonly url: string;
+  readonly concurrency: number;
+  readonly timeoutMs: number;
+  /** `paused`: it did not answer, or has too much to do; `elsewhere`: another server sends to it, or none yet. */
+  readonly state: 'serving' | 'paused' | 'elsewhere';
+  /** Tasks that it may have at one time as things are; null = not known here. */
+  readonly slots: number | null;
+  /** What was wrong last; null = nothing is. */
+  readonly reason: string | null;
+  readonly pausedForMs: number;
+}
+
 export interface HealthView {
   readonly status: 'ok' | 'not_ready';
   /** Whether work can be recorded, though perhaps nobody does it now. */

@@ -21,6 +21,7 @@ import {
   type DeployAnswer,
   type DoctorCheck,
   type DoctorView,
+  type EndpointView,
   type HealthView,
   type Problem,
   type QueueView,
@@ -39,36 +40,13 @@ import {
   type WaitView,
   type WorkerView,
 } from './http.js';
+import { flag, list, nullable, oneOf, record, shape, text, texts, whole, type Properties } from './schema-shape.js';
+import { plainSchemas } from './worker-schemas.js';
 
-type OptionalKeys<T> = { [K in keyof T]-?: undefined extends T[K] ? K : never }[keyof T] & string;
-type Properties<T> = { readonly [K in keyof T & string]-?: JsonSchema };
-
-/** An object schema with exactly the properties of `T`; `optional` must name exactly those that may be absent. */
-function shape<T>(properties: Properties<T>, optional: Readonly<Record<OptionalKeys<T>, true>>): JsonSchema {
-  const required = Object.keys(properties).filter((name) => !Object.hasOwn(optional, name));
-  return { type: 'object', properties, required };
-}
-
-const text = { type: 'string' };
-const whole = { type: 'integer' };
-const flag = { type: 'boolean' };
 const anything = {};
 const instant = { type: 'string', format: 'date-time' };
 const duration = { anyOf: [{ type: 'string' }, { type: 'number' }] };
-const texts = list(text);
 const labelMap = { type: 'object', additionalProperties: text };
-
-function list(items: JsonSchema): JsonSchema {
-  return { type: 'array', items };
-}
-
-function nullable(schema: JsonSchema): JsonSchema {
-  return { anyOf: [schema, { type: 'null' }] };
-}
-
-function oneOf(values: readonly string[]): JsonSchema {
-  return { type: 'string', enum: values };
-}
 
 function reference(name: string): JsonSchema {
   return { $ref: `#/components/schemas/${name}` };
@@ -80,10 +58,6 @@ function page(name: string): JsonSchema {
     properties: { items: list(reference(name)), next: nullable(text) },
     required: ['items', 'next'],
   };
-}
-
-function record(properties: Readonly<Record<string, JsonSchema>>, required: readonly string[]): JsonSchema {
-  return { type: 'object', properties, required };
 }
 
 const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
@@ -415,6 +389,21 @@ export const schemas = {
     },
     {},
   ),
+  EndpointView: shape<EndpointView>(
+    {
+      app: text,
+      url: text,
+      concurrency: whole,
+      timeoutMs: whole,
+      state: oneOf(['serving', 'paused', 'elsewhere']),
+      slots: nullable(whole),
+      reason: nullable(text),
+      pausedForMs: { type: 'number' },
+    },
+    {},
+  ),
+  EndpointRequest: record({ url: text, concurrency: whole, timeoutMs: whole }, ['url']),
+  EndpointSecret: record({ secret: text }, ['secret']),
   LiveView: record({ status: { const: 'ok' } }, ['status']),
   HealthView: shape<HealthView>(
     {
@@ -451,6 +440,7 @@ export const schemas = {
     },
     {},
   ),
+  ...plainSchemas,
   Manifest: { type: 'object', description: 'Definitions of an app; see docs/reference/manifest.md.' },
   DeployRequest: {
     type: 'object',
@@ -491,6 +481,7 @@ export const schemas = {
   SchedulePage: page('ScheduleView'),
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
+  EndpointPage: page('EndpointView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

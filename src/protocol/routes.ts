@@ -510,6 +510,67 @@ export const routes = {
     query: [{ name: 'role', says: 'Which socket of the worker this is.', type: 'string', oneOf: ['data', 'beat'] }],
     answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
   }),
+  listEndpoints: get('/v1/endpoints', 'Endpoints that tasks are sent to.', 'EndpointPage', { access: 'operator' }),
+  putEndpoint: {
+    ...post(
+      '/v1/endpoints/{app}',
+      'Asks an endpoint what it serves, and sends it the tasks of its app from now on.',
+      jsonBody('EndpointRequest', 'Where it is and how much it takes.'),
+      [ok('EndpointView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  deleteEndpoint: {
+    ...get('/v1/endpoints/{app}', 'Sends an endpoint nothing more; its definitions stay.', null, {
+      answers: [{ status: 204, says: 'It is sent nothing more.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+    access: 'operator',
+  },
+  readEndpointSecret: get(
+    '/v1/endpoints/{app}/secret',
+    'The secret that the endpoint of an app checks signatures with.',
+    'EndpointSecret',
+    { access: 'operator' },
+  ),
+  workerSchema: get(`${workerPath}/schema`, 'JSON Schemas of the worker protocol.', null, { access: 'public' }),
+  claimTasks: {
+    ...post(
+      `${workerPath}/claim`,
+      'Takes tasks for a worker without a WebSocket; waits for one where there is none.',
+      jsonBody('ClaimRequest', 'Who asks, and what it can do.'),
+      [ok('ClaimAnswer', 'The tasks, perhaps none.')],
+    ),
+    access: 'worker',
+  },
+  extendTasks: {
+    ...post(
+      `${workerPath}/extend`,
+      'Says that a worker without a WebSocket lives, and asks what it has lost.',
+      jsonBody('ExtendRequest', 'Its session, and what it works on.'),
+      [ok('ExtendAnswer')],
+    ),
+    access: 'worker',
+  },
+  completeTasks: {
+    ...post(
+      `${workerPath}/complete`,
+      'Hands in what came of tasks. Each is recorded or refused by itself; repeats do no harm.',
+      { ...jsonBody('CompleteRequest', 'Results and failures.'), bytesMax: limits.payloadBytesMax },
+      [ok('CompleteAnswer', 'What became of each.')],
+    ),
+    access: 'worker',
+  },
+  endWorker: {
+    ...post(
+      `${workerPath}/end`,
+      'Ends the session of a worker without a WebSocket; what it holds goes back uncounted.',
+      jsonBody('EndRequest', 'Its session.'),
+      [{ status: 204, says: 'It is over.', type: null, schema: null }],
+    ),
+    access: 'worker',
+  },
 } as const satisfies Record<string, Route>;
 
 export type RouteId = keyof typeof routes;

@@ -44,6 +44,11 @@ const names = [
   'putBlob',
   'readBlob',
   'connect',
+  'currentDefinitions',
+  'holdDuty',
+  'beatFor',
+  'submitFor',
+  'endSession',
 ] as const satisfies readonly (keyof Engine)[];
 
 /** An engine of which only `methods` work. */

@@ -81,6 +81,11 @@ export interface Activation {
    * way. Such a body uses no slot, or bodies that wait for calls of their own worker would keep those calls from running.
    */
   readonly waiting: boolean;
+  /**
+   * True while nothing of the body runs and whatever it waits for is submitted or owed by the outside: without an answer or
+   * an event it comes no further. What answers everything at once, as an endpoint that is called does, may answer now.
+   */
+  readonly resting: boolean;
   /** `seq` of the last event seen; where the server goes on after a lost connection. */
   readonly seen: number;
   /** Resolves when nothing of the body runs any more on its behalf: ended, parked or aborted. Never rejects. */

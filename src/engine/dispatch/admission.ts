@@ -72,12 +72,15 @@ export class Admission {
    * may be back on another already. Resolves to null where the line gets no session; rejects with PROTOCOL_MISMATCH,
    * SHUTTING_DOWN, STORE_UNREACHABLE or DEFINITION_INVALID.
    */
-  async hello(hello: Hello, channel: WorkerChannel, isOpen: () => boolean): Promise<Session | null> {
-    if (hello.protocol !== workerProtocol)
-      throw new SpineError('PROTOCOL_MISMATCH', { theirs: hello.protocol, ours: workerProtocol });
+  async hello(said: Hello, channel: WorkerChannel, isOpen: () => boolean): Promise<Session | null> {
+    if (said.protocol !== workerProtocol)
+      throw new SpineError('PROTOCOL_MISMATCH', { theirs: said.protocol, ours: workerProtocol });
     if (this.#closed) throw new SpineError('SHUTTING_DOWN', {});
     if (this.#heartbeats.isCutOff()) throw new SpineError('STORE_UNREACHABLE', {});
-    await this.#registry.registerWorker(hello.manifest, hello.resume !== undefined);
+    // Where an app is called is for operators to say.
+    const { endpoint: _endpoint, ...manifest } = said.manifest;
+    const hello: Hello = { ...said, manifest };
+    await this.#registry.registerWorker(manifest, hello.resume !== undefined);
     const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume, isOpen);
     if (!isOpen()) return null;
     if (hello.resume !== undefined && resumed === null) {

@@ -58,6 +58,8 @@ export class Session {
   nextAssignment = 1;
   claiming = false;
   draining = false;
+  /** Its worker comes by single requests: it is there though no line is open. */
+  byRequests = false;
   /** A claim or a release has failed: the store may have leases of this session that are not in `held`. */
   unsure = false;
   /** No more than a name: it was reaped, or it said goodbye. */

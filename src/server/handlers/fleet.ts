@@ -52,7 +52,6 @@ export function fleetHandlers(
   return {
     listQueues: async () => whole(await engine.queues()),
     listWorkers: async () => whole(await engine.workers()),
-    listDefinitions: () => whole(engine.definitions()),
     deploy: async (request) => {
       const { manifest, dryRun, leaveWaiting } = membersOf(request.json(), 'the body', [
         'manifest',
@@ -63,6 +62,8 @@ export function fleetHandlers(
       const options = { dryRun: flagOf('dryRun', dryRun), leaveWaiting: flagOf('leaveWaiting', leaveWaiting) };
       return json(200, await engine.deploy(manifest as Manifest, options));
     },
+    // Where an app is called is the operators' business.
+    listDefinitions: () => whole(engine.definitions().filter(({ endpoint }) => endpoint === undefined)),
     doctor: async () => json(200, await engine.doctor()),
     live: () => json(200, { status: 'ok' }),
     ready: async (request) => {

@@ -95,6 +95,10 @@ class CrashingActivation implements Activation {
     this.#inner.settle(result);
   }
 
+  get resting(): boolean {
+    return this.#inner.resting;
+  }
+
   abort(reason: AbortReason): void {
     this.#inner.abort(reason);
   }

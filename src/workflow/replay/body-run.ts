@@ -164,6 +164,22 @@ export class BodyRun implements Activation, Pumped, StepHost {
     return this.#phase === 'running' && this.#waitsOnOutsideOnly();
   }
 
+  get resting(): boolean {
+    if (this.#storing > 0 || this.#running > 0) return false;
+    switch (this.#phase) {
+      case 'loading':
+        return false;
+      case 'running':
+        return this.#due.peek() === undefined && !this.#hasUnsent() && this.#open.size > 0;
+      case 'closing':
+        return this.#pending.size > 0;
+      case 'parking':
+      case 'ending':
+      case 'over':
+        return true;
+    }
+  }
+
   deliver(events: readonly JournalEntry[]): void {
     for (const entry of events) {
       if (entry.seq <= this.#seen) continue;
@@ -622,10 +638,14 @@ export class BodyRun implements Activation, Pumped, StepHost {
   }
 
   #waitsOnOutsideOnly(): boolean {
-    if (this.#due.peek() !== undefined || this.#launches.length > 0 || this.#outbox.length > 0) return false;
+    if (this.#due.peek() !== undefined || this.#hasUnsent()) return false;
     if (this.#pending.size > 0 || this.#running > 0 || this.#storing > 0 || this.#open.size === 0) return false;
     for (const wait of this.#open) if (wait.phase !== 'waiting') return false;
     return true;
+  }
+
+  #hasUnsent(): boolean {
+    return this.#launches.length > 0 || this.#outbox.length > 0;
   }
 
   #settlePark(result: SubmissionResult): void {
