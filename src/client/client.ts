@@ -79,6 +79,8 @@ export interface StartOptions extends CallOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** A higher one goes first. Default: that of the workflow. */
   readonly priority?: number;
+  /** Bring a read token with the answer, good for so long; `readToken()` of the handle then asks for nothing. Default: no. */
+  readonly readToken?: Duration;
   /** Hold the request until the run has ended, at most this long (30 s at most); then `result()` is there at once. */
   readonly wait?: Duration;
 }
@@ -274,7 +276,11 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
 
   function handleOf<Output>(answer: StartItemAnswer | undefined): RunHandle<Output> {
     const started = startedOf(answer);
-    return runHandle<Output>(transport, started.id, settings, { repeated: started.repeated });
+    const { repeated, readToken } = started;
+    return runHandle<Output>(transport, started.id, settings, {
+      repeated,
+      ...(readToken === undefined ? {} : { readToken }),
+    });
   }
 
   async function items<T>(path: string, options?: CallOptions): Promise<readonly T[]> {
@@ -418,12 +424,13 @@ function waitsInTransaction(): SpineError {
   });
 }
 
-function startItem(item: StartManyItem<unknown>): StartItem {
+function startItem(item: StartManyItem<unknown> & Pick<StartOptions, 'readToken'>): StartItem {
   return {
     input: item.input,
     idempotencyKey: item.idempotencyKey,
     labels: item.labels,
     priority: item.priority,
+    ...(item.readToken === undefined ? {} : { readTokenMs: parseDuration(item.readToken) }),
   };
 }
 

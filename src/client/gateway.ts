@@ -13,6 +13,8 @@ export interface StartItem {
   readonly idempotencyKey: string | undefined;
   readonly labels: Readonly<Record<string, string>> | undefined;
   readonly priority: number | undefined;
+  /** A read token that is to come with the answer, where that saves a request; absent = none. */
+  readonly readTokenMs?: number;
 }
 
 /** What became of one run to start, in the order asked. */

@@ -29,7 +29,7 @@ export function httpGateway(transport: Transport): Gateway {
         return [await startOne(workflow, only, signal)];
       }
       const answers: StartItemAnswer[] = [];
-      for (const body of bodiesOf(items)) {
+      for (const body of bodiesOf(items.map(({ readTokenMs: _, ...item }) => item))) {
         const path = pathOf('startRuns', { name: workflow });
         const answer = await transport.json<BatchStartAnswer>({ ...post(path, body, json), signal });
         answers.push(...answer.items);
@@ -46,7 +46,7 @@ export function httpGateway(transport: Transport): Gateway {
       const request = startRequest(workflow, item);
       const waiting: ApiRequest = {
         ...request,
-        headers: { ...request.headers, [headerNames.prefer]: `wait=${Math.ceil(waitMs / 1_000)}` },
+        headers: { ...request.headers, [headerNames.prefer]: preferOf(request, `wait=${Math.ceil(waitMs / 1_000)}`) },
         timeoutMs: waitMs + waitSlackMs,
         signal,
       };
@@ -154,8 +154,19 @@ function startRequest(workflow: string, item: KeyedItem): ApiRequest {
       label: Object.entries(item.labels ?? {}).map(([name, value]) => `${name}:${value}`),
       priority: item.priority,
     },
-    headers: { [headerNames.idempotencyKey]: quoted(item.idempotencyKey) },
+    headers: {
+      [headerNames.idempotencyKey]: quoted(item.idempotencyKey),
+      ...(item.readTokenMs === undefined
+        ? {}
+        : { [headerNames.prefer]: `read-token=${Math.floor(item.readTokenMs / 1_000)}` }),
+    },
   };
+}
+
+/** What a request prefers already, and one thing more. */
+function preferOf(request: ApiRequest, preference: string): string {
+  const before = request.headers?.[headerNames.prefer];
+  return before === undefined ? preference : `${before}, ${preference}`;
 }
 
 function post(path: string, body: string, contentType: string): ApiRequest {

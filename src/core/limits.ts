@@ -38,6 +38,11 @@ export const limits = {
   labelsMax: 8,
   labelNameLengthMax: 64,
   labelValueLengthMax: 128,
+  /** How long a read token is good for, unless it is asked for another time, and at most. */
+  readTokenMsDefault: 24 * 3_600_000,
+  readTokenMsMax: 30 * 24 * 3_600_000,
+  /** Length of a read token; a longer text is none. */
+  readTokenLengthMax: 2_048,
   /** Transitions in one group commit. */
   commitItemsMax: 512,
   /** Transitions waiting for the store before intake answers 503. */

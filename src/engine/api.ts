@@ -14,7 +14,7 @@ import type {
   QueueView,
   RunEventView,
   RunSummary,
-  RunView,
+  RunFold,
   RunViewState,
   TopicEventView,
   WorkerView,
@@ -123,6 +123,14 @@ export interface Engine {
   /** Ends duties, lines and the store; resolves when nothing runs. Idempotent. */
   stop(): Promise<void>;
 
+  /** The store's clock, epoch ms: the one that everything which expires is compared with. */
+  now(): number;
+  /**
+   * 32 secret bytes under a name. All servers of the store have the same, restarts keep it, and it is made when it is first
+   * asked for. STORE_*.
+   */
+  secret(name: string): Promise<Uint8Array>;
+
   register(manifest: Manifest): Promise<{ readonly hash: string }>;
   definitions(): readonly Manifest[];
 
@@ -145,7 +153,7 @@ export interface Engine {
   /** Gives up on a dead letter: it leaves the list, the run stays failed. */
   discard(origin: Origin, deadLetter: string): Promise<CommandOutcome>;
 
-  readRun(tenant: string, run: string): Promise<RunView | null>;
+  readRun(tenant: string, run: string): Promise<RunFold | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */
   readResult(tenant: string, run: string): Promise<RunResult | null>;
   readHistory(

@@ -32,6 +32,7 @@ import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
+import { sharedSecret } from './shared-secret.js';
 import { TimerDuty } from './timers/timer-duty.js';
 import { diagnose } from './upkeep/doctor.js';
 import { Duties, type Duty } from './upkeep/duties.js';
@@ -531,6 +532,9 @@ class RunningEngine implements Engine {
       );
     });
   }
+
+  now: Engine['now'] = () => this.#context.store.now();
+  secret: Engine['secret'] = (name) => sharedSecret(this.#context, name);
 
   putBlob: Engine['putBlob'] = (tenant, hash, bytes) => this.#context.store.putBlob(tenant, hash, bytes);
   readBlob: Engine['readBlob'] = (tenant, hash) => this.#context.store.readBlob(tenant, hash);

@@ -19,6 +19,9 @@ import {
   type RunSummary,
   type RunView,
   type ScaleView,
+  type ReadTokenRequest,
+  type ReadTokenView,
+  readTokenSights,
   type StartAnswer,
   type StepView,
   type TopicEventView,
@@ -123,6 +126,7 @@ export const schemas = {
       retry: record({ possible: flag, from: texts }, ['possible', 'from']),
       deadLetter: nullable(text),
       progress: anything,
+      cursor: text,
       links,
     },
     { progress: true },
@@ -178,7 +182,15 @@ export const schemas = {
     [],
   ),
   StartItems: { ...list(reference('StartItem')), maxItems: limits.batchItemsMax },
-  StartAnswer: shape<StartAnswer>({ id: text, state, repeated: flag, links }, {}),
+  StartAnswer: shape<StartAnswer>(
+    { id: text, state, repeated: flag, links, readToken: reference('ReadToken') },
+    { readToken: true },
+  ),
+  ReadToken: shape<ReadTokenView>({ token: text, expiresAt: instant }, {}),
+  ReadTokenRequest: shape<ReadTokenRequest>(
+    { expiresMs: whole, sees: oneOf([...readTokenSights]) },
+    { expiresMs: true, sees: true },
+  ),
   BatchStartAnswer: record({ items: list({ anyOf: [reference('StartAnswer'), failed] }) }, ['items']),
   PublishAnswer: record(
     {

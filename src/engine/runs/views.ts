@@ -2,7 +2,7 @@
 import { assertNever } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
 import { isEnded, isOpenUnit, workflowQueue, type RunRow, type RunState, type Unit } from '../../core/run/state.js';
-import type { RunSummary, RunView, RunViewState, StepView, WaitView } from '../../protocol/http.js';
+import type { RunFold, RunSummary, RunViewState, StepView, WaitView } from '../../protocol/http.js';
 import type { TaskRow } from '../../store/contract.js';
 
 /** The state that users see, out of the run's row and, for an active run, the state of its activation. */
@@ -47,7 +47,7 @@ export function summaryOf(row: RunRow, state: RunViewState): RunSummary {
   };
 }
 
-export function runView(row: RunRow, state: RunState, tasks: readonly TaskRow[], progress: unknown): RunView {
+export function runView(row: RunRow, state: RunState, tasks: readonly TaskRow[], progress: unknown): RunFold {
   const activation = tasks.find((task) => task.kind === 'activation') ?? null;
   const units = [...state.units];
   const retrying =
