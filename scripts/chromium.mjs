@@ -8,7 +8,16 @@
  * Invariant: what is in the cache under its final name is complete and was seen to run.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -118,7 +127,9 @@ function unpacked(folder) {
 /** Folders that hold shared libraries; some packages have one of their own. */
 function libraryFolders(folder) {
   const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
-  return [...new Set(entries.filter(({ name }) => /\.so(\.|$)/.test(name)).map((entry) => entry.parentPath ?? entry.path))];
+  return [
+    ...new Set(entries.filter(({ name }) => /\.so(\.|$)/.test(name)).map((entry) => entry.parentPath ?? entry.path)),
+  ];
 }
 
 function ownFonts(folder, root) {

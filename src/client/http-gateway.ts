@@ -29,7 +29,7 @@ export function httpGateway(transport: Transport): Gateway {
         return [await startOne(workflow, only, signal)];
       }
       const answers: StartItemAnswer[] = [];
-      for (const body of bodiesOf(items.map(({ readTokenMs: _, ...item }) => item))) {
+      for (const body of bodiesOf(items.map((item) => ({ ...item, readTokenMs: undefined })))) {
         const path = pathOf('startRuns', { name: workflow });
         const answer = await transport.json<BatchStartAnswer>({ ...post(path, body, json), signal });
         answers.push(...answer.items);

@@ -75,15 +75,19 @@ const watchesMax = 100;
 /** Token lifetime that pages ask for; the session gives another one when it is over. */
 const tokenLife: Duration = '1h';
 
+/** Tries of a start, which can be repeated without doing it twice. A renewal is tried again by the watch that wants it. */
+const startAttempts = 4;
+
 /** Makes a page. Opens nothing. Fails with OPTIONS_INVALID. */
 export function createPage<App = UntypedApp>(options: PageOptions = {}): Page<App> {
   checkOptions(options);
   const pace = options.pace ?? systemPace;
   const url = (): string => new URL(options.url ?? '/spine', globalThis.location?.href).href;
-  const client = (): Client<App> =>
+  const client = (attempts: number): Client<App> =>
     createClient<App>({
       url: url(),
       pace,
+      retry: { attempts },
       ...(options.token === undefined ? {} : { token: options.token }),
       ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     });
@@ -95,7 +99,7 @@ export function createPage<App = UntypedApp>(options: PageOptions = {}): Page<Ap
     hiddenMs: parseDuration(options.hidden ?? '60s'),
     reconnect: { minMs: 500, maxMs: 15_000 },
     streamIdleMs: 45_000,
-    renew: async (run, signal) => refWith(run, await client().run(run).readToken({ expires: tokenLife, signal })),
+    renew: async (run, signal) => refWith(run, await client(1).run(run).readToken({ expires: tokenLife, signal })),
   };
   const watches = new Map<string, RunWatch>();
   const remembered = new Remembered(() => options.storage ?? tabStorage());
@@ -114,7 +118,7 @@ export function createPage<App = UntypedApp>(options: PageOptions = {}): Page<Ap
 
   return {
     async start(workflow, input, { remember, ...given } = {}) {
-      const handle = await client().start(workflow, input, { ...given, readToken: tokenLife });
+      const handle = await client(startAttempts).start(workflow, input, { ...given, readToken: tokenLife });
       const ref = refWith(handle.id, await handle.readToken());
       if (remember !== undefined) remembered.set(remember, ref);
       return ref;

@@ -34,6 +34,9 @@ export interface WatchSettings {
 /** How long a watch goes on without listeners, ms. */
 const lingerMs = 1_000;
 
+/** After so long a line counts as good, and the next failure as the first, ms. */
+const steadyMs = 5_000;
+
 /** See the top of the module. */
 export class RunWatch<Output = unknown> {
   readonly #settings: WatchSettings;
@@ -47,6 +50,8 @@ export class RunWatch<Output = unknown> {
   /** Wakes whoever pauses or waits for the page to be looked at. */
   #wake: (() => void) | null = null;
   #cursor: string | null = null;
+  /** Connections in a row that came to nothing. */
+  #failures = 0;
   /** False after a renewal, until the new token was seen to work. */
   #mayRenew = true;
 
@@ -137,27 +142,25 @@ export class RunWatch<Output = unknown> {
 
   /** Until the run has ended. Rejects with what no further try can mend. */
   async #follow(signal: AbortSignal): Promise<void> {
-    for (let failures = 0; !signal.aborted; ) {
+    this.#failures = 0;
+    while (!signal.aborted) {
       await this.#untilLookedAt(signal);
-      this.#link(failures === 0 ? 'connecting' : 'reconnecting');
-      const before = this.#cursor;
+      this.#link(this.#failures === 0 ? 'connecting' : 'reconnecting');
       const connection = this.#connection(signal);
+      let isPauseDue = true;
       try {
         if (await this.#connect(connection.signal)) return;
-        failures = this.#cursor === before ? failures + 1 : 0;
       } catch (error) {
         signal.throwIfAborted();
         // Where the page was hidden, that is no fault of the line.
-        if (!connection.signal.aborted) {
-          const mended = await this.#mended(error, signal);
-          failures = mended ? 0 : this.#cursor === before ? failures + 1 : 1;
-        }
+        isPauseDue = !connection.signal.aborted && !(await this.#mended(error, signal));
       } finally {
         connection.end();
       }
-      if (failures === 0) continue;
+      if (!isPauseDue) continue;
+      this.#failures += 1;
       this.#link('reconnecting');
-      await this.#pause(failures, signal);
+      await this.#pause(this.#failures, signal);
     }
   }
 
@@ -174,6 +177,7 @@ export class RunWatch<Output = unknown> {
     for await (const item of handle.stream({ signal, ...(this.#cursor === null ? {} : { cursor: this.#cursor }) })) {
       this.#mayRenew = true;
       this.#link('live');
+      if (item.event === 'event') this.#failures = 0;
       if (item.cursor !== null) this.#cursor = item.cursor;
       if (item.event === 'event') this.#log([item.data]);
       this.#pending((snapshot) => withItem(snapshot, item));
@@ -225,8 +229,9 @@ export class RunWatch<Output = unknown> {
   async #mended(error: unknown, signal: AbortSignal): Promise<boolean> {
     if (isPassing(error)) return false;
     if (hasCode(error, 'CURSOR_INVALID') && this.#cursor !== null) {
+      // After a pause, since a server that refuses what it has just given would be asked without end.
       this.#cursor = null;
-      return true;
+      return false;
     }
     const atFault = hasCode(error, 'READ_TOKEN_EXPIRED') || hasCode(error, 'READ_TOKEN_INVALID');
     if (!atFault || !this.#mayRenew) throw error;
@@ -247,6 +252,10 @@ export class RunWatch<Output = unknown> {
     const controller = new AbortController();
     const abort = (): void => controller.abort(new DOMException('The page is not looked at.', 'AbortError'));
     let cancelHide: (() => void) | null = null;
+    // A line that has held for a while is a good one, though nothing has happened on it.
+    const cancelSteady = pace.after(steadyMs, () => {
+      if (this.#snapshot.link === 'live') this.#failures = 0;
+    });
     const look = (): void => {
       if (!attention.isHidden()) {
         cancelHide?.();
@@ -260,6 +269,7 @@ export class RunWatch<Output = unknown> {
       signal: controller.signal,
       end: () => {
         cancelHide?.();
+        cancelSteady();
         this.#wake = null;
         outer.removeEventListener('abort', abort);
         // Whatever the connection left open is let go of.

@@ -43,6 +43,7 @@ function view(changes: Partial<RunView>): RunView {
     retry: { possible: false, from: [] },
     deadLetter: null,
     progress: null,
+    cursor: '',
     links: { self: '', history: '', result: '', stream: '' },
     ...changes,
   };

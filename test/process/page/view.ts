@@ -41,7 +41,11 @@ function Letter({ run, token }: { readonly run: string | null; readonly token: s
     h('ul', { id: 'steps' }, ...letter.steps.map(({ path, status }) => h('li', { key: path }, `${path} ${status}`))),
     h('p', { id: 'seqs' }, events.map(({ seq }) => seq).join(' ')),
     h('p', { id: 'values' }, JSON.stringify(events)),
-    letter.phase === 'succeeded' ? h('h2', { id: 'result' }, `${letter.result.text} (${letter.result.parts} parts)`) : null,
-    letter.phase === 'failed' || letter.phase === 'unavailable' ? h('p', { id: 'failure' }, letter.error.message) : null,
+    letter.phase === 'succeeded'
+      ? h('h2', { id: 'result' }, `${letter.result.text} (${letter.result.parts} parts)`)
+      : null,
+    letter.phase === 'failed' || letter.phase === 'unavailable'
+      ? h('p', { id: 'failure' }, letter.error.message)
+      : null,
   );
 }
