@@ -7,13 +7,11 @@ import { root } from '../support/processes.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
-/** Writes `page.js` to the folder. `modules` = where React is taken from; default: the repository. */
-export async function bundlePage(folder: string, modules?: string): Promise<void> {
+/** Writes `page.js` to the folder. */
+export async function bundlePage(folder: string): Promise<void> {
   const tsx = createRequire(createRequire(import.meta.url).resolve('tsx/package.json'));
   const esbuild = join(dirname(tsx.resolve('esbuild/package.json')), 'bin', 'esbuild');
-  const react =
-    modules === undefined ? [] : ['react', 'react-dom'].map((name) => `--alias:${name}=${join(modules, name)}`);
-  const flags = ['--bundle', '--format=esm', '--platform=browser', '--log-level=warning', ...react];
+  const flags = ['--bundle', '--format=esm', '--platform=browser', '--log-level=warning'];
   // The development build of React, which warns of what the production build hides.
   const mode = '--define:process.env.NODE_ENV="development"';
   await succeeded(esbuild, [join(here, 'browser.ts'), ...flags, mode, `--outfile=${join(folder, 'page.js')}`], {

@@ -6,19 +6,18 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { findChromium } from '../../../scripts/chromium.mjs';
 import { describeUnless } from '../../skip.js';
 import { freePort } from '../support/installation.js';
 import { Child, endAll, root } from '../support/processes.js';
 import { until } from '../support/until.js';
 import { bundlePage } from './bundle.js';
+import { foundChromium, openChromium } from './open-chromium.js';
 
-const found = findChromium();
 const pictures = process.env['EVENTSPINE_SCREENSHOTS'];
 
-describeUnless(found.program === null ? found.reason : null, 'a page in Chromium', () => {
+describeUnless(foundChromium.program === null ? foundChromium.reason : null, 'a page in Chromium', () => {
   let folder: string;
   let browser: Browser;
   let context: BrowserContext;
@@ -30,15 +29,12 @@ describeUnless(found.program === null ? found.reason : null, 'a page in Chromium
   let stores = 0;
 
   beforeAll(async () => {
-    if (found.program === null) return;
-    console.log(`Chromium: ${found.source}.`);
+    const opened = await openChromium();
+    if (opened === null || foundChromium.program === null) throw new Error('the browser is gone');
+    browser = opened;
+    console.log(`Chromium: ${foundChromium.source}.`);
     folder = mkdtempSync(join(tmpdir(), 'eventspine-page-'));
     await bundlePage(folder);
-    browser = await chromium.launch({
-      executablePath: found.program,
-      env: { ...(process.env as Record<string, string>), ...found.env, HOME: folder },
-      args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
-    });
   }, 60_000);
 
   afterAll(async () => {
