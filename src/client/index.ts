@@ -25,6 +25,7 @@ export type { CloudEvent, Gateway, StartItem, StartItemAnswer, WaitedAnswer } fr
 export { httpGateway, isOutcome } from './http-gateway.js';
 export type { JsonOf } from './json-of.js';
 export { type Backoff, type Pace, systemPace } from './pace.js';
+export { randomId } from './random-id.js';
 export type { PageList } from './pages.js';
 export { isRemoteError, RemoteError } from './remote-error.js';
 export type { CallOptions, CancelOptions, ReadTokenOptions, RunHandle } from './run-handle.js';

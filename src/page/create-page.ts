@@ -9,6 +9,7 @@ import {
   createClient,
   type InputFor,
   type Pace,
+  randomId,
   type ResultFor,
   systemPace,
   type UntypedApp,
@@ -118,10 +119,21 @@ export function createPage<App = UntypedApp>(options: PageOptions = {}): Page<Ap
 
   return {
     async start(workflow, input, { remember, ...given } = {}) {
-      const handle = await client(startAttempts).start(workflow, input, { ...given, readToken: tokenLife });
-      const ref = refWith(handle.id, await handle.readToken());
-      if (remember !== undefined) remembered.set(remember, ref);
-      return ref;
+      const key = given.idempotencyKey ?? randomId();
+      // Before it is sent: a page that is left before the answer can ask again under the same key.
+      if (remember !== undefined) remembered.begin(remember, { workflow, input, key });
+      try {
+        const handle = await client(startAttempts).start(workflow, input, {
+          ...given,
+          idempotencyKey: key,
+          readToken: tokenLife,
+        });
+        const ref = refWith(handle.id, await handle.readToken());
+        if (remember !== undefined) remembered.set(remember, ref);
+        return ref;
+      } finally {
+        if (remember !== undefined) remembered.begin(remember, null);
+      }
     },
     watch: <Name extends WorkflowFor<App>>(_workflow: Name, run: RunLike) =>
       watch(run, 0) as RunWatch<ResultFor<App, Name>>,

@@ -5,12 +5,20 @@
  * Invariant: the same value is the same object until it changes, so that whoever compares by identity sees no change
  * where there is none.
  */
-import { parsedRef, type RunRef } from './run-ref.js';
+import { refIn, type RunRef } from './run-ref.js';
+
+/** A start that is under way: enough to ask again under the same key, which starts nothing twice. */
+export interface BegunStart {
+  readonly workflow: string;
+  readonly input: unknown;
+  readonly key: string;
+}
 
 /** Of `sessionStorage`, what is used. */
 export type PageStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 
 const prefix = 'eventspine:';
+const begunPrefix = 'eventspine-start:';
 
 export class Remembered {
   readonly #storage: () => PageStorage | null;
@@ -24,7 +32,7 @@ export class Remembered {
   get(name: string): RunRef | null {
     const known = this.#refs.get(name);
     if (known !== undefined) return known;
-    const found = this.#read(name);
+    const found = refIn(this.#read(prefix + name));
     this.#refs.set(name, found);
     return found;
   }
@@ -32,12 +40,7 @@ export class Remembered {
   /** Null forgets. */
   set(name: string, ref: RunRef | null): void {
     this.#refs.set(name, ref);
-    try {
-      if (ref === null) this.#storage()?.removeItem(prefix + name);
-      else this.#storage()?.setItem(prefix + name, JSON.stringify(ref));
-    } catch {
-      // A browser that keeps nothing, or is full: the page remembers until it is left.
-    }
+    this.#write(prefix + name, ref);
     for (const listener of this.#listeners.get(name) ?? []) listener();
   }
 
@@ -51,11 +54,35 @@ export class Remembered {
     };
   }
 
-  #read(name: string): RunRef | null {
+  /** A start under this name that a reload has cut off; null = there is none. */
+  begun(name: string): BegunStart | null {
+    const value = this.#read(begunPrefix + name);
+    if (typeof value !== 'object' || value === null) return null;
+    const { workflow, input, key } = value as Readonly<Record<string, unknown>>;
+    return typeof workflow === 'string' && typeof key === 'string' ? { workflow, input, key } : null;
+  }
+
+  /** Notes that a start is under way; null = it is not any more, whatever came of it. */
+  begin(name: string, start: BegunStart | null): void {
+    this.#write(begunPrefix + name, start);
+  }
+
+  #read(key: string): unknown {
     try {
-      return parsedRef(this.#storage()?.getItem(prefix + name) ?? null);
+      const text = this.#storage()?.getItem(key) ?? null;
+      return text === null ? null : (JSON.parse(text) as unknown);
     } catch {
       return null;
+    }
+  }
+
+  /** A browser that keeps nothing, or is full: the page remembers until it is left. */
+  #write(key: string, value: unknown): void {
+    try {
+      if (value === null) this.#storage()?.removeItem(key);
+      else this.#storage()?.setItem(key, JSON.stringify(value));
+    } catch {
+      return;
     }
   }
 }

@@ -23,19 +23,13 @@ export function refWith(run: string, token: ReadTokenView): RunRef {
 }
 
 /** What was read back from somewhere, if it is a reference. */
-export function parsedRef(text: string | null): RunRef | null {
-  if (text === null) return null;
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null) return null;
-    const { run, token, expiresAt } = value as Readonly<Record<string, unknown>>;
-    if (typeof run !== 'string') return null;
-    return {
-      run,
-      ...(typeof token === 'string' ? { token } : {}),
-      ...(typeof expiresAt === 'string' ? { expiresAt } : {}),
-    };
-  } catch {
-    return null;
-  }
+export function refIn(value: unknown): RunRef | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { run, token, expiresAt } = value as Readonly<Record<string, unknown>>;
+  if (typeof run !== 'string') return null;
+  return {
+    run,
+    ...(typeof token === 'string' ? { token } : {}),
+    ...(typeof expiresAt === 'string' ? { expiresAt } : {}),
+  };
 }

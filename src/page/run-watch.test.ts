@@ -447,6 +447,43 @@ describe('a page', () => {
     expect(told).toBe(2);
   });
 
+  it('knows after a reload which start it had not heard of yet, and asks again under the same key', async () => {
+    const kept = new Map<string, string>();
+    const storage = {
+      getItem: (name: string) => kept.get(name) ?? null,
+      setItem: (name: string, value: string) => void kept.set(name, value),
+      removeItem: (name: string) => void kept.delete(name),
+    };
+    const keys: (string | null)[] = [];
+    let answer: (response: Response) => void = () => undefined;
+    const made = (): Page =>
+      createPage({
+        url: 'http://app.example.com/spine',
+        storage,
+        fetch: (input, init) => {
+          keys.push(new Request(input, init).headers.get('idempotency-key'));
+          return new Promise((resolve) => (answer = resolve));
+        },
+      });
+    void made().start('letter', { to: 'Ada' }, { remember: 'letter' });
+    await settled();
+    const reloaded = made();
+    const begun = reloaded.remembered.begun('letter');
+    expect(begun).toMatchObject({ workflow: 'letter', input: { to: 'Ada' } });
+    const again = reloaded.start('letter', begun?.input, { remember: 'letter', idempotencyKey: begun?.key ?? '' });
+    await settled();
+    answer(
+      Response.json(
+        { id: run, state: 'queued', repeated: true, readToken: { token: 't', expiresAt: '' } },
+        { status: 202 },
+      ),
+    );
+    expect(await again).toMatchObject({ run, token: 't' });
+    expect(keys[1]).toBe(keys[0]);
+    expect(reloaded.remembered.begun('letter')).toBeNull();
+    expect(made().remembered.get('letter')).toMatchObject({ run });
+  });
+
   it('works where nothing can be stored', () => {
     const forbidden = (): never => {
       throw new Error('forbidden');

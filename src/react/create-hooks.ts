@@ -6,7 +6,7 @@
  * Invariant: all state is in the watch; a view may be taken away and put back at any time (strict mode, suspense, a
  * router) without a second start or a second connection.
  */
-import { useCallback, useMemo, useRef, useState, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import type { InputFor, ResultFor, UntypedApp, WorkflowFor } from '../client/index.js';
 import {
   createPage,
@@ -114,6 +114,12 @@ export function createHooks<App = UntypedApp>(given: PageOptions | Page<App> = {
       },
       [workflow, remember],
     );
+    useEffect(() => {
+      const begun = remember === undefined ? null : page.remembered.begun(remember);
+      if (begun === null || begun.workflow !== workflow) return;
+      // As it was given before the reload, by the same view.
+      void start(begun.input as InputFor<App, Name>, { idempotencyKey: begun.key }).catch(() => undefined);
+    }, [start, workflow, remember]);
     const clear = useCallback(() => {
       setState(idle);
       if (remember !== undefined) page.remembered.set(remember, null);

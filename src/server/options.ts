@@ -167,6 +167,7 @@ export function settingsOf(options: ServerOptions): ServerSettings {
   const faults = [
     ...unknownNames(options, optionNames, ''),
     ...unknownNames(options.limits ?? {}, Object.keys(defaultLimits), 'limits.'),
+    ...emptyLists({ authorize: options.authorize, 'readTokens.secret': options.readTokens?.secret }),
     ...unknownNames(options.page ?? {}, ['start', 'sees'], 'page.'),
     ...unknownNames(options.readTokens ?? {}, ['secret', 'expires'], 'readTokens.'),
     ...faultsOf(settings),
@@ -178,6 +179,13 @@ export function settingsOf(options: ServerOptions): ServerSettings {
 function listOf<T>(given: T | readonly T[] | undefined): readonly T[] {
   if (given === undefined) return [];
   return Array.isArray(given) ? (given as readonly T[]) : [given as T];
+}
+
+/** An empty list would stand for the default, which is never what whoever wrote it meant. */
+function emptyLists(given: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(given).flatMap(([name, value]) =>
+    Array.isArray(value) && value.length === 0 ? [`${name} is an empty list`] : [],
+  );
 }
 
 /** NaN where it is no duration; `faultsOf` tells. */

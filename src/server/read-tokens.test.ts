@@ -124,9 +124,9 @@ describe('a read token', () => {
   it('is refused when any character of it was changed, cut off or added', async () => {
     const site = installation();
     const { token } = await tokenOf(site);
-    const forged = token.split('').map(
-      (character, i) => token.slice(0, i) + (character === 'A' ? 'B' : 'A') + token.slice(i + 1),
-    );
+    const forged = token
+      .split('')
+      .map((character, i) => token.slice(0, i) + (character === 'A' ? 'B' : 'A') + token.slice(i + 1));
     const texts = [
       ...forged,
       token.slice(0, -1),
@@ -242,15 +242,27 @@ describe('the secret of read tokens', () => {
   });
 
   it('must be long, and times and lists sensible', () => {
-    const engine = fakeEngine();
-    expect(() =>
-      createServer({
-        engine,
-        readTokens: { secret: 'short', expires: '31d' },
-        page: { start: 'letter' as never, sees: 'all' as never },
-        authorize: ['me' as never],
-      }),
-    ).toThrow(/readTokens.secret.*|page.start/s);
+    const faultsOf = (options: object): readonly string[] => {
+      try {
+        createServer({ engine: fakeEngine(), ...options });
+        return [];
+      } catch (error) {
+        return (error as { detail: { faults: string[] } }).detail.faults;
+      }
+    };
+    expect(faultsOf({ readTokens: { secret: 'short', expires: '31d' } })).toEqual([
+      expect.stringContaining('readTokens.secret'),
+      expect.stringContaining('readTokens.expires'),
+    ]);
+    expect(faultsOf({ page: { start: 'letter', sees: 'all', strat: [] } })).toHaveLength(3);
+    expect(faultsOf({ authorize: ['me'] })).toHaveLength(1);
+    expect(faultsOf({ authorize: [], readTokens: { secret: [] } })).toEqual([
+      'authorize is an empty list',
+      'readTokens.secret is an empty list',
+    ]);
+    expect(faultsOf({ authorize: () => null, page: {}, readTokens: { secret: [fresh, old], expires: '5m' } })).toEqual(
+      [],
+    );
   });
 
   it('is asked for again where the store did not answer', async () => {

@@ -29,7 +29,7 @@ describeUnless(await missingRegistry(), 'a fresh Next.js app', () => {
   });
 
   it('is built without the store being opened, with nothing of the definitions in the page', async () => {
-    await app.succeeds(process.execPath, [next, 'build'], { environment: quiet, ms: 120_000 });
+    await app.succeeds(process.execPath, [next, 'build'], { environment: quiet, ms: 240_000 });
     expect(storeFiles()).toEqual([]);
     const page = readdirSync(join(app.folder, '.next/static'), { recursive: true, encoding: 'utf8' })
       .filter((file) => file.endsWith('.js'))
@@ -37,7 +37,7 @@ describeUnless(await missingRegistry(), 'a fresh Next.js app', () => {
       .join('\n');
     expect(page, 'the client is not in the page').toContain('/v1/workflows/');
     expect(page).not.toContain('first wording');
-  }, 130_000);
+  }, 250_000);
 
   it('does the work of its routes in production', async () => {
     const { server, url } = await serve('start');

@@ -136,6 +136,28 @@ describeUnless(foundChromium.program === null ? foundChromium.reason : null, 'a 
     expect(complaints).toEqual([]);
   });
 
+  it('finds a run whose start was under way when the page was loaded again', async () => {
+    await open();
+    // The first request arrives, and its answer never comes.
+    let answers = 0;
+    await page.route('**/workflows/letter/runs', async (route) => {
+      answers += 1;
+      if (answers > 1) return route.continue();
+      await route.fetch();
+    });
+    await page.click('#start');
+    await until('the start has arrived', () => (answers === 1 ? true : null));
+    await page.reload();
+    await shows('progress', /[1-6] of 6/);
+    const run = await text('run');
+    await shows('result', 'Dear Ada');
+    expect(answers).toBe(2);
+    // The second request was a repetition of the first: one run, and nothing else to be shown.
+    expect(await text('run')).toBe(run);
+    expect(server.lines.filter((line) => line === 'run started')).toHaveLength(1);
+    expect(complaints).toEqual([]);
+  });
+
   it('lets go of its connections in the background, and is up to date when it is looked at again', async () => {
     await open();
     await page.click('#start');

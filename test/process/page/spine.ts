@@ -6,6 +6,7 @@ export const letter = workflow(
   'letter',
   { input: z.object({ to: z.string(), parts: z.number(), pauseMs: z.number() }) },
   async (ctx, { to, parts, pauseMs }) => {
+    await ctx.step('begin', () => console.log('run started'));
     if (to === 'nobody') throw new Terminal('no-address', { to });
     const lines: string[] = [];
     for (let part = 1; part <= parts; part++) {
