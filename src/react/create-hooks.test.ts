@@ -1,4 +1,5 @@
 /** Hooks where there is no browser: what a server renders, and what it must not do. A browser is in test/process/page. */
+import * as React from 'react';
 import { createElement as h, type ReactElement } from 'react';
 import { renderToString } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
@@ -50,6 +51,20 @@ describe('hooks on a server', () => {
 
   it('show that there is no run', () => {
     expect(rendered(null)).toMatchObject({ snapshot: { phase: 'none', run: null } });
+  });
+
+  it('use the React that they are given', () => {
+    const used: string[] = [];
+    const react = {
+      ...React,
+      useMemo: <T>(make: () => T, dependencies: React.DependencyList): T => {
+        used.push('useMemo');
+        return React.useMemo(make, dependencies);
+      },
+    };
+    const own = createHooks(page, react);
+    renderToString(h(() => h('pre', null, own.useRun('letter', 'run_1').phase)));
+    expect(used).toContain('useMemo');
   });
 
   it('are made without a browser, and of options too', () => {

@@ -6,7 +6,7 @@
  * Invariant: all state is in the watch; a view may be taken away and put back at any time (strict mode, suspense, a
  * router) without a second start or a second connection.
  */
-import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
+import * as installedReact from 'react';
 import type { InputFor, ResultFor, UntypedApp, WorkflowFor } from '../client/index.js';
 import {
   createPage,
@@ -45,6 +45,12 @@ export interface Starting<App, Name extends WorkflowFor<App>> {
   readonly clear: () => void;
 }
 
+/** Of React, what is used. */
+export type ReactHooks = Pick<
+  typeof installedReact,
+  'useCallback' | 'useEffect' | 'useMemo' | 'useRef' | 'useState' | 'useSyncExternalStore'
+>;
+
 /** Hooks with the types of an app. */
 export interface Hooks<App> {
   /** Starts runs of a workflow from a view. */
@@ -71,8 +77,15 @@ export interface Hooks<App> {
 /**
  * Makes the hooks of an app: `export const { useStart, useRun } = createHooks<App>()` in a module of its own, with `App`
  * by type-only import. Takes the options of a page, or a page. Opens nothing. Fails with OPTIONS_INVALID.
+ *
+ * `react` is the React of your views (`import * as React from 'react'`). It has to be given where this package stays outside of
+ * the bundle and would find another copy, as with `serverExternalPackages` of Next. Default: the one that is installed.
  */
-export function createHooks<App = UntypedApp>(given: PageOptions | Page<App> = {}): Hooks<App> {
+export function createHooks<App = UntypedApp>(
+  given: PageOptions | Page<App> = {},
+  react: ReactHooks = installedReact,
+): Hooks<App> {
+  const { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } = react;
   const page: Page<App> = isPage<App>(given) ? given : createPage<App>(given);
 
   function useStart<Name extends WorkflowFor<App>>(workflow: Name, options: UseStartOptions = {}): Starting<App, Name> {

@@ -1,7 +1,7 @@
 /**
  * `eventspine/react`: hooks that start work from a page and show it live. React 18.2 or newer is a peer.
  */
-export { createHooks, type Hooks, type Starting, type UseStartOptions } from './create-hooks.js';
+export { createHooks, type Hooks, type ReactHooks, type Starting, type UseStartOptions } from './create-hooks.js';
 export type {
   EventLog,
   Page,
