@@ -41,6 +41,7 @@ export class Identity {
    * @throws or rejects with UNAUTHENTICATED, FORBIDDEN, READ_TOKEN_INVALID, READ_TOKEN_EXPIRED, or as `authorize` does
    */
   callerOf(route: Route, head: HttpHead): Caller | Promise<Caller> {
+    // With the narrow grant of a server for pages, which has nothing that is public.
     if (route.access === 'public') return this.#anonymous;
     const token = readTokenOf(head.header('authorization'));
     if (token !== null) return this.#tokens.read(token);

@@ -292,7 +292,7 @@ describe('a server for pages', () => {
   it('takes a session for nothing but that and for tokens of its own runs, whatever its roles', async () => {
     const site = installation();
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
-      if (route.access === 'public' || route.takes?.includes('page') === true || id === 'workerSocket') continue;
+      if (route.takes?.includes('page') === true || id === 'workerSocket') continue;
       const path = route.path
         .replace('{id}', run)
         .replace('{name}', 'letter')

@@ -17,19 +17,33 @@ const letter = workflow('letter', {}, async (ctx, to) => {
 });
 const internal = workflow('internal', {}, () => 'not for pages');
 
-/** Handlers wait until somebody lets them go on. */
-let goOn: () => void = () => undefined;
+/** Handlers wait until somebody lets them go on, whichever comes first. */
+interface Gate {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
+
+function newGate(): Gate {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((open) => (resolve = open));
+  return { promise, resolve };
+}
+
+let gate = newGate();
+const goOn = (): void => gate.resolve();
 const app = defineApp({
   workflows: [letter, internal],
-  handlers: [slow.implement((to) => new Promise((resolve) => (goOn = () => resolve(`Dear ${String(to)}`))))],
+  handlers: [slow.implement((to) => gate.promise.then(() => `Dear ${String(to)}`))],
 });
 
 const open: Spine<typeof app>[] = [];
 const folders: string[] = [];
 
 afterEach(async () => {
+  goOn();
   for (const spine of open.splice(0)) await spine.close();
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+  gate = newGate();
 });
 
 function site(options: Partial<SpineOptions> = {}): { readonly spine: Spine<typeof app>; readonly pages: Mountable } {
@@ -144,7 +158,7 @@ describe('pages of a spine', () => {
     const inner = memory();
     const { spine, pages } = site({ store: { ...inner, open: () => (opened++, inner.open()) } });
     expect(opened).toBe(0);
-    await pageOf(pages, 'acme/ada').health();
+    await pageOf(pages, 'acme/ada').start('letter', 'Bob');
     expect(opened).toBe(1);
     await spine.close();
     await expect(pages.fetch(new Request('http://app.example.com/spine/health/live'))).rejects.toMatchObject({
