@@ -17,9 +17,9 @@ describeUnless(await missingRegistry(), 'fresh apps with mounts for pages', () =
   beforeAll(async () => {
     app = await FreshApp.make('mounts');
     await app.install();
-    await app.succeeds(process.execPath, ['node_modules/typescript/bin/tsc']);
+    await app.succeeds(process.execPath, ['node_modules/typescript/bin/tsc'], { ms: 180_000 });
     await bundle('src/page.tsx', 'public/page.js', ['--define:process.env.NODE_ENV="development"']);
-  }, 200_000);
+  }, 330_000);
 
   afterAll(async () => {
     await endAll();
