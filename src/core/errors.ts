@@ -91,6 +91,24 @@ export const errorCatalogue = {
     message: (d) => `This needs the role "${d.role}".`,
     mend: 'Ask with credentials that have the role, or add it in the `authorize` function of the server.',
   }),
+  OUT_OF_SCOPE: entry<{ what: string }>({
+    kind: 'invalid',
+    status: 403,
+    message: (d) => `These credentials do not allow ${d.what}.`,
+    mend: 'Ask for what they were given for, or let the route that hands them out (`start` of the mount, `readToken` of a run) give more.',
+  }),
+  READ_TOKEN_INVALID: entry<object>({
+    kind: 'invalid',
+    status: 401,
+    message: () => 'The read token was not made by this installation, or it has been changed on its way.',
+    mend: 'Pass the token unchanged. Servers that do not share a store need the same `readTokens.secret`.',
+  }),
+  READ_TOKEN_EXPIRED: entry<object>({
+    kind: 'invalid',
+    status: 401,
+    message: () => 'The read token has expired.',
+    mend: 'Ask for a new one with `readToken` of the run; hooks do that by themselves where the page has a session.',
+  }),
   ORIGIN_REFUSED: entry<{ origin: string }>({
     kind: 'invalid',
     status: 403,

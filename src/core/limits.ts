@@ -52,6 +52,11 @@ export const limits = {
   approvalTitleLengthMax: 200,
   /** What a person says of an approval. */
   commentLengthMax: 10_000,
+  /** How long a read token is good for, unless it is asked for another time, and at most. */
+  readTokenMsDefault: 24 * 3_600_000,
+  readTokenMsMax: 30 * 24 * 3_600_000,
+  /** Length of a read token; a longer text is none. */
+  readTokenLengthMax: 2_048,
   /** Transitions in one group commit. */
   commitItemsMax: 512,
   /** Transitions waiting for the store before intake answers 503. */

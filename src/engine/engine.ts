@@ -39,6 +39,7 @@ import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { Schedules } from './schedules/schedules.js';
+import { sharedSecret } from './shared-secret.js';
 import { TimerDuty } from './timers/timer-duty.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -602,6 +603,9 @@ class RunningEngine implements Engine {
       );
     });
   }
+
+  now: Engine['now'] = () => this.#context.store.now();
+  secret: Engine['secret'] = (name) => sharedSecret(this.#context, name);
 
   putBlob: Engine['putBlob'] = (tenant, hash, bytes) => this.#context.store.putBlob(tenant, hash, bytes);
   readBlob: Engine['readBlob'] = (tenant, hash) => this.#context.store.readBlob(tenant, hash);

@@ -13,7 +13,7 @@ import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { ExportedHistory } from '../../core/run/exported-history.js';
 import type { Engine, Origin, RunFilter, StartRequest } from '../../engine/api.js';
 import { createEngine, type EngineLogRecord } from '../../engine/index.js';
-import type { RunEventView, RunSummary, RunView, TopicEventView } from '../../protocol/http.js';
+import type { RunEventView, RunSummary, RunFold, TopicEventView } from '../../protocol/http.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { registryOf } from '../../worker/app-registry.js';
 import { createWorkerOf } from '../../worker/create-worker.js';
@@ -129,7 +129,7 @@ export interface TestSpine<App> extends AsyncDisposable {
   /** The same as a value, whatever the end. */
   outcome<Out>(run: RunRef<Out>): Promise<TestOutcome<Out>>;
   /** State, steps, and what it waits for. RUN_NOT_FOUND. */
-  view(run: RunRef): Promise<RunView>;
+  view(run: RunRef): Promise<RunFold>;
   /** All events of the run, in order. RUN_NOT_FOUND. */
   history(run: RunRef): Promise<readonly RunEventView[]>;
   /** Runs, newest first, one page of them. */
@@ -302,7 +302,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     return await this.#outcomeOf(id);
   }
 
-  async view(run: RunRef): Promise<RunView> {
+  async view(run: RunRef): Promise<RunFold> {
     await this.#driver.settle();
     return found(await this.#driver.through(this.#engine.readRun(this.#tenant, idOf(run))), run);
   }
