@@ -89,7 +89,10 @@ const tampered: Readonly<Record<string, (evidence: Evidence) => Evidence>> = {
   'P4-late': (e) => ({
     ...e,
     standstills: [],
-    executions: [...e.executions, ...e.executions.map((done) => ({ ...done, at: done.at + 60_000 }))],
+    executions: [
+      ...e.executions,
+      ...e.executions.map((done) => ({ ...done, mark: `${done.mark} again`, at: done.at + 60_000 })),
+    ],
   }),
   P6: (e) =>
     withHistory(e, (events) =>

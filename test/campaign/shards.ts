@@ -6,6 +6,7 @@ import { failover } from './scenarios/failover.js';
 import { fullDisk, smallDiskMissing } from './scenarios/full-disk.js';
 import { kills, mixedKills, rollingRestarts, zombies } from './scenarios/kills.js';
 import { networkCuts } from './scenarios/network.js';
+import { poolerKills, poolerMissing } from './scenarios/pooler.js';
 import { eatMyData, powerCuts } from './scenarios/power.js';
 import { databaseRestarts } from './scenarios/restarts.js';
 import { heldSnapshot } from './scenarios/snapshot.js';
@@ -68,6 +69,13 @@ export const shards: Readonly<Record<string, Shard>> = {
     unit: faultsOf,
     missing: databaseMissing,
     round: () => databaseRestarts({ faults: 16 }),
+  },
+  pooler: {
+    says: 'everything by way of PgBouncer in transaction mode, which is killed too',
+    goal: 100,
+    unit: faultsOf,
+    missing: () => databaseMissing() ?? poolerMissing(),
+    round: () => poolerKills({ faults: 14 }),
   },
   power: {
     says: 'power cuts under the database',

@@ -142,9 +142,13 @@ export const checks: readonly Check[] = [
       if (!clocksAgree) return [];
       const byUnit = groupBy(executions, ({ run, path }) => `${run} ${path}`);
       return [...histories].flatMap(([run, history]) =>
-        completions(history).flatMap(({ path, at }) =>
+        completions(history).flatMap(({ path, at, mark }) =>
           (byUnit.get(`${run} ${path}`) ?? [])
-            .filter((execution) => execution.at > at + slackMs && !isAwakening(execution, at, standstills))
+            // The one that was recorded came before its record, whatever their two clocks say.
+            .filter(
+              (execution) =>
+                execution.mark !== mark && execution.at > at + slackMs && !isAwakening(execution, at, standstills),
+            )
             .map(
               (execution) =>
                 `${run} ${path} was executed ${execution.at - at} ms after its result was recorded; ${around(execution, at, history, byUnit.get(`${run} ${path}`) ?? [], standstills)}`,
