@@ -4,3 +4,9 @@ import { outboxSchema } from './0002-outbox.js';
 
 /** Each gives its SQL for the schema of the given (quoted) name. */
 export const migrations: readonly ((schema: string) => string)[] = [initialSchema, outboxSchema];
+
+/**
+ * The lowest schema whose programs may still open a database of the newest one: all that came since only adds to what they
+ * use. A schema that takes something away, or changes what it means, raises this to its own number.
+ */
+export const worksFrom = 2;
