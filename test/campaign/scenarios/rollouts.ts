@@ -2,9 +2,26 @@
  * A new version comes while the old one is at work: servers and workers of both side by side over one database, under load,
  * members of either version dying in between, until all are new.
  */
+import type { Change } from '../support/builds.js';
 import type { Cluster, ClusterOptions, Kind } from '../support/cluster.js';
 import { playRound, type Round, type Stage, type StageOptions } from '../support/round.js';
 import { pause } from '../support/traffic.js';
+
+/** What the next version may do: all of it is added, and none of it has to be understood. */
+export const nextVersion: readonly Change[] = [
+  {
+    file: 'stores/postgres/migrations/migrations.js',
+    find: /(export const migrations = \[[^\]]*)\]/,
+    become:
+      '$1, (s) => `ALTER TABLE ${s}.run ADD COLUMN mood text; ALTER TABLE ${s}.event ADD COLUMN mood text; ALTER TABLE ${s}.task ADD COLUMN mood text; CREATE TABLE ${s}.mood (id bigint); CREATE INDEX run_mood ON ${s}.run (mood)`]',
+  },
+  // Fields that are new in messages both ways, and in what is recorded.
+  { file: 'engine/dispatch/admission.js', find: /t: 'welcome',/, become: "t: 'welcome', mood: 'calm'," },
+  { file: 'worker/session-link.js', find: /\{ t: 'hello',/, become: "{ t: 'hello', mood: 'calm'," },
+  { file: 'core/run/decide.js', find: /(type: 'step\.completed', data: \{)/, become: "$1 mood: 'calm'," },
+  // A type of event that is read from this version on and written by none.
+  { file: 'core/run/state.js', find: /(case 'step\.completed':)/, become: "case 'run.mooded': break; $1" },
+];
 
 export interface Rollout {
   /** Folder of the compiled code, as EVENTSPINE_BUILD has it. */
@@ -45,7 +62,9 @@ export function rollOut({ from, to, first, oldMayStart, options = {}, halfway }:
     const replace = async (kind: Kind, index: number): Promise<void> => {
       versions.set(kind, index, to);
       const said = stage.cluster.log(kind, index);
+      const begun = performance.now();
       const code = await stage.cluster.restart(kind, index);
+      stage.took(`replacement of a ${kind}`, performance.now() - begun);
       if (code !== 0) throw new Error(`${kind} ${index} ended with ${String(code)}: ${said.slice(-5).join('\n')}`);
       stage.fired(`${kind} replaced`);
       await stage.traffic.progress(12);

@@ -44,10 +44,24 @@ export function changedBuild(changes: readonly Change[]): string {
   return distOf(folder);
 }
 
-/** Why the build of that commit is not to be had; null = it is. */
+/** Why a rollout from that commit cannot be played; null = it can. */
 export function earlierMissing(commit: string): string | null {
-  if (git(['cat-file', '-e', `${commit}^{commit}`]).status === 0) return null;
-  return `the history of this clone does not reach back to ${commit.slice(0, 10)}`;
+  const short = commit.slice(0, 10);
+  if (git(['cat-file', '-e', `${commit}^{commit}`]).status !== 0)
+    return `the history of this clone does not reach back to ${short}`;
+  const names = git(['ls-tree', '--name-only', commit, `${migrationsFolder}/`])
+    .stdout.toString()
+    .trim()
+    .split('\n');
+  const changed = names.filter((name) => /\/\d{4}-[^/]*\.ts$/.test(name)).find((name) => !isAsIn(commit, name));
+  return changed === undefined ? null : `${changed} was rewritten since ${short}; name a later commit to roll out from`;
+}
+
+const migrationsFolder = 'src/stores/postgres/migrations';
+
+function isAsIn(commit: string, name: string): boolean {
+  const path = join(root, name);
+  return existsSync(path) && git(['show', `${commit}:${name}`]).stdout.equals(readFileSync(path));
 }
 
 /** The compiled code of a commit; made once and kept in the user's cache. */
