@@ -19,6 +19,9 @@ import { Pooler } from './pooler.js';
 const found = inject('pgbouncer');
 const noPooler = found.program === null ? found.reason : null;
 
+/** Longer than the self-test of a connection takes. */
+const quietMs = 2_600;
+
 describeUnless(noPostgres ?? noPooler, 'behind a pooler in transaction mode', () => {
   let pooler: Pooler;
   let session: Pooler;
@@ -130,17 +133,20 @@ describeUnless(noPostgres ?? noPooler, 'behind a pooler in transaction mode', ()
       },
       moved: () => undefined,
     });
-    // Asking finds it after up to 2 s; telling, once both listen, long before that.
-    let quickestMs = Infinity;
-    for (let i = 0; i < 40 && quickestMs > 150; i++) {
-      await new Promise((wake) => setTimeout(wake, 100));
+    // Both have tried whether they hear, and who asks asks seldom by now: a quick answer is one that was told.
+    await applyAll(other, start());
+    await new Promise((wake) => setTimeout(wake, quietMs));
+    const tookMs: number[] = [];
+    for (let i = 0; i < 4; i++) {
       const begun = performance.now();
       const heard = new Promise<void>((resolve) => (said = resolve));
-      await applyAll(other, start({ run: `run_${i}` }));
+      await applyAll(other, start({ run: `run_told_${i}` }));
       await heard;
-      quickestMs = Math.min(quickestMs, performance.now() - begun);
+      tookMs.push(performance.now() - begun);
+      await new Promise((wake) => setTimeout(wake, 300));
     }
-    expect(quickestMs).toBeLessThan(150);
+    // The median, since an idle machine tells within 30 ms and a busy one is busy now and then.
+    expect(tookMs.sort((x, y) => x - y)[1]).toBeLessThan(500);
     await Promise.all([one.close(), other.close()]);
     expect(warnings).toEqual([]);
     await dispose();
