@@ -36,7 +36,7 @@ const phases = [
   suite('postgres', 5 * minute, [join('test', 'postgres')]),
   suite('simulation', 6 * minute, [join('test', 'simulation')]),
   suite('process', 10 * minute, [join('test', 'process')]),
-  suite('campaign', 6 * minute, [join('test', 'campaign')]),
+  suite('campaign', 8 * minute, [join('test', 'campaign')]),
   // Takes up where the last call was ended: what has reached its goal is not done again until the report is gone.
   ...(nightly ? [command('shards', 300 * minute, () => ['--import', 'tsx', join('test', 'campaign', 'main.ts')])] : []),
 ];

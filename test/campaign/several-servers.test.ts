@@ -31,7 +31,7 @@ describeUnless(databaseMissing(), 'several servers under faults', () => {
       },
     );
     console.log(JSON.stringify({ faults: round.faults, counts: round.counts, longestMs: round.longestMs }));
-  }, 170_000);
+  }, 290_000);
 
   it('lose nothing that was acknowledged, repeat nothing that is finished, and show each event once', () => {
     expect(round.violations).toEqual([]);
