@@ -33,7 +33,7 @@ const phases = [
   command('format', minute, () => [bin('@biomejs/biome', 'biome'), 'format', '.']),
   command('repository', minute, () => ['--import', 'tsx', join('scripts', 'check-repository.ts')]),
   suite('main', 8 * minute, ['src']),
-  suite('postgres', 5 * minute, [join('test', 'postgres')]),
+  suite('postgres', 8 * minute, [join('test', 'postgres')]),
   suite('simulation', 6 * minute, [join('test', 'simulation')]),
   suite('process', 10 * minute, [join('test', 'process')]),
   suite('campaign', 8 * minute, [join('test', 'campaign')]),
