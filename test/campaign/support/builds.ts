@@ -49,12 +49,21 @@ export function earlierMissing(commit: string): string | null {
   const short = commit.slice(0, 10);
   if (git(['cat-file', '-e', `${commit}^{commit}`]).status !== 0)
     return `the history of this clone does not reach back to ${short}`;
-  const names = git(['ls-tree', '--name-only', commit, `${migrationsFolder}/`])
-    .stdout.toString()
-    .trim()
-    .split('\n');
-  const changed = names.filter((name) => /\/\d{4}-[^/]*\.ts$/.test(name)).find((name) => !isAsIn(commit, name));
+  const changed = schemasOf(commit).find((name) => !isAsIn(commit, name));
   return changed === undefined ? null : `${changed} was rewritten since ${short}; name a later commit to roll out from`;
+}
+
+/** Number of the schema of that commit. */
+export function earlierSchema(commit: string): number {
+  return schemasOf(commit).length;
+}
+
+function schemasOf(commit: string): string[] {
+  const { stdout } = git(['ls-tree', '--name-only', commit, `${migrationsFolder}/`]);
+  return stdout
+    .toString()
+    .split('\n')
+    .filter((name) => /\/\d{4}-[^/]*\.ts$/.test(name));
 }
 
 const migrationsFolder = 'src/stores/postgres/migrations';
