@@ -500,7 +500,7 @@ export const errorCatalogue = {
     kind: 'terminal',
     status: 500,
     message: (d) => `The store has schema ${d.found}; this version of Eventspine knows up to ${d.known}.`,
-    mend: 'Upgrade Eventspine; a newer schema is never opened by an older version.',
+    mend: 'Upgrade Eventspine: this schema has what an older version cannot work with.',
   }),
   STORE_UNSUITABLE: entry<{ reason: string }>({
     kind: 'terminal',
@@ -524,7 +524,7 @@ export const errorCatalogue = {
     kind: 'transient',
     status: 503,
     message: (d) => `Run ${d.run} has an event "${d.type}", which a newer version of Eventspine wrote.`,
-    mend: 'Nothing is lost: servers of the newer version go on with the run. Finish the upgrade of all servers.',
+    mend: 'Nothing is lost: servers and workers of the newer version go on with the run. Finish the upgrade.',
   }),
   STORE_NOT_EMPTY: entry<{ place: string; reason: string }>({
     kind: 'conflict',

@@ -95,6 +95,8 @@ export const limits = {
   drainAnswerMs: 3_000,
   /** A handler that has not returned this long after its abort no longer counts as using its slot. */
   abortGraceMs: 10_000,
+  /** A task of a run that only a newer version can read stays out of its queue this long, and is tried again. */
+  unreadableAsideMs: 5_000,
   /** Due timers handled in one tick. */
   timerBatchMax: 500,
   /** The shortest interval of a schedule, and the longest cron expression. */

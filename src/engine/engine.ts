@@ -625,7 +625,8 @@ class RunningEngine implements Engine {
   async #expire(): Promise<void> {
     const { store, settings } = this.#context;
     if (store.shared && !(await store.holdDuty('retention', 3 * settings.upkeepEveryMs))) return;
-    for (let round = 0; round < expireRoundsMax; round++) {
+    const until = this.#context.ports.clock.monotonicMs() + settings.upkeepEveryMs / 2;
+    for (let round = 0; round < expireRoundsMax && this.#context.ports.clock.monotonicMs() < until; round++) {
       const counts = await this.#context.store.expire(expireBatch);
       if (counts.runs < expireBatch && counts.dedupe < expireBatch && counts.blobs < expireBatch) return;
     }
@@ -650,4 +651,5 @@ const leaseScanMax = 10_000;
 
 /** Retention works in small bites, so that it never stands in the way of commits for long. */
 const expireBatch = 200;
-const expireRoundsMax = 20;
+/** More than there is time for. */
+const expireRoundsMax = 2_000;
