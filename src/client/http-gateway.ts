@@ -166,8 +166,8 @@ function startRequest(workflow: string, item: KeyedItem): ApiRequest {
 }
 
 /** A batch names the delay as an option does, and brings no tokens. */
-function batchItem({ delayMs, readTokenMs: _, ...item }: KeyedItem): object {
-  return { ...item, ...(delayMs === undefined ? {} : { delay: delayMs }) };
+function batchItem(item: KeyedItem): object {
+  return { ...item, readTokenMs: undefined, delayMs: undefined, delay: item.delayMs };
 }
 
 /** What a request prefers already, and one thing more. */
