@@ -9,6 +9,7 @@ export {
   type FakeOptions,
   type RunRef,
   type StepFake,
+  type ApprovalWord,
   type TestOutcome,
   type TestRun,
   type TestSpine,

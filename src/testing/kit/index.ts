@@ -3,6 +3,7 @@ export { fake, inTurn, type FakeAnswer, type FakeCall, type FakeHandler, type Fa
 export {
   testSpine,
   type RunRef,
+  type ApprovalWord,
   type TestOutcome,
   type TestRun,
   type TestSpine,

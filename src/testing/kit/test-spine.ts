@@ -11,9 +11,9 @@ import { limits } from '../../core/limits.js';
 import { SpineError } from '../../core/errors.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { ExportedHistory } from '../../core/run/exported-history.js';
-import type { Engine, Origin, RunFilter, StartRequest } from '../../engine/api.js';
+import type { CommandOutcome, Engine, Origin, RunFilter, Say, StartRequest } from '../../engine/api.js';
 import { createEngine, type EngineLogRecord } from '../../engine/index.js';
-import type { RunEventView, RunSummary, RunFold, TopicEventView } from '../../protocol/http.js';
+import type { ApprovalView, RunEventView, RunFold, RunSummary, TopicEventView } from '../../protocol/http.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { registryOf } from '../../worker/app-registry.js';
 import { createWorkerOf } from '../../worker/create-worker.js';
@@ -28,6 +28,7 @@ import type {
   InputOf,
   LogRecord,
   OutputOf,
+  Signal,
   TopicDataOf,
   TopicNameOf,
   WorkflowNameOf,
@@ -88,6 +89,15 @@ export interface TestRun<Out = unknown> {
 /** A run, or its id. */
 export type RunRef<Out = unknown> = TestRun<Out> | string;
 
+/** What a person says with a decision. */
+export interface ApprovalWord {
+  readonly comment?: string;
+  /** Name of the user who decides. Default `tester`, who may decide everything. */
+  readonly as?: string;
+  /** Roles of that user. Default: none, where `as` is given. */
+  readonly roles?: readonly string[];
+}
+
 /** How a run ended. */
 export type TestOutcome<Out = unknown> =
   | { readonly state: 'succeeded'; readonly output: Out }
@@ -138,6 +148,19 @@ export interface TestSpine<App> extends AsyncDisposable {
   events(topic: string): Promise<readonly TopicEventView['event'][]>;
   /** Asks the run to stop. */
   cancel(run: RunRef, options?: { readonly reason?: string; readonly graceMs?: number }): Promise<void>;
+  /** Sends a signal to the run, by its value or its name. RUN_ENDED, SIGNAL_UNKNOWN, INPUT_INVALID. */
+  signal<In>(
+    run: RunRef,
+    signal: Signal<string, In> | string,
+    data?: In,
+    options?: { readonly id?: string },
+  ): Promise<void>;
+  /** Open approvals, oldest first: of the run, or of all. */
+  approvals(run?: RunRef): Promise<readonly ApprovalView[]>;
+  /** Approves what the run asks, or the approval of that id. The oldest, where it asks for several. APPROVAL_NOT_FOUND. */
+  approve(of: RunRef, word?: ApprovalWord & { readonly form?: unknown }): Promise<void>;
+  /** Rejects it. */
+  reject(of: RunRef, word?: ApprovalWord): Promise<void>;
   /** Sends a failed or cancelled run back to work from what failed. RUN_NOT_REDRIVABLE. */
   retry(run: RunRef): Promise<void>;
   /** The run as a value that `replayHistory` takes, on this code or on that of next year. RUN_NOT_FOUND. */
@@ -176,6 +199,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
   #letGo: () => void = () => undefined;
   #crashes = 0;
   #events = 0;
+  #signals = 0;
   #closed: Promise<void> | null = null;
 
   constructor(app: App, options: TestSpineOptions) {
@@ -334,16 +358,55 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
   }
 
   async cancel(run: RunRef, options: { readonly reason?: string; readonly graceMs?: number } = {}): Promise<void> {
-    const outcome = await this.#driver.through(this.#engine.cancel(origin(this.#tenant), idOf(run), options));
+    await this.#settled(this.#engine.cancel(origin(this.#tenant), idOf(run), options));
+  }
+
+  async signal(
+    run: RunRef,
+    signal: Signal | string,
+    data?: unknown,
+    options: { readonly id?: string } = {},
+  ): Promise<void> {
+    const id = options.id ?? `signal-${++this.#signals}`;
+    const name = typeof signal === 'string' ? signal : signal.name;
+    const payload = data === undefined ? null : encodeValue(data);
+    const said = this.#engine.signal(origin(this.#tenant), idOf(run), { id, name, data: payload });
+    await this.#settled(said);
+  }
+
+  async approvals(run?: RunRef): Promise<readonly ApprovalView[]> {
+    await this.#driver.settle();
+    const { items } = await this.#driver.through(this.#engine.listApprovals(this.#tenant, { to: null, limit: 500 }));
+    return run === undefined ? items : items.filter((approval) => approval.run === idOf(run));
+  }
+
+  async approve(of: RunRef, { form, ...word }: ApprovalWord & { readonly form?: unknown } = {}): Promise<void> {
+    await this.#decide(of, word, { what: 'approve', ...(form === undefined ? {} : { form }), ...commentOf(word) });
+  }
+
+  async reject(of: RunRef, word: ApprovalWord = {}): Promise<void> {
+    await this.#decide(of, word, { what: 'reject', ...commentOf(word) });
+  }
+
+  async #decide(of: RunRef, { as, roles }: ApprovalWord, say: Say): Promise<void> {
+    const id = idOf(of);
+    const open = await this.approvals();
+    const meant = open.find((approval) => approval.id === id || approval.run === id);
+    if (meant === undefined) throw new SpineError('APPROVAL_NOT_FOUND', { id });
+    // No roles at all: who may decide everything.
+    const person = { name: `user:${as ?? 'tester'}`, roles: as === undefined ? null : (roles ?? []) };
+    await this.#settled(this.#engine.sayOfApproval(origin(this.#tenant), meant.id, person, say));
+  }
+
+  async #settled(command: Promise<CommandOutcome>): Promise<void> {
+    const outcome = await this.#driver.through(command);
     if (outcome.tag === 'error') throw outcome.error;
     await this.#driver.settle();
   }
 
   async retry(run: RunRef): Promise<void> {
     this.#checked.delete(idOf(run));
-    const outcome = await this.#driver.through(this.#engine.redrive(origin(this.#tenant), idOf(run)));
-    if (outcome.tag === 'error') throw outcome.error;
-    await this.#driver.settle();
+    await this.#settled(this.#engine.redrive(origin(this.#tenant), idOf(run)));
   }
 
   async exportHistory(run: RunRef): Promise<ExportedHistory> {
@@ -474,4 +537,8 @@ function instantOf(now: Date | number | string): number {
   if (Number.isNaN(ms))
     throw new SpineError('OPTIONS_INVALID', { what: 'testSpine', faults: ['now is not an instant'] });
   return ms;
+}
+
+function commentOf({ comment }: ApprovalWord): { readonly comment?: string } {
+  return comment === undefined ? {} : { comment };
 }
