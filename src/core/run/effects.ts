@@ -60,7 +60,7 @@ export const errands = {
 } as const;
 const childPrefix = ':child:';
 /** Space of children that have not ended. Key: the run that waits. Ref: the child. Value: its path. */
-const childSpace = 'children';
+export const childSpace = 'children';
 
 /** The child, and its path in the run, that the timer is about; null = it is about something else. */
 export function childOfErrand(name: string): { readonly child: string; readonly path: string } | null {

@@ -25,7 +25,7 @@ import type { Network, WireEnd } from './network.js';
 import type { CallNode, Program } from './program.js';
 import type { SimProcess } from './process.js';
 import type { Provider } from './provider.js';
-import { programFailure, ScriptedBody, type BodyFlaw } from './scripted-body.js';
+import { chunkList, programFailure, ScriptedBody, type BodyFlaw } from './scripted-body.js';
 import type { SimWorker } from './sim-worker.js';
 import { WorkerHost, type WorkerHostOptions } from './worker-host.js';
 
@@ -305,6 +305,7 @@ class WorkerLife {
             if (fate === 'kills') this.#host.crash('poison');
             else done(fate === 'ok' ? null : programFailure);
           });
+          return history.executions.length;
         },
         parkLater: (park) => this.#ports.timers.after(this.#options.parkAfterMs, park),
       },
@@ -339,6 +340,11 @@ class WorkerLife {
       session: this.session ?? '',
       assignment: number,
     });
+    const mark = this.#options.history.executions.length;
+    const first = node.chunks === 0 ? 0 : 1 + (mark % node.chunks);
+    const write = (from: number, to: number): TaskCommand[] =>
+      to <= from ? [] : [{ op: 'appendTask', name: null, from, count: to - from, chunks: chunkList(mark, from, to) }];
+    if (first > 0) this.#submit(number, write(0, first));
     this.#ports.timers.after(node.ms, () => {
       if (fate === 'kills') return this.#host.crash('poison');
       if (this.#calls.get(number) !== job) return;
@@ -347,7 +353,7 @@ class WorkerLife {
         fate === 'ok'
           ? { op: 'completeTask', result: payloadOfJson(path), durationMs: node.ms }
           : { op: 'failTask', failure: programFailure };
-      this.#submit(number, [command]);
+      this.#submit(number, [...write(first, node.chunks), command]);
     });
   }
 
@@ -378,7 +384,11 @@ class WorkerLife {
     const body = this.#bodies.get(assignment);
     const [first] = commands;
     if (first?.op === 'park' && !result.ok && result.code === 'stale') return body?.unparked();
-    if (!result.ok || this.#calls.has(assignment) || commands.some((command) => endsBody(command.op)))
+    if (
+      !result.ok ||
+      this.#calls.get(assignment)?.submitted === true ||
+      commands.some((command) => endsBody(command.op))
+    )
       this.#forget(assignment);
     else body?.advance();
   }

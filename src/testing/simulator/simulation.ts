@@ -3,6 +3,7 @@
  * decides. First faults and safety: invariants of the store after every change. Then everything heals, and progress is
  * demanded. Then the checkers look at all that was seen.
  */
+import { childSpace } from '../../core/run/effects.js';
 import { foldRun } from '../../core/run/state.js';
 import { inboxSpace, indexSpace, signalSpace, waitSpace } from '../../core/run/waits.js';
 import { compareRun } from '../../engine/upkeep/doctor.js';
@@ -224,6 +225,7 @@ class Simulation {
     };
     await world.run({ untilMs: world.nowMs + plan.spreadMs * 1.2, stepsMax, afterStep: look });
     nemesis.heal();
+    this.#history.healedAtMs = world.nowMs;
     client.probe();
     let next = 0;
     const quiet = async (): Promise<boolean> => {
@@ -302,6 +304,10 @@ class Simulation {
       emits: prng.chance(0.7),
       races: prng.chance(0.5),
       waits: prng.chance(0.7),
+      children: prng.chance(0.5),
+      chains: prng.chance(0.4),
+      sagas: prng.chance(0.5),
+      streams: prng.chance(0.5),
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
     };
@@ -392,8 +398,9 @@ class Simulation {
     const [first] = rows;
     if (first?.payload === undefined || first.payload === null || !('text' in first.payload)) return;
     const value = JSON.parse(first.payload.text) as Program | { readonly program: Program };
-    for (const node of effectsOfProgram('program' in value ? value.program : value))
-      this.#history.attemptsMax.set(`${key}/${node.name}`, node.attempts);
+    const program = 'program' in value ? value.program : value;
+    this.#history.programs.set(key, program);
+    for (const node of effectsOfProgram(program)) this.#history.attemptsMax.set(`${key}/${node.name}`, node.attempts);
   }
 }
 
@@ -434,7 +441,7 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
   const timers = (await Promise.all(runs.map((row) => store.readTimers(row.tenant, row.run)))).flat();
   const entries: EntryRow[] = [];
   for (const tenant of new Set(feed.map((row) => row.tenant)))
-    for (const space of [signalSpace, inboxSpace, waitSpace('noted')])
+    for (const space of [signalSpace, inboxSpace, waitSpace('noted'), childSpace])
       entries.push(...(await store.readEntries({ tenant, space, limit: 10_000 })));
   const index: EntryRow[] = [];
   for (const tenant of new Set(feed.map((row) => row.tenant)))

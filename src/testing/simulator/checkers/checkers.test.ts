@@ -13,7 +13,7 @@ class Story {
   status: RunRow['status'] = 'active';
 
   constructor() {
-    this.act({ kind: 'session', what: 'open', session: 'ses_1', epoch: 1, step: 0, storeMs: 1_000 });
+    this.act({ kind: 'session', what: 'open', session: 'ses_1', epoch: 1, step: 0, atMs: 0, storeMs: 1_000 });
     this.commit([event('run.started', born, '{"n":1}')], { open: 'a1' });
     this.claim('a1', 1, 1);
     this.execute('s', 1);
@@ -76,7 +76,7 @@ class Story {
       timers: how.timer === undefined ? [] : [{ op: 'set', run: 'run_1', name: 't', fireAt: how.timer }],
     };
     const outcome = how.outcome ?? { tag: 'applied', positions: [], offsets: [] };
-    this.act({ kind: 'apply', transition, outcome, step: 0, storeMs: how.storeMs ?? 1_000 });
+    this.act({ kind: 'apply', transition, outcome, step: 0, atMs: 0, storeMs: how.storeMs ?? 1_000 });
     if (outcome.tag !== 'applied') return;
     this.head += fresh.length;
     this.status = status;
@@ -86,7 +86,7 @@ class Story {
 
   claim(name: string, token: number, assignment: number): void {
     const claimed = [{ task: { ...task(name, token), session: 'ses_1', assignment }, head: this.head }];
-    this.act({ kind: 'claim', claimed, epoch: 1, step: 0, storeMs: 1_000 });
+    this.act({ kind: 'claim', claimed, epoch: 1, step: 0, atMs: 0, storeMs: 1_000 });
   }
 
   execute(path: string, assignment: number, body = 'b'): void {
@@ -221,7 +221,7 @@ describe('checkers', () => {
       'a server claimed for a session that another had taken',
       'P22',
       (story) => {
-        story.act({ kind: 'session', what: 'take', session: 'ses_1', epoch: 2, step: 0, storeMs: 1_000 });
+        story.act({ kind: 'session', what: 'take', session: 'ses_1', epoch: 2, step: 0, atMs: 0, storeMs: 1_000 });
         story.claim('a9', 1, 9);
       },
     ],
@@ -229,7 +229,15 @@ describe('checkers', () => {
       'a duty was given to two',
       'P22',
       (story) => {
-        const asked = { kind: 'duty', duty: 'timers', held: true, ttlMs: 1_000, step: 0, storeMs: 1_000 } as const;
+        const asked = {
+          kind: 'duty',
+          duty: 'timers',
+          held: true,
+          ttlMs: 1_000,
+          step: 0,
+          atMs: 0,
+          storeMs: 1_000,
+        } as const;
         story.act({ ...asked, epoch: 1, nowMs: 1_000 });
         story.act({ ...asked, epoch: 2, nowMs: 1_999 });
       },
