@@ -257,6 +257,11 @@ export class ScriptedBody {
     return this.#running.has(path) || this.#submitted.has(path);
   }
 
+  /** What the run has begun and was cancelled in is not tried again; what cleans up after it is. */
+  #isGivenUp(path: string): boolean {
+    return this.#cancelled && !path.includes('/undo/');
+  }
+
   #isDone(path: string): boolean {
     const type = this.#entries.get(path)?.type;
     return type === 'step.completed' || type === 'call.completed';
@@ -378,7 +383,13 @@ export class ScriptedBody {
       const command: BodyCommand =
         failed === null
           ? { op: 'completeStep', path, attempt, durationMs: node.ms, withInput: false, result: payloadOfJson(path) }
-          : { op: 'failStep', path, attempt, failure: failed, retry: retryOf(node.attempts) };
+          : {
+              op: 'failStep',
+              path,
+              attempt,
+              failure: failed,
+              retry: retryOf(this.#isGivenUp(path) ? 1 : node.attempts),
+            };
       this.#host.submit([...rest, command]);
     });
     const begin = chunksOf(path, attempt, mark, 0, first);

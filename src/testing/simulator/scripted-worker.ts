@@ -384,12 +384,7 @@ class WorkerLife {
     const body = this.#bodies.get(assignment);
     const [first] = commands;
     if (first?.op === 'park' && !result.ok && result.code === 'stale') return body?.unparked();
-    if (
-      !result.ok ||
-      this.#calls.get(assignment)?.submitted === true ||
-      commands.some((command) => endsBody(command.op))
-    )
-      this.#forget(assignment);
+    if (!result.ok || commands.some((command) => endsWork(command.op))) this.#forget(assignment);
     else body?.advance();
   }
 
@@ -405,8 +400,20 @@ class WorkerLife {
 const handshakeMs = 5_000;
 const reconnectMsMax = 400;
 
-function endsBody(op: string): boolean {
-  return ['park', 'succeed', 'fail', 'refuse', 'endCancelled', 'abandon'].includes(op);
+const endings: ReadonlySet<string> = new Set([
+  'park',
+  'succeed',
+  'fail',
+  'refuse',
+  'continueAsNew',
+  'endCancelled',
+  'abandon',
+  'completeTask',
+  'failTask',
+]);
+
+function endsWork(op: string): boolean {
+  return endings.has(op);
 }
 
 function isTransient(code: string): boolean {

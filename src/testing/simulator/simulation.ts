@@ -362,7 +362,7 @@ class Simulation {
       tally.some((row) => row.count > 0 && (row.kind === 'task' || row.state === 'active' || row.state === 'waiting'))
     )
       return false;
-    if (!(await isRouted(store))) return false;
+    if (!(await isRouted(store)) || (await store.dueTimers(1)).length > 0) return false;
     const sessions = await store.listSessions();
     return sessions.every((row) => workers.some((worker) => worker.session === row.session));
   }

@@ -59,6 +59,8 @@ export class StepWork implements Work {
   #attempt: Attempt | null = null;
   /** Attempt whose intent is on its way to be committed; 0 = none. */
   #beginning = 0;
+  /** Given up while it was under way: another attempt is not wanted. */
+  #hastened = false;
 
   constructor(request: StepRequest, step: StepHost) {
     this.#request = request;
@@ -86,6 +88,7 @@ export class StepWork implements Work {
   }
 
   hasten(reason: unknown): void {
+    this.#hastened = true;
     this.#attempt?.hasten(reason);
   }
 
@@ -121,7 +124,8 @@ export class StepWork implements Work {
 
   #fail(attempt: number, failed: Failure, attempts = this.#request.retry.attempts): void {
     const { path, retry } = this.#request;
-    this.#step.submit({ op: 'failStep', path, attempt, failure: failed, retry: { ...retry, attempts } });
+    const wanted = this.#hastened ? 1 : attempts;
+    this.#step.submit({ op: 'failStep', path, attempt, failure: failed, retry: { ...retry, attempts: wanted } });
   }
 }
 
