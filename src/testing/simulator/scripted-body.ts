@@ -15,7 +15,8 @@ import type { CallNode, ChildNode, Program, ProgramNode, SagaNode, StepNode, Wai
 
 /** What a body needs of its worker. */
 export interface BodyHost {
-  submit(commands: readonly BodyCommand[]): void;
+  /** `answered` is called when there is an answer, whatever it is. Never called after the body is gone. */
+  submit(commands: readonly BodyCommand[], answered?: () => void): void;
   /**
    * Runs the effect, and returns a number of its own; `done` is called when it has ended, with null for success. Never
    * called after the body is gone.
@@ -243,7 +244,7 @@ export class ScriptedBody {
   /** Before a cancelled body ends: whatever a saga has not brought to its end is undone. */
   #cleanUp(): 'done' | 'pending' {
     for (const saga of sagasOf(this.#program)) {
-      const isBegun = saga.items.some(({ act }) => this.#entries.has(act.name) || this.#running.has(act.name));
+      const isBegun = saga.items.some(({ act }) => this.#entries.has(act.name) || this.#isUnderWay(act.name));
       if (!isBegun) continue;
       if (saga.items.some(({ act }) => act.op === 'step' && this.#isUnderWay(act.name))) return 'pending';
       const isWhole = !saga.fails && saga.items.every(({ act }) => this.#isDone(act.name));
@@ -373,8 +374,15 @@ export class ScriptedBody {
     this.#running.add(path);
     // How many chunks go together depends on when they come, which no two attempts have in common.
     const first = node.chunks === 0 ? 0 : 1 + (this.seen % node.chunks);
+    // An outcome that overtakes a chunk would leave it out.
+    let isWritten = first === 0;
+    let finish: (() => void) | null = null;
     const mark: number = this.#host.execute(node, path, attempt, (failed) => {
       if (this.ended) return;
+      if (!isWritten) return void (finish = () => end(failed));
+      end(failed);
+    });
+    const end = (failed: Failure | null): void => {
       this.#running.delete(path);
       const isWanted = !this.#cancelled || this.#ofSagas.has(path);
       if (!isWanted || this.#submitted.has(':end')) return this.advance();
@@ -391,9 +399,13 @@ export class ScriptedBody {
               retry: retryOf(this.#isGivenUp(path) ? 1 : node.attempts),
             };
       this.#host.submit([...rest, command]);
-    });
+    };
     const begin = chunksOf(path, attempt, mark, 0, first);
-    if (begin.length > 0) this.#host.submit(begin);
+    if (begin.length === 0) return;
+    this.#host.submit(begin, () => {
+      isWritten = true;
+      if (!this.ended) finish?.();
+    });
   }
 }
 

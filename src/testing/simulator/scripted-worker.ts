@@ -89,6 +89,7 @@ class WorkerLife {
   readonly #bodies = new Map<number, ScriptedBody>();
   readonly #calls = new Map<number, CallJob>();
   readonly #unanswered = new Map<number, Submission>();
+  readonly #onAnswer = new Map<number, () => void>();
   #wire: WireEnd<WorkerMessage> | null = null;
   #heartWire: WireEnd<WorkerMessage> | null = null;
   #welcomed = false;
@@ -288,7 +289,7 @@ class WorkerLife {
       assignment,
       programOf(assignment),
       {
-        submit: (commands) => this.#submit(number, commands),
+        submit: (commands, answered) => this.#submit(number, commands, answered),
         execute: (node, path, attempt, done) => {
           const session = this.session ?? '';
           const fate = this.#options.provider.begin(node, {
@@ -344,9 +345,10 @@ class WorkerLife {
     const first = node.chunks === 0 ? 0 : 1 + (mark % node.chunks);
     const write = (from: number, to: number): TaskCommand[] =>
       to <= from ? [] : [{ op: 'appendTask', name: null, from, count: to - from, chunks: chunkList(mark, from, to) }];
-    if (first > 0) this.#submit(number, write(0, first));
-    this.#ports.timers.after(node.ms, () => {
-      if (fate === 'kills') return this.#host.crash('poison');
+    // An outcome that overtakes a chunk would leave it out.
+    let isWritten = first === 0;
+    let finish: (() => void) | null = null;
+    const end = (): void => {
       if (this.#calls.get(number) !== job) return;
       job.submitted = true;
       const command: TaskCommand =
@@ -354,14 +356,25 @@ class WorkerLife {
           ? { op: 'completeTask', result: payloadOfJson(path), durationMs: node.ms }
           : { op: 'failTask', failure: programFailure };
       this.#submit(number, [...write(first, node.chunks), command]);
+    };
+    if (first > 0)
+      this.#submit(number, write(0, first), () => {
+        isWritten = true;
+        finish?.();
+      });
+    this.#ports.timers.after(node.ms, () => {
+      if (fate === 'kills') this.#host.crash('poison');
+      else if (isWritten) end();
+      else finish = end;
     });
   }
 
   // ---------------------------------------------------------------- submissions
 
-  #submit(assignment: number, commands: readonly (BodyCommand | TaskCommand)[]): void {
+  #submit(assignment: number, commands: readonly (BodyCommand | TaskCommand)[], answered?: () => void): void {
     const submission: Submission = { i: this.#nextSubmission++, assignment, commands };
     this.#unanswered.set(submission.i, submission);
+    if (answered !== undefined) this.#onAnswer.set(submission.i, answered);
     if (this.#welcomed) this.#wire?.send({ t: 'submit', items: [submission] });
   }
 
@@ -380,6 +393,8 @@ class WorkerLife {
       return;
     }
     this.#unanswered.delete(result.i);
+    this.#onAnswer.get(result.i)?.();
+    this.#onAnswer.delete(result.i);
     const { assignment, commands } = submission;
     const body = this.#bodies.get(assignment);
     const [first] = commands;

@@ -241,8 +241,9 @@ class Attempt implements StepContext {
     const wanted = !this.#over;
     this.#over = true;
     // Before the outcome: whoever sees that the step has ended has seen all of its streams.
-    if (wanted) for (const stream of this.#streams.values()) stream.flush();
-    if (wanted) report();
+    if (wanted && this.#streams.size > 0)
+      Promise.all([...this.#streams.values()].map((stream) => stream.end())).then(report, ignore);
+    else if (wanted) report();
     this.#step.leave();
   }
 
@@ -250,6 +251,8 @@ class Attempt implements StepContext {
     return Math.max(0, Math.round(this.#step.host.ports.clock.monotonicMs() - this.#startedMs));
   }
 }
+
+function ignore(): void {}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
