@@ -171,6 +171,11 @@ export class Lanes {
     }
   }
 
+  /** The newest event of the run that was told of, as far as is known; 0 = none. */
+  toldOf(key: string): number {
+    return this.#lanes.get(key)?.told ?? 0;
+  }
+
   /** Keeps a state that was just read or written, unless the lane has one or knows of a later one. */
   adopt(state: RunState): void {
     if (isEnded(state.status)) return;

@@ -330,7 +330,8 @@ class Simulation {
       every: prng.pick(['1s', '1500ms', '3s']),
       overlap: prng.pick(['allow', 'skip', 'queue', 'cancel']),
       catchUp: prng.pick(['none', 'one', 'all']),
-      catchUpMax: prng.int(1, 6),
+      // The row keeps the last ten outcomes, and a tick that another replaces has two.
+      catchUpMax: prng.int(1, 4),
       queueMax: prng.int(1, 2),
       jitter: prng.pick(['0s', '500ms']),
     };
