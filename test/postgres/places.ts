@@ -50,12 +50,9 @@ const idle: string[] = [];
 let pool: pg.Pool | null = null;
 
 const tables =
-  'run, event, task, timer, entry, dedupe, dead_letter, blob, topic_head, session, manifest, tally, duty, feed_commit, outbox'.split(
+  'run, event, task, timer, entry, schedule, dedupe, dead_letter, blob, topic_head, session, manifest, tally, duty, feed_commit, outbox'.split(
     ', ',
   );
-'run, event, task, timer, schedule, dedupe, dead_letter, blob, topic_head, session, manifest, tally, duty, feed_commit, outbox'.split(
-  ', ',
-);
 
 /** An empty schema on the given clock; schemas that were given back serve again, since making one takes 100 ms. */
 export async function postgresPlace(clock: ManualClock): Promise<StorePlace> {

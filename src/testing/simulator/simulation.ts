@@ -26,7 +26,7 @@ import { Network } from './network.js';
 import { Observer } from './observer.js';
 import { OutsideClient, type ClientPlan } from './outside-client.js';
 import { programApp } from './program-app.js';
-import { effectsOfProgram, type Program } from './program.js';
+import { effectsOfProgram, type Program, type ProgramTaste } from './program.js';
 import { Provider } from './provider.js';
 import { RealWorker } from './real-worker.js';
 import { Readers } from './readers.js';
@@ -66,6 +66,10 @@ export interface SimulationOptions {
   readonly workers?: 'real' | 'scripted';
   /** Which kinds of faults there may be. Default: a random subset of all. */
   readonly kinds?: readonly FaultKind[];
+  /** One crash more, after this event of the world. With `kinds: []` it is the only fault. */
+  readonly crash?: { readonly who: 'server' | 'worker'; readonly step: number };
+  /** Overrides which kinds of nodes programs have. */
+  readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
   readonly onHistory?: (history: History) => void;
   /** Hears of each event. */
@@ -216,7 +220,12 @@ class Simulation {
     for (const { host } of workers) host.start();
     client.start();
     nemesis.start();
+    const { crash } = this.#options;
     const look = async (): Promise<boolean> => {
+      if (crash?.step === world.steps) {
+        if (crash.who === 'server') cluster.servers[0]?.crash('crash');
+        else workers[0]?.host.crash('crash');
+      }
       if (observer.changed && data !== null) {
         observer.changed = false;
         await this.#look(data);
@@ -318,7 +327,7 @@ class Simulation {
       redrives: prng.chance(0.5),
       schedule: this.#schedulePlan(),
       loss: 0,
-      taste,
+      taste: { ...taste, ...this.#options.taste },
     };
   }
 
