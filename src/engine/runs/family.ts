@@ -96,21 +96,25 @@ export class Family {
       ]);
     }
     const by = 'parent';
-    if (word === 'cancel') {
-      const command = { op: 'cancel', reason: 'The run that started it has ended.', by, graceMs: limits.cancelGraceMs };
-      return this.#submit(tenant, row.run, isEnded(row.status) ? [] : [{ ...command, op: 'cancel' }]);
+    const isDead = row.status === 'failed' || row.status === 'cancelled';
+    if (word === 'redrive' && isDead) return this.#submit(tenant, child, [{ op: 'redrive', by }]);
+    if (isEnded(row.status)) return this.#tellParent(row);
+    if (word === 'redrive') return this.#submit(tenant, child, []);
+    const reason = 'The run that started it has ended.';
+    return this.#submit(tenant, child, [{ op: 'cancel', reason, by, graceMs: limits.cancelGraceMs }]);
+  }
+
+  /** The child has ended while its parent did not listen, which may wait for it now. */
+  async #tellParent(row: RunRow): Promise<JobOutcome> {
+    const { tenant, run } = row;
+    const born = await this.#reads.event(tenant, run, 1);
+    const link = born?.type === 'run.started' ? born.data.parent : undefined;
+    const command = link === undefined ? null : await this.#endOf(row, link.first ?? run, link.path);
+    if (link !== undefined && command !== null) {
+      const outcome = await this.#submit(tenant, link.run, [command]);
+      if (outcome.tag === 'error') return outcome;
     }
-    if (row.status === 'failed' || row.status === 'cancelled')
-      return this.#submit(tenant, row.run, [{ op: 'redrive', by }]);
-    const parent = (await this.#reads.event(tenant, row.run, 1)) ?? null;
-    const link = parent?.type === 'run.started' ? parent.data.parent : undefined;
-    // It ended while nobody listened.
-    if (isEnded(row.status) && link !== undefined) {
-      const command = await this.#endOf(row, link.first ?? row.run, link.path);
-      const outcome = command === null ? null : await this.#submit(tenant, link.run, [command]);
-      if (outcome?.tag === 'error') return outcome;
-    }
-    return this.#submit(tenant, row.run, []);
+    return this.#submit(tenant, run, []);
   }
 
   #submit(tenant: string, run: string, commands: readonly RunCommand[]): Promise<JobOutcome> {

@@ -35,7 +35,9 @@ function* faultsOf(saga: SagaNode, events: readonly RunEvent[], executed: Readon
   for (const event of events) {
     if (!('path' in event.data) || event.data.path === null) continue;
     const { path } = event.data;
-    if (event.seq < (decision?.seq ?? Infinity)) begun.add(path);
+    // A call that was given up may come to its end after that.
+    if (event.seq > (decision?.seq ?? Infinity)) break;
+    begun.add(path);
     if (event.type === 'step.completed' || event.type === 'call.completed') done.add(path);
   }
   const undoOf = new Map(items.map(({ undo }, i) => [undo.name, i]));
