@@ -14,7 +14,7 @@ import {
   type Ctx,
   Terminal,
 } from '../../workflow/index.js';
-import { simDeadlineMs, simRetry } from './manifest.js';
+import { builds, simDeadlineMs, simRetry, type BuildName } from './manifest.js';
 import {
   programCapabilities,
   programSignals,
@@ -49,11 +49,21 @@ const signals = programSignals.map((name) => signal(name));
 const done = topic('done');
 const capabilities = programCapabilities.map((name) => capability(name, { deadline: simDeadlineMs, retry }));
 
-/** The app of one worker. All of them have the same manifest. */
-export function programApp(perform: PerformEffect): AnyApp {
+/** The app of one worker, in one of its builds. Its versions differ by their names only: every run may migrate. */
+export function programApp(perform: PerformEffect, build: BuildName = 'plain'): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
-  const program: AnyWorkflow = workflow('program', { ...options, completes: done }, (ctx, input) =>
-    runProgram(ctx, input as Program, { perform, program }),
+  const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow => {
+    const program: AnyWorkflow = workflow(
+      'program',
+      { ...options, completes: done, ...(version === null ? {} : { version, previous }) },
+      (ctx, input) => runProgram(ctx, input as Program, { perform, program }),
+    );
+    return program;
+  };
+  const [current, ...earlier] = builds[build];
+  const program = inVersion(
+    current,
+    earlier.map((version) => inVersion(version, [])),
   );
   return defineApp({
     name: 'simulated',

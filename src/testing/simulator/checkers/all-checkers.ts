@@ -14,6 +14,7 @@ import { checkStreams } from './streams.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 import { checkWaits } from './waits.js';
+import { checkVersions } from './versions.js';
 
 export {
   checkEffects,
@@ -29,6 +30,7 @@ export {
   checkTicks,
   checkTimers,
   checkWaits,
+  checkVersions,
 };
 
 /** Looks at a finished history. */
@@ -38,6 +40,7 @@ export type Checker = (history: History) => Violation[];
 export const checkers: readonly Checker[] = [
   checkNeighbours,
   checkLeases,
+  checkVersions,
   checkLog,
   checkTimers,
   checkTicks,
