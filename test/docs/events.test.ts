@@ -47,7 +47,7 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
   'timer.fired': { path: true },
   'event.emitted': { path: true, topic: true, eventId: true },
   'progress.reported': { index: true },
-  'stream.appended': { path: true, attempt: true, offset: true, count: true },
+  'stream.appended': { path: true, attempt: true, offset: true, count: true, writer: true },
   'context.put': { path: true, name: true, key: true, version: true },
   'context.used': { path: true, name: true, key: true },
   'context.inherited': { name: true, key: true, version: true, fetchedAt: true },

@@ -157,6 +157,8 @@ export type RunCommand =
       readonly op: 'endChild';
       readonly path: string;
       readonly run: string;
+      /** The id that it was started with. */
+      readonly first: string;
       readonly status: RunEventData['child.ended']['status'];
       readonly output: Payload | null;
       readonly failure: Failure | null;

@@ -3,11 +3,14 @@ import type { Violation } from '../../../store/index.js';
 import type { History } from '../history.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
+import { checkFamily } from './family.js';
 import { checkLeases } from './leases.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
 import { checkRequests } from './requests.js';
+import { checkSagas } from './sagas.js';
+import { checkStreams } from './streams.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 import { checkWaits } from './waits.js';
@@ -16,11 +19,14 @@ import { checkVersions } from './versions.js';
 export {
   checkEffects,
   checkEndings,
+  checkFamily,
   checkLeases,
   checkLog,
   checkNeighbours,
   checkReadings,
   checkRequests,
+  checkSagas,
+  checkStreams,
   checkTicks,
   checkTimers,
   checkWaits,
@@ -41,6 +47,9 @@ export const checkers: readonly Checker[] = [
   checkEffects,
   checkRequests,
   checkWaits,
+  checkFamily,
+  checkSagas,
+  checkStreams,
   checkReadings,
   checkEndings,
 ];
