@@ -24,6 +24,7 @@ import type {
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { EnvelopeWriter } from './events/envelope-writer.js';
+import { Graphs } from './graphs/graphs.js';
 import { Catalog } from './intake/catalog.js';
 import { errorOutcome, Intake } from './intake/intake.js';
 import { OutboxDuty, outboxEveryMs } from './intake/outbox-duty.js';
@@ -85,6 +86,7 @@ class RunningEngine implements Engine {
   readonly #neighbours: Neighbours;
   /** Null where callers cannot have transactions of their own. */
   readonly #outbox: OutboxDuty | null;
+  readonly #graphs: Graphs;
   readonly #lookBack: LookBack;
   readonly #router: Router;
   readonly #approvals: Approvals;
@@ -143,10 +145,12 @@ class RunningEngine implements Engine {
     this.#lookBack = new LookBack(this.#context, this.#lanes, (tenant, topic) => this.#router.index(tenant, topic));
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack);
     this.#approvals = new Approvals(this.#context, this.#lanes);
+    this.#graphs = new Graphs(this.#context, this.#lanes);
     this.#timers = new TimerDuty(this.#context, this.#lanes, {
       promoted: () => this.#correctHints(),
       errand: (timer) => family.see(timer),
       look: (timer) => this.#lookBack.due(timer),
+      advance: (timer) => this.#graphs.due(timer),
     });
     this.#health = new Health(this.#context, this.#dispatcher);
     this.#neighbours = new Neighbours(this.#context, {
@@ -168,6 +172,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit((change) => this.#followers.committed(change));
     this.#lanes.onCommit((change) => this.#lookBack.committed(change));
+    this.#lanes.onCommit((change) => this.#graphs.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
       {
@@ -251,6 +256,7 @@ class RunningEngine implements Engine {
       this.#router.stop(),
     ]);
     await this.#lookBack.stop();
+    await this.#graphs.stop();
     await this.#context.store.close();
   }
 

@@ -61,7 +61,7 @@ export interface RunView extends RunSummary {
 
 export interface StepView {
   readonly path: string;
-  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'context' | 'wait' | 'approval';
+  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'context' | 'wait' | 'approval' | 'node';
   readonly status: string;
   readonly attempt: number;
   readonly capability?: string;

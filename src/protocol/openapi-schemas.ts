@@ -157,7 +157,7 @@ export const schemas = {
   StepView: shape<StepView>(
     {
       path: text,
-      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child', 'context', 'wait', 'approval']),
+      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child', 'context', 'wait', 'approval', 'node']),
       status: text,
       attempt: whole,
       capability: text,

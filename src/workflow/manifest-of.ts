@@ -52,6 +52,7 @@ function topicManifest({ name, schema, key, index, partitions }: Topic): TopicMa
 
 function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
   const { name, version, previous, input, on, completes, priority, timeoutMs, retainMs, deadlineMs, retry } = workflow;
+  const { graph } = workflow;
   return {
     name,
     version,
@@ -64,6 +65,7 @@ function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
     retainMs,
     deadlineMs,
     retry,
+    ...(graph === undefined ? {} : { graph }),
   };
 }
 

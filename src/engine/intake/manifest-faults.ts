@@ -3,6 +3,7 @@
  * one, so nothing of a manifest is believed before it was looked at here.
  */
 import { durationMsMax } from '../../core/duration.js';
+import { graphFaults, isGraph } from '../../core/graph/graph-faults.js';
 import { limits } from '../../core/limits.js';
 import type { Manifest } from '../../core/manifest.js';
 
@@ -99,6 +100,7 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     retainMs: nullable(wholeMs),
     deadlineMs,
     retry,
+    graph: (value) => value === undefined || (isGraph(value) && graphFaults(value).length === 0),
   },
   capabilities: {
     input: schema,
