@@ -12,6 +12,7 @@ import type {
   CommandAnswer,
   DeadLetterView,
   DoctorView,
+  GraphView,
   HealthView,
   PageView,
   QueueView,
@@ -217,6 +218,8 @@ export interface Client<App = UntypedApp> {
   scale(query?: ScaleQuery): Promise<ScaleView>;
   /** Worker sessions. */
   workers(options?: CallOptions): Promise<readonly WorkerView[]>;
+  /** The graph of a workflow, to be drawn or compared. WORKFLOW_UNKNOWN, GRAPH_NOT_FOUND. */
+  graph(workflow: string, options?: CallOptions): Promise<GraphView>;
   /** Manifests of the registered apps. */
   definitions(options?: CallOptions): Promise<readonly Manifest[]>;
   /** Checks the invariants of the store now. */
@@ -373,6 +376,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     scale: ({ signal, ...query } = {}) =>
       transport.json<ScaleView>(get(pathOf('readScale'), optionsOf(signal), { ...query })),
     workers: (options) => items<WorkerView>(pathOf('listWorkers'), options),
+    graph: (name, options) => transport.json<GraphView>(get(pathOf('readGraph', { name }), options)),
     definitions: (options) => items<Manifest>(pathOf('listDefinitions'), options),
     doctor: (options) => transport.json<DoctorView>(get(pathOf('doctor'), options)),
 

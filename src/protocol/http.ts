@@ -2,6 +2,8 @@
  * The shapes of the HTTP API, version 1: what server, client, CLI and console agree on. Instants are ISO 8601 UTC,
  * durations are ms with the unit in the name. Values are plain JSON as `core/codec` writes it.
  */
+import type { GraphEdge } from '../core/graph/drawing.js';
+import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
 
 /** What state the work is in, in the words that users see (docs/reference/states.md). */
@@ -57,6 +59,14 @@ export interface RunView extends RunSummary {
   /** What the user should see meanwhile: the last progress report. */
   readonly progress: unknown;
   readonly links: { readonly self: string; readonly history: string; readonly result: string; readonly stream: string };
+}
+
+/** The graph of a workflow, as it is for runs that begin now. */
+export interface GraphView {
+  readonly workflow: string;
+  readonly version: string | null;
+  readonly edges: readonly GraphEdge[];
+  readonly graph: Graph;
 }
 
 export interface StepView {

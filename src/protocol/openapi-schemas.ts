@@ -16,6 +16,7 @@ import {
   type DeadLetterView,
   type DoctorCheck,
   type DoctorView,
+  type GraphView,
   type HealthView,
   type Problem,
   type QueueView,
@@ -364,6 +365,15 @@ export const schemas = {
       ok: flag,
       checked: whole,
       violations: list(record({ tenant: text, subject: text, detail: text }, ['tenant', 'subject', 'detail'])),
+    },
+    {},
+  ),
+  GraphView: shape<GraphView>(
+    {
+      workflow: text,
+      version: nullable(text),
+      edges: list(record({ from: text, to: text, needed: flag }, ['from', 'to', 'needed'])),
+      graph: { type: 'object', description: 'The nodes as data; see docs/concepts/dag.md.' },
     },
     {},
   ),

@@ -393,6 +393,11 @@ export const routes = {
     answers: [{ status: 200, says: 'The metrics.', type: 'text/plain', schema: null }],
   }),
   listWorkers: get('/v1/workers', 'Worker sessions.', 'WorkerPage', { access: 'operator' }),
+  readGraph: get(
+    '/v1/workflows/{name}/graph',
+    'The graph of a workflow: its nodes and what they come after.',
+    'GraphView',
+  ),
   listDefinitions: get('/v1/definitions', 'Manifests of the registered apps.', 'ManifestPage'),
   doctor: get('/v1/doctor', 'Checks the invariants of the store now.', 'DoctorView', { access: 'operator' }),
   live: get('/health/live', 'Says that the process answers.', 'LiveView', { access: 'public' }),

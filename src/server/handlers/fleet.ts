@@ -1,6 +1,7 @@
 /** Dead letters, queues, workers, definitions, health and the description of the API. */
 import { SpineError } from '../../core/errors.js';
-import type { DeadLetterView, PageView } from '../../protocol/http.js';
+import { edgesOf } from '../../core/graph/drawing.js';
+import type { DeadLetterView, GraphView, PageView } from '../../protocol/http.js';
 import { openApiDocument } from '../../protocol/openapi.js';
 import { empty, json, type Answer } from '../answer.js';
 import type { ApiRequest } from '../api-request.js';
@@ -45,13 +46,22 @@ async function deadLetterOf(context: HandlerContext, request: ApiRequest): Promi
 export function fleetHandlers(
   context: HandlerContext,
 ): Handlers<
-  'listQueues' | 'listWorkers' | 'listDefinitions' | 'doctor' | 'live' | 'ready' | 'openApi' | 'workerSocket'
+  | 'listQueues'
+  | 'listWorkers'
+  | 'listDefinitions'
+  | 'readGraph'
+  | 'doctor'
+  | 'live'
+  | 'ready'
+  | 'openApi'
+  | 'workerSocket'
 > {
   const { engine, settings } = context;
   return {
     listQueues: async () => whole(await engine.queues()),
     listWorkers: async () => whole(await engine.workers()),
     listDefinitions: () => whole(engine.definitions()),
+    readGraph: (request) => json(200, graphOf(engine, request.segment('name'))),
     doctor: async () => json(200, await engine.doctor()),
     live: () => json(200, { status: 'ok' }),
     ready: async (request) => {
@@ -67,6 +77,15 @@ export function fleetHandlers(
       throw new SpineError('UPGRADE_REQUIRED', {});
     },
   };
+}
+
+/** A name belongs to the app that registered it last. */
+function graphOf(engine: HandlerContext['engine'], name: string): GraphView {
+  const workflows = engine.definitions().flatMap((manifest) => manifest.workflows);
+  const found = workflows.findLast((workflow) => workflow.name === name);
+  if (found === undefined) throw new SpineError('WORKFLOW_UNKNOWN', { name, known: workflows.map((one) => one.name) });
+  if (found.graph === undefined) throw new SpineError('GRAPH_NOT_FOUND', { name });
+  return { workflow: name, version: found.version, edges: edgesOf(found.graph), graph: found.graph };
 }
 
 /** A list that is never long enough to need pages, in the shape of one that is. */
