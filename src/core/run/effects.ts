@@ -8,6 +8,7 @@ import {
   entriesOf,
   escalationTimer,
   expiryTimer,
+  isWorkTimer,
   lookTimer,
   nextEscalation,
   timersOf,
@@ -49,6 +50,11 @@ const retryPrefix = ':retry:';
 export const advanceTimer = ':advance';
 /** The server that has committed the cause plans at once; others do where that one has died. */
 const advanceAfterMs = 2_000;
+
+/** True for a timer of work that may be done by now: whether it is there says nothing of the run. */
+export function isOfWork(name: string): boolean {
+  return name === advanceTimer || isWorkTimer(name);
+}
 
 /**
  * Errands: timers that are due at once and stand for something that has to be done between two runs. They are set in the
@@ -114,7 +120,7 @@ export interface OpenRows {
   /** Children that have not ended. */
   readonly children: readonly { readonly run: string; readonly attached: boolean }[];
   readonly entries: readonly WaitEntry[];
-  /** Timers of work that may be done by now (`isWorkTimer`). */
+  /** Timers of work that may be done by now (`isOfWork`). */
   readonly work: readonly string[];
 }
 

@@ -4,8 +4,8 @@
  */
 import { hasCode } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
-import { isWorkTimer } from '../../core/run/waits.js';
-import { openRows } from '../../core/run/effects.js';
+
+import { isOfWork, openRows } from '../../core/run/effects.js';
 import { foldRun, isEnded, rowOf, type RunRow, type RunState } from '../../core/run/state.js';
 import type { DoctorCheck, DoctorView } from '../../protocol/http.js';
 import type { Violation } from '../../store/contract.js';
@@ -115,7 +115,7 @@ export async function compareRun(
     const timerFault = differenceOf(
       'timers',
       open.timers,
-      timers.map((timer) => timer.name).filter((name) => !isWorkTimer(name)),
+      timers.map((timer) => timer.name).filter((name) => !isOfWork(name)),
     );
     return taskFault ?? timerFault;
   }

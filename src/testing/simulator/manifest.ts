@@ -1,6 +1,7 @@
 /** The definitions that simulated workers register: two workflows, two topics, two capabilities. */
 import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
 import type { RetryPolicy } from '../../core/retry.js';
+import { simGraph } from './graph-program.js';
 import { programCapabilities } from './program.js';
 
 /** Retries of activations and the default of calls. */
@@ -34,7 +35,11 @@ export const simManifest: Manifest = {
     { name: 'noted', schema: null, key: 'n', partitions: 2 },
     { name: 'done', schema: null, key: null, partitions: 1 },
   ],
-  workflows: [workflow('program', null, 'done'), workflow('watch', 'seen', null)],
+  workflows: [
+    workflow('program', null, 'done'),
+    workflow('watch', 'seen', null),
+    { ...workflow('graph', null, null), graph: simGraph },
+  ],
   capabilities: programCapabilities.map((name) => ({
     name,
     input: null,

@@ -13,6 +13,7 @@ import {
   type Ctx,
   Terminal,
 } from '../../workflow/index.js';
+import { simGraph } from './graph-program.js';
 import { simDeadlineMs, simRetry } from './manifest.js';
 import {
   programCapabilities,
@@ -57,6 +58,7 @@ export function programApp(perform: PerformEffect): AnyApp {
       workflow('watch', { ...options, on: seen }, (ctx, data) =>
         runProgram(ctx, (data as { readonly program: Program }).program, perform),
       ),
+      { ...workflow('graph', options, () => undefined), graph: simGraph },
     ],
     handlers: capabilities.map((one) =>
       one.implement(async (input, { idempotencyKey, attempt }) => {

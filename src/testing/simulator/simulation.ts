@@ -19,6 +19,7 @@ import { checkers } from './checkers/all-checkers.js';
 import { Cluster, Route } from './cluster.js';
 import { FaultMeter } from './fault-meter.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
+import { graphAttempts, pathsOfGraph, type GraphInput } from './graph-program.js';
 import { simManifest } from './manifest.js';
 import { Nemesis, type FaultKind } from './nemesis.js';
 import { Network } from './network.js';
@@ -376,7 +377,11 @@ class Simulation {
   #noteAttempts(key: string, rows: readonly EventRow[]): void {
     const [first] = rows;
     if (first?.payload === undefined || first.payload === null || !('text' in first.payload)) return;
-    const value = JSON.parse(first.payload.text) as Program | { readonly program: Program };
+    const value = JSON.parse(first.payload.text) as Program | { readonly program: Program } | GraphInput;
+    if ('isWide' in value) {
+      for (const path of pathsOfGraph(value)) this.#history.attemptsMax.set(`${key}/${path}`, graphAttempts);
+      return;
+    }
     for (const node of effectsOfProgram('program' in value ? value.program : value))
       this.#history.attemptsMax.set(`${key}/${node.name}`, node.attempts);
   }

@@ -3,6 +3,7 @@ import type { Violation } from '../../../store/index.js';
 import type { History } from '../history.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
+import { checkGraphs } from './graphs.js';
 import { checkLeases } from './leases.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
@@ -14,6 +15,7 @@ import { checkWaits } from './waits.js';
 export {
   checkEffects,
   checkEndings,
+  checkGraphs,
   checkLeases,
   checkLog,
   checkNeighbours,
@@ -33,6 +35,7 @@ export const checkers: readonly Checker[] = [
   checkLog,
   checkTimers,
   checkEffects,
+  checkGraphs,
   checkRequests,
   checkWaits,
   checkReadings,
