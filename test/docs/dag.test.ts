@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
+import type * as Eventspine from '../../src/spine/index.js';
 import type { AnyApp, AnyWorkflow, Spine } from '../../src/spine/index.js';
 import { describeUnless } from '../skip.js';
 
@@ -20,7 +21,7 @@ describeUnless(built ? null : 'the package is not built (npm run build)', 'the g
     return (await import(pathToFileURL(file).href)) as T;
   }
 
-  async function page_<T>(n: number): Promise<T> {
+  async function program<T>(n: number): Promise<T> {
     mkdirSync(place, { recursive: true });
     const file = join(place, `program${n}.ts`);
     writeFileSync(file, programs[n] ?? '');
@@ -28,9 +29,7 @@ describeUnless(built ? null : 'the package is not built (npm run build)', 'the g
   }
 
   async function served(app: AnyApp, use: (spine: Spine<AnyApp>) => Promise<void>): Promise<void> {
-    const { createSpine, memory } = await load<typeof import('../../src/spine/index.js')>(
-      join(root, 'dist/spine/index.js'),
-    );
+    const { createSpine, memory } = await load<typeof Eventspine>(join(root, 'dist/spine/index.js'));
     const spine = createSpine(app, { store: memory() });
     try {
       await use(spine);
@@ -52,13 +51,13 @@ describeUnless(built ? null : 'the package is not built (npm run build)', 'the g
   });
 
   it('of the page do what the page says', async () => {
-    const { app } = await page_<{ app: AnyApp }>(0);
+    const { app } = await program<{ app: AnyApp }>(0);
     await served(app, async (spine) => {
       const run = await spine.start('ingest', { id: 'd1', text: 'One. Two. Three.' });
       expect(await run.result()).toEqual({ id: 'd1', indexed: 3 });
     });
-    const { review } = await page_<{ review: AnyWorkflow }>(1);
-    const { defineApp } = await load<typeof import('../../src/spine/index.js')>(join(root, 'dist/spine/index.js'));
+    const { review } = await program<{ review: AnyWorkflow }>(1);
+    const { defineApp } = await load<typeof Eventspine>(join(root, 'dist/spine/index.js'));
     await served(defineApp({ workflows: [review] }), async (spine) => {
       expect(await (await spine.start('review', 'a long text')).result()).toEqual({ letter: 'well done' });
       expect(await (await spine.start('review', 'short')).result()).toEqual({});

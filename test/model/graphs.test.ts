@@ -4,7 +4,7 @@ import { createEngine, type Engine } from '../../src/engine/index.js';
 import { decodeValue, encodeValue } from '../../src/core/codec.js';
 import { isBlobPayload } from '../../src/core/payload.js';
 import { nodePorts } from '../../src/runtime/index.js';
-import { createMemoryStore, type Store } from '../../src/store/index.js';
+import { createMemoryStore, MemoryData, type Store } from '../../src/store/index.js';
 import { createSqliteMemoryStore } from '../../src/stores/sqlite/index.js';
 import { createInProcessTransport, createWorker, type Worker } from '../../src/worker/index.js';
 import { capability, dag, defineApp, topic, workflow, type AnyApp } from '../../src/workflow/index.js';
@@ -228,8 +228,8 @@ describe.each(Object.entries(stores))('on %s', (_, opened) => {
     const odd = dag('odd', {
       nodes: {
         one: {
-          run: (_: unknown): string => {
-            throw new Error('down');
+          run: (n: unknown): string => {
+            throw new Error(`no ${String(n)}`);
           },
           retry: once,
           input: 'input.one',
@@ -336,5 +336,44 @@ describe.each(Object.entries(stores))('on %s', (_, opened) => {
       failure: { code: 'GRAPH_LIST_INVALID' },
     });
     await sound(engine);
+  });
+});
+
+describe('several servers', () => {
+  it('run one graph together, whichever of them has the workers of a node', async () => {
+    const data = new MemoryData();
+    const work = capability('work');
+    const other = capability('other');
+    const both = dag('both', {
+      nodes: {
+        first: { run: work, input: 'input' },
+        each: { run: other, map: 'first', input: 'item' },
+        last: { run: work, input: 'each' },
+      },
+      output: 'last',
+    });
+    const handlers = [work.implement((n) => n), other.implement((n) => Number(n) * 2)];
+    const app = defineApp({ workflows: [both], handlers });
+    const engines: Engine[] = [];
+    for (const only of ['work', 'other']) {
+      const store = createMemoryStore({ clock: nodePorts.clock, data, shared: true });
+      const engine = createEngine({ store, ports: nodePorts });
+      await engine.start();
+      const connect = createInProcessTransport(engine);
+      const worker = createWorker({ app, connect, workflows: [], capabilities: [only] });
+      await worker.start();
+      running.push({ engine, worker });
+      engines.push(engine);
+    }
+    const [one, two] = engines;
+    if (one === undefined || two === undefined) throw new Error('no engines');
+    const items = Array.from({ length: 40 }, (_, i) => i);
+    const runs = await Promise.all([one, two, one, two].map((engine) => start(engine, 'both', items)));
+    for (const run of runs) {
+      expect(await resultOf(one, run)).toEqual(items.map((n) => n * 2));
+      const types = await typesOf(two, run);
+      expect(types.filter((type) => type === 'call.scheduled')).toHaveLength(42);
+    }
+    await sound(two);
   });
 });

@@ -3,73 +3,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { failure } from '../failure.js';
 import type { NewRunEvent, RunEvent } from '../run/events.js';
-import { fallbackPath, nodeOfPath, standsInFor, type Graph, type GraphNode, type Join } from './graph.js';
+import { fallbackPath, nodeOfPath, standsInFor, type GraphNode } from './graph.js';
 import { graphFaults } from './graph-faults.js';
 import { planGraph, wantedRoots } from './plan.js';
 import { applyGraphEvent, graphProgress, type GraphProgress } from './progress.js';
+import { valueOf, world, type World } from './world.test.fake.js';
 
 const down = failure({ class: 'unknown', code: 'DOWN', message: 'down', retryable: false });
-
-/** How the calls of a node end: `fail` for good, `stand` = the call fails and what stands in succeeds. */
-interface Fate {
-  readonly ends: 'ok' | 'fail' | 'stand';
-  readonly when: boolean;
-}
-
-interface World {
-  readonly graph: Graph;
-  readonly fates: ReadonlyMap<string, Fate>;
-  /** Which of the open calls ends next. */
-  readonly picks: readonly number[];
-}
-
-const world: fc.Arbitrary<World> = fc
-  .array(
-    fc.record({
-      after: fc.array(fc.nat(), { maxLength: 3 }),
-      join: fc.constantFrom<Join | 'n'>('all', 'all', 'any', 'settled', 'n'),
-      map: fc.option(
-        fc.record({ length: fc.nat({ max: 5 }), concurrency: fc.integer({ min: 1, max: 3 }), settle: fc.boolean() }),
-      ),
-      ends: fc.constantFrom<Fate['ends']>('ok', 'ok', 'ok', 'fail', 'stand'),
-      when: fc.integer({ min: 0, max: 6 }),
-    }),
-    { minLength: 1, maxLength: 8 },
-  )
-  .chain((raw) => {
-    const fates = new Map<string, Fate>();
-    const nodes = raw.map(({ after, join, map, ends, when }, i): GraphNode => {
-      const name = `n${i}`;
-      const before = i === 0 ? [] : [...new Set(after.map((n) => `n${n % i}`))];
-      fates.set(name, { ends, when: when !== 0 });
-      const joined: Join =
-        join === 'n' ? (before.length === 0 ? 'all' : { atLeast: Math.min(2, before.length) }) : join;
-      return {
-        name,
-        capability: 'work',
-        after: before,
-        ...(joined === 'all' ? {} : { join: joined }),
-        ...(ends === 'stand' ? { fallback: 'instead' } : {}),
-        when: { path: `input.when.${name}`, equals: true },
-        ...(map === null
-          ? { input: 'input' }
-          : {
-              map: {
-                over: `input.lists.${map.length}`,
-                concurrency: map.concurrency,
-                onError: map.settle ? ('settle' as const) : ('throw' as const),
-              },
-            }),
-      };
-    });
-    // Whatever the order in which they are written down.
-    return fc
-      .tuple(
-        fc.shuffledSubarray(nodes, { minLength: nodes.length }),
-        fc.array(fc.nat(), { minLength: 5, maxLength: 40 }),
-      )
-      .map(([shuffled, picks]) => ({ graph: { nodes: shuffled }, fates, picks }));
-  });
 
 class Play {
   readonly world: World;
@@ -97,11 +37,9 @@ class Play {
   }
 
   plan(): void {
-    const lists = Object.fromEntries(Array.from({ length: 6 }, (_, n) => [n, Array.from({ length: n }, (__, i) => i)]));
-    const when = Object.fromEntries([...this.world.fates].map(([name, fate]) => [name, fate.when]));
     for (let i = 0; i < 50; i++) {
       const values = new Map<string, unknown>();
-      for (const root of wantedRoots(this.progress)) values.set(root, root === 'input' ? { lists, when } : root);
+      for (const root of wantedRoots(this.progress)) values.set(root, valueOf(this.world.fates, root));
       const plan = planGraph(this.progress, values);
       for (const { path, reason } of plan.skips) this.add({ type: 'node.skipped', data: { path, reason } });
       for (const { path, failure: cause } of plan.fails)
@@ -220,7 +158,7 @@ describe('a plan', () => {
         for (const [name, { status }] of run.progress.nodes)
           expect([name, status]).toEqual([name, outcomeOf(given, name)]);
       }),
-      { numRuns: 1_000 },
+      { numRuns: 300 },
     );
   });
 
@@ -232,7 +170,7 @@ describe('a plan', () => {
         expect(fresh.asked).toEqual(kept.asked);
         expect(fresh.end).toBe(kept.end);
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 
@@ -259,7 +197,7 @@ describe('a plan', () => {
         expect(before.length).toBeGreaterThan(0);
         expect(run.end).toBe('succeeded');
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 });

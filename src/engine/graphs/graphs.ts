@@ -69,7 +69,7 @@ export class Graphs {
   }
 
   async stop(): Promise<void> {
-    await Promise.allSettled([...this.#runs.values()].map(({ driving }) => driving));
+    await Promise.allSettled([...this.#runs.values()].flatMap(({ driving }) => driving ?? []));
   }
 
   #driveAlone(key: string, driven: Driven): void {
