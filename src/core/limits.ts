@@ -33,6 +33,8 @@ export const limits = {
   graphCacheBytesMax: 64 * 1024 * 1024,
   /** Results that are kept in memory for one run; what is beyond is read again when it is needed. */
   graphRunBytesMax: 256 * 1024,
+  /** Definitions of graphs that are kept in memory once they were read. */
+  graphDefinitionsMax: 200,
   /** Calls that a graph asks for in one commit. */
   graphCallsMax: 256,
   /** Runs that started a run that started a run ..., in a chain. */

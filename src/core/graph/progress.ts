@@ -50,8 +50,8 @@ export interface GraphProgress {
 /** A run of the graph that has just begun. The graph must be free of circles. */
 export function graphProgress(graph: Graph): GraphProgress {
   const nodes = new Map<string, NodeProgress>();
-  for (const node of inOrder(graph)) {
-    const dependents = graph.nodes.filter(({ after }) => after.includes(node.name));
+  const { ordered, leaves } = shapeOf(graph);
+  for (const { node, dependents } of ordered) {
     nodes.set(node.name, {
       node,
       dependents,
@@ -66,7 +66,27 @@ export function graphProgress(graph: Graph): GraphProgress {
       list: null,
     });
   }
-  return { graph, nodes, leaves: leavesOf(graph).map(({ name }) => name), drive: 1 };
+  return { graph, nodes, leaves, drive: 1 };
+}
+
+/** What follows from a graph alone. */
+interface Shape {
+  readonly ordered: readonly { readonly node: GraphNode; readonly dependents: readonly GraphNode[] }[];
+  readonly leaves: readonly string[];
+}
+
+const shapes = new WeakMap<Graph, Shape>();
+
+function shapeOf(graph: Graph): Shape {
+  const known = shapes.get(graph);
+  if (known !== undefined) return known;
+  const ordered = inOrder(graph).map((node) => ({
+    node,
+    dependents: graph.nodes.filter(({ after }) => after.includes(node.name)),
+  }));
+  const shape = { ordered, leaves: leavesOf(graph).map(({ name }) => name) };
+  shapes.set(graph, shape);
+  return shape;
 }
 
 /** Nodes so that each comes after those that it needs (Kahn, "Topological sorting of large networks", CACM 1962). */

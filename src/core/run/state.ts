@@ -3,12 +3,12 @@
  * the only way a state comes about: decisions emit events, and everything else follows from them.
  */
 import { assertNever, SpineError } from '../errors.js';
-import { jsonOf } from '../codec.js';
 import type { Failure } from '../failure.js';
 import { fallbackPath, nodeOfPath, standsInFor, type Graph } from '../graph/graph.js';
 import { forgets } from '../graph/progress.js';
+import { readGraph } from '../graph/stored-graph.js';
 import { limits } from '../limits.js';
-import { isBlobPayload, type Payload } from '../payload.js';
+import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
 import { wakes, type Effect, type ParentLink, type RunEvent } from './events.js';
 import { eventKey, type Satisfaction, type WaitOn } from './waits.js';
@@ -273,7 +273,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       break;
     }
     case 'graph.started':
-      state.graph = readGraph(event);
+      state.graph = readGraph(event.payload);
       state.born = event.seq;
       break;
     case 'node.skipped':
@@ -474,12 +474,6 @@ export function applyEvent(state: RunState, event: RunEvent): void {
 }
 
 const noGraph: Graph = { nodes: [] };
-
-/** The bound of a graph keeps it inline. */
-function readGraph({ payload }: Extract<RunEvent, { type: 'graph.started' }>): Graph {
-  if (payload === undefined || isBlobPayload(payload)) throw new Error('Invariant broken: a run without its graph');
-  return jsonOf(payload) as Graph;
-}
 
 /** The nodes forget what has not come to a result. */
 function redriveGraph(state: RunState, graph: Graph, names: ReadonlySet<string>): void {

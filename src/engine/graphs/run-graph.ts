@@ -2,9 +2,9 @@
  * One run of a graph as this server knows it: its progress, and where the values lie that its nodes read. Fed with events as
  * they are committed; what was missed is read from the store.
  */
-import { decodeValue, jsonOf } from '../../core/codec.js';
+import { decodeValue } from '../../core/codec.js';
 import { SpineError } from '../../core/errors.js';
-import { inputRoot, type Graph } from '../../core/graph/graph.js';
+import { inputRoot } from '../../core/graph/graph.js';
 import {
   applyGraphEvent,
   failureAt,
@@ -13,6 +13,7 @@ import {
   type GraphProgress,
   type NodeProgress,
 } from '../../core/graph/progress.js';
+import { readGraph } from '../../core/graph/stored-graph.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { RunEvent } from '../../core/run/events.js';
@@ -52,8 +53,7 @@ export class RunGraph {
   #take(event: RunEvent): void {
     this.head = event.seq;
     const { payload } = event;
-    if (event.type === 'graph.started' && payload !== undefined && !isBlobPayload(payload))
-      this.progress = graphProgress(jsonOf(payload) as Graph);
+    if (event.type === 'graph.started') this.progress = graphProgress(readGraph(payload));
     else if (this.progress !== null) applyGraphEvent(this.progress, event);
     if (event.type === 'run.redriven') {
       this.ended = false;

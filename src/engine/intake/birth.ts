@@ -1,5 +1,5 @@
 /** The first event of a run: made by a start request or by an event that triggers a workflow. */
-import { payloadOfJson } from '../../core/codec.js';
+import { payloadOfGraph } from '../../core/graph/stored-graph.js';
 import type { WorkflowManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
 import type { NewRunEvent, ParentLink } from '../../core/run/events.js';
@@ -77,7 +77,7 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
     const started: NewRunEvent = {
       type: 'graph.started',
       data: { nodes: graph.nodes.length },
-      payload: payloadOfJson(graph),
+      payload: payloadOfGraph(graph),
     };
     changeRun(context, change, state, [started], request.at, { actor: request.actor, event: request.cause });
   }
