@@ -47,6 +47,10 @@ describeUnless(built ? null : 'the package is not built (npm run build)', 'the g
         indexed: 2,
         summary: 'About: Mirrors age.',
       });
+      const { edges, graph } = await spine.graph('ingest');
+      expect(graph.nodes.map(({ name }) => name)).toEqual(['text', 'embed', 'summary', 'index']);
+      expect(edges).toContainEqual({ from: 'text', to: 'embed', needed: true });
+      await expect(spine.graph('nothing')).rejects.toMatchObject({ code: 'WORKFLOW_UNKNOWN' });
     });
   });
 
