@@ -66,9 +66,20 @@ interface Look {
   readonly items: number;
 }
 
+/** What has a result is kept, and of a map that settles what has failed for good. */
 function forget({ calls, unbegun }: Look, name: string): void {
   unbegun.delete(name);
-  for (const [path, state] of calls) if (nodeOfPath(path) === name && state !== 'completed') calls.delete(path);
+  const node = simGraph.nodes.find((one) => one.name === name);
+  for (const [path, state] of [...calls]) {
+    const base = standsInFor(path) ?? path;
+    if (nodeOfPath(base) !== name || state === 'completed') continue;
+    const fallback = calls.get(`${base}/fallback`);
+    const isFinal = calls.get(base) === 'failed' && (node?.fallback === undefined || fallback === 'failed');
+    if (fallback !== 'completed' && !(isFinal && node?.map?.onError === 'settle')) {
+      calls.delete(base);
+      calls.delete(`${base}/fallback`);
+    }
+  }
 }
 
 function checkCall(
