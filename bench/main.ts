@@ -13,6 +13,7 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
     file: './reach.ts',
     asks: 'how long a start takes to reach a worker of the same server, and of another',
   },
+  graph: { file: './graph.ts', asks: 'what a map of ten thousand items costs in a graph' },
   backlog: { file: './backlog.ts', asks: 'whether a backlog of a million runs slows the queue down' },
 };
 
