@@ -221,6 +221,18 @@ function forgetsOutcomes(inner: Store): Store {
   });
 }
 
+/** Whoever folds the history of a graph does not see what was asked for: nodes are asked again. */
+function forgetsAsking(inner: Store): Store {
+  return altered(inner, {
+    readHistories: async (keys) =>
+      (await inner.readHistories(keys)).map((rows) =>
+        rows.some(({ type }) => type === 'graph.started')
+          ? rows.map((row) => (row.type === 'call.scheduled' ? { ...row, type: 'approval.commented' } : row))
+          : rows,
+      ),
+  });
+}
+
 /** Whoever folds the history of a run does not see events of this type; what stands for them is done again. */
 function forgets(type: string, inner: Store): Store {
   return altered(inner, {
@@ -382,6 +394,14 @@ export const mutants: readonly Mutant[] = [
       entries: (transition.entries ?? []).filter((write) => write.op !== 'drop' || !everyNth(5)),
     })),
   },
+  {
+    name: 'graphs are not planned by anybody but who has committed the cause',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      timers: (transition.timers ?? []).filter((write) => write.op === 'clear' || write.name !== ':advance'),
+    })),
+  },
+  { name: 'what a graph has asked for is forgotten', flaws: { store: forgetsAsking } },
   { name: 'messages overtake each other', flaws: { reorder: 0.2 } },
   { name: 'steps run again after their commit', flaws: { worker: { rerunsCompleted: true } } },
   { name: 'unanswered submissions are not repeated', flaws: { worker: { forgetsUnanswered: true } } },

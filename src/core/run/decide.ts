@@ -20,6 +20,7 @@ import {
   decideWait,
 } from './decide-waits.js';
 import { already, accept, refused, type Decision } from './decision.js';
+import { decideAdvance, nodesToRedo } from './decide-graph.js';
 import { activationTask, capabilityQueue, isEnded, type RunState, type Unit } from './state.js';
 import { pathOfEscalationTimer, waitOfExpiryTimer } from './waits.js';
 
@@ -72,6 +73,8 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
       return decideLost(state, command.failure, context);
     case 'endChild':
       return decideChildEnd(state, command);
+    case 'advance':
+      return decideAdvance(state, command, context);
     case 'completeTask':
     case 'failTask':
     case 'appendTask':
@@ -440,8 +443,8 @@ function decideCancel(
   if (isEnded(state.status)) return already;
   if (state.cancel !== null) return already;
   const { reason, by, graceMs } = command;
-  // A body that never began has nothing to clean up.
-  if (state.head === state.born && context.unleased) {
+  // A body that never began has nothing to clean up, and a graph has none.
+  if (state.graph !== null || (state.head === state.born && context.unleased)) {
     return accept(
       { type: 'run.cancel_requested', data: { reason, by, graceMs } },
       { type: 'run.cancelled', data: { reason, forced: false } },
@@ -452,6 +455,11 @@ function decideCancel(
 
 function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redrive' }>): Decision {
   if (state.status !== 'failed' && state.status !== 'cancelled') return refused('not_redrivable');
+  if (state.graph !== null) {
+    const nodes = nodesToRedo(state, state.graph);
+    const data = { by: command.by, paths: nodes, deadLetter: state.deadLetter ?? '' };
+    return accept({ type: 'run.redriven', data });
+  }
   const paths: string[] = [];
   const children: string[] = [];
   const undone = undoneSagas(state);

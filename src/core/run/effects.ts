@@ -8,6 +8,7 @@ import {
   entriesOf,
   escalationTimer,
   expiryTimer,
+  isWorkTimer,
   lookTimer,
   nextEscalation,
   timersOf,
@@ -45,6 +46,15 @@ export type TableEffect =
 /** Timers of the run itself; the names cannot clash with paths, which never begin with a colon. */
 export const runTimers = { timeout: ':timeout', cancelGrace: ':cancel-grace' } as const;
 const retryPrefix = ':retry:';
+/** Of a run of a graph: somebody must look what comes next. Who does at once leaves it: it is set anew with each cause. */
+export const advanceTimer = ':advance';
+/** The server that has committed the cause plans at once; others do where that one has died. */
+const advanceAfterMs = 2_000;
+
+/** True for a timer of work that may be done by now: whether it is there says nothing of the run. */
+export function isOfWork(name: string): boolean {
+  return name === advanceTimer || isWorkTimer(name);
+}
 
 /**
  * Errands: timers that are due at once and stand for something that has to be done between two runs. They are set in the
@@ -114,7 +124,7 @@ export interface OpenRows {
   /** Children that have not ended. */
   readonly children: readonly { readonly run: string; readonly attached: boolean }[];
   readonly entries: readonly WaitEntry[];
-  /** Timers of work that may be done by now (`isWorkTimer`). */
+  /** Timers of work that may be done by now (`isOfWork`). */
   readonly work: readonly string[];
 }
 
@@ -138,6 +148,7 @@ export function openRows(state: RunState): OpenRows {
   }
   if (state.timeoutMs !== null) timers.push(runTimers.timeout);
   if (state.cancel !== null) timers.push(runTimers.cancelGrace);
+  if (state.graph !== null) work.push(advanceTimer);
   const activation = state.activation.open ? activationTask(state.activation.n) : null;
   return { activation, tasks, timers, entries, work, children };
 }
@@ -169,7 +180,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
   const effects: TableEffect[] = [];
   switch (event.type) {
     case 'run.started':
-      effects.push({ tag: 'openTask', task: activationOf(after, after.startAt) });
+      if (after.graph === null) effects.push({ tag: 'openTask', task: activationOf(after, after.startAt) });
       if (after.timeoutMs !== null)
         effects.push({
           tag: 'setTimer',
@@ -198,8 +209,12 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'call.failed': {
       const unit = after.units.get(event.data.path);
       if (unit?.kind === 'call') effects.push({ tag: 'closeTask', task: unit.call.task });
+      if (after.graph !== null) effects.push(advanceSoon(event));
       break;
     }
+    case 'graph.started':
+      effects.push(advanceSoon(event));
+      break;
     case 'timer.set':
       effects.push({ tag: 'setTimer', name: event.data.path, fireAt: event.data.fireAt });
       break;
@@ -246,6 +261,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       effects.push(...closing(open));
       return effects;
     case 'run.redriven':
+      if (after.graph !== null) effects.push(advanceSoon(event));
       if (after.timeoutMs !== null)
         effects.push({ tag: 'setTimer', name: runTimers.timeout, fireAt: event.at + after.timeoutMs });
       // Else the errand would find the child failed again, and send it back to work a second time.
@@ -291,12 +307,18 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'context.used':
     case 'context.inherited':
     case 'race.decided':
+    case 'node.skipped':
+    case 'node.failed':
       break;
     default:
       assertNever(event);
   }
   if (!wasOpen && after.activation.open) effects.push({ tag: 'openTask', task: activationOf(after, null) });
   return effects;
+}
+
+function advanceSoon({ at }: RunEvent): TableEffect {
+  return { tag: 'setTimer', name: advanceTimer, fireAt: at + advanceAfterMs };
 }
 
 /** Of two words that have not reached the child yet, the later holds. */

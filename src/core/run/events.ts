@@ -6,6 +6,7 @@
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
+import type { SkipReason } from '../graph/graph.js';
 import type { Satisfaction, WaitOn } from './waits.js';
 
 /** What may happen again after a crash in mid-effect: run it again, run it again with the same key, or do not guess. */
@@ -57,7 +58,15 @@ export interface RunEventData {
     readonly parent?: ParentLink;
     /** The run that this one goes on from (`ctx.continueAsNew`). Absent = none. */
     readonly continues?: string;
+    /** The run has a graph (`graph.started` follows) and no body. Absent = it has a body. */
+    readonly graph?: true;
   };
+  /** Payload: the graph that the run goes by, whatever is deployed later. */
+  'graph.started': { readonly nodes: number };
+  /** `condition`: its own does not hold. `upstream`: what it comes after was skipped. */
+  'node.skipped': { readonly path: string; readonly reason: SkipReason };
+  /** The node could not be begun: there is nothing that it could be given, or nobody that could be asked. */
+  'node.failed': { readonly path: string; readonly failure: Failure };
   /** The intent of a step with an external effect; recorded before the effect. */
   'step.started': { readonly path: string; readonly attempt: number; readonly effect: Effect };
   /** Payload: the result, or the pair [input, result] where `withInput`. */
@@ -187,7 +196,7 @@ export interface RunEventData {
   'run.refused': { readonly code: string };
   /** A person moved the run to another version of its workflow; null = none. The body begins anew in that version. */
   'run.migrated': { readonly by: string; readonly from: string | null; readonly to: string | null };
-  /** A person sent a dead run back to work; the listed steps forget their failure. */
+  /** A person sent a dead run back to work; the listed steps, of a graph the listed nodes, forget their failure. */
   'run.redriven': {
     readonly by: string;
     readonly paths: readonly string[];

@@ -784,6 +784,6 @@ const noBirths: readonly RunBirth[] = [];
 /** What must hold beside the head of the run: the lease, or for an end before the beginning that nobody has begun. */
 function guardOf(lease: LeaseKey | null, expected: number, state: RunState): Pick<Transition, 'lease' | 'unleased'> {
   if (lease !== null) return { lease };
-  if (expected !== state.born || state.status !== 'cancelled') return {};
+  if (expected !== state.born || state.status !== 'cancelled' || state.graph !== null) return {};
   return { unleased: { tenant: state.tenant, run: state.run, task: activationTask(1) } };
 }

@@ -9,6 +9,7 @@ import { payloadOfJson } from '../../core/codec.js';
 import { readSchedule, type ScheduleOptions } from '../../core/schedule/spec.js';
 import type { FaultMeter } from './fault-meter.js';
 import type { History, Operation } from './history.js';
+import { makeGraphInput } from './graph-program.js';
 import { makeProgram, programSignals, type Program, type ProgramTaste } from './program.js';
 import type { Prng } from './prng.js';
 import { SimProcess } from './process.js';
@@ -141,9 +142,12 @@ export class OutsideClient {
       keyed ? this.#options.world.prng.fork(`program/${tenant}/${key}`) : this.#prng,
       this.#options.plan.taste,
     );
-    const input = payloadOfJson(program);
+    const name = keyed ? `${tenant}/${key}` : `${this.#options.history.operations.length}`;
+    const graph = this.#options.world.prng.fork(`graph/${name}`);
+    const isGraph = key !== 'probe' && graph.chance(0.25);
+    const input = payloadOfJson(isGraph ? makeGraphInput(graph, this.#options.plan.taste) : program);
     const operation = this.#operation('start', tenant, keyed ? key : null, input.text);
-    const request = { workflow: 'program', input, ...(keyed ? { idempotencyKey: key } : {}) };
+    const request = { workflow: isGraph ? 'graph' : 'program', input, ...(keyed ? { idempotencyKey: key } : {}) };
     this.#attempt(operation, keyed, async (engine) => {
       const [outcome] = await engine.startRuns(originOf(tenant), [request]);
       if (outcome === undefined) throw new Error('no outcome');

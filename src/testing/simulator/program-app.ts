@@ -14,6 +14,7 @@ import {
   type Ctx,
   Terminal,
 } from '../../workflow/index.js';
+import { simGraph } from './graph-program.js';
 import { builds, simDeadlineMs, simRetry, type BuildName } from './manifest.js';
 import {
   programCapabilities,
@@ -73,6 +74,7 @@ export function programApp(perform: PerformEffect, build: BuildName = 'plain'): 
       workflow('watch', { ...options, on: seen }, (ctx, data) =>
         runProgram(ctx, (data as { readonly program: Program }).program, { perform, program }),
       ),
+      { ...workflow('graph', options, () => undefined), graph: simGraph },
     ],
     handlers: capabilities.map((one) =>
       one.implement(async (input, { idempotencyKey, attempt, stream }) => {

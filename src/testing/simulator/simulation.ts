@@ -20,6 +20,7 @@ import { checkers } from './checkers/all-checkers.js';
 import { Cluster, Route } from './cluster.js';
 import { FaultMeter } from './fault-meter.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
+import { graphAttempts, pathsOfGraph, type GraphInput } from './graph-program.js';
 import { simManifest } from './manifest.js';
 import type { Prng } from './prng.js';
 import { noRollout, rolloutOf, type Rollout } from './rollout.js';
@@ -447,7 +448,11 @@ class Simulation {
   #noteAttempts(key: string, rows: readonly EventRow[]): void {
     const [first] = rows;
     if (first?.payload === undefined || first.payload === null || !('text' in first.payload)) return;
-    const value = JSON.parse(first.payload.text) as Program | { readonly program: Program };
+    const value = JSON.parse(first.payload.text) as Program | { readonly program: Program } | GraphInput;
+    if ('isWide' in value) {
+      for (const path of pathsOfGraph(value)) this.#history.attemptsMax.set(`${key}/${path}`, graphAttempts);
+      return;
+    }
     const program = 'program' in value ? value.program : value;
     this.#history.programs.set(key, program);
     for (const node of effectsOfProgram(program)) this.#history.attemptsMax.set(`${key}/${node.name}`, node.attempts);

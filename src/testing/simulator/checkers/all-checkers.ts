@@ -4,6 +4,7 @@ import type { History } from '../history.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkFamily } from './family.js';
+import { checkGraphs } from './graphs.js';
 import { checkLeases } from './leases.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
@@ -20,6 +21,7 @@ export {
   checkEffects,
   checkEndings,
   checkFamily,
+  checkGraphs,
   checkLeases,
   checkLog,
   checkNeighbours,
@@ -45,6 +47,7 @@ export const checkers: readonly Checker[] = [
   checkTimers,
   checkTicks,
   checkEffects,
+  checkGraphs,
   checkRequests,
   checkWaits,
   checkFamily,
