@@ -37,6 +37,9 @@ function scene<App extends AnyApp>(file: string, app: App, rest: Omit<Scene<App>
   return { file, app, ...rest } as unknown as Scene<AnyApp>;
 }
 
+/** Examples without bodies have nothing to replay: a run of a graph goes on with the graph that it began with. */
+const bodiless = new Set(['graph']);
+
 const passage = { chunkId: 'd#1', document: 'd', title: 'Domes', heading: 'Rain', text: 'Domes leak.', score: 1 };
 
 const scenes: readonly Scene<AnyApp>[] = [
@@ -180,7 +183,7 @@ describe('golden histories', () => {
     const examples = folders.filter(({ name }) => existsSync(place(`${name}/spine.ts`))).map(({ name }) => name);
     const told = new Set(scenes.map(({ file }) => dirname(dirname(file))));
     // Each one is another scene above, and a run of this file with EVENTSPINE_WRITE_HISTORIES=1.
-    expect(examples.filter((name) => !told.has(name))).toEqual([]);
+    expect(examples.filter((name) => !told.has(name) && !bodiless.has(name))).toEqual([]);
   });
 
   describe.each(scenes.map((one) => [one.file, one] as const))('%s', (file, one) => {

@@ -296,7 +296,7 @@ export const commands: readonly Command[] = [
     says: 'Shows the graph of a workflow that was defined with `dag`.',
     parameters: [{ name: 'workflow', says: 'Name of the workflow.', required: true }],
     flags: [{ name: 'mermaid', type: 'truth', says: 'Print the text that Mermaid makes a drawing of.' }, ...overHttp],
-    examples: ['eventspine graph ingest', 'eventspine graph ingest --mermaid > ingest.mmd'],
+    examples: ['eventspine graph ingest', 'eventspine graph ingest --mermaid'],
     load: async () => (await import('./commands/graph.js')).showGraph,
   },
   {

@@ -28,7 +28,15 @@ import { ChunkBatcher, type ChunkBatch, type StreamWriter } from '../stream-writ
 import type { AskedUnit } from './asked-unit.js';
 import { BodyCtx } from './body-ctx.js';
 import { checkInput } from './check-input.js';
-import { noteEntry, startOf, startRecord, type OutcomeEntry, type PathRecord, type UnitKind } from './path-record.js';
+import {
+  childOf,
+  noteEntry,
+  startOf,
+  startRecord,
+  type OutcomeEntry,
+  type PathRecord,
+  type UnitKind,
+} from './path-record.js';
 import { pumpOf, type Pump, type Pumped } from './pump.js';
 import { Scope } from './scope.js';
 import { SeededRandom } from './seeded-random.js';
@@ -541,7 +549,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly #onWaitEnd = (wait: Wait): void => {
     this.#open.delete(wait);
     this.#claimed.set(wait.path, null);
-    this.host.onlooker?.over?.(wait.path);
+    this.host.onlooker?.over?.(unitPath(wait.path, wait.kind));
   };
 
   // ---------------------------------------------------------------- new work
@@ -870,11 +878,17 @@ function refusalOf(refusal: string, message: string): Failure {
 
 /** An input that cannot be encoded is the concern of the work that needs it, not of who looks on. */
 function askedUnit(path: string, kind: UnitKind, work: Work): AskedUnit {
+  const unit = { path: unitPath(path, kind), kind: kind === 'start' ? 'child' : kind } as const;
   try {
-    return { path, kind, ...work.detail?.() };
+    return { ...unit, ...work.detail?.() };
   } catch {
-    return { path, kind };
+    return unit;
   }
+}
+
+/** Who starts a child and does not wait for it has asked for the child all the same. */
+function unitPath(path: string, kind: UnitKind): string {
+  return kind === 'start' ? childOf(path) : path;
 }
 
 function failed(cause: Failure, path: string | null): BodyCommand {

@@ -63,12 +63,19 @@ export interface PathRecord {
   closed: boolean;
 }
 
+const startSuffix = '/:start';
+
 /**
  * The path under which a body waits for the start of a child, beside that of the child itself, under which it waits for
  * its end. No name begins with a colon, so that no other path is like it.
  */
 export function startOf(path: string): string {
-  return `${path}/:start`;
+  return path + startSuffix;
+}
+
+/** The path of the child whose start is waited for under `path`. */
+export function childOf(path: string): string {
+  return path.slice(0, -startSuffix.length);
 }
 
 /** The start of a child as an outcome of its own. */
