@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
-const guides = { hono: 'hono', next: 'next', monorepo: 'workspace', 'own-worker': 'workspace' };
+const guides = { hono: 'hono', next: 'next', monorepo: 'workspace', 'own-worker': 'workspace', lint: 'lint' };
 
 interface CodeBlock {
   readonly file: string;
