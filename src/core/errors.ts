@@ -164,12 +164,24 @@ export const errorCatalogue = {
     message: (d) => `"${d.name}" is defined twice with different content.`,
     mend: 'Give one of them another name.',
   }),
+  DEPLOY_REFUSED: entry<{ app: string; faults: readonly string[] }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The build of "${d.app}" would strand work that is not finished: ${d.faults.join('; ')}.`,
+    mend: 'Keep the old body by `previous`, migrate or wait for those runs, or deploy with --leave-waiting; nothing was registered.',
+  }),
   // Runs
   RUN_NOT_FOUND: entry<{ run: string }>({
     kind: 'notFound',
     status: 404,
     message: (d) => `There is no run "${d.run}".`,
     mend: 'Check the id; an ended run is deleted when its retention is over.',
+  }),
+  HISTORY_INVALID: entry<{ reason: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `This is not an exported history: ${d.reason}.`,
+    mend: 'Export it anew: `exportHistory(run)` of the test kit, or `eventspine runs export <id>`.',
   }),
   RUN_NOT_REDRIVABLE: entry<{ run: string; status: string }>({
     kind: 'conflict',
@@ -206,6 +218,13 @@ export const errorCatalogue = {
     status: 409,
     message: (d) => `Approval "${d.id}" is settled; the first word counted.`,
     mend: 'Read it to see who has decided, and what.',
+  }),
+
+  RUN_NOT_MIGRATABLE: entry<{ run: string; reason: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `Run "${d.run}" cannot move to another version: ${d.reason}.`,
+    mend: 'Deploy a build that has the version first; retry a run that has failed, then migrate it.',
   }),
   RUN_NOT_ENDED: entry<{ run: string; state: string }>({
     kind: 'conflict',
@@ -280,6 +299,36 @@ export const errorCatalogue = {
     message: (d) => `Worker session ${d.session} has ended.`,
     mend: 'Connect anew; what it held was given to other workers.',
   }),
+  SIGNATURE_INVALID: entry<{ fault: string }>({
+    kind: 'invalid',
+    status: 401,
+    message: (d) => `The signature of the request is not valid: ${d.fault}.`,
+    mend: 'Give the endpoint the secret that `eventspine endpoints secret` prints, and see that its clock is right.',
+  }),
+  ENDPOINT_REFUSED: entry<{ url: string; reason: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `${d.url} cannot be an endpoint: ${d.reason}.`,
+    mend: 'Use an https URL of a public address; addresses of this machine need `--push-loopback`.',
+  }),
+  ENDPOINT_FAILED: entry<{ url: string; reason: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The endpoint ${d.url} did not describe itself: ${d.reason}.`,
+    mend: 'Deploy `createHandler` of `eventspine/serverless` there, with the secret that `eventspine endpoints secret` prints.',
+  }),
+  ENDPOINT_NOT_FOUND: entry<{ app: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no endpoint of an app "${d.app}".`,
+    mend: 'List them with `eventspine endpoints`.',
+  }),
+  PUSH_DISABLED: entry<object>({
+    kind: 'conflict',
+    status: 409,
+    message: () => 'This server has no secret to sign tasks with.',
+    mend: 'Start every server with EVENTSPINE_PUSH_SECRET (`whsec_` and 32 random bytes as base64), the same for all.',
+  }),
   PROTOCOL_MISMATCH: entry<{ theirs: number; ours: number }>({
     kind: 'invalid',
     status: 426,
@@ -347,6 +396,13 @@ export const errorCatalogue = {
     status: 422,
     message: (d) => `The ctx of the outer scope was used inside scope "${d.path}".`,
     mend: 'Use the ctx that the scope hands to its body.',
+  }),
+  BODY_NOT_DETERMINISTIC: entry<{ workflow: string; run: string; what: string; use: string }>({
+    kind: 'terminal',
+    status: 422,
+    message: (d) =>
+      `The body of "${d.workflow}" (run ${d.run}) ${d.what}, and a replay would not come to the same. ${d.use}`,
+    mend: 'Take time, chance and results from `ctx`; docs/guides/testing.md has a list of what to use instead of what.',
   }),
   HISTORY_FULL: entry<{ run: string; eventsMax: number }>({
     kind: 'terminal',
@@ -475,6 +531,12 @@ export const errorCatalogue = {
     status: 500,
     message: (d) => `Something went wrong inside Eventspine (reference ${d.reference}).`,
     mend: 'Look for the reference in the server log and report it.',
+  }),
+  TEST_STUCK: entry<{ reason: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `The test cannot go on: ${d.reason}.`,
+    mend: 'Give what is waited for (a handler, an event, time by t.advance), or fake what takes real time.',
   }),
   // Options and command line
   OPTIONS_INVALID: entry<{ what: string; faults: readonly string[] }>({

@@ -41,6 +41,11 @@ export interface RunView extends RunSummary {
   readonly steps: readonly StepView[];
   /** What the run waits for now; empty when it runs or has ended. */
   readonly waitingFor: readonly WaitView[];
+  /**
+   * Whether a connected worker has the code of the run in its version. False: it cannot go on until one comes, or until it
+   * is migrated. Null: it has ended.
+   */
+  readonly served: boolean | null;
   /** What can be retried safely. */
   readonly retry: { readonly possible: boolean; readonly from: readonly string[] };
   /** What needs a person: the open dead letter of the run. */
@@ -129,6 +134,38 @@ export interface CommandAnswer {
 /** Answer to a command on many runs, in the order asked. */
 export interface BulkAnswer {
   readonly items: readonly (CommandAnswer | { readonly id: string; readonly error: Problem })[];
+}
+
+/** What a deployment changes of one definition of an app. */
+export interface DefinitionChange {
+  readonly kind: 'topic' | 'workflow' | 'capability';
+  readonly name: string;
+  readonly change: 'added' | 'changed' | 'removed';
+  /** For `changed`: each field that differs, in words. */
+  readonly details: readonly string[];
+}
+
+/** Unfinished work that a deployment would leave without code. */
+export interface StrandedWork {
+  /** Runs of a workflow in a version, or calls of a capability. */
+  readonly kind: 'run' | 'call';
+  readonly name: string;
+  /** Of runs; null = without version. */
+  readonly version: string | null;
+  readonly count: number;
+  /** Id of one of the runs. */
+  readonly example: string | null;
+}
+
+/** What a deployment does, or would do. */
+export interface DeployAnswer {
+  readonly app: string;
+  /** Identifies the manifest. */
+  readonly hash: string;
+  /** `planned`: it was only asked what would happen. `unchanged`: this is the newest manifest of the app already. */
+  readonly outcome: 'registered' | 'unchanged' | 'planned';
+  readonly changes: readonly DefinitionChange[];
+  readonly stranded: readonly StrandedWork[];
 }
 
 /** A topic and its partitions; `head` is the offset of the next event. */
@@ -302,6 +339,8 @@ export interface WorkerView {
   readonly session: string;
   readonly worker: string;
   readonly app: string;
+  /** Hash of the definitions that it was started with; null where it has not said. */
+  readonly manifest: string | null;
   readonly connected: boolean;
   readonly openedAt: string;
   readonly slots: number;
@@ -309,6 +348,22 @@ export interface WorkerView {
   readonly queues: readonly string[];
   readonly host: string | null;
   readonly pid: number | null;
+}
+
+/** An endpoint that tasks are sent to. */
+export interface EndpointView {
+  readonly app: string;
+  /** Without its query. */
+  readonly url: string;
+  readonly concurrency: number;
+  readonly timeoutMs: number;
+  /** `paused`: it did not answer, or has too much to do; `elsewhere`: another server sends to it, or none yet. */
+  readonly state: 'serving' | 'paused' | 'elsewhere';
+  /** Tasks that it may have at one time as things are; null = not known here. */
+  readonly slots: number | null;
+  /** What was wrong last; null = nothing is. */
+  readonly reason: string | null;
+  readonly pausedForMs: number;
 }
 
 export interface HealthView {

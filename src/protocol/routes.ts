@@ -247,6 +247,7 @@ export const routes = {
     query: [
       { name: 'state', says: 'Runs in this state.', type: 'string', repeated: true },
       { name: 'workflow', says: 'Runs of this workflow.', type: 'string' },
+      { name: 'version', says: 'Runs of this version; empty: runs that are pinned to none.', type: 'string' },
       { name: 'failureClass', says: 'Runs that failed with this class.', type: 'string' },
       { name: 'label', says: 'Runs with this label, as `name:value`.', type: 'string' },
       { name: 'startedFrom', says: 'Started at or after this instant, ISO 8601.', type: 'string' },
@@ -260,6 +261,11 @@ export const routes = {
   readHistory: get('/v1/runs/{id}/history', 'Every event of a run, in order.', 'RunEventPage', {
     query: [cursor, limit],
   }),
+  exportRun: get(
+    '/v1/runs/{id}/export',
+    'The history of a run with everything that its body was given, to be replayed on other code.',
+    'ExportedHistory',
+  ),
   readResult: get(
     '/v1/runs/{id}/result',
     'The output of a succeeded run. RUN_NOT_ENDED (409, with retry-after) while there is none; a failure, refusal or cancellation is a problem.',
@@ -364,6 +370,18 @@ export const routes = {
     jsonBody('ManyRequest', 'Ids of the runs.'),
     bulkAnswers,
   ),
+  migrateRun: post(
+    '/v1/runs/{id}/migrate',
+    'Moves a run to another version of its workflow, which the definitions in force have. Its body begins anew there; finished steps are not repeated.',
+    jsonBody('MigrateRequest', 'The version; null = pinned to none.'),
+    commandAnswers,
+  ),
+  migrateRuns: post(
+    '/v1/runs:migrate',
+    `Migrates up to ${limits.batchItemsMax} runs.`,
+    jsonBody('MigrateManyRequest', 'Ids of the runs, and the version.'),
+    bulkAnswers,
+  ),
   listDeadLetters: get('/v1/dead-letters', 'What ran out of attempts, newest first.', 'DeadLetterPage', {
     query: [
       { name: 'class', says: 'With this failure class.', type: 'string' },
@@ -441,7 +459,19 @@ export const routes = {
     answers: [{ status: 200, says: 'The metrics.', type: 'text/plain', schema: null }],
   }),
   listWorkers: get('/v1/workers', 'Worker sessions.', 'WorkerPage', { access: 'operator' }),
-  listDefinitions: get('/v1/definitions', 'Manifests of the registered apps.', 'ManifestPage'),
+  listDefinitions: get('/v1/definitions', 'Manifests in force, one of each app.', 'ManifestPage'),
+  deploy: {
+    ...post(
+      '/v1/definitions',
+      'Makes a manifest the newest of its app, or says what that would change. Refused (DEPLOY_REFUSED) where unfinished work would lose its code.',
+      jsonBody(
+        'DeployRequest',
+        'The manifest; `dryRun` only asks; `leaveWaiting` deploys all the same, and what is stranded waits for a worker that has its code.',
+      ),
+      [ok('DeployAnswer', 'It is the newest, or what would happen.')],
+    ),
+    access: 'operator',
+  },
   doctor: get('/v1/doctor', 'Checks the invariants of the store now.', 'DoctorView', { access: 'operator' }),
   live: get('/health/live', 'Says that the process answers.', 'LiveView', { access: 'public' }),
   ready: get('/health/ready', 'Says whether work can be accepted and is done.', 'HealthView', {
@@ -480,6 +510,67 @@ export const routes = {
     query: [{ name: 'role', says: 'Which socket of the worker this is.', type: 'string', oneOf: ['data', 'beat'] }],
     answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
   }),
+  listEndpoints: get('/v1/endpoints', 'Endpoints that tasks are sent to.', 'EndpointPage', { access: 'operator' }),
+  putEndpoint: {
+    ...post(
+      '/v1/endpoints/{app}',
+      'Asks an endpoint what it serves, and sends it the tasks of its app from now on.',
+      jsonBody('EndpointRequest', 'Where it is and how much it takes.'),
+      [ok('EndpointView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  deleteEndpoint: {
+    ...get('/v1/endpoints/{app}', 'Sends an endpoint nothing more; its definitions stay.', null, {
+      answers: [{ status: 204, says: 'It is sent nothing more.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+    access: 'operator',
+  },
+  readEndpointSecret: get(
+    '/v1/endpoints/{app}/secret',
+    'The secret that the endpoint of an app checks signatures with.',
+    'EndpointSecret',
+    { access: 'operator' },
+  ),
+  workerSchema: get(`${workerPath}/schema`, 'JSON Schemas of the worker protocol.', null, { access: 'public' }),
+  claimTasks: {
+    ...post(
+      `${workerPath}/claim`,
+      'Takes tasks for a worker without a WebSocket; waits for one where there is none.',
+      jsonBody('ClaimRequest', 'Who asks, and what it can do.'),
+      [ok('ClaimAnswer', 'The tasks, perhaps none.')],
+    ),
+    access: 'worker',
+  },
+  extendTasks: {
+    ...post(
+      `${workerPath}/extend`,
+      'Says that a worker without a WebSocket lives, and asks what it has lost.',
+      jsonBody('ExtendRequest', 'Its session, and what it works on.'),
+      [ok('ExtendAnswer')],
+    ),
+    access: 'worker',
+  },
+  completeTasks: {
+    ...post(
+      `${workerPath}/complete`,
+      'Hands in what came of tasks. Each is recorded or refused by itself; repeats do no harm.',
+      { ...jsonBody('CompleteRequest', 'Results and failures.'), bytesMax: limits.payloadBytesMax },
+      [ok('CompleteAnswer', 'What became of each.')],
+    ),
+    access: 'worker',
+  },
+  endWorker: {
+    ...post(
+      `${workerPath}/end`,
+      'Ends the session of a worker without a WebSocket; what it holds goes back uncounted.',
+      jsonBody('EndRequest', 'Its session.'),
+      [{ status: 204, says: 'It is over.', type: null, schema: null }],
+    ),
+    access: 'worker',
+  },
 } as const satisfies Record<string, Route>;
 
 export type RouteId = keyof typeof routes;

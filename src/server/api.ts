@@ -13,6 +13,7 @@ import { ApiRequest, type HttpHead } from './api-request.js';
 import { empty, problemAnswerOf, type Answer } from './answer.js';
 import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
+import { endpointHandlers } from './handlers/endpoints.js';
 import { eventHandlers } from './handlers/events.js';
 import { deadLetterHandlers, fleetHandlers } from './handlers/fleet.js';
 import { intakeHandlers } from './handlers/intake.js';
@@ -20,7 +21,10 @@ import { runHandlers } from './handlers/runs.js';
 import { waitHandlers } from './handlers/waits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { scalingHandlers } from './handlers/scaling.js';
+import { workerHandlers } from './handlers/worker.js';
 import { isLoopback, type Principal, type ServerSettings } from './options.js';
+import { PlainWorkers } from './plain-workers.js';
+import type { PushHost } from './push/push-host.js';
 import { readRequestId } from './request-headers.js';
 import { StreamHub } from './run-stream.js';
 
@@ -67,14 +71,16 @@ export class Api {
   readonly #remembered = new Map<string, Found>();
   readonly #handlers: Readonly<Record<RouteId, Handler>>;
   readonly #streams: StreamHub;
+  readonly #plainWorkers: PlainWorkers;
   /** Makes ids of requests unique over restarts and servers; the counter makes them cheap. */
   readonly #idPrefix: string;
   #requests = 0;
 
-  constructor(settings: ServerSettings, idPrefix: string) {
+  constructor(settings: ServerSettings, idPrefix: string, push: PushHost) {
     this.#settings = settings;
     this.#idPrefix = idPrefix;
     this.#streams = new StreamHub(settings);
+    this.#plainWorkers = new PlainWorkers(settings.engine);
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
       this.#router.add(route.method, `${settings.basePath}${route.path.replace(/\{(\w+)\}/g, ':$1')}`, { id, route });
     }
@@ -94,7 +100,14 @@ export class Api {
       ...fleetHandlers(context),
       ...scalingHandlers(context),
       ...blobHandlers(context),
+      ...workerHandlers(this.#plainWorkers),
+      ...endpointHandlers(push),
     };
+  }
+
+  /** Requests of workers that wait for tasks. */
+  get plainWorkers(): PlainWorkers {
+    return this.#plainWorkers;
   }
 
   /** Open event streams. */
@@ -110,7 +123,8 @@ export class Api {
       const found = this.#find(head);
       if (found === null) return { tag: 'answered', answer: this.#finish(this.#optionsAnswer(head), head, requestId) };
       const { id, route } = found.target;
-      const bodyBytesMax = id === 'putBlob' ? limits.payloadBytesMax : this.#settings.limits.bodyBytesMax;
+      const isLarge = id === 'putBlob' || id === 'completeTasks';
+      const bodyBytesMax = isLarge ? limits.payloadBytesMax : this.#settings.limits.bodyBytesMax;
       return { tag: 'routed', id, route, segments: found.segments, head, requestId, bodyBytesMax };
     } catch (error) {
       return { tag: 'answered', answer: this.#refuse(error, head, requestId) };

@@ -24,6 +24,7 @@ const names = [
   'readRun',
   'readResult',
   'readHistory',
+  'exportHistory',
   'listRuns',
   'listDeadLetters',
   'readDeadLetter',
@@ -43,6 +44,11 @@ const names = [
   'putBlob',
   'readBlob',
   'connect',
+  'currentDefinitions',
+  'holdDuty',
+  'beatFor',
+  'submitFor',
+  'endSession',
 ] as const satisfies readonly (keyof Engine)[];
 
 /** An engine of which only `methods` work. */

@@ -5,6 +5,7 @@
 import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { Engine } from '../engine/api.js';
+import { isSecret } from '../runtime/index.js';
 
 /** Who asks: decided by `authorize`, believed by everything behind it. */
 export interface Principal {
@@ -33,6 +34,17 @@ export interface CorsOptions {
   readonly origins: readonly string[] | '*';
   /** Whether pages may send cookies; not with "*". Default false. */
   readonly credentials?: boolean;
+}
+
+/** Push mode. */
+export interface PushOptions {
+  /**
+   * The secret of the installation, `whsec_` and 24 bytes or more as base64, the same for all servers of a store; each endpoint
+   * has one that is made of it. A list while it is being replaced, the newest first.
+   */
+  readonly secret: string | readonly string[];
+  /** Whether endpoints on this machine are fine, also by http; others may then reach what listens here. Default false. */
+  readonly allowLoopback?: boolean;
 }
 
 /** Bounds that an installation may move. */
@@ -78,6 +90,8 @@ export interface ServerOptions {
   readonly authorize?: Authorize;
   readonly limits?: Partial<ServerLimits>;
   readonly cors?: CorsOptions;
+  /** Endpoints of functions that tasks are sent to (docs/guides/serverless.md). Default: none are. */
+  readonly push?: PushOptions;
   /** Default: one line on the standard error output. */
   readonly log?: (entry: ServerLogEntry) => void;
 }
@@ -92,6 +106,7 @@ export interface ServerSettings {
   readonly authorize: Authorize | null;
   readonly limits: ServerLimits;
   readonly cors: CorsOptions | null;
+  readonly push: { readonly secrets: readonly string[]; readonly allowLoopback: boolean };
   readonly log: (entry: ServerLogEntry) => void;
 }
 
@@ -107,7 +122,7 @@ const defaultLimits: ServerLimits = {
   closeMs: 10_000,
 };
 
-const optionNames = ['engine', 'host', 'port', 'basePath', 'authorize', 'limits', 'cors', 'log'];
+const optionNames = ['engine', 'host', 'port', 'basePath', 'authorize', 'limits', 'cors', 'push', 'log'];
 const basePathPattern = /^(?:\/[A-Za-z0-9._~-]+)*$/;
 
 /** @throws OPTIONS_INVALID */
@@ -120,6 +135,7 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     authorize: options.authorize ?? null,
     limits: { ...defaultLimits, ...options.limits },
     cors: options.cors ?? null,
+    push: { secrets: [options.push?.secret ?? []].flat(), allowLoopback: options.push?.allowLoopback ?? false },
     log: options.log ?? logToStandardError,
   };
   const faults = [
@@ -147,6 +163,7 @@ function faultsOf(settings: ServerSettings): string[] {
   }
   if (cors?.origins === '*' && cors.credentials === true)
     faults.push('cors.credentials needs origins by name, not "*"');
+  if (!settings.push.secrets.every(isSecret)) faults.push('push.secret is not "whsec_" and 24 bytes or more as base64');
   for (const [name, value] of Object.entries(settings.limits) as [string, number][]) {
     if (!Number.isFinite(value) || value <= 0) faults.push(`limits.${name} is not a number above 0`);
   }

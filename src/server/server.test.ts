@@ -349,6 +349,7 @@ describe('reading runs', () => {
     labels: {},
     failure: null,
     steps: [],
+    served: true,
     waitingFor: [],
     retry: { possible: false, from: [] },
     deadLetter: null,

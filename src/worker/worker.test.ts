@@ -260,6 +260,7 @@ class Bodies {
       get waiting() {
         return waiting();
       },
+      resting: false,
       ended,
     };
   };

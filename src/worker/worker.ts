@@ -71,12 +71,24 @@ export interface Worker extends AsyncDisposable {
   readonly stats: WorkerStats;
 }
 
+/** How many slots may be used now. */
+export interface SlotGate {
+  /** Never more than `slots` count; 0 = nothing may be begun. */
+  slots(): number;
+  /** Calls `fn` whenever there may be more of them than before. */
+  onWider(fn: () => void): void;
+}
+
 /** What a worker is made of, with every default settled. `create-worker.ts` makes it of the public options. */
 export interface WorkerParts {
   readonly registry: AppRegistry;
   readonly offer: Offer;
   readonly transport: WorkerTransport;
   readonly begin: BeginActivation;
+  /** Does the work in another way than by what the registry has. */
+  readonly beginWork?: (assignment: Assignment, host: WorkHost) => Work;
+  /** Where the slots that may be used change with time. */
+  readonly gate?: SlotGate;
   readonly ports: Ports;
   readonly name: string | undefined;
   readonly slots: number;
@@ -158,6 +170,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
         ...(parts.pid === undefined ? {} : { pid: parts.pid }),
       },
     });
+    parts.gate?.onWider(() => this.#link.slotsChanged());
     this.#blobs = new PayloadBlobs({ transport, ports, path: () => this.#link.blobs });
   }
 
@@ -333,7 +346,8 @@ export class WorkerRuntime implements Worker, LinkOwner {
 
   /** Slots that a new assignment could use now. */
   freeSlots(): number {
-    const { slots } = this.#parts;
+    const { slots: slotsMax, gate } = this.#parts;
+    const slots = gate === undefined ? slotsMax : Math.min(slotsMax, gate.slots());
     const used = this.#busy - this.#waiting() + this.#lingering;
     const free = Math.min(slots - used, heldPerSlotMax * slots - this.#works.size - this.#lingering);
     if (free <= 0 && this.#bodies.size > 0) this.#lookAgain();
@@ -360,7 +374,8 @@ export class WorkerRuntime implements Worker, LinkOwner {
 
   #begin(assignment: Assignment): Work {
     const host = this.#hostOf(assignment);
-    const { registry, begin } = this.#parts;
+    const { registry, begin, beginWork } = this.#parts;
+    if (beginWork !== undefined) return beginWork(assignment, host);
     if (assignment.kind === 'call') {
       const handler = registry.handler(assignment.capability);
       if (handler !== undefined) return beginCall(assignment, handler, host);
@@ -386,7 +401,15 @@ export class WorkerRuntime implements Worker, LinkOwner {
       fit: (payload) => this.#blobs.fit(tenant, payload),
       store: (payload) => this.#blobs.store(tenant, payload),
       load: (payload) => this.#blobs.load(tenant, payload),
+      giveBack: () => this.#giveBack(assignment),
     };
+  }
+
+  #giveBack(assignment: number): void {
+    const kept = this.#works.get(assignment);
+    if (kept === undefined) return;
+    this.#link.release(assignment);
+    this.#dismiss(kept);
   }
 
   #parkAfterMs(): number {

@@ -9,7 +9,9 @@ export type {
   ActivationEnd,
   ActivationHost,
   ActivationInput,
+  ActivationOnlooker,
   BeginActivation,
+  StepCall,
 } from './activation-contract.js';
 export { defineApp, findHandler, findWorkflow, isApp, versionsOf } from './app.js';
 export type {

@@ -72,6 +72,7 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
   'run.refused': { code: true },
   'run.continued': { next: true },
   'run.redriven': { by: true, paths: true, deadLetter: true, children: true },
+  'run.migrated': { by: true, from: true, to: true },
 };
 
 const page = sections(readFileSync(new URL('../../docs/reference/events.md', import.meta.url), 'utf8'));

@@ -14,6 +14,8 @@ export interface Mutant {
   readonly kinds?: readonly FaultKind[];
   /** How many servers it takes to do harm. Default: 1. */
   readonly servers?: number;
+  /** It does harm only where a new version is rolled out. */
+  readonly rollout?: true;
 }
 
 /** The store with some of its methods replaced. */
@@ -154,6 +156,25 @@ function claimsForOthers(inner: Store): Store {
       const row = (await inner.listSessions()).find(({ session }) => session === request.session);
       return (openings.get(row?.owner ?? 0) ?? inner).claim(request);
     },
+  });
+}
+
+/** Claims bodies of one version for those that have the other. */
+function mixesVersions(inner: Store): Store {
+  return altered(inner, {
+    claim: (request) =>
+      inner.claim({
+        ...request,
+        queues: request.queues.flatMap(({ queue, limit }) => {
+          const other = queue.endsWith('@1') ? queue.replace('@1', '@2') : queue.replace('@2', '@1');
+          return other === queue
+            ? [{ queue, limit }]
+            : [
+                { queue, limit },
+                { queue: other, limit },
+              ];
+        }),
+      }),
   });
 }
 
@@ -408,5 +429,21 @@ export const mutants: readonly Mutant[] = [
         }),
     },
     servers: 2,
+  },
+  { name: 'a run is leased to a worker of another version', flaws: { store: mixesVersions }, rollout: true },
+  {
+    name: 'a migrated run stays in the queue of its old version',
+    flaws: withTransitions((transition) => {
+      const migrated = (transition.events ?? []).find((event) => event.type === 'run.migrated');
+      if (migrated === undefined) return transition;
+      const { from } = (JSON.parse(migrated.envelope) as { data: { from: string } }).data;
+      return {
+        ...transition,
+        tasks: (transition.tasks ?? []).map((write) =>
+          write.op === 'open' ? { ...write, task: { ...write.task, queue: `workflow:program@${from}` } } : write,
+        ),
+      };
+    }),
+    rollout: true,
   },
 ];

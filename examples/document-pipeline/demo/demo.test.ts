@@ -38,6 +38,7 @@ function view(changes: Partial<RunView>): RunView {
     events: 1,
     labels: {},
     failure: null,
+    served: true,
     steps: [],
     waitingFor: [],
     retry: { possible: false, from: [] },

@@ -54,8 +54,10 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
       return decideCancel(state, command, context);
     case 'redrive':
       return decideRedrive(state, command);
+    case 'migrate':
+      return decideMigration(state, command);
     case 'fireTimer':
-      return decideTimer(state, command.name, context);
+      return decideTimer(state, command, context);
     case 'signal':
       return decideSignal(state, command);
     case 'giveEvent':
@@ -377,12 +379,18 @@ function decideActivationLost(state: RunState, cause: Failure, context: DecideCo
   });
 }
 
-function decideTimer(state: RunState, name: string, context: DecideContext): Decision {
+function decideTimer(
+  state: RunState,
+  { name, fireAt }: Extract<RunCommand, { op: 'fireTimer' }>,
+  context: DecideContext,
+): Decision {
   if (isEnded(state.status)) return already;
   if (name === runTimers.cancelGrace) {
-    return state.cancel === null
-      ? already
-      : accept({ type: 'run.cancelled', data: { reason: state.cancel.reason, forced: true } });
+    const { cancel } = state;
+    if (cancel === null) return already;
+    // That of an earlier cancellation, after which the run was redriven and cancelled once more.
+    if (fireAt !== undefined && fireAt !== cancel.at + cancel.graceMs) return refused('stale');
+    return accept({ type: 'run.cancelled', data: { reason: cancel.reason, forced: true } });
   }
   if (name === runTimers.timeout) {
     const cause = failure({
@@ -452,6 +460,13 @@ function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redr
 /** Prefixes of the paths of what sagas that were undone had done. */
 function undoneSagas({ units }: RunState): string[] {
   return [...units].flatMap(([path, unit]) => (unit.kind === 'race' && unit.winner === 'undo' ? [`${path}/do/`] : []));
+}
+
+/** The last event of a run that has ended is its end: one that has failed is redriven first, and moves then. */
+function decideMigration(state: RunState, command: Extract<RunCommand, { op: 'migrate' }>): Decision {
+  if (isEnded(state.status)) return refused('not_migratable');
+  if (state.version === command.to) return already;
+  return accept({ type: 'run.migrated', data: { by: command.by, from: state.version, to: command.to } });
 }
 
 /** Everything that did not succeed is asked for anew; a result that is there is kept. */

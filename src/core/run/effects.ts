@@ -216,6 +216,11 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'run.parked':
       effects.push({ tag: 'closeTask', task: activationTask(after.activation.n) });
       break;
+    case 'run.migrated':
+      if (!wasOpen) break;
+      effects.push({ tag: 'closeTask', task: activationTask(after.activation.n - 1) });
+      effects.push({ tag: 'openTask', task: activationOf(after, null) });
+      return effects;
     case 'run.succeeded':
     case 'run.failed':
     case 'run.cancelled':

@@ -174,6 +174,8 @@ export interface RunEventData {
   'run.continued': { readonly next: string };
   /** The body ended the run on purpose with `Terminal`. Payload: its data. */
   'run.refused': { readonly code: string };
+  /** A person moved the run to another version of its workflow; null = none. The body begins anew in that version. */
+  'run.migrated': { readonly by: string; readonly from: string | null; readonly to: string | null };
   /** A person sent a dead run back to work; the listed steps forget their failure. */
   'run.redriven': {
     readonly by: string;

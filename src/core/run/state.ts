@@ -437,6 +437,12 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.failure = event.data.failure;
       state.deadLetter = event.data.deadLetter;
       break;
+    case 'run.migrated':
+      state.version = event.data.to;
+      // A task keeps its queue for ever, and its holder has the old code: the body gets a new one. A parked one too, since
+      // what it waits for is what the old code asked for.
+      openActivation(state);
+      break;
     case 'run.redriven':
       state.failure = null;
       state.deadLetter = null;

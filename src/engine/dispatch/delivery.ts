@@ -14,7 +14,7 @@ import type { EngineContext } from '../context.js';
 import { payloadOf } from '../events/envelope-writer.js';
 import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
 import { runKey, type CommittedChange } from '../runs/committed.js';
-import { journalEntry, journalOf } from '../runs/journal.js';
+import { journalEntry, journalOf } from '../../core/run/journal.js';
 import type { Lanes } from '../runs/lanes.js';
 import { endOf } from './assignment-end.js';
 import type { OwnedSessions } from './owned-sessions.js';

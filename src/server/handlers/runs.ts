@@ -24,12 +24,15 @@ type RunRoutes =
   | 'listRuns'
   | 'readRun'
   | 'readHistory'
+  | 'exportRun'
   | 'readResult'
   | 'streamRun'
   | 'cancelRun'
   | 'retryRun'
   | 'cancelRuns'
-  | 'retryRuns';
+  | 'retryRuns'
+  | 'migrateRun'
+  | 'migrateRuns';
 
 export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
   const { engine } = context;
@@ -37,6 +40,7 @@ export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
     listRuns: async (request) => json(200, await engine.listRuns(request.tenant, filterOf(request))),
     readRun: (request) => readRun(context, request),
     readHistory: (request) => readHistory(context, request),
+    exportRun: (request) => exportRun(context, request),
     readResult: (request) => readResult(context, request),
     streamRun: (request) => streamRun(context, request),
     cancelRun: async (request) => {
@@ -49,6 +53,14 @@ export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
       return answerToMany(context, request, ['ids', 'reason'], (run) => engine.cancel(request.origin(), run, options));
     },
     retryRuns: (request) => answerToMany(context, request, ['ids'], (run) => engine.redrive(request.origin(), run)),
+    migrateRun: async (request) => {
+      const to = targetOf(request.json(), ['to']);
+      return answerTo(runOf(request), (run) => engine.migrate(request.origin(), run, to));
+    },
+    migrateRuns: async (request) => {
+      const to = targetOf(request.json(), ['ids', 'to']);
+      return answerToMany(context, request, ['ids', 'to'], (run) => engine.migrate(request.origin(), run, to));
+    },
   };
 }
 
@@ -66,6 +78,8 @@ function filterOf(request: ApiRequest): RunFilter {
   const order = query.choice('order', ['newest', 'oldest']);
   if (states.length > 0) filter.states = runViewStates.filter((state) => states.includes(state));
   if (workflow !== undefined) filter.workflow = workflow;
+  const version = query.text('version');
+  if (version !== undefined) filter.version = version === '' ? null : version;
   if (failureClass !== undefined) filter.failureClass = failureClass;
   if (label !== undefined) filter.label = labelOf(label);
   if (startedFrom !== undefined) filter.startedFrom = startedFrom;
@@ -95,6 +109,13 @@ async function readHistory(context: HandlerContext, request: ApiRequest): Promis
   const next = last === undefined || items.length < limit ? null : cursorOf(request.tenant, run, last.seq);
   const page: PageView<RunEventView> = { items, next };
   return json(200, page);
+}
+
+async function exportRun(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const run = runOf(request);
+  const history = await context.engine.exportHistory(request.tenant, run);
+  if (history === null) throw new SpineError('RUN_NOT_FOUND', { run });
+  return json(200, history);
 }
 
 // Result
@@ -226,6 +247,13 @@ function idsOf(body: unknown, members: readonly string[]): string[] {
   if (ids.length === 0 || ids.length > limits.batchItemsMax)
     throw invalid(`ids has not 1 to ${limits.batchItemsMax} entries`);
   return [...new Set<string>(ids)];
+}
+
+/** The version to migrate to. */
+function targetOf(body: unknown, members: readonly string[]): string | null {
+  const { to } = membersOf(body, 'the body', members);
+  if (to === null || (typeof to === 'string' && to !== '' && to.length <= limits.nameLengthMax)) return to;
+  throw invalid(`to is neither null nor a text of 1 to ${limits.nameLengthMax} characters`);
 }
 
 function cancelOptionsOf(body: unknown, members: readonly string[]): { readonly reason?: string } {

@@ -71,7 +71,7 @@ export interface Execution {
 
 /** One logical request of the outside client, over all its repeats. */
 export interface Operation {
-  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule';
+  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule' | 'migrate';
   readonly tenant: string;
   /** Idempotency key, event id, or run; of a signal `<run> <id>`. Null = a start without a key. */
   readonly key: string | null;
@@ -106,6 +106,9 @@ export interface BodyFeed {
   readonly assignment: number;
   /** Head of the journal that came with the assignment. */
   readonly head: number;
+  /** Version of the run that the assignment named, and those that the worker has of its workflow. */
+  readonly version: string | null;
+  readonly versions: readonly (string | null)[];
   readonly seqs: number[];
 }
 

@@ -28,6 +28,8 @@ export interface ClientPlan {
   readonly redrives: boolean;
   /** What a schedule does, where there is to be one. */
   readonly schedule: ScheduleOptions | null;
+  /** There are versions to migrate to. */
+  migrates: boolean;
   /** Probability that a request or its answer is lost. */
   loss: number;
   readonly taste: ProgramTaste;
@@ -121,6 +123,7 @@ export class OutsideClient {
     if (kind > 0.65 && plan.taste.waits) return this.#publish(`e${i}`, 'noted');
     if (kind < 0.32 && plan.cancels && this.#runs.length > 0) return this.#cancel();
     if (kind < 0.42 && plan.redrives && this.#runs.length > 0) return this.#redrive();
+    if (plan.migrates && kind < 0.57 && this.#runs.length > 0) return this.#migrate();
     this.#startRun(`k${this.#prng.int(0, plan.requests)}`);
   }
 
@@ -195,6 +198,12 @@ export class OutsideClient {
     };
     this.#options.history.operations.push(operation);
     return operation;
+  }
+  #migrate(): void {
+    const { tenant, run } = this.#prng.pick(this.#runs);
+    const to = this.#prng.pick(['1', '2']);
+    const operation = this.#operation('migrate', tenant, run, to);
+    this.#attempt(operation, true, (engine) => engine.migrate(originOf(tenant), run, to).then(commandAnswer));
   }
 
   /** Sends the request; where it may be repeated, again and again until there is an answer. */

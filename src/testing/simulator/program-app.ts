@@ -10,10 +10,11 @@ import {
   Transient,
   workflow,
   type AnyApp,
+  type AnyWorkflow,
   type Ctx,
   Terminal,
 } from '../../workflow/index.js';
-import { simDeadlineMs, simRetry } from './manifest.js';
+import { builds, simDeadlineMs, simRetry, type BuildName } from './manifest.js';
 import {
   programCapabilities,
   programSignals,
@@ -44,15 +45,23 @@ const signals = programSignals.map((name) => signal(name));
 const done = topic('done');
 const capabilities = programCapabilities.map((name) => capability(name, { deadline: simDeadlineMs, retry }));
 
-/** The app of one worker. All of them have the same manifest. */
-export function programApp(perform: PerformEffect): AnyApp {
+/** The app of one worker, in one of its builds. Its versions differ by their names only: every run may migrate. */
+export function programApp(perform: PerformEffect, build: BuildName = 'plain'): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
+  const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow =>
+    workflow(
+      'program',
+      { ...options, completes: done, ...(version === null ? {} : { version, previous }) },
+      (ctx, program) => runProgram(ctx, program as Program, perform),
+    );
+  const [current, ...earlier] = builds[build];
   return defineApp({
     name: 'simulated',
     topics: [seen, noted, done],
     workflows: [
-      workflow('program', { ...options, completes: done }, (ctx, program) =>
-        runProgram(ctx, program as Program, perform),
+      inVersion(
+        current,
+        earlier.map((version) => inVersion(version, [])),
       ),
       workflow('watch', { ...options, on: seen }, (ctx, data) =>
         runProgram(ctx, (data as { readonly program: Program }).program, perform),

@@ -9,6 +9,7 @@ import type { ServerMessage, WorkerMessage } from '../../protocol/worker.js';
 import type { Engine } from '../../engine/api.js';
 import type { History } from './history.js';
 import type { Route } from './cluster.js';
+import { versionsOfBuild, type BuildName } from './manifest.js';
 import type { Network, WireEnd } from './network.js';
 import { programApp, providerError, type EffectSite } from './program-app.js';
 import type { CallNode, StepNode } from './program.js';
@@ -27,6 +28,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly provider: Provider;
   readonly slots: number;
   readonly parkAfterMs: number;
+  /** The build that the process would be started with now. */
+  readonly build: () => BuildName;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
 }
 
@@ -52,7 +55,8 @@ export class RealWorker implements SimWorker {
 
   #boot(ports: Ports, heart: SimProcess): void {
     const { slots, parkAfterMs, only, provider } = this.#options;
-    const claims = new Claims(this.#options.history);
+    const build = this.#options.build();
+    const claims = new Claims(this.#options.history, build);
     const perform = async (node: StepNode | CallNode, site: EffectSite): Promise<void> => {
       const { kind, idempotencyKey, attempt } = site;
       const [tenant = '', run = '', ...rest] = idempotencyKey.split('/');
@@ -68,7 +72,7 @@ export class RealWorker implements SimWorker {
       if (fate === 'fails') throw providerError();
     };
     const worker = createWorker({
-      app: programApp(perform),
+      app: programApp(perform, build),
       connect: this.#transport(claims, heart),
       ports,
       slots,
@@ -164,10 +168,12 @@ function startHeart(
 class Claims {
   readonly #history: History;
   readonly #claims = new Map<string, { readonly session: string; readonly assignment: number }>();
+  readonly #build: BuildName;
   #session = '';
 
-  constructor(history: History) {
+  constructor(history: History, build: BuildName) {
     this.#history = history;
+    this.#build = build;
   }
 
   of(key: string): { readonly session: string; readonly assignment: number } {
@@ -181,8 +187,10 @@ class Claims {
         const { assignment, tenant, run } = item;
         const claim = { session: this.#session, assignment };
         this.#claims.set(item.kind === 'call' ? item.idempotencyKey : `${tenant}/${run}`, claim);
-        if (item.kind === 'activation')
-          this.#history.bodies.push({ tenant, run, ...claim, head: item.journal.head, seqs: [] });
+        if (item.kind !== 'activation') continue;
+        const { workflow, version, journal } = item;
+        const versions = versionsOfBuild(this.#build, workflow);
+        this.#history.bodies.push({ tenant, run, ...claim, head: journal.head, version, versions, seqs: [] });
       }
     if (message.t === 'deliver')
       for (const { assignment, events } of message.items)

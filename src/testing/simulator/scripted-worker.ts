@@ -7,6 +7,7 @@
  */
 import { decodeValue, payloadOfJson } from '../../core/codec.js';
 import { errorCatalogue, type ErrorCode } from '../../core/errors.js';
+import type { Manifest } from '../../core/manifest.js';
 import type { Ports } from '../../core/ports.js';
 import type { BodyCommand, TaskCommand } from '../../core/run/commands.js';
 import {
@@ -19,7 +20,7 @@ import {
   type WorkerMessage,
 } from '../../protocol/worker.js';
 import type { History } from './history.js';
-import { simManifest } from './manifest.js';
+import { simManifest, versionsOfBuild, type BuildName } from './manifest.js';
 import type { Route } from './cluster.js';
 import type { Network, WireEnd } from './network.js';
 import type { CallNode, Program } from './program.js';
@@ -52,6 +53,8 @@ export interface ScriptedWorkerOptions extends WorkerHostOptions {
   readonly provider: Provider;
   readonly slots: number;
   readonly parkAfterMs: number;
+  /** The build that the process would be started with now. */
+  readonly build: () => BuildName;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
   readonly flaw: WorkerFlaw;
 }
@@ -86,6 +89,8 @@ class WorkerLife {
   readonly #host: WorkerHost;
   readonly #ports: Ports;
   readonly #heart: SimProcess;
+  readonly #build: BuildName;
+  readonly #manifest: Manifest;
   readonly #bodies = new Map<number, ScriptedBody>();
   readonly #calls = new Map<number, CallJob>();
   readonly #unanswered = new Map<number, Submission>();
@@ -104,6 +109,8 @@ class WorkerLife {
     this.#host = host;
     this.#ports = ports;
     this.#heart = heart;
+    this.#build = options.build();
+    this.#manifest = simManifest(this.#build);
     this.#connect();
   }
 
@@ -129,8 +136,8 @@ class WorkerLife {
       t: 'hello',
       protocol: workerProtocol,
       worker: this.#host.name,
-      app: simManifest.app,
-      manifest: simManifest,
+      app: this.#manifest.app,
+      manifest: this.#manifest,
       slots,
       only,
       ...resume,
@@ -275,13 +282,15 @@ class WorkerLife {
   #beginBody(assignment: ActivationAssignment): void {
     const number = assignment.assignment;
     const { history } = this.#options;
-    const { tenant, run } = assignment;
+    const { tenant, run, workflow, version } = assignment;
     history.bodies.push({
       tenant,
       run,
       session: this.session ?? '',
       assignment: number,
       head: assignment.journal.head,
+      version,
+      versions: versionsOfBuild(this.#build, workflow),
       seqs: [],
     });
     const body = new ScriptedBody(

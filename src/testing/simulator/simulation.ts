@@ -20,6 +20,8 @@ import { Cluster, Route } from './cluster.js';
 import { FaultMeter } from './fault-meter.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
 import { simManifest } from './manifest.js';
+import type { Prng } from './prng.js';
+import { noRollout, rolloutOf, type Rollout } from './rollout.js';
 import { Nemesis, type FaultKind } from './nemesis.js';
 import { Network } from './network.js';
 import { Observer } from './observer.js';
@@ -63,6 +65,8 @@ export interface SimulationOptions {
   readonly flaws?: Flaws;
   /** What runs the bodies: the real worker and workflow runtime, or the scripted worker. Default: scripted. */
   readonly workers?: 'real' | 'scripted';
+  /** Whether a new version is rolled out meanwhile. Default: in some worlds. */
+  readonly rollout?: boolean;
   /** Which kinds of faults there may be. Default: a random subset of all. */
   readonly kinds?: readonly FaultKind[];
   /** Is handed what was seen, when all is over. */
@@ -110,6 +114,13 @@ const violationsMax = 20;
 const blindingFaults: readonly string[] = ['server crash', 'server pause', 'worker pause', 'worker block', 'cut'];
 /** The same where a neighbour may act on what one server no longer hears or no longer tells. */
 const blindingClusterFaults: readonly string[] = ['store cut', 'server stop'];
+
+/** The workers of a world before they are made. */
+interface Fleet {
+  readonly prng: Prng;
+  readonly offers: readonly { readonly workflows: readonly string[]; readonly capabilities: readonly string[] }[];
+  readonly rollout: Rollout;
+}
 
 class Simulation {
   readonly #options: SimulationOptions;
@@ -180,14 +191,19 @@ class Simulation {
         },
         ...(flaws.lateWrites === true ? { lateTo: () => newest() } : {}),
         settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5) },
-        manifest: this.#options.workers === 'real' ? programApp(async () => undefined).manifest : simManifest,
+        manifest:
+          this.#options.workers === 'real'
+            ? programApp(async () => undefined, fleet.rollout.first).manifest
+            : simManifest(fleet.rollout.first),
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
+    const plan = this.#clientPlan();
+    const fleet = this.#fleet(plan.spreadMs);
     const provider = new Provider(world, this.#history);
     const cluster = new Cluster(Array.from({ length: count }, (_, i) => serverOf(i)));
-    const workers = this.#workers(network, cluster, provider);
-    const plan = this.#clientPlan();
+    const workers = this.#workers(fleet, network, cluster, provider);
     const readers = new Readers(world, cluster, this.#history);
+    plan.migrates = fleet.rollout.first !== 'plain';
     const client = new OutsideClient({
       world,
       cluster,
@@ -262,19 +278,36 @@ class Simulation {
     return this.#world.prng.fork('servers').pick([1, 1, 2, 3]);
   }
 
-  #workers(network: Network, cluster: Cluster, provider: Provider): SimWorker[] {
+  /** How many workers there are, what each offers, and which builds they come in. */
+  #fleet(spreadMs: number): Fleet {
     const prng = this.#world.prng.fork('workers');
-    const routes = this.#world.prng.fork('routes');
     const count = prng.int(1, 3);
     const divided = count > 1 && prng.chance(0.3);
-    return Array.from({ length: count }, (_, i) => {
-      const everything = { workflows: ['program', 'watch'], capabilities: ['work', 'gpu'] };
-      const only = !divided
+    const everything = { workflows: ['program', 'watch'], capabilities: ['work', 'gpu'] };
+    const offers = Array.from({ length: count }, (_, i) =>
+      !divided
         ? everything
         : i === 0
           ? { workflows: everything.workflows, capabilities: [] }
-          : { workflows: [], capabilities: everything.capabilities };
+          : { workflows: [], capabilities: everything.capabilities },
+    );
+    const { nowMs } = this.#world;
+    const during = { fromMs: nowMs + spreadMs * 0.05, toMs: nowMs + spreadMs * 0.8 };
+    const apart = this.#world.prng.fork('rollout');
+    const isRollout = apart.chance(0.35);
+    const bodies = offers.map(({ workflows }) => workflows.length > 0);
+    const rollout = (this.#options.rollout ?? isRollout) ? rolloutOf(apart, bodies, during) : noRollout(count);
+    return { prng, offers, rollout };
+  }
+
+  /** Each worker is killed when it is to be replaced, and starts again as what it is then. */
+  #workers({ prng, offers, rollout }: Fleet, network: Network, cluster: Cluster, provider: Provider): SimWorker[] {
+    const routes = this.#world.prng.fork('routes');
+    return offers.map((only, i) => {
+      const replacement = rollout.replacements[i] ?? null;
+      const isReplaced = (): boolean => replacement !== null && this.#world.nowMs >= replacement.atMs;
       const common = {
+        build: () => (replacement !== null && isReplaced() ? replacement.by : rollout.first),
         world: this.#world,
         network,
         meter: this.#meter,
@@ -287,9 +320,15 @@ class Simulation {
         parkAfterMs: prng.pick([0, 50, 2_000]),
         only,
       };
-      return this.#options.workers === 'real'
-        ? new RealWorker(common)
-        : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
+      const worker =
+        this.#options.workers === 'real'
+          ? new RealWorker(common)
+          : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
+      if (replacement !== null)
+        this.#world.after(null, replacement.atMs - this.#world.nowMs, `replace ${worker.host.name}`, () =>
+          worker.host.crash('rollout'),
+        );
+      return worker;
     });
   }
 
@@ -311,6 +350,7 @@ class Simulation {
       cancels: prng.chance(0.5),
       redrives: prng.chance(0.5),
       schedule: this.#schedulePlan(),
+      migrates: false,
       loss: 0,
       taste,
     };

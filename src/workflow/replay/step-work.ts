@@ -15,11 +15,12 @@ import type { RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import type { Effect } from '../../core/run/events.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
-import type { ActivationHost } from '../activation-contract.js';
 import { pathOf, type PathName } from '../../core/paths.js';
 import type { StepContext } from '../ctx.js';
 import { makeLog, type Log } from '../log.js';
 import { ChunkBatcher, type ChunkBatch, type StreamWriter } from '../stream-writer.js';
+import type { ActivationHost, StepCall } from '../activation-contract.js';
+import type { UnitDetail } from './asked-unit.js';
 import type { PathRecord } from './path-record.js';
 import type { Wait, Work } from './wait.js';
 
@@ -87,6 +88,11 @@ export class StepWork implements Work {
 
   hasten(reason: unknown): void {
     this.#attempt?.hasten(reason);
+  }
+
+  detail(): UnitDetail {
+    const { input } = this.#request;
+    return input === null ? {} : { input: encodeValue(input.value) };
   }
 
   #run(wait: Wait, attempt: number): void {
@@ -198,7 +204,8 @@ class Attempt implements StepContext {
     this.#step.enter();
     let result: unknown;
     try {
-      result = fn(this);
+      const { onlooker } = this.#step.host;
+      result = onlooker?.step === undefined ? fn(this) : onlooker.step(this.#call());
     } catch (error) {
       return this.#settle(() => this.#end.onError(error));
     }
@@ -207,6 +214,11 @@ class Attempt implements StepContext {
       (value) => this.#settle(() => this.#end.onValue(value, this.#durationMs())),
       (error: unknown) => this.#settle(() => this.#end.onError(error)),
     );
+  }
+
+  #call(): StepCall {
+    const { path, fn, input } = this.#request;
+    return { path, input: input?.value, context: this, run: () => fn(this) };
   }
 
   abort(reason: unknown): void {

@@ -11,6 +11,7 @@ import { checkRequests } from './requests.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 import { checkWaits } from './waits.js';
+import { checkVersions } from './versions.js';
 
 export {
   checkEffects,
@@ -23,6 +24,7 @@ export {
   checkTicks,
   checkTimers,
   checkWaits,
+  checkVersions,
 };
 
 /** Looks at a finished history. */
@@ -32,6 +34,7 @@ export type Checker = (history: History) => Violation[];
 export const checkers: readonly Checker[] = [
   checkNeighbours,
   checkLeases,
+  checkVersions,
   checkLog,
   checkTimers,
   checkTicks,

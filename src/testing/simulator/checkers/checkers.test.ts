@@ -39,7 +39,16 @@ class Story {
       types: this.rows.map((row) => row.type),
       ended: true,
     });
-    this.history.bodies.push({ tenant: 't', run: 'run_1', session: 'ses_1', assignment: 1, head: 1, seqs: [2, 3, 4] });
+    this.history.bodies.push({
+      tenant: 't',
+      run: 'run_1',
+      session: 'ses_1',
+      assignment: 1,
+      head: 1,
+      version: null,
+      versions: [null],
+      seqs: [2, 3, 4],
+    });
   }
 
   commit(
