@@ -14,6 +14,7 @@ export {
   type TestSpine,
   type TestSpineOptions,
   type TestStartOptions,
+  type TestWord,
 } from './kit/index.js';
 export {
   exportedHistoryFormat,

@@ -8,5 +8,6 @@ export {
   type TestSpine,
   type TestSpineOptions,
   type TestStartOptions,
+  type TestWord,
 } from './test-spine.js';
 export type { StepFake } from './watched-bodies.js';

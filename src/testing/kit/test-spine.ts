@@ -11,9 +11,9 @@ import { limits } from '../../core/limits.js';
 import { SpineError } from '../../core/errors.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { ExportedHistory } from '../../core/run/exported-history.js';
-import type { Engine, Origin, RunFilter, StartRequest } from '../../engine/api.js';
+import type { Engine, Origin, RunFilter, Say, StartRequest } from '../../engine/api.js';
 import { createEngine, type EngineLogRecord } from '../../engine/index.js';
-import type { RunEventView, RunSummary, RunView, TopicEventView } from '../../protocol/http.js';
+import type { ApprovalDetail, RunEventView, RunSummary, RunView, TopicEventView } from '../../protocol/http.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { registryOf } from '../../worker/app-registry.js';
 import { createWorkerOf } from '../../worker/create-worker.js';
@@ -28,6 +28,7 @@ import type {
   InputOf,
   LogRecord,
   OutputOf,
+  Signal,
   TopicDataOf,
   TopicNameOf,
   WorkflowNameOf,
@@ -98,6 +99,15 @@ export type TestOutcome<Out = unknown> =
   | { readonly state: 'refused'; readonly code: string; readonly data: unknown }
   | { readonly state: 'cancelled'; readonly reason: string | null };
 
+/** What a person says of a request, and who it is. */
+export interface TestWord {
+  /** Path of the request, where a run has several open. Default: its oldest. */
+  readonly path?: string;
+  readonly comment?: string;
+  /** Who says it; only those who are asked may. Default: an operator, who may decide everything. */
+  readonly as?: { readonly user: string; readonly roles?: readonly string[] };
+}
+
 /**
  * An app under test. Every operation first lets all come to rest that can without time passing. BODY_NOT_DETERMINISTIC
  * where a trap was sprung, TEST_STUCK where nothing that is known of can bring a run to its end.
@@ -136,6 +146,22 @@ export interface TestSpine<App> extends AsyncDisposable {
   runs(filter?: RunFilter): Promise<readonly RunSummary[]>;
   /** Events of a topic, partition by partition, as CloudEvents. */
   events(topic: string): Promise<readonly TopicEventView['event'][]>;
+  /** Sends a signal to a run. RUN_ENDED, and INPUT_INVALID or SIGNAL_UNKNOWN where the workflow names its signals. */
+  signal<In>(
+    run: RunRef,
+    signal: Signal<string, In> | string,
+    data?: NoInfer<In>,
+    options?: { readonly id?: string },
+  ): Promise<void>;
+  /** Requests for the word of a person that are open, oldest first; of one run, or of all. */
+  approvals(run?: RunRef): Promise<readonly ApprovalDetail[]>;
+  /**
+   * Approves what the run asks for. APPROVAL_NOT_FOUND where nothing is open, APPROVAL_NOT_ADDRESSED where it is somebody
+   * else's to decide, INPUT_INVALID where the form does not fit.
+   */
+  approve(run: RunRef, word?: TestWord & { readonly form?: unknown }): Promise<void>;
+  /** Rejects what the run asks for. The same codes. */
+  reject(run: RunRef, word?: TestWord): Promise<void>;
   /** Asks the run to stop. */
   cancel(run: RunRef, options?: { readonly reason?: string; readonly graceMs?: number }): Promise<void>;
   /** Sends a failed or cancelled run back to work from what failed. RUN_NOT_REDRIVABLE. */
@@ -333,6 +359,39 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     return (await this.#driver.through(Promise.all(pages))).flat().map(({ event }) => event);
   }
 
+  async signal<In>(
+    run: RunRef,
+    signal: Signal<string, In> | string,
+    data?: NoInfer<In>,
+    options: { readonly id?: string } = {},
+  ): Promise<void> {
+    const request = {
+      id: options.id ?? `test-${++this.#events}`,
+      name: typeof signal === 'string' ? signal : signal.name,
+      data: data === undefined ? null : encodeValue(data),
+    };
+    const outcome = await this.#driver.through(this.#engine.signal(origin(this.#tenant), idOf(run), request));
+    if (outcome.tag === 'error') throw outcome.error;
+    await this.#driver.settle();
+  }
+
+  async approvals(run?: RunRef): Promise<readonly ApprovalDetail[]> {
+    await this.#driver.settle();
+    const query = { to: null, limit: limits.pageItemsMax };
+    const { items } = await this.#driver.through(this.#engine.listApprovals(this.#tenant, query));
+    const asked = run === undefined ? items : items.filter((item) => item.run === idOf(run));
+    const details = asked.map(({ id }) => this.#engine.readApproval(this.#tenant, id));
+    return (await this.#driver.through(Promise.all(details))).filter((detail) => detail !== null);
+  }
+
+  async approve(run: RunRef, { form, ...word }: TestWord & { readonly form?: unknown } = {}): Promise<void> {
+    await this.#say(run, word, { what: 'approve', ...(form === undefined ? {} : { form }), ...commentOf(word) });
+  }
+
+  async reject(run: RunRef, word: TestWord = {}): Promise<void> {
+    await this.#say(run, word, { what: 'reject', ...commentOf(word) });
+  }
+
   async cancel(run: RunRef, options: { readonly reason?: string; readonly graceMs?: number } = {}): Promise<void> {
     const outcome = await this.#driver.through(this.#engine.cancel(origin(this.#tenant), idOf(run), options));
     if (outcome.tag === 'error') throw outcome.error;
@@ -377,6 +436,16 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
   }
 
   // ---------------------------------------------------------------- runs
+
+  async #say(run: RunRef, { path, as }: TestWord, say: Say): Promise<void> {
+    const open = (await this.approvals(run)).find((approval) => path === undefined || approval.path === path);
+    if (open === undefined) throw new SpineError('APPROVAL_NOT_FOUND', { id: `${idOf(run)} ${path ?? ''}`.trim() });
+    const person =
+      as === undefined ? { name: 'test', roles: null } : { name: `user:${as.user}`, roles: as.roles ?? [] };
+    const outcome = await this.#driver.through(this.#engine.sayOfApproval(origin(this.#tenant), open.id, person, say));
+    if (outcome.tag === 'error') throw outcome.error;
+    await this.#driver.settle();
+  }
 
   #read(run: string): ReturnType<TestOutcomeReader> {
     return this.#driver.through(this.#engine.readResult(this.#tenant, run)).then((result) => found(result, run));
@@ -458,6 +527,10 @@ function crashPlan(crash: TestSpineOptions['crash']): CrashPlan | null {
   if (crash === 'every-await') return { dies: () => true, repeats: () => true };
   const prng = new Prng(`crash/${crash}`);
   return { dies: () => prng.chance(0.3), repeats: () => prng.chance(0.3) };
+}
+
+function commentOf({ comment }: TestWord): { readonly comment?: string } {
+  return comment === undefined ? {} : { comment };
 }
 
 function idOf(run: RunRef): string {
