@@ -70,7 +70,7 @@ export interface RuleContext {
   report(report: Report): void;
 }
 
-/** A rule. */
+/** A rule in the shape that ESLint and oxlint take. */
 export interface RuleModule {
   readonly meta: {
     readonly type: 'problem';
