@@ -20,6 +20,7 @@ import { describe, expect, it } from 'vitest';
 import { app as pipeline } from './document-pipeline/spine.ts';
 import { calculation, embedText, extractText, searchIndex, writeIndex } from './document-pipeline/capabilities.ts';
 import { app as helloApp } from './hello/spine.ts';
+import { app as reportsApp, wordStats } from './python-worker/spine.ts';
 import { app as schedulesApp } from './schedules/spine.ts';
 import { app as newsletterApp, draft } from './testing/spine.ts';
 
@@ -50,6 +51,14 @@ const scenes: readonly Scene<AnyApp>[] = [
   scene('hello/histories/asleep.json', helloApp, {
     options: () => ({}),
     play: async (t) => (await t.start('hello', { name: 'Ada' })).id,
+  }),
+  scene('python-worker/histories/report.json', reportsApp, {
+    options: () => ({ handlers: [fake(wordStats, { words: 6, top: [['be', 2]], attempt: 1 })] }),
+    async play(t) {
+      const run = await t.start('report', { text: 'to be or not to be' });
+      await t.result(run);
+      return run.id;
+    },
   }),
   scene('schedules/histories/report.json', schedulesApp, {
     options: () => ({}),

@@ -5,7 +5,7 @@
 import { capability, defineApp, workflow } from 'eventspine';
 import { z } from 'zod';
 
-const wordStats = capability('word-stats', {
+export const wordStats = capability('word-stats', {
   input: z.object({ text: z.string(), seconds: z.number().optional() }),
   output: z.object({ words: z.number(), top: z.array(z.tuple([z.string(), z.number()])), attempt: z.number() }),
 });

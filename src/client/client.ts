@@ -91,6 +91,8 @@ export interface StartOptions extends CallOptions {
   readonly delay?: Duration;
   /** The body begins at this instant: a `Date`, epoch ms, or ISO 8601. Not together with `delay`. */
   readonly startAt?: Date | number | string;
+  /** Bring a read token with the answer, good for so long; `readToken()` of the handle then asks for nothing. Default: no. */
+  readonly readToken?: Duration;
   /** Hold the request until the run has ended, at most this long (30 s at most); then `result()` is there at once. */
   readonly wait?: Duration;
 }
@@ -344,7 +346,11 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
 
   function handleOf<Output>(answer: StartItemAnswer | undefined): RunHandle<Output> {
     const started = startedOf(answer);
-    return runHandle<Output>(transport, started.id, settings, { repeated: started.repeated });
+    const { repeated, readToken } = started;
+    return runHandle<Output>(transport, started.id, settings, {
+      repeated,
+      ...(readToken === undefined ? {} : { readToken }),
+    });
   }
 
   async function items<T>(path: string, options?: CallOptions): Promise<readonly T[]> {
@@ -525,7 +531,7 @@ function waitsInTransaction(): SpineError {
   });
 }
 
-function startItem(item: StartManyItem<unknown>): StartItem {
+function startItem(item: StartManyItem<unknown> & Pick<StartOptions, 'readToken'>): StartItem {
   return {
     input: item.input,
     idempotencyKey: item.idempotencyKey,
@@ -533,6 +539,7 @@ function startItem(item: StartManyItem<unknown>): StartItem {
     priority: item.priority,
     ...(item.delay === undefined ? {} : { delayMs: parseDuration(item.delay) }),
     ...(item.startAt === undefined ? {} : { startAt: instantText(item.startAt) }),
+    ...(item.readToken === undefined ? {} : { readTokenMs: parseDuration(item.readToken) }),
   };
 }
 

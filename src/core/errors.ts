@@ -93,6 +93,24 @@ export const errorCatalogue = {
     message: (d) => `This needs the role "${d.role}".`,
     mend: 'Ask with credentials that have the role, or add it in the `authorize` function of the server.',
   }),
+  OUT_OF_SCOPE: entry<{ what: string }>({
+    kind: 'invalid',
+    status: 403,
+    message: (d) => `These credentials do not allow ${d.what}.`,
+    mend: 'Ask for what they were given for, or let the route that hands them out (`start` of the mount, `readToken` of a run) give more.',
+  }),
+  READ_TOKEN_INVALID: entry<object>({
+    kind: 'invalid',
+    status: 401,
+    message: () => 'The read token was not made by this installation, or it has been changed on its way.',
+    mend: 'Pass the token unchanged. Servers that do not share a store need the same `readTokens.secret`.',
+  }),
+  READ_TOKEN_EXPIRED: entry<object>({
+    kind: 'invalid',
+    status: 401,
+    message: () => 'The read token has expired.',
+    mend: 'Ask for a new one with `readToken` of the run; hooks do that by themselves where the page has a session.',
+  }),
   ORIGIN_REFUSED: entry<{ origin: string }>({
     kind: 'invalid',
     status: 403,
@@ -484,7 +502,7 @@ export const errorCatalogue = {
     kind: 'terminal',
     status: 500,
     message: (d) => `The store has schema ${d.found}; this version of Eventspine knows up to ${d.known}.`,
-    mend: 'Upgrade Eventspine; a newer schema is never opened by an older version.',
+    mend: 'Upgrade Eventspine: this schema has what an older version cannot work with.',
   }),
   STORE_UNSUITABLE: entry<{ reason: string }>({
     kind: 'terminal',
@@ -508,7 +526,7 @@ export const errorCatalogue = {
     kind: 'transient',
     status: 503,
     message: (d) => `Run ${d.run} has an event "${d.type}", which a newer version of Eventspine wrote.`,
-    mend: 'Nothing is lost: servers of the newer version go on with the run. Finish the upgrade of all servers.',
+    mend: 'Nothing is lost: servers and workers of the newer version go on with the run. Finish the upgrade.',
   }),
   STORE_NOT_EMPTY: entry<{ place: string; reason: string }>({
     kind: 'conflict',

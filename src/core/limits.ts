@@ -52,6 +52,11 @@ export const limits = {
   approvalTitleLengthMax: 200,
   /** What a person says of an approval. */
   commentLengthMax: 10_000,
+  /** How long a read token is good for, unless it is asked for another time, and at most. */
+  readTokenMsDefault: 24 * 3_600_000,
+  readTokenMsMax: 30 * 24 * 3_600_000,
+  /** Length of a read token; a longer text is none. */
+  readTokenLengthMax: 2_048,
   /** Transitions in one group commit. */
   commitItemsMax: 512,
   /** Transitions waiting for the store before intake answers 503. */
@@ -90,6 +95,8 @@ export const limits = {
   drainAnswerMs: 3_000,
   /** A handler that has not returned this long after its abort no longer counts as using its slot. */
   abortGraceMs: 10_000,
+  /** A task of a run that only a newer version can read stays out of its queue this long, and is tried again. */
+  unreadableAsideMs: 5_000,
   /** Due timers handled in one tick. */
   timerBatchMax: 500,
   /** The shortest interval of a schedule, and the longest cron expression. */

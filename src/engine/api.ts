@@ -20,7 +20,7 @@ import type {
   QueueView,
   RunEventView,
   RunSummary,
-  RunView,
+  RunFold,
   RunViewState,
   ScheduleView,
   TopicEventView,
@@ -148,6 +148,14 @@ export interface Engine {
   stop(): Promise<void>;
 
   /** Takes note of an app's definitions, as with a worker's hello. One that was seen before changes nothing. */
+  /** The store's clock, epoch ms: the one that everything which expires is compared with. */
+  now(): number;
+  /**
+   * 32 secret bytes under a name. All servers of the store have the same, restarts keep it, and it is made when it is first
+   * asked for. STORE_*.
+   */
+  secret(name: string): Promise<Uint8Array>;
+
   register(manifest: Manifest): Promise<{ readonly hash: string }>;
   /**
    * Makes these the newest definitions of their app; they are in force as soon as a worker has them, or nobody has others.
@@ -210,7 +218,7 @@ export interface Engine {
     query: { readonly cursor?: string; readonly limit?: number },
   ): Promise<PageView<ScheduleView>>;
 
-  readRun(tenant: string, run: string): Promise<RunView | null>;
+  readRun(tenant: string, run: string): Promise<RunFold | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */
   readResult(tenant: string, run: string): Promise<RunResult | null>;
   readHistory(

@@ -39,6 +39,7 @@ import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { Schedules } from './schedules/schedules.js';
+import { sharedSecret } from './shared-secret.js';
 import { TimerDuty } from './timers/timer-duty.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -603,6 +604,9 @@ class RunningEngine implements Engine {
     });
   }
 
+  now: Engine['now'] = () => this.#context.store.now();
+  secret: Engine['secret'] = (name) => sharedSecret(this.#context, name);
+
   putBlob: Engine['putBlob'] = (tenant, hash, bytes) => this.#context.store.putBlob(tenant, hash, bytes);
   readBlob: Engine['readBlob'] = (tenant, hash) => this.#context.store.readBlob(tenant, hash);
 
@@ -621,7 +625,8 @@ class RunningEngine implements Engine {
   async #expire(): Promise<void> {
     const { store, settings } = this.#context;
     if (store.shared && !(await store.holdDuty('retention', 3 * settings.upkeepEveryMs))) return;
-    for (let round = 0; round < expireRoundsMax; round++) {
+    const until = this.#context.ports.clock.monotonicMs() + settings.upkeepEveryMs / 2;
+    for (let round = 0; round < expireRoundsMax && this.#context.ports.clock.monotonicMs() < until; round++) {
       const counts = await this.#context.store.expire(expireBatch);
       if (counts.runs < expireBatch && counts.dedupe < expireBatch && counts.blobs < expireBatch) return;
     }
@@ -646,4 +651,5 @@ const leaseScanMax = 10_000;
 
 /** Retention works in small bites, so that it never stands in the way of commits for long. */
 const expireBatch = 200;
-const expireRoundsMax = 20;
+/** More than there is time for. */
+const expireRoundsMax = 2_000;

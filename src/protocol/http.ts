@@ -62,8 +62,13 @@ export interface RunView extends RunSummary {
   };
   /** What the user should see meanwhile: the last progress report. */
   readonly progress: unknown;
+  /** Where the stream of the run goes on from this view; give it as `last-event-id`. */
+  readonly cursor: string;
   readonly links: { readonly self: string; readonly history: string; readonly result: string; readonly stream: string };
 }
+
+/** A run as an engine gives it, which knows nothing of cursors. */
+export type RunFold = Omit<RunView, 'cursor'>;
 
 export interface StepView {
   readonly path: string;
@@ -113,6 +118,25 @@ export interface StartAnswer {
   /** True where the idempotency key was known: nothing new was started. */
   readonly repeated: boolean;
   readonly links: RunView['links'];
+  /** With `prefer: read-token`. */
+  readonly readToken?: ReadTokenView;
+}
+
+/** What of a run a token shows: state, steps, progress and outcome; or its whole history with all values. */
+export const readTokenSights = ['progress', 'everything'] as const;
+export type ReadTokenSight = (typeof readTokenSights)[number];
+
+/** A token that lets whoever has it read one run, for a page to be given. */
+export interface ReadTokenView {
+  readonly token: string;
+  readonly expiresAt: string;
+}
+
+/** What is asked of a token. */
+export interface ReadTokenRequest {
+  readonly expiresMs?: number;
+  /** Default `progress`. */
+  readonly sees?: ReadTokenSight;
 }
 
 export type BatchStartAnswer = { readonly items: readonly (StartAnswer | { readonly error: Problem })[] };

@@ -30,6 +30,9 @@ import {
   type RunView,
   type ScaleView,
   type ScheduleView,
+  type ReadTokenRequest,
+  type ReadTokenView,
+  readTokenSights,
   type StartAnswer,
   type StepView,
   type TickView,
@@ -134,6 +137,7 @@ export const schemas = {
         'bundles',
       ]),
       progress: anything,
+      cursor: text,
       links,
     },
     { progress: true },
@@ -194,7 +198,15 @@ export const schemas = {
     [],
   ),
   StartItems: { ...list(reference('StartItem')), maxItems: limits.batchItemsMax },
-  StartAnswer: shape<StartAnswer>({ id: text, state, repeated: flag, links }, {}),
+  StartAnswer: shape<StartAnswer>(
+    { id: text, state, repeated: flag, links, readToken: reference('ReadToken') },
+    { readToken: true },
+  ),
+  ReadToken: shape<ReadTokenView>({ token: text, expiresAt: instant }, {}),
+  ReadTokenRequest: shape<ReadTokenRequest>(
+    { expiresMs: whole, sees: oneOf([...readTokenSights]) },
+    { expiresMs: true, sees: true },
+  ),
   BatchStartAnswer: record({ items: list({ anyOf: [reference('StartAnswer'), failed] }) }, ['items']),
   PublishAnswer: record(
     {

@@ -14,6 +14,9 @@ export type RouteMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
  */
 export type RouteAccess = 'public' | 'tenant' | 'worker' | 'operator';
 
+/** Credentials that allow less than everything in a tenant. Routes take them by name, so a new route takes none. */
+export type RouteCredential = 'page' | 'readToken';
+
 export interface RouteParameter {
   readonly name: string;
   readonly says: string;
@@ -47,6 +50,8 @@ export interface Route {
   readonly path: string;
   readonly says: string;
   readonly access: RouteAccess;
+  /** Narrower credentials that a route of `access: 'tenant'` takes too: of a user's page, or a read token of the run. */
+  readonly takes?: readonly RouteCredential[];
   readonly query: readonly RouteParameter[];
   readonly headers: readonly RouteParameter[];
   readonly body: RouteBody | null;
@@ -181,8 +186,15 @@ export const routes = {
         ok(null, 'With `prefer: wait=N`: the output of the run, which ended in time.'),
       ],
     ),
+    takes: ['page'],
     query: [labels, priority, delay, startAt],
-    headers: [idempotencyKey, prefer],
+    headers: [
+      idempotencyKey,
+      {
+        ...prefer,
+        says: `${prefer.says} \`read-token\`, or \`read-token=N\` for N seconds, adds a read token of the run to the answer.`,
+      },
+    ],
   },
   startRuns: post(
     '/v1/workflows/{name}/runs:batch',
@@ -257,7 +269,14 @@ export const routes = {
       limit,
     ],
   }),
-  readRun: get('/v1/runs/{id}', 'A run: its state, steps, what it waits for and what can be done about it.', 'RunView'),
+  readRun: get(
+    '/v1/runs/{id}',
+    'A run: its state, steps, what it waits for and what can be done about it.',
+    'RunView',
+    {
+      takes: ['readToken'],
+    },
+  ),
   readHistory: get('/v1/runs/{id}/history', 'Every event of a run, in order.', 'RunEventPage', {
     query: [cursor, limit],
   }),
@@ -270,12 +289,14 @@ export const routes = {
     '/v1/runs/{id}/result',
     'The output of a succeeded run. RUN_NOT_ENDED (409, with retry-after) while there is none; a failure, refusal or cancellation is a problem.',
     null,
+    { takes: ['readToken'] },
   ),
   streamRun: get(
     '/v1/runs/{id}/stream',
     'The events of a run as they happen (server-sent events): `event`, `state`, `gap`, `end`.',
     null,
     {
+      takes: ['readToken'],
       query: [{ name: 'cursor', says: 'Id of the last event seen; the header `last-event-id` wins.', type: 'string' }],
       headers: [{ name: headerNames.lastEventId, says: 'Id of the last event seen.', type: 'string' }],
       answers: [
@@ -289,6 +310,15 @@ export const routes = {
       ],
     },
   ),
+  createReadToken: {
+    ...post(
+      '/v1/runs/{id}/tokens',
+      'Makes a token that lets whoever has it read this run: view, result and stream. From a page: of runs that its user has started.',
+      jsonBody('ReadTokenRequest', 'For how long, and what the token shows.', false),
+      [ok('ReadToken', 'The token. It is not kept anywhere and cannot be taken back; it expires.', 201)],
+    ),
+    takes: ['page'],
+  },
   cancelRun: post(
     '/v1/runs/{id}/cancel',
     'Asks a run to stop. Its body may clean up for a while.',

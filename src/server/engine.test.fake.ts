@@ -7,6 +7,8 @@ import type { Engine } from '../engine/api.js';
 const names = [
   'start',
   'stop',
+  'now',
+  'secret',
   'register',
   'definitions',
   'startRuns',

@@ -3,15 +3,15 @@
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import type { IncomingMessage, Server as NodeServer } from 'node:http';
+import type { IncomingMessage, Server as NodeServer, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { SpineError } from '../core/errors.js';
 import { nodePorts } from '../runtime/index.js';
 import { Api } from './api.js';
 import { fetchAnswer } from './fetch-transport.js';
-import { createNodeServer } from './node-transport.js';
 import { PushHost } from './push/push-host.js';
+import { createNodeServer, serveNode } from './node-transport.js';
 import { settingsOf, type ServerOptions, type ServerSettings } from './options.js';
 import { WorkerSockets } from './worker-socket.js';
 
@@ -19,6 +19,8 @@ import { WorkerSockets } from './worker-socket.js';
 export interface SpineServer extends AsyncDisposable {
   /** Answers a request in process: for mounting into another server, and for tests. Never rejects for what is asked. */
   readonly fetch: (request: Request) => Promise<Response>;
+  /** The same for a request of a node server: for mounting into Express, Fastify and plain `node:http`. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
   /** Takes over an upgrade to a WebSocket from the node server that this one is mounted in. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /**
@@ -70,6 +72,9 @@ class HttpServer implements SpineServer {
     this.#push.start();
     return fetchAnswer(this.#api, request);
   };
+
+  readonly handle = (request: IncomingMessage, response: ServerResponse): void =>
+    serveNode(this.#api, request, response, () => this.#closing === null);
 
   readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void =>
     this.#workers.upgrade(request, socket, head);

@@ -9,12 +9,12 @@ export {
   type FakeOptions,
   type RunRef,
   type StepFake,
+  type ApprovalWord,
   type TestOutcome,
   type TestRun,
   type TestSpine,
   type TestSpineOptions,
   type TestStartOptions,
-  type TestWord,
 } from './kit/index.js';
 export {
   exportedHistoryFormat,

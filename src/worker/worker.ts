@@ -9,6 +9,7 @@ import { SpineError } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import { limits } from '../core/limits.js';
 import type { Ports } from '../core/ports.js';
+import { journalEventTypes, type JournalEntry } from '../core/run/journal.js';
 import { SlotMap } from './slot-map.js';
 import {
   workerProtocol,
@@ -114,6 +115,7 @@ const heldPerSlotMax = waitingPerSlotMax + 2;
 /** An assignment in the hands of this worker. */
 interface Kept {
   readonly work: Work;
+  readonly run: string;
   readonly assignment: number;
   readonly serial: number;
   /** `busy`: its user code runs; `lingering`: it was stopped, does not heed it and uses a slot for a while. */
@@ -286,8 +288,14 @@ export class WorkerRuntime implements Worker, LinkOwner {
   // ---------------------------------------------------------------- the link's owner
 
   assigned(assignment: Assignment): void {
+    const unknown = assignment.kind === 'activation' ? unknownTypeIn(assignment.journal.entries) : null;
+    if (unknown !== null) {
+      this.#received++;
+      return this.#setAside(assignment.assignment, assignment.run, unknown);
+    }
     const work = this.#begin(assignment);
-    const kept: Kept = { work, assignment: assignment.assignment, serial: ++this.#received, phase: 'busy' };
+    const { run, assignment: number } = assignment;
+    const kept: Kept = { work, run, assignment: number, serial: ++this.#received, phase: 'busy' };
     this.#works.set(kept.assignment, kept);
     this.#busy++;
     if (work.kind === 'activation') this.#bodies.set(kept.serial, kept);
@@ -295,7 +303,28 @@ export class WorkerRuntime implements Worker, LinkOwner {
   }
 
   delivered({ assignment, events }: Delivery): void {
-    this.#works.get(assignment)?.work.deliver(events);
+    const kept = this.#works.get(assignment);
+    if (kept === undefined) return;
+    const unknown = unknownTypeIn(events);
+    if (unknown === null) return kept.work.deliver(events);
+    kept.work.stop('lease_lost');
+    this.#dismiss(kept);
+    this.#setAside(assignment, kept.run, unknown);
+  }
+
+  /**
+   * A body whose history only a newer worker can read. Given back uncounted after a while: at once, it would be assigned here
+   * again before anybody else sees it. All that was recorded is kept.
+   */
+  #setAside(assignment: number, run: string, type: string): void {
+    const { message, mend } = new SpineError('EVENT_UNKNOWN', { run, type });
+    this.#log('warn', message, { run, mend });
+    const { session } = this.#link;
+    this.#parts.ports.timers.after(limits.unreadableAsideMs, () => {
+      // Numbers are those of one session; the end of it has given back what it held.
+      if (this.#state !== 'stopped' && this.#link.session === session) this.#link.release(assignment);
+    });
+    this.#changed();
   }
 
   answered(submission: Submission, result: SubmissionResult): void {
@@ -462,6 +491,13 @@ export class WorkerRuntime implements Worker, LinkOwner {
       this.#changed();
     });
   }
+}
+
+const knownTypes: ReadonlySet<string> = new Set(journalEventTypes);
+
+/** A type of event that only a newer version knows; null = there is none. */
+function unknownTypeIn(entries: readonly JournalEntry[]): string | null {
+  return entries.find(({ type }) => !knownTypes.has(type))?.type ?? null;
 }
 
 /** A worker of settled parts. */

@@ -47,6 +47,7 @@ function view(changes: Partial<RunView>): RunView {
     continuedBy: null,
     context: { saved: 0, fetched: 0, bundles: [] },
     progress: null,
+    cursor: '',
     links: { self: '', history: '', result: '', stream: '' },
     ...changes,
   };

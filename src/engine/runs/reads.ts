@@ -11,7 +11,7 @@ import type {
   PageView,
   RunEventView,
   RunSummary,
-  RunView,
+  RunFold,
   RunViewState,
   TopicEventView,
 } from '../../protocol/http.js';
@@ -37,7 +37,7 @@ export class Reads {
     this.#isServed = isServed;
   }
 
-  async run(tenant: string, run: string): Promise<RunView | null> {
+  async run(tenant: string, run: string): Promise<RunFold | null> {
     const { store } = this.#context;
     const row = await store.readRun(tenant, run);
     if (row === null) return null;

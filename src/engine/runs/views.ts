@@ -3,7 +3,7 @@ import { assertNever } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
 import { versionText } from '../../core/manifest.js';
 import { isEnded, isOpenUnit, workflowQueue, type RunRow, type RunState, type Unit } from '../../core/run/state.js';
-import type { RunSummary, RunView, RunViewState, StepView, WaitView } from '../../protocol/http.js';
+import type { RunFold, RunSummary, RunViewState, StepView, WaitView } from '../../protocol/http.js';
 import type { TaskRow } from '../../store/contract.js';
 
 /** The state that users see, out of the run's row and, for an active run, the state of its activation. */
@@ -60,7 +60,7 @@ export interface RunSurroundings {
   readonly served: boolean | null;
 }
 
-export function runView(row: RunRow, state: RunState, { tasks, progress, served }: RunSurroundings): RunView {
+export function runView(row: RunRow, state: RunState, { tasks, progress, served }: RunSurroundings): RunFold {
   const activation = tasks.find((task) => task.kind === 'activation') ?? null;
   const units = [...state.units];
   const retrying =

@@ -17,6 +17,7 @@ import { headerNames } from '../../protocol/routes.js';
 import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { cursorOf, seqOfCursor } from '../cursor.js';
+import { pageEventView, pageRunView } from '../page-view.js';
 import { readPreferWait } from '../request-headers.js';
 import { commandAnswer, labelOf, linksOf, membersOf, runOf, type HandlerContext, type Handlers } from './context.js';
 
@@ -94,8 +95,17 @@ async function readRun(context: HandlerContext, request: ApiRequest): Promise<An
   const view = await context.engine.readRun(request.tenant, run);
   if (view === null) throw new SpineError('RUN_NOT_FOUND', { run });
   // The engine does not know under which path the API is mounted.
-  const answer: RunView = { ...view, links: linksOf(context.settings.basePath, run) };
-  return json(200, answer);
+  const answer: RunView = {
+    ...view,
+    cursor: cursorOf(request.tenant, run, view.events),
+    links: linksOf(context.settings.basePath, run),
+  };
+  return json(200, seesAll(request) ? answer : pageRunView(answer));
+}
+
+/** False for those who are shown what users are. */
+function seesAll({ grant }: ApiRequest): boolean {
+  return grant.tag === 'tenant' || grant.sees === 'everything';
 }
 
 async function readHistory(context: HandlerContext, request: ApiRequest): Promise<Answer> {
@@ -185,7 +195,8 @@ const endStates: ReadonlySet<RunViewState> = new Set([
 
 const streamHeaders = {
   'content-type': 'text/event-stream',
-  'cache-control': 'no-store',
+  // What compresses answers on their way (Next, Express) would collect a stream until it has enough to compress.
+  'cache-control': 'no-store, no-transform',
   // Keeps nginx and those that follow it from collecting the stream before passing it on.
   'x-accel-buffering': 'no',
 } as const;
@@ -206,7 +217,17 @@ async function streamRun(context: HandlerContext, request: ApiRequest): Promise<
     kind: 'stream',
     status: 200,
     headers: { ...streamHeaders },
-    open: (sink) => streams.open({ tenant, run, after, state, sink, reference: request.requestId }),
+    open: (sink) =>
+      streams.open({
+        tenant,
+        run,
+        after,
+        state,
+        sink,
+        reference: request.requestId,
+        show: seesAll(request) ? null : pageEventView,
+        forMs: request.grant.tag === 'readToken' ? request.grant.expiresAt - engine.now() : null,
+      }),
   };
 }
 

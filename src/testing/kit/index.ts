@@ -3,11 +3,11 @@ export { fake, inTurn, type FakeAnswer, type FakeCall, type FakeHandler, type Fa
 export {
   testSpine,
   type RunRef,
+  type ApprovalWord,
   type TestOutcome,
   type TestRun,
   type TestSpine,
   type TestSpineOptions,
   type TestStartOptions,
-  type TestWord,
 } from './test-spine.js';
 export type { StepFake } from './watched-bodies.js';

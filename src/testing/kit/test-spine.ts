@@ -11,9 +11,9 @@ import { limits } from '../../core/limits.js';
 import { SpineError } from '../../core/errors.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { ExportedHistory } from '../../core/run/exported-history.js';
-import type { Engine, Origin, RunFilter, Say, StartRequest } from '../../engine/api.js';
+import type { CommandOutcome, Engine, Origin, RunFilter, Say, StartRequest } from '../../engine/api.js';
 import { createEngine, type EngineLogRecord } from '../../engine/index.js';
-import type { ApprovalDetail, RunEventView, RunSummary, RunView, TopicEventView } from '../../protocol/http.js';
+import type { ApprovalView, RunEventView, RunFold, RunSummary, TopicEventView } from '../../protocol/http.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { registryOf } from '../../worker/app-registry.js';
 import { createWorkerOf } from '../../worker/create-worker.js';
@@ -89,6 +89,15 @@ export interface TestRun<Out = unknown> {
 /** A run, or its id. */
 export type RunRef<Out = unknown> = TestRun<Out> | string;
 
+/** What a person says with a decision. */
+export interface ApprovalWord {
+  readonly comment?: string;
+  /** Name of the user who decides. Default `tester`, who may decide everything. */
+  readonly as?: string;
+  /** Roles of that user. Default: none, where `as` is given. */
+  readonly roles?: readonly string[];
+}
+
 /** How a run ended. */
 export type TestOutcome<Out = unknown> =
   | { readonly state: 'succeeded'; readonly output: Out }
@@ -98,15 +107,6 @@ export type TestOutcome<Out = unknown> =
     }
   | { readonly state: 'refused'; readonly code: string; readonly data: unknown }
   | { readonly state: 'cancelled'; readonly reason: string | null };
-
-/** What a person says of a request, and who it is. */
-export interface TestWord {
-  /** Path of the request, where a run has several open. Default: its oldest. */
-  readonly path?: string;
-  readonly comment?: string;
-  /** Who says it; only those who are asked may. Default: an operator, who may decide everything. */
-  readonly as?: { readonly user: string; readonly roles?: readonly string[] };
-}
 
 /**
  * An app under test. Every operation first lets all come to rest that can without time passing. BODY_NOT_DETERMINISTIC
@@ -139,31 +139,28 @@ export interface TestSpine<App> extends AsyncDisposable {
   /** The same as a value, whatever the end. */
   outcome<Out>(run: RunRef<Out>): Promise<TestOutcome<Out>>;
   /** State, steps, and what it waits for. RUN_NOT_FOUND. */
-  view(run: RunRef): Promise<RunView>;
+  view(run: RunRef): Promise<RunFold>;
   /** All events of the run, in order. RUN_NOT_FOUND. */
   history(run: RunRef): Promise<readonly RunEventView[]>;
   /** Runs, newest first, one page of them. */
   runs(filter?: RunFilter): Promise<readonly RunSummary[]>;
   /** Events of a topic, partition by partition, as CloudEvents. */
   events(topic: string): Promise<readonly TopicEventView['event'][]>;
-  /** Sends a signal to a run. RUN_ENDED, and INPUT_INVALID or SIGNAL_UNKNOWN where the workflow names its signals. */
+  /** Asks the run to stop. */
+  cancel(run: RunRef, options?: { readonly reason?: string; readonly graceMs?: number }): Promise<void>;
+  /** Sends a signal to the run, by its value or its name. RUN_ENDED, SIGNAL_UNKNOWN, INPUT_INVALID. */
   signal<In>(
     run: RunRef,
     signal: Signal<string, In> | string,
-    data?: NoInfer<In>,
+    data?: In,
     options?: { readonly id?: string },
   ): Promise<void>;
-  /** Requests for the word of a person that are open, oldest first; of one run, or of all. */
-  approvals(run?: RunRef): Promise<readonly ApprovalDetail[]>;
-  /**
-   * Approves what the run asks for. APPROVAL_NOT_FOUND where nothing is open, APPROVAL_NOT_ADDRESSED where it is somebody
-   * else's to decide, INPUT_INVALID where the form does not fit.
-   */
-  approve(run: RunRef, word?: TestWord & { readonly form?: unknown }): Promise<void>;
-  /** Rejects what the run asks for. The same codes. */
-  reject(run: RunRef, word?: TestWord): Promise<void>;
-  /** Asks the run to stop. */
-  cancel(run: RunRef, options?: { readonly reason?: string; readonly graceMs?: number }): Promise<void>;
+  /** Open approvals, oldest first: of the run, or of all. */
+  approvals(run?: RunRef): Promise<readonly ApprovalView[]>;
+  /** Approves what the run asks, or the approval of that id. The oldest, where it asks for several. APPROVAL_NOT_FOUND. */
+  approve(of: RunRef, word?: ApprovalWord & { readonly form?: unknown }): Promise<void>;
+  /** Rejects it. */
+  reject(of: RunRef, word?: ApprovalWord): Promise<void>;
   /** Sends a failed or cancelled run back to work from what failed. RUN_NOT_REDRIVABLE. */
   retry(run: RunRef): Promise<void>;
   /** The run as a value that `replayHistory` takes, on this code or on that of next year. RUN_NOT_FOUND. */
@@ -202,6 +199,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
   #letGo: () => void = () => undefined;
   #crashes = 0;
   #events = 0;
+  #signals = 0;
   #closed: Promise<void> | null = null;
 
   constructor(app: App, options: TestSpineOptions) {
@@ -328,7 +326,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     return await this.#outcomeOf(id);
   }
 
-  async view(run: RunRef): Promise<RunView> {
+  async view(run: RunRef): Promise<RunFold> {
     await this.#driver.settle();
     return found(await this.#driver.through(this.#engine.readRun(this.#tenant, idOf(run))), run);
   }
@@ -359,50 +357,56 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     return (await this.#driver.through(Promise.all(pages))).flat().map(({ event }) => event);
   }
 
-  async signal<In>(
+  async cancel(run: RunRef, options: { readonly reason?: string; readonly graceMs?: number } = {}): Promise<void> {
+    await this.#settled(this.#engine.cancel(origin(this.#tenant), idOf(run), options));
+  }
+
+  async signal(
     run: RunRef,
-    signal: Signal<string, In> | string,
-    data?: NoInfer<In>,
+    signal: Signal | string,
+    data?: unknown,
     options: { readonly id?: string } = {},
   ): Promise<void> {
-    const request = {
-      id: options.id ?? `test-${++this.#events}`,
-      name: typeof signal === 'string' ? signal : signal.name,
-      data: data === undefined ? null : encodeValue(data),
-    };
-    const outcome = await this.#driver.through(this.#engine.signal(origin(this.#tenant), idOf(run), request));
-    if (outcome.tag === 'error') throw outcome.error;
+    const id = options.id ?? `signal-${++this.#signals}`;
+    const name = typeof signal === 'string' ? signal : signal.name;
+    const payload = data === undefined ? null : encodeValue(data);
+    const said = this.#engine.signal(origin(this.#tenant), idOf(run), { id, name, data: payload });
+    await this.#settled(said);
+  }
+
+  async approvals(run?: RunRef): Promise<readonly ApprovalView[]> {
     await this.#driver.settle();
+    const { items } = await this.#driver.through(this.#engine.listApprovals(this.#tenant, { to: null, limit: 500 }));
+    return run === undefined ? items : items.filter((approval) => approval.run === idOf(run));
   }
 
-  async approvals(run?: RunRef): Promise<readonly ApprovalDetail[]> {
-    await this.#driver.settle();
-    const query = { to: null, limit: limits.pageItemsMax };
-    const { items } = await this.#driver.through(this.#engine.listApprovals(this.#tenant, query));
-    const asked = run === undefined ? items : items.filter((item) => item.run === idOf(run));
-    const details = asked.map(({ id }) => this.#engine.readApproval(this.#tenant, id));
-    return (await this.#driver.through(Promise.all(details))).filter((detail) => detail !== null);
+  async approve(of: RunRef, { form, ...word }: ApprovalWord & { readonly form?: unknown } = {}): Promise<void> {
+    await this.#decide(of, word, { what: 'approve', ...(form === undefined ? {} : { form }), ...commentOf(word) });
   }
 
-  async approve(run: RunRef, { form, ...word }: TestWord & { readonly form?: unknown } = {}): Promise<void> {
-    await this.#say(run, word, { what: 'approve', ...(form === undefined ? {} : { form }), ...commentOf(word) });
+  async reject(of: RunRef, word: ApprovalWord = {}): Promise<void> {
+    await this.#decide(of, word, { what: 'reject', ...commentOf(word) });
   }
 
-  async reject(run: RunRef, word: TestWord = {}): Promise<void> {
-    await this.#say(run, word, { what: 'reject', ...commentOf(word) });
+  async #decide(of: RunRef, { as, roles }: ApprovalWord, say: Say): Promise<void> {
+    const id = idOf(of);
+    const open = await this.approvals();
+    const meant = open.find((approval) => approval.id === id || approval.run === id);
+    if (meant === undefined) throw new SpineError('APPROVAL_NOT_FOUND', { id });
+    // No roles at all: who may decide everything.
+    const person = { name: `user:${as ?? 'tester'}`, roles: as === undefined ? null : (roles ?? []) };
+    await this.#settled(this.#engine.sayOfApproval(origin(this.#tenant), meant.id, person, say));
   }
 
-  async cancel(run: RunRef, options: { readonly reason?: string; readonly graceMs?: number } = {}): Promise<void> {
-    const outcome = await this.#driver.through(this.#engine.cancel(origin(this.#tenant), idOf(run), options));
+  async #settled(command: Promise<CommandOutcome>): Promise<void> {
+    const outcome = await this.#driver.through(command);
     if (outcome.tag === 'error') throw outcome.error;
     await this.#driver.settle();
   }
 
   async retry(run: RunRef): Promise<void> {
     this.#checked.delete(idOf(run));
-    const outcome = await this.#driver.through(this.#engine.redrive(origin(this.#tenant), idOf(run)));
-    if (outcome.tag === 'error') throw outcome.error;
-    await this.#driver.settle();
+    await this.#settled(this.#engine.redrive(origin(this.#tenant), idOf(run)));
   }
 
   async exportHistory(run: RunRef): Promise<ExportedHistory> {
@@ -436,16 +440,6 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
   }
 
   // ---------------------------------------------------------------- runs
-
-  async #say(run: RunRef, { path, as }: TestWord, say: Say): Promise<void> {
-    const open = (await this.approvals(run)).find((approval) => path === undefined || approval.path === path);
-    if (open === undefined) throw new SpineError('APPROVAL_NOT_FOUND', { id: `${idOf(run)} ${path ?? ''}`.trim() });
-    const person =
-      as === undefined ? { name: 'test', roles: null } : { name: `user:${as.user}`, roles: as.roles ?? [] };
-    const outcome = await this.#driver.through(this.#engine.sayOfApproval(origin(this.#tenant), open.id, person, say));
-    if (outcome.tag === 'error') throw outcome.error;
-    await this.#driver.settle();
-  }
 
   #read(run: string): ReturnType<TestOutcomeReader> {
     return this.#driver.through(this.#engine.readResult(this.#tenant, run)).then((result) => found(result, run));
@@ -529,10 +523,6 @@ function crashPlan(crash: TestSpineOptions['crash']): CrashPlan | null {
   return { dies: () => prng.chance(0.3), repeats: () => prng.chance(0.3) };
 }
 
-function commentOf({ comment }: TestWord): { readonly comment?: string } {
-  return comment === undefined ? {} : { comment };
-}
-
 function idOf(run: RunRef): string {
   return typeof run === 'string' ? run : run.id;
 }
@@ -547,4 +537,8 @@ function instantOf(now: Date | number | string): number {
   if (Number.isNaN(ms))
     throw new SpineError('OPTIONS_INVALID', { what: 'testSpine', faults: ['now is not an instant'] });
   return ms;
+}
+
+function commentOf({ comment }: ApprovalWord): { readonly comment?: string } {
+  return comment === undefined ? {} : { comment };
 }

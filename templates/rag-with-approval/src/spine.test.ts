@@ -30,7 +30,7 @@ void test('publishes what the editor has made of the draft', async () => {
     const run = await t.start('answer', question);
     const [review] = await t.approvals(run);
     assert.equal(review?.title, question.question);
-    await t.approve(run, { form: { text: 'When the seal is old.' }, as: { user: 'eve', roles: ['editor'] } });
+    await t.approve(run, { form: { text: 'When the seal is old.' }, as: 'eve', roles: ['editor'] });
     assert.deepEqual(await t.result(run), {
       published: true,
       page: 'published/1.md',

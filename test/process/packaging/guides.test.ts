@@ -2,7 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
-const guides = { hono: 'hono', next: 'next', monorepo: 'workspace', 'own-worker': 'workspace', lint: 'lint' };
+const guides = {
+  hono: 'hono',
+  next: 'next',
+  monorepo: 'workspace',
+  'own-worker': 'workspace',
+  react: 'next',
+  mounts: 'mounts',
+  lint: 'lint',
+};
 
 interface CodeBlock {
   readonly file: string;
