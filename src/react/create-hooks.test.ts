@@ -29,7 +29,8 @@ function View({ run }: { readonly run: string | null }): ReactElement {
   const snapshot = hooks.useRun('letter', run);
   const progress = hooks.useProgress('letter', run, (value) => value as number);
   const { events, dropped } = hooks.useEvents('letter', run);
-  const shown = { starting: starting.starting, own: starting.run, snapshot, progress, events, dropped };
+  const { chunks } = hooks.useStream('letter', run, 'draft');
+  const shown = { starting: starting.starting, own: starting.run, snapshot, progress, events, dropped, chunks };
   return h('pre', { dangerouslySetInnerHTML: { __html: JSON.stringify(shown) } });
 }
 
@@ -45,6 +46,7 @@ describe('hooks on a server', () => {
       snapshot: { link: 'off', state: null, steps: [], phase: 'pending', run: 'run_1' },
       events: [],
       dropped: 0,
+      chunks: [],
     });
     expect([asked, touched]).toEqual([[], []]);
   });

@@ -20,6 +20,8 @@ import {
   type RunRef,
   type RunSnapshot,
   type RunWatch,
+  type StreamLog,
+  streamOf,
   unheard,
 } from '../page/index.js';
 
@@ -70,6 +72,15 @@ export interface Hooks<App> {
   ): T | undefined;
   /** What has happened in a run, from its first event; the latest of them. */
   useEvents(workflow: WorkflowFor<App>, run: RunLike | null | undefined): EventLog;
+  /**
+   * What the step or call at `path` has written to its stream so far, and whether more may come: tokens as they are made. Of
+   * a stream of more batches than a page keeps events (`eventsMax`), the latest.
+   */
+  useStream<Chunk = unknown>(
+    workflow: WorkflowFor<App>,
+    run: RunLike | null | undefined,
+    path: string,
+  ): StreamLog<Chunk>;
   /** What the hooks stand on, for code outside of views. */
   readonly page: Page<App>;
 }
@@ -196,7 +207,17 @@ export function createHooks<App = UntypedApp>(
     );
   }
 
-  return { useStart, useRun, useProgress, useEvents, page };
+  function useStream<Chunk>(
+    workflow: WorkflowFor<App>,
+    run: RunLike | null | undefined,
+    path: string,
+  ): StreamLog<Chunk> {
+    const log = useEvents(workflow, run);
+    // What a step writes has the type that its code gives it, which is for the caller to say.
+    return useMemo(() => streamOf(log, path) as StreamLog<Chunk>, [log, path]);
+  }
+
+  return { useStart, useRun, useProgress, useEvents, useStream, page };
 }
 
 interface StartState {

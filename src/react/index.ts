@@ -12,4 +12,5 @@ export type {
   RunLike,
   RunRef,
   RunSnapshot,
+  StreamLog,
 } from '../page/index.js';

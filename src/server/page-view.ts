@@ -2,8 +2,8 @@
  * What the user of a page is shown of a run: that it goes on, how far it is and what came of it, without the inputs and
  * results of its steps, which are the installation's business (prompts, documents, other people's data).
  *
- * Invariant: values and failures pass only where the result of the run would show them too, and as progress, which is
- * what a body reports for users to see.
+ * Invariant: values and failures pass only where the result of the run would show them too, and as progress and streams,
+ * which are what bodies and steps write for users to see.
  */
 import type { Failure } from '../core/failure.js';
 import type { RunEventData } from '../core/run/events.js';
@@ -13,6 +13,8 @@ import type { RunEventView, RunView } from '../protocol/http.js';
 const shownFields: ReadonlySet<string> = new Set([
   'path',
   'attempt',
+  'offset',
+  'count',
   'index',
   'retryAt',
   'fireAt',
@@ -24,7 +26,12 @@ const shownFields: ReadonlySet<string> = new Set([
 ]);
 
 /** Events whose payload is meant for users, or stands in the result. */
-const shownPayloads: ReadonlySet<string> = new Set(['progress.reported', 'run.succeeded', 'run.refused']);
+const shownPayloads: ReadonlySet<string> = new Set([
+  'progress.reported',
+  'stream.appended',
+  'run.succeeded',
+  'run.refused',
+]);
 
 /** The same object for the same event, so that a frame made of it serves all readers. */
 const known = new WeakMap<RunEventView, RunEventView>();
