@@ -181,7 +181,7 @@ const shapes = {
   emit: { path, topic: name, event: record({ id: optional(key), key: optional(key), data: payload }) },
   progress: { index: count, value: payload },
   append: { path, attempt: count, from: count, count, chunks: payload },
-  putContext: { path, name, key, version: nullable(name), value: payload },
+  putContext: { path, name, key, version: nullable(key), value: payload },
   useContext: { path, name, key },
   decideRace: { path, winner: path },
   startChild: {
