@@ -41,34 +41,42 @@ export function publicNames(entries: readonly Entry[], read: (file: string) => s
       entry: entry.name,
       name: found.as,
       ...declaration(found.from, found.name, read),
+      ...(found.typeOnly ? { kind: 'type' as const } : {}),
     })),
   );
 }
 
 interface Reexport {
+  /** A class that is exported as a type cannot be made by users. */
+  readonly typeOnly: boolean;
   readonly name: string;
   readonly as: string;
   readonly from: string;
 }
 
 function reexports(text: string, file: string): Reexport[] {
-  return listed(text.matchAll(/^export\s+(?:type\s+)?\{([^}]*)\}\s*from\s*'([^']+)';/gm), file);
+  return listed(text.matchAll(/^export\s+(type\s+)?\{([^}]*)\}\s*from\s*'([^']+)';/gm), file);
 }
 
 /** Names that come in; `export { name }` without a place may pass them on. */
 function imports(text: string, file: string): Reexport[] {
-  return listed(text.matchAll(/^import\s+(?:type\s+)?\{([^}]*)\}\s*from\s*'(\.[^']+)';/gm), file);
+  return listed(text.matchAll(/^import\s+(type\s+)?\{([^}]*)\}\s*from\s*'(\.[^']+)';/gm), file);
 }
 
 function listed(lists: Iterable<RegExpMatchArray>, file: string): Reexport[] {
-  return [...lists].flatMap(([, list = '', path = '']) =>
+  return [...lists].flatMap(([, type = '', list = '', path = '']) =>
     list
       .split(',')
-      .map((item) => item.trim().replace(/^type\s+/, ''))
+      .map((item) => item.trim())
       .filter((item) => item !== '')
       .map((item) => {
-        const [name = '', as = name] = item.split(/\s+as\s+/);
-        return { name, as, from: posix.join(posix.dirname(file), path.replace(/\.js$/, '.ts')) };
+        const [name = '', as = name] = item.replace(/^type\s+/, '').split(/\s+as\s+/);
+        return {
+          name,
+          as,
+          typeOnly: type !== '' || /^type\s/.test(item),
+          from: posix.join(posix.dirname(file), path.replace(/\.js$/, '.ts')),
+        };
       }),
   );
 }

@@ -13,7 +13,7 @@ function sent(command: object): unknown {
 }
 
 const options = { detached: false, labels: { order: '17' }, priority: 5 };
-const fit: readonly { readonly op: string }[] = [
+const fit = [
   { op: 'append', path: 's', attempt: 1, from: 0, count: 2, chunks: payload },
   { op: 'appendTask', name: null, from: 0, count: 2, chunks: payload },
   { op: 'appendTask', name: 'notes', from: 4, count: 2, chunks: payload },

@@ -17,7 +17,7 @@ describe('the public names', () => {
   it.each(entries)('of $name all have a doc comment that is a sentence', ({ name }) => {
     const ours = names.filter(({ entry }) => entry === name);
     expect(ours.length).toBeGreaterThan(0);
-    expect(ours.filter(({ doc }) => !/^.{10,}[.:?]/.test(doc)).map((one) => one.name)).toEqual([]);
+    expect(ours.filter(({ doc }) => !/^(?!See the top).{10,}[.:?]/.test(doc)).map((one) => one.name)).toEqual([]);
   });
 
   it('stand in the reference, and no others', () => {

@@ -2,7 +2,7 @@
  * Somebody else's app: a fixture copied to a fresh folder, with the package as it would be published beside it. Nothing
  * of this repository is reachable from there, so what works there works for users.
  */
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -41,25 +41,22 @@ export class FreshApp {
     return app;
   }
 
-  /** Has the packed package make a project, as `npx eventspine init` does, and depend on that package. */
-  static async fromTemplate(template: string): Promise<FreshApp> {
+  /**
+   * Has the packed package make a project, as `npx eventspine init` does, and depend on that package. With `like`, the
+   * package that is installed there makes it, and what is installed there serves both: the templates need the same.
+   */
+  static async fromTemplate(template: string, like?: FreshApp): Promise<FreshApp> {
     const app = new FreshApp(template);
-    await app.#pack();
-    const asked = [
-      'exec',
-      '--yes',
-      '--prefer-offline',
-      '--package=./eventspine.tgz',
-      '--',
-      'eventspine',
-      'init',
-      'app',
-    ];
-    await succeeded('npm', [...asked, '--template', template], {
-      folder: app.place,
-      environment: app.#environment,
-      ms: 120_000,
-    });
+    const words = ['eventspine', 'init', 'app', '--template', template];
+    const here = { folder: app.place, environment: app.#environment, ms: 120_000 };
+    if (like === undefined) {
+      await app.#pack();
+      await succeeded('npm', ['exec', '--yes', '--prefer-offline', '--package=./eventspine.tgz', '--', ...words], here);
+    } else {
+      const program = join(like.folder, 'node_modules', 'eventspine', 'dist', 'cli', 'main.js');
+      await succeeded(process.execPath, [program, ...words.slice(1)], here);
+      symlinkSync(join(like.folder, 'node_modules'), join(app.folder, 'node_modules'));
+    }
     const file = join(app.folder, 'package.json');
     const manifest = readFileSync(file, 'utf8');
     const released = /"eventspine": "\^[^"]+"/;
