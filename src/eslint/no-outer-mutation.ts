@@ -3,7 +3,19 @@
  * down. A step that has run is not run again, so what it changed around itself stays unchanged in the next activation;
  * branches of a map or race settle in any order, or are given up in the middle.
  */
-import { bare, isSame, isWithin, parentOf, part, parts, propertyOf, wordOf, wrapped, type AstNode } from './ast.js';
+import {
+  bare,
+  isFunction,
+  isSame,
+  isWithin,
+  parentOf,
+  part,
+  parts,
+  propertyOf,
+  wordOf,
+  wrapped,
+  type AstNode,
+} from './ast.js';
 import { rule, type Reference, type Look, type RuleModule, type Variable } from './rule.js';
 import { workflowCode, type Unit, type WorkflowCode } from './workflow-code.js';
 
@@ -62,12 +74,33 @@ function checkStep(look: Look, code: WorkflowCode, unit: Unit, through: readonly
 function checkBranch(look: Look, code: WorkflowCode, unit: Unit, through: readonly Reference[]): void {
   for (const use of through) {
     const { identifier, resolved } = use;
-    if (resolved === null || isOfModule(resolved) || !changes(use, resolved)) continue;
+    if (resolved === null || isOfModule(resolved) || !changes(use, resolved) || isCount(identifier)) continue;
     // What is in a step, or in a branch further in, is told of there.
     if (innermost(code.unitOf(identifier)) !== unit) continue;
     const data = { name: resolved.name, method: unit.method ?? '' };
     look.report({ node: identifier, messageId: 'branch', data });
   }
+}
+
+/**
+ * Counting comes to the same in any order, as long as nothing is awaited between reading and writing: `done += 1` is fine,
+ * `sum += await ...` loses what others have added meanwhile.
+ */
+function isCount(identifier: AstNode): boolean {
+  const node = wrapped(identifier);
+  const around = parentOf(node);
+  if (around?.type === 'UpdateExpression') return true;
+  if (around?.type !== 'AssignmentExpression' || !isSame(part(around, 'left'), node)) return false;
+  return /^[+-]=$/.test(String(around['operator'])) && !awaits(part(around, 'right'));
+}
+
+function awaits(node: AstNode | null): boolean {
+  if (node === null || isFunction(node)) return false;
+  if (node.type === 'AwaitExpression') return true;
+  return Object.entries(node).some(([name, value]) => {
+    if (name === 'parent') return false;
+    return Array.isArray(value) ? parts(node, name).some(awaits) : awaits(part(node, name));
+  });
 }
 
 /** The nearest unit that this rule looks at. */

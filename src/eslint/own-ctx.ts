@@ -9,7 +9,7 @@ import { workflowCode, type Unit } from './workflow-code.js';
 /** What reading changes nothing, and is the same for every `ctx` of a run. */
 const harmless: ReadonlySet<string> = new Set(['run', 'log', 'now', 'random', 'uuid', 'historyLength']);
 /** What makes sense also in a step. */
-const fitForSteps: ReadonlySet<string> = new Set(['run', 'log', 'signal']);
+const fitForSteps: ReadonlySet<string> = new Set(['run', 'log', 'signal', 'progress']);
 
 /** The rule. */
 export const ownCtx: RuleModule = rule(

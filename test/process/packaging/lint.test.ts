@@ -1,7 +1,9 @@
 /** The lint rules of the packed package, as ESLint 9 and 10 run them, on JavaScript and TypeScript. */
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeUnless } from '../../skip.js';
+import { root } from '../support/processes.js';
 import { FreshApp, missingRegistry } from './fresh-app.js';
 
 /** Of what ESLint prints with `--format json`. */
@@ -38,6 +40,14 @@ describeUnless(await missingRegistry(), 'the lint rules', () => {
       '8 eventspine/no-outer-mutation',
       '11 eventspine/await-ctx',
     ]);
+  });
+
+  it('find nothing in our own examples and templates', async () => {
+    for (const folder of ['examples', 'templates']) {
+      cpSync(join(root, folder), join(app.folder, 'ours', folder), { recursive: true });
+    }
+    const program = join('node_modules', 'eslint', 'bin', 'eslint.js');
+    await app.succeeds(process.execPath, [program, '--config', 'eslint.config.mjs', 'ours']);
   });
 
   it('fit the types of a typed configuration', async () => {
