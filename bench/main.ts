@@ -14,6 +14,10 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
     file: './reach.ts',
     asks: 'how long a start takes to reach a worker of the same server, and of another',
   },
+  forms: {
+    file: './forms.ts',
+    asks: 'what very long runs, wide maps, many children and a hundred thousand sleepers cost',
+  },
   backlog: { file: './backlog.ts', asks: 'whether a backlog of a million runs slows the queue down' },
 };
 
