@@ -34,7 +34,7 @@ export interface WorkflowCode {
   readonly units: readonly Unit[];
   readonly calls: readonly CtxCall[];
   /** The innermost unit that a node is in. */
-  unitOf(node: AstNode): Unit | null;
+  readonly unitOf: (node: AstNode) => Unit | null;
 }
 
 /** Methods of `ctx` that give a promise; what is not awaited there is lost. A test compares them with the type. */

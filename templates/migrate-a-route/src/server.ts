@@ -35,9 +35,10 @@ const server = createServer((incoming, outgoing) => {
 
 function requestOf(incoming: IncomingMessage): Request {
   const { method = 'GET', url = '/', headers } = incoming;
-  const pairs = Object.entries(headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : []));
+  const given = new Headers();
+  for (const [name, value] of Object.entries(headers)) if (typeof value === 'string') given.set(name, value);
   const body = method === 'POST' ? { body: Readable.toWeb(incoming) as ReadableStream, duplex: 'half' } : {};
-  return new Request(new URL(url, 'http://localhost'), { method, headers: Object.fromEntries(pairs), ...body });
+  return new Request(new URL(url, 'http://localhost'), { method, headers: given, ...body });
 }
 
 server.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1', () => {

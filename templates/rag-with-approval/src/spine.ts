@@ -49,7 +49,7 @@ export const app = defineApp({
   workflows: [answer, tellEditors],
   handlers: [
     retrieve.implement(({ question }) => search(question)),
-    write.implement(({ passages }, { signal, stream }) => draftOf(passages, signal, (part) => stream().write(part))),
+    write.implement(({ passages }, call) => draftOf(passages, call.signal, (part) => call.stream().write(part))),
   ],
 });
 export type App = typeof app;
