@@ -19,7 +19,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { app as pipeline } from './document-pipeline/spine.ts';
 import { calculation, embedText, extractText, searchIndex, writeIndex } from './document-pipeline/capabilities.ts';
-import { app as graphApp } from './graph/spine.ts';
+import { app as graphApp } from './state-graph/spine.ts';
 import { app as helloApp } from './hello/spine.ts';
 import { app as reportsApp, wordStats } from './python-worker/spine.ts';
 import { app as schedulesApp } from './schedules/spine.ts';
@@ -81,7 +81,7 @@ const scenes: readonly Scene<AnyApp>[] = [
       return run.id;
     },
   }),
-  scene('graph/histories/asked.json', graphApp, {
+  scene('state-graph/histories/asked.json', graphApp, {
     options: () => ({}),
     play: async (t) => (await t.start('research', { question: 'Do domes leak?' })).id,
   }),

@@ -1,87 +1,67 @@
 /**
- * A small research graph: two searches side by side, a draft, a critic who may send it back, and a person at the end. Start
- * it with `npx eventspine dev examples/graph/spine.ts`, then `npx eventspine run research '{"question":"Do domes leak?"}'`
- * and `npx eventspine approvals list`.
- *
- *     :start ─▶ papers ─┐
- *          └──▶ notes ──┴▶ write ─▶ criticise ─▶ ask ─▶ :end
- *                            ▲           │
- *                            └── again ──┘
+ * A graph: each uploaded document is read, its passages are embedded side by side, and what came of it is put into an index.
+ * Start it with `npx eventspine dev examples/graph/spine.ts`, then
+ * `npx eventspine publish document.uploaded '{"id":"d1","text":"Mirrors age. Domes leak."}'`.
  */
-import { capability, defineApp, workflow } from 'eventspine';
+import { capability, dag, defineApp, topic } from 'eventspine';
 import { z } from 'zod';
-import { end, graph, runGraph, start } from './graph.ts';
 
-export const search = capability('search', {
-  input: z.object({ source: z.enum(['papers', 'notes']), question: z.string() }),
-  output: z.array(z.string()),
-});
-export const write = capability('write', {
-  input: z.object({ question: z.string(), found: z.array(z.string()), remarks: z.array(z.string()) }),
-  output: z.string(),
-});
-export const criticise = capability('criticise', {
-  input: z.object({ draft: z.string() }),
-  output: z.object({ remark: z.string().nullable() }),
-});
+export const documentUploaded = topic('document.uploaded', { schema: z.object({ id: z.string(), text: z.string() }) });
 
-/** What the nodes share. */
-interface Research {
-  readonly question: string;
-  readonly found: readonly string[];
-  readonly draft: string;
-  readonly remarks: readonly string[];
-  readonly isGood: boolean;
-  readonly answer: string | null;
-}
+const Passages = z.object({ title: z.string(), passages: z.array(z.object({ id: z.string(), text: z.string() })) });
 
-const join = <T>(old: readonly T[], added: readonly T[]): readonly T[] => [...old, ...added];
-const roundsMax = 3;
+/** A kind of work of its own: another pool of workers could offer it. */
+export const embedPassage = capability('embed-passage', { input: z.string(), output: z.array(z.number()) });
 
-export const researchGraph = graph<Research>()({
-  channels: {
-    question: { initial: '' },
-    found: { initial: [], reduce: join },
-    draft: { initial: '' },
-    remarks: { initial: [], reduce: join },
-    isGood: { initial: false },
-    answer: { initial: null },
-  },
+export const ingest = dag('ingest', {
+  on: documentUploaded,
   nodes: {
-    papers: async (ctx, { question }) => ({ found: await ctx.call(search, { source: 'papers', question }) }),
-    notes: async (ctx, { question }) => ({ found: await ctx.call(search, { source: 'notes', question }) }),
-    write: async (ctx, { question, found, remarks }) => ({
-      draft: await ctx.call(write, { question, found: [...found], remarks: [...remarks] }),
-    }),
-    criticise: async (ctx, { draft }) => {
-      const { remark } = await ctx.call(criticise, { draft });
-      return remark === null ? { isGood: true } : { remarks: [remark] };
+    text: {
+      input: 'input.text',
+      run: (text: string): z.infer<typeof Passages> => {
+        const sentences = text.split(/(?<=\.)\s+/);
+        return {
+          title: sentences[0] ?? '',
+          passages: sentences.map((sentence, i) => ({ id: `p${i}`, text: sentence })),
+        };
+      },
     },
-    ask: async (ctx, { question, draft }) => {
-      const review = await ctx.approve('review', { to: 'role:editor', title: question, show: draft, expires: '7d' });
-      return { answer: review.outcome === 'approved' ? draft : null };
+    embed: {
+      run: embedPassage,
+      map: { over: 'text.passages', key: 'id', concurrency: 8 },
+      input: 'item.text',
+      retry: { attempts: 5 },
+      timeout: '30s',
+    },
+    summary: {
+      run: (text: { title: string }) => `About: ${text.title}`,
+      input: 'text',
+      when: { path: 'text.passages.1', exists: true },
+    },
+    index: {
+      after: ['embed', 'summary'],
+      join: 'settled',
+      input: { id: 'input.id', vectors: 'embed', summary: 'summary' },
+      run: ({
+        id,
+        vectors,
+        summary = '',
+      }: {
+        id: string;
+        vectors?: readonly number[][] | undefined;
+        summary?: string | undefined;
+      }) => ({
+        id,
+        indexed: vectors?.length ?? 0,
+        summary,
+      }),
     },
   },
-  edges: {
-    [start]: ['papers', 'notes'],
-    papers: 'write',
-    notes: 'write',
-    write: 'criticise',
-    criticise: ({ isGood, remarks }) => (isGood || remarks.length >= roundsMax ? 'ask' : 'write'),
-    ask: end,
-  },
+  output: 'index',
 });
-
-export const research = workflow('research', { input: z.object({ question: z.string() }) }, (ctx, { question }) =>
-  runGraph(ctx, researchGraph, { question }),
-);
 
 export const app = defineApp({
-  name: 'research',
-  workflows: [research],
-  handlers: [
-    search.implement(({ source, question }) => [`${source} on "${question}"`]),
-    write.implement(({ found, remarks }) => [...found, ...remarks.map((remark) => `(${remark})`)].join('; ')),
-    criticise.implement(({ draft }) => ({ remark: draft.includes('(') ? null : 'say more' })),
-  ],
+  name: 'graph',
+  workflows: [ingest],
+  handlers: [embedPassage.implement((text) => [text.length, text.split(' ').length])],
 });

@@ -312,6 +312,14 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/intake.js')).startRun,
   },
   {
+    words: ['graph'],
+    says: 'Shows the graph of a workflow that was defined with `dag`.',
+    parameters: [{ name: 'workflow', says: 'Name of the workflow.', required: true }],
+    flags: [{ name: 'mermaid', type: 'truth', says: 'Print the text that Mermaid makes a drawing of.' }, ...overHttp],
+    examples: ['eventspine graph ingest', 'eventspine graph ingest --mermaid > ingest.mmd'],
+    load: async () => (await import('./commands/graph.js')).showGraph,
+  },
+  {
     words: ['publish'],
     says: 'Publishes an event to a topic.',
     more: 'A value with specversion, id, source and type is published as the CloudEvent that it is; anything else is the data of a new event.',

@@ -15,6 +15,7 @@ import type {
   DeployAnswer,
   DoctorView,
   EndpointView,
+  GraphView,
   HealthView,
   PageView,
   QueueView,
@@ -241,6 +242,8 @@ export interface Client<App = UntypedApp> {
   scale(query?: ScaleQuery): Promise<ScaleView>;
   /** Worker sessions. */
   workers(options?: CallOptions): Promise<readonly WorkerView[]>;
+  /** The graph of a workflow, to be drawn or compared. WORKFLOW_UNKNOWN, GRAPH_NOT_FOUND. */
+  graph(workflow: string, options?: CallOptions): Promise<GraphView>;
   /** Manifests in force, one of each app. */
   definitions(options?: CallOptions): Promise<readonly Manifest[]>;
   /**
@@ -453,6 +456,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     scale: ({ signal, ...query } = {}) =>
       transport.json<ScaleView>(get(pathOf('readScale'), optionsOf(signal), { ...query })),
     workers: (options) => items<WorkerView>(pathOf('listWorkers'), options),
+    graph: (name, options) => transport.json<GraphView>(get(pathOf('readGraph', { name }), options)),
     definitions: (options) => items<Manifest>(pathOf('listDefinitions'), options),
     deploy: (manifest, { signal, ...options } = {}) =>
       // The same manifest twice is the newest once.

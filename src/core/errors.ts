@@ -160,6 +160,12 @@ export const errorCatalogue = {
     message: (d) => `No workflow "${d.name}" is registered${known(d.known)}.`,
     mend: 'Start a worker that has it.',
   }),
+  GRAPH_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `Workflow "${d.name}" is no graph: it has a body.`,
+    mend: 'Ask for a workflow that was defined with `dag`.',
+  }),
   TOPIC_UNKNOWN: entry<{ name: string; known: readonly string[] }>({
     kind: 'notFound',
     status: 404,

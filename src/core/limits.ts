@@ -23,6 +23,22 @@ export const limits = {
   exportBlobBytesMax: 64 * 1024 * 1024,
   /** Items of a `ctx.map` under way at one time, unless its options say otherwise. */
   mapConcurrencyDefault: 16,
+  /** Nodes of a graph, length of the name of one, of its definition as JSON, and how deep selections and conditions go. */
+  graphNodesMax: 150,
+  graphNodeNameLengthMax: 40,
+  graphTextLengthMax: 16 * 1024,
+  graphDepthMax: 8,
+  /** Items of a map of a graph. Each takes two events of the history of the run. */
+  graphItemsMax: 20_000,
+  /** Runs of graphs whose progress one engine keeps in memory, and the results that it keeps with them. */
+  graphCacheRunsMax: 10_000,
+  graphCacheBytesMax: 64 * 1024 * 1024,
+  /** Results that are kept in memory for one run; what is beyond is read again when it is needed. */
+  graphRunBytesMax: 256 * 1024,
+  /** Definitions of graphs that are kept in memory once they were read. */
+  graphDefinitionsMax: 200,
+  /** Calls that a graph asks for in one commit. */
+  graphCallsMax: 256,
   /** Runs that started a run that started a run ..., in a chain. */
   childDepthMax: 16,
   /** Attempts that a retry policy may ask for. */

@@ -2,6 +2,7 @@
  * The manifest: the definitions of an app as data. Workers make it from code and send it; servers load no user code
  * and know an app only by this. Its hash is the sha-256 of its canonical JSON.
  */
+import type { Graph } from './graph/graph.js';
 import type { Effect } from './run/events.js';
 import type { RetryPolicy } from './retry.js';
 import type { ScheduleSpec } from './schedule/spec.js';
@@ -90,6 +91,8 @@ export interface WorkflowManifest {
   readonly deadlineMs: number;
   /** Attempts of an activation that ends without progress. */
   readonly retry: RetryPolicy;
+  /** What its runs go by; absent = they have a body. */
+  readonly graph?: Graph;
 }
 
 export interface SignalManifest {

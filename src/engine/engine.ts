@@ -26,6 +26,7 @@ import { Dispatcher } from './dispatch/dispatcher.js';
 import { sessionInfo } from './dispatch/session-info.js';
 import type { Session } from './dispatch/session.js';
 import { EnvelopeWriter } from './events/envelope-writer.js';
+import { Graphs } from './graphs/graphs.js';
 import { Catalog } from './intake/catalog.js';
 import { deploy } from './intake/deployment.js';
 import { errorOutcome, Intake } from './intake/intake.js';
@@ -92,6 +93,7 @@ class RunningEngine implements Engine {
   readonly #neighbours: Neighbours;
   /** Null where callers cannot have transactions of their own. */
   readonly #outbox: OutboxDuty | null;
+  readonly #graphs: Graphs;
   readonly #lookBack: LookBack;
   readonly #router: Router;
   readonly #approvals: Approvals;
@@ -146,11 +148,13 @@ class RunningEngine implements Engine {
     this.#lookBack = new LookBack(this.#context, this.#lanes, (tenant, topic) => this.#router.index(tenant, topic));
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack);
     this.#approvals = new Approvals(this.#context, this.#lanes);
+    this.#graphs = new Graphs(this.#context, this.#lanes);
     this.#timers = new TimerDuty(this.#context, this.#lanes, {
       promoted: () => this.#correctHints(),
       errand: (timer) => family.see(timer),
       look: (timer) => this.#lookBack.due(timer),
       schedules: () => this.#schedules.tick(),
+      advance: (timer) => this.#graphs.due(timer),
     });
     this.#schedules = new Schedules({
       context: this.#context,
@@ -180,6 +184,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#followers.committed(change));
     this.#lanes.onCommit((change) => this.#lookBack.committed(change));
     this.#lanes.onCommit((change) => this.#schedules.committed(change));
+    this.#lanes.onCommit((change) => this.#graphs.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
       {
@@ -239,6 +244,7 @@ class RunningEngine implements Engine {
       this.#router.stop(),
     ]);
     await this.#lookBack.stop();
+    await this.#graphs.stop();
     await this.#context.store.close();
   }
 

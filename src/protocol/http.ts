@@ -2,6 +2,8 @@
  * The shapes of the HTTP API, version 1: what server, client, CLI and console agree on. Instants are ISO 8601 UTC,
  * durations are ms with the unit in the name. Values are plain JSON as `core/codec` writes it.
  */
+import type { GraphEdge } from '../core/graph/drawing.js';
+import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
@@ -70,10 +72,17 @@ export interface RunView extends RunSummary {
 
 /** A run as an engine gives it, which knows nothing of cursors. */
 export type RunFold = Omit<RunView, 'cursor'>;
+/** The graph of a workflow, as it is for runs that begin now. */
+export interface GraphView {
+  readonly workflow: string;
+  readonly version: string | null;
+  readonly edges: readonly GraphEdge[];
+  readonly graph: Graph;
+}
 
 export interface StepView {
   readonly path: string;
-  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'context' | 'wait' | 'approval';
+  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'context' | 'wait' | 'approval' | 'node';
   readonly status: string;
   readonly attempt: number;
   readonly capability?: string;

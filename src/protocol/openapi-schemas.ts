@@ -22,6 +22,7 @@ import {
   type DoctorCheck,
   type DoctorView,
   type EndpointView,
+  type GraphView,
   type HealthView,
   type Problem,
   type QueueView,
@@ -145,7 +146,7 @@ export const schemas = {
   StepView: shape<StepView>(
     {
       path: text,
-      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child', 'context', 'wait', 'approval']),
+      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child', 'context', 'wait', 'approval', 'node']),
       status: text,
       attempt: whole,
       capability: text,
@@ -453,6 +454,15 @@ export const schemas = {
     {},
   ),
   ...plainSchemas,
+  GraphView: shape<GraphView>(
+    {
+      workflow: text,
+      version: nullable(text),
+      edges: list(record({ from: text, to: text, needed: flag }, ['from', 'to', 'needed'])),
+      graph: { type: 'object', description: 'The nodes as data; see docs/concepts/dag.md.' },
+    },
+    {},
+  ),
   Manifest: { type: 'object', description: 'Definitions of an app; see docs/reference/manifest.md.' },
   DeployRequest: {
     type: 'object',

@@ -489,6 +489,11 @@ export const routes = {
     answers: [{ status: 200, says: 'The metrics.', type: 'text/plain', schema: null }],
   }),
   listWorkers: get('/v1/workers', 'Worker sessions.', 'WorkerPage', { access: 'operator' }),
+  readGraph: get(
+    '/v1/workflows/{name}/graph',
+    'The graph of a workflow: its nodes and what they come after.',
+    'GraphView',
+  ),
   listDefinitions: get('/v1/definitions', 'Manifests in force, one of each app.', 'ManifestPage'),
   deploy: {
     ...post(

@@ -131,6 +131,7 @@ const manifest = shape<Manifest>(
           name,
           version: nullable(text),
           previous: list(nullable(text)),
+          graph: object,
           signals: list(shape<SignalManifest>({ name, schema }, {})),
           input: schema,
           on: nullable(name),
@@ -141,7 +142,7 @@ const manifest = shape<Manifest>(
           deadlineMs: spanMs,
           retry,
         },
-        { signals: true },
+        { signals: true, graph: true },
       ),
     ),
     capabilities: list(

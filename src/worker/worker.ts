@@ -333,7 +333,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
     const { work } = kept;
     work.settle(submission, result);
     // A call has one outcome; when it is recorded, the task is over, whether or not the handler has returned.
-    if (work.dead || (work.kind === 'call' && result.ok)) this.#dismiss(kept);
+    if (work.dead || (work.kind === 'call' && result.ok && submission.commands.some(isOutcome))) this.#dismiss(kept);
     else this.#settled(kept);
   }
 
@@ -503,4 +503,9 @@ function unknownTypeIn(entries: readonly JournalEntry[]): string | null {
 /** A worker of settled parts. */
 export function workerOf(parts: WorkerParts): Worker {
   return new WorkerRuntime(parts);
+}
+
+/** What a call comes to; chunks of its streams are only on the way there. */
+function isOutcome({ op }: Submission['commands'][number]): boolean {
+  return op === 'completeTask' || op === 'failTask';
 }

@@ -69,7 +69,10 @@ export function defineApp<
   faults.name(name);
   faults.unknownNames(options, ['name', 'workflows', 'handlers', 'topics', 'capabilities', 'schedules']);
   const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
-  const handlers = listOf(faults, 'handlers', 'handler', options.handlers);
+  const handlers = [
+    ...listOf(faults, 'handlers', 'handler', options.handlers),
+    ...workflows.flatMap((one) => one.handlers ?? []),
+  ];
   const topics = unique(faults, 'topic', [
     ...listOf(faults, 'topics', 'topic', options.topics),
     ...workflows.flatMap(({ on, completes }) => [on, completes].filter((one) => one !== null)),
@@ -77,6 +80,7 @@ export function defineApp<
   const capabilities = unique(faults, 'capability', [
     ...listOf(faults, 'capabilities', 'capability', options.capabilities),
     ...handlers.map((handler) => handler.capability),
+    ...workflows.flatMap((one) => one.capabilities ?? []),
   ]);
   const schedules = listOf(faults, 'schedules', 'schedule', options.schedules);
   refuseDuplicates(

@@ -45,6 +45,9 @@ export type {
   StepOptions,
   Undo,
 } from './ctx.js';
+export { dag } from './dag.js';
+export type { Dag, DagOptions } from './dag.js';
+export type { DagMap, DagNode, DagNodes, DagOutcome, DagWork } from './dag-types.js';
 export { makeLog } from './log.js';
 export type { Log, LogLevel, LogRecord } from './log.js';
 export { manifestHash } from './manifest-of.js';

@@ -60,6 +60,7 @@ function topicManifest({ name, schema, key, index, partitions }: Topic): TopicMa
 function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
   const { name, version, previous, input, on, completes, signals, priority, timeoutMs, retainMs, deadlineMs, retry } =
     workflow;
+  const { graph } = workflow;
   return {
     name,
     version,
@@ -73,6 +74,7 @@ function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
     retainMs,
     deadlineMs,
     retry,
+    ...(graph === undefined ? {} : { graph }),
   };
 }
 

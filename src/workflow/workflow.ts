@@ -3,9 +3,11 @@
  * runs nothing.
  */
 import type { Duration } from '../core/duration.js';
+import type { Graph } from '../core/graph/graph.js';
 import { limits } from '../core/limits.js';
 import type { RetryPolicy } from '../core/retry.js';
 import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
+import type { Capability, Handler } from './capability.js';
 import type { Ctx } from './ctx.js';
 import { OptionFaults } from './options.js';
 import { readRetry, type RetryOptions } from './retry-options.js';
@@ -73,6 +75,10 @@ export interface Workflow<Name extends string = string, In = unknown, Out = unkn
   readonly priority: number;
   /** The user's code; its input has passed the schema. */
   readonly body: (ctx: Ctx, input: unknown) => unknown;
+  /** Of a workflow that is a graph (`dag`): the graph, which servers run by themselves, and the work of its nodes. */
+  readonly graph?: Graph;
+  readonly handlers?: readonly Handler[];
+  readonly capabilities?: readonly Capability[];
   /** Types only; never set. */
   readonly types?: { readonly input: In; readonly output: Out };
 }

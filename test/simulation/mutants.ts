@@ -14,6 +14,8 @@ export interface Mutant {
   readonly kinds?: readonly FaultKind[];
   /** How many servers it takes to do harm. Default: 1. */
   readonly servers?: number;
+  /** A breach of another property does not count as found. Default: any will do. */
+  readonly property?: string;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -219,6 +221,53 @@ function forgetsOutcomes(inner: Store): Store {
   });
 }
 
+/** Whoever folds the history of a graph does not see what was asked for: nodes are asked again. */
+function forgetsAsking(inner: Store): Store {
+  return altered(inner, {
+    readHistories: async (keys) =>
+      (await inner.readHistories(keys)).map((rows) =>
+        rows.some(({ type }) => type === 'graph.started')
+          ? rows.map((row) => (row.type === 'call.scheduled' ? { ...row, type: 'approval.commented' } : row))
+          : rows,
+      ),
+  });
+}
+
+/** Whoever folds the history of a run does not see events of this type; what stands for them is done again. */
+function forgets(type: string, inner: Store): Store {
+  return altered(inner, {
+    readHistories: async (keys) =>
+      (await inner.readHistories(keys)).map((rows) =>
+        rows.map((row) => (row.type === type ? { ...row, type: 'approval.commented' } : row)),
+      ),
+  });
+}
+
+/** Errands stay where they are when they are seen to, a few times, and what came of them is forgotten. */
+function repeatsErrands(inner: Store): Store {
+  return altered(forgets('child.ended', inner), {
+    apply: (transitions) =>
+      inner.apply(
+        transitions.map((transition) => ({
+          ...transition,
+          timers: (transition.timers ?? []).filter(
+            (write) => write.op === 'set' || !isOfChild(write.name) || !everyNth(2),
+          ),
+        })),
+      ),
+  });
+}
+
+const isOfChild = (name: string): boolean => name.startsWith(':child:');
+
+/** Without the timers that `isLost` names. */
+function withoutErrands(isLost: (name: string) => boolean): Flaws {
+  return withTransitions((transition) => ({
+    ...transition,
+    timers: (transition.timers ?? []).filter((write) => write.op === 'clear' || !isLost(write.name) || !everyNth(3)),
+  }));
+}
+
 /** All planted bugs. */
 export const mutants: readonly Mutant[] = [
   {
@@ -345,6 +394,14 @@ export const mutants: readonly Mutant[] = [
       entries: (transition.entries ?? []).filter((write) => write.op !== 'drop' || !everyNth(5)),
     })),
   },
+  {
+    name: 'graphs are not planned by anybody but who has committed the cause',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      timers: (transition.timers ?? []).filter((write) => write.op === 'clear' || write.name !== ':advance'),
+    })),
+  },
+  { name: 'what a graph has asked for is forgotten', flaws: { store: forgetsAsking } },
   { name: 'messages overtake each other', flaws: { reorder: 0.2 } },
   { name: 'steps run again after their commit', flaws: { worker: { rerunsCompleted: true } } },
   { name: 'unanswered submissions are not repeated', flaws: { worker: { forgetsUnanswered: true } } },
@@ -399,6 +456,21 @@ export const mutants: readonly Mutant[] = [
         }),
     },
     servers: 2,
+  },
+  { name: 'the end of a child is not told', flaws: withoutErrands(isOfChild), property: 'P3' },
+  {
+    name: 'children are not told that their parent has left them',
+    flaws: withoutErrands((name) => name === ':parent:cancel'),
+    property: 'P23',
+  },
+  { name: 'the end of a child is told again', flaws: { store: repeatsErrands }, property: 'P3' },
+  { name: 'sagas are undone from the front', flaws: { worker: { undoes: 'forwards' } }, property: 'P25' },
+  { name: 'sagas are undone twice', flaws: { worker: { undoes: 'twice' } }, property: 'P4' },
+  { name: 'what a saga has not done is undone', flaws: { worker: { undoes: 'everything' } }, property: 'P25' },
+  {
+    name: 'chunks that are repeated are added again',
+    flaws: { store: (inner) => forgets('stream.appended', inner) },
+    property: 'P19',
   },
   { name: 'schedules are moved from any version', flaws: { store: unguardedSchedules }, servers: 2 },
   {

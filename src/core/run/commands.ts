@@ -6,6 +6,7 @@
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
+import type { SkipReason } from '../graph/graph.js';
 import type { Effect, RunEventData } from './events.js';
 import type { Person, TopicEventRef, WaitOn } from './waits.js';
 
@@ -148,15 +149,36 @@ export type ReviewCommand =
       readonly text: Payload;
     };
 
+/** What a graph comes to next, as planned of the `drive` that the run is in. What is there already is left as it is. */
+export interface AdvanceCommand {
+  readonly op: 'advance';
+  readonly drive: number;
+  readonly calls: readonly {
+    readonly path: string;
+    readonly capability: string;
+    readonly input: Payload;
+    readonly options: CallOptions;
+  }[];
+  readonly skips: readonly { readonly path: string; readonly reason: SkipReason }[];
+  readonly fails: readonly { readonly path: string; readonly failure: Failure }[];
+  readonly end:
+    | { readonly tag: 'succeeded'; readonly output: Payload }
+    | { readonly tag: 'failed'; readonly failure: Failure; readonly path: string | null }
+    | null;
+}
+
 export type RunCommand =
   | BodyCommand
   | TaskCommand
+  | AdvanceCommand
   | { readonly op: 'loseTask'; readonly failure: Failure }
   /** A child has come to its end. */
   | {
       readonly op: 'endChild';
       readonly path: string;
       readonly run: string;
+      /** The id that it was started with. */
+      readonly first: string;
       readonly status: RunEventData['child.ended']['status'];
       readonly output: Payload | null;
       readonly failure: Failure | null;

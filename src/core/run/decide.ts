@@ -20,6 +20,7 @@ import {
   decideWait,
 } from './decide-waits.js';
 import { already, accept, refused, type Decision } from './decision.js';
+import { decideAdvance, nodesToRedo } from './decide-graph.js';
 import { activationTask, capabilityQueue, isEnded, type RunState, type Unit } from './state.js';
 import { pathOfEscalationTimer, waitOfExpiryTimer } from './waits.js';
 
@@ -34,6 +35,8 @@ export interface DecideContext {
   readonly worker: string;
   /** The task under whose lease the command comes; null for clients, timers and the reaper's sweep. */
   readonly task: string | null;
+  /** Token of the lease on `task`; 0 where there is none. */
+  readonly token: number;
   /** Id for the run that the command may start. */
   readonly newRunId: string;
   hasWorkflow(name: string): boolean;
@@ -70,6 +73,8 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
       return decideLost(state, command.failure, context);
     case 'endChild':
       return decideChildEnd(state, command);
+    case 'advance':
+      return decideAdvance(state, command, context);
     case 'completeTask':
     case 'failTask':
     case 'appendTask':
@@ -131,7 +136,7 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
       return accept({ type: 'context.used', data: { path, name, key } });
     }
     case 'append':
-      return decideAppend(state, command.path, command.attempt, command);
+      return decideAppend(state, command.path, command.attempt, command, context);
     case 'startChild':
       return decideChild(state, command, context);
     case 'cancelChild': {
@@ -216,7 +221,7 @@ function decideStepFailure(
   if (unit !== undefined && isBehind(unit, command.attempt)) return already;
   const { path, attempt } = command;
   const next = decideRetry(command.retry, attempt, command.failure, context.random);
-  if (next.tag === 'exhausted' || state.cancel !== null) {
+  if (next.tag === 'exhausted') {
     return accept({ type: 'step.failed', data: { path, attempt, failure: command.failure } });
   }
   return accept({
@@ -252,21 +257,29 @@ function decideSleep(state: RunState, path: string, fireAt: number): Decision {
   return accept({ type: 'timer.set', data: { path, fireAt } });
 }
 
-/** A batch that is repeated, or comes from an attempt that another has followed, adds nothing. */
+/**
+ * A batch that is repeated, or comes from an attempt that another has followed, adds nothing. An attempt that is made
+ * again, since its worker died, writes other chunks than it had written by then: the stream begins anew.
+ */
 function decideAppend(
   state: RunState,
   path: string,
   attempt: number,
   { from, count, chunks }: { readonly from: number; readonly count: number; readonly chunks: Payload },
+  { task, token }: DecideContext,
 ): Decision {
   const stream = state.streams.get(path);
   if (stream === undefined && state.streams.size >= limits.streamsPerRunMax) return refused('too_many_streams');
-  if (stream !== undefined && stream.attempt > attempt) return already;
-  const written = stream?.attempt === attempt ? stream.written : 0;
-  if (from !== written) return already;
+  // What the body itself writes goes on over all its activations.
+  const writer = attempt === 0 ? null : { attempt, lease: `${task}.${token}` };
+  const isSame = stream?.writer?.lease === writer?.lease;
+  if (isSame && stream?.writer != null && stream.writer.attempt > attempt) return already;
+  const goesOn = isSame && stream?.writer?.attempt === writer?.attempt;
+  if (from !== (goesOn ? (stream?.written ?? 0) : 0)) return already;
+  const begun = writer === null ? 0 : goesOn ? (stream?.attempt ?? 1) : (stream?.attempt ?? 0) + 1;
   return accept({
     type: 'stream.appended',
-    data: { path, attempt, offset: stream?.next ?? 0, count },
+    data: { path, attempt: begun, offset: stream?.next ?? 0, count, ...(writer === null ? {} : { writer }) },
     payload: chunks,
   });
 }
@@ -287,10 +300,13 @@ function decideChild(
 }
 
 function decideChildEnd(state: RunState, command: Extract<RunCommand, { op: 'endChild' }>): Decision {
-  if (isEnded(state.status)) return refused('ended');
-  const { path, run, status, failure: cause, output } = command;
+  // Nobody waits for it any more.
+  if (isEnded(state.status)) return already;
+  const { path, run, first, status, failure: cause, output } = command;
   const unit = state.units.get(path);
-  if (unit?.kind !== 'child' || (unit.status !== 'started' && unit.status !== 'stopping')) return already;
+  // A redrive may have started another in the place of one that was cancelled.
+  if (unit?.kind !== 'child' || unit.run !== first) return already;
+  if (unit.status !== 'started' && unit.status !== 'stopping') return already;
   return accept({
     type: 'child.ended',
     data: { path, run, status, failure: cause },
@@ -309,7 +325,7 @@ function decideTask(state: RunState, command: TaskCommand, context: DecideContex
     const stream = command.name === null ? path : `${path}/${command.name}`;
     if (!isPath(stream)) return refused('invalid_path');
     if (state.head >= limits.historyEventsMax) return refused('history_full');
-    return decideAppend(state, stream, unit.attempt, command);
+    return decideAppend(state, stream, unit.attempt, command, context);
   }
   if (command.op === 'completeTask') {
     const { durationMs, result } = command;
@@ -427,8 +443,8 @@ function decideCancel(
   if (isEnded(state.status)) return already;
   if (state.cancel !== null) return already;
   const { reason, by, graceMs } = command;
-  // A body that never began has nothing to clean up.
-  if (state.head === state.born && context.unleased) {
+  // A body that never began has nothing to clean up, and a graph has none.
+  if (state.graph !== null || (state.head === state.born && context.unleased)) {
     return accept(
       { type: 'run.cancel_requested', data: { reason, by, graceMs } },
       { type: 'run.cancelled', data: { reason, forced: false } },
@@ -439,6 +455,11 @@ function decideCancel(
 
 function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redrive' }>): Decision {
   if (state.status !== 'failed' && state.status !== 'cancelled') return refused('not_redrivable');
+  if (state.graph !== null) {
+    const nodes = nodesToRedo(state, state.graph);
+    const data = { by: command.by, paths: nodes, deadLetter: state.deadLetter ?? '' };
+    return accept({ type: 'run.redriven', data });
+  }
   const paths: string[] = [];
   const children: string[] = [];
   const undone = undoneSagas(state);

@@ -8,6 +8,7 @@ import {
   entriesOf,
   escalationTimer,
   expiryTimer,
+  isWorkTimer,
   lookTimer,
   nextEscalation,
   timersOf,
@@ -45,6 +46,15 @@ export type TableEffect =
 /** Timers of the run itself; the names cannot clash with paths, which never begin with a colon. */
 export const runTimers = { timeout: ':timeout', cancelGrace: ':cancel-grace' } as const;
 const retryPrefix = ':retry:';
+/** Of a run of a graph: somebody must look what comes next. Who does at once leaves it: it is set anew with each cause. */
+export const advanceTimer = ':advance';
+/** The server that has committed the cause plans at once; others do where that one has died. */
+const advanceAfterMs = 2_000;
+
+/** True for a timer of work that may be done by now: whether it is there says nothing of the run. */
+export function isOfWork(name: string): boolean {
+  return name === advanceTimer || isWorkTimer(name);
+}
 
 /**
  * Errands: timers that are due at once and stand for something that has to be done between two runs. They are set in the
@@ -55,18 +65,22 @@ export const errands = {
   cancelChild: ':parent:cancel',
   /** At a child: its parent was sent back to work and waits for it again. */
   redriveChild: ':parent:redrive',
-  /** At a parent: the child has ended. */
-  childEnded: (child: string, path: string): string => `${childPrefix}${child}:${path}`,
+  /** At a parent: the child has ended, under the id that it was started with (`first`) or another in which it went on. */
+  childEnded: (child: string, first: string, path: string): string =>
+    `${childPrefix}${child === first ? child : `${child}/${first}`}:${path}`,
 } as const;
 const childPrefix = ':child:';
 /** Space of children that have not ended. Key: the run that waits. Ref: the child. Value: its path. */
-const childSpace = 'children';
+export const childSpace = 'children';
 
 /** The child, and its path in the run, that the timer is about; null = it is about something else. */
-export function childOfErrand(name: string): { readonly child: string; readonly path: string } | null {
+export function childOfErrand(
+  name: string,
+): { readonly child: string; readonly first: string; readonly path: string } | null {
   if (!name.startsWith(childPrefix)) return null;
   const colon = name.indexOf(':', childPrefix.length);
-  return { child: name.slice(childPrefix.length, colon), path: name.slice(colon + 1) };
+  const [child = '', first = child] = name.slice(childPrefix.length, colon).split('/');
+  return { child, first, path: name.slice(colon + 1) };
 }
 
 /** True for a timer that stands for an errand. */
@@ -110,7 +124,7 @@ export interface OpenRows {
   /** Children that have not ended. */
   readonly children: readonly { readonly run: string; readonly attached: boolean }[];
   readonly entries: readonly WaitEntry[];
-  /** Timers of work that may be done by now (`isWorkTimer`). */
+  /** Timers of work that may be done by now (`isOfWork`). */
   readonly work: readonly string[];
 }
 
@@ -134,6 +148,7 @@ export function openRows(state: RunState): OpenRows {
   }
   if (state.timeoutMs !== null) timers.push(runTimers.timeout);
   if (state.cancel !== null) timers.push(runTimers.cancelGrace);
+  if (state.graph !== null) work.push(advanceTimer);
   const activation = state.activation.open ? activationTask(state.activation.n) : null;
   return { activation, tasks, timers, entries, work, children };
 }
@@ -165,7 +180,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
   const effects: TableEffect[] = [];
   switch (event.type) {
     case 'run.started':
-      effects.push({ tag: 'openTask', task: activationOf(after, after.startAt) });
+      if (after.graph === null) effects.push({ tag: 'openTask', task: activationOf(after, after.startAt) });
       if (after.timeoutMs !== null)
         effects.push({
           tag: 'setTimer',
@@ -194,8 +209,12 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'call.failed': {
       const unit = after.units.get(event.data.path);
       if (unit?.kind === 'call') effects.push({ tag: 'closeTask', task: unit.call.task });
+      if (after.graph !== null) effects.push(advanceSoon(event));
       break;
     }
+    case 'graph.started':
+      effects.push(advanceSoon(event));
+      break;
     case 'timer.set':
       effects.push({ tag: 'setTimer', name: event.data.path, fireAt: event.data.fireAt });
       break;
@@ -212,6 +231,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       leaveChildren(effects, open, event, after);
       effects.push(...closing(open));
       effects.push({ tag: 'setTimer', name: runTimers.cancelGrace, fireAt: event.at + event.data.graceMs });
+      if (after.parent !== null) effects.push({ tag: 'clearTimer', name: errands.cancelChild });
       break;
     case 'run.parked':
       effects.push({ tag: 'closeTask', task: activationTask(after.activation.n) });
@@ -235,14 +255,17 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
         effects.push({
           tag: 'setTimer',
           run: after.parent.run,
-          name: errands.childEnded(after.run, after.parent.path),
+          name: errands.childEnded(after.run, after.parent.first ?? after.run, after.parent.path),
           fireAt: event.at,
         });
       effects.push(...closing(open));
       return effects;
     case 'run.redriven':
+      if (after.graph !== null) effects.push(advanceSoon(event));
       if (after.timeoutMs !== null)
         effects.push({ tag: 'setTimer', name: runTimers.timeout, fireAt: event.at + after.timeoutMs });
+      // Else the errand would find the child failed again, and send it back to work a second time.
+      if (after.parent !== null) effects.push({ tag: 'clearTimer', name: errands.redriveChild });
       for (const path of event.data.children ?? []) {
         const unit = after.units.get(path);
         if (unit?.kind === 'child')
@@ -255,8 +278,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       break;
     }
     case 'child.ended':
-      effects.push({ tag: 'clearTimer', name: errands.childEnded(event.data.run, event.data.path) });
-      dropChild(effects, event.data.path, after);
+      endChild(effects, event.data, after);
       break;
     case 'child.started':
       effects.push(childEntry('putEntry', after.run, event.data.run, event.data.path));
@@ -285,12 +307,18 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'context.used':
     case 'context.inherited':
     case 'race.decided':
+    case 'node.skipped':
+    case 'node.failed':
       break;
     default:
       assertNever(event);
   }
   if (!wasOpen && after.activation.open) effects.push({ tag: 'openTask', task: activationOf(after, null) });
   return effects;
+}
+
+function advanceSoon({ at }: RunEvent): TableEffect {
+  return { tag: 'setTimer', name: advanceTimer, fireAt: at + advanceAfterMs };
 }
 
 /** Of two words that have not reached the child yet, the later holds. */
@@ -311,10 +339,16 @@ function leaveChildren(effects: TableEffect[], open: OpenRows, event: RunEvent, 
   }
 }
 
-/** By the id that the child had at its start: it may have ended under another. */
-function dropChild(effects: TableEffect[], path: string, { run, units }: RunState): void {
+/** The child is known by the id that it had at its start: it may have ended under another. */
+function endChild(
+  effects: TableEffect[],
+  { run: ended, path }: { readonly run: string; readonly path: string },
+  { run, units }: RunState,
+): void {
   const unit = units.get(path);
-  if (unit?.kind === 'child') effects.push(childEntry('dropEntry', run, unit.run, path));
+  if (unit?.kind !== 'child') return;
+  effects.push({ tag: 'clearTimer', name: errands.childEnded(ended, unit.run, path) });
+  effects.push(childEntry('dropEntry', run, unit.run, path));
 }
 
 function childEntry(tag: 'putEntry' | 'dropEntry', run: string, child: string, path: string): TableEffect {

@@ -6,6 +6,7 @@
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
+import type { SkipReason } from '../graph/graph.js';
 import type { Satisfaction, WaitOn } from './waits.js';
 
 /** What may happen again after a crash in mid-effect: run it again, run it again with the same key, or do not guess. */
@@ -20,6 +21,14 @@ export interface ParentLink {
   readonly attached: boolean;
   /** Parents above: 1 for the child of a run that has none. */
   readonly depth: number;
+  /** The id that the child was started with, where it went on in others since. Absent = its own. */
+  readonly first?: string;
+}
+
+/** Who writes a stream: a later attempt, or the same one after a crash, is another, whose chunks may be others. */
+export interface StreamWriter {
+  readonly attempt: number;
+  readonly lease: string;
 }
 
 export interface RunEventData {
@@ -49,7 +58,15 @@ export interface RunEventData {
     readonly parent?: ParentLink;
     /** The run that this one goes on from (`ctx.continueAsNew`). Absent = none. */
     readonly continues?: string;
+    /** The run has a graph (`graph.started` follows) and no body. Absent = it has a body. */
+    readonly graph?: true;
   };
+  /** Payload: the graph that the run goes by, whatever is deployed later. */
+  'graph.started': { readonly nodes: number };
+  /** `condition`: its own does not hold. `upstream`: what it comes after was skipped. */
+  'node.skipped': { readonly path: string; readonly reason: SkipReason };
+  /** The node could not be begun: there is nothing that it could be given, or nobody that could be asked. */
+  'node.failed': { readonly path: string; readonly failure: Failure };
   /** The intent of a step with an external effect; recorded before the effect. */
   'step.started': { readonly path: string; readonly attempt: number; readonly effect: Effect };
   /** Payload: the result, or the pair [input, result] where `withInput`. */
@@ -114,14 +131,17 @@ export interface RunEventData {
     readonly failure: Failure | null;
   };
   /**
-   * A step or call has written to a stream. `attempt` that differs from the one before: the stream begins anew, and what
-   * came before is no longer meant. `offset` counts the chunks of the stream over all attempts. Payload: the chunks.
+   * A step or call has written to a stream. `attempt` counts how often the stream was begun, 0 where the body itself
+   * writes it; one that is higher than the one before: it begins anew, and what came before is no longer meant. `offset`
+   * counts the chunks of the stream over all attempts. `writer`: the attempt of the step or call, and the lease (task and
+   * token) under which it ran; absent of the body. Payload: the chunks.
    */
   'stream.appended': {
     readonly path: string;
     readonly attempt: number;
     readonly offset: number;
     readonly count: number;
+    readonly writer?: StreamWriter;
   };
   /** Something was fetched that others may use as well. Payload: the value. */
   'context.put': {
@@ -176,7 +196,7 @@ export interface RunEventData {
   'run.refused': { readonly code: string };
   /** A person moved the run to another version of its workflow; null = none. The body begins anew in that version. */
   'run.migrated': { readonly by: string; readonly from: string | null; readonly to: string | null };
-  /** A person sent a dead run back to work; the listed steps forget their failure. */
+  /** A person sent a dead run back to work; the listed steps, of a graph the listed nodes, forget their failure. */
   'run.redriven': {
     readonly by: string;
     readonly paths: readonly string[];

@@ -18,6 +18,7 @@ class Bench {
   readonly events: RunEvent[] = [];
   now = 1000;
   task: string | null = 'a1';
+  token = 1;
   unleased = false;
 
   constructor() {
@@ -51,6 +52,7 @@ class Bench {
       deadLetterId: 'dlq_1',
       worker: 'wrk',
       task: this.task,
+      token: this.token,
       unleased: this.unleased,
       newRunId: 'run_new',
       hasWorkflow: (name) => name === 'known',
@@ -335,5 +337,30 @@ describe('decide', () => {
     const folded = foldRun('t', 'run_1', bench.events);
     expect(folded).toEqual(bench.state);
     expect(rowOf(folded)).toEqual(rowOf(bench.state));
+  });
+
+  it('begins a stream anew when its attempt is made again under another lease, and takes each batch once', () => {
+    const bench = new Bench();
+    const batch = (from: number, attempt = 1): string[] =>
+      bench.do({ op: 'append', path: 's', attempt, from, count: 2, chunks: payload }).types;
+    const last = (): unknown => {
+      const stream = bench.state.streams.get('s');
+      return [stream?.attempt, stream?.written, stream?.next];
+    };
+    expect([batch(0), batch(0), batch(2)].flat()).toEqual(['stream.appended', 'stream.appended']);
+    expect(last()).toEqual([1, 4, 4]);
+    bench.token = 2;
+    expect([batch(4), batch(0), batch(0)].flat()).toEqual(['stream.appended']);
+    expect(last()).toEqual([2, 2, 6]);
+    expect([batch(0, 2), batch(2, 1)].flat()).toEqual(['stream.appended']);
+    expect(last()).toEqual([3, 2, 8]);
+  });
+
+  it('takes no end of a child that another has taken the place of', () => {
+    const bench = new Bench();
+    bench.do({ op: 'startChild', path: 'c', workflow: 'known', input: payload, options: { detached: false } });
+    const end = { op: 'endChild', path: 'c', run: 'run_old', status: 'failed', output: null, failure: null } as const;
+    expect(bench.do({ ...end, first: 'run_old' }).types).toEqual([]);
+    expect(bench.do({ ...end, first: 'run_new' }).types).toEqual(['child.ended']);
   });
 });

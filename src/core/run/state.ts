@@ -4,10 +4,13 @@
  */
 import { assertNever, SpineError } from '../errors.js';
 import type { Failure } from '../failure.js';
+import { fallbackPath, nodeOfPath, standsInFor, type Graph } from '../graph/graph.js';
+import { forgets } from '../graph/progress.js';
+import { readGraph } from '../graph/stored-graph.js';
 import { limits } from '../limits.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
-import { wakes, type Effect, type ParentLink, type RunEvent } from './events.js';
+import { wakes, type Effect, type ParentLink, type RunEvent, type StreamWriter } from './events.js';
 import { eventKey, type Satisfaction, type WaitOn } from './waits.js';
 
 /**
@@ -38,6 +41,8 @@ export type Unit =
   | { readonly kind: 'emit'; readonly eventId: string }
   | { readonly kind: 'race'; readonly winner: string }
   | { readonly kind: 'context'; readonly saved: boolean }
+  /** A node of a graph that was never begun. */
+  | { readonly kind: 'node'; readonly status: 'skipped' | 'failed' }
   | {
       readonly kind: 'child';
       /** `failed`: it has ended, and not well. `cancelled`: this run was cancelled and no longer waits for it. */
@@ -99,6 +104,8 @@ export interface RunState {
   parent: ParentLink | null;
   /** The run that goes on from this one. */
   next: string | null;
+  /** The graph that the run goes by; null = it has a body. `activation.n` counts the times that it was sent to work. */
+  graph: Graph | null;
   activation: Activation;
   readonly units: Map<string, Unit>;
   /** Path of the call that a task stands for, by task key. */
@@ -141,8 +148,9 @@ export function contextId(name: string, key: string): string {
 
 /** How far a stream is. */
 export interface StreamState {
-  /** The attempt that writes it; 0 = the body itself. */
+  /** How often it was begun; 0 = the body itself writes it. */
   readonly attempt: number;
+  readonly writer: StreamWriter | null;
   /** Chunks of that attempt. */
   readonly written: number;
   /** Chunks of all attempts: the offset of the next. */
@@ -195,6 +203,7 @@ export function emptyState(tenant: string, run: string): RunState {
     traceparent: null,
     parent: null,
     next: null,
+    graph: null,
     activation: {
       n: 0,
       open: false,
@@ -261,8 +270,23 @@ export function applyEvent(state: RunState, event: RunEvent): void {
         deadlineMs: d.activationDeadlineMs,
         retry: d.activationRetry,
       };
+      if (d.graph === true) {
+        state.graph = noGraph;
+        state.activation.open = false;
+        state.status = 'waiting';
+      }
       break;
     }
+    case 'graph.started':
+      state.graph = readGraph(event.payload);
+      state.born = event.seq;
+      break;
+    case 'node.skipped':
+      units.set(event.data.path, { kind: 'node', status: 'skipped' });
+      break;
+    case 'node.failed':
+      units.set(event.data.path, { kind: 'node', status: 'failed' });
+      break;
     case 'step.started':
       units.set(event.data.path, {
         kind: 'step',
@@ -339,10 +363,10 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.activation.since = event.seq;
       break;
     case 'stream.appended': {
-      const { path, attempt, offset, count } = event.data;
+      const { path, attempt, offset, count, writer = null } = event.data;
       const before = state.streams.get(path);
       const written = before?.attempt === attempt ? before.written : 0;
-      state.streams.set(path, { attempt, written: written + count, next: offset + count });
+      state.streams.set(path, { attempt, writer, written: written + count, next: offset + count });
       // What is shown is no progress of the body: an activation that dies again after the same tokens gets nowhere.
       if (state.activation.since === event.seq - 1) state.activation.since = event.seq;
       break;
@@ -448,14 +472,46 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.deadLetter = null;
       state.cancel = null;
       state.status = 'waiting';
-      for (const path of event.data.paths) units.delete(path);
+      if (state.graph === null) for (const path of event.data.paths) units.delete(path);
+      else redriveGraph(state, state.graph, new Set(event.data.paths));
       for (const path of event.data.children ?? []) setChild(units, path, 'started');
       break;
     default:
       throw unknownEvent(state.run, event);
   }
   if (wakes(event.type)) state.lastWakeSeq = event.seq;
-  if (wakes(event.type) && !state.activation.open && !isEnded(state.status)) openActivation(state);
+  if (wakes(event.type) && !state.activation.open && state.graph === null && !isEnded(state.status))
+    openActivation(state);
+}
+
+const noGraph: Graph = { nodes: [] };
+
+/** The nodes forget what has not come to a result. */
+function redriveGraph(state: RunState, graph: Graph, names: ReadonlySet<string>): void {
+  const { units } = state;
+  const nodes = new Map(graph.nodes.map((node) => [node.name, node]));
+  for (const path of forgottenPaths(units, nodes, names)) units.delete(path);
+  state.activation.n += 1;
+}
+
+function forgottenPaths(
+  units: ReadonlyMap<string, Unit>,
+  nodes: ReadonlyMap<string, Graph['nodes'][number]>,
+  names: ReadonlySet<string>,
+): string[] {
+  return [...units].flatMap(([path, unit]) => {
+    const base = standsInFor(path) ?? path;
+    const node = nodes.get(nodeOfPath(base));
+    if (node === undefined || !names.has(node.name)) return [];
+    if (unit.kind === 'node') return [path];
+    if (unit.kind !== 'call') return [];
+    const fallback = units.get(fallbackPath(base));
+    return forgets(node, callEnd(units.get(base)), fallback === undefined ? null : callEnd(fallback)) ? [path] : [];
+  });
+}
+
+function callEnd(unit: Unit | undefined): 'completed' | 'failed' | 'other' {
+  return unit?.kind === 'call' && (unit.status === 'completed' || unit.status === 'failed') ? unit.status : 'other';
 }
 
 /** What a newer version wrote cannot be guessed: a state without it would decide wrongly. */
@@ -551,6 +607,7 @@ export function isOpenUnit(unit: Unit): boolean {
     case 'emit':
     case 'race':
     case 'context':
+    case 'node':
       return false;
     default:
       return assertNever(unit);

@@ -1,4 +1,5 @@
 /** The first event of a run: made by a start request or by an event that triggers a workflow. */
+import { payloadOfGraph } from '../../core/graph/stored-graph.js';
 import type { WorkflowManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
 import type { NewRunEvent, ParentLink } from '../../core/run/events.js';
@@ -66,6 +67,7 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
           traceparent: request.traceparent,
           ...(request.parent === undefined ? {} : { parent: request.parent }),
           ...(request.continues === undefined ? {} : { continues: request.continues }),
+          ...(workflow.graph === undefined ? {} : { graph: true }),
         },
         payload: request.input,
       },
@@ -73,6 +75,15 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
     request.at,
     { actor: request.actor, event: request.cause, sharedPayload: request.sharedInput === true },
   );
+  const { graph } = workflow;
+  if (graph !== undefined) {
+    const started: NewRunEvent = {
+      type: 'graph.started',
+      data: { nodes: graph.nodes.length },
+      payload: payloadOfGraph(graph),
+    };
+    changeRun(context, change, state, [started], request.at, { actor: request.actor, event: request.cause });
+  }
   if (request.contexts !== undefined && request.contexts.length > 0) {
     const cause = { actor: request.actor, event: request.cause, sharedPayload: true };
     changeRun(context, change, state, request.contexts.map(inherited), request.at, cause);

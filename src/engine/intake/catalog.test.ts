@@ -20,6 +20,9 @@ const capability = { name: 'c', input: null, output: null, effect: 'pure', deadl
 const topic = { name: 't', schema: null, key: null, partitions: 1 };
 const good = { format: 1, app: 'a', topics: [topic], workflows: [workflow], capabilities: [capability] };
 
+const node = (name: string, ...after: string[]): unknown => ({ name, capability: 'c', after });
+const graph = { nodes: [node('b', 'a'), node('a')] };
+
 function set(manifest: unknown): Catalog {
   const catalog = new Catalog();
   catalog.set(manifest as Manifest, 'hash');
@@ -29,6 +32,7 @@ function set(manifest: unknown): Catalog {
 describe('a manifest from outside', () => {
   it('is taken where everything in it is what it should be', () => {
     expect(set(good).workflowNames()).toEqual(['w']);
+    expect(set({ ...good, workflows: [{ ...workflow, graph }] }).workflowNames()).toEqual(['w']);
   });
 
   it.each([
@@ -48,6 +52,9 @@ describe('a manifest from outside', () => {
     ['with too many partitions', { ...good, topics: [{ ...topic, partitions: 5000 }] }],
     ['with an unknown effect', { ...good, capabilities: [{ ...capability, effect: 'maybe' }] }],
     ['with a schema that is none', { ...good, workflows: [{ ...workflow, input: { type: 'bogus' } }] }],
+    ['with a graph that is none', { ...good, workflows: [{ ...workflow, graph: { nodes: [{ name: 'a' }] } }] }],
+    ['with a circle', { ...good, workflows: [{ ...workflow, graph: { nodes: [node('a', 'b'), node('b', 'a')] } }] }],
+    ['whose graph calls what it does not name', { ...good, capabilities: [], workflows: [{ ...workflow, graph }] }],
   ])('is refused when it is one %s', (_, manifest) => {
     expect(() => set(manifest)).toThrow(expect.objectContaining({ code: 'DEFINITION_INVALID' }));
   });

@@ -3,8 +3,9 @@
  * one, so nothing of a manifest is believed before it was looked at here.
  */
 import { durationMsMax } from '../../core/duration.js';
+import { graphFaults, isGraph } from '../../core/graph/graph-faults.js';
 import { limits } from '../../core/limits.js';
-import type { Manifest } from '../../core/manifest.js';
+import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
 import { specFaults } from '../../core/schedule/spec.js';
 
 /** Faults of a manifest as it came from outside, in words; empty = it is one. */
@@ -20,7 +21,22 @@ export function manifestFaults(manifest: Manifest): string[] {
     else faults.push(`${kind} is not a list`);
   }
   faults.push(...scheduleFaults(given['schedules'] ?? []));
+  if (faults.length === 0) faults.push(...manifest.workflows.flatMap((one) => faultsOfGraph(one, manifest)));
   return faults.slice(0, faultsMax);
+}
+
+function faultsOfGraph({ name, graph }: WorkflowManifest, { capabilities }: Manifest): string[] {
+  if (graph === undefined) return [];
+  const known = new Set(capabilities.map((capability) => capability.name));
+  const called = graph.nodes.flatMap(({ capability, fallback }) => [
+    capability,
+    ...(fallback === undefined ? [] : [fallback]),
+  ]);
+  const unknown = called.filter((capability) => !known.has(capability));
+  return [
+    ...graphFaults(graph),
+    ...unknown.map((capability) => `it calls "${capability}", which is not among the capabilities`),
+  ].map((fault) => `graph of "${name}": ${fault}`);
 }
 
 const faultsMax = 20;
@@ -122,6 +138,7 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     retainMs: nullable(wholeMs),
     deadlineMs,
     retry,
+    graph: (value) => value === undefined || isGraph(value),
   },
   capabilities: {
     input: schema,

@@ -121,6 +121,8 @@ function stepView(path: string, unit: Unit): StepView {
       return { path, kind: 'context', status: unit.saved ? 'saved' : 'fetched', attempt: 1 };
     case 'race':
       return { path, kind: 'race', status: 'completed', attempt: 1 };
+    case 'node':
+      return { path, kind: 'node', status: unit.status, attempt: 1 };
     case 'wait':
       return { path, kind: unit.on.kind === 'approval' ? 'approval' : 'wait', status: unit.status, attempt: 1 };
     default:

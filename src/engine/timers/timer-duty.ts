@@ -4,7 +4,7 @@
  */
 import { limits } from '../../core/limits.js';
 import type { CancelTimer } from '../../core/ports.js';
-import { isErrand } from '../../core/run/effects.js';
+import { advanceTimer, isErrand } from '../../core/run/effects.js';
 import { isWorkTimer, waitOfExpiryTimer } from '../../core/run/waits.js';
 import type { TimerRow, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
@@ -21,6 +21,8 @@ export interface DueWork {
   readonly look: (timer: TimerRow) => Promise<void>;
   /** Sees to the schedules that are due, and counts them. */
   readonly schedules: () => Promise<number>;
+  /** Plans what comes next in a run of a graph; the outcome tells what becomes of the timer. */
+  readonly advance: (timer: TimerRow) => Promise<JobOutcome>;
 }
 
 export class TimerDuty {
@@ -88,6 +90,7 @@ export class TimerDuty {
   /** What came of the timer; null = it is seen to. */
   async #see(timer: TimerRow): Promise<JobOutcome | null> {
     if (isErrand(timer.name)) return this.#work.errand(timer);
+    if (timer.name === advanceTimer) return this.#work.advance(timer);
     const isWork = isWorkTimer(timer.name);
     // The end of a wait for an event looks for the event first.
     if (isWork || waitOfExpiryTimer(timer.name) !== null) await this.#work.look(timer);
@@ -106,10 +109,10 @@ export class TimerDuty {
     });
   }
 
-  /** Unless the run has moved on since that was decided: a neighbour may have set the timer anew. */
+  /** Unless the run has moved on since that was decided: the timer may have been set anew. */
   async #clear(tenant: string, run: string, name: string, outcome: JobOutcome): Promise<void> {
     const { store } = this.#context;
-    const row = store.shared ? await store.readRun(tenant, run) : null;
+    const row = store.shared || name === advanceTimer ? await store.readRun(tenant, run) : null;
     if (row !== null && (outcome.tag !== 'already' || outcome.head !== row.head)) return;
     const guard = row === null ? {} : { runs: [{ expected: row.head, row }] };
     await store.apply([{ tenant, ...guard, timers: [{ op: 'clear', run, name }] }]);

@@ -1,7 +1,8 @@
 /** Dead letters, queues, workers, definitions, health and the description of the API. */
 import { SpineError } from '../../core/errors.js';
+import { edgesOf } from '../../core/graph/drawing.js';
 import type { Manifest } from '../../core/manifest.js';
-import type { DeadLetterView, PageView } from '../../protocol/http.js';
+import type { DeadLetterView, GraphView, PageView } from '../../protocol/http.js';
 import { openApiDocument } from '../../protocol/openapi.js';
 import { empty, json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
@@ -46,7 +47,16 @@ async function deadLetterOf(context: HandlerContext, request: ApiRequest): Promi
 export function fleetHandlers(
   context: HandlerContext,
 ): Handlers<
-  'listQueues' | 'listWorkers' | 'listDefinitions' | 'deploy' | 'doctor' | 'live' | 'ready' | 'openApi' | 'workerSocket'
+  | 'listQueues'
+  | 'listWorkers'
+  | 'listDefinitions'
+  | 'readGraph'
+  | 'deploy'
+  | 'doctor'
+  | 'live'
+  | 'ready'
+  | 'openApi'
+  | 'workerSocket'
 > {
   const { engine, settings } = context;
   return {
@@ -64,6 +74,7 @@ export function fleetHandlers(
     },
     // Where an app is called is the operators' business.
     listDefinitions: () => whole(engine.definitions().filter(({ endpoint }) => endpoint === undefined)),
+    readGraph: (request) => json(200, graphOf(engine, request.segment('name'))),
     doctor: async () => json(200, await engine.doctor()),
     live: () => json(200, { status: 'ok' }),
     ready: async (request) => {
@@ -84,6 +95,15 @@ export function fleetHandlers(
 function flagOf(name: string, value: unknown): boolean {
   if (value === undefined || typeof value === 'boolean') return value === true;
   throw invalid(`${name} is neither true nor false`);
+}
+
+/** A name belongs to the app that registered it last. */
+function graphOf(engine: HandlerContext['engine'], name: string): GraphView {
+  const workflows = engine.definitions().flatMap((manifest) => manifest.workflows);
+  const found = workflows.findLast((workflow) => workflow.name === name);
+  if (found === undefined) throw new SpineError('WORKFLOW_UNKNOWN', { name, known: workflows.map((one) => one.name) });
+  if (found.graph === undefined) throw new SpineError('GRAPH_NOT_FOUND', { name });
+  return { workflow: name, version: found.version, edges: edgesOf(found.graph), graph: found.graph };
 }
 
 /** A list that is never long enough to need pages, in the shape of one that is. */

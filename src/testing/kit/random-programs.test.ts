@@ -10,7 +10,19 @@ import { makeProgram, type Program, type ProgramTaste } from '../simulator/progr
 import { testSpine, type TestSpineOptions } from './test-spine.js';
 import type { ExportedHistory } from '../../core/run/exported-history.js';
 
-const taste = { waits: false, maps: true, calls: true, sleeps: true, emits: true, failures: true, poison: false };
+const taste = {
+  waits: false,
+  maps: true,
+  calls: true,
+  sleeps: true,
+  emits: true,
+  children: true,
+  chains: true,
+  sagas: true,
+  streams: true,
+  failures: true,
+  poison: false,
+};
 const seeds = Array.from({ length: 80 }, (_, i) => i + 1);
 const crashSeeds = seeds.slice(0, 25);
 

@@ -4,6 +4,7 @@
  * at the end. Plain data: checkers (`checkers/`) look at nothing else, and are tested with histories written by hand.
  */
 import type { RunRow } from '../../core/run/state.js';
+import type { Program } from './program.js';
 import type {
   DeadLetterRow,
   EntryRow,
@@ -22,6 +23,8 @@ export type StoreAction = {
   readonly step: number;
   /** The highest value that the store's clock has had so far, epoch ms. */
   readonly storeMs: number;
+  /** World time. */
+  readonly atMs: number;
 } & (
   | { readonly kind: 'apply'; readonly transition: Transition; readonly outcome: Outcome }
   | {
@@ -140,6 +143,10 @@ export interface History {
   readonly bodies: BodyFeed[];
   /** Highest number of attempts that the workload asks for, by path. */
   readonly attemptsMax: Map<string, number>;
+  /** What each run was to do, by `tenant/run`. */
+  readonly programs: Map<string, Program>;
+  /** World time at which all faults were over. */
+  healedAtMs: number;
   /** Faults that may hide from the server that a worker had received or begun something. */
   blindSpots: number;
   final: FinalState | null;
@@ -154,6 +161,8 @@ export function emptyHistory(): History {
     readings: [],
     bodies: [],
     attemptsMax: new Map(),
+    programs: new Map(),
+    healedAtMs: 0,
     blindSpots: 0,
     final: null,
   };

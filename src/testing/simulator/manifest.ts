@@ -4,6 +4,7 @@
  */
 import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
 import type { RetryPolicy } from '../../core/retry.js';
+import { simGraph } from './graph-program.js';
 import { programCapabilities } from './program.js';
 
 /** Retries of activations and the default of calls. */
@@ -61,7 +62,11 @@ export function simManifest(build: BuildName): Manifest {
       { name: 'noted', schema: null, key: 'n', partitions: 2 },
       { name: 'done', schema: null, key: null, partitions: 1 },
     ],
-    workflows: [workflow('program', builds[build], null, 'done'), workflow('watch', [null], 'seen', null)],
+    workflows: [
+      workflow('program', builds[build], null, 'done'),
+      workflow('watch', [null], 'seen', null),
+      { ...workflow('graph', [null], null, null), graph: simGraph },
+    ],
     capabilities: programCapabilities.map((name) => ({
       name,
       input: null,

@@ -9,6 +9,7 @@ import { payloadOfJson } from '../../core/codec.js';
 import { readSchedule, type ScheduleOptions } from '../../core/schedule/spec.js';
 import type { FaultMeter } from './fault-meter.js';
 import type { History, Operation } from './history.js';
+import { makeGraphInput } from './graph-program.js';
 import { makeProgram, programSignals, type Program, type ProgramTaste } from './program.js';
 import type { Prng } from './prng.js';
 import { SimProcess } from './process.js';
@@ -92,7 +93,13 @@ export class OutsideClient {
     const [tenant] = tenants;
     // Small work: there may be many ticks.
     const program = this.#options.world.prng.fork('scheduled');
-    const input = makeProgram(program, { ...this.#options.plan.taste, maps: false, calls: false, poison: false });
+    const input = makeProgram(program, {
+      ...this.#options.plan.taste,
+      maps: false,
+      calls: false,
+      children: false,
+      poison: false,
+    });
     const spec = readSchedule('program', { ...options, input }, (fault) => {
       throw new Error(fault);
     });
@@ -135,9 +142,12 @@ export class OutsideClient {
       keyed ? this.#options.world.prng.fork(`program/${tenant}/${key}`) : this.#prng,
       this.#options.plan.taste,
     );
-    const input = payloadOfJson(program);
+    const name = keyed ? `${tenant}/${key}` : `${this.#options.history.operations.length}`;
+    const graph = this.#options.world.prng.fork(`graph/${name}`);
+    const isGraph = key !== 'probe' && graph.chance(0.25);
+    const input = payloadOfJson(isGraph ? makeGraphInput(graph, this.#options.plan.taste) : program);
     const operation = this.#operation('start', tenant, keyed ? key : null, input.text);
-    const request = { workflow: 'program', input, ...(keyed ? { idempotencyKey: key } : {}) };
+    const request = { workflow: isGraph ? 'graph' : 'program', input, ...(keyed ? { idempotencyKey: key } : {}) };
     this.#attempt(operation, keyed, async (engine) => {
       const [outcome] = await engine.startRuns(originOf(tenant), [request]);
       if (outcome === undefined) throw new Error('no outcome');
@@ -168,8 +178,21 @@ export class OutsideClient {
     });
   }
 
+  /** One of its runs, or one that runs have started. */
+  #anyRun(): { readonly tenant: string; readonly run: string } {
+    const { taste } = this.#options.plan;
+    if (!(taste.children || taste.chains) || this.#prng.chance(0.6)) return this.#prng.pick(this.#runs);
+    const { tenant } = this.#prng.pick(this.#runs);
+    const runs = new Set<string>();
+    for (const action of this.#options.history.actions)
+      if (action.kind === 'apply' && action.outcome.tag === 'applied' && action.transition.tenant === tenant)
+        for (const { expected, row } of action.transition.runs ?? [])
+          if (expected === 0 && row.workflow === 'program' && row.labels === null) runs.add(row.run);
+    return { tenant, run: this.#prng.pick([...runs]) };
+  }
+
   #cancel(): void {
-    const { tenant, run } = this.#prng.pick(this.#runs);
+    const { tenant, run } = this.#anyRun();
     const operation = this.#operation('cancel', tenant, run, '');
     this.#attempt(operation, true, (engine) =>
       engine.cancel(originOf(tenant), run, { reason: 'no longer wanted', graceMs: cancelGraceMs }).then(commandAnswer),
@@ -177,7 +200,7 @@ export class OutsideClient {
   }
 
   #redrive(): void {
-    const { tenant, run } = this.#prng.pick(this.#runs);
+    const { tenant, run } = this.#anyRun();
     const operation = this.#operation('redrive', tenant, run, '');
     // Not repeated: a second redrive is another one.
     this.#attempt(operation, false, (engine) => engine.redrive(originOf(tenant), run).then(commandAnswer));

@@ -58,17 +58,21 @@ export class RealWorker implements SimWorker {
     const build = this.#options.build();
     const claims = new Claims(this.#options.history, build);
     const perform = async (node: StepNode | CallNode, site: EffectSite): Promise<void> => {
-      const { kind, idempotencyKey, attempt } = site;
+      const { kind, idempotencyKey, attempt, write } = site;
       const [tenant = '', run = '', ...rest] = idempotencyKey.split('/');
       const path = rest.join('/');
       const claim = claims.of(kind === 'call' ? idempotencyKey : `${tenant}/${run}`);
       const fate = provider.begin(node, { kind, tenant, run, path, attempt, body: JSON.stringify(node), ...claim });
-      await new Promise<void>((resolve) => {
-        ports.timers.after(node.ms, () => {
-          if (fate === 'kills') this.host.crash('poison');
-          else resolve();
-        });
-      });
+      const mark = this.#options.history.executions.length;
+      const parts = Math.max(1, node.chunks);
+      for (let i = 0; i < parts; i++) {
+        if (i < node.chunks) await write([mark, i]);
+        await new Promise<void>((resolve) => ports.timers.after(node.ms / parts, resolve));
+      }
+      if (fate === 'kills') {
+        this.host.crash('poison');
+        await new Promise(() => undefined);
+      }
       if (fate === 'fails') throw providerError();
     };
     const worker = createWorker({

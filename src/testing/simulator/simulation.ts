@@ -3,6 +3,7 @@
  * decides. First faults and safety: invariants of the store after every change. Then everything heals, and progress is
  * demanded. Then the checkers look at all that was seen.
  */
+import { childSpace } from '../../core/run/effects.js';
 import { foldRun } from '../../core/run/state.js';
 import { inboxSpace, indexSpace, signalSpace, waitSpace } from '../../core/run/waits.js';
 import { compareRun } from '../../engine/upkeep/doctor.js';
@@ -19,6 +20,7 @@ import { checkers } from './checkers/all-checkers.js';
 import { Cluster, Route } from './cluster.js';
 import { FaultMeter } from './fault-meter.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
+import { graphAttempts, pathsOfGraph, type GraphInput } from './graph-program.js';
 import { simManifest } from './manifest.js';
 import type { Prng } from './prng.js';
 import { noRollout, rolloutOf, type Rollout } from './rollout.js';
@@ -27,7 +29,7 @@ import { Network } from './network.js';
 import { Observer } from './observer.js';
 import { OutsideClient, type ClientPlan } from './outside-client.js';
 import { programApp } from './program-app.js';
-import { effectsOfProgram, type Program } from './program.js';
+import { effectsOfProgram, type Program, type ProgramTaste } from './program.js';
 import { Provider } from './provider.js';
 import { RealWorker } from './real-worker.js';
 import { Readers } from './readers.js';
@@ -69,6 +71,10 @@ export interface SimulationOptions {
   readonly rollout?: boolean;
   /** Which kinds of faults there may be. Default: a random subset of all. */
   readonly kinds?: readonly FaultKind[];
+  /** One crash more, after this event of the world. With `kinds: []` it is the only fault. */
+  readonly crash?: { readonly who: 'server' | 'worker'; readonly step: number };
+  /** Overrides which kinds of nodes programs have. */
+  readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
   readonly onHistory?: (history: History) => void;
   /** Hears of each event. */
@@ -231,7 +237,12 @@ class Simulation {
     for (const { host } of workers) host.start();
     client.start();
     nemesis.start();
+    const { crash } = this.#options;
     const look = async (): Promise<boolean> => {
+      if (crash?.step === world.steps) {
+        if (crash.who === 'server') cluster.servers[0]?.crash('crash');
+        else workers[0]?.host.crash('crash');
+      }
       if (observer.changed && data !== null) {
         observer.changed = false;
         await this.#look(data);
@@ -240,6 +251,7 @@ class Simulation {
     };
     await world.run({ untilMs: world.nowMs + plan.spreadMs * 1.2, stepsMax, afterStep: look });
     nemesis.heal();
+    this.#history.healedAtMs = world.nowMs;
     client.probe();
     let next = 0;
     const quiet = async (): Promise<boolean> => {
@@ -341,6 +353,10 @@ class Simulation {
       emits: prng.chance(0.7),
       races: prng.chance(0.5),
       waits: prng.chance(0.7),
+      children: prng.chance(0.5),
+      chains: prng.chance(0.4),
+      sagas: prng.chance(0.5),
+      streams: prng.chance(0.5),
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
     };
@@ -352,7 +368,7 @@ class Simulation {
       schedule: this.#schedulePlan(),
       migrates: false,
       loss: 0,
-      taste,
+      taste: { ...taste, ...this.#options.taste },
     };
   }
 
@@ -364,7 +380,8 @@ class Simulation {
       every: prng.pick(['1s', '1500ms', '3s']),
       overlap: prng.pick(['allow', 'skip', 'queue', 'cancel']),
       catchUp: prng.pick(['none', 'one', 'all']),
-      catchUpMax: prng.int(1, 6),
+      // The row keeps the last ten outcomes, and a tick that another replaces has two.
+      catchUpMax: prng.int(1, 4),
       queueMax: prng.int(1, 2),
       jitter: prng.pick(['0s', '500ms']),
     };
@@ -396,7 +413,7 @@ class Simulation {
       tally.some((row) => row.count > 0 && (row.kind === 'task' || row.state === 'active' || row.state === 'waiting'))
     )
       return false;
-    if (!(await isRouted(store))) return false;
+    if (!(await isRouted(store)) || (await store.dueTimers(1)).length > 0) return false;
     const sessions = await store.listSessions();
     return sessions.every((row) => workers.some((worker) => worker.session === row.session));
   }
@@ -431,9 +448,14 @@ class Simulation {
   #noteAttempts(key: string, rows: readonly EventRow[]): void {
     const [first] = rows;
     if (first?.payload === undefined || first.payload === null || !('text' in first.payload)) return;
-    const value = JSON.parse(first.payload.text) as Program | { readonly program: Program };
-    for (const node of effectsOfProgram('program' in value ? value.program : value))
-      this.#history.attemptsMax.set(`${key}/${node.name}`, node.attempts);
+    const value = JSON.parse(first.payload.text) as Program | { readonly program: Program } | GraphInput;
+    if ('isWide' in value) {
+      for (const path of pathsOfGraph(value)) this.#history.attemptsMax.set(`${key}/${path}`, graphAttempts);
+      return;
+    }
+    const program = 'program' in value ? value.program : value;
+    this.#history.programs.set(key, program);
+    for (const node of effectsOfProgram(program)) this.#history.attemptsMax.set(`${key}/${node.name}`, node.attempts);
   }
 }
 
@@ -474,7 +496,7 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
   const timers = (await Promise.all(runs.map((row) => store.readTimers(row.tenant, row.run)))).flat();
   const entries: EntryRow[] = [];
   for (const tenant of new Set(feed.map((row) => row.tenant)))
-    for (const space of [signalSpace, inboxSpace, waitSpace('noted')])
+    for (const space of [signalSpace, inboxSpace, waitSpace('noted'), childSpace])
       entries.push(...(await store.readEntries({ tenant, space, limit: 10_000 })));
   const index: EntryRow[] = [];
   for (const tenant of new Set(feed.map((row) => row.tenant)))

@@ -784,7 +784,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (this.#phase !== 'closing' || this.#final === null) return;
     const { op } = this.#final;
     const mayHurry = op === 'abandon' || op === 'fail';
-    if (!mayHurry && (this.#storing > 0 || this.#publishing.size > 0)) return;
+    // Nor may it overtake chunks that are under way: they would be left out.
+    if (!mayHurry && (this.#storing > 0 || this.#publishing.size > 0 || this.#answers.size > 0)) return;
     // An end that follows from a refusal must not be refused with what was.
     const before = mayHurry ? [] : this.#outbox;
     this.#outbox = [];

@@ -60,6 +60,8 @@ export class StepWork implements Work {
   #attempt: Attempt | null = null;
   /** Attempt whose intent is on its way to be committed; 0 = none. */
   #beginning = 0;
+  /** Given up while it was under way: another attempt is not wanted. */
+  #hastened = false;
 
   constructor(request: StepRequest, step: StepHost) {
     this.#request = request;
@@ -87,6 +89,7 @@ export class StepWork implements Work {
   }
 
   hasten(reason: unknown): void {
+    this.#hastened = true;
     this.#attempt?.hasten(reason);
   }
 
@@ -127,7 +130,8 @@ export class StepWork implements Work {
 
   #fail(attempt: number, failed: Failure, attempts = this.#request.retry.attempts): void {
     const { path, retry } = this.#request;
-    this.#step.submit({ op: 'failStep', path, attempt, failure: failed, retry: { ...retry, attempts } });
+    const wanted = this.#hastened ? 1 : attempts;
+    this.#step.submit({ op: 'failStep', path, attempt, failure: failed, retry: { ...retry, attempts: wanted } });
   }
 }
 
@@ -249,8 +253,9 @@ class Attempt implements StepContext {
     const wanted = !this.#over;
     this.#over = true;
     // Before the outcome: whoever sees that the step has ended has seen all of its streams.
-    if (wanted) for (const stream of this.#streams.values()) stream.flush();
-    if (wanted) report();
+    if (wanted && this.#streams.size > 0)
+      Promise.all([...this.#streams.values()].map((stream) => stream.end())).then(report, ignore);
+    else if (wanted) report();
     this.#step.leave();
   }
 
@@ -258,6 +263,8 @@ class Attempt implements StepContext {
     return Math.max(0, Math.round(this.#step.host.ports.clock.monotonicMs() - this.#startedMs));
   }
 }
+
+function ignore(): void {}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';

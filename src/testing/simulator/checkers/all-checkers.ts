@@ -3,11 +3,15 @@ import type { Violation } from '../../../store/index.js';
 import type { History } from '../history.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
+import { checkFamily } from './family.js';
+import { checkGraphs } from './graphs.js';
 import { checkLeases } from './leases.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
 import { checkRequests } from './requests.js';
+import { checkSagas } from './sagas.js';
+import { checkStreams } from './streams.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 import { checkWaits } from './waits.js';
@@ -16,11 +20,15 @@ import { checkVersions } from './versions.js';
 export {
   checkEffects,
   checkEndings,
+  checkFamily,
+  checkGraphs,
   checkLeases,
   checkLog,
   checkNeighbours,
   checkReadings,
   checkRequests,
+  checkSagas,
+  checkStreams,
   checkTicks,
   checkTimers,
   checkWaits,
@@ -39,8 +47,12 @@ export const checkers: readonly Checker[] = [
   checkTimers,
   checkTicks,
   checkEffects,
+  checkGraphs,
   checkRequests,
   checkWaits,
+  checkFamily,
+  checkSagas,
+  checkStreams,
   checkReadings,
   checkEndings,
 ];

@@ -3,6 +3,7 @@
  * nothing starts under a claim that came after its result; starts are accounted for by failures and by lost or
  * returned leases; an effect is always asked for with the same content; attempts, crashes included, are bounded.
  */
+import { nodeOfPath } from '../../../core/graph/graph.js';
 import { readRunEvent } from '../../../engine/events/rows.js';
 import type { RunEvent } from '../../../core/run/events.js';
 import type { Violation } from '../../../store/index.js';
@@ -14,6 +15,8 @@ interface PathFacts {
   resultSeq: number | null;
   failures: number;
   failuresInARow: number;
+  /** The result is one that is kept. */
+  isDone: boolean;
 }
 
 /** Every breach. */
@@ -68,7 +71,8 @@ function factsOf(
   const facts = new Map<string, PathFacts>();
   for (const event of events) {
     if (event.type === 'run.redriven') {
-      for (const path of event.data.paths) Object.assign(of(facts, path), { resultSeq: null, failuresInARow: 0 });
+      for (const [path, known] of facts)
+        if (isForgotten(event, path, known)) Object.assign(known, { resultSeq: null, failuresInARow: 0 });
       continue;
     }
     if (!isResult(event) && event.type !== 'step.retrying' && event.type !== 'call.retrying') continue;
@@ -77,7 +81,8 @@ function factsOf(
     if (known.resultSeq !== null)
       report('P4', `${path} has a result at ${known.resultSeq} and another word on it at ${event.seq}`);
     if (isResult(event)) known.resultSeq = event.seq;
-    if (event.type === 'step.completed' || event.type === 'call.completed') continue;
+    known.isDone = event.type === 'step.completed' || event.type === 'call.completed';
+    if (known.isDone) continue;
     known.failures += 1;
     known.failuresInARow += 1;
     const max = attemptsMax.get(`${key}/${path}`);
@@ -88,9 +93,18 @@ function factsOf(
 }
 
 function of(facts: Map<string, PathFacts>, path: string): PathFacts {
-  const found = facts.get(path) ?? { resultSeq: null, failures: 0, failuresInARow: 0 };
+  const found = facts.get(path) ?? { resultSeq: null, failures: 0, failuresInARow: 0, isDone: false };
   facts.set(path, found);
   return found;
+}
+
+/** A redrive of a graph names nodes, whose results are kept. */
+function isForgotten(
+  { data: { paths } }: Extract<RunEvent, { type: 'run.redriven' }>,
+  path: string,
+  { isDone }: Pick<PathFacts, 'isDone'>,
+): boolean {
+  return paths.includes(path) || (!isDone && paths.includes(nodeOfPath(path)));
 }
 
 function isFreshCount(event: RunEvent): boolean {
@@ -115,10 +129,14 @@ function checkStart(
   if (head === undefined)
     return report('P7', `${path} was started under assignment ${assignment}, which was never claimed`);
   let recorded = false;
+  let isDone = false;
   for (const event of events) {
     if (event.seq > head) break;
-    if (event.type === 'run.redriven' && event.data.paths.includes(path)) recorded = false;
-    else if (isResult(event) && event.data.path === path) recorded = true;
+    if (event.type === 'run.redriven' && isForgotten(event, path, { isDone })) recorded = false;
+    else if (isResult(event) && event.data.path === path) {
+      recorded = true;
+      isDone = event.type === 'step.completed' || event.type === 'call.completed';
+    }
   }
   if (recorded) report('P4', `${path} was started at step ${step} although its result was there at the claim`);
 }
