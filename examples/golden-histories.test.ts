@@ -19,9 +19,11 @@ import {
 import { describe, expect, it } from 'vitest';
 import { app as pipeline } from './document-pipeline/spine.ts';
 import { calculation, embedText, extractText, searchIndex, writeIndex } from './document-pipeline/capabilities.ts';
+import { app as graphApp } from './state-graph/spine.ts';
 import { app as helloApp } from './hello/spine.ts';
 import { app as reportsApp, wordStats } from './python-worker/spine.ts';
 import { app as schedulesApp } from './schedules/spine.ts';
+import { app as ordersApp, event as orderEvent } from './state-machine/spine.ts';
 import { app as newsletterApp, draft } from './testing/spine.ts';
 
 interface Scene<App extends AnyApp> {
@@ -70,6 +72,21 @@ const scenes: readonly Scene<AnyApp>[] = [
       await t.result(run);
       return run.id;
     },
+  }),
+  scene('state-machine/histories/shipped.json', ordersApp, {
+    options: () => ({}),
+    async play(t) {
+      const run = await t.start('order', { state: 'placed', context: { cents: 500, paid: 0, parcel: null } });
+      await t.signal(run, orderEvent, { type: 'PAY', cents: 200 });
+      await t.signal(run, orderEvent, { type: 'PAY', cents: 300 });
+      await t.signal(run, orderEvent, { type: 'SHIP', parcel: 'p7' });
+      await t.result(run);
+      return run.id;
+    },
+  }),
+  scene('state-graph/histories/asked.json', graphApp, {
+    options: () => ({}),
+    play: async (t) => (await t.start('research', { question: 'Do domes leak?' })).id,
   }),
   scene('testing/histories/objections.json', newsletterApp, {
     options: () => ({ handlers: [fake(draft, ({ subject }) => ({ title: subject, body: '...' }))] }),
@@ -205,7 +222,10 @@ describe('golden histories', () => {
   it('tell of a step that was renamed', async () => {
     for (const { app, file } of scenes) {
       const history = stored(file);
-      if (!history.events.some(({ type }) => type === 'step.completed')) continue;
+      // What is renamed is what the body itself asks for.
+      const isOwnStep = (event: ExportedHistory['events'][number]): boolean =>
+        event.type === 'step.completed' && !event.data.path.includes('/');
+      if (!history.events.some(isOwnStep)) continue;
       const { verdict, changes } = await replayHistory(withRenamed(app), history);
       expect([basename(file), verdict === 'same']).toEqual([basename(file), false]);
       expect(changes.map(({ kind }) => kind)).toContain('renamed');

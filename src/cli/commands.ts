@@ -1,5 +1,6 @@
 /** Every command of `eventspine`. Help, parsing and docs/reference/cli.md are made from this table. */
 import type { Command, CommandRun, Flag, Parameter } from './command.js';
+import { templates } from './init/templates.js';
 
 const json: Flag = {
   name: 'json',
@@ -139,6 +140,25 @@ const schedules = {
 
 /** The table, in the order in which help shows it. */
 export const commands: readonly Command[] = [
+  {
+    words: ['init'],
+    says: 'Makes a new project in an empty folder.',
+    more: `Templates: ${templates.map(({ name, says }) => `\`${name}\`: ${says}`).join(' ')} Each is TypeScript with tests, and needs neither network nor key. Nothing is installed.`,
+    parameters: [
+      { name: 'folder', says: 'Where to make it; made if it is not there. Default: this folder.', required: false },
+    ],
+    flags: [
+      {
+        name: 'template',
+        type: 'text',
+        value: 'name',
+        says: `${templates.map(({ name }) => name).join(', ')}. Default ${templates[0]?.name}.`,
+      },
+      json,
+    ],
+    examples: ['eventspine init my-app', 'eventspine init answers --template rag-with-approval'],
+    load: async () => (await import('./commands/init.js')).init,
+  },
   {
     words: ['dev'],
     says: 'Runs everything on this machine while you write the app: server, embedded store, workers.',

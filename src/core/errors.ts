@@ -3,6 +3,8 @@
  * may do about it: `invalid` (mend the request), `conflict` (look, then decide), `notFound`, `transient` (try again,
  * perhaps after a delay), `terminal` (never try again), `internal` (a bug of ours).
  */
+
+/** What a caller may do about an error. */
 export type ErrorKind = 'invalid' | 'conflict' | 'notFound' | 'transient' | 'terminal' | 'internal';
 
 interface Entry<D> {
@@ -607,6 +609,7 @@ export const errorCatalogue = {
   }),
 } as const;
 
+/** The codes of all errors; `eventspine explain <code>` says what to do about each. */
 export type ErrorCode = keyof typeof errorCatalogue;
 type DetailOf<C extends ErrorCode> = (typeof errorCatalogue)[C] extends Entry<infer D> ? D : never;
 
@@ -637,10 +640,12 @@ export class SpineError<C extends ErrorCode = ErrorCode> extends Error {
   }
 }
 
+/** True for an error of ours, whatever copy of this package made it. */
 export function isSpineError(value: unknown): value is SpineError {
   return typeof value === 'object' && value !== null && (value as { [brand]?: unknown })[brand] === true;
 }
 
+/** True for an error of ours with this code, whatever copy of this package made it; its details then have their type. */
 export function hasCode<C extends ErrorCode>(value: unknown, code: C): value is SpineError<C> {
   return isSpineError(value) && value.code === code;
 }

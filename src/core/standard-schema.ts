@@ -2,6 +2,8 @@
  * The Standard Schema interface (https://standardschema.dev, 1.1), copied as types so that users may bring any
  * validator that speaks it (zod, valibot, arktype ...) and we depend on none.
  */
+
+/** A schema of any library that speaks Standard Schema, e.g. of zod, valibot or arktype. */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1;

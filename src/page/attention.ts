@@ -3,6 +3,7 @@
  * when to try again at once. A port, because servers that render pages have no document, and tests want their own.
  */
 
+/** Whether somebody looks at a page, so that one that nobody sees asks for less. */
 export interface Attention {
   /** True while the page is in the background. */
   isHidden(): boolean;

@@ -52,7 +52,10 @@ export interface PageStartOptions {
   readonly signal?: AbortSignal;
 }
 
-/** See the top of the module. `App` is the type of the app, by type-only import. */
+/**
+ * What a page of a web application needs: starts, live views, and runs found again after a reload. `App` is the type of the
+ * app, by type-only import.
+ */
 export interface Page<App = UntypedApp> {
   /** Starts a run; resolves when it is durably recorded, with a reference that holds its read token. As `Client.start`. */
   start<Name extends WorkflowFor<App>>(

@@ -1,6 +1,7 @@
 /** The latest events of a run, for pages that show what has happened and not only where it stands. */
 import type { RunEventView } from '../client/index.js';
 
+/** The latest events of a run, for a page to show. */
 export interface EventLog {
   /** In order, the oldest first; at most as many as are kept. */
   readonly events: readonly RunEventView[];
@@ -8,6 +9,7 @@ export interface EventLog {
   readonly dropped: number;
 }
 
+/** The log before anything has come. */
 export const noEvents: EventLog = { events: [], dropped: 0 };
 
 /** With more events at its end, and without the oldest where they are too many. */

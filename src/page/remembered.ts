@@ -20,6 +20,7 @@ export type PageStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 const prefix = 'eventspine:';
 const begunPrefix = 'eventspine-start:';
 
+/** What a page has in the storage of its browser, so that a reload goes on where it was. */
 export class Remembered {
   readonly #storage: () => PageStorage | null;
   readonly #refs = new Map<string, RunRef | null>();

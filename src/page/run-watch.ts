@@ -37,7 +37,7 @@ const lingerMs = 1_000;
 /** After so long a line counts as good, and the next failure as the first, ms. */
 const steadyMs = 5_000;
 
-/** See the top of the module. */
+/** A run that a page follows, as it is now: state, events and streams. */
 export class RunWatch<Output = unknown> {
   readonly #settings: WatchSettings;
   readonly #listeners = new Set<() => void>();

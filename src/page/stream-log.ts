@@ -1,6 +1,7 @@
 /** One stream of a run, out of what has happened in it: what a step or call has written for readers while it works. */
 import type { EventLog } from './event-log.js';
 
+/** What a stream of a run has brought so far. */
 export interface StreamLog<Chunk = unknown> {
   /** Chunks of the present attempt, in order. */
   readonly chunks: readonly Chunk[];
@@ -10,6 +11,7 @@ export interface StreamLog<Chunk = unknown> {
   readonly ended: boolean;
 }
 
+/** The stream before anything has come. */
 export const noStream: StreamLog<never> = { chunks: [], attempt: 0, ended: false };
 
 const ends: ReadonlySet<string> = new Set(['step.completed', 'step.failed', 'call.completed', 'call.failed']);

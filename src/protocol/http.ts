@@ -20,6 +20,7 @@ export const runViewStates = [
   'refused',
   'continued',
 ] as const;
+/** State of a run as it is shown. */
 export type RunViewState = (typeof runViewStates)[number];
 
 export interface RunSummary {
@@ -108,6 +109,7 @@ export interface WaitView {
   readonly text: string;
 }
 
+/** One event of a run as it is shown, with its payload as JSON. */
 export interface RunEventView {
   readonly seq: number;
   readonly id: string;

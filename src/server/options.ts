@@ -103,6 +103,7 @@ export interface ServerLogEntry {
   readonly error?: unknown;
 }
 
+/** Options of `createServer`. */
 export interface ServerOptions {
   readonly engine: Engine;
   /** Default 127.0.0.1. Another than a loopback address needs `authorize`. */

@@ -15,6 +15,7 @@ import { createNodeServer, serveNode } from './node-transport.js';
 import { settingsOf, type ServerOptions, type ServerSettings } from './options.js';
 import { WorkerSockets } from './worker-socket.js';
 
+/** A server over an engine: a `fetch` function, or on a port of its own. */
 export interface SpineServer extends AsyncDisposable {
   /** Answers a request in process: for mounting into another server, and for tests. Never rejects for what is asked. */
   readonly fetch: (request: Request) => Promise<Response>;
@@ -34,6 +35,7 @@ export interface SpineServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Where a server listens. */
 export interface ServerAddress {
   /** Base URL, with the base path. */
   readonly url: string;

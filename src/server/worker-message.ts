@@ -5,7 +5,10 @@
 import { durationMsMax } from '../core/duration.js';
 import { SpineError, isSpineError } from '../core/errors.js';
 import { instantMsMax } from '../core/instant.js';
+import { labelFaults } from '../core/labels.js';
 import { limits } from '../core/limits.js';
+import type { BodyCommand, TaskCommand } from '../core/run/commands.js';
+import { isAddress } from '../core/run/waits.js';
 import type { Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import { parseJson } from '../protocol/json-body.js';
 
@@ -143,8 +146,27 @@ const failure = record({
   stack: optional(text(limits.errorStackLengthMax)),
 });
 const effect = oneOf('pure', 'idempotent', 'external');
+const labels: Check = (value) => isRecord(value) && labelFaults(value).length === 0;
+const addresses: Check = (value) =>
+  list(isAddress, limits.approvalAddressesMax)(value) && Array.isArray(value) && value.length > 0;
+const match: Check = (value) =>
+  isRecord(value) &&
+  Object.keys(value).length <= limits.indexFieldsMax &&
+  Object.values(value).every(text(limits.indexValueLengthMax));
+const waitOn: Check = (value) => waits.some((isOne) => isOne(value));
+const waits: readonly Check[] = [
+  record({ kind: oneOf('event'), topic: name, match }),
+  record({ kind: oneOf('signal'), name }),
+  record({
+    kind: oneOf('approval'),
+    title: text(limits.approvalTitleLengthMax),
+    to: addresses,
+    escalations: list(record({ afterMs: wholeMs, to: addresses }), limits.approvalEscalationsMax),
+  }),
+];
 
-const commands = fieldsByName({
+/** Every command that a worker may send; the compiler misses one that is not here. */
+const shapes = {
   beginStep: { path, attempt: count, effect },
   completeStep: { path, attempt: count, durationMs: amount, withInput: flag, result: payload },
   failStep: { path, attempt: count, failure, retry },
@@ -158,16 +180,32 @@ const commands = fieldsByName({
   sleepUntil: { path, at: instant },
   emit: { path, topic: name, event: record({ id: optional(key), key: optional(key), data: payload }) },
   progress: { index: count, value: payload },
+  append: { path, attempt: count, from: count, count, chunks: payload },
+  putContext: { path, name, key, version: nullable(key), value: payload },
+  useContext: { path, name, key },
   decideRace: { path, winner: path },
+  startChild: {
+    path,
+    workflow: name,
+    input: payload,
+    options: record({ detached: flag, priority: optional(priority), labels: optional(labels) }),
+  },
+  cancelChild: { path, reason: nullable(text(limits.errorMessageLengthMax)) },
+  wait: { path, on: waitOn, timeoutMs: nullable(wholeMs), request: nullable(payload) },
+  cancelWait: { path },
   park: { seen: count },
   succeed: { output: payload },
   fail: { failure, path: nullable(path) },
   refuse: { code: name, data: nullable(payload) },
+  continueAsNew: { input: payload },
   endCancelled: {},
   abandon: { failure },
   completeTask: { result: payload, durationMs: amount },
   failTask: { failure },
-});
+  appendTask: { name: nullable(path), from: count, count, chunks: payload },
+} satisfies Readonly<Record<BodyCommand['op'] | TaskCommand['op'], Shape>>;
+
+const commands = fieldsByName(shapes);
 
 /** What a command has besides its `op` is looked at apart, so that a bad one costs its submission and not the line. */
 const command = record({ op: (value) => typeof value === 'string' });

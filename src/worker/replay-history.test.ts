@@ -45,6 +45,13 @@ const three: Body = async (ctx) => {
 };
 
 describe('replayHistory', () => {
+  it('finds a run that went on as new the same, and one that now ends broken', async () => {
+    const goes: Body = (ctx, input) => (input === 'in' ? ctx.continueAsNew('next') : ctx.step('a', () => 'done'));
+    const history = await historyOf(goes);
+    expect(await replay(history, goes)).toMatchObject({ verdict: 'same', recorded: 'continued', now: 'continued' });
+    expect(brief(await replay(history, () => 'over'))).toEqual(['break end']);
+  });
+
   it('finds the same code the same, and does nothing', async () => {
     const history = await historyOf(three);
     let ran = 0;

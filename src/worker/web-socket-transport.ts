@@ -14,6 +14,7 @@ import { workerPath, type ServerMessage } from '../protocol/worker.js';
 import { startThreadHeart } from './thread-heart.js';
 import type { BlobAddress, WorkerConnection, WorkerTransport } from './transport.js';
 
+/** Options of `createWebSocketTransport`. */
 export interface WebSocketTransportOptions {
   /**
    * Base URL of the server: `http:` or `https:`, with its base path if it has one. Of several, any one will do: each

@@ -11,7 +11,7 @@ import type { RunEvent } from './events.js';
 /** The format that this module writes and reads. */
 export const exportedHistoryFormat = 'eventspine-history/1';
 
-/** See the top of the module. Holds inputs and results as they are: treat a file of it like the data of the run. */
+/** A run as a value, for replays. Holds inputs and results as they are: treat a file of it like the data of the run. */
 export interface ExportedHistory {
   readonly format: typeof exportedHistoryFormat;
   readonly tenant: string;

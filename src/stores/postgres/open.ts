@@ -23,6 +23,7 @@ import { Upkeep } from './upkeep.js';
 import { Witness } from './witness.js';
 import { commitsOf, Writer } from './writer.js';
 
+/** Options of `postgres`. */
 export interface PostgresOptions {
   /** `postgres://user:password@host/database`. May lead to a pooler in transaction mode (PgBouncer and the like). */
   readonly url: string;

@@ -20,6 +20,7 @@ import type { Row, Statement } from './pipeline.js';
 import { int } from './rows.js';
 import { writeSql, type Sql } from './sql.js';
 
+/** Options of `openPostgresTarget`. */
 export interface PostgresTargetOptions {
   /** The database, without a pooler between. */
   readonly url: string;

@@ -5,6 +5,7 @@
  */
 import { quoteName } from './migrate.js';
 
+/** Roles of the database for those who do not own the tables. */
 export interface PostgresRoles {
   /** The schema of the store. Default: `eventspine`. */
   readonly schema?: string;

@@ -13,6 +13,7 @@ import { reasonOf } from './failures.js';
 import { takeOwnership } from './owner.js';
 import { mark } from './provenance.js';
 
+/** Options of `backupSqlite`. */
 export interface BackupOptions {
   /** The file of the store. */
   readonly file: string;

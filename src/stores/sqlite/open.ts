@@ -24,6 +24,7 @@ import { SqliteStore } from './sqlite-store.js';
 import { ownThreads, type StoreThread, type ThreadHost } from './thread-host.js';
 import type { FromThread, ThreadError } from './thread-messages.js';
 
+/** Options of `sqlite`. */
 export interface SqliteOptions {
   /** Path of the database file; made if it is not there, its folder is not. Must be on a local disk. */
   readonly file: string;

@@ -25,6 +25,7 @@ import type { WorkHost } from '../work.js';
 import { workerLog, type WorkerLogRecord } from '../worker-log.js';
 import { runTurn } from './turn.js';
 
+/** Options of `createHandler`. */
 export interface HandlerOptions {
   /** The secret of this endpoint, as `eventspine endpoints secret` prints it; several while one is being replaced. */
   readonly secret: string | readonly string[];

@@ -27,7 +27,7 @@ export interface DryReplayInput {
 /** A command by which a body ends its run. */
 export type EndCommand = Extract<
   BodyCommand,
-  { readonly op: 'succeed' | 'fail' | 'refuse' | 'endCancelled' | 'abandon' }
+  { readonly op: 'succeed' | 'fail' | 'refuse' | 'continueAsNew' | 'endCancelled' | 'abandon' }
 >;
 
 /** How far the body came. */
@@ -114,6 +114,7 @@ function isEnd(command: BodyCommand): command is EndCommand {
     case 'succeed':
     case 'fail':
     case 'refuse':
+    case 'continueAsNew':
     case 'endCancelled':
     case 'abandon':
       return true;

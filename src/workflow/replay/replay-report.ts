@@ -51,7 +51,7 @@ export interface ReplayReport {
   /** State of the run in the history. */
   readonly recorded: RunStatus;
   /** What the code comes to over that history; `unknown` where it could not be replayed to its end. */
-  readonly now: 'succeeded' | 'failed' | 'refused' | 'cancelled' | 'waiting' | 'unknown';
+  readonly now: 'succeeded' | 'failed' | 'refused' | 'continued' | 'cancelled' | 'waiting' | 'unknown';
   /** Recorded units that the code asked for again. */
   readonly matched: number;
   readonly changes: readonly ReplayChange[];
@@ -300,7 +300,7 @@ class Comparison {
       return [{ kind: 'stuck', path: null, level: 'break', text }];
     }
     if (end === null) {
-      if (status !== 'succeeded' && status !== 'refused') return [];
+      if (status !== 'succeeded' && status !== 'refused' && status !== 'continued') return [];
       return isBlocked ? [] : change('break', `The run ended (${status}); the code now waits for more.`);
     }
     if (end.op === 'fail' || end.op === 'abandon') {
@@ -499,7 +499,7 @@ function named(unit: UnitKind): string {
   return names[unit] ?? unit.charAt(0).toUpperCase() + unit.slice(1);
 }
 
-function stateOf(end: EndCommand | null): 'succeeded' | 'failed' | 'refused' | 'cancelled' | 'waiting' {
+function stateOf(end: EndCommand | null): Exclude<ReplayReport['now'], 'unknown'> {
   switch (end?.op) {
     case undefined:
       return 'waiting';
@@ -507,6 +507,8 @@ function stateOf(end: EndCommand | null): 'succeeded' | 'failed' | 'refused' | '
       return 'succeeded';
     case 'refuse':
       return 'refused';
+    case 'continueAsNew':
+      return 'continued';
     case 'endCancelled':
       return 'cancelled';
     case 'fail':

@@ -2,7 +2,7 @@
  * Somebody else's app: a fixture copied to a fresh folder, with the package as it would be published beside it. Nothing
  * of this repository is reachable from there, so what works there works for users.
  */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,24 +28,52 @@ export class FreshApp {
   readonly folder: string;
   readonly #environment = cleanEnvironment();
 
-  private constructor(fixture: string) {
-    this.place = mkdtempSync(join(tmpdir(), `eventspine-${fixture}-`));
+  private constructor(name: string) {
+    this.place = mkdtempSync(join(tmpdir(), `eventspine-${name}-`));
     this.folder = join(this.place, 'app');
-    cpSync(fileURLToPath(new URL(`fixtures/${fixture}`, import.meta.url)), this.folder, { recursive: true });
   }
 
   /** Copies `fixtures/<name>` and packs the package, which must be built. Installs nothing. */
   static async make(fixture: string): Promise<FreshApp> {
     const app = new FreshApp(fixture);
+    cpSync(fileURLToPath(new URL(`fixtures/${fixture}`, import.meta.url)), app.folder, { recursive: true });
+    await app.#pack();
+    return app;
+  }
+
+  /**
+   * Has the packed package make a project, as `npx eventspine init` does, and depend on that package. With `like`, the
+   * package that is installed there makes it, and what is installed there serves both: the templates need the same.
+   */
+  static async fromTemplate(template: string, like?: FreshApp): Promise<FreshApp> {
+    const app = new FreshApp(template);
+    const words = ['eventspine', 'init', 'app', '--template', template];
+    const here = { folder: app.place, environment: app.#environment, ms: 120_000 };
+    if (like === undefined) {
+      await app.#pack();
+      await succeeded('npm', ['exec', '--yes', '--prefer-offline', '--package=./eventspine.tgz', '--', ...words], here);
+    } else {
+      const program = join(like.folder, 'node_modules', 'eventspine', 'dist', 'cli', 'main.js');
+      await succeeded(process.execPath, [program, ...words.slice(1)], here);
+      symlinkSync(join(like.folder, 'node_modules'), join(app.folder, 'node_modules'));
+    }
+    const file = join(app.folder, 'package.json');
+    const manifest = readFileSync(file, 'utf8');
+    const released = /"eventspine": "\^[^"]+"/;
+    if (!released.test(manifest)) throw new Error(`The project does not depend on the package: ${manifest}`);
+    writeFileSync(file, manifest.replace(released, '"eventspine": "file:../eventspine.tgz"'));
+    return app;
+  }
+
+  async #pack(): Promise<void> {
     const packed = await succeeded(
       'npm',
-      ['pack', '--ignore-scripts', '--json', '--silent', '--pack-destination', app.place],
-      { folder: root, environment: app.#environment },
+      ['pack', '--ignore-scripts', '--json', '--silent', '--pack-destination', this.place],
+      { folder: root, environment: this.#environment },
     );
     const file = /"filename":\s*"([^"]+)"/.exec(packed.stdout)?.[1];
     if (file === undefined) throw new Error(`npm pack said ${packed.stdout}`);
-    cpSync(join(app.place, file), join(app.place, 'eventspine.tgz'));
-    return app;
+    cpSync(join(this.place, file), join(this.place, 'eventspine.tgz'));
   }
 
   /** Installs with npm. Scripts of packages do not run: everything must work as it lies in the packages. */

@@ -9,6 +9,7 @@ const guides = {
   'own-worker': 'workspace',
   react: 'next',
   mounts: 'mounts',
+  lint: 'lint',
 };
 
 interface CodeBlock {
