@@ -136,6 +136,41 @@ describe.each(Object.entries(stores))('on %s', (_, opened) => {
       expect((await engine.doctor()).checks.filter(({ ok }) => !ok)).toEqual([]);
     });
 
+    it('that is given up right after a redrive is told of its end', async () => {
+      const failing = workflow('failing', {}, async () => {
+        throw Object.assign(new Error('broken'), { retryable: false });
+      });
+      const parent = workflow('parent', {}, async (ctx) => {
+        const started = await ctx.start(failing, null);
+        started.cancel();
+        return started.result();
+      });
+      const engine = await serve(defineApp({ name: 'a', workflows: [failing, parent] }));
+      const run = await start(engine, 'parent');
+      expect(await engine.waitForEnd('default', run, 5_000)).toBe('failed');
+      expect(await engine.redrive(origin, run)).toEqual({ tag: 'done' });
+      expect(await engine.waitForEnd('default', run, 5_000)).toBe('failed');
+    });
+
+    it('of a redrive is not taken for the one before it, which was cancelled', async () => {
+      const pausing = workflow('pausing', {}, async (ctx) => {
+        try {
+          await ctx.sleep('600ms');
+        } finally {
+          await ctx.shield((ctx) => ctx.step('clean up', () => 1));
+        }
+        return 'whole';
+      });
+      const parent = workflow('parent', {}, (ctx) => ctx.child(pausing, null));
+      const engine = await serve(defineApp({ name: 'a', workflows: [pausing, parent] }));
+      const run = await start(engine, 'parent');
+      await expect.poll(() => typesOf(engine, run)).toContain('child.started');
+      await engine.cancel(origin, run);
+      expect(await engine.waitForEnd('default', run, 5_000)).toBe('cancelled');
+      expect(await engine.redrive(origin, run)).toEqual({ tag: 'done' });
+      expect(await resultOf(engine, run)).toBe('whole');
+    });
+
     it('that lost a race is cancelled', async () => {
       const long = workflow('long', {}, async (ctx) => ctx.sleep('1h'));
       const parent = workflow(
@@ -200,6 +235,24 @@ describe.each(Object.entries(stores))('on %s', (_, opened) => {
   });
 
   describe('a saga', () => {
+    it('that was undone in a cancelled run does not wait, after a redrive, for what was under way in it', async () => {
+      const trip = workflow('trip', {}, (ctx) =>
+        ctx.saga('trip', async (ctx, undo) => {
+          await ctx.step('flight', () => 1);
+          undo('flight', (ctx) => ctx.step('cancel', () => 1));
+          await ctx.sleep('1h');
+        }),
+      );
+      const engine = await serve(defineApp({ name: 'a', workflows: [trip] }));
+      const run = await start(engine, 'trip');
+      await expect.poll(() => typesOf(engine, run)).toContain('timer.set');
+      await engine.cancel(origin, run);
+      expect(await engine.waitForEnd('default', run, 5_000)).toBe('cancelled');
+      expect(await engine.redrive(origin, run)).toEqual({ tag: 'done' });
+      expect(await engine.waitForEnd('default', run, 5_000)).toBe('failed');
+      expect(await engine.readResult('default', run)).toMatchObject({ failure: { code: 'SAGA_UNDONE' } });
+    });
+
     it('undoes what was done, in reverse order, once, and not what was not done', async () => {
       const did: string[] = [];
       let helped = false;

@@ -273,7 +273,7 @@ function decideAppend(
   // What the body itself writes goes on over all its activations.
   const writer = attempt === 0 ? null : { attempt, lease: `${task}.${token}` };
   const isSame = stream?.writer?.lease === writer?.lease;
-  if (isSame && stream?.writer != null && stream.writer.attempt > attempt) return already;
+  if (isSame && (stream?.writer?.attempt ?? 0) > attempt) return already;
   const goesOn = isSame && stream?.writer?.attempt === writer?.attempt;
   if (from !== (goesOn ? (stream?.written ?? 0) : 0)) return already;
   const begun = writer === null ? 0 : goesOn ? (stream?.attempt ?? 1) : (stream?.attempt ?? 0) + 1;

@@ -77,8 +77,9 @@ export function programApp(perform: PerformEffect, build: BuildName = 'plain'): 
       { ...workflow('graph', options, () => undefined), graph: simGraph },
     ],
     handlers: capabilities.map((one) =>
-      one.implement(async (input, { idempotencyKey, attempt, stream }) => {
-        const write = (chunk: unknown): Promise<void> => stream().write(chunk);
+      one.implement(async (input, context) => {
+        const { idempotencyKey, attempt } = context;
+        const write = (chunk: unknown): Promise<void> => context.stream().write(chunk);
         await perform(input as CallNode, { kind: 'call', idempotencyKey, attempt, write });
         return idempotencyKey;
       }),

@@ -113,7 +113,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 
 /** Bounds of one simulation. */
 const stepsMax = 150_000;
-const healMsMax = 150_000;
+const healMsMax = 300_000;
 const violationsMax = 20;
 
 /** Faults after which the server may not know that a worker had received, or even begun, what it then gives to another. */

@@ -13,7 +13,7 @@ import type { InlinePayload } from '../../core/payload.js';
 import { defaultRetry, type RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions } from '../../core/run/commands.js';
 import { approvalRequestOf, type ApproveOptions, type FormOf, type Review } from '../approval.js';
-import { Cancelled } from '../cancelled.js';
+import { Cancelled, isCancelled } from '../cancelled.js';
 import type { Capability } from '../capability.js';
 import type {
   CallOptionsOf,
@@ -413,14 +413,16 @@ export class BodyCtx implements Ctx {
       undos.push({ scope, body });
     };
     let cause: unknown;
+    const scope = new Scope(pathOf(path, 'do'), this.#scope, 'settling');
+    scope.undoneAt = this.#body.recordOf(path)?.outcome?.seq ?? scope.undoneAt;
     try {
-      const result = await this.#within(new Scope(pathOf(path, 'do'), this.#scope, 'settling'), (ctx) =>
-        body(ctx, undo),
-      );
+      const result = await this.#within(scope, (ctx) => body(ctx, undo));
       if ((this.#body.recordOf(path)?.outcome ?? null) === null) return result;
       cause = new SpineError('SAGA_UNDONE', { path });
     } catch (error) {
-      cause = error;
+      // What was under way when the run was cancelled, which it no longer is, has come to nothing.
+      const isOfThePast = isCancelled(error) && this.#scope.givenUp === null;
+      cause = isOfThePast ? new SpineError('SAGA_UNDONE', { path }) : error;
     }
     // Recorded before anything is undone: from here on the saga has failed, even where a redrive would help what failed.
     const decision = { op: 'decideRace', path, winner: 'undo' } as const;

@@ -87,6 +87,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
   /** Every identity asked for in this activation; null = a scope, or a wait that is over, so that a long body keeps none. */
   readonly #claimed = new Map<string, Wait | null>();
   readonly #open = new Set<Wait>();
+  /** Scopes that wait for what never comes, since it was undone; given up when nothing else is left to be told. */
+  readonly #undone = new Set<Scope>();
   readonly #due = new SeqQueue<Wait | CancelNotice>();
   readonly #randoms = new Map<string, SeededRandom>();
 
@@ -242,8 +244,15 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.#open.add(wait);
     const givenUp = scope.givenUp ?? this.#calledOff(record);
     if (givenUp !== null) wait.giveUp(givenUp);
+    else if ((record?.outcome?.seq ?? Number.POSITIVE_INFINITY) > scope.undoneAt) this.#leaveUndone(wait);
     else this.#proceed(wait, record);
     return wait.promise;
+  }
+
+  #leaveUndone(wait: Wait): void {
+    wait.phase = 'waiting';
+    this.#undone.add(wait.scope);
+    this.#wake();
   }
 
   /** Ends this run and goes on in a new one. The body is left where it is. */
@@ -354,6 +363,12 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (this.#phase === 'loading' && this.#checkedInput !== null) return this.#start(this.#checkedInput.value);
     if (this.#phase !== 'running') return;
     const next = this.#due.peek();
+    if (next === undefined && this.#undone.size > 0) {
+      const scopes = [...this.#undone];
+      this.#undone.clear();
+      for (const scope of scopes) scope.giveUp(new Cancelled('run_cancelled'));
+      return this.#wake();
+    }
     if (next === undefined) {
       this.#catchingUp = false;
       this.#launchAll();

@@ -19,7 +19,7 @@ import { findWorkflow, versionsOf, type AnyApp } from '../app.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
 import { dryReplay, type DryReplay, type EndCommand } from './dry-replay.js';
-import { isOfPath, noteEntry, type PathRecord, type UnitKind } from './path-record.js';
+import { isOfPath, noteEntry, startOf, type PathRecord, type UnitKind } from './path-record.js';
 
 /** `note`: safe. `warning`: the run goes on, but look at it. `break`: the run would fail or could not go on. */
 export type ReplayLevel = 'note' | 'warning' | 'break';
@@ -203,7 +203,11 @@ class Comparison {
 
   #unasked({ replay, renames }: Attempt): Recorded[] {
     return [...this.#recorded.values()].filter(
-      ({ path }) => !replay.asked.has(renames.get(path) ?? path) && !replay.asked.has(path),
+      ({ path }) =>
+        !replay.asked.has(renames.get(path) ?? path) &&
+        !replay.asked.has(path) &&
+        // Of a child that is not waited for only the start is asked for.
+        !replay.asked.has(startOf(path)),
     );
   }
 

@@ -25,6 +25,11 @@ export class Scope {
   readonly shielded: boolean;
   /** The body inside must know what has happened: steps under way come to their end when the scope is given up. */
   readonly settling: boolean;
+  /**
+   * `seq` since which it is recorded that a saga has failed and this, its body, is undone: what has not come to anything by
+   * then never will. Infinity = none.
+   */
+  undoneAt: number;
   /** Waits that have not come to an end. */
   readonly waits = new Set<ScopedWait>();
   readonly #parent: Scope | null;
@@ -37,6 +42,7 @@ export class Scope {
     this.path = path;
     this.shielded = kind === 'shielded';
     this.settling = kind === 'settling' || (kind === 'plain' && parent?.settling === true);
+    this.undoneAt = this.shielded ? Number.POSITIVE_INFINITY : (parent?.undoneAt ?? Number.POSITIVE_INFINITY);
     this.#parent = parent;
     this.#givenUp = this.shielded ? null : (parent?.givenUp ?? null);
     this.#stopped = parent?.stopped ?? false;
