@@ -162,7 +162,7 @@ export const schemas = {
   StepView: shape<StepView>(
     {
       path: text,
-      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child', 'context', 'wait', 'approval']),
+      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child', 'context', 'wait', 'approval', 'message']),
       status: text,
       attempt: whole,
       capability: text,

@@ -1,6 +1,19 @@
 /**
  * The programming model and its runtime: definitions as values, `ctx`, and activations that workers begin.
  */
+export { agent } from './agent.js';
+export type {
+  Agent,
+  AgentHandlers,
+  AgentMessage,
+  AgentOnError,
+  AgentOptions,
+  AgentRef,
+  AgentSelf,
+  AskOptions,
+  EscalatedMessage,
+  TellOptions,
+} from './agent.js';
 export { approvalRequested } from './approval.js';
 export type { Address, ApprovalRequested, ApproveOptions, FormOf, Review } from './approval.js';
 export { beginActivation } from './activation.js';
@@ -13,6 +26,8 @@ export type {
 } from './activation-contract.js';
 export { defineApp, findHandler, findWorkflow, isApp, versionsOf } from './app.js';
 export type {
+  AgentNameOf,
+  AgentOf,
   AnyApp,
   App,
   AppOptions,
@@ -46,6 +61,8 @@ export type {
 export { makeLog } from './log.js';
 export type { Log, LogLevel, LogRecord } from './log.js';
 export { manifestHash } from './manifest-of.js';
+export { message } from './message.js';
+export type { AnyMessage, Message, MessageAnswer, MessageData, MessageIn, MessageOptions, MessageReply } from './message.js';
 export type { RetryOptions } from './retry-options.js';
 export { signal } from './signal.js';
 export type { Signal, SignalOptions } from './signal.js';

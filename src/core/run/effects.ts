@@ -4,6 +4,7 @@
  */
 import { assertNever } from '../errors.js';
 import type { RunEvent } from './events.js';
+import { agentSpace, answerKey, answerSpace, sendTimer, type AgentAddress, type AnswerAddress } from './mail.js';
 import {
   entriesOf,
   escalationTimer,
@@ -39,7 +40,8 @@ export type TableEffect =
   /** `run`: of another run, which is to see to something. Default: the run itself. */
   | { readonly tag: 'setTimer'; readonly name: string; readonly fireAt: number; readonly run?: string }
   | { readonly tag: 'clearTimer'; readonly name: string; readonly run?: string }
-  | { readonly tag: 'putEntry'; readonly entry: WaitEntry }
+  /** `run`: the run that waits for it, where it is not this one; empty = none. */
+  | { readonly tag: 'putEntry'; readonly entry: WaitEntry; readonly run?: string }
   | { readonly tag: 'dropEntry'; readonly entry: WaitEntry };
 
 /** Timers of the run itself; the names cannot clash with paths, which never begin with a colon. */
@@ -166,6 +168,12 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
   switch (event.type) {
     case 'run.started':
       effects.push({ tag: 'openTask', task: activationOf(after, after.startAt) });
+      if (after.agent !== null) {
+        const { key, generation } = after.agent;
+        const value: AgentAddress = { run: after.run, generation };
+        const entry = { space: agentSpace(after.workflow), key, ref: '', value: JSON.stringify(value) };
+        effects.push({ tag: 'putEntry', entry, run: '' });
+      }
       if (after.timeoutMs !== null)
         effects.push({
           tag: 'setTimer',
@@ -268,6 +276,17 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'approval.escalated':
       effects.push(...addressing(event.data.path, open, after));
       break;
+    case 'message.sent': {
+      const { to } = event.data;
+      if (to.kind !== 'caller') effects.push({ tag: 'setTimer', name: sendTimer(event.seq), fireAt: event.at });
+      else if (after.agent !== null) {
+        const value: AnswerAddress = { run: after.run, seq: event.seq };
+        const key = answerKey(after.workflow, after.agent.key, to.id);
+        effects.push({ tag: 'putEntry', entry: { space: answerSpace, key, ref: '', value: JSON.stringify(value) } });
+      }
+      break;
+    }
+    case 'message.buried':
     case 'signal.received':
     case 'approval.commented':
     case 'step.started':

@@ -5,6 +5,7 @@
 import { limits } from '../../core/limits.js';
 import type { CancelTimer } from '../../core/ports.js';
 import { isErrand } from '../../core/run/effects.js';
+import { seqOfSendTimer } from '../../core/run/mail.js';
 import { isWorkTimer, waitOfExpiryTimer } from '../../core/run/waits.js';
 import type { TimerRow, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
@@ -19,6 +20,8 @@ export interface DueWork {
   readonly errand: (timer: TimerRow) => Promise<JobOutcome>;
   /** Looks back for an event that a wait may have missed; clears the timer where it stands for that alone. */
   readonly look: (timer: TimerRow) => Promise<void>;
+  /** Delivers what a run has sent; clears the timers of what was delivered. */
+  readonly send: (timer: TimerRow) => Promise<void>;
   /** Sees to the schedules that are due, and counts them. */
   readonly schedules: () => Promise<number>;
 }
@@ -86,6 +89,10 @@ export class TimerDuty {
   /** What came of the timer; null = it is seen to. */
   async #see(timer: TimerRow): Promise<JobOutcome | null> {
     if (isErrand(timer.name)) return this.#work.errand(timer);
+    if (seqOfSendTimer(timer.name) !== null) {
+      await this.#work.send(timer);
+      return null;
+    }
     const isWork = isWorkTimer(timer.name);
     // The end of a wait for an event looks for the event first.
     if (isWork || waitOfExpiryTimer(timer.name) !== null) await this.#work.look(timer);
