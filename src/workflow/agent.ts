@@ -77,11 +77,14 @@ export interface EscalatedMessage {
 
 /** A handler for each message, by its name. */
 export type AgentHandlers<State, Messages extends readonly AnyMessage[]> = {
-  readonly [M in Messages[number] as M['name']]: (
-    self: AgentSelf<State>,
-    message: AgentMessage<MessageData<M>>,
-  ) => MessageReply<M> | Promise<MessageReply<M>> | void | Promise<void>;
+  readonly [Name in Messages[number]['name']]: AgentHandler<State, Extract<Messages[number], { readonly name: Name }>>;
 };
+
+/** Handles a message; what it returns is the answer to whoever has asked. */
+export type AgentHandler<State, M> = (
+  self: AgentSelf<State>,
+  message: AgentMessage<MessageData<M>>,
+) => MessageReply<M> | Promise<MessageReply<M>> | void | Promise<void>;
 
 /** Options of an agent. */
 export interface AgentOptions<S extends StandardSchema, Messages extends readonly AnyMessage[]> {
@@ -168,7 +171,11 @@ export function agent<
     continueAfter: continueAfter ?? limits.agentMessagesMax,
   } as const;
   const body = agentBody(described);
-  const bare = workflow(name, { retain: retainMs, deadline: deadlineMs, ...(priority === undefined ? {} : { priority }) }, body);
+  const bare = workflow(
+    name,
+    { retain: retainMs, deadline: deadlineMs, ...(priority === undefined ? {} : { priority }) },
+    body,
+  );
   return { ...described, workflow: bare };
 }
 
@@ -179,7 +186,8 @@ function checkMessages(faults: OptionFaults, messages: readonly AnyMessage[], on
   for (const twice of new Set(names.filter((one, i) => names.indexOf(one) !== i)))
     faults.add(`message "${twice}" is there twice`);
   for (const one of messages)
-    if (one.kind === 'topic' && one.key === null) faults.add(`topic "${one.name}" has no key, which would be the agent's`);
+    if (one.kind === 'topic' && one.key === null)
+      faults.add(`topic "${one.name}" has no key, which would be the agent's`);
   const handlers: unknown = on;
   if (typeof handlers !== 'object' || handlers === null) return faults.add('on must hold a handler for each message');
   for (const name of names) if (typeof on[name] !== 'function') faults.add(`on has no handler for "${name}"`);

@@ -4,6 +4,7 @@
 export { agent } from './agent.js';
 export type {
   Agent,
+  AgentHandler,
   AgentHandlers,
   AgentMessage,
   AgentOnError,
@@ -62,7 +63,15 @@ export { makeLog } from './log.js';
 export type { Log, LogLevel, LogRecord } from './log.js';
 export { manifestHash } from './manifest-of.js';
 export { message } from './message.js';
-export type { AnyMessage, Message, MessageAnswer, MessageData, MessageIn, MessageOptions, MessageReply } from './message.js';
+export type {
+  AnyMessage,
+  Message,
+  MessageAnswer,
+  MessageData,
+  MessageIn,
+  MessageOptions,
+  MessageReply,
+} from './message.js';
 export type { RetryOptions } from './retry-options.js';
 export { signal } from './signal.js';
 export type { Signal, SignalOptions } from './signal.js';

@@ -49,8 +49,7 @@ export function message<
 }
 
 /** What is sent with a message. */
-export type MessageIn<M> =
-  M extends Message<string, infer In> ? In : M extends Topic<string, infer In> ? In : never;
+export type MessageIn<M> = M extends Message<string, infer In> ? In : M extends Topic<string, infer In> ? In : never;
 
 /** What the agent gets of it. */
 export type MessageData<M> =

@@ -5,7 +5,14 @@ import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { RunEvent } from '../../core/run/events.js';
-import { agentSpace, answerKey, answerSpace, isHandlePath, type AgentAddress, type AnswerAddress } from '../../core/run/mail.js';
+import {
+  agentSpace,
+  answerKey,
+  answerSpace,
+  isHandlePath,
+  type AgentAddress,
+  type AnswerAddress,
+} from '../../core/run/mail.js';
 import { foldRun, unreadMail, type RunState } from '../../core/run/state.js';
 import type { AgentSummary, AgentView, PageView } from '../../protocol/http.js';
 import type { AgentAnswer, CommandOutcome, Origin } from '../api.js';
@@ -174,7 +181,9 @@ function summary(agent: string, key: string, { run, generation }: AgentAddress):
 function statusOf({ status, units, signals }: RunState): AgentView['status'] {
   if (status === 'failed') return 'parked';
   if (status !== 'active' && status !== 'waiting') return 'ended';
-  const isIdle = [...units].some(([path, unit]) => unit.kind === 'wait' && unit.status === 'open' && !path.includes('/'));
+  const isIdle = [...units].some(
+    ([path, unit]) => unit.kind === 'wait' && unit.status === 'open' && !path.includes('/'),
+  );
   return isIdle && signals.size === 0 ? 'idle' : 'busy';
 }
 

@@ -422,7 +422,8 @@ export class Lanes {
     events: readonly NewRunEvent[],
   ): void {
     const name = command.op === 'startChild' ? command.workflow : state.workflow;
-    const workflow = state.agent !== null && command.op === 'continueAsNew' ? this.#catalog.agent(name) : this.#catalog.workflow(name);
+    const workflow =
+      state.agent !== null && command.op === 'continueAsNew' ? this.#catalog.agent(name) : this.#catalog.workflow(name);
     const [event] = events;
     if (event?.type !== 'child.started' && event?.type !== 'run.continued') return;
     if (workflow === null) throw new SpineError('WORKFLOW_UNKNOWN', { name, known: this.#catalog.workflowNames() });
@@ -592,7 +593,9 @@ export class Lanes {
         });
       case 'duplicate':
         lane.state = null;
-        if (pendings.some(({ job }) => job.along?.dedupe?.some(({ scope }) => scope === outcome.found.scope) === true)) {
+        if (
+          pendings.some(({ job }) => job.along?.dedupe?.some(({ scope }) => scope === outcome.found.scope) === true)
+        ) {
           for (const pending of pendings) this.#answer(pending, { tag: 'already', head: 0 });
           return noneAgain;
         }

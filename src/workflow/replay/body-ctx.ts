@@ -160,7 +160,8 @@ export class BodyCtx implements Ctx {
     const question = pathOf(path, 'question');
     this.#body.claim(question);
     checkAddress(`ask "${path}"`, name, key);
-    const timeoutMs = options.timeout === undefined ? limits.askTimeoutMs : timeoutMsOf(`ask "${path}"`, options.timeout);
+    const timeoutMs =
+      options.timeout === undefined ? limits.askTimeoutMs : timeoutMsOf(`ask "${path}"`, options.timeout);
     return quiet(this.#question<Reply>(path, question, { agent: name, key }, message, data, timeoutMs));
   }
 
@@ -213,7 +214,13 @@ export class BodyCtx implements Ctx {
       if (outcome.tag !== 'received' || outcome.signal === undefined || outcome.signal.mail === null)
         throw new Error('Invariant broken: the mailbox gave something that is no message');
       const { id, at, signal } = outcome;
-      return { id, at, seq: signal.seq, mail: signal.mail ?? { type: '', from: { kind: 'caller', reply: false } }, data: value };
+      return {
+        id,
+        at,
+        seq: signal.seq,
+        mail: signal.mail ?? { type: '', from: { kind: 'caller', reply: false } },
+        data: value,
+      };
     });
     return this.#ask<IncomingMail>(path, 'wait', work);
   }
