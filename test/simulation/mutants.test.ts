@@ -7,11 +7,17 @@ import { mutants, resetMutants } from './mutants.js';
 const seedsMax = 5_000;
 
 describe('planted bugs', () => {
-  it.each(mutants)('is found: $name', async ({ flaws, kinds, servers = 1 }) => {
+  it.each(mutants)('is found: $name', async ({ flaws, kinds, servers = 1, agents }) => {
     let killedBy: number | null = null;
     for (let seed = 1; killedBy === null && seed <= seedsMax; seed++) {
       resetMutants();
-      const { violations } = await simulate({ seed, servers, flaws, ...(kinds === undefined ? {} : { kinds }) });
+      const { violations } = await simulate({
+        seed,
+        servers,
+        flaws,
+        ...(agents === true ? { agents, workers: 'real' } : {}),
+        ...(kinds === undefined ? {} : { kinds }),
+      });
       if (violations.length > 0) killedBy = seed;
     }
     expect(killedBy).not.toBeNull();

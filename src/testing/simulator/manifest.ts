@@ -9,6 +9,9 @@ export const simRetry: RetryPolicy = { attempts: 3, minMs: 50, maxMs: 1_000, fac
 /** Longer than any fault lasts: a lease that meets its deadline shows that something was stuck. */
 export const simDeadlineMs = 60_000;
 
+/** The agent of the worlds that have one. */
+export const simAgent = 'tally';
+
 function workflow(name: string, on: string | null, completes: string | null): WorkflowManifest {
   return {
     name,

@@ -3,17 +3,21 @@
  * `ctx`, and whose steps and handlers go to the simulated provider.
  */
 import {
+  agent,
   capability,
   defineApp,
+  message,
   signal,
   topic,
   Transient,
   workflow,
+  type AgentMessage,
+  type AgentSelf,
   type AnyApp,
   type Ctx,
   Terminal,
 } from '../../workflow/index.js';
-import { simDeadlineMs, simRetry } from './manifest.js';
+import { simAgent, simDeadlineMs, simRetry } from './manifest.js';
 import {
   programCapabilities,
   programSignals,
@@ -44,12 +48,35 @@ const signals = programSignals.map((name) => signal(name));
 const done = topic('done');
 const capabilities = programCapabilities.map((name) => capability(name, { deadline: simDeadlineMs, retry }));
 
+const heard = topic('heard', { key: 'key' });
+const add = message('add');
+
+/** What it remembers, and tells of, is what it has handled: a checker compares the two with the log. */
+const tally = agent(simAgent, {
+  messages: [noted, add],
+  initial: { seen: [] },
+  continueAfter: 3,
+  onError: 'park',
+  on: { noted: takeNote, add: takeNote },
+});
+
+async function takeNote(self: AgentSelf, { id, type }: AgentMessage): Promise<void> {
+  const { seen: before } = self.state as { readonly seen: readonly string[] };
+  self.state = { seen: [...before, id] };
+  await self.emit(heard, { key: self.key, id });
+  if (self.key === 'relay') return;
+  if (before.length % 3 === 1) await self.sleep('nap', 40);
+  await self.tell(simAgent, 'relay', add, null);
+  if (type === 'add' && before.length % 4 === 2) await self.ask(simAgent, 'relay', add, null, { timeout: '1h' });
+}
+
 /** The app of one worker. All of them have the same manifest. */
-export function programApp(perform: PerformEffect): AnyApp {
+export function programApp(perform: PerformEffect, withAgents = false): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
   return defineApp({
     name: 'simulated',
     topics: [seen, noted, done],
+    agents: withAgents ? [tally] : [],
     workflows: [
       workflow('program', { ...options, completes: done }, (ctx, program) =>
         runProgram(ctx, program as Program, perform),

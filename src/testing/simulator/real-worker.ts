@@ -27,6 +27,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly provider: Provider;
   readonly slots: number;
   readonly parkAfterMs: number;
+  /** Whether the app has agents. */
+  readonly agents: boolean;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
 }
 
@@ -51,7 +53,7 @@ export class RealWorker implements SimWorker {
   }
 
   #boot(ports: Ports, heart: SimProcess): void {
-    const { slots, parkAfterMs, only, provider } = this.#options;
+    const { slots, parkAfterMs, only, provider, agents } = this.#options;
     const claims = new Claims(this.#options.history);
     const perform = async (node: StepNode | CallNode, site: EffectSite): Promise<void> => {
       const { kind, idempotencyKey, attempt } = site;
@@ -68,7 +70,7 @@ export class RealWorker implements SimWorker {
       if (fate === 'fails') throw providerError();
     };
     const worker = createWorker({
-      app: programApp(perform),
+      app: programApp(perform, agents),
       connect: this.#transport(claims, heart),
       ports,
       slots,

@@ -13,13 +13,14 @@ import {
   type EntryRow,
   type EventRow,
   type Store,
+  type TallyRow,
   type Violation,
 } from '../../store/index.js';
 import { checkers } from './checkers/all-checkers.js';
 import { Cluster, Route } from './cluster.js';
 import { FaultMeter } from './fault-meter.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
-import { simManifest } from './manifest.js';
+import { simAgent, simManifest } from './manifest.js';
 import { Nemesis, type FaultKind } from './nemesis.js';
 import { Network } from './network.js';
 import { Observer } from './observer.js';
@@ -63,6 +64,8 @@ export interface SimulationOptions {
   readonly flaws?: Flaws;
   /** What runs the bodies: the real worker and workflow runtime, or the scripted worker. Default: scripted. */
   readonly workers?: 'real' | 'scripted';
+  /** Whether there is an agent; only with real workers. Default: the seed decides. */
+  readonly agents?: boolean;
   /** Which kinds of faults there may be. Default: a random subset of all. */
   readonly kinds?: readonly FaultKind[];
   /** Is handed what was seen, when all is over. */
@@ -180,7 +183,10 @@ class Simulation {
         },
         ...(flaws.lateWrites === true ? { lateTo: () => newest() } : {}),
         settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5) },
-        manifest: this.#options.workers === 'real' ? programApp(async () => undefined).manifest : simManifest,
+        manifest:
+          this.#options.workers === 'real'
+            ? programApp(async () => undefined, this.#hasAgents()).manifest
+            : simManifest,
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
     const provider = new Provider(world, this.#history);
@@ -268,7 +274,8 @@ class Simulation {
     const count = prng.int(1, 3);
     const divided = count > 1 && prng.chance(0.3);
     return Array.from({ length: count }, (_, i) => {
-      const everything = { workflows: ['program', 'watch'], capabilities: ['work', 'gpu'] };
+      const workflows = ['program', 'watch', ...(this.#hasAgents() ? [simAgent] : [])];
+      const everything = { workflows, capabilities: ['work', 'gpu'] };
       const only = !divided
         ? everything
         : i === 0
@@ -288,7 +295,7 @@ class Simulation {
         only,
       };
       return this.#options.workers === 'real'
-        ? new RealWorker(common)
+        ? new RealWorker({ ...common, agents: this.#hasAgents() })
         : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
     });
   }
@@ -313,7 +320,14 @@ class Simulation {
       schedule: this.#schedulePlan(),
       loss: 0,
       taste,
+      messages: this.#hasAgents() ? prng.int(3, 15) : 0,
     };
+  }
+
+  /** Only real workers can run them, and not all worlds have them. */
+  #hasAgents(): boolean {
+    const { workers, agents } = this.#options;
+    return workers === 'real' && (agents ?? this.#world.prng.fork('agents').chance(0.4));
   }
 
   /** Half of all worlds have a schedule. Few ticks are made up for at once: the store's clock may jump by hours. */
@@ -353,10 +367,14 @@ class Simulation {
   async #isQuiet(store: Store, workers: readonly SimWorker[]): Promise<boolean> {
     const tally = await store.readTally();
     if (
-      tally.some((row) => row.count > 0 && (row.kind === 'task' || row.state === 'active' || row.state === 'waiting'))
+      tally.some(
+        (row) =>
+          row.count > 0 &&
+          (row.kind === 'task' || row.state === 'active' || (row.state === 'waiting' && row.name !== simAgent)),
+      )
     )
       return false;
-    if (!(await isRouted(store))) return false;
+    if (!(await isRouted(store)) || !(await areAgentsAtRest(store, tally))) return false;
     const sessions = await store.listSessions();
     return sessions.every((row) => workers.some((worker) => worker.session === row.session));
   }
@@ -392,6 +410,8 @@ class Simulation {
     const [first] = rows;
     if (first?.payload === undefined || first.payload === null || !('text' in first.payload)) return;
     const value = JSON.parse(first.payload.text) as Program | { readonly program: Program };
+    // The input of an agent is no program.
+    if ('key' in value) return;
     for (const node of effectsOfProgram('program' in value ? value.program : value))
       this.#history.attemptsMax.set(`${key}/${node.name}`, node.attempts);
   }
@@ -410,6 +430,14 @@ async function isRouted(store: Store): Promise<boolean> {
     const [cursor] = await store.readEntries({ tenant, space: 'cursor', key: `${topic}/${partition}`, limit: 1 });
     if (Number(cursor?.value ?? 0) < head) return false;
   }
+  return true;
+}
+
+/** Nothing that an agent has sent is on its way. */
+async function areAgentsAtRest(store: Store, tally: readonly TallyRow[]): Promise<boolean> {
+  for (const tenant of new Set(tally.filter(({ name }) => name === simAgent).map((row) => row.tenant)))
+    for (const { run } of (await store.listRuns({ tenant, workflow: simAgent, limit: 10_000 })).items)
+      if ((await store.readTimers(tenant, run)).length > 0) return false;
   return true;
 }
 

@@ -14,7 +14,7 @@ import { isStepError, type StepError } from '../step-error.js';
 import type { Ctx, EmitOptions } from '../ctx.js';
 import type { AnyMessage } from '../message.js';
 import type { Topic } from '../topic.js';
-import { BodyCtx, type IncomingMail } from './body-ctx.js';
+import { BodyCtx, mailWait, type IncomingMail } from './body-ctx.js';
 import type { BodyRun } from './body-run.js';
 import type { Handled, Send } from './handle-work.js';
 import type { Scope } from './scope.js';
@@ -37,7 +37,8 @@ export function agentBody(agent: Described): (ctx: Ctx, input: unknown) => Promi
     const { key, handled = 0, ...before } = input as AgentInput;
     let state = 'state' in before ? before.state : initialOf(agent, key);
     for (let n = 0; ; n++) {
-      if (isLongEnough(agent, ctx, n)) return ctx.continueAsNew({ key, state, handled: handled + n });
+      if (!ctx.hasAskedForMail(n) && isLongEnough(agent, ctx, n))
+        return ctx.continueAsNew({ key, state, handled: handled + n });
       const mail = await ctx.nextMail(n);
       try {
         state = await handle(agent, ctx, n, key, state, mail);
@@ -73,11 +74,18 @@ function handle(
     retry: agent.retry,
     // Each attempt begins with what is committed.
     ctx: (body, scope) => new SelfCtx(body, scope, key, decodeValue(committed)),
-    run: (self) => handled(agent, self, mail),
+    run: async (self) => {
+      const { state: after, sends } = await handled(agent, self, mail);
+      return { next: isLongEnough(agent, ctx, n + 1) ? null : mailWait(n + 1), state: after, sends };
+    },
   });
 }
 
-async function handled(agent: Described, self: SelfCtx, { id, at, mail, data }: IncomingMail): Promise<Handled> {
+async function handled(
+  agent: Described,
+  self: SelfCtx,
+  { id, at, mail, data }: IncomingMail,
+): Promise<Omit<Handled, 'next'>> {
   const { type, from } = mail;
   const definition = agent.messages.find((one) => one.name === type);
   const handler = agent.on[type] as ((self: SelfCtx, message: AgentMessage) => unknown) | undefined;

@@ -201,15 +201,8 @@ export class BodyCtx implements Ctx {
 
   /** The next message, in the order of arrival. */
   nextMail(n: number): Promise<IncomingMail> {
-    const path = this.#claim(['mail', n]);
-    const open = (): void =>
-      this.#body.submit({
-        op: 'wait',
-        path,
-        on: { kind: 'signal', name: mailSignal },
-        timeoutMs: null,
-        request: null,
-      });
+    const path = this.#claim(mailName(n));
+    const open = (): void => this.#body.submit(mailWait(n));
     const work = new WaitWork(path, this.#body, open, (outcome, value): IncomingMail => {
       if (outcome.tag !== 'received' || outcome.signal === undefined || outcome.signal.mail === null)
         throw new Error('Invariant broken: the mailbox gave something that is no message');
@@ -223,6 +216,11 @@ export class BodyCtx implements Ctx {
       };
     });
     return this.#ask<IncomingMail>(path, 'wait', work);
+  }
+
+  /** Whether the nth message was asked for before: then it may be taken by now, and must be handled here. */
+  hasAskedForMail(n: number): boolean {
+    return this.#body.recordOf(mailWait(n).path) !== undefined;
   }
 
   /** Messages that wait for their turn. */
@@ -620,6 +618,16 @@ export interface HandleRequest<C> {
   /** The context for one attempt. */
   readonly ctx: (body: BodyRun, scope: Scope) => C;
   readonly run: (ctx: C) => Promise<Handled>;
+}
+
+function mailName(n: number): PathName {
+  return ['mail', n];
+}
+
+/** The command that asks for the nth message. */
+export function mailWait(n: number): Extract<BodyCommand, { readonly op: 'wait' }> {
+  const path = pathOf('', mailName(n));
+  return { op: 'wait', path, on: { kind: 'signal', name: mailSignal }, timeoutMs: null, request: null };
 }
 
 interface Contest {

@@ -24,6 +24,8 @@ export interface Send {
 
 /** What a handler came to. */
 export interface Handled {
+  /** Opens the wait for the next message in the same commit. */
+  readonly next: BodyCommand | null;
   readonly state: unknown;
   readonly sends: readonly Send[];
 }
@@ -91,7 +93,7 @@ export class HandleWork implements Work {
     return this.#resting;
   }
 
-  #complete(wait: Wait, attempt: number, { state, sends }: Handled, durationMs: number): void {
+  #complete(wait: Wait, attempt: number, { next, state, sends }: Handled, durationMs: number): void {
     wait.phase = 'working';
     const path = this.#path;
     let result: InlinePayload;
@@ -104,6 +106,8 @@ export class HandleWork implements Work {
     this.#host.submitTogether(
       [result, ...sends.map(({ data }) => data)],
       ([stored, ...data]) => [
+        // First: whoever hears that the message is handled knows of it.
+        ...(next === null ? [] : [next]),
         { op: 'completeStep', path, attempt, durationMs, withInput: false, result: stored ?? result },
         ...sends.map((send, i) => send.command(data[i] ?? send.data)),
       ],

@@ -1,6 +1,7 @@
 /** All checkers: each looks at a history and names every breach of its properties. */
 import type { Violation } from '../../../store/index.js';
 import type { History } from '../history.js';
+import { checkAgents } from './agents.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkLeases } from './leases.js';
@@ -13,6 +14,7 @@ import { checkTimers } from './timers.js';
 import { checkWaits } from './waits.js';
 
 export {
+  checkAgents,
   checkEffects,
   checkEndings,
   checkLeases,
@@ -38,6 +40,7 @@ export const checkers: readonly Checker[] = [
   checkEffects,
   checkRequests,
   checkWaits,
+  checkAgents,
   checkReadings,
   checkEndings,
 ];

@@ -30,6 +30,8 @@ interface Birth {
   readonly trigger: string | null;
   /** The schedule whose tick it is of. */
   readonly schedule: string | null;
+  /** Brought to life by a message. */
+  readonly agent: boolean;
 }
 
 function birthsOf(final: FinalState): Map<string, Birth> {
@@ -46,6 +48,7 @@ function birthsOf(final: FinalState): Map<string, Birth> {
       key: idempotencyKey,
       trigger: trigger === null ? null : `${trigger.topic} ${trigger.eventId}`,
       schedule: labels?.['schedule'] ?? null,
+      agent: event.data.agent !== undefined,
     });
   }
   return births;
@@ -74,7 +77,9 @@ function checkStarts(operations: readonly Operation[], final: FinalState, report
   for (const [key, found] of keyed)
     if (found.length > 1)
       report('P2', '', key, `the key has ${found.length} runs: ${found.map((birth) => birth.run).join(' ')}`);
-  const asked = [...births.values()].filter((birth) => birth.trigger === null && birth.schedule === null);
+  const asked = [...births.values()].filter(
+    (birth) => birth.trigger === null && birth.schedule === null && !birth.agent,
+  );
   if (asked.length > starts.length)
     report('P32', '', 'runs', `${asked.length} runs were started by ${starts.length} requests`);
   if (births.size !== final.runs.length) report('P32', '', 'runs', `${final.runs.length} rows, ${births.size} births`);
