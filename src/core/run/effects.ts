@@ -4,7 +4,15 @@
  */
 import { assertNever } from '../errors.js';
 import type { RunEvent } from './events.js';
-import { agentSpace, answerKey, answerSpace, sendTimer, type AgentAddress, type AnswerAddress } from './mail.js';
+import {
+  agentSpace,
+  answerKey,
+  answerSpace,
+  sendTimer,
+  seqOfSendTimer,
+  type AgentAddress,
+  type AnswerAddress,
+} from './mail.js';
 import {
   entriesOf,
   escalationTimer,
@@ -71,9 +79,10 @@ export function childOfErrand(name: string): { readonly child: string; readonly 
   return { child: name.slice(childPrefix.length, colon), path: name.slice(colon + 1) };
 }
 
-/** True for a timer that stands for an errand. */
+/** True for a timer that stands for an errand: something to be done between two runs, and nothing of its own run. */
 export function isErrand(name: string): boolean {
-  return name === errands.cancelChild || name === errands.redriveChild || name.startsWith(childPrefix);
+  const isFamily = name === errands.cancelChild || name === errands.redriveChild || name.startsWith(childPrefix);
+  return isFamily || seqOfSendTimer(name) !== null;
 }
 
 /** The timer that ends the pause before the next attempt of a step. */

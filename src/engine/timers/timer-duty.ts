@@ -88,11 +88,11 @@ export class TimerDuty {
 
   /** What came of the timer; null = it is seen to. */
   async #see(timer: TimerRow): Promise<JobOutcome | null> {
-    if (isErrand(timer.name)) return this.#work.errand(timer);
     if (seqOfSendTimer(timer.name) !== null) {
       await this.#work.send(timer);
       return null;
     }
+    if (isErrand(timer.name)) return this.#work.errand(timer);
     const isWork = isWorkTimer(timer.name);
     // The end of a wait for an event looks for the event first.
     if (isWork || waitOfExpiryTimer(timer.name) !== null) await this.#work.look(timer);

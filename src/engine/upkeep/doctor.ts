@@ -4,6 +4,7 @@
  */
 import { hasCode } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
+import { isErrand } from '../../core/run/effects.js';
 import { isWorkTimer } from '../../core/run/waits.js';
 import { openRows } from '../../core/run/effects.js';
 import { foldRun, isEnded, rowOf, type RunRow, type RunState } from '../../core/run/state.js';
@@ -115,7 +116,7 @@ export async function compareRun(
     const timerFault = differenceOf(
       'timers',
       open.timers,
-      timers.map((timer) => timer.name).filter((name) => !isWorkTimer(name)),
+      timers.map((timer) => timer.name).filter((name) => !isWorkTimer(name) && !isErrand(name)),
     );
     return taskFault ?? timerFault;
   }

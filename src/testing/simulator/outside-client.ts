@@ -165,7 +165,7 @@ export class OutsideClient {
   #tell(mail: Prng, i: number): void {
     const [tenant] = tenants;
     const key = String(mail.int(0, 2));
-    const id = `t${mail.int(0, i)}`;
+    const id = `t${mail.int(0, 7)}`;
     const operation = this.#operation('tell', tenant, `${key} ${id}`, id);
     const request = { agent: simAgent, key, type: 'add', id, data: payloadOfJson(id), reply: i % 2 === 0 };
     this.#attempt(operation, true, async (engine) => {

@@ -75,7 +75,7 @@ export function programApp(perform: PerformEffect, withAgents = false): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
   return defineApp({
     name: 'simulated',
-    topics: [seen, noted, done],
+    topics: withAgents ? [seen, noted, done, heard] : [seen, noted, done],
     agents: withAgents ? [tally] : [],
     workflows: [
       workflow('program', { ...options, completes: done }, (ctx, program) =>

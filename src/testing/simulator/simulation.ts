@@ -320,7 +320,7 @@ class Simulation {
       schedule: this.#schedulePlan(),
       loss: 0,
       taste,
-      messages: this.#hasAgents() ? prng.int(3, 15) : 0,
+      messages: this.#hasAgents() ? prng.int(3, 30) : 0,
     };
   }
 
