@@ -17,9 +17,9 @@ import { openSqliteStore } from '../src/stores/sqlite/index.js';
 import { createInProcessTransport, createWorker } from '../src/worker/index.js';
 import { agent, defineApp, message, topic } from '../src/workflow/index.js';
 
-const options = Object.fromEntries(process.argv.slice(2).map((word) => word.split('=')));
-const keys = Number(options['keys'] ?? 100_000);
-const batch = Number(options['batch'] ?? 500);
+const options = new Map(process.argv.slice(2).map((word) => word.split('=') as [string, string]));
+const keys = Number(options.get('keys') ?? 100_000);
+const batch = Number(options.get('batch') ?? 500);
 const origin = { tenant: 'default', actor: 'bench', traceparent: null, correlation: null };
 
 let handled = 0;
