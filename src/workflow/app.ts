@@ -90,9 +90,16 @@ export function defineApp<
   const schedules = listOf(faults, 'schedules', 'schedule', options.schedules);
   refuseDuplicates(
     faults,
-    'workflow or agent',
-    [...workflows, ...agents].map((one) => one.name),
+    'workflow',
+    workflows.map((one) => one.name),
   );
+  refuseDuplicates(
+    faults,
+    'agent',
+    agents.map((one) => one.name),
+  );
+  for (const { name: one } of agents)
+    if (workflows.some((other) => other.name === one)) faults.add(`agent "${one}" has the name of a workflow`);
   refuseDuplicates(
     faults,
     'handler of capability',
