@@ -17,10 +17,11 @@ const minute = 60_000;
 const entry = (path: string): string => fileURLToPath(new URL(`dist/${path}/index.js`, import.meta.url));
 const alias = [
   { find: /^eventspine$/, replacement: entry('spine') },
+  { find: /^eventspine\/serverless$/, replacement: entry('worker/serverless') },
   { find: /^eventspine\/sqlite$/, replacement: entry('stores/sqlite') },
   { find: /^eventspine\/postgres$/, replacement: entry('stores/postgres') },
   {
-    find: /^eventspine\/(worker|client|server|testing)$/,
+    find: /^eventspine\/(worker|client|server|testing|page|react|mount)$/,
     replacement: fileURLToPath(new URL('dist', import.meta.url)) + '/$1/index.js',
   },
 ];

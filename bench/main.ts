@@ -9,11 +9,16 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
   streams: { file: './streams.ts', asks: 'what 10,000 SSE clients cost' },
   servers: { file: './servers.ts', asks: 'what two and four servers over one PostgreSQL bring' },
   soak: { file: './soak.ts', asks: 'whether a PostgreSQL under steady load stays as small as it was' },
+  idle: { file: './idle.ts', asks: 'what idle workers and tenants ask of a PostgreSQL' },
   reach: {
     file: './reach.ts',
     asks: 'how long a start takes to reach a worker of the same server, and of another',
   },
   agents: { file: './agents.ts', asks: 'what 100,000 agents with one message each cost, and what they cost asleep' },
+  forms: {
+    file: './forms.ts',
+    asks: 'what very long runs, wide maps, many children and a hundred thousand sleepers cost',
+  },
   backlog: { file: './backlog.ts', asks: 'whether a backlog of a million runs slows the queue down' },
 };
 

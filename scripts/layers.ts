@@ -21,9 +21,12 @@ export const layers: Readonly<Record<string, number>> = {
   client: 2,
   server: 3,
   testing: 3,
+  page: 3,
   // Mounts server.fetch, so it stands above the server.
   spine: 4,
+  react: 4,
   cli: 5,
+  mount: 5,
 };
 
 /** A tsconfig.json under `src/`, by its path from the root. */

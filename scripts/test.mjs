@@ -33,10 +33,10 @@ const phases = [
   command('format', minute, () => [bin('@biomejs/biome', 'biome'), 'format', '.']),
   command('repository', minute, () => ['--import', 'tsx', join('scripts', 'check-repository.ts')]),
   suite('main', 8 * minute, ['src']),
-  suite('postgres', 5 * minute, [join('test', 'postgres')]),
+  suite('postgres', 8 * minute, [join('test', 'postgres')]),
   suite('simulation', 6 * minute, [join('test', 'simulation')]),
-  suite('process', 10 * minute, [join('test', 'process')]),
-  suite('campaign', 4 * minute, [join('test', 'campaign')]),
+  suite('process', 13 * minute, [join('test', 'process')]),
+  suite('campaign', 8 * minute, [join('test', 'campaign')]),
   // Takes up where the last call was ended: what has reached its goal is not done again until the report is gone.
   ...(nightly ? [command('shards', 300 * minute, () => ['--import', 'tsx', join('test', 'campaign', 'main.ts')])] : []),
 ];

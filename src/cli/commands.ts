@@ -53,6 +53,12 @@ const host: Flag = {
   says: 'Address to listen on. One that other machines can reach needs --token. Default 127.0.0.1.',
 };
 
+const pushLoopback: Flag = {
+  name: 'push-loopback',
+  type: 'truth',
+  says: 'Let endpoints be on this machine, also by plain http. For development.',
+};
+
 const only: Flag = {
   name: 'only',
   type: 'text',
@@ -114,14 +120,17 @@ const inNameOf: readonly Flag[] = [
   { name: 'as', type: 'text', value: 'user', says: 'In the name of this user; only for operators.' },
   { name: 'role', type: 'text', value: 'role', repeated: true, says: 'A role of the user given by --as.' },
 ];
+const appName: Parameter = { name: 'app', says: 'Name of the app.', required: true };
 
 type Load = () => Promise<CommandRun>;
 const runs = {
   list: async () => (await import('./commands/runs.js')).listRuns,
   show: async () => (await import('./commands/runs.js')).showRun,
+  export: async () => (await import('./commands/runs.js')).exportRun,
   watch: async () => (await import('./commands/watch.js')).watchRun,
   cancel: async () => (await import('./commands/runs.js')).cancelRuns,
   retry: async () => (await import('./commands/runs.js')).retryRuns,
+  migrate: async () => (await import('./commands/runs.js')).migrateRuns,
 } satisfies Record<string, Load>;
 
 const schedules = {
@@ -148,6 +157,7 @@ export const commands: readonly Command[] = [
       host,
       secret,
       store('.eventspine/dev.db', false),
+      pushLoopback,
       envFile,
       conditions,
       { name: 'inspect', type: 'truth', says: 'Open the inspector of the workers for a debugger.' },
@@ -169,7 +179,7 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, secret, store('eventspine.db', true), json],
+    flags: [slots, port, host, secret, store('eventspine.db', true), pushLoopback, json],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -178,7 +188,7 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, secret, store('eventspine.db', true), json],
+    flags: [port, host, secret, store('eventspine.db', true), pushLoopback, json],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
       'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
@@ -324,6 +334,12 @@ export const commands: readonly Command[] = [
         says: 'Only in this state: queued, running, retrying, waiting, cancelling, succeeded, failed, cancelled, refused, continued.',
       },
       workflowFlag,
+      {
+        name: 'version',
+        type: 'text',
+        value: 'version',
+        says: "Only of this version; '' for runs that are pinned to none.",
+      },
       classFlag,
       { name: 'label', type: 'text', value: 'name:value', repeated: true, says: 'Only with this label.' },
       { name: 'oldest', type: 'truth', says: 'Oldest first.' },
@@ -340,6 +356,15 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine runs show run_01h455vb4pex5vsknk084sn02q'],
     load: runs.show,
+  },
+  {
+    words: ['runs', 'export'],
+    says: 'Prints the history of a run with everything that its body was given, as JSON, to be replayed on other code.',
+    more: 'It holds the inputs and results of the run as they are: keep it like the data itself.',
+    parameters: [run],
+    flags: overHttp,
+    examples: ['eventspine runs export run_01h455vb4pex5vsknk084sn02q'],
+    load: runs.export,
   },
   {
     words: ['runs', 'watch'],
@@ -509,6 +534,19 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/approvals.js')).comment,
   },
   {
+    words: ['runs', 'migrate'],
+    says: 'Moves runs to another version of their workflow, which a deployed build has.',
+    more: 'The body of a run is taken from the worker that has it and begins anew in the new version: it takes what is recorded under the names it asks for, and leaves the rest aside. Look with `eventspine check --as` first. A run that has failed is retried first, and migrated then.',
+    parameters: [runsParameter],
+    flags: [
+      { name: 'to', type: 'text', value: 'version', says: 'The version.' },
+      { name: 'unversioned', type: 'truth', says: 'Instead of --to: pin the runs to no version.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine runs migrate run_01h455vb4pex5vsknk084sn02q --to 4'],
+    load: runs.migrate,
+  },
+  {
     words: ['dead-letters', 'list'],
     says: 'Lists what ran out of attempts, newest first.',
     parameters: [],
@@ -655,12 +693,100 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/fleet.js')).listWorkers,
   },
   {
+    words: ['endpoints'],
+    says: 'Shows the endpoints that tasks are sent to.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine endpoints'],
+    load: async () => (await import('./commands/endpoints.js')).listEndpoints,
+  },
+  {
+    words: ['endpoints', 'set'],
+    says: 'Sends the tasks of an app to an endpoint from now on.',
+    more: 'The endpoint is asked first what it serves. The same command with another address moves it.',
+    parameters: [appName, { name: 'url', says: 'Address of the endpoint, https.', required: true }],
+    flags: [
+      { name: 'concurrency', type: 'number', value: 'n', says: 'Tasks sent at the same time. Default 10.' },
+      { name: 'timeout', type: 'text', value: 'time', says: 'Longest time of one request. Default 60s.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine endpoints set thumbnails https://thumbnails.example.com/eventspine --concurrency 20'],
+    load: async () => (await import('./commands/endpoints.js')).setEndpoint,
+  },
+  {
+    words: ['endpoints', 'remove'],
+    says: 'Sends an endpoint nothing more.',
+    more: 'What it works on is waited for. Its definitions stay; workers of the app may serve them.',
+    parameters: [appName],
+    flags: overHttp,
+    examples: ['eventspine endpoints remove thumbnails'],
+    load: async () => (await import('./commands/endpoints.js')).removeEndpoint,
+  },
+  {
+    words: ['endpoints', 'secret'],
+    says: 'Prints the secret that the endpoint of an app needs.',
+    parameters: [appName],
+    flags: overHttp,
+    examples: ['eventspine endpoints secret thumbnails'],
+    load: async () => (await import('./commands/endpoints.js')).endpointSecret,
+  },
+  {
     words: ['topics'],
     says: 'Shows the topics that have events.',
     parameters: [],
     flags: overHttp,
     examples: ['eventspine topics'],
     load: async () => (await import('./commands/fleet.js')).listTopics,
+  },
+  {
+    words: ['check'],
+    says: 'Replays recorded runs on a new build, without any effect, and says what would break.',
+    more: 'Without histories it looks at the unfinished runs of an installation. For each run: what the code asks for that is not recorded, what is recorded and no longer asked for (left aside, never fatal), what was renamed, changes its kind, or ends otherwise. Ends with 1 when a run would break.',
+    parameters: [
+      app,
+      {
+        name: 'history',
+        says: 'Files as `runs export` prints them, one history or one a line; or folders of them.',
+        required: false,
+        rest: true,
+      },
+    ],
+    flags: [
+      workflowFlag,
+      {
+        name: 'as',
+        type: 'text',
+        value: 'version',
+        says: 'Replay as if the runs had been migrated to this version.',
+      },
+      { name: 'as-unversioned', type: 'truth', says: 'The same, pinned to no version.' },
+      { name: 'strict', type: 'truth', says: 'Fail for warnings, too.' },
+      { ...limit, says: 'Look at so many unfinished runs at most. Default 1000.' },
+      ...overHttp,
+    ],
+    examples: [
+      'eventspine check app.mjs --url https://spine.internal',
+      'eventspine check app.mjs histories/',
+      'eventspine check app.mjs run.json --as 4',
+    ],
+    load: async () => (await import('./commands/check.js')).check,
+  },
+  {
+    words: ['deploy'],
+    says: 'Registers the definitions of a build before its workers start, and refuses where unfinished runs would lose their code.',
+    more: 'Shows what changes first. The definitions are in force as soon as a worker has them; workers that have older ones change nothing any more. Deploying an older build again is how to roll back. Ends with 1 when it is refused.',
+    parameters: [app],
+    flags: [
+      { name: 'dry-run', type: 'truth', says: 'Only show what would happen.' },
+      {
+        name: 'leave-waiting',
+        type: 'truth',
+        says: 'Deploy all the same: unfinished runs that lose their version stay as they are and wait, visibly, for a worker that has it or for `runs migrate`.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine deploy app.mjs --dry-run', 'eventspine deploy app.mjs --url http://spine:8787'],
+    load: async () => (await import('./commands/deploy.js')).deploy,
   },
   {
     words: ['doctor'],

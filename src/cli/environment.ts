@@ -11,6 +11,8 @@ export const environmentVariables = {
   EVENTSPINE_STORE: 'SQLite file or URL of a PostgreSQL database, where `--store` is not given.',
   EVENTSPINE_DIRECT_URL:
     'URL of the same PostgreSQL database without a pooler between, where that of the store leads to one.',
+  EVENTSPINE_PUSH_SECRET:
+    'Secret with which a server signs the tasks that it sends to endpoints, the same for all servers of a store; while it is replaced, the new and the old one with a comma between.',
   DATABASE_URL:
     'URL of a PostgreSQL database: the store of `serve` and `start`, where neither `--store` nor EVENTSPINE_STORE is given.',
 } as const;
@@ -28,6 +30,7 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
     store: value('EVENTSPINE_STORE'),
     databaseUrl: value('DATABASE_URL'),
     directUrl: value('EVENTSPINE_DIRECT_URL'),
+    pushSecret: value('EVENTSPINE_PUSH_SECRET'),
   };
 }
 

@@ -32,4 +32,6 @@ export interface Environment {
   readonly databaseUrl: string | undefined;
   /** The database of the store, without a pooler between. */
   readonly directUrl: string | undefined;
+  /** Secrets of push mode, with commas between. */
+  readonly pushSecret: string | undefined;
 }

@@ -59,7 +59,7 @@ describe('parseCommandLine', () => {
   it.each([
     ['rnus list', /no command "rnus".*Did you mean "runs/],
     ['runs lst', /no command "runs lst".*Did you mean "list"/],
-    ['runs', /needs a second word; there are list, show, watch, cancel, retry/],
+    ['runs', /needs a second word; there are list, show, export, watch, cancel, retry/],
     ['serv', /Did you mean "serve"/],
     ['xyzzy', /no command "xyzzy"\.$/],
     ['runs list --stat failed', /no flag --stat\. Did you mean "--state"/],

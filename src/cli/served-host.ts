@@ -39,6 +39,10 @@ export async function openServedHost(
       engine,
       ...addressOf(flags),
       ...(token === undefined ? {} : { authorize: bearerOf(token) }),
+      push: {
+        secret: io.environment.pushSecret?.split(',').map((secret) => secret.trim()) ?? [],
+        allowLoopback: flags.truth('push-loopback'),
+      },
     });
     const address = await server.listen().catch((error: unknown) => {
       throw listenError(error, flags);

@@ -24,6 +24,7 @@ function choose(search: Partial<StoreSearch>, environment: { store?: string; dat
       store: environment.store,
       databaseUrl: environment.databaseUrl,
       directUrl: undefined,
+      pushSecret: undefined,
     },
   };
   const chosen = chooseStore({ given: undefined, defaultFile: file, databaseUrl: true, ...search }, io);

@@ -31,6 +31,7 @@ try {
     drainGraceMs: 10_000,
     // A body that sleeps is not worth waiting for, and is to wake up with the new code.
     parkAfterMs: 250,
+    traps: true,
     log: ({ level, message, fields }) => {
       if (level === 'warn' || level === 'error') console.error(`worker ${process.pid} ${level} ${message}`, fields);
     },

@@ -7,12 +7,15 @@
 import { type Duration, parseDuration } from '../core/duration.js';
 import { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
+import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
   AgentSummary,
   BulkAnswer,
   CommandAnswer,
   DeadLetterView,
+  DeployAnswer,
   DoctorView,
+  EndpointView,
   HealthView,
   PageView,
   QueueView,
@@ -90,6 +93,8 @@ export interface StartOptions extends CallOptions {
   readonly delay?: Duration;
   /** The body begins at this instant: a `Date`, epoch ms, or ISO 8601. Not together with `delay`. */
   readonly startAt?: Date | number | string;
+  /** Bring a read token with the answer, good for so long; `readToken()` of the handle then asks for nothing. Default: no. */
+  readonly readToken?: Duration;
   /** Hold the request until the run has ended, at most this long (30 s at most); then `result()` is there at once. */
   readonly wait?: Duration;
 }
@@ -132,6 +137,8 @@ export interface Published {
 export interface RunListQuery extends CallOptions {
   readonly state?: RunViewState | readonly RunViewState[];
   readonly workflow?: string;
+  /** Of this version; an empty text = pinned to none. */
+  readonly version?: string;
   readonly failureClass?: string;
   /** `name:value`. */
   readonly label?: string;
@@ -175,6 +182,14 @@ export interface ScaleQuery extends CallOptions {
   readonly max?: number;
   /** With `min` 0: no worker is wanted until there are more tasks than this. Default 0. */
   readonly activation?: number;
+}
+
+/** How to deploy. */
+export interface DeployOptions extends CallOptions {
+  /** Only ask what would happen. Default false. */
+  readonly dryRun?: boolean;
+  /** Deploy where unfinished work loses its code, too: it waits for workers that have the code. Default false. */
+  readonly leaveWaiting?: boolean;
 }
 
 /** Everything a caller can do with an app; the embedded facade has the same surface. */
@@ -222,6 +237,7 @@ export interface Client<App = UntypedApp> {
   readonly runs: RunsApi;
   readonly approvals: ApprovalsApi;
   readonly deadLetters: DeadLettersApi;
+  readonly endpoints: EndpointsApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
@@ -231,8 +247,13 @@ export interface Client<App = UntypedApp> {
   scale(query?: ScaleQuery): Promise<ScaleView>;
   /** Worker sessions. */
   workers(options?: CallOptions): Promise<readonly WorkerView[]>;
-  /** Manifests of the registered apps. */
+  /** Manifests in force, one of each app. */
   definitions(options?: CallOptions): Promise<readonly Manifest[]>;
+  /**
+   * Makes a manifest (`app.manifest`) the newest of its app, or says what that would change. DEFINITION_INVALID, and
+   * DEPLOY_REFUSED where unfinished work would lose its code.
+   */
+  deploy(manifest: Manifest, options?: DeployOptions): Promise<DeployAnswer>;
   /** Checks the invariants of the store now. */
   doctor(options?: CallOptions): Promise<DoctorView>;
   /** Whether work can be accepted and is done. Resolves with `not_ready` and the reasons where the server says so. */
@@ -244,12 +265,17 @@ export interface RunsApi {
   list(query?: RunListQuery): PageList<RunSummary>;
   get(id: string, options?: CallOptions): Promise<RunView>;
   history(id: string, options?: CallOptions): PageList<RunEventView>;
+  /** The run with everything that its body was given, for `replayHistory` and `eventspine check`. */
+  export(id: string, options?: CallOptions): Promise<ExportedHistory>;
   /** Cancels one run, or up to 1,000 with an answer for each. */
   cancel(id: string, options?: CancelOptions): Promise<CommandAnswer>;
   cancel(ids: readonly string[], options?: CancelOptions): Promise<BulkAnswer>;
   /** Retries one failed or cancelled run, or up to 1,000 with an answer for each. */
   retry(id: string, options?: CallOptions): Promise<CommandAnswer>;
   retry(ids: readonly string[], options?: CallOptions): Promise<BulkAnswer>;
+  /** Moves one run, or up to 1,000, to another version of its workflow; null = pinned to none. RUN_NOT_MIGRATABLE. */
+  migrate(id: string, to: string | null, options?: CallOptions): Promise<CommandAnswer>;
+  migrate(ids: readonly string[], to: string | null, options?: CallOptions): Promise<BulkAnswer>;
 }
 
 /** What ran out of attempts. */
@@ -260,6 +286,29 @@ export interface DeadLettersApi {
   redrive(id: string, options?: CallOptions): Promise<CommandAnswer>;
   /** Gives up on it: it leaves the list, the run stays failed. */
   discard(id: string, options?: CallOptions): Promise<void>;
+}
+
+/** Endpoints that tasks are sent to. For operators. */
+export interface EndpointsApi {
+  list(options?: CallOptions): Promise<readonly EndpointView[]>;
+  /**
+   * Asks the endpoint what it serves and sends it the tasks of its app from now on. PUSH_DISABLED, ENDPOINT_REFUSED,
+   * ENDPOINT_FAILED.
+   */
+  set(app: string, endpoint: EndpointSettings, options?: CallOptions): Promise<EndpointView>;
+  /** Sends it nothing more. ENDPOINT_NOT_FOUND. */
+  remove(app: string, options?: CallOptions): Promise<void>;
+  /** The secret for `createHandler` of the app. PUSH_DISABLED. */
+  secret(app: string, options?: CallOptions): Promise<string>;
+}
+
+/** Where an endpoint is and how much it takes. */
+export interface EndpointSettings {
+  readonly url: string;
+  /** Tasks sent at the same time. Default 10. */
+  readonly concurrency?: number;
+  /** Longest time of one request. Default 60 s. */
+  readonly timeoutMs?: number;
 }
 
 /** Topics and their events. */
@@ -303,7 +352,11 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
 
   function handleOf<Output>(answer: StartItemAnswer | undefined): RunHandle<Output> {
     const started = startedOf(answer);
-    return runHandle<Output>(transport, started.id, settings, { repeated: started.repeated });
+    const { repeated, readToken } = started;
+    return runHandle<Output>(transport, started.id, settings, {
+      repeated,
+      ...(readToken === undefined ? {} : { readToken }),
+    });
   }
 
   async function items<T>(path: string, options?: CallOptions): Promise<readonly T[]> {
@@ -364,8 +417,10 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         pageList((cursor) => transport.json(get(pathOf('listRuns'), optionsOf(signal), { ...query, cursor }))),
       get: (id, options) => transport.json(get(pathOf('readRun', { id }), options)),
       history: (id, options) => runHistory(transport, id, options),
+      export: (id, options) => transport.json(get(pathOf('exportRun', { id }), options)),
       cancel,
       retry,
+      migrate,
     },
 
     deadLetters: {
@@ -375,6 +430,21 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
       redrive: (id, options) => transport.json(command(pathOf('redriveDeadLetter', { id }), undefined, false, options)),
       discard: (id, options) =>
         transport.exchange({ ...get(pathOf('discardDeadLetter', { id }), options), method: 'DELETE' }, () => undefined),
+    },
+
+    endpoints: {
+      list: (options) => items<EndpointView>(pathOf('listEndpoints'), options),
+      set: (app, endpoint, options) =>
+        transport.json<EndpointView>({
+          ...get(pathOf('putEndpoint', { app }), options),
+          method: 'PUT',
+          body: JSON.stringify(endpoint),
+          contentType: 'application/json',
+        }),
+      remove: (app, options) =>
+        transport.exchange({ ...get(pathOf('deleteEndpoint', { app }), options), method: 'DELETE' }, () => undefined),
+      secret: async (app, options) =>
+        (await transport.json<{ readonly secret: string }>(get(pathOf('readEndpointSecret', { app }), options))).secret,
     },
 
     topics: {
@@ -392,6 +462,9 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
       transport.json<ScaleView>(get(pathOf('readScale'), optionsOf(signal), { ...query })),
     workers: (options) => items<WorkerView>(pathOf('listWorkers'), options),
     definitions: (options) => items<Manifest>(pathOf('listDefinitions'), options),
+    deploy: (manifest, { signal, ...options } = {}) =>
+      // The same manifest twice is the newest once.
+      transport.json<DeployAnswer>(command(pathOf('deploy'), { manifest, ...options }, true, optionsOf(signal))),
     doctor: (options) => transport.json<DoctorView>(get(pathOf('doctor'), options)),
 
     health: (options) =>
@@ -412,6 +485,18 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     if (typeof target === 'string') return cancelRun(transport, target, options);
     const body = { ids: target, ...(options?.reason === undefined ? {} : { reason: options.reason }) };
     return transport.json<BulkAnswer>(command(pathOf('cancelRuns'), body, true, options));
+  }
+
+  function migrate(id: string, to: string | null, options?: CallOptions): Promise<CommandAnswer>;
+  function migrate(ids: readonly string[], to: string | null, options?: CallOptions): Promise<BulkAnswer>;
+  function migrate(
+    target: string | readonly string[],
+    to: string | null,
+    options?: CallOptions,
+  ): Promise<CommandAnswer> | Promise<BulkAnswer> {
+    if (typeof target === 'string')
+      return transport.json<CommandAnswer>(command(pathOf('migrateRun', { id: target }), { to }, true, options));
+    return transport.json<BulkAnswer>(command(pathOf('migrateRuns'), { ids: target, to }, true, options));
   }
 
   function retry(id: string, options?: CallOptions): Promise<CommandAnswer>;
@@ -454,7 +539,7 @@ function waitsInTransaction(): SpineError {
   });
 }
 
-function startItem(item: StartManyItem<unknown>): StartItem {
+function startItem(item: StartManyItem<unknown> & Pick<StartOptions, 'readToken'>): StartItem {
   return {
     input: item.input,
     idempotencyKey: item.idempotencyKey,
@@ -462,6 +547,7 @@ function startItem(item: StartManyItem<unknown>): StartItem {
     priority: item.priority,
     ...(item.delay === undefined ? {} : { delayMs: parseDuration(item.delay) }),
     ...(item.startAt === undefined ? {} : { startAt: instantText(item.startAt) }),
+    ...(item.readToken === undefined ? {} : { readTokenMs: parseDuration(item.readToken) }),
   };
 }
 

@@ -46,7 +46,7 @@ export function httpGateway(transport: Transport): Gateway {
       const request = startRequest(workflow, item);
       const waiting: ApiRequest = {
         ...request,
-        headers: { ...request.headers, [headerNames.prefer]: `wait=${Math.ceil(waitMs / 1_000)}` },
+        headers: { ...request.headers, [headerNames.prefer]: preferOf(request, `wait=${Math.ceil(waitMs / 1_000)}`) },
         timeoutMs: waitMs + waitSlackMs,
         signal,
       };
@@ -156,13 +156,24 @@ function startRequest(workflow: string, item: KeyedItem): ApiRequest {
       delay: item.delayMs,
       startAt: item.startAt,
     },
-    headers: { [headerNames.idempotencyKey]: quotedKey(item.idempotencyKey) },
+    headers: {
+      [headerNames.idempotencyKey]: quotedKey(item.idempotencyKey),
+      ...(item.readTokenMs === undefined
+        ? {}
+        : { [headerNames.prefer]: `read-token=${Math.floor(item.readTokenMs / 1_000)}` }),
+    },
   };
 }
 
-/** A batch names the delay as an option does. */
-function batchItem({ delayMs, ...item }: KeyedItem): object {
-  return { ...item, ...(delayMs === undefined ? {} : { delay: delayMs }) };
+/** A batch names the delay as an option does, and brings no tokens. */
+function batchItem(item: KeyedItem): object {
+  return { ...item, readTokenMs: undefined, delayMs: undefined, delay: item.delayMs };
+}
+
+/** What a request prefers already, and one thing more. */
+function preferOf(request: ApiRequest, preference: string): string {
+  const before = request.headers?.[headerNames.prefer];
+  return before === undefined ? preference : `${before}, ${preference}`;
 }
 
 function post(path: string, body: string, contentType: string): ApiRequest {

@@ -9,6 +9,9 @@ export {
   type ClientOptions,
   type DeadLetterListQuery,
   type DeadLettersApi,
+  type DeployOptions,
+  type EndpointsApi,
+  type EndpointSettings,
   type Published,
   type PublishOptions,
   type RunListQuery,
@@ -42,10 +45,18 @@ export type { CloudEvent, Gateway, StartItem, StartItemAnswer, WaitedAnswer } fr
 export { httpGateway, isOutcome } from './http-gateway.js';
 export type { JsonOf } from './json-of.js';
 export { type Backoff, type Pace, systemPace } from './pace.js';
+export { randomId } from './random-id.js';
 export type { PageList } from './pages.js';
 export { isRemoteError, RemoteError } from './remote-error.js';
 export type { ChunkOptions, StreamItem } from './run-chunks.js';
-export type { CallOptions, CancelOptions, RunHandle, SendableSignal, SignalSendOptions } from './run-handle.js';
+export type {
+  CallOptions,
+  CancelOptions,
+  ReadTokenOptions,
+  RunHandle,
+  SendableSignal,
+  SignalSendOptions,
+} from './run-handle.js';
 export type {
   PauseOptions,
   ScheduleListQuery,
@@ -53,6 +64,7 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
+export type { ReadTokenView, RunEventView, RunView, RunViewState } from '../protocol/http.js';
 export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
 export { createTransport, type Transport, type TransportOptions } from './transport.js';
 export { hasCode, isSpineError } from '../core/errors.js';

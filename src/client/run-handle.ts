@@ -3,8 +3,17 @@
  * state of their own, except an output that came with the answer to the start.
  * Invariant: every answer is the server's at the time of the call.
  */
+import { type Duration, parseDuration } from '../core/duration.js';
 import { hasCode } from '../core/errors.js';
-import type { CommandAnswer, PageView, RunEventView, RunView } from '../protocol/http.js';
+import type {
+  CommandAnswer,
+  PageView,
+  ReadTokenRequest,
+  ReadTokenSight,
+  ReadTokenView,
+  RunEventView,
+  RunView,
+} from '../protocol/http.js';
 import { headerNames, pathOf } from '../protocol/routes.js';
 import type { Signal } from '../workflow/index.js';
 import { pauseMs } from './pace.js';
@@ -34,6 +43,13 @@ export interface SignalSendOptions extends CallOptions {
   readonly id?: string;
 }
 
+/** Options of `readToken`. */
+export interface ReadTokenOptions extends CallOptions {
+  /** 1 s to 30 d. */
+  readonly expires?: Duration;
+  readonly sees?: ReadTokenSight;
+}
+
 /** One run of a workflow whose result is `Output`. */
 export interface RunHandle<Output = unknown> {
   readonly id: string;
@@ -56,6 +72,11 @@ export interface RunHandle<Output = unknown> {
   cancel(options?: CancelOptions): Promise<CommandAnswer>;
   /** Sends a failed or cancelled run back to work from what failed. RUN_NOT_REDRIVABLE in any other state. */
   retry(options?: CallOptions): Promise<CommandAnswer>;
+  /**
+   * A token that lets whoever has it read this run and nothing else: for a page to be given. Shows state, progress and
+   * outcome unless `sees` is "everything". Good for 24 hours by default. RUN_NOT_FOUND, OUT_OF_SCOPE.
+   */
+  readToken(options?: ReadTokenOptions): Promise<ReadTokenView>;
   /** Every event so far, in `seq` order. */
   history(options?: CallOptions): PageList<RunEventView>;
 }
@@ -63,6 +84,7 @@ export interface RunHandle<Output = unknown> {
 /** What is already known of a run when its handle is made. */
 export interface RunKnown {
   readonly repeated?: boolean;
+  readonly readToken?: ReadTokenView;
   /** The outcome, where the answer to the start held it. */
   readonly outcome?: { readonly output: unknown } | { readonly error: Error };
 }
@@ -91,6 +113,10 @@ export function runHandle<Output>(
     signal: (signal, data, options) => signalRun(transport, id, signal, data, options),
     cancel: (options) => cancelRun(transport, id, options),
     retry: (options) => retryRun(transport, id, options),
+    readToken: (options) =>
+      known.readToken !== undefined && options === undefined
+        ? Promise.resolve(known.readToken)
+        : createReadToken(transport, id, options),
     history: (options) => runHistory(transport, id, options),
   };
 }
@@ -141,6 +167,16 @@ export function cancelRun(transport: Transport, id: string, options?: CancelOpti
 /** See `RunHandle.retry`. A second retry may meet the run in its next failure, so a lost answer is not asked for again. */
 export function retryRun(transport: Transport, id: string, options?: CallOptions): Promise<CommandAnswer> {
   return transport.json(command(pathOf('retryRun', { id }), undefined, false, options));
+}
+
+/** See `RunHandle.readToken`. Nothing is kept of a token, so a lost answer is asked for again. */
+function createReadToken(transport: Transport, id: string, options: ReadTokenOptions = {}): Promise<ReadTokenView> {
+  const { expires, sees, ...call } = options;
+  const body: ReadTokenRequest = {
+    ...(expires === undefined ? {} : { expiresMs: parseDuration(expires) }),
+    ...(sees === undefined ? {} : { sees }),
+  };
+  return transport.json(command(pathOf('createReadToken', { id }), body, true, call));
 }
 
 /** See `RunHandle.history`. */

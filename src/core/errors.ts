@@ -91,6 +91,24 @@ export const errorCatalogue = {
     message: (d) => `This needs the role "${d.role}".`,
     mend: 'Ask with credentials that have the role, or add it in the `authorize` function of the server.',
   }),
+  OUT_OF_SCOPE: entry<{ what: string }>({
+    kind: 'invalid',
+    status: 403,
+    message: (d) => `These credentials do not allow ${d.what}.`,
+    mend: 'Ask for what they were given for, or let the route that hands them out (`start` of the mount, `readToken` of a run) give more.',
+  }),
+  READ_TOKEN_INVALID: entry<object>({
+    kind: 'invalid',
+    status: 401,
+    message: () => 'The read token was not made by this installation, or it has been changed on its way.',
+    mend: 'Pass the token unchanged. Servers that do not share a store need the same `readTokens.secret`.',
+  }),
+  READ_TOKEN_EXPIRED: entry<object>({
+    kind: 'invalid',
+    status: 401,
+    message: () => 'The read token has expired.',
+    mend: 'Ask for a new one with `readToken` of the run; hooks do that by themselves where the page has a session.',
+  }),
   ORIGIN_REFUSED: entry<{ origin: string }>({
     kind: 'invalid',
     status: 403,
@@ -206,12 +224,24 @@ export const errorCatalogue = {
     message: (d) => `"${d.name}" is defined twice with different content.`,
     mend: 'Give one of them another name.',
   }),
+  DEPLOY_REFUSED: entry<{ app: string; faults: readonly string[] }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The build of "${d.app}" would strand work that is not finished: ${d.faults.join('; ')}.`,
+    mend: 'Keep the old body by `previous`, migrate or wait for those runs, or deploy with --leave-waiting; nothing was registered.',
+  }),
   // Runs
   RUN_NOT_FOUND: entry<{ run: string }>({
     kind: 'notFound',
     status: 404,
     message: (d) => `There is no run "${d.run}".`,
     mend: 'Check the id; an ended run is deleted when its retention is over.',
+  }),
+  HISTORY_INVALID: entry<{ reason: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `This is not an exported history: ${d.reason}.`,
+    mend: 'Export it anew: `exportHistory(run)` of the test kit, or `eventspine runs export <id>`.',
   }),
   RUN_NOT_REDRIVABLE: entry<{ run: string; status: string }>({
     kind: 'conflict',
@@ -248,6 +278,13 @@ export const errorCatalogue = {
     status: 409,
     message: (d) => `Approval "${d.id}" is settled; the first word counted.`,
     mend: 'Read it to see who has decided, and what.',
+  }),
+
+  RUN_NOT_MIGRATABLE: entry<{ run: string; reason: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `Run "${d.run}" cannot move to another version: ${d.reason}.`,
+    mend: 'Deploy a build that has the version first; retry a run that has failed, then migrate it.',
   }),
   RUN_NOT_ENDED: entry<{ run: string; state: string }>({
     kind: 'conflict',
@@ -322,6 +359,36 @@ export const errorCatalogue = {
     message: (d) => `Worker session ${d.session} has ended.`,
     mend: 'Connect anew; what it held was given to other workers.',
   }),
+  SIGNATURE_INVALID: entry<{ fault: string }>({
+    kind: 'invalid',
+    status: 401,
+    message: (d) => `The signature of the request is not valid: ${d.fault}.`,
+    mend: 'Give the endpoint the secret that `eventspine endpoints secret` prints, and see that its clock is right.',
+  }),
+  ENDPOINT_REFUSED: entry<{ url: string; reason: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `${d.url} cannot be an endpoint: ${d.reason}.`,
+    mend: 'Use an https URL of a public address; addresses of this machine need `--push-loopback`.',
+  }),
+  ENDPOINT_FAILED: entry<{ url: string; reason: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The endpoint ${d.url} did not describe itself: ${d.reason}.`,
+    mend: 'Deploy `createHandler` of `eventspine/serverless` there, with the secret that `eventspine endpoints secret` prints.',
+  }),
+  ENDPOINT_NOT_FOUND: entry<{ app: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no endpoint of an app "${d.app}".`,
+    mend: 'List them with `eventspine endpoints`.',
+  }),
+  PUSH_DISABLED: entry<object>({
+    kind: 'conflict',
+    status: 409,
+    message: () => 'This server has no secret to sign tasks with.',
+    mend: 'Start every server with EVENTSPINE_PUSH_SECRET (`whsec_` and 32 random bytes as base64), the same for all.',
+  }),
   PROTOCOL_MISMATCH: entry<{ theirs: number; ours: number }>({
     kind: 'invalid',
     status: 426,
@@ -389,6 +456,13 @@ export const errorCatalogue = {
     status: 422,
     message: (d) => `The ctx of the outer scope was used inside scope "${d.path}".`,
     mend: 'Use the ctx that the scope hands to its body.',
+  }),
+  BODY_NOT_DETERMINISTIC: entry<{ workflow: string; run: string; what: string; use: string }>({
+    kind: 'terminal',
+    status: 422,
+    message: (d) =>
+      `The body of "${d.workflow}" (run ${d.run}) ${d.what}, and a replay would not come to the same. ${d.use}`,
+    mend: 'Take time, chance and results from `ctx`; docs/guides/testing.md has a list of what to use instead of what.',
   }),
   HISTORY_FULL: entry<{ run: string; eventsMax: number }>({
     kind: 'terminal',
@@ -468,7 +542,7 @@ export const errorCatalogue = {
     kind: 'terminal',
     status: 500,
     message: (d) => `The store has schema ${d.found}; this version of Eventspine knows up to ${d.known}.`,
-    mend: 'Upgrade Eventspine; a newer schema is never opened by an older version.',
+    mend: 'Upgrade Eventspine: this schema has what an older version cannot work with.',
   }),
   STORE_UNSUITABLE: entry<{ reason: string }>({
     kind: 'terminal',
@@ -492,7 +566,7 @@ export const errorCatalogue = {
     kind: 'transient',
     status: 503,
     message: (d) => `Run ${d.run} has an event "${d.type}", which a newer version of Eventspine wrote.`,
-    mend: 'Nothing is lost: servers of the newer version go on with the run. Finish the upgrade of all servers.',
+    mend: 'Nothing is lost: servers and workers of the newer version go on with the run. Finish the upgrade.',
   }),
   STORE_NOT_EMPTY: entry<{ place: string; reason: string }>({
     kind: 'conflict',
@@ -517,6 +591,12 @@ export const errorCatalogue = {
     status: 500,
     message: (d) => `Something went wrong inside Eventspine (reference ${d.reference}).`,
     mend: 'Look for the reference in the server log and report it.',
+  }),
+  TEST_STUCK: entry<{ reason: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `The test cannot go on: ${d.reason}.`,
+    mend: 'Give what is waited for (a handler, an event, time by t.advance), or fake what takes real time.',
   }),
   // Options and command line
   OPTIONS_INVALID: entry<{ what: string; faults: readonly string[] }>({

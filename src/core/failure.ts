@@ -39,10 +39,15 @@ export interface Failure {
   readonly stack?: string;
 }
 
-/** Makes a failure that fits an envelope: texts are cut to their bounds and freed of what cannot be stored. */
+const known: ReadonlySet<string> = new Set(failureClasses);
+
+/**
+ * Makes a failure that fits an envelope: texts are cut to their bounds and freed of what cannot be stored, and a class that
+ * a worker of another language or version has made up is `unknown`.
+ */
 export function failure(f: Failure): Failure {
   return {
-    class: f.class,
+    class: known.has(f.class) ? f.class : 'unknown',
     code: storable(f.code, limits.nameLengthMax),
     message: storable(f.message, limits.errorMessageLengthMax),
     retryable: f.retryable,

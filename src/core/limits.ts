@@ -19,6 +19,8 @@ export const limits = {
   batchItemsMax: 1_000,
   /** Events in the history of a run; half of it logs a warning. The run fails with HISTORY_FULL at the bound. */
   historyEventsMax: 50_000,
+  /** Values kept as blobs that go into one exported history, in all; those beyond are left out of it. */
+  exportBlobBytesMax: 64 * 1024 * 1024,
   /** Items of a `ctx.map` under way at one time, unless its options say otherwise. */
   mapConcurrencyDefault: 16,
   /** Runs that started a run that started a run ..., in a chain. */
@@ -58,6 +60,11 @@ export const limits = {
   agentRetainMs: 7 * 24 * 60 * 60_000,
   /** Messages and events that a handler sends in one commit. */
   agentSendsMax: 200,
+  /** How long a read token is good for, unless it is asked for another time, and at most. */
+  readTokenMsDefault: 24 * 3_600_000,
+  readTokenMsMax: 30 * 24 * 3_600_000,
+  /** Length of a read token; a longer text is none. */
+  readTokenLengthMax: 2_048,
   /** Transitions in one group commit. */
   commitItemsMax: 512,
   /** Transitions waiting for the store before intake answers 503. */
@@ -96,6 +103,8 @@ export const limits = {
   drainAnswerMs: 3_000,
   /** A handler that has not returned this long after its abort no longer counts as using its slot. */
   abortGraceMs: 10_000,
+  /** A task of a run that only a newer version can read stays out of its queue this long, and is tried again. */
+  unreadableAsideMs: 5_000,
   /** Due timers handled in one tick. */
   timerBatchMax: 500,
   /** The shortest interval of a schedule, and the longest cron expression. */
@@ -138,4 +147,21 @@ export const limits = {
   cancelGraceMs: 30_000,
   /** `Prefer: wait=N` is capped here. */
   preferWaitMsMax: 30_000,
+  /** How long a claim over plain HTTP waits for a task: unless it says otherwise, and at most. */
+  claimWaitMsDefault: 20_000,
+  claimWaitMsMax: 30_000,
+  /** Outcomes of plain workers that a server remembers, to answer repeats. */
+  plainOutcomesKept: 10_000,
+  /** Push: tasks at one time and time of one request, unless the endpoint says otherwise; and their bounds. */
+  pushConcurrencyDefault: 10,
+  pushTimeoutMsDefault: 60_000,
+  pushTimeoutMsMax: 15 * 60_000,
+  /** An answer of an endpoint. */
+  pushAnswerBytesMax: 16 * 1024 * 1024,
+  /** Age of a signed request beyond which it is refused, in either direction. */
+  signatureWindowMs: 5 * 60_000,
+  /** Failures in a row after which an endpoint is left alone for a while, and how long: doubling from min to max. */
+  pushFailuresMax: 5,
+  pushPauseMsMin: 1_000,
+  pushPauseMsMax: 5 * 60_000,
 } as const;

@@ -16,6 +16,8 @@ export interface Manifest {
   readonly capabilities: readonly CapabilityManifest[];
   /** Absent = none. */
   readonly schedules?: readonly ScheduleManifest[];
+  /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
+  readonly endpoint?: EndpointEntry;
 }
 
 export interface ScheduleManifest {
@@ -23,6 +25,26 @@ export interface ScheduleManifest {
   /** The tenant whose schedule it is. */
   readonly tenant: string;
   readonly spec: ScheduleSpec;
+}
+
+/** What operators have said last of the endpoint of an app. */
+export interface EndpointEntry {
+  readonly app: string;
+  /** When they said it, epoch ms: no two entries are the same. */
+  readonly setAt: number;
+  /** null = the app is not called any more. */
+  readonly target: EndpointTarget | null;
+}
+
+/** An HTTPS function that is sent tasks (docs/guides/serverless.md). */
+export interface EndpointTarget {
+  readonly url: string;
+  /** Tasks sent at the same time. */
+  readonly concurrency: number;
+  /** Longest time of one request. */
+  readonly timeoutMs: number;
+  /** What it said that it serves. */
+  readonly serves: Manifest;
 }
 
 export interface TopicManifest {
@@ -53,8 +75,8 @@ export interface WorkflowManifest {
   readonly name: string;
   /** null = runs move on to new code; a string pins runs to workers that have this version. */
   readonly version: string | null;
-  /** Versions that this build can still run (`previous`). */
-  readonly previous: readonly string[];
+  /** Versions that this build can still run (`previous`); null = runs from before there were versions. */
+  readonly previous: readonly (string | null)[];
   readonly input: JsonSchema | null;
   /** Topic whose events start a run each. */
   readonly on: string | null;
@@ -86,6 +108,16 @@ export interface MessageManifest {
 export interface SignalManifest {
   readonly name: string;
   readonly schema: JsonSchema | null;
+}
+
+/** The versions whose runs this build can go on with, that of new runs first. */
+export function versionsServed({ version, previous }: WorkflowManifest): readonly (string | null)[] {
+  return [version, ...previous];
+}
+
+/** The version of a run or a workflow in words. */
+export function versionText(version: string | null): string {
+  return version === null ? 'without version' : `version ${version}`;
 }
 
 export interface CapabilityManifest {

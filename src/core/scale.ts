@@ -3,7 +3,7 @@
  * one machine all ask here, so that they never give different answers. Invariant: the answer lies within the bounds.
  */
 import { capabilityQueue, workflowQueue } from './run/state.js';
-import type { Manifest } from './manifest.js';
+import { versionsServed, type Manifest } from './manifest.js';
 
 /** What bounds the number of workers. */
 export interface ScaleBounds {
@@ -33,7 +33,7 @@ export interface OfferedNames {
 export function queuesServed(manifest: Manifest, only?: OfferedNames): string[] {
   const workflows = manifest.workflows
     .filter(({ name }) => only === undefined || only.workflows.includes(name))
-    .flatMap(({ name, version, previous }) => [version, ...previous].map((one) => workflowQueue(name, one)));
+    .flatMap((workflow) => versionsServed(workflow).map((version) => workflowQueue(workflow.name, version)));
   const capabilities = manifest.capabilities
     .filter(({ name, implemented }) => implemented && (only === undefined || only.capabilities.includes(name)))
     .map(({ name }) => capabilityQueue(name));

@@ -7,21 +7,23 @@ import type { Manifest } from '../core/manifest.js';
 import type { Failure } from '../core/failure.js';
 import type { Payload } from '../core/payload.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
-import type { ServerMessage, WorkerMessage } from '../protocol/worker.js';
+import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
+import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import type {
   AgentSummary,
   AgentView,
   ApprovalDetail,
   ApprovalView,
   DeadLetterView,
+  DeployAnswer,
   DoctorView,
   HealthView,
   PageView,
   QueueView,
   RunEventView,
   RunSummary,
-  RunView,
+  RunFold,
   RunViewState,
   ScheduleView,
   TopicEventView,
@@ -90,9 +92,19 @@ export type CommandOutcome =
   | { readonly tag: 'already' }
   | { readonly tag: 'error'; readonly error: Error };
 
+/** How to deploy. */
+export interface DeployOptions {
+  /** Only says what would happen. */
+  readonly dryRun?: boolean;
+  /** Deploys where unfinished work loses its code, too: it stays as it is and waits for workers that have the code. */
+  readonly leaveWaiting?: boolean;
+}
+
 export interface RunFilter {
   readonly states?: readonly RunViewState[];
   readonly workflow?: string;
+  /** null = runs that are pinned to no version. */
+  readonly version?: string | null;
   readonly failureClass?: string;
   readonly label?: { readonly name: string; readonly value: string };
   readonly startedFrom?: number;
@@ -138,8 +150,30 @@ export interface Engine {
   /** Ends duties, lines and the store; resolves when nothing runs. Idempotent. */
   stop(): Promise<void>;
 
+  /** Takes note of an app's definitions, as with a worker's hello. One that was seen before changes nothing. */
+  /** The store's clock, epoch ms: the one that everything which expires is compared with. */
+  now(): number;
+  /**
+   * 32 secret bytes under a name. All servers of the store have the same, restarts keep it, and it is made when it is first
+   * asked for. STORE_*.
+   */
+  secret(name: string): Promise<Uint8Array>;
+
   register(manifest: Manifest): Promise<{ readonly hash: string }>;
+  /**
+   * Makes these the newest definitions of their app; they are in force as soon as a worker has them, or nobody has others.
+   * Rejects with DEFINITION_INVALID, or with DEPLOY_REFUSED where unfinished work would lose its code.
+   */
+  deploy(manifest: Manifest, options?: DeployOptions): Promise<DeployAnswer>;
+  /** The definitions in force. */
   definitions(): readonly Manifest[];
+  /** The same, as any server of the store has registered them. */
+  currentDefinitions(): Promise<readonly Manifest[]>;
+  /**
+   * Takes a duty that one server at a time should see to, or keeps it, for `ttlMs`. False = another has it. Two may
+   * believe to have it for a moment.
+   */
+  holdDuty(duty: string, ttlMs: number): Promise<boolean>;
 
   startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]>;
   publish(origin: Origin, requests: readonly PublishRequest[]): Promise<PublishOutcome[]>;
@@ -157,6 +191,11 @@ export interface Engine {
   ): Promise<CommandOutcome>;
   /** Sends a failed or cancelled run back to work from what failed. */
   redrive(origin: Origin, run: string): Promise<CommandOutcome>;
+  /**
+   * Moves a run to another version of its workflow, which the definitions in force have (RUN_NOT_MIGRATABLE). Its body is
+   * taken from the worker that has it and begins anew in that version.
+   */
+  migrate(origin: Origin, run: string, to: string | null): Promise<CommandOutcome>;
   /** Gives up on a dead letter: it leaves the list, the run stays failed. */
   discard(origin: Origin, deadLetter: string): Promise<CommandOutcome>;
 
@@ -200,7 +239,7 @@ export interface Engine {
     query: { readonly cursor?: string; readonly limit?: number },
   ): Promise<PageView<ScheduleView>>;
 
-  readRun(tenant: string, run: string): Promise<RunView | null>;
+  readRun(tenant: string, run: string): Promise<RunFold | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */
   readResult(tenant: string, run: string): Promise<RunResult | null>;
   readHistory(
@@ -208,6 +247,8 @@ export interface Engine {
     run: string,
     query: { readonly after: number; readonly limit: number },
   ): Promise<RunEventView[] | null>;
+  /** The run with everything that its body was given, for a replay elsewhere; null = no such run. */
+  exportHistory(tenant: string, run: string): Promise<ExportedHistory | null>;
   listRuns(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>>;
   listDeadLetters(
     tenant: string,
@@ -244,6 +285,14 @@ export interface Engine {
 
   /** Connects a worker; the first message on the line must be `hello`. */
   connect(channel: WorkerChannel): WorkerLine;
+
+  // Workers without a line: each says by single requests, to whichever server, what others say over theirs
+  /** Proof of life of a session, and which of these assignments it has lost meanwhile; null = the session is over. */
+  beatFor(session: string, received: number, assignments: readonly number[]): Promise<readonly number[] | null>;
+  /** Commits commands under an assignment of the session. */
+  submitFor(session: string, submission: Submission): Promise<SubmissionResult>;
+  /** Ends the session; what it holds goes back to its queues uncounted. */
+  endSession(session: string): Promise<void>;
 }
 
 export interface TellRequest {

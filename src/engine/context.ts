@@ -26,6 +26,8 @@ export interface EngineSettings {
   /** Pause between rounds of upkeep (retention, orphaned leases). */
   readonly upkeepEveryMs: number;
   readonly dedupeTtlMs: number;
+  /** How often due timers and ready work are looked for, though they are told of anyway. null = 1 s, and less for timers on a shared store. */
+  readonly lookEveryMs: number | null;
 }
 
 export interface EngineLogRecord {

@@ -310,6 +310,32 @@ describe('intake', () => {
   });
 });
 
+describe('retention', () => {
+  it('goes on while there is something to delete, for half of its turn', async () => {
+    let left = 20_000;
+    let calls = 0;
+    vi.spyOn(store, 'expire').mockImplementation((limit) => {
+      calls += 1;
+      const runs = Math.min(limit, left);
+      left -= runs;
+      return Promise.resolve({ runs, dedupe: 0, blobs: 0 });
+    });
+    await ports.advance(10_000);
+    for (let i = 0; i < 20 && left > 0; i++) await ports.settle();
+    // A hundred bites in one turn, and one that finds nothing.
+    expect(left).toBe(0);
+    expect(calls).toBe(101);
+    // Where each bite takes a second, the rest is left to the next turn.
+    calls = 0;
+    left = 20_000;
+    const now = ports.clock.monotonicMs;
+    vi.spyOn(ports.clock, 'monotonicMs').mockImplementation(() => now() + calls * 1_000);
+    await ports.advance(10_000);
+    vi.restoreAllMocks();
+    expect(calls).toBe(5);
+  });
+});
+
 describe('steps', () => {
   it('delivers committed results in order before it answers the submission', async () => {
     const w = await worker();

@@ -3,7 +3,7 @@
  */
 import { SpineError, hasCode, isSpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
-import type { Manifest } from '../core/manifest.js';
+import { versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
 import type { DeadLetterView, DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
@@ -27,10 +27,14 @@ import { Agents } from './agents/agents.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
+import { sessionInfo } from './dispatch/session-info.js';
+import type { Session } from './dispatch/session.js';
 import { EnvelopeWriter } from './events/envelope-writer.js';
 import { Catalog } from './intake/catalog.js';
+import { deploy } from './intake/deployment.js';
 import { errorOutcome, Intake } from './intake/intake.js';
 import { OutboxDuty, outboxEveryMs } from './intake/outbox-duty.js';
+import { Registry } from './intake/registry.js';
 import { Committer } from './runs/committer.js';
 import { Family } from './runs/family.js';
 import { Followers, waitsForEnd } from './runs/followers.js';
@@ -39,6 +43,7 @@ import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { Schedules } from './schedules/schedules.js';
+import { sharedSecret } from './shared-secret.js';
 import { TimerDuty } from './timers/timer-duty.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -66,6 +71,7 @@ const defaultSettings: EngineSettings = {
   stuckAfterMs: 30_000,
   upkeepEveryMs: 10_000,
   dedupeTtlMs: limits.dedupeTtlMs,
+  lookEveryMs: null,
 };
 
 /** Makes an engine over an open store. Nothing runs before `start`. */
@@ -77,8 +83,7 @@ class RunningEngine implements Engine {
   readonly #context: EngineContext;
   readonly #version: string;
   readonly #catalog = new Catalog();
-  /** Hash of the manifest that the store has of each app; one whose saving failed is saved with the next hello. */
-  readonly #saved = new Map<string, string>();
+  readonly #registry: Registry;
   readonly #lanes: Lanes;
   readonly #intake: Intake;
   readonly #reads: Reads;
@@ -96,14 +101,6 @@ class RunningEngine implements Engine {
   readonly #office: PostOffice;
   readonly #agents: Agents;
   readonly #approvals: Approvals;
-  /** Counts registrations here: what was read of the store while one was under way is out of date. */
-  #registrations = 0;
-  /** The newest date of a manifest of each app; a later registration is dated later, even where the clock was set back. */
-  readonly #newestAt = new Map<string, number>();
-  /** Monotonic time of the last look for a definition that nobody here knew. */
-  #lookedAtMs = Number.NEGATIVE_INFINITY;
-  /** A look that has not begun yet, for all who ask meanwhile. */
-  #nextLook: Promise<void> | null = null;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
 
@@ -128,6 +125,10 @@ class RunningEngine implements Engine {
         });
       },
     };
+    this.#registry = new Registry(this.#context, this.#catalog, (manifest, registeredAt) => {
+      this.#schedules.registered(manifest, registeredAt);
+      void this.#schedules.settle();
+    });
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
     const committer = new Committer(
       this.#context,
@@ -139,12 +140,12 @@ class RunningEngine implements Engine {
     );
     this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer, (key) => this.#dispatcher.seen(key));
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
-    this.#reads = new Reads(this.#context, plain);
+    this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue));
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
     this.#dispatcher = new Dispatcher({
       context: this.#context,
       lanes: this.#lanes,
-      register: (manifest, resumed) => this.#registerWorker(manifest, resumed),
+      registry: this.#registry,
       blobsPath: options.blobsPath ?? '/v1/blobs',
     });
     const family = new Family(this.#context, this.#lanes, this.#reads);
@@ -198,11 +199,12 @@ class RunningEngine implements Engine {
         tick: () => this.#dispatcher.reap(),
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
-      { name: 'hints', everyMs: 1_000, tick: () => this.#correctHints() },
-      { name: 'router', everyMs: routerEveryMs, tick: () => this.#router.tick() },
-      { name: 'schedules', everyMs: 2_000, tick: () => this.#schedules.settle() },
+      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'schedules', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#schedules.settle() },
+      { name: 'hints', everyMs: settings.lookEveryMs ?? 1_000, tick: () => this.#correctHints() },
+      { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
-      ...(store.shared ? this.#sharedDuties() : []),
+      ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
       ...this.#outboxDuties(),
     ]);
   }
@@ -212,14 +214,6 @@ class RunningEngine implements Engine {
     return this.#started;
   }
 
-  /** What only a server with neighbours has to see to: that it hears of them even where nobody tells it. */
-  #sharedDuties(): Duty[] {
-    return [
-      { name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() },
-      { name: 'definitions', everyMs: 2_000, tick: () => this.#readDefinitions() },
-    ];
-  }
-
   #outboxDuties(): Duty[] {
     const outbox = this.#outbox;
     return outbox === null ? [] : [{ name: 'outbox', everyMs: outboxEveryMs, tick: () => outbox.tick() }];
@@ -227,33 +221,12 @@ class RunningEngine implements Engine {
 
   async #begin(): Promise<void> {
     await this.#neighbours.start();
-    await this.#readDefinitions();
+    await this.#registry.start();
     await this.#dispatcher.reap();
     await this.#schedules.settle();
     await this.#correctHints();
     this.#timers.start();
     this.#duties.start();
-  }
-
-  /** Takes over the manifests of the store: the newest of each app. */
-  async #readDefinitions(): Promise<void> {
-    const before = this.#registrations;
-    const rows = await this.#context.store.listManifests();
-    if (this.#registrations !== before) return;
-    const newest = new Map(rows.toSorted((a, b) => a.registeredAt - b.registeredAt).map((row) => [row.app, row]));
-    for (const row of newest.values()) {
-      this.#newestAt.set(row.app, row.registeredAt);
-      if (this.#saved.get(row.app) === row.hash) continue;
-      // One bad manifest of the past must not keep the server down, nor be tried again and again.
-      this.#saved.set(row.app, row.hash);
-      try {
-        const manifest = JSON.parse(row.manifest) as Manifest;
-        this.#catalog.set(manifest, row.hash);
-        this.#schedules.registered(manifest, row.registeredAt);
-      } catch (error) {
-        this.#context.fault(`manifest of ${row.app}`, error);
-      }
-    }
   }
 
   stop(): Promise<void> {
@@ -282,57 +255,43 @@ class RunningEngine implements Engine {
   }
 
   async register(manifest: Manifest): Promise<{ readonly hash: string }> {
-    const text = JSON.stringify(manifest);
-    const hash = this.#context.ports.hash.sha256(text);
-    if (this.#saved.get(manifest.app) === hash) return { hash };
-    const { app } = manifest;
-    this.#catalog.set(manifest, hash);
-    this.#saved.delete(app);
-    this.#registrations += 1;
-    const registeredAt = Math.max(this.#context.store.now(), (this.#newestAt.get(app) ?? 0) + 1);
-    try {
-      await this.#context.store.saveManifest({ app, hash, manifest: text, registeredAt });
-    } finally {
-      this.#registrations += 1;
-    }
-    // Of two that came at once, the one that is known here last is the one that is kept.
-    if (this.#catalog.hashOf(app) === hash) this.#saved.set(app, hash);
-    this.#newestAt.set(app, Math.max(registeredAt, this.#newestAt.get(app) ?? 0));
-    this.#schedules.registered(manifest, registeredAt);
+    const registered = await this.#registry.register(manifest);
     await this.#schedules.settle();
-    return { hash };
+    return registered;
   }
 
-  /**
-   * A worker that comes back to its session brings what it was started with, which may be older than what another has
-   * registered meanwhile: in a rollout the newest start decides, not the last reconnection.
-   */
-  async #registerWorker(manifest: Manifest, resumed: boolean): Promise<void> {
-    if (!resumed || !this.#saved.has(manifest.app)) await this.register(manifest);
-  }
+  deploy: Engine['deploy'] = (manifest, options) =>
+    deploy({ context: this.#context, registry: this.#registry, catalog: this.#catalog }, manifest, options);
 
   definitions(): readonly Manifest[] {
     return this.#catalog.manifests();
   }
 
+  async currentDefinitions(): Promise<readonly Manifest[]> {
+    if (this.#context.store.shared) await this.#registry.refresh();
+    return this.definitions();
+  }
+
+  holdDuty: Engine['holdDuty'] = (duty, ttlMs) => this.#context.store.holdDuty(duty, ttlMs);
+
   startRuns: Engine['startRuns'] = (origin, requests) => {
     const start = (): ReturnType<Engine['startRuns']> => this.#intake.startRuns(origin, requests);
     if (!this.#context.store.shared || requests.every(({ workflow }) => this.#catalog.workflow(workflow) !== null))
       return start();
-    return this.#lookForDefinitions().then(start);
+    return this.#registry.look().then(start);
   };
 
   publish: Engine['publish'] = (origin, requests) => {
     const publish = (): ReturnType<Engine['publish']> => this.#intake.publish(origin, requests);
     if (!this.#context.store.shared || requests.every(({ topic }) => this.#catalog.topic(topic) !== null))
       return publish();
-    return this.#lookForDefinitions().then(publish);
+    return this.#registry.look().then(publish);
   };
 
   async startWithin(tx: unknown, origin: Origin, request: StartRequest): Promise<StartOutcome> {
     try {
       const outbox = this.#openOutbox();
-      if (this.#catalog.workflow(request.workflow) === null) await this.#lookForDefinitions();
+      if (this.#catalog.workflow(request.workflow) === null) await this.#registry.look();
       return await this.#intake.startWithin((transition) => outbox.leave(tx, transition), origin, request);
     } catch (error) {
       return errorOutcome(error);
@@ -342,7 +301,7 @@ class RunningEngine implements Engine {
   async publishWithin(tx: unknown, origin: Origin, request: PublishRequest): Promise<PublishOutcome> {
     try {
       const outbox = this.#openOutbox();
-      if (this.#catalog.topic(request.topic) === null) await this.#lookForDefinitions();
+      if (this.#catalog.topic(request.topic) === null) await this.#registry.look();
       return await this.#intake.publishWithin((transition) => outbox.leave(tx, transition), origin, request);
     } catch (error) {
       return errorOutcome(error);
@@ -350,7 +309,7 @@ class RunningEngine implements Engine {
   }
 
   async #lookForWorkflow(name: string): Promise<void> {
-    if (this.#context.store.shared && this.#catalog.workflow(name) === null) await this.#lookForDefinitions();
+    if (this.#context.store.shared && this.#catalog.workflow(name) === null) await this.#registry.look();
   }
 
   /** @throws TRANSACTION_UNSUPPORTED */
@@ -367,25 +326,6 @@ class RunningEngine implements Engine {
     await this.#outbox.drain();
     // Whether or not something was found: a neighbour may have been quicker.
     return read();
-  }
-
-  /**
-   * A name that is not known here may have been registered with a neighbour a moment ago. Resolves after a look that
-   * began after the call; those who ask at the same time share one, and one follows the other only after a pause.
-   */
-  #lookForDefinitions(): Promise<void> {
-    const { clock, timers } = this.#context.ports;
-    const waitMs = Math.max(0, this.#lookedAtMs + lookEveryMs - clock.monotonicMs());
-    this.#nextLook ??= new Promise<void>((resolve) => {
-      timers.after(waitMs, () => {
-        this.#nextLook = null;
-        this.#lookedAtMs = clock.monotonicMs();
-        this.#readDefinitions()
-          .catch((error: unknown) => this.#context.fault('definitions', error))
-          .finally(resolve);
-      });
-    });
-    return this.#nextLook;
   }
 
   cancel(
@@ -418,7 +358,7 @@ class RunningEngine implements Engine {
   }
 
   async tellAgent(origin: Origin, { agent, key, type, id, data, reply }: TellRequest): Promise<TellOutcome> {
-    if (this.#context.store.shared && this.#catalog.agent(agent) === null) await this.#lookForDefinitions();
+    if (this.#context.store.shared && this.#catalog.agent(agent) === null) await this.#registry.look();
     const fault = messageFault(this.#catalog, agent, type, data);
     if (fault !== null) return { tag: 'error', error: fault };
     return this.#office.post(origin, agent, key, { id, type, from: { kind: 'caller', reply }, data });
@@ -441,6 +381,17 @@ class RunningEngine implements Engine {
 
   redrive(origin: Origin, run: string): Promise<CommandOutcome> {
     return this.#command(origin, run, { op: 'redrive', by: origin.actor });
+  }
+
+  async migrate(origin: Origin, run: string, to: string | null): Promise<CommandOutcome> {
+    const row = await this.#sought(() => this.#context.store.readRun(origin.tenant, run));
+    if (row === null) return { tag: 'error', error: new SpineError('RUN_NOT_FOUND', { run }) };
+    const workflow = this.#catalog.workflow(row.workflow)?.manifest;
+    if (workflow === undefined || !versionsServed(workflow).includes(to)) {
+      const reason = `the definitions in force do not have ${row.workflow} ${versionText(to)}`;
+      return { tag: 'error', error: new SpineError('RUN_NOT_MIGRATABLE', { run, reason }) };
+    }
+    return this.#command(origin, run, { op: 'migrate', to, by: origin.actor });
   }
 
   async #command(
@@ -518,6 +469,7 @@ class RunningEngine implements Engine {
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
   readHistory: Engine['readHistory'] = (tenant, run, query) =>
     this.#sought(() => this.#reads.history(tenant, run, query));
+  exportHistory: Engine['exportHistory'] = (tenant, run) => this.#sought(() => this.#reads.exported(tenant, run));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#reads.deadLetters(tenant, query);
   readTopic: Engine['readTopic'] = (tenant, topic, query) => this.#reads.topic(tenant, topic, query);
@@ -572,15 +524,14 @@ class RunningEngine implements Engine {
     const leased = await this.#leasesOfNeighbours(rows);
     return rows.map((row) => {
       const session = local.get(row.session);
-      const info =
-        session?.description ??
-        (JSON.parse(row.info) as { slots?: number; queues?: string[]; host?: string | null; pid?: number | null });
+      const info = session?.description ?? sessionInfo(row);
       return {
         session: row.session,
         worker: row.worker,
         app: row.app,
+        manifest: info.manifest ?? null,
         // Of a neighbour's session it is only known that nobody has given it up.
-        connected: row.owner === store.epoch ? session !== undefined && session.channel !== null : store.shared,
+        connected: row.owner === store.epoch ? session !== undefined && isThere(session) : store.shared,
         openedAt: isoOf(row.openedAt),
         slots: info.slots ?? 0,
         leased: session?.held.size ?? leased.get(row.session) ?? 0,
@@ -589,6 +540,17 @@ class RunningEngine implements Engine {
         pid: info.pid ?? null,
       };
     });
+  }
+
+  /** Whether a connected worker serves the queue; neighbours are asked only where nobody here does. */
+  async #isServed(queue: string): Promise<boolean> {
+    const here = [...this.#dispatcher.sessions()];
+    if (here.some(({ channel, description }) => channel !== null && description.queues.includes(queue))) return true;
+    if (!this.#context.store.shared) return false;
+    const { store } = this.#context;
+    return (await store.listSessions()).some(
+      (row) => row.owner !== store.epoch && sessionInfo(row).queues?.includes(queue) === true,
+    );
   }
 
   /** How many tasks each session holds that another server has; read from the store, which is asked once. */
@@ -672,10 +634,17 @@ class RunningEngine implements Engine {
     });
   }
 
+  now: Engine['now'] = () => this.#context.store.now();
+  secret: Engine['secret'] = (name) => sharedSecret(this.#context, name);
+
   putBlob: Engine['putBlob'] = (tenant, hash, bytes) => this.#context.store.putBlob(tenant, hash, bytes);
   readBlob: Engine['readBlob'] = (tenant, hash) => this.#context.store.readBlob(tenant, hash);
 
   connect: Engine['connect'] = (channel) => this.#dispatcher.connect(channel);
+  beatFor: Engine['beatFor'] = (session, received, assignments) =>
+    this.#dispatcher.beatFor(session, received, assignments);
+  submitFor: Engine['submitFor'] = (session, submission) => this.#dispatcher.submitFor(session, submission);
+  endSession: Engine['endSession'] = (session) => this.#dispatcher.endSession(session);
 
   async #correctHints(): Promise<void> {
     for (const { queue, ready } of await this.#context.store.queueStats())
@@ -686,7 +655,8 @@ class RunningEngine implements Engine {
   async #expire(): Promise<void> {
     const { store, settings } = this.#context;
     if (store.shared && !(await store.holdDuty('retention', 3 * settings.upkeepEveryMs))) return;
-    for (let round = 0; round < expireRoundsMax; round++) {
+    const until = this.#context.ports.clock.monotonicMs() + settings.upkeepEveryMs / 2;
+    for (let round = 0; round < expireRoundsMax && this.#context.ports.clock.monotonicMs() < until; round++) {
       const counts = await this.#context.store.expire(expireBatch);
       if (counts.runs < expireBatch && counts.dedupe < expireBatch && counts.blobs < expireBatch) return;
     }
@@ -697,15 +667,19 @@ class RunningEngine implements Engine {
 function refusalOf(reason: string, run: string, status: RunViewState): SpineError {
   if (reason === 'ended') return new SpineError('RUN_ENDED', { run, status });
   if (reason === 'history_full') return new SpineError('HISTORY_FULL', { run, eventsMax: limits.historyEventsMax });
+  if (reason === 'not_migratable') return new SpineError('RUN_NOT_MIGRATABLE', { run, reason: `it is ${status}` });
   return new SpineError('RUN_NOT_REDRIVABLE', { run, status });
 }
 
-/** The least time between two looks for unknown definitions, so that wrong names cost the store little. */
-const lookEveryMs = 250;
+/** Over a line, or by single requests of which the last is not long ago: a session that is silent is ended. */
+function isThere({ channel, byRequests }: Session): boolean {
+  return channel !== null || byRequests;
+}
 
 /** Leases counted for a list of workers; beyond it the counts are too low. */
 const leaseScanMax = 10_000;
 
 /** Retention works in small bites, so that it never stands in the way of commits for long. */
 const expireBatch = 200;
-const expireRoundsMax = 20;
+/** More than there is time for. */
+const expireRoundsMax = 2_000;

@@ -408,6 +408,24 @@ describe('several engines over one store', () => {
     expect([a, b].map((engine) => engine.definitions()[0]?.workflows.length)).toEqual([2, 2]);
   });
 
+  it('do not bring an old manifest back with an old worker that starts again', async () => {
+    await worker(a, 'old');
+    await time.advance(1_000);
+    const fresh = await worker(b, 'new', { manifest: manifestOf('greet', 'new') });
+    await time.advance(2_500);
+    // The same build in a new process: its session is new, its definitions are not.
+    await worker(a, 'old again');
+    await time.advance(2_500);
+    expect([a, b].map((engine) => engine.definitions()[0]?.workflows.length)).toEqual([2, 2]);
+    // With the last worker of the newer build its definitions go, too; they come back with the next.
+    fresh.line.receive({ t: 'bye' });
+    await time.advance(2_500);
+    expect([a, b].map((engine) => engine.definitions()[0]?.workflows.length)).toEqual([1, 1]);
+    await worker(b, 'new', { manifest: manifestOf('greet', 'new') });
+    await time.advance(2_500);
+    expect([a, b].map((engine) => engine.definitions()[0]?.workflows.length)).toEqual([2, 2]);
+  });
+
   it('date a registration after the newest, though the clock was set back', async () => {
     await a.register(manifestOf('greet'));
     await time.advance(2_500);
@@ -526,5 +544,94 @@ describe('a session that moves between engines', () => {
     expect(w.goodbyes[0]).toMatch(/^SHUTTING_DOWN/);
     const back = await worker(b, 'w1', { resume: { ...w.resumption(), holding: [] } });
     expect(back.resumed).toBe(true);
+  });
+});
+
+describe('versions', () => {
+  const build = (version: string | null, ...previous: (string | null)[]): Manifest => {
+    const manifest = manifestOf('greet');
+    return { ...manifest, workflows: manifest.workflows.map((one) => ({ ...one, version, previous })) };
+  };
+
+  it('are leased to workers that have them, and to no others', async () => {
+    const old = await worker(a, 'old', { manifest: build('1') });
+    const first = await start(b);
+    expect(old.last).toMatchObject({ run: first, version: '1' });
+    old.submit({ op: 'sleep', path: 's', ms: 5_000 });
+    await time.settle();
+    old.submit({ op: 'park', seen: 2 });
+    await time.settle();
+    // Not a worker for it: the new build has left the old body out.
+    const fresh = await worker(b, 'new', { manifest: build('2') });
+    await time.advance(2_500);
+    const second = await start(a);
+    expect(fresh.last).toMatchObject({ run: second, version: '2' });
+    fresh.submit(succeed);
+    old.line.receive({ t: 'bye' });
+    await time.advance(5_000);
+    expect(fresh.assignments).toHaveLength(1);
+    const view = await b.readRun('default', first);
+    expect(view).toMatchObject({ state: 'queued', version: '1', served: false });
+    expect(view?.waitingFor.map(({ text }) => text)).toEqual([
+      'No connected worker has workflow greet for runs of version 1.',
+    ]);
+    const check = (await b.doctor()).checks.find(({ property }) => property === 'versions');
+    expect(check).toMatchObject({ ok: false, violations: [{ subject: 'greet version 1' }] });
+    // One that has it again, beside its own.
+    const both = await worker(a, 'both', { manifest: build('3', '2', '1') });
+    await time.advance(1_000);
+    expect(both.last).toMatchObject({ run: first, version: '1' });
+    both.submit(succeed);
+    await time.settle();
+  });
+
+  it('are changed by a migration at another server, under the feet of who holds the run', async () => {
+    const old = await worker(a, 'old', { manifest: build('1') });
+    const run = await start(a);
+    old.submit(step('kept'));
+    await time.settle();
+    const fresh = await worker(b, 'new', { manifest: build('2') });
+    await time.advance(2_500);
+    expect(await a.migrate(origin, run, '3')).toMatchObject({ error: { code: 'RUN_NOT_MIGRATABLE' } });
+    expect(await b.migrate(origin, run, '2')).toEqual({ tag: 'done' });
+    await time.advance(1_500);
+    expect(old.aborted).toEqual([old.last.assignment]);
+    const late = old.submit(step('late'));
+    await time.settle();
+    expect(old.results.get(late)).toMatchObject({ ok: false, code: 'LEASE_LOST' });
+    expect(fresh.last).toMatchObject({ run, version: '2', task: 'a2' });
+    expect(fresh.last.kind === 'activation' && fresh.last.journal.entries.map(({ data }) => data)).toMatchObject([
+      { path: 'kept' },
+    ]);
+    fresh.submit(succeed);
+    await time.settle();
+    expect(await a.migrate(origin, run, '1')).toMatchObject({ error: { code: 'RUN_NOT_MIGRATABLE' } });
+  });
+
+  it('are not retired by a deployment while runs have them, unless that is meant', async () => {
+    const old = await worker(a, 'old', { manifest: build('1') });
+    const run = await start(a);
+    const plan = await b.deploy(build('2'), { dryRun: true });
+    expect(plan).toMatchObject({
+      outcome: 'planned',
+      changes: [{ kind: 'workflow', name: 'greet', change: 'changed', details: ['version: "1" -> "2"'] }],
+      stranded: [{ kind: 'run', name: 'greet', version: '1', count: 1, example: run }],
+    });
+    await expect(b.deploy(build('2'))).rejects.toMatchObject({ code: 'DEPLOY_REFUSED' });
+    expect(await storeB.listManifests()).toHaveLength(1);
+    expect(await b.deploy(build('2', '1'))).toMatchObject({ outcome: 'registered', stranded: [] });
+    await time.advance(2_500);
+    // It takes force with its first worker, so that nothing waits for a rollout that has not come yet.
+    expect(a.definitions()[0]?.workflows[0]?.version).toBe('1');
+    await worker(b, 'new', { manifest: build('2', '1') });
+    await time.advance(2_500);
+    expect(a.definitions()[0]?.workflows[0]?.version).toBe('2');
+    // Rolling back is deploying the older build again.
+    expect(await a.deploy(build('1'), { leaveWaiting: true })).toMatchObject({ outcome: 'registered' });
+    expect(await a.deploy(build('1'))).toMatchObject({ outcome: 'unchanged', changes: [] });
+    await time.advance(2_500);
+    expect([a, b].map((engine) => engine.definitions()[0]?.workflows[0]?.version)).toEqual(['1', '1']);
+    old.submit(succeed);
+    await time.settle();
   });
 });

@@ -41,6 +41,11 @@ export interface RunView extends RunSummary {
   readonly steps: readonly StepView[];
   /** What the run waits for now; empty when it runs or has ended. */
   readonly waitingFor: readonly WaitView[];
+  /**
+   * Whether a connected worker has the code of the run in its version. False: it cannot go on until one comes, or until it
+   * is migrated. Null: it has ended.
+   */
+  readonly served: boolean | null;
   /** What can be retried safely. */
   readonly retry: { readonly possible: boolean; readonly from: readonly string[] };
   /** What needs a person: the open dead letter of the run. */
@@ -57,8 +62,13 @@ export interface RunView extends RunSummary {
   };
   /** What the user should see meanwhile: the last progress report. */
   readonly progress: unknown;
+  /** Where the stream of the run goes on from this view; give it as `last-event-id`. */
+  readonly cursor: string;
   readonly links: { readonly self: string; readonly history: string; readonly result: string; readonly stream: string };
 }
+
+/** A run as an engine gives it, which knows nothing of cursors. */
+export type RunFold = Omit<RunView, 'cursor'>;
 
 export interface StepView {
   readonly path: string;
@@ -108,6 +118,25 @@ export interface StartAnswer {
   /** True where the idempotency key was known: nothing new was started. */
   readonly repeated: boolean;
   readonly links: RunView['links'];
+  /** With `prefer: read-token`. */
+  readonly readToken?: ReadTokenView;
+}
+
+/** What of a run a token shows: state, steps, progress and outcome; or its whole history with all values. */
+export const readTokenSights = ['progress', 'everything'] as const;
+export type ReadTokenSight = (typeof readTokenSights)[number];
+
+/** A token that lets whoever has it read one run, for a page to be given. */
+export interface ReadTokenView {
+  readonly token: string;
+  readonly expiresAt: string;
+}
+
+/** What is asked of a token. */
+export interface ReadTokenRequest {
+  readonly expiresMs?: number;
+  /** Default `progress`. */
+  readonly sees?: ReadTokenSight;
 }
 
 export type BatchStartAnswer = { readonly items: readonly (StartAnswer | { readonly error: Problem })[] };
@@ -129,6 +158,38 @@ export interface CommandAnswer {
 /** Answer to a command on many runs, in the order asked. */
 export interface BulkAnswer {
   readonly items: readonly (CommandAnswer | { readonly id: string; readonly error: Problem })[];
+}
+
+/** What a deployment changes of one definition of an app. */
+export interface DefinitionChange {
+  readonly kind: 'topic' | 'workflow' | 'capability';
+  readonly name: string;
+  readonly change: 'added' | 'changed' | 'removed';
+  /** For `changed`: each field that differs, in words. */
+  readonly details: readonly string[];
+}
+
+/** Unfinished work that a deployment would leave without code. */
+export interface StrandedWork {
+  /** Runs of a workflow in a version, or calls of a capability. */
+  readonly kind: 'run' | 'call';
+  readonly name: string;
+  /** Of runs; null = without version. */
+  readonly version: string | null;
+  readonly count: number;
+  /** Id of one of the runs. */
+  readonly example: string | null;
+}
+
+/** What a deployment does, or would do. */
+export interface DeployAnswer {
+  readonly app: string;
+  /** Identifies the manifest. */
+  readonly hash: string;
+  /** `planned`: it was only asked what would happen. `unchanged`: this is the newest manifest of the app already. */
+  readonly outcome: 'registered' | 'unchanged' | 'planned';
+  readonly changes: readonly DefinitionChange[];
+  readonly stranded: readonly StrandedWork[];
 }
 
 /** A topic and its partitions; `head` is the offset of the next event. */
@@ -346,6 +407,8 @@ export interface WorkerView {
   readonly session: string;
   readonly worker: string;
   readonly app: string;
+  /** Hash of the definitions that it was started with; null where it has not said. */
+  readonly manifest: string | null;
   readonly connected: boolean;
   readonly openedAt: string;
   readonly slots: number;
@@ -353,6 +416,22 @@ export interface WorkerView {
   readonly queues: readonly string[];
   readonly host: string | null;
   readonly pid: number | null;
+}
+
+/** An endpoint that tasks are sent to. */
+export interface EndpointView {
+  readonly app: string;
+  /** Without its query. */
+  readonly url: string;
+  readonly concurrency: number;
+  readonly timeoutMs: number;
+  /** `paused`: it did not answer, or has too much to do; `elsewhere`: another server sends to it, or none yet. */
+  readonly state: 'serving' | 'paused' | 'elsewhere';
+  /** Tasks that it may have at one time as things are; null = not known here. */
+  readonly slots: number | null;
+  /** What was wrong last; null = nothing is. */
+  readonly reason: string | null;
+  readonly pausedForMs: number;
 }
 
 export interface HealthView {

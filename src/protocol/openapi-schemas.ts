@@ -6,6 +6,7 @@ import { failureClasses } from '../core/failure.js';
 import type { JsonSchema } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
+import { exportedHistoryFormat, type ExportedHistory } from '../core/run/exported-history.js';
 import {
   runViewStates,
   approvalStates,
@@ -16,8 +17,11 @@ import {
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterView,
+  type DefinitionChange,
+  type DeployAnswer,
   type DoctorCheck,
   type DoctorView,
+  type EndpointView,
   type HealthView,
   type Problem,
   type QueueView,
@@ -30,45 +34,26 @@ import {
   type AgentView,
   type MessageAnswer,
   type ScheduleView,
+  type ReadTokenRequest,
+  type ReadTokenView,
+  readTokenSights,
   type StartAnswer,
   type StepView,
   type TickView,
+  type StrandedWork,
   type TopicEventView,
   type TopicView,
   type ContextView,
   type WaitView,
   type WorkerView,
 } from './http.js';
+import { flag, list, nullable, oneOf, record, shape, text, texts, whole, type Properties } from './schema-shape.js';
+import { plainSchemas } from './worker-schemas.js';
 
-type OptionalKeys<T> = { [K in keyof T]-?: undefined extends T[K] ? K : never }[keyof T] & string;
-type Properties<T> = { readonly [K in keyof T & string]-?: JsonSchema };
-
-/** An object schema with exactly the properties of `T`; `optional` must name exactly those that may be absent. */
-function shape<T>(properties: Properties<T>, optional: Readonly<Record<OptionalKeys<T>, true>>): JsonSchema {
-  const required = Object.keys(properties).filter((name) => !Object.hasOwn(optional, name));
-  return { type: 'object', properties, required };
-}
-
-const text = { type: 'string' };
-const whole = { type: 'integer' };
-const flag = { type: 'boolean' };
 const anything = {};
 const instant = { type: 'string', format: 'date-time' };
 const duration = { anyOf: [{ type: 'string' }, { type: 'number' }] };
-const texts = list(text);
 const labelMap = { type: 'object', additionalProperties: text };
-
-function list(items: JsonSchema): JsonSchema {
-  return { type: 'array', items };
-}
-
-function nullable(schema: JsonSchema): JsonSchema {
-  return { anyOf: [schema, { type: 'null' }] };
-}
-
-function oneOf(values: readonly string[]): JsonSchema {
-  return { type: 'string', enum: values };
-}
 
 function reference(name: string): JsonSchema {
   return { $ref: `#/components/schemas/${name}` };
@@ -80,10 +65,6 @@ function page(name: string): JsonSchema {
     properties: { items: list(reference(name)), next: nullable(text) },
     required: ['items', 'next'],
   };
-}
-
-function record(properties: Readonly<Record<string, JsonSchema>>, required: readonly string[]): JsonSchema {
-  return { type: 'object', properties, required };
 }
 
 const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
@@ -149,6 +130,7 @@ export const schemas = {
       ...runSummary,
       steps: list(reference('StepView')),
       waitingFor: list(reference('WaitView')),
+      served: nullable(flag),
       retry: record({ possible: flag, from: texts }, ['possible', 'from']),
       deadLetter: nullable(text),
       parent: nullable(text),
@@ -159,6 +141,7 @@ export const schemas = {
         'bundles',
       ]),
       progress: anything,
+      cursor: text,
       links,
     },
     { progress: true },
@@ -219,7 +202,15 @@ export const schemas = {
     [],
   ),
   StartItems: { ...list(reference('StartItem')), maxItems: limits.batchItemsMax },
-  StartAnswer: shape<StartAnswer>({ id: text, state, repeated: flag, links }, {}),
+  StartAnswer: shape<StartAnswer>(
+    { id: text, state, repeated: flag, links, readToken: reference('ReadToken') },
+    { readToken: true },
+  ),
+  ReadToken: shape<ReadTokenView>({ token: text, expiresAt: instant }, {}),
+  ReadTokenRequest: shape<ReadTokenRequest>(
+    { expiresMs: whole, sees: oneOf([...readTokenSights]) },
+    { expiresMs: true, sees: true },
+  ),
   BatchStartAnswer: record({ items: list({ anyOf: [reference('StartAnswer'), failed] }) }, ['items']),
   PublishAnswer: record(
     {
@@ -403,6 +394,7 @@ export const schemas = {
       session: text,
       worker: text,
       app: text,
+      manifest: nullable(text),
       connected: flag,
       openedAt: instant,
       slots: whole,
@@ -413,6 +405,21 @@ export const schemas = {
     },
     {},
   ),
+  EndpointView: shape<EndpointView>(
+    {
+      app: text,
+      url: text,
+      concurrency: whole,
+      timeoutMs: whole,
+      state: oneOf(['serving', 'paused', 'elsewhere']),
+      slots: nullable(whole),
+      reason: nullable(text),
+      pausedForMs: { type: 'number' },
+    },
+    {},
+  ),
+  EndpointRequest: record({ url: text, concurrency: whole, timeoutMs: whole }, ['url']),
+  EndpointSecret: record({ secret: text }, ['secret']),
   LiveView: record({ status: { const: 'ok' } }, ['status']),
   HealthView: shape<HealthView>(
     {
@@ -436,7 +443,51 @@ export const schemas = {
     },
     {},
   ),
+  ExportedHistory: shape<ExportedHistory>(
+    {
+      format: { type: 'string', enum: [exportedHistoryFormat] },
+      tenant: text,
+      run: text,
+      events: {
+        type: 'array',
+        items: { type: 'object', description: 'An event as stored; see docs/reference/events.md.' },
+      },
+      blobs: { type: 'object', additionalProperties: text },
+    },
+    {},
+  ),
+  ...plainSchemas,
   Manifest: { type: 'object', description: 'Definitions of an app; see docs/reference/manifest.md.' },
+  DeployRequest: {
+    type: 'object',
+    properties: { manifest: reference('Manifest'), dryRun: flag, leaveWaiting: flag },
+    required: ['manifest'],
+  },
+  DeployAnswer: shape<DeployAnswer>(
+    {
+      app: text,
+      hash: text,
+      outcome: oneOf(['registered', 'unchanged', 'planned']),
+      changes: list(reference('DefinitionChange')),
+      stranded: list(reference('StrandedWork')),
+    },
+    {},
+  ),
+  DefinitionChange: shape<DefinitionChange>(
+    {
+      kind: oneOf(['topic', 'workflow', 'capability']),
+      name: text,
+      change: oneOf(['added', 'changed', 'removed']),
+      details: texts,
+    },
+    {},
+  ),
+  StrandedWork: shape<StrandedWork>(
+    { kind: oneOf(['run', 'call']), name: text, version: nullable(text), count: whole, example: nullable(text) },
+    {},
+  ),
+  MigrateRequest: { type: 'object', properties: { to: nullable(text) }, required: ['to'] },
+  MigrateManyRequest: { type: 'object', properties: { ids: texts, to: nullable(text) }, required: ['ids', 'to'] },
   RunPage: page('RunSummary'),
   RunEventPage: page('RunEventView'),
   TopicPage: page('TopicView'),
@@ -471,6 +522,7 @@ export const schemas = {
   ),
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
+  EndpointPage: page('EndpointView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

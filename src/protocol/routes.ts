@@ -14,6 +14,9 @@ export type RouteMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
  */
 export type RouteAccess = 'public' | 'tenant' | 'worker' | 'operator';
 
+/** Credentials that allow less than everything in a tenant. Routes take them by name, so a new route takes none. */
+export type RouteCredential = 'page' | 'readToken';
+
 export interface RouteParameter {
   readonly name: string;
   readonly says: string;
@@ -47,6 +50,8 @@ export interface Route {
   readonly path: string;
   readonly says: string;
   readonly access: RouteAccess;
+  /** Narrower credentials that a route of `access: 'tenant'` takes too: of a user's page, or a read token of the run. */
+  readonly takes?: readonly RouteCredential[];
   readonly query: readonly RouteParameter[];
   readonly headers: readonly RouteParameter[];
   readonly body: RouteBody | null;
@@ -181,8 +186,15 @@ export const routes = {
         ok(null, 'With `prefer: wait=N`: the output of the run, which ended in time.'),
       ],
     ),
+    takes: ['page'],
     query: [labels, priority, delay, startAt],
-    headers: [idempotencyKey, prefer],
+    headers: [
+      idempotencyKey,
+      {
+        ...prefer,
+        says: `${prefer.says} \`read-token\`, or \`read-token=N\` for N seconds, adds a read token of the run to the answer.`,
+      },
+    ],
   },
   startRuns: post(
     '/v1/workflows/{name}/runs:batch',
@@ -247,6 +259,7 @@ export const routes = {
     query: [
       { name: 'state', says: 'Runs in this state.', type: 'string', repeated: true },
       { name: 'workflow', says: 'Runs of this workflow.', type: 'string' },
+      { name: 'version', says: 'Runs of this version; empty: runs that are pinned to none.', type: 'string' },
       { name: 'failureClass', says: 'Runs that failed with this class.', type: 'string' },
       { name: 'label', says: 'Runs with this label, as `name:value`.', type: 'string' },
       { name: 'startedFrom', says: 'Started at or after this instant, ISO 8601.', type: 'string' },
@@ -256,20 +269,34 @@ export const routes = {
       limit,
     ],
   }),
-  readRun: get('/v1/runs/{id}', 'A run: its state, steps, what it waits for and what can be done about it.', 'RunView'),
+  readRun: get(
+    '/v1/runs/{id}',
+    'A run: its state, steps, what it waits for and what can be done about it.',
+    'RunView',
+    {
+      takes: ['readToken'],
+    },
+  ),
   readHistory: get('/v1/runs/{id}/history', 'Every event of a run, in order.', 'RunEventPage', {
     query: [cursor, limit],
   }),
+  exportRun: get(
+    '/v1/runs/{id}/export',
+    'The history of a run with everything that its body was given, to be replayed on other code.',
+    'ExportedHistory',
+  ),
   readResult: get(
     '/v1/runs/{id}/result',
     'The output of a succeeded run. RUN_NOT_ENDED (409, with retry-after) while there is none; a failure, refusal or cancellation is a problem.',
     null,
+    { takes: ['readToken'] },
   ),
   streamRun: get(
     '/v1/runs/{id}/stream',
     'The events of a run as they happen (server-sent events): `event`, `state`, `gap`, `end`.',
     null,
     {
+      takes: ['readToken'],
       query: [{ name: 'cursor', says: 'Id of the last event seen; the header `last-event-id` wins.', type: 'string' }],
       headers: [{ name: headerNames.lastEventId, says: 'Id of the last event seen.', type: 'string' }],
       answers: [
@@ -283,6 +310,15 @@ export const routes = {
       ],
     },
   ),
+  createReadToken: {
+    ...post(
+      '/v1/runs/{id}/tokens',
+      'Makes a token that lets whoever has it read this run: view, result and stream. From a page: of runs that its user has started.',
+      jsonBody('ReadTokenRequest', 'For how long, and what the token shows.', false),
+      [ok('ReadToken', 'The token. It is not kept anywhere and cannot be taken back; it expires.', 201)],
+    ),
+    takes: ['page'],
+  },
   cancelRun: post(
     '/v1/runs/{id}/cancel',
     'Asks a run to stop. Its body may clean up for a while.',
@@ -401,6 +437,18 @@ export const routes = {
     jsonBody('ManyRequest', 'Ids of the runs.'),
     bulkAnswers,
   ),
+  migrateRun: post(
+    '/v1/runs/{id}/migrate',
+    'Moves a run to another version of its workflow, which the definitions in force have. Its body begins anew there; finished steps are not repeated.',
+    jsonBody('MigrateRequest', 'The version; null = pinned to none.'),
+    commandAnswers,
+  ),
+  migrateRuns: post(
+    '/v1/runs:migrate',
+    `Migrates up to ${limits.batchItemsMax} runs.`,
+    jsonBody('MigrateManyRequest', 'Ids of the runs, and the version.'),
+    bulkAnswers,
+  ),
   listDeadLetters: get('/v1/dead-letters', 'What ran out of attempts, newest first.', 'DeadLetterPage', {
     query: [
       { name: 'class', says: 'With this failure class.', type: 'string' },
@@ -478,7 +526,19 @@ export const routes = {
     answers: [{ status: 200, says: 'The metrics.', type: 'text/plain', schema: null }],
   }),
   listWorkers: get('/v1/workers', 'Worker sessions.', 'WorkerPage', { access: 'operator' }),
-  listDefinitions: get('/v1/definitions', 'Manifests of the registered apps.', 'ManifestPage'),
+  listDefinitions: get('/v1/definitions', 'Manifests in force, one of each app.', 'ManifestPage'),
+  deploy: {
+    ...post(
+      '/v1/definitions',
+      'Makes a manifest the newest of its app, or says what that would change. Refused (DEPLOY_REFUSED) where unfinished work would lose its code.',
+      jsonBody(
+        'DeployRequest',
+        'The manifest; `dryRun` only asks; `leaveWaiting` deploys all the same, and what is stranded waits for a worker that has its code.',
+      ),
+      [ok('DeployAnswer', 'It is the newest, or what would happen.')],
+    ),
+    access: 'operator',
+  },
   doctor: get('/v1/doctor', 'Checks the invariants of the store now.', 'DoctorView', { access: 'operator' }),
   live: get('/health/live', 'Says that the process answers.', 'LiveView', { access: 'public' }),
   ready: get('/health/ready', 'Says whether work can be accepted and is done.', 'HealthView', {
@@ -517,6 +577,67 @@ export const routes = {
     query: [{ name: 'role', says: 'Which socket of the worker this is.', type: 'string', oneOf: ['data', 'beat'] }],
     answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
   }),
+  listEndpoints: get('/v1/endpoints', 'Endpoints that tasks are sent to.', 'EndpointPage', { access: 'operator' }),
+  putEndpoint: {
+    ...post(
+      '/v1/endpoints/{app}',
+      'Asks an endpoint what it serves, and sends it the tasks of its app from now on.',
+      jsonBody('EndpointRequest', 'Where it is and how much it takes.'),
+      [ok('EndpointView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  deleteEndpoint: {
+    ...get('/v1/endpoints/{app}', 'Sends an endpoint nothing more; its definitions stay.', null, {
+      answers: [{ status: 204, says: 'It is sent nothing more.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+    access: 'operator',
+  },
+  readEndpointSecret: get(
+    '/v1/endpoints/{app}/secret',
+    'The secret that the endpoint of an app checks signatures with.',
+    'EndpointSecret',
+    { access: 'operator' },
+  ),
+  workerSchema: get(`${workerPath}/schema`, 'JSON Schemas of the worker protocol.', null, { access: 'public' }),
+  claimTasks: {
+    ...post(
+      `${workerPath}/claim`,
+      'Takes tasks for a worker without a WebSocket; waits for one where there is none.',
+      jsonBody('ClaimRequest', 'Who asks, and what it can do.'),
+      [ok('ClaimAnswer', 'The tasks, perhaps none.')],
+    ),
+    access: 'worker',
+  },
+  extendTasks: {
+    ...post(
+      `${workerPath}/extend`,
+      'Says that a worker without a WebSocket lives, and asks what it has lost.',
+      jsonBody('ExtendRequest', 'Its session, and what it works on.'),
+      [ok('ExtendAnswer')],
+    ),
+    access: 'worker',
+  },
+  completeTasks: {
+    ...post(
+      `${workerPath}/complete`,
+      'Hands in what came of tasks. Each is recorded or refused by itself; repeats do no harm.',
+      { ...jsonBody('CompleteRequest', 'Results and failures.'), bytesMax: limits.payloadBytesMax },
+      [ok('CompleteAnswer', 'What became of each.')],
+    ),
+    access: 'worker',
+  },
+  endWorker: {
+    ...post(
+      `${workerPath}/end`,
+      'Ends the session of a worker without a WebSocket; what it holds goes back uncounted.',
+      jsonBody('EndRequest', 'Its session.'),
+      [{ status: 204, says: 'It is over.', type: null, schema: null }],
+    ),
+    access: 'worker',
+  },
 } as const satisfies Record<string, Route>;
 
 export type RouteId = keyof typeof routes;

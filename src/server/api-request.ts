@@ -8,7 +8,9 @@ import type { Origin } from '../engine/api.js';
 import { mediaType } from '../protocol/cloudevents.js';
 import { parseJson } from '../protocol/json-body.js';
 import { headerNames, type Route, type RouteId } from '../protocol/routes.js';
+import type { Grant } from './grant.js';
 import type { Principal } from './options.js';
+import { decodeSegment } from './path-segment.js';
 import { readTraceparent } from './request-headers.js';
 
 /** What a transport knows of a request before its body is read. */
@@ -30,12 +32,14 @@ export interface ApiRequestParts {
   readonly segments: Readonly<Record<string, string>>;
   readonly head: HttpHead;
   readonly principal: Principal;
+  readonly grant: Grant;
   readonly requestId: string;
   readonly body: Uint8Array;
 }
 
 export class ApiRequest {
   readonly principal: Principal;
+  readonly grant: Grant;
   readonly requestId: string;
   readonly body: Uint8Array;
   readonly head: HttpHead;
@@ -45,6 +49,7 @@ export class ApiRequest {
 
   constructor(parts: ApiRequestParts) {
     this.principal = parts.principal;
+    this.grant = parts.grant;
     this.requestId = parts.requestId;
     this.body = parts.body;
     this.head = parts.head;
@@ -96,15 +101,6 @@ export class ApiRequest {
     // The first comparison is what nearly every client sends, and saves the parsing on the intake path.
     if (contentType === expected || mediaType(contentType) === expected) return;
     throw new SpineError('CONTENT_TYPE_UNSUPPORTED', { contentType: contentType ?? '', expected });
-  }
-}
-
-function decodeSegment(raw: string): string | null {
-  if (!raw.includes('%')) return raw;
-  try {
-    return decodeURIComponent(raw);
-  } catch {
-    return null;
   }
 }
 

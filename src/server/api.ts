@@ -14,14 +14,22 @@ import { empty, problemAnswerOf, type Answer } from './answer.js';
 import { agentHandlers } from './handlers/agents.js';
 import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
+import { endpointHandlers } from './handlers/endpoints.js';
 import { eventHandlers } from './handlers/events.js';
 import { deadLetterHandlers, fleetHandlers } from './handlers/fleet.js';
 import { intakeHandlers } from './handlers/intake.js';
+import { readTokenHandlers } from './handlers/read-tokens.js';
 import { runHandlers } from './handlers/runs.js';
 import { waitHandlers } from './handlers/waits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { scalingHandlers } from './handlers/scaling.js';
-import { isLoopback, type Principal, type ServerSettings } from './options.js';
+import { workerHandlers } from './handlers/worker.js';
+import { PlainWorkers } from './plain-workers.js';
+import type { PushHost } from './push/push-host.js';
+import { checkGrant } from './grant.js';
+import { Identity, type Caller } from './identity.js';
+import { isLoopback, type ServerSettings } from './options.js';
+import { ReadTokens } from './read-tokens.js';
 import { readRequestId } from './request-headers.js';
 import { StreamHub } from './run-stream.js';
 
@@ -56,7 +64,6 @@ interface Found {
 /** Paths of intake whose routing is remembered: an installation posts to few, and routing is a tenth of the work. */
 const rememberedPathsMax = 256;
 
-const anonymous: Principal = { tenant: 'default', user: 'anonymous', roles: ['operator', 'worker'] };
 const methods = ['GET', 'POST', 'PUT', 'DELETE'] as const;
 const corsMaxAgeSeconds = '600';
 const requestHeaders = `accept, authorization, content-type, eventspine-tenant, traceparent, ${Object.values(headerNames).join(', ')}`;
@@ -68,14 +75,19 @@ export class Api {
   readonly #remembered = new Map<string, Found>();
   readonly #handlers: Readonly<Record<RouteId, Handler>>;
   readonly #streams: StreamHub;
+  readonly #plainWorkers: PlainWorkers;
+  readonly #identity: Identity;
   /** Makes ids of requests unique over restarts and servers; the counter makes them cheap. */
   readonly #idPrefix: string;
   #requests = 0;
 
-  constructor(settings: ServerSettings, idPrefix: string) {
+  constructor(settings: ServerSettings, idPrefix: string, push: PushHost) {
     this.#settings = settings;
     this.#idPrefix = idPrefix;
     this.#streams = new StreamHub(settings);
+    this.#plainWorkers = new PlainWorkers(settings.engine);
+    const tokens = new ReadTokens(settings.engine, settings.readTokens.secrets);
+    this.#identity = new Identity(settings, tokens);
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
       this.#router.add(route.method, `${settings.basePath}${route.path.replace(/\{(\w+)\}/g, ':$1')}`, { id, route });
     }
@@ -83,6 +95,7 @@ export class Api {
       engine: settings.engine,
       settings,
       streams: this.#streams,
+      tokens,
       problemOf: (error, reference) => this.problemOf(error, reference),
     };
     this.#handlers = {
@@ -94,9 +107,17 @@ export class Api {
       ...deadLetterHandlers(context),
       ...scheduleHandlers(context),
       ...fleetHandlers(context),
+      ...readTokenHandlers(context),
       ...scalingHandlers(context),
       ...blobHandlers(context),
+      ...workerHandlers(this.#plainWorkers),
+      ...endpointHandlers(push),
     };
+  }
+
+  /** Requests of workers that wait for tasks. */
+  get plainWorkers(): PlainWorkers {
+    return this.#plainWorkers;
   }
 
   /** Open event streams. */
@@ -112,7 +133,8 @@ export class Api {
       const found = this.#find(head);
       if (found === null) return { tag: 'answered', answer: this.#finish(this.#optionsAnswer(head), head, requestId) };
       const { id, route } = found.target;
-      const bodyBytesMax = id === 'putBlob' ? limits.payloadBytesMax : this.#settings.limits.bodyBytesMax;
+      const isLarge = id === 'putBlob' || id === 'completeTasks';
+      const bodyBytesMax = isLarge ? limits.payloadBytesMax : this.#settings.limits.bodyBytesMax;
       return { tag: 'routed', id, route, segments: found.segments, head, requestId, bodyBytesMax };
     } catch (error) {
       return { tag: 'answered', answer: this.#refuse(error, head, requestId) };
@@ -136,9 +158,11 @@ export class Api {
   /** Throws, or rejects, with what the request is refused for. */
   #handle(routed: Routed, body: Uint8Array): Promise<Answer> {
     const { id, route, segments, head, requestId } = routed;
-    const handle = (principal: Principal): Answer | Promise<Answer> =>
-      this.#handlers[id](new ApiRequest({ id, route, segments, head, principal, requestId, body }));
-    const known = route.access === 'public' ? anonymous : this.#authorize(route, head);
+    const handle = ({ principal, grant }: Caller): Answer | Promise<Answer> => {
+      checkGrant(grant, route, segments);
+      return this.#handlers[id](new ApiRequest({ id, route, segments, head, principal, grant, requestId, body }));
+    };
+    const known = this.#identity.callerOf(route, head);
     return known instanceof Promise ? known.then(handle) : Promise.resolve(handle(known));
   }
 
@@ -157,12 +181,13 @@ export class Api {
   }
 
   /**
-   * Identifies the caller of a route and checks its role.
+   * Identifies the caller of a route that is not answered by a handler, and checks what it may do.
    *
-   * @throws UNAUTHENTICATED, FORBIDDEN
+   * @throws UNAUTHENTICATED, FORBIDDEN, OUT_OF_SCOPE
    */
-  async authorize(id: RouteId, head: HttpHead): Promise<Principal> {
-    return this.#authorize(routes[id], head);
+  async authorize(id: RouteId, head: HttpHead): Promise<void> {
+    const { grant } = await this.#identity.callerOf(routes[id], head);
+    checkGrant(grant, routes[id], {});
   }
 
   /**
@@ -173,7 +198,7 @@ export class Api {
    */
   checkSource(head: HttpHead): void {
     const host = head.header('host') ?? '';
-    if (this.#settings.authorize === null && !isLoopback(host.replace(/:\d*$/, ''))) {
+    if (this.#settings.authorize.length === 0 && !isLoopback(host.replace(/:\d*$/, ''))) {
       throw new SpineError('HOST_REFUSED', { host: host.slice(0, 100) });
     }
     const origin = head.header('origin');
@@ -182,18 +207,6 @@ export class Api {
     // A foreign page cannot see the answer to a plain read; a WebSocket it could, and that is a read by its method.
     if (isRead && head.header('upgrade') === undefined) return;
     throw new SpineError('ORIGIN_REFUSED', { origin: origin.slice(0, 100) });
-  }
-
-  #authorize(route: Route, head: HttpHead): Principal | Promise<Principal> {
-    const { authorize } = this.#settings;
-    if (authorize === null) return anonymous;
-    const url = head.query === '' ? head.path : `${head.path}?${head.query}`;
-    const found = authorize({
-      method: head.method,
-      url,
-      headers: { get: (name) => head.header(name.toLowerCase()) ?? null },
-    });
-    return found instanceof Promise ? found.then((later) => admitted(later, route)) : admitted(found, route);
   }
 
   /** What the path and method stand for; null for OPTIONS. @throws ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED */
@@ -238,7 +251,7 @@ export class Api {
   #refuse(error: unknown, head: HttpHead, requestId: string): Answer {
     const headers: Record<string, string> = {};
     if (hasCode(error, 'METHOD_NOT_ALLOWED')) headers['allow'] = error.detail.allowed;
-    if (hasCode(error, 'UNAUTHENTICATED')) headers['www-authenticate'] = 'Bearer';
+    if (isSpineError(error) && error.status === 401) headers['www-authenticate'] = 'Bearer';
     if (hasCode(error, 'UPGRADE_REQUIRED')) headers['upgrade'] = 'websocket';
     if (hasCode(error, 'RUN_NOT_ENDED') || (isSpineError(error) && error.kind === 'transient'))
       headers['retry-after'] = '1';
@@ -278,16 +291,4 @@ export class Api {
 
 function isSameOrigin(origin: string, host: string): boolean {
   return host !== '' && (origin === `http://${host}` || origin === `https://${host}`);
-}
-
-/** @throws UNAUTHENTICATED, FORBIDDEN */
-function admitted(principal: Principal | null, route: Route): Principal {
-  if (principal === null) throw new SpineError('UNAUTHENTICATED', {});
-  const { tenant, roles } = principal;
-  if (tenant === '' || tenant.length > limits.tenantLengthMax) {
-    throw new Error(`authorize gave a tenant that has not 1 to ${limits.tenantLengthMax} characters`);
-  }
-  const role = route.access === 'operator' || route.access === 'worker' ? route.access : null;
-  if (role !== null && !roles.includes(role)) throw new SpineError('FORBIDDEN', { role });
-  return principal;
 }

@@ -7,6 +7,8 @@ import type { Engine } from '../engine/api.js';
 const names = [
   'start',
   'stop',
+  'now',
+  'secret',
   'register',
   'definitions',
   'startRuns',
@@ -24,6 +26,7 @@ const names = [
   'readRun',
   'readResult',
   'readHistory',
+  'exportHistory',
   'listRuns',
   'listDeadLetters',
   'readDeadLetter',
@@ -43,6 +46,11 @@ const names = [
   'putBlob',
   'readBlob',
   'connect',
+  'currentDefinitions',
+  'holdDuty',
+  'beatFor',
+  'submitFor',
+  'endSession',
 ] as const satisfies readonly (keyof Engine)[];
 
 /** An engine of which only `methods` work. */

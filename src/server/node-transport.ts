@@ -27,7 +27,7 @@ export function createNodeServer(api: Api, limits: ServerLimits): Server {
   });
   server.maxConnections = limits.connectionsMax;
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    serve(api, server, request, response);
+    serveNode(api, request, response, () => server.listening);
   };
   server.on('request', handle);
   // Who asks before sending a body is told to go on only when the body will be read.
@@ -49,7 +49,8 @@ class NodeHead implements HttpHead {
   readonly #headers: IncomingMessage['headers'];
 
   constructor(request: IncomingMessage) {
-    const url = request.url ?? '/';
+    // Where Express mounts something it takes the path of the mount away from `url`.
+    const url = (request as { readonly originalUrl?: string }).originalUrl ?? request.url ?? '/';
     const mark = url.indexOf('?');
     this.method = request.method ?? 'GET';
     this.path = mark === -1 ? url : url.slice(0, mark);
@@ -70,11 +71,17 @@ function textOf(value: string | string[] | undefined): string | undefined {
   return typeof value === 'object' ? value.join(', ') : value;
 }
 
-function serve(api: Api, server: Server, request: IncomingMessage, response: ServerResponse): void {
+/** Answers a request of some node server. `isListening`: false = it is ending, and takes no further request. */
+export function serveNode(
+  api: Api,
+  request: IncomingMessage,
+  response: ServerResponse,
+  isListening: () => boolean,
+): void {
   const routed = api.route(headOf(request));
   const reply = (answer: Answer): void => {
     try {
-      send(server, request, response, answer);
+      send(isListening(), request, response, answer);
     } catch {
       // The client must not wait for what cannot be written, and the process must not end for it.
       response.destroy();
@@ -82,6 +89,10 @@ function serve(api: Api, server: Server, request: IncomingMessage, response: Ser
   };
   if (routed.tag === 'answered') return reply(routed.answer);
   if (!hasBody(request) || routed.route.body === null) return api.answer(routed, nothing, reply);
+  const parsed = parsedBody(request);
+  if (parsed !== null) {
+    return parsed.byteLength > routed.bodyBytesMax ? reply(api.tooLarge(routed)) : api.answer(routed, parsed, reply);
+  }
   readBody(
     request,
     response,
@@ -94,6 +105,14 @@ function serve(api: Api, server: Server, request: IncomingMessage, response: Ser
 function hasBody(request: IncomingMessage): boolean {
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
   return encoding !== undefined || (length !== undefined && length !== '0');
+}
+
+/** The body where a parser of the host application has read it already (`express.json()` and the like), else null. */
+function parsedBody(request: IncomingMessage): Uint8Array | null {
+  const { body } = request as { readonly body?: unknown };
+  if (body === undefined || !request.readableEnded) return null;
+  if (body instanceof Uint8Array) return body;
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
 function readBody(
@@ -124,10 +143,10 @@ function readBody(
   });
 }
 
-function send(server: Server, request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+function send(listening: boolean, request: IncomingMessage, response: ServerResponse, answer: Answer): void {
   const { headers } = answer;
   // A body that was not read to its end would be taken for the next request; a server that stops takes no next one.
-  if (!request.complete || !server.listening) headers['connection'] = 'close';
+  if (!request.complete || !listening) headers['connection'] = 'close';
   if (answer.kind === 'stream') {
     response.writeHead(answer.status, headers);
     if (request.method === 'HEAD') response.end();

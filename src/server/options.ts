@@ -2,9 +2,13 @@
  * Options of the server and their check at construction: all faults at once, before anything is opened. Nothing in
  * this package reads the environment.
  */
+import { parseDuration, type Duration } from '../core/duration.js';
 import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { Engine } from '../engine/api.js';
+import { isSecret } from '../runtime/index.js';
+import { readTokenSights, type ReadTokenSight } from '../protocol/http.js';
+import type { PageScope } from './grant.js';
 
 /** Who asks: decided by `authorize`, believed by everything behind it. */
 export interface Principal {
@@ -33,6 +37,39 @@ export interface CorsOptions {
   readonly origins: readonly string[] | '*';
   /** Whether pages may send cookies; not with "*". Default false. */
   readonly credentials?: boolean;
+}
+
+/** Push mode. */
+export interface PushOptions {
+  /**
+   * The secret of the installation, `whsec_` and 24 bytes or more as base64, the same for all servers of a store; each endpoint
+   * has one that is made of it. A list while it is being replaced, the newest first.
+   */
+  readonly secret: string | readonly string[];
+  /** Whether endpoints on this machine are fine, also by http; others may then reach what listens here. Default false. */
+  readonly allowLoopback?: boolean;
+}
+
+/** What users may do from their pages. */
+export interface PageOptions {
+  /** Names of the workflows that a page may start. Default: none; pages are then given tokens of runs started elsewhere. */
+  readonly start?: readonly string[];
+  /**
+   * What a page is shown of its run: `progress` = state, paths of steps, progress and outcome, but no inputs and results of
+   * steps and no failures of theirs; `everything` = the whole history. Default `progress`.
+   */
+  readonly sees?: ReadTokenSight;
+}
+
+/** How read tokens are made. */
+export interface ReadTokenOptions {
+  /**
+   * What they are signed with, at least 32 characters; of several the first signs and all are accepted, so that one can be
+   * replaced by another. Default: a secret of the store, which all its servers share and its backups hold.
+   */
+  readonly secret?: string | readonly string[];
+  /** How long one is good for where the caller does not say. Longer keeps pages open without a session. Default 24 h, at most 30 d. */
+  readonly expires?: Duration;
 }
 
 /** Bounds that an installation may move. */
@@ -74,10 +111,19 @@ export interface ServerOptions {
   readonly port?: number;
   /** Path under which everything is mounted, e.g. `/spine`. Default "". */
   readonly basePath?: string;
-  /** Default: tenant `default`, user `anonymous`, every role, and only for requests to a loopback name. */
-  readonly authorize?: Authorize;
+  /**
+   * Says who asks: looks up the session or the credentials of the host application. Of several the first that knows the
+   * caller decides. Headers that name a tenant or a user mean nothing unless this function reads them. Default: tenant
+   * `default`, user `anonymous`, every role, and only for requests to a loopback name.
+   */
+  readonly authorize?: Authorize | readonly Authorize[];
+  /** Serves pages of users instead of programs: they start the workflows named, and read runs by their read tokens. */
+  readonly page?: PageOptions;
+  readonly readTokens?: ReadTokenOptions;
   readonly limits?: Partial<ServerLimits>;
   readonly cors?: CorsOptions;
+  /** Endpoints of functions that tasks are sent to (docs/guides/serverless.md). Default: none are. */
+  readonly push?: PushOptions;
   /** Default: one line on the standard error output. */
   readonly log?: (entry: ServerLogEntry) => void;
 }
@@ -88,10 +134,14 @@ export interface ServerSettings {
   readonly host: string;
   readonly port: number;
   readonly basePath: string;
-  /** null = the default, which answers loopback names only. */
-  readonly authorize: Authorize | null;
+  /** Empty = the default, which answers loopback names only. */
+  readonly authorize: readonly Authorize[];
+  /** null = callers may do everything in their tenant. */
+  readonly page: PageScope | null;
+  readonly readTokens: { readonly secrets: readonly string[]; readonly expiresMs: number };
   readonly limits: ServerLimits;
   readonly cors: CorsOptions | null;
+  readonly push: { readonly secrets: readonly string[]; readonly allowLoopback: boolean };
   readonly log: (entry: ServerLogEntry) => void;
 }
 
@@ -107,7 +157,20 @@ const defaultLimits: ServerLimits = {
   closeMs: 10_000,
 };
 
-const optionNames = ['engine', 'host', 'port', 'basePath', 'authorize', 'limits', 'cors', 'log'];
+const optionNames = [
+  'engine',
+  'host',
+  'port',
+  'basePath',
+  'authorize',
+  'page',
+  'readTokens',
+  'limits',
+  'cors',
+  'push',
+  'log',
+];
+const secretLengthMin = 32;
 const basePathPattern = /^(?:\/[A-Za-z0-9._~-]+)*$/;
 
 /** @throws OPTIONS_INVALID */
@@ -117,18 +180,50 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     host: options.host ?? '127.0.0.1',
     port: options.port ?? 8787,
     basePath: options.basePath ?? '',
-    authorize: options.authorize ?? null,
+    authorize: listOf(options.authorize),
+    page:
+      options.page === undefined ? null : { start: options.page.start ?? [], sees: options.page.sees ?? 'progress' },
+    readTokens: {
+      secrets: listOf(options.readTokens?.secret),
+      expiresMs: expiresMsOf(options.readTokens?.expires),
+    },
     limits: { ...defaultLimits, ...options.limits },
     cors: options.cors ?? null,
+    push: { secrets: [options.push?.secret ?? []].flat(), allowLoopback: options.push?.allowLoopback ?? false },
     log: options.log ?? logToStandardError,
   };
   const faults = [
     ...unknownNames(options, optionNames, ''),
     ...unknownNames(options.limits ?? {}, Object.keys(defaultLimits), 'limits.'),
+    ...emptyLists({ authorize: options.authorize, 'readTokens.secret': options.readTokens?.secret }),
+    ...unknownNames(options.page ?? {}, ['start', 'sees'], 'page.'),
+    ...unknownNames(options.readTokens ?? {}, ['secret', 'expires'], 'readTokens.'),
     ...faultsOf(settings),
   ];
   if (faults.length > 0) throw new SpineError('OPTIONS_INVALID', { what: 'createServer', faults });
   return settings;
+}
+
+function listOf<T>(given: T | readonly T[] | undefined): readonly T[] {
+  if (given === undefined) return [];
+  return Array.isArray(given) ? (given as readonly T[]) : [given as T];
+}
+
+/** An empty list would stand for the default, which is never what whoever wrote it meant. */
+function emptyLists(given: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(given).flatMap(([name, value]) =>
+    Array.isArray(value) && value.length === 0 ? [`${name} is an empty list`] : [],
+  );
+}
+
+/** NaN where it is no duration; `faultsOf` tells. */
+function expiresMsOf(given: Duration | undefined): number {
+  if (given === undefined) return limits.readTokenMsDefault;
+  try {
+    return parseDuration(given);
+  } catch {
+    return Number.NaN;
+  }
 }
 
 function unknownNames(given: object, known: readonly string[], prefix: string): string[] {
@@ -139,14 +234,28 @@ function unknownNames(given: object, known: readonly string[], prefix: string): 
 
 function faultsOf(settings: ServerSettings): string[] {
   const faults: string[] = [];
-  const { port, basePath, host, authorize, cors } = settings;
+  const { port, basePath, host, authorize, cors, page, readTokens } = settings;
   if (!Number.isInteger(port) || port < 0 || port > 65_535) faults.push('port is not between 0 and 65535');
   if (!basePathPattern.test(basePath)) faults.push('basePath is not a path like "/spine", without a slash at its end');
-  if (authorize === null && !isLoopback(host)) {
+  if (authorize.length === 0 && !isLoopback(host)) {
     faults.push(`host ${host} can be reached from other machines; that needs \`authorize\`, or use 127.0.0.1`);
+  }
+  if (!authorize.every((one) => typeof one === 'function'))
+    faults.push('authorize is neither a function nor a list of them');
+  if (page !== null && !readTokenSights.includes(page.sees))
+    faults.push(`page.sees is none of ${readTokenSights.join(', ')}`);
+  if (page !== null && !(Array.isArray(page.start) && page.start.every((name) => typeof name === 'string'))) {
+    faults.push('page.start is not a list of names of workflows');
+  }
+  if (!readTokens.secrets.every((secret) => typeof secret === 'string' && secret.length >= secretLengthMin)) {
+    faults.push(`readTokens.secret has not at least ${secretLengthMin} characters`);
+  }
+  if (!(readTokens.expiresMs >= 1_000 && readTokens.expiresMs <= limits.readTokenMsMax)) {
+    faults.push('readTokens.expires is not between "1s" and "30d"');
   }
   if (cors?.origins === '*' && cors.credentials === true)
     faults.push('cors.credentials needs origins by name, not "*"');
+  if (!settings.push.secrets.every(isSecret)) faults.push('push.secret is not "whsec_" and 24 bytes or more as base64');
   for (const [name, value] of Object.entries(settings.limits) as [string, number][]) {
     if (!Number.isFinite(value) || value <= 0) faults.push(`limits.${name} is not a number above 0`);
   }

@@ -38,6 +38,17 @@ export function readPreferWait(raw: string | undefined, waitMsMax: number): numb
   return wait === undefined || wait === null ? null : Math.min(Number(wait[1]) * 1_000, waitMsMax);
 }
 
+/**
+ * The time of the read token that `Prefer` asks for, ms: `read-token=N` seconds; undefined = the default, null = no token
+ * is asked for.
+ */
+export function readPreferToken(raw: string | undefined): number | null | undefined {
+  if (raw === undefined) return null;
+  const match = /(?:^|,)\s*read-token\s*(?:=\s*"?(\d{1,9})"?)?\s*(?:;|,|$)/.exec(raw.toLowerCase());
+  if (match === null) return null;
+  return match[1] === undefined ? undefined : Number(match[1]) * 1_000;
+}
+
 const traceparentPattern = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?$/;
 
 /** A well-formed W3C `traceparent`; null for anything else, which the specification says to ignore. */

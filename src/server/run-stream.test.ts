@@ -93,7 +93,7 @@ function hubOver(follow: Engine['follow'], limits: Parameters<typeof settingsOf>
   const hub = new StreamHub(settings);
   const open = (after = 0): FakeSink => {
     const sink = new FakeSink();
-    hub.open({ tenant, run, after, state: 'running', sink, reference: 'ref' });
+    hub.open({ tenant, run, after, state: 'running', sink, reference: 'ref', show: null, forMs: null });
     return sink;
   };
   return { hub, open, logged };
@@ -147,7 +147,7 @@ describe('a stream of a run', () => {
     const slow = new FakeSink();
     slow.paused = true;
     const { hub } = hubOver(log.follow, { streamBufferBytesMax: bound });
-    hub.open({ tenant, run, after: 0, state: 'running', sink: slow, reference: 'r' });
+    hub.open({ tenant, run, after: 0, state: 'running', sink: slow, reference: 'r', show: null, forMs: null });
     const quick = open();
     let most = 0;
     for (let turn = 0; turn < 200 && slow.seqs().length < 51; turn++) {

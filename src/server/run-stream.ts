@@ -21,6 +21,10 @@ export interface StreamRequest {
   readonly state: RunViewState;
   readonly sink: StreamSink;
   readonly reference: string;
+  /** What the reader is shown instead of each event, the same object for the same event; null = the event itself. */
+  readonly show: ((event: RunEventView) => RunEventView) | null;
+  /** How long the reader may read, ms; null = without end. */
+  readonly forMs: number | null;
 }
 
 export interface StreamHubOptions {
@@ -100,6 +104,7 @@ class RunStream {
   /** Since when the reader has taken nothing, on the monotonic clock; null = nothing waits. */
   #stalledSinceMs: number | null = null;
   #waitingBytes = 0;
+  #cancelEnd: (() => void) | null = null;
 
   constructor(request: StreamRequest, options: StreamHubOptions) {
     this.#request = request;
@@ -110,6 +115,10 @@ class RunStream {
   start(): void {
     this.#request.sink.write(hello);
     this.#tellState(this.#request.state);
+    const { forMs } = this.#request;
+    if (forMs !== null) {
+      this.#cancelEnd = nodePorts.timers.after(Math.max(0, forMs), () => this.end('the read token has expired'));
+    }
     this.#follow();
   }
 
@@ -117,6 +126,7 @@ class RunStream {
   stop(): void {
     this.#closed = true;
     this.#following += 1;
+    this.#cancelEnd?.();
     this.#stopFollowing?.();
     this.#stopFollowing = null;
   }
@@ -182,10 +192,10 @@ class RunStream {
 
   /** False = the reader is full; the rest is read from the log again when it has room. */
   #tellEvents(events: readonly RunEventView[], state: RunViewState): boolean {
-    const { tenant, run, sink } = this.#request;
+    const { tenant, run, sink, show } = this.#request;
     for (const event of events) {
       if (event.seq <= this.#after) continue;
-      sink.write(frameOf(tenant, run, event));
+      sink.write(frameOf(tenant, run, show === null ? event : show(event)));
       this.#after = event.seq;
       if (sink.bufferedBytes() >= this.#options.limits.streamBufferBytesMax) return this.#pause();
     }

@@ -28,6 +28,7 @@ function worker(connected: boolean, queues: readonly string[]): WorkerView {
     session: 's',
     worker: 'w',
     app: 'a',
+    manifest: null,
     connected,
     openedAt: at,
     slots: 4,

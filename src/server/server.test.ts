@@ -4,7 +4,7 @@ import { payloadOfJson } from '../core/codec.js';
 import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { Engine, PublishRequest, StartRequest } from '../engine/api.js';
-import type { Problem, RunView } from '../protocol/http.js';
+import type { Problem, RunFold, RunView } from '../protocol/http.js';
 import { fakeEngine } from './engine.test.fake.js';
 import { createServer } from './index.js';
 import type { ServerLogEntry, ServerOptions } from './options.js';
@@ -336,7 +336,7 @@ describe('publishing events', () => {
 });
 
 describe('reading runs', () => {
-  const view: RunView = {
+  const view: RunFold = {
     id: run,
     tenant: 'default',
     workflow: 'a',
@@ -349,6 +349,7 @@ describe('reading runs', () => {
     labels: {},
     failure: null,
     steps: [],
+    served: true,
     waitingFor: [],
     retry: { possible: false, from: [] },
     deadLetter: null,
@@ -363,6 +364,8 @@ describe('reading runs', () => {
     const { ask } = serve({ readRun: () => Promise.resolve(view) }, { basePath: '/p' });
     const answer = (await (await ask('GET', `/p/v1/runs/${run}`)).json()) as RunView;
     expect(answer.links.stream).toBe(`/p/v1/runs/${run}/stream`);
+    // Where the stream goes on from this view.
+    expect(answer.cursor).toMatch(/^3-/);
   });
 
   it('answers 404 for a run that is not there, of whatever look', async () => {

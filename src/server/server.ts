@@ -3,20 +3,23 @@
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import type { IncomingMessage, Server as NodeServer } from 'node:http';
+import type { IncomingMessage, Server as NodeServer, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { SpineError } from '../core/errors.js';
 import { nodePorts } from '../runtime/index.js';
 import { Api } from './api.js';
 import { fetchAnswer } from './fetch-transport.js';
-import { createNodeServer } from './node-transport.js';
+import { PushHost } from './push/push-host.js';
+import { createNodeServer, serveNode } from './node-transport.js';
 import { settingsOf, type ServerOptions, type ServerSettings } from './options.js';
 import { WorkerSockets } from './worker-socket.js';
 
 export interface SpineServer extends AsyncDisposable {
   /** Answers a request in process: for mounting into another server, and for tests. Never rejects for what is asked. */
   readonly fetch: (request: Request) => Promise<Response>;
+  /** The same for a request of a node server: for mounting into Express, Fastify and plain `node:http`. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
   /** Takes over an upgrade to a WebSocket from the node server that this one is mounted in. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /**
@@ -50,17 +53,26 @@ class HttpServer implements SpineServer {
   readonly #settings: ServerSettings;
   readonly #api: Api;
   readonly #workers: WorkerSockets;
+  readonly #push: PushHost;
   #node: NodeServer | null = null;
   #listening: Promise<ServerAddress> | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(settings: ServerSettings) {
     this.#settings = settings;
-    this.#api = new Api(settings, randomBytes(6).toString('hex'));
+    const { engine, log, push } = settings;
+    this.#push = new PushHost({ engine, secrets: push.secrets, rules: push, log });
+    this.#api = new Api(settings, randomBytes(6).toString('hex'), this.#push);
     this.#workers = new WorkerSockets({ api: this.#api, engine: settings.engine, log: settings.log });
   }
 
-  readonly fetch = (request: Request): Promise<Response> => fetchAnswer(this.#api, request);
+  readonly fetch = (request: Request): Promise<Response> => {
+    this.#push.start();
+    return fetchAnswer(this.#api, request);
+  };
+
+  readonly handle = (request: IncomingMessage, response: ServerResponse): void =>
+    serveNode(this.#api, request, response, () => this.#closing === null);
 
   readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void =>
     this.#workers.upgrade(request, socket, head);
@@ -88,6 +100,7 @@ class HttpServer implements SpineServer {
     node.listen(port, host);
     // Rejects with the error event where the port is taken.
     await once(node, 'listening');
+    this.#push.start();
     const bound = (node.address() as AddressInfo).port;
     const name = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
     return { url: `http://${name}:${bound}${basePath}`, port: bound };
@@ -101,7 +114,10 @@ class HttpServer implements SpineServer {
         ? Promise.resolve()
         : new Promise<void>((resolve) => node.close(() => resolve()));
     this.#api.streams.close();
-    const settled = Promise.all([closed, this.#workers.close()]);
+    this.#api.plainWorkers.close();
+    // Its session is the engine's, which outlives this server: what is under way there is answered as usual.
+    const pushed = this.#push.close();
+    const settled = Promise.all([closed, this.#workers.close(), pushed]);
     const cancel = nodePorts.timers.after(this.#settings.limits.closeMs, () => {
       this.#workers.terminate();
       node?.closeAllConnections();

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { nodePorts } from '../runtime/index.js';
 import type { StoreFactory } from '../store/factory.js';
 import { createMemoryStore } from '../store/memory.js';
+import { readExportedHistory, replayHistory } from '../worker/index.js';
 import { capability, defineApp, Terminal, topic, workflow } from '../workflow/index.js';
 import { createSpine, type Spine, type SpineOptions } from './create-spine.js';
 import { memory } from './memory.js';
@@ -53,6 +54,18 @@ describe('createSpine', () => {
     const run = await spineOf().start('answer', 21);
     expect(await run.result()).toEqual({ doubled: 42, at: '1970-01-01T00:00:00.000Z' });
     expect((await run.status()).state).toBe('succeeded');
+  });
+
+  it('exports a run, with what is kept as blobs, so that it replays elsewhere', async () => {
+    const large = workflow('large', {}, async (ctx) => (await ctx.step('text', () => 'x'.repeat(50_000))).length);
+    const other = defineApp({ workflows: [large] });
+    await using spine = createSpine(other, { store: memory() });
+    const run = await spine.start('large', null);
+    await run.result();
+    const history = readExportedHistory(JSON.parse(JSON.stringify(await spine.runs.export(run.id))));
+    expect(Object.values(history.blobs).map((text) => text.length)).toEqual([50_002]);
+    expect(await replayHistory(other, history)).toMatchObject({ verdict: 'same', matched: 1 });
+    await expect(spine.runs.export('run_none')).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
   });
 
   it('opens nothing before it is used', async () => {

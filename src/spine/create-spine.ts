@@ -3,7 +3,7 @@
  * synchronously and opens nothing until it is first used, so importing the module that makes it is free of effects.
  * Invariant: two spines on one store location in one process are two views of one host; the newest app is served.
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
   type CallOptions,
@@ -28,7 +28,15 @@ import { SpineError } from '../core/errors.js';
 import type { Ports } from '../core/ports.js';
 import type { Engine, EngineLog, EngineSettings } from '../engine/index.js';
 import { nodePorts } from '../runtime/index.js';
-import { createServer, type ServerAddress, type ServerOptions, type SpineServer } from '../server/index.js';
+import {
+  type Authorize,
+  createServer,
+  type PageOptions,
+  type ServerAddress,
+  type ServerOptions,
+  type SpineServer,
+} from '../server/index.js';
+import { problemOf, problemType } from '../protocol/problem.js';
 import type { CallerTransaction } from '../store/caller-transaction.js';
 import type { StoreFactory } from '../store/factory.js';
 import { createInProcessTransport, createWorker, type WorkerSettings } from '../worker/index.js';
@@ -70,6 +78,33 @@ export interface WithinTransaction {
   readonly tx?: CallerTransaction;
 }
 
+/** For whom something is done: what `authorize` says of a request. */
+export interface Acting {
+  readonly tenant: string;
+  readonly user: string;
+}
+
+/** Options of `pages`. */
+export interface PagesOptions extends PageOptions {
+  /**
+   * Says who is asking, by the session of the host application; null = nobody it knows. Default: user `anonymous` of tenant
+   * `default`, and only for requests to a loopback name.
+   */
+  readonly authorize?: Authorize | readonly Authorize[];
+  /** Where it is mounted. Default: `server.basePath` of the spine. */
+  readonly basePath?: string;
+  /** Origins of pages that may ask although they come from elsewhere; behind a proxy that changes the host, your own. */
+  readonly origins?: readonly string[];
+}
+
+/** What can be mounted into a host application. */
+export interface Mountable {
+  /** Answers an HTTP request. */
+  readonly fetch: (request: Request) => Promise<Response>;
+  /** The same for a request of a node server. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
 /** An app at work in this process, with the surface of the client. */
 export interface Spine<App> extends Client<App>, AsyncDisposable {
   /** As `Client.start`; with `tx`, in a transaction of the caller's own. */
@@ -103,6 +138,18 @@ export interface Spine<App> extends Client<App>, AsyncDisposable {
   open(): Promise<void>;
   /** Answers an HTTP request; mount it under `server.basePath` into Hono, a Next.js route handler, or the like. */
   readonly fetch: (request: Request) => Promise<Response>;
+  /** The same for a request of a node server: for Express, Fastify and plain `node:http`. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+  /**
+   * The part of the API that pages of users may have: they start the workflows named, and read what they started by read
+   * tokens. Mount it with `eventspine/mount`. Opens nothing. Fails with OPTIONS_INVALID on first use.
+   */
+  pages(options?: PagesOptions): Mountable;
+  /**
+   * The client's surface in the name of somebody: what it starts and reads is in that tenant, and that user stands in the
+   * events. Opens nothing.
+   */
+  as(acting: Acting): Client<App>;
   /** Takes over an upgrade to a WebSocket, for workers that connect through the host application's own node server. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Listens on a port of its own. Twice is once. */
@@ -132,33 +179,62 @@ export function createSpine<App extends AnyApp>(app: App, options: SpineOptions)
     (error) => log({ level: 'error', message: 'the new app could not take over', fields: { error: String(error) } }),
   );
   const engine = async (): Promise<Engine> => (await lease.host.open()).engine;
-  const gateway = localGateway({
-    engine,
-    ready: () => lease.host.ready?.engine ?? null,
-    tenant: options.tenant ?? 'default',
-    basePath: options.server?.basePath ?? '',
-  });
-  const client = createClientOver<App>(gateway, streamSettings({}));
+  const as = ({ tenant, user }: Acting): Client<App> =>
+    createClientOver<App>(
+      localGateway({
+        engine,
+        ready: () => lease.host.ready?.engine ?? null,
+        tenant,
+        user,
+        basePath: options.server?.basePath ?? '',
+        ...(options.server?.readTokens === undefined ? {} : { readTokens: options.server.readTokens }),
+      }),
+      streamSettings({}),
+    );
+  const client = as({ tenant: options.tenant ?? 'default', user: 'embedded' });
 
-  let server: Promise<SpineServer> | null = null;
+  const servers: (() => Promise<SpineServer | null>)[] = [];
   let closing: Promise<void> | null = null;
 
-  function theServer(): Promise<SpineServer> {
-    if (closing !== null) return Promise.reject(new SpineError('SHUTTING_DOWN', {}));
-    server ??= engine().then(
-      (found) => createServer({ ...options.server, engine: found }),
-      (error: unknown) => {
-        // What kept the store shut may pass; the next request tries again.
-        server = null;
-        throw error;
+  /** A server over the engine, made on first use. */
+  function lazyServer(serverOptions: Omit<ServerOptions, 'engine'>): () => Promise<SpineServer> {
+    let server: Promise<SpineServer> | null = null;
+    servers.push(() => server?.catch(() => null) ?? Promise.resolve(null));
+    return () => {
+      if (closing !== null) return Promise.reject(new SpineError('SHUTTING_DOWN', {}));
+      server ??= engine().then(
+        (found) => createServer({ ...serverOptions, engine: found }),
+        (error: unknown) => {
+          // What kept the store shut may pass; the next request tries again.
+          server = null;
+          throw error;
+        },
+      );
+      return server;
+    };
+  }
+
+  const theServer = lazyServer(options.server ?? {});
+
+  function mountable(server: () => Promise<SpineServer>): Mountable {
+    return {
+      fetch: async (request) => await (await server()).fetch(request),
+      handle(request, response) {
+        server().then(
+          (found) => found.handle(request, response),
+          (error: unknown) => {
+            log({ level: 'error', message: 'a request could not be answered', fields: { error: String(error) } });
+            const problem = problemOf(error, 'embedded');
+            response.writeHead(problem.status, { 'content-type': problemType, 'cache-control': 'no-store' });
+            response.end(JSON.stringify(problem));
+          },
+        );
       },
-    );
-    return server;
+    };
   }
 
   async function close(): Promise<void> {
-    const started = await server?.catch(() => null);
-    await started?.close();
+    await Promise.all(servers.map(async (started) => (await started())?.close()));
     await lease.release();
   }
 
@@ -167,7 +243,9 @@ export function createSpine<App extends AnyApp>(app: App, options: SpineOptions)
     async open() {
       await lease.host.open();
     },
-    fetch: async (request) => await (await theServer()).fetch(request),
+    ...mountable(theServer),
+    pages: (pages = {}) => mountable(lazyServer(pageServerOptions(options.server ?? {}, pages))),
+    as,
     upgrade(request, socket, head) {
       theServer().then(
         (found) => found.upgrade(request, socket, head),
@@ -185,6 +263,20 @@ export function createSpine<App extends AnyApp>(app: App, options: SpineOptions)
     [Symbol.asyncDispose]: () => spine.close(),
   };
   return spine;
+}
+
+/** Options of a server for pages: those of the spine's own, except for who may do what. */
+function pageServerOptions(
+  { authorize: _authorize, cors: _cors, ...server }: Omit<ServerOptions, 'engine'>,
+  { authorize, basePath, origins, ...page }: PagesOptions,
+): Omit<ServerOptions, 'engine'> {
+  return {
+    ...server,
+    page,
+    ...(authorize === undefined ? {} : { authorize }),
+    ...(basePath === undefined ? {} : { basePath }),
+    ...(origins === undefined ? {} : { cors: { origins, credentials: true } }),
+  };
 }
 
 /** What a host is to serve for an app, with or without a worker of its own. */

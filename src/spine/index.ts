@@ -107,6 +107,8 @@ export type { StandardSchema } from '../core/standard-schema.js';
 export type {
   Client,
   CloudEvent,
+  ReadTokenOptions,
+  ReadTokenView,
   PageList,
   Published,
   PublishOptions,
@@ -129,6 +131,9 @@ export type {
 } from '../store/caller-transaction.js';
 export {
   createSpine,
+  type Acting,
+  type Mountable,
+  type PagesOptions,
   type Spine,
   type SpineOptions,
   type SpineWorkerOptions,

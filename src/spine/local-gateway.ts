@@ -20,7 +20,13 @@ import type { Engine, Origin, StartOutcome, StartRequest } from '../engine/index
 import { decodeHttpEvent, structuredType } from '../protocol/cloudevents.js';
 import type { Problem, PublishItemAnswer, RunView } from '../protocol/http.js';
 import { problemOf } from '../protocol/problem.js';
-import { createServer, publishedAnswer, publishRequestOf, type SpineServer } from '../server/index.js';
+import {
+  createServer,
+  publishedAnswer,
+  publishRequestOf,
+  type ReadTokenOptions,
+  type SpineServer,
+} from '../server/index.js';
 import { keepAlive } from './keep-alive.js';
 
 /** What a local gateway is made of. */
@@ -30,6 +36,10 @@ export interface LocalGatewayOptions {
   /** The engine where it is open already, so that nobody has to wait for it; else null. */
   readonly ready: () => Engine | null;
   readonly tenant: string;
+  /** For whom it is used; stands in the events. */
+  readonly user: string;
+  /** As of `ServerOptions`, so that tokens made here are taken by the server. */
+  readonly readTokens?: ReadTokenOptions;
   /** Path under which links in answers begin. */
   readonly basePath: string;
 }
@@ -39,8 +49,8 @@ const localUrl = 'http://localhost';
 
 /** Makes a gateway. Opens nothing. */
 export function localGateway(options: LocalGatewayOptions): Gateway {
-  const { tenant, basePath } = options;
-  const origin: Origin = { tenant, actor: 'client:embedded', traceparent: null, correlation: null };
+  const { tenant, user, basePath, readTokens } = options;
+  const origin: Origin = { tenant, actor: `client:${user}`, traceparent: null, correlation: null };
   let server: SpineServer | null = null;
 
   /** A server that listens to nobody: it knows who asks, because only this process can. */
@@ -49,7 +59,8 @@ export function localGateway(options: LocalGatewayOptions): Gateway {
     server ??= createServer({
       engine,
       basePath,
-      authorize: () => ({ tenant, user: 'embedded', roles: ['operator', 'worker'] }),
+      authorize: () => ({ tenant, user, roles: ['operator', 'worker'] }),
+      ...(readTokens === undefined ? {} : { readTokens }),
     });
     return await abortable(server.fetch(new Request(input, init)), init?.signal ?? null);
   }

@@ -472,6 +472,8 @@ export interface RunQuery {
   readonly tenant: string;
   readonly statuses?: readonly RunStatus[];
   readonly workflow?: string;
+  /** Of this version; null = pinned to none. */
+  readonly version?: string | null;
   readonly failureClass?: string;
   readonly label?: { readonly name: string; readonly value: string };
   readonly startedFrom?: number;

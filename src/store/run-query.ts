@@ -7,11 +7,12 @@ export const runScanItemsMax = 5_000;
 
 /** True when the run belongs into the list. */
 export function matchesRunQuery(row: RunRow, query: RunQuery): boolean {
-  const { statuses, workflow, failureClass, label, startedFrom, startedBefore } = query;
+  const { statuses, workflow, version, failureClass, label, startedFrom, startedBefore } = query;
   return (
     row.tenant === query.tenant &&
     (statuses === undefined || statuses.includes(row.status)) &&
     (workflow === undefined || row.workflow === workflow) &&
+    (version === undefined || row.version === version) &&
     (failureClass === undefined || row.failureClass === failureClass) &&
     (startedFrom === undefined || row.startedAt >= startedFrom) &&
     (startedBefore === undefined || row.startedAt < startedBefore) &&

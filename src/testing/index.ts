@@ -1,4 +1,30 @@
-/** The test kit: the store conformance suite, and the simulator with its checkers. */
+/** The test kit for apps; and for stores and engines the conformance suite and the simulator with its checkers. */
+export {
+  fake,
+  inTurn,
+  testSpine,
+  type FakeAnswer,
+  type FakeCall,
+  type FakeHandler,
+  type FakeOptions,
+  type RunRef,
+  type StepFake,
+  type ApprovalWord,
+  type TestOutcome,
+  type TestRun,
+  type TestSpine,
+  type TestSpineOptions,
+  type TestStartOptions,
+} from './kit/index.js';
+export {
+  exportedHistoryFormat,
+  readExportedHistory,
+  replayHistory,
+  type ExportedHistory,
+  type ReplayChange,
+  type ReplayLevel,
+  type ReplayReport,
+} from '../worker/index.js';
 export {
   exerciseStore,
   manualClock,

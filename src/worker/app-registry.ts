@@ -2,7 +2,6 @@
  * What a worker can run: the bodies and handlers of an app, looked up by the names that assignments carry.
  */
 import type { Manifest } from '../core/manifest.js';
-import type { AnyWorkflow } from '../workflow/workflow.js';
 import { findHandler, findWorkflow, versionsOf, type AnyApp } from '../workflow/app.js';
 import type { Handler } from '../workflow/capability.js';
 
@@ -14,7 +13,7 @@ export interface AppRegistry {
   /** Versions of a workflow that are here; undefined = the workflow is not. */
   versions(workflow: string): readonly (string | null)[] | undefined;
   /** Definition of a workflow in a version, for `beginActivation`; undefined = it is not here. */
-  definition(workflow: string, version: string | null): AnyWorkflow | undefined;
+  definition(workflow: string, version: string | null): object | undefined;
   handler(capability: string): Handler | undefined;
 }
 

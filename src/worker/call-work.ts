@@ -90,6 +90,8 @@ class CallWork implements Work {
       // The attempt was made and counts; released without a count, a call that never ends would circle for ever.
       if (!this.#submitted) this.#fail(failureOf(error));
     } else this.#dead = true;
+    for (const resolve of this.#onAnswer.values()) resolve();
+    this.#onAnswer.clear();
     this.#abort.abort(error);
   }
 
@@ -98,7 +100,8 @@ class CallWork implements Work {
       const outcome = await this.#call();
       if (this.#submitted || this.#dead) return;
       // Before the outcome: whoever sees that the call has ended has seen all of its streams.
-      this.#flushStreams();
+      await Promise.all([...this.#streams.values()].map((stream) => stream.end()));
+      if (this.#submitted || this.#dead) return;
       this.#submitted = true;
       const durationMs = Math.round(this.#host.ports.clock.monotonicMs() - this.#startedMs);
       this.#host.submit([{ op: 'completeTask', result: outcome, durationMs }]);

@@ -13,7 +13,9 @@ import { offerFaults, registryOf, type AppRegistry } from './app-registry.js';
 import type { WorkerTransport } from './transport.js';
 import { createWebSocketTransport } from './web-socket-transport.js';
 import { workerOf, type Worker } from './worker.js';
-import type { WorkerLogRecord } from './worker-log.js';
+import { holdGlobalTraps } from './traps/global-traps.js';
+import { trappedActivation, type TrapFault } from './traps/trapped-activation.js';
+import { workerLog, type WorkerLog, type WorkerLogRecord } from './worker-log.js';
 
 /** What may be said about a worker, apart from its app and its server. */
 export interface WorkerSettings {
@@ -41,6 +43,12 @@ export interface WorkerSettings {
   readonly log?: (record: WorkerLogRecord) => void;
   /** Clock, timers, randomness and hashing. Default: those of Node. */
   readonly ports?: Ports;
+  /**
+   * Watches bodies for what a replay would not repeat (clock, chance, timers and network outside of steps, foreign
+   * promises) and writes a warning to the log. For development: it costs time, and wraps globals of the process. Default
+   * false; `eventspine dev` sets it.
+   */
+  readonly traps?: boolean;
 }
 
 /** Where the server is: a URL, or several of which each will do, with headers for each request; or a transport. */
@@ -53,7 +61,26 @@ export type WorkerServer =
  * OPTIONS_INVALID, naming all faults.
  */
 export function createWorker(options: { readonly app: AnyApp } & WorkerSettings & WorkerServer): Worker {
-  return createWorkerOf(registryOf(options.app), beginActivation, options);
+  const registry = registryOf(options.app);
+  if (options.traps !== true) return createWorkerOf(registry, beginActivation, options);
+  const begin = trappedActivation(beginActivation, { throws: false, report: reportOnce(workerLog(options.log)) });
+  const worker = createWorkerOf(registry, begin, options);
+  void worker.stopped.then(holdGlobalTraps());
+  return worker;
+}
+
+/** Most faults remembered as told, so that a loop does not fill the log. */
+const toldMax = 1_000;
+
+function reportOnce(log: WorkerLog): (fault: TrapFault) => void {
+  const told = new Set<string>();
+  return (fault) => {
+    const { workflow, what, use } = fault.detail;
+    const key = `${workflow} ${what}`;
+    if (told.has(key) || told.size >= toldMax) return;
+    told.add(key);
+    log('warn', `the body of "${workflow}" ${what}`, { use, stack: fault.stack });
+  };
 }
 
 /** A worker for what a registry holds; `createWorker` is this over an app. Fails with OPTIONS_INVALID. */

@@ -8,9 +8,12 @@ export {
   type InProcessLine,
   type InProcessServer,
 } from './in-process-transport.js';
+export { replayHistory } from './replay-history.js';
 export { SharedPulse } from './shared-pulse.js';
 export type { BlobAddress, Heart, HeartOptions, WorkerConnection, WorkerTransport } from './transport.js';
 export { createWebSocketTransport, type WebSocketTransportOptions } from './web-socket-transport.js';
 export type { WorkerLogRecord } from './worker-log.js';
 export { logToStderr, runWorker, workerExitCodes } from './worker-process.js';
 export type { Worker, WorkerState, WorkerStats } from './worker.js';
+export type { ReplayChange, ReplayLevel, ReplayReport } from '../workflow/replay/replay-report.js';
+export { exportedHistoryFormat, readExportedHistory, type ExportedHistory } from '../core/run/exported-history.js';

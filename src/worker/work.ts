@@ -35,6 +35,8 @@ export interface WorkHost {
   fit(payload: InlinePayload): Promise<Payload>;
   store(payload: InlinePayload): Promise<BlobPayload>;
   load(payload: BlobPayload): Promise<InlinePayload>;
+  /** The assignment was not begun and goes back to its queue, uncounted. Nothing may be submitted for it any more. */
+  giveBack(): void;
 }
 
 /** Refusals that mean: the assignment is not ours any more. Others leave the lease with us. */

@@ -260,6 +260,7 @@ class Bodies {
       get waiting() {
         return waiting();
       },
+      resting: false,
       ended,
     };
   };
@@ -694,6 +695,51 @@ describe('a worker that loses its connection', () => {
     await world.advance(1_000);
     expect(server.all('hello')[1]?.resume).toMatchObject({ session: 'ses_1', holding: [{ assignment: 1 }] });
     expect(worker.stats.runningCalls).toBe(1);
+    await worker.stop();
+  });
+
+  it('gives back, uncounted and after a while, a body whose history only a newer worker can read', async () => {
+    const bodies = new Bodies();
+    const { world, server, worker, lines } = setup({ begin: bodies.begin }, { slots: 2 });
+    void worker.start();
+    await world.settle();
+    const entry = { seq: 2, at: 1, type: 'step.weighed', data: { path: 's' } } as unknown as JournalEntry;
+    // One comes with such an event, another is told of it while it runs.
+    server.assign(activation(1, { journal: { head: 2, progress: 0, entries: [entry] } }), activation(2));
+    await world.settle();
+    server.send({ t: 'deliver', items: [{ assignment: 2, events: [entry] }] });
+    await world.settle();
+    expect(bodies.hosts).toHaveLength(1);
+    expect(bodies.aborts).toEqual(['lease_lost']);
+    expect(bodies.delivered).toEqual([]);
+    expect(lines.filter(({ message }) => message.includes('step.weighed')).map(({ level }) => level)).toEqual([
+      'warn',
+      'warn',
+    ]);
+    expect(server.all('release')).toEqual([]);
+    // Others are not kept waiting for it.
+    server.assign(activation(3));
+    await world.settle();
+    expect(bodies.hosts).toHaveLength(2);
+    await world.advance(limits.unreadableAsideMs);
+    expect(server.all('release').flatMap(({ assignments }) => assignments)).toEqual([1, 2]);
+    expect(server.commands).toEqual([]);
+    expect(worker.state).toBe('connected');
+    await worker.stop();
+  });
+
+  it('gives back no number of a session that is over', async () => {
+    const bodies = new Bodies();
+    const { world, server, worker } = setup({ begin: bodies.begin });
+    void worker.start();
+    await world.settle();
+    const entry = { seq: 2, at: 1, type: 'step.weighed', data: { path: 's' } } as unknown as JournalEntry;
+    server.assign(activation(1, { journal: { head: 2, progress: 0, entries: [entry] } }));
+    await world.settle();
+    server.send({ t: 'goodbye', reason: 'SESSION_GONE' });
+    await world.advance(limits.unreadableAsideMs + 5_000);
+    expect(server.connections).toBeGreaterThan(1);
+    expect(server.all('release')).toEqual([]);
     await worker.stop();
   });
 

@@ -9,6 +9,7 @@ import { SpineError } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import { limits } from '../core/limits.js';
 import type { Ports } from '../core/ports.js';
+import { journalEventTypes, type JournalEntry } from '../core/run/journal.js';
 import { SlotMap } from './slot-map.js';
 import {
   workerProtocol,
@@ -71,12 +72,24 @@ export interface Worker extends AsyncDisposable {
   readonly stats: WorkerStats;
 }
 
+/** How many slots may be used now. */
+export interface SlotGate {
+  /** Never more than `slots` count; 0 = nothing may be begun. */
+  slots(): number;
+  /** Calls `fn` whenever there may be more of them than before. */
+  onWider(fn: () => void): void;
+}
+
 /** What a worker is made of, with every default settled. `create-worker.ts` makes it of the public options. */
 export interface WorkerParts {
   readonly registry: AppRegistry;
   readonly offer: Offer;
   readonly transport: WorkerTransport;
   readonly begin: BeginActivation;
+  /** Does the work in another way than by what the registry has. */
+  readonly beginWork?: (assignment: Assignment, host: WorkHost) => Work;
+  /** Where the slots that may be used change with time. */
+  readonly gate?: SlotGate;
   readonly ports: Ports;
   readonly name: string | undefined;
   readonly slots: number;
@@ -102,6 +115,7 @@ const heldPerSlotMax = waitingPerSlotMax + 2;
 /** An assignment in the hands of this worker. */
 interface Kept {
   readonly work: Work;
+  readonly run: string;
   readonly assignment: number;
   readonly serial: number;
   /** `busy`: its user code runs; `lingering`: it was stopped, does not heed it and uses a slot for a while. */
@@ -158,6 +172,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
         ...(parts.pid === undefined ? {} : { pid: parts.pid }),
       },
     });
+    parts.gate?.onWider(() => this.#link.slotsChanged());
     this.#blobs = new PayloadBlobs({ transport, ports, path: () => this.#link.blobs });
   }
 
@@ -273,8 +288,14 @@ export class WorkerRuntime implements Worker, LinkOwner {
   // ---------------------------------------------------------------- the link's owner
 
   assigned(assignment: Assignment): void {
+    const unknown = assignment.kind === 'activation' ? unknownTypeIn(assignment.journal.entries) : null;
+    if (unknown !== null) {
+      this.#received++;
+      return this.#setAside(assignment.assignment, assignment.run, unknown);
+    }
     const work = this.#begin(assignment);
-    const kept: Kept = { work, assignment: assignment.assignment, serial: ++this.#received, phase: 'busy' };
+    const { run, assignment: number } = assignment;
+    const kept: Kept = { work, run, assignment: number, serial: ++this.#received, phase: 'busy' };
     this.#works.set(kept.assignment, kept);
     this.#busy++;
     if (work.kind === 'activation') this.#bodies.set(kept.serial, kept);
@@ -282,7 +303,28 @@ export class WorkerRuntime implements Worker, LinkOwner {
   }
 
   delivered({ assignment, events }: Delivery): void {
-    this.#works.get(assignment)?.work.deliver(events);
+    const kept = this.#works.get(assignment);
+    if (kept === undefined) return;
+    const unknown = unknownTypeIn(events);
+    if (unknown === null) return kept.work.deliver(events);
+    kept.work.stop('lease_lost');
+    this.#dismiss(kept);
+    this.#setAside(assignment, kept.run, unknown);
+  }
+
+  /**
+   * A body whose history only a newer worker can read. Given back uncounted after a while: at once, it would be assigned here
+   * again before anybody else sees it. All that was recorded is kept.
+   */
+  #setAside(assignment: number, run: string, type: string): void {
+    const { message, mend } = new SpineError('EVENT_UNKNOWN', { run, type });
+    this.#log('warn', message, { run, mend });
+    const { session } = this.#link;
+    this.#parts.ports.timers.after(limits.unreadableAsideMs, () => {
+      // Numbers are those of one session; the end of it has given back what it held.
+      if (this.#state !== 'stopped' && this.#link.session === session) this.#link.release(assignment);
+    });
+    this.#changed();
   }
 
   answered(submission: Submission, result: SubmissionResult): void {
@@ -291,7 +333,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
     const { work } = kept;
     work.settle(submission, result);
     // A call has one outcome; when it is recorded, the task is over, whether or not the handler has returned.
-    if (work.dead || (work.kind === 'call' && result.ok)) this.#dismiss(kept);
+    if (work.dead || (work.kind === 'call' && result.ok && submission.commands.some(isOutcome))) this.#dismiss(kept);
     else this.#settled(kept);
   }
 
@@ -333,7 +375,8 @@ export class WorkerRuntime implements Worker, LinkOwner {
 
   /** Slots that a new assignment could use now. */
   freeSlots(): number {
-    const { slots } = this.#parts;
+    const { slots: slotsMax, gate } = this.#parts;
+    const slots = gate === undefined ? slotsMax : Math.min(slotsMax, gate.slots());
     const used = this.#busy - this.#waiting() + this.#lingering;
     const free = Math.min(slots - used, heldPerSlotMax * slots - this.#works.size - this.#lingering);
     if (free <= 0 && this.#bodies.size > 0) this.#lookAgain();
@@ -360,7 +403,8 @@ export class WorkerRuntime implements Worker, LinkOwner {
 
   #begin(assignment: Assignment): Work {
     const host = this.#hostOf(assignment);
-    const { registry, begin } = this.#parts;
+    const { registry, begin, beginWork } = this.#parts;
+    if (beginWork !== undefined) return beginWork(assignment, host);
     if (assignment.kind === 'call') {
       const handler = registry.handler(assignment.capability);
       if (handler !== undefined) return beginCall(assignment, handler, host);
@@ -386,7 +430,15 @@ export class WorkerRuntime implements Worker, LinkOwner {
       fit: (payload) => this.#blobs.fit(tenant, payload),
       store: (payload) => this.#blobs.store(tenant, payload),
       load: (payload) => this.#blobs.load(tenant, payload),
+      giveBack: () => this.#giveBack(assignment),
     };
+  }
+
+  #giveBack(assignment: number): void {
+    const kept = this.#works.get(assignment);
+    if (kept === undefined) return;
+    this.#link.release(assignment);
+    this.#dismiss(kept);
   }
 
   #parkAfterMs(): number {
@@ -441,7 +493,19 @@ export class WorkerRuntime implements Worker, LinkOwner {
   }
 }
 
+const knownTypes: ReadonlySet<string> = new Set(journalEventTypes);
+
+/** A type of event that only a newer version knows; null = there is none. */
+function unknownTypeIn(entries: readonly JournalEntry[]): string | null {
+  return entries.find(({ type }) => !knownTypes.has(type))?.type ?? null;
+}
+
 /** A worker of settled parts. */
 export function workerOf(parts: WorkerParts): Worker {
   return new WorkerRuntime(parts);
+}
+
+/** What a call comes to; chunks of its streams are only on the way there. */
+function isOutcome({ op }: Submission['commands'][number]): boolean {
+  return op === 'completeTask' || op === 'failTask';
 }

@@ -6,7 +6,9 @@ import type { BodyCommand } from '../core/run/commands.js';
 import type { AbortReason, Journal, JournalEntry, SubmissionResult } from '../core/run/journal.js';
 import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
 import type { Ports } from '../core/ports.js';
+import type { StepContext } from './ctx.js';
 import type { LogRecord } from './log.js';
+import type { AskedUnit } from './replay/asked-unit.js';
 
 /** What an activation needs of the worker that runs it. */
 export interface ActivationHost {
@@ -21,6 +23,31 @@ export interface ActivationHost {
   load(payload: BlobPayload): Promise<InlinePayload>;
   /** Takes a line of `ctx.log`. Replayed lines never come here. */
   log(record: LogRecord): void;
+  /** Watches what the body asks for. Absent in production. */
+  readonly onlooker?: ActivationOnlooker;
+}
+
+/** Hears what a body asks for: of the test kit, and of replays that only look. */
+export interface ActivationOnlooker {
+  /** True = nothing is begun: what is recorded is handed over, and what is not stays open. Default false. */
+  readonly looksOnly?: boolean;
+  /** The body asks for something under a new path. What this throws the body gets instead. */
+  asked?(unit: AskedUnit): void;
+  /** The body was told what it came to, or it was given up. Must not throw. */
+  over?(path: string): void;
+  /** Takes the place of the function of a step: calls `step.run`, or does something else. */
+  step?(step: StepCall): unknown;
+}
+
+/** A step about to be run. */
+export interface StepCall {
+  readonly path: string;
+  /** Undefined where the step has none. */
+  readonly input: unknown;
+  /** What the function of the step is given. */
+  readonly context: StepContext;
+  /** Runs the function of the step. */
+  run(): unknown;
 }
 
 /** What an activation is given to do; an `ActivationAssignment` of the worker protocol has all of it. */
@@ -54,6 +81,11 @@ export interface Activation {
    * way. Such a body uses no slot, or bodies that wait for calls of their own worker would keep those calls from running.
    */
   readonly waiting: boolean;
+  /**
+   * True while nothing of the body runs and whatever it waits for is submitted or owed by the outside: without an answer or
+   * an event it comes no further. What answers everything at once, as an endpoint that is called does, may answer now.
+   */
+  readonly resting: boolean;
   /** `seq` of the last event seen; where the server goes on after a lost connection. */
   readonly seen: number;
   /** Resolves when nothing of the body runs any more on its behalf: ended, parked or aborted. Never rejects. */

@@ -93,7 +93,10 @@ describe('the manifest of an app', () => {
   });
 
   it('lets workers find definitions by name and version', () => {
-    expect(findWorkflow(app, 'answer', null)?.version).toBe('2');
+    expect(findWorkflow(app, 'answer', '2')?.version).toBe('2');
+    expect(findWorkflow(app, 'ingest', null)?.name).toBe('ingest');
+    // A version says that the code is not compatible with what came before.
+    expect(findWorkflow(app, 'answer', null)).toBeUndefined();
     expect(findWorkflow(app, 'answer', '1')?.version).toBe('1');
     expect(findWorkflow(app, 'answer', '0')).toBeUndefined();
     expect(versionsOf(app, 'answer')).toEqual(['2', '1']);
@@ -148,15 +151,27 @@ describe('options', () => {
       faultsOf(() =>
         workflow(
           'w',
-          { version: '1', previous: [one, workflow('x', { version: '0' }, body), workflow('w', {}, body)] },
+          {
+            version: '1',
+            previous: [one, workflow('x', { version: '0' }, body), workflow('w', {}, body), workflow('w', {}, body)],
+          },
           body,
         ),
       ),
     ).toEqual([
       'version "1" is there twice',
       'previous holds "x", which is another workflow',
-      'previous holds a workflow without version',
+      'version (none) is there twice',
     ]);
+  });
+
+  it('of versions may hold runs from before there were any, and those that earlier ones hold', () => {
+    const none = workflow('w', {}, body);
+    const one = workflow('w', { version: '1', previous: [none] }, body);
+    const app = defineApp({ workflows: [workflow('w', { version: '2', previous: [one, none] }, body)] });
+    expect(versionsOf(app, 'w')).toEqual(['2', '1', null]);
+    expect(findWorkflow(app, 'w', null)).toBe(none);
+    expect(app.manifest.workflows[0]?.previous).toEqual(['1', null]);
   });
 
   it('of an app name what is there twice, in the wrong list, or selects nothing', () => {

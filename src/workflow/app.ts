@@ -145,10 +145,13 @@ function currentOf({ workflows, agents }: AnyApp, name: string): AnyWorkflow | u
   return workflows.find((one) => one.name === name) ?? agents.find((one) => one.name === name)?.workflow;
 }
 
-/** The workflow that runs of this name and version need; null = not pinned. Undefined where the app does not have it. */
+/**
+ * The workflow that runs of this name and version need; null = not pinned. Undefined where the app does not have it: a
+ * run that is not pinned never moves to code that declares a version, since that says that it is not compatible.
+ */
 export function findWorkflow(app: AnyApp, name: string, version: string | null): AnyWorkflow | undefined {
   const current = currentOf(app, name);
-  if (current === undefined || version === null || version === current.version) return current;
+  if (current === undefined || version === current.version) return current;
   return current.previous.find((earlier) => earlier.version === version);
 }
 

@@ -23,7 +23,9 @@ export type {
   ActivationEnd,
   ActivationHost,
   ActivationInput,
+  ActivationOnlooker,
   BeginActivation,
+  StepCall,
 } from './activation-contract.js';
 export { defineApp, findHandler, findWorkflow, isApp, versionsOf } from './app.js';
 export type {

@@ -65,7 +65,7 @@ function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
   return {
     name,
     version,
-    previous: previous.flatMap((earlier) => earlier.version ?? []),
+    previous: previous.map((earlier) => earlier.version),
     input: jsonSchemaOf(input, 'input'),
     on: on?.name ?? null,
     completes: completes?.name ?? null,

@@ -46,6 +46,8 @@ export class ChunkBatcher implements StreamWriter {
   #sentMs = Number.NEGATIVE_INFINITY;
   #cancelTimer: CancelTimer | null = null;
   #onRoom: (() => void)[] = [];
+  /** Batches that were handed on and are not recorded yet. */
+  readonly #unanswered = new Set<Promise<void>>();
 
   /** `next`: chunks that this attempt is known to have written before. */
   constructor(ports: Pick<Ports, 'clock' | 'timers'>, send: SendBatch, next = 0) {
@@ -69,7 +71,17 @@ export class ChunkBatcher implements StreamWriter {
     await new Promise<void>((resolve) => this.#onRoom.push(resolve));
   }
 
-  /** Hands on what is there, without waiting: the source has come to its end. */
+  /**
+   * The source has come to its end: hands on what is left, after what is under way, and resolves when all of it is
+   * recorded or can no longer be. An outcome that overtakes a batch would leave it out.
+   */
+  async end(): Promise<void> {
+    await Promise.all(this.#unanswered);
+    this.flush();
+    await Promise.all(this.#unanswered);
+  }
+
+  /** Hands on what is there, without waiting. */
   flush(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
@@ -119,7 +131,9 @@ export class ChunkBatcher implements StreamWriter {
     const batch = { from: this.#next, count: texts.length, chunks: listOf(texts) };
     this.#next += texts.length;
     if (this.#bytes <= limits.streamBatchBytesMax) for (const resolve of this.#onRoom.splice(0)) resolve();
-    return this.#send(batch);
+    const answer = this.#send(batch);
+    this.#unanswered.add(answer);
+    return answer.finally(() => this.#unanswered.delete(answer));
   }
 }
 

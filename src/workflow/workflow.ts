@@ -19,7 +19,10 @@ export interface WorkflowOptions<Out = unknown> {
    * keep the names of steps.
    */
   readonly version?: string;
-  /** Earlier versions of the same workflow, whose runs this build can still finish. */
+  /**
+   * Earlier versions of the same workflow, whose runs this build can still finish. One without a version takes the runs
+   * from before there were versions; without it they wait for a worker of the old build.
+   */
   readonly previous?: readonly AnyWorkflow[];
   /** Topic to which the result of a successful run is published. */
   readonly completes?: Topic<string, Out>;
@@ -109,7 +112,8 @@ export function workflow(
   body: (ctx: Ctx, input: never) => unknown,
 ): Workflow {
   const faults = new OptionFaults(`workflow "${name}"`);
-  const { input, on, version, previous = [], completes, signals = [], retain, timeout, deadline, priority } = options;
+  const { input, on, version, completes, signals = [], retain, timeout, deadline, priority } = options;
+  const previous = earlierVersions(options.previous ?? []);
   faults.name(name);
   faults.unknownNames(options, optionNames);
   faults.schema('input', input);
@@ -150,6 +154,11 @@ function checkSignals(faults: OptionFaults, signals: unknown): void {
     faults.add(`signal "${name}" is there twice`);
 }
 
+/** With the earlier ones of the earlier ones: an old body that is kept as it was names its own. */
+function earlierVersions(given: readonly AnyWorkflow[]): readonly AnyWorkflow[] {
+  return [...new Set(given.flatMap((one) => [one, ...(one.kind === 'workflow' ? one.previous : [])]))];
+}
+
 function checkVersions(
   faults: OptionFaults,
   name: string,
@@ -164,8 +173,11 @@ function checkVersions(
   for (const earlier of previous) {
     if (earlier.kind !== 'workflow') faults.add('previous must hold workflows');
     else if (earlier.name !== name) faults.add(`previous holds "${earlier.name}", which is another workflow`);
-    else if (earlier.version === null) faults.add('previous holds a workflow without version');
-    else if (seen.has(earlier.version)) faults.add(`version "${earlier.version}" is there twice`);
+    else if (seen.has(earlier.version)) faults.add(`version ${quoted(earlier.version)} is there twice`);
     seen.add(earlier.version);
   }
+}
+
+function quoted(version: string | null): string {
+  return version === null ? '(none)' : `"${version}"`;
 }

@@ -6,9 +6,12 @@ import { failover } from './scenarios/failover.js';
 import { fullDisk, smallDiskMissing } from './scenarios/full-disk.js';
 import { kills, mixedKills, rollingRestarts, zombies } from './scenarios/kills.js';
 import { networkCuts } from './scenarios/network.js';
+import { poolerKills, poolerMissing } from './scenarios/pooler.js';
 import { eatMyData, powerCuts } from './scenarios/power.js';
+import { nextVersion, rollOut } from './scenarios/rollouts.js';
 import { databaseRestarts } from './scenarios/restarts.js';
 import { heldSnapshot } from './scenarios/snapshot.js';
+import { changedBuild, thisBuild } from './support/builds.js';
 import { databaseMissing } from './support/database.js';
 import { networkMissing } from './support/network.js';
 import type { Round } from './support/round.js';
@@ -68,6 +71,26 @@ export const shards: Readonly<Record<string, Shard>> = {
     unit: faultsOf,
     missing: databaseMissing,
     round: () => databaseRestarts({ faults: 16 }),
+  },
+  pooler: {
+    says: 'everything by way of PgBouncer in transaction mode, which is killed too',
+    goal: 100,
+    unit: faultsOf,
+    missing: () => databaseMissing() ?? poolerMissing(),
+    round: () => poolerKills({ faults: 14 }),
+  },
+  rollouts: {
+    says: 'an older and a newer version side by side, servers and workers replaced one by one and killed in between',
+    goal: 40,
+    unit: only('server replaced', 'worker replaced'),
+    missing: databaseMissing,
+    round: (number) =>
+      rollOut({
+        from: thisBuild,
+        to: changedBuild(nextVersion),
+        first: number % 2 === 0 ? 'server' : 'worker',
+        oldMayStart: true,
+      }),
   },
   power: {
     says: 'power cuts under the database',

@@ -48,7 +48,7 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
   'timer.fired': { path: true },
   'event.emitted': { path: true, topic: true, eventId: true },
   'progress.reported': { index: true },
-  'stream.appended': { path: true, attempt: true, offset: true, count: true },
+  'stream.appended': { path: true, attempt: true, offset: true, count: true, writer: true },
   'context.put': { path: true, name: true, key: true, version: true },
   'context.used': { path: true, name: true, key: true },
   'context.inherited': { name: true, key: true, version: true, fetchedAt: true },
@@ -75,6 +75,7 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
   'run.refused': { code: true },
   'run.continued': { next: true },
   'run.redriven': { by: true, paths: true, deadLetter: true, children: true },
+  'run.migrated': { by: true, from: true, to: true },
 };
 
 const page = sections(readFileSync(new URL('../../docs/reference/events.md', import.meta.url), 'utf8'));

@@ -1,5 +1,7 @@
 /** Several nodes on one database, all writing at the same time: what each reader sees, and that nothing is done twice. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { createEngine } from '../../src/engine/index.js';
+import { nodePorts } from '../../src/runtime/index.js';
 import type { EventRow, Outcome, Store } from '../../src/store/index.js';
 import {
   finish,
@@ -44,6 +46,16 @@ describeUnless(noPostgres, 'several nodes on one database', () => {
     expect(opened.map(({ epoch }) => epoch).sort()).toEqual([1, 2, 3, 4, 5, 6]);
     await Promise.all(opened.map((store) => store.close()));
     await empty.dispose();
+  });
+
+  it('has one secret for all, whoever asks first', async () => {
+    const engines = nodes.map((store) => createEngine({ store, ports: nodePorts }));
+    const [one, two, ...again] = await Promise.all(
+      [...engines, ...engines].map((engine) => engine.secret('read-token')),
+    );
+    expect(one).toHaveLength(32);
+    expect([two, ...again]).toEqual([one, one, one]);
+    expect(await engines[0]?.secret('other')).not.toEqual(one);
   });
 
   it('shows 8 tailers what 16 writers write: nothing skipped, nothing twice, in one order, offsets dense', async () => {

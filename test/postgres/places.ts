@@ -50,12 +50,9 @@ const idle: string[] = [];
 let pool: pg.Pool | null = null;
 
 const tables =
-  'run, event, task, timer, entry, dedupe, dead_letter, blob, topic_head, session, manifest, tally, duty, feed_commit, outbox'.split(
+  'run, event, task, timer, entry, schedule, dedupe, dead_letter, blob, topic_head, session, manifest, tally, duty, feed_commit, outbox'.split(
     ', ',
   );
-'run, event, task, timer, schedule, dedupe, dead_letter, blob, topic_head, session, manifest, tally, duty, feed_commit, outbox'.split(
-  ', ',
-);
 
 /** An empty schema on the given clock; schemas that were given back serve again, since making one takes 100 ms. */
 export async function postgresPlace(clock: ManualClock): Promise<StorePlace> {
@@ -80,15 +77,28 @@ export async function postgresPlace(clock: ManualClock): Promise<StorePlace> {
  * answers before; here they are looked up in the feed, so the suite sees the very numbers that readers get.
  */
 function numbered(store: Store): Store {
+  // The feed only grows at its end, so that each look goes on where the last one ended.
+  const positions = new Map<string, number>();
+  let head = 0;
+  let looking: Promise<void> = Promise.resolve();
+  const look = async (): Promise<void> => {
+    for (const { tenant, stream, seq, position } of await store.readFeed({ after: head, limit: 1_000_000 })) {
+      positions.set(`${tenant}\0${stream}\0${seq}`, position);
+      head = position;
+    }
+  };
   const apply = async (transitions: readonly Transition[]): Promise<Outcome[]> => {
     const outcomes = await store.apply(transitions);
     const written = outcomes.some((o, i) => o.tag === 'applied' && keysOf(transitions[i], o.offsets).length > 0);
     if (!written) return outcomes;
-    const positions = new Map<string, number>();
-    // A store that was closed meanwhile has still applied what it was given.
-    const feed = await store.readFeed({ after: 0, limit: 1_000_000 }).catch(() => null);
-    if (feed === null) return outcomes;
-    for (const { tenant, stream, seq, position } of feed) positions.set(`${tenant}\0${stream}\0${seq}`, position);
+    looking = looking.then(look);
+    try {
+      await looking;
+    } catch {
+      // A store that was closed meanwhile has still applied what it was given.
+      looking = Promise.resolve();
+      return outcomes;
+    }
     return outcomes.map((o, i) =>
       o.tag === 'applied'
         ? { ...o, positions: keysOf(transitions[i], o.offsets).map((key) => positions.get(key) ?? -1) }

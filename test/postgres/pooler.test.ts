@@ -1,11 +1,6 @@
 /** Behind PgBouncer in transaction mode, which fails silently where a session is assumed. */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { openPostgresStore } from '../../src/stores/postgres/index.js';
 import {
   applyAll,
@@ -18,49 +13,27 @@ import {
   topicEvent,
 } from '../../src/testing/conformance/builders.js';
 import { describeUnless } from '../skip.js';
-import { newSchema, noPostgres, serverUrl, sql } from './places.js';
+import { newSchema, noPostgres, ownSchema, serverUrl, sql } from './places.js';
+import { Pooler } from './pooler.js';
 
-const program = process.env['EVENTSPINE_PGBOUNCER'] ?? 'pgbouncer';
-const noPooler = spawnSync(program, ['--version']).status === 0 ? null : 'there is no pgbouncer on this machine';
+const found = inject('pgbouncer');
+const noPooler = found.program === null ? found.reason : null;
+
+/** Longer than the self-test of a connection takes. */
+const quietMs = 2_600;
 
 describeUnless(noPostgres ?? noPooler, 'behind a pooler in transaction mode', () => {
-  let pooler: ChildProcess;
-  let folder: string;
+  let pooler: Pooler;
+  let session: Pooler;
   let pooled: string;
 
   beforeAll(async () => {
-    const server = new URL(serverUrl());
-    folder = mkdtempSync(join(tmpdir(), 'eventspine-pooler-'));
-    chmodSync(folder, 0o777);
-    const port = await freePort();
-    const settings = join(folder, 'pooler.ini');
-    writeFileSync(
-      settings,
-      `[databases]
-* = host=${server.hostname} port=${server.port} user=${server.username}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 3
-max_client_conn = 100
-ignore_startup_parameters = extra_float_digits
-`,
-    );
-    const root = process.getuid?.() === 0;
-    pooler = spawn(program, root ? ['-u', 'nobody', settings] : [settings], { stdio: 'ignore' });
-    const url = new URL(server);
-    url.port = String(port);
-    pooled = url.href;
-    await untilReady(pooled);
+    pooler = await Pooler.start(found, serverUrl());
+    session = await Pooler.start(found, serverUrl(), 'session', 20);
+    pooled = pooler.url;
   });
 
-  afterAll(() => {
-    pooler.kill('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
-  });
+  afterAll(() => Promise.all([pooler.end(), session.end()]));
 
   it('writes, claims, publishes and reads through few server connections', async () => {
     const schema = newSchema();
@@ -92,43 +65,130 @@ ignore_startup_parameters = extra_float_digits
     await client.end();
   });
 
-  it('hears of the work of others by asking, where the pooler swallows what is told', async () => {
-    const schema = newSchema();
-    const options = { url: pooled, schema, connectionsMax: 4 };
-    const [one, other] = [await openPostgresStore(options), await openPostgresStore(options)];
+  it('prepares nothing, which the next server connection would not know', async () => {
+    const { open, dispose } = await ownSchema({ url: pooled, directUrl: serverUrl(), connectionsMax: 12 });
+    const store = await open();
+    for (let i = 0; i < 30; i++) await Promise.all([applyAll(store, start({ run: `run_${i}` })), store.queueStats()]);
+    const left = await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        const client = new pg.Client({ connectionString: pooled });
+        await client.connect();
+        const { rows } = await client.query<{ readonly n: number }>(
+          'SELECT count(*)::int AS n, pg_sleep(0.1) FROM pg_prepared_statements',
+        );
+        await client.end();
+        return rows[0]?.n;
+      }),
+    );
+    expect(left).toEqual([0, 0, 0, 0, 0, 0]);
+    await store.close();
+    await dispose();
+  });
+
+  it('makes its tables through the pooler too, several nodes at once', async () => {
+    const { open, dispose } = await ownSchema({ url: pooled, warn: () => undefined });
+    const nodes = await Promise.all([open(), open(), open()]);
+    expect(nodes.map(({ epoch }) => epoch).sort()).toEqual([1, 2, 3]);
+    await Promise.all(nodes.map((node) => node.close()));
+    await dispose();
+  });
+
+  it('hears of the work of others by asking, where the pooler swallows what is told, and says so once', async () => {
+    const warnings: string[] = [];
+    let told: () => void = () => undefined;
+    const warned = new Promise<void>((resolve) => (told = resolve));
+    const warn = (message: string): void => {
+      warnings.push(message);
+      told();
+    };
+    const { open, dispose } = await ownSchema({ url: pooled, connectionsMax: 4, warn });
+    const [one, other] = [await open(), await open()];
     const heard = new Promise<ReadonlyMap<string, number>>((resolve) => {
       one.watch({ work: resolve, moved: () => undefined });
     });
+    await warned;
     await applyAll(other, start());
     expect((await heard).get(queue)).toBe(1);
+    // The other one has never listened for anybody; what it has committed is told by it all the same, if it could be.
     await Promise.all([one.close(), other.close()]);
-    await sql(`DROP SCHEMA ${schema} CASCADE`);
+    expect(warnings.filter((message) => message.includes('EVENTSPINE_DIRECT_URL')).length).toBe(warnings.length);
+    expect(warnings.length).toBeLessThanOrEqual(2);
+    await dispose();
+  });
+
+  it.each([
+    ['a direct URL', () => serverUrl()],
+    ['a pooler in session mode', () => session.url],
+  ])('is told at once by %s', async (_, directUrl) => {
+    const warnings: string[] = [];
+    const warn = (message: string): void => void warnings.push(message);
+    const { open, dispose } = await ownSchema({ url: pooled, directUrl: directUrl(), warn });
+    const [one, other] = [await open(), await open()];
+    const queues: string[] = [];
+    let said: () => void = () => undefined;
+    one.watch({
+      work: (work) => {
+        queues.push(...work.keys());
+        said();
+      },
+      moved: () => undefined,
+    });
+    // Both have tried whether they hear, and who asks asks seldom by now: a quick answer is one that was told.
+    await applyAll(other, start());
+    await new Promise((wake) => setTimeout(wake, quietMs));
+    const tookMs: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      const begun = performance.now();
+      const heard = new Promise<void>((resolve) => (said = resolve));
+      await applyAll(other, start({ run: `run_told_${i}` }));
+      await heard;
+      tookMs.push(performance.now() - begun);
+      await new Promise((wake) => setTimeout(wake, 300));
+    }
+    // The median, since an idle machine tells within 30 ms and a busy one is busy now and then.
+    expect(tookMs.sort((x, y) => x - y)[1]).toBeLessThan(500);
+    await Promise.all([one.close(), other.close()]);
+    expect(warnings).toEqual([]);
+    await dispose();
+  });
+
+  it('loses nothing that was acknowledged when the pooler is killed and started again and again', async () => {
+    const { open, dispose, schema } = await ownSchema({ url: pooled, connectMs: 1_000, warn: () => undefined });
+    const store = await open();
+    const acknowledged: string[] = [];
+    const refused: string[] = [];
+    let writing = true;
+    const write = async (writer: number): Promise<void> => {
+      for (let i = 0; writing; i++) {
+        const run = `run_${writer}_${i}`;
+        const [outcome] = await store.apply([start({ run })]).catch(() => [null]);
+        (outcome?.tag === 'applied' ? acknowledged : refused).push(run);
+      }
+    };
+    const writers = Array.from({ length: 8 }, (_, i) => write(i));
+    for (let i = 0; i < 4; i++) {
+      const before = acknowledged.length;
+      while (acknowledged.length < before + 50) await new Promise((wake) => setTimeout(wake, 5));
+      await pooler.kill();
+      await new Promise((wake) => setTimeout(wake, 150));
+      await pooler.again();
+    }
+    writing = false;
+    await Promise.all(writers);
+    const stored = (await sql(`SELECT run FROM ${schema}.run`)).map(({ run }) => run as string);
+    const known = new Set(stored);
+    expect(acknowledged.filter((run) => !known.has(run))).toEqual([]);
+    expect(stored.length).toBeLessThanOrEqual(acknowledged.length + refused.length);
+    expect(await store.check(9)).toEqual([]);
+    await store.close();
+    await dispose();
+  });
+
+  it('refuses a pooler in statement mode, which cannot keep a transaction together', async () => {
+    const statement = await Pooler.start(found, serverUrl(), 'statement');
+    const { open, dispose } = await ownSchema({ url: statement.url, directUrl: serverUrl() });
+    await expect(open()).rejects.toThrow(/cannot be used.*statement/);
+    await statement.end();
+    await dispose();
   });
 });
-
-async function untilReady(url: string): Promise<void> {
-  for (let attempt = 0; ; attempt++) {
-    const client = new pg.Client({ connectionString: url });
-    client.on('error', () => undefined);
-    try {
-      await client.connect();
-      await client.query('SELECT 1');
-      return;
-    } catch (error) {
-      if (attempt === 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    } finally {
-      await client.end().catch(() => undefined);
-    }
-  }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}

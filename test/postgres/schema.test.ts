@@ -25,7 +25,9 @@ describeUnless(noPostgres, 'the schema', () => {
 
   it('refuses a newer schema, and leaves it as it is', async () => {
     await (await place.open()).close();
-    await sql(`UPDATE ${place.schema}.meta SET value = ${migrations.length + 1} WHERE key = 'schema'`);
+    await sql(
+      `UPDATE ${place.schema}.meta SET value = ${migrations.length + 1} WHERE key IN ('schema', 'schema_from')`,
+    );
     await expect(place.open()).rejects.toMatchObject({
       code: 'STORE_TOO_NEW',
       detail: { found: migrations.length + 1, known: migrations.length },

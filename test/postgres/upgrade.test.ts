@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { makeDirect } from '../../src/stores/postgres/driver.js';
 import { migrate } from '../../src/stores/postgres/migrate.js';
-import { migrations } from '../../src/stores/postgres/migrations/migrations.js';
+import { migrations, worksFrom } from '../../src/stores/postgres/migrations/migrations.js';
 import { move, start, tenant } from '../../src/testing/conformance/builders.js';
 import { describeUnless } from '../skip.js';
 import { noPostgres, ownSchema, serverUrl, sql } from './places.js';
@@ -27,11 +27,11 @@ describeUnless(noPostgres, 'an upgrade of the schema', () => {
 
   afterEach(() => place.dispose());
 
-  async function upgrade(next: (s: string) => string): Promise<void> {
+  async function upgrade(next: (s: string) => string, from?: number): Promise<void> {
     const client = await makeDirect({ url: serverUrl(), name: 'test', connectMs: 5_000 });
     await client.connect();
     try {
-      await migrate(client, `"${place.schema}"`, true, [...migrations, next]);
+      await migrate(client, `"${place.schema}"`, true, [...migrations, next], from);
     } finally {
       await client.end();
     }
@@ -61,9 +61,36 @@ describeUnless(noPostgres, 'an upgrade of the schema', () => {
     expect((await old.readRun(tenant, `run_${runs - 1}`))?.head).toBe(2);
     expect(await old.check(9)).toEqual([]);
     await old.close();
-    // A node of the version before that is started only now is told, and touches nothing.
+    // A node of the version before that is started only now works with it, and leaves it as it is.
+    const again = await place.open();
+    expect((await again.apply([start({ run: 'run_again' })]))[0]?.tag).toBe('applied');
+    await again.close();
+    expect(await schemaRows()).toEqual({ schema: migrations.length + 1, schema_from: worksFrom });
+  });
+
+  it('refuses the version before where the new schema says that it takes something away', async () => {
+    const old = await place.open();
+    await upgrade(added, migrations.length + 1);
+    // One that runs is not stopped, and one that starts touches nothing.
+    await expect(place.open()).rejects.toMatchObject({
+      code: 'STORE_TOO_NEW',
+      detail: { found: migrations.length + 1, known: migrations.length },
+    });
+    expect(await schemaRows()).toEqual({ schema: migrations.length + 1, schema_from: migrations.length + 1 });
+    await old.close();
+  });
+
+  it('refuses a newer schema of before this was said', async () => {
+    await (await place.open()).close();
+    await sql(`UPDATE ${place.schema}.meta SET value = ${migrations.length + 1} WHERE key = 'schema'`);
+    await sql(`DELETE FROM ${place.schema}.meta WHERE key = 'schema_from'`);
     await expect(place.open()).rejects.toMatchObject({ code: 'STORE_TOO_NEW' });
   });
+
+  async function schemaRows(): Promise<Record<string, number>> {
+    const rows = await sql(`SELECT key, value::int FROM ${place.schema}.meta WHERE key LIKE 'schema%'`);
+    return Object.fromEntries(rows.map(({ key, value }) => [key, value] as const)) as Record<string, number>;
+  }
 
   it('is undone as a whole where a part of it fails, and the version before goes on', async () => {
     const old = await place.open();

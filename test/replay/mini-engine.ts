@@ -269,6 +269,7 @@ export class MiniEngine {
       deadLetterId: 'dlq_1',
       worker: 'wrk_1',
       task,
+      token: 1,
       unleased: false,
       newRunId: 'run_new',
       hasWorkflow: () => true,

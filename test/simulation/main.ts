@@ -21,6 +21,7 @@ const { values } = parseArgs({
     store: { type: 'string', default: 'memory' },
     servers: { type: 'string' },
     agents: { type: 'boolean' },
+    rollout: { type: 'boolean' },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -40,6 +41,7 @@ for (let seed = from; seed < from + count; seed++) {
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),
     ...(values.agents === undefined ? {} : { agents: values.agents }),
+    ...(values.rollout === undefined ? {} : { rollout: values.rollout }),
     ...(values.verbose ? { onEvent: (line) => console.log(line) } : {}),
   });
   steps += report.steps;

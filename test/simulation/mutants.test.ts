@@ -7,7 +7,7 @@ import { mutants, resetMutants } from './mutants.js';
 const seedsMax = 5_000;
 
 describe('planted bugs', () => {
-  it.each(mutants)('is found: $name', async ({ flaws, kinds, servers = 1, agents }) => {
+  it.each(mutants)('is found: $name', async ({ flaws, kinds, servers = 1, rollout, property, agents }) => {
     let killedBy: number | null = null;
     for (let seed = 1; killedBy === null && seed <= seedsMax; seed++) {
       resetMutants();
@@ -17,8 +17,9 @@ describe('planted bugs', () => {
         flaws,
         ...(agents === true ? { agents, workers: 'real' } : {}),
         ...(kinds === undefined ? {} : { kinds }),
+        ...(rollout === undefined ? {} : { rollout }),
       });
-      if (violations.length > 0) killedBy = seed;
+      if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;
     }
     expect(killedBy).not.toBeNull();
     console.log(`found by seed ${killedBy}`);

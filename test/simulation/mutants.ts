@@ -16,6 +16,10 @@ export interface Mutant {
   readonly servers?: number;
   /** It does harm to agents, which only real workers run. */
   readonly agents?: true;
+  /** A breach of another property does not count as found. Default: any will do. */
+  readonly property?: string;
+  /** It does harm only where a new version is rolled out. */
+  readonly rollout?: true;
 }
 
 /** The store with some of its methods replaced. */
@@ -183,6 +187,25 @@ function claimsForOthers(inner: Store): Store {
   });
 }
 
+/** Claims bodies of one version for those that have the other. */
+function mixesVersions(inner: Store): Store {
+  return altered(inner, {
+    claim: (request) =>
+      inner.claim({
+        ...request,
+        queues: request.queues.flatMap(({ queue, limit }) => {
+          const other = queue.endsWith('@1') ? queue.replace('@1', '@2') : queue.replace('@2', '@1');
+          return other === queue
+            ? [{ queue, limit }]
+            : [
+                { queue, limit },
+                { queue: other, limit },
+              ];
+        }),
+      }),
+  });
+}
+
 /** Whoever has a duty first has it for ever, dead or alive. */
 function keepsDuties(inner: Store): Store {
   return altered(inner, {
@@ -222,6 +245,41 @@ function forgetsOutcomes(inner: Store): Store {
         rows.map((row) => (row.type === 'wait.satisfied' ? { ...row, type: 'approval.commented' } : row)),
       ),
   });
+}
+
+/** Whoever folds the history of a run does not see events of this type; what stands for them is done again. */
+function forgets(type: string, inner: Store): Store {
+  return altered(inner, {
+    readHistories: async (keys) =>
+      (await inner.readHistories(keys)).map((rows) =>
+        rows.map((row) => (row.type === type ? { ...row, type: 'approval.commented' } : row)),
+      ),
+  });
+}
+
+/** Errands stay where they are when they are seen to, a few times, and what came of them is forgotten. */
+function repeatsErrands(inner: Store): Store {
+  return altered(forgets('child.ended', inner), {
+    apply: (transitions) =>
+      inner.apply(
+        transitions.map((transition) => ({
+          ...transition,
+          timers: (transition.timers ?? []).filter(
+            (write) => write.op === 'set' || !isOfChild(write.name) || !everyNth(2),
+          ),
+        })),
+      ),
+  });
+}
+
+const isOfChild = (name: string): boolean => name.startsWith(':child:');
+
+/** Without the timers that `isLost` names. */
+function withoutErrands(isLost: (name: string) => boolean): Flaws {
+  return withTransitions((transition) => ({
+    ...transition,
+    timers: (transition.timers ?? []).filter((write) => write.op === 'clear' || !isLost(write.name) || !everyNth(3)),
+  }));
 }
 
 /** All planted bugs. */
@@ -435,6 +493,21 @@ export const mutants: readonly Mutant[] = [
     kinds: ['server crash', 'store ambiguous'],
     agents: true,
   },
+  { name: 'the end of a child is not told', flaws: withoutErrands(isOfChild), property: 'P3' },
+  {
+    name: 'children are not told that their parent has left them',
+    flaws: withoutErrands((name) => name === ':parent:cancel'),
+    property: 'P23',
+  },
+  { name: 'the end of a child is told again', flaws: { store: repeatsErrands }, property: 'P3' },
+  { name: 'sagas are undone from the front', flaws: { worker: { undoes: 'forwards' } }, property: 'P25' },
+  { name: 'sagas are undone twice', flaws: { worker: { undoes: 'twice' } }, property: 'P4' },
+  { name: 'what a saga has not done is undone', flaws: { worker: { undoes: 'everything' } }, property: 'P25' },
+  {
+    name: 'chunks that are repeated are added again',
+    flaws: { store: (inner) => forgets('stream.appended', inner) },
+    property: 'P19',
+  },
   { name: 'schedules are moved from any version', flaws: { store: unguardedSchedules }, servers: 2 },
   {
     name: 'schedules are never due',
@@ -464,5 +537,21 @@ export const mutants: readonly Mutant[] = [
         }),
     },
     servers: 2,
+  },
+  { name: 'a run is leased to a worker of another version', flaws: { store: mixesVersions }, rollout: true },
+  {
+    name: 'a migrated run stays in the queue of its old version',
+    flaws: withTransitions((transition) => {
+      const migrated = (transition.events ?? []).find((event) => event.type === 'run.migrated');
+      if (migrated === undefined) return transition;
+      const { from } = (JSON.parse(migrated.envelope) as { data: { from: string } }).data;
+      return {
+        ...transition,
+        tasks: (transition.tasks ?? []).map((write) =>
+          write.op === 'open' ? { ...write, task: { ...write.task, queue: `workflow:program@${from}` } } : write,
+        ),
+      };
+    }),
+    rollout: true,
   },
 ];

@@ -6,11 +6,17 @@ import { performance } from 'node:perf_hooks';
 import { describe, expect, it } from 'vitest';
 import { clusterFaultKinds, faultKinds } from '../../src/testing/simulator/nemesis.js';
 import { simulate, type SimulationReport } from '../../src/testing/simulator/simulation.js';
+import { exportedHistoryFormat, type ExportedHistory } from '../../src/core/run/exported-history.js';
+import { readRunEvent } from '../../src/engine/events/rows.js';
+import type { History } from '../../src/testing/simulator/history.js';
+import { programApp } from '../../src/testing/simulator/program-app.js';
+import { replayHistory } from '../../src/worker/index.js';
 import { complaintOf, corpus, sqliteDisk } from './seeds.js';
 
 const nightly = process.env['EVENTSPINE_NIGHTLY'] === '1';
 const freshMs = nightly ? 20 * 60_000 : 20_000;
 const doubleRuns = nightly ? 1_000 : 10;
+const replayedWorlds = nightly ? 500 : 20;
 
 describe('simulation', () => {
   it.each(corpus)(
@@ -66,5 +72,27 @@ describe('simulation', () => {
         steps: first.steps,
       });
     }
+  });
+
+  it('leaves histories that replay on the code of their version, migrated ones on that of their new one (P5)', async () => {
+    const app = programApp(() => Promise.reject(new Error('a replay has no effects')), 'both');
+    let migrated = 0;
+    for (let seed = 1; seed <= replayedWorlds; seed++) {
+      const histories: ExportedHistory[] = [];
+      const onHistory = ({ final }: History): void => {
+        for (const [key, rows] of final?.histories ?? []) {
+          const [tenant = '', run = ''] = key.split('/');
+          const events = rows.map((row) => readRunEvent(row).event);
+          histories.push({ format: exportedHistoryFormat, tenant, run, events, blobs: {} });
+        }
+      };
+      await simulate({ seed, workers: 'real', rollout: true, onHistory });
+      for (const history of histories) {
+        const { verdict, changes } = await replayHistory(app, history);
+        expect(verdict, `seed ${seed}, ${history.run}: ${JSON.stringify(changes)}`).not.toBe('breaking');
+        if (history.events.some(({ type }) => type === 'run.migrated')) migrated += 1;
+      }
+    }
+    expect(migrated).toBeGreaterThan(0);
   });
 });

@@ -38,6 +38,7 @@ function view(changes: Partial<RunView>): RunView {
     events: 1,
     labels: {},
     failure: null,
+    served: true,
     steps: [],
     waitingFor: [],
     retry: { possible: false, from: [] },
@@ -46,6 +47,7 @@ function view(changes: Partial<RunView>): RunView {
     continuedBy: null,
     context: { saved: 0, fetched: 0, bundles: [] },
     progress: null,
+    cursor: '',
     links: { self: '', history: '', result: '', stream: '' },
     ...changes,
   };

@@ -28,10 +28,11 @@ export const listQueues: CommandRun = async (invocation) => {
 export const listWorkers: CommandRun = async (invocation) => {
   const now = Date.now();
   printList(invocation, await clientFor(invocation).workers(), {
-    header: ['WORKER', 'APP', 'CONNECTED', 'SINCE', 'BUSY', 'PROCESS', 'QUEUES'],
+    header: ['WORKER', 'APP', 'BUILD', 'CONNECTED', 'SINCE', 'BUSY', 'PROCESS', 'QUEUES'],
     row: (worker) => [
       worker.worker,
       worker.app,
+      worker.manifest?.slice(0, 12) ?? '?',
       worker.connected ? 'yes' : 'no',
       ago(worker.openedAt, now),
       `${worker.leased}/${worker.slots}`,

@@ -1,4 +1,4 @@
-/** `eventspine runs list | show | cancel | retry`. */
+/** `eventspine runs list | show | export | cancel | retry | migrate`. */
 import type { PageList } from '../../client/index.js';
 import { SpineError } from '../../core/errors.js';
 import type { BulkAnswer, CommandAnswer, RunSummary, RunView } from '../../protocol/http.js';
@@ -22,6 +22,7 @@ export const listRuns: CommandRun = async (invocation) => {
   const list = clientFor(invocation).runs.list({
     ...(states.length === 0 ? {} : { state: states }),
     ...text('workflow'),
+    ...text('version'),
     ...text('class'),
     ...text('label'),
     ...(flags.truth('oldest') ? { order: 'oldest' as const } : {}),
@@ -31,7 +32,7 @@ export const listRuns: CommandRun = async (invocation) => {
     header: ['RUN', 'WORKFLOW', 'STATE', 'STARTED', 'EVENTS', 'FAILURE'],
     row: (run) => [
       run.id,
-      run.workflow,
+      run.version === null ? run.workflow : `${run.workflow}@${run.version}`,
       run.state,
       ago(run.startedAt, now),
       String(run.events),
@@ -47,6 +48,13 @@ export const showRun: CommandRun = async (invocation) => {
   const client = clientFor(invocation);
   const run = await client.runs.get(invocation.words.one('run'));
   printValue(invocation, run, () => runText(run, Date.now()));
+  return exitCodes.ok.code;
+};
+
+/** Prints what is needed to replay a run; the same with and without `--json`. */
+export const exportRun: CommandRun = async (invocation) => {
+  const history = await clientFor(invocation).runs.export(invocation.words.one('run'));
+  invocation.io.out(JSON.stringify(history));
   return exitCodes.ok.code;
 };
 
@@ -68,6 +76,22 @@ export const retryRuns: CommandRun = async (invocation) => {
   const [only] = ids;
   if (only !== undefined && ids.length === 1) return printAnswer(invocation, await client.runs.retry(only));
   return printAnswers(invocation, await client.runs.retry(ids));
+};
+
+/** Moves runs to another version of their workflow. */
+export const migrateRuns: CommandRun = async (invocation) => {
+  const { flags, words } = invocation;
+  const version = flags.text('to');
+  if ((version === undefined) !== flags.truth('unversioned'))
+    throw new SpineError('COMMAND_INVALID', {
+      reason: 'Say where the runs go: either --to <version> or --unversioned.',
+    });
+  const to = version ?? null;
+  const client = clientFor(invocation);
+  const ids = words.all('run');
+  const [only] = ids;
+  if (only !== undefined && ids.length === 1) return printAnswer(invocation, await client.runs.migrate(only, to));
+  return printAnswers(invocation, await client.runs.migrate(ids, to));
 };
 
 /** The first items of a list. */

@@ -168,6 +168,8 @@ export type RunCommand =
       readonly op: 'endChild';
       readonly path: string;
       readonly run: string;
+      /** The id that it was started with. */
+      readonly first: string;
       readonly status: RunEventData['child.ended']['status'];
       readonly output: Payload | null;
       readonly failure: Failure | null;
@@ -191,6 +193,9 @@ export type RunCommand =
       readonly data: Payload | null;
     }
   | ReviewCommand
-  | { readonly op: 'fireTimer'; readonly name: string }
+  /** `fireAt`: for when it was set, as whoever fires it has seen it; a run may have set it anew since. */
+  | { readonly op: 'fireTimer'; readonly name: string; readonly fireAt?: number }
   | { readonly op: 'cancel'; readonly reason: string | null; readonly by: string; readonly graceMs: number }
-  | { readonly op: 'redrive'; readonly by: string };
+  | { readonly op: 'redrive'; readonly by: string }
+  /** Moves the run to another version of its workflow; null = to none. */
+  | { readonly op: 'migrate'; readonly to: string | null; readonly by: string };

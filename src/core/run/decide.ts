@@ -34,6 +34,8 @@ export interface DecideContext {
   readonly worker: string;
   /** The task under whose lease the command comes; null for clients, timers and the reaper's sweep. */
   readonly task: string | null;
+  /** Token of the lease on `task`; 0 where there is none. */
+  readonly token: number;
   /** Id for the run that the command may start. */
   readonly newRunId: string;
   hasWorkflow(name: string): boolean;
@@ -57,8 +59,10 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
       return decideCancel(state, command, context);
     case 'redrive':
       return decideRedrive(state, command);
+    case 'migrate':
+      return decideMigration(state, command);
     case 'fireTimer':
-      return decideTimer(state, command.name, context);
+      return decideTimer(state, command, context);
     case 'signal':
       return decideSignal(state, command);
     case 'giveEvent':
@@ -132,7 +136,7 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
       return accept({ type: 'context.used', data: { path, name, key } });
     }
     case 'append':
-      return decideAppend(state, command.path, command.attempt, command);
+      return decideAppend(state, command.path, command.attempt, command, context);
     case 'startChild':
       return decideChild(state, command, context);
     case 'cancelChild': {
@@ -235,7 +239,7 @@ function decideStepFailure(
   if (unit !== undefined && isBehind(unit, command.attempt)) return already;
   const { path, attempt } = command;
   const next = decideRetry(command.retry, attempt, command.failure, context.random);
-  if (next.tag === 'exhausted' || state.cancel !== null) {
+  if (next.tag === 'exhausted') {
     return accept({ type: 'step.failed', data: { path, attempt, failure: command.failure } });
   }
   return accept({
@@ -271,21 +275,29 @@ function decideSleep(state: RunState, path: string, fireAt: number): Decision {
   return accept({ type: 'timer.set', data: { path, fireAt } });
 }
 
-/** A batch that is repeated, or comes from an attempt that another has followed, adds nothing. */
+/**
+ * A batch that is repeated, or comes from an attempt that another has followed, adds nothing. An attempt that is made
+ * again, since its worker died, writes other chunks than it had written by then: the stream begins anew.
+ */
 function decideAppend(
   state: RunState,
   path: string,
   attempt: number,
   { from, count, chunks }: { readonly from: number; readonly count: number; readonly chunks: Payload },
+  { task, token }: DecideContext,
 ): Decision {
   const stream = state.streams.get(path);
   if (stream === undefined && state.streams.size >= limits.streamsPerRunMax) return refused('too_many_streams');
-  if (stream !== undefined && stream.attempt > attempt) return already;
-  const written = stream?.attempt === attempt ? stream.written : 0;
-  if (from !== written) return already;
+  // What the body itself writes goes on over all its activations.
+  const writer = attempt === 0 ? null : { attempt, lease: `${task}.${token}` };
+  const isSame = stream?.writer?.lease === writer?.lease;
+  if (isSame && stream?.writer != null && stream.writer.attempt > attempt) return already;
+  const goesOn = isSame && stream?.writer?.attempt === writer?.attempt;
+  if (from !== (goesOn ? (stream?.written ?? 0) : 0)) return already;
+  const begun = writer === null ? 0 : goesOn ? (stream?.attempt ?? 1) : (stream?.attempt ?? 0) + 1;
   return accept({
     type: 'stream.appended',
-    data: { path, attempt, offset: stream?.next ?? 0, count },
+    data: { path, attempt: begun, offset: stream?.next ?? 0, count, ...(writer === null ? {} : { writer }) },
     payload: chunks,
   });
 }
@@ -306,10 +318,13 @@ function decideChild(
 }
 
 function decideChildEnd(state: RunState, command: Extract<RunCommand, { op: 'endChild' }>): Decision {
-  if (isEnded(state.status)) return refused('ended');
-  const { path, run, status, failure: cause, output } = command;
+  // Nobody waits for it any more.
+  if (isEnded(state.status)) return already;
+  const { path, run, first, status, failure: cause, output } = command;
   const unit = state.units.get(path);
-  if (unit?.kind !== 'child' || (unit.status !== 'started' && unit.status !== 'stopping')) return already;
+  // A redrive may have started another in the place of one that was cancelled.
+  if (unit?.kind !== 'child' || unit.run !== first) return already;
+  if (unit.status !== 'started' && unit.status !== 'stopping') return already;
   return accept({
     type: 'child.ended',
     data: { path, run, status, failure: cause },
@@ -328,7 +343,7 @@ function decideTask(state: RunState, command: TaskCommand, context: DecideContex
     const stream = command.name === null ? path : `${path}/${command.name}`;
     if (!isPath(stream)) return refused('invalid_path');
     if (state.head >= limits.historyEventsMax) return refused('history_full');
-    return decideAppend(state, stream, unit.attempt, command);
+    return decideAppend(state, stream, unit.attempt, command, context);
   }
   if (command.op === 'completeTask') {
     const { durationMs, result } = command;
@@ -398,12 +413,18 @@ function decideActivationLost(state: RunState, cause: Failure, context: DecideCo
   });
 }
 
-function decideTimer(state: RunState, name: string, context: DecideContext): Decision {
+function decideTimer(
+  state: RunState,
+  { name, fireAt }: Extract<RunCommand, { op: 'fireTimer' }>,
+  context: DecideContext,
+): Decision {
   if (isEnded(state.status)) return already;
   if (name === runTimers.cancelGrace) {
-    return state.cancel === null
-      ? already
-      : accept({ type: 'run.cancelled', data: { reason: state.cancel.reason, forced: true } });
+    const { cancel } = state;
+    if (cancel === null) return already;
+    // That of an earlier cancellation, after which the run was redriven and cancelled once more.
+    if (fireAt !== undefined && fireAt !== cancel.at + cancel.graceMs) return refused('stale');
+    return accept({ type: 'run.cancelled', data: { reason: cancel.reason, forced: true } });
   }
   if (name === runTimers.timeout) {
     const cause = failure({
@@ -473,6 +494,13 @@ function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redr
 /** Prefixes of the paths of what sagas that were undone had done. */
 function undoneSagas({ units }: RunState): string[] {
   return [...units].flatMap(([path, unit]) => (unit.kind === 'race' && unit.winner === 'undo' ? [`${path}/do/`] : []));
+}
+
+/** The last event of a run that has ended is its end: one that has failed is redriven first, and moves then. */
+function decideMigration(state: RunState, command: Extract<RunCommand, { op: 'migrate' }>): Decision {
+  if (isEnded(state.status)) return refused('not_migratable');
+  if (state.version === command.to) return already;
+  return accept({ type: 'run.migrated', data: { by: command.by, from: state.version, to: command.to } });
 }
 
 /** Everything that did not succeed is asked for anew; a result that is there is kept. */

@@ -6,7 +6,7 @@ export type Refusal =
   | 'ended'
   /** The task is not (or no longer) the one that may speak for the run. */
   | 'stale_task'
-  /** `park` came too late: something after `seen` concerns the body. */
+  /** `park` came too late: something after `seen` concerns the body. Or a timer was set anew since. */
   | 'stale'
   | 'unknown_capability'
   | 'unknown_workflow'
@@ -17,6 +17,7 @@ export type Refusal =
   | 'history_full'
   | 'path_in_use'
   | 'not_redrivable'
+  | 'not_migratable'
   | 'invalid_path'
   /** There is no such approval, or it is settled. */
   | 'not_open'

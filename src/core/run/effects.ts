@@ -65,18 +65,22 @@ export const errands = {
   cancelChild: ':parent:cancel',
   /** At a child: its parent was sent back to work and waits for it again. */
   redriveChild: ':parent:redrive',
-  /** At a parent: the child has ended. */
-  childEnded: (child: string, path: string): string => `${childPrefix}${child}:${path}`,
+  /** At a parent: the child has ended, under the id that it was started with (`first`) or another in which it went on. */
+  childEnded: (child: string, first: string, path: string): string =>
+    `${childPrefix}${child === first ? child : `${child}/${first}`}:${path}`,
 } as const;
 const childPrefix = ':child:';
 /** Space of children that have not ended. Key: the run that waits. Ref: the child. Value: its path. */
-const childSpace = 'children';
+export const childSpace = 'children';
 
 /** The child, and its path in the run, that the timer is about; null = it is about something else. */
-export function childOfErrand(name: string): { readonly child: string; readonly path: string } | null {
+export function childOfErrand(
+  name: string,
+): { readonly child: string; readonly first: string; readonly path: string } | null {
   if (!name.startsWith(childPrefix)) return null;
   const colon = name.indexOf(':', childPrefix.length);
-  return { child: name.slice(childPrefix.length, colon), path: name.slice(colon + 1) };
+  const [child = '', first = child] = name.slice(childPrefix.length, colon).split('/');
+  return { child, first, path: name.slice(colon + 1) };
 }
 
 /** True for a timer that stands for an errand: something to be done between two runs, and nothing of its own run. */
@@ -229,10 +233,16 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       leaveChildren(effects, open, event, after);
       effects.push(...closing(open));
       effects.push({ tag: 'setTimer', name: runTimers.cancelGrace, fireAt: event.at + event.data.graceMs });
+      if (after.parent !== null) effects.push({ tag: 'clearTimer', name: errands.cancelChild });
       break;
     case 'run.parked':
       effects.push({ tag: 'closeTask', task: activationTask(after.activation.n) });
       break;
+    case 'run.migrated':
+      if (!wasOpen) break;
+      effects.push({ tag: 'closeTask', task: activationTask(after.activation.n - 1) });
+      effects.push({ tag: 'openTask', task: activationOf(after, null) });
+      return effects;
     case 'run.succeeded':
     case 'run.failed':
     case 'run.cancelled':
@@ -247,7 +257,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
         effects.push({
           tag: 'setTimer',
           run: after.parent.run,
-          name: errands.childEnded(after.run, after.parent.path),
+          name: errands.childEnded(after.run, after.parent.first ?? after.run, after.parent.path),
           fireAt: event.at,
         });
       effects.push(...closing(open));
@@ -255,6 +265,8 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'run.redriven':
       if (after.timeoutMs !== null)
         effects.push({ tag: 'setTimer', name: runTimers.timeout, fireAt: event.at + after.timeoutMs });
+      // Else the errand would find the child failed again, and send it back to work a second time.
+      if (after.parent !== null) effects.push({ tag: 'clearTimer', name: errands.redriveChild });
       for (const path of event.data.children ?? []) {
         const unit = after.units.get(path);
         if (unit?.kind === 'child')
@@ -267,8 +279,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       break;
     }
     case 'child.ended':
-      effects.push({ tag: 'clearTimer', name: errands.childEnded(event.data.run, event.data.path) });
-      dropChild(effects, event.data.path, after);
+      endChild(effects, event.data, after);
       break;
     case 'child.started':
       effects.push(childEntry('putEntry', after.run, event.data.run, event.data.path));
@@ -334,10 +345,16 @@ function leaveChildren(effects: TableEffect[], open: OpenRows, event: RunEvent, 
   }
 }
 
-/** By the id that the child had at its start: it may have ended under another. */
-function dropChild(effects: TableEffect[], path: string, { run, units }: RunState): void {
+/** The child is known by the id that it had at its start: it may have ended under another. */
+function endChild(
+  effects: TableEffect[],
+  { run: ended, path }: { readonly run: string; readonly path: string },
+  { run, units }: RunState,
+): void {
   const unit = units.get(path);
-  if (unit?.kind === 'child') effects.push(childEntry('dropEntry', run, unit.run, path));
+  if (unit?.kind !== 'child') return;
+  effects.push({ tag: 'clearTimer', name: errands.childEnded(ended, unit.run, path) });
+  effects.push(childEntry('dropEntry', run, unit.run, path));
 }
 
 function childEntry(tag: 'putEntry' | 'dropEntry', run: string, child: string, path: string): TableEffect {

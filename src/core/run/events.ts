@@ -21,6 +21,14 @@ export interface ParentLink {
   readonly attached: boolean;
   /** Parents above: 1 for the child of a run that has none. */
   readonly depth: number;
+  /** The id that the child was started with, where it went on in others since. Absent = its own. */
+  readonly first?: string;
+}
+
+/** Who writes a stream: a later attempt, or the same one after a crash, is another, whose chunks may be others. */
+export interface StreamWriter {
+  readonly attempt: number;
+  readonly lease: string;
 }
 
 export interface RunEventData {
@@ -117,14 +125,17 @@ export interface RunEventData {
     readonly failure: Failure | null;
   };
   /**
-   * A step or call has written to a stream. `attempt` that differs from the one before: the stream begins anew, and what
-   * came before is no longer meant. `offset` counts the chunks of the stream over all attempts. Payload: the chunks.
+   * A step or call has written to a stream. `attempt` counts how often the stream was begun, 0 where the body itself
+   * writes it; one that is higher than the one before: it begins anew, and what came before is no longer meant. `offset`
+   * counts the chunks of the stream over all attempts. `writer`: the attempt of the step or call, and the lease (task and
+   * token) under which it ran; absent of the body. Payload: the chunks.
    */
   'stream.appended': {
     readonly path: string;
     readonly attempt: number;
     readonly offset: number;
     readonly count: number;
+    readonly writer?: StreamWriter;
   };
   /** Something was fetched that others may use as well. Payload: the value. */
   'context.put': {
@@ -197,6 +208,8 @@ export interface RunEventData {
   'run.continued': { readonly next: string };
   /** The body ended the run on purpose with `Terminal`. Payload: its data. */
   'run.refused': { readonly code: string };
+  /** A person moved the run to another version of its workflow; null = none. The body begins anew in that version. */
+  'run.migrated': { readonly by: string; readonly from: string | null; readonly to: string | null };
   /** A person sent a dead run back to work; the listed steps forget their failure. */
   'run.redriven': {
     readonly by: string;

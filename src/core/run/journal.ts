@@ -4,7 +4,7 @@
  * is handed over one time.
  */
 import type { Payload } from '../payload.js';
-import type { RunEventData } from './events.js';
+import type { RunEvent, RunEventData } from './events.js';
 
 /** What a run has recorded, as its body needs it. Entries are in `seq` order. */
 export interface Journal {
@@ -68,3 +68,41 @@ export type SubmissionResult =
 
 /** Why work on an assignment must stop. */
 export type AbortReason = 'lease_lost' | 'cancelled' | 'deadline' | 'ended';
+
+const journalTypes: ReadonlySet<string> = new Set(journalEventTypes);
+
+/** The event as the body sees it, or null where it is of no concern to it. */
+export function journalEntry(event: RunEvent, withPayload: boolean): JournalEntry | null {
+  if (!journalTypes.has(event.type)) return null;
+  const { seq, at, type, data, payload } = event;
+  // The input of a call is of no use to the body that sent it.
+  const carried = withPayload && payload !== undefined && type !== 'call.scheduled';
+  return (carried ? { seq, at, type, data, payload } : { seq, at, type, data }) as JournalEntry;
+}
+
+/** What its body may ask for again, out of the history of a run. A redrive forgets what had failed, so that it is asked for anew. */
+export function journalOf(events: readonly RunEvent[]): Journal {
+  let entries: JournalEntry[] = [];
+  let progress = 0;
+  const streams: Record<string, number> = Object.create(null) as Record<string, number>;
+  for (const event of events) {
+    if (event.type === 'progress.reported') progress = event.data.index + 1;
+    if (event.type === 'stream.appended' && event.data.attempt === 0)
+      streams[event.data.path] = event.data.offset + event.data.count;
+    if (event.type === 'run.redriven') {
+      const forgotten = new Set(event.data.paths);
+      const goingOn = new Set(event.data.children ?? []);
+      entries = entries.filter(
+        (entry) =>
+          !('path' in entry.data && forgotten.has(entry.data.path)) &&
+          !(entry.type === 'child.ended' && goingOn.has(entry.data.path)) &&
+          entry.type !== 'run.cancel_requested',
+      );
+      continue;
+    }
+    const entry = journalEntry(event, true);
+    if (entry !== null) entries.push(entry);
+  }
+  const head = events.at(-1)?.seq ?? 0;
+  return Object.keys(streams).length === 0 ? { head, progress, entries } : { head, progress, streams, entries };
+}

@@ -43,6 +43,7 @@ class Key {
       deadLetterId: 'dlq_1',
       worker: '',
       task: 'a1',
+      token: 1,
       unleased: false,
       newRunId: 'run_new',
       hasWorkflow: () => false,

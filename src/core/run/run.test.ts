@@ -18,6 +18,7 @@ class Bench {
   readonly events: RunEvent[] = [];
   now = 1000;
   task: string | null = 'a1';
+  token = 1;
   unleased = false;
 
   constructor() {
@@ -51,6 +52,7 @@ class Bench {
       deadLetterId: 'dlq_1',
       worker: 'wrk',
       task: this.task,
+      token: this.token,
       unleased: this.unleased,
       newRunId: 'run_new',
       hasWorkflow: (name) => name === 'known',
@@ -239,6 +241,19 @@ describe('decide', () => {
     expect(bench.do({ op: 'fireTimer', name: ':cancel-grace' }).types).toEqual(['run.cancelled']);
   });
 
+  it('does not end the grace of a cancellation by the timer of an earlier one', () => {
+    const bench = new Bench();
+    bench.do({ op: 'beginStep', path: 's', attempt: 1, effect: 'pure' });
+    bench.do({ op: 'cancel', reason: null, by: 'x', graceMs: 10 });
+    bench.do({ op: 'endCancelled' });
+    bench.do({ op: 'redrive', by: 'x' });
+    bench.now = 2000;
+    bench.do({ op: 'cancel', reason: null, by: 'x', graceMs: 10 });
+    const late = bench.do({ op: 'fireTimer', name: ':cancel-grace', fireAt: 1010 });
+    expect(late.decision).toEqual({ tag: 'refused', reason: 'stale' });
+    expect(bench.do({ op: 'fireTimer', name: ':cancel-grace', fireAt: 2010 }).types).toEqual(['run.cancelled']);
+  });
+
   it('redrives a failed run: what succeeded stays, what failed is forgotten', () => {
     const bench = new Bench();
     bench.do(complete('a'));
@@ -250,6 +265,44 @@ describe('decide', () => {
     expect(tagsOf(redriven.effects)).toEqual(['setTimer', 'openTask']);
     expect(bench.state.units.has('a')).toBe(true);
     expect(bench.state.units.has('b')).toBe(false);
+  });
+
+  it('migrates a run: whoever has the old code loses the body, which begins anew in the queue of the new version', () => {
+    const bench = new Bench();
+    bench.do(complete('a'));
+    const migrated = bench.do({ op: 'migrate', to: '2', by: 'x' });
+    expect(migrated.decision).toMatchObject({ events: [{ data: { by: 'x', from: null, to: '2' } }] });
+    expect(migrated.effects).toMatchObject([
+      { tag: 'closeTask', task: 'a1' },
+      { tag: 'openTask', task: { task: 'a2', queue: 'workflow:w@2', attempt: 1 } },
+    ]);
+    expect(rowOf(bench.state)).toMatchObject({ version: '2', status: 'active' });
+    expect(bench.do(complete('b')).decision).toEqual({ tag: 'refused', reason: 'stale_task' });
+    expect(bench.do({ op: 'migrate', to: '2', by: 'x' }).decision.tag).toBe('already');
+    expect(foldRun('t', 'run_1', bench.events)).toEqual(bench.state);
+  });
+
+  it('migrates a parked run by waking it: the new code may wait for something else', () => {
+    const bench = new Bench();
+    bench.do({ op: 'sleep', path: 's', ms: 10 });
+    bench.do({ op: 'park', seen: bench.state.head });
+    expect(bench.do({ op: 'migrate', to: '2', by: 'x' }).effects).toMatchObject([
+      { tag: 'openTask', task: { task: 'a2', queue: 'workflow:w@2' } },
+    ]);
+    expect(bench.state.status).toBe('active');
+    expect(bench.state.units.get('s')).toMatchObject({ status: 'set' });
+  });
+
+  it('migrates nothing that has ended; what has failed is redriven first', () => {
+    const bench = new Bench();
+    bench.do({ op: 'fail', failure: fatal, path: null });
+    const early = bench.do({ op: 'migrate', to: '2', by: 'x' });
+    expect(early.decision).toEqual({ tag: 'refused', reason: 'not_migratable' });
+    bench.do({ op: 'redrive', by: 'x' });
+    expect(bench.do({ op: 'migrate', to: '2', by: 'x' }).effects).toMatchObject([
+      { tag: 'closeTask', task: 'a2' },
+      { tag: 'openTask', task: { task: 'a3', queue: 'workflow:w@2' } },
+    ]);
   });
 
   it('closes every task and timer at the end of a run', () => {
@@ -286,5 +339,30 @@ describe('decide', () => {
     const folded = foldRun('t', 'run_1', bench.events);
     expect(folded).toEqual(bench.state);
     expect(rowOf(folded)).toEqual(rowOf(bench.state));
+  });
+
+  it('begins a stream anew when its attempt is made again under another lease, and takes each batch once', () => {
+    const bench = new Bench();
+    const batch = (from: number, attempt = 1): string[] =>
+      bench.do({ op: 'append', path: 's', attempt, from, count: 2, chunks: payload }).types;
+    const last = (): unknown => {
+      const stream = bench.state.streams.get('s');
+      return [stream?.attempt, stream?.written, stream?.next];
+    };
+    expect([batch(0), batch(0), batch(2)].flat()).toEqual(['stream.appended', 'stream.appended']);
+    expect(last()).toEqual([1, 4, 4]);
+    bench.token = 2;
+    expect([batch(4), batch(0), batch(0)].flat()).toEqual(['stream.appended']);
+    expect(last()).toEqual([2, 2, 6]);
+    expect([batch(0, 2), batch(2, 1)].flat()).toEqual(['stream.appended']);
+    expect(last()).toEqual([3, 2, 8]);
+  });
+
+  it('takes no end of a child that another has taken the place of', () => {
+    const bench = new Bench();
+    bench.do({ op: 'startChild', path: 'c', workflow: 'known', input: payload, options: { detached: false } });
+    const end = { op: 'endChild', path: 'c', run: 'run_old', status: 'failed', output: null, failure: null } as const;
+    expect(bench.do({ ...end, first: 'run_old' }).types).toEqual([]);
+    expect(bench.do({ ...end, first: 'run_new' }).types).toEqual(['child.ended']);
   });
 });

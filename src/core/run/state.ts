@@ -7,7 +7,7 @@ import type { Failure } from '../failure.js';
 import { limits } from '../limits.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
-import { wakes, type Effect, type ParentLink, type RunEvent } from './events.js';
+import { wakes, type Effect, type ParentLink, type RunEvent, type StreamWriter } from './events.js';
 import { mailSignal, type AgentIdentity } from './mail.js';
 import { eventKey, type Satisfaction, type WaitOn } from './waits.js';
 
@@ -156,8 +156,9 @@ export function contextId(name: string, key: string): string {
 
 /** How far a stream is. */
 export interface StreamState {
-  /** The attempt that writes it; 0 = the body itself. */
+  /** How often it was begun; 0 = the body itself writes it. */
   readonly attempt: number;
+  readonly writer: StreamWriter | null;
   /** Chunks of that attempt. */
   readonly written: number;
   /** Chunks of all attempts: the offset of the next. */
@@ -358,10 +359,10 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.activation.since = event.seq;
       break;
     case 'stream.appended': {
-      const { path, attempt, offset, count } = event.data;
+      const { path, attempt, offset, count, writer = null } = event.data;
       const before = state.streams.get(path);
       const written = before?.attempt === attempt ? before.written : 0;
-      state.streams.set(path, { attempt, written: written + count, next: offset + count });
+      state.streams.set(path, { attempt, writer, written: written + count, next: offset + count });
       // What is shown is no progress of the body: an activation that dies again after the same tokens gets nowhere.
       if (state.activation.since === event.seq - 1) state.activation.since = event.seq;
       break;
@@ -463,6 +464,12 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       end(state, 'failed');
       state.failure = event.data.failure;
       state.deadLetter = event.data.deadLetter;
+      break;
+    case 'run.migrated':
+      state.version = event.data.to;
+      // A task keeps its queue for ever, and its holder has the old code: the body gets a new one. A parked one too, since
+      // what it waits for is what the old code asked for.
+      openActivation(state);
       break;
     case 'run.redriven':
       state.failure = null;

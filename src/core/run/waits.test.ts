@@ -74,6 +74,7 @@ class Bench {
       deadLetterId: 'dlq_1',
       worker: '',
       task: `a${this.state.activation.n}`,
+      token: 1,
       unleased: false,
       newRunId: 'run_new',
       hasWorkflow: () => true,

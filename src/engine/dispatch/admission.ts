@@ -7,12 +7,12 @@
 import { SpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
-import type { Manifest } from '../../core/manifest.js';
 import { queuesServed } from '../../core/scale.js';
 import { workerProtocol, type Hello, type Resume } from '../../protocol/worker.js';
 import type { NewSession, TaskRow } from '../../store/contract.js';
 import type { WorkerChannel } from '../api.js';
 import type { EngineContext } from '../context.js';
+import type { Registry } from '../intake/registry.js';
 import { runKey } from '../runs/committed.js';
 import type { Claims } from './claims.js';
 import type { Delivery } from './delivery.js';
@@ -23,8 +23,8 @@ import { Session, type Held, type SessionDescription } from './session.js';
 
 export interface AdmissionOptions {
   readonly context: EngineContext;
-  /** Registers the manifest of a hello, of a worker that starts or comes back; rejects with DEFINITION_INVALID. */
-  readonly register: (manifest: Manifest, resumed: boolean) => Promise<unknown>;
+  /** Takes note of what workers bring; rejects with DEFINITION_INVALID. */
+  readonly registry: Pick<Registry, 'registerWorker' | 'joined' | 'hashOf'>;
   /** Path of blobs under the server's base URL. */
   readonly blobsPath: string;
   readonly sessions: OwnedSessions;
@@ -39,7 +39,7 @@ export interface AdmissionOptions {
 
 export class Admission {
   readonly #context: EngineContext;
-  readonly #register: AdmissionOptions['register'];
+  readonly #registry: AdmissionOptions['registry'];
   readonly #blobsPath: string;
   readonly #sessions: OwnedSessions;
   readonly #pulses: Pulses;
@@ -52,7 +52,7 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.#context = options.context;
-    this.#register = options.register;
+    this.#registry = options.registry;
     this.#blobsPath = options.blobsPath;
     this.#sessions = options.sessions;
     this.#pulses = options.pulses;
@@ -72,12 +72,15 @@ export class Admission {
    * may be back on another already. Resolves to null where the line gets no session; rejects with PROTOCOL_MISMATCH,
    * SHUTTING_DOWN, STORE_UNREACHABLE or DEFINITION_INVALID.
    */
-  async hello(hello: Hello, channel: WorkerChannel, isOpen: () => boolean): Promise<Session | null> {
-    if (hello.protocol !== workerProtocol)
-      throw new SpineError('PROTOCOL_MISMATCH', { theirs: hello.protocol, ours: workerProtocol });
+  async hello(said: Hello, channel: WorkerChannel, isOpen: () => boolean): Promise<Session | null> {
+    if (said.protocol !== workerProtocol)
+      throw new SpineError('PROTOCOL_MISMATCH', { theirs: said.protocol, ours: workerProtocol });
     if (this.#closed) throw new SpineError('SHUTTING_DOWN', {});
     if (this.#heartbeats.isCutOff()) throw new SpineError('STORE_UNREACHABLE', {});
-    await this.#register(hello.manifest, hello.resume !== undefined);
+    // Where an app is called is for operators to say.
+    const { endpoint: _endpoint, ...manifest } = said.manifest;
+    const hello: Hello = { ...said, manifest };
+    await this.#registry.registerWorker(manifest, hello.resume !== undefined);
     const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume, isOpen);
     if (!isOpen()) return null;
     if (hello.resume !== undefined && resumed === null) {
@@ -89,6 +92,7 @@ export class Admission {
       return null;
     }
     const session = resumed?.session ?? (await this.#open(hello));
+    await this.#registry.joined(hello.manifest);
     if (!isOpen()) return null;
     session.channel?.close('The worker came back on another line.');
     session.disconnect();
@@ -119,7 +123,7 @@ export class Admission {
 
   async #open(hello: Hello): Promise<Session> {
     const { ports, store } = this.#context;
-    const session = new Session(describe(newId('session', ports), hello), store.now(), ports, this.#mayTell);
+    const session = new Session(this.#describe(newId('session', ports), hello), store.now(), ports, this.#mayTell);
     const row: NewSession = {
       session: session.description.session,
       worker: hello.worker,
@@ -192,7 +196,7 @@ export class Admission {
     // A worker that came on two lines is restored once: a second object would hold what the first is asked for.
     const known = this.#sessions.get(row.session);
     if (known !== undefined) return known;
-    const session = new Session(describe(row.session, hello), row.openedAt, ports, this.#mayTell);
+    const session = new Session(this.#describe(row.session, hello), row.openedAt, ports, this.#mayTell);
     session.counter = row.counter;
     for (const lease of leases) this.#sessions.hold(session, lease, heads.get(runKey(lease.tenant, lease.run)) ?? 0);
     this.#sessions.add(session);
@@ -213,6 +217,19 @@ export class Admission {
     );
     return heads;
   }
+
+  #describe(session: string, hello: Hello): SessionDescription {
+    return {
+      session,
+      worker: hello.worker,
+      app: hello.app,
+      manifest: this.#registry.hashOf(hello.manifest),
+      slots: Math.min(hello.slots, limits.workerSlotsMax),
+      queues: queuesServed(hello.manifest, hello.only),
+      host: hello.host ?? null,
+      pid: hello.pid ?? null,
+    };
+  }
 }
 
 /**
@@ -225,16 +242,4 @@ function aheadOfRecord(session: Session, resume: Resume, heads: ReadonlyMap<stri
     const head = heads.get(key);
     return kind === 'activation' && head !== undefined && (seen.get(number) ?? 0) > head;
   });
-}
-
-function describe(session: string, hello: Hello): SessionDescription {
-  return {
-    session,
-    worker: hello.worker,
-    app: hello.app,
-    slots: Math.min(hello.slots, limits.workerSlotsMax),
-    queues: queuesServed(hello.manifest, hello.only),
-    host: hello.host ?? null,
-    pid: hello.pid ?? null,
-  };
 }

@@ -35,6 +35,7 @@ function endReason(state: RunState, event: RunEvent, held: Held): AbortReason | 
     case 'run.parked':
       return held.kind === 'activation' ? 'ended' : null;
     case 'activation.retrying':
+    case 'run.migrated':
       return held.kind === 'activation' ? 'lease_lost' : null;
     case 'run.cancel_requested':
       return held.kind === 'call' ? 'cancelled' : null;

@@ -148,7 +148,7 @@ export class Claims {
   /** Given back uncounted after a while: at once, it would be claimed here again before anybody else sees it. */
   #setAside(session: Session, held: Held): void {
     session.abort(held.number, 'lease_lost');
-    this.#context.ports.timers.after(asideMs, () => {
+    this.#context.ports.timers.after(limits.unreadableAsideMs, () => {
       if (this.#stopped || session.held.get(held.number) !== held) return;
       this.giveBack(session, [held]).catch((failed: unknown) => this.#context.fault('release', failed));
     });
@@ -227,9 +227,6 @@ export class Claims {
 }
 
 const noTasks: readonly TaskWrite[] = [];
-
-/** How long a task that this version cannot read stays out of its queue, ms. */
-const asideMs = 5_000;
 
 /** Pause before the leases of a session are compared with the store's, ms. */
 const reconcileMs = 250;

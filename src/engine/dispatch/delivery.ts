@@ -14,7 +14,7 @@ import type { EngineContext } from '../context.js';
 import { payloadOf } from '../events/envelope-writer.js';
 import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
 import { runKey, type CommittedChange } from '../runs/committed.js';
-import { journalEntry, journalOf } from '../runs/journal.js';
+import { journalEntry, journalOf } from '../../core/run/journal.js';
 import type { Lanes } from '../runs/lanes.js';
 import { endOf } from './assignment-end.js';
 import type { OwnedSessions } from './owned-sessions.js';
@@ -28,11 +28,11 @@ export interface FreshTask {
 
 export class Delivery {
   readonly #context: EngineContext;
-  readonly #lanes: Pick<Lanes, 'adopt'>;
+  readonly #lanes: Pick<Lanes, 'adopt' | 'toldOf'>;
   readonly #sessions: OwnedSessions;
 
   /** `lanes` are given the states that are folded on the way. */
-  constructor(context: EngineContext, lanes: Pick<Lanes, 'adopt'>, sessions: OwnedSessions) {
+  constructor(context: EngineContext, lanes: Pick<Lanes, 'adopt' | 'toldOf'>, sessions: OwnedSessions) {
     this.#context = context;
     this.#lanes = lanes;
     this.#sessions = sessions;
@@ -45,7 +45,10 @@ export class Delivery {
   async sendClaimed(session: Session, fresh: readonly FreshTask[]): Promise<readonly Held[]> {
     const unreadable: Held[] = [];
     // Histories are read in one go, and only for runs that have more than their first event.
-    const long = fresh.filter(({ task }) => task.task.kind === 'activation' && task.head > 1);
+    // A commit that the store answered before the claim was told to nobody: its holder was not known yet.
+    const long = fresh.filter(
+      ({ task, held }) => task.task.kind === 'activation' && Math.max(task.head, this.#lanes.toldOf(held.key)) > 1,
+    );
     const histories = new Map<string, StoredRunEvent[]>();
     if (long.length > 0) {
       const keys = long.map(({ task }) => ({ tenant: task.task.tenant, run: task.task.run }));

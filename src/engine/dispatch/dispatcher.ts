@@ -8,11 +8,11 @@ import { SpineError, isSpineError } from '../../core/errors.js';
 import { failure } from '../../core/failure.js';
 import { limits } from '../../core/limits.js';
 import type { Submission, SubmissionResult, WorkerMessage } from '../../protocol/worker.js';
-import type { Transition } from '../../store/contract.js';
+import type { LeaseKey, SessionRow, Transition } from '../../store/contract.js';
 import type { WorkerChannel, WorkerLine } from '../api.js';
 import type { EngineContext } from '../context.js';
-import type { CommittedChange } from '../runs/committed.js';
-import type { JobOutcome, Lanes } from '../runs/lanes.js';
+import { runKey, type CommittedChange } from '../runs/committed.js';
+import type { JobOutcome, LaneJob, Lanes } from '../runs/lanes.js';
 import { Admission, type AdmissionOptions } from './admission.js';
 import { Claims } from './claims.js';
 import { Deadlines } from './deadlines.js';
@@ -23,9 +23,9 @@ import { OwnedSessions } from './owned-sessions.js';
 import { Pulses } from './pulses.js';
 import { Reaper } from './reaper.js';
 import { refusalText } from './refusal-text.js';
-import type { Held, Session } from './session.js';
+import { leaseOf, type Session } from './session.js';
 
-export interface DispatcherOptions extends Pick<AdmissionOptions, 'context' | 'register' | 'blobsPath'> {
+export interface DispatcherOptions extends Pick<AdmissionOptions, 'context' | 'registry' | 'blobsPath'> {
   readonly lanes: Lanes;
 }
 
@@ -43,7 +43,7 @@ export class Dispatcher {
   readonly #admission: Admission;
 
   constructor(options: DispatcherOptions) {
-    const { context, lanes, register, blobsPath } = options;
+    const { context, lanes, registry, blobsPath } = options;
     const { ports, settings } = context;
     this.#context = context;
     this.#lanes = lanes;
@@ -63,7 +63,7 @@ export class Dispatcher {
     this.#claims = claims;
     this.#losses = losses;
     this.#reaper = new Reaper({ context, sessions, pulses, heartbeats, losses });
-    this.#admission = new Admission({ context, register, blobsPath, sessions, pulses, heartbeats, delivery, claims });
+    this.#admission = new Admission({ context, registry, blobsPath, sessions, pulses, heartbeats, delivery, claims });
   }
 
   sessions(): IterableIterator<Session> {
@@ -259,39 +259,26 @@ export class Dispatcher {
     }
     held.movedAtMs = this.#context.ports.clock.monotonicMs();
     session.received = Math.max(session.received, held.number);
-    const { tenant, run } = held.lease;
-    const { worker } = session.description;
     session.taken();
-    this.#lanes.offer(
-      {
-        key: held.key,
-        tenant,
-        run,
-        commands: submission.commands.map(bounded),
-        actor: session.actor,
-        worker,
-        lease: held.lease,
-      },
-      (outcome) => {
-        session.answer(this.#resultOf(session, held, submission, outcome));
-        session.answered();
-      },
-    );
+    this.#lanes.offer(jobOf(session.description.worker, held.lease, submission), (outcome) => {
+      if (isOver(outcome)) this.#sessions.drop(session, held);
+      session.answer(this.#resultOf(held.lease, submission, outcome));
+      session.answered();
+    });
   }
 
-  #resultOf(session: Session, held: Held, submission: Submission, outcome: JobOutcome): SubmissionResult {
+  #resultOf({ run }: LeaseKey, submission: Submission, outcome: JobOutcome): SubmissionResult {
     const { i } = submission;
     switch (outcome.tag) {
       case 'applied':
       case 'already':
         return { i, ok: true, head: outcome.head };
       case 'refused':
-        if (endsAssignment(outcome.reason)) this.#sessions.drop(session, held);
         return {
           i,
           ok: false,
-          code: endsAssignment(outcome.reason) ? 'LEASE_LOST' : outcome.reason,
-          message: refusalText(outcome.reason, held.lease.run, submission),
+          code: isOver(outcome) ? 'LEASE_LOST' : outcome.reason,
+          message: refusalText(outcome.reason, run, submission),
         };
       case 'error': {
         const { error } = outcome;
@@ -299,6 +286,76 @@ export class Dispatcher {
         return { i, ok: false, code: isSpineError(error) ? error.code : 'INTERNAL', message: error.message };
       }
     }
+  }
+
+  // ---------------------------------------------------------------- workers without a line
+
+  /** As a heartbeat over a line; its number is one more than the last that is known here. */
+  async beatFor(id: string, received: number, assignments: readonly number[]): Promise<readonly number[] | null> {
+    const { store } = this.#context;
+    const session = this.#sessions.get(id);
+    const row = session === undefined ? await this.#sessionRow(id) : null;
+    if (session === undefined && row === null) return null;
+    if (session !== undefined) session.byRequests = true;
+    const last = Math.max(session?.counter ?? 0, row?.counter ?? 0, this.#pulses.counterOf(id));
+    let isRefused = false;
+    const refusing: WorkerChannel = {
+      send: () => {},
+      bufferedBytes: () => 0,
+      close: () => {
+        isRefused = true;
+      },
+    };
+    this.#heartbeats.beat(id, last + 1, received, refusing);
+    if (isRefused) throw new SpineError('STORE_UNREACHABLE', {});
+    if (assignments.length === 0) return [];
+    const isHeld = (number: number): boolean => session?.held.has(number) === true;
+    if (assignments.every(isHeld)) return [];
+    const leased = new Set((await store.listLeases({ session: id, limit: leasesMax })).map((row) => row.assignment));
+    return assignments.filter((number) => !leased.has(number));
+  }
+
+  /** The lease in the store is what decides, so any server will do; the owner hears of the commit as of every other. */
+  async submitFor(id: string, submission: Submission): Promise<SubmissionResult> {
+    const { store, ports } = this.#context;
+    const session = this.#sessions.get(id);
+    const held = session?.held.get(submission.assignment);
+    if (session !== undefined && held !== undefined) {
+      held.movedAtMs = ports.clock.monotonicMs();
+      session.received = Math.max(session.received, held.number);
+      session.taken();
+      try {
+        const outcome = await this.#lanes.submit(jobOf(session.description.worker, held.lease, submission));
+        if (isOver(outcome)) this.#sessions.drop(session, held);
+        return this.#resultOf(held.lease, submission, outcome);
+      } finally {
+        session.answered();
+      }
+    }
+    const row = session?.description ?? (await this.#sessionRow(id));
+    if (row === null) return refusal(submission, new SpineError('SESSION_GONE', { session: id }));
+    const leases = await store.listLeases({ session: id, limit: leasesMax });
+    const lease = leases.find(({ assignment }) => assignment === submission.assignment);
+    if (lease === undefined)
+      return refusal(submission, new SpineError('LEASE_LOST', { run: '?', task: `#${submission.assignment}` }));
+    const outcome = await this.#lanes.submit(jobOf(row.worker, leaseOf(lease), submission));
+    return this.#resultOf(leaseOf(lease), submission, outcome);
+  }
+
+  async endSession(id: string): Promise<void> {
+    const { store } = this.#context;
+    const session = this.#sessions.get(id);
+    if (session !== undefined) return this.#bye(session);
+    // Closed first, so that its owner claims nothing more for it; what it held there is found to be gone by its tokens.
+    await store.closeSession(id);
+    const leases = await store.listLeases({ session: id, limit: leasesMax });
+    if (leases.length > 0) await store.release(leases.map(leaseOf));
+    for (const { queue } of leases) this.#claims.ready(queue, 1);
+    this.#pulses.end(id);
+  }
+
+  async #sessionRow(id: string): Promise<SessionRow | null> {
+    return (await this.#context.store.listSessions()).find(({ session }) => session === id) ?? null;
   }
 
   async #bye(session: Session): Promise<void> {
@@ -315,6 +372,24 @@ const leaveMsMax = 2_000;
 /** Workers of any language send failures; what goes into an envelope is bounded here. */
 function bounded<C extends Submission['commands'][number]>(command: C): C {
   return 'failure' in command ? { ...command, failure: failure(command.failure) } : command;
+}
+
+/** Leases of one session that are looked through. */
+const leasesMax = limits.workerSlotsMax * 2;
+
+function jobOf(worker: string, lease: LeaseKey, { commands }: Submission): LaneJob {
+  const { tenant, run } = lease;
+  const actor = `worker:${worker}`;
+  return { key: runKey(tenant, run), tenant, run, commands: commands.map(bounded), actor, worker, lease };
+}
+
+function refusal({ i }: Submission, { code, message }: SpineError): SubmissionResult {
+  return { i, ok: false, code, message };
+}
+
+/** The assignment is not the worker's any more. */
+function isOver(outcome: JobOutcome): boolean {
+  return outcome.tag === 'refused' && endsAssignment(outcome.reason);
 }
 
 function endsAssignment(reason: string): boolean {

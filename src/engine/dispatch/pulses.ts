@@ -54,6 +54,11 @@ export class Pulses {
     }
   }
 
+  /** The highest beat that is known here; 0 = none. */
+  counterOf(id: string): number {
+    return this.#pulses.get(id)?.counter ?? 0;
+  }
+
   /** What the store has of the session, read in a round that began at `now`. Returns for how long it is silent, ms. */
   observed(row: SessionBeat, now: number): number {
     const pulse = this.#pulses.get(row.session);

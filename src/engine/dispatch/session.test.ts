@@ -3,7 +3,16 @@ import type { ServerMessage } from '../../protocol/worker.js';
 import { nodePorts } from '../../runtime/index.js';
 import { Session } from './session.js';
 
-const description = { session: 'ses_1', worker: 'wrk_1', app: 'app', slots: 1, queues: [], host: null, pid: null };
+const description = {
+  session: 'ses_1',
+  worker: 'wrk_1',
+  app: 'app',
+  manifest: 'm',
+  slots: 1,
+  queues: [],
+  host: null,
+  pid: null,
+};
 
 function sessionOnLine(mayTell: () => boolean) {
   const sent: ServerMessage[] = [];

@@ -37,6 +37,8 @@ export interface SessionDescription {
   readonly session: string;
   readonly worker: string;
   readonly app: string;
+  /** Hash of the manifest that the worker was started with. */
+  readonly manifest: string;
   readonly slots: number;
   readonly queues: readonly string[];
   readonly host: string | null;
@@ -56,6 +58,8 @@ export class Session {
   nextAssignment = 1;
   claiming = false;
   draining = false;
+  /** Its worker comes by single requests: it is there though no line is open. */
+  byRequests = false;
   /** A claim or a release has failed: the store may have leases of this session that are not in `held`. */
   unsure = false;
   /** No more than a name: it was reaped, or it said goodbye. */

@@ -69,6 +69,19 @@ export class Catalog {
     }
   }
 
+  /** Throws what `set` would throw, and changes nothing. */
+  check(manifest: Manifest): void {
+    const trial = new Catalog();
+    for (const [app, { hash, manifest: other }] of this.#apps)
+      if (app !== manifest?.app) trial.#apps.set(app, { hash, manifest: other });
+    trial.set(manifest, '');
+  }
+
+  /** The manifest that an app has now. */
+  manifest(app: string): Manifest | null {
+    return this.#apps.get(app)?.manifest ?? null;
+  }
+
   manifests(): Manifest[] {
     return [...this.#apps.values()].map((entry) => entry.manifest);
   }

@@ -110,7 +110,7 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
   },
   workflows: {
     version: nullable(isName),
-    previous: (value) => Array.isArray(value) && value.every(isName),
+    previous: (value) => Array.isArray(value) && value.every(nullable(isName)),
     input: schema,
     on: nullable(isName),
     completes: nullable(isName),

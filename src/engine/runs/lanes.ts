@@ -175,6 +175,11 @@ export class Lanes {
     }
   }
 
+  /** The newest event of the run that was told of, as far as is known; 0 = none. */
+  toldOf(key: string): number {
+    return this.#lanes.get(key)?.told ?? 0;
+  }
+
   /** Keeps a state that was just read or written, unless the lane has one or knows of a later one. */
   adopt(state: RunState): void {
     if (isEnded(state.status)) return;
@@ -730,6 +735,7 @@ class Circumstances implements DecideContext {
   now = 0;
   worker = '';
   task: string | null = null;
+  token = 0;
   unleased = true;
   tenant = '';
 
@@ -743,6 +749,7 @@ class Circumstances implements DecideContext {
     this.tenant = job.tenant;
     this.worker = job.worker;
     this.task = job.lease === null ? null : job.lease.task;
+    this.token = job.lease === null ? 0 : job.lease.token;
     this.unleased = !leased;
     return this;
   }
@@ -800,7 +807,8 @@ function childOf(parent: RunState, { path, attached }: { readonly path: string; 
 
 /** Who waits for the end of a run waits for the end of the one that it goes on in. */
 function successorOf(before: RunState): Family {
-  return { continues: before.run, ...(before.parent === null ? {} : { parent: before.parent }) };
+  const { run, parent } = before;
+  return { continues: run, ...(parent === null ? {} : { parent: { ...parent, first: parent.first ?? run } }) };
 }
 
 const noEntries: Pick<Transition, 'entries'> = {};

@@ -4,13 +4,14 @@ import { limits } from '../../core/limits.js';
 import { decodeValue } from '../../core/codec.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { RunEvent } from '../../core/run/events.js';
-import { foldRun, isEnded, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
+import { exportedHistoryFormat, type ExportedHistory } from '../../core/run/exported-history.js';
+import { foldRun, isEnded, workflowQueue, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
 import type {
   DeadLetterView,
   PageView,
   RunEventView,
   RunSummary,
-  RunView,
+  RunFold,
   RunViewState,
   TopicEventView,
 } from '../../protocol/http.js';
@@ -27,13 +28,16 @@ import { runView, summaryOf, viewState } from './views.js';
 export class Reads {
   readonly #context: EngineContext;
   readonly #plain: PlainValue;
+  readonly #isServed: (queue: string) => Promise<boolean>;
 
-  constructor(context: EngineContext, plain: PlainValue) {
+  /** `isServed` knows whether a connected worker serves a queue. */
+  constructor(context: EngineContext, plain: PlainValue, isServed: (queue: string) => Promise<boolean>) {
     this.#context = context;
     this.#plain = plain;
+    this.#isServed = isServed;
   }
 
-  async run(tenant: string, run: string): Promise<RunView | null> {
+  async run(tenant: string, run: string): Promise<RunFold | null> {
     const { store } = this.#context;
     const row = await store.readRun(tenant, run);
     if (row === null) return null;
@@ -44,7 +48,12 @@ export class Reads {
       events.map((stored) => stored.event),
     );
     // The row may be older than the history by a commit; the fold is the truth of both.
-    return runView({ ...row, ...rowFields(state, row) }, state, tasks, this.#lastProgress(events));
+    const served = isEnded(state.status) ? null : await this.#isServed(workflowQueue(state.workflow, state.version));
+    return runView({ ...row, ...rowFields(state, row) }, state, {
+      tasks,
+      progress: this.#lastProgress(events),
+      served,
+    });
   }
 
   /** The state of a run in the words of users. */
@@ -110,6 +119,20 @@ export class Reads {
     return rows.map((row) => storedEventView(readRunEvent(row), this.#plain));
   }
 
+  async exported(tenant: string, run: string): Promise<ExportedHistory | null> {
+    const events = (await this.#history(tenant, run)).map((stored) => stored.event);
+    if (events.length === 0) return null;
+    const blobs: Record<string, string> = {};
+    let bytesLeft = limits.exportBlobBytesMax;
+    for (const { payload } of events) {
+      if (payload === undefined || !isBlobPayload(payload) || Object.hasOwn(blobs, payload.blob)) continue;
+      bytesLeft -= payload.size;
+      const bytes = bytesLeft < 0 ? null : await this.#context.store.readBlob(tenant, payload.blob);
+      if (bytes !== null) blobs[payload.blob] = new TextDecoder().decode(bytes);
+    }
+    return { format: exportedHistoryFormat, tenant, run, events, blobs };
+  }
+
   async list(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>> {
     const { states, ...rest } = filter;
     const statuses = states === undefined ? undefined : [...new Set(states.flatMap(statusesOf))];
@@ -118,6 +141,7 @@ export class Reads {
       limit: Math.min(rest.limit ?? limits.pageItemsDefault, limits.pageItemsMax),
       ...(statuses === undefined ? {} : { statuses }),
       ...(rest.workflow === undefined ? {} : { workflow: rest.workflow }),
+      ...(rest.version === undefined ? {} : { version: rest.version }),
       ...(rest.failureClass === undefined ? {} : { failureClass: rest.failureClass }),
       ...(rest.label === undefined ? {} : { label: rest.label }),
       ...(rest.startedFrom === undefined ? {} : { startedFrom: rest.startedFrom }),
@@ -218,7 +242,13 @@ const nothing: Payload = { codec: 'json/1', text: 'null' };
 
 function rowFields(state: RunState, row: RunRow): Partial<RunRow> {
   return state.head >= row.head
-    ? { status: state.status, head: state.head, updatedAt: state.updatedAt, cancelRequested: state.cancel !== null }
+    ? {
+        version: state.version,
+        status: state.status,
+        head: state.head,
+        updatedAt: state.updatedAt,
+        cancelRequested: state.cancel !== null,
+      }
     : {};
 }
 

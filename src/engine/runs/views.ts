@@ -1,8 +1,9 @@
 /** What people and programs are shown of a run: its state in words, its steps, what it waits for. Pure. */
 import { assertNever } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
+import { versionText } from '../../core/manifest.js';
 import { isEnded, isOpenUnit, workflowQueue, type RunRow, type RunState, type Unit } from '../../core/run/state.js';
-import type { RunSummary, RunView, RunViewState, StepView, WaitView } from '../../protocol/http.js';
+import type { RunFold, RunSummary, RunViewState, StepView, WaitView } from '../../protocol/http.js';
 import type { TaskRow } from '../../store/contract.js';
 
 /** The state that users see, out of the run's row and, for an active run, the state of its activation. */
@@ -50,7 +51,16 @@ export function summaryOf(row: RunRow, state: RunViewState): RunSummary {
   };
 }
 
-export function runView(row: RunRow, state: RunState, tasks: readonly TaskRow[], progress: unknown): RunView {
+/** What is known of a run beside its row and its history. */
+export interface RunSurroundings {
+  readonly tasks: readonly TaskRow[];
+  /** The last report. */
+  readonly progress: unknown;
+  /** Whether a connected worker has its code; null = it has ended. */
+  readonly served: boolean | null;
+}
+
+export function runView(row: RunRow, state: RunState, { tasks, progress, served }: RunSurroundings): RunFold {
   const activation = tasks.find((task) => task.kind === 'activation') ?? null;
   const units = [...state.units];
   const retrying =
@@ -61,7 +71,8 @@ export function runView(row: RunRow, state: RunState, tasks: readonly TaskRow[],
   return {
     ...summaryOf(row, shown),
     steps: units.map(([path, unit]) => stepView(path, unit)),
-    waitingFor: isEnded(state.status) ? [] : waits(state, activation),
+    waitingFor: isEnded(state.status) ? [] : waits(state, activation, served !== false),
+    served,
     retry: {
       possible: state.status === 'failed' || state.status === 'cancelled',
       from: units
@@ -121,10 +132,13 @@ function stepView(path: string, unit: Unit): StepView {
   }
 }
 
-function waits(state: RunState, activation: TaskRow | null): WaitView[] {
+function waits(state: RunState, activation: TaskRow | null, served: boolean): WaitView[] {
   const found: WaitView[] = [];
-  if (activation !== null && activation.state !== 'leased') {
-    const queue = workflowQueue(state.workflow, state.version);
+  const queue = workflowQueue(state.workflow, state.version);
+  // A lease is held by somebody who has the code, connected or not.
+  if (!served && activation?.state !== 'leased')
+    found.push({ kind: 'worker', path: null, queue, text: unservedText(state.workflow, state.version) });
+  if (activation !== null && activation.state !== 'leased' && (served || activation.state !== 'ready')) {
     found.push(
       activation.state === 'delayed' && state.head === 1
         ? {
@@ -194,6 +208,10 @@ function waitView(path: string, unit: Extract<Unit, { readonly kind: 'wait' }>):
     case 'approval':
       return { kind: 'approval', path, ...until, text: `${on.title}: waits for the word of ${unit.to.join(' or ')}.` };
   }
+}
+/** That nobody who is connected can go on with runs of this version. */
+export function unservedText(workflow: string, version: string | null): string {
+  return `No connected worker has workflow ${workflow} for runs ${version === null ? '' : 'of '}${versionText(version)}.`;
 }
 
 function iso(at: number | null): string {

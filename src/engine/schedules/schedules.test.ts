@@ -427,9 +427,9 @@ describe('the schedules of an app', () => {
     await register(one, manifestOf([ofApp('nightly', { every: '1h' })]));
     await time.advance(minute);
     expect(await view(two)).toMatchObject({ everyMs: hour });
-    await register(two, manifestOf([ofApp('nightly', nightly)]));
+    await register(two, manifestOf([ofApp('nightly', { cron: '0 4 * * *', timeZone: 'UTC' })]));
     await time.advance(minute);
-    expect(await view(one)).toMatchObject({ cron: '0 3 * * *' });
+    expect(await view(one)).toMatchObject({ cron: '0 4 * * *' });
   });
 
   it('are refused with the manifest where they are not valid', async () => {
@@ -461,7 +461,8 @@ describe('a start that is put off', () => {
     const run = await start(engine, { delayMs: hour });
     expect(await engine.readRun('default', run)).toMatchObject({
       state: 'waiting',
-      waitingFor: [{ kind: 'timer', until: '2025-01-01T01:00:30.000Z' }],
+      // Nobody is there to do it, either.
+      waitingFor: [{ kind: 'worker' }, { kind: 'timer', until: '2025-01-01T01:00:30.000Z' }],
     });
     expect((await engine.listRuns('default', { states: ['waiting'] })).items).toHaveLength(1);
     expect((await engine.listRuns('default', { states: ['queued'] })).items).toHaveLength(0);

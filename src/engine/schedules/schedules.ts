@@ -68,6 +68,7 @@ const conflictsMax = 20;
 export class Schedules {
   readonly #deps: ScheduleDeps;
   /** Apps whose schedules are not known to be what their manifest says. */
+  #settling: Promise<void> = Promise.resolve();
   readonly #unsettled = new Map<string, { readonly manifest: Manifest; readonly registeredAt: number }>();
 
   constructor(deps: ScheduleDeps) {
@@ -204,6 +205,13 @@ export class Schedules {
 
   /** Brings the schedules of apps to what their newest manifests say. What fails is tried again the next time; two servers may do it at once. */
   async settle(): Promise<void> {
+    // One round after the other: two of this server would say everything twice.
+    const before = this.#settling;
+    this.#settling = before.then(() => this.#settleAll());
+    await this.#settling;
+  }
+
+  async #settleAll(): Promise<void> {
     for (const [app, wanted] of this.#unsettled) {
       try {
         await this.#settleApp(wanted.manifest, wanted.registeredAt);

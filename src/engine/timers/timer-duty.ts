@@ -40,7 +40,7 @@ export class TimerDuty {
     this.#context = context;
     this.#lanes = lanes;
     this.#work = work;
-    this.#sleepMaxMs = context.store.shared ? sharedSleepMaxMs : sleepMaxMs;
+    this.#sleepMaxMs = context.settings.lookEveryMs ?? (context.store.shared ? sharedSleepMaxMs : sleepMaxMs);
   }
 
   start(): void {
@@ -78,6 +78,8 @@ export class TimerDuty {
         const outcome = await this.#see(timer);
         if (outcome === null) return;
         if (outcome.tag === 'error') throw outcome.error;
+        // Set anew since it was read; its row is another one now.
+        if (outcome.tag === 'refused' && outcome.reason === 'stale') return;
         // The run no longer knows the timer: nothing will ever clear its row but this.
         if (outcome.tag !== 'applied') await this.#clear(tenant, run, name, outcome);
       }),
@@ -99,12 +101,12 @@ export class TimerDuty {
     return isWork ? null : this.#fire(timer);
   }
 
-  #fire({ tenant, run, name }: TimerRow): Promise<JobOutcome> {
+  #fire({ tenant, run, name, fireAt }: TimerRow): Promise<JobOutcome> {
     return this.#lanes.submit({
       key: runKey(tenant, run),
       tenant,
       run,
-      commands: [{ op: 'fireTimer', name }],
+      commands: [{ op: 'fireTimer', name, fireAt }],
       actor: 'engine',
       worker: '',
       lease: null,

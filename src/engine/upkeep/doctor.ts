@@ -4,14 +4,16 @@
  */
 import { hasCode } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
-import { isErrand } from '../../core/run/effects.js';
+import { isErrand, openRows } from '../../core/run/effects.js';
 import { isWorkTimer } from '../../core/run/waits.js';
-import { openRows } from '../../core/run/effects.js';
-import { foldRun, isEnded, rowOf, type RunRow, type RunState } from '../../core/run/state.js';
+import { versionText } from '../../core/manifest.js';
+import { foldRun, isEnded, rowOf, workflowQueue, type RunRow, type RunState } from '../../core/run/state.js';
 import type { DoctorCheck, DoctorView } from '../../protocol/http.js';
 import type { Violation } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
+import { sessionInfo } from '../dispatch/session-info.js';
 import { readRunEvent } from '../events/rows.js';
+import { liveVersions } from '../runs/live-versions.js';
 
 const says: Readonly<Record<string, string>> = {
   P3: 'Every unfinished run has a next cause: a task, a timer or a wait.',
@@ -20,6 +22,7 @@ const says: Readonly<Record<string, string>> = {
   P12: 'Rows are what the log folds to.',
   P16: 'No more tasks are leased than are counted.',
   P32: 'Counters equal what they count.',
+  versions: 'Where a workflow has workers, every unfinished run of it has one with its version.',
 };
 const violationsMax = 50;
 const sampledRuns = 200;
@@ -28,7 +31,7 @@ export async function diagnose(context: EngineContext, tenants: readonly string[
   const found = await context.store.check(violationsMax);
   const checks: DoctorCheck[] = [];
   for (const property of Object.keys(says)) {
-    if (property === 'P12') continue;
+    if (property === 'P12' || property === 'versions') continue;
     checks.push(
       checkOf(
         property,
@@ -47,6 +50,7 @@ export async function diagnose(context: EngineContext, tenants: readonly string[
       ),
     );
   checks.push(await foldCheck(context, tenants));
+  checks.push(await versionCheck(context));
   return { checkedAt: isoOf(context.store.now()), checks };
 }
 
@@ -73,6 +77,31 @@ async function foldCheck(context: EngineContext, tenants: readonly string[]): Pr
     }
   }
   return checkOf('P12', violations, checked);
+}
+
+/**
+ * Runs that nobody could go on with although their workflow is served: their version was retired under them. A workflow
+ * without any worker is the business of health, since then it is workers that are missing and not a version.
+ */
+async function versionCheck({ store }: EngineContext): Promise<DoctorCheck> {
+  const queues = new Set((await store.listSessions()).flatMap((row) => sessionInfo(row).queues ?? []));
+  const isServed = (workflow: string): boolean => {
+    const queue = workflowQueue(workflow, null);
+    return [...queues].some((one) => one === queue || one.startsWith(`${queue}@`));
+  };
+  const { versions } = queues.size === 0 ? { versions: [] } : await liveVersions(store, isServed);
+  const lost = versions.filter(({ workflow, version }) => !queues.has(workflowQueue(workflow, version)));
+  const violations = lost.map(({ tenant, workflow, version, runs, example }) => ({
+    property: 'versions',
+    tenant,
+    subject: `${workflow} ${versionText(version)}`,
+    detail: `${runs} unfinished runs (${example}, ...) and no worker for this version; start one, or migrate them`,
+  }));
+  return checkOf(
+    'versions',
+    violations,
+    versions.reduce((sum, { runs }) => sum + runs, 0),
+  );
 }
 
 /** Null where rows and log agree, or where the run moves too fast to be compared. */

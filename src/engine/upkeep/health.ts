@@ -5,6 +5,7 @@
 import type { QueueStats } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
+import { sessionInfo } from '../dispatch/session-info.js';
 
 export class Health {
   readonly #context: EngineContext;
@@ -48,7 +49,7 @@ export class Health {
     const { store } = this.#context;
     if (!store.shared) return new Set();
     const rows = (await store.listSessions()).filter((row) => row.owner !== store.epoch);
-    return new Set(rows.flatMap((row) => (JSON.parse(row.info) as { readonly queues?: string[] }).queues ?? []));
+    return new Set(rows.flatMap((row) => sessionInfo(row).queues ?? []));
   }
 
   /** `unserved` = the queue, where nobody who is connected here serves it. */

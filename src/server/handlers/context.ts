@@ -7,12 +7,14 @@ import type { RouteId } from '../../protocol/routes.js';
 import type { Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import type { ServerSettings } from '../options.js';
+import type { ReadTokens } from '../read-tokens.js';
 import type { StreamHub } from '../run-stream.js';
 
 export interface HandlerContext {
   readonly engine: Engine;
   readonly settings: ServerSettings;
   readonly streams: StreamHub;
+  readonly tokens: ReadTokens;
   /** The problem of an error; one that is not ours is logged under the reference. */
   readonly problemOf: (error: unknown, reference: string) => Problem;
 }

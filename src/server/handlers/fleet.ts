@@ -1,10 +1,11 @@
 /** Dead letters, queues, workers, definitions, health and the description of the API. */
 import { SpineError } from '../../core/errors.js';
+import type { Manifest } from '../../core/manifest.js';
 import type { DeadLetterView, PageView } from '../../protocol/http.js';
 import { openApiDocument } from '../../protocol/openapi.js';
 import { empty, json, type Answer } from '../answer.js';
-import type { ApiRequest } from '../api-request.js';
-import { commandAnswer, type HandlerContext, type Handlers } from './context.js';
+import { invalid, type ApiRequest } from '../api-request.js';
+import { commandAnswer, membersOf, type HandlerContext, type Handlers } from './context.js';
 
 export function deadLetterHandlers(
   context: HandlerContext,
@@ -45,13 +46,24 @@ async function deadLetterOf(context: HandlerContext, request: ApiRequest): Promi
 export function fleetHandlers(
   context: HandlerContext,
 ): Handlers<
-  'listQueues' | 'listWorkers' | 'listDefinitions' | 'doctor' | 'live' | 'ready' | 'openApi' | 'workerSocket'
+  'listQueues' | 'listWorkers' | 'listDefinitions' | 'deploy' | 'doctor' | 'live' | 'ready' | 'openApi' | 'workerSocket'
 > {
   const { engine, settings } = context;
   return {
     listQueues: async () => whole(await engine.queues()),
     listWorkers: async () => whole(await engine.workers()),
-    listDefinitions: () => whole(engine.definitions()),
+    deploy: async (request) => {
+      const { manifest, dryRun, leaveWaiting } = membersOf(request.json(), 'the body', [
+        'manifest',
+        'dryRun',
+        'leaveWaiting',
+      ]);
+      // What it may lack is found by the engine, which believes no manifest.
+      const options = { dryRun: flagOf('dryRun', dryRun), leaveWaiting: flagOf('leaveWaiting', leaveWaiting) };
+      return json(200, await engine.deploy(manifest as Manifest, options));
+    },
+    // Where an app is called is the operators' business.
+    listDefinitions: () => whole(engine.definitions().filter(({ endpoint }) => endpoint === undefined)),
     doctor: async () => json(200, await engine.doctor()),
     live: () => json(200, { status: 'ok' }),
     ready: async (request) => {
@@ -67,6 +79,11 @@ export function fleetHandlers(
       throw new SpineError('UPGRADE_REQUIRED', {});
     },
   };
+}
+
+function flagOf(name: string, value: unknown): boolean {
+  if (value === undefined || typeof value === 'boolean') return value === true;
+  throw invalid(`${name} is neither true nor false`);
 }
 
 /** A list that is never long enough to need pages, in the shape of one that is. */

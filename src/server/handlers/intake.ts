@@ -8,15 +8,16 @@ import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { StartOutcome, StartRequest } from '../../engine/api.js';
 import { mediaType } from '../../protocol/cloudevents.js';
-import type { BatchStartAnswer, RunViewState, StartAnswer } from '../../protocol/http.js';
+import type { BatchStartAnswer, ReadTokenView, RunViewState, StartAnswer } from '../../protocol/http.js';
 import { parseJson } from '../../protocol/json-body.js';
 import { headerNames } from '../../protocol/routes.js';
 import { nodePorts } from '../../runtime/index.js';
 import { json, jsonText, type Answer, type WholeAnswer } from '../answer.js';
 import { instantOf, invalid, type ApiRequest } from '../api-request.js';
-import { readIdempotencyKey, readPreferWait } from '../request-headers.js';
+import { readIdempotencyKey, readPreferToken, readPreferWait } from '../request-headers.js';
 import { StartBatch, type OwnStart } from '../start-batch.js';
 import { checkedLabels, labelOf, linksOf, membersOf, type HandlerContext, type Handlers } from './context.js';
+import { checkedExpiry, readTokenFor } from './read-tokens.js';
 import { resultAnswer } from './runs.js';
 
 export function intakeHandlers(context: HandlerContext): Handlers<'startRun' | 'startRuns'> {
@@ -29,11 +30,14 @@ export function intakeHandlers(context: HandlerContext): Handlers<'startRun' | '
 
 /** Not an async function, like what it calls on the plain path: each layer of promises is paid for by every start. */
 function startRun(context: HandlerContext, batch: StartBatch, request: ApiRequest): Promise<Answer> {
-  const waitMs = readPreferWait(request.header(headerNames.prefer), context.settings.limits.preferWaitMsMax);
+  const prefer = request.header(headerNames.prefer);
+  const waitMs = readPreferWait(prefer, context.settings.limits.preferWaitMsMax);
+  const tokenMs = readPreferToken(prefer);
+  if (typeof tokenMs === 'number') checkedExpiry(tokenMs);
   return batch.start(startRequestOf(request)).then((outcome) => {
     if (outcome.tag === 'error') throw outcome.error;
-    if (waitMs === null && outcome.tag === 'started') return acceptedAnswer(context, outcome, 'queued');
-    return lateAnswer(context, request, outcome, waitMs);
+    if (prefer === undefined && outcome.tag === 'started') return acceptedAnswer(context, outcome, 'queued', null);
+    return lateAnswer(context, request, outcome, waitMs, tokenMs);
   });
 }
 
@@ -43,21 +47,29 @@ async function lateAnswer(
   request: ApiRequest,
   outcome: Started,
   waitMs: number | null,
+  tokenMs: number | null | undefined,
 ): Promise<Answer> {
   if (waitMs !== null) {
     const result = await resultInTime(context, request, outcome.run, waitMs);
     if (result !== null) return result;
   }
   const state = outcome.tag === 'repeated' ? await stateOf(context, request.tenant, outcome.run) : 'queued';
-  const answer = acceptedAnswer(context, outcome, state);
-  if (waitMs !== null) answer.headers[headerNames.preferenceApplied] = `wait=${waitMs / 1_000}`;
+  const token = tokenMs === null ? null : await readTokenFor(context, request, outcome.run, { expiresMs: tokenMs });
+  const answer = acceptedAnswer(context, outcome, state, token);
+  const applied = [...(waitMs === null ? [] : [`wait=${waitMs / 1_000}`]), ...(token === null ? [] : ['read-token'])];
+  if (applied.length > 0) answer.headers[headerNames.preferenceApplied] = applied.join(', ');
   return answer;
 }
 
 /** Ids and the base path need no escaping in JSON; put together by hand because every start pays for it. */
-function acceptedAnswer(context: HandlerContext, outcome: Started, state: RunViewState): WholeAnswer {
+function acceptedAnswer(
+  context: HandlerContext,
+  outcome: Started,
+  state: RunViewState,
+  token: ReadTokenView | null,
+): WholeAnswer {
   const self = `${context.settings.basePath}/v1/runs/${outcome.run}`;
-  const text = `{"id":"${outcome.run}","state":"${state}","repeated":${outcome.tag === 'repeated'},"links":{"self":"${self}","history":"${self}/history","result":"${self}/result","stream":"${self}/stream"}}`;
+  const text = `{"id":"${outcome.run}","state":"${state}","repeated":${outcome.tag === 'repeated'},"links":{"self":"${self}","history":"${self}/history","result":"${self}/result","stream":"${self}/stream"}${token === null ? '' : `,"readToken":${JSON.stringify(token)}`}}`;
   return jsonText(202, text, { location: self, 'retry-after': '1' });
 }
 

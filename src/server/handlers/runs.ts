@@ -17,6 +17,7 @@ import { headerNames } from '../../protocol/routes.js';
 import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { cursorOf, seqOfCursor } from '../cursor.js';
+import { pageEventView, pageRunView } from '../page-view.js';
 import { readPreferWait } from '../request-headers.js';
 import { commandAnswer, labelOf, linksOf, membersOf, runOf, type HandlerContext, type Handlers } from './context.js';
 
@@ -24,12 +25,15 @@ type RunRoutes =
   | 'listRuns'
   | 'readRun'
   | 'readHistory'
+  | 'exportRun'
   | 'readResult'
   | 'streamRun'
   | 'cancelRun'
   | 'retryRun'
   | 'cancelRuns'
-  | 'retryRuns';
+  | 'retryRuns'
+  | 'migrateRun'
+  | 'migrateRuns';
 
 export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
   const { engine } = context;
@@ -37,6 +41,7 @@ export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
     listRuns: async (request) => json(200, await engine.listRuns(request.tenant, filterOf(request))),
     readRun: (request) => readRun(context, request),
     readHistory: (request) => readHistory(context, request),
+    exportRun: (request) => exportRun(context, request),
     readResult: (request) => readResult(context, request),
     streamRun: (request) => streamRun(context, request),
     cancelRun: async (request) => {
@@ -49,6 +54,14 @@ export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
       return answerToMany(context, request, ['ids', 'reason'], (run) => engine.cancel(request.origin(), run, options));
     },
     retryRuns: (request) => answerToMany(context, request, ['ids'], (run) => engine.redrive(request.origin(), run)),
+    migrateRun: async (request) => {
+      const to = targetOf(request.json(), ['to']);
+      return answerTo(runOf(request), (run) => engine.migrate(request.origin(), run, to));
+    },
+    migrateRuns: async (request) => {
+      const to = targetOf(request.json(), ['ids', 'to']);
+      return answerToMany(context, request, ['ids', 'to'], (run) => engine.migrate(request.origin(), run, to));
+    },
   };
 }
 
@@ -66,6 +79,8 @@ function filterOf(request: ApiRequest): RunFilter {
   const order = query.choice('order', ['newest', 'oldest']);
   if (states.length > 0) filter.states = runViewStates.filter((state) => states.includes(state));
   if (workflow !== undefined) filter.workflow = workflow;
+  const version = query.text('version');
+  if (version !== undefined) filter.version = version === '' ? null : version;
   if (failureClass !== undefined) filter.failureClass = failureClass;
   if (label !== undefined) filter.label = labelOf(label);
   if (startedFrom !== undefined) filter.startedFrom = startedFrom;
@@ -80,8 +95,17 @@ async function readRun(context: HandlerContext, request: ApiRequest): Promise<An
   const view = await context.engine.readRun(request.tenant, run);
   if (view === null) throw new SpineError('RUN_NOT_FOUND', { run });
   // The engine does not know under which path the API is mounted.
-  const answer: RunView = { ...view, links: linksOf(context.settings.basePath, run) };
-  return json(200, answer);
+  const answer: RunView = {
+    ...view,
+    cursor: cursorOf(request.tenant, run, view.events),
+    links: linksOf(context.settings.basePath, run),
+  };
+  return json(200, seesAll(request) ? answer : pageRunView(answer));
+}
+
+/** False for those who are shown what users are. */
+function seesAll({ grant }: ApiRequest): boolean {
+  return grant.tag === 'tenant' || grant.sees === 'everything';
 }
 
 async function readHistory(context: HandlerContext, request: ApiRequest): Promise<Answer> {
@@ -95,6 +119,13 @@ async function readHistory(context: HandlerContext, request: ApiRequest): Promis
   const next = last === undefined || items.length < limit ? null : cursorOf(request.tenant, run, last.seq);
   const page: PageView<RunEventView> = { items, next };
   return json(200, page);
+}
+
+async function exportRun(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const run = runOf(request);
+  const history = await context.engine.exportHistory(request.tenant, run);
+  if (history === null) throw new SpineError('RUN_NOT_FOUND', { run });
+  return json(200, history);
 }
 
 // Result
@@ -164,7 +195,8 @@ const endStates: ReadonlySet<RunViewState> = new Set([
 
 const streamHeaders = {
   'content-type': 'text/event-stream',
-  'cache-control': 'no-store',
+  // What compresses answers on their way (Next, Express) would collect a stream until it has enough to compress.
+  'cache-control': 'no-store, no-transform',
   // Keeps nginx and those that follow it from collecting the stream before passing it on.
   'x-accel-buffering': 'no',
 } as const;
@@ -185,7 +217,17 @@ async function streamRun(context: HandlerContext, request: ApiRequest): Promise<
     kind: 'stream',
     status: 200,
     headers: { ...streamHeaders },
-    open: (sink) => streams.open({ tenant, run, after, state, sink, reference: request.requestId }),
+    open: (sink) =>
+      streams.open({
+        tenant,
+        run,
+        after,
+        state,
+        sink,
+        reference: request.requestId,
+        show: seesAll(request) ? null : pageEventView,
+        forMs: request.grant.tag === 'readToken' ? request.grant.expiresAt - engine.now() : null,
+      }),
   };
 }
 
@@ -226,6 +268,13 @@ function idsOf(body: unknown, members: readonly string[]): string[] {
   if (ids.length === 0 || ids.length > limits.batchItemsMax)
     throw invalid(`ids has not 1 to ${limits.batchItemsMax} entries`);
   return [...new Set<string>(ids)];
+}
+
+/** The version to migrate to. */
+function targetOf(body: unknown, members: readonly string[]): string | null {
+  const { to } = membersOf(body, 'the body', members);
+  if (to === null || (typeof to === 'string' && to !== '' && to.length <= limits.nameLengthMax)) return to;
+  throw invalid(`to is neither null nor a text of 1 to ${limits.nameLengthMax} characters`);
 }
 
 function cancelOptionsOf(body: unknown, members: readonly string[]): { readonly reason?: string } {

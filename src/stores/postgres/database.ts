@@ -178,6 +178,19 @@ export class Database {
     }
   }
 
+  /** Rejects where a connection does not stay with its transaction from one round trip to the next. */
+  async assertTransactions(): Promise<void> {
+    const session = await this.session();
+    try {
+      await session.run([{ text: 'BEGIN', values: [] }]);
+      await session.run([{ text: 'COMMIT', values: [] }]);
+      session.release();
+    } catch (error) {
+      session.destroy();
+      throw error;
+    }
+  }
+
   /** Closes the pool unless it was passed in. */
   async close(): Promise<void> {
     if (this.#ownsPool) await this.#pool.end();

@@ -53,6 +53,8 @@ export interface DirectClient {
   connect(): Promise<unknown>;
   query(text: string): Promise<{ readonly rows: readonly Readonly<Record<string, unknown>>[] }>;
   end(): Promise<void>;
+  /** Whether it leads to the very server process that it names. A pooler makes that up, and may change it at any time. */
+  isDirect(): Promise<boolean>;
   /** Calls back, once or more often, when the connection is gone. */
   onLost(listener: () => void): void;
   onNotification(listener: (payload: string) => void): void;
@@ -95,6 +97,11 @@ export async function makeDirect(to: Connecting): Promise<DirectClient> {
     connect: () => client.connect(),
     query: (text) => client.query(text),
     end: () => client.end(),
+    isDirect: async () => {
+      const { rows } = await client.query<{ readonly pid: number }>('SELECT pg_backend_pid() AS pid');
+      // The types of the driver leave it out.
+      return rows[0]?.pid === (client as { readonly processID?: number | null }).processID;
+    },
     onLost: (listener) => {
       client.on('error', listener);
       client.on('end', listener);

@@ -7,7 +7,7 @@ import { SpineError } from '../../core/errors.js';
 import { clockSql } from './database.js';
 import type { DirectClient } from './driver.js';
 import { partitionsSql, partitionsWanted } from './eras.js';
-import { migrations } from './migrations/migrations.js';
+import { migrations, worksFrom } from './migrations/migrations.js';
 
 /** PostgreSQL versions before this lack what the statements use. */
 const versionMin = 150_000;
@@ -21,23 +21,27 @@ export interface ServerFacts {
 }
 
 /**
- * Refuses servers that cannot give what is promised, and brings the schema to the newest. STORE_UNSUITABLE, STORE_TOO_NEW.
- * `known` are the schemas of this version; only tests of upgrades give others.
+ * Refuses servers that cannot give what is promised, and brings the schema to the newest. A newer one is left as it is, and
+ * refused unless it says that programs of this version may open it. STORE_UNSUITABLE, STORE_TOO_NEW.
+ * `known` are the schemas of this version, and `from` the lowest one that can work with the last of them; only tests of
+ * upgrades give others.
  */
 export async function migrate(
   client: DirectClient,
   schema: string,
   mayMigrate: boolean,
   known: readonly ((schema: string) => string)[] = migrations,
+  from = worksFrom,
 ): Promise<ServerFacts> {
   const facts = await assertSuitable(client);
-  const { found, now } = await look(client, schema);
-  if (found > known.length) throw new SpineError('STORE_TOO_NEW', { found, known: known.length });
+  const looked = await look(client, schema);
+  const { found, now } = looked;
+  assertOpenable(looked, known.length);
   if (!mayMigrate) {
-    if (found === known.length) return facts;
+    if (found >= known.length) return facts;
     throw unsuitable(`its schema is ${found}, ${known.length} is needed, and it is not to be migrated from here`);
   }
-  if (found < known.length || !(await hasPartitions(client, schema, now))) await bringUp(client, schema, known);
+  if (found < known.length || !(await hasPartitions(client, schema, now))) await bringUp(client, schema, known, from);
   return facts;
 }
 
@@ -56,15 +60,32 @@ async function assertSuitable(client: DirectClient): Promise<ServerFacts> {
   return { version };
 }
 
-async function look(client: DirectClient, schema: string): Promise<{ readonly found: number; readonly now: number }> {
+interface Look {
+  /** Number of the schema; 0 = there is none. */
+  readonly found: number;
+  /** The lowest schema whose programs may open it. */
+  readonly from: number;
+  readonly now: number;
+}
+
+/** STORE_TOO_NEW for a schema that a program which knows the first `known` cannot work with. */
+function assertOpenable({ found, from }: Look, known: number): void {
+  if (found > known && from > known) throw new SpineError('STORE_TOO_NEW', { found, known });
+}
+
+async function look(client: DirectClient, schema: string): Promise<Look> {
   const row = await one(
     client,
     `SELECT to_regclass('${literal(`${schema}.meta`)}') IS NOT NULL AS there, ${clockSql} AS now`,
   );
   const now = Number(row['now']);
-  if (row['there'] !== true) return { found: 0, now };
-  const { value } = await one(client, `SELECT value FROM ${schema}.meta WHERE key = 'schema'`);
-  return { found: Number(value), now };
+  if (row['there'] !== true) return { found: 0, from: 0, now };
+  const { found, from } = await one(
+    client,
+    `SELECT max(value) FILTER (WHERE key = 'schema') AS found, max(value) FILTER (WHERE key = 'schema_from') AS from
+      FROM ${schema}.meta`,
+  );
+  return { found: Number(found), from: Number(from ?? found), now };
 }
 
 async function hasPartitions(client: DirectClient, schema: string, now: number): Promise<boolean> {
@@ -77,6 +98,7 @@ async function bringUp(
   client: DirectClient,
   schema: string,
   known: readonly ((schema: string) => string)[],
+  from: number,
 ): Promise<void> {
   await client.query('BEGIN');
   try {
@@ -85,10 +107,15 @@ async function bringUp(
       ${migrationLock(schema)}`);
     const { there } = await one(client, `SELECT to_regnamespace('${literal(schema)}') IS NOT NULL AS there`);
     if (there !== true) await client.query(`CREATE SCHEMA ${schema}`);
-    const { found, now } = await look(client, schema);
-    if (found > known.length) throw new SpineError('STORE_TOO_NEW', { found, known: known.length });
+    const looked = await look(client, schema);
+    const { found, now } = looked;
+    assertOpenable(looked, known.length);
     for (const [index, sql] of known.entries()) if (index >= found) await client.query(sql(schema));
-    await client.query(`UPDATE ${schema}.meta SET value = ${known.length} WHERE key = 'schema'`);
+    // A newer version has said what holds for its schema.
+    if (found <= known.length)
+      await client.query(`UPDATE ${schema}.meta SET value = ${known.length} WHERE key = 'schema';
+        INSERT INTO ${schema}.meta (key, value) VALUES ('schema_from', ${from})
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value`);
     await client.query(partitionsSql(schema, now));
     await client.query('COMMIT');
   } catch (error) {

@@ -21,6 +21,8 @@ const askWhileHearingMs = 2_000;
 /** A connection on which we do not hear ourselves within this is of no use. */
 const selfTestMs = 2_000;
 const reconnectMs = 5_000;
+/** A pooler does not go away by itself. */
+const reconnectPooledMs = 60_000;
 /** PostgreSQL refuses payloads of 8000 bytes; what does not fit is left to be asked for. */
 const payloadLengthMax = 4_000;
 
@@ -37,6 +39,8 @@ export interface NeighboursOptions {
   readonly epoch: number;
   /** Makes a connection that no pooler is on; null = ask only. */
   readonly direct: (() => Promise<DirectClient>) | null;
+  /** Told once where that connection turns out to lead to a pooler. */
+  readonly onPooled: () => void;
 }
 
 export class Neighbours {
@@ -45,6 +49,8 @@ export class Neighbours {
   readonly #channel: string;
   #client: DirectClient | null = null;
   #isHearing = false;
+  /** Whether there is a pooler on what should be direct. */
+  #isPooled = false;
   #work = new Map<string, number>();
   #moved = false;
   #tellTimer: NodeJS.Timeout | null = null;
@@ -123,11 +129,27 @@ export class Neighbours {
       });
     });
     await client.query(`LISTEN "${this.#channel}"`);
-    await client.query(notifySql(this.#channel, test));
-    this.#isHearing = await heard;
+    // A pooler hands us what we tell ourselves even where it swallows what others tell, so there others do.
+    const isDirect = await client.isDirect();
+    if (isDirect) await client.query(notifySql(this.#channel, test));
+    else await this.#options.database.read([{ text: notifySql(this.#channel, test), values: [] }]);
+    const isHearing = await heard;
     clearTimeout(timer);
-    // A pooler that gives each statement another server connection hears nothing, and says nothing of it.
-    if (!this.#isHearing) await client.end();
+    // Lost meanwhile: another is on its way.
+    if (this.#client !== client) return;
+    this.#isHearing = isHearing;
+    if (isHearing) this.#isPooled = false;
+    else if (isDirect) await client.end();
+    else await this.#pooled(client);
+  }
+
+  /** A pooler that gives each statement another server connection hears nothing, and says nothing of it. */
+  async #pooled(client: DirectClient): Promise<void> {
+    if (!this.#isPooled) this.#options.onPooled();
+    this.#isPooled = true;
+    // Goes the way that LISTEN went, as a rule; what is left behind there harms nobody.
+    await client.query(`UNLISTEN "${this.#channel}"`);
+    await client.end();
   }
 
   #lost(client: DirectClient | null = this.#client): void {
@@ -136,10 +158,13 @@ export class Neighbours {
     this.#isHearing = false;
     if (this.#closed || this.#connectTimer !== null) return;
     this.#askMs = askMsMin;
-    this.#connectTimer = setTimeout(() => {
-      this.#connectTimer = null;
-      this.#connect();
-    }, reconnectMs);
+    this.#connectTimer = setTimeout(
+      () => {
+        this.#connectTimer = null;
+        this.#connect();
+      },
+      this.#isPooled ? reconnectPooledMs : reconnectMs,
+    );
     this.#connectTimer.unref();
   }
 

@@ -54,6 +54,8 @@ export interface PostgresOptions {
   readonly connectMs?: number;
   /** How long commits are held and tried again while the database is not to be had, before STORE_BUSY, ms. Default: 10 000. */
   readonly patienceMs?: number;
+  /** Told what works less well than it could, such as a pooler where `directUrl` should lead. Default: `process.emitWarning`. */
+  readonly warn?: (message: string) => void;
   /** The store's clock. Default: the database's. Only tests have another. */
   readonly clock?: Clock;
 }
@@ -70,6 +72,8 @@ const defaults = {
 
 /** Appears in `pg_stat_activity`. */
 const applicationName = 'eventspine';
+const pooledWarning =
+  'News between servers come by asking, up to 2 s late: the way to PostgreSQL leads through a pooler. Give the URL of the database itself as well: EVENTSPINE_DIRECT_URL, or `directUrl` of `postgres()`.';
 /** PostgreSQL cuts longer names. */
 const schemaLengthMax = 48;
 
@@ -158,6 +162,8 @@ async function assemble(
   const clock = options.clock ?? null;
   const databaseClock = new DatabaseClock();
   const sqlClock = { now: () => clock?.now() ?? null };
+  // A pooler in statement mode would let everything pass but what takes two round trips.
+  await database.assertTransactions();
   const sentMs = performance.now();
   const [rows] = await database.once([
     {
@@ -169,7 +175,8 @@ async function assemble(
   databaseClock.seen(int(rows?.[0]?.[1]), sentMs, performance.now());
   const epoch = int(rows?.[0]?.[0]);
   const feed = new Feed(database, schema, commitsOf(epoch), witness);
-  const neighbours = new Neighbours({ database, schema, epoch, direct });
+  const neighbours = new Neighbours({ database, schema, epoch, direct, onPooled: () => warn(pooledWarning) });
+  const { warn = (message) => process.emitWarning(message, 'EventspineWarning') } = options;
   const now = (): number => (clock === null ? databaseClock.now() : clock.now());
   const writer = new Writer({
     database,

@@ -15,6 +15,12 @@ import { tallySlots } from './writer.js';
 const bareCommitKeptMs = 60 * 60_000;
 /** Marks of commits whose events are gone may go after this. */
 const emptyCommitKeptMs = 24 * 60 * 60_000;
+/** Marks are small, and there is one for each commit: so many for each of the caller's limit. */
+const marksEach = 25;
+/** Marks and counters are walked through this often where there is always something else to delete. */
+const walkEveryMs = 5_000;
+/** Counters looked at for each of the caller's limit. */
+const talliesEach = 10;
 /** Runs that are moved aside at a time so that their week can be dropped. */
 const asideRunsMax = 200;
 /** Weeks are looked at this often by each node, and dropped this long after their end at the earliest. */
@@ -27,6 +33,11 @@ export interface TurnOptions {
   readonly topics: 'keep' | 'drop';
 }
 
+/** Tenant, kind, name, state and slot. */
+type TallyKey = readonly [string, number, string, number, number];
+/** Before all of them. */
+const firstTally: TallyKey = ['', 0, '', 0, 0];
+
 export class Upkeep {
   readonly #database: Database;
   readonly #s: string;
@@ -34,8 +45,11 @@ export class Upkeep {
   readonly #slot: number;
   #preparedEra = 0;
   #lastTurnMs = -Infinity;
+  #lastWalkMs = -Infinity;
   /** Up to where the commits were looked through for such as have no events any more. */
   #emptyAfter = 0;
+  /** Up to where the counters were looked through for such as can be put together. */
+  #tallyAfter: TallyKey = firstTally;
 
   constructor(database: Database, schema: string, clock: SqlClock, slot: number) {
     this.#database = database;
@@ -49,10 +63,18 @@ export class Upkeep {
     const runs = await this.#expireRuns(limit);
     const dedupe = await this.#expireDedupe(limit);
     const blobs = await this.#expireBlobs(limit);
-    await this.#expireMarks(limit);
-    await this.#expireEmpty(limit);
+    await this.#walk(limit, runs < limit && dedupe < limit && blobs < limit);
     await this.#turnNowAndThen();
     return { runs, dedupe, blobs };
+  }
+
+  /** What costs as much where there is nothing to do: not with every bite of a caller that has much to delete. */
+  async #walk(limit: number, isLastBite: boolean): Promise<void> {
+    if (!isLastBite && performance.now() - this.#lastWalkMs < walkEveryMs) return;
+    this.#lastWalkMs = performance.now();
+    await this.#expireMarks(limit * marksEach);
+    await this.#expireEmpty(limit * marksEach);
+    await this.#foldTallies(limit * talliesEach);
   }
 
   /** One statement: who redrives a run at this moment holds its row, and it is passed over. */
@@ -151,6 +173,50 @@ export class Upkeep {
       },
     ]);
     this.#emptyAfter = intOrNull(rows?.[0]?.[0]) ?? 0;
+  }
+
+  /**
+   * Walks through the counters, round and round. Each node counts in a row of its own, so that each opening would leave rows
+   * behind, and each tenant that was ever there some that say zero; who looks for work reads all of them. Rows of one counter
+   * become one, and none where nothing is left. Writers are not waited for; what they hold is folded another time.
+   */
+  async #foldTallies(limit: number): Promise<void> {
+    const s = this.#s;
+    const key = 'tenant, kind, name, state';
+    const page = `page AS MATERIALIZED (
+      SELECT ${key}, slot, count FROM ${s}.tally
+      WHERE (${key}, slot) > ($1, $2::smallint, $3, $4::smallint, $5::smallint) ORDER BY ${key}, slot LIMIT $6::bigint)`;
+    const same =
+      't.tenant = p.tenant AND t.kind = p.kind AND t.name = p.name AND t.state = p.state AND t.slot = p.slot';
+    const values = [...this.#tallyAfter, limit, this.#slot];
+    const [rows] = await this.#database.once([
+      {
+        text: `WITH ${page},
+          loose AS MATERIALIZED (
+            SELECT ${key} FROM page GROUP BY ${key} HAVING count(*) > 1 OR bool_or(count = 0)),
+          past AS MATERIALIZED (
+            SELECT t.tenant, t.kind, t.name, t.state, t.slot, t.count FROM ${s}.tally t JOIN loose USING (${key})
+            WHERE t.slot <> $7::smallint ORDER BY ${key}, slot FOR UPDATE OF t SKIP LOCKED),
+          gone AS (DELETE FROM ${s}.tally t USING past p WHERE ${same}),
+          folded AS (
+            INSERT INTO ${s}.tally AS t (${key}, slot, count)
+            SELECT ${key}, $7::smallint, sum(count) FROM past GROUP BY ${key} HAVING sum(count) <> 0 ORDER BY ${key}
+            ON CONFLICT (${key}, slot) DO UPDATE SET count = t.count + excluded.count)
+          SELECT ${key}, slot FROM page ORDER BY tenant DESC, kind DESC, name DESC, state DESC, slot DESC LIMIT 1`,
+        values,
+      },
+      {
+        text: `WITH ${page},
+          zero AS MATERIALIZED (
+            SELECT ${key}, slot FROM ${s}.tally t JOIN page USING (${key}, slot)
+            WHERE t.slot = $7::smallint AND t.count = 0 ORDER BY ${key}, slot FOR UPDATE OF t SKIP LOCKED)
+          DELETE FROM ${s}.tally t USING zero p WHERE ${same}`,
+        values,
+      },
+    ]);
+    const last = rows?.[0];
+    this.#tallyAfter =
+      last === undefined ? firstTally : [text(last[0]), int(last[1]), text(last[2]), int(last[3]), int(last[4])];
   }
 
   async #turnNowAndThen(): Promise<void> {

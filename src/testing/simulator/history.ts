@@ -4,6 +4,7 @@
  * at the end. Plain data: checkers (`checkers/`) look at nothing else, and are tested with histories written by hand.
  */
 import type { RunRow } from '../../core/run/state.js';
+import type { Program } from './program.js';
 import type {
   DeadLetterRow,
   EntryRow,
@@ -22,6 +23,8 @@ export type StoreAction = {
   readonly step: number;
   /** The highest value that the store's clock has had so far, epoch ms. */
   readonly storeMs: number;
+  /** World time. */
+  readonly atMs: number;
 } & (
   | { readonly kind: 'apply'; readonly transition: Transition; readonly outcome: Outcome }
   | {
@@ -71,7 +74,7 @@ export interface Execution {
 
 /** One logical request of the outside client, over all its repeats. */
 export interface Operation {
-  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule' | 'tell';
+  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule' | 'migrate' | 'tell';
   readonly tenant: string;
   /** Idempotency key, event id, or run; of a signal `<run> <id>`, of a message `<agent key> <id>`. Null = a start without a key. */
   readonly key: string | null;
@@ -106,6 +109,9 @@ export interface BodyFeed {
   readonly assignment: number;
   /** Head of the journal that came with the assignment. */
   readonly head: number;
+  /** Version of the run that the assignment named, and those that the worker has of its workflow. */
+  readonly version: string | null;
+  readonly versions: readonly (string | null)[];
   readonly seqs: number[];
 }
 
@@ -137,6 +143,10 @@ export interface History {
   readonly bodies: BodyFeed[];
   /** Highest number of attempts that the workload asks for, by path. */
   readonly attemptsMax: Map<string, number>;
+  /** What each run was to do, by `tenant/run`. */
+  readonly programs: Map<string, Program>;
+  /** World time at which all faults were over. */
+  healedAtMs: number;
   /** Faults that may hide from the server that a worker had received or begun something. */
   blindSpots: number;
   final: FinalState | null;
@@ -151,6 +161,8 @@ export function emptyHistory(): History {
     readings: [],
     bodies: [],
     attemptsMax: new Map(),
+    programs: new Map(),
+    healedAtMs: 0,
     blindSpots: 0,
     final: null,
   };

@@ -1,4 +1,7 @@
-/** The definitions that simulated workers register: two workflows, two topics, two capabilities. */
+/**
+ * The definitions that simulated workers register: two workflows, two topics, two capabilities; and the builds in which
+ * they come, for worlds in which a new version is rolled out.
+ */
 import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import { programCapabilities } from './program.js';
@@ -12,11 +15,34 @@ export const simDeadlineMs = 60_000;
 /** The agent of the worlds that have one. */
 export const simAgent = 'tally';
 
-function workflow(name: string, on: string | null, completes: string | null): WorkflowManifest {
+/** Versions of the workflow `program` that a build has, that of new runs first. Null = runs are pinned to none. */
+export const builds = {
+  /** There are no versions in this world. */
+  plain: [null],
+  old: ['1'],
+  /** The new version without the old body. */
+  new: ['2'],
+  both: ['2', '1'],
+} as const satisfies Record<string, readonly [string | null, ...string[]]>;
+
+/** Name of a build. */
+export type BuildName = keyof typeof builds;
+
+/** Versions of a workflow that a build has. */
+export function versionsOfBuild(build: BuildName, workflow: string): readonly (string | null)[] {
+  return workflow === 'program' ? builds[build] : [null];
+}
+
+function workflow(
+  name: string,
+  [version, ...previous]: readonly [string | null, ...string[]],
+  on: string | null,
+  completes: string | null,
+): WorkflowManifest {
   return {
     name,
-    version: null,
-    previous: [],
+    version,
+    previous,
     input: null,
     on,
     completes,
@@ -28,23 +54,25 @@ function workflow(name: string, on: string | null, completes: string | null): Wo
   };
 }
 
-/** The app of the simulated installation. */
-export const simManifest: Manifest = {
-  format: 1,
-  app: 'simulated',
-  topics: [
-    { name: 'seen', schema: null, key: null, partitions: 3 },
-    { name: 'noted', schema: null, key: 'n', partitions: 2 },
-    { name: 'done', schema: null, key: null, partitions: 1 },
-  ],
-  workflows: [workflow('program', null, 'done'), workflow('watch', 'seen', null)],
-  capabilities: programCapabilities.map((name) => ({
-    name,
-    input: null,
-    output: null,
-    effect: 'idempotent',
-    deadlineMs: simDeadlineMs,
-    retry: simRetry,
-    implemented: true,
-  })),
-};
+/** The app of the simulated installation, in one of its builds. */
+export function simManifest(build: BuildName): Manifest {
+  return {
+    format: 1,
+    app: 'simulated',
+    topics: [
+      { name: 'seen', schema: null, key: null, partitions: 3 },
+      { name: 'noted', schema: null, key: 'n', partitions: 2 },
+      { name: 'done', schema: null, key: null, partitions: 1 },
+    ],
+    workflows: [workflow('program', builds[build], null, 'done'), workflow('watch', [null], 'seen', null)],
+    capabilities: programCapabilities.map((name) => ({
+      name,
+      input: null,
+      output: null,
+      effect: 'idempotent',
+      deadlineMs: simDeadlineMs,
+      retry: simRetry,
+      implemented: true,
+    })),
+  };
+}

@@ -60,8 +60,8 @@ export class Observer implements StoreObserver {
     this.#storeMs = Math.max(this.#storeMs, this.#storeNow());
   }
 
-  #when(): { readonly step: number; readonly storeMs: number } {
+  #when(): { readonly step: number; readonly storeMs: number; readonly atMs: number } {
     this.clockMoves();
-    return { step: this.#world.steps, storeMs: this.#storeMs };
+    return { step: this.#world.steps, storeMs: this.#storeMs, atMs: this.#world.nowMs };
   }
 }

@@ -29,6 +29,8 @@ export interface ClientPlan {
   readonly redrives: boolean;
   /** What a schedule does, where there is to be one. */
   readonly schedule: ScheduleOptions | null;
+  /** There are versions to migrate to. */
+  migrates: boolean;
   /** Probability that a request or its answer is lost. */
   loss: number;
   readonly taste: ProgramTaste;
@@ -98,7 +100,13 @@ export class OutsideClient {
     const [tenant] = tenants;
     // Small work: there may be many ticks.
     const program = this.#options.world.prng.fork('scheduled');
-    const input = makeProgram(program, { ...this.#options.plan.taste, maps: false, calls: false, poison: false });
+    const input = makeProgram(program, {
+      ...this.#options.plan.taste,
+      maps: false,
+      calls: false,
+      children: false,
+      poison: false,
+    });
     const spec = readSchedule('program', { ...options, input }, (fault) => {
       throw new Error(fault);
     });
@@ -129,6 +137,7 @@ export class OutsideClient {
     if (kind > 0.65 && plan.taste.waits) return this.#publish(`e${i}`, 'noted');
     if (kind < 0.32 && plan.cancels && this.#runs.length > 0) return this.#cancel();
     if (kind < 0.42 && plan.redrives && this.#runs.length > 0) return this.#redrive();
+    if (plan.migrates && kind < 0.57 && this.#runs.length > 0) return this.#migrate();
     this.#startRun(`k${this.#prng.int(0, plan.requests)}`);
   }
 
@@ -186,8 +195,21 @@ export class OutsideClient {
     });
   }
 
+  /** One of its runs, or one that runs have started. */
+  #anyRun(): { readonly tenant: string; readonly run: string } {
+    const { taste } = this.#options.plan;
+    if (!(taste.children || taste.chains) || this.#prng.chance(0.6)) return this.#prng.pick(this.#runs);
+    const { tenant } = this.#prng.pick(this.#runs);
+    const runs = new Set<string>();
+    for (const action of this.#options.history.actions)
+      if (action.kind === 'apply' && action.outcome.tag === 'applied' && action.transition.tenant === tenant)
+        for (const { expected, row } of action.transition.runs ?? [])
+          if (expected === 0 && row.workflow === 'program' && row.labels === null) runs.add(row.run);
+    return { tenant, run: this.#prng.pick([...runs]) };
+  }
+
   #cancel(): void {
-    const { tenant, run } = this.#prng.pick(this.#runs);
+    const { tenant, run } = this.#anyRun();
     const operation = this.#operation('cancel', tenant, run, '');
     this.#attempt(operation, true, (engine) =>
       engine.cancel(originOf(tenant), run, { reason: 'no longer wanted', graceMs: cancelGraceMs }).then(commandAnswer),
@@ -195,7 +217,7 @@ export class OutsideClient {
   }
 
   #redrive(): void {
-    const { tenant, run } = this.#prng.pick(this.#runs);
+    const { tenant, run } = this.#anyRun();
     const operation = this.#operation('redrive', tenant, run, '');
     // Not repeated: a second redrive is another one.
     this.#attempt(operation, false, (engine) => engine.redrive(originOf(tenant), run).then(commandAnswer));
@@ -216,6 +238,12 @@ export class OutsideClient {
     };
     this.#options.history.operations.push(operation);
     return operation;
+  }
+  #migrate(): void {
+    const { tenant, run } = this.#prng.pick(this.#runs);
+    const to = this.#prng.pick(['1', '2']);
+    const operation = this.#operation('migrate', tenant, run, to);
+    this.#attempt(operation, true, (engine) => engine.migrate(originOf(tenant), run, to).then(commandAnswer));
   }
 
   /** Sends the request; where it may be repeated, again and again until there is an answer. */

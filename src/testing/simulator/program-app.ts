@@ -14,17 +14,20 @@ import {
   type AgentMessage,
   type AgentSelf,
   type AnyApp,
+  type AnyWorkflow,
   type Ctx,
   Terminal,
 } from '../../workflow/index.js';
-import { simAgent, simDeadlineMs, simRetry } from './manifest.js';
+import { builds, simAgent, simDeadlineMs, simRetry, type BuildName } from './manifest.js';
 import {
   programCapabilities,
   programSignals,
   type CallNode,
   type Program,
+  type ChildNode,
   type ProgramNode,
   type RaceNode,
+  type SagaNode,
   type StepNode,
   type WaitNode,
 } from './program.js';
@@ -36,6 +39,8 @@ export interface EffectSite {
   /** Tenant, run and path. */
   readonly idempotencyKey: string;
   readonly attempt: number;
+  /** Adds a chunk to the stream of the effect. */
+  readonly write: (chunk: unknown) => Promise<void>;
 }
 
 /** Performs an effect: resolves, or rejects where the provider fails. Never settles where it takes its worker down. */
@@ -70,24 +75,36 @@ async function takeNote(self: AgentSelf, { id, type }: AgentMessage): Promise<vo
   if (type === 'add' && before.length % 4 === 2) await self.ask(simAgent, 'relay', add, null, { timeout: '1h' });
 }
 
-/** The app of one worker. All of them have the same manifest. */
-export function programApp(perform: PerformEffect, withAgents = false): AnyApp {
+/** The app of one worker, in one of its builds. Its versions differ by their names only: every run may migrate. */
+export function programApp(perform: PerformEffect, build: BuildName = 'plain', withAgents = false): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
+  const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow => {
+    const program: AnyWorkflow = workflow(
+      'program',
+      { ...options, completes: done, ...(version === null ? {} : { version, previous }) },
+      (ctx, input) => runProgram(ctx, input as Program, { perform, program }),
+    );
+    return program;
+  };
+  const [current, ...earlier] = builds[build];
+  const program = inVersion(
+    current,
+    earlier.map((version) => inVersion(version, [])),
+  );
   return defineApp({
     name: 'simulated',
     topics: withAgents ? [seen, noted, done, heard] : [seen, noted, done],
     agents: withAgents ? [tally] : [],
     workflows: [
-      workflow('program', { ...options, completes: done }, (ctx, program) =>
-        runProgram(ctx, program as Program, perform),
-      ),
+      program,
       workflow('watch', { ...options, on: seen }, (ctx, data) =>
-        runProgram(ctx, (data as { readonly program: Program }).program, perform),
+        runProgram(ctx, (data as { readonly program: Program }).program, { perform, program }),
       ),
     ],
     handlers: capabilities.map((one) =>
-      one.implement(async (input, { idempotencyKey, attempt }) => {
-        await perform(input as CallNode, { kind: 'call', idempotencyKey, attempt });
+      one.implement(async (input, { idempotencyKey, attempt, stream }) => {
+        const write = (chunk: unknown): Promise<void> => stream().write(chunk);
+        await perform(input as CallNode, { kind: 'call', idempotencyKey, attempt, write });
         return idempotencyKey;
       }),
     ),
@@ -99,32 +116,49 @@ export function providerError(): Error {
   return new Transient(programFailure.message, { code: programFailure.code, class: programFailure.class });
 }
 
-async function runProgram(ctx: Ctx, program: Program, perform: PerformEffect): Promise<number> {
+/** What the nodes of a program work with. */
+interface Means {
+  readonly perform: PerformEffect;
+  /** What child runs are runs of. */
+  readonly program: AnyWorkflow;
+}
+
+async function runProgram(ctx: Ctx, program: Program, means: Means): Promise<number> {
   for (const node of program.nodes) {
     try {
-      await runNode(ctx, node, perform);
+      await runNode(ctx, node, means);
     } catch (error) {
       if (program.strict || ctx.signal.aborted) throw error;
     }
   }
+  if (program.end === 'continue') return ctx.continueAsNew(program.next);
   if (program.end === 'refuse') throw new Terminal('NOT_WANTED');
-  if (program.end === 'fail')
-    throw Object.assign(new Error('The program ends in failure.'), { code: 'PROGRAM_FAILED', retryable: false });
+  if (program.end === 'fail') throw programError();
   return program.nodes.length;
 }
 
-async function runNode(ctx: Ctx, node: ProgramNode, perform: PerformEffect): Promise<void> {
+function programError(): Error {
+  return Object.assign(new Error('The program ends in failure.'), { code: 'PROGRAM_FAILED', retryable: false });
+}
+
+async function runNode(ctx: Ctx, node: ProgramNode, means: Means): Promise<void> {
   switch (node.op) {
     case 'step':
     case 'call':
     case 'sleep':
     case 'wait':
-      return runLeaf(ctx, node, node.name, perform);
-    case 'map':
-      await ctx.map(node.name, node.items, { key: (_, i) => i, concurrency: node.concurrency }, (item, inner) =>
-        runLeaf(inner, item, 'do', perform),
-      );
+    case 'child':
+      return runLeaf(ctx, node, node.name, means);
+    case 'saga':
+      return runSaga(ctx, node, means);
+    case 'map': {
+      const { concurrency } = node;
+      const options = { key: (_: unknown, i: number) => i, concurrency };
+      const run = (item: RaceNode, inner: Ctx): Promise<void> => runLeaf(inner, item, 'do', means);
+      if (node.settle) await ctx.map(node.name, node.items, { ...options, onError: 'settle' }, run);
+      else await ctx.map(node.name, node.items, options, run);
       return;
+    }
     case 'emit':
       return ctx.emit(node.topic === 'seen' ? seen : noted, { n: node.n, program: watchedProgram }, { as: node.name });
     case 'progress':
@@ -133,7 +167,7 @@ async function runNode(ctx: Ctx, node: ProgramNode, perform: PerformEffect): Pro
       await ctx.race(
         node.name,
         Object.fromEntries(
-          node.branches.map((branch, i) => [`b${i}`, (inner: Ctx) => runLeaf(inner, branch, 'do', perform)]),
+          node.branches.map((branch, i) => [`b${i}`, (inner: Ctx) => runLeaf(inner, branch, 'do', means)]),
         ),
       );
       return;
@@ -141,12 +175,33 @@ async function runNode(ctx: Ctx, node: ProgramNode, perform: PerformEffect): Pro
 }
 
 const watchedProgram: Program = {
-  nodes: [{ op: 'step', name: 'look', ms: 20, fails: 0, kills: 0, attempts: 3, external: false }],
+  nodes: [{ op: 'step', name: 'look', ms: 20, fails: 0, kills: 0, attempts: 3, chunks: 0, external: false }],
   end: 'succeed',
   strict: true,
 };
 
-async function runLeaf(ctx: Ctx, node: RaceNode, name: string, perform: PerformEffect): Promise<void> {
+async function runSaga(ctx: Ctx, { name, items, fails }: SagaNode, means: Means): Promise<void> {
+  await ctx.saga(name, async (inner, undo) => {
+    for (const [i, item] of items.entries()) {
+      const say = (): void => undo(`u${i}`, (cleaning) => runLeaf(cleaning, item.undo, 'do', means));
+      if (item.early) say();
+      await runLeaf(inner, item.act, `s${i}`, means);
+      if (!item.early) say();
+    }
+    if (fails) throw programError();
+  });
+}
+
+async function runChild(ctx: Ctx, { program, mode }: ChildNode, name: string, means: Means): Promise<void> {
+  if (mode === 'await') return void (await ctx.child(means.program, program, { as: name }));
+  const child = await ctx.start(means.program, program, { as: name, detached: mode === 'detach' });
+  if (mode !== 'stop') return;
+  child.cancel('no longer wanted');
+  await child.result();
+}
+
+async function runLeaf(ctx: Ctx, node: RaceNode, name: string, means: Means): Promise<void> {
+  if (node.op === 'child') return runChild(ctx, node, name, means);
   if (node.op === 'sleep') return ctx.sleep(name, node.ms);
   if (node.op === 'wait') return runWait(ctx, node, name);
   const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
@@ -159,8 +214,10 @@ async function runLeaf(ctx: Ctx, node: RaceNode, name: string, perform: PerformE
   }
   await ctx.step(
     name,
-    async ({ idempotencyKey, attempt }) => {
-      await perform(node, { kind: 'step', idempotencyKey, attempt });
+    async (step) => {
+      const { idempotencyKey, attempt } = step;
+      const write = (chunk: unknown): Promise<void> => step.stream().write(chunk);
+      await means.perform(node, { kind: 'step', idempotencyKey, attempt, write });
       return idempotencyKey;
     },
     { retry: policy, ...(node.external ? { effect: 'external' as const } : {}) },

@@ -12,17 +12,50 @@ export type ProgramNode =
   | {
       readonly op: 'map';
       readonly name: string;
-      readonly items: readonly (StepNode | CallNode)[];
+      readonly items: readonly ItemNode[];
       readonly concurrency: number;
+      /** Failed items do not fail the map. */
+      readonly settle: boolean;
     }
   | { readonly op: 'sleep'; readonly name: string; readonly ms: number }
   | { readonly op: 'emit'; readonly name: string; readonly topic: string; readonly n: number }
   | { readonly op: 'progress'; readonly name: string }
   | WaitNode
+  | ChildNode
+  | SagaNode
   | { readonly op: 'race'; readonly name: string; readonly branches: readonly RaceNode[] };
 
+/** What is done for an item of a map. */
+export type ItemNode = StepNode | CallNode | ChildNode;
+
 /** What a branch of a race does. */
-export type RaceNode = StepNode | CallNode | SleepNode | WaitNode;
+export type RaceNode = ItemNode | SleepNode | WaitNode;
+
+/**
+ * A run of its own. `await`: its result is waited for; `detach`: it is left to itself; `leave`: it is not waited for and
+ * ends with its parent; `stop`: it is told to end, and its end is waited for.
+ */
+export interface ChildNode {
+  readonly op: 'child';
+  readonly name: string;
+  readonly program: Program;
+  readonly mode: 'await' | 'detach' | 'leave' | 'stop';
+}
+
+/** Effects that are undone in reverse when one of them fails, or the body does (`fails`) after all of them. */
+export interface SagaNode {
+  readonly op: 'saga';
+  readonly name: string;
+  readonly items: readonly SagaItem[];
+  readonly fails: boolean;
+}
+
+/** `early`: how to undo it is said before it is done, as it must be for calls. */
+export interface SagaItem {
+  readonly act: StepNode | CallNode;
+  readonly early: boolean;
+  readonly undo: StepNode;
+}
 
 /** Waits for a signal, or for an event of `noted` with this `n`; gives up after `ms`, so that every program ends. */
 export interface WaitNode {
@@ -50,6 +83,8 @@ interface EffectNode {
   /** The first `kills` attempts take their worker down with them. */
   readonly kills: number;
   readonly attempts: number;
+  /** How many chunks each attempt writes to the stream of the effect, from its begin to its end. */
+  readonly chunks: number;
 }
 
 /** Runs inline. */
@@ -67,7 +102,9 @@ export interface CallNode extends EffectNode {
 /** A whole body. */
 export interface Program {
   readonly nodes: readonly ProgramNode[];
-  readonly end: 'succeed' | 'fail' | 'refuse';
+  readonly end: 'succeed' | 'fail' | 'refuse' | 'continue';
+  /** What it goes on as, where it ends so. */
+  readonly next?: Program;
   /** A failed step ends the run; otherwise the body goes on. */
   readonly strict: boolean;
 }
@@ -80,6 +117,10 @@ export interface ProgramTaste {
   readonly emits: boolean;
   readonly races: boolean;
   readonly waits: boolean;
+  readonly children: boolean;
+  readonly chains: boolean;
+  readonly sagas: boolean;
+  readonly streams: boolean;
   readonly failures: boolean;
   readonly poison: boolean;
 }
@@ -90,14 +131,23 @@ export const programCapabilities = ['work', 'gpu'] as const;
 /** The signals that programs wait for. */
 export const programSignals = ['go', 'more'] as const;
 
-/** A new program. */
-export function makeProgram(prng: Prng, taste: ProgramTaste): Program {
-  const nodes = Array.from({ length: prng.int(1, 5) }, (_, i) => makeNode(prng, taste, `n${i}`));
+/** A new program. `depth` counts the programs around it. */
+export function makeProgram(prng: Prng, taste: ProgramTaste, depth = 0): Program {
+  const mine = depth < depthMax ? taste : { ...taste, children: false, chains: false };
+  const nodes = Array.from({ length: prng.int(1, depth === 0 ? 5 : 2) }, (_, i) =>
+    makeNode(prng, mine, `n${i}`, depth),
+  );
+  const strict = prng.chance(0.5);
+  if (mine.chains && prng.chance(0.2))
+    return { nodes, end: 'continue', next: makeProgram(prng, taste, depth + 1), strict };
   const end = prng.chance(0.85) ? 'succeed' : prng.pick(['fail', 'refuse'] as const);
-  return { nodes, end, strict: prng.chance(0.5) };
+  return { nodes, end, strict };
 }
 
-function makeNode(prng: Prng, taste: ProgramTaste, name: string): ProgramNode {
+/** Programs within programs; what is in the innermost starts no runs. */
+const depthMax = 2;
+
+function makeNode(prng: Prng, taste: ProgramTaste, name: string, depth: number): ProgramNode {
   const kind = prng.pick([
     'step',
     'step',
@@ -110,12 +160,23 @@ function makeNode(prng: Prng, taste: ProgramTaste, name: string): ProgramNode {
     'race',
     'wait',
     'wait',
+    'child',
+    'child',
+    'saga',
   ] as const);
   if (kind === 'call' && taste.calls) return makeCall(prng, taste, name);
   if (kind === 'map' && taste.maps) {
-    const items = Array.from({ length: prng.int(2, 5) }, (_, i) => makeEffect(prng, taste, `${name}:${i}/do`));
-    return { op: 'map', name, items, concurrency: prng.int(1, 4) };
+    const isOfChildren = depth === 0 && taste.children && prng.chance(0.2);
+    const items = Array.from({ length: isOfChildren ? 2 : prng.int(2, 5) }, (_, i) =>
+      isOfChildren
+        ? makeChild(prng, taste, `${name}:${i}/do`, depthMax, 'await')
+        : makeEffect(prng, taste, `${name}:${i}/do`),
+    );
+    return { op: 'map', name, items, concurrency: prng.int(1, 4), settle: prng.chance(0.3) };
   }
+  if (kind === 'child' && taste.children)
+    return makeChild(prng, taste, name, depth + 1, prng.pick(['await', 'await', 'detach', 'leave', 'stop']));
+  if (kind === 'saga' && taste.sagas) return makeSaga(prng, taste, name);
   if (kind === 'sleep' && taste.sleeps) return { op: 'sleep', name, ms: prng.int(1, 6_000) };
   if (kind === 'emit' && taste.emits)
     return { op: 'emit', name, topic: prng.pick(['noted', 'seen']), n: prng.int(0, 9) };
@@ -124,9 +185,11 @@ function makeNode(prng: Prng, taste: ProgramTaste, name: string): ProgramNode {
     const branches = Array.from({ length: prng.int(2, 3) }, (_, i) =>
       prng.chance(0.3)
         ? { op: 'sleep' as const, name: `${name}/b${i}/do`, ms: prng.int(1, 1_000) }
-        : taste.waits && prng.chance(0.5)
-          ? makeWait(prng, `${name}/b${i}/do`)
-          : makeEffect(prng, taste, `${name}/b${i}/do`),
+        : taste.children && prng.chance(0.2)
+          ? makeChild(prng, taste, `${name}/b${i}/do`, depthMax, 'await')
+          : taste.waits && prng.chance(0.5)
+            ? makeWait(prng, `${name}/b${i}/do`)
+            : makeEffect(prng, taste, `${name}/b${i}/do`),
     );
     return { op: 'race', name, branches };
   }
@@ -137,6 +200,19 @@ function makeNode(prng: Prng, taste: ProgramTaste, name: string): ProgramNode {
 function makeWait(prng: Prng, name: string): WaitNode {
   const signal = prng.chance(0.5) ? prng.pick(programSignals) : null;
   return { op: 'wait', name, signal, n: prng.int(0, 1), ms: prng.int(500, 9_000) };
+}
+
+function makeChild(prng: Prng, taste: ProgramTaste, name: string, depth: number, mode: ChildNode['mode']): ChildNode {
+  return { op: 'child', name, program: makeProgram(prng, taste, depth), mode };
+}
+
+function makeSaga(prng: Prng, taste: ProgramTaste, name: string): SagaNode {
+  const items = Array.from({ length: prng.int(1, 3) }, (_, i): SagaItem => {
+    const act = makeEffect(prng, taste, `${name}/do/s${i}`);
+    const undo = makeStep(prng, taste, `${name}/undo/u${i}/do`);
+    return { act, undo, early: act.op === 'call' || prng.chance(0.3) };
+  });
+  return { op: 'saga', name, items, fails: prng.chance(0.4) };
 }
 
 function makeEffect(prng: Prng, taste: ProgramTaste, name: string): StepNode | CallNode {
@@ -158,6 +234,7 @@ function effect(prng: Prng, taste: ProgramTaste): Omit<EffectNode, 'name'> {
     attempts,
     fails: taste.failures && prng.chance(0.25) ? prng.int(1, attempts + 1) : 0,
     kills: taste.poison && prng.chance(0.06) ? prng.pick([1, 99]) : 0,
+    chunks: taste.streams && prng.chance(0.3) ? prng.int(1, 9) : 0,
   };
 }
 
@@ -165,8 +242,13 @@ function effect(prng: Prng, taste: ProgramTaste): Omit<EffectNode, 'name'> {
 export function effectsOfProgram(program: Program): (StepNode | CallNode)[] {
   return program.nodes.flatMap((node) => {
     if (node.op === 'step' || node.op === 'call') return [node];
-    if (node.op === 'map') return [...node.items];
-    if (node.op === 'race') return node.branches.filter((branch) => branch.op === 'step' || branch.op === 'call');
+    if (node.op === 'map') return node.items.filter(isEffect);
+    if (node.op === 'race') return node.branches.filter(isEffect);
+    if (node.op === 'saga') return node.items.flatMap(({ act, undo }) => [act, undo]);
     return [];
   });
+}
+
+function isEffect(node: RaceNode): node is StepNode | CallNode {
+  return node.op === 'step' || node.op === 'call';
 }

@@ -9,6 +9,7 @@ import type { ServerMessage, WorkerMessage } from '../../protocol/worker.js';
 import type { Engine } from '../../engine/api.js';
 import type { History } from './history.js';
 import type { Route } from './cluster.js';
+import { versionsOfBuild, type BuildName } from './manifest.js';
 import type { Network, WireEnd } from './network.js';
 import { programApp, providerError, type EffectSite } from './program-app.js';
 import type { CallNode, StepNode } from './program.js';
@@ -29,6 +30,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly parkAfterMs: number;
   /** Whether the app has agents. */
   readonly agents: boolean;
+  /** The build that the process would be started with now. */
+  readonly build: () => BuildName;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
 }
 
@@ -54,23 +57,28 @@ export class RealWorker implements SimWorker {
 
   #boot(ports: Ports, heart: SimProcess): void {
     const { slots, parkAfterMs, only, provider, agents } = this.#options;
-    const claims = new Claims(this.#options.history);
+    const build = this.#options.build();
+    const claims = new Claims(this.#options.history, build);
     const perform = async (node: StepNode | CallNode, site: EffectSite): Promise<void> => {
-      const { kind, idempotencyKey, attempt } = site;
+      const { kind, idempotencyKey, attempt, write } = site;
       const [tenant = '', run = '', ...rest] = idempotencyKey.split('/');
       const path = rest.join('/');
       const claim = claims.of(kind === 'call' ? idempotencyKey : `${tenant}/${run}`);
       const fate = provider.begin(node, { kind, tenant, run, path, attempt, body: JSON.stringify(node), ...claim });
-      await new Promise<void>((resolve) => {
-        ports.timers.after(node.ms, () => {
-          if (fate === 'kills') this.host.crash('poison');
-          else resolve();
-        });
-      });
+      const mark = this.#options.history.executions.length;
+      const parts = Math.max(1, node.chunks);
+      for (let i = 0; i < parts; i++) {
+        if (i < node.chunks) await write([mark, i]);
+        await new Promise<void>((resolve) => ports.timers.after(node.ms / parts, resolve));
+      }
+      if (fate === 'kills') {
+        this.host.crash('poison');
+        await new Promise(() => undefined);
+      }
       if (fate === 'fails') throw providerError();
     };
     const worker = createWorker({
-      app: programApp(perform, agents),
+      app: programApp(perform, build, agents),
       connect: this.#transport(claims, heart),
       ports,
       slots,
@@ -166,10 +174,12 @@ function startHeart(
 class Claims {
   readonly #history: History;
   readonly #claims = new Map<string, { readonly session: string; readonly assignment: number }>();
+  readonly #build: BuildName;
   #session = '';
 
-  constructor(history: History) {
+  constructor(history: History, build: BuildName) {
     this.#history = history;
+    this.#build = build;
   }
 
   of(key: string): { readonly session: string; readonly assignment: number } {
@@ -183,8 +193,10 @@ class Claims {
         const { assignment, tenant, run } = item;
         const claim = { session: this.#session, assignment };
         this.#claims.set(item.kind === 'call' ? item.idempotencyKey : `${tenant}/${run}`, claim);
-        if (item.kind === 'activation')
-          this.#history.bodies.push({ tenant, run, ...claim, head: item.journal.head, seqs: [] });
+        if (item.kind !== 'activation') continue;
+        const { workflow, version, journal } = item;
+        const versions = versionsOfBuild(this.#build, workflow);
+        this.#history.bodies.push({ tenant, run, ...claim, head: journal.head, version, versions, seqs: [] });
       }
     if (message.t === 'deliver')
       for (const { assignment, events } of message.items)

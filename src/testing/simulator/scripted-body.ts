@@ -5,18 +5,23 @@
  */
 import { payloadOfJson } from '../../core/codec.js';
 import { failure, type Failure } from '../../core/failure.js';
+import type { InlinePayload } from '../../core/payload.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import type { JournalEntry } from '../../core/run/journal.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type { ActivationAssignment } from '../../protocol/worker.js';
 import type { WaitOn } from '../../core/run/waits.js';
-import type { CallNode, Program, ProgramNode, StepNode, WaitNode } from './program.js';
+import type { CallNode, ChildNode, Program, ProgramNode, SagaNode, StepNode, WaitNode } from './program.js';
 
 /** What a body needs of its worker. */
 export interface BodyHost {
-  submit(commands: readonly BodyCommand[]): void;
-  /** Runs the effect; `done` is called when it has ended, with null for success. Never called after the body is gone. */
-  execute(node: StepNode, path: string, attempt: number, done: (failed: Failure | null) => void): void;
+  /** `answered` is called when there is an answer, whatever it is. Never called after the body is gone. */
+  submit(commands: readonly BodyCommand[], answered?: () => void): void;
+  /**
+   * Runs the effect, and returns a number of its own; `done` is called when it has ended, with null for success. Never
+   * called after the body is gone.
+   */
+  execute(node: StepNode, path: string, attempt: number, done: (failed: Failure | null) => void): number;
   /** Asks for `park` to be called a while from now. Returns what cancels it. */
   parkLater(park: () => void): () => void;
 }
@@ -27,6 +32,8 @@ export interface BodyFlaw {
   readonly rerunsCompleted?: boolean;
   /** Parks over events that it has not seen. */
   readonly parksBlindly?: boolean;
+  /** Undoes what a saga has done in the order in which it was done, or twice, or also what it has not done. */
+  readonly undoes?: 'forwards' | 'twice' | 'everything';
 }
 
 type Progress = 'done' | 'failed' | 'pending';
@@ -61,11 +68,18 @@ export class ScriptedBody {
   #cancelPark: (() => void) | null = null;
   #outbox: BodyCommand[] = [];
   #failedPath: string | null = null;
+  /** Children that were told to end. */
+  readonly #stopped = new Set<string>();
+  /** Effects of sagas: what became of them matters, even when the run is cancelled. */
+  readonly #ofSagas: ReadonlySet<string>;
   readonly #flaw: BodyFlaw;
 
   constructor(assignment: ActivationAssignment, program: Program, host: BodyHost, flaw: BodyFlaw) {
     this.assignment = assignment;
     this.#program = program;
+    this.#ofSagas = new Set(
+      sagasOf(program).flatMap(({ items }) => items.flatMap(({ act, undo }) => [act.name, undo.name])),
+    );
     this.#host = host;
     this.#flaw = flaw;
     this.seen = assignment.journal.head;
@@ -93,8 +107,8 @@ export class ScriptedBody {
     if (this.ended || this.#submitted.has(':end')) return;
     this.#cancelPark?.();
     this.#cancelPark = null;
-    if (this.#cancelled) this.#once(':end', { op: 'endCancelled' });
-    else this.#walkProgram();
+    if (!this.#cancelled) this.#walkProgram();
+    else if (this.#cleanUp() !== 'pending') this.#once(':end', { op: 'endCancelled' });
     const commands = this.#outbox;
     this.#outbox = [];
     if (commands.length > 0) this.#host.submit(commands);
@@ -154,6 +168,9 @@ export class ScriptedBody {
       if (came === 'failed' && this.#program.strict)
         return this.#once(':end', { op: 'fail', failure: programFailure, path: this.#failedPath });
     }
+    const { next } = this.#program;
+    if (this.#program.end === 'continue' && next !== undefined)
+      return this.#once(':end', { op: 'continueAsNew', input: payloadOfJson(next) });
     if (this.#program.end === 'succeed')
       this.#once(':end', { op: 'succeed', output: payloadOfJson(this.#program.nodes.length) });
     else if (this.#program.end === 'refuse') this.#once(':end', { op: 'refuse', code: 'NOT_WANTED', data: null });
@@ -183,7 +200,95 @@ export class ScriptedBody {
         return this.#map(node);
       case 'race':
         return this.#race(node);
+      case 'child':
+        return this.#child(node);
+      case 'saga':
+        return this.#saga(node);
     }
+  }
+
+  #child({ name, program, mode }: ChildNode): Progress {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) {
+      const options = { detached: mode === 'detach' };
+      this.#once(name, { op: 'startChild', path: name, workflow: 'program', input: payloadOfJson(program), options });
+      return 'pending';
+    }
+    if (mode === 'detach' || mode === 'leave') return 'done';
+    if (entry.type === 'child.ended') {
+      if (entry.data.failure !== null) this.#failedPath = name;
+      return entry.data.failure === null ? 'done' : 'failed';
+    }
+    if (mode === 'stop') this.#stop(name);
+    return 'pending';
+  }
+
+  #stop(path: string): void {
+    if (this.#stopped.has(path)) return;
+    this.#stopped.add(path);
+    this.#outbox.push({ op: 'cancelChild', path, reason: 'no longer wanted' });
+  }
+
+  // ---------------------------------------------------------------- sagas
+
+  #saga(saga: SagaNode): Progress {
+    if (this.#entries.has(saga.name)) return this.#undo(saga);
+    for (const { act } of saga.items) {
+      const came = this.#walk(act);
+      if (came === 'pending') return 'pending';
+      if (came === 'failed') return this.#undo(saga);
+    }
+    return saga.fails ? this.#undo(saga) : 'done';
+  }
+
+  /** Before a cancelled body ends: whatever a saga has not brought to its end is undone. */
+  #cleanUp(): 'done' | 'pending' {
+    for (const saga of sagasOf(this.#program)) {
+      const isBegun = saga.items.some(({ act }) => this.#entries.has(act.name) || this.#isUnderWay(act.name));
+      if (!isBegun) continue;
+      if (saga.items.some(({ act }) => act.op === 'step' && this.#isUnderWay(act.name))) return 'pending';
+      const isWhole = !saga.fails && saga.items.every(({ act }) => this.#isDone(act.name));
+      if (!this.#entries.has(saga.name) && isWhole) continue;
+      if (this.#undo(saga) === 'pending') return 'pending';
+    }
+    return 'done';
+  }
+
+  #isUnderWay(path: string): boolean {
+    return this.#running.has(path) || this.#submitted.has(path);
+  }
+
+  /** What the run has begun and was cancelled in is not tried again; what cleans up after it is. */
+  #isGivenUp(path: string): boolean {
+    return this.#cancelled && !path.includes('/undo/');
+  }
+
+  #isDone(path: string): boolean {
+    const type = this.#entries.get(path)?.type;
+    return type === 'step.completed' || type === 'call.completed';
+  }
+
+  /** First it is recorded that the saga has failed; then what it had done is undone, the last first. */
+  #undo(saga: SagaNode): Progress {
+    const { name, items } = saga;
+    if (!this.#entries.has(name)) {
+      this.#once(name, { op: 'decideRace', path: name, winner: 'undo' });
+      return 'pending';
+    }
+    const { undoes } = this.#flaw;
+    const reached = items.findIndex(({ act }) => !this.#isDone(act.name));
+    const isSaid = (i: number): boolean =>
+      undoes === 'everything' || reached < 0 || i < reached || (i === reached && items[i]?.early === true);
+    const undos = items.filter((_, i) => isSaid(i)).map(({ undo }) => undo);
+    for (const undo of undoes === 'forwards' ? undos : undos.toReversed()) {
+      if (this.#step(undo) === 'pending') return 'pending';
+      if (undoes === 'twice' && !this.#rerun.has(undo.name)) {
+        this.#rerun.add(undo.name);
+        this.#execute(undo, 1);
+        return 'pending';
+      }
+    }
+    return 'failed';
   }
 
   #map(node: Extract<ProgramNode, { op: 'map' }>): Progress {
@@ -195,7 +300,7 @@ export class ScriptedBody {
       if (came === 'pending') pending += 1;
       if (came === 'failed') failed = true;
     }
-    return pending > 0 ? 'pending' : failed ? 'failed' : 'done';
+    return pending > 0 ? 'pending' : failed && !node.settle ? 'failed' : 'done';
   }
 
   #race(node: Extract<ProgramNode, { op: 'race' }>): Progress {
@@ -208,6 +313,8 @@ export class ScriptedBody {
       for (const other of node.branches)
         if (other !== branch && other.op === 'wait' && this.#walk(other) === 'pending')
           this.#outbox.push({ op: 'cancelWait', path: other.name });
+      for (const other of node.branches)
+        if (other !== branch && other.op === 'child' && this.#walk(other) === 'pending') this.#stop(other.name);
       return 'pending';
     }
     return 'pending';
@@ -265,23 +372,61 @@ export class ScriptedBody {
   #execute(node: StepNode, attempt: number): void {
     const path = node.name;
     this.#running.add(path);
-    this.#host.execute(node, path, attempt, (failed) => {
+    // How many chunks go together depends on when they come, which no two attempts have in common.
+    const first = node.chunks === 0 ? 0 : 1 + (this.seen % node.chunks);
+    // An outcome that overtakes a chunk would leave it out.
+    let isWritten = first === 0;
+    let finish: (() => void) | null = null;
+    const mark: number = this.#host.execute(node, path, attempt, (failed) => {
       if (this.ended) return;
+      if (!isWritten) return void (finish = () => end(failed));
+      end(failed);
+    });
+    const end = (failed: Failure | null): void => {
       this.#running.delete(path);
-      if (this.#cancelled || this.#submitted.has(':end')) return this.advance();
+      const isWanted = !this.#cancelled || this.#ofSagas.has(path);
+      if (!isWanted || this.#submitted.has(':end')) return this.advance();
       this.#submitted.add(path);
+      const rest = chunksOf(path, attempt, mark, first, node.chunks);
       const command: BodyCommand =
         failed === null
           ? { op: 'completeStep', path, attempt, durationMs: node.ms, withInput: false, result: payloadOfJson(path) }
-          : { op: 'failStep', path, attempt, failure: failed, retry: retryOf(node.attempts) };
-      this.#host.submit([command]);
+          : {
+              op: 'failStep',
+              path,
+              attempt,
+              failure: failed,
+              retry: retryOf(this.#isGivenUp(path) ? 1 : node.attempts),
+            };
+      this.#host.submit([...rest, command]);
+    };
+    const begin = chunksOf(path, attempt, mark, 0, first);
+    if (begin.length === 0) return;
+    this.#host.submit(begin, () => {
+      isWritten = true;
+      if (!this.ended) finish?.();
     });
   }
 }
 
+/** The command that adds the chunks from `from` to before `to`, if there are any. */
+function chunksOf(path: string, attempt: number, mark: number, from: number, to: number): BodyCommand[] {
+  if (to <= from) return [];
+  return [{ op: 'append', path, attempt, from, count: to - from, chunks: chunkList(mark, from, to) }];
+}
+
+/** Each chunk names the execution that has written it, and its number in that. */
+export function chunkList(mark: number, from: number, to: number): InlinePayload {
+  return payloadOfJson(Array.from({ length: to - from }, (_, i) => [mark, from + i]));
+}
+
+function sagasOf({ nodes }: Program): SagaNode[] {
+  return nodes.filter((node) => node.op === 'saga');
+}
+
 /** What runs started by an event do: one step. */
 export const watchProgram: Program = {
-  nodes: [{ op: 'step', name: 'look', ms: 20, fails: 0, kills: 0, attempts: 3, external: false }],
+  nodes: [{ op: 'step', name: 'look', ms: 20, fails: 0, kills: 0, attempts: 3, chunks: 0, external: false }],
   end: 'succeed',
   strict: true,
 };

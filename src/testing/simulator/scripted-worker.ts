@@ -7,6 +7,7 @@
  */
 import { decodeValue, payloadOfJson } from '../../core/codec.js';
 import { errorCatalogue, type ErrorCode } from '../../core/errors.js';
+import type { Manifest } from '../../core/manifest.js';
 import type { Ports } from '../../core/ports.js';
 import type { BodyCommand, TaskCommand } from '../../core/run/commands.js';
 import {
@@ -19,13 +20,13 @@ import {
   type WorkerMessage,
 } from '../../protocol/worker.js';
 import type { History } from './history.js';
-import { simManifest } from './manifest.js';
+import { simManifest, versionsOfBuild, type BuildName } from './manifest.js';
 import type { Route } from './cluster.js';
 import type { Network, WireEnd } from './network.js';
 import type { CallNode, Program } from './program.js';
 import type { SimProcess } from './process.js';
 import type { Provider } from './provider.js';
-import { programFailure, ScriptedBody, type BodyFlaw } from './scripted-body.js';
+import { chunkList, programFailure, ScriptedBody, type BodyFlaw } from './scripted-body.js';
 import type { SimWorker } from './sim-worker.js';
 import { WorkerHost, type WorkerHostOptions } from './worker-host.js';
 
@@ -52,6 +53,8 @@ export interface ScriptedWorkerOptions extends WorkerHostOptions {
   readonly provider: Provider;
   readonly slots: number;
   readonly parkAfterMs: number;
+  /** The build that the process would be started with now. */
+  readonly build: () => BuildName;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
   readonly flaw: WorkerFlaw;
 }
@@ -86,9 +89,12 @@ class WorkerLife {
   readonly #host: WorkerHost;
   readonly #ports: Ports;
   readonly #heart: SimProcess;
+  readonly #build: BuildName;
+  readonly #manifest: Manifest;
   readonly #bodies = new Map<number, ScriptedBody>();
   readonly #calls = new Map<number, CallJob>();
   readonly #unanswered = new Map<number, Submission>();
+  readonly #onAnswer = new Map<number, () => void>();
   #wire: WireEnd<WorkerMessage> | null = null;
   #heartWire: WireEnd<WorkerMessage> | null = null;
   #welcomed = false;
@@ -104,6 +110,8 @@ class WorkerLife {
     this.#host = host;
     this.#ports = ports;
     this.#heart = heart;
+    this.#build = options.build();
+    this.#manifest = simManifest(this.#build);
     this.#connect();
   }
 
@@ -129,8 +137,8 @@ class WorkerLife {
       t: 'hello',
       protocol: workerProtocol,
       worker: this.#host.name,
-      app: simManifest.app,
-      manifest: simManifest,
+      app: this.#manifest.app,
+      manifest: this.#manifest,
       slots,
       only,
       ...resume,
@@ -275,20 +283,22 @@ class WorkerLife {
   #beginBody(assignment: ActivationAssignment): void {
     const number = assignment.assignment;
     const { history } = this.#options;
-    const { tenant, run } = assignment;
+    const { tenant, run, workflow, version } = assignment;
     history.bodies.push({
       tenant,
       run,
       session: this.session ?? '',
       assignment: number,
       head: assignment.journal.head,
+      version,
+      versions: versionsOfBuild(this.#build, workflow),
       seqs: [],
     });
     const body = new ScriptedBody(
       assignment,
       programOf(assignment),
       {
-        submit: (commands) => this.#submit(number, commands),
+        submit: (commands, answered) => this.#submit(number, commands, answered),
         execute: (node, path, attempt, done) => {
           const session = this.session ?? '';
           const fate = this.#options.provider.begin(node, {
@@ -305,6 +315,7 @@ class WorkerLife {
             if (fate === 'kills') this.#host.crash('poison');
             else done(fate === 'ok' ? null : programFailure);
           });
+          return history.executions.length;
         },
         parkLater: (park) => this.#ports.timers.after(this.#options.parkAfterMs, park),
       },
@@ -339,23 +350,40 @@ class WorkerLife {
       session: this.session ?? '',
       assignment: number,
     });
-    this.#ports.timers.after(node.ms, () => {
-      if (fate === 'kills') return this.#host.crash('poison');
+    const mark = this.#options.history.executions.length;
+    const first = node.chunks === 0 ? 0 : 1 + (mark % node.chunks);
+    const write = (from: number, to: number): TaskCommand[] =>
+      to <= from ? [] : [{ op: 'appendTask', name: null, from, count: to - from, chunks: chunkList(mark, from, to) }];
+    // An outcome that overtakes a chunk would leave it out.
+    let isWritten = first === 0;
+    let finish: (() => void) | null = null;
+    const end = (): void => {
       if (this.#calls.get(number) !== job) return;
       job.submitted = true;
       const command: TaskCommand =
         fate === 'ok'
           ? { op: 'completeTask', result: payloadOfJson(path), durationMs: node.ms }
           : { op: 'failTask', failure: programFailure };
-      this.#submit(number, [command]);
+      this.#submit(number, [...write(first, node.chunks), command]);
+    };
+    if (first > 0)
+      this.#submit(number, write(0, first), () => {
+        isWritten = true;
+        finish?.();
+      });
+    this.#ports.timers.after(node.ms, () => {
+      if (fate === 'kills') this.#host.crash('poison');
+      else if (isWritten) end();
+      else finish = end;
     });
   }
 
   // ---------------------------------------------------------------- submissions
 
-  #submit(assignment: number, commands: readonly (BodyCommand | TaskCommand)[]): void {
+  #submit(assignment: number, commands: readonly (BodyCommand | TaskCommand)[], answered?: () => void): void {
     const submission: Submission = { i: this.#nextSubmission++, assignment, commands };
     this.#unanswered.set(submission.i, submission);
+    if (answered !== undefined) this.#onAnswer.set(submission.i, answered);
     if (this.#welcomed) this.#wire?.send({ t: 'submit', items: [submission] });
   }
 
@@ -374,12 +402,13 @@ class WorkerLife {
       return;
     }
     this.#unanswered.delete(result.i);
+    this.#onAnswer.get(result.i)?.();
+    this.#onAnswer.delete(result.i);
     const { assignment, commands } = submission;
     const body = this.#bodies.get(assignment);
     const [first] = commands;
     if (first?.op === 'park' && !result.ok && result.code === 'stale') return body?.unparked();
-    if (!result.ok || this.#calls.has(assignment) || commands.some((command) => endsBody(command.op)))
-      this.#forget(assignment);
+    if (!result.ok || commands.some((command) => endsWork(command.op))) this.#forget(assignment);
     else body?.advance();
   }
 
@@ -395,8 +424,20 @@ class WorkerLife {
 const handshakeMs = 5_000;
 const reconnectMsMax = 400;
 
-function endsBody(op: string): boolean {
-  return ['park', 'succeed', 'fail', 'refuse', 'endCancelled', 'abandon'].includes(op);
+const endings: ReadonlySet<string> = new Set([
+  'park',
+  'succeed',
+  'fail',
+  'refuse',
+  'continueAsNew',
+  'endCancelled',
+  'abandon',
+  'completeTask',
+  'failTask',
+]);
+
+function endsWork(op: string): boolean {
+  return endings.has(op);
 }
 
 function isTransient(code: string): boolean {

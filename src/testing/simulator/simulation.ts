@@ -3,6 +3,7 @@
  * decides. First faults and safety: invariants of the store after every change. Then everything heals, and progress is
  * demanded. Then the checkers look at all that was seen.
  */
+import { childSpace } from '../../core/run/effects.js';
 import { foldRun } from '../../core/run/state.js';
 import { inboxSpace, indexSpace, signalSpace, waitSpace } from '../../core/run/waits.js';
 import { compareRun } from '../../engine/upkeep/doctor.js';
@@ -21,12 +22,14 @@ import { Cluster, Route } from './cluster.js';
 import { FaultMeter } from './fault-meter.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
 import { simAgent, simManifest } from './manifest.js';
+import type { Prng } from './prng.js';
+import { noRollout, rolloutOf, type Rollout } from './rollout.js';
 import { Nemesis, type FaultKind } from './nemesis.js';
 import { Network } from './network.js';
 import { Observer } from './observer.js';
 import { OutsideClient, type ClientPlan } from './outside-client.js';
 import { programApp } from './program-app.js';
-import { effectsOfProgram, type Program } from './program.js';
+import { effectsOfProgram, type Program, type ProgramTaste } from './program.js';
 import { Provider } from './provider.js';
 import { RealWorker } from './real-worker.js';
 import { Readers } from './readers.js';
@@ -66,8 +69,14 @@ export interface SimulationOptions {
   readonly workers?: 'real' | 'scripted';
   /** Whether there is an agent; only with real workers. Default: the seed decides. */
   readonly agents?: boolean;
+  /** Whether a new version is rolled out meanwhile. Default: in some worlds. */
+  readonly rollout?: boolean;
   /** Which kinds of faults there may be. Default: a random subset of all. */
   readonly kinds?: readonly FaultKind[];
+  /** One crash more, after this event of the world. With `kinds: []` it is the only fault. */
+  readonly crash?: { readonly who: 'server' | 'worker'; readonly step: number };
+  /** Overrides which kinds of nodes programs have. */
+  readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
   readonly onHistory?: (history: History) => void;
   /** Hears of each event. */
@@ -113,6 +122,13 @@ const violationsMax = 20;
 const blindingFaults: readonly string[] = ['server crash', 'server pause', 'worker pause', 'worker block', 'cut'];
 /** The same where a neighbour may act on what one server no longer hears or no longer tells. */
 const blindingClusterFaults: readonly string[] = ['store cut', 'server stop'];
+
+/** The workers of a world before they are made. */
+interface Fleet {
+  readonly prng: Prng;
+  readonly offers: readonly { readonly workflows: readonly string[]; readonly capabilities: readonly string[] }[];
+  readonly rollout: Rollout;
+}
 
 class Simulation {
   readonly #options: SimulationOptions;
@@ -185,15 +201,17 @@ class Simulation {
         settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5) },
         manifest:
           this.#options.workers === 'real'
-            ? programApp(async () => undefined, this.#hasAgents()).manifest
-            : simManifest,
+            ? programApp(async () => undefined, fleet.rollout.first, this.#hasAgents()).manifest
+            : simManifest(fleet.rollout.first),
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
+    const plan = this.#clientPlan();
+    const fleet = this.#fleet(plan.spreadMs);
     const provider = new Provider(world, this.#history);
     const cluster = new Cluster(Array.from({ length: count }, (_, i) => serverOf(i)));
-    const workers = this.#workers(network, cluster, provider);
-    const plan = this.#clientPlan();
+    const workers = this.#workers(fleet, network, cluster, provider);
     const readers = new Readers(world, cluster, this.#history);
+    plan.migrates = fleet.rollout.first !== 'plain';
     const client = new OutsideClient({
       world,
       cluster,
@@ -221,7 +239,12 @@ class Simulation {
     for (const { host } of workers) host.start();
     client.start();
     nemesis.start();
+    const { crash } = this.#options;
     const look = async (): Promise<boolean> => {
+      if (crash?.step === world.steps) {
+        if (crash.who === 'server') cluster.servers[0]?.crash('crash');
+        else workers[0]?.host.crash('crash');
+      }
       if (observer.changed && data !== null) {
         observer.changed = false;
         await this.#look(data);
@@ -230,6 +253,7 @@ class Simulation {
     };
     await world.run({ untilMs: world.nowMs + plan.spreadMs * 1.2, stepsMax, afterStep: look });
     nemesis.heal();
+    this.#history.healedAtMs = world.nowMs;
     client.probe();
     let next = 0;
     const quiet = async (): Promise<boolean> => {
@@ -268,20 +292,37 @@ class Simulation {
     return this.#world.prng.fork('servers').pick([1, 1, 2, 3]);
   }
 
-  #workers(network: Network, cluster: Cluster, provider: Provider): SimWorker[] {
+  /** How many workers there are, what each offers, and which builds they come in. */
+  #fleet(spreadMs: number): Fleet {
     const prng = this.#world.prng.fork('workers');
-    const routes = this.#world.prng.fork('routes');
     const count = prng.int(1, 3);
     const divided = count > 1 && prng.chance(0.3);
-    return Array.from({ length: count }, (_, i) => {
-      const workflows = ['program', 'watch', ...(this.#hasAgents() ? [simAgent] : [])];
-      const everything = { workflows, capabilities: ['work', 'gpu'] };
-      const only = !divided
+    const workflows = ['program', 'watch', ...(this.#hasAgents() ? [simAgent] : [])];
+    const everything = { workflows, capabilities: ['work', 'gpu'] };
+    const offers = Array.from({ length: count }, (_, i) =>
+      !divided
         ? everything
         : i === 0
           ? { workflows: everything.workflows, capabilities: [] }
-          : { workflows: [], capabilities: everything.capabilities };
+          : { workflows: [], capabilities: everything.capabilities },
+    );
+    const { nowMs } = this.#world;
+    const during = { fromMs: nowMs + spreadMs * 0.05, toMs: nowMs + spreadMs * 0.8 };
+    const apart = this.#world.prng.fork('rollout');
+    const isRollout = apart.chance(0.35);
+    const bodies = offers.map(({ workflows }) => workflows.length > 0);
+    const rollout = (this.#options.rollout ?? isRollout) ? rolloutOf(apart, bodies, during) : noRollout(count);
+    return { prng, offers, rollout };
+  }
+
+  /** Each worker is killed when it is to be replaced, and starts again as what it is then. */
+  #workers({ prng, offers, rollout }: Fleet, network: Network, cluster: Cluster, provider: Provider): SimWorker[] {
+    const routes = this.#world.prng.fork('routes');
+    return offers.map((only, i) => {
+      const replacement = rollout.replacements[i] ?? null;
+      const isReplaced = (): boolean => replacement !== null && this.#world.nowMs >= replacement.atMs;
       const common = {
+        build: () => (replacement !== null && isReplaced() ? replacement.by : rollout.first),
         world: this.#world,
         network,
         meter: this.#meter,
@@ -294,9 +335,15 @@ class Simulation {
         parkAfterMs: prng.pick([0, 50, 2_000]),
         only,
       };
-      return this.#options.workers === 'real'
-        ? new RealWorker({ ...common, agents: this.#hasAgents() })
-        : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
+      const worker =
+        this.#options.workers === 'real'
+          ? new RealWorker({ ...common, agents: this.#hasAgents() })
+          : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
+      if (replacement !== null)
+        this.#world.after(null, replacement.atMs - this.#world.nowMs, `replace ${worker.host.name}`, () =>
+          worker.host.crash('rollout'),
+        );
+      return worker;
     });
   }
 
@@ -309,6 +356,10 @@ class Simulation {
       emits: prng.chance(0.7),
       races: prng.chance(0.5),
       waits: prng.chance(0.7),
+      children: prng.chance(0.5),
+      chains: prng.chance(0.4),
+      sagas: prng.chance(0.5),
+      streams: prng.chance(0.5),
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
     };
@@ -318,8 +369,9 @@ class Simulation {
       cancels: prng.chance(0.5),
       redrives: prng.chance(0.5),
       schedule: this.#schedulePlan(),
+      migrates: false,
       loss: 0,
-      taste,
+      taste: { ...taste, ...this.#options.taste },
       messages: this.#hasAgents() ? prng.int(3, 30) : 0,
     };
   }
@@ -338,7 +390,8 @@ class Simulation {
       every: prng.pick(['1s', '1500ms', '3s']),
       overlap: prng.pick(['allow', 'skip', 'queue', 'cancel']),
       catchUp: prng.pick(['none', 'one', 'all']),
-      catchUpMax: prng.int(1, 6),
+      // The row keeps the last ten outcomes, and a tick that another replaces has two.
+      catchUpMax: prng.int(1, 4),
       queueMax: prng.int(1, 2),
       jitter: prng.pick(['0s', '500ms']),
     };
@@ -374,7 +427,8 @@ class Simulation {
       )
     )
       return false;
-    if (!(await isRouted(store)) || !(await areAgentsAtRest(store, tally))) return false;
+    if (!(await isRouted(store)) || !(await areAgentsAtRest(store, tally)) || (await store.dueTimers(1)).length > 0)
+      return false;
     const sessions = await store.listSessions();
     return sessions.every((row) => workers.some((worker) => worker.session === row.session));
   }
@@ -412,8 +466,9 @@ class Simulation {
     const value = JSON.parse(first.payload.text) as Program | { readonly program: Program };
     // The input of an agent is no program.
     if ('key' in value) return;
-    for (const node of effectsOfProgram('program' in value ? value.program : value))
-      this.#history.attemptsMax.set(`${key}/${node.name}`, node.attempts);
+    const program = 'program' in value ? value.program : value;
+    this.#history.programs.set(key, program);
+    for (const node of effectsOfProgram(program)) this.#history.attemptsMax.set(`${key}/${node.name}`, node.attempts);
   }
 }
 
@@ -462,7 +517,7 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
   const timers = (await Promise.all(runs.map((row) => store.readTimers(row.tenant, row.run)))).flat();
   const entries: EntryRow[] = [];
   for (const tenant of new Set(feed.map((row) => row.tenant)))
-    for (const space of [signalSpace, inboxSpace, waitSpace('noted')])
+    for (const space of [signalSpace, inboxSpace, waitSpace('noted'), childSpace])
       entries.push(...(await store.readEntries({ tenant, space, limit: 10_000 })));
   const index: EntryRow[] = [];
   for (const tenant of new Set(feed.map((row) => row.tenant)))

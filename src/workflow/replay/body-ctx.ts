@@ -45,6 +45,7 @@ import type { Topic } from '../topic.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { Signal } from '../signal.js';
 import { waitOnOf, type Received } from '../wait-for.js';
+import type { UnitDetail } from './asked-unit.js';
 import type { BodyRun } from './body-run.js';
 import { startOf, type UnitKind } from './path-record.js';
 import { Scope } from './scope.js';
@@ -82,7 +83,13 @@ export class BodyCtx implements Ctx {
     return this.#ask<Out>(
       path,
       'call',
-      this.#sending(payload, (stored) => ({ op: 'call', path, capability: name, input: stored, options: sent })),
+      this.#sending(payload, { capability: name }, (stored) => ({
+        op: 'call',
+        path,
+        capability: name,
+        input: stored,
+        options: sent,
+      })),
     );
   }
 
@@ -144,7 +151,7 @@ export class BodyCtx implements Ctx {
   async #tell(path: string, agent: string, key: string, message: AnyMessage, data: unknown): Promise<void> {
     await checkedBy(message.name, message.schema, data);
     const to: SendTarget = { kind: 'agent', agent, key, type: message.name, reply: null };
-    const work = this.#sending(encodeValue(data), (stored) => ({ op: 'send', path, to, data: stored }));
+    const work = this.#sending(encodeValue(data), {}, (stored) => ({ op: 'send', path, to, data: stored }));
     return this.#ask<void>(path, 'message', work);
   }
 
@@ -287,7 +294,7 @@ export class BodyCtx implements Ctx {
     return this.#ask<void>(
       path,
       'emit',
-      this.#sending(encodeValue(data), (stored) => ({
+      this.#sending(encodeValue(data), { topic: topic.name }, (stored) => ({
         op: 'emit',
         path,
         topic: topic.name,
@@ -469,8 +476,11 @@ export class BodyCtx implements Ctx {
     return { launch: () => this.#body.submit(command) };
   }
 
-  #sending(payload: InlinePayload, command: Parameters<BodyRun['submitWith']>[1]): Work {
-    return { launch: () => this.#body.submitWith(payload, command) };
+  #sending(payload: InlinePayload, about: UnitDetail, command: Parameters<BodyRun['submitWith']>[1]): Work {
+    return {
+      launch: () => this.#body.submitWith(payload, command),
+      detail: () => ({ ...about, input: payload }),
+    };
   }
 
   // ---------------------------------------------------------------- scopes

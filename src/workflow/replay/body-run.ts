@@ -25,6 +25,7 @@ import { isStepError, StepError } from '../step-error.js';
 import { isTerminal, isTransient, type Terminal } from '../thrown.js';
 import type { AnyWorkflow } from '../workflow.js';
 import { ChunkBatcher, type ChunkBatch, type StreamWriter } from '../stream-writer.js';
+import type { AskedUnit } from './asked-unit.js';
 import { BodyCtx } from './body-ctx.js';
 import { checkInput } from './check-input.js';
 import { noteEntry, startOf, startRecord, type OutcomeEntry, type PathRecord, type UnitKind } from './path-record.js';
@@ -166,6 +167,22 @@ export class BodyRun implements Activation, Pumped, StepHost {
     return this.#phase === 'running' && this.#waitsOnOutsideOnly();
   }
 
+  get resting(): boolean {
+    if (this.#storing > 0 || this.#running > 0) return false;
+    switch (this.#phase) {
+      case 'loading':
+        return false;
+      case 'running':
+        return this.#due.peek() === undefined && !this.#hasUnsent() && this.#open.size > 0;
+      case 'closing':
+        return this.#pending.size > 0;
+      case 'parking':
+      case 'ending':
+      case 'over':
+        return true;
+    }
+  }
+
   deliver(events: readonly JournalEntry[]): void {
     for (const entry of events) {
       if (entry.seq <= this.#seen) continue;
@@ -218,6 +235,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   ask(scope: Scope, path: string, kind: UnitKind, work: Work): Promise<unknown> {
     if (this.#isDone()) return new Promise(ignore);
     const record = this.#records.get(path);
+    this.host.onlooker?.asked?.(askedUnit(path, kind, work));
     if (record !== undefined && record.kind !== kind) {
       throw new SpineError('PATH_KIND_CHANGED', { path, recorded: record.kind, asked: kind });
     }
@@ -573,6 +591,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly #onWaitEnd = (wait: Wait): void => {
     this.#open.delete(wait);
     this.#claimed.set(wait.path, null);
+    this.host.onlooker?.over?.(wait.path);
   };
 
   // ---------------------------------------------------------------- new work
@@ -590,7 +609,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   }
 
   #launchAll(): void {
-    if (this.#catchingUp || this.#phase !== 'running') return;
+    if (this.#catchingUp || this.#phase !== 'running' || this.host.onlooker?.looksOnly === true) return;
     const launches = this.#launches;
     this.#launches = [];
     for (const wait of launches) {
@@ -681,7 +700,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   }
 
   #waitsOnOutsideOnly(): boolean {
-    if (this.#due.peek() !== undefined || this.#launches.length > 0 || this.#outbox.length > 0) return false;
+    if (this.#due.peek() !== undefined || this.#hasUnsent()) return false;
     if (this.#pending.size > 0 || this.#running > 0 || this.#storing > 0) return false;
     let waiting = false;
     for (const { phase } of this.#open) {
@@ -691,6 +710,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
       waiting = true;
     }
     return waiting;
+  }
+
+  #hasUnsent(): boolean {
+    return this.#launches.length > 0 || this.#outbox.length > 0;
   }
 
   #settlePark(result: SubmissionResult): void {
@@ -829,7 +852,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (this.#phase !== 'closing' || this.#final === null) return;
     const { op } = this.#final;
     const mayHurry = op === 'abandon' || op === 'fail';
-    if (!mayHurry && (this.#storing > 0 || this.#publishing.size > 0)) return;
+    // Nor may it overtake chunks that are under way: they would be left out.
+    if (!mayHurry && (this.#storing > 0 || this.#publishing.size > 0 || this.#answers.size > 0)) return;
     // An end that follows from a refusal must not be refused with what was.
     const before = mayHurry ? [] : this.#outbox;
     this.#outbox = [];
@@ -922,6 +946,15 @@ function refusalOf(refusal: string, message: string): Failure {
   const kind = Object.hasOwn(errorCatalogue, code) ? errorCatalogue[code as ErrorCode].kind : 'internal';
   const retryable = kind === 'transient' || kind === 'notFound';
   return failure({ class: retryable ? 'dependency' : 'internal', code, message, retryable });
+}
+
+/** An input that cannot be encoded is the concern of the work that needs it, not of who looks on. */
+function askedUnit(path: string, kind: UnitKind, work: Work): AskedUnit {
+  try {
+    return { path, kind, ...work.detail?.() };
+  } catch {
+    return { path, kind };
+  }
 }
 
 function failed(cause: Failure, path: string | null): BodyCommand {

@@ -45,6 +45,13 @@ export type PathEntry = Exclude<
   { readonly type: 'run.cancel_requested' | 'signal.received' | 'context.inherited' }
 >;
 
+/** True where the entry says something about a path. */
+export function isOfPath(entry: JournalEntry): entry is PathEntry {
+  return (
+    entry.type !== 'run.cancel_requested' && entry.type !== 'signal.received' && entry.type !== 'context.inherited'
+  );
+}
+
 /** See the top of the module. */
 export interface PathRecord {
   readonly kind: UnitKind;

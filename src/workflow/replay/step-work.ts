@@ -15,11 +15,12 @@ import type { RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import type { Effect } from '../../core/run/events.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
-import type { ActivationHost } from '../activation-contract.js';
 import { pathOf, type PathName } from '../../core/paths.js';
 import type { StepContext } from '../ctx.js';
 import { makeLog, type Log } from '../log.js';
 import { ChunkBatcher, type ChunkBatch, type StreamWriter } from '../stream-writer.js';
+import type { ActivationHost, StepCall } from '../activation-contract.js';
+import type { UnitDetail } from './asked-unit.js';
 import type { PathRecord } from './path-record.js';
 import type { Wait, Work } from './wait.js';
 
@@ -59,6 +60,8 @@ export class StepWork implements Work {
   #attempt: Attempt | null = null;
   /** Attempt whose intent is on its way to be committed; 0 = none. */
   #beginning = 0;
+  /** Given up while it was under way: another attempt is not wanted. */
+  #hastened = false;
 
   constructor(request: StepRequest, step: StepHost) {
     this.#request = request;
@@ -86,7 +89,13 @@ export class StepWork implements Work {
   }
 
   hasten(reason: unknown): void {
+    this.#hastened = true;
     this.#attempt?.hasten(reason);
+  }
+
+  detail(): UnitDetail {
+    const { input } = this.#request;
+    return input === null ? {} : { input: encodeValue(input.value) };
   }
 
   #run(wait: Wait, attempt: number): void {
@@ -121,7 +130,8 @@ export class StepWork implements Work {
 
   #fail(attempt: number, failed: Failure, attempts = this.#request.retry.attempts): void {
     const { path, retry } = this.#request;
-    this.#step.submit({ op: 'failStep', path, attempt, failure: failed, retry: { ...retry, attempts } });
+    const wanted = this.#hastened ? 1 : attempts;
+    this.#step.submit({ op: 'failStep', path, attempt, failure: failed, retry: { ...retry, attempts: wanted } });
   }
 }
 
@@ -198,7 +208,8 @@ class Attempt implements StepContext {
     this.#step.enter();
     let result: unknown;
     try {
-      result = fn(this);
+      const { onlooker } = this.#step.host;
+      result = onlooker?.step === undefined ? fn(this) : onlooker.step(this.#call());
     } catch (error) {
       return this.#settle(() => this.#end.onError(error));
     }
@@ -207,6 +218,11 @@ class Attempt implements StepContext {
       (value) => this.#settle(() => this.#end.onValue(value, this.#durationMs())),
       (error: unknown) => this.#settle(() => this.#end.onError(error)),
     );
+  }
+
+  #call(): StepCall {
+    const { path, fn, input } = this.#request;
+    return { path, input: input?.value, context: this, run: () => fn(this) };
   }
 
   abort(reason: unknown): void {
@@ -237,8 +253,9 @@ class Attempt implements StepContext {
     const wanted = !this.#over;
     this.#over = true;
     // Before the outcome: whoever sees that the step has ended has seen all of its streams.
-    if (wanted) for (const stream of this.#streams.values()) stream.flush();
-    if (wanted) report();
+    if (wanted && this.#streams.size > 0)
+      Promise.all([...this.#streams.values()].map((stream) => stream.end())).then(report, ignore);
+    else if (wanted) report();
     this.#step.leave();
   }
 
@@ -246,6 +263,8 @@ class Attempt implements StepContext {
     return Math.max(0, Math.round(this.#step.host.ports.clock.monotonicMs() - this.#startedMs));
   }
 }
+
+function ignore(): void {}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';

@@ -6,6 +6,7 @@ import type { InlinePayload } from '../../core/payload.js';
 import type { Failure } from '../../core/failure.js';
 import type { Mail } from '../../core/run/mail.js';
 import type { Cancelled } from '../cancelled.js';
+import type { UnitDetail } from './asked-unit.js';
 import type { OutcomeEntry, UnitKind } from './path-record.js';
 import type { Scope, ScopedWait } from './scope.js';
 
@@ -29,6 +30,8 @@ export interface Work {
   hasten?(reason: unknown): void;
   /** What the body gets, where that is more than the recorded value. What it throws, the wait rejects with. */
   receive?(outcome: ReceivedOutcome, value: unknown): unknown;
+  /** Says what is asked for; called for onlookers only. */
+  detail?(): UnitDetail;
 }
 
 /** How a wait for the outside came to its end. */

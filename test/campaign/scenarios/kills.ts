@@ -38,9 +38,10 @@ export function mixedKills(
   });
 }
 
-export async function killing(stage: Stage, times: number): Promise<void> {
+/** Every kind in its turn, `first` being the turn to begin with. */
+export async function killing(stage: Stage, times: number, first = 0): Promise<void> {
   const { database, cluster, fired, took } = stage;
-  for (let i = 0; i < times; i++) {
+  for (let i = first; i < first + times; i++) {
     await pause(150 + Math.random() * 500);
     // Every kind comes in turn, so that a short round has them all.
     const which = i % 7;

@@ -3,7 +3,9 @@
 // knows which execution was recorded.
 import { randomUUID } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
-import { capability, defineApp, workflow } from '../../../dist/spine/index.js';
+
+const build = process.env.EVENTSPINE_BUILD ?? new URL('../../../dist/', import.meta.url).href;
+const { capability, defineApp, workflow } = await import(`${build}spine/index.js`);
 
 const file = process.env.EXECUTIONS;
 

@@ -17,7 +17,7 @@ export interface ClusterOptions {
   readonly databaseOf?: (server: number) => string;
   readonly servers?: number;
   readonly workers?: number;
-  /** Where each process lives: its network namespace and address, its environment. */
+  /** Where each process lives: its network namespace and address, its environment. Asked again for each life. */
   readonly place?: (kind: 'server' | 'worker', index: number) => Place;
 }
 
@@ -77,9 +77,11 @@ export class Cluster {
     this.#workers = Array.from({ length: options.workers ?? 2 }, (_, i) => {
       // Each has another order of preference, or all would be at one server.
       const urls = this.urls.map((_url, k) => this.urls[(i + k) % this.urls.length] ?? '');
-      const at = place('worker', i);
-      const environment = { ...at.environment, EXECUTIONS: this.#executionsFile };
-      return new Member(() => launch('worker.mjs', urls, { ...at, environment }));
+      return new Member(() => {
+        const at = place('worker', i);
+        const environment = { ...at.environment, EXECUTIONS: this.#executionsFile };
+        return launch('worker.mjs', urls, { ...at, environment });
+      });
     });
   }
 

@@ -191,6 +191,19 @@ export class Database {
     return found;
   }
 
+  /** Copies its files elsewhere. It must not run. */
+  keepFiles(folder: string): void {
+    cpSync(this.data, folder, { recursive: true, verbatimSymlinks: true });
+  }
+
+  /** Files that were kept take the place of what it has. It must not run. */
+  putBackFiles(folder: string): void {
+    rmSync(this.data, { recursive: true });
+    cpSync(folder, this.data, { recursive: true, verbatimSymlinks: true });
+    own(this.data, this.#programs);
+    chmodSync(this.data, 0o700);
+  }
+
   /** After a power cut: what the dead server has left behind to say that it lives. */
   forgetPid(): void {
     rmSync(join(this.data, 'postmaster.pid'), { force: true });

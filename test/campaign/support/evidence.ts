@@ -34,6 +34,8 @@ export interface Standstill {
 
 /** How long a thawed process may take to hear what it has missed. */
 export const awakeningMs = 1_000;
+/** How long after a server was thawed the message is heard that it was writing when it was stopped. */
+const lastWordMs = 25;
 
 /** What a reader of an event stream was sent, over all its connections. */
 export interface Reading {
@@ -142,9 +144,13 @@ export const checks: readonly Check[] = [
       if (!clocksAgree) return [];
       const byUnit = groupBy(executions, ({ run, path }) => `${run} ${path}`);
       return [...histories].flatMap(([run, history]) =>
-        completions(history).flatMap(({ path, at }) =>
+        completions(history).flatMap(({ path, at, mark }) =>
           (byUnit.get(`${run} ${path}`) ?? [])
-            .filter((execution) => execution.at > at + slackMs && !isAwakening(execution, at, standstills))
+            // The one that was recorded came before its record, whatever their two clocks say.
+            .filter(
+              (execution) =>
+                execution.mark !== mark && execution.at > at + slackMs && !isAwakening(execution, at, standstills),
+            )
             .map(
               (execution) =>
                 `${run} ${path} was executed ${execution.at - at} ms after its result was recorded; ${around(execution, at, history, byUnit.get(`${run} ${path}`) ?? [], standstills)}`,
@@ -266,7 +272,9 @@ export function pathOf(path: string): string {
 /**
  * A worker that stood still, or that was not reached, while another did its work and recorded the result cannot know that
  * when it hears again: it may begin what it was about to begin, or what was on the way to it. Its commit is refused, which
- * P6 watches.
+ * P6 watches. So with the message that a server was about to write when it was stopped, between its look at the clock and the
+ * wire: it goes out the moment the server is let on. All that comes after it is held back by the server, so only that moment
+ * is excused.
  */
 export function isAwakening(
   execution: Pick<Execution, 'pid' | 'at'>,
@@ -274,12 +282,13 @@ export function isAwakening(
   standstills: readonly Standstill[],
 ): boolean {
   return standstills.some(
-    ({ pid, from, until, awakeAt }) =>
-      pid === execution.pid &&
+    ({ kind, pid, from, until, awakeAt }) =>
       recordedAt >= from &&
       recordedAt <= awakeAt &&
       execution.at >= until &&
-      execution.at <= awakeAt,
+      (pid === execution.pid
+        ? execution.at <= awakeAt
+        : kind === 'server' && execution.at <= until + lastWordMs && recordedAt <= until),
   );
 }
 

@@ -42,6 +42,8 @@ export interface StageOptions {
   readonly cluster?: Partial<ClusterOptions>;
   readonly traffic?: Partial<TrafficOptions>;
   readonly clocksAgree?: boolean;
+  /** Puts something between the servers and the database; it is ended after them. */
+  readonly between?: (database: Database) => Promise<{ readonly url: string; end(): Promise<void> }>;
   /** Called with the evidence, before it is judged: to look at it, or to tamper with it. */
   readonly judge?: (evidence: Evidence) => readonly Violation[];
 }
@@ -53,9 +55,11 @@ export async function playRound(options: StageOptions, act: (stage: Stage) => Pr
   const faults: Record<string, number> = {};
   const longestMs: Record<string, number> = {};
   let cluster: Cluster | null = null;
+  let between: { readonly url: string; end(): Promise<void> } | undefined;
   try {
     await database.start();
-    cluster = await Cluster.begin({ database: database.url, ...options.cluster });
+    between = await options.between?.(database);
+    cluster = await Cluster.begin({ database: between?.url ?? database.url, ...options.cluster });
     const traffic = new Traffic({ urls: cluster.urls, ...options.traffic });
     await traffic.progress(20);
     const took = (what: string, ms: number): void => {
@@ -74,6 +78,7 @@ export async function playRound(options: StageOptions, act: (stage: Stage) => Pr
     return await concluded(cluster, traffic, faults, longestMs, options);
   } finally {
     await cluster?.end();
+    await between?.end();
     await database.end();
     rmSync(folder, { recursive: true, force: true });
   }

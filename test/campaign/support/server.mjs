@@ -1,9 +1,10 @@
 // One of several servers, with short patience, so that tests need not wait long for the dead.
-// `server.mjs <database url> <host> <port>`.
-import { createEngine } from '../../../dist/engine/index.js';
-import { nodePorts } from '../../../dist/runtime/index.js';
-import { createServer } from '../../../dist/server/index.js';
-import { openPostgresStore } from '../../../dist/stores/postgres/index.js';
+// `server.mjs <database url> <host> <port>`. EVENTSPINE_BUILD names the folder of another build than that of this checkout.
+const build = process.env.EVENTSPINE_BUILD ?? new URL('../../../dist/', import.meta.url).href;
+const { createEngine } = await import(`${build}engine/index.js`);
+const { nodePorts } = await import(`${build}runtime/index.js`);
+const { createServer } = await import(`${build}server/index.js`);
+const { openPostgresStore } = await import(`${build}stores/postgres/index.js`);
 
 const [, , database, host, port] = process.argv;
 
@@ -41,6 +42,8 @@ async function opened() {
       return await openPostgresStore(options);
     } catch (error) {
       console.error(String(error), error.data?.reason ?? '');
+      // Waiting changes nothing about that.
+      if (error.code === 'STORE_TOO_NEW') process.exit(4);
       await new Promise((wake) => setTimeout(wake, 200));
     }
   }

@@ -1,6 +1,8 @@
 // A worker that knows all servers. `worker.mjs <url>...`.
-import { createWorker } from '../../../dist/worker/index.js';
 import { app } from './app.mjs';
+
+const build = process.env.EVENTSPINE_BUILD ?? new URL('../../../dist/', import.meta.url).href;
+const { createWorker } = await import(`${build}worker/index.js`);
 
 const worker = createWorker({
   app,

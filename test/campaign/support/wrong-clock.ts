@@ -2,18 +2,24 @@
  * A wall clock that a test moves under a running process (libfaketime). The monotonic clock is left alone, as it is when
  * somebody sets the time of a machine.
  */
-import { chmodSync, existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { debianPackage, libraryFolders } from '../../../scripts/debian.mjs';
 
-/** Where the library is; null = it is not installed. FAKETIME_LIBRARY names it where it is elsewhere. */
+/** Where the library is; null = it is not to be had. FAKETIME_LIBRARY names it where it is elsewhere. */
 export function faketimeLibrary(): string | null {
   const given = process.env['FAKETIME_LIBRARY'];
-  const folders = ['/usr/lib/faketime', '/usr/local/lib/faketime'];
-  if (existsSync('/usr/lib')) {
-    for (const name of readdirSync('/usr/lib'))
-      if (name.endsWith('-linux-gnu')) folders.push(join('/usr/lib', name, 'faketime'));
+  const installed = inFolders([...libraryFolders('/'), '/usr/local/lib'], given === undefined ? [] : [given]);
+  if (installed !== null) return installed;
+  try {
+    return inFolders(libraryFolders(debianPackage('libfaketime')));
+  } catch {
+    return null;
   }
-  const candidates = [...(given === undefined ? [] : [given]), ...folders.map((at) => join(at, 'libfaketimeMT.so.1'))];
+}
+
+function inFolders(folders: readonly string[], first: readonly string[] = []): string | null {
+  const candidates = [...first, ...folders.map((at) => join(at, 'faketime', 'libfaketimeMT.so.1'))];
   return candidates.find((file) => existsSync(file)) ?? null;
 }
 
@@ -24,7 +30,10 @@ export class WrongClock {
   constructor(folder: string, name: string) {
     const library = faketimeLibrary();
     if (library === null) throw new Error('libfaketime is not installed');
-    this.#library = library;
+    // What runs as another user does not get into a cache of ours.
+    this.#library = join(folder, 'libfaketime.so');
+    copyFileSync(library, this.#library);
+    chmodSync(this.#library, 0o755);
     this.#file = join(folder, `${name}.clock`);
     this.set(0);
   }

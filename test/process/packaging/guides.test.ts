@@ -2,7 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
-const guides = { hono: 'hono', next: 'next', monorepo: 'workspace', 'own-worker': 'workspace' };
+const guides = {
+  hono: 'hono',
+  next: 'next',
+  monorepo: 'workspace',
+  'own-worker': 'workspace',
+  react: 'next',
+  mounts: 'mounts',
+};
 
 interface CodeBlock {
   readonly file: string;

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeUnless } from '../../skip.js';
+import { openChromium } from '../page/open-chromium.js';
 import { freePort } from '../support/installation.js';
 import { type Child, endAll } from '../support/processes.js';
 import { until } from '../support/until.js';
@@ -28,7 +29,7 @@ describeUnless(await missingRegistry(), 'a fresh Next.js app', () => {
   });
 
   it('is built without the store being opened, with nothing of the definitions in the page', async () => {
-    await app.succeeds(process.execPath, [next, 'build'], { environment: quiet, ms: 120_000 });
+    await app.succeeds(process.execPath, [next, 'build'], { environment: quiet, ms: 240_000 });
     expect(storeFiles()).toEqual([]);
     const page = readdirSync(join(app.folder, '.next/static'), { recursive: true, encoding: 'utf8' })
       .filter((file) => file.endsWith('.js'))
@@ -36,7 +37,7 @@ describeUnless(await missingRegistry(), 'a fresh Next.js app', () => {
       .join('\n');
     expect(page, 'the client is not in the page').toContain('/v1/workflows/');
     expect(page).not.toContain('first wording');
-  }, 130_000);
+  }, 250_000);
 
   it('does the work of its routes in production', async () => {
     const { server, url } = await serve('start');
@@ -45,6 +46,51 @@ describeUnless(await missingRegistry(), 'a fresh Next.js app', () => {
     // Next ends at once and closes nothing, which is like a crash: the next owner finds everything.
     await server.kill('SIGTERM');
   });
+
+  it('shows runs live in its pages, to whom its session knows', async ({ skip }) => {
+    const { server, url } = await serve('start');
+    const eve = await fetch(`${url}/work/v1/workflows/brief/runs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ topic: 'Mirrors' }),
+    });
+    expect(eve.status).toBe(401);
+    expect((await fetch(`${url}/work/v1/runs`, { headers: { cookie: 'user=ada' } })).status).toBe(403);
+    const live = await (await fetch(`${url}/live`)).text();
+    expect(live, 'the page is rendered on the server').toContain('Write');
+
+    const browser = await openChromium();
+    if (browser === null) {
+      await server.kill('SIGTERM');
+      return skip('no Chromium here');
+    }
+    try {
+      const context = await browser.newContext();
+      await context.addCookies([{ name: 'user', value: 'ada', url }]);
+      const page = await context.newPage();
+      const complaints: string[] = [];
+      page.on('console', (message) => {
+        // Every browser asks for an icon, which this app has not.
+        if (message.type() === 'error' && !message.location().url.endsWith('/favicon.ico'))
+          complaints.push(message.text());
+      });
+      page.on('pageerror', (error) => complaints.push(error.message));
+      await page.goto(`${url}/live`);
+      await page.click('button');
+      await page.locator('#text').filter({ hasText: 'Mirrors: first wording' }).waitFor();
+      await page.reload();
+      await page.locator('#text').filter({ hasText: 'Mirrors: first wording' }).waitFor();
+      // A run that a route of the app has started for its user, by its id alone.
+      const accepted = await fetch(`${url}/briefs`, { method: 'POST', body: JSON.stringify({ topic: 'Lamps' }) });
+      const { run } = (await accepted.json()) as { run: string };
+      await page.goto(`${url}/briefs/${run}`);
+      await page.locator('#text').filter({ hasText: 'Lamps: first wording' }).waitFor();
+      expect(complaints).toEqual([]);
+    } finally {
+      await browser.close();
+      await server.kill('SIGTERM');
+    }
+  }, 90_000);
 
   it('goes on with new code after an edit in development, on the store that is open', async () => {
     const { server, url } = await serve('dev');

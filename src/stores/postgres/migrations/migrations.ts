@@ -11,3 +11,9 @@ export const migrations: readonly ((schema: string) => string)[] = [
   entriesSchema,
   schedulesSchema,
 ];
+
+/**
+ * The lowest schema whose programs may still open a database of the newest one: all that came since only adds to what they
+ * use. A schema that takes something away, or changes what it means, raises this to its own number.
+ */
+export const worksFrom = 2;

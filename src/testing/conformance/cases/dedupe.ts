@@ -26,6 +26,31 @@ export const dedupeCases: readonly StoreCase[] = [
   },
   {
     concern,
+    name: 'gives all who would set a value at the same time the one that was set',
+    run: async ({ store }) => {
+      // A key with nothing beside it, in a tenant longer than that of any request: how secrets are kept.
+      const owner = 'x'.repeat(65);
+      const values = ['a', 'b', 'c', 'd'];
+      const set = (reference: string): ReturnType<typeof applyOne> =>
+        applyOne(store, {
+          tenant: owner,
+          dedupe: [dedupe({ scope: 'secret', key: 'name', hash: '', reference, expiresAt: 253_370_764_800_000 })],
+        });
+      const outcomes = await Promise.all(values.map(set));
+      const stored = (await store.readDedupe(owner, 'secret', 'name'))?.reference;
+      assert.equal(outcomes.filter(({ tag }) => tag === 'applied').length, 1);
+      assert.ok(stored !== undefined && values[outcomes.findIndex(({ tag }) => tag === 'applied')] === stored);
+      assert.deepEqual(
+        outcomes.flatMap((outcome) => (outcome.tag === 'duplicate' ? [outcome.found.reference] : [])),
+        [stored, stored, stored],
+      );
+      await store.expire(100);
+      assert.equal((await store.readDedupe(owner, 'secret', 'name'))?.reference, stored);
+      assert.deepEqual(await store.check(10), []);
+    },
+  },
+  {
+    concern,
     name: 'refuses a key that was taken earlier in the same batch',
     run: async ({ store }) => {
       const runs = ['run_1', 'run_2', 'run_3'];

@@ -26,6 +26,7 @@ async function populate(store: Store): Promise<void> {
       const row: Partial<RunRow> = {
         status,
         workflow: i % 2 === 0 ? 'even' : 'odd',
+        version: i % 4 === 3 ? '2' : null,
         startedAt: someTime + i * 1_000,
         failureClass: status === 'failed' ? (i < 12 ? 'timeout' : 'network') : null,
         labels: i % 3 === 0 ? { third: String(i), 'we.ird "key\'': 'x' } : null,
@@ -67,6 +68,8 @@ const filters: readonly {
   { what: 'no status at all', query: { statuses: [] }, keeps: () => false },
   { what: 'a workflow', query: { workflow: 'odd' }, keeps: (i) => i % 2 === 1 },
   { what: 'a workflow that has no runs', query: { workflow: 'none' }, keeps: () => false },
+  { what: 'a version', query: { workflow: 'odd', version: '2' }, keeps: (i) => i % 4 === 3 },
+  { what: 'no version', query: { version: null }, keeps: (i) => i % 4 !== 3 },
   { what: 'a failure class', query: { failureClass: 'timeout' }, keeps: (i) => i % 6 === 3 && i < 12 },
   { what: 'a label', query: { label: { name: 'third', value: '9' } }, keeps: (i) => i === 9 },
   {

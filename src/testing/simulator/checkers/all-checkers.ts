@@ -4,27 +4,35 @@ import type { History } from '../history.js';
 import { checkAgents } from './agents.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
+import { checkFamily } from './family.js';
 import { checkLeases } from './leases.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
 import { checkRequests } from './requests.js';
+import { checkSagas } from './sagas.js';
+import { checkStreams } from './streams.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 import { checkWaits } from './waits.js';
+import { checkVersions } from './versions.js';
 
 export {
   checkAgents,
   checkEffects,
   checkEndings,
+  checkFamily,
   checkLeases,
   checkLog,
   checkNeighbours,
   checkReadings,
   checkRequests,
+  checkSagas,
+  checkStreams,
   checkTicks,
   checkTimers,
   checkWaits,
+  checkVersions,
 };
 
 /** Looks at a finished history. */
@@ -34,6 +42,7 @@ export type Checker = (history: History) => Violation[];
 export const checkers: readonly Checker[] = [
   checkNeighbours,
   checkLeases,
+  checkVersions,
   checkLog,
   checkTimers,
   checkTicks,
@@ -41,6 +50,9 @@ export const checkers: readonly Checker[] = [
   checkRequests,
   checkWaits,
   checkAgents,
+  checkFamily,
+  checkSagas,
+  checkStreams,
   checkReadings,
   checkEndings,
 ];

@@ -3,6 +3,7 @@ import type { RunEventData, RunEventType } from '../../../core/run/events.js';
 import type { RunRow } from '../../../core/run/state.js';
 import type { EventRow, EventWrite, Outcome, TaskRow, Transition } from '../../../store/index.js';
 import { emptyHistory, type FinalState, type History, type StoreAction } from '../history.js';
+import type { Program, StepNode } from '../program.js';
 import { checkers } from './all-checkers.js';
 
 /** A small history in which everything is right; each test breaks one thing and expects one property to be named. */
@@ -12,9 +13,9 @@ class Story {
   head = 0;
   status: RunRow['status'] = 'active';
 
-  constructor() {
-    this.act({ kind: 'session', what: 'open', session: 'ses_1', epoch: 1, step: 0, storeMs: 1_000 });
-    this.commit([event('run.started', born, '{"n":1}')], { open: 'a1' });
+  constructor(birth: Parameters<Story['commit']>[0] = [event('run.started', born, '{"n":1}')]) {
+    this.act({ kind: 'session', what: 'open', session: 'ses_1', epoch: 1, step: 0, atMs: 0, storeMs: 1_000 });
+    this.commit(birth, { open: 'a1' });
     this.claim('a1', 1, 1);
     this.execute('s', 1);
     this.commit([event('step.completed', { path: 's', attempt: 1, durationMs: 1, withInput: false })], { token: 1 });
@@ -39,7 +40,16 @@ class Story {
       types: this.rows.map((row) => row.type),
       ended: true,
     });
-    this.history.bodies.push({ tenant: 't', run: 'run_1', session: 'ses_1', assignment: 1, head: 1, seqs: [2, 3, 4] });
+    this.history.bodies.push({
+      tenant: 't',
+      run: 'run_1',
+      session: 'ses_1',
+      assignment: 1,
+      head: 1,
+      version: null,
+      versions: [null],
+      seqs: [2, 3, 4],
+    });
   }
 
   commit(
@@ -76,7 +86,7 @@ class Story {
       timers: how.timer === undefined ? [] : [{ op: 'set', run: 'run_1', name: 't', fireAt: how.timer }],
     };
     const outcome = how.outcome ?? { tag: 'applied', positions: [], offsets: [] };
-    this.act({ kind: 'apply', transition, outcome, step: 0, storeMs: how.storeMs ?? 1_000 });
+    this.act({ kind: 'apply', transition, outcome, step: 0, atMs: 0, storeMs: how.storeMs ?? 1_000 });
     if (outcome.tag !== 'applied') return;
     this.head += fresh.length;
     this.status = status;
@@ -86,7 +96,7 @@ class Story {
 
   claim(name: string, token: number, assignment: number): void {
     const claimed = [{ task: { ...task(name, token), session: 'ses_1', assignment }, head: this.head }];
-    this.act({ kind: 'claim', claimed, epoch: 1, step: 0, storeMs: 1_000 });
+    this.act({ kind: 'claim', claimed, epoch: 1, step: 0, atMs: 0, storeMs: 1_000 });
   }
 
   execute(path: string, assignment: number, body = 'b'): void {
@@ -196,6 +206,27 @@ function task(name: string, token: number): TaskRow {
 
 const failure = { class: 'internal', code: 'TASK_TIMEOUT', message: '', retryable: true } as const;
 
+function done(path: string): ReturnType<typeof event<'step.completed'>> {
+  return event('step.completed', { path, attempt: 1, durationMs: 1, withInput: false });
+}
+
+function effect(name: string): StepNode {
+  return { op: 'step', name, ms: 1, fails: 0, kills: 0, attempts: 1, chunks: 0, external: false };
+}
+
+const sagaOfTwo: Program = {
+  nodes: [
+    {
+      op: 'saga',
+      name: 'g',
+      items: [0, 1].map((i) => ({ act: effect(`g/do/s${i}`), undo: effect(`g/undo/u${i}/do`), early: false })),
+      fails: true,
+    },
+  ],
+  end: 'succeed',
+  strict: false,
+};
+
 describe('checkers', () => {
   it('find nothing wrong with a right history', () => {
     expect(new Story().properties()).toEqual([]);
@@ -221,7 +252,7 @@ describe('checkers', () => {
       'a server claimed for a session that another had taken',
       'P22',
       (story) => {
-        story.act({ kind: 'session', what: 'take', session: 'ses_1', epoch: 2, step: 0, storeMs: 1_000 });
+        story.act({ kind: 'session', what: 'take', session: 'ses_1', epoch: 2, step: 0, atMs: 0, storeMs: 1_000 });
         story.claim('a9', 1, 9);
       },
     ],
@@ -229,7 +260,15 @@ describe('checkers', () => {
       'a duty was given to two',
       'P22',
       (story) => {
-        const asked = { kind: 'duty', duty: 'timers', held: true, ttlMs: 1_000, step: 0, storeMs: 1_000 } as const;
+        const asked = {
+          kind: 'duty',
+          duty: 'timers',
+          held: true,
+          ttlMs: 1_000,
+          step: 0,
+          atMs: 0,
+          storeMs: 1_000,
+        } as const;
         story.act({ ...asked, epoch: 1, nowMs: 1_000 });
         story.act({ ...asked, epoch: 2, nowMs: 1_999 });
       },
@@ -253,6 +292,7 @@ describe('checkers', () => {
           epoch: 1,
           claimed: [{ task: { ...task('a2', 1), session: 'ses_1', assignment: 2 }, head: 4 }],
           step: 0,
+          atMs: 0,
           storeMs: 1_000,
         });
         story.execute('s', 2);
@@ -365,6 +405,74 @@ describe('checkers', () => {
       'P30',
       (story) => {
         story.commit([event('activation.retrying', { attempt: 1, retryAt: 1, progressed: true, failure })], {});
+      },
+    ],
+    [
+      'the end of a child was told twice',
+      'P3',
+      (story) => {
+        const ended = { path: 'c', run: 'run_2', status: 'failed', failure } as const;
+        story.commit(
+          [
+            event('child.started', { path: 'c', run: 'run_2', workflow: 'program', attached: true }),
+            event('child.ended', ended),
+            event('child.ended', ended),
+          ],
+          {},
+        );
+      },
+    ],
+    [
+      'a child outlives its parent',
+      'P23',
+      (story) => {
+        story.commit([event('child.started', { path: 'c', run: 'run_2', workflow: 'program', attached: true })], {});
+        story.commit([event('run.succeeded', {})], {});
+      },
+    ],
+    [
+      'a child that nobody has started names its parent',
+      'P2',
+      () => {
+        const parent = { run: 'run_1', path: 'c', attached: true, depth: 1 };
+        const orphan = new Story([event('run.started', { ...born, parent })]);
+        return { histories: new Map([['t/run_2', orphan.rows.slice(0, 1)]]) };
+      },
+    ],
+    [
+      'a saga undoes from the front',
+      'P25',
+      (story) => {
+        story.history.programs.set('t/run_1', sagaOfTwo);
+        story.commit([done('g/do/s0'), done('g/do/s1'), event('race.decided', { path: 'g', winner: 'undo' })], {});
+        story.commit([done('g/undo/u0/do'), done('g/undo/u1/do')], {});
+      },
+    ],
+    [
+      'a saga has left something as it is',
+      'P25',
+      (story) => {
+        story.history.programs.set('t/run_1', sagaOfTwo);
+        story.commit([done('g/do/s0'), event('race.decided', { path: 'g', winner: 'undo' })], {});
+        story.commit([event('run.succeeded', {})], {});
+      },
+    ],
+    [
+      'a stream has a chunk twice',
+      'P19',
+      (story) => {
+        const chunk = { path: 's', attempt: 1, count: 1 };
+        story.commit([event('stream.appended', { ...chunk, offset: 0 }, '[[1,0]]')], {});
+        story.commit([event('stream.appended', { ...chunk, offset: 1 }, '[[1,0]]')], {});
+      },
+    ],
+    [
+      'a step has succeeded without all of its chunks',
+      'P19',
+      (story) => {
+        story.history.programs.set('t/run_1', { ...sagaOfTwo, nodes: [{ ...effect('s9'), chunks: 2 }] });
+        story.commit([event('stream.appended', { path: 's9', attempt: 1, offset: 0, count: 1 }, '[[1,0]]')], {});
+        story.commit([done('s9')], {});
       },
     ],
     [

@@ -28,7 +28,8 @@ export function checkEffects(history: History): Violation[] {
     };
     const events = rows.map((row) => readRunEvent(row).event);
     const facts = factsOf(events, history.attemptsMax, key, report);
-    const redrives = events.filter((event) => event.type === 'run.redriven').length;
+    // A migration takes the body from whoever has it, and begins it anew with a fresh count.
+    const redrives = events.filter((event) => event.type === 'run.redriven' || event.type === 'run.migrated').length;
     const reclaims = claims.reclaims.get(key) ?? 0;
     for (const [path, executions] of grouped(byRun.get(key) ?? [], (execution) => execution.path)) {
       const found = facts.get(path);
@@ -36,7 +37,7 @@ export function checkEffects(history: History): Violation[] {
       if (executions.length > 1 + failures + reclaims + redrives)
         report(
           'P4',
-          `${path} was started ${executions.length} times, with ${failures} failures, ${reclaims} lost leases, ${redrives} redrives`,
+          `${path} was started ${executions.length} times, with ${failures} failures, ${reclaims} lost leases, ${redrives} redrives and migrations`,
         );
       if (new Set(executions.map((execution) => execution.body)).size > 1)
         report('P8', `${path} was asked for with different content`);

@@ -4,7 +4,7 @@
  */
 import type { Violation } from '../../../store/index.js';
 import { isEnded } from '../../../core/run/state.js';
-import { journalEntry } from '../../../engine/runs/journal.js';
+import { journalEntry } from '../../../core/run/journal.js';
 import { readRunEvent } from '../../../engine/events/rows.js';
 import { keyOfRun, type History } from '../history.js';
 

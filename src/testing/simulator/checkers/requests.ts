@@ -28,6 +28,8 @@ interface Birth {
   readonly body: string;
   readonly key: string | null;
   readonly trigger: string | null;
+  /** Another run has started it, or goes on in it. */
+  readonly ofRun: boolean;
   /** The schedule whose tick it is of. */
   readonly schedule: string | null;
   /** Brought to life by a message. */
@@ -40,13 +42,14 @@ function birthsOf(final: FinalState): Map<string, Birth> {
     if (first === undefined) continue;
     const { event } = readRunEvent(first);
     if (event.type !== 'run.started') continue;
-    const { idempotencyKey, trigger, labels } = event.data;
+    const { idempotencyKey, trigger, labels, parent, continues } = event.data;
     births.set(key, {
       tenant: first.tenant,
       run: first.stream,
       body: textOf(first),
       key: idempotencyKey,
       trigger: trigger === null ? null : `${trigger.topic} ${trigger.eventId}`,
+      ofRun: parent !== undefined || continues !== undefined,
       schedule: labels?.['schedule'] ?? null,
       agent: event.data.agent !== undefined,
     });
@@ -78,7 +81,7 @@ function checkStarts(operations: readonly Operation[], final: FinalState, report
     if (found.length > 1)
       report('P2', '', key, `the key has ${found.length} runs: ${found.map((birth) => birth.run).join(' ')}`);
   const asked = [...births.values()].filter(
-    (birth) => birth.trigger === null && birth.schedule === null && !birth.agent,
+    (birth) => birth.trigger === null && birth.schedule === null && !birth.ofRun && !birth.agent,
   );
   if (asked.length > starts.length)
     report('P32', '', 'runs', `${asked.length} runs were started by ${starts.length} requests`);

@@ -56,7 +56,7 @@ class Story {
     };
     const outcome = { tag: 'applied' as const, positions: [], offsets: [] };
     const storeMs = given.storeMs ?? pausedAt ?? decidedTo;
-    this.history.actions.push({ kind: 'apply', transition, outcome, step: 0, storeMs });
+    this.history.actions.push({ kind: 'apply', transition, outcome, step: 0, atMs: 0, storeMs });
   }
 
   verdict(): string[] {

@@ -4,7 +4,8 @@
  * to them in time. Counted here by the rule itself, without any code of schedules.
  */
 import type { Transition, Violation } from '../../../store/index.js';
-import type { History } from '../history.js';
+import { readRunEvent } from '../../../engine/events/rows.js';
+import type { FinalState, History } from '../history.js';
 
 /** What is looked at of a schedule's body. */
 interface Body {
@@ -103,10 +104,22 @@ function unaccounted({ tenant, name, body, told, missed, runs }: Ledger, { final
     if (other !== undefined) report(`the tick ${tick} has started ${other} and ${run}`);
     started.set(tick, run);
   }
+  const continued = continuations(final);
   for (const { run, tenant: of, labels } of final.runs)
-    if (of === tenant && labels?.['schedule'] === name && !runs.has(run))
+    if (of === tenant && labels?.['schedule'] === name && !runs.has(run) && !continued.has(run))
       report(`run ${run} is of a tick that was never decided`);
   return violations;
+}
+
+/** Runs in which others go on, with the labels of those. */
+function continuations({ histories }: FinalState): Set<string> {
+  const found = new Set<string>();
+  for (const rows of histories.values()) {
+    const last = rows.at(-1);
+    const event = last === undefined ? undefined : readRunEvent(last).event;
+    if (event?.type === 'run.continued') found.add(event.data.next);
+  }
+  return found;
 }
 
 function within(ledgers: Map<string, Ledger>, tenant: string, name: string): Ledger {

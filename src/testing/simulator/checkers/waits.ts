@@ -143,6 +143,17 @@ class RunWaits {
   }
 }
 
+/** The run, and those in which it goes on. */
+function chainOf(key: string, final: History['final']): string[] {
+  const chain = [key];
+  for (;;) {
+    const last = final?.histories.get(chain.at(-1) ?? '')?.at(-1);
+    const event = last === undefined ? undefined : readRunEvent(last).event;
+    if (event?.type !== 'run.continued') return chain;
+    chain.push(`${key.split('/')[0]}/${event.data.next}`);
+  }
+}
+
 /** What the client was told of its signals. */
 function checkSignals({ operations, final }: History, violations: Violation[]): void {
   const received = new Map<string, number>();
@@ -158,7 +169,9 @@ function checkSignals({ operations, final }: History, violations: Violation[]): 
     if (count > 1)
       violations.push({ property: 'P24', tenant: '', subject: name, detail: `was received ${count} times` });
   for (const { kind, tenant, key, ackedAtMs } of operations) {
-    if (kind !== 'signal' || ackedAtMs === null || received.has(`${tenant}/${key}`)) continue;
+    if (kind !== 'signal' || ackedAtMs === null) continue;
+    const [run = '', id = ''] = (key ?? '').split(' ');
+    if (chainOf(`${tenant}/${run}`, final).some((one) => received.has(`${one} ${id}`))) continue;
     violations.push({
       property: 'P24',
       tenant,

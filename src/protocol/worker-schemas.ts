@@ -1,0 +1,514 @@
+/**
+ * JSON Schemas (2020-12) of all that workers and servers say to each other, over whichever way: the WebSocket, plain
+ * requests, push. Served at /v1/worker/schema and kept in docs/reference/worker-protocol.schema.json. Each is tied to its
+ * TypeScript type, so that neither can change without the other.
+ *
+ * What is not named here is to be ignored by whoever reads it: the protocol only ever adds.
+ */
+import { durationMsMax } from '../core/duration.js';
+import { failureClasses, type Failure } from '../core/failure.js';
+import { instantMsMax } from '../core/instant.js';
+import { limits } from '../core/limits.js';
+import type {
+  AgentManifest,
+  CapabilityManifest,
+  MessageManifest,
+  EndpointEntry,
+  EndpointTarget,
+  JsonSchema,
+  Manifest,
+  ScheduleManifest,
+  SignalManifest,
+  TopicManifest,
+  WorkflowManifest,
+} from '../core/manifest.js';
+import type { BlobPayload, InlinePayload } from '../core/payload.js';
+import type { RetryPolicy } from '../core/retry.js';
+import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
+import { journalEventTypes, type Journal, type SubmissionResult } from '../core/run/journal.js';
+import type {
+  ClaimAnswer,
+  ClaimRequest,
+  CompleteAnswer,
+  CompleteRequest,
+  EndRequest,
+  ExtendAnswer,
+  ExtendRequest,
+  PlainCapability,
+  PlainOutcome,
+  PlainResult,
+  PlainTask,
+} from './plain-worker.js';
+import {
+  pushProtocol,
+  type DescribeAnswer,
+  type PushedCall,
+  type PushedQuestion,
+  type PushedTurn,
+  type TurnAnswer,
+} from './push.js';
+import { flag, list, nullable, oneOf, record, shape, text } from './schema-shape.js';
+import {
+  workerProtocol,
+  type ActivationAssignment,
+  type Beat,
+  type CallAssignment,
+  type Delivery,
+  type Hello,
+  type Resume,
+  type ServerMessage,
+  type Submission,
+  type Welcome,
+  type WorkerMessage,
+} from './worker.js';
+
+const anything = {};
+const object = { type: 'object' };
+const count = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
+const whole = { type: 'integer', minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER };
+const amount = { type: 'number', minimum: 0 };
+const spanMs = { ...count, maximum: durationMsMax };
+const instant = { ...count, maximum: instantMsMax };
+const name = upTo(limits.nameLengthMax);
+const key = upTo(limits.keyLengthMax);
+const path = upTo(limits.pathLengthMax);
+const schema = nullable(object);
+const effect = oneOf(['pure', 'idempotent', 'external']);
+const counts = list(count);
+
+function upTo(maxLength: number): JsonSchema {
+  return { type: 'string', maxLength };
+}
+
+function constant(value: string | number | boolean): JsonSchema {
+  return { const: value };
+}
+
+function ref(to: string): JsonSchema {
+  return { $ref: `#/$defs/${to}` };
+}
+
+const retry = shape<RetryPolicy>(
+  {
+    attempts: whole,
+    minMs: { ...amount, maximum: durationMsMax },
+    maxMs: { ...amount, maximum: durationMsMax },
+    factor: amount,
+  },
+  {},
+);
+const failure = shape<Failure>(
+  {
+    class: { ...name, description: `One of ${failureClasses.join(', ')}; any other counts as unknown.` },
+    code: name,
+    message: upTo(limits.errorMessageLengthMax),
+    retryable: flag,
+    retryAfterMs: spanMs,
+    stack: upTo(limits.errorStackLengthMax),
+  },
+  { retryAfterMs: true, stack: true },
+);
+const inlinePayload = shape<InlinePayload>({ codec: constant('json/1'), text: upTo(limits.payloadBytesMax) }, {});
+const blobPayload = shape<BlobPayload>(
+  { codec: constant('json/1'), blob: { type: 'string', pattern: '^[0-9a-f]{64}$' }, size: count },
+  {},
+);
+const payload = ref('Payload');
+
+const target = shape<EndpointTarget>({ url: text, concurrency: count, timeoutMs: spanMs, serves: ref('Manifest') }, {});
+const endpoint = shape<EndpointEntry>({ app: name, setAt: instant, target: nullable(target) }, {});
+const manifest = shape<Manifest>(
+  {
+    format: constant(1),
+    app: name,
+    topics: list(
+      shape<TopicManifest>(
+        { name, schema, key: nullable(text), index: list(text), partitions: { ...count, minimum: 1 } },
+        { index: true },
+      ),
+    ),
+    workflows: list(
+      shape<WorkflowManifest>(
+        {
+          name,
+          version: nullable(text),
+          previous: list(nullable(text)),
+          signals: list(shape<SignalManifest>({ name, schema }, {})),
+          input: schema,
+          on: nullable(name),
+          completes: nullable(name),
+          priority: count,
+          timeoutMs: nullable(spanMs),
+          retainMs: nullable(spanMs),
+          deadlineMs: spanMs,
+          retry,
+          agent: shape<AgentManifest>(
+            { messages: list(shape<MessageManifest>({ name, schema, topic: flag }, {})) },
+            {},
+          ),
+        },
+        { signals: true, agent: true },
+      ),
+    ),
+    capabilities: list(
+      shape<CapabilityManifest>(
+        { name, input: schema, output: schema, effect, deadlineMs: spanMs, retry, implemented: flag },
+        {},
+      ),
+    ),
+    schedules: list(shape<ScheduleManifest>({ name, tenant: text, spec: object }, {})),
+    endpoint,
+  },
+  { schedules: true, endpoint: true },
+);
+
+type Command = BodyCommand | TaskCommand;
+type CommandOf<Op extends Command['op']> = Extract<Command, { readonly op: Op }>;
+
+/** A schema for each command: a new one that is not here does not compile. */
+const commands: { readonly [Op in Command['op']]: JsonSchema } = {
+  beginStep: shape<CommandOf<'beginStep'>>({ op: constant('beginStep'), path, attempt: count, effect }, {}),
+  completeStep: shape<CommandOf<'completeStep'>>(
+    { op: constant('completeStep'), path, attempt: count, durationMs: amount, withInput: flag, result: payload },
+    {},
+  ),
+  failStep: shape<CommandOf<'failStep'>>({ op: constant('failStep'), path, attempt: count, failure, retry }, {}),
+  call: shape<CommandOf<'call'>>(
+    {
+      op: constant('call'),
+      path,
+      capability: name,
+      input: payload,
+      options: shape<CallOptions>(
+        { retry, deadlineMs: spanMs, priority: { ...count, maximum: limits.priorityMax } },
+        { retry: true, deadlineMs: true, priority: true },
+      ),
+    },
+    {},
+  ),
+  sleep: shape<CommandOf<'sleep'>>({ op: constant('sleep'), path, ms: spanMs }, {}),
+  sleepUntil: shape<CommandOf<'sleepUntil'>>({ op: constant('sleepUntil'), path, at: instant }, {}),
+  emit: shape<CommandOf<'emit'>>(
+    {
+      op: constant('emit'),
+      path,
+      topic: name,
+      event: shape<EmittedEvent>({ id: key, key, data: payload }, { id: true, key: true }),
+    },
+    {},
+  ),
+  progress: shape<CommandOf<'progress'>>({ op: constant('progress'), index: count, value: payload }, {}),
+  append: shape<CommandOf<'append'>>(
+    { op: constant('append'), path, attempt: count, from: count, count, chunks: payload },
+    {},
+  ),
+  putContext: shape<CommandOf<'putContext'>>(
+    { op: constant('putContext'), path, name, key, version: nullable(key), value: payload },
+    {},
+  ),
+  useContext: shape<CommandOf<'useContext'>>({ op: constant('useContext'), path, name, key }, {}),
+  startChild: shape<CommandOf<'startChild'>>(
+    {
+      op: constant('startChild'),
+      path,
+      workflow: name,
+      input: payload,
+      options: shape<ChildOptions>(
+        { detached: flag, priority: { ...count, maximum: limits.priorityMax }, labels: object },
+        { priority: true, labels: true },
+      ),
+    },
+    {},
+  ),
+  cancelChild: shape<CommandOf<'cancelChild'>>({ op: constant('cancelChild'), path, reason: nullable(text) }, {}),
+  wait: shape<CommandOf<'wait'>>(
+    { op: constant('wait'), path, on: object, timeoutMs: nullable(spanMs), request: nullable(payload) },
+    {},
+  ),
+  cancelWait: shape<CommandOf<'cancelWait'>>({ op: constant('cancelWait'), path }, {}),
+  send: shape<CommandOf<'send'>>({ op: constant('send'), path, to: object, data: payload }, {}),
+  bury: shape<CommandOf<'bury'>>({ op: constant('bury'), path, message: count, attempts: count, failure }, {}),
+  continueAsNew: shape<CommandOf<'continueAsNew'>>({ op: constant('continueAsNew'), input: payload }, {}),
+  decideRace: shape<CommandOf<'decideRace'>>({ op: constant('decideRace'), path, winner: path }, {}),
+  park: shape<CommandOf<'park'>>({ op: constant('park'), seen: count }, {}),
+  succeed: shape<CommandOf<'succeed'>>({ op: constant('succeed'), output: payload }, {}),
+  fail: shape<CommandOf<'fail'>>({ op: constant('fail'), failure, path: nullable(path) }, {}),
+  refuse: shape<CommandOf<'refuse'>>({ op: constant('refuse'), code: name, data: nullable(payload) }, {}),
+  endCancelled: shape<CommandOf<'endCancelled'>>({ op: constant('endCancelled') }, {}),
+  abandon: shape<CommandOf<'abandon'>>({ op: constant('abandon'), failure }, {}),
+  completeTask: shape<CommandOf<'completeTask'>>(
+    { op: constant('completeTask'), result: payload, durationMs: amount },
+    {},
+  ),
+  failTask: shape<CommandOf<'failTask'>>({ op: constant('failTask'), failure }, {}),
+  appendTask: shape<CommandOf<'appendTask'>>(
+    { op: constant('appendTask'), name: nullable(path), from: count, count, chunks: payload },
+    {},
+  ),
+};
+
+const journalEntry = record({ seq: count, at: count, type: oneOf(journalEventTypes), data: object, payload }, [
+  'seq',
+  'at',
+  'type',
+  'data',
+]);
+const journal = shape<Journal>(
+  { head: count, progress: count, streams: object, entries: list(ref('JournalEntry')) },
+  { streams: true },
+);
+
+const taskBase = {
+  tenant: text,
+  run: text,
+  task: text,
+  attempt: count,
+  deadlineMs: count,
+  traceparent: nullable(text),
+} as const;
+const assignmentBase = { ...taskBase, assignment: count, input: payload } as const;
+const pushedBase = {
+  ...taskBase,
+  protocol: constant(pushProtocol),
+  timeoutMs: count,
+  input: ref('InlinePayload'),
+} as const;
+const callParts = { kind: constant('call'), capability: text, idempotencyKey: text } as const;
+const activationParts = {
+  kind: constant('activation'),
+  workflow: text,
+  version: nullable(text),
+  startedAt: count,
+  journal: ref('Journal'),
+} as const;
+
+const abortReason = oneOf(['lease_lost', 'cancelled', 'deadline', 'ended']);
+
+type FromWorker<T extends WorkerMessage['t']> = Extract<WorkerMessage, { readonly t: T }>;
+type FromServer<T extends ServerMessage['t']> = Extract<ServerMessage, { readonly t: T }>;
+
+/** Messages of workers, by `t`. */
+const workerMessages: { readonly [T in WorkerMessage['t']]: JsonSchema } = {
+  hello: shape<Hello>(
+    {
+      t: constant('hello'),
+      protocol: { ...whole, description: `This is version ${workerProtocol}.` },
+      worker: name,
+      app: name,
+      manifest: ref('Manifest'),
+      slots: { ...count, maximum: limits.workerSlotsMax },
+      only: record({ workflows: list(name), capabilities: list(name) }, ['workflows', 'capabilities']),
+      resume: shape<Resume>(
+        {
+          session: key,
+          received: count,
+          holding: list(record({ assignment: count, seen: count }, ['assignment', 'seen'])),
+        },
+        {},
+      ),
+      host: key,
+      pid: count,
+    },
+    { only: true, resume: true, host: true, pid: true },
+  ),
+  credit: shape<FromWorker<'credit'>>({ t: constant('credit'), upTo: count }, {}),
+  submit: shape<FromWorker<'submit'>>(
+    {
+      t: constant('submit'),
+      items: list(
+        shape<Submission>(
+          {
+            i: count,
+            assignment: count,
+            commands: { ...list(ref('Command')), maxItems: limits.submissionCommandsMax },
+          },
+          {},
+        ),
+      ),
+    },
+    {},
+  ),
+  release: shape<FromWorker<'release'>>({ t: constant('release'), assignments: counts }, {}),
+  drain: shape<FromWorker<'drain'>>({ t: constant('drain') }, {}),
+  beat: shape<Beat>({ t: constant('beat'), session: key, n: count, received: count }, {}),
+  bye: shape<FromWorker<'bye'>>({ t: constant('bye') }, {}),
+};
+
+/** Messages of servers, by `t`. */
+const serverMessages: { readonly [T in ServerMessage['t']]: JsonSchema } = {
+  welcome: shape<Welcome>(
+    {
+      t: constant('welcome'),
+      session: text,
+      resumed: flag,
+      assigned: count,
+      beatMs: count,
+      deadMs: count,
+      lost: counts,
+      blobs: text,
+    },
+    { assigned: true },
+  ),
+  assign: shape<FromServer<'assign'>>({ t: constant('assign'), items: list(ref('Assignment')) }, {}),
+  results: shape<FromServer<'results'>>({ t: constant('results'), items: list(ref('SubmissionResult')) }, {}),
+  deliver: shape<FromServer<'deliver'>>(
+    {
+      t: constant('deliver'),
+      items: list(shape<Delivery>({ assignment: count, events: list(ref('JournalEntry')) }, {})),
+    },
+    {},
+  ),
+  abort: shape<FromServer<'abort'>>(
+    {
+      t: constant('abort'),
+      items: list(record({ assignment: count, reason: abortReason }, ['assignment', 'reason'])),
+    },
+    {},
+  ),
+  goodbye: shape<FromServer<'goodbye'>>({ t: constant('goodbye'), reason: text }, {}),
+};
+
+/** Shapes of plain requests; complete in themselves, so that the description of the API can hold them too. */
+export const plainSchemas = {
+  ClaimRequest: shape<ClaimRequest>(
+    {
+      worker: { ...name, minLength: 1 },
+      app: { ...name, minLength: 1 },
+      capabilities: {
+        ...list(
+          shape<PlainCapability>(
+            { name, input: schema, output: schema, effect, deadlineMs: spanMs, retry },
+            { input: true, output: true, effect: true, deadlineMs: true, retry: true },
+          ),
+        ),
+        minItems: 1,
+      },
+      max: { type: 'integer', minimum: 1, maximum: limits.workerSlotsMax },
+      waitMs: { ...count, maximum: limits.claimWaitMsMax },
+      session: key,
+      holding: { ...counts, maxItems: limits.workerSlotsMax },
+    },
+    { max: true, waitMs: true, session: true, holding: true },
+  ),
+  ClaimAnswer: shape<ClaimAnswer>(
+    {
+      session: text,
+      tasks: list(
+        shape<PlainTask>(
+          {
+            assignment: count,
+            tenant: text,
+            run: text,
+            task: text,
+            capability: text,
+            attempt: count,
+            deadlineMs: count,
+            idempotencyKey: text,
+            traceparent: nullable(text),
+            input: anything,
+          },
+          { input: true },
+        ),
+      ),
+      lost: counts,
+      beatMs: count,
+      deadMs: count,
+    },
+    {},
+  ),
+  ExtendRequest: shape<ExtendRequest>({ session: key, holding: { ...counts, maxItems: limits.workerSlotsMax } }, {}),
+  ExtendAnswer: shape<ExtendAnswer>({ lost: counts }, {}),
+  CompleteRequest: shape<CompleteRequest>(
+    {
+      session: key,
+      outcomes: {
+        ...list({
+          ...shape<PlainOutcome>(
+            { assignment: count, result: anything, failure, durationMs: amount },
+            { result: true, failure: true, durationMs: true },
+          ),
+          oneOf: [{ required: ['result'] }, { required: ['failure'] }],
+        }),
+        minItems: 1,
+        maxItems: limits.workerSlotsMax,
+      },
+    },
+    {},
+  ),
+  CompleteAnswer: shape<CompleteAnswer>(
+    {
+      results: list(
+        shape<PlainResult>({ assignment: count, ok: flag, code: text, message: text }, { code: true, message: true }),
+      ),
+    },
+    {},
+  ),
+  EndRequest: shape<EndRequest>({ session: key }, {}),
+} as const satisfies Record<string, JsonSchema>;
+
+const pushSchemas = {
+  PushRequest: { oneOf: [ref('PushedCall'), ref('PushedTurn'), ref('PushedQuestion')] },
+  PushedCall: shape<PushedCall>({ ...pushedBase, ...callParts }, {}),
+  PushedTurn: shape<PushedTurn>({ ...pushedBase, ...activationParts, begun: list(ref('JournalEntry')) }, {}),
+  PushedQuestion: shape<PushedQuestion>({ protocol: constant(pushProtocol), kind: constant('describe') }, {}),
+  PushAnswer: { oneOf: [ref('CallAnswer'), ref('TurnAnswer'), ref('DescribeAnswer')] },
+  CallAnswer: {
+    oneOf: [
+      record({ outcome: constant('completed'), result: ref('InlinePayload'), durationMs: amount }, [
+        'outcome',
+        'result',
+        'durationMs',
+      ]),
+      record({ outcome: constant('failed'), failure }, ['outcome', 'failure']),
+    ],
+  },
+  TurnAnswer: shape<TurnAnswer>(
+    {
+      outcome: constant('turn'),
+      commands: { ...list(ref('Command')), maxItems: limits.submissionCommandsMax },
+    },
+    {},
+  ),
+  DescribeAnswer: shape<DescribeAnswer>({ outcome: constant('described'), manifest: ref('Manifest') }, {}),
+};
+
+const result: { readonly oneOf: readonly JsonSchema[] } = {
+  oneOf: [
+    shape<Extract<SubmissionResult, { readonly ok: true }>>({ i: count, ok: constant(true), head: count }, {}),
+    shape<Extract<SubmissionResult, { readonly ok: false }>>(
+      { i: count, ok: constant(false), code: text, message: text },
+      {},
+    ),
+  ],
+};
+
+/**
+ * The document: a message over the socket is a `WorkerMessage` or a `ServerMessage` of its `$defs`; the bodies of plain requests
+ * and of push are there under the names of their types.
+ */
+export const workerProtocolSchema = {
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  $id: `urn:eventspine:worker-protocol:${workerProtocol}`,
+  title: `Eventspine worker protocol, version ${workerProtocol}`,
+  anyOf: [ref('WorkerMessage'), ref('ServerMessage')],
+  $defs: {
+    WorkerMessage: { oneOf: Object.values(workerMessages) },
+    ServerMessage: { oneOf: Object.values(serverMessages) },
+    Assignment: {
+      oneOf: [
+        shape<CallAssignment>({ ...assignmentBase, ...callParts }, {}),
+        shape<ActivationAssignment>({ ...assignmentBase, ...activationParts }, {}),
+      ],
+    },
+    Command: { oneOf: Object.values(commands) },
+    SubmissionResult: result,
+    Journal: journal,
+    JournalEntry: journalEntry,
+    Payload: { oneOf: [ref('InlinePayload'), blobPayload] },
+    InlinePayload: inlinePayload,
+    Failure: failure,
+    Manifest: manifest,
+    ...plainSchemas,
+    ...pushSchemas,
+  },
+} as const satisfies JsonSchema;

@@ -1,0 +1,16 @@
+/**
+ * `eventspine/react`: hooks that start work from a page and show it live. React 18.2 or newer is a peer.
+ */
+export { createHooks, type Hooks, type ReactHooks, type Starting, type UseStartOptions } from './create-hooks.js';
+export type {
+  EventLog,
+  Page,
+  PageLink,
+  PageOptions,
+  PageStartOptions,
+  PageStep,
+  RunLike,
+  RunRef,
+  RunSnapshot,
+  StreamLog,
+} from '../page/index.js';

@@ -1,0 +1,53 @@
+/**
+ * What a caller may do. `authorize` names people and programs, who may do everything within their tenant, or, behind a
+ * mount for pages, little; a read token lets whoever has it read one run. Routes say which of the narrow ones they take.
+ *
+ * Invariant: a route that does not name a narrow credential refuses it.
+ */
+import { SpineError } from '../core/errors.js';
+import type { ReadTokenSight } from '../protocol/http.js';
+import type { Route } from '../protocol/routes.js';
+import { decodeSegment } from './path-segment.js';
+
+export type Grant =
+  /** Everything within the tenant; what needs a role is asked of the roles. */
+  { readonly tag: 'tenant' } | ({ readonly tag: 'page' } & PageScope) | ReadGrant;
+
+/** What users may do from their pages. */
+export interface PageScope {
+  /** Names of the workflows that a page may start. */
+  readonly start: readonly string[];
+  /** What the read tokens show that a page is given. */
+  readonly sees: ReadTokenSight;
+}
+
+/** What a read token stands for. */
+export interface ReadGrant {
+  readonly tag: 'readToken';
+  readonly run: string;
+  readonly sees: ReadTokenSight;
+  /** On the store's clock, epoch ms. */
+  readonly expiresAt: number;
+}
+
+export const wholeTenant: Grant = { tag: 'tenant' };
+
+/**
+ * Refuses what the grant does not cover, as far as the address tells: the route, and the run or workflow in it.
+ *
+ * @throws OUT_OF_SCOPE
+ */
+export function checkGrant(grant: Grant, route: Route, segments: Readonly<Record<string, string>>): void {
+  if (grant.tag === 'tenant') return;
+  if (route.takes?.includes(grant.tag) !== true) {
+    throw new SpineError('OUT_OF_SCOPE', { what: `${route.method} ${route.path}` });
+  }
+  // Decoded as the handlers do it, so that no spelling means one thing here and another there.
+  const { id, name } = segments;
+  if (grant.tag === 'readToken' && decodeSegment(id ?? '') !== grant.run) {
+    throw new SpineError('OUT_OF_SCOPE', { what: 'anything about another run' });
+  }
+  if (grant.tag === 'page' && name !== undefined && !grant.start.some((known) => known === decodeSegment(name))) {
+    throw new SpineError('OUT_OF_SCOPE', { what: 'a start of this workflow' });
+  }
+}

@@ -1,0 +1,60 @@
+/** Handing out read tokens: with the answer to a start, and later on demand. */
+import { SpineError } from '../../core/errors.js';
+import { limits } from '../../core/limits.js';
+import { readTokenSights, type ReadTokenSight, type ReadTokenView } from '../../protocol/http.js';
+import { json, type Answer } from '../answer.js';
+import { invalid, type ApiRequest } from '../api-request.js';
+import { membersOf, runOf, type HandlerContext, type Handlers } from './context.js';
+
+export function readTokenHandlers(context: HandlerContext): Handlers<'createReadToken'> {
+  return { createReadToken: (request) => createReadToken(context, request) };
+}
+
+/** A token of a run that the caller of the request may read. `asked` = what the caller asked for. */
+export function readTokenFor(
+  { tokens, settings }: HandlerContext,
+  request: ApiRequest,
+  run: string,
+  asked: { readonly expiresMs?: number | undefined; readonly sees?: ReadTokenSight | undefined },
+): Promise<ReadTokenView> {
+  const { principal, grant } = request;
+  const most = grant.tag === 'tenant' ? 'everything' : grant.sees;
+  if (asked.sees === 'everything' && most !== 'everything') {
+    throw new SpineError('OUT_OF_SCOPE', { what: 'a token that shows everything' });
+  }
+  return tokens.issue({
+    tenant: principal.tenant,
+    user: principal.user,
+    run,
+    sees: asked.sees ?? (grant.tag === 'page' ? grant.sees : 'progress'),
+    expiresMs: asked.expiresMs ?? settings.readTokens.expiresMs,
+  });
+}
+
+async function createReadToken(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const run = runOf(request);
+  const asked = askedOf(request);
+  const [first] = (await context.engine.readHistory(request.tenant, run, { after: 0, limit: 1 })) ?? [];
+  // A run that somebody else has started is none to a user's page: it must not even learn that there is one.
+  const isHidden = request.grant.tag === 'page' && first?.actor !== request.origin().actor;
+  if (first === undefined || isHidden) throw new SpineError('RUN_NOT_FOUND', { run });
+  return json(201, await readTokenFor(context, request, run, asked));
+}
+
+function askedOf(request: ApiRequest): {
+  readonly expiresMs: number | undefined;
+  readonly sees: ReadTokenSight | undefined;
+} {
+  const { expiresMs, sees } = membersOf(request.json() ?? {}, 'the body', ['expiresMs', 'sees']);
+  const sight = readTokenSights.find((known) => known === sees);
+  if (sees !== undefined && sight === undefined) throw invalid(`sees is none of ${readTokenSights.join(', ')}`);
+  return { expiresMs: expiresMs === undefined ? undefined : checkedExpiry(expiresMs), sees: sight };
+}
+
+/** @throws REQUEST_INVALID */
+export function checkedExpiry(ms: unknown): number {
+  if (!Number.isInteger(ms) || Number(ms) < 1_000 || Number(ms) > limits.readTokenMsMax) {
+    throw invalid(`the time of a read token is not between 1 s and ${limits.readTokenMsMax / 86_400_000} days`);
+  }
+  return Number(ms);
+}

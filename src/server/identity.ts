@@ -1,0 +1,92 @@
+/**
+ * Who asks. The one place where credentials turn into a tenant, a user and what they may do; everything behind it
+ * believes what it says, and nothing else reads a credential. Sources are asked in order: read tokens, which are known by
+ * their form, then the `authorize` functions of the installation, of which the first that knows the caller decides.
+ *
+ * Invariant: a text that has the form of a read token is that or nothing; it is never tried as anything else.
+ */
+import { SpineError } from '../core/errors.js';
+import { limits } from '../core/limits.js';
+import type { Route } from '../protocol/routes.js';
+import type { HttpHead } from './api-request.js';
+import { wholeTenant, type Grant } from './grant.js';
+import type { Authorize, Principal, ServerSettings } from './options.js';
+import { readTokenPrefix, type ReadTokens } from './read-tokens.js';
+
+/** A caller: who it is and what it may do. */
+export interface Caller {
+  readonly principal: Principal;
+  readonly grant: Grant;
+}
+
+const anonymous: Principal = { tenant: 'default', user: 'anonymous', roles: ['operator', 'worker'] };
+
+export class Identity {
+  readonly #authorizers: readonly Authorize[];
+  readonly #tokens: ReadTokens;
+  /** What those may do whom `authorize` knows. */
+  readonly #grant: Grant;
+  readonly #anonymous: Caller;
+
+  constructor(settings: Pick<ServerSettings, 'authorize' | 'page'>, tokens: ReadTokens) {
+    this.#authorizers = settings.authorize;
+    this.#tokens = tokens;
+    this.#grant = settings.page === null ? wholeTenant : { tag: 'page', ...settings.page };
+    this.#anonymous = { principal: anonymous, grant: this.#grant };
+  }
+
+  /**
+   * The caller of a route. Not an async function: intake pays for each promise.
+   *
+   * @throws or rejects with UNAUTHENTICATED, FORBIDDEN, READ_TOKEN_INVALID, READ_TOKEN_EXPIRED, or as `authorize` does
+   */
+  callerOf(route: Route, head: HttpHead): Caller | Promise<Caller> {
+    // With the narrow grant of a server for pages, which has nothing that is public.
+    if (route.access === 'public') return this.#anonymous;
+    const token = readTokenOf(head.header('authorization'));
+    if (token !== null) return this.#tokens.read(token);
+    if (this.#authorizers.length === 0) return this.#anonymous;
+    const found = this.#ask(head, 0);
+    return found instanceof Promise
+      ? found.then((principal) => this.#admitted(principal, route))
+      : this.#admitted(found, route);
+  }
+
+  #ask(head: HttpHead, from: number): Principal | null | Promise<Principal | null> {
+    for (let i = from; i < this.#authorizers.length; i++) {
+      const found = this.#authorizers[i]?.(authorizeRequest(head)) ?? null;
+      if (found instanceof Promise) return found.then((principal) => principal ?? this.#ask(head, i + 1));
+      if (found !== null) return found;
+    }
+    return null;
+  }
+
+  /** @throws UNAUTHENTICATED, FORBIDDEN */
+  #admitted(principal: Principal | null, route: Route): Caller {
+    if (principal === null) throw new SpineError('UNAUTHENTICATED', {});
+    const { tenant, roles } = principal;
+    if (tenant === '' || tenant.length > limits.tenantLengthMax) {
+      throw new Error(`authorize gave a tenant that has not 1 to ${limits.tenantLengthMax} characters`);
+    }
+    const role = route.access === 'operator' || route.access === 'worker' ? route.access : null;
+    if (role !== null && !roles.includes(role)) throw new SpineError('FORBIDDEN', { role });
+    return { principal, grant: this.#grant };
+  }
+}
+
+/** What `authorize` may look at of a request. */
+function authorizeRequest(head: HttpHead): Parameters<Authorize>[0] {
+  return {
+    method: head.method,
+    url: head.query === '' ? head.path : `${head.path}?${head.query}`,
+    headers: { get: (name) => head.header(name.toLowerCase()) ?? null },
+  };
+}
+
+const bearer = /^bearer +(\S+)$/i;
+
+/** The read token of an `Authorization` header; null where it holds something else. Addresses are never looked at: they are logged. */
+function readTokenOf(header: string | undefined): string | null {
+  const token = header === undefined ? undefined : bearer.exec(header.trim())?.[1];
+  return token?.startsWith(readTokenPrefix) === true ? token : null;
+}

@@ -1,0 +1,115 @@
+/**
+ * Read tokens: a page gets one for its run and reads view, result and stream with it, without a session. A token is its
+ * claims and a signature (HMAC with SHA-256) under a key that all servers of a store share; nothing of it is kept, so it
+ * costs no row, holds on any server and over restarts, and ends by its expiry on the store's clock.
+ *
+ * Invariant: claims are looked at only after the signature over exactly their bytes has been found right.
+ */
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { SpineError } from '../core/errors.js';
+import { isoOf } from '../core/instant.js';
+import { limits } from '../core/limits.js';
+import type { Engine } from '../engine/api.js';
+import { readTokenSights, type ReadTokenSight, type ReadTokenView } from '../protocol/http.js';
+import type { ReadGrant } from './grant.js';
+import type { Principal } from './options.js';
+
+/** What a token is to say. */
+export interface ReadTokenClaims {
+  readonly tenant: string;
+  readonly user: string;
+  readonly run: string;
+  readonly sees: ReadTokenSight;
+  readonly expiresMs: number;
+}
+
+/** Who comes with a token, and what for. */
+export interface TokenBearer {
+  readonly principal: Principal;
+  readonly grant: ReadGrant;
+}
+
+/** Marks the text as a token of this kind and form; `authorize` never sees it. */
+export const readTokenPrefix = 'esr1.';
+
+/** Names the use of the key: the same secret used for something else gives another key. */
+const purpose = 'eventspine read token 1';
+const keyBytes = 32;
+const form = /^esr1\.([\w-]+)\.([\w-]{43})$/;
+
+export class ReadTokens {
+  readonly #engine: Pick<Engine, 'now' | 'secret'>;
+  /** Given by the operator; the first one signs, all are accepted. Empty = that of the store. */
+  readonly #given: readonly Uint8Array[];
+  #stored: Promise<readonly Uint8Array[]> | null = null;
+
+  constructor(engine: Pick<Engine, 'now' | 'secret'>, secrets: readonly string[]) {
+    this.#engine = engine;
+    this.#given = secrets.map((secret) => derived(secret));
+  }
+
+  async issue(claims: ReadTokenClaims): Promise<ReadTokenView> {
+    const [key] = await this.#keys();
+    if (key === undefined) throw new Error('Invariant broken: there is a key to sign with');
+    // Whole seconds, rounded down, so that what the answer says is what the token holds.
+    const expiresSeconds = Math.floor((this.#engine.now() + claims.expiresMs) / 1_000);
+    const { tenant, user, run, sees } = claims;
+    const text = Buffer.from(JSON.stringify([tenant, user, run, sees, expiresSeconds])).toString('base64url');
+    const signed = readTokenPrefix + text;
+    return { token: `${signed}.${signature(key, signed)}`, expiresAt: isoOf(expiresSeconds * 1_000) };
+  }
+
+  /** Who comes with the token. @throws READ_TOKEN_INVALID, READ_TOKEN_EXPIRED, STORE_* */
+  async read(token: string): Promise<TokenBearer> {
+    const match = token.length <= limits.readTokenLengthMax ? form.exec(token) : null;
+    if (match === null) throw new SpineError('READ_TOKEN_INVALID', {});
+    const [, text = '', given = ''] = match;
+    const keys = await this.#keys();
+    // All keys are tried, so that the time does not tell which one it was.
+    const isSigned = keys.map((key) => isEqual(signature(key, readTokenPrefix + text), given)).includes(true);
+    const bearer = isSigned ? bearerOf(text) : null;
+    if (bearer === null) throw new SpineError('READ_TOKEN_INVALID', {});
+    if (this.#engine.now() >= bearer.grant.expiresAt) throw new SpineError('READ_TOKEN_EXPIRED', {});
+    return bearer;
+  }
+
+  #keys(): Promise<readonly Uint8Array[]> | readonly Uint8Array[] {
+    if (this.#given.length > 0) return this.#given;
+    this.#stored ??= this.#engine.secret('read-token').then(
+      (secret) => [derived(secret)],
+      (error: unknown) => {
+        // What kept the store from answering may pass.
+        this.#stored = null;
+        throw error;
+      },
+    );
+    return this.#stored;
+  }
+}
+
+function derived(secret: string | Uint8Array): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', secret, new Uint8Array(0), purpose, keyBytes));
+}
+
+function signature(key: Uint8Array, text: string): string {
+  return createHmac('sha256', key).update(text).digest('base64url');
+}
+
+/** Compares texts of one length in a time that does not depend on where they differ. */
+function isEqual(a: string, b: string): boolean {
+  return timingSafeEqual(Buffer.from(a, 'latin1'), Buffer.from(b, 'latin1'));
+}
+
+/** Claims of a signed token; null where they are of a form that this version does not know. */
+function bearerOf(text: string): TokenBearer | null {
+  const claims: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
+  if (!Array.isArray(claims)) return null;
+  const [tenant, user, run, sees, expiresSeconds] = claims as readonly unknown[];
+  const sight = readTokenSights.find((known) => known === sees);
+  if (typeof tenant !== 'string' || typeof user !== 'string' || typeof run !== 'string') return null;
+  if (sight === undefined || typeof expiresSeconds !== 'number') return null;
+  return {
+    principal: { tenant, user, roles: [] },
+    grant: { tag: 'readToken', run, sees: sight, expiresAt: expiresSeconds * 1_000 },
+  };
+}

@@ -1,0 +1,81 @@
+/**
+ * The app as the test kit hosts it: fakes in the place of handlers, every handler watched, and no deadline for bodies that
+ * wait in memory for years of virtual time.
+ */
+import { durationMsMax } from '../../core/duration.js';
+import { SpineError } from '../../core/errors.js';
+import type { AnyApp, Capability, Handler, HandlerContext } from '../../workflow/index.js';
+import { takesOf } from './fakes.js';
+import type { UserWork } from './user-work.js';
+import type { VirtualTime } from './virtual-time.js';
+import { ending } from './watched-bodies.js';
+
+/** What is needed to host an app. */
+export interface HostingOptions {
+  readonly handlers: readonly Handler[];
+  readonly time: VirtualTime;
+  readonly work: UserWork;
+}
+
+/** See the top of the module. Fails with OPTIONS_INVALID. */
+export function appUnderTest(app: AnyApp, options: HostingOptions): AnyApp {
+  const given = new Map(options.handlers.map((handler) => [nameOf(handler), handler]));
+  const others = app.handlers.filter((handler) => !given.has(nameOf(handler)));
+  const handlers = [...others, ...given.values()].map((handler) => watched(handler, options));
+  return { ...app, handlers, manifest: manifestWith(app, handlers) };
+}
+
+function manifestWith(app: AnyApp, handlers: readonly Handler[]): AnyApp['manifest'] {
+  const { manifest } = app;
+  const implemented = new Set(handlers.map(nameOf));
+  const unknown = handlers.filter((handler) => !app.capabilities.some(({ name }) => name === nameOf(handler)));
+  if (unknown.length > 0) {
+    const names = unknown.map(nameOf).join(', ');
+    const faults = [`handlers: the app does not know ${names}; name the capability in \`capabilities\` of defineApp`];
+    throw new SpineError('OPTIONS_INVALID', { what: 'testSpine', faults });
+  }
+  return {
+    ...manifest,
+    workflows: manifest.workflows.map((workflow) => ({ ...workflow, deadlineMs: durationMsMax })),
+    capabilities: manifest.capabilities.map((one) => ({ ...one, implemented: implemented.has(one.name) })),
+  };
+}
+
+function watched(handler: Handler, { time, work }: HostingOptions): Handler {
+  const takesMs = takesOf.get(handler) ?? 0;
+  const { handle } = handler;
+  return {
+    ...handler,
+    handle: (input, context) => {
+      const entry = work.begin(`handler of "${nameOf(handler)}"`, context.run.id);
+      const act = async (): Promise<unknown> => {
+        if (takesMs > 0) {
+          entry.sleeping++;
+          await virtualPause(time, takesMs, context).finally(() => entry.sleeping--);
+        }
+        return await handle(input, context);
+      };
+      return ending(act, () => work.end(entry));
+    },
+  };
+}
+
+/** A pause on the virtual clock; ends with the signal's reason where the result is no longer wanted. */
+function virtualPause(time: VirtualTime, ms: number, { signal }: HandlerContext): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      cancel();
+      reject(signal.reason as Error);
+    };
+    const cancel = time.after(ms, () => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+function nameOf({ capability }: { readonly capability: Capability }): string {
+  return capability.name;
+}

@@ -1,0 +1,185 @@
+/**
+ * Activations whose bodies die again and again: when something is committed, and the body has not heard of it yet, the
+ * body is dropped and begun anew over what is recorded, as after a crash of its process. Engine and worker notice nothing.
+ *
+ * Invariant: a dropped life commits nothing more. What of it is still running (a step that awaits something real) runs on
+ * in vain, and the next life runs it again: at least once, as after a crash.
+ */
+import type { AbortReason, JournalEntry, SubmissionResult } from '../../core/run/journal.js';
+import type { Payload } from '../../core/payload.js';
+import type { BodyCommand } from '../../core/run/commands.js';
+import type {
+  Activation,
+  ActivationEnd,
+  ActivationHost,
+  ActivationInput,
+  BeginActivation,
+} from '../../workflow/index.js';
+
+/** When bodies die, and when they are told things twice. */
+export interface CrashPlan {
+  /** Something was committed that the body is about to hear of: is it dropped first? */
+  dies(): boolean;
+  /** Is it told twice? */
+  repeats(): boolean;
+}
+
+/** `begin` under a plan of crashes. `died` is called with each death. */
+export function crashingActivation(begin: BeginActivation, plan: CrashPlan, died: () => void): BeginActivation {
+  return (definition, input, host) => new CrashingActivation({ begin, plan, died, definition, input, host });
+}
+
+interface Parts {
+  readonly begin: BeginActivation;
+  readonly plan: CrashPlan;
+  readonly died: () => void;
+  readonly definition: unknown;
+  readonly input: ActivationInput;
+  readonly host: ActivationHost;
+}
+
+class CrashingActivation implements Activation {
+  readonly ended: Promise<ActivationEnd>;
+  readonly #parts: Parts;
+  readonly #entries: JournalEntry[];
+  #head: number;
+  readonly #streams = new Map<string, number>();
+  #progress: number;
+  /** Results as they were first sent, by path: the server does not send them back. */
+  readonly #results = new Map<string, Payload>();
+  /** External effects that were begun and have no outcome. A death now would be one whose outcome nobody knows. */
+  readonly #begun = new Set<string>();
+  #life = 0;
+  #inner: Activation;
+  /** Submissions of this life. */
+  #own = new Set<number>();
+  /** The submission by which this life wants to end or to park; 0 = none. */
+  #last = 0;
+  #resolveEnded: (end: ActivationEnd) => void = () => undefined;
+
+  constructor(parts: Parts) {
+    const { head, progress, entries } = parts.input.journal;
+    this.#parts = parts;
+    this.#entries = [...entries];
+    this.#head = head;
+    this.#progress = progress;
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    this.#inner = this.#begin();
+  }
+
+  get waiting(): boolean {
+    return this.#inner.waiting;
+  }
+
+  get seen(): number {
+    return this.#head;
+  }
+
+  deliver(events: readonly JournalEntry[]): void {
+    const fresh = events.filter((event) => event.seq > this.#head).map((event) => this.#whole(event));
+    for (const event of fresh) this.#keep(event);
+    this.#inner.deliver(events);
+    if (this.#parts.plan.repeats()) this.#inner.deliver(events);
+    if (fresh.some(({ type }) => type !== 'step.started')) this.#perhapsDie();
+  }
+
+  settle(result: SubmissionResult): void {
+    // The answer to a life that is over; only the loss of the lease concerns the next.
+    if (!this.#own.delete(result.i)) {
+      if (!result.ok && (result.code === 'LEASE_LOST' || result.code === 'SESSION_GONE')) this.abort('lease_lost');
+      return;
+    }
+    if (result.i === this.#last && !result.ok) this.#last = 0;
+    this.#inner.settle(result);
+  }
+
+  get resting(): boolean {
+    return this.#inner.resting;
+  }
+
+  abort(reason: AbortReason): void {
+    this.#inner.abort(reason);
+  }
+
+  #begin(): Activation {
+    const { begin, definition, input, host } = this.#parts;
+    const life = ++this.#life;
+    this.#own = new Set();
+    this.#last = 0;
+    const streams = Object.fromEntries(this.#streams);
+    const journal = { head: this.#head, progress: this.#progress, streams, entries: [...this.#entries] };
+    const inner = begin(definition, { ...input, journal }, { ...this.#hostOf(host) });
+    void inner.ended.then((end) => {
+      if (life === this.#life) this.#resolveEnded(end);
+    });
+    return inner;
+  }
+
+  #hostOf(host: ActivationHost): ActivationHost {
+    return {
+      ports: host.ports,
+      parkAfterMs: host.parkAfterMs,
+      submit: (commands) => this.#submit(commands),
+      store: (payload) => host.store(payload),
+      load: (payload) => host.load(payload),
+      log: (record) => host.log(record),
+      ...(host.onlooker === undefined ? {} : { onlooker: host.onlooker }),
+    };
+  }
+
+  #submit(commands: readonly BodyCommand[]): number {
+    for (const command of commands) this.#note(command);
+    const i = this.#parts.host.submit(commands);
+    this.#own.add(i);
+    if (commands.some(({ op }) => lastOps.has(op))) this.#last = i;
+    return i;
+  }
+
+  #note(command: BodyCommand): void {
+    if (command.op === 'progress') this.#progress = Math.max(this.#progress, command.index + 1);
+    // Of the body itself; what an attempt of a step has written is begun anew with the next attempt.
+    if (command.op === 'append' && command.attempt === 0)
+      this.#streams.set(command.path, Math.max(this.#streams.get(command.path) ?? 0, command.from + command.count));
+    const own = command.op === 'completeStep' ? command.result : command.op === 'putContext' ? command.value : null;
+    if (own === null || !('path' in command) || command.path === null || this.#results.has(command.path)) return;
+    this.#results.set(command.path, own);
+  }
+
+  /** The entry as a journal has it. */
+  #whole(event: JournalEntry): JournalEntry {
+    const isOwn = event.type === 'step.completed' || event.type === 'context.put';
+    if (!isOwn || event.payload !== undefined) return event;
+    const payload = this.#results.get(event.data.path);
+    return payload === undefined ? event : { ...event, payload };
+  }
+
+  #keep(event: JournalEntry): void {
+    this.#head = event.seq;
+    this.#entries.push(event);
+    if (!('path' in event.data)) return;
+    const { path } = event.data;
+    if (event.type === 'step.started') this.#begun.add(path);
+    else this.#begun.delete(path);
+  }
+
+  #perhapsDie(): void {
+    if (this.#last !== 0 || this.#begun.size > 0 || !this.#parts.plan.dies()) return;
+    this.#parts.died();
+    const dead = this.#inner;
+    this.#inner = this.#begin();
+    dead.abort('lease_lost');
+  }
+}
+
+/** Commands after which a life is over, one way or the other. */
+const lastOps: ReadonlySet<BodyCommand['op']> = new Set([
+  'park',
+  'succeed',
+  'fail',
+  'refuse',
+  'continueAsNew',
+  'endCancelled',
+  'abandon',
+]);

@@ -1,0 +1,110 @@
+/** The packed package in fresh Hono, Fastify and Express apps, and in a page with React 18. */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createClient } from '../../../src/client/index.js';
+import { describeUnless } from '../../skip.js';
+import { openChromium } from '../page/open-chromium.js';
+import { endAll } from '../support/processes.js';
+import { FreshApp, missingRegistry } from './fresh-app.js';
+
+/** Minified, in the browser, React not counted. What grows past this has taken in what is not its own. */
+const hooksBytesMax = 60_000;
+
+describeUnless(await missingRegistry(), 'fresh apps with mounts for pages', () => {
+  let app: FreshApp;
+
+  beforeAll(async () => {
+    app = await FreshApp.make('mounts');
+    await app.install();
+    await app.succeeds(process.execPath, ['node_modules/typescript/bin/tsc'], { ms: 180_000 });
+    await bundle('src/page.tsx', 'public/page.js', ['--define:process.env.NODE_ENV="development"']);
+  }, 330_000);
+
+  afterAll(async () => {
+    await endAll();
+    app.remove();
+  });
+
+  async function bundle(entry: string, out: string, flags: readonly string[] = []): Promise<void> {
+    const tsx = createRequire(createRequire(import.meta.url).resolve('tsx/package.json'));
+    const esbuild = join(dirname(tsx.resolve('esbuild/package.json')), 'bin', 'esbuild');
+    const common = ['--bundle', '--platform=browser', '--format=esm', '--log-level=warning'];
+    await app.succeeds(esbuild, [entry, ...common, ...flags, `--outfile=${out}`]);
+  }
+
+  async function serve(program: string): Promise<string> {
+    const server = app.node([`dist/${program}.js`]);
+    const port = (await server.line((line) => line.startsWith('listening'))).split(' ')[1] ?? '';
+    return `http://127.0.0.1:${port}`;
+  }
+
+  it.each(['with-hono', 'with-fastify', 'with-express'])(
+    '%s lets a page start and read its own runs',
+    async (program) => {
+      const url = await serve(program);
+      const session = createClient({
+        url: `${url}/spine`,
+        fetch: (input, init) => {
+          const request = new Request(input, init);
+          request.headers.set('cookie', 'user=ada');
+          return fetch(request);
+        },
+      });
+      const run = await session.start('letter', { to: 'Ada' }, { readToken: '1m' });
+      const { token } = await run.readToken();
+      const seen: string[] = [];
+      const reader = createClient({ url: `${url}/spine`, token }).run(run.id);
+      for await (const item of reader.stream()) seen.push(item.event === 'event' ? item.data.type : item.event);
+      expect(seen).toContain('progress.reported');
+      expect(await reader.result()).toEqual({ text: 'Dear Ada' });
+      await expect(session.runs.list().page()).rejects.toMatchObject({ code: 'OUT_OF_SCOPE' });
+      await expect(createClient({ url: `${url}/spine` }).start('letter', { to: 'Eve' })).rejects.toMatchObject({
+        code: 'UNAUTHENTICATED',
+      });
+      if (program === 'with-hono') return;
+      // Routes beside the mount parse bodies as ever.
+      const own = await fetch(`${url}/own`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: '{"a":1}',
+      });
+      expect(await own.json()).toEqual({ seen: { a: 1 } });
+    },
+  );
+
+  it('adds little to a page', async () => {
+    await bundle('node_modules/eventspine/dist/react/index.js', 'hooks.js', [
+      '--minify',
+      '--external:react',
+      '--metafile=meta.json',
+    ]);
+    const { stdout } = await app.succeeds(process.execPath, ['-p', "require('fs').statSync('hooks.js').size"]);
+    console.log(`hooks in a browser: ${Math.round(Number(stdout) / 1024)} KiB minified, without React`);
+    expect(Number(stdout)).toBeLessThan(hooksBytesMax);
+  });
+
+  it('shows a run in a page with React 18, in strict mode and over a reload', async ({ skip }) => {
+    const browser = await openChromium();
+    if (browser === null) return skip('no Chromium here');
+    try {
+      const url = await serve('with-express');
+      const context = await browser.newContext();
+      await context.addCookies([{ name: 'user', value: 'ada', url }]);
+      const page = await context.newPage();
+      const complaints: string[] = [];
+      page.on('console', (message) => {
+        if (message.type() === 'error') complaints.push(message.text());
+      });
+      page.on('pageerror', (error) => complaints.push(error.message));
+      await page.goto(url);
+      await page.click('button');
+      await page.locator('#done').filter({ hasText: '1' }).waitFor();
+      await page.reload();
+      await page.locator('#text').filter({ hasText: 'Dear Ada' }).waitFor();
+      expect(complaints).toEqual([]);
+    } finally {
+      await browser.close();
+    }
+  }, 60_000);
+});

@@ -1,0 +1,5 @@
+import { createHooks } from 'eventspine/react';
+import type { App } from './spine.js';
+
+/** Pages in the background let go after a second, so that the test need not wait for a minute. */
+export const { useStart, useRun, useProgress, useEvents, page } = createHooks<App>({ url: '/spine', hidden: '1s' });
