@@ -108,6 +108,12 @@ const letter: Parameter = { name: 'dead-letter', says: 'Id of the dead letter.',
 const scheduleParameter: Parameter = { name: 'schedule', says: 'Name of the schedule.', required: true };
 const letters: Parameter = { name: 'dead-letter', says: 'Ids of dead letters.', required: true, rest: true };
 
+const agentName = { name: 'agent', says: 'Name of the agent.', required: true } as const;
+const agentKey = { name: 'key', says: 'Key of the agent.', required: true } as const;
+const messageWords = [
+  { name: 'message', says: 'Type of the message.', required: true },
+  { name: 'data', says: 'What comes with it: JSON, @file, or - for the standard input.', required: false },
+] as const;
 const approval: Parameter = { name: 'approval', says: 'Id of the approval.', required: true };
 const commentFlag: Flag = { name: 'comment', type: 'text', value: 'text', says: 'Said with it.' };
 /** For operators, who pass on the word of somebody else. */
@@ -440,6 +446,49 @@ export const commands: readonly Command[] = [
     ],
     examples: [`eventspine runs signal run_01h455vb4pex5vsknk084sn02q paid '{"amount":3}'`],
     load: async () => (await import('./commands/approvals.js')).signalRun,
+  },
+  {
+    words: ['agents', 'list'],
+    says: 'Lists the keys of an agent that have had messages.',
+    parameters: [agentName],
+    flags: [limit, ...overHttp],
+    examples: ['eventspine agents list researcher'],
+    load: async () => (await import('./commands/agents.js')).listAgents,
+  },
+  {
+    words: ['agents', 'show'],
+    says: 'Shows what a key of an agent is at: its state, its mailbox and its run.',
+    parameters: [agentName, agentKey],
+    flags: overHttp,
+    examples: ['eventspine agents show researcher user-17'],
+    load: async () => (await import('./commands/agents.js')).showAgent,
+  },
+  {
+    words: ['agents', 'tell'],
+    says: 'Sends a message to the agent of a key.',
+    parameters: [agentName, agentKey, ...messageWords],
+    flags: [
+      {
+        name: 'id',
+        type: 'text',
+        value: 'id',
+        says: 'A second message of the same id is the same message. Default: made up.',
+      },
+      ...overHttp,
+    ],
+    examples: [`eventspine agents tell researcher user-17 note.added '{"text":"likes short answers"}'`],
+    load: async () => (await import('./commands/agents.js')).tellAgent,
+  },
+  {
+    words: ['agents', 'ask'],
+    says: 'Sends a message to the agent of a key, and prints the answer.',
+    parameters: [agentName, agentKey, ...messageWords],
+    flags: [
+      { name: 'timeout', type: 'text', value: 'duration', says: 'How long to wait for the answer. Default: 5m.' },
+      ...overHttp,
+    ],
+    examples: [`eventspine agents ask researcher user-17 question '{"text":"which order?"}'`],
+    load: async () => (await import('./commands/agents.js')).askAgent,
   },
   {
     words: ['approvals', 'list'],

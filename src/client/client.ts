@@ -9,6 +9,7 @@ import { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
+  AgentSummary,
   BulkAnswer,
   CommandAnswer,
   DeadLetterView,
@@ -30,6 +31,7 @@ import type {
 } from '../protocol/http.js';
 import { pathOf } from '../protocol/routes.js';
 import type { InputFor, ResultFor, TopicDataFor, TopicFor, UntypedApp, WorkflowFor } from './app-types.js';
+import { agentHandle, agentKeys, type AgentFor, type AgentHandle } from './agents.js';
 import { approvalsApi, type ApprovalsApi } from './approvals.js';
 import type { CloudEvent, Gateway, StartItem, StartItemAnswer } from './gateway.js';
 import { httpGateway, startedOf } from './http-gateway.js';
@@ -229,6 +231,10 @@ export interface Client<App = UntypedApp> {
     data?: In,
     options?: SignalSendOptions,
   ): Promise<CommandAnswer>;
+  /** The agent of a key. Asks nothing. */
+  agent<Name extends AgentFor<App>>(name: Name, key: string): AgentHandle<App, Name>;
+  /** Keys of an agent that have had messages, in their order. */
+  agents(name: AgentFor<App>, query?: CallOptions & { readonly limit?: number }): PageList<AgentSummary>;
   readonly runs: RunsApi;
   readonly approvals: ApprovalsApi;
   readonly deadLetters: DeadLettersApi;
@@ -405,6 +411,8 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     },
 
     signal: (run, signal, data, options) => signalRun(transport, run, signal, data, options),
+    agent: (name, key) => agentHandle(transport, name, key),
+    agents: (name, query) => agentKeys(transport, name, query),
     approvals: approvalsApi(transport),
 
     runs: {

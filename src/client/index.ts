@@ -24,6 +24,15 @@ export {
   type TopicsApi,
 } from './client.js';
 export type {
+  AgentFor,
+  AgentHandle,
+  AnswerFor,
+  AskCallOptions,
+  MessageDataFor,
+  MessageFor,
+  TellCallOptions,
+} from './agents.js';
+export type {
   ApprovalListQuery,
   ApprovalsApi,
   ApproveCallOptions,

@@ -166,6 +166,48 @@ export const errorCatalogue = {
     message: (d) => `Workflow "${d.name}" is no graph: it has a body.`,
     mend: 'Ask for a workflow that was defined with `dag`.',
   }),
+  AGENT_UNKNOWN: entry<{ name: string; known: readonly string[] }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `No agent "${d.name}" is registered${known(d.known)}.`,
+    mend: 'Start a worker that has it.',
+  }),
+  AGENT_NOT_FOUND: entry<{ agent: string; key: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `Agent "${d.agent}" has had no message for key "${d.key}".`,
+    mend: 'Its first message brings it to life; look at the key, and at the tenant of the request.',
+  }),
+  MESSAGE_UNKNOWN: entry<{ name: string; agent: string; known: readonly string[] }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `Agent "${d.agent}" takes no message "${d.name}"${known(d.known)}.`,
+    mend: 'Send one of those that the agent has a handler for.',
+  }),
+  MAILBOX_FULL: entry<{ agent: string; key: string }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) => `The mailbox of agent "${d.agent}", key "${d.key}", is full.`,
+    mend: 'Try again later. If the agent is parked, redrive its run; if it is slow, give it more workers or more keys.',
+  }),
+  ASK_TIMEOUT: entry<{ path: string; agent: string; key: string }>({
+    kind: 'terminal',
+    status: 504,
+    message: (d) => `Agent "${d.agent}", key "${d.key}", has not answered "${d.path}" in time.`,
+    mend: 'Raise the timeout of the ask, or look at what the agent is busy with. A late answer is dropped.',
+  }),
+  ASK_FAILED: entry<{ agent: string; key: string; reason: string }>({
+    kind: 'terminal',
+    status: 422,
+    message: (d) => `Agent "${d.agent}", key "${d.key}", has given up on the question: ${d.reason}`,
+    mend: 'Look at the dead letter of the message; redriving it handles the message again, but nobody waits any more.',
+  }),
+  STATE_INVALID: entry<{ agent: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The state of agent "${d.agent}" is not valid: ${d.faults.slice(0, 5).join('; ')}.`,
+    mend: 'Mend the handler that has made it, or the schema of the state. Nothing of the message was committed.',
+  }),
   TOPIC_UNKNOWN: entry<{ name: string; known: readonly string[] }>({
     kind: 'notFound',
     status: 404,

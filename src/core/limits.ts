@@ -68,6 +68,14 @@ export const limits = {
   approvalTitleLengthMax: 200,
   /** What a person says of an approval. */
   commentLengthMax: 10_000,
+  /** How long a question to an agent waits for its answer, unless its options say otherwise. */
+  askTimeoutMs: 5 * 60_000,
+  /** Messages that one run of an agent key handles before the key goes on in another. */
+  agentMessagesMax: 200,
+  /** How long an ended run of an agent key is kept, with the messages that it has given up on. */
+  agentRetainMs: 7 * 24 * 60 * 60_000,
+  /** Messages and events that a handler sends in one commit. */
+  agentSendsMax: 200,
   /** How long a read token is good for, unless it is asked for another time, and at most. */
   readTokenMsDefault: 24 * 3_600_000,
   readTokenMsMax: 30 * 24 * 3_600_000,

@@ -93,6 +93,19 @@ export interface WorkflowManifest {
   readonly retry: RetryPolicy;
   /** What its runs go by; absent = they have a body. */
   readonly graph?: Graph;
+  /** It is the body of an agent of its name: its runs stand for keys and begin with a message. Absent = a workflow. */
+  readonly agent?: AgentManifest;
+}
+
+export interface AgentManifest {
+  readonly messages: readonly MessageManifest[];
+}
+
+export interface MessageManifest {
+  readonly name: string;
+  readonly schema: JsonSchema | null;
+  /** Events of the topic of this name are messages to the agent of their key. */
+  readonly topic: boolean;
 }
 
 export interface SignalManifest {

@@ -4,12 +4,15 @@
  */
 import type { EventRow, ManifestRow, StoredPayload } from '../store/contract.js';
 import type { Manifest } from '../core/manifest.js';
+import type { Failure } from '../core/failure.js';
 import type { Payload } from '../core/payload.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import type {
+  AgentSummary,
+  AgentView,
   ApprovalDetail,
   ApprovalView,
   DeadLetterView,
@@ -198,6 +201,24 @@ export interface Engine {
 
   /** Sends a signal to a run. One whose id the run has already is `already`. RUN_NOT_FOUND, RUN_ENDED. */
   signal(origin: Origin, run: string, signal: SignalRequest): Promise<CommandOutcome>;
+  /** A message to an agent. `error`: AGENT_UNKNOWN, MESSAGE_UNKNOWN, INPUT_INVALID, MAILBOX_FULL. */
+  tellAgent(origin: Origin, request: TellRequest): Promise<TellOutcome>;
+  /** The answer to a message that was sent with `reply`, waited for up to `ms`. */
+  readAnswer(
+    tenant: string,
+    message: { readonly agent: string; readonly key: string; readonly id: string },
+    ms: number,
+  ): Promise<AgentAnswer>;
+  /** Null = the key has had no message. */
+  readAgent(tenant: string, agent: string, key: string): Promise<AgentView | null>;
+  /** Keys that have had messages, in their order. */
+  listAgents(
+    tenant: string,
+    agent: string,
+    query: { readonly cursor?: string; readonly limit?: number },
+  ): Promise<PageView<AgentSummary>>;
+  /** Sends back to work what a dead letter stands for: a run, or a message that an agent has given up on. */
+  redriveDeadLetter(origin: Origin, id: string): Promise<CommandOutcome>;
   /** Open approvals, oldest first. */
   listApprovals(tenant: string, query: ApprovalQuery): Promise<PageView<ApprovalView>>;
   readApproval(tenant: string, id: string): Promise<ApprovalDetail | null>;
@@ -273,6 +294,29 @@ export interface Engine {
   /** Ends the session; what it holds goes back to its queues uncounted. */
   endSession(session: string): Promise<void>;
 }
+
+export interface TellRequest {
+  readonly agent: string;
+  readonly key: string;
+  /** Of the messages that the agent takes. */
+  readonly type: string;
+  /** Names the message among those to the key; a second one of the same id is the same message. */
+  readonly id: string;
+  readonly data: Payload | null;
+  /** The answer is kept, to be asked for. */
+  readonly reply: boolean;
+}
+
+export type TellOutcome =
+  | { readonly tag: 'delivered'; readonly run: string }
+  | { readonly tag: 'already' }
+  | { readonly tag: 'error'; readonly error: Error };
+
+export type AgentAnswer =
+  | { readonly tag: 'answered'; readonly data: Payload }
+  /** The agent has given up on the message. */
+  | { readonly tag: 'failed'; readonly failure: Failure }
+  | { readonly tag: 'pending' };
 
 export interface SignalRequest {
   /** Unique within the run. */

@@ -20,7 +20,11 @@ import type {
   SignalRequest,
   StartOutcome,
   StartRequest,
+  TellOutcome,
+  TellRequest,
 } from './api.js';
+import { Agents } from './agents/agents.js';
+import { messageFault, PostOffice } from './agents/post-office.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { sessionInfo } from './dispatch/session-info.js';
@@ -96,6 +100,8 @@ class RunningEngine implements Engine {
   readonly #graphs: Graphs;
   readonly #lookBack: LookBack;
   readonly #router: Router;
+  readonly #office: PostOffice;
+  readonly #agents: Agents;
   readonly #approvals: Approvals;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -146,13 +152,16 @@ class RunningEngine implements Engine {
     });
     const family = new Family(this.#context, this.#lanes, this.#reads);
     this.#lookBack = new LookBack(this.#context, this.#lanes, (tenant, topic) => this.#router.index(tenant, topic));
-    this.#router = new Router(this.#context, this.#catalog, this.#lookBack);
+    this.#office = new PostOffice(this.#context, this.#catalog, this.#lanes, this.#reads);
+    this.#agents = new Agents(this.#context, this.#office, this.#reads);
+    this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
     this.#approvals = new Approvals(this.#context, this.#lanes);
     this.#graphs = new Graphs(this.#context, this.#lanes);
     this.#timers = new TimerDuty(this.#context, this.#lanes, {
       promoted: () => this.#correctHints(),
       errand: (timer) => family.see(timer),
       look: (timer) => this.#lookBack.due(timer),
+      send: (timer) => this.#office.due(timer),
       schedules: () => this.#schedules.tick(),
       advance: (timer) => this.#graphs.due(timer),
     });
@@ -185,6 +194,8 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#lookBack.committed(change));
     this.#lanes.onCommit((change) => this.#schedules.committed(change));
     this.#lanes.onCommit((change) => this.#graphs.committed(change));
+    this.#lanes.onCommit((change) => this.#office.committed(change));
+    this.#lanes.onCommit((change) => this.#agents.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
       {
@@ -245,6 +256,7 @@ class RunningEngine implements Engine {
     ]);
     await this.#lookBack.stop();
     await this.#graphs.stop();
+    await this.#office.stop();
     await this.#context.store.close();
   }
 
@@ -349,6 +361,24 @@ class RunningEngine implements Engine {
     if (data !== null && isBlobPayload(data)) return null;
     const faults = check(data === null ? null : jsonOf(data));
     return faults.length === 0 ? null : new SpineError('INPUT_INVALID', { name, faults });
+  }
+
+  async tellAgent(origin: Origin, { agent, key, type, id, data, reply }: TellRequest): Promise<TellOutcome> {
+    if (this.#context.store.shared && this.#catalog.agent(agent) === null) await this.#registry.look();
+    const fault = messageFault(this.#catalog, agent, type, data);
+    if (fault !== null) return { tag: 'error', error: fault };
+    return this.#office.post(origin, agent, key, { id, type, from: { kind: 'caller', reply }, data });
+  }
+
+  readAnswer: Engine['readAnswer'] = (tenant, { agent, key, id }, ms) =>
+    this.#agents.answer(tenant, agent, key, id, ms);
+  readAgent: Engine['readAgent'] = (tenant, agent, key) => this.#agents.read(tenant, agent, key);
+  listAgents: Engine['listAgents'] = (tenant, agent, query) => this.#agents.list(tenant, agent, query);
+
+  async redriveDeadLetter(origin: Origin, id: string): Promise<CommandOutcome> {
+    const letter = await this.#context.store.readDeadLetter(origin.tenant, id);
+    const outcome = await this.#agents.redrive(origin, id);
+    return outcome ?? this.redrive(origin, letter?.run ?? '');
   }
 
   listApprovals: Engine['listApprovals'] = (tenant, query) => this.#approvals.list(tenant, query);

@@ -41,6 +41,7 @@ export interface WorkflowCode {
 export const waitingMethods: ReadonlySet<string> = new Set([
   'any',
   'approve',
+  'ask',
   'call',
   'child',
   'context',
@@ -55,6 +56,7 @@ export const waitingMethods: ReadonlySet<string> = new Set([
   'sleepUntil',
   'start',
   'step',
+  'tell',
   'waitFor',
 ]);
 

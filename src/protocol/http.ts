@@ -82,7 +82,18 @@ export interface GraphView {
 
 export interface StepView {
   readonly path: string;
-  readonly kind: 'step' | 'call' | 'timer' | 'emit' | 'race' | 'child' | 'context' | 'wait' | 'approval' | 'node';
+  readonly kind:
+    | 'step'
+    | 'call'
+    | 'timer'
+    | 'emit'
+    | 'race'
+    | 'child'
+    | 'context'
+    | 'wait'
+    | 'approval'
+    | 'node'
+    | 'message';
   readonly status: string;
   readonly attempt: number;
   readonly capability?: string;
@@ -274,6 +285,50 @@ export interface ApprovalNote {
   readonly to?: readonly string[];
   readonly text?: string;
   readonly form?: unknown;
+}
+
+/** A key of an agent. */
+export interface AgentSummary {
+  readonly agent: string;
+  readonly key: string;
+  /** The run that the key is at; another after some hundreds of messages. */
+  readonly run: string;
+  /** Counts the runs of the key from 1. */
+  readonly generation: number;
+}
+
+/** What a key of an agent is at. */
+export interface AgentView extends AgentSummary {
+  /** `parked`: it has failed, keeps its mail, and goes on when its run is redriven. `ended`: the next message begins anew. */
+  readonly status: 'idle' | 'busy' | 'parked' | 'ended';
+  /** Messages that wait for their turn. */
+  readonly mailbox: number;
+  /** Messages handled so far. */
+  readonly handled: number;
+  /** The state after the last of them; null = none was handled yet. */
+  readonly state: unknown;
+  readonly updatedAt: string;
+}
+
+export interface AgentPage {
+  readonly items: readonly AgentSummary[];
+  readonly next: string | null;
+}
+
+/** What became of a message to an agent. */
+export interface MessageAnswer {
+  /** Of the message; by it the answer is asked for. */
+  readonly id: string;
+  readonly outcome: 'accepted' | 'already';
+}
+
+/** The answer of an agent. */
+export interface AgentReply {
+  readonly state: 'answered' | 'failed' | 'pending';
+  /** What it has answered. */
+  readonly value?: unknown;
+  /** Why there is no answer. */
+  readonly error?: { readonly class: string; readonly code: string; readonly message: string };
 }
 
 /** A schedule: what it starts and when, what comes next, and what became of its last ticks. */

@@ -388,6 +388,43 @@ export const routes = {
     jsonBody('CommentRequest', 'What is said.'),
     commandAnswers,
   ),
+  listAgents: get('/v1/agents/{agent}', 'Keys of an agent that have had messages, in their order.', 'AgentPage', {
+    query: [cursor, limit],
+  }),
+  readAgent: get(
+    '/v1/agents/{agent}/{key}',
+    'What a key of an agent is at: its state, its mailbox, and the run that it is at.',
+    'AgentView',
+  ),
+  tellAgent: {
+    ...post(
+      '/v1/agents/{agent}/{key}/messages/{type}',
+      'Sends a message to the agent of a key, which takes its messages one at a time in the order of their arrival.',
+      jsonBody(null, 'What comes with the message; an empty body means null.', false),
+      [ok('MessageAnswer', 'The message is recorded.', 202), ok('MessageAnswer', 'It was recorded before.')],
+    ),
+    query: [{ name: 'reply', says: 'The answer is kept, to be asked for by the id of the message.', type: 'boolean' }],
+    headers: [
+      {
+        name: headerNames.idempotencyKey,
+        says: 'Id of the message: a second one of the same id is the same message. Made up by default.',
+        type: 'string',
+      },
+    ],
+  },
+  readAnswer: {
+    ...get(
+      '/v1/agents/{agent}/{key}/answers/{id}',
+      'The answer to a message that was sent with `reply`.',
+      'AgentReply',
+    ),
+    headers: [
+      {
+        ...prefer,
+        says: `RFC 7240. \`wait=N\` waits for the answer, up to N seconds (at most ${limits.preferWaitMsMax / 1000}).`,
+      },
+    ],
+  },
   cancelRuns: post(
     '/v1/runs:cancel',
     `Cancels up to ${limits.batchItemsMax} runs.`,
@@ -423,7 +460,7 @@ export const routes = {
   readDeadLetter: get('/v1/dead-letters/{id}', 'A dead letter: why it died and what to do about it.', 'DeadLetterView'),
   redriveDeadLetter: post(
     '/v1/dead-letters/{id}/redrive',
-    'Sends the run of a dead letter back to work from what failed.',
+    'Sends what a dead letter stands for back to work: its run from what failed, or a message to its agent.',
     null,
     commandAnswers,
   ),

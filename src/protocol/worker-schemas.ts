@@ -10,7 +10,9 @@ import { failureClasses, type Failure } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
 import { limits } from '../core/limits.js';
 import type {
+  AgentManifest,
   CapabilityManifest,
+  MessageManifest,
   EndpointEntry,
   EndpointTarget,
   JsonSchema,
@@ -141,8 +143,12 @@ const manifest = shape<Manifest>(
           retainMs: nullable(spanMs),
           deadlineMs: spanMs,
           retry,
+          agent: shape<AgentManifest>(
+            { messages: list(shape<MessageManifest>({ name, schema, topic: flag }, {})) },
+            {},
+          ),
         },
-        { signals: true, graph: true },
+        { signals: true, graph: true, agent: true },
       ),
     ),
     capabilities: list(
@@ -221,6 +227,8 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
     {},
   ),
   cancelWait: shape<CommandOf<'cancelWait'>>({ op: constant('cancelWait'), path }, {}),
+  send: shape<CommandOf<'send'>>({ op: constant('send'), path, to: object, data: payload }, {}),
+  bury: shape<CommandOf<'bury'>>({ op: constant('bury'), path, message: count, attempts: count, failure }, {}),
   continueAsNew: shape<CommandOf<'continueAsNew'>>({ op: constant('continueAsNew'), input: payload }, {}),
   decideRace: shape<CommandOf<'decideRace'>>({ op: constant('decideRace'), path, winner: path }, {}),
   park: shape<CommandOf<'park'>>({ op: constant('park'), seen: count }, {}),

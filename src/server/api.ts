@@ -11,6 +11,7 @@ import { problemOf } from '../protocol/problem.js';
 import { headerNames, routes, type Route, type RouteId } from '../protocol/routes.js';
 import { ApiRequest, type HttpHead } from './api-request.js';
 import { empty, problemAnswerOf, type Answer } from './answer.js';
+import { agentHandlers } from './handlers/agents.js';
 import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
 import { endpointHandlers } from './handlers/endpoints.js';
@@ -102,6 +103,7 @@ export class Api {
       ...eventHandlers(context),
       ...runHandlers(context),
       ...waitHandlers(context),
+      ...agentHandlers(context),
       ...deadLetterHandlers(context),
       ...scheduleHandlers(context),
       ...fleetHandlers(context),

@@ -501,14 +501,14 @@ describe('commands', () => {
     const redriven: string[] = [];
     const { ask } = serve({
       readDeadLetter: (_, id) => Promise.resolve(id === 'dlq_1' ? letter : null),
-      redrive: (_, id) => {
+      redriveDeadLetter: (_, id) => {
         redriven.push(id);
         return Promise.resolve({ tag: 'done' });
       },
       discard: () => Promise.resolve({ tag: 'done' }),
     });
     expect((await ask('POST', '/v1/dead-letters/dlq_1/redrive')).status).toBe(202);
-    expect(redriven).toEqual([run]);
+    expect(redriven).toEqual(['dlq_1']);
     expect((await ask('POST', '/v1/dead-letters/dlq_2/redrive')).status).toBe(404);
     expect((await ask('DELETE', '/v1/dead-letters/dlq_1')).status).toBe(204);
   });

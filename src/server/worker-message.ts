@@ -165,6 +165,13 @@ const waits: readonly Check[] = [
   }),
 ];
 
+const sendTarget: Check = (value) => targets.some((isOne) => isOne(value));
+const targets: readonly Check[] = [
+  record({ kind: oneOf('agent'), agent: name, key, type: name, reply: nullable(path) }),
+  record({ kind: oneOf('run'), run: key, name: path, failure: nullable(failure) }),
+  record({ kind: oneOf('caller'), id: key, failure: nullable(failure) }),
+];
+
 /** Every command that a worker may send; the compiler misses one that is not here. */
 const shapes = {
   beginStep: { path, attempt: count, effect },
@@ -193,6 +200,8 @@ const shapes = {
   cancelChild: { path, reason: nullable(text(limits.errorMessageLengthMax)) },
   wait: { path, on: waitOn, timeoutMs: nullable(wholeMs), request: nullable(payload) },
   cancelWait: { path },
+  send: { path, to: sendTarget, data: payload },
+  bury: { path, message: count, attempts: count, failure },
   park: { seen: count },
   succeed: { output: payload },
   fail: { failure, path: nullable(path) },

@@ -3,6 +3,7 @@
  * driver have entries of their own (`eventspine/sqlite`).
  */
 export {
+  agent,
   approvalRequested,
   Cancelled,
   capability,
@@ -12,6 +13,7 @@ export {
   isStepError,
   isTerminal,
   isTransient,
+  message,
   signal,
   schedule,
   StepError,
@@ -22,6 +24,26 @@ export {
 } from '../workflow/index.js';
 export type {
   Address,
+  Agent,
+  AgentHandler,
+  AgentHandlers,
+  AgentMessage,
+  AgentNameOf,
+  AgentOf,
+  AgentOnError,
+  AgentOptions,
+  AgentRef,
+  AgentSelf,
+  AnyMessage,
+  AskOptions,
+  EscalatedMessage,
+  Message,
+  MessageAnswer,
+  MessageData,
+  MessageIn,
+  MessageOptions,
+  MessageReply,
+  TellOptions,
   AnyApp,
   AnyWorkflow,
   App,

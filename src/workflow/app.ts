@@ -4,6 +4,7 @@
  */
 import { canonicalJson } from '../core/canonical-json.js';
 import type { Manifest } from '../core/manifest.js';
+import type { Agent } from './agent.js';
 import type { Capability, Handler } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
 import { manifestOf } from './manifest-of.js';
@@ -19,10 +20,12 @@ export interface AppOptions<
   Handlers extends readonly Handler[],
   Topics extends readonly Topic[],
   Capabilities extends readonly Capability[],
+  Agents extends readonly Agent[] = readonly Agent[],
 > {
   /** Name under which servers keep the manifest; apps on one server need different ones. Default `app`. */
   readonly name?: string;
   readonly workflows?: Workflows;
+  readonly agents?: Agents;
   readonly handlers?: Handlers;
   /** Topics beside those that the workflows name. */
   readonly topics?: Topics;
@@ -37,6 +40,7 @@ export interface AnyApp {
   readonly kind: 'app';
   readonly name: string;
   readonly workflows: readonly AnyWorkflow[];
+  readonly agents: readonly Agent[];
   readonly handlers: readonly Handler[];
   /** Declared ones and those that workflows name. */
   readonly topics: readonly Topic[];
@@ -51,8 +55,10 @@ export interface AnyApp {
 export interface App<
   Workflows extends readonly AnyWorkflow[] = readonly AnyWorkflow[],
   Topics extends readonly Topic[] = readonly Topic[],
+  Agents extends readonly Agent[] = readonly Agent[],
 > extends AnyApp {
   readonly workflows: Workflows;
+  readonly agents: Agents;
   /** Types only; never set. */
   readonly types?: { readonly topics: Topics };
 }
@@ -63,12 +69,14 @@ export function defineApp<
   const Handlers extends readonly Handler[] = readonly [],
   const Topics extends readonly Topic[] = readonly [],
   const Capabilities extends readonly Capability[] = readonly [],
->(options: AppOptions<Workflows, Handlers, Topics, Capabilities>): App<Workflows, Topics> {
+  const Agents extends readonly Agent[] = readonly [],
+>(options: AppOptions<Workflows, Handlers, Topics, Capabilities, Agents>): App<Workflows, Topics, Agents> {
   const name = options.name ?? 'app';
   const faults = new OptionFaults(`app "${name}"`);
   faults.name(name);
-  faults.unknownNames(options, ['name', 'workflows', 'handlers', 'topics', 'capabilities', 'schedules']);
+  faults.unknownNames(options, ['name', 'workflows', 'agents', 'handlers', 'topics', 'capabilities', 'schedules']);
   const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
+  const agents = listOf(faults, 'agents', 'agent', options.agents);
   const handlers = [
     ...listOf(faults, 'handlers', 'handler', options.handlers),
     ...workflows.flatMap((one) => one.handlers ?? []),
@@ -76,6 +84,7 @@ export function defineApp<
   const topics = unique(faults, 'topic', [
     ...listOf(faults, 'topics', 'topic', options.topics),
     ...workflows.flatMap(({ on, completes }) => [on, completes].filter((one) => one !== null)),
+    ...agents.flatMap(topicsOf),
   ]);
   const capabilities = unique(faults, 'capability', [
     ...listOf(faults, 'capabilities', 'capability', options.capabilities),
@@ -88,6 +97,13 @@ export function defineApp<
     'workflow',
     workflows.map((one) => one.name),
   );
+  refuseDuplicates(
+    faults,
+    'agent',
+    agents.map((one) => one.name),
+  );
+  for (const { name: one } of agents)
+    if (workflows.some((other) => other.name === one)) faults.add(`agent "${one}" has the name of a workflow`);
   refuseDuplicates(
     faults,
     'handler of capability',
@@ -110,15 +126,27 @@ export function defineApp<
     name,
     // The list is what was given, or the empty one that the type parameter defaults to.
     workflows: workflows as unknown as Workflows,
+    agents: agents as unknown as Agents,
     handlers,
     topics,
     capabilities,
     schedules,
     get manifest() {
-      manifest ??= manifestOf({ name, topics, workflows, capabilities, implemented, schedules });
+      manifest ??= manifestOf({ name, topics, workflows, agents, capabilities, implemented, schedules });
       return manifest;
     },
   };
+}
+
+/** Topics that the agent takes messages from, or tells of what it has given up on. */
+function topicsOf({ messages, onError }: Agent): Topic[] {
+  const topics = messages.filter((one) => one.kind === 'topic');
+  return typeof onError === 'object' && !('key' in onError) ? [...topics, onError.escalate] : topics;
+}
+
+/** Agents run by workflows of their names. */
+function currentOf({ workflows, agents }: AnyApp, name: string): AnyWorkflow | undefined {
+  return workflows.find((one) => one.name === name) ?? agents.find((one) => one.name === name)?.workflow;
 }
 
 /**
@@ -126,14 +154,14 @@ export function defineApp<
  * run that is not pinned never moves to code that declares a version, since that says that it is not compatible.
  */
 export function findWorkflow(app: AnyApp, name: string, version: string | null): AnyWorkflow | undefined {
-  const current = app.workflows.find((one) => one.name === name);
+  const current = currentOf(app, name);
   if (current === undefined || version === current.version) return current;
   return current.previous.find((earlier) => earlier.version === version);
 }
 
 /** Versions of a workflow that the app can run, the current first; undefined = it does not have the workflow. */
 export function versionsOf(app: AnyApp, name: string): readonly (string | null)[] | undefined {
-  const current = app.workflows.find((one) => one.name === name);
+  const current = currentOf(app, name);
   return current === undefined ? undefined : [current.version, ...current.previous.map((earlier) => earlier.version)];
 }
 
@@ -226,6 +254,18 @@ export type InputOf<A, Name extends WorkflowNameOf<A>> =
 /** What a run of a workflow of an app results in. */
 export type OutputOf<A, Name extends WorkflowNameOf<A>> =
   WorkflowOf<A, Name> extends Workflow<string, unknown, infer Out> ? Out : never;
+
+type AgentsOf<A> = A extends { readonly agents: infer Agents }
+  ? Agents extends readonly Agent[]
+    ? Agents[number]
+    : never
+  : never;
+
+/** Names of the agents of an app. */
+export type AgentNameOf<A> = AgentsOf<A>['name'];
+
+/** An agent of an app, by its name. */
+export type AgentOf<A, Name extends string> = Extract<AgentsOf<A>, { readonly name: Name }>;
 
 type DeclaredTopics<A> = A extends { readonly types?: { readonly topics: infer Topics } }
   ? Topics extends readonly Topic[]

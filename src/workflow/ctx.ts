@@ -6,6 +6,8 @@ import type { Duration } from '../core/duration.js';
 import type { PathKey, PathName } from '../core/paths.js';
 import type { Effect } from '../core/run/events.js';
 import type { ApproveOptions, FormOf, Review } from './approval.js';
+import type { AgentRef, AskOptions, TellOptions } from './agent.js';
+import type { AnyMessage, MessageAnswer, MessageIn } from './message.js';
 import type { Capability } from './capability.js';
 import type { Log } from './log.js';
 import type { RetryOptions } from './retry-options.js';
@@ -271,6 +273,30 @@ export interface Ctx {
 
   /** Publishes an event in the same commit that records it. Resolves after that commit. */
   emit<In>(topic: Topic<string, In>, data: NoInfer<In>, options?: EmitOptions): Promise<void>;
+
+  /**
+   * Sends a message to the agent of a key, which gets it one time. Resolves when it is recorded as sent. Fails with
+   * INPUT_INVALID where the data is not what the message asks for.
+   */
+  tell<M extends AnyMessage>(
+    agent: AgentRef,
+    key: string,
+    message: M,
+    data: NoInfer<MessageIn<M>>,
+    options?: TellOptions,
+  ): Promise<void>;
+
+  /**
+   * Sends a message to the agent of a key and waits for the answer. Rejects with ASK_TIMEOUT when there is none in time,
+   * and with ASK_FAILED when the agent has given up on the message.
+   */
+  ask<M extends AnyMessage>(
+    agent: AgentRef,
+    key: string,
+    message: M,
+    data: NoInfer<MessageIn<M>>,
+    options?: AskOptions,
+  ): Promise<MessageAnswer<M>>;
 
   /**
    * Runs the branches side by side, each in a scope of its own. The first to settle wins, is recorded, and the others are

@@ -1,6 +1,20 @@
 /**
  * The programming model and its runtime: definitions as values, `ctx`, and activations that workers begin.
  */
+export { agent } from './agent.js';
+export type {
+  Agent,
+  AgentHandler,
+  AgentHandlers,
+  AgentMessage,
+  AgentOnError,
+  AgentOptions,
+  AgentRef,
+  AgentSelf,
+  AskOptions,
+  EscalatedMessage,
+  TellOptions,
+} from './agent.js';
 export { approvalRequested } from './approval.js';
 export type { Address, ApprovalRequested, ApproveOptions, FormOf, Review } from './approval.js';
 export { beginActivation } from './activation.js';
@@ -15,6 +29,8 @@ export type {
 } from './activation-contract.js';
 export { defineApp, findHandler, findWorkflow, isApp, versionsOf } from './app.js';
 export type {
+  AgentNameOf,
+  AgentOf,
   AnyApp,
   App,
   AppOptions,
@@ -51,6 +67,16 @@ export type { DagMap, DagNode, DagNodes, DagOutcome, DagWork } from './dag-types
 export { makeLog } from './log.js';
 export type { Log, LogLevel, LogRecord } from './log.js';
 export { manifestHash } from './manifest-of.js';
+export { message } from './message.js';
+export type {
+  AnyMessage,
+  Message,
+  MessageAnswer,
+  MessageData,
+  MessageIn,
+  MessageOptions,
+  MessageReply,
+} from './message.js';
 export type { RetryOptions } from './retry-options.js';
 export { signal } from './signal.js';
 export type { Signal, SignalOptions } from './signal.js';

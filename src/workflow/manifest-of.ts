@@ -13,6 +13,7 @@ import {
   type WorkflowManifest,
 } from '../core/manifest.js';
 import type { Hash } from '../core/ports.js';
+import type { Agent } from './agent.js';
 import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
 import type { Schedule } from './schedule.js';
@@ -25,6 +26,7 @@ export interface Definitions {
   readonly name: string;
   readonly topics: readonly Topic[];
   readonly workflows: readonly AnyWorkflow[];
+  readonly agents: readonly Agent[];
   readonly capabilities: readonly Capability[];
   /** Names of the capabilities that the app has a handler for. */
   readonly implemented: ReadonlySet<string>;
@@ -33,12 +35,12 @@ export interface Definitions {
 
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
-  const { name, topics, workflows, capabilities, implemented, schedules } = definitions;
+  const { name, topics, workflows, agents, capabilities, implemented, schedules } = definitions;
   return {
     format: 1,
     app: name,
     topics: byName(topics).map(topicManifest),
-    workflows: byName(workflows).map(workflowManifest),
+    workflows: byName([...workflows.map(workflowManifest), ...agents.map(agentManifest)]),
     capabilities: byName(capabilities).map((one) => capabilityManifest(one, implemented.has(one.name))),
     // Left out where there are none, so that an app without any has the hash that it always had.
     ...(schedules.length === 0 ? {} : { schedules: byName(schedules).map(scheduleManifest) }),
@@ -76,6 +78,16 @@ function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
     retry,
     ...(graph === undefined ? {} : { graph }),
   };
+}
+
+/** The workflow that runs its keys, with what it takes. */
+function agentManifest({ workflow, messages }: Agent): WorkflowManifest {
+  const taken = byName(messages).map((one) => ({
+    name: one.name,
+    schema: jsonSchemaOf(one.schema, 'input'),
+    topic: one.kind === 'topic',
+  }));
+  return { ...workflowManifest(workflow), agent: { messages: taken } };
 }
 
 function signalManifest({ name, schema }: Signal): SignalManifest {

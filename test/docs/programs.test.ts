@@ -10,6 +10,11 @@ import { describeUnless } from '../skip.js';
 const programs: readonly { readonly page: string; readonly file: string; readonly prints: string }[] = [
   { page: 'concepts/waits.md', file: 'order.ts', prints: '{ paid: true, cents: 300, parcel: 7 }\n' },
   {
+    page: 'concepts/agents.md',
+    file: 'agents.ts',
+    prints: "{ answer: 'as you said: dislikes coffee' }\n{ answered: 1 }\n",
+  },
+  {
     page: 'guides/approvals.md',
     file: 'review.ts',
     prints:

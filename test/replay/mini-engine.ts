@@ -273,6 +273,8 @@ export class MiniEngine {
       unleased: false,
       newRunId: 'run_new',
       hasWorkflow: () => true,
+      hasAgent: () => true,
+      agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: (name) =>
         name === 'unknown'
           ? null

@@ -20,6 +20,7 @@ const { values } = parseArgs({
     workers: { type: 'string', default: 'scripted' },
     store: { type: 'string', default: 'memory' },
     servers: { type: 'string' },
+    agents: { type: 'boolean' },
     rollout: { type: 'boolean' },
     stop: { type: 'boolean', default: false },
   },
@@ -39,6 +40,7 @@ for (let seed = from; seed < from + count; seed++) {
     workers: values.workers === 'real' ? 'real' : 'scripted',
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),
+    ...(values.agents === undefined ? {} : { agents: values.agents }),
     ...(values.rollout === undefined ? {} : { rollout: values.rollout }),
     ...(values.verbose ? { onEvent: (line) => console.log(line) } : {}),
   });

@@ -14,6 +14,8 @@ export interface Mutant {
   readonly kinds?: readonly FaultKind[];
   /** How many servers it takes to do harm. Default: 1. */
   readonly servers?: number;
+  /** It does harm to agents, which only real workers run. */
+  readonly agents?: true;
   /** A breach of another property does not count as found. Default: any will do. */
   readonly property?: string;
   /** It does harm only where a new version is rolled out. */
@@ -30,6 +32,30 @@ function altered(inner: Store, changes: Partial<Store>): Store {
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
+}
+
+/** Whether an agent commits what its handler came to. */
+function handles({ events = [] }: Transition): boolean {
+  return events.some(({ type, envelope }) => type === 'step.completed' && envelope.includes('"handle:'));
+}
+
+/** The run that another goes on in begins with nothing but its first event. */
+function leavesMail(transition: Transition): Transition {
+  const { runs = [], events = [] } = transition;
+  if (!events.some(({ type }) => type === 'run.continued')) return transition;
+  const next = runs.find(({ expected }) => expected === 0)?.row;
+  return {
+    ...transition,
+    runs: runs.map((write) => (write.row === next ? { ...write, row: { ...write.row, head: 1 } } : write)),
+    events: events.filter(({ run, seq }) => run !== next?.run || seq === 1),
+  };
+}
+
+function forgetsOffsets(transition: Transition): Transition {
+  const { events = [] } = transition;
+  if (!events.some(({ type }) => type === 'run.continued')) return transition;
+  const forget = (envelope: string): string => envelope.replace(/"offsets":\{[^}]*\}/, '"offsets":{}');
+  return { ...transition, events: events.map((event) => ({ ...event, envelope: forget(event.envelope) })) };
 }
 
 function withTransitions(change: (transition: Transition) => Transition): Flaws {
@@ -456,6 +482,36 @@ export const mutants: readonly Mutant[] = [
         }),
     },
     servers: 2,
+  },
+  {
+    name: 'a message that comes again is taken for a new one',
+    flaws: withTransitions(({ dedupe = [], ...rest }) => ({
+      ...rest,
+      dedupe: dedupe.filter(({ scope }) => !scope.startsWith('mail:')),
+    })),
+    agents: true,
+  },
+  {
+    name: 'the state of an agent is committed without what it has sent',
+    flaws: withTransitions((transition) =>
+      handles(transition) && everyNth(3) ? { ...transition, publishes: [], dedupe: [] } : transition,
+    ),
+    agents: true,
+  },
+  {
+    name: 'messages of agents are not on any list of what is to be sent',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      timers: (transition.timers ?? []).filter(({ op, name }) => op !== 'set' || !name.startsWith(':send:')),
+    })),
+    agents: true,
+  },
+  { name: 'an agent that goes on as new leaves its mail behind', flaws: withTransitions(leavesMail), agents: true },
+  {
+    name: 'an agent that goes on as new forgets how far it has read',
+    flaws: withTransitions(forgetsOffsets),
+    kinds: ['server crash', 'store ambiguous'],
+    agents: true,
   },
   { name: 'the end of a child is not told', flaws: withoutErrands(isOfChild), property: 'P3' },
   {

@@ -10,6 +10,7 @@ type Waiting = {
 const waiting: Readonly<Record<Waiting, true>> = {
   any: true,
   approve: true,
+  ask: true,
   call: true,
   child: true,
   context: true,
@@ -24,6 +25,7 @@ const waiting: Readonly<Record<Waiting, true>> = {
   sleepUntil: true,
   start: true,
   step: true,
+  tell: true,
   waitFor: true,
 };
 

@@ -8,6 +8,7 @@ import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
 import type { SkipReason } from '../graph/graph.js';
 import type { Effect, RunEventData } from './events.js';
+import type { Mail, SendTarget } from './mail.js';
 import type { Person, TopicEventRef, WaitOn } from './waits.js';
 
 export type BodyCommand =
@@ -78,6 +79,16 @@ export type BodyCommand =
     }
   /** The wait is given up. What has satisfied it, and was not handed over, goes back. */
   | { readonly op: 'cancelWait'; readonly path: string }
+  /** Sends a message to an agent, or the answer to one. */
+  | { readonly op: 'send'; readonly path: string; readonly to: SendTarget; readonly data: Payload }
+  /** An agent gives up on the message that event `message` brought. */
+  | {
+      readonly op: 'bury';
+      readonly path: string;
+      readonly message: number;
+      readonly attempts: number;
+      readonly failure: Failure;
+    }
   /** Leaves memory; refused with `stale` when an event after `seen` concerns the body. */
   | { readonly op: 'park'; readonly seen: number }
   | { readonly op: 'succeed'; readonly output: Payload }
@@ -190,6 +201,8 @@ export type RunCommand =
       readonly name: string;
       readonly by: string;
       readonly data: Payload | null;
+      readonly mail?: Mail;
+      readonly failure?: Failure;
     }
   /** An event of a topic for the wait that was opened by event `opened`. */
   | {

@@ -5,7 +5,7 @@ import { limits } from '../limits.js';
 import type { BodyCommand, ReviewCommand, RunCommand } from './commands.js';
 import { accept, already, refused, type Decision } from './decision.js';
 import type { NewRunEvent } from './events.js';
-import { isEnded, type RunState } from './state.js';
+import { isEnded, takesMail, type RunState } from './state.js';
 import { eventKey, isAddressed, nextEscalation, signalWait, type WaitUnit } from './waits.js';
 
 /** A signal that is there satisfies the wait in the same decision. */
@@ -41,13 +41,16 @@ export function decideCancelWait(state: RunState, path: string): Decision {
 
 /** Kept, whether or not somebody waits for it; one that meets a wait satisfies it. */
 export function decideSignal(state: RunState, command: Extract<RunCommand, { op: 'signal' }>): Decision {
-  const { id, name, by, data } = command;
+  const { id, name, by, data, mail, failure } = command;
   if (state.signalIds.has(id)) return already;
-  if (isEnded(state.status)) return refused('ended');
+  if (mail === undefined ? isEnded(state.status) : !takesMail(state)) return refused('ended');
+  const from = mail?.from;
+  // What a partition has brought before it brings again after a crash, in the same order.
+  if (from?.kind === 'topic' && from.offset <= (state.offsets.get(from.partition) ?? -1)) return already;
   if (state.head >= limits.historyEventsMax) return refused('history_full');
   const received: NewRunEvent = {
     type: 'signal.received',
-    data: { id, name, by },
+    data: { id, name, by, ...(mail === undefined ? {} : { mail }), ...(failure === undefined ? {} : { failure }) },
     ...(data === null ? {} : { payload: data }),
   };
   const path = signalWait(state, name);

@@ -40,6 +40,9 @@ export interface DecideContext {
   /** Id for the run that the command may start. */
   readonly newRunId: string;
   hasWorkflow(name: string): boolean;
+  hasAgent(name: string): boolean;
+  /** Id of the run that is the nth of an agent key: always the same, so that two who begin it meet. */
+  agentRunId(agent: string, key: string, generation: number): string;
   /** For `cancel`: nobody holds the activation, so there is no body to clean up. The transition must guard it. */
   readonly unleased: boolean;
   capability(name: string): {
@@ -145,6 +148,20 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
         ? accept({ type: 'child.cancel_requested', data: { path: command.path, reason: command.reason } })
         : already;
     }
+    case 'send': {
+      const { path, to, data } = command;
+      const unit = state.units.get(path);
+      if (unit !== undefined) return unit.kind === 'send' ? already : refused('path_in_use');
+      if (to.kind === 'agent' && !context.hasAgent(to.agent)) return refused('unknown_agent');
+      return accept({ type: 'message.sent', data: { path, to }, payload: data });
+    }
+    case 'bury': {
+      const { path, message, attempts, failure: cause } = command;
+      const unit = state.units.get(path);
+      if (unit !== undefined) return unit.kind === 'burial' ? already : refused('path_in_use');
+      const { deadLetterId: deadLetter } = context;
+      return accept({ type: 'message.buried', data: { path, message, attempts, failure: cause, deadLetter } });
+    }
     case 'wait':
       return decideWait(state, command, context.now);
     case 'cancelWait':
@@ -164,7 +181,7 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
     case 'continueAsNew':
       // One that is to end does not go on by another name.
       return state.cancel === null
-        ? accept({ type: 'run.continued', data: { next: context.newRunId } })
+        ? accept({ type: 'run.continued', data: { next: successorId(state, context) } })
         : accept({ type: 'run.cancelled', data: { reason: state.cancel.reason, forced: false } });
     case 'endCancelled':
       return accept({ type: 'run.cancelled', data: { reason: state.cancel?.reason ?? null, forced: false } });
@@ -173,6 +190,10 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
     default:
       return assertNever(command);
   }
+}
+
+function successorId({ workflow, agent }: RunState, context: DecideContext): string {
+  return agent === null ? context.newRunId : context.agentRunId(workflow, agent.key, agent.generation + 1);
 }
 
 function endsOrParks(command: BodyCommand): boolean {

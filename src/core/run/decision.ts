@@ -10,6 +10,7 @@ export type Refusal =
   | 'stale'
   | 'unknown_capability'
   | 'unknown_workflow'
+  | 'unknown_agent'
   | 'too_many_streams'
   /** Runs that start runs that start runs, deeper than `limits.childDepthMax`. */
   | 'too_deep'

@@ -5,6 +5,15 @@
 import { assertNever } from '../errors.js';
 import type { RunEvent } from './events.js';
 import {
+  agentSpace,
+  answerKey,
+  answerSpace,
+  sendTimer,
+  seqOfSendTimer,
+  type AgentAddress,
+  type AnswerAddress,
+} from './mail.js';
+import {
   entriesOf,
   escalationTimer,
   expiryTimer,
@@ -40,7 +49,8 @@ export type TableEffect =
   /** `run`: of another run, which is to see to something. Default: the run itself. */
   | { readonly tag: 'setTimer'; readonly name: string; readonly fireAt: number; readonly run?: string }
   | { readonly tag: 'clearTimer'; readonly name: string; readonly run?: string }
-  | { readonly tag: 'putEntry'; readonly entry: WaitEntry }
+  /** `run`: the run that waits for it, where it is not this one; empty = none. */
+  | { readonly tag: 'putEntry'; readonly entry: WaitEntry; readonly run?: string }
   | { readonly tag: 'dropEntry'; readonly entry: WaitEntry };
 
 /** Timers of the run itself; the names cannot clash with paths, which never begin with a colon. */
@@ -83,9 +93,10 @@ export function childOfErrand(
   return { child, first, path: name.slice(colon + 1) };
 }
 
-/** True for a timer that stands for an errand. */
+/** True for a timer that stands for an errand: something to be done between two runs, and nothing of its own run. */
 export function isErrand(name: string): boolean {
-  return name === errands.cancelChild || name === errands.redriveChild || name.startsWith(childPrefix);
+  const isFamily = name === errands.cancelChild || name === errands.redriveChild || name.startsWith(childPrefix);
+  return isFamily || seqOfSendTimer(name) !== null;
 }
 
 /** The timer that ends the pause before the next attempt of a step. */
@@ -181,6 +192,12 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
   switch (event.type) {
     case 'run.started':
       if (after.graph === null) effects.push({ tag: 'openTask', task: activationOf(after, after.startAt) });
+      if (after.agent !== null) {
+        const { key, generation } = after.agent;
+        const value: AgentAddress = { run: after.run, generation };
+        const entry = { space: agentSpace(after.workflow), key, ref: '', value: JSON.stringify(value) };
+        effects.push({ tag: 'putEntry', entry, run: '' });
+      }
       if (after.timeoutMs !== null)
         effects.push({
           tag: 'setTimer',
@@ -295,6 +312,17 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'approval.escalated':
       effects.push(...addressing(event.data.path, open, after));
       break;
+    case 'message.sent': {
+      const { to } = event.data;
+      if (to.kind !== 'caller') effects.push({ tag: 'setTimer', name: sendTimer(event.seq), fireAt: event.at });
+      else if (after.agent !== null) {
+        const value: AnswerAddress = { run: after.run, seq: event.seq };
+        const key = answerKey(after.workflow, after.agent.key, to.id);
+        effects.push({ tag: 'putEntry', entry: { space: answerSpace, key, ref: '', value: JSON.stringify(value) } });
+      }
+      break;
+    }
+    case 'message.buried':
     case 'signal.received':
     case 'approval.commented':
     case 'step.started':

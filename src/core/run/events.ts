@@ -7,6 +7,7 @@ import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
 import type { SkipReason } from '../graph/graph.js';
+import type { AgentIdentity, Mail, SendTarget } from './mail.js';
 import type { Satisfaction, WaitOn } from './waits.js';
 
 /** What may happen again after a crash in mid-effect: run it again, run it again with the same key, or do not guess. */
@@ -60,6 +61,8 @@ export interface RunEventData {
     readonly continues?: string;
     /** The run has a graph (`graph.started` follows) and no body. Absent = it has a body. */
     readonly graph?: true;
+    /** The agent key that the run stands for; the workflow has the name of the agent. Absent = none. */
+    readonly agent?: AgentIdentity;
   };
   /** Payload: the graph that the run goes by, whatever is deployed later. */
   'graph.started': { readonly nodes: number };
@@ -162,7 +165,27 @@ export interface RunEventData {
   /** A race between branches was decided; the losers are aborted. */
   'race.decided': { readonly path: string; readonly winner: string };
   /** Sent to the run from outside, whether or not somebody waits for it. Payload: its data. `id` is unique in the run. */
-  'signal.received': { readonly id: string; readonly name: string; readonly by: string };
+  'signal.received': {
+    readonly id: string;
+    readonly name: string;
+    readonly by: string;
+    /** A message to the agent that the run stands for. Absent = a plain signal. */
+    readonly mail?: Mail;
+    /** An answer that says why there is none. Absent = it is one. */
+    readonly failure?: Failure;
+  };
+  /** A message, or the answer to one, is on its way. Payload: its data. */
+  'message.sent': { readonly path: string; readonly to: SendTarget };
+  /**
+   * An agent has given up on a message (event `message` of the run) and goes on without it. It is a dead letter.
+   */
+  'message.buried': {
+    readonly path: string;
+    readonly message: number;
+    readonly attempts: number;
+    readonly failure: Failure;
+    readonly deadLetter: string;
+  };
   /** Payload of an approval: what is shown, and the schema of its form. `expiresAt`: when the wait gives up; null = never. */
   'wait.opened': { readonly path: string; readonly on: WaitOn; readonly expiresAt: number | null };
   /** Payload: the data of the event, or the form and comment of the decision; that of a signal lies with the signal. */

@@ -74,6 +74,8 @@ class Run {
       task,
       newRunId: 'n',
       hasWorkflow: () => false,
+      hasAgent: () => false,
+      agentRunId: () => '',
       unleased: true,
       capability: () => ({ retry, deadlineMs: 1, effect: 'pure' }),
     };

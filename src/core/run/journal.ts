@@ -54,6 +54,8 @@ export const journalEventTypes = [
   'wait.satisfied',
   'wait.expired',
   'wait.cancelled',
+  'message.sent',
+  'message.buried',
   'run.cancel_requested',
 ] as const;
 export type JournalEventType = (typeof journalEventTypes)[number];

@@ -56,6 +56,8 @@ class Bench {
       unleased: this.unleased,
       newRunId: 'run_new',
       hasWorkflow: (name) => name === 'known',
+      hasAgent: (name) => name === 'known',
+      agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: (name) =>
         name === 'known' || name === 'paying'
           ? { retry, deadlineMs: 5000, effect: name === 'paying' ? 'external' : 'idempotent' }

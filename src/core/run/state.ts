@@ -11,6 +11,7 @@ import { limits } from '../limits.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
 import { wakes, type Effect, type ParentLink, type RunEvent, type StreamWriter } from './events.js';
+import { mailSignal, type AgentIdentity } from './mail.js';
 import { eventKey, type Satisfaction, type WaitOn } from './waits.js';
 
 /**
@@ -43,6 +44,8 @@ export type Unit =
   | { readonly kind: 'context'; readonly saved: boolean }
   /** A node of a graph that was never begun. */
   | { readonly kind: 'node'; readonly status: 'skipped' | 'failed' }
+  | { readonly kind: 'send' }
+  | { readonly kind: 'burial' }
   | {
       readonly kind: 'child';
       /** `failed`: it has ended, and not well. `cancelled`: this run was cancelled and no longer waits for it. */
@@ -118,6 +121,12 @@ export interface RunState {
   readonly streams: Map<string, StreamState>;
   /** The event that started the run: no wait of it takes that one. */
   trigger: { readonly topic: string; readonly eventId: string } | null;
+  /** The agent key that the run stands for. */
+  agent: Pick<AgentIdentity, 'key' | 'generation'> | null;
+  /** Offset of the last message taken from each partition, by `topic/partition`. */
+  readonly offsets: Map<string, number>;
+  /** Messages that nobody has taken, by the `seq` of their signal: they go with an agent that goes on as new. */
+  readonly mail: Map<number, UnreadMail>;
   /** Ids of the signals received. */
   readonly signalIds: Set<string>;
   /** Signals that no wait has, by name: their `seq` in order. */
@@ -140,6 +149,12 @@ export interface ContextBundle {
   readonly version: string | null;
   readonly fetchedAt: number;
   readonly value: Payload;
+}
+
+/** A message that waits for its turn. */
+export interface UnreadMail {
+  readonly data: Extract<RunEvent, { type: 'signal.received' }>['data'];
+  readonly payload: Payload | null;
 }
 
 export function contextId(name: string, key: string): string {
@@ -216,6 +231,9 @@ export function emptyState(tenant: string, run: string): RunState {
     callPaths: new Map(),
     streams: new Map(),
     trigger: null,
+    agent: null,
+    offsets: new Map(),
+    mail: new Map(),
     signalIds: new Set(),
     signals: new Map(),
     taken: new Set(),
@@ -261,6 +279,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.traceparent = d.traceparent;
       state.parent = d.parent ?? null;
       state.trigger = d.trigger;
+      if (d.agent !== undefined) beAgent(state, d.agent);
       state.born = event.seq;
       state.activation = {
         n: 1,
@@ -385,6 +404,13 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'signal.received':
       state.signalIds.add(event.data.id);
       queueSignal(state, event.data.name, event.seq);
+      if (event.data.mail !== undefined) receiveMail(state, event);
+      break;
+    case 'message.sent':
+      units.set(event.data.path, { kind: 'send' });
+      break;
+    case 'message.buried':
+      units.set(event.data.path, { kind: 'burial' });
       break;
     case 'wait.opened': {
       const { path, on, expiresAt } = event.data;
@@ -409,6 +435,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       setWait(units, path, { status: 'satisfied', by });
       if (by.kind === 'event') state.taken.add(eventKey(by.event));
       if (by.kind === 'signal') takeSignal(state, by.seq);
+      if (by.kind === 'signal') state.mail.delete(by.seq);
       break;
     }
     case 'wait.expired':
@@ -553,6 +580,30 @@ function setWait(
   if (unit?.kind === 'wait') units.set(path, { ...unit, ...change });
 }
 
+function beAgent(state: RunState, { key, generation, offsets }: AgentIdentity): void {
+  state.agent = { key, generation };
+  for (const [partition, offset] of Object.entries(offsets)) state.offsets.set(partition, offset);
+}
+
+function receiveMail(state: RunState, { seq, data, payload }: Extract<RunEvent, { type: 'signal.received' }>): void {
+  state.mail.set(seq, { data, payload: payload ?? null });
+  const from = data.mail?.from;
+  if (from?.kind === 'topic') state.offsets.set(from.partition, from.offset);
+  if (state.born === seq - 1) state.born = seq;
+  // What comes in is no progress: an activation that dies again with more mail gets nowhere.
+  if (state.activation.since === seq - 1) state.activation.since = seq;
+}
+
+/** Messages that wait for their turn. */
+export function unreadMail(state: RunState): number {
+  return state.signals.get(mailSignal)?.length ?? 0;
+}
+
+/** A parked agent still gets its mail: it waits for a person, who sends it back to work. */
+export function takesMail(state: RunState): boolean {
+  return !isEnded(state.status) || (state.agent !== null && state.status === 'failed');
+}
+
 /** Keeps the order of arrival also where a signal comes back. */
 function queueSignal(state: RunState, name: string, seq: number): void {
   const queue = state.signals.get(name);
@@ -608,6 +659,8 @@ export function isOpenUnit(unit: Unit): boolean {
     case 'race':
     case 'context':
     case 'node':
+    case 'send':
+    case 'burial':
       return false;
     default:
       return assertNever(unit);
@@ -672,7 +725,7 @@ export function rowOf(state: RunState): RunRow {
     startedAt: state.startedAt,
     updatedAt: state.updatedAt,
     // A dead run waits for a person; it is kept until somebody redrives or discards it, within its retention.
-    expiresAt: ended && state.retainMs !== null ? state.updatedAt + state.retainMs : null,
+    expiresAt: ended && state.retainMs !== null && !takesMail(state) ? state.updatedAt + state.retainMs : null,
     cancelRequested: state.cancel !== null,
     failureClass: state.failure?.class ?? null,
     failureCode: state.failure?.code ?? null,

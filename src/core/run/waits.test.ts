@@ -78,6 +78,8 @@ class Bench {
       unleased: false,
       newRunId: 'run_new',
       hasWorkflow: () => true,
+      hasAgent: () => true,
+      agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: () => null,
     });
     if (decision.tag === 'accepted') for (const event of decision.events) this.#apply(event);

@@ -24,6 +24,12 @@ export function refusalText(reason: Reason, run: string, { commands }: Submissio
       const names = commands.flatMap((command) => (command.op === 'startChild' ? [command.workflow] : []));
       return `Nobody has registered a workflow that was to be started: ${shown(names)}.`;
     }
+    case 'unknown_agent': {
+      const names = commands.flatMap((command) =>
+        command.op === 'send' && command.to.kind === 'agent' ? [command.to.agent] : [],
+      );
+      return `Nobody has registered an agent that a message is for: ${shown(names)}.`;
+    }
     case 'too_many_streams':
       return `Run ${run} has ${limits.streamsPerRunMax} streams, and may not have another.`;
     case 'too_deep': {

@@ -2,8 +2,9 @@
 import { payloadOfGraph } from '../../core/graph/stored-graph.js';
 import type { WorkflowManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
+import type { AgentIdentity } from '../../core/run/mail.js';
 import type { NewRunEvent, ParentLink } from '../../core/run/events.js';
-import { emptyState, type ContextBundle, type RunState } from '../../core/run/state.js';
+import { emptyState, type ContextBundle, type RunState, type UnreadMail } from '../../core/run/state.js';
 import type { EngineContext } from '../context.js';
 import type { DedupeWrite, Transition } from '../../store/contract.js';
 import { changeRun, emptyChange, writeOf, type RunChange } from '../runs/change.js';
@@ -26,6 +27,9 @@ export interface BirthRequest {
   readonly contexts?: readonly ContextBundle[];
   /** The run that this one goes on from. */
   readonly continues?: string;
+  /** The agent key that it stands for, with the messages that it begins with. */
+  readonly agent?: AgentIdentity;
+  readonly mail?: readonly UnreadMail[];
   /** Not before this instant; one that is past means at once. */
   readonly startAt?: number;
   /** The input is the payload of the triggering event too. */
@@ -68,6 +72,7 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
           ...(request.parent === undefined ? {} : { parent: request.parent }),
           ...(request.continues === undefined ? {} : { continues: request.continues }),
           ...(workflow.graph === undefined ? {} : { graph: true }),
+          ...(request.agent === undefined ? {} : { agent: request.agent }),
         },
         payload: request.input,
       },
@@ -88,7 +93,15 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
     const cause = { actor: request.actor, event: request.cause, sharedPayload: true };
     changeRun(context, change, state, request.contexts.map(inherited), request.at, cause);
   }
+  if (request.mail !== undefined && request.mail.length > 0) {
+    const cause = { actor: request.actor, event: request.cause, sharedPayload: true };
+    for (const message of request.mail) changeRun(context, change, state, [receivedMail(message)], request.at, cause);
+  }
   return { state, change };
+}
+
+function receivedMail({ data, payload }: UnreadMail): NewRunEvent {
+  return { type: 'signal.received', data, ...(payload === null ? {} : { payload }) };
 }
 
 function inherited({ name, key, version, fetchedAt, value }: ContextBundle): NewRunEvent {
@@ -97,8 +110,17 @@ function inherited({ name, key, version, fetchedAt, value }: ContextBundle): New
 
 /** What writes one new run and nothing else. */
 export function birthTransition({ state, change }: RunBirth, dedupe: readonly DedupeWrite[]): Transition {
-  const { eventWrites, tasks, timers, blobs } = change;
-  return { tenant: state.tenant, runs: [writeOf(change, state)], dedupe, events: eventWrites, tasks, timers, blobs };
+  const { eventWrites, tasks, timers, entries, blobs } = change;
+  return {
+    tenant: state.tenant,
+    runs: [writeOf(change, state)],
+    dedupe,
+    events: eventWrites,
+    tasks,
+    timers,
+    ...(entries.length === 0 ? {} : { entries }),
+    blobs,
+  };
 }
 
 /** The transition with what new runs write added to it. */
@@ -110,6 +132,12 @@ export function withBirths(transition: Transition, births: readonly RunBirth[]):
     events: [...(transition.events ?? []), ...births.flatMap((b) => b.change.eventWrites)],
     tasks: [...(transition.tasks ?? []), ...births.flatMap((b) => b.change.tasks)],
     timers: [...(transition.timers ?? []), ...births.flatMap((b) => b.change.timers)],
+    ...withEntries(transition, births),
     blobs: [...(transition.blobs ?? []), ...births.flatMap((b) => b.change.blobs)],
   };
+}
+
+function withEntries({ entries = [] }: Transition, births: readonly RunBirth[]): Pick<Transition, 'entries'> {
+  const all = [...entries, ...births.flatMap((b) => b.change.entries)];
+  return all.length === 0 ? {} : { entries: all };
 }

@@ -19,6 +19,8 @@ export interface TopicEntry {
   readonly manifest: TopicManifest;
   /** Names of the workflows that its events start. */
   readonly triggers: readonly string[];
+  /** Names of the agents that its events are messages to. */
+  readonly agents: readonly string[];
   readonly check: Check;
 }
 
@@ -30,12 +32,18 @@ export interface WorkflowEntry {
   readonly signals: ReadonlyMap<string, Check> | null;
 }
 
+export interface AgentEntry extends WorkflowEntry {
+  /** Checks of the data, by type of message. */
+  readonly messages: ReadonlyMap<string, Check>;
+}
+
 export class Catalog {
   readonly #apps = new Map<string, { readonly hash: string; readonly manifest: Manifest }>();
   #topics = new Map<string, TopicEntry>([
-    [approvalTopic.name, { manifest: approvalTopic, triggers: [], check: () => [] }],
+    [approvalTopic.name, { manifest: approvalTopic, triggers: [], agents: [], check: () => [] }],
   ]);
   #workflows = new Map<string, WorkflowEntry>();
+  #agents = new Map<string, AgentEntry>();
   #capabilities = new Map<string, CapabilityManifest>();
 
   /** Hash of the manifest an app has now; null = unknown app. */
@@ -86,6 +94,15 @@ export class Catalog {
     return this.#workflows.get(name) ?? null;
   }
 
+  /** Agents are no workflows: their runs begin with a message. */
+  agent(name: string): AgentEntry | null {
+    return this.#agents.get(name) ?? null;
+  }
+
+  agentNames(): string[] {
+    return [...this.#agents.keys()];
+  }
+
   capability(name: string): CapabilityManifest | null {
     return this.#capabilities.get(name) ?? null;
   }
@@ -111,19 +128,29 @@ export class Catalog {
   #rebuild(): void {
     const topics = new Map<string, TopicManifest>([[approvalTopic.name, approvalTopic]]);
     const workflows = new Map<string, WorkflowEntry>();
+    const agents = new Map<string, AgentEntry>();
     const capabilities = new Map<string, CapabilityManifest>();
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
       for (const topic of manifest.topics) topics.set(topic.name, topic);
-      for (const workflow of manifest.workflows)
-        workflows.set(workflow.name, {
+      for (const workflow of manifest.workflows) {
+        const entry: WorkflowEntry = {
           manifest: workflow,
           check: workflow.input === null ? null : checks.compile(workflow.input),
           signals:
             workflow.signals === undefined
               ? null
               : new Map(workflow.signals.map(({ name, schema }) => [name, checks.compile(schema)])),
-        });
+        };
+        // A name belongs to whatever it was registered for last.
+        workflows.delete(workflow.name);
+        agents.delete(workflow.name);
+        if (workflow.agent === undefined) workflows.set(workflow.name, entry);
+        else {
+          const messages = workflow.agent.messages.map(({ name, schema }) => [name, checks.compile(schema)] as const);
+          agents.set(workflow.name, { ...entry, messages: new Map(messages) });
+        }
+      }
       for (const capability of manifest.capabilities) {
         // The app that implements a capability knows its retries best; one that only calls it does not overrule.
         if (capability.implemented || !capabilities.has(capability.name)) capabilities.set(capability.name, capability);
@@ -132,10 +159,19 @@ export class Catalog {
     const entries = new Map<string, TopicEntry>();
     for (const [name, manifest] of topics) {
       const triggers = [...workflows.values()].filter((w) => w.manifest.on === name).map((w) => w.manifest.name);
-      entries.set(name, { manifest, triggers, check: checks.compile(manifest.schema) });
+      const listening = [...agents.values()].filter(({ manifest: { agent } }) =>
+        agent?.messages.some((message) => message.topic && message.name === name),
+      );
+      entries.set(name, {
+        manifest,
+        triggers,
+        agents: listening.map((agent) => agent.manifest.name),
+        check: checks.compile(manifest.schema),
+      });
     }
     this.#topics = entries;
     this.#workflows = workflows;
+    this.#agents = agents;
     this.#capabilities = capabilities;
   }
 }

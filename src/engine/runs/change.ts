@@ -75,6 +75,7 @@ export function changeRun(
     applyEvent(state, event);
     for (const effect of effectsOf(before, wasOpen, event, state)) writeEffect(effect, state, at, change);
     if (event.type === 'run.failed') change.deadLetters.push(deadLetterOf(state, event, attemptsBefore));
+    if (event.type === 'message.buried') change.deadLetters.push(burialOf(state, event));
     if (event.type === 'run.redriven' && event.data.deadLetter !== '')
       change.deadLetters.push({ op: 'remove', id: event.data.deadLetter });
     const { run } = state;
@@ -133,7 +134,7 @@ function writeEffect(effect: TableEffect, state: RunState, at: number, change: R
       timers.push({ op: 'clear', run: effect.run ?? run, name: effect.name });
       break;
     case 'putEntry':
-      entries.push({ op: 'put', ...effect.entry, run, at });
+      entries.push({ op: 'put', ...effect.entry, run: effect.run ?? run, at });
       break;
     case 'dropEntry': {
       const { space, key, ref } = effect.entry;
@@ -166,6 +167,26 @@ function deadLetterOf(
   attempts: number,
 ): DeadLetterWrite {
   const { failure, path, deadLetter } = event.data;
+  return {
+    op: 'add',
+    row: {
+      tenant: state.tenant,
+      id: deadLetter,
+      run: state.run,
+      workflow: state.workflow,
+      path,
+      class: failure.class,
+      code: failure.code,
+      message: failure.message,
+      attempts,
+      at: event.at,
+    },
+  };
+}
+
+/** The message is found by the event that brought it. */
+function burialOf(state: RunState, event: Extract<RunEvent, { type: 'message.buried' }>): DeadLetterWrite {
+  const { failure, path, deadLetter, attempts } = event.data;
   return {
     op: 'add',
     row: {

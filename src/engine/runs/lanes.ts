@@ -13,9 +13,11 @@ import { limits } from '../../core/limits.js';
 import { approvalTopic } from '../../core/manifest.js';
 import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
 import type { RunCommand } from '../../core/run/commands.js';
+import { mailSignal } from '../../core/run/mail.js';
 import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
 import { activationTask, foldRun, isEnded, type RunState } from '../../core/run/state.js';
 import type { Payload } from '../../core/payload.js';
+import { agentRunId } from '../agents/agent-run-id.js';
 import type { LeaseKey, Outcome, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { readRunEvent } from '../events/rows.js';
@@ -40,6 +42,8 @@ export interface LaneJob {
   readonly lease: LeaseKey | null;
   /** A state from before this event of the run is too old to decide on. Default: the state that is there will do. */
   readonly atLeast?: number;
+  /** What goes with the commit of a job that comes under no lease; a key that is taken makes it `already`. */
+  readonly along?: Pick<Transition, 'dedupe' | 'timers'>;
 }
 
 export type JobOutcome =
@@ -313,7 +317,7 @@ export class Lanes {
     const [first] = parts;
     if (first === undefined) return false;
     const caused = parts.length === 1 ? first.caused : joined(parts.map((part) => part.caused));
-    const { transition, births } = this.#transition(first.pending.job.lease, change, state, caused);
+    const { transition, births } = this.#transition(first.pending.job, change, state, caused);
     this.#committer.commit({
       transition,
       settle: (answer) => {
@@ -423,7 +427,8 @@ export class Lanes {
     events: readonly NewRunEvent[],
   ): void {
     const name = command.op === 'startChild' ? command.workflow : state.workflow;
-    const workflow = this.#catalog.workflow(name);
+    const workflow =
+      state.agent !== null && command.op === 'continueAsNew' ? this.#catalog.agent(name) : this.#catalog.workflow(name);
     const [event] = events;
     if (event?.type !== 'child.started' && event?.type !== 'run.continued') return;
     if (workflow === null) throw new SpineError('WORKFLOW_UNKNOWN', { name, known: this.#catalog.workflowNames() });
@@ -450,6 +455,7 @@ export class Lanes {
             ? {}
             : { labels: state.labels }),
         ...family,
+        ...(command.op === 'continueAsNew' && state.agent !== null ? carriedOf(state, state.agent) : {}),
       }),
     );
   }
@@ -516,7 +522,7 @@ export class Lanes {
   }
 
   #transition(
-    lease: LeaseKey | null,
+    { lease, along }: Pick<LaneJob, 'lease' | 'along'>,
     change: RunChange,
     state: RunState,
     { publications, births: started }: Caused,
@@ -537,11 +543,11 @@ export class Lanes {
       tenant,
       runs,
       ...guardOf(lease, change.expected, state),
-      dedupe: published.map((p) => p.dedupe),
+      dedupe: [...published.map((p) => p.dedupe), ...(along?.dedupe ?? [])],
       events: eventWrites,
       publishes: published.map((p) => p.write),
       tasks,
-      timers,
+      timers: [...timers, ...(along?.timers ?? [])],
       ...entries,
       deadLetters,
       blobs: [...blobs, ...published.flatMap((p) => p.blobs)],
@@ -592,6 +598,12 @@ export class Lanes {
         });
       case 'duplicate':
         lane.state = null;
+        if (
+          pendings.some(({ job }) => job.along?.dedupe?.some(({ scope }) => scope === outcome.found.scope) === true)
+        ) {
+          for (const pending of pendings) this.#answer(pending, { tag: 'already', head: 0 });
+          return noneAgain;
+        }
         for (const pending of pendings)
           (pending.published ??= new Set()).add(`${outcome.found.scope.slice('topic:'.length)} ${outcome.found.key}`);
         return pendings;
@@ -725,6 +737,7 @@ class Circumstances implements DecideContext {
   task: string | null = null;
   token = 0;
   unleased = true;
+  tenant = '';
 
   constructor(context: EngineContext, catalog: Catalog) {
     this.#context = context;
@@ -733,6 +746,7 @@ class Circumstances implements DecideContext {
 
   of({ job, leased }: Pending, at: number): this {
     this.now = at;
+    this.tenant = job.tenant;
     this.worker = job.worker;
     this.task = job.lease === null ? null : job.lease.task;
     this.token = job.lease === null ? 0 : job.lease.token;
@@ -757,6 +771,14 @@ class Circumstances implements DecideContext {
     return this.#catalog.workflow(name) !== null;
   }
 
+  hasAgent(name: string): boolean {
+    return this.#catalog.agent(name) !== null;
+  }
+
+  agentRunId(agent: string, key: string, generation: number): string {
+    return agentRunId(this.#context.ports, { tenant: this.tenant, agent, key, generation });
+  }
+
   capability(name: string): ReturnType<DecideContext['capability']> {
     return this.#catalog.capability(name);
   }
@@ -764,6 +786,17 @@ class Circumstances implements DecideContext {
 
 function isEmitted(event: NewRunEvent): event is Extract<NewRunEvent, { type: 'event.emitted' }> {
   return event.type === 'event.emitted';
+}
+
+/** An agent that goes on as new takes with it what it has not read, and where it is in its topics. */
+function carriedOf(
+  { offsets, signals, mail }: RunState,
+  { key, generation }: NonNullable<RunState['agent']>,
+): Pick<BirthRequest, 'agent' | 'mail'> {
+  return {
+    agent: { key, generation: generation + 1, offsets: Object.fromEntries(offsets) },
+    mail: (signals.get(mailSignal) ?? []).flatMap((seq) => mail.get(seq) ?? []),
+  };
 }
 
 type Family = Pick<BirthRequest, 'parent' | 'continues'>;

@@ -119,6 +119,10 @@ function stepView(path: string, unit: Unit): StepView {
       return { path, kind: 'child', status: unit.status, attempt: 1, run: unit.run };
     case 'context':
       return { path, kind: 'context', status: unit.saved ? 'saved' : 'fetched', attempt: 1 };
+    case 'send':
+      return { path, kind: 'message', status: 'completed', attempt: 1 };
+    case 'burial':
+      return { path, kind: 'message', status: 'failed', attempt: 1 };
     case 'race':
       return { path, kind: 'race', status: 'completed', attempt: 1 };
     case 'node':

@@ -5,6 +5,7 @@
 import { limits } from '../../core/limits.js';
 import type { CancelTimer } from '../../core/ports.js';
 import { advanceTimer, isErrand } from '../../core/run/effects.js';
+import { seqOfSendTimer } from '../../core/run/mail.js';
 import { isWorkTimer, waitOfExpiryTimer } from '../../core/run/waits.js';
 import type { TimerRow, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
@@ -19,6 +20,8 @@ export interface DueWork {
   readonly errand: (timer: TimerRow) => Promise<JobOutcome>;
   /** Looks back for an event that a wait may have missed; clears the timer where it stands for that alone. */
   readonly look: (timer: TimerRow) => Promise<void>;
+  /** Delivers what a run has sent; clears the timers of what was delivered. */
+  readonly send: (timer: TimerRow) => Promise<void>;
   /** Sees to the schedules that are due, and counts them. */
   readonly schedules: () => Promise<number>;
   /** Plans what comes next in a run of a graph; the outcome tells what becomes of the timer. */
@@ -89,6 +92,10 @@ export class TimerDuty {
 
   /** What came of the timer; null = it is seen to. */
   async #see(timer: TimerRow): Promise<JobOutcome | null> {
+    if (seqOfSendTimer(timer.name) !== null) {
+      await this.#work.send(timer);
+      return null;
+    }
     if (isErrand(timer.name)) return this.#work.errand(timer);
     if (timer.name === advanceTimer) return this.#work.advance(timer);
     const isWork = isWorkTimer(timer.name);

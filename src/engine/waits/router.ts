@@ -6,6 +6,7 @@
  * Invariant: the cursor of a partition never stands behind an event that was not offered to the waits open at the time.
  */
 import { jsonOf } from '../../core/codec.js';
+import type { PostOffice } from '../agents/post-office.js';
 import { indexedFields } from '../../core/manifest.js';
 import { isBlobPayload } from '../../core/payload.js';
 import { indexKey, waitSpace, type WaitEntryValue } from '../../core/run/waits.js';
@@ -33,6 +34,7 @@ export class Router {
   readonly #context: EngineContext;
   readonly #catalog: Catalog;
   readonly #lookBack: LookBack;
+  readonly #office: PostOffice;
   /** Partitions that may have events which were not routed. */
   readonly #moved = new Map<string, Partition>();
   /** Offset of the next event, of partitions that were looked at since the duty is held. */
@@ -44,10 +46,11 @@ export class Router {
   #again = false;
   #stopped = false;
 
-  constructor(context: EngineContext, catalog: Catalog, lookBack: LookBack) {
+  constructor(context: EngineContext, catalog: Catalog, lookBack: LookBack, office: PostOffice) {
     this.#context = context;
     this.#catalog = catalog;
     this.#lookBack = lookBack;
+    this.#office = office;
   }
 
   /** Transitions were applied: what they have published is routed at once. */
@@ -109,7 +112,7 @@ export class Router {
 
   #note(at: Partition): boolean {
     const entry = this.#catalog.topic(at.topic);
-    if (entry === null || indexedFields(entry.manifest).length === 0) return false;
+    if (entry === null || !isRouted(entry)) return false;
     this.#moved.set(keyOf(at), at);
     return true;
   }
@@ -184,6 +187,7 @@ export class Router {
       const last = ready.at(-1);
       if (last !== undefined) {
         await this.#offer(at, entry, ready);
+        await this.#post(at, entry, ready);
         next = last.seq + 1;
         await this.#moveCursor(at, next);
       }
@@ -205,6 +209,42 @@ export class Router {
     for (const wait of await this.#waitsFor(at, routed)) {
       const { opened } = JSON.parse(wait.value) as WaitEntryValue;
       await this.#lookBack.look({ tenant: at.tenant, run: wait.run, opened });
+    }
+  }
+
+  /** Brings events to the agents that they are messages to: those of one key in order, those of several side by side. */
+  async #post(at: Partition, { agents }: TopicEntry, rows: readonly EventRow[]): Promise<void> {
+    if (agents.length === 0) return;
+    const byKey = new Map<string, EventRow[]>();
+    for (const row of rows) {
+      const { key } = parseEnvelope(row.envelope).data as { readonly key: string };
+      const same = byKey.get(key);
+      if (same === undefined) byKey.set(key, [row]);
+      else same.push(row);
+    }
+    await Promise.all(
+      [...byKey].flatMap(([key, events]) => agents.map((agent) => this.#postAll(at, agent, key, events))),
+    );
+  }
+
+  async #postAll(at: Partition, agent: string, key: string, rows: readonly EventRow[]): Promise<void> {
+    const partition = topicStream(at.topic, at.partition);
+    for (const row of rows) {
+      const envelope = parseEnvelope(row.envelope);
+      const origin = {
+        tenant: at.tenant,
+        actor: envelope.actor,
+        traceparent: envelope.traceparent,
+        correlation: envelope.correlation,
+      };
+      const outcome = await this.#office.post(origin, agent, key, {
+        id: `${partition}/${row.seq}`,
+        type: at.topic,
+        from: { kind: 'topic', partition, offset: row.seq },
+        data: payloadOf(envelope, row.payload),
+      });
+      // The cursor stays before it, and it is tried again.
+      if (outcome.tag === 'error') throw outcome.error;
     }
   }
 
@@ -284,6 +324,10 @@ export class Router {
     const [outcome] = await this.#context.store.apply([{ tenant, entries }]);
     if (outcome?.tag !== 'applied') throw new Error(`The index could not be written: ${JSON.stringify(outcome)}`);
   }
+}
+
+function isRouted({ manifest, agents }: TopicEntry): boolean {
+  return agents.length > 0 || indexedFields(manifest).length > 0;
 }
 
 /** Space of the places up to which partitions were followed. */

@@ -17,8 +17,8 @@ export function deadLetterHandlers(
       json(200, await engine.listDeadLetters(request.tenant, deadLetterQueryOf(request))),
     readDeadLetter: async (request) => json(200, await deadLetterOf(context, request)),
     redriveDeadLetter: async (request) => {
-      const { run } = await deadLetterOf(context, request);
-      const answer = commandAnswer(run, await engine.redrive(request.origin(), run));
+      const { id, run } = await deadLetterOf(context, request);
+      const answer = commandAnswer(run, await engine.redriveDeadLetter(request.origin(), id));
       return json(answer.outcome === 'done' ? 202 : 200, answer);
     },
     discardDeadLetter: async (request) => {

@@ -72,7 +72,8 @@ function answerTo(id: string, outcome: CommandOutcome): Answer {
 
 function signalName(request: ApiRequest): string {
   const name = request.segment('name');
-  if (name === '' || name.length > limits.nameLengthMax || unstorable.test(name))
+  // Those that begin with a colon are the engine's own.
+  if (name === '' || name.startsWith(':') || name.length > limits.nameLengthMax || unstorable.test(name))
     throw invalid(`the name of a signal has 1 to ${limits.nameLengthMax} characters`);
   return name;
 }

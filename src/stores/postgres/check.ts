@@ -45,7 +45,8 @@ function checks(s: string): readonly Check[] {
       // What is to be done between two runs (`isErrand`) is looked after whatever has become of them.
       property: 'P3',
       sql: `SELECT m.tenant, m.run, m.name FROM ${s}.timer m LEFT JOIN ${s}.run r ON r.tenant = m.tenant AND r.run = m.run
-        WHERE (r.run IS NULL OR r.status >= 2) AND m.name NOT LIKE ':child:%' AND m.name NOT LIKE ':parent:%'`,
+        WHERE (r.run IS NULL OR r.status >= 2) AND m.name NOT LIKE ':child:%' AND m.name NOT LIKE ':parent:%'
+          AND m.name NOT LIKE ':send:%'`,
       detail: ([name]) => `timer ${String(name)} belongs to no unfinished run`,
     },
     {

@@ -74,9 +74,9 @@ export interface Execution {
 
 /** One logical request of the outside client, over all its repeats. */
 export interface Operation {
-  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule' | 'migrate';
+  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule' | 'migrate' | 'tell';
   readonly tenant: string;
-  /** Idempotency key, event id, or run; of a signal `<run> <id>`. Null = a start without a key. */
+  /** Idempotency key, event id, or run; of a signal `<run> <id>`, of a message `<agent key> <id>`. Null = a start without a key. */
   readonly key: string | null;
   /** Encoded input or event data. */
   readonly body: string;

@@ -13,6 +13,9 @@ export const simRetry: RetryPolicy = { attempts: 3, minMs: 50, maxMs: 1_000, fac
 /** Longer than any fault lasts: a lease that meets its deadline shows that something was stuck. */
 export const simDeadlineMs = 60_000;
 
+/** The agent of the worlds that have one. */
+export const simAgent = 'tally';
+
 /** Versions of the workflow `program` that a build has, that of new runs first. Null = runs are pinned to none. */
 export const builds = {
   /** There are no versions in this world. */

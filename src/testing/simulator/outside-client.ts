@@ -10,6 +10,7 @@ import { readSchedule, type ScheduleOptions } from '../../core/schedule/spec.js'
 import type { FaultMeter } from './fault-meter.js';
 import type { History, Operation } from './history.js';
 import { makeGraphInput } from './graph-program.js';
+import { simAgent } from './manifest.js';
 import { makeProgram, programSignals, type Program, type ProgramTaste } from './program.js';
 import type { Prng } from './prng.js';
 import { SimProcess } from './process.js';
@@ -34,6 +35,8 @@ export interface ClientPlan {
   /** Probability that a request or its answer is lost. */
   loss: number;
   readonly taste: ProgramTaste;
+  /** Messages to the agent; 0 = there is none. */
+  readonly messages: number;
 }
 
 /** What the client needs. */
@@ -73,6 +76,11 @@ export class OutsideClient {
     for (let i = 0; i < plan.requests; i++) {
       this.pending += 1;
       this.#process.after(this.#prng.next() * plan.spreadMs, 'request', () => this.#request(i));
+    }
+    const mail = this.#options.world.prng.fork('mail');
+    for (let i = 0; i < plan.messages; i++) {
+      this.pending += 1;
+      this.#process.after(mail.next() * plan.spreadMs, 'message', () => this.#tell(mail, i));
     }
     if (plan.schedule === null) return;
     const { schedule } = plan;
@@ -164,6 +172,19 @@ export class OutsideClient {
     this.#attempt(operation, true, (engine) =>
       engine.signal(originOf(tenant), run, { id, name, data: payloadOfJson(id) }).then(commandAnswer),
     );
+  }
+
+  /** Some ids are used twice, for the same message. */
+  #tell(mail: Prng, i: number): void {
+    const [tenant] = tenants;
+    const key = String(mail.int(0, 2));
+    const id = `t${mail.int(0, 7)}`;
+    const operation = this.#operation('tell', tenant, `${key} ${id}`, id);
+    const request = { agent: simAgent, key, type: 'add', id, data: payloadOfJson(id), reply: i % 2 === 0 };
+    this.#attempt(operation, true, async (engine) => {
+      const outcome = await engine.tellAgent(originOf(tenant), request);
+      return outcome.tag === 'error' ? refusal(outcome.error) : { ok: true, named: [outcome.tag] };
+    });
   }
 
   #publish(id: string, topic = 'seen'): void {

@@ -3,19 +3,23 @@
  * `ctx`, and whose steps and handlers go to the simulated provider.
  */
 import {
+  agent,
   capability,
   defineApp,
+  message,
   signal,
   topic,
   Transient,
   workflow,
+  type AgentMessage,
+  type AgentSelf,
   type AnyApp,
   type AnyWorkflow,
   type Ctx,
   Terminal,
 } from '../../workflow/index.js';
 import { simGraph } from './graph-program.js';
-import { builds, simDeadlineMs, simRetry, type BuildName } from './manifest.js';
+import { builds, simAgent, simDeadlineMs, simRetry, type BuildName } from './manifest.js';
 import {
   programCapabilities,
   programSignals,
@@ -50,8 +54,30 @@ const signals = programSignals.map((name) => signal(name));
 const done = topic('done');
 const capabilities = programCapabilities.map((name) => capability(name, { deadline: simDeadlineMs, retry }));
 
+const heard = topic('heard', { key: 'key' });
+const add = message('add');
+
+/** What it remembers, and tells of, is what it has handled: a checker compares the two with the log. */
+const tally = agent(simAgent, {
+  messages: [noted, add],
+  initial: { seen: [] },
+  continueAfter: 3,
+  onError: 'park',
+  on: { noted: takeNote, add: takeNote },
+});
+
+async function takeNote(self: AgentSelf, { id, type }: AgentMessage): Promise<void> {
+  const { seen: before } = self.state as { readonly seen: readonly string[] };
+  self.state = { seen: [...before, id] };
+  await self.emit(heard, { key: self.key, id });
+  if (self.key === 'relay') return;
+  if (before.length % 3 === 1) await self.sleep('nap', 40);
+  await self.tell(simAgent, 'relay', add, null);
+  if (type === 'add' && before.length % 4 === 2) await self.ask(simAgent, 'relay', add, null, { timeout: '1h' });
+}
+
 /** The app of one worker, in one of its builds. Its versions differ by their names only: every run may migrate. */
-export function programApp(perform: PerformEffect, build: BuildName = 'plain'): AnyApp {
+export function programApp(perform: PerformEffect, build: BuildName = 'plain', withAgents = false): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
   const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow => {
     const program: AnyWorkflow = workflow(
@@ -68,7 +94,8 @@ export function programApp(perform: PerformEffect, build: BuildName = 'plain'): 
   );
   return defineApp({
     name: 'simulated',
-    topics: [seen, noted, done],
+    topics: withAgents ? [seen, noted, done, heard] : [seen, noted, done],
+    agents: withAgents ? [tally] : [],
     workflows: [
       program,
       workflow('watch', { ...options, on: seen }, (ctx, data) =>

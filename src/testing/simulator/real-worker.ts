@@ -28,6 +28,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly provider: Provider;
   readonly slots: number;
   readonly parkAfterMs: number;
+  /** Whether the app has agents. */
+  readonly agents: boolean;
   /** The build that the process would be started with now. */
   readonly build: () => BuildName;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
@@ -54,7 +56,7 @@ export class RealWorker implements SimWorker {
   }
 
   #boot(ports: Ports, heart: SimProcess): void {
-    const { slots, parkAfterMs, only, provider } = this.#options;
+    const { slots, parkAfterMs, only, provider, agents } = this.#options;
     const build = this.#options.build();
     const claims = new Claims(this.#options.history, build);
     const perform = async (node: StepNode | CallNode, site: EffectSite): Promise<void> => {
@@ -76,7 +78,7 @@ export class RealWorker implements SimWorker {
       if (fate === 'fails') throw providerError();
     };
     const worker = createWorker({
-      app: programApp(perform, build),
+      app: programApp(perform, build, agents),
       connect: this.#transport(claims, heart),
       ports,
       slots,

@@ -14,6 +14,7 @@ import {
   type EntryRow,
   type EventRow,
   type Store,
+  type TallyRow,
   type Violation,
 } from '../../store/index.js';
 import { checkers } from './checkers/all-checkers.js';
@@ -21,7 +22,7 @@ import { Cluster, Route } from './cluster.js';
 import { FaultMeter } from './fault-meter.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
 import { graphAttempts, pathsOfGraph, type GraphInput } from './graph-program.js';
-import { simManifest } from './manifest.js';
+import { simAgent, simManifest } from './manifest.js';
 import type { Prng } from './prng.js';
 import { noRollout, rolloutOf, type Rollout } from './rollout.js';
 import { Nemesis, type FaultKind } from './nemesis.js';
@@ -67,6 +68,8 @@ export interface SimulationOptions {
   readonly flaws?: Flaws;
   /** What runs the bodies: the real worker and workflow runtime, or the scripted worker. Default: scripted. */
   readonly workers?: 'real' | 'scripted';
+  /** Whether there is an agent; only with real workers. Default: the seed decides. */
+  readonly agents?: boolean;
   /** Whether a new version is rolled out meanwhile. Default: in some worlds. */
   readonly rollout?: boolean;
   /** Which kinds of faults there may be. Default: a random subset of all. */
@@ -199,7 +202,7 @@ class Simulation {
         settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5) },
         manifest:
           this.#options.workers === 'real'
-            ? programApp(async () => undefined, fleet.rollout.first).manifest
+            ? programApp(async () => undefined, fleet.rollout.first, this.#hasAgents()).manifest
             : simManifest(fleet.rollout.first),
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
@@ -295,7 +298,8 @@ class Simulation {
     const prng = this.#world.prng.fork('workers');
     const count = prng.int(1, 3);
     const divided = count > 1 && prng.chance(0.3);
-    const everything = { workflows: ['program', 'watch'], capabilities: ['work', 'gpu'] };
+    const workflows = ['program', 'watch', ...(this.#hasAgents() ? [simAgent] : [])];
+    const everything = { workflows, capabilities: ['work', 'gpu'] };
     const offers = Array.from({ length: count }, (_, i) =>
       !divided
         ? everything
@@ -334,7 +338,7 @@ class Simulation {
       };
       const worker =
         this.#options.workers === 'real'
-          ? new RealWorker(common)
+          ? new RealWorker({ ...common, agents: this.#hasAgents() })
           : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
       if (replacement !== null)
         this.#world.after(null, replacement.atMs - this.#world.nowMs, `replace ${worker.host.name}`, () =>
@@ -369,7 +373,14 @@ class Simulation {
       migrates: false,
       loss: 0,
       taste: { ...taste, ...this.#options.taste },
+      messages: this.#hasAgents() ? prng.int(3, 30) : 0,
     };
+  }
+
+  /** Only real workers can run them, and not all worlds have them. */
+  #hasAgents(): boolean {
+    const { workers, agents } = this.#options;
+    return workers === 'real' && (agents ?? this.#world.prng.fork('agents').chance(0.4));
   }
 
   /** Half of all worlds have a schedule. Few ticks are made up for at once: the store's clock may jump by hours. */
@@ -410,10 +421,15 @@ class Simulation {
   async #isQuiet(store: Store, workers: readonly SimWorker[]): Promise<boolean> {
     const tally = await store.readTally();
     if (
-      tally.some((row) => row.count > 0 && (row.kind === 'task' || row.state === 'active' || row.state === 'waiting'))
+      tally.some(
+        (row) =>
+          row.count > 0 &&
+          (row.kind === 'task' || row.state === 'active' || (row.state === 'waiting' && row.name !== simAgent)),
+      )
     )
       return false;
-    if (!(await isRouted(store)) || (await store.dueTimers(1)).length > 0) return false;
+    if (!(await isRouted(store)) || !(await areAgentsAtRest(store, tally)) || (await store.dueTimers(1)).length > 0)
+      return false;
     const sessions = await store.listSessions();
     return sessions.every((row) => workers.some((worker) => worker.session === row.session));
   }
@@ -453,6 +469,8 @@ class Simulation {
       for (const path of pathsOfGraph(value)) this.#history.attemptsMax.set(`${key}/${path}`, graphAttempts);
       return;
     }
+    // The input of an agent is no program.
+    if ('key' in value) return;
     const program = 'program' in value ? value.program : value;
     this.#history.programs.set(key, program);
     for (const node of effectsOfProgram(program)) this.#history.attemptsMax.set(`${key}/${node.name}`, node.attempts);
@@ -472,6 +490,14 @@ async function isRouted(store: Store): Promise<boolean> {
     const [cursor] = await store.readEntries({ tenant, space: 'cursor', key: `${topic}/${partition}`, limit: 1 });
     if (Number(cursor?.value ?? 0) < head) return false;
   }
+  return true;
+}
+
+/** Nothing that an agent has sent is on its way. */
+async function areAgentsAtRest(store: Store, tally: readonly TallyRow[]): Promise<boolean> {
+  for (const tenant of new Set(tally.filter(({ name }) => name === simAgent).map((row) => row.tenant)))
+    for (const { run } of (await store.listRuns({ tenant, workflow: simAgent, limit: 10_000 })).items)
+      if ((await store.readTimers(tenant, run)).length > 0) return false;
   return true;
 }
 

@@ -34,7 +34,12 @@ import type {
 import { jsonSchemaOf } from '../json-schema-of.js';
 import { makeLog, type Log } from '../log.js';
 import { OptionFaults } from '../options.js';
+import { agentKeyFault, isAgentKey } from '../agent-key.js';
+import type { AgentRef, AskOptions, TellOptions } from '../agent.js';
+import type { AnyMessage } from '../message.js';
+import { handleStep, mailSignal, type Mail, type SendTarget } from '../../core/run/mail.js';
 import { retryPolicyOf, timeoutMsOf } from '../retry-options.js';
+import { StepError } from '../step-error.js';
 import type { StreamWriter } from '../stream-writer.js';
 import type { Topic } from '../topic.js';
 import type { AnyWorkflow } from '../workflow.js';
@@ -45,8 +50,9 @@ import type { BodyRun } from './body-run.js';
 import { startOf, type UnitKind } from './path-record.js';
 import { Scope } from './scope.js';
 import { StepWork, type StepRequest } from './step-work.js';
-import type { Work } from './wait.js';
-import { received, reviewed, WaitWork } from './wait-work.js';
+import { HandleWork, type Handled, type Send } from './handle-work.js';
+import type { Wait, Work } from './wait.js';
+import { checkedBy, received, reviewed, WaitWork } from './wait-work.js';
 
 /** A failure of an external effect does not prove that nothing happened, so it is not tried again unasked. */
 const externalRetry: RetryPolicy = { ...defaultRetry, attempts: 1 };
@@ -133,6 +139,135 @@ export class BodyCtx implements Ctx {
       }));
     const work = new WaitWork(path, this.#body, open, (outcome, value) => reviewed(path, form, outcome, value));
     return this.#ask<Review<FormOf<Options>>>(path, 'approval', work);
+  }
+
+  tell(agent: AgentRef, key: string, message: AnyMessage, data: unknown, options: TellOptions = {}): Promise<void> {
+    const name = agentName(agent);
+    const path = this.#claim(options.as ?? message.name);
+    checkAddress(`tell "${path}"`, name, key);
+    return quiet(this.#tell(path, name, key, message, data));
+  }
+
+  async #tell(path: string, agent: string, key: string, message: AnyMessage, data: unknown): Promise<void> {
+    await checkedBy(message.name, message.schema, data);
+    const to: SendTarget = { kind: 'agent', agent, key, type: message.name, reply: null };
+    const work = this.#sending(encodeValue(data), {}, (stored) => ({ op: 'send', path, to, data: stored }));
+    return this.#ask<void>(path, 'message', work);
+  }
+
+  ask<Reply>(
+    agent: AgentRef,
+    key: string,
+    message: AnyMessage,
+    data: unknown,
+    options: AskOptions = {},
+  ): Promise<Reply> {
+    const name = agentName(agent);
+    const path = this.#claim(options.as ?? message.name);
+    const question = pathOf(path, 'question');
+    this.#body.claim(question);
+    checkAddress(`ask "${path}"`, name, key);
+    const timeoutMs =
+      options.timeout === undefined ? limits.askTimeoutMs : timeoutMsOf(`ask "${path}"`, options.timeout);
+    return quiet(this.#question<Reply>(path, question, { agent: name, key }, message, data, timeoutMs));
+  }
+
+  async #question<Reply>(
+    path: string,
+    question: string,
+    { agent, key }: { readonly agent: string; readonly key: string },
+    message: AnyMessage,
+    data: unknown,
+    timeoutMs: number,
+  ): Promise<Reply> {
+    await checkedBy(message.name, message.schema, data);
+    const payload = encodeValue(data);
+    const reply = `:reply:${path}`;
+    const to: SendTarget = { kind: 'agent', agent, key, type: message.name, reply };
+    // Together: a question without a wait for its answer, or a wait without its question, would be a wait for nothing.
+    const open = (wait: Wait): void =>
+      this.#body.submitTogether(
+        [payload],
+        ([stored]) => [
+          { op: 'send', path: question, to, data: stored ?? payload },
+          { op: 'wait', path, on: { kind: 'signal', name: reply }, timeoutMs, request: null },
+        ],
+        (cause) => wait.reject(new StepError(path, 1, cause)),
+      );
+    const schema = message.kind === 'message' ? message.reply : null;
+    const work = new WaitWork(path, this.#body, open, (outcome, value) => {
+      if (outcome.tag !== 'received') throw new SpineError('ASK_TIMEOUT', { path, agent, key });
+      const cause = outcome.signal?.failure ?? null;
+      if (cause !== null) throw new SpineError('ASK_FAILED', { agent, key, reason: cause.message });
+      return checkedBy(message.name, schema, value);
+    });
+    return this.#ask<Reply>(path, 'wait', work);
+  }
+
+  // ---------------------------------------------------------------- for the body of an agent
+
+  /** The next message, in the order of arrival. */
+  nextMail(n: number): Promise<IncomingMail> {
+    const path = this.#claim(mailName(n));
+    const open = (): void => this.#body.submit(mailWait(n));
+    const work = new WaitWork(path, this.#body, open, (outcome, value): IncomingMail => {
+      if (outcome.tag !== 'received' || outcome.signal === undefined || outcome.signal.mail === null)
+        throw new Error('Invariant broken: the mailbox gave something that is no message');
+      const { id, at, signal } = outcome;
+      return {
+        id,
+        at,
+        seq: signal.seq,
+        mail: signal.mail ?? { type: '', from: { kind: 'caller', reply: false } },
+        data: value,
+      };
+    });
+    return this.#ask<IncomingMail>(path, 'wait', work);
+  }
+
+  /** Whether the nth message was asked for before: then it may be taken by now, and must be handled here. */
+  hasAskedForMail(n: number): boolean {
+    return this.#body.recordOf(mailWait(n).path) !== undefined;
+  }
+
+  /** Messages that wait for their turn. */
+  get unread(): number {
+    return this.#body.unread;
+  }
+
+  /**
+   * Runs the handler of the nth message in a scope of its own, and commits what it came to in one piece: the state as the
+   * result, and all that it has sent. Rejects with `StepError` once its attempts are used up.
+   */
+  async handle<C extends BodyCtx>(n: number, request: HandleRequest<C>): Promise<unknown> {
+    const path = this.#claim([handleStep, n]);
+    const work = new HandleWork(path, this.#scope, this.#body, request.retry, (scope) => {
+      const ctx = request.ctx(this.#body, scope);
+      return this.#enteredWith(scope, ctx, request.run);
+    });
+    try {
+      return await this.#ask<unknown>(path, 'step', work);
+    } catch (error) {
+      // Its clean-up comes to an end before that of the run.
+      if (error instanceof Cancelled) await work.rest();
+      throw error;
+    }
+  }
+
+  /** Gives up on the nth message, and sends what follows from that in the same commit. */
+  bury(n: number, message: number, cause: StepError, sends: (path: string) => readonly Send[]): Promise<void> {
+    const path = this.#claim(['buried', n]);
+    const { attempt: attempts, failure } = cause;
+    const list = sends(path);
+    const bury = { op: 'bury', path, message, attempts, failure } as const;
+    return this.#ask<void>(path, 'message', {
+      launch: (wait) =>
+        this.#body.submitTogether(
+          [encodeValue(null), ...list.map(({ data }) => data)],
+          ([, ...stored]) => [bury, ...list.map(({ command }, i) => command(stored[i] ?? encodeValue(null)))],
+          (refusal) => wait.reject(new StepError(path, 1, refusal)),
+        ),
+    });
   }
 
   progress(value: unknown): void {
@@ -356,11 +491,15 @@ export class BodyCtx implements Ctx {
   }
 
   async #entered<T>(scope: Scope, body: (ctx: Ctx) => T | Promise<T>): Promise<T> {
+    return this.#enteredWith(scope, new BodyCtx(this.#body, scope), body);
+  }
+
+  async #enteredWith<T, C>(scope: Scope, ctx: C, body: (ctx: C) => T | Promise<T>): Promise<T> {
     const outer = this.#body.entering;
     this.#body.entering = scope;
     let result: T | Promise<T>;
     try {
-      result = body(new BodyCtx(this.#body, scope));
+      result = body(ctx);
     } finally {
       this.#body.entering = outer;
     }
@@ -474,6 +613,35 @@ export class BodyCtx implements Ctx {
   }
 }
 
+/** A message as the body of an agent gets it. */
+export interface IncomingMail {
+  readonly id: string;
+  readonly at: number;
+  /** The event of the run that brought it. */
+  readonly seq: number;
+  readonly mail: Mail;
+  /** Not checked by any schema yet. */
+  readonly data: unknown;
+}
+
+/** How a message is handled. */
+export interface HandleRequest<C> {
+  readonly retry: RetryPolicy;
+  /** The context for one attempt. */
+  readonly ctx: (body: BodyRun, scope: Scope) => C;
+  readonly run: (ctx: C) => Promise<Handled>;
+}
+
+function mailName(n: number): PathName {
+  return ['mail', n];
+}
+
+/** The command that asks for the nth message. */
+export function mailWait(n: number): Extract<BodyCommand, { readonly op: 'wait' }> {
+  const path = pathOf('', mailName(n));
+  return { op: 'wait', path, on: { kind: 'signal', name: mailSignal }, timeoutMs: null, request: null };
+}
+
 interface Contest {
   readonly winner: string;
   readonly value: unknown;
@@ -584,6 +752,17 @@ function childOptions(path: string, { detached = false, priority, labels }: Star
     ...(priority === undefined ? {} : { priority }),
     ...(labels === undefined ? {} : { labels }),
   };
+}
+
+function agentName(agent: AgentRef): string {
+  return typeof agent === 'string' ? agent : agent.name;
+}
+
+function checkAddress(what: string, agent: string, key: string): void {
+  const faults = new OptionFaults(what);
+  faults.name(agent);
+  if (!isAgentKey(key)) faults.add(agentKeyFault);
+  faults.throwIfAny();
 }
 
 /** Id and key of an event become columns of the store. Fails with OPTIONS_INVALID. */

@@ -117,7 +117,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
   /** Who wants to know that a command was answered, whatever the answer; until it is sent, and then by its submission. */
   readonly #onAnswer = new Map<BodyCommand, () => void>();
   readonly #answers = new Map<number, readonly (() => void)[]>();
+  /** Who hears of it where a submission is refused for a fault of its own. */
+  readonly #onRefused = new Map<number, (cause: Failure) => void>();
   readonly #streams: ChunkBatcher[] = [];
+  #unread = 0;
   readonly #bundles = new Map<string, Bundle>();
   /** Those among them that publish; the end of the run waits for them, since a refused event must not pass unseen. */
   readonly #publishing = new Set<number>();
@@ -203,12 +206,19 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.#pending.delete(result.i);
     for (const resolve of this.#answers.get(result.i) ?? []) resolve();
     this.#answers.delete(result.i);
+    const onRefused = this.#onRefused.get(result.i);
+    this.#onRefused.delete(result.i);
     this.#publishing.delete(result.i);
     if (this.#phase === 'over') return;
     this.#move();
     if (result.i === this.#parkSubmission) return this.#settlePark(result);
     if (result.i === this.#finalSubmission && result.ok) return this.#over('ended');
-    if (!result.ok) this.#refused(result.code, result.message);
+    if (!result.ok) {
+      const cause = refusalOf(result.code, result.message);
+      // What may pass, or ends the lease, is not the fault of what was submitted.
+      if (onRefused === undefined || cause.retryable || isLost(result.code)) this.#refused(result.code, result.message);
+      else onRefused(cause);
+    }
     this.#submitFinal();
   }
 
@@ -348,6 +358,38 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.#withStored(payload, (stored) => this.submit(command(stored)));
   }
 
+  /**
+   * Submits commands that are applied together or not at all, when all of their payloads are stored. A refusal is told to
+   * `onRefused`, and does not end the run.
+   */
+  submitTogether(
+    payloads: readonly InlinePayload[],
+    commands: (stored: readonly Payload[]) => readonly BodyCommand[],
+    onRefused: (cause: Failure) => void,
+  ): void {
+    const stored: Payload[] = [];
+    let missing = payloads.length;
+    payloads.forEach((payload, i) => {
+      this.#withStored(payload, (one) => {
+        stored[i] = one;
+        missing -= 1;
+        if (missing > 0 || this.#phase !== 'running') return;
+        this.#flush();
+        this.#onRefused.set(this.#send(commands(stored)), onRefused);
+      });
+    });
+  }
+
+  /** Forgets the identities that were claimed inside of a path: an attempt that has failed there is followed by another. */
+  release(path: string): void {
+    for (const claimed of this.#claimed.keys()) if (claimed.startsWith(`${path}/`)) this.#claimed.delete(claimed);
+  }
+
+  /** Messages that no wait has got yet. */
+  get unread(): number {
+    return this.#unread;
+  }
+
   // ---------------------------------------------------------------- delivery
 
   tick(): void {
@@ -370,6 +412,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
       return this.#wake();
     }
     if (next === undefined) {
+      if (this.#catchingUp && this.#launchHosts()) return this.#wake();
       this.#catchingUp = false;
       this.#launchAll();
       return;
@@ -402,6 +445,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
         return wait.reject(new StepError(wait.path, outcome.data.attempt, outcome.data.failure));
       case 'timer.fired':
       case 'event.emitted':
+      case 'message.sent':
+      case 'message.buried':
         return wait.resolve(undefined);
       case 'race.decided':
         return wait.resolve(outcome.data.winner);
@@ -454,7 +499,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (by.kind === 'approval') return { tag: 'decided', outcome: by.outcome, by: by.by, at };
     if (by.kind === 'event') return { tag: 'received', id: by.event.id, at: by.event.at };
     const signal = this.#signalOf(by.seq);
-    return { tag: 'received', id: signal.data.id, at: signal.at };
+    const { id, mail = null, failure: cause = null } = signal.data;
+    return { tag: 'received', id, at: signal.at, signal: { seq: by.seq, mail, failure: cause } };
   }
 
   /** The payload of a signal lies with the signal, and that of a bundle with what put it there. */
@@ -507,7 +553,11 @@ export class BodyRun implements Activation, Pumped, StepHost {
     }
     if (entry.type === 'signal.received') {
       this.#signals.set(entry.seq, entry);
+      if (entry.data.mail !== undefined) this.#unread += 1;
       return;
+    }
+    if (entry.type === 'wait.satisfied' && entry.data.by.kind === 'signal') {
+      if (this.#signals.get(entry.data.by.seq)?.data.mail !== undefined) this.#unread -= 1;
     }
     const { path } = entry.data;
     if (entry.type === 'child.started') this.#noteStart(startOf(path), startRecord(entry));
@@ -587,9 +637,21 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.#launches = [];
     for (const wait of launches) {
       if (wait.phase !== 'queued') continue;
-      wait.phase = 'working';
+      wait.phase = wait.work.hosts === true ? 'hosting' : 'working';
       wait.work.launch(wait);
     }
+  }
+
+  /** Begins what has recorded results inside; true = there was any. */
+  #launchHosts(): boolean {
+    const hosts = this.#launches.filter((wait) => wait.phase === 'queued' && wait.work.hosts === true);
+    if (hosts.length === 0) return false;
+    this.#launches = this.#launches.filter((wait) => !hosts.includes(wait));
+    for (const wait of hosts) {
+      wait.phase = 'hosting';
+      wait.work.launch(wait);
+    }
+    return true;
   }
 
   #flush(): void {
@@ -662,9 +724,15 @@ export class BodyRun implements Activation, Pumped, StepHost {
 
   #waitsOnOutsideOnly(): boolean {
     if (this.#due.peek() !== undefined || this.#hasUnsent()) return false;
-    if (this.#pending.size > 0 || this.#running > 0 || this.#storing > 0 || this.#open.size === 0) return false;
-    for (const wait of this.#open) if (wait.phase !== 'waiting') return false;
-    return true;
+    if (this.#pending.size > 0 || this.#running > 0 || this.#storing > 0) return false;
+    let waiting = false;
+    for (const { phase } of this.#open) {
+      // Code that waits for nothing of its own is at work.
+      if (phase === 'hosting') continue;
+      if (phase !== 'waiting') return false;
+      waiting = true;
+    }
+    return waiting;
   }
 
   #hasUnsent(): boolean {
@@ -821,7 +889,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
 
   /** A submission was refused for good: either the lease is gone, or the run cannot go on as the body wants it to. */
   #refused(code: string, message: string): void {
-    if (code === 'LEASE_LOST' || code === 'SESSION_GONE') return this.#over('aborted');
+    if (isLost(code)) return this.#over('aborted');
     const cause = refusalOf(code, message);
     if (this.#phase === 'ending') {
       // The worker gives up in its own words what may not even be said to have failed.
@@ -851,10 +919,17 @@ export class BodyRun implements Activation, Pumped, StepHost {
   #reportUnasked(): void {
     if (this.#cancelled !== null) return;
     const unasked: string[] = [];
-    for (const [path, { kind }] of this.#records) if (kind !== 'start' && !this.#claimed.has(path)) unasked.push(path);
+    for (const [path, { kind }] of this.#records)
+      if (kind !== 'start' && !this.#claimed.has(path) && !this.#isInsideStep(path)) unasked.push(path);
     if (unasked.length === 0) return;
     const fields = { count: unasked.length, paths: unasked.slice(0, unaskedPathsMax) };
     this.log(this.#root, 'warn', 'Recorded results that the code no longer asks for were left aside.', fields);
+  }
+
+  /** What an agent did for a message that it has handled is not done again. */
+  #isInsideStep(path: string): boolean {
+    const slash = path.indexOf('/');
+    return slash > 0 && this.#records.get(path.slice(0, slash))?.kind === 'step';
   }
 
   #isDone(): boolean {
@@ -880,8 +955,13 @@ const refusalCodes: Readonly<Record<string, ErrorCode>> = {
   path_in_use: 'PATH_IN_USE',
   too_deep: 'CHILD_TOO_DEEP',
   unknown_capability: 'CAPABILITY_UNKNOWN',
+  unknown_agent: 'AGENT_UNKNOWN',
   unknown_workflow: 'WORKFLOW_UNKNOWN',
 };
+
+function isLost(code: string): boolean {
+  return code === 'LEASE_LOST' || code === 'SESSION_GONE';
+}
 
 /** Why a submission was refused. What is missing or busy now may be there for the next activation. */
 function refusalOf(refusal: string, message: string): Failure {

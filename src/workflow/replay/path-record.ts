@@ -16,7 +16,8 @@ export type UnitKind =
   | 'start'
   | 'context'
   | 'wait'
-  | 'approval';
+  | 'approval'
+  | 'message';
 
 type OutcomeType =
   | 'step.completed'
@@ -31,7 +32,9 @@ type OutcomeType =
   | 'child.ended'
   | 'race.decided'
   | 'wait.satisfied'
-  | 'wait.expired';
+  | 'wait.expired'
+  | 'message.sent'
+  | 'message.buried';
 
 /** An entry that a body is told of; each path has at most one. */
 export type OutcomeEntry = Extract<JournalEntry, { readonly type: OutcomeType }>;
@@ -121,6 +124,8 @@ export function noteEntry(before: PathRecord | undefined, entry: PathEntry): Pat
     case 'context.used':
     case 'wait.satisfied':
     case 'wait.expired':
+    case 'message.sent':
+    case 'message.buried':
       record.outcome = entry;
       record.waitingSince = 0;
       break;
@@ -156,6 +161,9 @@ function kindOf(entry: PathEntry): UnitKind {
       return 'emit';
     case 'race.decided':
       return 'race';
+    case 'message.sent':
+    case 'message.buried':
+      return 'message';
     case 'wait.opened':
       return entry.data.on.kind === 'approval' ? 'approval' : 'wait';
     case 'wait.satisfied':

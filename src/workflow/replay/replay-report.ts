@@ -381,6 +381,8 @@ function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): Jo
       return { seq, at, type: 'timer.fired', data: { path } };
     case 'emit':
       return { seq, at, type: 'event.emitted', data: { path, topic: '', eventId: '' } };
+    case 'message':
+      return { seq, at, type: 'message.sent', data: { path, to: { kind: 'caller', id: '', failure: null } } };
     case 'child':
       return { seq, at, type: 'child.ended', data: { path, run: '', status: 'succeeded', failure: null }, payload };
     case 'start':

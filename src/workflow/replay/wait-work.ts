@@ -9,7 +9,7 @@ import { isCancelled } from '../cancelled.js';
 import type { Review } from '../approval.js';
 import type { Received } from '../wait-for.js';
 import type { PathRecord } from './path-record.js';
-import type { ReceivedOutcome, Work } from './wait.js';
+import type { ReceivedOutcome, Wait, Work } from './wait.js';
 
 /** What the work asks of the body that it belongs to. */
 export interface WaitHost {
@@ -21,14 +21,14 @@ export interface WaitHost {
 export class WaitWork implements Work {
   readonly #path: string;
   readonly #host: WaitHost;
-  readonly #open: () => void;
+  readonly #open: (wait: Wait) => void;
   readonly #shape: (outcome: ReceivedOutcome, value: unknown) => unknown;
   #launched = false;
 
   constructor(
     path: string,
     host: WaitHost,
-    open: () => void,
+    open: (wait: Wait) => void,
     shape: (outcome: ReceivedOutcome, value: unknown) => unknown,
   ) {
     this.#path = path;
@@ -37,9 +37,9 @@ export class WaitWork implements Work {
     this.#shape = shape;
   }
 
-  launch(): void {
+  launch(wait: Wait): void {
     this.#launched = true;
-    this.#open();
+    this.#open(wait);
   }
 
   abort(reason: unknown): void {
@@ -75,6 +75,11 @@ export function reviewed(name: string, form: StandardSchema | null, outcome: Rec
   const comment = answer.comment ?? null;
   if (outcome.outcome === 'rejected') return { outcome: 'rejected', by, at, comment } satisfies Review;
   return checked(name, form, answer.form, (data): Review => ({ outcome: 'approved', by, at, form: data, comment }));
+}
+
+/** The value as the schema gives it back; null = there is no schema. Fails with INPUT_INVALID. */
+export async function checkedBy(name: string, schema: StandardSchema | null, value: unknown): Promise<unknown> {
+  return checked(name, schema, value, (data) => data);
 }
 
 /** Through the schema, whose own kind of value the body gets. The server has checked the plain JSON before. */

@@ -3,19 +3,23 @@
  * far the thing has come outside of the body.
  */
 import type { InlinePayload } from '../../core/payload.js';
+import type { Failure } from '../../core/failure.js';
+import type { Mail } from '../../core/run/mail.js';
 import type { Cancelled } from '../cancelled.js';
 import type { UnitDetail } from './asked-unit.js';
 import type { OutcomeEntry, UnitKind } from './path-record.js';
 import type { Scope, ScopedWait } from './scope.js';
 
 /**
- * `queued`: not begun; `working`: user code runs or a commit is under way; `waiting`: the outside owes the outcome and
+ * `queued`: not begun; `hosting`: user code runs that waits for things of its own; `working`: user code runs or a commit is under way; `waiting`: the outside owes the outcome and
  * will wake the run; `recorded`: the outcome is committed and waits its turn; `ended`: the body was told, or was given up.
  */
-export type WaitPhase = 'queued' | 'working' | 'waiting' | 'recorded' | 'ended';
+export type WaitPhase = 'queued' | 'hosting' | 'working' | 'waiting' | 'recorded' | 'ended';
 
 /** What begins the work behind a wait, and hears of its fate. */
 export interface Work {
+  /** What it does asks for things of its own: it begins as soon as what came before it was replayed. */
+  readonly hosts?: boolean;
   /** Begins the work, or the next attempt of it. */
   launch(wait: Wait): void;
   /** The intent of an attempt is committed. */
@@ -32,7 +36,13 @@ export interface Work {
 
 /** How a wait for the outside came to its end. */
 export type ReceivedOutcome =
-  | { readonly tag: 'received'; readonly id: string; readonly at: number }
+  | {
+      readonly tag: 'received';
+      readonly id: string;
+      readonly at: number;
+      /** Of a signal: its place, what it is as a message, and why there is none where it stands for an answer. */
+      readonly signal?: { readonly seq: number; readonly mail: Mail | null; readonly failure: Failure | null };
+    }
   | { readonly tag: 'decided'; readonly outcome: 'approved' | 'rejected'; readonly by: string; readonly at: number }
   | { readonly tag: 'expired'; readonly at: number };
 

@@ -1,6 +1,7 @@
 /** All checkers: each looks at a history and names every breach of its properties. */
 import type { Violation } from '../../../store/index.js';
 import type { History } from '../history.js';
+import { checkAgents } from './agents.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkFamily } from './family.js';
@@ -18,6 +19,7 @@ import { checkWaits } from './waits.js';
 import { checkVersions } from './versions.js';
 
 export {
+  checkAgents,
   checkEffects,
   checkEndings,
   checkFamily,
@@ -50,6 +52,7 @@ export const checkers: readonly Checker[] = [
   checkGraphs,
   checkRequests,
   checkWaits,
+  checkAgents,
   checkFamily,
   checkSagas,
   checkStreams,

@@ -6,6 +6,7 @@ import { readRunEvent } from '../../../engine/events/rows.js';
 import { isEnded } from '../../../core/run/state.js';
 import type { Violation } from '../../../store/index.js';
 import { keyOfRun, type History } from '../history.js';
+import { simAgent } from '../manifest.js';
 
 /** What still waits, hangs or is left over. */
 export function checkEndings(history: History): Violation[] {
@@ -16,7 +17,8 @@ export function checkEndings(history: History): Violation[] {
     violations.push({ property, tenant: of.tenant, subject: of.run, detail });
   };
   for (const row of final.runs) {
-    if (isEnded(row.status)) continue;
+    // An agent lives on, and is at rest.
+    if (isEnded(row.status) || (row.workflow === simAgent && row.status === 'waiting')) continue;
     const last = final.histories.get(keyOfRun(row))?.at(-1)?.type;
     const tasks = final.tasks
       .filter((task) => task.run === row.run)

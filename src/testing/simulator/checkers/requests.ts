@@ -32,6 +32,8 @@ interface Birth {
   readonly ofRun: boolean;
   /** The schedule whose tick it is of. */
   readonly schedule: string | null;
+  /** Brought to life by a message. */
+  readonly agent: boolean;
 }
 
 function birthsOf(final: FinalState): Map<string, Birth> {
@@ -49,6 +51,7 @@ function birthsOf(final: FinalState): Map<string, Birth> {
       trigger: trigger === null ? null : `${trigger.topic} ${trigger.eventId}`,
       ofRun: parent !== undefined || continues !== undefined,
       schedule: labels?.['schedule'] ?? null,
+      agent: event.data.agent !== undefined,
     });
   }
   return births;
@@ -78,7 +81,7 @@ function checkStarts(operations: readonly Operation[], final: FinalState, report
     if (found.length > 1)
       report('P2', '', key, `the key has ${found.length} runs: ${found.map((birth) => birth.run).join(' ')}`);
   const asked = [...births.values()].filter(
-    (birth) => birth.trigger === null && birth.schedule === null && !birth.ofRun,
+    (birth) => birth.trigger === null && birth.schedule === null && !birth.ofRun && !birth.agent,
   );
   if (asked.length > starts.length)
     report('P32', '', 'runs', `${asked.length} runs were started by ${starts.length} requests`);
