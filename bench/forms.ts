@@ -67,7 +67,7 @@ try {
   await new Promise((resolve) => setTimeout(resolve, Math.max(0, dawn - Date.now())));
   const wakingFrom = Math.max(dawn, Date.now());
   for (;;) {
-    const tally = await spine.runs.list({ workflow: 'sleeper', state: ['waiting', 'queued', 'running'], limit: 1 });
+    const tally = spine.runs.list({ workflow: 'sleeper', state: ['waiting', 'queued', 'running'], limit: 1 });
     if ((await tally.page()).items.length === 0) break;
     await new Promise((resolve) => setTimeout(resolve, 250));
   }
