@@ -11,7 +11,7 @@ import { pause } from '../support/traffic.js';
 export const nextVersion: readonly Change[] = [
   {
     file: 'stores/postgres/migrations/migrations.js',
-    find: /(export const migrations = \[[^\]]*)\]/,
+    find: /(export const migrations = \[[^\]]*?),?\s*\]/,
     become:
       '$1, (s) => `ALTER TABLE ${s}.run ADD COLUMN mood text; ALTER TABLE ${s}.event ADD COLUMN mood text; ALTER TABLE ${s}.task ADD COLUMN mood text; CREATE TABLE ${s}.mood (id bigint); CREATE INDEX run_mood ON ${s}.run (mood)`]',
   },
