@@ -20,6 +20,7 @@ import {
 import { checkers } from './checkers/all-checkers.js';
 import { Cluster, Route } from './cluster.js';
 import { FaultMeter } from './fault-meter.js';
+import { formsOf, type Form } from './forms.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
 import { graphAttempts, pathsOfGraph, type GraphInput } from './graph-program.js';
 import { simAgent, simManifest } from './manifest.js';
@@ -76,6 +77,11 @@ export interface SimulationOptions {
   readonly kinds?: readonly FaultKind[];
   /** One crash more, after this event of the world. With `kinds: []` it is the only fault. */
   readonly crash?: { readonly who: 'server' | 'worker'; readonly step: number };
+  /**
+   * A brief world: less is asked for in less time, and faults come closer together. Costs a fraction of another, so that
+   * many can be looked at. Default false.
+   */
+  readonly brief?: boolean;
   /** Overrides which kinds of nodes programs have. */
   readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
@@ -89,6 +95,7 @@ export interface SimulationReport {
   readonly seed: number;
   readonly workers: 'real' | 'scripted';
   readonly servers: number;
+  readonly brief: boolean;
   readonly violations: readonly Violation[];
   readonly steps: number;
   readonly virtualMs: number;
@@ -96,6 +103,8 @@ export interface SimulationReport {
   /** Requests that were acknowledged. */
   readonly acknowledged: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** How often each form of work was seen: see `formsOf`. */
+  readonly forms: Readonly<Record<Form, number>>;
   readonly trace: string;
   /** Faults that the engine reported of itself. */
   readonly engineFaults: readonly string[];
@@ -234,6 +243,7 @@ class Simulation {
         this.#storeOffsetMs += ms;
       },
       sessionDeadMs,
+      pace: this.#options.brief === true ? 4 : 1,
       ...(this.#options.kinds === undefined ? {} : { kinds: this.#options.kinds }),
     });
     for (const server of cluster.servers) server.boot();
@@ -274,12 +284,14 @@ class Simulation {
       seed: this.#options.seed,
       workers: this.#options.workers ?? 'scripted',
       servers: count,
+      brief: this.#options.brief === true,
       violations: this.#violations,
       steps: world.steps,
       virtualMs: world.nowMs,
       runs: this.#history.final?.runs.length ?? 0,
       acknowledged: this.#history.operations.filter((operation) => operation.ackedAtMs !== null).length,
       faults: this.#meter.counts(),
+      forms: formsOf(this.#history),
       trace: world.trace.digest(),
       engineFaults: this.#engineFaults,
     };
@@ -364,16 +376,17 @@ class Simulation {
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
     };
+    const brief = this.#options.brief === true;
     return {
-      requests: prng.int(4, 24),
-      spreadMs: prng.pick([5_000, 20_000]),
+      requests: brief ? prng.int(2, 7) : prng.int(4, 24),
+      spreadMs: prng.pick(brief ? [1_500, 5_000] : [5_000, 20_000]),
       cancels: prng.chance(0.5),
       redrives: prng.chance(0.5),
       schedule: this.#schedulePlan(),
       migrates: false,
       loss: 0,
       taste: { ...taste, ...this.#options.taste },
-      messages: this.#hasAgents() ? prng.int(3, 30) : 0,
+      messages: this.#hasAgents() ? (brief ? prng.int(2, 8) : prng.int(3, 30)) : 0,
     };
   }
 
