@@ -29,7 +29,7 @@ describe('simulation', () => {
   });
 
   it('leaves histories that replay on the code of their version, migrated ones on that of their new one (P5)', async () => {
-    const app = programApp(() => Promise.reject(new Error('a replay has no effects')), 'both');
+    const app = programApp(() => Promise.reject(new Error('a replay has no effects')), 'both', true);
     let migrated = 0;
     for (let seed = 1; seed <= replayedWorlds; seed++) {
       const histories: ExportedHistory[] = [];

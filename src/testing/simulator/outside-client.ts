@@ -203,15 +203,14 @@ export class OutsideClient {
   #anyRun(): { readonly tenant: string; readonly run: string } {
     const { taste } = this.#options.plan;
     if (!(taste.children || taste.chains) || this.#prng.chance(0.6)) return this.#prng.pick(this.#runs);
-    const known = this.#prng.pick(this.#runs);
-    const { tenant } = known;
+    const { tenant } = this.#prng.pick(this.#runs);
     const runs = new Set<string>();
     for (const action of this.#options.history.actions)
       if (action.kind === 'apply' && action.outcome.tag === 'applied' && action.transition.tenant === tenant)
         for (const { expected, row } of action.transition.runs ?? [])
           if (expected === 0 && row.workflow === 'program' && row.labels === null) runs.add(row.run);
-    // A tenant may have graphs only.
-    return runs.size === 0 ? known : { tenant, run: this.#prng.pick([...runs]) };
+    // It may have started nothing but graphs.
+    return runs.size === 0 ? this.#prng.pick(this.#runs) : { tenant, run: this.#prng.pick([...runs]) };
   }
 
   #cancel(): void {
