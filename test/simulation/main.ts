@@ -23,6 +23,7 @@ const { values } = parseArgs({
     agents: { type: 'boolean' },
     rollout: { type: 'boolean' },
     brief: { type: 'boolean', default: false },
+    push: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -40,6 +41,7 @@ for (let seed = from; seed < from + count; seed++) {
     seed,
     workers: values.workers === 'real' ? 'real' : 'scripted',
     brief: values.brief,
+    push: values.push,
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),
     ...(values.agents === undefined ? {} : { agents: values.agents }),

@@ -19,6 +19,7 @@ import {
 } from '../../store/index.js';
 import { checkers } from './checkers/all-checkers.js';
 import { Cluster, Route } from './cluster.js';
+import { SimEndpoint, type EndpointFlaw } from './endpoint.js';
 import { FaultMeter } from './fault-meter.js';
 import { formsOf, type Form } from './forms.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
@@ -53,6 +54,7 @@ export interface Flaws {
   /** Put between the data and the server. */
   readonly store?: (inner: Store) => Store;
   readonly worker?: WorkerFlaw;
+  readonly endpoint?: EndpointFlaw;
   /** Probability that a message overtakes the one before it. */
   readonly reorder?: number;
   /** What a dead server had handed to the store is written seconds later, when another owns the store. */
@@ -71,6 +73,11 @@ export interface SimulationOptions {
   readonly workers?: 'real' | 'scripted';
   /** Whether there is an agent; only with real workers. Default: the seed decides. */
   readonly agents?: boolean;
+  /**
+   * Some of the workers push their work to an endpoint; only with real workers. There is no rollout in such a world.
+   * Default false.
+   */
+  readonly push?: boolean;
   /** Whether a new version is rolled out meanwhile. Default: in some worlds. */
   readonly rollout?: boolean;
   /** Which kinds of faults there may be. Default: a random subset of all. */
@@ -96,6 +103,7 @@ export interface SimulationReport {
   readonly workers: 'real' | 'scripted';
   readonly servers: number;
   readonly brief: boolean;
+  readonly push: boolean;
   readonly violations: readonly Violation[];
   readonly steps: number;
   readonly virtualMs: number;
@@ -166,6 +174,7 @@ class Simulation {
 
   async run(): Promise<SimulationReport> {
     const world = this.#world;
+    this.#history.isReal = this.#options.workers === 'real';
     const prng = world.prng.fork('shape');
     const clock = {
       now: () => Math.floor(world.nowMs + this.#storeOffsetMs),
@@ -219,7 +228,8 @@ class Simulation {
     const fleet = this.#fleet(plan.spreadMs);
     const provider = new Provider(world, this.#history);
     const cluster = new Cluster(Array.from({ length: count }, (_, i) => serverOf(i)));
-    const workers = this.#workers(fleet, network, cluster, provider);
+    const endpoint = this.#endpoint(network, provider);
+    const workers = this.#workers(fleet, network, cluster, provider, endpoint);
     const readers = new Readers(world, cluster, this.#history);
     plan.migrates = fleet.rollout.first !== 'plain';
     const client = new OutsideClient({
@@ -248,6 +258,7 @@ class Simulation {
     });
     for (const server of cluster.servers) server.boot();
     for (const { host } of workers) host.start();
+    endpoint?.start();
     client.start();
     nemesis.start();
     const { crash } = this.#options;
@@ -264,6 +275,7 @@ class Simulation {
     };
     await world.run({ untilMs: world.nowMs + plan.spreadMs * 1.2, stepsMax, afterStep: look });
     nemesis.heal();
+    endpoint?.heal();
     this.#history.healedAtMs = world.nowMs;
     client.probe();
     let next = 0;
@@ -285,6 +297,7 @@ class Simulation {
       workers: this.#options.workers ?? 'scripted',
       servers: count,
       brief: this.#options.brief === true,
+      push: this.#options.push === true,
       violations: this.#violations,
       steps: world.steps,
       virtualMs: world.nowMs,
@@ -324,13 +337,21 @@ class Simulation {
     const apart = this.#world.prng.fork('rollout');
     const isRollout = apart.chance(0.35);
     const bodies = offers.map(({ workflows }) => workflows.length > 0);
-    const rollout = (this.#options.rollout ?? isRollout) ? rolloutOf(apart, bodies, during) : noRollout(count);
+    const mayRoll = this.#options.push !== true && (this.#options.rollout ?? isRollout);
+    const rollout = mayRoll ? rolloutOf(apart, bodies, during) : noRollout(count);
     return { prng, offers, rollout };
   }
 
   /** Each worker is killed when it is to be replaced, and starts again as what it is then. */
-  #workers({ prng, offers, rollout }: Fleet, network: Network, cluster: Cluster, provider: Provider): SimWorker[] {
+  #workers(
+    { prng, offers, rollout }: Fleet,
+    network: Network,
+    cluster: Cluster,
+    provider: Provider,
+    endpoint: SimEndpoint | null,
+  ): SimWorker[] {
     const routes = this.#world.prng.fork('routes');
+    const pushes = this.#world.prng.fork('pushes');
     return offers.map((only, i) => {
       const replacement = rollout.replacements[i] ?? null;
       const isReplaced = (): boolean => replacement !== null && this.#world.nowMs >= replacement.atMs;
@@ -350,7 +371,11 @@ class Simulation {
       };
       const worker =
         this.#options.workers === 'real'
-          ? new RealWorker({ ...common, agents: this.#hasAgents() })
+          ? new RealWorker({
+              ...common,
+              agents: this.#hasAgents(),
+              endpoint: i === 0 || pushes.chance(0.5) ? endpoint : null,
+            })
           : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
       if (replacement !== null)
         this.#world.after(null, replacement.atMs - this.#world.nowMs, `replace ${worker.host.name}`, () =>
@@ -358,6 +383,14 @@ class Simulation {
         );
       return worker;
     });
+  }
+
+  #endpoint(network: Network, provider: Provider): SimEndpoint | null {
+    const { push, workers, flaws } = this.#options;
+    if (push !== true || workers !== 'real') return null;
+    this.#history.pushes = true;
+    const [world, meter, history, agents] = [this.#world, this.#meter, this.#history, this.#hasAgents()];
+    return new SimEndpoint({ world, network, meter, history, provider, agents, flaw: flaws?.endpoint ?? {} });
   }
 
   #clientPlan(): ClientPlan {
