@@ -23,14 +23,14 @@ export interface Campaign {
 
 /** Everything that is looked at by day: 2,000 seeds. */
 export const campaigns = {
-  realMemory: { workers: 'real', store: 'memory', seeds: 800 },
-  scriptedMemory: { workers: 'scripted', store: 'memory', seeds: 1_160 },
-  realSqlite: { workers: 'real', store: 'sqlite', seeds: 40 },
+  realMemory: { workers: 'real', store: 'memory', seeds: 600 },
+  scriptedMemory: { workers: 'scripted', store: 'memory', seeds: 1_380 },
+  realSqlite: { workers: 'real', store: 'sqlite', seeds: 20 },
 } as const satisfies Record<string, Campaign>;
 
 const nightly = process.env['EVENTSPINE_NIGHTLY'] === '1';
 const nightMs = 20 * 60_000;
-const longEvery = nightly ? 2 : 25;
+const longEvery = nightly ? 2 : 50;
 const pushEvery = 8;
 
 /** So many seeds see every form of work. */
