@@ -20,7 +20,7 @@ function stored(file: string): ExportedHistory {
 /** What came of a scene. */
 interface Played {
   readonly history: ExportedHistory;
-  /** The run waits, or ended like this. */
+  /** The run goes on, or ended like this. */
   readonly end: unknown;
   /** How often the code of each step and call of all runs was begun. */
   readonly executions: Readonly<Record<string, number>>;
@@ -34,13 +34,10 @@ async function played({ app, options, play }: Scene<AnyApp>, crash?: 'every-awai
   for (const { id, workflow: name } of await t.runs())
     for (const [path, count] of await t.executions(id))
       executions[`${name} ${path}`] = (executions[`${name} ${path}`] ?? 0) + count;
-  const isOver = (await t.view(run)).state !== 'waiting';
-  return {
-    history: await t.exportHistory(run),
-    end: isOver ? await t.outcome(run) : 'waits',
-    executions,
-    crashes: t.crashes,
-  };
+  const history = await t.exportHistory(run);
+  const last = history.events.at(-1);
+  const isOver = /^run\.(succeeded|failed|refused|cancelled)$/.test(last?.type ?? '');
+  return { history, end: isOver ? [last?.type, last?.payload] : 'goes on', executions, crashes: t.crashes };
 }
 
 function workflowOf({ events: [first] }: ExportedHistory): string {
@@ -151,6 +148,8 @@ describe('golden histories', () => {
   it.each(edits)('tell of a step that $edit', async ({ step, says }) => {
     let seen = 0;
     for (const { app, file } of scenes) {
+      // What the handler of an agent has done is not asked for again once its message is handled.
+      if (app.workflows.length === 0) continue;
       const history = stored(file);
       // What is edited is what the body itself asks for.
       const isOwnStep = (event: ExportedHistory['events'][number]): boolean =>

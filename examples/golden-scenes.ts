@@ -20,7 +20,10 @@ import { app as reportsApp, wordStats } from './python-worker/spine.ts';
 import { app as schedulesApp } from './schedules/spine.ts';
 import { app as digestsApp } from './serverless/function.ts';
 import { app as ordersApp, event as orderEvent } from './state-machine/spine.ts';
+import { app as deskApp } from './support-desk/spine.ts';
+import { app as newsApp, news } from './news-watch/spine.ts';
 import { app as newsletterApp, draft } from './testing/spine.ts';
+import { app as tripApp, book, paid, unbook } from './trip/spine.ts';
 
 /** A run of an example or a template, and how it came about. */
 export interface Scene<App extends AnyApp> {
@@ -111,6 +114,54 @@ export const scenes: readonly Scene<AnyApp>[] = [
       const run = await t.start('newsletter', { subjects: ['tea'] });
       await t.result(run);
       return run.id;
+    },
+  }),
+  ...(['paid', 'late'] as const).map((end) =>
+    scene(`trip/histories/${end}.json`, tripApp, {
+      options: () => ({ handlers: [fake(book, ({ id }) => ({ booking: id })), fake(unbook, null)] }),
+      async play(t) {
+        const run = await t.start('trip', { trip: 't1', to: 'Porto', excursions: ['boat', 'museum'] });
+        if (end === 'paid') await t.signal(run, paid, { cents: 100 });
+        await t.outcome(run);
+        return run.id;
+      },
+    }),
+  ),
+  ...(['watching', 'continued'] as const).map((end) =>
+    scene(`news-watch/histories/${end}.json`, newsApp, {
+      options: () => ({
+        handlers: [fake(news, ({ after }) => (after === null ? [{ id: 'n1', text: 'Domes leak' }] : []))],
+      }),
+      async play(t) {
+        const run = await t.start('watch', { reader: 'ann', subject: 'domes' });
+        await t.advance(end === 'watching' ? '90m' : '24h');
+        return run.id;
+      },
+    }),
+  ),
+  scene('trip/histories/booking.json', tripApp, {
+    options: () => ({ handlers: [fake(book, ({ id }) => ({ booking: id })), fake(unbook, null)] }),
+    async play(t) {
+      await t.start('trip', { trip: 't1', to: 'Porto', excursions: ['boat', 'museum'] });
+      return firstOf(await t.runs({ workflow: 'booking' }));
+    },
+  }),
+  scene('news-watch/histories/tell.json', newsApp, {
+    options: () => ({
+      handlers: [fake(news, ({ after }) => (after === null ? [{ id: 'n1', text: 'Domes leak' }] : []))],
+    }),
+    async play(t) {
+      await t.start('watch', { reader: 'ann', subject: 'domes' });
+      await t.advance('90m');
+      return firstOf(await t.runs({ workflow: 'tell' }));
+    },
+  }),
+  scene('support-desk/histories/desk.json', deskApp, {
+    options: () => ({}),
+    async play(t) {
+      const ann = t.agent('desk', 'ann');
+      await ann.ask('said', { product: 'kettle', text: 'How do I remove lime?' });
+      return (await ann.status()).run;
     },
   }),
   scene('document-pipeline/histories/ingest.json', pipeline, {
@@ -222,10 +273,7 @@ export const scenes: readonly Scene<AnyApp>[] = [
     options: () => ({}),
     async play(t) {
       await t.start('answer', { question: 'When do domes leak?' });
-      const [run] = await t.runs({ workflow: 'tell-editors' });
-      if (run === undefined) throw new Error('nobody was told');
-      await t.result(run.id);
-      return run.id;
+      return firstOf(await t.runs({ workflow: 'tell-editors' }));
     },
   }),
 ];
@@ -235,6 +283,13 @@ async function inParts(_input: unknown, step: StepContext): Promise<string> {
   const parts = ['They ', 'do.'];
   for (const part of parts) await step.stream().write(part);
   return parts.join('');
+}
+
+/** The oldest: its id is the same each time. */
+function firstOf(runs: readonly { readonly id: string }[]): string {
+  const run = runs.at(-1);
+  if (run === undefined) throw new Error('no run was started');
+  return run.id;
 }
 
 async function article(t: TestSpine<typeof build4>): Promise<string> {
