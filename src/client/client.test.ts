@@ -68,7 +68,8 @@ const cut: Reply = (response) => response.destroy();
 
 function problem(code: string, status: number, more: Partial<Problem> = {}): Problem {
   const base = { type: 'about:blank', title: code, detail: `It is ${code}.`, mend: 'Mend it.', retryable: false };
-  return { ...base, code, status, ...more };
+  const kind = code === 'STORE_BUSY' ? ('transient' as const) : undefined;
+  return { ...base, code, status, ...(kind === undefined ? {} : { kind }), ...more };
 }
 
 const started: StartAnswer = {

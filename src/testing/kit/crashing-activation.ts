@@ -99,6 +99,10 @@ class CrashingActivation implements Activation {
     return this.#inner.resting;
   }
 
+  hurry(): void {
+    this.#inner.hurry();
+  }
+
   abort(reason: AbortReason): void {
     this.#inner.abort(reason);
   }
