@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { hasCode, isSpineError } from '../core/errors.js';
 import type { Problem, RunEventView, StartAnswer } from '../protocol/http.js';
-import { type ClientOptions, createClient } from './client.js';
+import { createClient } from './client.js';
+import type { ClientOptions } from './client-options.js';
 import type { Pace } from './pace.js';
 import type { RunStreamItem } from './run-stream.js';
 

@@ -34,14 +34,14 @@ export interface InboxSnapshot<Name extends string = string> {
 
 /** One request as a page shows it; `phase` says what there is. */
 export type ApprovalSnapshot<Name extends string = string, Show = unknown> =
-  /** None is named, or nothing is known yet. */
-  | { readonly phase: 'none' | 'loading'; readonly approval: null; readonly error: null }
-  /** `open`: it can be decided. `settled`: it was, or nobody waits for it any more; its `state` says which. */
-  | {
-      readonly phase: 'open' | 'settled';
-      readonly approval: PageApprovalDetail<Name, Show>;
-      readonly error: Error | null;
-    }
+  /** None is named. */
+  | { readonly phase: 'none'; readonly approval: null; readonly error: null }
+  /** Nothing is known yet. */
+  | { readonly phase: 'loading'; readonly approval: null; readonly error: null }
+  /** It can be decided. `error`: why the last reading has failed; null = it has not. */
+  | { readonly phase: 'open'; readonly approval: PageApprovalDetail<Name, Show>; readonly error: Error | null }
+  /** It was decided, or nobody waits for it any more: `approval.state` says which, `approval.by` who. */
+  | { readonly phase: 'settled'; readonly approval: PageApprovalDetail<Name, Show>; readonly error: Error | null }
   /** No such request, or none that is put to this user. */
   | { readonly phase: 'unavailable'; readonly approval: null; readonly error: Error };
 
@@ -188,7 +188,7 @@ function approvalSnapshot<Name extends string, Show>({
 }: Read<ApprovalDetail>): ApprovalSnapshot<Name, Show> {
   if (value !== null) {
     const approval = value as unknown as PageApprovalDetail<Name, Show>;
-    return { phase: value.state === 'open' ? 'open' : 'settled', approval, error };
+    return value.state === 'open' ? { phase: 'open', approval, error } : { phase: 'settled', approval, error };
   }
   return error === null ? unheardApproval : { phase: 'unavailable', approval: null, error };
 }

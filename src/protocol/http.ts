@@ -248,6 +248,7 @@ export interface DeadLetterView {
 }
 
 export const approvalStates = ['open', 'approved', 'rejected', 'expired', 'cancelled'] as const;
+/** What became of an approval: `open` waits for a word, `cancelled` means that the run waits for it no more. */
 export type ApprovalState = (typeof approvalStates)[number];
 
 /** A request for the word of a person. */

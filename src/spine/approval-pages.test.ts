@@ -160,12 +160,7 @@ describe('approvals in a page', () => {
     const { spine, pages } = site();
     const { run, id } = await asked(spine, ['role:editor', 'user:ann']);
     const tokenOf = async (user: string, decides: boolean): Promise<string> =>
-      (
-        await spine
-          .as({ tenant: 'default', user })
-          .run(run)
-          .readToken({ decides })
-      ).token;
+      (await spine.as({ tenant: 'default', user }).run(run).readToken({ decides })).token;
     const page = pageOf(pages, '');
     const reading = page.approval({ approval: id, token: await tokenOf('ann', false) });
     const seen = await until(reading, ({ phase }) => phase !== 'loading');
