@@ -16,8 +16,6 @@ export class RemoteError extends Error {
   readonly mend: string;
   /** The problem as it was received; `faults`, `failure` and `data` are here. */
   readonly problem: Problem;
-  /** Extension members of the problem, under the name that `SpineError` uses. */
-  readonly detail: Problem;
   /** What the server asked callers to wait, ms; null = it did not say. */
   readonly retryAfterMs: number | null;
 
@@ -29,8 +27,12 @@ export class RemoteError extends Error {
     this.status = problem.status;
     this.mend = problem.mend;
     this.problem = problem;
-    this.detail = problem;
     this.retryAfterMs = retryAfterMs;
+  }
+
+  /** The problem under the name that `SpineError` uses. No member of its own, or consoles would print everything twice. */
+  get detail(): Problem {
+    return this.problem;
   }
 
   toJSON(): { code: string; kind: ErrorKind; message: string; mend: string } {

@@ -12,7 +12,8 @@ export const clientErrors = {
   OPTIONS_INVALID: entry<{ what: string; faults: readonly string[] }>({
     kind: 'invalid',
     status: 400,
-    message: (d) => `The options of ${d.what} are not valid: ${d.faults.join('; ')}.`,
+    // A fault may end with a question.
+    message: (d) => `The options of ${d.what} are not valid: ${d.faults.join('; ')}`.replace(/[^?]$/, '$&.'),
     mend: 'Mend the named options.',
   }),
   DURATION_INVALID: entry<{ value: string }>({

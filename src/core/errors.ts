@@ -536,7 +536,7 @@ export const errorCatalogue = {
     kind: 'terminal',
     status: 500,
     message: (d) => `The store cannot be used: ${d.reason}.`,
-    mend: 'Put the file on a local disk and use a supported SQLite driver.',
+    mend: 'Put the file into a folder on a local disk that is there, and use a supported SQLite driver.',
   }),
   TRANSACTION_UNSUPPORTED: clientErrors.TRANSACTION_UNSUPPORTED,
   TRANSACTION_INVALID: entry<{ reason: string }>({

@@ -73,6 +73,12 @@ describeUnless(await missingRegistry(), 'a plain JavaScript project', () => {
     const packed = await app.succeeds('tar', ['-tzf', join(app.place, 'eventspine.tgz')]);
     const files = packed.stdout.trim().split('\n');
     expect(files).toContain('package/docs/reference/worker-protocol.schema.json');
+    // Without a network the docs of the version that is installed are beside it, and every page that the README names.
+    const readme = readFileSync(join(app.folder, 'node_modules/eventspine/README.md'), 'utf8');
+    const pages = [...readme.matchAll(/\]\((docs\/[^)#]+)/g)].map(([, page]) => `package/${page}`);
+    expect(pages.length).toBeGreaterThan(30);
+    expect(pages.filter((page) => !files.includes(page))).toEqual([]);
+    expect(files).toContain('package/examples/python-worker/worker.py');
     const ours = files.filter((file) => !file.startsWith('package/templates/'));
     expect(ours.filter((file) => /\.test\.|\.tsbuildinfo$|\.tgz$|\.readme/.test(file))).toEqual([]);
     const size = readFileSync(join(app.place, 'eventspine.tgz')).byteLength;
