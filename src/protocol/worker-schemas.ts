@@ -40,6 +40,7 @@ import type {
   PlainTask,
 } from './plain-worker.js';
 import {
+  type CallChunks,
   pushProtocol,
   type DescribeAnswer,
   type PushedCall,
@@ -455,14 +456,19 @@ const pushSchemas = {
   PushAnswer: { oneOf: [ref('CallAnswer'), ref('TurnAnswer'), ref('DescribeAnswer')] },
   CallAnswer: {
     oneOf: [
-      record({ outcome: constant('completed'), result: ref('InlinePayload'), durationMs: amount }, [
-        'outcome',
-        'result',
-        'durationMs',
-      ]),
-      record({ outcome: constant('failed'), failure }, ['outcome', 'failure']),
+      record(
+        {
+          outcome: constant('completed'),
+          result: ref('InlinePayload'),
+          durationMs: amount,
+          streams: list(ref('CallChunks')),
+        },
+        ['outcome', 'result', 'durationMs'],
+      ),
+      record({ outcome: constant('failed'), failure, streams: list(ref('CallChunks')) }, ['outcome', 'failure']),
     ],
   },
+  CallChunks: shape<CallChunks>({ name: nullable(path), from: count, count, chunks: ref('InlinePayload') }, {}),
   TurnAnswer: shape<TurnAnswer>(
     {
       outcome: constant('turn'),

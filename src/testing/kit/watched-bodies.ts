@@ -49,7 +49,7 @@ export function watchedBodies(begin: BeginActivation, options: WatchOptions): Be
           open.delete(path);
         },
         step: (step) => {
-          const entry = work.begin(`step "${step.path}"`, run);
+          const entry = work.begin(`step "${step.path}"`, run, step.path);
           return ending(
             () => called(step, steps),
             () => work.end(entry),
