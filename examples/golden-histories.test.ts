@@ -20,7 +20,7 @@ function stored(file: string): ExportedHistory {
 /** What came of a scene. */
 interface Played {
   readonly history: ExportedHistory;
-  /** The run goes on, or ended like this. */
+  /** The run waits, or ended like this. */
   readonly end: unknown;
   /** How often the code of each step and call of all runs was begun. */
   readonly executions: Readonly<Record<string, number>>;
@@ -34,10 +34,14 @@ async function played({ app, options, play }: Scene<AnyApp>, crash?: 'every-awai
   for (const { id, workflow: name } of await t.runs())
     for (const [path, count] of await t.executions(id))
       executions[`${name} ${path}`] = (executions[`${name} ${path}`] ?? 0) + count;
-  const history = await t.exportHistory(run);
-  const last = history.events.at(-1);
-  const isOver = /^run\.(succeeded|failed|refused|cancelled)$/.test(last?.type ?? '');
-  return { history, end: isOver ? [last?.type, last?.payload] : 'goes on', executions, crashes: t.crashes };
+  // A run that went on as another has no end yet.
+  const isOver = ['succeeded', 'failed', 'refused', 'cancelled'].includes((await t.view(run)).state);
+  return {
+    history: await t.exportHistory(run),
+    end: isOver ? await t.outcome(run) : 'waits',
+    executions,
+    crashes: t.crashes,
+  };
 }
 
 function workflowOf({ events: [first] }: ExportedHistory): string {
