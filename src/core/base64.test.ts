@@ -12,6 +12,13 @@ it('writes and reads what the runtime does', () => {
   );
 });
 
+it('writes what is longer than a piece', () => {
+  for (const length of [6143, 6144, 6145, 100_000]) {
+    const bytes = Uint8Array.from({ length }, (_, i) => (i * 7) % 256);
+    expect(toBase64(bytes)).toBe(Buffer.from(bytes).toString('base64'));
+  }
+});
+
 it('reads one text only for each row of bytes', () => {
   fc.assert(
     fc.property(

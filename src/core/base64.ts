@@ -5,34 +5,41 @@
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
-/** Text of 12 bits at a time: 4,096 pairs of characters, made on first use. */
-let pairs: readonly string[] | null = null;
-
-function pairsOf(): readonly string[] {
-  if (pairs === null) {
-    const made: string[] = [];
-    for (const high of alphabet) for (const low of alphabet) made.push(high + low);
-    pairs = made;
-  }
-  return pairs;
-}
+/** Groups of three bytes that become text at a time: so many arguments a call takes in every runtime. */
+const groupsAtOnce = 2048;
 
 /** Bytes as base64 text. */
 export function toBase64(bytes: Uint8Array): string {
-  const table = pairsOf();
-  let text = '';
   const whole = bytes.length - (bytes.length % 3);
-  for (let i = 0; i < whole; i += 3) {
-    const group = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
-    text += (table[group >>> 12] ?? '') + (table[group & 0xfff] ?? '');
-  }
+  // In pieces that are joined at the end: a text that only grows is kept as a tree, many times its size.
+  const pieces: string[] = [];
+  for (let from = 0; from < whole; from += 3 * groupsAtOnce)
+    pieces.push(textOfGroups(bytes, from, Math.min(whole, from + 3 * groupsAtOnce)));
   const rest = bytes.length - whole;
-  if (rest === 1) text += `${table[(bytes[whole] ?? 0) << 4] ?? ''}==`;
+  if (rest === 1) {
+    const group = (bytes[whole] ?? 0) << 4;
+    pieces.push(`${alphabet[group >>> 6] ?? ''}${alphabet[group & 63] ?? ''}==`);
+  }
   if (rest === 2) {
     const group = ((bytes[whole] ?? 0) << 10) | ((bytes[whole + 1] ?? 0) << 2);
-    text += `${table[group >>> 6] ?? ''}${alphabet[group & 63] ?? ''}=`;
+    pieces.push(`${alphabet[group >>> 12] ?? ''}${alphabet[(group >>> 6) & 63] ?? ''}${alphabet[group & 63] ?? ''}=`);
   }
-  return text;
+  return pieces.join('');
+}
+
+const codes = Uint8Array.from(alphabet, (character) => character.charCodeAt(0));
+
+function textOfGroups(bytes: Uint8Array, from: number, to: number): string {
+  const text = new Uint8Array(((to - from) / 3) * 4);
+  for (let i = from, at = 0; i < to; i += 3, at += 4) {
+    const group = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
+    text[at] = codes[group >>> 18] ?? 0;
+    text[at + 1] = codes[(group >>> 12) & 63] ?? 0;
+    text[at + 2] = codes[(group >>> 6) & 63] ?? 0;
+    text[at + 3] = codes[group & 63] ?? 0;
+  }
+  // A spread would go by way of an iterator.
+  return Reflect.apply(String.fromCharCode, null, text);
 }
 
 /** Value of each character code below 128; 255 = not of the alphabet. */

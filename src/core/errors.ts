@@ -51,6 +51,13 @@ export const errorCatalogue = {
     message: (d) => `The value at ${d.path} cannot be stored: ${d.reason}.`,
     mend: 'Remove or re-encode it; docs/reference/codec.md lists what can be stored.',
   }),
+  VALUE_TOO_LARGE: entry<{ bytesMax: number }>({
+    kind: 'invalid',
+    status: 413,
+    message: (d) =>
+      `The value takes more than ${d.bytesMax} bytes when encoded (bytes take a third more than their size).`,
+    mend: 'Store the content elsewhere and return a reference to it, split it over several steps, or raise valueBytesMax of the server.',
+  }),
   PAYLOAD_UNREADABLE: entry<{ reason: string }>({
     kind: 'terminal',
     status: 422,

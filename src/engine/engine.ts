@@ -72,6 +72,7 @@ const defaultSettings: EngineSettings = {
   stuckAfterMs: 30_000,
   upkeepEveryMs: 10_000,
   dedupeTtlMs: limits.dedupeTtlMs,
+  valueBytesMax: limits.valueBytesMax,
   lookEveryMs: null,
 };
 
@@ -116,7 +117,7 @@ class RunningEngine implements Engine {
       ports,
       settings,
       log,
-      envelopes: new EnvelopeWriter(ports, settings.region, store.epoch),
+      envelopes: new EnvelopeWriter(ports, settings, store.epoch),
       fault: (what, error) => {
         // A store that is closing refuses what background duties still ask; that is no fault.
         if (this.#stopped !== null && isSpineError(error) && error.code === 'STORE_CLOSED') return;
@@ -643,7 +644,15 @@ class RunningEngine implements Engine {
   now: Engine['now'] = () => this.#context.store.now();
   secret: Engine['secret'] = (name) => sharedSecret(this.#context, name);
 
-  putBlob: Engine['putBlob'] = (tenant, hash, bytes) => this.#context.store.putBlob(tenant, hash, bytes);
+  putBlob: Engine['putBlob'] = (tenant, hash, bytes) => {
+    const bytesMax = this.valueBytesMax;
+    if (bytes.byteLength > bytesMax) return Promise.reject(new SpineError('VALUE_TOO_LARGE', { bytesMax }));
+    return this.#context.store.putBlob(tenant, hash, bytes);
+  };
+  get valueBytesMax(): number {
+    return this.#context.settings.valueBytesMax;
+  }
+
   readBlob: Engine['readBlob'] = (tenant, hash) => this.#context.store.readBlob(tenant, hash);
 
   connect: Engine['connect'] = (channel) => this.#dispatcher.connect(channel);

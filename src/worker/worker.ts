@@ -423,7 +423,11 @@ export class WorkerRuntime implements Worker, LinkOwner {
   }
 
   #hostOf({ assignment, tenant }: Assignment): WorkHost {
+    const link = this.#link;
     return {
+      get valueBytesMax() {
+        return link.valueBytesMax;
+      },
       ports: this.#parts.ports,
       log: this.#log,
       submit: (commands) => this.#link.submit(assignment, commands),

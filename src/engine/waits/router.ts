@@ -5,6 +5,7 @@
  *
  * Invariant: the cursor of a partition never stands behind an event that was not offered to the waits open at the time.
  */
+import { limits } from '../../core/limits.js';
 import { jsonOf } from '../../core/codec.js';
 import type { PostOffice } from '../agents/post-office.js';
 import { indexedFields } from '../../core/manifest.js';
@@ -270,11 +271,12 @@ export class Router {
     return { routed, entries };
   }
 
-  /** Data that is kept as a blob is fetched: its fields are in it. */
+  /** Data that is kept as a blob is fetched: its fields are in it. Not where it is very large: nobody waits by its fields. */
   async #valueOf(row: EventRow): Promise<unknown> {
     const payload = payloadOf(parseEnvelope(row.envelope), row.payload);
     if (payload === null) return undefined;
     if (!isBlobPayload(payload)) return jsonOf(payload);
+    if (payload.size > limits.payloadBytesMax) return undefined;
     const bytes = await this.#context.store.readBlob(row.tenant, payload.blob);
     return bytes === null ? undefined : jsonOf({ codec: payload.codec, text: new TextDecoder().decode(bytes) });
   }

@@ -4,6 +4,7 @@
  *
  * Invariant: no code of the app runs for a request whose signature was not checked.
  */
+import { limits } from '../../core/limits.js';
 import { SpineError } from '../../core/errors.js';
 import { failureOf } from '../../core/failure-of.js';
 import { failure } from '../../core/failure.js';
@@ -121,6 +122,8 @@ function call(task: PushedCall, { registry, ports, options, signal }: Circumstan
         else if (command?.op === 'failTask') finish({ outcome: 'failed', failure: command.failure });
         return 1;
       },
+      // Everything goes back in one answer.
+      valueBytesMax: limits.payloadBytesMax,
       fit: (payload) => Promise.resolve(payload),
       store: () => Promise.reject(new Error('An endpoint stores nothing.')),
       load: (payload) => Promise.reject(new SpineError('BLOB_NOT_FOUND', { blob: payload.blob })),

@@ -50,6 +50,7 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
         if (begun.length > 0) ports.timers.turn(() => confirm(i, begun, given.length));
         return i;
       },
+      valueBytesMax: limits.payloadBytesMax,
       // Everything goes inline; the server makes blobs of what is large.
       store: (payload) => Promise.resolve(payload),
       load: (payload) => Promise.reject(new SpineError('BLOB_NOT_FOUND', { blob: payload.blob })),
