@@ -46,8 +46,16 @@ await engine.register(app.manifest);
 const worker = createWorker({ app, connect: createInProcessTransport(engine), slots: 200, parkAfterMs: 0 });
 await worker.start();
 
-const figures: { keys: number; seconds: number; rssMb: number; heapMb: number }[] = [];
+const figures: {
+  keys: number;
+  seconds: number;
+  rssMb: number;
+  heapMb: number;
+  heapReservedMb: number;
+  externalMb: number;
+}[] = [];
 const startedMs = performance.now();
+note(0);
 for (let from = 0; from < keys; from += batch) {
   const events = Array.from({ length: Math.min(batch, keys - from) }, (_, i) => {
     const value = { key: `key-${from + i}` };
@@ -96,13 +104,15 @@ console.log(
 
 function note(count: number): void {
   (globalThis as { gc?: () => void }).gc?.();
-  const { rss, heapUsed } = process.memoryUsage();
+  const { rss, heapUsed, heapTotal, external } = process.memoryUsage();
   const sinceSeconds = (performance.now() - startedMs) / 1000;
   figures.push({
     keys: count,
     seconds: round(sinceSeconds),
     rssMb: Math.round(rss / 1e6),
     heapMb: Math.round(heapUsed / 1e6),
+    heapReservedMb: Math.round(heapTotal / 1e6),
+    externalMb: Math.round(external / 1e6),
   });
 }
 

@@ -331,6 +331,12 @@ export const errorCatalogue = {
     message: (d) => `The schedule "${d.name}" is not valid: ${d.faults.join('; ')}.`,
     mend: 'Mend the named options; docs/guides/schedules.md describes them.',
   }),
+  SCHEDULES_FULL: entry<{ max: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The tenant has ${d.max} schedules, as many as it may have.`,
+    mend: 'Remove schedules that are not needed any more, let one schedule start a run that sees to many things, or raise schedulesPerTenantMax of the engine.',
+  }),
   SCHEDULE_OWNED: entry<{ name: string; app: string }>({
     kind: 'conflict',
     status: 409,

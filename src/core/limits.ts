@@ -148,6 +148,8 @@ export const limits = {
   /** Runs that one schedule starts in one commit; schedules seen to in one tick of the engine. */
   scheduleStartsMax: 50,
   scheduleBatchMax: 100,
+  /** Schedules of one tenant, unless the settings of the engine say otherwise; those of apps are not refused, but count. */
+  schedulesPerTenantMax: 1_000,
   /** Outcomes that a schedule remembers, and runs of it that it takes for unfinished at most. */
   scheduleRecentMax: 10,
   scheduleRunningMax: 200,

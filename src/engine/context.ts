@@ -31,6 +31,8 @@ export interface EngineSettings {
    * times as much while one passes. At most `limits.valueBytesCeiling`.
    */
   readonly valueBytesMax: number;
+  /** Schedules that one tenant may have by the API. */
+  readonly schedulesPerTenantMax: number;
   /** How often due timers and ready work are looked for, though they are told of anyway. null = 1 s, and less for timers on a shared store. */
   readonly lookEveryMs: number | null;
 }

@@ -73,6 +73,7 @@ const defaultSettings: EngineSettings = {
   upkeepEveryMs: 10_000,
   dedupeTtlMs: limits.dedupeTtlMs,
   valueBytesMax: limits.valueBytesMax,
+  schedulesPerTenantMax: limits.schedulesPerTenantMax,
   lookEveryMs: null,
 };
 
@@ -143,7 +144,7 @@ class RunningEngine implements Engine {
     );
     this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer, (key) => this.#dispatcher.seen(key));
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
-    this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue));
+    this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue), this.#catalog);
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
     this.#dispatcher = new Dispatcher({
       context: this.#context,

@@ -244,7 +244,17 @@ function encodeTransition(out: ByteWriter, t: Transition): WireTransition {
 
 /** Always after the events: the bytes lie in this order. */
 function encodeRareParts(out: ByteWriter, t: Transition): WireRareParts | 0 {
-  const { leases, unleased, schedules, dedupe, publishes = none, timers = none, entries, deadLetters = none, blobs = none } = t;
+  const {
+    leases,
+    unleased,
+    schedules,
+    dedupe,
+    publishes = none,
+    timers = none,
+    entries,
+    deadLetters = none,
+    blobs = none,
+  } = t;
   const isBare = publishes.length === 0 && timers.length === 0 && deadLetters.length === 0 && blobs.length === 0;
   const isPlain = schedules === undefined && dedupe === undefined && entries === undefined;
   if (isBare && isPlain && unleased === undefined && leases === undefined) return 0;
