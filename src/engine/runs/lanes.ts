@@ -238,7 +238,8 @@ export class Lanes {
     }
     lane.busy = false;
     if (lane.unsure) this.#lookUpLater(lane);
-    else if (lane.state !== null && isEnded(lane.state.status)) this.#lanes.delete(lane.key);
+    // A run that sleeps costs nothing: whoever wakes it reads it again, and so does the worker that gets it.
+    else if (lane.state !== null && (isEnded(lane.state.status) || isAsleep(lane.state))) this.#lanes.delete(lane.key);
   }
 
   #loadFor(lane: Lane, group: readonly Pending[]): void {
@@ -664,6 +665,10 @@ const historyWarnAt = limits.historyEventsMax / 2;
 
 /** Evicting looks at a few of the oldest lanes only, so that a lane costs the same however many there are. */
 const evictExamineMax = 64;
+
+function isAsleep({ status, activation, graph }: RunState): boolean {
+  return status === 'waiting' && !activation.open && graph === null;
+}
 
 function isTooOld(state: RunState, group: readonly Pending[]): boolean {
   return group.some(({ job }) => (job.atLeast ?? 0) > state.head);

@@ -7,6 +7,7 @@
  */
 import { limits } from '../../core/limits.js';
 import { jsonOf } from '../../core/codec.js';
+import type { Envelope } from '../../core/envelope.js';
 import type { PostOffice } from '../agents/post-office.js';
 import { indexedFields } from '../../core/manifest.js';
 import { isBlobPayload } from '../../core/payload.js';
@@ -18,6 +19,12 @@ import type { Catalog, TopicEntry } from '../intake/catalog.js';
 import { fieldsOf, indexWrites } from './index-entries.js';
 import type { LookBack } from './look-back.js';
 
+/** What a round works on. */
+interface Round {
+  readonly underWay: Set<string>;
+  readonly failures: { readonly key: string; readonly at: Partition; readonly error: unknown }[];
+}
+
 /** A partition of a topic, as a key of maps. */
 interface Partition {
   readonly tenant: string;
@@ -25,9 +32,14 @@ interface Partition {
   readonly partition: number;
 }
 
+/** An event as it is stored, read once for all who look at it. */
+interface TopicRow {
+  readonly row: EventRow;
+  readonly envelope: Envelope;
+}
+
 /** An event on its way to those who wait for it. */
 interface Routed {
-  readonly row: EventRow;
   readonly fields: Readonly<Record<string, string>>;
 }
 
@@ -96,7 +108,7 @@ export class Router {
         const rows = await store.readEvents({ tenant, stream, after: next - 1, limit: batchEvents });
         const last = rows.at(-1);
         if (last === undefined) break;
-        await this.#put(tenant, (await this.#routed(at, entry, rows)).entries);
+        await this.#put(tenant, (await this.#routed(at, entry, rows.map(readTopicEvent))).entries);
         next = last.seq + 1;
       }
     }
@@ -123,18 +135,34 @@ export class Router {
       this.#again = false;
       if (!(await this.#hold())) return this.#moved.clear();
       await this.#sweep();
-      for (const [key, at] of this.#moved) {
-        if (this.#stopped) return;
-        // Before the look, so that what is published meanwhile counts anew.
-        this.#moved.delete(key);
-        try {
-          await this.#route(key, at);
-        } catch (error) {
-          this.#moved.set(key, at);
-          throw error;
-        }
-      }
+      const round: Round = { underWay: new Set(), failures: [] };
+      const runners = Math.min(partitionsAtOnce, this.#moved.size);
+      await Promise.all(Array.from({ length: runners }, () => this.#routeMoved(round)));
+      for (const { key, at } of round.failures) this.#moved.set(key, at);
+      const [failure] = round.failures;
+      if (failure !== undefined) throw failure.error;
     } while (this.#again);
+  }
+
+  /**
+   * Partitions have no order among themselves: several are routed side by side, so that their writes share commits, and one
+   * that fails holds back no other. A partition that moves meanwhile comes again, to the one that has it under way.
+   */
+  async #routeMoved({ underWay, failures }: Round): Promise<void> {
+    for (const [key, at] of this.#moved) {
+      if (this.#stopped) return;
+      if (underWay.has(key)) continue;
+      // Before the look, so that what is published meanwhile counts anew.
+      this.#moved.delete(key);
+      underWay.add(key);
+      try {
+        await this.#route(key, at);
+      } catch (error) {
+        failures.push({ key, at, error });
+      } finally {
+        underWay.delete(key);
+      }
+    }
   }
 
   async #hold(): Promise<boolean> {
@@ -173,37 +201,35 @@ export class Router {
     }
   }
 
-  /** Routes the events of one partition that are there. */
+  /** Routes a batch of the events of one partition that are there; of more, the rest when its turn comes again. */
   async #route(key: string, at: Partition): Promise<void> {
     const { store } = this.#context;
     const entry = this.#catalog.topic(at.topic);
     if (entry === null) return;
     const stream = topicStream(at.topic, at.partition);
     let next = this.#cursors.get(key) ?? (await this.#readCursor(at));
-    for (;;) {
-      const rows = await store.readEvents({ tenant: at.tenant, stream, after: next - 1, limit: batchEvents });
-      // What is not numbered yet has no place in the index; the next round finds it numbered.
-      const numbered = rows.findIndex((row) => row.position === 0);
-      const ready = numbered < 0 ? rows : rows.slice(0, numbered);
-      const last = ready.at(-1);
-      if (last !== undefined) {
-        await this.#offer(at, entry, ready);
-        await this.#post(at, entry, ready);
-        next = last.seq + 1;
-        await this.#moveCursor(at, next);
-      }
-      this.#cursors.set(key, next);
-      if (numbered >= 0) {
-        this.#moved.set(key, at);
-        this.#context.ports.timers.after(numberedAfterMs, () => this.#wake());
-        return;
-      }
-      if (rows.length < batchEvents || this.#stopped) return;
+    const rows = await store.readEvents({ tenant: at.tenant, stream, after: next - 1, limit: batchEvents });
+    // What is not numbered yet has no place in the index; a later round finds it numbered.
+    const numbered = rows.findIndex((row) => row.position === 0);
+    const ready = (numbered < 0 ? rows : rows.slice(0, numbered)).map(readTopicEvent);
+    const last = ready.at(-1);
+    if (last !== undefined) {
+      await this.#offer(at, entry, ready);
+      await this.#post(at, entry, ready);
+      next = last.row.seq + 1;
+      await this.#moveCursor(at, next);
     }
+    this.#cursors.set(key, next);
+    if (numbered >= 0)
+      this.#context.ports.timers.after(numberedAfterMs, () => {
+        this.#moved.set(key, at);
+        this.#wake();
+      });
+    else if (rows.length === batchEvents) this.#moved.set(key, at);
   }
 
   /** Index first, then the waits: a wait that is opened in between finds the entry, an earlier one is found here. */
-  async #offer(at: Partition, entry: TopicEntry, rows: readonly EventRow[]): Promise<void> {
+  async #offer(at: Partition, entry: TopicEntry, rows: readonly TopicRow[]): Promise<void> {
     const { routed, entries } = await this.#routed(at, entry, rows);
     if (routed.length === 0) return;
     await this.#put(at.tenant, entries);
@@ -214,11 +240,11 @@ export class Router {
   }
 
   /** Brings events to the agents that they are messages to: those of one key in order, those of several side by side. */
-  async #post(at: Partition, { agents }: TopicEntry, rows: readonly EventRow[]): Promise<void> {
+  async #post(at: Partition, { agents }: TopicEntry, rows: readonly TopicRow[]): Promise<void> {
     if (agents.length === 0) return;
-    const byKey = new Map<string, EventRow[]>();
+    const byKey = new Map<string, TopicRow[]>();
     for (const row of rows) {
-      const { key } = parseEnvelope(row.envelope).data as { readonly key: string };
+      const { key } = row.envelope.data as { readonly key: string };
       const same = byKey.get(key);
       if (same === undefined) byKey.set(key, [row]);
       else same.push(row);
@@ -228,10 +254,9 @@ export class Router {
     );
   }
 
-  async #postAll(at: Partition, agent: string, key: string, rows: readonly EventRow[]): Promise<void> {
+  async #postAll(at: Partition, agent: string, key: string, rows: readonly TopicRow[]): Promise<void> {
     const partition = topicStream(at.topic, at.partition);
-    for (const row of rows) {
-      const envelope = parseEnvelope(row.envelope);
+    for (const { row, envelope } of rows) {
       const origin = {
         tenant: at.tenant,
         actor: envelope.actor,
@@ -253,17 +278,16 @@ export class Router {
   async #routed(
     at: Partition,
     entry: TopicEntry,
-    rows: readonly EventRow[],
+    rows: readonly TopicRow[],
   ): Promise<{ readonly routed: readonly Routed[]; readonly entries: readonly EntryWrite[] }> {
     const routed: Routed[] = [];
     const entries: EntryWrite[] = [];
-    for (const row of rows) {
+    for (const { row, envelope } of rows) {
       // What is not numbered yet has no place in the index.
       if (row.position === 0) break;
-      const envelope = parseEnvelope(row.envelope);
-      const fields = fieldsOf(entry.manifest, await this.#valueOf(row));
+      const fields = fieldsOf(entry.manifest, await this.#valueOf(row, envelope));
       if (Object.keys(fields).length === 0) continue;
-      routed.push({ row, fields });
+      routed.push({ fields });
       entries.push(
         ...indexWrites(at.topic, row, { partition: at.partition, offset: row.seq, id: envelope.id, fields }),
       );
@@ -272,8 +296,8 @@ export class Router {
   }
 
   /** Data that is kept as a blob is fetched: its fields are in it. Not where it is very large: nobody waits by its fields. */
-  async #valueOf(row: EventRow): Promise<unknown> {
-    const payload = payloadOf(parseEnvelope(row.envelope), row.payload);
+  async #valueOf(row: EventRow, envelope: Envelope): Promise<unknown> {
+    const payload = payloadOf(envelope, row.payload);
     if (payload === null) return undefined;
     if (!isBlobPayload(payload)) return jsonOf(payload);
     if (payload.size > limits.payloadBytesMax) return undefined;
@@ -328,6 +352,10 @@ export class Router {
   }
 }
 
+function readTopicEvent(row: EventRow): TopicRow {
+  return { row, envelope: parseEnvelope(row.envelope) };
+}
+
 function isRouted({ manifest, agents }: TopicEntry): boolean {
   return agents.length > 0 || indexedFields(manifest).length > 0;
 }
@@ -341,6 +369,8 @@ function keyOf({ tenant, topic, partition }: Partition): string {
 
 const none: readonly never[] = [];
 const batchEvents = 256;
+/** Partitions that are routed side by side. More bring nothing: each already delivers many events at a time. */
+const partitionsAtOnce = 8;
 const pagePartitions = 500;
 /** Up to so many open waits of a topic are read at once; of more, those of each value by themselves. */
 const waitsAtOnce = 500;
