@@ -28,7 +28,7 @@ export interface EngineSettings {
   readonly dedupeTtlMs: number;
   /**
    * Bound of one encoded value that is kept as a blob. Higher lets steps and calls return more, and costs memory: about five
-   * times as much while one passes. At most `limits.valueBytesCeiling`.
+   * times as much while one passes. `limits.valueBytesCeiling` is as high as it goes; more counts as that.
    */
   readonly valueBytesMax: number;
   /** Schedules that one tenant may have by the API. */

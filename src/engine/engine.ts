@@ -110,7 +110,8 @@ class RunningEngine implements Engine {
 
   constructor(options: EngineOptions) {
     const { store, ports } = options;
-    const settings = { ...defaultSettings, ...options.settings };
+    const wanted = { ...defaultSettings, ...options.settings };
+    const settings = { ...wanted, valueBytesMax: Math.min(wanted.valueBytesMax, limits.valueBytesCeiling) };
     const log = options.log ?? (() => {});
     this.#version = options.version ?? '0.0.0';
     this.#context = {
