@@ -21,6 +21,10 @@ import type { LookBack } from './look-back.js';
 
 /** What a round works on. */
 interface Round {
+  /** When it ends, at the latest after the batches that are under way then. */
+  readonly untilMs: number;
+  readonly runners: Set<Promise<void>>;
+  /** Partitions that a runner has. */
   readonly underWay: Set<string>;
   readonly failures: { readonly key: string; readonly at: Partition; readonly error: unknown }[];
 }
@@ -56,6 +60,7 @@ export class Router {
   #askAtMs = Number.NEGATIVE_INFINITY;
   #sweepAtMs = Number.NEGATIVE_INFINITY;
   #routing: Promise<void> | null = null;
+  #current: Round | null = null;
   #again = false;
   #stopped = false;
 
@@ -88,7 +93,10 @@ export class Router {
       this.#routing = this.#round().finally(() => {
         this.#routing = null;
       });
-    } else this.#again = true;
+    } else {
+      this.#again = true;
+      if (this.#current !== null) this.#man(this.#current);
+    }
     await this.#routing;
   }
 
@@ -135,22 +143,35 @@ export class Router {
       this.#again = false;
       if (!(await this.#hold())) return this.#moved.clear();
       await this.#sweep();
-      const round: Round = { underWay: new Set(), failures: [] };
-      const runners = Math.min(partitionsAtOnce, this.#moved.size);
-      await Promise.all(Array.from({ length: runners }, () => this.#routeMoved(round)));
+      const untilMs = this.#context.ports.clock.monotonicMs() + renewMs;
+      const round: Round = { untilMs, underWay: new Set(), runners: new Set(), failures: [] };
+      this.#current = round;
+      this.#man(round);
+      while (round.runners.size > 0) await Promise.all(round.runners);
+      this.#current = null;
       for (const { key, at } of round.failures) this.#moved.set(key, at);
       const [failure] = round.failures;
       if (failure !== undefined) throw failure.error;
-    } while (this.#again);
+    } while (!this.#stopped && (this.#again || this.#moved.size > 0));
   }
 
   /**
    * Partitions have no order among themselves: several are routed side by side, so that their writes share commits, and one
-   * that fails holds back no other. A partition that moves meanwhile comes again, to the one that has it under way.
+   * that is slow or fails holds back no other. Runners that find nothing to do are gone at once.
    */
-  async #routeMoved({ underWay, failures }: Round): Promise<void> {
+  #man(round: Round): void {
+    for (let wanted = this.#moved.size; wanted > 0 && round.runners.size < partitionsAtOnce; wanted--) {
+      const runner = this.#routeMoved(round).finally(() => round.runners.delete(runner));
+      round.runners.add(runner);
+    }
+  }
+
+  /** A partition that moves meanwhile comes again, when the runner that has it is done with it. */
+  async #routeMoved({ untilMs, underWay, failures }: Round): Promise<void> {
+    const { clock } = this.#context.ports;
     for (const [key, at] of this.#moved) {
-      if (this.#stopped) return;
+      // The duty must be asked for again now and then, however much is published.
+      if (this.#stopped || clock.monotonicMs() >= untilMs) return;
       if (underWay.has(key)) continue;
       // Before the look, so that what is published meanwhile counts anew.
       this.#moved.delete(key);
