@@ -48,8 +48,8 @@ function textOfGroups(bytes: Uint8Array, from: number, to: number): string {
     text[at + 2] = codes[(group >>> 6) & 63] ?? 0;
     text[at + 3] = codes[group & 63] ?? 0;
   }
-  // A spread would go by way of an iterator.
-  return Reflect.apply(String.fromCharCode, null, text);
+  // A spread would go by way of an iterator, and an array of numbers is only what the type asks for.
+  return String.fromCharCode.apply(null, text as unknown as number[]);
 }
 
 /** Value of each character code below 256; 64 and more = not of the alphabet. */
