@@ -5,6 +5,7 @@
 import { SpineError } from '../../core/errors.js';
 import { failureOf } from '../../core/failure-of.js';
 import { failure } from '../../core/failure.js';
+import { limits } from '../../core/limits.js';
 import { isBlobPayload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
 import type { CallAnswer, CallChunks, PushAnswer, PushedCall, PushedTurn, PushRequest } from '../../protocol/push.js';
@@ -70,6 +71,8 @@ function call(task: PushedCall, { registry, ports, log, signal }: Circumstances)
         else if (command?.op === 'failTask') finish({ outcome: 'failed', failure: command.failure });
         return i;
       },
+      // Everything goes back in one answer.
+      valueBytesMax: limits.payloadBytesMax,
       fit: (payload) => Promise.resolve(payload),
       store: () => Promise.reject(new Error('An endpoint stores nothing.')),
       load: (payload) => Promise.reject(new SpineError('BLOB_NOT_FOUND', { blob: payload.blob })),

@@ -53,6 +53,7 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
         else if (isWriting) queueMicrotask(() => activation.settle({ i, ok: true, head: seq }));
         return i;
       },
+      valueBytesMax: limits.payloadBytesMax,
       // Everything goes inline; the server makes blobs of what is large.
       store: (payload) => Promise.resolve(payload),
       load: (payload) => Promise.reject(new SpineError('BLOB_NOT_FOUND', { blob: payload.blob })),
