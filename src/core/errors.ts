@@ -619,6 +619,12 @@ export const errorCatalogue = {
     message: (d) => `${d.value} is not a duration.`,
     mend: 'Give a number of milliseconds >= 0, or text such as "500ms", "30s", "1h30m" or "2d" (up to 100 years).',
   }),
+  LINE_INVALID: entry<{ line: number; reason: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `Line ${d.line} was left out: ${d.reason}.`,
+    mend: 'Write one JSON object on each line, with the message as "text". The other lines are done; mend and send this one again.',
+  }),
   COMMAND_INVALID: entry<{ reason: string }>({
     kind: 'invalid',
     status: 400,
