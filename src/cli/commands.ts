@@ -35,6 +35,19 @@ const secret: Flag = {
 const limit: Flag = { name: 'limit', type: 'number', value: 'n', says: 'Show at most so many. Default 50.' };
 const workflowFlag: Flag = { name: 'workflow', type: 'text', value: 'name', says: 'Only of this workflow.' };
 const classFlag: Flag = { name: 'class', type: 'text', value: 'class', says: 'Only with this failure class.' };
+const reasonFlag: Flag = { name: 'reason', type: 'text', value: 'text', says: 'Why, for the record.' };
+const letterFilterFlags: readonly Flag[] = [
+  workflowFlag,
+  classFlag,
+  { name: 'step', type: 'text', value: 'path', says: 'Only at this path, with or without its keys, or beneath it.' },
+  {
+    name: 'since',
+    type: 'text',
+    value: 'instant',
+    says: 'Only since this instant (ISO 8601), or for so long, like 2h.',
+  },
+  { name: 'text', type: 'text', value: 'text', says: 'Only with this in the message or the code.' },
+];
 const slots: Flag = {
   name: 'slots',
   type: 'number',
@@ -105,6 +118,7 @@ const app: Parameter = {
 const run: Parameter = { name: 'run', says: 'Id of the run.', required: true };
 const runsParameter: Parameter = { name: 'run', says: 'Ids of runs.', required: true, rest: true };
 const letter: Parameter = { name: 'dead-letter', says: 'Id of the dead letter.', required: true };
+const redriveParameter: Parameter = { name: 'redrive', says: 'Id of the redrive.', required: true };
 const scheduleParameter: Parameter = { name: 'schedule', says: 'Name of the schedule.', required: true };
 const letters: Parameter = { name: 'dead-letter', says: 'Ids of dead letters.', required: true, rest: true };
 
@@ -578,13 +592,16 @@ export const commands: readonly Command[] = [
     words: ['dead-letters', 'list'],
     says: 'Lists what ran out of attempts, newest first.',
     parameters: [],
-    flags: [workflowFlag, classFlag, limit, ...overHttp],
-    examples: ['eventspine dead-letters list --class auth'],
+    flags: [...letterFilterFlags, limit, ...overHttp],
+    examples: [
+      'eventspine dead-letters list --class auth',
+      'eventspine dead-letters list --since 2h --text "no such customer"',
+    ],
     load: async () => (await import('./commands/dead-letters.js')).listDeadLetters,
   },
   {
     words: ['dead-letters', 'show'],
-    says: 'Shows a dead letter: why it died and what to do about it.',
+    says: 'Shows a dead letter: why it died, what to do about it, and the trail of what was tried.',
     parameters: [letter],
     flags: overHttp,
     examples: ['eventspine dead-letters show dlq_01h455vb4pex5vsknk084sn02q'],
@@ -593,10 +610,58 @@ export const commands: readonly Command[] = [
   {
     words: ['dead-letters', 'redrive'],
     says: 'Sends the runs of dead letters back to work from what failed.',
-    parameters: [letters],
-    flags: overHttp,
-    examples: ['eventspine dead-letters redrive dlq_01h455vb4pex5vsknk084sn02q'],
+    more: 'Those of the ids given; or, without ids, all that the flags mean now, at a bounded rate: the server goes on with it by itself, whatever dies meanwhile. Finished steps are not repeated.',
+    parameters: [{ ...letters, required: false }],
+    flags: [
+      ...letterFilterFlags,
+      { name: 'all', type: 'truth', says: 'All dead letters.' },
+      { name: 'rate', type: 'text', value: 'rate', says: 'At most so many a second, like 50/s. Default 20/s.' },
+      { name: 'dry-run', type: 'truth', says: 'Only say how many it would be.' },
+      reasonFlag,
+      ...overHttp,
+    ],
+    examples: [
+      'eventspine dead-letters redrive dlq_01h455vb4pex5vsknk084sn02q',
+      'eventspine dead-letters redrive --class overloaded --since 2h --rate 50/s --reason "the provider is back"',
+    ],
     load: async () => (await import('./commands/dead-letters.js')).redriveDeadLetters,
+  },
+  {
+    words: ['dead-letters', 'edit'],
+    says: 'Gives what failed another input and sends its run back to work with it.',
+    parameters: [
+      letter,
+      { name: 'input', says: 'The input as JSON, @file, or - for the standard input.', required: true },
+    ],
+    flags: [reasonFlag, ...overHttp],
+    examples: [
+      `eventspine dead-letters edit dlq_01h455vb4pex5vsknk084sn02q '{"id":"c_42"}' --reason "the id was mistyped"`,
+    ],
+    load: async () => (await import('./commands/dead-letters.js')).editDeadLetter,
+  },
+  {
+    words: ['redrives', 'list'],
+    says: 'Lists redrives of many that are under way or have ended in the last days.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine redrives list'],
+    load: async () => (await import('./commands/dead-letters.js')).listRedrives,
+  },
+  {
+    words: ['redrives', 'show'],
+    says: 'Shows how far a redrive of many is, and what was refused.',
+    parameters: [redriveParameter],
+    flags: overHttp,
+    examples: ['eventspine redrives show rdv_01h455vb4pex5vsknk084sn02q'],
+    load: async () => (await import('./commands/dead-letters.js')).showRedrive,
+  },
+  {
+    words: ['redrives', 'cancel'],
+    says: 'Lets a redrive of many take no further dead letters. What was sent back stays so.',
+    parameters: [redriveParameter],
+    flags: overHttp,
+    examples: ['eventspine redrives cancel rdv_01h455vb4pex5vsknk084sn02q'],
+    load: async () => (await import('./commands/dead-letters.js')).cancelRedrive,
   },
   {
     words: ['dead-letters', 'discard'],

@@ -13,7 +13,12 @@ import type {
   AgentSummary,
   BulkAnswer,
   CommandAnswer,
+  DeadLetterCount,
+  DeadLetterDetail,
+  DeadLetterFilter,
   DeadLetterView,
+  RedriveRequest,
+  RedriveView,
   DeployAnswer,
   DoctorView,
   EndpointView,
@@ -132,9 +137,7 @@ export interface RunListQuery extends CallOptions {
 }
 
 /** Which dead letters to list. */
-export interface DeadLetterListQuery extends CallOptions {
-  readonly class?: string;
-  readonly workflow?: string;
+export interface DeadLetterListQuery extends DeadLetterFilter, CallOptions {
   readonly limit?: number;
 }
 
@@ -216,6 +219,7 @@ export interface Client<App = UntypedApp> {
   readonly runs: RunsApi;
   readonly approvals: ApprovalsApi;
   readonly deadLetters: DeadLettersApi;
+  readonly redrives: RedrivesApi;
   readonly endpoints: EndpointsApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
@@ -262,11 +266,35 @@ export interface RunsApi {
 /** What ran out of attempts. */
 export interface DeadLettersApi {
   list(query?: DeadLetterListQuery): PageList<DeadLetterView>;
-  get(id: string, options?: CallOptions): Promise<DeadLetterView>;
+  /** How many letters a filter means now. */
+  count(filter: DeadLetterFilter, options?: CallOptions): Promise<DeadLetterCount>;
+  /** With the trail of what was tried. DEAD_LETTER_NOT_FOUND. */
+  get(id: string, options?: CallOptions): Promise<DeadLetterDetail>;
   /** Sends the run back to work from what failed. */
-  redrive(id: string, options?: CallOptions): Promise<CommandAnswer>;
+  redrive(id: string, options?: CallOptions & { readonly reason?: string }): Promise<CommandAnswer>;
+  /**
+   * Gives what failed another input and sends the run back to work with it, in one commit. INPUT_NOT_EDITABLE,
+   * INPUT_INVALID.
+   */
+  edit(
+    id: string,
+    edit: { readonly input: unknown; readonly reason: string },
+    options?: CallOptions,
+  ): Promise<CommandAnswer>;
   /** Gives up on it: it leaves the list, the run stays failed. */
   discard(id: string, options?: CallOptions): Promise<void>;
+}
+
+/** Redrives of many dead letters by a filter, at a bounded rate. They go on whatever dies meanwhile. */
+export interface RedrivesApi {
+  /** Begins to redrive what is in the list now. REDRIVES_FULL. */
+  begin(request: RedriveRequest, options?: CallOptions): Promise<RedriveView>;
+  /** Those that are under way or have ended in the last days, newest first. */
+  list(options?: CallOptions): Promise<readonly RedriveView[]>;
+  /** How far it is. REDRIVE_NOT_FOUND. */
+  get(id: string, options?: CallOptions): Promise<RedriveView>;
+  /** Lets it take no further letters. */
+  cancel(id: string, options?: CallOptions): Promise<CommandAnswer>;
 }
 
 /** Endpoints that tasks are sent to. For operators. */
@@ -390,9 +418,22 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
       list: ({ signal, ...query } = {}) =>
         pageList((cursor) => transport.json(get(pathOf('listDeadLetters'), optionsOf(signal), { ...query, cursor }))),
       get: (id, options) => transport.json(get(pathOf('readDeadLetter', { id }), options)),
-      redrive: (id, options) => transport.json(command(pathOf('redriveDeadLetter', { id }), undefined, false, options)),
+      count: (filter, options) => transport.json(command(pathOf('countDeadLetters'), filter, true, options)),
+      redrive: (id, { reason, ...options } = {}) => {
+        const body = reason === undefined ? undefined : { reason };
+        return transport.json(command(pathOf('redriveDeadLetter', { id }), body, false, options));
+      },
+      edit: (id, { input, reason }, options) =>
+        transport.json(command(pathOf('editDeadLetter', { id }), { input: input ?? null, reason }, false, options)),
       discard: (id, options) =>
         transport.exchange({ ...get(pathOf('discardDeadLetter', { id }), options), method: 'DELETE' }, () => undefined),
+    },
+
+    redrives: {
+      begin: (request, options) => transport.json(command(pathOf('beginRedrive'), request, false, options)),
+      list: (options) => items<RedriveView>(pathOf('listRedrives'), options),
+      get: (id, options) => transport.json(get(pathOf('readRedrive', { id }), options)),
+      cancel: (id, options) => transport.json(command(pathOf('cancelRedrive', { id }), undefined, true, options)),
     },
 
     endpoints: {

@@ -7,6 +7,7 @@ export {
   type Client,
   type DeadLetterListQuery,
   type DeadLettersApi,
+  type RedrivesApi,
   type DeployOptions,
   type EndpointsApi,
   type EndpointSettings,

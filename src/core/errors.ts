@@ -329,6 +329,24 @@ export const errorCatalogue = {
     message: (d) => `There is no dead letter "${d.id}".`,
     mend: 'List the dead letters; it may have been redriven or discarded.',
   }),
+  INPUT_NOT_EDITABLE: entry<{ id: string; reason: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `What "${d.id}" stands for cannot be given another input: ${d.reason}.`,
+    mend: 'Redrive it as it is, or discard it and start or send anew.',
+  }),
+  REDRIVE_NOT_FOUND: entry<{ id: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no redrive "${d.id}".`,
+    mend: 'List the redrives; one that has ended is kept for seven days.',
+  }),
+  REDRIVES_FULL: entry<{ max: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `${d.max} redrives are under way, which is as many as there may be.`,
+    mend: 'Wait until one has ended, or cancel one.',
+  }),
   IDEMPOTENCY_KEY_REUSED: entry<{ key: string }>({
     kind: 'invalid',
     status: 422,

@@ -7,7 +7,7 @@
  * Invariant: total. No thrown value, however odd, makes `failureOf` throw.
  */
 import { isSpineError, type ErrorCode, type SpineError } from './errors.js';
-import { failure, failureClasses, type Failure, type FailureClass } from './failure.js';
+import { failure, failureClasses, type Failure, type FailureClass, type FailureTriage } from './failure.js';
 import { classifyFailure, type Triage } from './triage/classify.js';
 
 /** What the rules found; the texts come from the thrown value. */
@@ -46,7 +46,12 @@ export function failureOf(thrown: unknown): Failure {
     retryable: verdict.retryable,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(stack === undefined ? {} : { stack }),
+    ...(triage === null || triage.label !== verdict.class ? {} : { triage: recorded(triage) }),
   });
+}
+
+function recorded({ remedy, confidence, reason, version }: Triage): FailureTriage {
+  return { remedy, confidence, reason, version };
 }
 
 /** Causes looked at; longer chains are of no use and cyclic ones must end. */

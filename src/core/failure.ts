@@ -39,6 +39,20 @@ export interface Failure {
   /** Not before this many ms, as asked by the provider (`Retry-After`). */
   readonly retryAfterMs?: number;
   readonly stack?: string;
+  /** What triage made of its words, where they bear the class out. Absent = the class comes from elsewhere. */
+  readonly triage?: FailureTriage;
+}
+
+/** The verdict of triage as it is recorded with a failure. */
+export interface FailureTriage {
+  /** What to do about it, as a word for programs: a `RemedyName`. */
+  readonly remedy: string;
+  /** Probability of the class, 0..1. */
+  readonly confidence: number;
+  /** Why, in a sentence or two. */
+  readonly reason: string;
+  /** Of the classifier, `rules.model`. */
+  readonly version: string;
 }
 
 const known: ReadonlySet<string> = new Set(failureClasses);
@@ -54,7 +68,26 @@ export function failure(f: Failure): Failure {
     message: storable(f.message, limits.errorMessageLengthMax),
     retryable: f.retryable,
     ...(f.retryAfterMs === undefined ? {} : { retryAfterMs: f.retryAfterMs }),
-    ...(f.stack === undefined ? {} : { stack: storable(f.stack, limits.errorStackLengthMax) }),
+    ...(f.stack === undefined ? {} : { stack: storable(f.stack, stackLengthMax(f)) }),
+    ...(f.triage === undefined ? {} : { triage: verdictOf(f.triage) }),
+  };
+}
+
+/** All of it together fits an envelope: what is said of the class takes its room from the stack. */
+function stackLengthMax({ triage }: Failure): number {
+  return (
+    limits.errorStackLengthMax - (triage === undefined ? 0 : limits.triageReasonLengthMax + 2 * triageWordLengthMax)
+  );
+}
+
+const triageWordLengthMax = 40;
+
+function verdictOf({ remedy, confidence, reason, version }: FailureTriage): FailureTriage {
+  return {
+    remedy: storable(remedy, triageWordLengthMax),
+    confidence,
+    reason: storable(reason, limits.triageReasonLengthMax),
+    version: storable(version, triageWordLengthMax),
   };
 }
 

@@ -12,10 +12,25 @@ export type EventId = Branded<'event'>;
 export type WorkerId = Branded<'worker'>;
 export type SessionId = Branded<'session'>;
 export type DeadLetterId = Branded<'deadLetter'>;
+export type RedriveId = Branded<'redrive'>;
 
-const prefixes = { run: 'run_', event: 'evt_', worker: 'wrk_', session: 'ses_', deadLetter: 'dlq_' } as const;
+const prefixes = {
+  run: 'run_',
+  event: 'evt_',
+  worker: 'wrk_',
+  session: 'ses_',
+  deadLetter: 'dlq_',
+  redrive: 'rdv_',
+} as const;
 type Kind = keyof typeof prefixes;
-type IdOf = { run: RunId; event: EventId; worker: WorkerId; session: SessionId; deadLetter: DeadLetterId };
+type IdOf = {
+  run: RunId;
+  event: EventId;
+  worker: WorkerId;
+  session: SessionId;
+  deadLetter: DeadLetterId;
+  redrive: RedriveId;
+};
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
 const bodyLength = 26;

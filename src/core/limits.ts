@@ -73,6 +73,21 @@ export const limits = {
   /** Characters of a failure that are read for its triage: so many from its beginning, and so many from its end. */
   triageHeadLengthMax: 8 * 1024,
   triageTailLengthMax: 4 * 1024,
+  /** Why a failure has its class, as it is kept with it. */
+  triageReasonLengthMax: 240,
+  /** Redrives of many that a tenant may have under way, letters a second that one may send back, and as it is if nothing is said. */
+  redrivesMax: 20,
+  redriveRateMax: 1_000,
+  redriveRateDefault: 20,
+  /** Letters that such a redrive has in hand at one time, and how many it looks at in one go. */
+  redriveChunkMax: 100,
+  redriveScanMax: 2_000,
+  /** Letters that are counted before one begins; of more it is not said how many there are. */
+  redriveCountMax: 100_000,
+  /** How long one that has ended can be looked at. */
+  redriveRetainMs: 7 * 24 * 60 * 60_000,
+  /** Attempts in the trail of a dead letter: the newest. */
+  trailItemsMax: 100,
   /** Characters of one line that `eventspine classify` reads; a longer one is left out. */
   classifyLineLengthMax: 1024 * 1024,
   /** Labels of a run, and the length of their names and values: together they fit an envelope. */

@@ -5,7 +5,7 @@
 import type { EventRow, ManifestRow, StoredPayload } from '../store/contract.js';
 import type { Manifest } from '../core/manifest.js';
 import type { Failure } from '../core/failure.js';
-import type { Payload } from '../core/payload.js';
+import type { InlinePayload, Payload } from '../core/payload.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
@@ -15,12 +15,15 @@ import type {
   AgentView,
   ApprovalDetail,
   ApprovalView,
+  DeadLetterCount,
+  DeadLetterDetail,
   DeadLetterView,
   DeployAnswer,
   DoctorView,
   HealthView,
   PageView,
   QueueView,
+  RedriveView,
   RunEventView,
   RunSummary,
   RunFold,
@@ -29,6 +32,8 @@ import type {
   TopicEventView,
   WorkerView,
 } from '../protocol/http.js';
+import type { LetterFilter } from './deadletters/filter.js';
+import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
 
 /** Where a request comes from; goes into the envelopes of the events that it causes. */
@@ -220,7 +225,7 @@ export interface Engine {
     query: { readonly cursor?: string; readonly limit?: number },
   ): Promise<PageView<AgentSummary>>;
   /** Sends back to work what a dead letter stands for: a run, or a message that an agent has given up on. */
-  redriveDeadLetter(origin: Origin, id: string): Promise<CommandOutcome>;
+  redriveDeadLetter(origin: Origin, id: string, options?: { readonly reason?: string }): Promise<CommandOutcome>;
   /** Open approvals, oldest first. */
   listApprovals(tenant: string, query: ApprovalQuery): Promise<PageView<ApprovalView>>;
   readApproval(tenant: string, id: string): Promise<ApprovalDetail | null>;
@@ -252,11 +257,24 @@ export interface Engine {
   /** The run with everything that its body was given, for a replay elsewhere; null = no such run. */
   exportHistory(tenant: string, run: string): Promise<ExportedHistory | null>;
   listRuns(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>>;
+  /** Newest first; a page may be shorter than asked for where few match. */
   listDeadLetters(
     tenant: string,
-    query: { readonly class?: string; readonly workflow?: string; readonly cursor?: string; readonly limit?: number },
+    query: LetterFilter & { readonly cursor?: string; readonly limit?: number },
   ): Promise<PageView<DeadLetterView>>;
-  readDeadLetter(tenant: string, id: string): Promise<DeadLetterView | null>;
+  readDeadLetter(tenant: string, id: string): Promise<DeadLetterDetail | null>;
+  countDeadLetters(tenant: string, filter: LetterFilter): Promise<DeadLetterCount>;
+  /** Gives what failed another input and sends it back to work, in one commit. */
+  editDeadLetter(
+    origin: Origin,
+    id: string,
+    edit: { readonly input: InlinePayload; readonly reason: string },
+  ): Promise<CommandOutcome>;
+  /** Begins to redrive all that a filter means. Rejects with REDRIVES_FULL. */
+  beginRedrive(origin: Origin, request: ManyRequest): Promise<RedriveView>;
+  readRedrive(tenant: string, id: string): Promise<RedriveView | null>;
+  listRedrives(tenant: string): Promise<PageView<RedriveView>>;
+  cancelRedrive(origin: Origin, id: string): Promise<CommandOutcome>;
   readTopic(
     tenant: string,
     topic: string,

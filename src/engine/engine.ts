@@ -5,7 +5,7 @@ import { SpineError, hasCode, isSpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import { versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
-import type { DeadLetterView, DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
+import type { DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import { isBlobPayload, type Payload } from '../core/payload.js';
@@ -26,6 +26,8 @@ import type {
 import { Agents } from './agents/agents.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
+import { DeadLetters } from './deadletters/letters.js';
+import { Redrives } from './deadletters/redrives.js';
 import { Dispatcher } from './dispatch/dispatcher.js';
 import { sessionInfo } from './dispatch/session-info.js';
 import type { Session } from './dispatch/session.js';
@@ -104,6 +106,8 @@ class RunningEngine implements Engine {
   readonly #router: Router;
   readonly #office: PostOffice;
   readonly #agents: Agents;
+  readonly #letters: DeadLetters;
+  readonly #redrives: Redrives;
   readonly #approvals: Approvals;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -157,6 +161,13 @@ class RunningEngine implements Engine {
     this.#lookBack = new LookBack(this.#context, this.#lanes, (tenant, topic) => this.#router.index(tenant, topic));
     this.#office = new PostOffice(this.#context, this.#catalog, this.#lanes, this.#reads);
     this.#agents = new Agents(this.#context, this.#office, this.#reads);
+    this.#letters = new DeadLetters({
+      context: this.#context,
+      catalog: this.#catalog,
+      agents: this.#agents,
+      command: (origin, run, command) => this.#command(origin, run, command),
+    });
+    this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
     this.#approvals = new Approvals(this.#context, this.#lanes);
     this.#graphs = new Graphs(this.#context, this.#lanes);
@@ -174,6 +185,7 @@ class RunningEngine implements Engine {
       prepare: (origin, request) => this.#intake.prepareStart(origin, request),
       lookFor: (workflow) => this.#lookForWorkflow(workflow),
       cancel: (origin, run, reason) => this.cancel(origin, run, { reason }),
+      redrive: (row) => this.#redrives.due(row),
     });
     this.#health = new Health(this.#context, this.#dispatcher);
     this.#neighbours = new Neighbours(this.#context, {
@@ -257,6 +269,7 @@ class RunningEngine implements Engine {
       this.#outbox?.stop(),
       this.#neighbours.stop(),
       this.#router.stop(),
+      this.#redrives.stop(),
     ]);
     await this.#lookBack.stop();
     await this.#graphs.stop();
@@ -379,11 +392,13 @@ class RunningEngine implements Engine {
   readAgent: Engine['readAgent'] = (tenant, agent, key) => this.#agents.read(tenant, agent, key);
   listAgents: Engine['listAgents'] = (tenant, agent, query) => this.#agents.list(tenant, agent, query);
 
-  async redriveDeadLetter(origin: Origin, id: string): Promise<CommandOutcome> {
-    const letter = await this.#context.store.readDeadLetter(origin.tenant, id);
-    const outcome = await this.#agents.redrive(origin, id);
-    return outcome ?? this.redrive(origin, letter?.run ?? '');
-  }
+  redriveDeadLetter: Engine['redriveDeadLetter'] = (origin, id, options) => this.#letters.redrive(origin, id, options);
+  editDeadLetter: Engine['editDeadLetter'] = (origin, id, edit) => this.#letters.edit(origin, id, edit);
+  countDeadLetters: Engine['countDeadLetters'] = (tenant, filter) => this.#redrives.count(tenant, filter);
+  beginRedrive: Engine['beginRedrive'] = (origin, request) => this.#redrives.begin(origin, request);
+  readRedrive: Engine['readRedrive'] = (tenant, id) => this.#redrives.read(tenant, id);
+  listRedrives: Engine['listRedrives'] = (tenant) => this.#redrives.list(tenant);
+  cancelRedrive: Engine['cancelRedrive'] = (origin, id) => this.#redrives.cancel(origin.tenant, id);
 
   listApprovals: Engine['listApprovals'] = (tenant, query) => this.#approvals.list(tenant, query);
   readApproval: Engine['readApproval'] = (tenant, id) => this.#approvals.read(tenant, id);
@@ -481,12 +496,10 @@ class RunningEngine implements Engine {
     this.#sought(() => this.#reads.history(tenant, run, query));
   exportHistory: Engine['exportHistory'] = (tenant, run) => this.#sought(() => this.#reads.exported(tenant, run));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
-  listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#reads.deadLetters(tenant, query);
+  listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#letters.list(tenant, query);
   readTopic: Engine['readTopic'] = (tenant, topic, query) => this.#reads.topic(tenant, topic, query);
 
-  readDeadLetter(tenant: string, id: string): Promise<DeadLetterView | null> {
-    return this.#reads.deadLetter(tenant, id);
-  }
+  readDeadLetter: Engine['readDeadLetter'] = (tenant, id) => this.#letters.read(tenant, id);
 
   async listTopics(tenant: string): ReturnType<Engine['listTopics']> {
     const heads = await this.#context.store.listTopics(tenant);
@@ -685,6 +698,8 @@ class RunningEngine implements Engine {
 function refusalOf(reason: string, run: string, status: RunViewState): SpineError {
   if (reason === 'ended') return new SpineError('RUN_ENDED', { run, status });
   if (reason === 'history_full') return new SpineError('HISTORY_FULL', { run, eventsMax: limits.historyEventsMax });
+  if (reason === 'not_editable')
+    return new SpineError('INPUT_NOT_EDITABLE', { id: run, reason: 'it is not what has failed' });
   if (reason === 'not_migratable') return new SpineError('RUN_NOT_MIGRATABLE', { run, reason: `it is ${status}` });
   return new SpineError('RUN_NOT_REDRIVABLE', { run, status });
 }

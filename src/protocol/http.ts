@@ -243,8 +243,89 @@ export interface DeadLetterView {
   readonly message: string;
   readonly attempts: number;
   readonly at: string;
-  /** What to do about it, in words, and whether a redrive alone is likely to help. */
-  readonly remedy: { readonly text: string; readonly redriveMayHelp: boolean };
+  /** What to do about it, as a word for programs and in words for people, and whether a redrive alone is likely to help. */
+  readonly remedy: { readonly name: string; readonly text: string; readonly redriveMayHelp: boolean };
+}
+
+/** A dead letter with all that is known of it. */
+export interface DeadLetterDetail extends DeadLetterView {
+  /** How sure triage was of the class, 0..1; null = the class does not come from triage. */
+  readonly confidence: number | null;
+  /** Why it has this class. */
+  readonly reason: string | null;
+  /** Of the classifier, `rules.model`. */
+  readonly classifier: string | null;
+  /** Why what failed cannot be given another input; null = it can. */
+  readonly notEditable: string | null;
+  /** What happened to it, oldest first: at most the newest 100. */
+  readonly trail: readonly TrailItem[];
+}
+
+/** An attempt that failed, or what a person did about it. */
+export interface TrailItem {
+  readonly at: string;
+  readonly what: 'attempt_failed' | 'gave_up' | 'redriven' | 'edited';
+  /** Of a failure: which attempt it was, and how it failed. */
+  readonly attempt: number | null;
+  readonly failure: {
+    readonly class: string;
+    readonly code: string;
+    readonly message: string;
+    readonly confidence: number | null;
+  } | null;
+  /** When the next attempt was to be made. */
+  readonly retryAt: string | null;
+  /** Of a person: who, and why. */
+  readonly by: string | null;
+  readonly reason: string | null;
+}
+
+/** Which dead letters are meant; what is absent does not matter. */
+export interface DeadLetterFilter {
+  readonly class?: string;
+  readonly workflow?: string;
+  /** Path of the step or call, or of a scope that holds it, keys left out or not. */
+  readonly step?: string;
+  /** Not older than this instant, ISO 8601. */
+  readonly since?: string;
+  /** In the message or the code, whatever the case. */
+  readonly text?: string;
+}
+
+/** What is asked of a redrive of many. */
+export interface RedriveRequest {
+  readonly filter: DeadLetterFilter;
+  /** Letters a second: above 0, up to 1,000. Default 20. */
+  readonly ratePerSecond?: number;
+  /** Why, for the record. */
+  readonly reason?: string;
+}
+
+/** How many dead letters a filter means. */
+export interface DeadLetterCount {
+  readonly count: number;
+  /** There are more than were counted. */
+  readonly more: boolean;
+}
+
+/** A redrive of many by a filter. It goes on whatever dies meanwhile. */
+export interface RedriveView {
+  readonly id: string;
+  readonly state: 'running' | 'done' | 'cancelled';
+  readonly filter: DeadLetterFilter;
+  readonly ratePerSecond: number;
+  readonly by: string;
+  readonly reason: string | null;
+  readonly createdAt: string;
+  readonly endedAt: string | null;
+  /** Letters that the filter meant at the start; null = too many to count. */
+  readonly total: number | null;
+  readonly redriven: number;
+  /** Redriven or discarded by somebody else meanwhile. */
+  readonly gone: number;
+  readonly refused: number;
+  /** Some of those that were refused, and why. */
+  readonly refusals: readonly { readonly deadLetter: string; readonly code: string; readonly message: string }[];
 }
 
 export const approvalStates = ['open', 'approved', 'rejected', 'expired', 'cancelled'] as const;

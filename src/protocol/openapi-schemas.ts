@@ -16,7 +16,13 @@ import {
   tickOutcomes,
   type BulkAnswer,
   type CommandAnswer,
+  type DeadLetterCount,
+  type DeadLetterDetail,
+  type DeadLetterFilter,
   type DeadLetterView,
+  type RedriveRequest,
+  type RedriveView,
+  type TrailItem,
   type DefinitionChange,
   type DeployAnswer,
   type DoctorCheck,
@@ -91,6 +97,13 @@ const runSummary: Properties<RunSummary> = {
   labels: labelMap,
   failure: nullable(failureView),
 };
+
+const remedyShape = record({ name: text, text, redriveMayHelp: flag }, ['name', 'text', 'redriveMayHelp']);
+
+const letterFilter = shape<DeadLetterFilter>(
+  { class: oneOf(failureClasses), workflow: text, step: text, since: instant, text },
+  { class: true, workflow: true, step: true, since: true, text: true },
+);
 
 const approvalView: Properties<ApprovalView> = {
   id: text,
@@ -275,7 +288,76 @@ export const schemas = {
       message: text,
       attempts: whole,
       at: instant,
-      remedy: record({ text, redriveMayHelp: flag }, ['text', 'redriveMayHelp']),
+      remedy: remedyShape,
+    },
+    {},
+  ),
+  DeadLetterDetail: shape<DeadLetterDetail>(
+    {
+      id: text,
+      run: text,
+      workflow: text,
+      path: nullable(text),
+      class: oneOf(failureClasses),
+      code: text,
+      message: text,
+      attempts: whole,
+      at: instant,
+      remedy: remedyShape,
+      confidence: nullable({ type: 'number' }),
+      reason: nullable(text),
+      classifier: nullable(text),
+      notEditable: nullable(text),
+      trail: list(reference('TrailItem')),
+    },
+    {},
+  ),
+  TrailItem: shape<TrailItem>(
+    {
+      at: instant,
+      what: oneOf(['attempt_failed', 'gave_up', 'redriven', 'edited']),
+      attempt: nullable(whole),
+      failure: nullable(
+        record({ class: oneOf(failureClasses), code: text, message: text, confidence: nullable({ type: 'number' }) }, [
+          'class',
+          'code',
+          'message',
+          'confidence',
+        ]),
+      ),
+      retryAt: nullable(instant),
+      by: nullable(text),
+      reason: nullable(text),
+    },
+    {},
+  ),
+  DeadLetterFilter: letterFilter,
+  DeadLetterCount: shape<DeadLetterCount>({ count: whole, more: flag }, {}),
+  RedriveOneRequest: record({ reason: text }, []),
+  EditRequest: record({ input: anything, reason: text }, ['input', 'reason']),
+  RedriveRequest: shape<RedriveRequest>(
+    {
+      filter: reference('DeadLetterFilter'),
+      ratePerSecond: { type: 'number', exclusiveMinimum: 0, maximum: limits.redriveRateMax },
+      reason: text,
+    },
+    { ratePerSecond: true, reason: true },
+  ),
+  RedriveView: shape<RedriveView>(
+    {
+      id: text,
+      state: oneOf(['running', 'done', 'cancelled']),
+      filter: reference('DeadLetterFilter'),
+      ratePerSecond: { type: 'number' },
+      by: text,
+      reason: nullable(text),
+      createdAt: instant,
+      endedAt: nullable(instant),
+      total: nullable(whole),
+      redriven: whole,
+      gone: whole,
+      refused: whole,
+      refusals: list(record({ deadLetter: text, code: text, message: text }, ['deadLetter', 'code', 'message'])),
     },
     {},
   ),
@@ -504,6 +586,7 @@ export const schemas = {
   TopicPage: page('TopicView'),
   TopicEventPage: page('TopicEventView'),
   DeadLetterPage: page('DeadLetterView'),
+  RedrivePage: page('RedriveView'),
   ApprovalPage: page('ApprovalView'),
   SchedulePage: page('ScheduleView'),
   AgentPage: page('AgentSummary'),

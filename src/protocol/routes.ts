@@ -411,13 +411,41 @@ const descriptions = {
     query: [
       { name: 'class', says: 'With this failure class.', type: 'string' },
       { name: 'workflow', says: 'Of runs of this workflow.', type: 'string' },
+      { name: 'step', says: 'At this path, with or without its keys, or beneath it.', type: 'string' },
+      { name: 'since', says: 'Not older than this instant (ISO 8601).', type: 'string' },
+      { name: 'text', says: 'With this in the message or the code, whatever the case.', type: 'string' },
       cursor,
       limit,
     ],
   }),
-  readDeadLetter: get('A dead letter: why it died and what to do about it.', 'DeadLetterView'),
+  countDeadLetters: post(
+    `Counts the dead letters that a filter means: up to ${limits.redriveCountMax} are looked at.`,
+    jsonBody('DeadLetterFilter', 'The filter; an empty one means all.'),
+    [ok('DeadLetterCount')],
+  ),
+  readDeadLetter: get(
+    'A dead letter: why it died, what to do about it, and the trail of what was tried.',
+    'DeadLetterDetail',
+  ),
   redriveDeadLetter: post(
     'Sends what a dead letter stands for back to work: its run from what failed, or a message to its agent.',
+    jsonBody('RedriveOneRequest', 'Why, for the record.', false),
+    commandAnswers,
+  ),
+  editDeadLetter: post(
+    'Gives what failed another input and sends its run back to work with it, in one commit. Finished steps are not repeated.',
+    jsonBody('EditRequest', 'The input, and why.'),
+    commandAnswers,
+  ),
+  beginRedrive: post(
+    'Begins to redrive all dead letters that a filter means now, at a bounded rate. It goes on whatever dies meanwhile.',
+    jsonBody('RedriveRequest', 'Which, how fast and why.'),
+    [ok('RedriveView', 'It is recorded.', 202)],
+  ),
+  listRedrives: get('Redrives of many that are under way or have ended in the last days, newest first.', 'RedrivePage'),
+  readRedrive: get('A redrive of many: how far it is, and what was refused.', 'RedriveView'),
+  cancelRedrive: post(
+    'Lets a redrive take no further dead letters. What was sent back stays so.',
     null,
     commandAnswers,
   ),

@@ -6,7 +6,7 @@
  * What is not named here is to be ignored by whoever reads it: the protocol only ever adds.
  */
 import { durationMsMax } from '../core/duration.js';
-import { failureClasses, type Failure } from '../core/failure.js';
+import { failureClasses, type Failure, type FailureTriage } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
 import { limits } from '../core/limits.js';
 import type {
@@ -107,8 +107,12 @@ const failure = shape<Failure>(
     retryable: flag,
     retryAfterMs: spanMs,
     stack: upTo(limits.errorStackLengthMax),
+    triage: shape<FailureTriage>(
+      { remedy: name, confidence: amount, reason: upTo(limits.errorMessageLengthMax), version: name },
+      {},
+    ),
   },
-  { retryAfterMs: true, stack: true },
+  { retryAfterMs: true, stack: true, triage: true },
 );
 const inlinePayload = shape<InlinePayload>({ codec: constant('json/1'), text: upTo(limits.payloadBytesMax) }, {});
 const blobHash: JsonSchema = { type: 'string', pattern: '^[0-9a-f]{64}$' };
@@ -173,7 +177,10 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
     { op: constant('completeStep'), path, attempt: count, durationMs: amount, withInput: flag, result: payload },
     {},
   ),
-  failStep: shape<CommandOf<'failStep'>>({ op: constant('failStep'), path, attempt: count, failure, retry }, {}),
+  failStep: shape<CommandOf<'failStep'>>(
+    { op: constant('failStep'), path, attempt: count, failure, retry, withInput: flag },
+    { withInput: true },
+  ),
   call: shape<CommandOf<'call'>>(
     {
       op: constant('call'),

@@ -35,7 +35,7 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
   'step.completed': { path: true, attempt: true, durationMs: true, withInput: true },
   'step.retrying': { path: true, attempt: true, retryAt: true, failure: true },
   'step.due': { path: true, attempt: true },
-  'step.failed': { path: true, attempt: true, failure: true },
+  'step.failed': { path: true, attempt: true, failure: true, withInput: true },
   'call.scheduled': {
     path: true,
     capability: true,
@@ -78,7 +78,8 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
   'run.cancelled': { reason: true, forced: true },
   'run.refused': { code: true },
   'run.continued': { next: true },
-  'run.redriven': { by: true, paths: true, deadLetter: true, children: true },
+  'run.redriven': { by: true, paths: true, deadLetter: true, children: true, reason: true, bulk: true },
+  'input.edited': { path: true, by: true, reason: true, deadLetter: true },
   'run.migrated': { by: true, from: true, to: true },
 };
 

@@ -352,7 +352,9 @@ function journalOf(events: readonly RunEvent[]): Journal {
     if (event.type === 'run.redriven') {
       const forgotten = new Set(event.data.paths);
       entries = entries.filter(
-        (entry) => entry.type !== 'run.cancel_requested' && !('path' in entry.data && forgotten.has(entry.data.path)),
+        (entry) =>
+          entry.type === 'input.edited' ||
+          (entry.type !== 'run.cancel_requested' && !('path' in entry.data && forgotten.has(entry.data.path))),
       );
     }
     entries.push(...entryOf(event, true));

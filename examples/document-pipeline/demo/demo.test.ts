@@ -161,7 +161,12 @@ describe('five answers', () => {
       message: 'm',
       attempts: 1,
       at: '',
-      remedy: { text: 'Mend the input.', redriveMayHelp: false },
+      remedy: { name: 'quarantine', text: 'Mend the input.', redriveMayHelp: false },
+      confidence: null,
+      reason: null,
+      classifier: null,
+      notEditable: null,
+      trail: [],
     });
     expect(answers.retry).toBe('yes, from extract; finished steps stay, but a retry alone will not help');
     expect(answers.person).toBe('dead letter (poison): Mend the input.');

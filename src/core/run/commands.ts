@@ -28,6 +28,8 @@ export type BodyCommand =
       readonly attempt: number;
       readonly failure: Failure;
       readonly retry: RetryPolicy;
+      /** The step is given an input. Absent = it has none. */
+      readonly withInput?: true;
     }
   | {
       readonly op: 'call';
@@ -216,6 +218,17 @@ export type RunCommand =
   /** `fireAt`: for when it was set, as whoever fires it has seen it; a run may have set it anew since. */
   | { readonly op: 'fireTimer'; readonly name: string; readonly fireAt?: number }
   | { readonly op: 'cancel'; readonly reason: string | null; readonly by: string; readonly graceMs: number }
-  | { readonly op: 'redrive'; readonly by: string }
+  /**
+   * Sends a run that has failed or was cancelled back to work. `deadLetter`: only where that is the open one of the run, else
+   * it was done before. `edit`: with another input for a call, a step, or the body (`path` null).
+   */
+  | {
+      readonly op: 'redrive';
+      readonly by: string;
+      readonly reason?: string;
+      readonly deadLetter?: string;
+      readonly bulk?: string;
+      readonly edit?: { readonly path: string | null; readonly input: Payload };
+    }
   /** Moves the run to another version of its workflow; null = to none. */
   | { readonly op: 'migrate'; readonly to: string | null; readonly by: string };

@@ -44,7 +44,8 @@ export function decideAdvance(state: RunState, command: AdvanceCommand, context:
 }
 
 function scheduled(state: RunState, call: AdvanceCommand['calls'][number], context: GraphContext): NewRunEvent {
-  const { path, options, capability: name, input } = call;
+  const { path, options, capability: name } = call;
+  const input = state.edits.get(path) ?? call.input;
   const capability = context.capability(name);
   // No app has it any more. Once one has it again, the run can be sent back to work.
   if (capability === null) {

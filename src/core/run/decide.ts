@@ -243,7 +243,8 @@ function decideStepFailure(
   const { path, attempt } = command;
   const next = decideRetry(command.retry, attempt, command.failure, context.random);
   if (next.tag === 'exhausted') {
-    return accept({ type: 'step.failed', data: { path, attempt, failure: command.failure } });
+    const given = command.withInput === true ? ({ withInput: true } as const) : {};
+    return accept({ type: 'step.failed', data: { path, attempt, failure: command.failure, ...given } });
   }
   return accept({
     type: 'step.retrying',
@@ -268,7 +269,7 @@ function decideCall(state: RunState, command: Extract<BodyCommand, { op: 'call' 
       effect: capability.effect,
       priority: options.priority ?? state.priority,
     },
-    payload: command.input,
+    payload: state.edits.get(path) ?? command.input,
   });
 }
 
@@ -474,13 +475,38 @@ function decideCancel(
   return accept({ type: 'run.cancel_requested', data: { reason, by, graceMs } });
 }
 
-function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redrive' }>): Decision {
+function decideRedrive(state: RunState, command: RedriveCommand): Decision {
+  const { by, reason, bulk, edit } = command;
+  // Whatever the letter stood for was sent back before: what the run has come to since is another matter.
+  if (command.deadLetter !== undefined && command.deadLetter !== state.deadLetter) return already;
   if (state.status !== 'failed' && state.status !== 'cancelled') return refused('not_redrivable');
-  if (state.graph !== null) {
-    const nodes = nodesToRedo(state, state.graph);
-    const data = { by: command.by, paths: nodes, deadLetter: state.deadLetter ?? '' };
-    return accept({ type: 'run.redriven', data });
+  const deadLetter = state.deadLetter ?? '';
+  const said = { ...(reason === undefined ? {} : { reason }), ...(bulk === undefined ? {} : { bulk }) };
+  const edits: NewRunEvent[] = [];
+  if (edit !== undefined) {
+    if (!isEditable(state, edit.path)) return refused('not_editable');
+    const data = { path: edit.path, by, reason: reason ?? null, deadLetter };
+    edits.push({ type: 'input.edited', data, payload: edit.input });
   }
+  if (state.graph !== null) {
+    const data = { by, paths: nodesToRedo(state, state.graph), deadLetter, ...said };
+    return accept(...edits, { type: 'run.redriven', data });
+  }
+  const { paths, children } = toRedo(state);
+  const goingOn = children.length === 0 ? {} : { children };
+  return accept(...edits, { type: 'run.redriven', data: { by, paths, deadLetter, ...goingOn, ...said } });
+}
+
+type RedriveCommand = Extract<RunCommand, { readonly op: 'redrive' }>;
+
+/** What a graph or an agent was started with is what all of it goes by; of a body, whatever is not recorded is made anew. */
+function isEditable(state: RunState, path: string | null): boolean {
+  if (path === null) return state.graph === null && state.agent === null;
+  const unit = state.units.get(path);
+  return (unit?.kind === 'call' || unit?.kind === 'step') && unit.status === 'failed';
+}
+
+function toRedo(state: RunState): { readonly paths: readonly string[]; readonly children: readonly string[] } {
   const paths: string[] = [];
   const children: string[] = [];
   const undone = undoneSagas(state);
@@ -492,11 +518,7 @@ function decideRedrive(state: RunState, command: Extract<RunCommand, { op: 'redr
     else if (unit.kind === 'child' && (unit.status === 'cancelled' || unit.status === 'stopping')) paths.push(path);
     else if ('status' in unit && unit.kind !== 'child' && isUnfinished(unit.status)) paths.push(path);
   }
-  const deadLetter = state.deadLetter ?? '';
-  return accept({
-    type: 'run.redriven',
-    data: { by: command.by, paths, deadLetter, ...(children.length === 0 ? {} : { children }) },
-  });
+  return { paths, children };
 }
 
 /** Prefixes of the paths of what sagas that were undone had done. */

@@ -17,6 +17,8 @@ export type Refusal =
   | 'history_full'
   | 'path_in_use'
   | 'not_redrivable'
+  /** What failed has no input that could be another. */
+  | 'not_editable'
   | 'not_migratable'
   | 'invalid_path'
   /** There is no such approval, or it is settled. */

@@ -117,7 +117,7 @@ export function activationOf(state: RunState, dueAt: number | null): Task {
     priority: state.priority,
     attempt: activation.attempt,
     deadlineMs: activation.deadlineMs,
-    inputSeq: 1,
+    inputSeq: state.inputSeq,
     dueAt,
   };
 }
@@ -322,6 +322,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       }
       break;
     }
+    case 'input.edited':
     case 'message.buried':
     case 'signal.received':
     case 'approval.commented':

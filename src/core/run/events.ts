@@ -87,7 +87,13 @@ export interface RunEventData {
   };
   /** The pause before the next attempt is over. */
   'step.due': { readonly path: string; readonly attempt: number };
-  'step.failed': { readonly path: string; readonly attempt: number; readonly failure: Failure };
+  /** `withInput`: the step is given an input, which a person may edit. Absent = it has none. */
+  'step.failed': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly failure: Failure;
+    readonly withInput?: true;
+  };
   /** Payload: the input. */
   'call.scheduled': {
     readonly path: string;
@@ -226,6 +232,20 @@ export interface RunEventData {
     readonly deadLetter: string;
     /** Paths of children that go on, those that had failed from their own failure. Absent = none. */
     readonly children?: readonly string[];
+    /** Why, in the words of whoever did it. Absent = nothing was said. */
+    readonly reason?: string;
+    /** The redrive of many by a filter that this one is part of. Absent = it was meant alone. */
+    readonly bulk?: string;
+  };
+  /**
+   * A person gave what failed another input, in the commit that sends the run back to work. Payload: the input. `path`: the
+   * call or step that is given it whenever it is begun from here on; null = the body.
+   */
+  'input.edited': {
+    readonly path: string | null;
+    readonly by: string;
+    readonly reason: string | null;
+    readonly deadLetter: string;
   };
 }
 

@@ -57,6 +57,7 @@ export const journalEventTypes = [
   'message.sent',
   'message.buried',
   'run.cancel_requested',
+  'input.edited',
 ] as const;
 export type JournalEventType = (typeof journalEventTypes)[number];
 
@@ -76,8 +77,13 @@ export function journalEntry(event: RunEvent, withPayload: boolean): JournalEntr
   if (!journalTypes.has(event.type)) return null;
   const { seq, at, type, data, payload } = event;
   // The input of a call is of no use to the body that sent it.
-  const carried = withPayload && payload !== undefined && type !== 'call.scheduled';
+  const carried = withPayload && payload !== undefined && type !== 'call.scheduled' && !isInputOfBody(event);
   return (carried ? { seq, at, type, data, payload } : { seq, at, type, data }) as JournalEntry;
+}
+
+/** It comes with the assignment. */
+function isInputOfBody({ type, data }: RunEvent): boolean {
+  return type === 'input.edited' && data.path === null;
 }
 
 /** What its body may ask for again, out of the history of a run. A redrive forgets what had failed, so that it is asked for anew. */
@@ -94,7 +100,7 @@ export function journalOf(events: readonly RunEvent[]): Journal {
       const goingOn = new Set(event.data.children ?? []);
       entries = entries.filter(
         (entry) =>
-          !('path' in entry.data && forgotten.has(entry.data.path)) &&
+          !(entry.type !== 'input.edited' && 'path' in entry.data && forgotten.has(entry.data.path)) &&
           !(entry.type === 'child.ended' && goingOn.has(entry.data.path)) &&
           entry.type !== 'run.cancel_requested',
       );

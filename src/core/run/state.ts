@@ -119,6 +119,10 @@ export interface RunState {
   born: number;
   /** Streams written so far, by path. */
   readonly streams: Map<string, StreamState>;
+  /** Inputs that a person gave calls in the place of what they were asked with, by path. */
+  readonly edits: Map<string, Payload>;
+  /** The event whose payload the body is given: its start, or the last edit of it. */
+  inputSeq: number;
   /** The event that started the run: no wait of it takes that one. */
   trigger: { readonly topic: string; readonly eventId: string } | null;
   /** The agent key that the run stands for. */
@@ -230,6 +234,8 @@ export function emptyState(tenant: string, run: string): RunState {
     units: new Map(),
     callPaths: new Map(),
     streams: new Map(),
+    edits: new Map(),
+    inputSeq: 1,
     trigger: null,
     agent: null,
     offsets: new Map(),
@@ -493,6 +499,10 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       // A task keeps its queue for ever, and its holder has the old code: the body gets a new one. A parked one too, since
       // what it waits for is what the old code asked for.
       openActivation(state);
+      break;
+    case 'input.edited':
+      if (event.data.path === null) state.inputSeq = event.seq;
+      else if (event.payload !== undefined) state.edits.set(event.data.path, event.payload);
       break;
     case 'run.redriven':
       state.failure = null;

@@ -1,9 +1,10 @@
 /** What to do about a dead letter, by the class of its failure: rules first (DESIGN 8.6). */
 import { errorCatalogue } from '../../core/errors.js';
 import { failureClasses, type FailureClass } from '../../core/failure.js';
+import { treatments } from '../../core/triage/remedies.js';
 import type { DeadLetterView } from '../../protocol/http.js';
 
-type Remedy = DeadLetterView['remedy'];
+type Remedy = Pick<DeadLetterView['remedy'], 'text' | 'redriveMayHelp'>;
 
 const remedies: Readonly<Record<FailureClass, Remedy>> = {
   context_length_exceeded: {
@@ -60,9 +61,9 @@ const remedies: Readonly<Record<FailureClass, Remedy>> = {
   },
 };
 
-export function remedyOf(failureClass: string, code: string): Remedy {
+export function remedyOf(failureClass: string, code: string): DeadLetterView['remedy'] {
   const found = failureClasses.find((known) => known === failureClass) ?? 'unknown';
-  const remedy = remedies[found];
+  const remedy = { name: treatments[found].remedy, ...remedies[found] };
   const own = Object.entries(errorCatalogue).find(([name]) => name === code);
   return own === undefined ? remedy : { ...remedy, text: `${own[1].mend} ${remedy.text}` };
 }

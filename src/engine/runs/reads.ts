@@ -6,22 +6,13 @@ import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { RunEvent } from '../../core/run/events.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../../core/run/exported-history.js';
 import { foldRun, isEnded, workflowQueue, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
-import type {
-  DeadLetterView,
-  PageView,
-  RunEventView,
-  RunSummary,
-  RunFold,
-  RunViewState,
-  TopicEventView,
-} from '../../protocol/http.js';
-import { topicStream, type DeadLetterRow, type EventRow, type TaskRow } from '../../store/contract.js';
+import type { PageView, RunEventView, RunSummary, RunFold, RunViewState, TopicEventView } from '../../protocol/http.js';
+import { topicStream, type EventRow, type TaskRow } from '../../store/contract.js';
 import type { RunFilter, RunResult } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
-import { remedyOf } from '../deadletters/remedy.js';
 import { storedEventView } from './event-view.js';
 import type { PlainValue } from './lanes.js';
 import { runView, summaryOf, viewState } from './views.js';
@@ -179,23 +170,6 @@ export class Reads {
     };
   }
 
-  async deadLetters(
-    tenant: string,
-    query: { readonly class?: string; readonly workflow?: string; readonly cursor?: string; readonly limit?: number },
-  ): Promise<PageView<DeadLetterView>> {
-    const page = await this.#context.store.listDeadLetters({
-      tenant,
-      ...query,
-      limit: Math.min(query.limit ?? limits.pageItemsDefault, limits.pageItemsMax),
-    });
-    return { items: page.items.map(deadLetterView), next: page.next };
-  }
-
-  async deadLetter(tenant: string, id: string): Promise<DeadLetterView | null> {
-    const row = await this.#context.store.readDeadLetter(tenant, id);
-    return row === null ? null : deadLetterView(row);
-  }
-
   async topic(
     tenant: string,
     topic: string,
@@ -290,20 +264,4 @@ function statusesOf(state: RunViewState, hasGraphs: boolean): readonly RunStatus
     default:
       return [state];
   }
-}
-
-function deadLetterView(row: DeadLetterRow): DeadLetterView {
-  const { id, run, workflow, path, code, message, attempts } = row;
-  return {
-    id,
-    run,
-    workflow,
-    path,
-    class: row.class,
-    code,
-    message,
-    attempts,
-    at: isoOf(row.at),
-    remedy: remedyOf(row.class, row.code),
-  };
 }

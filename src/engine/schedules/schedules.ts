@@ -29,6 +29,7 @@ import type { PageView, ScheduleView } from '../../protocol/http.js';
 import type { DedupeWrite, ManifestRow, ScheduleRow, ScheduleWrite } from '../../store/contract.js';
 import type { CommandOutcome, Origin, PutScheduleOutcome, StartOutcome, StartRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
+import { isRedriveRow } from '../deadletters/redrives.js';
 import { withBirths, type RunBirth } from '../intake/birth.js';
 import { errorOutcome, startOutcome, type PreparedStart } from '../intake/intake.js';
 import type { CommittedChange } from '../runs/committed.js';
@@ -45,6 +46,8 @@ export interface ScheduleDeps {
   /** Makes sure that a workflow is known here, if any server knows it. */
   readonly lookFor: (workflow: string) => Promise<void>;
   readonly cancel: (origin: Origin, run: string, reason: string) => Promise<CommandOutcome>;
+  /** Sees to the row of a redrive that is due. */
+  readonly redrive: (row: ScheduleRow) => Promise<void>;
 }
 
 /** A row with what its body says. */
@@ -82,8 +85,8 @@ export class Schedules {
     await Promise.all(
       due.map((row) =>
         // One schedule that cannot be seen to must not keep the others waiting.
-        this.#evaluate(row.tenant, row.name, row).catch((error: unknown) =>
-          this.#deps.context.fault(`schedule ${row.name}`, error),
+        (isRedriveRow(row) ? this.#deps.redrive(row) : this.#evaluate(row.tenant, row.name, row)).catch(
+          (error: unknown) => this.#deps.context.fault(`schedule ${row.name}`, error),
         ),
       ),
     );
@@ -211,7 +214,8 @@ export class Schedules {
       limit: Math.min(limit, limits.pageItemsMax),
       ...(cursor === undefined ? {} : { cursor }),
     });
-    return { items: page.items.map((row) => scheduleView(row, stateOf(row))), next: page.next };
+    const rows = page.items.filter((row) => !isRedriveRow(row));
+    return { items: rows.map((row) => scheduleView(row, stateOf(row))), next: page.next };
   }
 
   // Schedules of apps

@@ -1,48 +1,12 @@
-/** Dead letters, queues, workers, definitions, health and the description of the API. */
+/** Queues, workers, definitions, health and the description of the API. */
 import { SpineError } from '../../core/errors.js';
 import { edgesOf } from '../../core/graph/drawing.js';
 import type { Manifest } from '../../core/manifest.js';
-import type { DeadLetterView, GraphView, PageView } from '../../protocol/http.js';
+import type { GraphView, PageView } from '../../protocol/http.js';
 import { openApiDocument } from '../../protocol/openapi.js';
-import { empty, json, type Answer } from '../answer.js';
-import { invalid, type ApiRequest } from '../api-request.js';
-import { commandAnswer, membersOf, type HandlerContext, type Handlers } from './context.js';
-
-export function deadLetterHandlers(
-  context: HandlerContext,
-): Handlers<'listDeadLetters' | 'readDeadLetter' | 'redriveDeadLetter' | 'discardDeadLetter'> {
-  const { engine } = context;
-  return {
-    listDeadLetters: async (request) =>
-      json(200, await engine.listDeadLetters(request.tenant, deadLetterQueryOf(request))),
-    readDeadLetter: async (request) => json(200, await deadLetterOf(context, request)),
-    redriveDeadLetter: async (request) => {
-      const { id, run } = await deadLetterOf(context, request);
-      const answer = commandAnswer(run, await engine.redriveDeadLetter(request.origin(), id));
-      return json(answer.outcome === 'done' ? 202 : 200, answer);
-    },
-    discardDeadLetter: async (request) => {
-      commandAnswer(request.segment('id'), await engine.discard(request.origin(), request.segment('id')));
-      return empty(204);
-    },
-  };
-}
-
-function deadLetterQueryOf(request: ApiRequest): Parameters<HandlerContext['engine']['listDeadLetters']>[1] {
-  const query: { class?: string; workflow?: string; cursor?: string; limit: number } = { limit: request.query.limit() };
-  for (const name of ['class', 'workflow', 'cursor'] as const) {
-    const text = request.query.text(name);
-    if (text !== undefined) query[name] = text;
-  }
-  return query;
-}
-
-async function deadLetterOf(context: HandlerContext, request: ApiRequest): Promise<DeadLetterView> {
-  const id = request.segment('id');
-  const letter = await context.engine.readDeadLetter(request.tenant, id);
-  if (letter === null) throw new SpineError('DEAD_LETTER_NOT_FOUND', { id });
-  return letter;
-}
+import { json, type Answer } from '../answer.js';
+import { invalid } from '../api-request.js';
+import { membersOf, type HandlerContext, type Handlers } from './context.js';
 
 export function fleetHandlers(
   context: HandlerContext,

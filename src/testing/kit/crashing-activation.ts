@@ -170,7 +170,7 @@ class CrashingActivation implements Activation {
   #keep(event: JournalEntry): void {
     this.#head = event.seq;
     this.#entries.push(event);
-    if (!('path' in event.data)) return;
+    if (!('path' in event.data) || event.type === 'input.edited') return;
     const { path } = event.data;
     if (event.type === 'step.started') this.#begun.add(path);
     else this.#begun.delete(path);

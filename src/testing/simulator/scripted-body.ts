@@ -139,7 +139,7 @@ export class ScriptedBody {
     }
     // Scripted bodies use no contexts.
     if (entry.type === 'context.inherited') return;
-    if (entry.type === 'signal.received') return;
+    if (entry.type === 'signal.received' || entry.type === 'input.edited') return;
     const { path } = entry.data;
     // It gives nothing up that it has lost; what it asked for stays as it is.
     if (entry.type === 'wait.cancelled') return;

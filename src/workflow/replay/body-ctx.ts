@@ -687,7 +687,7 @@ function stepRequest(path: string, rest: readonly unknown[]): StepRequest {
   const base = effect === 'external' ? externalRetry : defaultRetry;
   return {
     path,
-    fn: input === null ? (fn as (step: StepContext) => unknown) : withInput(fn, input.value),
+    fn: input === null ? (fn as (step: StepContext) => unknown) : withInput(fn),
     input,
     effect,
     retry: retry === undefined ? base : retryPolicyOf(what, retry, base),
@@ -716,9 +716,9 @@ function valueOf<T>(settled: PromiseSettledResult<T>): T {
   return settled.value;
 }
 
-function withInput(fn: AnyFn, value: unknown): (step: StepContext) => unknown {
+function withInput(fn: AnyFn): StepRequest['fn'] {
   const typed = fn as (input: unknown, step: StepContext) => unknown;
-  return (step) => typed(value, step);
+  return (step, input) => typed(input, step);
 }
 
 function callOptions(path: string, capability: Capability, options: CallOptionsOf): CallOptions {

@@ -82,6 +82,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly #pump: Pump;
   readonly #root = new Scope('', null);
   readonly #records = new Map<string, PathRecord>();
+  /** Inputs that a person gave steps in the place of the body's, by path. */
+  readonly #edits = new Map<string, Payload>();
   /** Signals received, by `seq`: their waits come to them later. */
   readonly #signals = new Map<number, SignalEntry>();
   /** Every identity asked for in this activation; null = a scope, or a wait that is over, so that a long body keeps none. */
@@ -154,7 +156,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     let replayUpTo = 0;
     for (const entry of journal.entries) {
       this.#note(entry);
-      if (entry.type === 'context.inherited') continue;
+      if (entry.type === 'context.inherited' || entry.type === 'input.edited') continue;
       if (entry.type === 'signal.received') continue;
       if (entry.type === 'run.cancel_requested' || this.#records.get(entry.data.path)?.outcome === entry) {
         replayUpTo = entry.seq;
@@ -235,6 +237,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
   }
 
   // ---------------------------------------------------------------- what the body asks for
+
+  editedInput(path: string): InlinePayload | null {
+    return inlineOf(this.#edits.get(path));
+  }
 
   /** Claims an identity. Throws PATH_IN_USE where it is taken. */
   claim(path: string): void {
@@ -562,6 +568,11 @@ export class BodyRun implements Activation, Pumped, StepHost {
       const { name, key, version, fetchedAt } = entry.data;
       if (entry.payload !== undefined)
         this.#bundles.set(contextId(name, key), { version, at: fetchedAt, value: entry.payload });
+      return;
+    }
+    if (entry.type === 'input.edited') {
+      const { path } = entry.data;
+      if (path !== null && entry.payload !== undefined) this.#edits.set(path, entry.payload);
       return;
     }
     if (entry.type === 'signal.received') {

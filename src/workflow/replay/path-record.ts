@@ -42,14 +42,20 @@ export type OutcomeEntry = Extract<JournalEntry, { readonly type: OutcomeType }>
 /** An entry that belongs to a path. */
 export type PathEntry = Exclude<
   JournalEntry,
-  { readonly type: 'run.cancel_requested' | 'signal.received' | 'context.inherited' }
+  { readonly type: 'run.cancel_requested' | 'signal.received' | 'context.inherited' | 'input.edited' }
 >;
 
 /** True where the entry says something about a path. */
 export function isOfPath(entry: JournalEntry): entry is PathEntry {
-  return (
-    entry.type !== 'run.cancel_requested' && entry.type !== 'signal.received' && entry.type !== 'context.inherited'
-  );
+  switch (entry.type) {
+    case 'run.cancel_requested':
+    case 'signal.received':
+    case 'context.inherited':
+    case 'input.edited':
+      return false;
+    default:
+      return true;
+  }
 }
 
 /** See the top of the module. */

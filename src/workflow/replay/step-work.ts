@@ -4,6 +4,7 @@
  * Invariant: the intent of an external effect is committed before the function is called, and an intent of an earlier
  * activation whose outcome is unknown is never followed by another try.
  */
+import { decodeValue } from '../../core/codec.js';
 import { failureOf } from '../../core/failure-of.js';
 import { failure, type Failure } from '../../core/failure.js';
 import { SpineError } from '../../core/errors.js';
@@ -29,6 +30,8 @@ export interface StepHost {
   readonly tenant: string;
   readonly run: string;
   recordOf(path: string): PathRecord | undefined;
+  /** The input that a person gave the step in the place of the body's; null = it has the body's. */
+  editedInput(path: string): InlinePayload | null;
   /** Encodes a value within the bound that holds here. Fails with VALUE_UNSTORABLE and VALUE_TOO_LARGE. */
   encode(value: unknown): InlinePayload;
   submit(command: BodyCommand): void;
@@ -46,7 +49,8 @@ type BodyPayload = Extract<BodyCommand, { readonly op: 'completeStep' }>['result
 /** A step as the body asked for it. */
 export interface StepRequest {
   readonly path: string;
-  readonly fn: (step: StepContext) => unknown;
+  /** Given the input where there is one. */
+  readonly fn: (step: StepContext, input: unknown) => unknown;
   /** Recorded beside the result; null = the step has none. */
   readonly input: { readonly value: unknown } | null;
   readonly effect: Effect;
@@ -56,7 +60,7 @@ export interface StepRequest {
 
 /** See the top of the module. */
 export class StepWork implements Work {
-  readonly #request: StepRequest;
+  #request: StepRequest;
   readonly #step: StepHost;
   #attempt: Attempt | null = null;
   /** Attempt whose intent is on its way to be committed; 0 = none. */
@@ -70,7 +74,9 @@ export class StepWork implements Work {
   }
 
   launch(wait: Wait): void {
-    const { path, effect } = this.#request;
+    const { path, effect, input } = this.#request;
+    const edited = input === null ? null : this.#step.editedInput(path);
+    if (edited !== null) this.#request = { ...this.#request, input: { value: decodeValue(edited) } };
     const record = this.#step.recordOf(path);
     const attempt = record?.attempt ?? 1;
     if (effect !== 'external') return this.#run(wait, attempt);
@@ -130,9 +136,17 @@ export class StepWork implements Work {
   }
 
   #fail(attempt: number, failed: Failure, attempts = this.#request.retry.attempts): void {
-    const { path, retry } = this.#request;
+    const { path, retry, input } = this.#request;
     const wanted = this.#hastened ? 1 : attempts;
-    this.#step.submit({ op: 'failStep', path, attempt, failure: failed, retry: { ...retry, attempts: wanted } });
+    const given = input === null ? {} : ({ withInput: true } as const);
+    this.#step.submit({
+      op: 'failStep',
+      path,
+      attempt,
+      failure: failed,
+      retry: { ...retry, attempts: wanted },
+      ...given,
+    });
   }
 }
 
@@ -200,14 +214,14 @@ class Attempt implements StepContext {
   }
 
   run(): void {
-    const { fn, timeoutMs } = this.#request;
+    const { fn, timeoutMs, input } = this.#request;
     const { timers } = this.#step.host.ports;
     if (timeoutMs !== null) this.#cancelTimeout = timers.after(timeoutMs, () => this.#timeOut(timeoutMs));
     this.#step.enter();
     let result: unknown;
     try {
       const { onlooker } = this.#step.host;
-      result = onlooker?.step === undefined ? fn(this) : onlooker.step(this.#call());
+      result = onlooker?.step === undefined ? fn(this, input?.value) : onlooker.step(this.#call());
     } catch (error) {
       return this.#settle(() => this.#end.onError(error));
     }
@@ -220,7 +234,7 @@ class Attempt implements StepContext {
 
   #call(): StepCall {
     const { path, fn, input } = this.#request;
-    return { path, input: input?.value, context: this, run: () => fn(this) };
+    return { path, input: input?.value, context: this, run: () => fn(this, input?.value) };
   }
 
   abort(reason: unknown): void {
