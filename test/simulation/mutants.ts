@@ -2,7 +2,7 @@
  * Planted bugs: what the simulator must find, or it is the bug. Each is a wrapper or a flag outside of the product, so
  * that the product has no code for being wrong. A mutant says which property its breach is expected to show under.
  */
-import type { ClaimedTask, EntryWrite, Outcome, Store, Transition } from '../../src/store/index.js';
+import type { ClaimedTask, EntryWrite, Outcome, ScheduleWrite, Store, Transition } from '../../src/store/index.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
 import type { Flaws } from '../../src/testing/simulator/simulation.js';
 
@@ -137,6 +137,12 @@ function readsLate(inner: Store): Store {
     return shown;
   };
   return altered(inner, { dueSchedules: async (limit) => (await inner.dueSchedules(limit)).map(late) });
+}
+
+function withoutBite(write: ScheduleWrite): ScheduleWrite {
+  if (write.row === null || !write.name.startsWith(':redrive/')) return write;
+  const job = JSON.parse(write.row.body) as object;
+  return { ...write, row: { ...write.row, body: JSON.stringify({ ...job, bite: null }) } };
 }
 
 /** Moves schedules from whatever version they are at. */
@@ -538,6 +544,14 @@ export const mutants: readonly Mutant[] = [
     name: 'chunks that are repeated are added again',
     flaws: { store: (inner) => forgets('stream.appended', inner) },
     property: 'P19',
+  },
+  {
+    name: 'a redrive of many does not write down what it has in hand',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      ...(transition.schedules === undefined ? {} : { schedules: transition.schedules.map(withoutBite) }),
+    })),
+    property: 'redrives',
   },
   { name: 'schedules are moved from any version', flaws: { store: unguardedSchedules }, servers: 2 },
   {

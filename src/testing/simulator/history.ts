@@ -11,6 +11,7 @@ import type {
   EventRow,
   LeaseKey,
   Outcome,
+  ScheduleRow,
   SessionRow,
   TaskRow,
   TimerRow,
@@ -76,7 +77,7 @@ export interface Execution {
 
 /** One logical request of the outside client, over all its repeats. */
 export interface Operation {
-  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule' | 'migrate' | 'tell';
+  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule' | 'migrate' | 'tell' | 'sweep';
   readonly tenant: string;
   /** Idempotency key, event id, or run; of a signal `<run> <id>`, of a message `<agent key> <id>`. Null = a start without a key. */
   readonly key: string | null;
@@ -131,6 +132,8 @@ export interface FinalState {
   /** Of the events of `noted`. */
   readonly index: readonly EntryRow[];
   readonly deadLetters: readonly DeadLetterRow[];
+  /** Rows of redrives of many. */
+  readonly redrives: readonly ScheduleRow[];
   readonly sessions: readonly SessionRow[];
   /** Sessions that living workers believe to have. */
   readonly workerSessions: readonly string[];

@@ -28,6 +28,8 @@ export interface ClientPlan {
   readonly spreadMs: number;
   readonly cancels: boolean;
   readonly redrives: boolean;
+  /** All dead letters are redriven, in the middle and once more at the end. */
+  readonly sweeps: boolean;
   /** What a schedule does, where there is to be one. */
   readonly schedule: ScheduleOptions | null;
   /** There are versions to migrate to. */
@@ -50,7 +52,8 @@ export interface OutsideClientOptions {
   readonly onRun: (tenant: string, run: string) => void;
 }
 
-const tenants = ['acme', 'bolt'] as const;
+/** The tenants of a world. */
+export const tenants = ['acme', 'bolt'] as const;
 
 /** See the head of this file. */
 export class OutsideClient {
@@ -82,6 +85,7 @@ export class OutsideClient {
       this.pending += 1;
       this.#process.after(mail.next() * plan.spreadMs, 'message', () => this.#tell(mail, i));
     }
+    if (plan.sweeps) this.#sweepLater(plan.spreadMs * 0.7);
     if (plan.schedule === null) return;
     const { schedule } = plan;
     this.pending += 1;
@@ -92,6 +96,7 @@ export class OutsideClient {
   probe(): void {
     this.pending += 1;
     this.#startRun('probe');
+    if (this.#options.plan.sweeps) this.#sweepLater(restAfterMs);
     if (this.#scheduling === null) return;
     this.pending += 1;
     this.#process.after(restAfterMs, 'rest', () => this.#rest());
@@ -226,6 +231,22 @@ export class OutsideClient {
     const operation = this.#operation('redrive', tenant, run, '');
     // Not repeated: a second redrive is another one.
     this.#attempt(operation, false, (engine) => engine.redrive(originOf(tenant), run).then(commandAnswer));
+  }
+
+  #sweepLater(inMs: number): void {
+    const prng = this.#options.world.prng.fork('sweep');
+    for (const tenant of tenants) {
+      this.pending += 1;
+      this.#process.after(inMs, 'sweep', () => {
+        const ratePerSecond = prng.pick([2, 20, 1_000]);
+        const operation = this.#operation('sweep', tenant, null, '');
+        // Not repeated: a second one is another one.
+        this.#attempt(operation, false, async (engine) => {
+          const { id } = await engine.beginRedrive(originOf(tenant), { filter: {}, ratePerSecond, reason: null });
+          return { ok: true, named: [id] };
+        });
+      });
+    }
   }
 
   #operation(kind: Operation['kind'], tenant: string, key: string | null, body: string, topic?: string): Operation {

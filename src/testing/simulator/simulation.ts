@@ -6,6 +6,7 @@
 import { childSpace } from '../../core/run/effects.js';
 import { foldRun } from '../../core/run/state.js';
 import { inboxSpace, indexSpace, signalSpace, waitSpace } from '../../core/run/waits.js';
+import { isRedriveRow } from '../../engine/deadletters/redrives.js';
 import { compareRun } from '../../engine/upkeep/doctor.js';
 import { readRunEvent } from '../../engine/events/rows.js';
 import {
@@ -13,6 +14,7 @@ import {
   MemoryData,
   type EntryRow,
   type EventRow,
+  type ScheduleRow,
   type Store,
   type TallyRow,
   type Violation,
@@ -30,7 +32,7 @@ import { noRollout, rolloutOf, type Rollout } from './rollout.js';
 import { Nemesis, type FaultKind } from './nemesis.js';
 import { Network } from './network.js';
 import { Observer } from './observer.js';
-import { OutsideClient, type ClientPlan } from './outside-client.js';
+import { OutsideClient, tenants, type ClientPlan } from './outside-client.js';
 import { programApp } from './program-app.js';
 import { effectsOfProgram, type Program, type ProgramTaste } from './program.js';
 import { Provider } from './provider.js';
@@ -415,6 +417,7 @@ class Simulation {
       spreadMs: prng.pick(brief ? [1_500, 5_000] : [5_000, 20_000]),
       cancels: prng.chance(0.5),
       redrives: prng.chance(0.5),
+      sweeps: this.#world.prng.fork('sweeps').chance(0.4),
       schedule: this.#schedulePlan(),
       migrates: false,
       loss: 0,
@@ -474,6 +477,7 @@ class Simulation {
       )
     )
       return false;
+    if ((await redriveRows(store)).some(isRedriving)) return false;
     if (!(await isRouted(store)) || !(await areAgentsAtRest(store, tally)) || (await store.dueTimers(1)).length > 0)
       return false;
     const sessions = await store.listSessions();
@@ -547,6 +551,17 @@ async function areAgentsAtRest(store: Store, tally: readonly TallyRow[]): Promis
   return true;
 }
 
+async function redriveRows(store: Store): Promise<ScheduleRow[]> {
+  const rows: ScheduleRow[] = [];
+  for (const tenant of tenants) rows.push(...(await store.listSchedules({ tenant, limit: 10_000 })).items);
+  return rows.filter(isRedriveRow);
+}
+
+function isRedriving({ body }: ScheduleRow): boolean {
+  const { state } = JSON.parse(body) as { readonly state: string };
+  return state === 'running' || state === 'stopping';
+}
+
 async function finalState(store: Store, workers: readonly SimWorker[]): Promise<FinalState> {
   const feed = await store.readFeed({ after: 0, limit: Number.MAX_SAFE_INTEGER });
   const topicEvents = feed.filter((row) => row.stream.includes('/'));
@@ -573,9 +588,22 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
   const index: EntryRow[] = [];
   for (const tenant of new Set(feed.map((row) => row.tenant)))
     index.push(...(await store.readEntries({ tenant, space: indexSpace('noted'), limit: 10_000 })));
+  const redrives = await redriveRows(store);
   const sessions = await store.listSessions();
   const workerSessions = workers.map((worker) => worker.session).filter((session) => session !== null);
-  return { runs, histories, topicEvents, tasks, timers, entries, index, deadLetters, sessions, workerSessions };
+  return {
+    runs,
+    histories,
+    topicEvents,
+    tasks,
+    timers,
+    entries,
+    index,
+    deadLetters,
+    redrives,
+    sessions,
+    workerSessions,
+  };
 }
 
 /** The state that a stored history folds to; for reports. */

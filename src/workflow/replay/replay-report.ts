@@ -185,7 +185,7 @@ class Comparison {
         run,
         version: this.#state.version,
         startedAt: started?.at ?? 0,
-        input: started?.payload ?? encodeValue(undefined),
+        input: editedInput(events) ?? started?.payload ?? encodeValue(undefined),
         journal: this.#journalUnder(renames, assumed),
         load: (payload) => exportedText(this.#history, payload),
       },
@@ -559,4 +559,9 @@ function reportOf(
   const breaks = changes.some(({ level }) => level === 'break');
   const verdict = changes.length === 0 ? 'same' : breaks ? 'breaking' : 'compatible';
   return { tenant, run, workflow, version, recorded: status, now, matched, changes, verdict };
+}
+
+/** The input that a person gave the body last, in the place of what the run was started with. */
+function editedInput(events: readonly RunEvent[]): Payload | undefined {
+  return events.findLast((event) => event.type === 'input.edited' && event.data.path === null)?.payload;
 }

@@ -10,6 +10,7 @@ import { checkLeases } from './leases.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
+import { checkRedrives } from './redrives.js';
 import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
 import { checkStreams } from './streams.js';
@@ -28,6 +29,7 @@ export {
   checkLog,
   checkNeighbours,
   checkReadings,
+  checkRedrives,
   checkRequests,
   checkSagas,
   checkStreams,
@@ -50,6 +52,7 @@ export const checkers: readonly Checker[] = [
   checkTicks,
   checkEffects,
   checkGraphs,
+  checkRedrives,
   checkRequests,
   checkWaits,
   checkAgents,

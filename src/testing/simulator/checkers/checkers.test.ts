@@ -130,12 +130,17 @@ class Story {
       entries: [],
       index: [],
       deadLetters: [],
+      redrives: [],
       sessions: [],
       workerSessions: [],
       ...change,
     };
     return [...new Set(checkers.flatMap((check) => check(this.history)).map((violation) => violation.property))];
   }
+}
+
+function redriveRow(job: { readonly state: string; readonly redriven: number }): FinalState['redrives'][number] {
+  return { tenant: 't', name: ':redrive/rdv_1', version: 1, dueAt: null, body: JSON.stringify(job) };
 }
 
 const born: RunEventData['run.started'] = {
@@ -581,6 +586,20 @@ describe('checkers', () => {
       'an entry of a wait is left over',
       'P24',
       () => ({ entries: [{ tenant: 't', space: 'signal', key: 'go', ref: 'r', value: '{}', run: 'run_1', at: 1 }] }),
+    ],
+    ['a redrive of many lost count', 'redrives', () => ({ redrives: [redriveRow({ state: 'done', redriven: 1 })] })],
+    [
+      'a redrive of many never came to its end',
+      'redrives',
+      () => ({ redrives: [redriveRow({ state: 'running', redriven: 0 })] }),
+    ],
+    [
+      'a dead letter was sent back twice',
+      'redrives',
+      (story) => {
+        for (let i = 0; i < 2; i++)
+          story.commit([event('run.redriven', { by: 'x', paths: [], deadLetter: 'dlq_1' })], { token: 1 });
+      },
     ],
     [
       'more runs were started than asked for',

@@ -66,6 +66,7 @@ class Story {
       tasks: [],
       timers: [],
       deadLetters: [],
+      redrives: [],
       sessions: [],
       entries: [],
       index: [],
