@@ -69,10 +69,17 @@ export type {
   ApprovalNote,
   ApprovalState,
   ApprovalView,
+  DeadLetterCount,
+  DeadLetterDetail,
+  DeadLetterFilter,
+  DeadLetterView,
   ReadTokenView,
+  RedriveRequest,
+  RedriveView,
   RunEventView,
   RunView,
   RunViewState,
+  TrailItem,
 } from '../protocol/http.js';
 export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
 export { createTransport, type Transport, type TransportOptions } from './transport.js';

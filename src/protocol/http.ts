@@ -233,6 +233,7 @@ export interface TopicEventView {
   readonly event: Readonly<Record<string, unknown>>;
 }
 
+/** What ran out of attempts: what it was, why it died and what to do about it. */
 export interface DeadLetterView {
   readonly id: string;
   readonly run: string;

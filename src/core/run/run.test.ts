@@ -82,6 +82,14 @@ class Bench {
   }
 }
 
+function failedRun(): Bench {
+  const bench = new Bench();
+  bench.do(complete('a'));
+  bench.do({ op: 'failStep', path: 'b', attempt: 1, failure: fatal, retry });
+  bench.do({ op: 'fail', failure: fatal, path: 'b' });
+  return bench;
+}
+
 const tagsOf = (effects: readonly TableEffect[]): string[] => effects.map((e) => e.tag);
 const complete = (path: string): RunCommand => ({
   op: 'completeStep',
@@ -255,10 +263,7 @@ describe('decide', () => {
   });
 
   it('redrives a failed run: what succeeded stays, what failed is forgotten', () => {
-    const bench = new Bench();
-    bench.do(complete('a'));
-    bench.do({ op: 'failStep', path: 'b', attempt: 1, failure: fatal, retry });
-    bench.do({ op: 'fail', failure: fatal, path: 'b' });
+    const bench = failedRun();
     expect(bench.state.status).toBe('failed');
     const redriven = bench.do({ op: 'redrive', by: 'x' });
     expect(redriven.decision).toMatchObject({ events: [{ data: { paths: ['b'], deadLetter: 'dlq_1' } }] });
@@ -291,6 +296,23 @@ describe('decide', () => {
     ]);
     expect(bench.state.status).toBe('active');
     expect(bench.state.units.get('s')).toMatchObject({ status: 'set' });
+  });
+
+  it('redrives for a dead letter only while it is the open one of the run', () => {
+    const bench = failedRun();
+    const bulk = { op: 'redrive', by: 'x', deadLetter: 'dlq_1', bulk: 'rdv_1', reason: 'why' } as const;
+    expect(bench.do({ ...bulk, deadLetter: 'dlq_0' }).decision.tag).toBe('already');
+    expect(bench.do(bulk).decision).toMatchObject({ events: [{ data: { bulk: 'rdv_1', reason: 'why' } }] });
+    expect(bench.do(bulk).decision.tag).toBe('already');
+  });
+
+  it('edits the input of what failed with the redrive, and of nothing else', () => {
+    const bench = failedRun();
+    const edit = (path: string | null) => bench.do({ op: 'redrive', by: 'x', edit: { path, input: payload } });
+    expect(edit('a').decision).toEqual({ tag: 'refused', reason: 'not_editable' });
+    expect(edit('nobody').decision).toEqual({ tag: 'refused', reason: 'not_editable' });
+    expect(edit('b').decision).toMatchObject({ events: [{ type: 'input.edited' }, { type: 'run.redriven' }] });
+    expect(bench.state.edits.get('b')).toEqual(payload);
   });
 
   it('migrates nothing that has ended; what has failed is redriven first', () => {
