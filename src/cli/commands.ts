@@ -595,7 +595,7 @@ export const commands: readonly Command[] = [
     flags: [...letterFilterFlags, limit, ...overHttp],
     examples: [
       'eventspine dead-letters list --class auth',
-      'eventspine dead-letters list --since 2h --text "no such customer"',
+      `eventspine dead-letters list --since 2h --text 'no such customer'`,
     ],
     load: async () => (await import('./commands/dead-letters.js')).listDeadLetters,
   },
@@ -622,7 +622,7 @@ export const commands: readonly Command[] = [
     ],
     examples: [
       'eventspine dead-letters redrive dlq_01h455vb4pex5vsknk084sn02q',
-      'eventspine dead-letters redrive --class overloaded --since 2h --rate 50/s --reason "the provider is back"',
+      `eventspine dead-letters redrive --class overloaded --since 2h --rate 50/s --reason 'the provider is back'`,
     ],
     load: async () => (await import('./commands/dead-letters.js')).redriveDeadLetters,
   },
@@ -635,9 +635,26 @@ export const commands: readonly Command[] = [
     ],
     flags: [reasonFlag, ...overHttp],
     examples: [
-      `eventspine dead-letters edit dlq_01h455vb4pex5vsknk084sn02q '{"id":"c_42"}' --reason "the id was mistyped"`,
+      `eventspine dead-letters edit dlq_01h455vb4pex5vsknk084sn02q '{"id":"c_42"}' --reason 'the id was mistyped'`,
     ],
     load: async () => (await import('./commands/dead-letters.js')).editDeadLetter,
+  },
+  {
+    words: ['dead-letters', 'correct'],
+    says: 'Says which class the failure of a dead letter really has.',
+    more: 'The correction is an event of the topic eventspine.corrections, and an example to train triage with. The letter itself stays as it is.',
+    parameters: [letter],
+    flags: [{ name: 'label', type: 'text', value: 'class', says: 'The class that it has.' }, reasonFlag, ...overHttp],
+    examples: ['eventspine dead-letters correct dlq_01h455vb4pex5vsknk084sn02q --label quota_exhausted'],
+    load: async () => (await import('./commands/dead-letters.js')).correctDeadLetter,
+  },
+  {
+    words: ['dead-letters', 'corrections'],
+    says: 'Prints all corrections as JSON lines, in the form that triage is trained with.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine dead-letters corrections > corrections.jsonl'],
+    load: async () => (await import('./commands/dead-letters.js')).exportCorrections,
   },
   {
     words: ['redrives', 'list'],

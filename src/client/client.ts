@@ -281,6 +281,12 @@ export interface DeadLettersApi {
     edit: { readonly input: unknown; readonly reason: string },
     options?: CallOptions,
   ): Promise<CommandAnswer>;
+  /** Says which class the failure really has: an event of the topic `eventspine.corrections`, to train triage with. */
+  correct(
+    id: string,
+    correction: { readonly label: string; readonly reason?: string },
+    options?: CallOptions,
+  ): Promise<CommandAnswer>;
   /** Gives up on it: it leaves the list, the run stays failed. */
   discard(id: string, options?: CallOptions): Promise<void>;
 }
@@ -425,6 +431,8 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
       },
       edit: (id, { input, reason }, options) =>
         transport.json(command(pathOf('editDeadLetter', { id }), { input: input ?? null, reason }, false, options)),
+      correct: (id, correction, options) =>
+        transport.json(command(pathOf('correctDeadLetter', { id }), correction, true, options)),
       discard: (id, options) =>
         transport.exchange({ ...get(pathOf('discardDeadLetter', { id }), options), method: 'DELETE' }, () => undefined),
     },

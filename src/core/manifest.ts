@@ -72,6 +72,17 @@ export const approvalTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic of what operators say that failures really were; there without being declared. */
+export const correctionTopic: TopicManifest = {
+  name: 'eventspine.corrections',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
+/** Topics that are there without being declared. */
+export const builtInTopics: readonly TopicManifest[] = [approvalTopic, correctionTopic];
+
 export interface WorkflowManifest {
   readonly name: string;
   /** null = runs move on to new code; a string pins runs to workers that have this version. */

@@ -4,7 +4,7 @@
  */
 import type { EventRow, ManifestRow, StoredPayload } from '../store/contract.js';
 import type { Manifest } from '../core/manifest.js';
-import type { Failure } from '../core/failure.js';
+import type { Failure, FailureClass } from '../core/failure.js';
 import type { InlinePayload, Payload } from '../core/payload.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
@@ -269,6 +269,12 @@ export interface Engine {
     origin: Origin,
     id: string,
     edit: { readonly input: InlinePayload; readonly reason: string },
+  ): Promise<CommandOutcome>;
+  /** Says which class the failure really has: an event of the topic `eventspine.corrections`. */
+  correctDeadLetter(
+    origin: Origin,
+    id: string,
+    said: { readonly label: FailureClass; readonly reason: string | null },
   ): Promise<CommandOutcome>;
   /** Begins to redrive all that a filter means. Rejects with REDRIVES_FULL. */
   beginRedrive(origin: Origin, request: ManyRequest): Promise<RedriveView>;

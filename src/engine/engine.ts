@@ -165,6 +165,8 @@ class RunningEngine implements Engine {
       context: this.#context,
       catalog: this.#catalog,
       agents: this.#agents,
+      publish: async (origin, request) =>
+        (await this.#intake.publish(origin, [request]))[0] ?? errorOutcome(new Error('Invariant broken: no outcome')),
       command: (origin, run, command) => this.#command(origin, run, command),
     });
     this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
@@ -393,6 +395,7 @@ class RunningEngine implements Engine {
   listAgents: Engine['listAgents'] = (tenant, agent, query) => this.#agents.list(tenant, agent, query);
 
   redriveDeadLetter: Engine['redriveDeadLetter'] = (origin, id, options) => this.#letters.redrive(origin, id, options);
+  correctDeadLetter: Engine['correctDeadLetter'] = (origin, id, said) => this.#letters.correct(origin, id, said);
   editDeadLetter: Engine['editDeadLetter'] = (origin, id, edit) => this.#letters.edit(origin, id, edit);
   countDeadLetters: Engine['countDeadLetters'] = (tenant, filter) => this.#redrives.count(tenant, filter);
   beginRedrive: Engine['beginRedrive'] = (origin, request) => this.#redrives.begin(origin, request);

@@ -335,6 +335,7 @@ export const schemas = {
   DeadLetterCount: shape<DeadLetterCount>({ count: whole, more: flag }, {}),
   RedriveOneRequest: record({ reason: text }, []),
   EditRequest: record({ input: anything, reason: text }, ['input', 'reason']),
+  CorrectionRequest: record({ label: oneOf(failureClasses), reason: text }, ['label']),
   RedriveRequest: shape<RedriveRequest>(
     {
       filter: reference('DeadLetterFilter'),

@@ -54,6 +54,7 @@ export const routePaths = {
   redriveDeadLetter: '/v1/dead-letters/{id}/redrive',
   discardDeadLetter: '/v1/dead-letters/{id}',
   editDeadLetter: '/v1/dead-letters/{id}/edit',
+  correctDeadLetter: '/v1/dead-letters/{id}/correct',
   countDeadLetters: '/v1/dead-letters:count',
   beginRedrive: '/v1/redrives',
   listRedrives: '/v1/redrives',

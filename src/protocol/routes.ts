@@ -437,6 +437,11 @@ const descriptions = {
     jsonBody('EditRequest', 'The input, and why.'),
     commandAnswers,
   ),
+  correctDeadLetter: post(
+    'Says which class the failure of a dead letter really has: an event of the topic `eventspine.corrections`.',
+    jsonBody('CorrectionRequest', 'The class, and why.'),
+    commandAnswers,
+  ),
   beginRedrive: post(
     'Begins to redrive all dead letters that a filter means now, at a bounded rate. It goes on whatever dies meanwhile.',
     jsonBody('RedriveRequest', 'Which, how fast and why.'),

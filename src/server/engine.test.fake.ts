@@ -32,6 +32,7 @@ const names = [
   'readDeadLetter',
   'redriveDeadLetter',
   'editDeadLetter',
+  'correctDeadLetter',
   'countDeadLetters',
   'beginRedrive',
   'readRedrive',

@@ -144,6 +144,9 @@ const failure = record({
   retryable: flag,
   retryAfterMs: optional(wholeMs),
   stack: optional(text(limits.errorStackLengthMax)),
+  triage: optional(
+    record({ remedy: name, confidence: amount, reason: text(limits.errorMessageLengthMax), version: name }),
+  ),
 });
 const effect = oneOf('pure', 'idempotent', 'external');
 const labels: Check = (value) => isRecord(value) && labelFaults(value).length === 0;
@@ -176,7 +179,7 @@ const targets: readonly Check[] = [
 const shapes = {
   beginStep: { path, attempt: count, effect },
   completeStep: { path, attempt: count, durationMs: amount, withInput: flag, result: payload },
-  failStep: { path, attempt: count, failure, retry },
+  failStep: { path, attempt: count, failure, retry, withInput: optional(flag) },
   call: {
     path,
     capability: name,

@@ -1,4 +1,5 @@
-/** `eventspine dead-letters list | show | redrive | edit | discard`, and `eventspine redrives list | show | cancel`. */
+/** `eventspine dead-letters list | show | redrive | edit | correct | corrections | discard`, and `eventspine redrives list | show | cancel`. */
+import { correctionTopic } from '../../core/manifest.js';
 import { SpineError } from '../../core/errors.js';
 import { durationMs, type Duration } from '../../core/duration.js';
 import type {
@@ -121,6 +122,27 @@ export const editDeadLetter: CommandRun = async (invocation) => {
   if (reason === undefined) throw new SpineError('COMMAND_INVALID', { reason: 'Say why with --reason.' });
   const answer = await clientFor(invocation).deadLetters.edit(id, { input, reason });
   printValue(invocation, answer, () => [`${id}  edited and redriven`]);
+  return exitCodes.ok.code;
+};
+
+/** Says which class a failure really has. */
+export const correctDeadLetter: CommandRun = async (invocation) => {
+  const id = invocation.words.one('dead-letter');
+  const label = invocation.flags.text('label');
+  const reason = invocation.flags.text('reason');
+  if (label === undefined) throw new SpineError('COMMAND_INVALID', { reason: 'Say the class with --label.' });
+  const correction = { label, ...(reason === undefined ? {} : { reason }) };
+  const answer = await clientFor(invocation).deadLetters.correct(id, correction);
+  printValue(invocation, answer, () => [
+    `${id}  ${answer.outcome === 'done' ? 'corrected' : 'was corrected so before'}`,
+  ]);
+  return exitCodes.ok.code;
+};
+
+/** Prints the corrections, one JSON object a line. */
+export const exportCorrections: CommandRun = async (invocation) => {
+  for await (const { event } of clientFor(invocation).topics.events(correctionTopic.name))
+    invocation.io.out(JSON.stringify(event['data']));
   return exitCodes.ok.code;
 };
 

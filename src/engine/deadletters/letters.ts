@@ -2,18 +2,20 @@
  * Dead letters: what failed for good, why, and how it goes on. A letter is redriven at most one time, whoever tries to and
  * however often: the decision asks whether it is still the open letter of its run.
  */
-import { jsonOf } from '../../core/codec.js';
+import { jsonOf, payloadOfJson } from '../../core/codec.js';
 import { SpineError } from '../../core/errors.js';
+import type { FailureClass } from '../../core/failure.js';
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import type { InlinePayload } from '../../core/payload.js';
+import { correctionTopic } from '../../core/manifest.js';
 import type { RunCommand } from '../../core/run/commands.js';
 import type { RunEvent } from '../../core/run/events.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
 import type { DeadLetterDetail, DeadLetterView, PageView } from '../../protocol/http.js';
 import type { DeadLetterRow } from '../../store/contract.js';
 import type { Agents } from '../agents/agents.js';
-import type { CommandOutcome, Origin } from '../api.js';
+import type { CommandOutcome, Origin, PublishOutcome, PublishRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { readRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
@@ -27,6 +29,7 @@ export interface LetterDeps {
   readonly context: EngineContext;
   readonly catalog: Pick<Catalog, 'capability' | 'workflow'>;
   readonly agents: Pick<Agents, 'redrive'>;
+  readonly publish: (origin: Origin, request: PublishRequest) => Promise<PublishOutcome>;
   readonly command: (origin: Origin, run: string, command: RunCommand) => Promise<CommandOutcome>;
 }
 
@@ -100,6 +103,42 @@ export class DeadLetters {
       return { tag: 'error', error: new SpineError('INPUT_INVALID', { name: target.name, faults }) };
     const command = { ...redriveCommand(origin, id, { reason }), edit: { path: row.path, input } };
     return this.#deps.command(origin, row.run, command);
+  }
+
+  /**
+   * Says which class the failure really has: an event, in the form of an example that triage is trained with. The same said
+   * again is `already`. DEAD_LETTER_NOT_FOUND.
+   */
+  async correct(
+    origin: Origin,
+    id: string,
+    { label, reason }: { readonly label: FailureClass; readonly reason: string | null },
+  ): Promise<CommandOutcome> {
+    const row = await this.#deps.context.store.readDeadLetter(origin.tenant, id);
+    if (row === null) return notFound(id);
+    const cause = causeOf(id, await this.history(origin.tenant, row.run));
+    const value = {
+      id,
+      text: row.message,
+      http_status: null,
+      provider: null,
+      label,
+      source: `${row.workflow}:${row.path ?? ''}`,
+      code: row.code,
+      said: row.class,
+      ...verdictOf(cause),
+      by: origin.actor,
+      why: reason,
+    };
+    const outcome = await this.#deps.publish(origin, {
+      topic: correctionTopic.name,
+      id: `${id}/${label}`,
+      source: 'eventspine',
+      type: correctionTopic.name,
+      data: payloadOfJson(value),
+      value,
+    });
+    return outcome.tag === 'error' ? outcome : { tag: outcome.tag === 'duplicate' ? 'already' : 'done' };
   }
 
   async history(tenant: string, run: string): Promise<RunEvent[]> {

@@ -206,7 +206,10 @@ export class Redrives {
         redriven: latest.redriven + ends.filter(({ tag }) => tag === 'redriven').length,
         gone: latest.gone + ends.filter(({ tag }) => tag === 'gone').length,
         refused: latest.refused + refusals.length,
-        refusals: [...latest.refusals, ...refusals.map(({ tag: _, ...rest }) => rest)].slice(0, refusalsMax),
+        refusals: [
+          ...latest.refusals,
+          ...refusals.map(({ deadLetter, code, message }) => ({ deadLetter, code, message })),
+        ].slice(0, refusalsMax),
       };
       if (latest.state === 'stopping') return ended(counted, 'cancelled', now);
       return latest.next === null ? ended(counted, 'done', now) : counted;

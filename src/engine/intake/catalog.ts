@@ -6,7 +6,7 @@
  */
 import { SpineError } from '../../core/errors.js';
 import {
-  approvalTopic,
+  builtInTopics,
   type CapabilityManifest,
   type Manifest,
   type TopicManifest,
@@ -39,9 +39,9 @@ export interface AgentEntry extends WorkflowEntry {
 
 export class Catalog {
   readonly #apps = new Map<string, { readonly hash: string; readonly manifest: Manifest }>();
-  #topics = new Map<string, TopicEntry>([
-    [approvalTopic.name, { manifest: approvalTopic, triggers: [], agents: [], check: () => [] }],
-  ]);
+  #topics = new Map<string, TopicEntry>(
+    builtInTopics.map((manifest) => [manifest.name, { manifest, triggers: [], agents: [], check: () => [] }]),
+  );
   #workflows = new Map<string, WorkflowEntry>();
   #agents = new Map<string, AgentEntry>();
   #capabilities = new Map<string, CapabilityManifest>();
@@ -120,7 +120,9 @@ export class Catalog {
 
   topicNames(): string[] {
     // What no app declares is nobody's slip of the pen.
-    return [...this.#topics.keys()].filter((name) => name !== approvalTopic.name || this.#declares(name));
+    return [...this.#topics.keys()].filter(
+      (name) => !builtInTopics.some((topic) => topic.name === name) || this.#declares(name),
+    );
   }
 
   workflowNames(): string[] {
@@ -132,7 +134,7 @@ export class Catalog {
   }
 
   #rebuild(): void {
-    const topics = new Map<string, TopicManifest>([[approvalTopic.name, approvalTopic]]);
+    const topics = new Map<string, TopicManifest>(builtInTopics.map((topic) => [topic.name, topic]));
     const workflows = new Map<string, WorkflowEntry>();
     const agents = new Map<string, AgentEntry>();
     const capabilities = new Map<string, CapabilityManifest>();

@@ -16,6 +16,7 @@ type DeadLetterRoutes =
   | 'redriveDeadLetter'
   | 'editDeadLetter'
   | 'discardDeadLetter'
+  | 'correctDeadLetter'
   | 'beginRedrive'
   | 'listRedrives'
   | 'readRedrive'
@@ -51,6 +52,14 @@ export function deadLetterHandlers(context: HandlerContext): Handlers<DeadLetter
       const edit = { input: payloadOfJson(members['input']), reason: textOf('reason', members['reason']) };
       const { id, run } = await letterOf(context, request);
       return answered(run, await engine.editDeadLetter(request.origin(), id, edit));
+    },
+    correctDeadLetter: async (request) => {
+      const { label, reason } = membersOf(request.json(), 'the body', ['label', 'reason']);
+      const known = failureClasses.find((one) => one === label);
+      if (known === undefined) throw invalid(`label is none of ${failureClasses.join(', ')}`);
+      const said = { label: known, reason: reason === undefined ? null : textOf('reason', reason) };
+      const id = request.segment('id');
+      return answered(id, await engine.correctDeadLetter(request.origin(), id, said));
     },
     discardDeadLetter: async (request) => {
       commandAnswer(request.segment('id'), await engine.discard(request.origin(), request.segment('id')));
