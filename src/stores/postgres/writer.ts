@@ -3,7 +3,8 @@
  * batch speaks of and locks them, one that writes what came out and commits. The first is left out where all these rows
  * are known (see `known.ts`): then the second begins by locking them and comparing, and where one is otherwise nothing
  * of it counts and the batch is done with a look. A claim in the middle of a batch costs one more only where later items
- * depend on what it takes.
+ * depend on what it takes. A batch of known rows may be sent behind one that is not answered yet: where that one fails the
+ * server refuses everything on the connection until it is rolled back, so nothing overtakes it.
  *
  * What the server refuses for the sake of one item is found by halving the batch. What it refuses for the sake of
  * concurrency is tried again from the look. When the connection breaks at the commit, the row that marks the commit
@@ -20,6 +21,7 @@ import {
   nameOf,
   type Outcome,
   runStatuses,
+  type TaskRow,
   type Transition,
 } from '../../store/index.js';
 import { byteas, int4s, int8s, texts } from './arrays.js';
@@ -72,6 +74,8 @@ export interface WriterOptions {
   /** The store's clock as best known here. */
   readonly now: () => number;
   readonly onCommit: (news: CommitNews) => void;
+  /** A batch was sent whole: another can be sent behind it. */
+  readonly onSent: () => void;
 }
 
 /** Nothing is done without a look where the clock was seen longer ago than this. */
@@ -93,6 +97,26 @@ const uniqueViolation = '23505';
 /** What `trustRuns` and `trustLeases` fail with. */
 const divisionByZero = '22012';
 
+/** Behind which commit a batch is sent before that is answered. */
+export interface Place {
+  /** What it rests on, the commit before included. */
+  readonly beliefs: Beliefs;
+  /** Resolves when the one before is settled, whatever became of it. */
+  readonly before: Promise<void>;
+}
+
+/** A connection on which one commit follows the other. */
+interface Line {
+  readonly session: Session;
+  /** Batches that are not answered yet. */
+  batches: number;
+  /** All of them were sent whole, so that another can be sent behind. */
+  isSent: boolean;
+}
+
+/** The transaction before, on the same connection, has failed and was not rolled back yet. */
+const inFailedTransaction = '25P02';
+
 export class Writer {
   readonly #options: WriterOptions;
   readonly #slot: number;
@@ -100,6 +124,9 @@ export class Writer {
   #clockSeenMs = -Infinity;
   #lastClashMs = -Infinity;
   readonly #known = new KnownRows();
+  #line: Line | null = null;
+  /** Batches that are tried piece by piece: nothing may come between the pieces. */
+  #halving = 0;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -107,11 +134,31 @@ export class Writer {
     this.#lastCommit = commitsOf(options.epoch).first;
   }
 
-  /** Carries out the requests. Rejects with a `BatchError` only. */
-  async commit(requests: readonly WriteRequest[]): Promise<WriteResult[]> {
+  /** What the requests need to be sent behind the commit that is in flight; null = they have to wait for its end. */
+  follow(requests: readonly WriteRequest[]): Beliefs | null {
+    const line = this.#line;
+    if (line === null || !line.isSent || this.#halving > 0 || !line.session.mayFollow()) return null;
+    return this.#mayTrust() ? this.#known.beliefsOf(requests) : null;
+  }
+
+  /**
+   * Carries out the requests. Rejects with a `BatchError` only. `place`: behind a commit in flight; that one has failed, or
+   * this one is settled after it.
+   */
+  async commit(requests: readonly WriteRequest[], place: Place | null = null): Promise<WriteResult[]> {
+    if (place !== null) {
+      try {
+        return await this.#attempt(requests, place);
+      } catch (error) {
+        if (error instanceof BatchError) throw error;
+        // Nothing of it has come about. It is tried in its turn, like any other, and shows then what is wrong with it.
+      } finally {
+        await place.before;
+      }
+    }
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#attempt(requests);
+        return await this.#attempt(requests, null);
       } catch (error) {
         if (error instanceof BatchError) throw error;
         switch (classifyFailure(error)) {
@@ -122,12 +169,21 @@ export class Writer {
           case 'lost':
             throw new BatchError('busy', error);
           case 'item':
-            return await this.#halve(requests, error);
+            return await this.#inPieces(requests, error);
           case 'again':
             if (attempt < attemptsMax) await pause(Math.random() * Math.min(pauseMsMax, 2 ** attempt));
-            else return await this.#halve(requests, error);
+            else return await this.#inPieces(requests, error);
         }
       }
+    }
+  }
+
+  async #inPieces(requests: readonly WriteRequest[], error: unknown): Promise<WriteResult[]> {
+    this.#halving += 1;
+    try {
+      return await this.#halve(requests, error);
+    } finally {
+      this.#halving -= 1;
     }
   }
 
@@ -157,49 +213,75 @@ export class Writer {
     return [{ tag: 'done', value: outcomes }];
   }
 
-  async #attempt(requests: readonly WriteRequest[]): Promise<WriteResult[]> {
-    const { database } = this.#options;
-    let session: Session;
-    try {
-      session = await database.session();
-    } catch (error) {
-      throw new BatchError('busy', error);
-    }
+  #mayTrust(): boolean {
+    const nowMs = performance.now();
+    return nowMs - this.#clockSeenMs < clockMsMax && nowMs - this.#lastClashMs > clashMs;
+  }
+
+  async #attempt(requests: readonly WriteRequest[], place: Place | null): Promise<WriteResult[]> {
     const startedMs = performance.now();
-    const mayTrust = startedMs - this.#clockSeenMs < clockMsMax && startedMs - this.#lastClashMs > clashMs;
-    const beliefs = mayTrust ? this.#known.beliefsOf(requests) : null;
-    const batch = new Batch(this.#options, session, this.#slot, ++this.#lastCommit);
+    const line = place === null ? await this.#openLine() : this.#line;
+    if (line === null) throw new Error('Invariant broken: nothing is in flight that could be followed');
+    const { session } = line;
+    const beliefs = place?.beliefs ?? (this.#mayTrust() ? this.#known.beliefsOf(requests) : null);
+    const batch = new Batch(this.#options, session, this.#slot, ++this.#lastCommit, () => {
+      // Who follows rests on what this one leaves, which is not so before it is committed: nor is then who follows.
+      batch.teach(this.#known);
+      line.isSent = true;
+      this.#options.onSent();
+    });
+    line.batches += 1;
+    line.isSent = false;
     try {
       const results = await batch.run(requests, beliefs);
       this.#clockSeenMs = startedMs;
-      session.release();
-      batch.teach(this.#known);
-      this.#options.onCommit({
-        commit: batch.isMarked ? batch.commit : null,
-        events: batch.events,
-        work: batch.work,
-      });
+      this.#leave(line);
+      batch.teachClaims(this.#known);
+      this.#tell(batch);
       return results;
     } catch (error) {
       this.#known.forget(requests);
+      // Whoever comes next opens another; who was sent behind fails, too, or is found out about in its turn.
+      if (this.#line === line) this.#line = null;
+      if (stateOf(error) === inFailedTransaction && place !== null) throw error;
       if (beliefs !== null && wasMistaken(error)) {
         if (stateOf(error) === uniqueViolation) this.#lastClashMs = startedMs;
         await session.undo();
+        if (place !== null) throw error;
         // What was believed is forgotten, so this time there is a look.
-        return this.#attempt(requests);
+        return this.#attempt(requests, null);
       }
       // A closed connection rolls back; where it was at its commit, the marker tells.
       session.destroy();
       if (!batch.committing || classifyFailure(error) !== 'lost') throw error;
       if (!batch.isMarked) throw new BatchError('unknown', error);
       if (!(await this.#isCommitted(batch.commit, error))) throw error;
-      this.#options.onCommit({
-        commit: batch.isMarked ? batch.commit : null,
-        events: batch.events,
-        work: batch.work,
-      });
+      this.#tell(batch);
       return batch.results();
     }
+  }
+
+  async #openLine(): Promise<Line> {
+    try {
+      const line = { session: await this.#options.database.session(), batches: 0, isSent: false };
+      this.#line = line;
+      return line;
+    } catch (error) {
+      throw new BatchError('busy', error);
+    }
+  }
+
+  /** A batch was answered; the last one gives the connection back. */
+  #leave(line: Line): void {
+    line.batches -= 1;
+    if (line.batches > 0) return;
+    if (this.#line === line) this.#line = null;
+    line.session.release();
+  }
+
+  #tell(batch: Batch): void {
+    const { events, work } = batch;
+    this.#options.onCommit({ commit: batch.isMarked ? batch.commit : null, events, work });
   }
 
   /** Whether the commit of that number has come about. Settles it for ever, or rejects with `unknown`. */
@@ -224,7 +306,8 @@ function wasMistaken(error: unknown): boolean {
   return state === divisionByZero || state === uniqueViolation;
 }
 
-const begin: Statement = { text: 'BEGIN', values: [] };
+/** At this level no commit fails that has come so far, so that who follows it need not ask. */
+const begin: Statement = { text: 'BEGIN ISOLATION LEVEL READ COMMITTED', values: [] };
 const end: Statement = { text: 'COMMIT', values: [] };
 
 /** What becomes of the rows of a statement in flight. */
@@ -244,7 +327,11 @@ class Batch {
   /** Answers that have come and must have for a result to be known. */
   readonly #results: (() => WriteResult)[] = [];
 
-  constructor(options: WriterOptions, session: Session, slot: number, commit: number) {
+  readonly #onSend: () => void;
+
+  /** `onSend`: told when all is decided and the last round trip is about to be sent. */
+  constructor(options: WriterOptions, session: Session, slot: number, commit: number, onSend: () => void) {
+    this.#onSend = onSend;
     this.#options = options;
     this.#session = session;
     this.#slot = slot;
@@ -269,7 +356,9 @@ class Batch {
     }
     this.#finish();
     this.committing = true;
-    await this.#roundTrip();
+    const answered = this.#roundTrip();
+    this.#onSend();
+    await answered;
     return this.results();
   }
 
@@ -283,10 +372,17 @@ class Batch {
     return this.#bench.applied > 0;
   }
 
-  /** Remembers how the batch, which was committed, has left its rows. */
+  /** Remembers how the batch leaves its rows. */
   teach(known: KnownRows): void {
     known.learn(this.#bench);
   }
+
+  /** Remembers what the batch, which was committed, has leased. */
+  teachClaims(known: KnownRows): void {
+    known.learnClaims(this.#bench, this.#claimed);
+  }
+
+  readonly #claimed: TaskRow[] = [];
 
   #pendingClaim = false;
   #pendingPromotion = false;
@@ -503,6 +599,7 @@ class Batch {
       );
       claimed.forEach(({ task }, i) => {
         this.#bench.setTask(task);
+        this.#claimed.push(task);
         this.#bench.setRun(task.tenant, task.run, runBefore(rows[i] ?? [], taskColumnCount));
       });
       return claimed;
