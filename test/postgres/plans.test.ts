@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Store } from '../../src/store/index.js';
-import { int4s, int8s, texts } from '../../src/stores/postgres/arrays.js';
+import { bools, int2s, int4s, int8s, texts } from '../../src/stores/postgres/arrays.js';
 import { Database } from '../../src/stores/postgres/database.js';
 import { eraOf } from '../../src/stores/postgres/eras.js';
 import { makePool } from '../../src/stores/postgres/driver.js';
@@ -81,18 +81,26 @@ describeUnless(noPostgres, `plans at a backlog of ${backlog}`, () => {
     });
 
     it(`looks runs and tasks up by their keys, ${analyzed ? 'with' : 'without'} statistics`, async () => {
-      const keys = Array.from({ length: 256 }, (_, i) => `run_${i * 300}`);
+      const keys = Array.from({ length: 256 }, (_, i) => `run_${i * 300 + 7}`);
       const tenants = texts(keys.map(() => tenant));
       const tasks = texts(keys.map(() => 'a1'));
+      const [zeros, ones, none] = [keys.map(() => 0), keys.map(() => 1), texts(keys.map(() => null))];
+      const moved = [
+        ...[tenants, texts(keys), tenants, none, int2s(zeros), int8s(ones), int8s(zeros), int8s(zeros), int8s(zeros)],
+        ...[int8s(keys.map(() => null)), bools(keys.map(() => false)), none, none, none, none],
+        ...[int4s(keys.map(() => eraOf(store.now()))), int8s(ones), keys.length],
+      ];
       for (const [text, table, values] of [
         [statements.lockRuns, 'run', [tenants, texts(keys)]],
         [statements.lockTasks, 'task', [tenants, texts(keys), tasks]],
-        [statements.dropTasks, 'task', [tenants, texts(keys), tasks]],
+        [statements.moveRuns, 'run', moved],
+        [statements.dropTasks, 'task', [tenants, texts(keys), tasks, int2s(zeros), int8s(zeros), keys.length]],
       ] as const) {
-        const [scan] = scansOf(await planOf(text, values), table);
-        expect(scan?.['Index Name']).toBe(`${table}_pkey`);
+        const scans = scansOf(await planOf(text, values), table);
+        const looks = scans.filter((node) => node['Node Type'] !== 'Tid Scan');
+        expect(looks.map((node) => node['Index Name'])).toEqual([`${table}_pkey`]);
         // One look a key; a walk through the index is one look for all, and meets every row.
-        expect(scan?.['Actual Loops']).toBe(keys.length);
+        for (const scan of scans) expect(scan['Actual Loops']).toBe(keys.length);
       }
     });
 

@@ -16,11 +16,22 @@ import {
 import { bools, byteas, float8s, int2s, int4s, int8s, texts, utf8Byteas } from './arrays.js';
 import type { Statement, Value } from './pipeline.js';
 import type { Sql } from './sql.js';
-import type { EventEntry, TopicEventEntry, Workbench } from './workbench.js';
+import { foundOf, type EventEntry, type TaskEntry, type TopicEventEntry, type Workbench } from './workbench.js';
+
+/** What locks and compares rows that are not written, so that they are locked where those of their table are. */
+export interface Checks {
+  readonly runs: readonly Statement[];
+  readonly leases: readonly Statement[];
+}
 
 /** What must be in the tables before a claim looks at them: runs, events and tasks. */
-export function flushWork(sql: Sql, bench: Workbench, commit: number): Statement[] {
-  return [...runStatements(sql, bench), ...taskStatements(sql, bench), ...eventStatements(sql, bench, commit)];
+export function flushWork(sql: Sql, bench: Workbench, commit: number, checks: Checks | null = null): Statement[] {
+  const runs = runStatements(sql, bench);
+  const tasks = taskStatements(sql, bench);
+  const events = eventStatements(sql, bench, commit);
+  return checks === null
+    ? [...runs, ...tasks, ...events]
+    : [...checks.runs, ...runs, ...checks.leases, ...tasks, ...events];
 }
 
 /** Everything else but what is locked last. */
@@ -37,11 +48,12 @@ export function flushRest(sql: Sql, bench: Workbench): Statement[] {
 }
 
 function runStatements(sql: Sql, bench: Workbench): Statement[] {
-  const added: { row: RunRow; era: number }[] = [];
-  const moved: { row: RunRow; era: number }[] = [];
+  const added: { row: RunRow; era: number; found: number }[] = [];
+  const moved: typeof added = [];
   for (const entry of bench.runs.values()) {
     if (entry.write === null) continue;
-    (entry.stored ? moved : added).push({ row: entry.write, era: entry.era });
+    (entry.stored ? moved : added).push({ row: entry.write, era: entry.era, found: entry.found });
+    entry.found = entry.write.head;
     entry.write = null;
     entry.stored = true;
   }
@@ -50,7 +62,11 @@ function runStatements(sql: Sql, bench: Workbench): Statement[] {
     ...runValues(entries.map(({ row }) => row)),
     int4s(entries.map(({ era }) => era)),
   ];
-  if (moved.length > 0) statements.push({ text: sql.moveRuns, values: valuesOf(moved) });
+  if (moved.length > 0)
+    statements.push({
+      text: sql.moveRuns,
+      values: [...valuesOf(moved), int8s(moved.map(({ found }) => found)), moved.length],
+    });
   if (added.length > 0) statements.push({ text: sql.addRuns, values: valuesOf(added) });
   return statements;
 }
@@ -77,17 +93,18 @@ export function runValues(rows: readonly RunRow[]): Value[] {
 }
 
 function taskStatements(sql: Sql, bench: Workbench): Statement[] {
-  const dropped: { tenant: string; run: string; task: string }[] = [];
+  const dropped: (TaskEntry['key'] & TaskEntry['found'])[] = [];
   const added: TaskRow[] = [];
   const moved: TaskRow[] = [];
   for (const entry of bench.tasks.values()) {
     if (!entry.dirty) continue;
     if (entry.now === null) {
-      if (entry.stored) dropped.push(entry.key);
+      if (entry.stored) dropped.push({ ...entry.key, ...entry.found });
     } else if (entry.stored) moved.push(entry.now);
     else added.push(entry.now);
     entry.dirty = false;
     entry.stored = entry.now !== null;
+    if (entry.now !== null) entry.found = foundOf(entry.now);
   }
   const statements: Statement[] = [];
   if (dropped.length > 0)
@@ -97,6 +114,9 @@ function taskStatements(sql: Sql, bench: Workbench): Statement[] {
         texts(dropped.map((key) => key.tenant)),
         texts(dropped.map((key) => key.run)),
         texts(dropped.map((key) => key.task)),
+        int2s(dropped.map(({ state }) => state)),
+        int8s(dropped.map(({ token }) => token)),
+        dropped.length,
       ],
     });
   if (moved.length > 0) statements.push({ text: sql.moveTasks, values: taskValues(moved) });

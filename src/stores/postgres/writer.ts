@@ -31,10 +31,10 @@ import { classifyFailure, reasonOf, stateOf } from './failures.js';
 import { flushRest, flushWork, publishStatement, tallyStatement } from './flush.js';
 import type { Row, Statement, Value } from './pipeline.js';
 import type { WriteRequest, WriteResult, WriteResults } from './requests.js';
-import { KnownRows, type Beliefs } from './known.js';
+import { type Beliefs, type KnownRun, KnownRows } from './known.js';
 import { eventRow, int, scheduleRow, sessionRow, taskColumnCount, taskRow, text } from './rows.js';
 import type { Sql } from './sql.js';
-import { keyOf, Workbench, type RunBefore } from './workbench.js';
+import { keyOf, Workbench, type RunBefore, type TaskEntry } from './workbench.js';
 
 /** How often a batch is worked out anew before its items are tried one by one. */
 const attemptsMax = 6;
@@ -400,40 +400,57 @@ class Batch {
 
   /** Begins the transaction without a look: the first round trip is also the last. */
   #trust({ runs, tasks }: Beliefs): void {
-    const { sql, database, now } = this.#options;
+    const { database, now } = this.#options;
     const at = now();
     this.#bench = new Workbench(at, eraOf(at));
     this.#add(begin);
     const sentMs = performance.now();
     this.#add(database.settings, (rows) => this.#seeClock(rows, sentMs));
-    if (runs.size > 0) {
-      const believed = [...runs.values()];
-      this.#add({
-        text: sql.trustRuns,
-        values: [
-          texts(believed.map(({ tenant }) => tenant)),
-          texts(believed.map(({ run }) => run)),
-          int8s(believed.map(({ head }) => head)),
-          int4s(believed.map(({ era }) => era)),
-          believed.length,
-        ],
-      });
-    }
-    if (tasks.size > 0) {
-      const believed = [...tasks.values()];
-      this.#add({
-        text: sql.trustLeases,
-        values: [
-          texts(believed.map(({ tenant }) => tenant)),
-          texts(believed.map(({ run }) => run)),
-          texts(believed.map(({ task }) => task)),
-          int8s(believed.map(({ token }) => token)),
-          believed.length,
-        ],
-      });
-    }
+    this.#unchecked = { runs, tasks };
+    this.#checkAt = this.#statements.length;
     for (const { tenant, run, ...before } of runs.values()) this.#bench.setRun(tenant, run, before);
     for (const task of tasks.values()) this.#bench.setTask(task);
+  }
+
+  /** What was believed and is not yet in a statement that compares it. */
+  #unchecked: Beliefs | null = null;
+  /** The place of these statements: before all others, since they lock the first rows of the order. */
+  #checkAt = 0;
+
+  #flushWork(): void {
+    const { sql } = this.#options;
+    const beliefs = this.#unchecked;
+    this.#unchecked = null;
+    if (beliefs === null) {
+      for (const statement of flushWork(sql, this.#bench, this.commit)) this.#add(statement);
+      return;
+    }
+    // What is written is compared as it is written.
+    const runs = [...beliefs.runs].filter(([key]) => (this.#bench.runs.get(key)?.write ?? null) === null);
+    const leases = [...beliefs.tasks].filter(([key]) => !isDropped(this.#bench.tasks.get(key)));
+    const checks = {
+      runs:
+        runs.length === 0
+          ? []
+          : [
+              trustRuns(
+                sql,
+                runs.map(([, run]) => run),
+              ),
+            ],
+      leases:
+        leases.length === 0
+          ? []
+          : [
+              trustLeases(
+                sql,
+                leases.map(([, task]) => task),
+              ),
+            ],
+    };
+    const statements = flushWork(sql, this.#bench, this.commit, checks);
+    this.#statements.splice(this.#checkAt, 0, ...statements);
+    this.#takes.splice(this.#checkAt, 0, ...statements.map(() => null));
   }
 
   #seeClock(rows: readonly Row[], sentMs: number): number {
@@ -572,7 +589,7 @@ class Batch {
   #claim(claim: Extract<WriteRequest, { op: 'claim' }>['claim']): () => WriteResult {
     const { sql, epoch } = this.#options;
     const { session, queues, limit, assignmentFrom } = claim;
-    for (const statement of flushWork(sql, this.#bench, this.commit)) this.#add(statement);
+    this.#flushWork();
     const { now } = this.#bench;
     this.#add({
       text: sql.claim,
@@ -608,7 +625,7 @@ class Batch {
 
   #promote(limit: number): () => WriteResult {
     const { sql } = this.#options;
-    for (const statement of flushWork(sql, this.#bench, this.commit)) this.#add(statement);
+    this.#flushWork();
     this.#pendingPromotion = true;
     return this.#answered({ text: sql.promote, values: [this.#bench.now, limit, this.#slot] }, (rows) => {
       const promoted = rows.map(taskRow);
@@ -622,7 +639,7 @@ class Batch {
 
   #finish(): void {
     const { sql } = this.#options;
-    for (const statement of flushWork(sql, this.#bench, this.commit)) this.#add(statement);
+    this.#flushWork();
     for (const statement of flushRest(sql, this.#bench)) this.#add(statement);
     const tally = tallyStatement(sql, this.#bench, this.#slot);
     if (tally !== null) this.#add(tally);
@@ -670,6 +687,36 @@ class Batch {
 }
 
 const unknown: WriteResult = { tag: 'unknown' };
+
+function isDropped(entry: TaskEntry | undefined): boolean {
+  return entry?.dirty === true && entry.now === null;
+}
+
+function trustRuns(sql: Sql, believed: readonly KnownRun[]): Statement {
+  return {
+    text: sql.trustRuns,
+    values: [
+      texts(believed.map(({ tenant }) => tenant)),
+      texts(believed.map(({ run }) => run)),
+      int8s(believed.map(({ head }) => head)),
+      int4s(believed.map(({ era }) => era)),
+      believed.length,
+    ],
+  };
+}
+
+function trustLeases(sql: Sql, believed: readonly TaskRow[]): Statement {
+  return {
+    text: sql.trustLeases,
+    values: [
+      texts(believed.map(({ tenant }) => tenant)),
+      texts(believed.map(({ run }) => run)),
+      texts(believed.map(({ task }) => task)),
+      int8s(believed.map(({ token }) => token)),
+      believed.length,
+    ],
+  };
+}
 
 function done(value: WriteResults[keyof WriteResults]): WriteResult {
   return { tag: 'done', value };
