@@ -148,7 +148,7 @@ export function writeSql(s: string) {
       picked AS MATERIALIZED (
         SELECT q.place, c.* FROM unnest($3::text[], $4::bigint[]) WITH ORDINALITY AS q (queue, most, place)
         CROSS JOIN LATERAL (
-          SELECT t.tenant, t.run, t.task, t.rank FROM ${s}.task t
+          SELECT t.ctid AS spot, t.tenant, t.run, t.task, t.rank FROM ${s}.task t
           CROSS JOIN LATERAL (
             SELECT r.era FROM ${s}.run r WHERE r.tenant = t.tenant AND r.run = t.run OFFSET 0) r
           CROSS JOIN LATERAL (
@@ -159,11 +159,11 @@ export function writeSql(s: string) {
           FOR UPDATE OF t SKIP LOCKED) c
         LIMIT $5::bigint),
       numbered AS (
-        SELECT tenant, run, task, row_number() OVER (ORDER BY place, rank, run, task, tenant) - 1 AS n FROM picked),
+        SELECT spot, row_number() OVER (ORDER BY place, rank, run, task, tenant) - 1 AS n FROM picked),
       moved AS (
         UPDATE ${s}.task t SET state = 3, token = t.token + 1, session = $1, assignment = $6::bigint + p.n,
           leased_at = $7::bigint
-        FROM numbered p WHERE t.tenant = p.tenant AND t.run = p.run AND t.task = p.task
+        FROM numbered p WHERE t.ctid = p.spot
         RETURNING t.tenant, t.queue)
       ${countMoves(s, 0, 3, 8)}`,
     /** What the claim before has leased, with heads as they are now: a statement of its own sees what was committed meanwhile. */
