@@ -76,10 +76,12 @@ export class Database {
       set_config('idle_in_transaction_session_timeout', $1, true)`;
     const values = [times.statementMs, times.lockMs];
     // Whatever the server's default is, an acknowledged commit is on its disk (and on a synchronous standby's). Writes
-    // look rows up by their keys; left to its estimates the planner now and then reads a whole table instead.
+    // look rows up by their keys; left to its estimates the planner now and then reads a whole table instead. And one plan
+    // for arrays of any length is kept: for a short array it would think one of its own cheaper, and plan every time.
     this.settings = {
       text: `SELECT ${clockSql}, ${timeouts}, set_config('enable_hashjoin', 'off', true),
-        set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true), set_config('synchronous_commit',
+        set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true),
+        set_config('plan_cache_mode', 'force_generic_plan', true), set_config('synchronous_commit',
         CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' WHEN 'local' THEN 'on'
         ELSE current_setting('synchronous_commit') END, true)`,
       values,
