@@ -24,7 +24,10 @@ import { app as helloApp } from './hello/spine.ts';
 import { app as reportsApp, wordStats } from './python-worker/spine.ts';
 import { app as schedulesApp } from './schedules/spine.ts';
 import { app as ordersApp, event as orderEvent } from './state-machine/spine.ts';
+import { app as deskApp } from './support-desk/spine.ts';
+import { app as newsApp, news } from './news-watch/spine.ts';
 import { app as newsletterApp, draft } from './testing/spine.ts';
+import { app as tripApp, book, paid, unbook } from './trip/spine.ts';
 
 interface Scene<App extends AnyApp> {
   readonly file: string;
@@ -105,6 +108,37 @@ const scenes: readonly Scene<AnyApp>[] = [
       const run = await t.start('newsletter', { subjects: ['tea'] });
       await t.result(run);
       return run.id;
+    },
+  }),
+  ...(['paid', 'late'] as const).map((end) =>
+    scene(`trip/histories/${end}.json`, tripApp, {
+      options: () => ({ handlers: [fake(book, ({ id }) => ({ booking: id })), fake(unbook, null)] }),
+      async play(t) {
+        const run = await t.start('trip', { trip: 't1', to: 'Porto', excursions: ['boat', 'museum'] });
+        if (end === 'paid') await t.signal(run, paid, { cents: 100 });
+        await t.outcome(run);
+        return run.id;
+      },
+    }),
+  ),
+  ...(['watching', 'continued'] as const).map((end) =>
+    scene(`news-watch/histories/${end}.json`, newsApp, {
+      options: () => ({
+        handlers: [fake(news, ({ after }) => (after === null ? [{ id: 'n1', text: 'Domes leak' }] : []))],
+      }),
+      async play(t) {
+        const run = await t.start('watch', { reader: 'ann', subject: 'domes' });
+        await t.advance(end === 'watching' ? '90m' : '24h');
+        return run.id;
+      },
+    }),
+  ),
+  scene('support-desk/histories/desk.json', deskApp, {
+    options: () => ({}),
+    async play(t) {
+      const ann = t.agent('desk', 'ann');
+      await ann.ask('said', { product: 'kettle', text: 'How do I remove lime?' });
+      return (await ann.status()).run;
     },
   }),
   scene('document-pipeline/histories/ingest.json', pipeline, {
@@ -221,6 +255,8 @@ describe('golden histories', () => {
 
   it('tell of a step that was renamed', async () => {
     for (const { app, file } of scenes) {
+      // What the handler of an agent has done is not asked for again once its message is handled.
+      if (app.workflows.length === 0) continue;
       const history = stored(file);
       // What is renamed is what the body itself asks for.
       const isOwnStep = (event: ExportedHistory['events'][number]): boolean =>

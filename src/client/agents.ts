@@ -34,7 +34,8 @@ export type MessageFor<App, Name extends string> = [AgentOf<App, Name>] extends 
   ? string
   : MessagesOf<App, Name>['name'];
 
-type NamedMessage<App, Name extends string, Type extends string> = Extract<
+/** The message of that name. */
+export type NamedMessage<App, Name extends string, Type extends string> = Extract<
   MessagesOf<App, Name>,
   { readonly name: Type }
 >;

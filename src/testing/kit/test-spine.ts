@@ -13,6 +13,7 @@ import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { ExportedHistory } from '../../core/run/exported-history.js';
 import type { CommandOutcome, Engine, Origin, RunFilter, Say, StartRequest } from '../../engine/api.js';
 import { createEngine, type EngineLogRecord } from '../../engine/index.js';
+import type { AgentFor } from '../../client/agents.js';
 import type { ApprovalView, RunEventView, RunFold, RunSummary, TopicEventView } from '../../protocol/http.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { registryOf } from '../../worker/app-registry.js';
@@ -37,6 +38,7 @@ import { Prng } from '../simulator/prng.js';
 import { appUnderTest } from './app-under-test.js';
 import { crashingActivation, type CrashPlan } from './crashing-activation.js';
 import { doubled } from './doubled-transport.js';
+import { testAgent, type TestAgent } from './test-agent.js';
 import { TestDriver } from './test-driver.js';
 import { UserWork } from './user-work.js';
 import { VirtualTime } from './virtual-time.js';
@@ -155,6 +157,13 @@ export interface TestSpine<App> extends AsyncDisposable {
     data?: In,
     options?: { readonly id?: string },
   ): Promise<void>;
+  /** The agent of a key. Asks nothing. */
+  agent<Name extends AgentFor<App>>(name: Name, key: string): TestAgent<App, Name>;
+  /**
+   * What has been written so far to the stream at `path` of the run: the chunks of the latest attempt, those that came before
+   * it being no longer meant. RUN_NOT_FOUND.
+   */
+  chunks(run: RunRef, path: string): Promise<readonly unknown[]>;
   /** Open approvals, oldest first: of the run, or of all. */
   approvals(run?: RunRef): Promise<readonly ApprovalView[]>;
   /** Approves what the run asks, or the approval of that id. The oldest, where it asks for several. APPROVAL_NOT_FOUND. */
@@ -200,6 +209,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
   #crashes = 0;
   #events = 0;
   #signals = 0;
+  #messages = 0;
   #closed: Promise<void> | null = null;
 
   constructor(app: App, options: TestSpineOptions) {
@@ -372,6 +382,26 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     const payload = data === undefined ? null : encodeValue(data);
     const said = this.#engine.signal(origin(this.#tenant), idOf(run), { id, name, data: payload });
     await this.#settled(said);
+  }
+
+  agent<Name extends AgentFor<App>>(name: Name, key: string): TestAgent<App, Name> {
+    const nextId = (): string => `message-${++this.#messages}`;
+    const valueOf = (payload: Payload): Promise<unknown> => this.#valueOf(payload);
+    const context = { engine: this.#engine, driver: this.#driver, origin: origin(this.#tenant), nextId, valueOf };
+    return testAgent<App, Name>(context, name, key);
+  }
+
+  async chunks(run: RunRef, path: string): Promise<readonly unknown[]> {
+    let attempt = 0;
+    let chunks: unknown[] = [];
+    for (const { type, data, payload } of await this.history(run)) {
+      const of = data as { readonly path?: string; readonly attempt?: number };
+      if (type !== 'stream.appended' || of.path !== path) continue;
+      if (of.attempt !== attempt) chunks = [];
+      attempt = of.attempt ?? 0;
+      if (Array.isArray(payload)) chunks.push(...(payload as readonly unknown[]));
+    }
+    return chunks;
   }
 
   async approvals(run?: RunRef): Promise<readonly ApprovalView[]> {

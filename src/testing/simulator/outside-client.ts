@@ -209,7 +209,8 @@ export class OutsideClient {
       if (action.kind === 'apply' && action.outcome.tag === 'applied' && action.transition.tenant === tenant)
         for (const { expected, row } of action.transition.runs ?? [])
           if (expected === 0 && row.workflow === 'program' && row.labels === null) runs.add(row.run);
-    return { tenant, run: this.#prng.pick([...runs]) };
+    // It may have started nothing but graphs.
+    return runs.size === 0 ? this.#prng.pick(this.#runs) : { tenant, run: this.#prng.pick([...runs]) };
   }
 
   #cancel(): void {

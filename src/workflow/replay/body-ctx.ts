@@ -425,7 +425,9 @@ export class BodyCtx implements Ctx {
       bundle !== undefined &&
       (version === null || bundle.version === version) &&
       (maxAgeMs === null || this.#body.now() - bundle.at <= maxAgeMs);
-    if (this.#body.recordOf(path) === undefined && !isFresh) {
+    const outcome = this.#body.recordOf(path)?.outcome ?? null;
+    // What was fetched then is asked for again, whatever would be fresh now: a replay asks for all that is recorded.
+    if (outcome === null ? !isFresh : outcome.type === 'context.put') {
       const value = await this.#ask<T>(
         fetchPath,
         'step',

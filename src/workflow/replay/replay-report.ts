@@ -10,6 +10,7 @@ import { encodeValue } from '../../core/codec.js';
 import { exportedText, type ExportedHistory } from '../../core/run/exported-history.js';
 import type { RunEvent } from '../../core/run/events.js';
 import { journalOf, type Journal, type JournalEntry } from '../../core/run/journal.js';
+import { isHandlePath } from '../../core/run/mail.js';
 import { foldRun, isEnded, type RunState, type RunStatus } from '../../core/run/state.js';
 import { SpineError } from '../../core/errors.js';
 import { versionText } from '../../core/manifest.js';
@@ -207,7 +208,16 @@ class Comparison {
         !replay.asked.has(renames.get(path) ?? path) &&
         !replay.asked.has(path) &&
         // Of a child that is not waited for only the start is asked for.
-        !replay.asked.has(startOf(path)),
+        !replay.asked.has(startOf(path)) &&
+        !this.#isOfHandled(path),
+    );
+  }
+
+  /** Of a message that has been handled only what came of it is asked for, and nothing that its handler has done. */
+  #isOfHandled(path: string): boolean {
+    const [handling = ''] = path.split('/', 1);
+    return (
+      path !== handling && isHandlePath(handling) && (this.#recorded.get(handling)?.record.outcome ?? null) !== null
     );
   }
 
