@@ -11,9 +11,6 @@
  *   made by the node before it commits), what says in which order commits are to be numbered (`ord`, drawn after every
  *   row lock of the commit was had), and where the numbers are (`first`, given after the commit; see `feed.ts`).
  * - `task` holds unfinished work only and no payloads, so it is itself the thin table; see docs/adr.
- * - No index of `run` speaks of `status`, not even as a condition: so a run that moves on or ends without an instant at which
- *   it expires touches none of them (HOT).
- * - `task_age` tells since when the oldest ready task of a queue waits without a walk through its backlog.
  * - `tally` is spread over slots, so that nodes do not wait for each other's counters.
  * - No foreign keys, no triggers, no functions, no extensions.
  */
@@ -65,8 +62,8 @@ CREATE TABLE ${s}.run (
   PRIMARY KEY (tenant, run)
 ) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX run_started ON ${s}.run (tenant, started_at, run);
-CREATE INDEX run_failed ON ${s}.run (tenant, started_at, run) WHERE failure_class IS NOT NULL;
-CREATE INDEX run_expiry ON ${s}.run (expires_at, tenant, run) WHERE expires_at IS NOT NULL;
+CREATE INDEX run_failed ON ${s}.run (tenant, started_at, run) WHERE status = 3;
+CREATE INDEX run_expiry ON ${s}.run (expires_at, tenant, run) WHERE expires_at IS NOT NULL AND status >= 2;
 
 CREATE TABLE ${s}.event (
   era integer NOT NULL,
@@ -109,8 +106,7 @@ CREATE TABLE ${s}.task (
   PRIMARY KEY (tenant, run, task)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500,
   autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05);
-CREATE INDEX task_ready ON ${s}.task (queue, rank, run, task, tenant) WHERE state = 0;
-CREATE INDEX task_age ON ${s}.task (queue, ready_at) WHERE state = 0;
+CREATE INDEX task_ready ON ${s}.task (queue, rank, run, task, tenant) INCLUDE (ready_at) WHERE state = 0;
 CREATE INDEX task_delayed ON ${s}.task (due_at, tenant, run, task) WHERE state = 1;
 CREATE INDEX task_held ON ${s}.task (limit_key, rank, run, task, tenant) WHERE state = 2;
 CREATE INDEX task_leased ON ${s}.task (session, assignment, tenant, run, task) WHERE state = 3;
