@@ -7,6 +7,7 @@
  * Arrays are stepped through in the select list and not in FROM: there `unnest` makes a table of each first, which was
  * more than half of what a small batch cost the server.
  */
+import { columnsOf, rowsOf, rowsSql } from './row-statement.js';
 import { eventColumns, runColumns, scheduleColumns, sessionColumns, taskColumns } from './rows.js';
 
 export type Sql = ReturnType<typeof writeSql>;
@@ -29,55 +30,94 @@ export function writeSql(s: string) {
     // The same where it is believed to be known: locks the rows, and fails unless every one is as it is believed to be.
     // What is compared stands outside: as a condition it could lead the planner to another index than that of the key.
 
-    trustRuns: `SELECT 1 / (count(*) FILTER (WHERE r.head = k.head AND r.era = k.era) = $5::bigint)::integer FROM (
-        SELECT * FROM (${rowsOf('tenant text, run text, head bigint, era integer')}) k
-        ORDER BY tenant COLLATE "C", run COLLATE "C") k
-      CROSS JOIN LATERAL (
-        SELECT r.head, r.era FROM ${s}.run r WHERE r.tenant = k.tenant AND r.run = k.run FOR UPDATE) r`,
-    trustLeases: `SELECT 1 / (count(*) FILTER (WHERE t.state = 3 AND t.token = k.token) = $5::bigint)::integer FROM (
-        SELECT * FROM (${rowsOf('tenant text, run text, task text, token bigint')}) k
-        ORDER BY tenant COLLATE "C", run COLLATE "C", task COLLATE "C") k
-      CROSS JOIN LATERAL (
-        SELECT t.state, t.token FROM ${s}.task t
-        WHERE t.tenant = k.tenant AND t.run = k.run AND t.task = k.task FOR UPDATE) t`,
+    trustRuns: rowsSql(
+      'tenant text, run text, head bigint, era integer',
+      'tenant, era',
+      (rows) => `SELECT 1 / (count(*) FILTER (WHERE r.head = k.head AND r.era = k.era) = $5::bigint)::integer FROM (
+          SELECT * FROM (${rows}) k ORDER BY tenant COLLATE "C", run COLLATE "C") k
+        CROSS JOIN LATERAL (
+          SELECT r.head, r.era FROM ${s}.run r WHERE r.tenant = k.tenant AND r.run = k.run FOR UPDATE) r`,
+      () => `SELECT 1 / (count(*) FILTER (WHERE r.head = $3::bigint AND r.era = $4::integer) = $5::bigint)::integer FROM (
+          SELECT r.head, r.era FROM ${s}.run r WHERE r.tenant = $1::text AND r.run = $2::text FOR UPDATE) r`,
+    ),
+    trustLeases: rowsSql(
+      'tenant text, run text, task text, token bigint',
+      'tenant',
+      (rows) => `SELECT 1 / (count(*) FILTER (WHERE t.state = 3 AND t.token = k.token) = $5::bigint)::integer FROM (
+          SELECT * FROM (${rows}) k ORDER BY tenant COLLATE "C", run COLLATE "C", task COLLATE "C") k
+        CROSS JOIN LATERAL (
+          SELECT t.state, t.token FROM ${s}.task t
+          WHERE t.tenant = k.tenant AND t.run = k.run AND t.task = k.task FOR UPDATE) t`,
+      () => `SELECT 1 / (count(*) FILTER (WHERE t.state = 3 AND t.token = $4::bigint) = $5::bigint)::integer FROM (
+          SELECT t.state, t.token FROM ${s}.task t
+          WHERE t.tenant = $1::text AND t.run = $2::text AND t.task = $3::text FOR UPDATE) t`,
+    ),
 
     // Writing what a batch has come to
 
-    addRuns: `INSERT INTO ${s}.run (${runColumns}, era) ${rowsOf(runTypes)}`,
+    addRuns: rowsSql(
+      runTypes,
+      `${runsAlike}, status, head, expires_at`,
+      (rows) => `INSERT INTO ${s}.run (${runColumns}, era) ${rows}`,
+    ),
     /**
-     * Rows that are there, each as it is believed to be, or the statement fails. By place, so that no estimate can take
-     * the planner elsewhere than to the key; a row that is moved meanwhile has another place, and then is missed.
+     * Rows that are there, each as it is believed to be, or the statement fails. Many are taken by place, so that no estimate
+     * can take the planner elsewhere than to the key; a row that is moved meanwhile has another place, and then is missed.
      */
-    moveRuns: `WITH moved AS (
-        UPDATE ${s}.run r SET ${fromRow('v', runColumns, ['tenant', 'run'])}
-        FROM (
-          SELECT k.*, r.place FROM (
-            SELECT * FROM (${rowsOf(`${runTypes}, found bigint`)}) k
-            ORDER BY tenant COLLATE "C", run COLLATE "C") k
-          CROSS JOIN LATERAL (
-            SELECT r.ctid AS place FROM ${s}.run r WHERE r.tenant = k.tenant AND r.run = k.run OFFSET 0) r) v
-        WHERE r.ctid = v.place AND r.head = v.found AND r.era = v.era RETURNING 1)
-      SELECT 1 / (count(*) = $18::bigint)::integer FROM moved`,
-    addEvents: `INSERT INTO ${s}.event (tenant, stream, seq, type, at, payload_kind, envelope, salt, blob, payload, era, n,
-        commit)
-      ${rowsOf('tenant text, stream text, seq bigint, type text, at bigint, payload_kind smallint, envelope bytea, salt bytea, blob text, payload bytea, era integer, n integer')},
-        $13::bigint`,
+    moveRuns: rowsSql(
+      `${runTypes}, found bigint`,
+      runsAlike,
+      (rows) => `WITH moved AS (
+          UPDATE ${s}.run r SET ${fromRow('v', runColumns, ['tenant', 'run'])}
+          FROM (
+            SELECT k.*, r.place FROM (
+              SELECT * FROM (${rows}) k ORDER BY tenant COLLATE "C", run COLLATE "C") k
+            CROSS JOIN LATERAL (
+              SELECT r.ctid AS place FROM ${s}.run r WHERE r.tenant = k.tenant AND r.run = k.run OFFSET 0) r) v
+          WHERE r.ctid = v.place AND r.head = v.found AND r.era = v.era RETURNING 1)
+        SELECT 1 / (count(*) = $18::bigint)::integer FROM moved`,
+      () => `WITH moved AS (
+          UPDATE ${s}.run r SET ${fromParameters(runTypes, ['tenant', 'run', 'era'])}
+          WHERE r.tenant = $1::text AND r.run = $2::text AND r.head = $17::bigint AND r.era = $16::integer RETURNING 1)
+        SELECT 1 / (count(*) = $18::bigint)::integer FROM moved`,
+    ),
+    addEvents: rowsSql(
+      `tenant text, stream text, seq bigint, type text, at bigint, payload_kind smallint, envelope bytea, salt bytea,
+        blob text, payload bytea, era integer, n integer`,
+      'tenant, blob, era',
+      (
+        rows,
+      ) => `INSERT INTO ${s}.event (tenant, stream, seq, type, at, payload_kind, envelope, salt, blob, payload, era, n,
+          commit)
+        ${rows}, $13::bigint`,
+    ),
     /** Rows that are there, each in the state and with the token that it is believed to have, or the statement fails. */
-    dropTasks: `WITH dropped AS (
-        DELETE FROM ${s}.task t
-        USING (
-          SELECT k.state, k.token, t.place FROM (
-            SELECT * FROM (${rowsOf('tenant text, run text, task text, state smallint, token bigint')}) k
-            ORDER BY tenant COLLATE "C", run COLLATE "C", task COLLATE "C") k
-          CROSS JOIN LATERAL (
-            SELECT t.ctid AS place FROM ${s}.task t
-            WHERE t.tenant = k.tenant AND t.run = k.run AND t.task = k.task OFFSET 0) t) v
-        WHERE t.ctid = v.place AND t.state = v.state AND t.token = v.token RETURNING 1)
-      SELECT 1 / (count(*) = $6::bigint)::integer FROM dropped`,
-    addTasks: `INSERT INTO ${s}.task (${taskColumns}) ${rowsOf(taskTypes)}`,
+    dropTasks: rowsSql(
+      'tenant text, run text, task text, state smallint, token bigint',
+      'tenant, state',
+      (rows) => `WITH dropped AS (
+          DELETE FROM ${s}.task t
+          USING (
+            SELECT k.state, k.token, t.place FROM (
+              SELECT * FROM (${rows}) k ORDER BY tenant COLLATE "C", run COLLATE "C", task COLLATE "C") k
+            CROSS JOIN LATERAL (
+              SELECT t.ctid AS place FROM ${s}.task t
+              WHERE t.tenant = k.tenant AND t.run = k.run AND t.task = k.task OFFSET 0) t) v
+          WHERE t.ctid = v.place AND t.state = v.state AND t.token = v.token RETURNING 1)
+        SELECT 1 / (count(*) = $6::bigint)::integer FROM dropped`,
+      () => `WITH dropped AS (
+          DELETE FROM ${s}.task t WHERE t.tenant = $1::text AND t.run = $2::text AND t.task = $3::text
+            AND t.state = $4::smallint AND t.token = $5::bigint RETURNING 1)
+        SELECT 1 / (count(*) = $6::bigint)::integer FROM dropped`,
+    ),
+    addTasks: rowsSql(taskTypes, tasksAlike, (rows) => `INSERT INTO ${s}.task (${taskColumns}) ${rows}`),
     /** Rows that are there and locked: the conflict takes each to its row by the key. */
-    moveTasks: `INSERT INTO ${s}.task (${taskColumns}) ${rowsOf(taskTypes)}
-      ON CONFLICT (tenant, run, task) DO UPDATE SET ${fromExcluded(taskColumns, ['tenant', 'run', 'task'])}`,
+    moveTasks: rowsSql(
+      taskTypes,
+      tasksAlike,
+      (rows) => `INSERT INTO ${s}.task (${taskColumns}) ${rows}
+        ON CONFLICT (tenant, run, task) DO UPDATE SET ${fromExcluded(taskColumns, ['tenant', 'run', 'task'])}`,
+    ),
     dropTimers: `DELETE FROM ${s}.timer m USING ${keys3('run', 'name')}
       WHERE m.tenant = k.tenant AND m.run = k.run AND m.name = k.name`,
     putTimers: `INSERT INTO ${s}.timer (tenant, run, name, fire_at)
@@ -217,19 +257,16 @@ const scheduleTypes = 'tenant text, name text, version bigint, due_at bigint, bo
 const runTypes = `tenant text, run text, workflow text, version text, status smallint, head bigint, priority bigint,
   started_at bigint, updated_at bigint, expires_at bigint, cancel_requested boolean, failure_class text, failure_code text,
   failure_message text, labels text, era integer`;
+/** In what the runs of a batch are alike where none has failed and nobody uses what is for some runs only. */
+const runsAlike =
+  'tenant, version, priority, cancel_requested, failure_class, failure_code, failure_message, labels, era';
 
 const taskTypes = `tenant text, run text, task text, kind smallint, queue text, rank float8, state smallint, attempt bigint,
   token bigint, deadline_ms bigint, input_seq bigint, due_at bigint, limit_key text, session text, assignment bigint,
   leased_at bigint, ready_at bigint`;
-
-/** Rows of the given columns and types, each column an array: the parameters from the one of that number on. */
-function rowsOf(columns: string, from = 1): string {
-  const steps = columns.split(',').map((column, i) => {
-    const [name, type] = column.trim().split(' ');
-    return `unnest($${from + i}::${type}[]) AS ${name}`;
-  });
-  return `SELECT ${steps.join(', ')}`;
-}
+/** The same of tasks that nobody holds back and nobody has. */
+const tasksAlike =
+  'tenant, kind, state, attempt, token, deadline_ms, due_at, limit_key, session, assignment, leased_at';
 
 /** Moves the counters of the tasks in `moved` from one state to another; the slot is the parameter of that number. */
 function countMoves(s: string, from: number, to: number, slot: number): string {
@@ -265,6 +302,13 @@ function fromRow(row: string, columns: string, key: readonly string[]): string {
     .map((column) => column.trim())
     .filter((column) => !key.includes(column))
     .map((column) => `${column} = ${row}.${column}`)
+    .join(', ');
+}
+
+/** The same to the parameters of these numbers: columns with their types. */
+function fromParameters(columns: string, key: readonly string[]): string {
+  return columnsOf(columns)
+    .flatMap(({ name, type }, i) => (key.includes(name) ? [] : [`${name} = $${i + 1}::${type}`]))
     .join(', ');
 }
 

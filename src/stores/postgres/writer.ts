@@ -31,6 +31,7 @@ import { classifyFailure, reasonOf, stateOf } from './failures.js';
 import { flushRest, flushWork, publishStatement, tallyStatement } from './flush.js';
 import type { Row, Statement, Value } from './pipeline.js';
 import type { WriteRequest, WriteResult, WriteResults } from './requests.js';
+import { column, rowsStatement } from './row-statement.js';
 import { type Beliefs, type KnownRun, KnownRows } from './known.js';
 import { eventRow, int, scheduleRow, sessionRow, taskColumnCount, taskRow, text } from './rows.js';
 import type { Sql } from './sql.js';
@@ -693,29 +694,23 @@ function isDropped(entry: TaskEntry | undefined): boolean {
 }
 
 function trustRuns(sql: Sql, believed: readonly KnownRun[]): Statement {
-  return {
-    text: sql.trustRuns,
-    values: [
-      texts(believed.map(({ tenant }) => tenant)),
-      texts(believed.map(({ run }) => run)),
-      int8s(believed.map(({ head }) => head)),
-      int4s(believed.map(({ era }) => era)),
-      believed.length,
-    ],
-  };
+  const columns = [
+    column(texts, believed, ({ tenant }) => tenant),
+    column(texts, believed, ({ run }) => run),
+    column(int8s, believed, ({ head }) => head),
+    column(int4s, believed, ({ era }) => era),
+  ];
+  return rowsStatement(sql.trustRuns, columns, believed.length);
 }
 
 function trustLeases(sql: Sql, believed: readonly TaskRow[]): Statement {
-  return {
-    text: sql.trustLeases,
-    values: [
-      texts(believed.map(({ tenant }) => tenant)),
-      texts(believed.map(({ run }) => run)),
-      texts(believed.map(({ task }) => task)),
-      int8s(believed.map(({ token }) => token)),
-      believed.length,
-    ],
-  };
+  const columns = [
+    column(texts, believed, ({ tenant }) => tenant),
+    column(texts, believed, ({ run }) => run),
+    column(texts, believed, ({ task }) => task),
+    column(int8s, believed, ({ token }) => token),
+  ];
+  return rowsStatement(sql.trustLeases, columns, believed.length);
 }
 
 function done(value: WriteResults[keyof WriteResults]): WriteResult {
