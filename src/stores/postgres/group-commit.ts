@@ -1,6 +1,6 @@
 /**
  * Natural group commit: what arrives while a commit is under way forms the next one, in order of arrival and across
- * kinds of requests. No timers. While one commit is in flight the next may be sent behind it, on the same connection, so
+ * kinds of requests. No timers. While one commit is in flight a large one may be sent behind it, on the same connection, so
  * that the database has work while this process reads answers and makes the next batch; the database carries them out one
  * after the other, and refuses the second where the first has failed.
  *
@@ -36,6 +36,8 @@ interface Entry {
 const commitsMax = 2;
 /** Items that are not split up into two commits in flight. */
 const splitItemsMin = 32;
+/** Fewer wait for the end of the commit in flight: what a batch of its own costs the database is not made up for. */
+const followItemsMin = 16;
 
 export interface GroupCommitOptions {
   /** Stores a batch. Rejects with a `BatchError`. `place`: behind which commit; null = none is in flight. */
@@ -115,6 +117,7 @@ export class GroupCommit {
 
   #pump(): void {
     while (this.#next < this.#waiting.length && this.#inFlight < commitsMax && !this.#mustWait) {
+      if (this.#inFlight > 0 && this.#waitingItems < followItemsMin) return;
       const batch = this.#nextBatch();
       let place: Place | null = null;
       if (this.#inFlight > 0) {
