@@ -2,6 +2,8 @@
  * Every bound of the system that is not an option of its own, in one place. Units are in the names. What a user can
  * change is an option whose default is read from here; the rest are protocol facts.
  */
+import { clientLimits } from './client-limits.js';
+
 export const limits = {
   /** An event's envelope, serialised. Payloads are outside of it. */
   envelopeBytesMax: 8 * 1024,
@@ -14,9 +16,9 @@ export const limits = {
   /** Keys and elements of a value, counted over the whole value. */
   valueNodesMax: 100_000,
   /** An HTTP request body. */
-  bodyBytesMax: 4 * 1024 * 1024,
+  bodyBytesMax: clientLimits.bodyBytesMax,
   /** Items in one batch request. */
-  batchItemsMax: 1_000,
+  batchItemsMax: clientLimits.batchItemsMax,
   /** Events in the history of a run; half of it logs a warning. The run fails with HISTORY_FULL at the bound. */
   historyEventsMax: 50_000,
   /** Values kept as blobs that go into one exported history, in all; those beyond are left out of it. */
@@ -69,7 +71,7 @@ export const limits = {
   /** What a person says of an approval. */
   commentLengthMax: 10_000,
   /** How long a question to an agent waits for its answer, unless its options say otherwise. */
-  askTimeoutMs: 5 * 60_000,
+  askTimeoutMs: clientLimits.askTimeoutMs,
   /** Messages that one run of an agent key handles before the key goes on in another. */
   agentMessagesMax: 200,
   /** How long an ended run of an agent key is kept, with the messages that it has given up on. */

@@ -116,6 +116,8 @@ export interface RunFilter {
 
 /** A worker's line to the engine: a WebSocket, a pair of queues in one process, or a simulated network. */
 export interface WorkerChannel {
+  /** The worker lives in the process of the engine and cannot outlive it. Default: it may be anywhere. */
+  readonly inProcess?: boolean;
   send(message: ServerMessage): void;
   /** Bytes handed to `send` that have not left yet; the engine stops assigning above its bound. */
   bufferedBytes(): number;

@@ -227,6 +227,7 @@ class RunningEngine implements Engine {
   async #begin(): Promise<void> {
     await this.#neighbours.start();
     await this.#registry.start();
+    await this.#dispatcher.endPredecessors();
     await this.#dispatcher.reap();
     await this.#schedules.settle();
     await this.#correctHints();

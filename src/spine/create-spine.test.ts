@@ -18,8 +18,12 @@ const refuse = workflow('refuse', {}, () => {
   throw new Terminal('NOT_TODAY', { why: 'rain' });
 });
 const onSeen = workflow('on-seen', { on: seen }, (_, data) => data);
+const unmanned = capability('unmanned');
+const twice = workflow('twice', {}, async (ctx) => [await ctx.step('one', () => 1), await ctx.step('one', () => 1)]);
+const asking = workflow('asking', {}, (ctx) => ctx.call(unmanned, null));
 const app = defineApp({
-  workflows: [answer, refuse, onSeen],
+  workflows: [answer, refuse, onSeen, twice, asking],
+  capabilities: [unmanned],
   topics: [seen],
   handlers: [double.implement((n) => Number(n) * 2)],
 });
@@ -116,6 +120,26 @@ describe('createSpine', () => {
   it('rejects a result with what the run ended with', async () => {
     const run = await spineOf().start('refuse', null, { wait: '5s' });
     await expect(run.result()).rejects.toMatchObject({ code: 'RUN_REFUSED', problem: { data: { why: 'rain' } } });
+  });
+
+  it('says how to mend what Eventspine itself has refused a body', async () => {
+    const run = await spineOf().start('twice', null);
+    await expect(run.result()).rejects.toMatchObject({
+      code: 'RUN_FAILED',
+      mend:
+        'Give each its own name, e.g. ["call", i] in a loop, or use ctx.map with a key. ' +
+        'Then retry the run: it keeps what it has.',
+    });
+  });
+
+  it('says that a call waits for a capability that nobody has', async () => {
+    const spine = spineOf();
+    const run = await spine.start('asking', null);
+    for await (const item of run.stream()) if (item.event === 'event' && item.data.type === 'call.scheduled') break;
+    expect((await run.status()).waitingFor).toMatchObject([
+      { kind: 'call', path: 'unmanned', text: 'No connected worker has capability unmanned.' },
+    ]);
+    await run.cancel();
   });
 
   it('gives up waiting when the signal says so', async () => {

@@ -75,6 +75,10 @@ class BodyWork implements Work {
     this.#activation.abort(abortReasonOf(reason));
   }
 
+  hurry(): void {
+    this.#activation.hurry();
+  }
+
   #abandon(): void {
     const { code, message } = this.#refused ?? noOutcome;
     const { run, workflow } = this.#assignment;

@@ -22,6 +22,8 @@ export interface Work {
   settle(submission: Submission, result: SubmissionResult): void;
   /** Stops the work as soon as user code allows. Idempotent. */
   stop(reason: StopReason): void;
+  /** The worker drains: what only waits is let go of. Absent where nothing waits. */
+  hurry?(): void;
   /** Resolves when no user code runs any more and everything has been submitted. Never rejects. */
   readonly idle: Promise<void>;
 }

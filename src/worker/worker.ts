@@ -239,6 +239,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
     this.#link.drain();
     const finished = (): boolean => this.#stopping !== null || (this.#works.size === 0 && this.#link.unanswered === 0);
     const startedMs = ports.clock.monotonicMs();
+    for (const { work } of this.#works.values()) work.hurry?.();
     await this.#until(finished, drainGraceMs);
     for (const { work } of this.#works.values()) work.stop('drain');
     await this.#until(finished, Math.max(limits.drainAnswerMs, startedMs + drainGraceMs - ports.clock.monotonicMs()));

@@ -76,6 +76,8 @@ export interface Activation {
   settle(result: SubmissionResult): void;
   /** Stop at once: nothing more can be committed. Aborts `ctx.signal`. Idempotent. */
   abort(reason: AbortReason): void;
+  /** `parkAfterMs` of the host has become less: a body that has waited for so long parks now. Idempotent. */
+  hurry(): void;
   /**
    * True while the body waits for the outside only (calls, timers, retry pauses): nothing of it runs and nothing is on its
    * way. Such a body uses no slot, or bodies that wait for calls of their own worker would keep those calls from running.

@@ -53,7 +53,18 @@ export class Reads {
       tasks,
       progress: this.#lastProgress(events),
       served,
+      unservedQueues: await this.#unserved(tasks),
     });
+  }
+
+  /** Queues of these calls that no connected worker serves. What is leased is at work, connected or not. */
+  async #unserved(tasks: readonly TaskRow[]): Promise<ReadonlySet<string>> {
+    const waiting = new Set(
+      tasks.filter(({ kind, state }) => kind === 'call' && state === 'ready').map(({ queue }) => queue),
+    );
+    const unserved = new Set<string>();
+    for (const queue of waiting) if (!(await this.#isServed(queue))) unserved.add(queue);
+    return unserved;
   }
 
   /** The state of a run in the words of users. */

@@ -58,9 +58,12 @@ export interface RunSurroundings {
   readonly progress: unknown;
   /** Whether a connected worker has its code; null = it has ended. */
   readonly served: boolean | null;
+  /** Queues of its calls that no connected worker serves. */
+  readonly unservedQueues: ReadonlySet<string>;
 }
 
-export function runView(row: RunRow, state: RunState, { tasks, progress, served }: RunSurroundings): RunFold {
+export function runView(row: RunRow, state: RunState, around: RunSurroundings): RunFold {
+  const { tasks, progress, served } = around;
   const activation = tasks.find((task) => task.kind === 'activation') ?? null;
   const units = [...state.units];
   const retrying =
@@ -71,7 +74,7 @@ export function runView(row: RunRow, state: RunState, { tasks, progress, served 
   return {
     ...summaryOf(row, shown),
     steps: units.map(([path, unit]) => stepView(path, unit)),
-    waitingFor: isEnded(state.status) ? [] : waits(state, activation, served !== false),
+    waitingFor: isEnded(state.status) ? [] : waits(state, activation, around),
     served,
     retry: {
       possible: state.status === 'failed' || state.status === 'cancelled',
@@ -134,7 +137,8 @@ function stepView(path: string, unit: Unit): StepView {
   }
 }
 
-function waits(state: RunState, activation: TaskRow | null, served: boolean): WaitView[] {
+function waits(state: RunState, activation: TaskRow | null, around: RunSurroundings): WaitView[] {
+  const served = around.served !== false;
   const found: WaitView[] = [];
   const queue = workflowQueue(state.workflow, state.version);
   // A lease is held by somebody who has the code, connected or not.
@@ -178,7 +182,9 @@ function waits(state: RunState, activation: TaskRow | null, served: boolean): Wa
         queue: unit.call.queue,
         text: retrying
           ? `Capability ${unit.call.capability} failed; attempt ${unit.attempt} follows.`
-          : `Capability ${unit.call.capability} is at work or queued in ${unit.call.queue}.`,
+          : around.unservedQueues.has(unit.call.queue)
+            ? `No connected worker has capability ${unit.call.capability}.`
+            : `Capability ${unit.call.capability} is at work or queued in ${unit.call.queue}.`,
       });
     } else if (unit.kind === 'timer') {
       found.push({ kind: 'timer', path, until: iso(unit.fireAt), text: `Sleeps until ${iso(unit.fireAt)}.` });

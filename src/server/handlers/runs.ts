@@ -1,5 +1,5 @@
 /** Reading runs and acting on them. */
-import { SpineError } from '../../core/errors.js';
+import { errorCatalogue, SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import { jsonOf } from '../../core/codec.js';
@@ -13,6 +13,7 @@ import {
   type RunViewState,
 } from '../../protocol/http.js';
 import { decodeUtf8 } from '../../protocol/json-body.js';
+import { isErrorCode } from '../../protocol/problem.js';
 import { headerNames } from '../../protocol/routes.js';
 import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
@@ -157,7 +158,12 @@ export async function resultAnswer(
     case 'failed': {
       const { class: failureClass, code, message } = result.failure;
       const error = new SpineError('RUN_FAILED', { run, class: failureClass, code, reason: message });
-      return problemAnswerOf({ ...context.problemOf(error, request.requestId), failure: result.failure });
+      const problem = context.problemOf(error, request.requestId);
+      // What Eventspine itself has refused the body says how to mend the cause; what user code threw does not.
+      const mend = isErrorCode(code)
+        ? `${errorCatalogue[code].mend} Then retry the run: it keeps what it has.`
+        : problem.mend;
+      return problemAnswerOf({ ...problem, mend, failure: result.failure });
     }
     case 'refused': {
       const error = new SpineError('RUN_REFUSED', { run, code: result.code });

@@ -104,6 +104,10 @@ class CrashingActivation implements Activation {
     return !this.#dying && this.#inner.resting;
   }
 
+  hurry(): void {
+    this.#inner.hurry();
+  }
+
   abort(reason: AbortReason): void {
     if (!this.#dying) return this.#inner.abort(reason);
     this.#dying = false;

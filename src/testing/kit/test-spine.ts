@@ -166,7 +166,7 @@ export interface TestSpine<App> extends AsyncDisposable {
   chunks(run: RunRef, path: string): Promise<readonly unknown[]>;
   /** Open approvals, oldest first: of the run, or of all. */
   approvals(run?: RunRef): Promise<readonly ApprovalView[]>;
-  /** Approves what the run asks, or the approval of that id. The oldest, where it asks for several. APPROVAL_NOT_FOUND. */
+  /** Approves what the run asks, or the approval of that id. The oldest, where it asks for several. TEST_STUCK where it asks nobody now. */
   approve(of: RunRef, word?: ApprovalWord & { readonly form?: unknown }): Promise<void>;
   /** Rejects it. */
   reject(of: RunRef, word?: ApprovalWord): Promise<void>;
@@ -422,7 +422,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     const id = idOf(of);
     const open = await this.approvals();
     const meant = open.find((approval) => approval.id === id || approval.run === id);
-    if (meant === undefined) throw new SpineError('APPROVAL_NOT_FOUND', { id });
+    if (meant === undefined) throw await this.#nobodyAsked(id);
     // No roles at all: who may decide everything.
     const person = { name: `user:${as ?? 'tester'}`, roles: as === undefined ? null : (roles ?? []) };
     await this.#settled(this.#engine.sayOfApproval(origin(this.#tenant), meant.id, person, say));
@@ -505,7 +505,15 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
 
   async #waits(run: string): Promise<string> {
     const view = found(await this.#driver.through(this.#engine.readRun(this.#tenant, run)), run);
-    return view.waitingFor.map(({ text }) => text).join(' ') || `it is ${view.state}`;
+    const texts = view.waitingFor.map(({ text }) => text).join(' ');
+    return texts === '' ? `its state is ${view.state}` : texts.replace(/\.$/, '');
+  }
+
+  /** Most often the test is early: a pause between attempts has moved what comes after it. */
+  async #nobodyAsked(id: string): Promise<SpineError> {
+    const run = await this.#driver.through(this.#engine.readRun(this.#tenant, id));
+    if (run === null) return new SpineError('APPROVAL_NOT_FOUND', { id });
+    return new SpineError('TEST_STUCK', { reason: `run ${id} asks nobody for a word now: ${await this.#waits(id)}` });
   }
 
   /** Replays an ended run once: this very code must come to what it has come to. */

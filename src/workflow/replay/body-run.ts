@@ -226,6 +226,14 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.#over('aborted');
   }
 
+  hurry(): void {
+    // One that has no timer is at work, and reads the time anew when it begins to wait.
+    if (this.#cancelParkTimer === null) return;
+    this.#cancelParkTimer();
+    this.#cancelParkTimer = null;
+    this.#watchForParking();
+  }
+
   // ---------------------------------------------------------------- what the body asks for
 
   /** Claims an identity. Throws PATH_IN_USE where it is taken. */

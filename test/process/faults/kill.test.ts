@@ -3,8 +3,8 @@
  * acknowledged is lost, no step runs after its result is committed, no zombie commits late.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { Installation, type Execution } from './support/installation.js';
-import { endAll, nightly } from './support/processes.js';
+import { Installation, type Execution } from '../support/installation.js';
+import { endAll, nightly } from '../support/processes.js';
 
 const kills = nightly ? 300 : 14;
 const freezes = nightly ? 60 : 3;

@@ -4,9 +4,9 @@
  */
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { describeUnless } from '../skip.js';
-import { Disk, powerLossMissing } from './support/power.js';
-import { endAll, nightly, script, type Child } from './support/processes.js';
+import { describeUnless } from '../../skip.js';
+import { Disk, powerLossMissing } from '../support/power.js';
+import { endAll, nightly, script, type Child } from '../support/processes.js';
 
 const cycles = nightly ? 500 : 8;
 const controlCycles = nightly ? 20 : 2;

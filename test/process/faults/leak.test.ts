@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Child, endAll, nightly } from './support/processes.js';
+import { Child, endAll, nightly } from '../support/processes.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'eventspine-leak-'));
 /** Numbers of runs at which the heap is measured; by the first all caches and the compiler have come to rest. */
@@ -19,7 +19,7 @@ afterAll(async () => {
 
 describe('the heap', () => {
   it('is no larger after many more runs', async () => {
-    const program = fileURLToPath(new URL('support/leak.mjs', import.meta.url));
+    const program = fileURLToPath(new URL('../support/leak.mjs', import.meta.url));
     const file = join(folder, 'spine.db');
     const child = new Child(process.execPath, ['--expose-gc', program, file, String(first), String(last)]);
     const heapAt = async (runs: number): Promise<number> => {

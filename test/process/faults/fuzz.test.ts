@@ -9,9 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Problem } from '../../src/protocol/http.js';
-import { endAll, nightly, script, type Child } from './support/processes.js';
-import { requestOf, type OpenApi, type WireRequest } from './support/request-arbitrary.js';
+import type { Problem } from '../../../src/protocol/http.js';
+import { endAll, nightly, script, type Child } from '../support/processes.js';
+import { requestOf, type OpenApi, type WireRequest } from '../support/request-arbitrary.js';
 
 interface Reply {
   readonly status: number;

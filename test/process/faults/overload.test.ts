@@ -7,9 +7,9 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { BatchStartAnswer, QueueView } from '../../src/protocol/http.js';
-import { endAll, nightly, script, type Child } from './support/processes.js';
-import { until } from './support/until.js';
+import type { BatchStartAnswer, QueueView } from '../../../src/protocol/http.js';
+import { endAll, nightly, script, type Child } from '../support/processes.js';
+import { until } from '../support/until.js';
 
 let folder: string;
 let server: Child;

@@ -13,9 +13,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { describeUnless } from '../skip.js';
-import { Disk, powerLossMissing } from './support/power.js';
-import { endAll, nightly, script } from './support/processes.js';
+import { describeUnless } from '../../skip.js';
+import { Disk, powerLossMissing } from '../support/power.js';
+import { endAll, nightly, script } from '../support/processes.js';
 
 afterEach(endAll);
 
