@@ -41,6 +41,13 @@ export const errorCatalogue = {
     message: (d) => `The value at ${d.path} cannot be stored: ${d.reason}.`,
     mend: 'Remove or re-encode it; docs/reference/codec.md lists what can be stored.',
   }),
+  VALUE_TOO_LARGE: entry<{ bytesMax: number }>({
+    kind: 'invalid',
+    status: 413,
+    message: (d) =>
+      `The value takes more than ${d.bytesMax} bytes when encoded (bytes take a third more than their size).`,
+    mend: 'Store the content elsewhere and return a reference to it, split it over several steps, or raise valueBytesMax of the server.',
+  }),
   PAYLOAD_UNREADABLE: entry<{ reason: string }>({
     kind: 'terminal',
     status: 422,
@@ -303,6 +310,12 @@ export const errorCatalogue = {
     status: 422,
     message: (d) => `The schedule "${d.name}" is not valid: ${d.faults.join('; ')}.`,
     mend: 'Mend the named options; docs/guides/schedules.md describes them.',
+  }),
+  SCHEDULES_FULL: entry<{ max: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The tenant has ${d.max} schedules, as many as it may have.`,
+    mend: 'Remove schedules that are not needed any more, let one schedule start a run that sees to many things, or raise schedulesPerTenantMax of the engine.',
   }),
   SCHEDULE_OWNED: entry<{ name: string; app: string }>({
     kind: 'conflict',

@@ -9,14 +9,28 @@ export const limits = {
   envelopeBytesMax: 8 * 1024,
   /** A payload up to this size is stored in its event's row; a larger one becomes a blob. */
   inlinePayloadBytesMax: 16 * 1024,
-  /** A single value (input, result, event data), encoded. */
+  /**
+   * A value that travels in a message or a JSON body, encoded. Larger ones go beside it, as blobs; servers look into no
+   * value that is larger, to match its fields or to show it in a list.
+   */
   payloadBytesMax: 8 * 1024 * 1024,
+  /** A value kept as a blob (result of a step, input and result of a call or run), encoded: 50 MiB of bytes, and some. */
+  valueBytesMax: 72 * 1024 * 1024,
+  /** What an installation may raise it to: the codec makes one text of a value, and a text has its bound in every language. */
+  valueBytesCeiling: 256 * 1024 * 1024,
   /** Nesting of a value. `JSON.stringify` overflows the stack far later, but every reader must survive. */
   valueDepthMax: 64,
-  /** Keys and elements of a value, counted over the whole value. */
-  valueNodesMax: 100_000,
+  /** Keys and elements of a value, counted over the whole value: a matrix of a thousand long vectors, and some. */
+  valueNodesMax: 5_000_000,
+  /** The same of a JSON body: each costs a server time. */
+  bodyNodesMax: 100_000,
   /** An HTTP request body. */
   bodyBytesMax: clientLimits.bodyBytesMax,
+  /** Bodies of requests and answers above the first are large; what a server holds of them at one time, before it answers 503. */
+  largeBodyBytesMin: 1024 * 1024,
+  largeBodiesBytesMax: 256 * 1024 * 1024,
+  /** Encoded values that one worker moves to and from its server at one time; a single one may be larger. */
+  transferBytesMax: 128 * 1024 * 1024,
   /** Items in one batch request. */
   batchItemsMax: clientLimits.batchItemsMax,
   /** Events in the history of a run; half of it logs a warning. The run fails with HISTORY_FULL at the bound. */
@@ -136,6 +150,8 @@ export const limits = {
   /** Runs that one schedule starts in one commit; schedules seen to in one tick of the engine. */
   scheduleStartsMax: 50,
   scheduleBatchMax: 100,
+  /** Schedules of one tenant, unless the settings of the engine say otherwise; those of apps are not refused, but count. */
+  schedulesPerTenantMax: 1_000,
   /** Outcomes that a schedule remembers, and runs of it that it takes for unfinished at most. */
   scheduleRecentMax: 10,
   scheduleRunningMax: 200,

@@ -282,6 +282,9 @@ export interface Engine {
    */
   waitForEnd(tenant: string, run: string, ms: number): Promise<RunViewState | null>;
 
+  /** Bound of one encoded value. */
+  readonly valueBytesMax: number;
+  /** Keeps bytes under their hash; they must not be changed any more. Fails with VALUE_TOO_LARGE. */
   putBlob(tenant: string, hash: string, bytes: Uint8Array): Promise<void>;
   readBlob(tenant: string, hash: string): Promise<Uint8Array | null>;
 

@@ -100,6 +100,9 @@ function activationHost(assignment: ActivationAssignment, host: BodyHost): Activ
     get parkAfterMs() {
       return host.parkAfterMs();
     },
+    get valueBytesMax() {
+      return host.valueBytesMax;
+    },
     submit: (commands) => host.submit(commands),
     store: (payload) => host.store(payload),
     load: (payload) => host.load(payload),

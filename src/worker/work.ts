@@ -34,6 +34,8 @@ export interface WorkHost {
   readonly log: WorkerLog;
   /** Returns the number under which `settle` will be called. */
   submit(commands: Submission['commands']): number;
+  /** Bound of an encoded value, as the server has it. */
+  readonly valueBytesMax: number;
   fit(payload: InlinePayload): Promise<Payload>;
   store(payload: InlinePayload): Promise<BlobPayload>;
   load(payload: BlobPayload): Promise<InlinePayload>;

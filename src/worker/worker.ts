@@ -424,7 +424,11 @@ export class WorkerRuntime implements Worker, LinkOwner {
   }
 
   #hostOf({ assignment, tenant }: Assignment): WorkHost {
+    const link = this.#link;
     return {
+      get valueBytesMax() {
+        return link.valueBytesMax;
+      },
       ports: this.#parts.ports,
       log: this.#log,
       submit: (commands) => this.#link.submit(assignment, commands),
@@ -446,6 +450,8 @@ export class WorkerRuntime implements Worker, LinkOwner {
     if (this.#state === 'draining') return 0;
     const { parkAfterMs, slots } = this.#parts;
     const places = slots * waitingPerSlotMax;
+    // Asked for by each body that begins to wait: counted only where the answer may matter.
+    if (this.#bodies.size <= places * crowdedShare) return parkAfterMs;
     const waiting = this.#waiting();
     if (waiting >= places) return 0;
     return waiting > places * crowdedShare ? Math.min(parkAfterMs, crowdedParkMs) : parkAfterMs;

@@ -15,6 +15,8 @@ export interface ActivationHost {
   readonly ports: Ports;
   /** How long a body that waits only for the outside stays in memory. 0 parks at once. */
   readonly parkAfterMs: number;
+  /** Bound of an encoded value. Default `limits.valueBytesMax`. */
+  readonly valueBytesMax?: number;
   /** Sends commands to be committed together; returns the number under which `settle` will answer. Must not throw. */
   submit(commands: readonly BodyCommand[]): number;
   /** Turns an encoded value that is too large for a message into a blob. Called only above `limits.inlinePayloadBytesMax`. */

@@ -105,6 +105,7 @@ export class Admission {
       beatMs: this.#context.settings.sessionBeatMs,
       deadMs: this.#context.settings.sessionDeadMs,
       lost: resumed?.lost ?? [],
+      valueBytesMax: this.#context.settings.valueBytesMax,
       blobs: this.#blobsPath,
     });
     if (resumed !== null && hello.resume !== undefined) {

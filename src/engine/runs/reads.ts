@@ -20,6 +20,7 @@ import type { RunFilter, RunResult } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
+import type { Catalog } from '../intake/catalog.js';
 import { remedyOf } from '../deadletters/remedy.js';
 import { storedEventView } from './event-view.js';
 import type { PlainValue } from './lanes.js';
@@ -29,9 +30,16 @@ export class Reads {
   readonly #context: EngineContext;
   readonly #plain: PlainValue;
   readonly #isServed: (queue: string) => Promise<boolean>;
+  readonly #catalog: Pick<Catalog, 'workflow' | 'hasGraphs'>;
 
   /** `isServed` knows whether a connected worker serves a queue. */
-  constructor(context: EngineContext, plain: PlainValue, isServed: (queue: string) => Promise<boolean>) {
+  constructor(
+    context: EngineContext,
+    plain: PlainValue,
+    isServed: (queue: string) => Promise<boolean>,
+    catalog: Pick<Catalog, 'workflow' | 'hasGraphs'>,
+  ) {
+    this.#catalog = catalog;
     this.#context = context;
     this.#plain = plain;
     this.#isServed = isServed;
@@ -146,7 +154,10 @@ export class Reads {
 
   async list(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>> {
     const { states, ...rest } = filter;
-    const statuses = states === undefined ? undefined : [...new Set(states.flatMap(statusesOf))];
+    const statuses =
+      states === undefined
+        ? undefined
+        : [...new Set(states.flatMap((state) => statusesOf(state, this.#catalog.hasGraphs)))];
     const page = await this.#context.store.listRuns({
       tenant,
       limit: Math.min(rest.limit ?? limits.pageItemsDefault, limits.pageItemsMax),
@@ -230,8 +241,10 @@ export class Reads {
 
   async #stateOf(row: RunRow): Promise<RunViewState> {
     if (isEnded(row.status)) return viewState(row, null, false);
-    const tasks: TaskRow[] = row.status === 'active' ? await this.#context.store.readTasks(row.tenant, row.run) : [];
-    return viewState(row, tasks.find((task) => task.kind === 'activation') ?? null, false);
+    const isGraph = this.#catalog.workflow(row.workflow)?.manifest.graph !== undefined;
+    const tasks: TaskRow[] =
+      row.status === 'active' || isGraph ? await this.#context.store.readTasks(row.tenant, row.run) : [];
+    return viewState(row, tasks.find((task) => task.kind === 'activation') ?? null, false, isGraph ? tasks : []);
   }
 
   async #history(tenant: string, run: string): Promise<StoredRunEvent[]> {
@@ -264,11 +277,12 @@ function rowFields(state: RunState, row: RunRow): Partial<RunRow> {
 }
 
 /** The stored statuses behind a shown state. */
-function statusesOf(state: RunViewState): readonly RunStatus[] {
+function statusesOf(state: RunViewState, hasGraphs: boolean): readonly RunStatus[] {
   switch (state) {
     case 'queued':
     case 'running':
-      return ['active'];
+      // Nobody holds a graph: its row says that it waits while its nodes are at work.
+      return hasGraphs ? ['active', 'waiting'] : ['active'];
     case 'waiting':
     case 'retrying':
     case 'cancelling':

@@ -6,11 +6,15 @@ import { isEnded, isOpenUnit, workflowQueue, type RunRow, type RunState, type Un
 import type { RunFold, RunSummary, RunViewState, StepView, WaitView } from '../../protocol/http.js';
 import type { TaskRow } from '../../store/contract.js';
 
-/** The state that users see, out of the run's row and, for an active run, the state of its activation. */
+/**
+ * The state that users see, out of the run's row and, for an active run, the state of its activation. `nodes` are the tasks of
+ * a graph: nobody holds such a run, and what its nodes do is what it does.
+ */
 export function viewState(
   row: Pick<RunRow, 'status' | 'cancelRequested' | 'head'>,
   activation: Pick<TaskRow, 'state'> | null,
   retrying: boolean,
+  nodes: readonly Pick<TaskRow, 'state'>[] = [],
 ): RunViewState {
   switch (row.status) {
     case 'succeeded':
@@ -20,7 +24,10 @@ export function viewState(
     case 'continued':
       return row.status;
     case 'waiting':
-      return row.cancelRequested ? 'cancelling' : retrying ? 'retrying' : 'waiting';
+      if (row.cancelRequested) return 'cancelling';
+      if (nodes.some(({ state }) => state === 'leased')) return 'running';
+      if (nodes.some(({ state }) => state === 'ready')) return 'queued';
+      return retrying ? 'retrying' : 'waiting';
     case 'active':
       if (row.cancelRequested) return 'cancelling';
       if (activation?.state === 'leased') return retrying ? 'retrying' : 'running';
@@ -69,7 +76,7 @@ export function runView(row: RunRow, state: RunState, around: RunSurroundings): 
   const retrying =
     units.some(([, unit]) => 'status' in unit && unit.status === 'retrying') &&
     !units.some(([, unit]) => isUnderWay(unit));
-  const shown = viewState(row, activation, retrying);
+  const shown = viewState(row, activation, retrying, state.graph === null ? [] : tasks);
   const base = `/v1/runs/${row.run}`;
   return {
     ...summaryOf(row, shown),

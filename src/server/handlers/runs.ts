@@ -18,9 +18,19 @@ import { headerNames } from '../../protocol/routes.js';
 import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { cursorOf, seqOfCursor } from '../cursor.js';
+import { plainJsonOf } from '../plain-json.js';
 import { pageEventView, pageRunView } from '../page-view.js';
 import { readPreferWait } from '../request-headers.js';
-import { commandAnswer, labelOf, linksOf, membersOf, runOf, type HandlerContext, type Handlers } from './context.js';
+import {
+  commandAnswer,
+  heldBlob,
+  labelOf,
+  linksOf,
+  membersOf,
+  runOf,
+  type HandlerContext,
+  type Handlers,
+} from './context.js';
 
 type RunRoutes =
   | 'listRuns'
@@ -152,7 +162,7 @@ export async function resultAnswer(
 ): Promise<WholeAnswer> {
   switch (result.state) {
     case 'succeeded':
-      return json(200, (await valueOf(context, request.tenant, result.output)) ?? null);
+      return outputAnswer(context, request.tenant, result.output);
     case 'pending':
       throw new SpineError('RUN_NOT_ENDED', { run, state: result.now });
     case 'failed': {
@@ -178,6 +188,18 @@ export async function resultAnswer(
       return problemAnswerOf({ ...context.problemOf(error, request.requestId), run });
     }
   }
+}
+
+/** An output as plain JSON. A large one that is plain JSON already goes out as it lies in the store. */
+async function outputAnswer(context: HandlerContext, tenant: string, output: Payload): Promise<WholeAnswer> {
+  if (!isBlobPayload(output) || output.size < limits.largeBodyBytesMin)
+    return json(200, (await valueOf(context, tenant, output)) ?? null);
+  const { bytes, onSent } = await heldBlob(context, tenant, output.blob);
+  const body = plainJsonOf(bytes);
+  if (body !== null)
+    return { kind: 'whole', status: 200, headers: { 'content-type': 'application/json' }, body, onSent };
+  onSent();
+  return json(200, (await valueOf(context, tenant, output)) ?? null);
 }
 
 /** The value of a payload as plain JSON, fetched from its blob where it is one. */

@@ -132,6 +132,7 @@ class CrashingActivation implements Activation {
     return {
       ports: host.ports,
       parkAfterMs: host.parkAfterMs,
+      ...(host.valueBytesMax === undefined ? {} : { valueBytesMax: host.valueBytesMax }),
       submit: (commands) => this.#submit(commands),
       store: (payload) => host.store(payload),
       load: (payload) => host.load(payload),

@@ -174,6 +174,11 @@ export interface TestSpine<App> extends AsyncDisposable {
   retry(run: RunRef): Promise<void>;
   /** The run as a value that `replayHistory` takes, on this code or on that of next year. RUN_NOT_FOUND. */
   exportHistory(run: RunRef): Promise<ExportedHistory>;
+  /**
+   * How often the code of each step and handler of a run was begun, by path. What is recorded is never begun again, so
+   * under `crash` this says which effects the world outside was asked for more than once.
+   */
+  executions(run: RunRef): Promise<ReadonlyMap<string, number>>;
   /** How often bodies were dropped by `crash`. */
   readonly crashes: number;
   /** Looks at runs that nobody asked the result of, and lets go of everything. Idempotent. */
@@ -442,6 +447,11 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
   async exportHistory(run: RunRef): Promise<ExportedHistory> {
     await this.#driver.settle();
     return found(await this.#driver.through(this.#engine.exportHistory(this.#tenant, idOf(run))), run);
+  }
+
+  async executions(run: RunRef): Promise<ReadonlyMap<string, number>> {
+    await this.#driver.settle();
+    return new Map(this.#work.executions(idOf(run)));
   }
 
   close(): Promise<void> {

@@ -362,6 +362,11 @@ export class BodyRun implements Activation, Pumped, StepHost {
     }, ignore);
   }
 
+  /** Encodes a value of the body. Fails with VALUE_UNSTORABLE and VALUE_TOO_LARGE. */
+  encode(value: unknown): InlinePayload {
+    return encodeValue(value, this.host.valueBytesMax ?? limits.valueBytesMax);
+  }
+
   submitWith(payload: InlinePayload, command: (payload: Payload) => BodyCommand): void {
     this.#withStored(payload, (stored) => this.submit(command(stored)));
   }
@@ -799,7 +804,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (this.#isDone()) return;
     let payload: InlinePayload;
     try {
-      payload = encodeValue(output);
+      payload = this.encode(output);
     } catch (error) {
       return this.#fail(error);
     }
@@ -830,7 +835,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (error.data === undefined) return this.#endWith({ op: 'refuse', code, data: null });
     let payload: InlinePayload;
     try {
-      payload = encodeValue(error.data);
+      payload = this.encode(error.data);
     } catch (fault) {
       return this.#endWith(failed(failureOf(fault), null));
     }

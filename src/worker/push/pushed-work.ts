@@ -5,9 +5,10 @@
  */
 import { errorCatalogue, type ErrorCode } from '../../core/errors.js';
 import { failure, type Failure } from '../../core/failure.js';
+import { limits } from '../../core/limits.js';
 import { isBlobPayload, type InlinePayload, type Payload } from '../../core/payload.js';
 import type { BodyCommand } from '../../core/run/commands.js';
-import type { PushedTurn, PushRequest } from '../../protocol/push.js';
+import type { CallChunks, PushedTurn, PushRequest } from '../../protocol/push.js';
 import { pushProtocol } from '../../protocol/push.js';
 import type {
   ActivationAssignment,
@@ -17,12 +18,12 @@ import type {
   Submission,
   SubmissionResult,
 } from '../../protocol/worker.js';
-import { leaseIsGone, type Work, type WorkHost } from '../../worker/work.js';
-import type { EndpointClient, EndpointReply } from './endpoint-client.js';
+import { leaseIsGone, type Work, type WorkHost } from '../work.js';
 import type { EndpointHealth } from './endpoint-health.js';
+import type { EndpointReply, EndpointSender } from './endpoint-reply.js';
 
 export interface PushedWorkOptions {
-  readonly client: Pick<EndpointClient, 'send'>;
+  readonly client: EndpointSender;
   readonly health: EndpointHealth;
   /** Time of one request. */
   readonly timeoutMs: number;
@@ -144,11 +145,21 @@ class PushedCallWork extends PushedWork implements Work {
     if (reply === null) return;
     if (reply.tag === 'failed') return this.#fail(reply.failure);
     const answer = reply.tag === 'answer' ? reply.answer : null;
+    if (answer?.outcome === 'completed' || answer?.outcome === 'failed') await this.#append(answer.streams ?? []);
     if (answer?.outcome === 'failed') return this.#fail(answer.failure);
     if (answer?.outcome !== 'completed') return this.#fail(otherAnswer);
     const { durationMs } = answer;
     const result = await this.submit([{ op: 'completeTask', result: await this.fit(answer.result), durationMs }]);
     if (!result.ok && !this.dead) await this.#fail(refusedBy(result));
+  }
+
+  /** Not waited for: what is submitted later is committed later. */
+  async #append(streams: readonly CallChunks[]): Promise<void> {
+    const commands = await Promise.all(
+      streams.map(async (one) => ({ op: 'appendTask', ...one, chunks: await this.fit(one.chunks) }) as const),
+    );
+    for (let i = 0; i < commands.length && !this.dead; i += limits.submissionCommandsMax)
+      void this.submit(commands.slice(i, i + limits.submissionCommandsMax));
   }
 
   async #fail(cause: Failure): Promise<void> {

@@ -6,7 +6,7 @@
  */
 import { limits } from '../../core/limits.js';
 import type { CancelTimer, Ports } from '../../core/ports.js';
-import type { SlotGate } from '../../worker/worker.js';
+import type { SlotGate } from '../worker.js';
 
 export class EndpointHealth implements SlotGate {
   readonly #ports: Pick<Ports, 'clock' | 'timers' | 'random'>;
