@@ -19,6 +19,7 @@ const entry = (path: string): string => fileURLToPath(new URL(`dist/${path}/inde
 const alias = [
   { find: /^eventspine$/, replacement: entry('spine') },
   { find: /^eventspine\/serverless$/, replacement: entry('worker/serverless') },
+  { find: /^eventspine\/triage$/, replacement: entry('core/triage') },
   { find: /^eventspine\/sqlite$/, replacement: entry('stores/sqlite') },
   { find: /^eventspine\/postgres$/, replacement: entry('stores/postgres') },
   {

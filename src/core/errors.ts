@@ -597,6 +597,12 @@ export const errorCatalogue = {
   // Options and command line
   OPTIONS_INVALID: clientErrors.OPTIONS_INVALID,
   DURATION_INVALID: clientErrors.DURATION_INVALID,
+  LINE_INVALID: entry<{ line: number; reason: string }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `Line ${d.line} was left out: ${d.reason}.`,
+    mend: 'Write one JSON object on each line, with the message as "text". The other lines are done; mend and send this one again.',
+  }),
   COMMAND_INVALID: entry<{ reason: string }>({
     kind: 'invalid',
     status: 400,

@@ -70,6 +70,11 @@ export const limits = {
   /** Message and stack of an error as kept in an event: together they fit an envelope whatever alphabet they are in. */
   errorMessageLengthMax: 600,
   errorStackLengthMax: 1_200,
+  /** Characters of a failure that are read for its triage: so many from its beginning, and so many from its end. */
+  triageHeadLengthMax: 8 * 1024,
+  triageTailLengthMax: 4 * 1024,
+  /** Characters of one line that `eventspine classify` reads; a longer one is left out. */
+  classifyLineLengthMax: 1024 * 1024,
   /** Labels of a run, and the length of their names and values: together they fit an envelope. */
   labelsMax: 8,
   labelNameLengthMax: 64,

@@ -56,6 +56,7 @@ describeUnless(await missingRegistry(), 'a plain JavaScript project', () => {
       'eventspine/react',
       'eventspine/mount',
       'eventspine/testing',
+      'eventspine/triage',
       'eventspine/eslint',
     ]);
     expect(lines).toContain('eventspine/react needs react');
