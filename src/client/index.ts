@@ -68,6 +68,7 @@ export type {
   ApprovalNote,
   ApprovalState,
   ApprovalView,
+  DecisionView,
   ReadTokenView,
   RunEventView,
   RunView,

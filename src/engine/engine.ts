@@ -41,6 +41,8 @@ import { Family } from './runs/family.js';
 import { Followers, waitsForEnd } from './runs/followers.js';
 import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
+import { openAdmission, type Admission } from './models/admission.js';
+import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { Schedules } from './schedules/schedules.js';
@@ -61,6 +63,8 @@ export interface EngineOptions {
   readonly settings?: Partial<EngineSettings>;
   /** Where faults and notable facts go; default: nowhere. */
   readonly log?: EngineLog;
+  /** Who has a say in whether a model may be asked. Default: nobody, and nothing waits. */
+  readonly admission?: Admission;
   /** Path of blobs under the server's base URL, as workers are told. Default `/v1/blobs`. */
   readonly blobsPath?: string;
 }
@@ -90,6 +94,7 @@ class RunningEngine implements Engine {
   readonly #lanes: Lanes;
   readonly #intake: Intake;
   readonly #reads: Reads;
+  readonly #inferences = new InferenceTally();
   readonly #followers: Followers;
   readonly #dispatcher: Dispatcher;
   readonly #timers: TimerDuty;
@@ -143,7 +148,14 @@ class RunningEngine implements Engine {
       },
       (transitions) => this.#router.published(transitions),
     );
-    this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer, (key) => this.#dispatcher.seen(key));
+    this.#lanes = new Lanes(
+      this.#context,
+      this.#catalog,
+      plain,
+      committer,
+      (key) => this.#dispatcher.seen(key),
+      options.admission ?? openAdmission,
+    );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue), this.#catalog);
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
@@ -193,6 +205,9 @@ class RunningEngine implements Engine {
             this.#router.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
+    this.#lanes.onCommit(({ own, state, events }) => {
+      if (own) this.#inferences.note(state, events);
+    });
     this.#lanes.onCommit((change) => this.#followers.committed(change));
     this.#lanes.onCommit((change) => this.#lookBack.committed(change));
     this.#lanes.onCommit((change) => this.#schedules.committed(change));
@@ -479,6 +494,7 @@ class RunningEngine implements Engine {
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
   readHistory: Engine['readHistory'] = (tenant, run, query) =>
     this.#sought(() => this.#reads.history(tenant, run, query));
+  readDecisions: Engine['readDecisions'] = (tenant, run) => this.#sought(() => this.#reads.decisions(tenant, run));
   exportHistory: Engine['exportHistory'] = (tenant, run) => this.#sought(() => this.#reads.exported(tenant, run));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#reads.deadLetters(tenant, query);
@@ -573,6 +589,7 @@ class RunningEngine implements Engine {
     return counts;
   }
 
+  inferences: Engine['inferences'] = () => this.#inferences.counts();
   tally: Engine['tally'] = () => this.#context.store.readTally();
 
   async health(): Promise<HealthView> {
