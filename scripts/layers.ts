@@ -19,6 +19,8 @@ export const layers: Readonly<Record<string, number>> = {
   'stores/sqlite': 2,
   'stores/postgres': 2,
   engine: 2,
+  // Clients of model endpoints: the check of options comes from workflow, the ports of Node from runtime.
+  models: 2,
   worker: 2,
   client: 2,
   server: 3,
