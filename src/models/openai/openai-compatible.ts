@@ -71,7 +71,7 @@ export interface OpenAiCompatibleModel extends LanguageModel {
   /** As it was declared. */
   readonly supportsIdempotencyKeys: boolean;
   /** Fetches an answer by its id; there only where the endpoint stores answers. Null = the endpoint does not know it. */
-  readonly fetch?: (id: string, signal?: AbortSignal) => Promise<GenerateResult | null>;
+  readonly fetch?: (id: string, options?: { readonly abortSignal?: AbortSignal }) => Promise<GenerateResult | null>;
 }
 
 /** A chat model behind an endpoint. Opens nothing; fails with OPTIONS_INVALID. Calls reject with `ModelCallError`. */
@@ -113,7 +113,7 @@ export function openaiCompatible(options: OpenAiCompatibleOptions): OpenAiCompat
 
     ...(options.storesAnswers === true
       ? {
-          async fetch(id: string, signal?: AbortSignal): Promise<GenerateResult | null> {
+          async fetch(id: string, { abortSignal: signal }: { readonly abortSignal?: AbortSignal } = {}) {
             const path = `${chatPath}/${encodeURIComponent(id)}`;
             try {
               const answer = await send(endpoint, { path, signal });

@@ -20,7 +20,7 @@ export function completionOf(answer: Wire): object {
     content: turn.text ?? null,
     ...(turn.reasoning === undefined ? {} : { reasoning_content: turn.reasoning }),
     ...(turn.refusal === undefined ? {} : { refusal: turn.refusal }),
-    ...(turn.tools === undefined ? {} : { tool_calls: toolCalls(answer).map(({ index: _, ...call }) => call) }),
+    ...(turn.tools === undefined ? {} : { tool_calls: toolCalls(answer) }),
   };
   const choices = [{ index: 0, message, finish_reason: finishOf(turn) }];
   return { id, object: 'chat.completion', created, model, choices, usage: usageOf(answer) };
