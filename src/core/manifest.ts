@@ -3,6 +3,7 @@
  * and know an app only by this. Its hash is the sha-256 of its canonical JSON.
  */
 import type { Graph } from './graph/graph.js';
+import type { AmbiguityPolicy } from './run/inference.js';
 import type { Effect } from './run/events.js';
 import type { RetryPolicy } from './retry.js';
 import type { ScheduleSpec } from './schedule/spec.js';
@@ -15,6 +16,8 @@ export interface Manifest {
   readonly topics: readonly TopicManifest[];
   readonly workflows: readonly WorkflowManifest[];
   readonly capabilities: readonly CapabilityManifest[];
+  /** Models that its bodies ask. Absent = none. */
+  readonly models?: readonly ModelManifest[];
   /** Absent = none. */
   readonly schedules?: readonly ScheduleManifest[];
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
@@ -132,4 +135,34 @@ export interface CapabilityManifest {
   readonly retry: RetryPolicy;
   /** True where this app has a handler, false where it only calls it. */
   readonly implemented: boolean;
+}
+
+/** A model by its logical name. What calls it stays in the workers. */
+export interface ModelManifest {
+  readonly name: string;
+  /** In the order in which the app names them; never empty. */
+  readonly versions: readonly ModelVersionManifest[];
+  /** What to do about an ambiguous call: the first that can be done. */
+  readonly policy: readonly AmbiguityPolicy[];
+}
+
+export interface ModelVersionManifest {
+  readonly version: string;
+  /** Where it is served: what shares limits, breakers and accounts has one name. */
+  readonly endpoint: string;
+  /** Share of the runs that ask this version, against the weights of the others; 0 = none. */
+  readonly weight: number;
+  /** Tokens of prompt and answer together, and of the answer; null = not known. */
+  readonly windowTokens: number | null;
+  readonly outputTokensMax: number | null;
+  /** null = nobody has said what it costs, and it counts as nothing. */
+  readonly price: ModelPrice | null;
+}
+
+/** Micro-units of the currency for a million tokens. */
+export interface ModelPrice {
+  readonly inputMicros: number;
+  readonly outputMicros: number;
+  /** Of tokens of the prompt that come out of a cache of the provider. */
+  readonly cachedInputMicros: number;
 }

@@ -41,6 +41,7 @@ import { Family } from './runs/family.js';
 import { Followers, waitsForEnd } from './runs/followers.js';
 import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
+import { openAdmission, type Admission } from './models/admission.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { Schedules } from './schedules/schedules.js';
@@ -61,6 +62,8 @@ export interface EngineOptions {
   readonly settings?: Partial<EngineSettings>;
   /** Where faults and notable facts go; default: nowhere. */
   readonly log?: EngineLog;
+  /** Who has a say in whether a model may be asked. Default: nobody, and nothing waits. */
+  readonly admission?: Admission;
   /** Path of blobs under the server's base URL, as workers are told. Default `/v1/blobs`. */
   readonly blobsPath?: string;
 }
@@ -140,7 +143,14 @@ class RunningEngine implements Engine {
       },
       (transitions) => this.#router.published(transitions),
     );
-    this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer, (key) => this.#dispatcher.seen(key));
+    this.#lanes = new Lanes(
+      this.#context,
+      this.#catalog,
+      plain,
+      committer,
+      (key) => this.#dispatcher.seen(key),
+      options.admission ?? openAdmission,
+    );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue));
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));

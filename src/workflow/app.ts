@@ -9,6 +9,7 @@ import type { Capability, Handler } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
 import { manifestOf } from './manifest-of.js';
 import { OptionFaults } from './options.js';
+import type { Model } from './model.js';
 import type { Schedule } from './schedule.js';
 import { selectorFault } from './selector.js';
 import type { Topic } from './topic.js';
@@ -31,6 +32,8 @@ export interface AppOptions<
   readonly topics?: Topics;
   /** Capabilities beside those of the handlers: called here, implemented elsewhere. */
   readonly capabilities?: Capabilities;
+  /** Models that its bodies ask (`ctx.infer`). */
+  readonly models?: readonly Model[];
   /** What starts workflows of the app again and again. A later manifest without one removes it. */
   readonly schedules?: readonly Schedule[];
 }
@@ -47,6 +50,7 @@ export interface AnyApp {
   /** Declared ones and those of the handlers. */
   readonly capabilities: readonly Capability[];
   readonly schedules: readonly Schedule[];
+  readonly models: readonly Model[];
   /** The definitions as data; made on first use. */
   readonly manifest: Manifest;
 }
@@ -74,7 +78,16 @@ export function defineApp<
   const name = options.name ?? 'app';
   const faults = new OptionFaults(`app "${name}"`);
   faults.name(name);
-  faults.unknownNames(options, ['name', 'workflows', 'agents', 'handlers', 'topics', 'capabilities', 'schedules']);
+  faults.unknownNames(options, [
+    'name',
+    'workflows',
+    'agents',
+    'handlers',
+    'topics',
+    'capabilities',
+    'models',
+    'schedules',
+  ]);
   const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
   const agents = listOf(faults, 'agents', 'agent', options.agents);
   const handlers = [
@@ -92,6 +105,12 @@ export function defineApp<
     ...workflows.flatMap((one) => one.capabilities ?? []),
   ]);
   const schedules = listOf(faults, 'schedules', 'schedule', options.schedules);
+  const models = listOf(faults, 'models', 'model', options.models);
+  refuseDuplicates(
+    faults,
+    'model',
+    models.map((one) => one.name),
+  );
   refuseDuplicates(
     faults,
     'workflow',
@@ -131,8 +150,9 @@ export function defineApp<
     topics,
     capabilities,
     schedules,
+    models,
     get manifest() {
-      manifest ??= manifestOf({ name, topics, workflows, agents, capabilities, implemented, schedules });
+      manifest ??= manifestOf({ name, topics, workflows, agents, capabilities, implemented, schedules, models });
       return manifest;
     },
   };
@@ -168,6 +188,11 @@ export function versionsOf(app: AnyApp, name: string): readonly (string | null)[
 /** The handler of a capability; undefined where the app only calls it or does not know it. */
 export function findHandler(app: AnyApp, capability: string): Handler | undefined {
   return app.handlers.find((handler) => handler.capability.name === capability);
+}
+
+/** The model of this name; null = the app has none. */
+export function findModel(app: Pick<AnyApp, 'models'>, name: string): Model | null {
+  return app.models.find((one) => one.name === name) ?? null;
 }
 
 /** True for an app of any copy of this package, and for nothing else that a module may export. */

@@ -16,6 +16,7 @@ import type { Hash } from '../core/ports.js';
 import type { Agent } from './agent.js';
 import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
+import { modelManifest, type Model } from './model.js';
 import type { Schedule } from './schedule.js';
 import type { Signal } from './signal.js';
 import type { Topic } from './topic.js';
@@ -31,11 +32,12 @@ export interface Definitions {
   /** Names of the capabilities that the app has a handler for. */
   readonly implemented: ReadonlySet<string>;
   readonly schedules: readonly Schedule[];
+  readonly models: readonly Model[];
 }
 
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
-  const { name, topics, workflows, agents, capabilities, implemented, schedules } = definitions;
+  const { name, topics, workflows, agents, capabilities, implemented, schedules, models } = definitions;
   return {
     format: 1,
     app: name,
@@ -43,6 +45,7 @@ export function manifestOf(definitions: Definitions): Manifest {
     workflows: byName([...workflows.map(workflowManifest), ...agents.map(agentManifest)]),
     capabilities: byName(capabilities).map((one) => capabilityManifest(one, implemented.has(one.name))),
     // Left out where there are none, so that an app without any has the hash that it always had.
+    ...(models.length === 0 ? {} : { models: byName(models).map(modelManifest) }),
     ...(schedules.length === 0 ? {} : { schedules: byName(schedules).map(scheduleManifest) }),
   };
 }

@@ -4,6 +4,7 @@
  */
 import { assertNever } from '../errors.js';
 import type { RunEvent } from './events.js';
+import { ticketEntry } from './inference.js';
 import {
   agentSpace,
   answerKey,
@@ -151,6 +152,10 @@ export function openRows(state: RunState): OpenRows {
     if (unit.kind === 'call') tasks.push(unit.call.task);
     if (unit.kind === 'timer') timers.push(path);
     if (unit.kind === 'step') timers.push(retryTimer(path));
+    if (unit.kind === 'inference') {
+      if (unit.status === 'retrying') timers.push(retryTimer(path));
+      else entries.push(ticketEntry(state.run, unit.ask.model, path, unit.attempt));
+    }
     if (unit.kind === 'child') children.push(unit);
     if (unit.kind !== 'wait') continue;
     timers.push(...timersOf(path, unit));
@@ -211,6 +216,33 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'step.due':
       effects.push({ tag: 'clearTimer', name: retryTimer(event.data.path) });
       break;
+    case 'inference.requested': {
+      const { path, attempt, model, grant } = event.data;
+      if (grant === null) effects.push({ tag: 'putEntry', entry: ticketEntry(after.run, model, path, attempt) });
+      break;
+    }
+    case 'inference.admitted': {
+      const { path, attempt } = event.data;
+      const unit = after.units.get(path);
+      if (unit?.kind === 'inference')
+        effects.push({ tag: 'dropEntry', entry: ticketEntry(after.run, unit.ask.model, path, attempt) });
+      break;
+    }
+    case 'inference.retrying':
+      effects.push({ tag: 'setTimer', name: retryTimer(event.data.path), fireAt: event.data.retryAt });
+      break;
+    case 'inference.due':
+      effects.push({ tag: 'clearTimer', name: retryTimer(event.data.path) });
+      break;
+    case 'inference.failed': {
+      // Given up while it paused or waited for admission: what stood for that goes. To clear what is not there does nothing.
+      const { path, attempt } = event.data;
+      const unit = after.units.get(path);
+      effects.push({ tag: 'clearTimer', name: retryTimer(path) });
+      if (unit?.kind === 'inference' && unit.grant === null)
+        effects.push({ tag: 'dropEntry', entry: ticketEntry(after.run, unit.ask.model, path, attempt) });
+      break;
+    }
     case 'call.scheduled': {
       const unit = after.units.get(event.data.path);
       if (unit?.kind === 'call') effects.push({ tag: 'openTask', task: callTask(unit.call, 1, null) });
@@ -328,6 +360,11 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'step.started':
     case 'step.completed':
     case 'step.failed':
+    case 'inference.begun':
+    case 'inference.identified':
+    case 'inference.ambiguous':
+    case 'inference.completed':
+    case 'decision.recorded':
     case 'event.emitted':
     case 'progress.reported':
     case 'stream.appended':

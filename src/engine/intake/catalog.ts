@@ -9,6 +9,7 @@ import {
   approvalTopic,
   type CapabilityManifest,
   type Manifest,
+  type ModelManifest,
   type TopicManifest,
   type WorkflowManifest,
 } from '../../core/manifest.js';
@@ -45,6 +46,7 @@ export class Catalog {
   #workflows = new Map<string, WorkflowEntry>();
   #agents = new Map<string, AgentEntry>();
   #capabilities = new Map<string, CapabilityManifest>();
+  #models = new Map<string, ModelManifest>();
 
   /** Hash of the manifest an app has now; null = unknown app. */
   hashOf(app: string): string | null {
@@ -107,6 +109,10 @@ export class Catalog {
     return this.#capabilities.get(name) ?? null;
   }
 
+  model(name: string): ModelManifest | null {
+    return this.#models.get(name) ?? null;
+  }
+
   /** Whether there is a workflow that says which signals it takes. */
   get declaresSignals(): boolean {
     return [...this.#workflows.values()].some(({ signals }) => signals !== null);
@@ -130,8 +136,10 @@ export class Catalog {
     const workflows = new Map<string, WorkflowEntry>();
     const agents = new Map<string, AgentEntry>();
     const capabilities = new Map<string, CapabilityManifest>();
+    const models = new Map<string, ModelManifest>();
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
+      for (const model of manifest.models ?? []) models.set(model.name, model);
       for (const topic of manifest.topics) topics.set(topic.name, topic);
       for (const workflow of manifest.workflows) {
         const entry: WorkflowEntry = {
@@ -173,6 +181,7 @@ export class Catalog {
     this.#workflows = workflows;
     this.#agents = agents;
     this.#capabilities = capabilities;
+    this.#models = models;
   }
 }
 
