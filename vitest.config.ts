@@ -44,7 +44,7 @@ export default defineConfig({
             'src/**/*.test.ts',
             'scripts/**/*.test.ts',
             'examples/**/*.test.ts',
-            'test/{conformance,deploy,model,docs,types}/**/*.test.ts',
+            'test/{ai,conformance,deploy,model,docs,types}/**/*.test.ts',
           ],
           testTimeout: 20_000,
           hookTimeout: 20_000,
