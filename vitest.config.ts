@@ -22,7 +22,7 @@ const alias = [
   { find: /^eventspine\/sqlite$/, replacement: entry('stores/sqlite') },
   { find: /^eventspine\/postgres$/, replacement: entry('stores/postgres') },
   {
-    find: /^eventspine\/(worker|client|server|testing|page|react|mount|models|eslint)$/,
+    find: /^eventspine\/(worker|client|server|testing|page|react|mount|models|ai-sdk|eslint)$/,
     replacement: fileURLToPath(new URL('dist', import.meta.url)) + '/$1/index.js',
   },
 ];

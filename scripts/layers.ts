@@ -26,6 +26,8 @@ export const layers: Readonly<Record<string, number>> = {
   server: 3,
   testing: 3,
   page: 3,
+  // Chats of the AI SDK's pages, over a client or a spine.
+  'ai-sdk': 3,
   // Mounts server.fetch, so it stands above the server.
   spine: 4,
   react: 4,

@@ -1,0 +1,4 @@
+/**
+ * `eventspine/ai-sdk`: chats of the AI SDK's pages over durable runs.
+ */
+export { chatHandlers, type ChatHandlers, type ChatHandlersOptions, type ChatHost, type ChatRequest } from './chat-handlers.js';
