@@ -58,7 +58,7 @@ const optionNames: readonly (keyof InferOptions)[] = [
 ];
 
 /** Looks through the options. Fails with OPTIONS_INVALID, naming all faults, and with MODEL_UNKNOWN. */
-export function questionOf(what: string, options: InferOptions, { model: find }: InferenceSurroundings): Question {
+export function questionOf(what: string, options: InferOptions, surroundings: InferenceSurroundings): Question {
   const faults = new OptionFaults(what);
   faults.unknownNames(options, optionNames);
   const { maxOutputTokens, temperature, topP, seed, stop, providerOptions, stream = false, timeout } = options;
@@ -71,8 +71,7 @@ export function questionOf(what: string, options: InferOptions, { model: find }:
     if (!ambiguityPolicies.includes(one))
       faults.add(`policy must be of ${ambiguityPolicies.join(', ')}${suggestion(String(one), ambiguityPolicies)}`);
   faults.throwIfAny();
-  const model = typeof options.model === 'string' ? (find?.(options.model) ?? null) : options.model;
-  if (model === null || model?.kind !== 'model') throw new SpineError('MODEL_UNKNOWN', { name: String(options.model) });
+  const model = modelOf(options.model, surroundings);
   return {
     model,
     messages: messagesOf(what, options),
@@ -82,6 +81,14 @@ export function questionOf(what: string, options: InferOptions, { model: find }:
     retry,
     policy: listed ?? model.policy,
   };
+}
+
+function modelOf(given: Model | string, surroundings: InferenceSurroundings): Model {
+  if (typeof given !== 'string' && given?.kind === 'model') return given;
+  const name = typeof given === 'string' ? given : typeof given;
+  const found = surroundings.model?.(name) ?? null;
+  if (found === null) throw new SpineError('MODEL_UNKNOWN', { name });
+  return found;
 }
 
 /** The inference at `path` for a question. Fails with VALUE_UNSTORABLE where its request cannot be recorded. */

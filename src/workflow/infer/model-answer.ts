@@ -66,20 +66,22 @@ export function generatedAnswer(result: unknown): GeneratedAnswer {
 export function addPart(parts: Shape[], given: unknown): void {
   const part = shapeOf(given);
   const last = parts.at(-1);
+  const more = part['delta'];
+  const before = last?.['delta'];
   const isMore =
-    last !== undefined &&
-    typeof part['delta'] === 'string' &&
-    typeof last['delta'] === 'string' &&
-    last['type'] === part['type'] &&
-    last['id'] === part['id'];
-  if (isMore) parts[parts.length - 1] = { ...last, ...part, delta: `${last['delta']}${part['delta']}` };
+    typeof more === 'string' &&
+    typeof before === 'string' &&
+    last?.['type'] === part['type'] &&
+    last?.['id'] === part['id'];
+  if (isMore) parts[parts.length - 1] = { ...last, ...part, delta: before + more };
   else parts.push(part);
 }
 
-/** The error that a part stands for; undefined = it is none. */
-export function errorOfPart(part: unknown): unknown {
+/** The error that a part stands for; null = it is none. */
+export function errorOfPart(part: unknown): Error | null {
   const { type, error } = shapeOf(part);
-  return type === 'error' ? (error ?? new Error('The stream of the model broke off.')) : undefined;
+  if (type !== 'error') return null;
+  return error instanceof Error ? error : new Error('The stream of the model broke off.', { cause: error });
 }
 
 /** Whether the part ends its answer: a stream without one was cut. */
@@ -125,12 +127,14 @@ function assembled(parts: readonly Shape[]): GeneratedAnswer {
   let warnings: readonly unknown[] = [];
   for (const part of parts) {
     const { type } = part;
-    const kind = type === 'text-delta' ? 'text' : type === 'reasoning-delta' ? 'reasoning' : null;
-    if (kind !== null) {
-      const key = `${kind}\0${String(part['id'])}`;
+    const [, kind] = typeof type === 'string' ? (/^(text|reasoning)-(?:start|delta|end)$/.exec(type) ?? []) : [];
+    if (kind !== undefined) {
+      const key = `${kind}\0${textOf(part['id'])}`;
       const at = open.get(key) ?? content.push({ type: kind, text: '' }) - 1;
       open.set(key, at);
-      content[at] = { ...content[at], text: `${String(content[at]?.['text'])}${String(part['delta'])}` };
+      const { providerMetadata = content[at]?.['providerMetadata'] } = part;
+      const text = textOf(content[at]?.['text']) + textOf(part['delta']);
+      content[at] = { type: kind, text, ...(providerMetadata === undefined ? {} : { providerMetadata }) };
     } else if (type === 'tool-call' || type === 'tool-result' || type === 'file' || type === 'source')
       content.push(part);
     else if (type === 'finish') finish = part;
@@ -145,7 +149,11 @@ function assembled(parts: readonly Shape[]): GeneratedAnswer {
 }
 
 function textsOf(content: readonly Shape[], type: 'text' | 'reasoning'): string {
-  return content.map((part) => (part['type'] === type ? String(part['text'] ?? '') : '')).join('');
+  return content.map((part) => (part['type'] === type ? textOf(part['text']) : '')).join('');
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
 
 function toolCallOf(part: Shape): ToolCall {

@@ -314,9 +314,9 @@ class ProviderCall {
     let firstPartMs: number | null = null;
     let finished = false;
     for await (const part of partsOf(stream)) {
-      if (this.#controller.signal.aborted) throw this.#controller.signal.reason;
+      this.#controller.signal.throwIfAborted();
       const error = errorOfPart(part);
-      if (error !== undefined) throw error;
+      if (error !== null) throw error;
       firstPartMs ??= this.#ageMs();
       addPart(parts, part);
       finished ||= isFinish(part);
@@ -355,7 +355,10 @@ class ProviderCall {
 const lookingPolicies: ReadonlySet<AmbiguityPolicy> = new Set(['fetch-by-id', 'ask', 'dead-letter']);
 
 async function* partsOf(stream: AsyncIterable<unknown> | ReadableStreamLike): AsyncGenerator<unknown> {
-  if (Symbol.asyncIterator in stream) return yield* stream;
+  if (Symbol.asyncIterator in stream) {
+    yield* stream;
+    return;
+  }
   const reader = stream.getReader();
   let ended = false;
   try {
