@@ -94,19 +94,21 @@ export class UiContinuation {
       this.#said.push({ key: cut.key, text: cut.text.slice(0, at.text) });
     }
     const told: UiChunk = { type: 'data-eventspine-restart', data: { restarts: this.#restarts }, transient: true };
-    return [...closing, told, ...this.#reopened(chunk, cut, at.text), this.#send(chunk)];
+    return [...closing, told, ...this.#reopened(chunk), this.#send(chunk)];
   }
 
   /** A part that had begun in common stands closed on the page: it goes on under another name, from its beginning. */
-  #reopened(chunk: UiChunk, cut: Said | undefined, length: number): readonly UiChunk[] {
+  #reopened(chunk: UiChunk): readonly UiChunk[] {
     const part = partOf(chunk);
     const kind = kindOf(chunk);
     if (part === null || kind === null || isStart(chunk)) return [];
     const name = `${String(chunk['id'])}~${this.#restarts}`;
     this.#renamed.set(part, name);
+    const common = this.#said.at(-1);
     const begun: UiChunk[] = [{ type: `${kind}-start`, id: name }];
-    const common = cut?.key === `${kind}-delta ${String(chunk['id'])}` ? (cut.text ?? '').slice(0, length) : '';
-    if (common !== '') begun.push({ type: `${kind}-delta`, id: name, delta: common });
+    if (common?.key === `${kind}-delta ${String(chunk['id'])}`) {
+      begun.push({ type: `${kind}-delta`, id: name, delta: common.text });
+    }
     return begun;
   }
 }
