@@ -11,6 +11,8 @@ export interface Inference {
   readonly key: string | null;
   /** Digest of what was asked, whatever the form of the answer. */
   readonly content: string;
+  /** The first word in it that begins with `#`, by which a test marks what belongs together; null = there is none. */
+  readonly tag: string | null;
   /** Answered to its end. */
   answered: boolean;
 }
@@ -41,8 +43,10 @@ export class Witness {
   /** An inference begins. */
   paid(kind: Inference['kind'], key: string | null, body: Readonly<Record<string, unknown>>): Inference {
     const { stream: _, stream_options: __, ...asked } = body;
-    const content = createHash('sha256').update(JSON.stringify(asked)).digest('hex').slice(0, 16);
-    const inference: Inference = { kind, key, content, answered: false };
+    const text = JSON.stringify(asked);
+    const content = createHash('sha256').update(text).digest('hex').slice(0, 16);
+    const tag = /#([\w-]+)/.exec(text)?.[1] ?? null;
+    const inference: Inference = { kind, key, content, tag, answered: false };
     this.#inferences.push(inference);
     return inference;
   }
