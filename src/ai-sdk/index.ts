@@ -1,4 +1,10 @@
 /**
  * `eventspine/ai-sdk`: chats of the AI SDK's pages over durable runs.
  */
-export { chatHandlers, type ChatHandlers, type ChatHandlersOptions, type ChatHost, type ChatRequest } from './chat-handlers.js';
+export {
+  chatHandlers,
+  type ChatHandlers,
+  type ChatHandlersOptions,
+  type ChatHost,
+  type ChatRequest,
+} from './chat-handlers.js';

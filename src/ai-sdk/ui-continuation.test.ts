@@ -124,7 +124,9 @@ describe('the continuation of a message', () => {
         const texts = parts.flatMap((part) => ('text' in part ? [part.text] : []));
         expect(texts).toContain(last?.text);
         expect(texts.at(-1)).toBe(last?.rest);
-        expect(parts.filter((part) => 'state' in part && /streaming|input-available/.test(String(part.state)))).toEqual([]);
+        expect(parts.filter((part) => 'state' in part && /streaming|input-available/.test(String(part.state)))).toEqual(
+          [],
+        );
       }),
       { numRuns: 100 },
     );

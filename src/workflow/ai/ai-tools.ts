@@ -78,7 +78,7 @@ function durable(
     const { toolCallId, abortSignal } = options as { readonly toolCallId?: unknown; readonly abortSignal?: unknown };
     return run({
       name,
-      toolCallId: String(toolCallId ?? ''),
+      toolCallId: typeof toolCallId === 'string' ? toolCallId : '',
       input,
       setting,
       async execute({ signal, idempotencyKey }) {

@@ -326,7 +326,7 @@ export class AiWork implements Work {
     // With these the message has the same id in every life of the program.
     const identity = { originalMessages: [], generateMessageId: () => `${this.#host.run}/${path}` };
     const options = { ...identity, ...ui } as never;
-    let error: unknown = null;
+    let error: Error | null = null;
     for await (const chunk of result.toUIMessageStream(options)) {
       if (program !== this.#program) return await never();
       if (isErrorChunk(chunk)) error = this.#failed ?? new Error(chunk.errorText);
@@ -453,7 +453,7 @@ class Program {
 
 function abortable<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
+    const onAbort = (): void => reject(signal.reason as Error);
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));

@@ -435,10 +435,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
     const { outcome } = wait;
     // Given up after it was recorded: what the body has not got by then it never gets, now and in every replay.
     if (outcome === null || wait.phase === 'ended') return;
-    if (!wait.scope.apart) {
-      this.#now = outcome.at;
-      this.#handedSeq = outcome.seq;
-    }
+    this.#now = outcome.at;
+    this.#handedSeq = outcome.seq;
     switch (outcome.type) {
       case 'step.completed':
       case 'call.completed':

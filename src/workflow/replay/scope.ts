@@ -28,7 +28,7 @@ export class Scope {
   readonly shielded: boolean;
   /** The body inside must know what has happened: steps under way come to their end when the scope is given up. */
   readonly settling: boolean;
-  /** What runs inside has a pace of its own, and depends on no order: what it is told is no part of the body's time. */
+  /** What runs inside is no body: it has a pace of its own, and depends on no order in which it is told things. */
   readonly apart: boolean;
   /**
    * `seq` since which it is recorded that a saga has failed and this, its body, is undone: what has not come to anything by

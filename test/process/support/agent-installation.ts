@@ -53,8 +53,7 @@ export class AgentInstallation {
           views.push(view);
           break;
         }
-        if (Date.now() > until)
-          throw new Error(`run ${id} is still ${view.state}: ${JSON.stringify(view.waitingFor)}`);
+        if (Date.now() > until) throw new Error(`run ${id} is still ${view.state}: ${JSON.stringify(view.waitingFor)}`);
         await new Promise((wake) => setTimeout(wake, 30));
       }
     }
