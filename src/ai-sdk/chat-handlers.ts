@@ -4,15 +4,23 @@
  *
  * Invariant: the answer is the run's. A request that breaks off, a page that is closed and a server that goes away end nothing.
  */
-import type { Client, RunHandle, StreamItem, UntypedApp, WorkflowFor } from '../client/index.js';
+import type { RunHandle, RunsApi, StartOptions, StreamItem } from '../client/index.js';
 import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import { FrameReader } from '../workflow/ai/ui-frames.js';
 import { OptionFaults } from '../workflow/options.js';
 import { UiContinuation, type UiChunk } from './ui-continuation.js';
 
-/** What chats need of a spine; a client is one as well. */
-export type ChatHost<App = UntypedApp> = Pick<Client<App>, 'start' | 'run' | 'runs'>;
+/** What chats need: a spine, or a client. */
+export interface ChatHost {
+  // Whatever their apps are; which workflows there are is told by the type of the host.
+  start(workflow: never, input: never, options?: StartOptions): Promise<RunHandle>;
+  run(id: string): RunHandle;
+  readonly runs: Pick<RunsApi, 'list'>;
+}
+
+/** Names of the workflows of a host. */
+export type ChatWorkflow<Host extends ChatHost> = Parameters<Host['start']>[0] & string;
 
 /** What a page sends with a message. */
 export interface ChatRequest {
@@ -29,9 +37,9 @@ export interface ChatRequest {
 }
 
 /** Options of `chatHandlers`. */
-export interface ChatHandlersOptions<App = UntypedApp> {
+export interface ChatHandlersOptions<Workflow extends string = string> {
   /** The workflow that answers. */
-  readonly workflow: WorkflowFor<App>;
+  readonly workflow: Workflow;
   /** Name of the `ctx.ai` in it whose message the page is shown. */
   readonly stream: string;
   /** Who is asking, by your own session; null = nobody who may. Chats of one user are not found by another. */
@@ -51,7 +59,10 @@ export interface ChatHandlers {
 }
 
 /** Makes the handlers of a chat. Opens nothing. Fails with OPTIONS_INVALID. */
-export function chatHandlers<App = UntypedApp>(spine: ChatHost<App>, options: ChatHandlersOptions<App>): ChatHandlers {
+export function chatHandlers<Host extends ChatHost>(
+  spine: Host,
+  options: ChatHandlersOptions<ChatWorkflow<Host>>,
+): ChatHandlers {
   const faults = new OptionFaults('chatHandlers');
   faults.unknownNames(options, ['workflow', 'stream', 'user', 'input']);
   for (const name of ['workflow', 'stream'] as const)
@@ -83,7 +94,7 @@ export function chatHandlers<App = UntypedApp>(spine: ChatHost<App>, options: Ch
         const label = await labelOf(who, chat.id);
         // Made again is asked again; anything else that is sent twice is the same message.
         const again = chat.trigger === 'regenerate-message';
-        const run = await spine.start(workflow, toInput(chat, who) as never, {
+        const run = await spine.start(workflow as never, toInput(chat, who) as never, {
           labels: { chat: label },
           ...(again ? {} : { idempotencyKey: `chat/${label}/${await digest(text)}` }),
         });

@@ -7,4 +7,5 @@ export {
   type ChatHandlersOptions,
   type ChatHost,
   type ChatRequest,
+  type ChatWorkflow,
 } from './chat-handlers.js';
