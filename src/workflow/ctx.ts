@@ -6,6 +6,7 @@ import type { Duration } from '../core/duration.js';
 import type { PathKey, PathName } from '../core/paths.js';
 import type { Effect } from '../core/run/events.js';
 import type { Ai, AiOptions, Told } from './ai/ai-options.js';
+import type { InferOutput, StandardSchema } from '../core/standard-schema.js';
 import type { ApproveOptions, FormOf, Review } from './approval.js';
 import type { InferOptions, InferResult } from './infer/infer-options.js';
 import type { AgentRef, AskOptions, TellOptions } from './agent.js';
@@ -171,9 +172,14 @@ export interface Ctx {
   call<In, Out>(capability: Capability<string, In, Out>, input: NoInfer<In>, options?: CallOptionsOf): Promise<Out>;
 
   /**
-   * Asks a model. The intent is recorded before the provider is called and the answer after it, so that an answer that was
-   * paid for is never paid for again. Rejects with `StepError` once its attempts are used up.
+   * Asks a model, and goes on asking where it calls for tools or has to mend its answer. Each intent is recorded before the
+   * provider is called and each answer after it, so that an answer that was paid for is never paid for again. Rejects with
+   * `StepError` once its attempts are used up.
    */
+  infer<S extends StandardSchema>(
+    name: PathName,
+    options: InferOptions<S> & { readonly schema: S },
+  ): Promise<InferResult<InferOutput<S>>>;
   infer(name: PathName, options: InferOptions): Promise<InferResult>;
 
   /**

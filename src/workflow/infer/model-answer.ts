@@ -109,7 +109,7 @@ export function factsOf(answer: RecordedAnswer): AnswerFacts {
   return {
     text,
     reasoning: textsOf(content, 'reasoning'),
-    toolCalls: content.flatMap((part) => (part['type'] === 'tool-call' ? [toolCallOf(part)] : [])),
+    toolCalls: content.flatMap((part) => (isOwnToolCall(part) ? [toolCallOf(part)] : [])),
     content,
     finish: finishOf(whole.finishReason),
     usage: usageOf(whole.usage),
@@ -154,6 +154,11 @@ function textsOf(content: readonly Shape[], type: 'text' | 'reasoning'): string 
 
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
+}
+
+/** What the provider runs itself is none of ours. */
+function isOwnToolCall({ type, providerExecuted }: Shape): boolean {
+  return type === 'tool-call' && providerExecuted !== true;
 }
 
 function toolCallOf(part: Shape): ToolCall {

@@ -15,7 +15,6 @@ import { isBlobPayload, type BlobPayload, type InlinePayload, type Payload } fro
 import type { CancelTimer } from '../../core/ports.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import { contextId } from '../../core/run/state.js';
-import type { InferenceGrant, InferenceHop, InferenceOutcome } from '../../core/run/inference.js';
 import type { AbortReason, JournalEntry, SubmissionResult } from '../../core/run/journal.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
 import type { Activation, ActivationEnd, ActivationHost, ActivationInput } from '../activation-contract.js';
@@ -29,6 +28,7 @@ import { ChunkBatcher, type ChunkBatch, type StreamWriter } from '../stream-writ
 import type { AskedUnit } from './asked-unit.js';
 import { BodyCtx } from './body-ctx.js';
 import { checkInput } from './check-input.js';
+import type { InferenceTold } from './infer-work.js';
 import {
   childOf,
   noteEntry,
@@ -484,7 +484,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
       return wait.reject(error);
     }
     const { grant = null, hops = [] } = this.#records.get(wait.path)?.inference ?? {};
-    wait.resolve({ answer, outcome: outcome.data, grant, hops } satisfies InferenceTold);
+    const { attempt } = outcome.data;
+    wait.resolve({ answer, attempt, outcome: outcome.data, grant, hops } satisfies InferenceTold);
   }
 
   #handValue(wait: Wait, outcome: OutcomeEntry): void {
@@ -968,15 +969,6 @@ function isIntent(
 ): entry is Extract<JournalEntry, { type: 'step.started' | 'inference.requested' | 'inference.begun' }> {
   if (entry.type === 'inference.requested') return entry.data.grant !== null;
   return entry.type === 'step.started' || entry.type === 'inference.begun';
-}
-
-/** An inference as its body is told of it. */
-export interface InferenceTold {
-  /** As it was recorded: a `RecordedAnswer`. */
-  readonly answer: unknown;
-  readonly outcome: InferenceOutcome;
-  readonly grant: InferenceGrant | null;
-  readonly hops: readonly InferenceHop[];
 }
 
 /** A context bundle as the body knows it. */
