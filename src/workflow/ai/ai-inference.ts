@@ -74,6 +74,7 @@ export function aiInference(
     request,
     call: () => ({ ...call, ...(headers === undefined ? {} : { headers }) }),
     retry,
+    check: null,
     // Readers are shown what the program makes of the parts.
     chunkOf: () => undefined,
     versionOf: (version) => versionOf(model, version),
