@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as ai6 from 'ai6';
+import * as ai6 from 'ai';
 import * as ai7 from 'ai7';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openaiCompatible } from '../models/index.js';
@@ -9,7 +9,7 @@ import { createSpine, defineApp, memory, model, workflow, type StoreFactory } fr
 import { sqlite } from '../stores/sqlite/index.js';
 import { startModelEndpoint, type ModelEndpoint } from '../../test/support/model-endpoint/endpoint.js';
 import type { Script } from '../../test/support/model-endpoint/script.js';
-import { chatHandlers, type ChatHandlers, type ChatRequest } from './index.js';
+import { chatHandlers, chatInput, type ChatHandlers } from './index.js';
 
 // What the SDK reports of errors that are meant to be.
 vi.spyOn(console, 'error').mockImplementation(() => undefined);
@@ -32,12 +32,11 @@ function chatOf(version: 6 | 7, { url }: ModelEndpoint, store: StoreFactory, wor
   const writer = model('writer', {
     versions: { v1: { use: openaiCompatible({ baseUrl: url, model: 'm', supportsIdempotencyKeys: true }) } },
   });
-  const chat = workflow('chat', {}, async (ctx, input) => {
-    const { messages } = input as ChatRequest;
+  const chat = workflow('chat', { input: chatInput<ai6.UIMessage>() }, async (ctx, { messages }) => {
     const { text } = await ctx.ai('answer', async (ai) =>
       streamText({
         model: ai.model(writer, { retry: { attempts: 2, min: 10, max: 10 } }),
-        messages: await convertToModelMessages(messages as Parameters<typeof convertToModelMessages>[0]),
+        messages: await convertToModelMessages(messages),
       }),
     );
     return text;

@@ -9,6 +9,7 @@ import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import { FrameReader } from '../workflow/ai/ui-frames.js';
 import { OptionFaults } from '../workflow/options.js';
+import { type ChatRequest, isChat } from './chat-input.js';
 import { UiContinuation, type UiChunk } from './ui-continuation.js';
 
 /** What chats need: a spine, or a client. */
@@ -21,20 +22,6 @@ export interface ChatHost {
 
 /** Names of the workflows of a host. */
 export type ChatWorkflow<Host extends ChatHost> = Parameters<Host['start']>[0] & string;
-
-/** What a page sends with a message. */
-export interface ChatRequest {
-  /** Of the chat, as the page has it. */
-  readonly id: string;
-  /** The conversation, as `UIMessage`s. */
-  readonly messages: readonly object[];
-  /** `submit-message` or `regenerate-message`. */
-  readonly trigger?: string;
-  /** Of the message that is edited or made again. */
-  readonly messageId?: string;
-  /** Whatever else the page sends. */
-  readonly [name: string]: unknown;
-}
 
 /** Options of `chatHandlers`. */
 export interface ChatHandlersOptions<Workflow extends string = string> {
@@ -234,10 +221,7 @@ async function bodyOf(request: Request): Promise<string> {
 
 function readChat(text: string): ChatRequest {
   const chat = parsed(text);
-  if (typeof chat === 'object' && chat !== null && 'id' in chat && 'messages' in chat) {
-    const { id, messages } = chat;
-    if (typeof id === 'string' && id !== '' && Array.isArray(messages)) return chat as ChatRequest;
-  }
+  if (isChat(chat)) return chat;
   throw new SpineError('REQUEST_INVALID', { faults: ['the body is not { id, messages }, as useChat sends it'] });
 }
 

@@ -6,6 +6,6 @@ export {
   type ChatHandlers,
   type ChatHandlersOptions,
   type ChatHost,
-  type ChatRequest,
   type ChatWorkflow,
 } from './chat-handlers.js';
+export { chatInput, type ChatRequest } from './chat-input.js';

@@ -1,4 +1,4 @@
-import { readUIMessageStream as read6, type UIMessageChunk } from 'ai6';
+import { readUIMessageStream as read6, type UIMessageChunk } from 'ai';
 import { readUIMessageStream as read7 } from 'ai7';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -1,5 +1,5 @@
 /** Programs of the AI SDK as workflows: the same code on both versions of it. */
-import * as ai6 from 'ai6';
+import * as ai6 from 'ai';
 import * as ai7 from 'ai7';
 import { defineApp, model, workflow, type ModelEndpoint } from '../../src/spine/index.js';
 import { z } from 'zod';

@@ -1,4 +1,4 @@
-import { generateText as generateText6, Output as Output6, tool as tool6 } from 'ai6';
+import { generateText as generateText6, Output as Output6, tool as tool6 } from 'ai';
 import { Output as Output7, stepCountIs, streamText as streamText7, tool as tool7 } from 'ai7';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';

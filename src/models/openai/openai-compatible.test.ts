@@ -1,5 +1,5 @@
 import type { LanguageModelV3, EmbeddingModelV3 } from '@ai-sdk/provider';
-import { APICallError as ApiCallError6, generateText as generateText6, streamText as streamText6 } from 'ai6';
+import { APICallError as ApiCallError6, generateText as generateText6, streamText as streamText6 } from 'ai';
 import { createOpenAICompatible as sdk6 } from 'ai6-openai-compatible';
 import {
   APICallError as ApiCallError7,

@@ -1,7 +1,7 @@
 // A worker whose workflows are agents of the AI SDK. `ai-worker.mjs <url>`; MODEL_KEYED and MODEL_PLAIN are endpoints of models
 // that honour idempotency keys and that do not; EXECUTIONS names the file into which tools write what they do.
 import { appendFileSync } from 'node:fs';
-import * as ai6 from 'ai6';
+import * as ai6 from 'ai';
 import * as ai7 from 'ai7';
 import { z } from 'zod';
 import { openaiCompatible } from '../../../dist/models/index.js';
