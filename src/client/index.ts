@@ -64,7 +64,7 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
-export type { ReadTokenView, RunEventView, RunView, RunViewState } from '../protocol/http.js';
+export type { DecisionView, ReadTokenView, RunEventView, RunView, RunViewState } from '../protocol/http.js';
 export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
 export { createTransport, type Transport, type TransportOptions } from './transport.js';
 export { hasCode, isSpineError } from '../core/errors.js';

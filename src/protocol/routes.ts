@@ -280,6 +280,12 @@ export const routes = {
   readHistory: get('/v1/runs/{id}/history', 'Every event of a run, in order.', 'RunEventPage', {
     query: [cursor, limit],
   }),
+  readDecisions: get(
+    '/v1/runs/{id}/decisions',
+    'Why: every inference of a run, what was asked of which model, what came of it, by which way and at what cost.',
+    'DecisionPage',
+    { query: [cursor, limit] },
+  ),
   exportRun: get(
     '/v1/runs/{id}/export',
     'The history of a run with everything that its body was given, to be replayed on other code.',

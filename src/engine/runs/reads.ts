@@ -8,6 +8,7 @@ import { exportedHistoryFormat, type ExportedHistory } from '../../core/run/expo
 import { foldRun, isEnded, workflowQueue, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
 import type {
   DeadLetterView,
+  DecisionView,
   PageView,
   RunEventView,
   RunSummary,
@@ -21,6 +22,7 @@ import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
 import { remedyOf } from '../deadletters/remedy.js';
+import { decisionsOf } from './decisions.js';
 import { storedEventView } from './event-view.js';
 import type { PlainValue } from './lanes.js';
 import { runView, summaryOf, viewState } from './views.js';
@@ -117,6 +119,11 @@ export class Reads {
     });
     if (rows.length === 0 && (await store.readRun(tenant, run)) === null) return null;
     return rows.map((row) => storedEventView(readRunEvent(row), this.#plain));
+  }
+
+  async decisions(tenant: string, run: string): Promise<DecisionView[] | null> {
+    const events = (await this.#history(tenant, run)).map((stored) => stored.event);
+    return events.length === 0 ? null : decisionsOf(run, events);
   }
 
   async exported(tenant: string, run: string): Promise<ExportedHistory | null> {

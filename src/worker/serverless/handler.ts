@@ -153,6 +153,7 @@ function turn(task: PushedTurn, { registry, ports, options, signal }: Circumstan
     ports,
     timeoutMs: lessMargin(task.timeoutMs),
     signal,
+    model: (name) => registry.model?.(name) ?? null,
     log: ({ level, message, fields, tenant, run, path }) => log(level, message, { ...fields, tenant, run, path }),
   });
 }
