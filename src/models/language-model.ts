@@ -14,16 +14,19 @@ export type JsonSchema = object;
 /** Bytes, base64 text, or a URL that the provider fetches by itself. */
 export type FileData = Uint8Array | string | URL;
 
+/** Text of a message. */
 export interface TextPart {
   readonly type: 'text';
   readonly text: string;
 }
 
+/** What a model had said of its way to an answer. */
 export interface ReasoningPart {
   readonly type: 'reasoning';
   readonly text: string;
 }
 
+/** An image, a sound, a document. */
 export interface FilePart {
   readonly type: 'file';
   readonly mediaType: string;
@@ -39,6 +42,7 @@ export interface ToolCallPart {
   readonly input: unknown;
 }
 
+/** The result of a call, as the model is told of it. */
 export interface ToolResultPart {
   readonly type: 'tool-result';
   readonly toolCallId: string;
@@ -84,10 +88,12 @@ export interface ProviderTool {
   readonly name: string;
 }
 
+/** Whether the model may call tools, must, or must call this one. */
 export type ToolChoice =
   | { readonly type: 'auto' | 'none' | 'required' }
   | { readonly type: 'tool'; readonly toolName: string };
 
+/** Which form the answer is to have. */
 export type ResponseFormat =
   | { readonly type: 'text' }
   | {
@@ -140,6 +146,7 @@ export type Usage = {
   raw?: { [name: string]: Json | undefined };
 };
 
+/** Why the model stopped: in the words of the SDK, and in those of the provider. */
 export type FinishReason = {
   unified: 'stop' | 'length' | 'content-filter' | 'tool-calls' | 'error' | 'other';
   raw: string | undefined;
@@ -151,6 +158,7 @@ export type ToolCall = { type: 'tool-call'; toolCallId: string; toolName: string
 /** One part of an answer. */
 export type Content = { type: 'text'; text: string } | { type: 'reasoning'; text: string } | ToolCall;
 
+/** What a provider says of the answer itself. */
 export type ResponseMetadata = { id?: string; timestamp?: Date; modelId?: string };
 
 /** An answer in one piece. */

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { sdks } from '../../../test/ai/programs.js';
+import { sdks } from '../../../test/ai/sdks.js';
 import { MiniEngine, settled } from '../../../test/replay/mini-engine.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import type { RunEvent } from '../../core/run/events.js';

@@ -23,7 +23,7 @@ export class AgentInstallation {
   static async begin(environment: Readonly<Record<string, string>>): Promise<AgentInstallation> {
     const made = new AgentInstallation(await freePort(), environment);
     await made.#server.line((line) => line.startsWith('ready'));
-    await made.#worker.line((line) => line === 'ready');
+    await made.#worker.line((line) => line === 'ready', 60_000);
     return made;
   }
 
@@ -31,7 +31,7 @@ export class AgentInstallation {
   async killWorker(): Promise<void> {
     await this.#worker.kill('SIGKILL');
     this.#worker = this.#startWorker();
-    await this.#worker.line((line) => line === 'ready');
+    await this.#worker.line((line) => line === 'ready', 60_000);
   }
 
   async start(workflow: string, input: object): Promise<string> {

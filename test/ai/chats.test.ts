@@ -1,15 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as ai6 from 'ai';
-import * as ai7 from 'ai7';
+import type { UIMessage } from 'ai';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { openaiCompatible } from '../models/index.js';
-import { createSpine, defineApp, memory, model, workflow, type StoreFactory } from '../spine/index.js';
-import { sqlite } from '../stores/sqlite/index.js';
-import { startModelEndpoint, type ModelEndpoint } from '../../test/support/model-endpoint/endpoint.js';
-import type { Script } from '../../test/support/model-endpoint/script.js';
-import { chatHandlers, chatInput, type ChatHandlers } from './index.js';
+import { openaiCompatible } from '../../src/models/index.js';
+import { createSpine, defineApp, memory, model, workflow, type StoreFactory } from '../../src/spine/index.js';
+import { sqlite } from '../../src/stores/sqlite/index.js';
+import { startModelEndpoint, type ModelEndpoint } from '../support/model-endpoint/endpoint.js';
+import type { Script } from '../support/model-endpoint/script.js';
+import { sdks } from './sdks.js';
+import { chatHandlers, chatInput, type ChatHandlers } from '../../src/ai-sdk/index.js';
 
 // What the SDK reports of errors that are meant to be.
 vi.spyOn(console, 'error').mockImplementation(() => undefined);
@@ -18,8 +18,6 @@ const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
-
-const sdks = { 6: ai6, 7: ai7 as unknown as typeof ai6 };
 
 async function endpointOf(script: Script): Promise<ModelEndpoint> {
   const endpoint = await startModelEndpoint(script);
@@ -32,7 +30,7 @@ function chatOf(version: 6 | 7, { url }: ModelEndpoint, store: StoreFactory, wor
   const writer = model('writer', {
     versions: { v1: { use: openaiCompatible({ baseUrl: url, model: 'm', supportsIdempotencyKeys: true }) } },
   });
-  const chat = workflow('chat', { input: chatInput<ai6.UIMessage>() }, async (ctx, { messages }) => {
+  const chat = workflow('chat', { input: chatInput<UIMessage>() }, async (ctx, { messages }) => {
     const { text } = await ctx.ai('answer', async (ai) =>
       streamText({
         model: ai.model(writer, { retry: { attempts: 2, min: 10, max: 10 } }),
@@ -55,7 +53,7 @@ function pageOf(version: 6 | 7, handlers: () => ChatHandlers, user = 'ada') {
     request.headers.set('x-user', user);
     return handlers()[request.method === 'GET' ? 'GET' : 'POST'](request);
   };
-  const transport = new DefaultChatTransport<ai6.UIMessage>({ api: '/api/chat', fetch });
+  const transport = new DefaultChatTransport<UIMessage>({ api: '/api/chat', fetch });
   type Chunks = Exclude<Awaited<ReturnType<typeof transport.reconnectToStream>>, null>;
   return {
     say: (
@@ -73,7 +71,7 @@ function pageOf(version: 6 | 7, handlers: () => ChatHandlers, user = 'ada') {
       }),
     comeBack: (chatId: string) => transport.reconnectToStream({ chatId }),
     read: async (stream: Chunks): Promise<string> => {
-      let last: ai6.UIMessage | undefined;
+      let last: UIMessage | undefined;
       for await (const message of readUIMessageStream({ stream, terminateOnError: true })) last = message;
       return (last?.parts ?? []).flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('|');
     },
