@@ -16,7 +16,7 @@ import { SpineError } from '../../core/errors.js';
 import { versionText } from '../../core/manifest.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
-import { findWorkflow, versionsOf, type AnyApp } from '../app.js';
+import { findModel, findWorkflow, versionsOf, type AnyApp } from '../app.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
 import { dryReplay, type DryReplay, type EndCommand } from './dry-replay.js';
@@ -91,7 +91,7 @@ export async function reportReplay(app: AnyApp, history: ExportedHistory, ports:
   const state = foldedState(history);
   const definition = findWorkflow(app, state.workflow, state.version);
   if (definition === undefined) return reportOf(history, state, 'unknown', 0, [missing(app, state)]);
-  return await new Comparison(definition, history, state, ports).report();
+  return await new Comparison(app, definition, history, state, ports).report();
 }
 
 function foldedState(history: ExportedHistory): RunState {
@@ -103,6 +103,7 @@ function foldedState(history: ExportedHistory): RunState {
 }
 
 class Comparison {
+  readonly #app: AnyApp;
   readonly #definition: AnyWorkflow;
   readonly #history: ExportedHistory;
   readonly #state: RunState;
@@ -112,7 +113,8 @@ class Comparison {
   /** What was asked for under paths that are not recorded. */
   readonly #assumedKinds = new Map<string, UnitKind>();
 
-  constructor(definition: AnyWorkflow, history: ExportedHistory, state: RunState, ports: Ports) {
+  constructor(app: AnyApp, definition: AnyWorkflow, history: ExportedHistory, state: RunState, ports: Ports) {
+    this.#app = app;
     this.#definition = definition;
     this.#history = history;
     this.#state = state;
@@ -184,6 +186,7 @@ class Comparison {
         startedAt: started?.at ?? 0,
         input: started?.payload ?? encodeValue(undefined),
         journal: this.#journalUnder(renames, assumed),
+        model: (name) => findModel(this.#app, name),
         load: (payload) => exportedText(this.#history, payload),
       },
       this.#ports,
