@@ -7,7 +7,7 @@ import { mutants, resetMutants } from './mutants.js';
 const seedsMax = 5_000;
 
 describe('planted bugs', () => {
-  it.each(mutants)('is found: $name', async ({ flaws, kinds, servers = 1, rollout, property, agents }) => {
+  it.each(mutants)('is found: $name', async ({ flaws, kinds, servers = 1, rollout, property, agents, inferences }) => {
     let killedBy: number | null = null;
     for (let seed = 1; killedBy === null && seed <= seedsMax; seed++) {
       resetMutants();
@@ -16,6 +16,7 @@ describe('planted bugs', () => {
         servers,
         flaws,
         ...(agents === true ? { agents, workers: 'real' } : {}),
+        ...(inferences === true ? { taste: { inferences } } : {}),
         ...(kinds === undefined ? {} : { kinds }),
         ...(rollout === undefined ? {} : { rollout }),
       });

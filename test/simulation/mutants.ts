@@ -18,6 +18,8 @@ export interface Mutant {
   readonly agents?: true;
   /** A breach of another property does not count as found. Default: any will do. */
   readonly property?: string;
+  /** It does harm to inferences. */
+  readonly inferences?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -582,5 +584,29 @@ export const mutants: readonly Mutant[] = [
       };
     }),
     rollout: true,
+  },
+  {
+    name: 'an answer that was paid for is not seen when the run is folded',
+    flaws: { store: (inner) => forgets('inference.completed', inner) },
+    inferences: true,
+    property: 'P4',
+  },
+  {
+    name: 'a provider is called before the intent is recorded',
+    flaws: { worker: { infers: 'before the intent' } },
+    inferences: true,
+    property: 'P4',
+  },
+  {
+    name: 'a replay calls the provider',
+    flaws: { worker: { infers: 'in a replay' } },
+    inferences: true,
+    property: 'P4',
+  },
+  {
+    name: 'an ambiguous call is made again, whatever was declared',
+    flaws: { worker: { infers: 'whatever the policy' } },
+    inferences: true,
+    property: 'P4',
   },
 ];

@@ -12,7 +12,7 @@ import type { Route } from './cluster.js';
 import { versionsOfBuild, type BuildName } from './manifest.js';
 import type { Network, WireEnd } from './network.js';
 import { programApp, providerError, type EffectSite } from './program-app.js';
-import type { CallNode, StepNode } from './program.js';
+import type { CallNode, InferNode, StepNode } from './program.js';
 import type { SimProcess } from './process.js';
 import type { Provider } from './provider.js';
 import type { SimWorker } from './sim-worker.js';
@@ -59,16 +59,26 @@ export class RealWorker implements SimWorker {
     const { slots, parkAfterMs, only, provider, agents } = this.#options;
     const build = this.#options.build();
     const claims = new Claims(this.#options.history, build);
-    const perform = async (node: StepNode | CallNode, site: EffectSite): Promise<void> => {
-      const { kind, idempotencyKey, attempt, write } = site;
+    const perform = async (node: StepNode | CallNode | InferNode, site: EffectSite): Promise<void> => {
+      const { kind, idempotencyKey, attempt, write, providerKey } = site;
       const [tenant = '', run = '', ...rest] = idempotencyKey.split('/');
       const path = rest.join('/');
       const claim = claims.of(kind === 'call' ? idempotencyKey : `${tenant}/${run}`);
-      const fate = provider.begin(node, { kind, tenant, run, path, attempt, body: JSON.stringify(node), ...claim });
+      const fate = provider.begin(node, {
+        kind,
+        tenant,
+        run,
+        path,
+        attempt,
+        body: JSON.stringify(node),
+        ...claim,
+        ...(providerKey === undefined ? {} : { key: providerKey }),
+      });
       const mark = this.#options.history.executions.length;
-      const parts = Math.max(1, node.chunks);
+      const chunks = node.op === 'infer' ? 0 : node.chunks;
+      const parts = Math.max(1, chunks);
       for (let i = 0; i < parts; i++) {
-        if (i < node.chunks) await write([mark, i]);
+        if (i < chunks) await write([mark, i]);
         await new Promise<void>((resolve) => ports.timers.after(node.ms / parts, resolve));
       }
       if (fate === 'kills') {

@@ -6,6 +6,7 @@ import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkFamily } from './family.js';
 import { checkGraphs } from './graphs.js';
+import { checkInferences } from './inferences.js';
 import { checkLeases } from './leases.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
@@ -24,6 +25,7 @@ export {
   checkEndings,
   checkFamily,
   checkGraphs,
+  checkInferences,
   checkLeases,
   checkLog,
   checkNeighbours,
@@ -49,6 +51,7 @@ export const checkers: readonly Checker[] = [
   checkTimers,
   checkTicks,
   checkEffects,
+  checkInferences,
   checkGraphs,
   checkRequests,
   checkWaits,
