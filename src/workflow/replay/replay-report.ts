@@ -212,8 +212,18 @@ class Comparison {
         !replay.asked.has(renames.get(path) ?? path) &&
         !replay.asked.has(path) &&
         // Of a child that is not waited for only the start is asked for.
-        !replay.asked.has(startOf(path)),
+        !replay.asked.has(startOf(path)) &&
+        !this.#isInsideEnded(path),
     );
+  }
+
+  /** Of a step that hosts others, such as a program of the AI SDK, only its result is asked for once that is recorded. */
+  #isInsideEnded(path: string): boolean {
+    for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
+      const outer = this.#recorded.get(path.slice(0, slash))?.record;
+      if (outer?.kind === 'step' && outer.outcome !== null) return true;
+    }
+    return false;
   }
 
   /** What the body waits for and the history does not have. */
