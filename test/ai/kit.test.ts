@@ -28,7 +28,8 @@ describe.each([6, 7] as const)('ctx.ai with version %d in the test kit', (versio
     return draft.text;
   });
   const app = defineApp({ name: 'letters', workflows: [letter], models: [writer] });
-  const asked = () => fakeModel(inTurn({ toolCalls: [{ name: 'send', input: { to: 'ada' }, id: 'c1' }] }, 'It is sent.'));
+  const asked = () =>
+    fakeModel(inTurn({ toolCalls: [{ name: 'send', input: { to: 'ada' }, id: 'c1' }] }, 'It is sent.'));
 
   it('asks fakes, and waits for real time only where a program is at work', async () => {
     const use = asked();

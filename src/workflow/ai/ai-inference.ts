@@ -11,7 +11,7 @@ import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inferenc
 import { fingerprintOf, versionOf, type AskedInference } from '../infer/ask-inference.js';
 import type { GeneratedAnswer, RecordedAnswer } from '../infer/model-answer.js';
 import { estimatedInputTokens } from '../infer/model-prompt.js';
-import type { ModelCallNow } from '../infer/model-endpoint.js';
+import type { ModelCall, ModelCallNow } from '../infer/model-endpoint.js';
 import type { Model } from '../model.js';
 import { OptionFaults, suggestion } from '../options.js';
 import { readRetry } from '../retry-options.js';
@@ -49,7 +49,7 @@ export function aiModelSetting(model: Model | null, name: string, options: AiMod
 
 /**
  * A call as an inference. Its fingerprint is of everything that the SDK asks for, apart from signal and headers, which say
- * nothing of the answer. Fails with VALUE_UNSTORABLE where the request cannot be recorded.
+ * nothing of the answer, and from the order of results of tools. Fails with VALUE_UNSTORABLE where the request cannot be recorded.
  */
 export function aiInference(
   { model, policy, retry, deadlineMs }: AiModelSetting,
@@ -58,11 +58,12 @@ export function aiInference(
   hash: Hash,
 ): Omit<AskedInference, 'path'> {
   const { abortSignal: _, headers, ...call } = options;
-  const request = encodeValue(storable(call));
+  const stored = storable(call);
+  const request = encodeValue(stored);
   return {
     ask: {
       model: model.name,
-      fingerprint: fingerprintOf(request, hash),
+      fingerprint: fingerprintOf(encodeValue(inOneOrder(stored as ModelCall)), hash),
       estimate: {
         inputTokens: estimatedInputTokens(call.prompt, JSON.stringify(call.tools ?? '')),
         outputTokens: call.maxOutputTokens ?? limits.inferenceOutputTokensDefault,
@@ -79,6 +80,28 @@ export function aiInference(
     chunkOf: () => undefined,
     versionOf: (version) => versionOf(model, version),
   };
+}
+
+/**
+ * The same whatever the order in which tools that ran side by side came to their ends: the SDK tells the model of them in that
+ * order, and another life of the program may have another one.
+ */
+function inOneOrder(call: ModelCall): ModelCall {
+  const prompt = call.prompt.map((message) =>
+    message.role === 'tool' && Array.isArray(message.content)
+      ? { ...message, content: (message.content as readonly unknown[]).toSorted(byCall) }
+      : message,
+  );
+  return { ...call, prompt };
+}
+
+function byCall(a: unknown, b: unknown): number {
+  const [x, y] = [callIdOf(a), callIdOf(b)];
+  return x < y ? -1 : x > y ? 1 : 0;
+}
+
+function callIdOf(part: unknown): string {
+  return typeof part === 'object' && part !== null && 'toolCallId' in part ? String(part.toolCallId) : '';
 }
 
 /** The parts that `doStream` gives: those of the answer, or what an answer that came whole would have come in. */

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { commits, dies, drained, quiet } from '../../../test/ai/drive.js';
 import { sdks } from '../../../test/ai/sdks.js';
 import { MiniEngine, settled } from '../../../test/replay/mini-engine.js';
 import type { BodyCommand } from '../../core/run/commands.js';
@@ -26,41 +27,6 @@ function engineFor(body: (ctx: Ctx) => unknown): MiniEngine {
   const engine = new MiniEngine(workflow('w', {}, async (ctx) => body(ctx)));
   engines.push(engine);
   return engine;
-}
-
-/** The code of the SDK takes turns of its own, and more of them than anything here. */
-async function quiet(engine: MiniEngine): Promise<void> {
-  for (let still = 0; still < 3; still++) {
-    const before = engine.submissions.length;
-    await settled(12 + engine.events.length);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-    if (engine.submissions.length !== before) still = -1;
-  }
-}
-
-async function commits(engine: MiniEngine, count: number): Promise<void> {
-  for (let i = 0; i < count && !engine.ended; i++) {
-    await quiet(engine);
-    engine.commit();
-  }
-}
-
-async function drained(engine: MiniEngine): Promise<void> {
-  for (let i = 0; i < 200 && !engine.ended; i++) {
-    await quiet(engine);
-    if (engine.submissions.length === 0) {
-      // Streams are written in batches.
-      engine.time.advance(100);
-      await quiet(engine);
-    }
-    if (engine.submissions.length === 0) return;
-    engine.commit();
-  }
-}
-
-function dies(engine: MiniEngine): void {
-  engine.activation?.abort('lease_lost');
-  engine.begin();
 }
 
 async function ran(body: (ctx: Ctx) => unknown): Promise<MiniEngine> {
