@@ -1,7 +1,8 @@
 /**
- * Five projects, because they want different machines: `main` (unit, conformance, model, docs, types) runs files side
- * by side; `postgres` has a server that is found or started for it; `simulation` is CPU-bound and long; `process` starts
- * and kills real processes and runs one file at a time.
+ * Six projects, because they want different machines: `main` (unit, conformance, model, docs, types) runs files side
+ * by side, and so does `packaging`, which mostly waits for the installation of fresh apps; `postgres` has a server that is
+ * found or started for it; `simulation` is CPU-bound and long; `process` and `campaign` start and kill real processes and
+ * run one file at a time.
  * Workers are forks, so that a test that ends its process or blocks its loop harms only its own file.
  */
 import { fileURLToPath } from 'node:url';
@@ -81,8 +82,18 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'packaging',
+          include: ['test/process/packaging/**/*.test.ts'],
+          testTimeout: 3 * minute,
+          hookTimeout: 3 * minute,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'process',
           include: ['test/process/**/*.test.ts'],
+          exclude: ['test/process/packaging/**'],
           testTimeout: nightly ? 60 * minute : 3 * minute,
           hookTimeout: minute,
           fileParallelism: false,

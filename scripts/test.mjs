@@ -35,7 +35,8 @@ const phases = [
   suite('main', 8 * minute, ['src']),
   suite('postgres', 8 * minute, [join('test', 'postgres')]),
   suite('simulation', 6 * minute, [join('test', 'simulation')]),
-  suite('process', 13 * minute, [join('test', 'process')]),
+  suite('process', 10 * minute, [join('test', 'process')]),
+  suite('packaging', 8 * minute, [join('test', 'process', 'packaging')]),
   suite('campaign', 8 * minute, [join('test', 'campaign')]),
   // Takes up where the last call was ended: what has reached its goal is not done again until the report is gone.
   ...(nightly ? [command('shards', 300 * minute, () => ['--import', 'tsx', join('test', 'campaign', 'main.ts')])] : []),

@@ -419,6 +419,15 @@ export const mutants: readonly Mutant[] = [
       ...transition,
       entries: (transition.entries ?? []).filter((write) => write.op !== 'drop' || !everyNth(5)),
     })),
+    property: 'P12',
+  },
+  {
+    name: 'some entries of waits and children are not written',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).filter((write) => write.op !== 'put' || write.run === '' || !everyNth(5)),
+    })),
+    property: 'P12',
   },
   {
     name: 'graphs are not planned by anybody but who has committed the cause',

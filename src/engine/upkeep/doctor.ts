@@ -1,6 +1,6 @@
 /**
  * The doctor: checks invariants on a live system. The cheap ones are the store's own (`check`); P12 folds the history
- * of the youngest runs anew and compares the result with every row kept beside the log.
+ * of the youngest runs anew and compares the result with every row kept beside the log: run, tasks, timers and entries.
  */
 import { hasCode } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
@@ -12,6 +12,7 @@ import type { Violation } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { sessionInfo } from '../dispatch/session-info.js';
 import { readRunEvent } from '../events/rows.js';
+import { entryFault } from './entry-check.js';
 import { liveVersions } from '../runs/live-versions.js';
 
 const says: Readonly<Record<string, string>> = {
@@ -146,7 +147,12 @@ export async function compareRun(
       open.timers,
       timers.map((timer) => timer.name).filter((name) => !isOfWork(name) && !isErrand(name)),
     );
-    return taskFault ?? timerFault;
+    const fault = taskFault ?? timerFault ?? (await entryFault(store, state, events));
+    if (fault === null) return null;
+    // Entries were read after the rest: what moved meanwhile is looked at again.
+    const last = await store.readRun(tenant, run);
+    if (last === null) return null;
+    if (last.head === before.head) return fault;
   }
   return null;
 }

@@ -51,7 +51,9 @@ class CrashingActivation implements Activation {
   readonly #begun = new Set<string>();
   #life = 0;
   #inner: Activation;
-  /** Submissions of this life. */
+  /** The last life is over, and what it had sent is not answered yet. */
+  #dying = false;
+  /** Submissions of this life that are not answered yet. */
   #own = new Set<number>();
   /** The submission by which this life wants to end or to park; 0 = none. */
   #last = 0;
@@ -70,7 +72,7 @@ class CrashingActivation implements Activation {
   }
 
   get waiting(): boolean {
-    return this.#inner.waiting;
+    return !this.#dying && this.#inner.waiting;
   }
 
   get seen(): number {
@@ -80,27 +82,32 @@ class CrashingActivation implements Activation {
   deliver(events: readonly JournalEntry[]): void {
     const fresh = events.filter((event) => event.seq > this.#head).map((event) => this.#whole(event));
     for (const event of fresh) this.#keep(event);
-    this.#inner.deliver(events);
-    if (this.#parts.plan.repeats()) this.#inner.deliver(events);
+    if (this.#dying) return;
+    this.#inner.deliver(fresh);
+    if (this.#parts.plan.repeats()) this.#inner.deliver(fresh);
     if (fresh.some(({ type }) => type !== 'step.started')) this.#perhapsDie();
   }
 
   settle(result: SubmissionResult): void {
-    // The answer to a life that is over; only the loss of the lease concerns the next.
-    if (!this.#own.delete(result.i)) {
-      if (!result.ok && (result.code === 'LEASE_LOST' || result.code === 'SESSION_GONE')) this.abort('lease_lost');
-      return;
+    const isOwn = this.#own.delete(result.i);
+    if (this.#dying || !isOwn) {
+      // The answer to a life that is over; only the loss of the lease concerns the next.
+      if (!result.ok && (result.code === 'LEASE_LOST' || result.code === 'SESSION_GONE'))
+        return this.abort('lease_lost');
+      return this.#perhapsRise();
     }
     if (result.i === this.#last && !result.ok) this.#last = 0;
     this.#inner.settle(result);
   }
 
   get resting(): boolean {
-    return this.#inner.resting;
+    return !this.#dying && this.#inner.resting;
   }
 
   abort(reason: AbortReason): void {
-    this.#inner.abort(reason);
+    if (!this.#dying) return this.#inner.abort(reason);
+    this.#dying = false;
+    this.#resolveEnded('aborted');
   }
 
   #begin(): Activation {
@@ -167,9 +174,17 @@ class CrashingActivation implements Activation {
   #perhapsDie(): void {
     if (this.#last !== 0 || this.#begun.size > 0 || !this.#parts.plan.dies()) return;
     this.#parts.died();
-    const dead = this.#inner;
+    this.#life += 1;
+    this.#dying = true;
+    this.#inner.abort('lease_lost');
+    this.#perhapsRise();
+  }
+
+  /** What a life had sent is committed or refused before the next one looks: a new lease fences out the old. */
+  #perhapsRise(): void {
+    if (!this.#dying || this.#own.size > 0) return;
+    this.#dying = false;
     this.#inner = this.#begin();
-    dead.abort('lease_lost');
   }
 }
 

@@ -11,13 +11,13 @@ import { testSpine, type TestSpineOptions } from './test-spine.js';
 import type { ExportedHistory } from '../../core/run/exported-history.js';
 
 const taste = {
-  waits: false,
+  waits: true,
   maps: true,
   calls: true,
   sleeps: true,
   emits: true,
   children: true,
-  chains: false,
+  chains: true,
   sagas: true,
   streams: true,
   failures: true,
@@ -37,7 +37,8 @@ function programOf(seed: number, rest: Pick<ProgramTaste, 'races'> & Partial<Pro
 }
 
 interface Told {
-  readonly history: ExportedHistory;
+  /** Of the run, and of all runs that came of it. */
+  readonly histories: readonly ExportedHistory[];
   readonly outcome: unknown;
   readonly crashes: number;
 }
@@ -47,7 +48,9 @@ async function ran(program: Program, options: TestSpineOptions): Promise<Told> {
   // The app of the simulator has lost its types on the way.
   const run = await t.start('program' as never, program as never);
   const outcome = await t.outcome(run);
-  return { history: await t.exportHistory(run), outcome, crashes: t.crashes };
+  const histories: ExportedHistory[] = [];
+  for (const { id } of await t.runs()) histories.push(await t.exportHistory(id));
+  return { histories, outcome, crashes: t.crashes };
 }
 
 it('comes to the same end, whenever the body dies', async () => {
@@ -65,16 +68,25 @@ it('comes to the same end, whenever the body dies', async () => {
   expect(crashes).toBeGreaterThan(crashSeeds.length);
 }, 60_000);
 
-it('leaves a history that replays the same from any part of it', async () => {
+it('leaves histories that replay the same from any part of them', async () => {
+  const ends = new Set<string>();
   for (const seed of seeds) {
-    const { history } = await ran(programOf(seed, { races: true, children: false }), { seed, crash: seed });
-    for (let length = 1; length <= history.events.length; length++) {
-      const part = { ...history, events: history.events.slice(0, length) };
-      const { verdict, changes } = await replayHistory(app, part);
-      // That a body throws something of its own in the moment after its last result nobody could know before.
-      const isThrown = length < history.events.length && changes.every(({ kind }) => kind === 'end');
-      if (isThrown && history.events.at(-1)?.type === 'run.failed') continue;
-      expect([seed, length, verdict, changes.map(({ text }) => text)]).toEqual([seed, length, 'same', []]);
+    const { histories } = await ran(programOf(seed, { races: true }), { seed, crash: seed });
+    for (const history of histories) {
+      const last = history.events.at(-1)?.type ?? '';
+      ends.add(last);
+      for (let length = 1; length <= history.events.length; length++) {
+        const part = { ...history, events: history.events.slice(0, length) };
+        const { verdict, changes } = await replayHistory(app, part);
+        // That a body throws something of its own in the moment after its last result nobody could know before.
+        const isThrown = length < history.events.length && changes.every(({ kind }) => kind === 'end');
+        if (isThrown && last === 'run.failed') continue;
+        expect([seed, length, verdict, changes.map(({ text }) => text)]).toEqual([seed, length, 'same', []]);
+      }
     }
   }
+  // Chains, and children that were given up, among them.
+  expect([...ends]).toEqual(
+    expect.arrayContaining(['run.succeeded', 'run.failed', 'run.refused', 'run.continued', 'run.cancelled']),
+  );
 }, 60_000);

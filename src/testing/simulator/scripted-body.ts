@@ -263,20 +263,22 @@ export class ScriptedBody {
     return this.#cancelled && !path.includes('/undo/');
   }
 
-  #isDone(path: string): boolean {
-    const type = this.#entries.get(path)?.type;
-    return type === 'step.completed' || type === 'call.completed';
+  #isDone(path: string, before = Number.POSITIVE_INFINITY): boolean {
+    const entry = this.#entries.get(path);
+    return (entry?.type === 'step.completed' || entry?.type === 'call.completed') && entry.seq < before;
   }
 
   /** First it is recorded that the saga has failed; then what it had done is undone, the last first. */
   #undo(saga: SagaNode): Progress {
     const { name, items } = saga;
-    if (!this.#entries.has(name)) {
+    const decision = this.#entries.get(name);
+    if (decision === undefined) {
       this.#once(name, { op: 'decideRace', path: name, winner: 'undo' });
       return 'pending';
     }
     const { undoes } = this.#flaw;
-    const reached = items.findIndex(({ act }) => !this.#isDone(act.name));
+    // A call that was given up may come to its end after that, and what would have followed it was never begun.
+    const reached = items.findIndex(({ act }) => !this.#isDone(act.name, decision.seq));
     const isSaid = (i: number): boolean =>
       undoes === 'everything' || reached < 0 || i < reached || (i === reached && items[i]?.early === true);
     const undos = items.filter((_, i) => isSaid(i)).map(({ undo }) => undo);
