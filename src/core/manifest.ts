@@ -2,6 +2,7 @@
  * The manifest: the definitions of an app as data. Workers make it from code and send it; servers load no user code
  * and know an app only by this. Its hash is the sha-256 of its canonical JSON.
  */
+import type { LimitSpec } from './admission/limit.js';
 import type { Graph } from './graph/graph.js';
 import type { Effect } from './run/events.js';
 import type { RetryPolicy } from './retry.js';
@@ -15,6 +16,8 @@ export interface Manifest {
   readonly topics: readonly TopicManifest[];
   readonly workflows: readonly WorkflowManifest[];
   readonly capabilities: readonly CapabilityManifest[];
+  /** Limits that hold for what names them, or for all inferences. Absent = none. */
+  readonly limits?: readonly LimitSpec[];
   /** Absent = none. */
   readonly schedules?: readonly ScheduleManifest[];
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
@@ -132,4 +135,6 @@ export interface CapabilityManifest {
   readonly retry: RetryPolicy;
   /** True where this app has a handler, false where it only calls it. */
   readonly implemented: boolean;
+  /** Limits that each attempt of a call has to be admitted under. Absent = none. */
+  readonly limits?: readonly string[];
 }

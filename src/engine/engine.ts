@@ -23,6 +23,8 @@ import type {
   TellOutcome,
   TellRequest,
 } from './api.js';
+import { admissionEveryMs, Coordinator } from './admission/coordinator.js';
+import { LimitRules } from './admission/limit-rules.js';
 import { Agents } from './agents/agents.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
@@ -102,6 +104,8 @@ class RunningEngine implements Engine {
   readonly #router: Router;
   readonly #office: PostOffice;
   readonly #agents: Agents;
+  readonly #limitRules: LimitRules;
+  readonly #coordinator: Coordinator;
   readonly #approvals: Approvals;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -138,7 +142,10 @@ class RunningEngine implements Engine {
         this.#dispatcher.opening(transitions);
         this.#timers.opening(transitions);
       },
-      (transitions) => this.#router.published(transitions),
+      (transitions) => {
+        this.#router.published(transitions);
+        this.#coordinator.committed(transitions);
+      },
     );
     this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer, (key) => this.#dispatcher.seen(key));
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
@@ -155,6 +162,8 @@ class RunningEngine implements Engine {
     this.#office = new PostOffice(this.#context, this.#catalog, this.#lanes, this.#reads);
     this.#agents = new Agents(this.#context, this.#office, this.#reads);
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
+    this.#limitRules = new LimitRules(this.#context, this.#catalog);
+    this.#coordinator = new Coordinator({ context: this.#context, rules: this.#limitRules, lanes: this.#lanes });
     this.#approvals = new Approvals(this.#context, this.#lanes);
     this.#graphs = new Graphs(this.#context, this.#lanes);
     this.#timers = new TimerDuty(this.#context, this.#lanes, {
@@ -178,6 +187,7 @@ class RunningEngine implements Engine {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
+        this.#coordinator.moved(tenant, run);
       },
       work: (queue, count) => this.#dispatcher.ready(queue, count),
     });
@@ -205,6 +215,11 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      {
+        name: 'admission',
+        everyMs: settings.lookEveryMs ?? admissionEveryMs,
+        tick: () => this.#coordinator.tick(),
+      },
       { name: 'schedules', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#schedules.settle() },
       { name: 'hints', everyMs: settings.lookEveryMs ?? 1_000, tick: () => this.#correctHints() },
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
@@ -253,6 +268,7 @@ class RunningEngine implements Engine {
       this.#outbox?.stop(),
       this.#neighbours.stop(),
       this.#router.stop(),
+      this.#coordinator.stop(),
     ]);
     await this.#lookBack.stop();
     await this.#graphs.stop();

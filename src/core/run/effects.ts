@@ -23,7 +23,17 @@ import {
   timersOf,
   type WaitEntry,
 } from './waits.js';
-import { activationTask, isOpenUnit, workflowQueue, type Call, type RunState } from './state.js';
+import { activationTask, isOpenUnit, workflowQueue, type RunState, type Unit } from './state.js';
+import {
+  abandoned,
+  answered,
+  entryOf,
+  failedWith,
+  isGranted,
+  settledEntry,
+  ticketOf,
+  type SettledValue,
+} from './tickets.js';
 
 /** A unit of work for a worker, as the store's queue keeps it. */
 export interface Task {
@@ -39,12 +49,16 @@ export interface Task {
   readonly inputSeq: number;
   /** Not before this instant; null = at once. */
   readonly dueAt: number | null;
+  /** Stays out of its queue until admission lets it in: the first of the limits that concern it. Null = none does. */
+  readonly limitKey: string | null;
 }
 
 export type TableEffect =
   | { readonly tag: 'openTask'; readonly task: Task }
   /** Puts a task back that is leased now: it keeps its token and is ready at `dueAt`. */
   | { readonly tag: 'requeueTask'; readonly task: Task }
+  /** Lets a task into its queue that is held now. */
+  | { readonly tag: 'admitTask'; readonly task: Task }
   | { readonly tag: 'closeTask'; readonly task: string }
   /** `run`: of another run, which is to see to something. Default: the run itself. */
   | { readonly tag: 'setTimer'; readonly name: string; readonly fireAt: number; readonly run?: string }
@@ -119,13 +133,19 @@ export function activationOf(state: RunState, dueAt: number | null): Task {
     deadlineMs: activation.deadlineMs,
     inputSeq: 1,
     dueAt,
+    limitKey: null,
   };
 }
 
-export function callTask(call: Call, attempt: number, dueAt: number | null): Task {
+/** A task that waits for admission waits there for its time, too. */
+export function callTask({ call, attempt, hold }: CallUnit, dueAt: number | null): Task {
   const { task, queue, priority, deadlineMs, inputSeq } = call;
-  return { task, kind: 'call', queue, priority, attempt, deadlineMs, inputSeq, dueAt };
+  const limitKey = hold?.phase === 'waiting' ? (call.limits[0] ?? null) : null;
+  const due = limitKey === null ? dueAt : null;
+  return { task, kind: 'call', queue, priority, attempt, deadlineMs, inputSeq, dueAt: due, limitKey };
 }
+
+type CallUnit = Extract<Unit, { readonly kind: 'call' }>;
 
 /** What was open before the event: `before` must be taken by `openRows` before the fold moves the state in place. */
 export interface OpenRows {
@@ -148,7 +168,11 @@ export function openRows(state: RunState): OpenRows {
   const work: string[] = [];
   for (const [path, unit] of state.units) {
     if (!isOpenUnit(unit)) continue;
-    if (unit.kind === 'call') tasks.push(unit.call.task);
+    if (unit.kind === 'call') {
+      tasks.push(unit.call.task);
+      const ticket = ticketOf(state, path, unit);
+      if (ticket !== null) entries.push(ticket);
+    }
     if (unit.kind === 'timer') timers.push(path);
     if (unit.kind === 'step') timers.push(retryTimer(path));
     if (unit.kind === 'child') children.push(unit);
@@ -213,19 +237,36 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       break;
     case 'call.scheduled': {
       const unit = after.units.get(event.data.path);
-      if (unit?.kind === 'call') effects.push({ tag: 'openTask', task: callTask(unit.call, 1, null) });
+      if (unit?.kind === 'call')
+        effects.push({ tag: 'openTask', task: callTask(unit, null) }, ...ticketing(after, event.data.path, unit));
+      break;
+    }
+    case 'call.admitted': {
+      const { path, attempt } = event.data;
+      const unit = after.units.get(path);
+      if (unit?.kind !== 'call') break;
+      effects.push({ tag: 'admitTask', task: callTask(unit, null) });
+      effects.push({ tag: 'dropEntry', entry: entryOf(after, path, unit, 'waiting', attempt) });
+      effects.push(...ticketing(after, path, unit));
       break;
     }
     case 'call.retrying': {
       const unit = after.units.get(event.data.path);
-      if (unit?.kind === 'call')
-        effects.push({ tag: 'requeueTask', task: callTask(unit.call, unit.attempt, event.data.retryAt) });
+      if (unit?.kind !== 'call') break;
+      effects.push({ tag: 'requeueTask', task: callTask(unit, event.data.retryAt) });
+      effects.push(...settling(after, event.data, unit, failedWith(event.data.failure)));
+      effects.push(...ticketing(after, event.data.path, unit));
       break;
     }
     case 'call.completed':
     case 'call.failed': {
       const unit = after.units.get(event.data.path);
-      if (unit?.kind === 'call') effects.push({ tag: 'closeTask', task: unit.call.task });
+      if (unit?.kind === 'call') {
+        effects.push({ tag: 'closeTask', task: unit.call.task });
+        const { type, data } = event;
+        const came = type === 'call.failed' ? failedWith(data.failure) : answered(data.durationMs);
+        effects.push(...settling(after, data, unit, came));
+      }
       if (after.graph !== null) effects.push(advanceSoon(event));
       break;
     }
@@ -383,10 +424,36 @@ function childEntry(tag: 'putEntry' | 'dropEntry', run: string, child: string, p
   return { tag, entry: { space: childSpace, key: run, ref: child, value: JSON.stringify(path) } };
 }
 
+/** What stands for a call that limits concern. */
+function ticketing(after: RunState, path: string, unit: CallUnit): TableEffect[] {
+  const entry = ticketOf(after, path, unit);
+  return entry === null ? [] : [{ tag: 'putEntry', entry }];
+}
+
+/** The attempt, which was admitted, has come to an end. */
+function settling(
+  after: RunState,
+  { path, attempt }: { readonly path: string; readonly attempt: number },
+  unit: CallUnit,
+  came: SettledValue,
+): TableEffect[] {
+  if (unit.hold === null) return [];
+  const entry = entryOf(after, path, unit, 'granted', attempt);
+  return [{ tag: 'dropEntry', entry }, settled(entry, came)];
+}
+
+/** The limits have to know of it though the run may be gone by then. */
+function settled(entry: WaitEntry, came: SettledValue): TableEffect {
+  return { tag: 'putEntry', entry: settledEntry(entry, came), run: '' };
+}
+
 /** Entries and work that go with everything else that was open. */
 function closing(open: OpenRows): TableEffect[] {
   return [
-    ...open.entries.map((entry) => ({ tag: 'dropEntry', entry }) as const),
+    ...open.entries.flatMap((entry) => [
+      { tag: 'dropEntry', entry } as const,
+      ...(isGranted(entry) ? [settled(entry, abandoned)] : []),
+    ]),
     ...open.work.map((name) => ({ tag: 'clearTimer', name }) as const),
   ];
 }

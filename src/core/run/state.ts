@@ -12,6 +12,7 @@ import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
 import { wakes, type Effect, type ParentLink, type RunEvent, type StreamWriter } from './events.js';
 import { mailSignal, type AgentIdentity } from './mail.js';
+import type { Hold } from './tickets.js';
 import { eventKey, type Satisfaction, type WaitOn } from './waits.js';
 
 /**
@@ -37,6 +38,8 @@ export type Unit =
       readonly status: 'scheduled' | 'retrying' | 'completed' | 'failed' | 'cancelled';
       readonly attempt: number;
       readonly call: Call;
+      /** How it stands with the limits that concern it; null = none does. */
+      readonly hold: Hold | null;
     }
   | { readonly kind: 'timer'; readonly status: 'set' | 'fired' | 'cancelled'; readonly fireAt: number }
   | { readonly kind: 'emit'; readonly eventId: string }
@@ -82,6 +85,8 @@ export interface Call {
   readonly effect: Effect;
   /** The event whose payload is the input. */
   readonly inputSeq: number;
+  /** Limits that each attempt has to be admitted under. */
+  readonly limits: readonly string[];
 }
 
 export interface RunState {
@@ -325,8 +330,8 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       break;
     }
     case 'call.scheduled': {
-      const { path, capability, queue, priority, deadlineMs, retry, effect } = event.data;
-      const call = {
+      const { path, capability, queue, priority, deadlineMs, retry, effect, limits: named = noLimits } = event.data;
+      const call: Call = {
         task: `c${event.seq}`,
         capability,
         queue,
@@ -335,14 +340,27 @@ export function applyEvent(state: RunState, event: RunEvent): void {
         retry,
         effect,
         inputSeq: event.seq,
+        limits: named,
       };
-      units.set(path, { kind: 'call', status: 'scheduled', attempt: 1, call });
+      units.set(path, { kind: 'call', status: 'scheduled', attempt: 1, call, hold: holdOf(call, event.at, null) });
       state.callPaths.set(call.task, path);
       break;
     }
-    case 'call.retrying':
-      setCall(units, event.data.path, 'retrying', event.data.attempt + 1);
+    case 'call.admitted': {
+      const { path } = event.data;
+      const unit = units.get(path);
+      const hold: Hold = { phase: 'granted', since: event.at, notBefore: null };
+      if (unit?.kind === 'call') units.set(path, { ...unit, hold });
       break;
+    }
+    case 'call.retrying': {
+      const { path, attempt, retryAt } = event.data;
+      setCall(units, path, 'retrying', attempt + 1);
+      const unit = units.get(path);
+      if (unit?.kind === 'call' && unit.call.limits.length > 0)
+        units.set(path, { ...unit, hold: holdOf(unit.call, event.at, retryAt) });
+      break;
+    }
     case 'call.completed':
       setCall(units, event.data.path, 'completed', event.data.attempt);
       break;
@@ -512,6 +530,12 @@ export function applyEvent(state: RunState, event: RunEvent): void {
 }
 
 const noGraph: Graph = { nodes: [] };
+const noLimits: readonly string[] = [];
+
+/** Each attempt asks anew. */
+function holdOf({ limits: named }: Call, since: number, notBefore: number | null): Hold | null {
+  return named.length === 0 ? null : { phase: 'waiting', since, notBefore };
+}
 
 /** The nodes forget what has not come to a result. */
 function redriveGraph(state: RunState, graph: Graph, names: ReadonlySet<string>): void {

@@ -5,6 +5,7 @@
  * A name belongs to the app that registered it last; a later manifest of the same app replaces the earlier one.
  */
 import { SpineError } from '../../core/errors.js';
+import type { LimitSpec } from '../../core/admission/limit.js';
 import {
   approvalTopic,
   type CapabilityManifest,
@@ -45,6 +46,7 @@ export class Catalog {
   #workflows = new Map<string, WorkflowEntry>();
   #agents = new Map<string, AgentEntry>();
   #capabilities = new Map<string, CapabilityManifest>();
+  #limits: ReadonlyMap<string, LimitSpec> = new Map();
 
   /** Hash of the manifest an app has now; null = unknown app. */
   hashOf(app: string): string | null {
@@ -107,6 +109,11 @@ export class Catalog {
     return this.#capabilities.get(name) ?? null;
   }
 
+  /** Limits as apps declare them; another map after every change. */
+  get limits(): ReadonlyMap<string, LimitSpec> {
+    return this.#limits;
+  }
+
   /** Whether there is a workflow that says which signals it takes. */
   get declaresSignals(): boolean {
     return [...this.#workflows.values()].some(({ signals }) => signals !== null);
@@ -130,9 +137,11 @@ export class Catalog {
     const workflows = new Map<string, WorkflowEntry>();
     const agents = new Map<string, AgentEntry>();
     const capabilities = new Map<string, CapabilityManifest>();
+    const limits = new Map<string, LimitSpec>();
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
       for (const topic of manifest.topics) topics.set(topic.name, topic);
+      for (const limit of manifest.limits ?? []) limits.set(limit.name, limit);
       for (const workflow of manifest.workflows) {
         const entry: WorkflowEntry = {
           manifest: workflow,
@@ -173,6 +182,7 @@ export class Catalog {
     this.#workflows = workflows;
     this.#agents = agents;
     this.#capabilities = capabilities;
+    this.#limits = limits;
   }
 }
 
