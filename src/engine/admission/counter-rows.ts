@@ -11,7 +11,8 @@ import type { TicketKey } from './ticket-rows.js';
 
 const fenceKey = { space: 'admission', key: 'fence', ref: '' } as const;
 const counterSpace = 'limit-counters';
-const holderSpace = 'limit-holders';
+/** Space of holders. Key: the tenant of the ticket. */
+export const holderSpace = 'limit-holders';
 
 /** A ticket that has shares of counters. */
 export interface Holder extends TicketKey {
