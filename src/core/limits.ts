@@ -39,6 +39,15 @@ export const limits = {
   graphDefinitionsMax: 200,
   /** Calls that a graph asks for in one commit. */
   graphCallsMax: 256,
+  /** Failed attempts of an inference, alternatives and rules that its decision record keeps, and the length of their texts. */
+  inferenceHopsMax: 8,
+  decisionAlternativesMax: 5,
+  decisionRulesMax: 5,
+  decisionTextLengthMax: 80,
+  /** Tokens of an answer that limits reserve where nobody says how long it may be. */
+  inferenceOutputTokensDefault: 1_024,
+  /** Versions of a model. */
+  modelVersionsMax: 32,
   /** Runs that started a run that started a run ..., in a chain. */
   childDepthMax: 16,
   /** Attempts that a retry policy may ask for. */

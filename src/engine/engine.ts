@@ -24,7 +24,9 @@ import type {
   TellRequest,
 } from './api.js';
 import { admissionEveryMs, Coordinator } from './admission/coordinator.js';
+import { limitGate } from './admission/limit-gate.js';
 import { LimitRules } from './admission/limit-rules.js';
+import { ticketResolver } from './admission/ticket-rows.js';
 import { Agents } from './agents/agents.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
@@ -135,6 +137,7 @@ class RunningEngine implements Engine {
       this.#schedules.registered(manifest, registeredAt);
       void this.#schedules.settle();
     });
+    this.#limitRules = new LimitRules(this.#context, this.#catalog);
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
     const committer = new Committer(
       this.#context,
@@ -147,7 +150,14 @@ class RunningEngine implements Engine {
         this.#coordinator.committed(transitions);
       },
     );
-    this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer, (key) => this.#dispatcher.seen(key));
+    this.#lanes = new Lanes(
+      this.#context,
+      this.#catalog,
+      plain,
+      committer,
+      (key) => this.#dispatcher.seen(key),
+      limitGate(this.#limitRules),
+    );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue));
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
@@ -162,8 +172,12 @@ class RunningEngine implements Engine {
     this.#office = new PostOffice(this.#context, this.#catalog, this.#lanes, this.#reads);
     this.#agents = new Agents(this.#context, this.#office, this.#reads);
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
-    this.#limitRules = new LimitRules(this.#context, this.#catalog);
-    this.#coordinator = new Coordinator({ context: this.#context, rules: this.#limitRules, lanes: this.#lanes });
+    this.#coordinator = new Coordinator({
+      context: this.#context,
+      rules: this.#limitRules,
+      lanes: this.#lanes,
+      resolve: ticketResolver((name) => this.#catalog.model(name), ports.hash),
+    });
     this.#approvals = new Approvals(this.#context, this.#lanes);
     this.#graphs = new Graphs(this.#context, this.#lanes);
     this.#timers = new TimerDuty(this.#context, this.#lanes, {

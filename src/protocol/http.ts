@@ -5,6 +5,7 @@
 import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
+import type { Spend } from '../core/run/inference.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
 /** What state the work is in, in the words that users see (docs/reference/states.md). */
@@ -57,6 +58,8 @@ export interface RunView extends RunSummary {
   readonly parent: string | null;
   /** The run in which this one goes on; null = none. */
   readonly continuedBy: string | null;
+  /** What its inferences have taken; all 0 = it has asked no model. */
+  readonly spend: Spend;
   /** What the run has fetched for others to use, or used that others had fetched; `saved` fetches were not made. */
   readonly context: {
     readonly saved: number;
@@ -85,6 +88,7 @@ export interface StepView {
   readonly kind:
     | 'step'
     | 'call'
+    | 'inference'
     | 'timer'
     | 'emit'
     | 'race'
@@ -97,6 +101,8 @@ export interface StepView {
   readonly status: string;
   readonly attempt: number;
   readonly capability?: string;
+  /** Of an inference: the model that is asked. */
+  readonly model?: string;
   /** Of a child: its run. */
   readonly run?: string;
 }

@@ -6,6 +6,7 @@ import { failureClasses } from '../core/failure.js';
 import type { JsonSchema } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
+import type { Spend } from '../core/run/inference.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../core/run/exported-history.js';
 import {
   runViewStates,
@@ -136,6 +137,7 @@ export const schemas = {
       deadLetter: nullable(text),
       parent: nullable(text),
       continuedBy: nullable(text),
+      spend: reference('Spend'),
       context: record({ saved: whole, fetched: whole, bundles: list(reference('ContextView')) }, [
         'saved',
         'fetched',
@@ -150,13 +152,31 @@ export const schemas = {
   StepView: shape<StepView>(
     {
       path: text,
-      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child', 'context', 'wait', 'approval', 'node', 'message']),
+      kind: oneOf([
+        'step',
+        'call',
+        'timer',
+        'emit',
+        'race',
+        'child',
+        'context',
+        'wait',
+        'approval',
+        'node',
+        'message',
+        'inference',
+      ]),
       status: text,
       attempt: whole,
       capability: text,
+      model: text,
       run: text,
     },
-    { capability: true, run: true },
+    { capability: true, model: true, run: true },
+  ),
+  Spend: shape<Spend>(
+    { calls: whole, inputTokens: whole, outputTokens: whole, costMicros: whole, ambiguous: whole },
+    {},
   ),
   ContextView: shape<ContextView>({ name: text, key: text, version: nullable(text), fetchedAt: instant }, {}),
   WaitView: shape<WaitView>(

@@ -1,11 +1,13 @@
 /** Limits over a whole spine: calls wait for room, and what waits goes on when there is some. */
 import { afterEach, describe, expect, it } from 'vitest';
+import { fakeModel } from '../testing/kit/fake-model.js';
 import {
   capability,
   createSpine,
   defineApp,
   limit,
   memory,
+  model,
   Transient,
   workflow,
   type AnyApp,
@@ -123,5 +125,51 @@ describe('a limit', () => {
     for (let i = 0; i < 3; i++) await endOne();
     expect(await run.result()).toBe(3);
     expect(most()).toBe(1);
+  });
+});
+
+/** A model whose answers end when they are told to, and a workflow that asks it some times at once. */
+function limitedModel(limits: readonly Limit[], usage = { inputTokens: 10, outputTokens: 10 }) {
+  const use = fakeModel({ text: 'yes', usage });
+  const writer = model('writer', { versions: { v1: { use, price: { input: 1_000, output: 1_000 } } } });
+  const ask = workflow('ask', {}, async (ctx, input) => {
+    const { count } = input as { readonly count: number };
+    const asked = Array.from({ length: count }, (_, i) =>
+      ctx.infer(['ask', i], { model: writer, prompt: 'Well?', maxOutputTokens: 20 }),
+    );
+    return (await Promise.all(asked)).length;
+  });
+  const app = defineApp({ workflows: [ask], models: [writer], limits });
+  const spine = createSpine(app as AnyApp, { store: memory(), worker: { parkAfterMs: 0 } });
+  opened = spine;
+  return { spine, use };
+}
+
+describe('a limit of inferences', () => {
+  it('lets them go on one after the other, and the run waits in between', async () => {
+    const { spine, use } = limitedModel([limit('one', { concurrency: 1, scope: 'inferences' })]);
+    const run = await spine.start('ask', { count: 4 });
+    expect(await run.result()).toBe(4);
+    expect(use.calls).toHaveLength(4);
+  });
+
+  it('counts the tokens that were used, and not those that were set aside', async () => {
+    // Each sets aside 20 tokens of the answer and those of the prompt, and uses 20 in all.
+    const rate = { tokens: 100, per: '1d' } as const;
+    const { spine, use } = limitedModel([limit('tokens', { rate, scope: 'inferences' })]);
+    const run = await spine.start('ask', { count: 6 });
+    await expect.poll(() => use.calls.length, { timeout: 5_000 }).toBe(4);
+    await expect.poll(async () => (await spine.run(run.id).status())?.state, { timeout: 5_000 }).toBe('waiting');
+    expect(use.calls).toHaveLength(4);
+  });
+
+  it('spends no more money than there is, and the run waits for more', async () => {
+    // 20 tokens cost 0.02; what is set aside is more.
+    const budget = { amount: 0.1, per: 'day' } as const;
+    const { spine, use } = limitedModel([limit('money', { budget, by: ['tenant'], scope: 'inferences' })]);
+    const run = await spine.start('ask', { count: 6 });
+    await expect.poll(async () => (await spine.run(run.id).status())?.state, { timeout: 5_000 }).toBe('waiting');
+    expect(use.calls.length).toBeGreaterThan(2);
+    expect(use.calls.length).toBeLessThan(6);
   });
 });

@@ -8,6 +8,7 @@ import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
 import type { Ports } from '../core/ports.js';
 import type { StepContext } from './ctx.js';
 import type { LogRecord } from './log.js';
+import type { Model } from './model.js';
 import type { AskedUnit } from './replay/asked-unit.js';
 
 /** What an activation needs of the worker that runs it. */
@@ -23,6 +24,8 @@ export interface ActivationHost {
   load(payload: BlobPayload): Promise<InlinePayload>;
   /** Takes a line of `ctx.log`. Replayed lines never come here. */
   log(record: LogRecord): void;
+  /** A model of the app, by name; null = it has none of that name. */
+  model?(name: string): Model | null;
   /** Watches what the body asks for. Absent in production. */
   readonly onlooker?: ActivationOnlooker;
 }

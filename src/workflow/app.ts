@@ -10,6 +10,7 @@ import type { Limit } from './limit.js';
 import { jsonSchemaOf } from './json-schema-of.js';
 import { manifestOf } from './manifest-of.js';
 import { OptionFaults } from './options.js';
+import type { Model } from './model.js';
 import type { Schedule } from './schedule.js';
 import { selectorFault } from './selector.js';
 import type { Topic } from './topic.js';
@@ -34,6 +35,8 @@ export interface AppOptions<
   readonly capabilities?: Capabilities;
   /** Limits beside those that capabilities name: those that hold for every inference. */
   readonly limits?: readonly Limit[];
+  /** Models that its bodies ask (`ctx.infer`). */
+  readonly models?: readonly Model[];
   /** What starts workflows of the app again and again. A later manifest without one removes it. */
   readonly schedules?: readonly Schedule[];
 }
@@ -52,6 +55,7 @@ export interface AnyApp {
   /** Declared ones and those that capabilities name. */
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
+  readonly models: readonly Model[];
   /** The definitions as data; made on first use. */
   readonly manifest: Manifest;
 }
@@ -87,6 +91,7 @@ export function defineApp<
     'topics',
     'capabilities',
     'limits',
+    'models',
     'schedules',
   ]);
   const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
@@ -105,11 +110,18 @@ export function defineApp<
     ...handlers.map((handler) => handler.capability),
     ...workflows.flatMap((one) => one.capabilities ?? []),
   ]);
+  const models = listOf(faults, 'models', 'model', options.models);
   const limits = unique(faults, 'limit', [
     ...listOf(faults, 'limits', 'limit', options.limits),
     ...capabilities.flatMap((one) => one.limits),
+    ...models.flatMap((one) => one.limits),
   ]);
   const schedules = listOf(faults, 'schedules', 'schedule', options.schedules);
+  refuseDuplicates(
+    faults,
+    'model',
+    models.map((one) => one.name),
+  );
   refuseDuplicates(
     faults,
     'workflow',
@@ -150,8 +162,19 @@ export function defineApp<
     capabilities,
     limits,
     schedules,
+    models,
     get manifest() {
-      manifest ??= manifestOf({ name, topics, workflows, agents, capabilities, implemented, limits, schedules });
+      manifest ??= manifestOf({
+        name,
+        topics,
+        workflows,
+        agents,
+        capabilities,
+        implemented,
+        limits,
+        schedules,
+        models,
+      });
       return manifest;
     },
   };
@@ -187,6 +210,11 @@ export function versionsOf(app: AnyApp, name: string): readonly (string | null)[
 /** The handler of a capability; undefined where the app only calls it or does not know it. */
 export function findHandler(app: AnyApp, capability: string): Handler | undefined {
   return app.handlers.find((handler) => handler.capability.name === capability);
+}
+
+/** The model of this name; null = the app has none. */
+export function findModel(app: Pick<AnyApp, 'models'>, name: string): Model | null {
+  return app.models.find((one) => one.name === name) ?? null;
 }
 
 /** True for an app of any copy of this package, and for nothing else that a module may export. */

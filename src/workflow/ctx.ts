@@ -6,6 +6,7 @@ import type { Duration } from '../core/duration.js';
 import type { PathKey, PathName } from '../core/paths.js';
 import type { Effect } from '../core/run/events.js';
 import type { ApproveOptions, FormOf, Review } from './approval.js';
+import type { InferOptions, InferResult } from './infer/infer-options.js';
 import type { AgentRef, AskOptions, TellOptions } from './agent.js';
 import type { AnyMessage, MessageAnswer, MessageIn } from './message.js';
 import type { Capability } from './capability.js';
@@ -167,6 +168,12 @@ export interface Ctx {
 
   /** Has a capability do the work in its own pool. Rejects with `StepError` once its attempts are used up. */
   call<In, Out>(capability: Capability<string, In, Out>, input: NoInfer<In>, options?: CallOptionsOf): Promise<Out>;
+
+  /**
+   * Asks a model. The intent is recorded before the provider is called and the answer after it, so that an answer that was
+   * paid for is never paid for again. Rejects with `StepError` once its attempts are used up.
+   */
+  infer(name: PathName, options: InferOptions): Promise<InferResult>;
 
   /**
    * Runs `body` for each item in a scope of its own; results in the order of the items. The first failure gives up the

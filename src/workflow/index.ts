@@ -27,7 +27,7 @@ export type {
   BeginActivation,
   StepCall,
 } from './activation-contract.js';
-export { defineApp, findHandler, findWorkflow, isApp, versionsOf } from './app.js';
+export { defineApp, findHandler, findModel, findWorkflow, isApp, versionsOf } from './app.js';
 export type {
   AgentNameOf,
   AgentOf,
@@ -68,6 +68,11 @@ export type { Dag, DagOptions } from './dag.js';
 export type { DagMap, DagNode, DagNodes, DagOutcome, DagWork } from './dag-types.js';
 export { makeLog } from './log.js';
 export type { Log, LogLevel, LogRecord } from './log.js';
+export { model } from './model.js';
+export type { Model, ModelOptions, ModelVersion, ModelVersionOptions, PriceOptions } from './model.js';
+export type { ModelCall, ModelCallNow, ModelEndpoint, ModelMessage } from './infer/model-endpoint.js';
+export type { InferOptions, InferResult, PromptMessage, PromptPart } from './infer/infer-options.js';
+export type { ToolCall } from './infer/model-answer.js';
 export { manifestHash } from './manifest-of.js';
 export { message } from './message.js';
 export type {

@@ -17,6 +17,7 @@ import type { Agent } from './agent.js';
 import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
 import type { Limit } from './limit.js';
+import { modelManifest, type Model } from './model.js';
 import type { Schedule } from './schedule.js';
 import type { Signal } from './signal.js';
 import type { Topic } from './topic.js';
@@ -33,11 +34,12 @@ export interface Definitions {
   readonly implemented: ReadonlySet<string>;
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
+  readonly models: readonly Model[];
 }
 
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
-  const { name, topics, workflows, agents, capabilities, implemented, limits, schedules } = definitions;
+  const { name, topics, workflows, agents, capabilities, implemented, limits, schedules, models } = definitions;
   return {
     format: 1,
     app: name,
@@ -46,6 +48,7 @@ export function manifestOf(definitions: Definitions): Manifest {
     capabilities: byName(capabilities).map((one) => capabilityManifest(one, implemented.has(one.name))),
     // Left out where there are none, so that an app without any has the hash that it always had.
     ...(limits.length === 0 ? {} : { limits: byName(limits).map(({ spec }) => spec) }),
+    ...(models.length === 0 ? {} : { models: byName(models).map(modelManifest) }),
     ...(schedules.length === 0 ? {} : { schedules: byName(schedules).map(scheduleManifest) }),
   };
 }

@@ -16,6 +16,7 @@ const waiting: Readonly<Record<Waiting, true>> = {
   context: true,
   continueAsNew: true,
   emit: true,
+  infer: true,
   map: true,
   race: true,
   saga: true,

@@ -23,15 +23,20 @@ import {
   timersOf,
   type WaitEntry,
 } from './waits.js';
-import { activationTask, isOpenUnit, workflowQueue, type RunState, type Unit } from './state.js';
+import { activationTask, isOpenUnit, workflowQueue, type InferenceUnit, type RunState, type Unit } from './state.js';
 import {
   abandoned,
   answered,
   entryOf,
+  answeredWith,
   failedWith,
+  inferenceEntry,
+  inferenceFailedWith,
+  inferenceTicketOf,
   isGranted,
   settledEntry,
   ticketOf,
+  unbegun,
   type SettledValue,
 } from './tickets.js';
 
@@ -175,6 +180,11 @@ export function openRows(state: RunState): OpenRows {
     }
     if (unit.kind === 'timer') timers.push(path);
     if (unit.kind === 'step') timers.push(retryTimer(path));
+    if (unit.kind === 'inference') {
+      if (unit.status === 'retrying') timers.push(retryTimer(path));
+      const ticket = inferenceTicketOf(state, path, unit);
+      if (ticket !== null) entries.push(ticket);
+    }
     if (unit.kind === 'child') children.push(unit);
     if (unit.kind !== 'wait') continue;
     timers.push(...timersOf(path, unit));
@@ -235,6 +245,40 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'step.due':
       effects.push({ tag: 'clearTimer', name: retryTimer(event.data.path) });
       break;
+    case 'inference.requested': {
+      const { path } = event.data;
+      const unit = after.units.get(path);
+      const entry = unit?.kind === 'inference' ? inferenceTicketOf(after, path, unit) : null;
+      if (entry !== null) effects.push({ tag: 'putEntry', entry });
+      break;
+    }
+    case 'inference.admitted': {
+      const { path } = event.data;
+      const unit = after.units.get(path);
+      if (unit?.kind !== 'inference') break;
+      effects.push({ tag: 'dropEntry', entry: inferenceEntry(after, path, unit, 'waiting', 0) });
+      const entry = inferenceTicketOf(after, path, unit);
+      if (entry !== null) effects.push({ tag: 'putEntry', entry });
+      break;
+    }
+    case 'inference.retrying':
+      effects.push({ tag: 'setTimer', name: retryTimer(event.data.path), fireAt: event.data.retryAt });
+      effects.push(...inferenceSettling(after, event, event.data.path));
+      break;
+    case 'inference.completed':
+    case 'inference.ambiguous':
+      effects.push(...inferenceSettling(after, event, event.data.path));
+      break;
+    case 'inference.due':
+      effects.push({ tag: 'clearTimer', name: retryTimer(event.data.path) });
+      break;
+    case 'inference.failed': {
+      // Given up while it paused or waited for admission: what stood for that goes. To clear what is not there does nothing.
+      const { path } = event.data;
+      effects.push({ tag: 'clearTimer', name: retryTimer(path) });
+      effects.push(...inferenceSettling(after, event, path));
+      break;
+    }
     case 'call.scheduled': {
       const unit = after.units.get(event.data.path);
       if (unit?.kind === 'call')
@@ -281,6 +325,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       break;
     case 'activation.retrying':
       effects.push({ tag: 'requeueTask', task: activationOf(after, event.data.retryAt) });
+      effects.push(...inferenceSettlings(after, event));
       break;
     case 'run.cancel_requested':
       // The body lives on to clean up: its activation and the run's own timeout stay.
@@ -317,6 +362,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
           fireAt: event.at,
         });
       effects.push(...closing(open));
+      effects.push(...inferenceSettlings(after, event));
       return effects;
     case 'run.redriven':
       if (after.graph !== null) effects.push(advanceSoon(event));
@@ -369,6 +415,9 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'step.started':
     case 'step.completed':
     case 'step.failed':
+    case 'inference.begun':
+    case 'inference.identified':
+    case 'decision.recorded':
     case 'event.emitted':
     case 'progress.reported':
     case 'stream.appended':
@@ -440,6 +489,35 @@ function settling(
   if (unit.hold === null) return [];
   const entry = entryOf(after, path, unit, 'granted', attempt);
   return [{ tag: 'dropEntry', entry }, settled(entry, came)];
+}
+
+/** What the event has ended of an inference, as far as limits are concerned. */
+function inferenceSettling(after: RunState, event: RunEvent, path: string): TableEffect[] {
+  const unit = after.units.get(path);
+  if (unit?.kind !== 'inference' || unit.hold?.phase !== 'ended' || unit.hold.ended !== event.seq) return [];
+  const { was } = unit.hold;
+  // The unit may be about to be asked for once more, but the ticket is that of the request that it has.
+  const entry = inferenceEntry(after, path, unit, was, 0);
+  const dropped: TableEffect = { tag: 'dropEntry', entry };
+  return was === 'waiting' ? [dropped] : [dropped, settled(entry, inferenceCame(unit, event))];
+}
+
+function inferenceSettlings(after: RunState, event: RunEvent): TableEffect[] {
+  return [...after.units].flatMap(([path, unit]) =>
+    unit.kind === 'inference' ? inferenceSettling(after, event, path) : [],
+  );
+}
+
+function inferenceCame({ status }: InferenceUnit, event: RunEvent): SettledValue {
+  switch (event.type) {
+    case 'inference.completed':
+      return answeredWith(event.data.usage, event.data.costMicros, event.data.firstPartMs);
+    case 'inference.retrying':
+    case 'inference.failed':
+      return inferenceFailedWith(event.data.failure, event.data.usage, event.data.costMicros);
+    default:
+      return status === 'admitted' ? unbegun : abandoned;
+  }
 }
 
 /** The limits have to know of it though the run may be gone by then. */

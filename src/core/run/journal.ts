@@ -40,6 +40,15 @@ export const journalEventTypes = [
   'call.retrying',
   'call.completed',
   'call.failed',
+  'inference.requested',
+  'inference.admitted',
+  'inference.begun',
+  'inference.identified',
+  'inference.ambiguous',
+  'inference.retrying',
+  'inference.due',
+  'inference.completed',
+  'inference.failed',
   'timer.set',
   'timer.fired',
   'event.emitted',
@@ -75,8 +84,9 @@ const journalTypes: ReadonlySet<string> = new Set(journalEventTypes);
 export function journalEntry(event: RunEvent, withPayload: boolean): JournalEntry | null {
   if (!journalTypes.has(event.type)) return null;
   const { seq, at, type, data, payload } = event;
-  // The input of a call is of no use to the body that sent it.
-  const carried = withPayload && payload !== undefined && type !== 'call.scheduled';
+  // The input of a call and the request of an inference are of no use to the body that sent them.
+  const isSent = type === 'call.scheduled' || type === 'inference.requested';
+  const carried = withPayload && payload !== undefined && !isSent;
   return (carried ? { seq, at, type, data, payload } : { seq, at, type, data }) as JournalEntry;
 }
 

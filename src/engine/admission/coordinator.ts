@@ -13,15 +13,23 @@ import type { EntryRow, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { runKey } from '../runs/committed.js';
 import type { JobOutcome, LaneJob } from '../runs/lanes.js';
+import { grantOf } from '../models/admission.js';
 import { systemTenant } from '../system-tenant.js';
 import { moveFence, readCounters, readFence, readHolders, readSpace, type Holder } from './counter-rows.js';
 import { Desk, type Plan } from './desk.js';
 import type { LimitRules } from './limit-rules.js';
-import { readSettledValue, readTicketValue, type SettledTicket, type TicketKey } from './ticket-rows.js';
+import {
+  readSettledValue,
+  readTicketValue,
+  type ResolveTicket,
+  type SettledTicket,
+  type TicketKey,
+} from './ticket-rows.js';
 
 export interface CoordinatorOptions {
   readonly context: EngineContext;
   readonly rules: LimitRules;
+  readonly resolve: ResolveTicket;
   readonly lanes: { submit(job: LaneJob): Promise<JobOutcome> };
 }
 
@@ -29,6 +37,7 @@ export class Coordinator {
   readonly #context: EngineContext;
   readonly #rules: LimitRules;
   readonly #lanes: CoordinatorOptions['lanes'];
+  readonly #resolveTicket: ResolveTicket;
   readonly #desk: Desk;
   /** Value of the fence as this server has written it; null = it has not, and knows nothing. */
   #fence: string | null = null;
@@ -53,11 +62,12 @@ export class Coordinator {
   /** Something has failed that memory does not know the outcome of. */
   #isInDoubt = false;
 
-  constructor({ context, rules, lanes }: CoordinatorOptions) {
+  constructor({ context, rules, resolve, lanes }: CoordinatorOptions) {
     this.#context = context;
     this.#rules = rules;
     this.#lanes = lanes;
-    this.#desk = new Desk(rules, context.ports.hash);
+    this.#desk = new Desk(rules, context.ports.hash, resolve);
+    this.#resolveTicket = resolve;
   }
 
   /** Whether this server grants at present; for tests and metrics. */
@@ -369,22 +379,32 @@ export class Coordinator {
   }
 
   /** Lets the run go on. */
-  #admit(ticket: TicketKey, { path, task, attempt }: TicketValue): void {
+  #admit(ticket: TicketKey, value: TicketValue): void {
     const { tenant, ref } = ticket;
     const keys = this.#desk.sharesOf(ticket).map(({ key }) => key);
     const run = runOfTicket(ref);
+    const command = this.#commandOf(ticket, value, keys);
+    // Nobody knows the model any more. What it was given it keeps until somebody does, or nobody wants it.
+    if (command === null) return;
     const submitted = this.#lanes
       .submit({
         key: runKey(tenant, run),
         tenant,
         run,
-        commands: [{ op: 'admitCall', path, task, attempt, limits: keys }],
+        commands: [command],
         actor: 'engine',
         worker: '',
         lease: null,
       })
       .then((outcome) => (outcome.tag === 'applied' ? undefined : this.#resolve(ticket)));
     this.#follow(submitted);
+  }
+
+  #commandOf(ticket: TicketKey, value: TicketValue, keys: readonly string[]): LaneJob['commands'][number] | null {
+    const { path, attempt } = value;
+    if (value.kind === 'call') return { op: 'admitCall', path, task: value.task, attempt, limits: keys };
+    const candidate = this.#resolveTicket(ticket, value)?.candidate ?? null;
+    return candidate === null ? null : { op: 'admitInference', path, attempt, grant: grantOf(candidate, keys) };
   }
 
   /** The run has not taken what it was given, or had it already: looks what has become of the ticket. */

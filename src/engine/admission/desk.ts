@@ -22,11 +22,13 @@ import {
   runOf,
   ticketId,
   waitingTicket,
+  type ResolveTicket,
   type SettledTicket,
   type TicketKey,
   type WaitingTicket,
 } from './ticket-rows.js';
-import type { TicketValue } from '../../core/run/tickets.js';
+import { limitOfKey } from '../../core/admission/limit.js';
+import { runOfTicket, type TicketValue } from '../../core/run/tickets.js';
 
 /** What one round has decided. */
 export interface Plan {
@@ -47,6 +49,7 @@ export interface Granted {
 export class Desk {
   readonly #rules: LimitRules;
   readonly #hash: Hash;
+  readonly #resolve: ResolveTicket;
   #specs: LimitRules['inForce'];
   #ledger: Ledger;
   readonly #queue = new FairQueue<WaitingTicket>();
@@ -61,9 +64,10 @@ export class Desk {
   readonly #reserved = new Map<string, number>();
   readonly #owners = new Map<string, CounterOwner>();
 
-  constructor(rules: LimitRules, hash: Hash) {
+  constructor(rules: LimitRules, hash: Hash, resolve: ResolveTicket) {
     this.#rules = rules;
     this.#hash = hash;
+    this.#resolve = resolve;
     this.#specs = rules.inForce;
     this.#ledger = new Ledger((key) => rules.ruleOf(key));
   }
@@ -141,7 +145,7 @@ export class Desk {
   add(key: TicketKey, value: TicketValue): void {
     if (this.knows(key)) return;
     const id = ticketId(key);
-    const ticket = waitingTicket(key, value, (work) => demandsOf(this.#specs.values(), work));
+    const ticket = this.#ticketOf(key, value);
     this.#waiting.set(id, ticket);
     const run = runOf(key);
     const ofRun = this.#byRun.get(run);
@@ -182,8 +186,9 @@ export class Desk {
     const { granted, nextAt } = this.#admit(now, most);
     for (const { ticket, shares } of granted) {
       if (shares.length === 0) continue;
-      const { tenant, ref, work } = ticket;
-      const holder: Holder = { tenant, ref, shares, endpoint: work.endpoint, at: now };
+      const { tenant, ref, resolved } = ticket;
+      const endpoint = resolved?.work.endpoint ?? '';
+      const holder: Holder = { tenant, ref, shares, endpoint, at: now };
       this.#hold(holder);
       entries.push(holderPut(holder, now));
     }
@@ -253,9 +258,9 @@ export class Desk {
     for (const { key } of holder.shares) this.#reserved.set(key, (this.#reserved.get(key) ?? 0) + 1);
   }
 
-  #own(key: string, { tenant, work }: WaitingTicket): void {
-    if (this.#specs.get(key.split('[', 1)[0] ?? '')?.by.includes('run') === true)
-      this.#owners.set(key, { tenant, run: work.run });
+  #own(key: string, { tenant, ref }: WaitingTicket): void {
+    if (this.#specs.get(limitOfKey(key))?.by.includes('run') === true)
+      this.#owners.set(key, { tenant, run: runOfTicket(ref) });
   }
 
   /** Limits were changed: what the tickets draw on is worked out anew. */
@@ -266,13 +271,18 @@ export class Desk {
     this.#queue.clear();
     this.#later.clear();
     for (const [id, { tenant, ref, value }] of this.#waiting) {
-      const ticket = waitingTicket({ tenant, ref }, value, (work) => demandsOf(specs.values(), work));
+      const ticket = this.#ticketOf({ tenant, ref }, value);
       this.#waiting.set(id, ticket);
       this.#enqueue(ticket);
     }
   }
 
+  #ticketOf(key: TicketKey, value: TicketValue): WaitingTicket {
+    return waitingTicket(key, value, this.#resolve(key, value), (work) => demandsOf(this.#specs.values(), work));
+  }
+
   #enqueue(ticket: WaitingTicket): void {
+    if (ticket.resolved === null) return;
     if (ticket.value.notBefore === null) this.#queue.add(ticket);
     else this.#later.set(ticket.id, ticket);
   }

@@ -2,6 +2,10 @@
 import type { Demand, Settlement } from '../../core/admission/ledger.js';
 import type { Work } from '../../core/admission/limit.js';
 import type { Waiting } from '../../core/admission/queue.js';
+import type { ModelManifest } from '../../core/manifest.js';
+import type { Hash } from '../../core/ports.js';
+import type { InferenceTicket } from '../../core/run/inference.js';
+import { candidateOf, type Candidate } from '../models/admission.js';
 import { runOfTicket, type SettledValue, type TicketValue } from '../../core/run/tickets.js';
 
 /** A ticket by its tenant and the `ref` of its entry. */
@@ -13,7 +17,8 @@ export interface TicketKey {
 /** A ticket that waits, with what it draws on. */
 export interface WaitingTicket extends Waiting, TicketKey {
   readonly value: TicketValue;
-  readonly work: Work;
+  /** Null = nobody knows the model, and it waits until somebody does. */
+  readonly resolved: Resolved | null;
 }
 
 /** Work whose outcome is known, as the run has recorded it. */
@@ -40,20 +45,42 @@ export function readSettledValue(text: string): SettledValue {
   return JSON.parse(text) as SettledValue;
 }
 
-/** What the ticket stands for, as limits see it. */
-export function workOf({ tenant, ref }: TicketKey, value: TicketValue): Work {
-  return {
-    tenant,
-    workflow: value.workflow,
-    run: runOfTicket(ref),
-    kind: value.kind,
-    model: '',
-    endpoint: '',
-    capability: value.capability,
-    limits: value.limits,
-    tokens: 0,
-    costMicros: 0,
+/** What the ticket stands for, as limits see it, and for an inference whom it would ask. */
+export interface Resolved {
+  readonly work: Work;
+  /** Null for a call. */
+  readonly candidate: Candidate | null;
+}
+
+/** Finds out what a ticket stands for; null = the model that is asked has gone. */
+export type ResolveTicket = (key: TicketKey, value: TicketValue) => Resolved | null;
+
+/** Resolves by the models that there are now. */
+export function ticketResolver(models: (name: string) => ModelManifest | null, hash: Hash): ResolveTicket {
+  return ({ tenant, ref }, value) => {
+    const run = runOfTicket(ref);
+    const { workflow } = value;
+    if (value.kind === 'call') {
+      const { capability, limits } = value;
+      const nothing = { model: '', endpoint: '', tokens: 0, costMicros: 0 };
+      return { work: { ...nothing, tenant, workflow, run, kind: 'call', capability, limits }, candidate: null };
+    }
+    const { priority, path, attempt, first, ask } = value;
+    const model = models(ask.model);
+    const ticket = { tenant, run, workflow, priority, path, attempt, first, ask };
+    const candidate = model === null ? null : candidateOf(ticket, model, hash);
+    return candidate === null ? null : { work: inferenceWork(ticket, candidate), candidate };
   };
+}
+
+/** An inference as limits see it. */
+export function inferenceWork(
+  { tenant, workflow, run }: Pick<InferenceTicket, 'tenant' | 'workflow' | 'run'>,
+  { model, version, reserved }: Candidate,
+): Work {
+  const { tokens, costMicros } = reserved;
+  const where = { model: model.name, endpoint: version.endpoint, capability: '', limits: model.limits ?? [] };
+  return { tenant, workflow, run, kind: 'inference', ...where, tokens, costMicros };
 }
 
 /** What a ticket weighs in sharing between tenants: large requests more than small ones. */
@@ -63,10 +90,15 @@ function costOf({ tokens }: Work): number {
 
 const tokensPerCost = 1_000;
 
-/** A ticket that is ready to be queued. */
-export function waitingTicket(key: TicketKey, value: TicketValue, demandsOf: (work: Work) => Demand[]): WaitingTicket {
-  const work = workOf(key, value);
-  const { tenant, ref } = key;
+/** A ticket that waits. Of one that cannot be resolved it is only known that it does. */
+export function waitingTicket(
+  { tenant, ref }: TicketKey,
+  value: TicketValue,
+  resolved: Resolved | null,
+  demandsOf: (work: Work) => Demand[],
+): WaitingTicket {
   const order = `${value.order}/${ref}`;
-  return { id: ticketId(key), tenant, ref, order, value, work, demands: demandsOf(work), cost: costOf(work) };
+  const common = { id: ticketId({ tenant, ref }), tenant, ref, order, value, resolved };
+  if (resolved === null) return { ...common, demands: [], cost: 1 };
+  return { ...common, demands: demandsOf(resolved.work), cost: costOf(resolved.work) };
 }

@@ -10,6 +10,7 @@ import {
   approvalTopic,
   type CapabilityManifest,
   type Manifest,
+  type ModelManifest,
   type TopicManifest,
   type WorkflowManifest,
 } from '../../core/manifest.js';
@@ -47,6 +48,7 @@ export class Catalog {
   #agents = new Map<string, AgentEntry>();
   #capabilities = new Map<string, CapabilityManifest>();
   #limits: ReadonlyMap<string, LimitSpec> = new Map();
+  #models = new Map<string, ModelManifest>();
 
   /** Hash of the manifest an app has now; null = unknown app. */
   hashOf(app: string): string | null {
@@ -114,6 +116,10 @@ export class Catalog {
     return this.#limits;
   }
 
+  model(name: string): ModelManifest | null {
+    return this.#models.get(name) ?? null;
+  }
+
   /** Whether there is a workflow that says which signals it takes. */
   get declaresSignals(): boolean {
     return [...this.#workflows.values()].some(({ signals }) => signals !== null);
@@ -138,8 +144,10 @@ export class Catalog {
     const agents = new Map<string, AgentEntry>();
     const capabilities = new Map<string, CapabilityManifest>();
     const limits = new Map<string, LimitSpec>();
+    const models = new Map<string, ModelManifest>();
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
+      for (const model of manifest.models ?? []) models.set(model.name, model);
       for (const topic of manifest.topics) topics.set(topic.name, topic);
       for (const limit of manifest.limits ?? []) limits.set(limit.name, limit);
       for (const workflow of manifest.workflows) {
@@ -183,6 +191,7 @@ export class Catalog {
     this.#agents = agents;
     this.#capabilities = capabilities;
     this.#limits = limits;
+    this.#models = models;
   }
 }
 

@@ -82,6 +82,7 @@ export function runView(row: RunRow, state: RunState, { tasks, progress, served 
     deadLetter: state.deadLetter,
     parent: state.parent?.run ?? null,
     continuedBy: state.next,
+    spend: state.spend,
     context: {
       saved: units.filter(([, unit]) => unit.kind === 'context' && unit.saved).length,
       fetched: units.filter(([, unit]) => unit.kind === 'context' && !unit.saved).length,
@@ -100,6 +101,7 @@ export function runView(row: RunRow, state: RunState, { tasks, progress, served 
 function isUnderWay(unit: Unit): boolean {
   return (
     (unit.kind === 'call' && unit.status === 'scheduled') ||
+    (unit.kind === 'inference' && unit.status === 'begun') ||
     (unit.kind === 'timer' && unit.status === 'set') ||
     (unit.kind === 'wait' && unit.status === 'open')
   );
@@ -111,6 +113,8 @@ function stepView(path: string, unit: Unit): StepView {
       return { path, kind: 'step', status: unit.status, attempt: unit.attempt };
     case 'call':
       return { path, kind: 'call', status: unit.status, attempt: unit.attempt, capability: unit.call.capability };
+    case 'inference':
+      return { path, kind: 'inference', status: unit.status, attempt: unit.attempt, model: unit.ask.model };
     case 'timer':
       return { path, kind: 'timer', status: unit.status, attempt: 1 };
     case 'emit':
@@ -186,6 +190,8 @@ function waits(state: RunState, activation: TaskRow | null, served: boolean): Wa
       found.push({ kind: 'child', path, run: unit.run, text: `Run ${unit.run} of ${unit.workflow} is at work.` });
     } else if (unit.kind === 'wait') {
       found.push(waitView(path, unit));
+    } else if (unit.kind === 'inference') {
+      found.push(inferenceWait(path, unit));
     } else if (unit.kind === 'step') {
       found.push({
         kind: 'retry',
@@ -195,6 +201,12 @@ function waits(state: RunState, activation: TaskRow | null, served: boolean): Wa
     }
   }
   return found;
+}
+
+function inferenceWait(path: string, { status, attempt, ask }: Extract<Unit, { kind: 'inference' }>): WaitView {
+  return status === 'held'
+    ? { kind: 'limit', path, text: `Waits for leave to ask model ${ask.model}.` }
+    : { kind: 'retry', path, text: `Model ${ask.model} failed; attempt ${attempt + 1} follows after a pause.` };
 }
 
 function waitView(path: string, unit: Extract<Unit, { readonly kind: 'wait' }>): WaitView {

@@ -341,6 +341,7 @@ const refusalCodes: Readonly<Record<string, string>> = {
   invalid_path: 'PATH_INVALID',
   path_in_use: 'PATH_IN_USE',
   unknown_capability: 'CAPABILITY_UNKNOWN',
+  unknown_model: 'MODEL_UNKNOWN',
   unknown_workflow: 'WORKFLOW_UNKNOWN',
   too_deep: 'CHILD_TOO_DEEP',
 };

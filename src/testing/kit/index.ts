@@ -1,6 +1,13 @@
 /** The kit for tests of apps: an app in memory on a virtual clock, fakes, crashes, traps and replays. */
 export { fake, inTurn, type FakeAnswer, type FakeCall, type FakeHandler, type FakeOptions } from './fakes.js';
 export {
+  fakeModel,
+  type FakeModel,
+  type FakeModelAnswer,
+  type FakeModelOptions,
+  type FakeReply,
+} from './fake-model.js';
+export {
   testSpine,
   type RunRef,
   type ApprovalWord,

@@ -38,6 +38,7 @@ export function watchedBodies(begin: BeginActivation, options: WatchOptions): Be
       submit: (commands) => host.submit(commands),
       store: (payload) => host.store(payload),
       load: (payload) => host.load(payload),
+      model: (name) => host.model?.(name) ?? null,
       log: (record) => {
         log(record);
         host.log(record);

@@ -67,6 +67,7 @@ function outside(host: ActivationHost): Omit<ActivationHost, 'ports' | 'parkAfte
     store: (payload) => out(() => host.store(payload)),
     load: (payload) => out(() => host.load(payload)),
     log: (record) => out(() => host.log(record)),
+    model: (name) => host.model?.(name) ?? null,
   };
 }
 

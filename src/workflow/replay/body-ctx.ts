@@ -31,6 +31,8 @@ import type {
   StepOptions,
   Undo,
 } from '../ctx.js';
+import { inferenceOf, inferResultOf, questionOf, type AskedInference } from '../infer/ask-inference.js';
+import type { InferOptions, InferResult } from '../infer/infer-options.js';
 import { jsonSchemaOf } from '../json-schema-of.js';
 import { makeLog, type Log } from '../log.js';
 import { OptionFaults } from '../options.js';
@@ -46,7 +48,8 @@ import type { AnyWorkflow } from '../workflow.js';
 import type { Signal } from '../signal.js';
 import { waitOnOf, type Received } from '../wait-for.js';
 import type { UnitDetail } from './asked-unit.js';
-import type { BodyRun } from './body-run.js';
+import type { BodyRun, InferenceTold } from './body-run.js';
+import { InferWork, type InferRequest } from './infer-work.js';
 import { startOf, type UnitKind } from './path-record.js';
 import { Scope } from './scope.js';
 import { StepWork, type StepRequest } from './step-work.js';
@@ -93,6 +96,31 @@ export class BodyCtx implements Ctx {
     );
   }
 
+  infer(name: PathName, options: InferOptions): Promise<InferResult> {
+    const path = this.#claim(name);
+    const { host } = this.#body;
+    const question = questionOf(`infer "${path}"`, options, host);
+    return quiet(this.#infer(inferenceOf(path, question, host.ports.hash)));
+  }
+
+  async #infer(asked: AskedInference): Promise<InferResult> {
+    const request: InferRequest = { ...asked, askPerson: (attempt) => this.#askAboutInference(asked, attempt) };
+    const told = await this.#ask<InferenceTold>(asked.path, 'inference', new InferWork(request, this.#body));
+    return inferResultOf(asked.ask.model, told);
+  }
+
+  /** Whether a call that nobody knows the outcome of is to be made again. */
+  async #askAboutInference({ path, ask }: AskedInference, attempt: number): Promise<boolean> {
+    const at = pathOf(path, ['ambiguous', attempt]);
+    const options: ApproveOptions = {
+      title: `Ask model ${ask.model} again?`,
+      show: { inference: path, attempt, why: 'Its worker died before the answer was recorded.' },
+      to: 'role:operator',
+    };
+    this.#body.claim(at);
+    return (await this.#review(at, options)).outcome === 'approved';
+  }
+
   sleep(...given: readonly [Duration] | readonly [PathName, Duration]): Promise<void> {
     const [name, duration] = given.length === 1 ? [unnamed('sleep', given[0]), given[0]] : given;
     const path = this.#claim(name);
@@ -125,7 +153,10 @@ export class BodyCtx implements Ctx {
   }
 
   approve<const Options extends ApproveOptions>(name: PathName, options: Options): Promise<Review<FormOf<Options>>> {
-    const path = this.#claim(name);
+    return this.#review(this.#claim(name), options);
+  }
+
+  #review<const Options extends ApproveOptions>(path: string, options: Options): Promise<Review<FormOf<Options>>> {
     const { timeoutMs, ...asked } = approvalRequestOf(path, options);
     const form = options.form ?? null;
     const shown = encodeValue({ show: options.show ?? null, form: jsonSchemaOf(form, 'input') });

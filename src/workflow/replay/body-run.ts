@@ -15,6 +15,7 @@ import { isBlobPayload, type BlobPayload, type InlinePayload, type Payload } fro
 import type { CancelTimer } from '../../core/ports.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import { contextId } from '../../core/run/state.js';
+import type { InferenceGrant, InferenceHop, InferenceOutcome } from '../../core/run/inference.js';
 import type { AbortReason, JournalEntry, SubmissionResult } from '../../core/run/journal.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
 import type { Activation, ActivationEnd, ActivationHost, ActivationInput } from '../activation-contract.js';
@@ -440,8 +441,11 @@ export class BodyRun implements Activation, Pumped, StepHost {
       case 'step.completed':
       case 'call.completed':
         return this.#handValue(wait, outcome);
+      case 'inference.completed':
+        return this.#handInference(wait, outcome);
       case 'step.failed':
       case 'call.failed':
+      case 'inference.failed':
         return wait.reject(new StepError(wait.path, outcome.data.attempt, outcome.data.failure));
       case 'timer.fired':
       case 'event.emitted':
@@ -470,6 +474,17 @@ export class BodyRun implements Activation, Pumped, StepHost {
       default:
         assertNever(outcome);
     }
+  }
+
+  #handInference(wait: Wait, outcome: Extract<OutcomeEntry, { readonly type: 'inference.completed' }>): void {
+    let answer: unknown;
+    try {
+      answer = wait.own === null ? recordedValue(wait, outcome) : decodeValue(wait.own);
+    } catch (error) {
+      return wait.reject(error);
+    }
+    const { grant = null, hops = [] } = this.#records.get(wait.path)?.inference ?? {};
+    wait.resolve({ answer, outcome: outcome.data, grant, hops } satisfies InferenceTold);
   }
 
   #handValue(wait: Wait, outcome: OutcomeEntry): void {
@@ -567,8 +582,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (wait === null) return;
     if (record.outcome === entry) this.#recorded(wait, record.outcome);
     else if (record.waitingSince > 0) this.#leaveToOutside(wait);
-    else if (entry.type === 'step.due') this.#queue(wait);
-    else if (entry.type === 'step.started') wait.work.begun?.(wait, entry.data.attempt);
+    else if (mayBegin.has(entry.type)) this.#queue(wait);
+    else if (isIntent(entry)) wait.work.begun?.(wait, entry.data.attempt);
   }
 
   #noteStart(path: string, record: PathRecord): void {
@@ -926,10 +941,13 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.log(this.#root, 'warn', 'Recorded results that the code no longer asks for were left aside.', fields);
   }
 
-  /** What an agent did for a message that it has handled is not done again. */
+  /** What an agent did for a message that it has handled, or a person said of an ambiguous inference, is not done again. */
   #isInsideStep(path: string): boolean {
-    const slash = path.indexOf('/');
-    return slash > 0 && this.#records.get(path.slice(0, slash))?.kind === 'step';
+    for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
+      const kind = this.#records.get(path.slice(0, slash))?.kind;
+      if (kind === 'step' || kind === 'inference') return true;
+    }
+    return false;
   }
 
   #isDone(): boolean {
@@ -939,6 +957,26 @@ export class BodyRun implements Activation, Pumped, StepHost {
   #isReplaying(): boolean {
     return this.#catchingUp && this.#handedSeq < this.#replayUpTo;
   }
+}
+
+/** The pause or the waiting is over: the work goes on here. */
+const mayBegin: ReadonlySet<JournalEntry['type']> = new Set(['step.due', 'inference.due', 'inference.admitted']);
+
+/** The intent of an attempt is recorded: what it is for may be done now. */
+function isIntent(
+  entry: JournalEntry,
+): entry is Extract<JournalEntry, { type: 'step.started' | 'inference.requested' | 'inference.begun' }> {
+  if (entry.type === 'inference.requested') return entry.data.grant !== null;
+  return entry.type === 'step.started' || entry.type === 'inference.begun';
+}
+
+/** An inference as its body is told of it. */
+export interface InferenceTold {
+  /** As it was recorded: a `RecordedAnswer`. */
+  readonly answer: unknown;
+  readonly outcome: InferenceOutcome;
+  readonly grant: InferenceGrant | null;
+  readonly hops: readonly InferenceHop[];
 }
 
 /** A context bundle as the body knows it. */
@@ -956,6 +994,7 @@ const refusalCodes: Readonly<Record<string, ErrorCode>> = {
   too_deep: 'CHILD_TOO_DEEP',
   unknown_capability: 'CAPABILITY_UNKNOWN',
   unknown_agent: 'AGENT_UNKNOWN',
+  unknown_model: 'MODEL_UNKNOWN',
   unknown_workflow: 'WORKFLOW_UNKNOWN',
 };
 

@@ -9,6 +9,7 @@
 import { encodeValue } from '../../core/codec.js';
 import { exportedText, type ExportedHistory } from '../../core/run/exported-history.js';
 import type { RunEvent } from '../../core/run/events.js';
+import type { InferenceOutcome } from '../../core/run/inference.js';
 import { journalOf, type Journal, type JournalEntry } from '../../core/run/journal.js';
 import { foldRun, isEnded, type RunState, type RunStatus } from '../../core/run/state.js';
 import { SpineError } from '../../core/errors.js';
@@ -70,6 +71,7 @@ interface Recorded {
   readonly since: number;
   readonly capability: string | null;
   readonly topic: string | null;
+  readonly model: string | null;
   /** Some attempt of it was begun as an external effect. */
   readonly external: boolean;
   readonly input: Payload | null;
@@ -276,6 +278,10 @@ class Comparison {
       const text = `Call "${path}" went to capability "${unit.capability}"; the code now names "${asked.capability}", and gets the recorded outcome.`;
       return changed('warning', text);
     }
+    if (unit.model !== null && asked.model !== undefined && unit.model !== asked.model) {
+      const text = `Inference "${path}" asked model "${unit.model}"; the code now names "${asked.model}", and gets the recorded answer.`;
+      return changed('warning', text);
+    }
     if (unit.topic !== null && asked.topic !== undefined && unit.topic !== asked.topic) {
       const text = `Event "${path}" went to topic "${unit.topic}"; the code now names "${asked.topic}", where nothing is published.`;
       return changed('warning', text);
@@ -357,7 +363,11 @@ function recordedUnits(events: readonly RunEvent[], journal: Journal): ReadonlyM
       capability: entry.type === 'call.scheduled' ? entry.data.capability : (before?.capability ?? null),
       topic: entry.type === 'event.emitted' ? entry.data.topic : (before?.topic ?? null),
       external: (before?.external ?? false) || (entry.type === 'step.started' && entry.data.effect === 'external'),
-      input: type === 'call.scheduled' && payload !== undefined ? payload : (before?.input ?? null),
+      model: entry.type === 'inference.requested' ? entry.data.model : (before?.model ?? null),
+      input:
+        (type === 'call.scheduled' || type === 'inference.requested') && payload !== undefined
+          ? payload
+          : (before?.input ?? null),
     });
   }
   return units;
@@ -377,6 +387,8 @@ function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): Jo
       return { seq, at, type: 'step.completed', data: { path, attempt: 1, durationMs: 0, withInput: false }, payload };
     case 'call':
       return { seq, at, type: 'call.completed', data: { path, attempt: 1, worker: '', durationMs: 0 }, payload };
+    case 'inference':
+      return { seq, at, type: 'inference.completed', data: { path, attempt: 1, ...noOutcome }, payload };
     case 'timer':
       return { seq, at, type: 'timer.fired', data: { path } };
     case 'emit':
@@ -393,6 +405,15 @@ function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): Jo
       return null;
   }
 }
+
+const noOutcome: InferenceOutcome = {
+  usage: { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 },
+  costMicros: 0,
+  finish: 'other',
+  durationMs: 0,
+  firstPartMs: null,
+  providerId: null,
+};
 
 // ---------------------------------------------------------------- renames
 
