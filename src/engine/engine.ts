@@ -24,8 +24,10 @@ import type {
   TellRequest,
 } from './api.js';
 import { admissionEveryMs, Coordinator } from './admission/coordinator.js';
+import { explainWait } from './admission/explain.js';
 import { limitGate } from './admission/limit-gate.js';
 import { LimitRules } from './admission/limit-rules.js';
+import { LimitsOffice } from './admission/limits-office.js';
 import { ticketResolver } from './admission/ticket-rows.js';
 import { Agents } from './agents/agents.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
@@ -108,6 +110,7 @@ class RunningEngine implements Engine {
   readonly #agents: Agents;
   readonly #limitRules: LimitRules;
   readonly #coordinator: Coordinator;
+  readonly #limitsOffice: LimitsOffice;
   readonly #approvals: Approvals;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -138,6 +141,7 @@ class RunningEngine implements Engine {
       void this.#schedules.settle();
     });
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
+    const resolve = ticketResolver((name) => this.#catalog.model(name), ports.hash);
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
     const committer = new Committer(
       this.#context,
@@ -159,7 +163,13 @@ class RunningEngine implements Engine {
       limitGate(this.#limitRules),
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
-    this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue));
+    const explainer = { context: this.#context, rules: this.#limitRules, resolve };
+    this.#reads = new Reads(
+      this.#context,
+      plain,
+      (queue) => this.#isServed(queue),
+      (key, value) => explainWait(explainer, key, value),
+    );
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
     this.#dispatcher = new Dispatcher({
       context: this.#context,
@@ -176,7 +186,16 @@ class RunningEngine implements Engine {
       context: this.#context,
       rules: this.#limitRules,
       lanes: this.#lanes,
-      resolve: ticketResolver((name) => this.#catalog.model(name), ports.hash),
+      resolve,
+    });
+    this.#limitsOffice = new LimitsOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      rules: this.#limitRules,
+      changed: async (transitions) => {
+        this.#router.published(transitions);
+        await this.#coordinator.limitsChanged();
+      },
     });
     this.#approvals = new Approvals(this.#context, this.#lanes);
     this.#graphs = new Graphs(this.#context, this.#lanes);
@@ -598,6 +617,12 @@ class RunningEngine implements Engine {
       if (session !== null) counts.set(session, (counts.get(session) ?? 0) + 1);
     return counts;
   }
+
+  listLimits: Engine['listLimits'] = () => this.#limitsOffice.list();
+  readLimit: Engine['readLimit'] = (name) => this.#limitsOffice.read(name);
+  putLimit: Engine['putLimit'] = (origin, name, options) => this.#limitsOffice.put(origin, name, options);
+  resetLimit: Engine['resetLimit'] = (origin, name) => this.#limitsOffice.reset(origin, name);
+  limitFacts: Engine['limitFacts'] = () => this.#coordinator.facts();
 
   tally: Engine['tally'] = () => this.#context.store.readTally();
 

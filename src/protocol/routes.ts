@@ -606,6 +606,27 @@ export const routes = {
     'EndpointSecret',
     { access: 'operator' },
   ),
+  listLimits: get('/v1/limits', 'Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),
+  readLimit: get('/v1/limits/{name}', 'A limit, with its counters that are used most.', 'LimitView', {
+    access: 'operator',
+  }),
+  putLimit: {
+    ...post(
+      '/v1/limits/{name}',
+      'Sets a limit in place of what apps declare, from now on. What there is room for goes on.',
+      jsonBody('LimitRequest', 'The limit, as it would be written in code.'),
+      [ok('LimitView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  resetLimit: {
+    ...get('/v1/limits/{name}', 'What apps declare holds again.', null, {
+      answers: [{ status: 204, says: 'It is as apps declare it.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+    access: 'operator',
+  },
   workerSchema: get(`${workerPath}/schema`, 'JSON Schemas of the worker protocol.', null, { access: 'public' }),
   claimTasks: {
     ...post(

@@ -10,6 +10,7 @@ import type { CancelTimer } from '../../core/ports.js';
 import { limits } from '../../core/limits.js';
 import { runOfTicket, ticketSpace, unbegun, type TicketPhase, type TicketValue } from '../../core/run/tickets.js';
 import type { EntryRow, Transition } from '../../store/contract.js';
+import type { LimitFacts } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { runKey } from '../runs/committed.js';
 import type { JobOutcome, LaneJob } from '../runs/lanes.js';
@@ -73,6 +74,11 @@ export class Coordinator {
   /** Whether this server grants at present; for tests and metrics. */
   get isCoordinating(): boolean {
     return this.#fence !== null;
+  }
+
+  /** See `Engine.limitFacts`. */
+  facts(): readonly LimitFacts[] {
+    return this.#fence === null ? none : this.#desk.facts(this.#context.store.now());
   }
 
   /** Transitions were applied here: tickets that they have moved are seen to at once. */
