@@ -12,10 +12,9 @@ import {
   workflow,
   type AnyApp,
   type Limit,
+  type LimitOptions,
   type Spine,
 } from './index.js';
-
-type LimitOptions = Parameters<typeof limit>[1];
 
 let opened: Spine<AnyApp> | null = null;
 
@@ -180,7 +179,10 @@ describe('a limit of inferences', () => {
     // Somebody raises the budget, and what waits goes on.
     await spine.limits.set('money', { budget: { amount: 1, per: 'day' }, by: ['tenant'], scope: 'inferences' });
     expect(await run.result()).toBe(6);
-    expect(await spine.limits.get('money')).toMatchObject({ set: { by: 'client:embedded' }, counters: [{ used: 120_000 }] });
+    expect(await spine.limits.get('money')).toMatchObject({
+      set: { by: 'client:embedded' },
+      counters: [{ used: 120_000 }],
+    });
     await spine.limits.reset('money');
     expect(await spine.limits.get('money')).toMatchObject({ set: null, options: { budget: { amount: 0.1 } } });
     const events = await spine.topics.events('eventspine.limits', { partition: 0 }).page();

@@ -73,6 +73,7 @@ export type {
   InferResult,
   InputOf,
   Limit,
+  LimitOptions,
   Log,
   Child,
   ChildOptionsOf,
