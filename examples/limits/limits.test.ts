@@ -14,7 +14,10 @@ it('is in the guide as it is', () => {
 it('lets ten pictures be made, and says what the eleventh waits for', async () => {
   const spine = createSpine(app, { store: memory() });
   try {
-    const run = await spine.start('album', [...'abcdefghijkl']);
+    const run = await spine.start(
+      'album',
+      Array.from({ length: 12 }, (_, i) => `mountain ${i}`),
+    );
     await expect
       .poll(async () => (await spine.run(run.id).status())?.waitingFor.map(({ limit }) => limit?.key), {
         timeout: 10_000,

@@ -470,7 +470,10 @@ export const mutants: readonly Mutant[] = [
     name: 'who grants does not compare the fence',
     flaws: withTransitions(({ entries = [], ...rest }) => ({
       ...rest,
-      entries: entries.map(({ expected: _, ...write }) => write),
+      entries: entries.map((write) => {
+        const { expected: _, ...unguarded } = write;
+        return unguarded;
+      }),
     })),
     kinds: ['store cut'],
     servers: 2,

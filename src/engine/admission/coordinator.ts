@@ -387,9 +387,8 @@ export class Coordinator {
   /** Lets the run go on. */
   #admit(ticket: TicketKey, value: TicketValue): void {
     const { tenant, ref } = ticket;
-    const keys = this.#desk.sharesOf(ticket).map(({ key }) => key);
     const run = runOfTicket(ref);
-    const command = this.#commandOf(ticket, value, keys);
+    const command = this.#commandOf(ticket, value);
     // Nobody knows the model any more. What it was given it keeps until somebody does, or nobody wants it.
     if (command === null) return;
     const submitted = this.#lanes
@@ -406,9 +405,12 @@ export class Coordinator {
     this.#follow(submitted);
   }
 
-  #commandOf(ticket: TicketKey, value: TicketValue, keys: readonly string[]): LaneJob['commands'][number] | null {
+  #commandOf(ticket: TicketKey, value: TicketValue): LaneJob['commands'][number] | null {
     const { path, attempt } = value;
-    if (value.kind === 'call') return { op: 'admitCall', path, task: value.task, attempt, limits: keys };
+    const holder = this.#desk.holderOf(ticket);
+    const keys = holder?.shares.map(({ key }) => key) ?? [];
+    const reservedAt = holder?.at ?? this.#context.store.now();
+    if (value.kind === 'call') return { op: 'admitCall', path, task: value.task, attempt, limits: keys, reservedAt };
     const candidate = this.#resolveTicket(ticket, value)?.candidate ?? null;
     return candidate === null ? null : { op: 'admitInference', path, attempt, grant: grantOf(candidate, keys) };
   }

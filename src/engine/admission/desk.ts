@@ -115,9 +115,9 @@ export class Desk {
     return this.#holders.has(ticketId(key));
   }
 
-  /** What the ticket was given; empty = nothing, or it was settled. */
-  sharesOf(key: TicketKey): readonly Share[] {
-    return this.#holders.get(ticketId(key))?.shares ?? [];
+  /** What the ticket was given; null = nothing, or it was settled. */
+  holderOf(key: TicketKey): Holder | null {
+    return this.#holders.get(ticketId(key)) ?? null;
   }
 
   /** True for a ticket that there is nothing more to learn of by seeing it wait. */
