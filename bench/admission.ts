@@ -112,7 +112,9 @@ async function inferencesPerSecond(limits: readonly Limit[]): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'eventspine-admission-'));
   const writer = model('writer', { versions: { v1: { use: fakeModel('yes') } }, limits });
   const ask = workflow('ask', {}, async (ctx, n) => {
-    const asked = Array.from({ length: Number(n) }, (_, i) => ctx.infer(['ask', i], { model: writer, prompt: 'Well?' }));
+    const asked = Array.from({ length: Number(n) }, (_, i) =>
+      ctx.infer(['ask', i], { model: writer, prompt: 'Well?' }),
+    );
     return (await Promise.all(asked)).length;
   });
   const app = defineApp({ workflows: [ask], models: [writer] });

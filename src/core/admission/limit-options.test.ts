@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { limitDimensions } from './limit.js';
 import { optionsOf, readLimit, specFaults, type LimitOptions } from './limit-options.js';
 
-const read = (options: unknown): { readonly spec: ReturnType<typeof readLimit>; readonly faults: readonly string[] } => {
+const read = (
+  options: unknown,
+): { readonly spec: ReturnType<typeof readLimit>; readonly faults: readonly string[] } => {
   const faults: string[] = [];
   return { spec: readLimit('l', options, (fault) => faults.push(fault)), faults };
 };
