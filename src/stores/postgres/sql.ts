@@ -26,6 +26,7 @@ export function writeSql(s: string) {
     lockDedupe: lookUp(s, 'dedupe', ['tenant', 'scope', 'key'], 'tenant, scope, key, hash, reference, expires_at'),
     lockLetters: lookUp(s, 'dead_letter', ['tenant', 'id'], 'tenant, id'),
     lockBlobs: lookUp(s, 'blob', ['tenant', 'hash'], 'tenant, hash'),
+    lockEntries: lookUp(s, 'entry', ['tenant', 'space', 'key', 'ref'], 'tenant, space, key, ref, value'),
 
     // The same where it is believed to be known: locks the rows, and fails unless every one is as it is believed to be.
     // What is compared stands outside: as a condition it could lead the planner to another index than that of the key.
@@ -131,6 +132,9 @@ export function writeSql(s: string) {
       ORDER BY 1, 2, 3, 4
       ON CONFLICT (tenant, space, key, ref) DO UPDATE
       SET value = excluded.value, run = excluded.run, at = excluded.at`,
+    addEntries: `INSERT INTO ${s}.entry (tenant, space, key, ref, value, run, at)
+      ${rowsOf('tenant text, space text, key text, ref text, value text, run text, at bigint')}
+      ORDER BY 1, 2, 3, 4`,
     dropSchedules: `DELETE FROM ${s}.schedule c USING (${rowsOf('tenant text, name text')}) k
       WHERE c.tenant = k.tenant AND c.name = k.name`,
     addSchedules: `INSERT INTO ${s}.schedule (${scheduleColumns}) ${rowsOf(scheduleTypes)} ORDER BY 1, 2`,
