@@ -21,6 +21,7 @@ import { app as pipeline } from './document-pipeline/spine.ts';
 import { calculation, embedText, extractText, searchIndex, writeIndex } from './document-pipeline/capabilities.ts';
 import { app as graphApp } from './state-graph/spine.ts';
 import { app as helloApp } from './hello/spine.ts';
+import { app as lettersApp } from './inference/spine.ts';
 import { app as reportsApp, wordStats } from './python-worker/spine.ts';
 import { app as schedulesApp } from './schedules/spine.ts';
 import { app as ordersApp, event as orderEvent } from './state-machine/spine.ts';
@@ -56,6 +57,14 @@ const scenes: readonly Scene<AnyApp>[] = [
   scene('hello/histories/asleep.json', helloApp, {
     options: () => ({}),
     play: async (t) => (await t.start('hello', { name: 'Ada' })).id,
+  }),
+  scene('inference/histories/answered.json', lettersApp, {
+    options: () => ({}),
+    async play(t) {
+      const run = await t.start('letter', 'Where is my order A123?');
+      await t.result(run);
+      return run.id;
+    },
   }),
   scene('python-worker/histories/report.json', reportsApp, {
     options: () => ({ handlers: [fake(wordStats, { words: 6, top: [['be', 2]], attempt: 1 })] }),
