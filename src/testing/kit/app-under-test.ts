@@ -47,7 +47,7 @@ function modelsWith(app: AnyApp, { models: fakes, work }: HostingOptions): reado
 /** Where a call of a provider is under way, real time may bring something. */
 function watchedEndpoint(name: string, use: ModelEndpoint, work: UserWork): ModelEndpoint {
   const during = <T>(act: () => PromiseLike<T>): Promise<T> => {
-    const entry = work.begin(`model "${name}"`, '');
+    const entry = work.begin(`model "${name}"`, '', '');
     return ending(
       async () => await act(),
       () => work.end(entry),
@@ -91,7 +91,7 @@ function manifestWith(app: AnyApp, handlers: readonly Handler[]): AnyApp['manife
 
 /** As long as parts may come. */
 async function* watchedParts(parts: AsyncIterable<unknown>, name: string, work: UserWork): AsyncGenerator<unknown> {
-  const entry = work.begin(`stream of model "${name}"`, '');
+  const entry = work.begin(`stream of model "${name}"`, '', '');
   try {
     yield* parts;
   } finally {
@@ -105,7 +105,7 @@ function watched(handler: Handler, { time, work }: HostingOptions): Handler {
   return {
     ...handler,
     handle: (input, context) => {
-      const entry = work.begin(`handler of "${nameOf(handler)}"`, context.run.id);
+      const entry = work.begin(`handler of "${nameOf(handler)}"`, context.run.id, pathOf(context));
       const act = async (): Promise<unknown> => {
         if (takesMs > 0) {
           entry.sleeping++;
@@ -132,6 +132,10 @@ function virtualPause(time: VirtualTime, ms: number, { signal }: HandlerContext)
     if (signal.aborted) return onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
   });
+}
+
+function pathOf({ idempotencyKey, run }: HandlerContext): string {
+  return idempotencyKey.slice(`${run.tenant}/${run.id}/`.length);
 }
 
 function nameOf({ capability }: { readonly capability: Capability }): string {
