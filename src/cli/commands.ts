@@ -883,6 +883,15 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/move.js')).restored,
   },
   {
+    words: ['classify'],
+    says: 'Reads failures from the standard input, one JSON object a line, and prints what each is and what to do about it.',
+    more: 'A line holds `text`, and where they are known `id`, `http_status` and `provider`. Printed are `id`, `label`, `remedy`, `retryable`, `confidence` (0 to 1), `reason` and `extract` (`retry_after_s`, `limit`, `used`, as far as the message states them), one JSON object a line, in the order of the input. A line that cannot be read is told on the standard error output with its number; the rest is still done, and the command ends with 1. Needs no server and no network.',
+    parameters: [],
+    flags: [json],
+    examples: ['eventspine classify'],
+    load: async () => (await import('./commands/classify.js')).classifyLines,
+  },
+  {
     words: ['explain'],
     says: 'Explains an error code and says what to do about it; without a code, lists all.',
     parameters: [{ name: 'code', says: 'The code, e.g. LEASE_LOST.', required: false }],

@@ -4,9 +4,7 @@
 export {
   createClient,
   createClientOver,
-  streamSettings,
   type Client,
-  type ClientOptions,
   type DeadLetterListQuery,
   type DeadLettersApi,
   type DeployOptions,
@@ -23,6 +21,7 @@ export {
   type TopicQuery,
   type TopicsApi,
 } from './client.js';
+export { type ClientOptions, streamSettings } from './client-options.js';
 export type {
   AgentFor,
   AgentHandle,
@@ -64,7 +63,17 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
-export type { DecisionView, ReadTokenView, RunEventView, RunView, RunViewState } from '../protocol/http.js';
+export type {
+  ApprovalDetail,
+  ApprovalNote,
+  ApprovalState,
+  ApprovalView,
+  DecisionView,
+  ReadTokenView,
+  RunEventView,
+  RunView,
+  RunViewState,
+} from '../protocol/http.js';
 export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
 export { createTransport, type Transport, type TransportOptions } from './transport.js';
-export { hasCode, isSpineError } from '../core/errors.js';
+export { hasCode, isSpineError } from '../core/catalogue-error.js';

@@ -117,6 +117,8 @@ export interface RunFilter {
 
 /** A worker's line to the engine: a WebSocket, a pair of queues in one process, or a simulated network. */
 export interface WorkerChannel {
+  /** The worker lives in the process of the engine and cannot outlive it. Default: it may be anywhere. */
+  readonly inProcess?: boolean;
   send(message: ServerMessage): void;
   /** Bytes handed to `send` that have not left yet; the engine stops assigning above its bound. */
   bufferedBytes(): number;
@@ -303,6 +305,9 @@ export interface Engine {
    */
   waitForEnd(tenant: string, run: string, ms: number): Promise<RunViewState | null>;
 
+  /** Bound of one encoded value. */
+  readonly valueBytesMax: number;
+  /** Keeps bytes under their hash; they must not be changed any more. Fails with VALUE_TOO_LARGE. */
   putBlob(tenant: string, hash: string, bytes: Uint8Array): Promise<void>;
   readBlob(tenant: string, hash: string): Promise<Uint8Array | null>;
 

@@ -76,6 +76,8 @@ const defaultSettings: EngineSettings = {
   stuckAfterMs: 30_000,
   upkeepEveryMs: 10_000,
   dedupeTtlMs: limits.dedupeTtlMs,
+  valueBytesMax: limits.valueBytesMax,
+  schedulesPerTenantMax: limits.schedulesPerTenantMax,
   lookEveryMs: null,
 };
 
@@ -113,7 +115,8 @@ class RunningEngine implements Engine {
 
   constructor(options: EngineOptions) {
     const { store, ports } = options;
-    const settings = { ...defaultSettings, ...options.settings };
+    const wanted = { ...defaultSettings, ...options.settings };
+    const settings = { ...wanted, valueBytesMax: Math.min(wanted.valueBytesMax, limits.valueBytesCeiling) };
     const log = options.log ?? (() => {});
     this.#version = options.version ?? '0.0.0';
     this.#context = {
@@ -121,7 +124,7 @@ class RunningEngine implements Engine {
       ports,
       settings,
       log,
-      envelopes: new EnvelopeWriter(ports, settings.region, store.epoch),
+      envelopes: new EnvelopeWriter(ports, settings, store.epoch),
       fault: (what, error) => {
         // A store that is closing refuses what background duties still ask; that is no fault.
         if (this.#stopped !== null && isSpineError(error) && error.code === 'STORE_CLOSED') return;
@@ -154,7 +157,7 @@ class RunningEngine implements Engine {
       options.admission ?? openAdmission,
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
-    this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue));
+    this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue), this.#catalog);
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
     this.#dispatcher = new Dispatcher({
       context: this.#context,
@@ -242,6 +245,7 @@ class RunningEngine implements Engine {
   async #begin(): Promise<void> {
     await this.#neighbours.start();
     await this.#registry.start();
+    await this.#dispatcher.endPredecessors();
     await this.#dispatcher.reap();
     await this.#schedules.settle();
     await this.#correctHints();
@@ -660,7 +664,15 @@ class RunningEngine implements Engine {
   now: Engine['now'] = () => this.#context.store.now();
   secret: Engine['secret'] = (name) => sharedSecret(this.#context, name);
 
-  putBlob: Engine['putBlob'] = (tenant, hash, bytes) => this.#context.store.putBlob(tenant, hash, bytes);
+  putBlob: Engine['putBlob'] = (tenant, hash, bytes) => {
+    const bytesMax = this.valueBytesMax;
+    if (bytes.byteLength > bytesMax) return Promise.reject(new SpineError('VALUE_TOO_LARGE', { bytesMax }));
+    return this.#context.store.putBlob(tenant, hash, bytes);
+  };
+  get valueBytesMax(): number {
+    return this.#context.settings.valueBytesMax;
+  }
+
   readBlob: Engine['readBlob'] = (tenant, hash) => this.#context.store.readBlob(tenant, hash);
 
   connect: Engine['connect'] = (channel) => this.#dispatcher.connect(channel);

@@ -2,6 +2,7 @@
  * The shapes of the HTTP API, version 1: what server, client, CLI and console agree on. Instants are ISO 8601 UTC,
  * durations are ms with the unit in the name. Values are plain JSON as `core/codec` writes it.
  */
+import type { ErrorKind } from '../core/errors.js';
 import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
@@ -213,6 +214,11 @@ export interface ReadTokenRequest {
   readonly expiresMs?: number;
   /** Default `progress`. */
   readonly sees?: ReadTokenSight;
+  /**
+   * Whether approvals of the run may be decided with it, in the name of the user for whom it is made, where they are put to that
+   * user by name. Default false.
+   */
+  readonly decides?: boolean;
 }
 
 export type BatchStartAnswer = { readonly items: readonly (StartAnswer | { readonly error: Problem })[] };
@@ -296,6 +302,7 @@ export interface DeadLetterView {
 }
 
 export const approvalStates = ['open', 'approved', 'rejected', 'expired', 'cancelled'] as const;
+/** What became of an approval: `open` waits for a word, `cancelled` means that the run waits for it no more. */
 export type ApprovalState = (typeof approvalStates)[number];
 
 /** A request for the word of a person. */
@@ -549,6 +556,8 @@ export interface Problem {
   readonly code: string;
   readonly mend: string;
   readonly retryable: boolean;
+  /** What the caller may do about it; absent where the answer is not ours. */
+  readonly kind?: ErrorKind;
   readonly faults?: readonly string[];
   readonly run?: string;
   /** Why the run failed, where the problem is the outcome of a run. */

@@ -122,12 +122,13 @@ export const schemas = {
       code: text,
       mend: text,
       retryable: flag,
+      kind: oneOf(['invalid', 'conflict', 'notFound', 'transient', 'terminal', 'internal']),
       faults: texts,
       run: text,
       failure: failureView,
       data: anything,
     },
-    { faults: true, run: true, failure: true, data: true },
+    { kind: true, faults: true, run: true, failure: true, data: true },
   ),
   RunSummary: shape<RunSummary>(runSummary, {}),
   RunView: shape<RunView>(
@@ -270,8 +271,8 @@ export const schemas = {
   ),
   ReadToken: shape<ReadTokenView>({ token: text, expiresAt: instant }, {}),
   ReadTokenRequest: shape<ReadTokenRequest>(
-    { expiresMs: whole, sees: oneOf([...readTokenSights]) },
-    { expiresMs: true, sees: true },
+    { expiresMs: whole, sees: oneOf([...readTokenSights]), decides: flag },
+    { expiresMs: true, sees: true, decides: true },
   ),
   BatchStartAnswer: record({ items: list({ anyOf: [reference('StartAnswer'), failed] }) }, ['items']),
   PublishAnswer: record(

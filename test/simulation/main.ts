@@ -22,6 +22,8 @@ const { values } = parseArgs({
     servers: { type: 'string' },
     agents: { type: 'boolean' },
     rollout: { type: 'boolean' },
+    brief: { type: 'boolean', default: false },
+    push: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -38,6 +40,8 @@ for (let seed = from; seed < from + count; seed++) {
   const report = await simulate({
     seed,
     workers: values.workers === 'real' ? 'real' : 'scripted',
+    brief: values.brief,
+    push: values.push,
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),
     ...(values.agents === undefined ? {} : { agents: values.agents }),

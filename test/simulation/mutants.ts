@@ -16,6 +16,8 @@ export interface Mutant {
   readonly servers?: number;
   /** It does harm to agents, which only real workers run. */
   readonly agents?: true;
+  /** It does harm where work is pushed to an endpoint, which only real workers do. */
+  readonly push?: true;
   /** A breach of another property does not count as found. Default: any will do. */
   readonly property?: string;
   /** It does harm to inferences. */
@@ -607,6 +609,18 @@ export const mutants: readonly Mutant[] = [
     name: 'an ambiguous call is made again, whatever was declared',
     flaws: { worker: { infers: 'whatever the policy' } },
     inferences: true,
+    property: 'P4',
+  },
+  {
+    name: 'an endpoint works on a request that it receives twice',
+    flaws: { endpoint: { forgetsIds: true } },
+    push: true,
+    property: 'P4',
+  },
+  {
+    name: 'an endpoint that died with its work done is taken for one that was never reached',
+    flaws: { endpoint: { deniesBeginning: true } },
+    push: true,
     property: 'P4',
   },
 ];

@@ -21,6 +21,7 @@ import type { RunFilter, RunResult } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
+import type { Catalog } from '../intake/catalog.js';
 import { remedyOf } from '../deadletters/remedy.js';
 import { decisionsOf } from './decisions.js';
 import { storedEventView } from './event-view.js';
@@ -31,9 +32,16 @@ export class Reads {
   readonly #context: EngineContext;
   readonly #plain: PlainValue;
   readonly #isServed: (queue: string) => Promise<boolean>;
+  readonly #catalog: Pick<Catalog, 'workflow' | 'hasGraphs'>;
 
   /** `isServed` knows whether a connected worker serves a queue. */
-  constructor(context: EngineContext, plain: PlainValue, isServed: (queue: string) => Promise<boolean>) {
+  constructor(
+    context: EngineContext,
+    plain: PlainValue,
+    isServed: (queue: string) => Promise<boolean>,
+    catalog: Pick<Catalog, 'workflow' | 'hasGraphs'>,
+  ) {
+    this.#catalog = catalog;
     this.#context = context;
     this.#plain = plain;
     this.#isServed = isServed;
@@ -55,7 +63,18 @@ export class Reads {
       tasks,
       progress: this.#lastProgress(events),
       served,
+      unservedQueues: await this.#unserved(tasks),
     });
+  }
+
+  /** Queues of these calls that no connected worker serves. What is leased is at work, connected or not. */
+  async #unserved(tasks: readonly TaskRow[]): Promise<ReadonlySet<string>> {
+    const waiting = new Set(
+      tasks.filter(({ kind, state }) => kind === 'call' && state === 'ready').map(({ queue }) => queue),
+    );
+    const unserved = new Set<string>();
+    for (const queue of waiting) if (!(await this.#isServed(queue))) unserved.add(queue);
+    return unserved;
   }
 
   /** The state of a run in the words of users. */
@@ -142,7 +161,10 @@ export class Reads {
 
   async list(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>> {
     const { states, ...rest } = filter;
-    const statuses = states === undefined ? undefined : [...new Set(states.flatMap(statusesOf))];
+    const statuses =
+      states === undefined
+        ? undefined
+        : [...new Set(states.flatMap((state) => statusesOf(state, this.#catalog.hasGraphs)))];
     const page = await this.#context.store.listRuns({
       tenant,
       limit: Math.min(rest.limit ?? limits.pageItemsDefault, limits.pageItemsMax),
@@ -226,8 +248,10 @@ export class Reads {
 
   async #stateOf(row: RunRow): Promise<RunViewState> {
     if (isEnded(row.status)) return viewState(row, null, false);
-    const tasks: TaskRow[] = row.status === 'active' ? await this.#context.store.readTasks(row.tenant, row.run) : [];
-    return viewState(row, tasks.find((task) => task.kind === 'activation') ?? null, false);
+    const isGraph = this.#catalog.workflow(row.workflow)?.manifest.graph !== undefined;
+    const tasks: TaskRow[] =
+      row.status === 'active' || isGraph ? await this.#context.store.readTasks(row.tenant, row.run) : [];
+    return viewState(row, tasks.find((task) => task.kind === 'activation') ?? null, false, isGraph ? tasks : []);
   }
 
   async #history(tenant: string, run: string): Promise<StoredRunEvent[]> {
@@ -260,11 +284,12 @@ function rowFields(state: RunState, row: RunRow): Partial<RunRow> {
 }
 
 /** The stored statuses behind a shown state. */
-function statusesOf(state: RunViewState): readonly RunStatus[] {
+function statusesOf(state: RunViewState, hasGraphs: boolean): readonly RunStatus[] {
   switch (state) {
     case 'queued':
     case 'running':
-      return ['active'];
+      // Nobody holds a graph: its row says that it waits while its nodes are at work.
+      return hasGraphs ? ['active', 'waiting'] : ['active'];
     case 'waiting':
     case 'retrying':
     case 'cancelling':

@@ -6,11 +6,15 @@ import { isEnded, isOpenUnit, workflowQueue, type RunRow, type RunState, type Un
 import type { RunFold, RunSummary, RunViewState, StepView, WaitView } from '../../protocol/http.js';
 import type { TaskRow } from '../../store/contract.js';
 
-/** The state that users see, out of the run's row and, for an active run, the state of its activation. */
+/**
+ * The state that users see, out of the run's row and, for an active run, the state of its activation. `nodes` are the tasks of
+ * a graph: nobody holds such a run, and what its nodes do is what it does.
+ */
 export function viewState(
   row: Pick<RunRow, 'status' | 'cancelRequested' | 'head'>,
   activation: Pick<TaskRow, 'state'> | null,
   retrying: boolean,
+  nodes: readonly Pick<TaskRow, 'state'>[] = [],
 ): RunViewState {
   switch (row.status) {
     case 'succeeded':
@@ -20,7 +24,10 @@ export function viewState(
     case 'continued':
       return row.status;
     case 'waiting':
-      return row.cancelRequested ? 'cancelling' : retrying ? 'retrying' : 'waiting';
+      if (row.cancelRequested) return 'cancelling';
+      if (nodes.some(({ state }) => state === 'leased')) return 'running';
+      if (nodes.some(({ state }) => state === 'ready')) return 'queued';
+      return retrying ? 'retrying' : 'waiting';
     case 'active':
       if (row.cancelRequested) return 'cancelling';
       if (activation?.state === 'leased') return retrying ? 'retrying' : 'running';
@@ -58,20 +65,23 @@ export interface RunSurroundings {
   readonly progress: unknown;
   /** Whether a connected worker has its code; null = it has ended. */
   readonly served: boolean | null;
+  /** Queues of its calls that no connected worker serves. */
+  readonly unservedQueues: ReadonlySet<string>;
 }
 
-export function runView(row: RunRow, state: RunState, { tasks, progress, served }: RunSurroundings): RunFold {
+export function runView(row: RunRow, state: RunState, around: RunSurroundings): RunFold {
+  const { tasks, progress, served } = around;
   const activation = tasks.find((task) => task.kind === 'activation') ?? null;
   const units = [...state.units];
   const retrying =
     units.some(([, unit]) => 'status' in unit && unit.status === 'retrying') &&
     !units.some(([, unit]) => isUnderWay(unit));
-  const shown = viewState(row, activation, retrying);
+  const shown = viewState(row, activation, retrying, state.graph === null ? [] : tasks);
   const base = `/v1/runs/${row.run}`;
   return {
     ...summaryOf(row, shown),
     steps: units.map(([path, unit]) => stepView(path, unit)),
-    waitingFor: isEnded(state.status) ? [] : waits(state, activation, served !== false),
+    waitingFor: isEnded(state.status) ? [] : waits(state, activation, around),
     served,
     retry: {
       possible: state.status === 'failed' || state.status === 'cancelled',
@@ -138,7 +148,8 @@ function stepView(path: string, unit: Unit): StepView {
   }
 }
 
-function waits(state: RunState, activation: TaskRow | null, served: boolean): WaitView[] {
+function waits(state: RunState, activation: TaskRow | null, around: RunSurroundings): WaitView[] {
+  const served = around.served !== false;
   const found: WaitView[] = [];
   const queue = workflowQueue(state.workflow, state.version);
   // A lease is held by somebody who has the code, connected or not.
@@ -182,7 +193,9 @@ function waits(state: RunState, activation: TaskRow | null, served: boolean): Wa
         queue: unit.call.queue,
         text: retrying
           ? `Capability ${unit.call.capability} failed; attempt ${unit.attempt} follows.`
-          : `Capability ${unit.call.capability} is at work or queued in ${unit.call.queue}.`,
+          : around.unservedQueues.has(unit.call.queue)
+            ? `No connected worker has capability ${unit.call.capability}.`
+            : `Capability ${unit.call.capability} is at work or queued in ${unit.call.queue}.`,
       });
     } else if (unit.kind === 'timer') {
       found.push({ kind: 'timer', path, until: iso(unit.fireAt), text: `Sleeps until ${iso(unit.fireAt)}.` });
