@@ -69,6 +69,7 @@ export type {
   ApprovalNote,
   ApprovalState,
   ApprovalView,
+  DecisionView,
   ReadTokenView,
   RunEventView,
   RunView,

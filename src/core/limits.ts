@@ -62,6 +62,14 @@ export const limits = {
   decisionTextLengthMax: 80,
   /** Tokens of an answer that limits reserve where nobody says how long it may be. */
   inferenceOutputTokensDefault: 1_024,
+  /** Times that a model is asked in one inference with tools unless its options say otherwise, and at most. */
+  inferenceRoundsDefault: 8,
+  inferenceRoundsMax: 100,
+  /** Times that a model is told why its answer does not fit, unless its options say otherwise, and at most. */
+  inferenceRepairsDefault: 1,
+  inferenceRepairsMax: 5,
+  /** Tools of one inference. */
+  inferenceToolsMax: 128,
   /** Versions of a model. */
   modelVersionsMax: 32,
   /** Runs that started a run that started a run ..., in a chain. */

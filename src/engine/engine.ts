@@ -47,6 +47,7 @@ import { Family } from './runs/family.js';
 import { Followers, waitsForEnd } from './runs/followers.js';
 import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
+import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { Schedules } from './schedules/schedules.js';
@@ -96,6 +97,7 @@ class RunningEngine implements Engine {
   readonly #lanes: Lanes;
   readonly #intake: Intake;
   readonly #reads: Reads;
+  readonly #inferences = new InferenceTally();
   readonly #followers: Followers;
   readonly #dispatcher: Dispatcher;
   readonly #timers: TimerDuty;
@@ -237,6 +239,9 @@ class RunningEngine implements Engine {
             this.#router.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
+    this.#lanes.onCommit(({ own, state, events }) => {
+      if (own) this.#inferences.note(state, events);
+    });
     this.#lanes.onCommit((change) => this.#followers.committed(change));
     this.#lanes.onCommit((change) => this.#lookBack.committed(change));
     this.#lanes.onCommit((change) => this.#schedules.committed(change));
@@ -529,6 +534,7 @@ class RunningEngine implements Engine {
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
   readHistory: Engine['readHistory'] = (tenant, run, query) =>
     this.#sought(() => this.#reads.history(tenant, run, query));
+  readDecisions: Engine['readDecisions'] = (tenant, run) => this.#sought(() => this.#reads.decisions(tenant, run));
   exportHistory: Engine['exportHistory'] = (tenant, run) => this.#sought(() => this.#reads.exported(tenant, run));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#reads.deadLetters(tenant, query);
@@ -629,6 +635,7 @@ class RunningEngine implements Engine {
   resetLimit: Engine['resetLimit'] = (origin, name) => this.#limitsOffice.reset(origin, name);
   limitFacts: Engine['limitFacts'] = () => this.#coordinator.facts();
 
+  inferences: Engine['inferences'] = () => this.#inferences.counts();
   tally: Engine['tally'] = () => this.#context.store.readTally();
 
   async health(): Promise<HealthView> {

@@ -15,6 +15,19 @@ export type {
   EscalatedMessage,
   TellOptions,
 } from './agent.js';
+export type {
+  Ai,
+  AiAnswer,
+  AiModel,
+  AiModelOptions,
+  AiOptions,
+  AiStreamed,
+  AiToolCall,
+  AiToolOptions,
+  AiTools,
+  AiUsage,
+  Told,
+} from './ai/ai-options.js';
 export { approvalRequested } from './approval.js';
 export type { Address, ApprovalRequested, ApproveOptions, FormOf, Review } from './approval.js';
 export { beginActivation } from './activation.js';
@@ -72,6 +85,9 @@ export type { Log, LogLevel, LogRecord } from './log.js';
 export { model } from './model.js';
 export type { Model, ModelOptions, ModelVersion, ModelVersionOptions, PriceOptions } from './model.js';
 export type { ModelCall, ModelCallNow, ModelEndpoint, ModelMessage } from './infer/model-endpoint.js';
+export type { AnySchema } from './infer/answer-schema.js';
+export { tool } from './infer/tool.js';
+export type { AnyTool, CapabilityToolOptions, Tool, ToolContext, ToolInput, ToolOptions } from './infer/tool.js';
 export type { InferOptions, InferResult, PromptMessage, PromptPart } from './infer/infer-options.js';
 export type { ToolCall } from './infer/model-answer.js';
 export { manifestHash } from './manifest-of.js';

@@ -9,7 +9,7 @@ const seedsMax = 5_000;
 describe('planted bugs', () => {
   it.each(mutants)(
     'is found: $name',
-    async ({ flaws, kinds, servers = 1, rollout, property, agents, push, limited, taste }) => {
+    async ({ flaws, kinds, servers = 1, rollout, property, agents, inferences, push, limited, taste }) => {
       let killedBy: number | null = null;
       for (let seed = 1; killedBy === null && seed <= seedsMax; seed++) {
         resetMutants();
@@ -18,6 +18,7 @@ describe('planted bugs', () => {
           servers,
           flaws,
           ...(agents === true ? { agents, workers: 'real' } : {}),
+          ...(inferences === true ? { taste: { inferences } } : {}),
           ...(push === true ? { push, workers: 'real' } : {}),
           ...(kinds === undefined ? {} : { kinds }),
           ...(rollout === undefined ? {} : { rollout }),

@@ -69,6 +69,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     queues,
     workers,
     tally,
+    inferences: engine.inferences(),
     bounds,
     streams: streams.size,
     limits: engine.limitFacts(),

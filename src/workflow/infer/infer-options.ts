@@ -5,7 +5,9 @@ import type { Duration } from '../../core/duration.js';
 import type { AmbiguityPolicy, InferenceHop, TokenUsage } from '../../core/run/inference.js';
 import type { Model } from '../model.js';
 import type { RetryOptions } from '../retry-options.js';
+import type { AnySchema } from './answer-schema.js';
 import type { ToolCall } from './model-answer.js';
+import type { AnyTool } from './tool.js';
 
 /** A part of a message. Bytes are stored beside the history, however large the bound of a value lets them be. */
 export type PromptPart =
@@ -24,8 +26,8 @@ export type PromptMessage =
   | { readonly role: 'system'; readonly content: string }
   | { readonly role: 'user' | 'assistant'; readonly content: string | readonly PromptPart[] };
 
-/** Options of `ctx.infer`. */
-export interface InferOptions {
+/** Options of `ctx.infer`. `S` is the schema of the answer, where it has one. */
+export interface InferOptions<S extends AnySchema | undefined = AnySchema | undefined> {
   /** The model, or its name where the app has it under `models`. */
   readonly model: Model | string;
   /** What is asked; or `messages`. */
@@ -33,7 +35,18 @@ export interface InferOptions {
   readonly messages?: readonly PromptMessage[];
   /** Goes before everything else. */
   readonly system?: string;
-  /** Longest answer. Default: what the model says; it is what limits reserve until the answer is there. */
+  /**
+   * What the answer has to be: a schema of a library that speaks Standard Schema, or JSON Schema. The model is told, and its
+   * answer is read and checked; `object` of the result is what fits. Default: text.
+   */
+  readonly schema?: S;
+  /** How often a model whose answer does not fit is told why and asked again. Default 1; then the inference fails with class `invalid_output`. */
+  readonly repairs?: number;
+  /** What the model may ask to be done, by name: `tool(...)`, or a capability. Each call is a step or call beneath the inference. */
+  readonly tools?: Readonly<Record<string, AnyTool>>;
+  /** How often the model is asked, with the results of its tools, until it has to be done. Default 8; then what it still asks for is left to the body, in `toolCalls`. */
+  readonly rounds?: number;
+  /** Longest answer. Default: as the provider has it; limits reserve this much until the answer is there. */
   readonly maxOutputTokens?: number;
   readonly temperature?: number;
   readonly topP?: number;
@@ -55,19 +68,23 @@ export interface InferOptions {
 }
 
 /** What an inference came to; the same in every replay. */
-export interface InferResult {
+export interface InferResult<Out = unknown> {
+  /** The last thing that the model has said. */
   readonly text: string;
+  /** The answer, as `schema` gives it back; undefined where there is none. */
+  readonly object: Out;
   /** What the model has said of its way to the answer; empty where it says nothing. */
   readonly reasoning: string;
-  /** Tools that the model wants to be called. */
+  /** Tools that the model wanted to be called, and were not: those of the last round. */
   readonly toolCalls: readonly ToolCall[];
+  /** Tokens of all rounds and repairs together. */
   readonly usage: TokenUsage;
   /** Cost by the price list of the model, integer micro-units of its currency. */
   readonly costMicros: number;
   /** Why the answer ended: `stop`, `length`, `tool-calls`, `content-filter`, `error` or `other`. */
   readonly finish: string;
   readonly model: { readonly name: string; readonly version: string; readonly arm: string };
-  /** Attempts before, and how they failed. */
+  /** Calls of the provider that failed, and how. */
   readonly hops: readonly InferenceHop[];
   /** From 0 to 1, where the provider gives log probabilities; else null. */
   readonly confidence: number | null;

@@ -101,15 +101,16 @@ export function textDelta(part: unknown): string | null {
   return type === 'text-delta' && typeof delta === 'string' ? delta : null;
 }
 
-/** What an answer says of itself. */
-export function factsOf(answer: RecordedAnswer): AnswerFacts {
-  const whole = 'parts' in answer ? assembled(answer.parts.map(shapeOf)) : answer;
+/** What an answer says of itself; of none (a replay that assumes one) nothing. */
+export function factsOf(answer: RecordedAnswer | null): AnswerFacts {
+  const { parts } = shapeOf(answer);
+  const whole = Array.isArray(parts) ? assembled(parts.map(shapeOf)) : generatedAnswer(answer);
   const content = listOf(whole.content).map(shapeOf);
   const text = textsOf(content, 'text');
   return {
     text,
     reasoning: textsOf(content, 'reasoning'),
-    toolCalls: content.flatMap((part) => (part['type'] === 'tool-call' ? [toolCallOf(part)] : [])),
+    toolCalls: content.flatMap((part) => (isOwnToolCall(part) ? [toolCallOf(part)] : [])),
     content,
     finish: finishOf(whole.finishReason),
     usage: usageOf(whole.usage),
@@ -154,6 +155,11 @@ function textsOf(content: readonly Shape[], type: 'text' | 'reasoning'): string 
 
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
+}
+
+/** What the provider runs itself is none of ours. */
+function isOwnToolCall({ type, providerExecuted }: Shape): boolean {
+  return type === 'tool-call' && providerExecuted !== true;
 }
 
 function toolCallOf(part: Shape): ToolCall {

@@ -15,8 +15,7 @@ import { isBlobPayload, type BlobPayload, type InlinePayload, type Payload } fro
 import type { CancelTimer } from '../../core/ports.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import { contextId } from '../../core/run/state.js';
-import type { InferenceGrant, InferenceHop, InferenceOutcome } from '../../core/run/inference.js';
-import type { AbortReason, JournalEntry, SubmissionResult } from '../../core/run/journal.js';
+import { isIntent, type AbortReason, type JournalEntry, type SubmissionResult } from '../../core/run/journal.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
 import type { Activation, ActivationEnd, ActivationHost, ActivationInput } from '../activation-contract.js';
 import { Cancelled, isCancelled } from '../cancelled.js';
@@ -29,6 +28,7 @@ import { ChunkBatcher, type ChunkBatch, type StreamWriter } from '../stream-writ
 import type { AskedUnit } from './asked-unit.js';
 import { BodyCtx } from './body-ctx.js';
 import { checkInput } from './check-input.js';
+import type { InferenceTold } from './infer-work.js';
 import {
   childOf,
   noteEntry,
@@ -254,7 +254,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   ask(scope: Scope, path: string, kind: UnitKind, work: Work): Promise<unknown> {
     if (this.#isDone()) return new Promise(ignore);
     const record = this.#records.get(path);
-    this.host.onlooker?.asked?.(askedUnit(path, kind, work));
+    this.host.onlooker?.asked?.(askedUnit(path, kind, work, scope.apart));
     if (record !== undefined && record.kind !== kind) {
       throw new SpineError('PATH_KIND_CHANGED', { path, recorded: record.kind, asked: kind });
     }
@@ -289,7 +289,9 @@ export class BodyRun implements Activation, Pumped, StepHost {
   append(path: string, attempt: number, { from, count, chunks }: ChunkBatch): Promise<void> {
     return new Promise((resolve) => {
       const command = { op: 'append', path, attempt, from, count, chunks } as const;
-      this.#onAnswer.set(command, resolve);
+      // In a turn nothing is answered: whoever waited for it would never come to an end.
+      if (this.host.inTurns === true) resolve();
+      else this.#onAnswer.set(command, resolve);
       this.submit(command);
     });
   }
@@ -497,7 +499,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
       return wait.reject(error);
     }
     const { grant = null, hops = [] } = this.#records.get(wait.path)?.inference ?? {};
-    wait.resolve({ answer, outcome: outcome.data, grant, hops } satisfies InferenceTold);
+    const { attempt } = outcome.data;
+    wait.resolve({ answer, attempt, outcome: outcome.data, grant, hops } satisfies InferenceTold);
   }
 
   #handValue(wait: Wait, outcome: OutcomeEntry): void {
@@ -975,23 +978,6 @@ export class BodyRun implements Activation, Pumped, StepHost {
 /** The pause or the waiting is over: the work goes on here. */
 const mayBegin: ReadonlySet<JournalEntry['type']> = new Set(['step.due', 'inference.due', 'inference.admitted']);
 
-/** The intent of an attempt is recorded: what it is for may be done now. */
-function isIntent(
-  entry: JournalEntry,
-): entry is Extract<JournalEntry, { type: 'step.started' | 'inference.requested' | 'inference.begun' }> {
-  if (entry.type === 'inference.requested') return entry.data.grant !== null;
-  return entry.type === 'step.started' || entry.type === 'inference.begun';
-}
-
-/** An inference as its body is told of it. */
-export interface InferenceTold {
-  /** As it was recorded: a `RecordedAnswer`. */
-  readonly answer: unknown;
-  readonly outcome: InferenceOutcome;
-  readonly grant: InferenceGrant | null;
-  readonly hops: readonly InferenceHop[];
-}
-
 /** A context bundle as the body knows it. */
 export interface Bundle {
   readonly version: string | null;
@@ -1024,8 +1010,9 @@ function refusalOf(refusal: string, message: string): Failure {
 }
 
 /** An input that cannot be encoded is the concern of the work that needs it, not of who looks on. */
-function askedUnit(path: string, kind: UnitKind, work: Work): AskedUnit {
-  const unit = { path: unitPath(path, kind), kind: kind === 'start' ? 'child' : kind } as const;
+function askedUnit(path: string, kind: UnitKind, work: Work, apart: boolean): AskedUnit {
+  const where = apart ? { apart: true } : {};
+  const unit = { path: unitPath(path, kind), kind: kind === 'start' ? 'child' : kind, ...where } as const;
   try {
     return { ...unit, ...work.detail?.() };
   } catch {

@@ -10,11 +10,20 @@ import { SpineError } from '../../core/errors.js';
 import { failureOf } from '../../core/failure-of.js';
 import { failure, type Failure } from '../../core/failure.js';
 import { costMicrosOf } from '../../core/models/cost.js';
+import { limits } from '../../core/limits.js';
 import type { InlinePayload } from '../../core/payload.js';
 import type { CancelTimer } from '../../core/ports.js';
 import type { RetryPolicy } from '../../core/retry.js';
-import type { AmbiguityPolicy, InferenceAsk, InferenceGrant, TokenUsage } from '../../core/run/inference.js';
+import type {
+  AmbiguityPolicy,
+  InferenceAsk,
+  InferenceGrant,
+  InferenceHop,
+  InferenceOutcome,
+  TokenUsage,
+} from '../../core/run/inference.js';
 import { isCancelled } from '../cancelled.js';
+import { doesNotFit, type AnswerCheck } from '../infer/answer-schema.js';
 import {
   addPart,
   errorOfPart,
@@ -38,7 +47,7 @@ export interface InferRequest {
   /** What is recorded of the request. */
   readonly request: InlinePayload;
   /** The options of the call, in the form that this endpoint takes. */
-  readonly call: (endpoint: ModelEndpoint) => ModelCall;
+  readonly call: (endpoint: ModelEndpoint) => ModelCall & Pick<ModelCallNow, 'headers'>;
   readonly retry: RetryPolicy;
   /** What readers of the run's stream are to see of a part; undefined = nothing. */
   readonly chunkOf: (part: unknown) => unknown;
@@ -46,8 +55,20 @@ export interface InferRequest {
   readonly onPart?: (part: unknown, attempt: number) => void;
   /** The version of the model as this worker has it; null = it does not. */
   readonly versionOf: (version: string) => ModelVersion | null;
+  /** Looks at an answer before it is recorded; null = nobody does. */
+  readonly check: AnswerCheck | null;
   /** Whether a person says that the provider is to be called again. */
   readonly askPerson: (attempt: number) => Promise<boolean>;
+}
+
+/** An inference as its body is told of it. */
+export interface InferenceTold {
+  /** As it was recorded: a `RecordedAnswer`. */
+  readonly answer: unknown;
+  readonly attempt: number;
+  readonly outcome: InferenceOutcome;
+  readonly grant: InferenceGrant | null;
+  readonly hops: readonly InferenceHop[];
 }
 
 /** See the top of the module. */
@@ -122,8 +143,8 @@ export class InferWork implements Work {
     call
       .run()
       .then(
-        (answered) => {
-          if (!call.over) this.#complete(wait, attempt, version, answered);
+        async (answered) => {
+          if (!call.over) await this.#complete(wait, attempt, version, answered);
         },
         (error: unknown) => {
           if (!call.over) this.#fail(wait, attempt, failureOf(error));
@@ -132,22 +153,25 @@ export class InferWork implements Work {
       .finally(() => this.#host.leave());
   }
 
-  #complete(wait: Wait, attempt: number, { price }: ModelVersion, answered: Answered): void {
-    if (wait.phase !== 'working') return;
-    const { path } = this.#request;
+  async #complete(wait: Wait, attempt: number, { price }: ModelVersion, answered: Answered): Promise<void> {
+    const { path, ask, check } = this.#request;
     const { answer, durationMs, firstPartMs } = answered;
     const { usage, finish, providerId, confidence, alternatives } = factsOf(answer);
     const costMicros = costMicrosOf(price, usage);
-    let stored: InlinePayload;
     try {
-      stored = encodeValue(answer);
+      const stored = encodeValue(answer);
+      const fault = check === null ? null : await check(answer);
+      if (wait.phase !== 'working') return;
+      if (fault?.isFinal === true)
+        return this.#fail(wait, attempt, doesNotFit(ask.model, fault.faults), usage, costMicros);
+      wait.own = stored;
+      const outcome = { usage, costMicros, finish, durationMs, firstPartMs, providerId };
+      const rules = fault === null ? [] : [`does not fit: ${fault.faults.join('; ')}`.slice(0, ruleLengthMax)];
+      const note = { confidence, alternatives, rules };
+      this.#host.submitWith(stored, (result) => ({ op: 'completeInference', path, attempt, outcome, result, note }));
     } catch (error) {
-      return this.#fail(wait, attempt, failureOf(error), usage, costMicros);
+      this.#fail(wait, attempt, failureOf(error), usage, costMicros);
     }
-    wait.own = stored;
-    const outcome = { usage, costMicros, finish, durationMs, firstPartMs, providerId };
-    const note = { confidence, alternatives, rules: [] };
-    this.#host.submitWith(stored, (result) => ({ op: 'completeInference', path, attempt, outcome, result, note }));
   }
 
   #fail(wait: Wait, attempt: number, cause: Failure, usage: TokenUsage | null = null, costMicros = 0): void {
@@ -203,7 +227,7 @@ export class InferWork implements Work {
       if (answered === null) return wait.phase !== 'working';
       if (call.over) return true;
       this.#settled(attempt, 'fetch-by-id');
-      this.#complete(wait, attempt, version, answered);
+      await this.#complete(wait, attempt, version, answered);
       return true;
     } catch {
       // Then the next policy has its turn.
@@ -229,6 +253,8 @@ export class InferWork implements Work {
     return phase === 'ended';
   }
 }
+
+const ruleLengthMax = limits.decisionTextLengthMax;
 
 function ambiguous(path: string): Failure {
   const { code, message } = new SpineError('INFERENCE_AMBIGUOUS', { path });
@@ -342,8 +368,8 @@ class ProviderCall {
   #options(): ModelCallNow {
     const { idempotencyKey } = this.#grant;
     const call = this.#request.call(this.#use);
-    const headers = this.#use.supportsIdempotencyKeys === true ? { 'idempotency-key': idempotencyKey } : {};
-    return { ...call, abortSignal: this.#controller.signal, headers };
+    const key = this.#use.supportsIdempotencyKeys === true ? { 'idempotency-key': idempotencyKey } : {};
+    return { ...call, abortSignal: this.#controller.signal, headers: { ...call.headers, ...key } };
   }
 
   #ageMs(): number {

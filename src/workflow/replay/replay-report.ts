@@ -11,13 +11,12 @@ import { exportedText, type ExportedHistory } from '../../core/run/exported-hist
 import type { RunEvent } from '../../core/run/events.js';
 import type { InferenceOutcome } from '../../core/run/inference.js';
 import { journalOf, type Journal, type JournalEntry } from '../../core/run/journal.js';
-import { isHandlePath } from '../../core/run/mail.js';
 import { foldRun, isEnded, type RunState, type RunStatus } from '../../core/run/state.js';
 import { SpineError } from '../../core/errors.js';
 import { versionText } from '../../core/manifest.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
-import { findWorkflow, versionsOf, type AnyApp } from '../app.js';
+import { findModel, findWorkflow, versionsOf, type AnyApp } from '../app.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
 import { dryReplay, type DryReplay, type EndCommand } from './dry-replay.js';
@@ -96,7 +95,7 @@ export async function reportReplay(app: AnyApp, history: ExportedHistory, ports:
   if (hasGraph !== (state.graph !== null)) return reportOf(history, state, 'unknown', 0, [otherForm(state)]);
   // A run goes on with the graph that it began with, whatever the code says now: there is nothing to replay.
   if (hasGraph) return reportOf(history, state, state.status === 'active' ? 'waiting' : state.status, 0, []);
-  return await new Comparison(definition, history, state, ports).report();
+  return await new Comparison(app, definition, history, state, ports).report();
 }
 
 function foldedState(history: ExportedHistory): RunState {
@@ -108,6 +107,7 @@ function foldedState(history: ExportedHistory): RunState {
 }
 
 class Comparison {
+  readonly #app: AnyApp;
   readonly #definition: AnyWorkflow;
   readonly #history: ExportedHistory;
   readonly #state: RunState;
@@ -117,7 +117,8 @@ class Comparison {
   /** What was asked for under paths that are not recorded. */
   readonly #assumedKinds = new Map<string, UnitKind>();
 
-  constructor(definition: AnyWorkflow, history: ExportedHistory, state: RunState, ports: Ports) {
+  constructor(app: AnyApp, definition: AnyWorkflow, history: ExportedHistory, state: RunState, ports: Ports) {
+    this.#app = app;
     this.#definition = definition;
     this.#history = history;
     this.#state = state;
@@ -189,6 +190,7 @@ class Comparison {
         startedAt: started?.at ?? 0,
         input: started?.payload ?? encodeValue(undefined),
         journal: this.#journalUnder(renames, assumed),
+        model: (name) => findModel(this.#app, name),
         load: (payload) => exportedText(this.#history, payload),
       },
       this.#ports,
@@ -215,16 +217,17 @@ class Comparison {
         !replay.asked.has(path) &&
         // Of a child that is not waited for only the start is asked for.
         !replay.asked.has(startOf(path)) &&
-        !this.#isOfHandled(path),
+        !this.#isInsideEnded(path),
     );
   }
 
-  /** Of a message that has been handled only what came of it is asked for, and nothing that its handler has done. */
-  #isOfHandled(path: string): boolean {
-    const [handling = ''] = path.split('/', 1);
-    return (
-      path !== handling && isHandlePath(handling) && (this.#recorded.get(handling)?.record.outcome ?? null) !== null
-    );
+  /** Of a step that hosts others, such as a program of the AI SDK, only its result is asked for once that is recorded. */
+  #isInsideEnded(path: string): boolean {
+    for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
+      const outer = this.#recorded.get(path.slice(0, slash))?.record;
+      if (outer?.kind === 'step' && outer.outcome !== null) return true;
+    }
+    return false;
   }
 
   /** What the body waits for and the history does not have. */
