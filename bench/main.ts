@@ -14,11 +14,13 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
     file: './reach.ts',
     asks: 'how long a start takes to reach a worker of the same server, and of another',
   },
+  admission: { file: './admission.ts', asks: 'what limits cost: checks a second, and calls with and without them' },
   agents: { file: './agents.ts', asks: 'what 100,000 agents with one message each cost, and what they cost asleep' },
   forms: {
     file: './forms.ts',
     asks: 'what very long runs, wide maps, many children and a hundred thousand sleepers cost',
   },
+  infer: { file: './infer.ts', asks: 'what ctx.infer without limits costs beside ctx.step' },
   graph: { file: './graph.ts', asks: 'what a map of ten thousand items costs in a graph' },
   backlog: { file: './backlog.ts', asks: 'whether a backlog of a million runs slows the queue down' },
 };

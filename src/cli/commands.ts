@@ -141,6 +141,7 @@ type Load = () => Promise<CommandRun>;
 const runs = {
   list: async () => (await import('./commands/runs.js')).listRuns,
   show: async () => (await import('./commands/runs.js')).showRun,
+  why: async () => (await import('./commands/why.js')).whyRun,
   export: async () => (await import('./commands/runs.js')).exportRun,
   watch: async () => (await import('./commands/watch.js')).watchRun,
   cancel: async () => (await import('./commands/runs.js')).cancelRuns,
@@ -148,6 +149,13 @@ const runs = {
   migrate: async () => (await import('./commands/runs.js')).migrateRuns,
 } satisfies Record<string, Load>;
 
+const limitParameter: Parameter = { name: 'limit', says: 'Name of the limit.', required: true };
+const limitCommands = {
+  list: async () => (await import('./commands/limits.js')).listLimits,
+  show: async () => (await import('./commands/limits.js')).showLimit,
+  set: async () => (await import('./commands/limits.js')).setLimit,
+  reset: async () => (await import('./commands/limits.js')).resetLimit,
+};
 const schedules = {
   list: async () => (await import('./commands/schedules.js')).listSchedules,
   show: async () => (await import('./commands/schedules.js')).showSchedule,
@@ -398,6 +406,14 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine runs show run_01h455vb4pex5vsknk084sn02q'],
     load: runs.show,
+  },
+  {
+    words: ['why'],
+    says: 'Says why: each inference of a run, what was asked of which model, what came of it, by which way and at what cost.',
+    parameters: [run],
+    flags: overHttp,
+    examples: ['eventspine why run_01h455vb4pex5vsknk084sn02q'],
+    load: runs.why,
   },
   {
     words: ['runs', 'export'],
@@ -653,7 +669,7 @@ export const commands: readonly Command[] = [
     says: 'Prints all corrections as JSON lines, in the form that triage is trained with.',
     parameters: [],
     flags: overHttp,
-    examples: ['eventspine dead-letters corrections > corrections.jsonl'],
+    examples: ['eventspine dead-letters corrections'],
     load: async () => (await import('./commands/dead-letters.js')).exportCorrections,
   },
   {
@@ -801,6 +817,44 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine workers'],
     load: async () => (await import('./commands/fleet.js')).listWorkers,
+  },
+  {
+    words: ['limits'],
+    says: 'Shows the limits in force and how full they are.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine limits'],
+    load: limitCommands.list,
+  },
+  {
+    words: ['limits', 'show'],
+    says: 'Shows a limit with its counters.',
+    parameters: [limitParameter],
+    flags: overHttp,
+    examples: ['eventspine limits show spend'],
+    load: limitCommands.show,
+  },
+  {
+    words: ['limits', 'set'],
+    says: 'Sets a limit in place of what apps declare. What it makes room for goes on.',
+    parameters: [
+      limitParameter,
+      { name: 'options', says: 'The limit as JSON, as in code; `@file`, or `-` for standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [
+      `eventspine limits set spend '{"budget":{"amount":50,"per":"day"},"by":["tenant"],"scope":"inferences"}'`,
+      `eventspine limits set gpu '{"concurrency":8}'`,
+    ],
+    load: limitCommands.set,
+  },
+  {
+    words: ['limits', 'reset'],
+    says: 'Lets what apps declare hold again.',
+    parameters: [limitParameter],
+    flags: overHttp,
+    examples: ['eventspine limits reset spend'],
+    load: limitCommands.reset,
   },
   {
     words: ['endpoints'],

@@ -4,6 +4,7 @@
  * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
  * without doing its work twice.
  */
+import type { LimitOptions } from '../core/admission/limit-options.js';
 import { type Duration, parseDuration } from '../core/duration.js';
 import { clientError } from '../core/client-errors.js';
 import type { SpineError } from '../core/errors.js';
@@ -19,9 +20,11 @@ import type {
   DeadLetterView,
   RedriveRequest,
   RedriveView,
+  DecisionView,
   DeployAnswer,
   DoctorView,
   EndpointView,
+  LimitView,
   GraphView,
   HealthView,
   PageView,
@@ -221,6 +224,7 @@ export interface Client<App = UntypedApp> {
   readonly deadLetters: DeadLettersApi;
   readonly redrives: RedrivesApi;
   readonly endpoints: EndpointsApi;
+  readonly limits: LimitsApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
@@ -250,6 +254,8 @@ export interface RunsApi {
   list(query?: RunListQuery): PageList<RunSummary>;
   get(id: string, options?: CallOptions): Promise<RunView>;
   history(id: string, options?: CallOptions): PageList<RunEventView>;
+  /** Why: the inferences of the run, what was asked of which model, what came of it and at what cost. */
+  decisions(id: string, options?: CallOptions): PageList<DecisionView>;
   /** The run with everything that its body was given, for `replayHistory` and `eventspine check`. */
   export(id: string, options?: CallOptions): Promise<ExportedHistory>;
   /** Cancels one run, or up to 1,000 with an answer for each. */
@@ -315,6 +321,18 @@ export interface EndpointsApi {
   remove(app: string, options?: CallOptions): Promise<void>;
   /** The secret for `createHandler` of the app. PUSH_DISABLED. */
   secret(app: string, options?: CallOptions): Promise<string>;
+}
+
+/** What holds work back. For operators. */
+export interface LimitsApi {
+  /** Limits in force, by name. */
+  list(options?: CallOptions): Promise<readonly LimitView[]>;
+  /** LIMIT_NOT_FOUND. */
+  get(name: string, options?: CallOptions): Promise<LimitView>;
+  /** Sets a limit in place of what apps declare; what it makes room for goes on. LIMIT_INVALID. */
+  set(name: string, limit: LimitOptions, options?: CallOptions): Promise<LimitView>;
+  /** What apps declare holds again. LIMIT_NOT_FOUND. */
+  reset(name: string, options?: CallOptions): Promise<void>;
 }
 
 /** Where an endpoint is and how much it takes. */
@@ -414,6 +432,8 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         pageList((cursor) => transport.json(get(pathOf('listRuns'), optionsOf(signal), { ...query, cursor }))),
       get: (id, options) => transport.json(get(pathOf('readRun', { id }), options)),
       history: (id, options) => runHistory(transport, id, options),
+      decisions: (id, options) =>
+        pageList((cursor) => transport.json(get(pathOf('readDecisions', { id }), options, { cursor }))),
       export: (id, options) => transport.json(get(pathOf('exportRun', { id }), options)),
       cancel,
       retry,
@@ -457,6 +477,20 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         transport.exchange({ ...get(pathOf('deleteEndpoint', { app }), options), method: 'DELETE' }, () => undefined),
       secret: async (app, options) =>
         (await transport.json<{ readonly secret: string }>(get(pathOf('readEndpointSecret', { app }), options))).secret,
+    },
+
+    limits: {
+      list: (options) => items<LimitView>(pathOf('listLimits'), options),
+      get: (name, options) => transport.json<LimitView>(get(pathOf('readLimit', { name }), options)),
+      set: (name, limit, options) =>
+        transport.json<LimitView>({
+          ...get(pathOf('putLimit', { name }), options),
+          method: 'PUT',
+          body: JSON.stringify(limit),
+          contentType: 'application/json',
+        }),
+      reset: (name, options) =>
+        transport.exchange({ ...get(pathOf('resetLimit', { name }), options), method: 'DELETE' }, () => undefined),
     },
 
     topics: {

@@ -207,6 +207,25 @@ export const errorCatalogue = {
     message: (d) => `No capability "${d.name}" is registered.`,
     mend: 'Add its handler to an app and start a worker that has it.',
   }),
+  MODEL_UNKNOWN: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `No model "${d.name}" is registered.`,
+    mend: 'Put model("...") into `models` of an app and start a worker that has it.',
+  }),
+  MODEL_VERSION_MISSING: entry<{ model: string; version: string }>({
+    kind: 'transient',
+    status: 409,
+    message: (d) => `This worker does not have version "${d.version}" of model "${d.model}".`,
+    mend: 'Another worker may have it; the inference is tried again. Keep a version in the app while it has weight.',
+  }),
+  INFERENCE_AMBIGUOUS: entry<{ path: string }>({
+    kind: 'terminal',
+    status: 409,
+    message: (d) =>
+      `Whether the provider has answered inference "${d.path}" is not known: its worker died in the meantime.`,
+    mend: 'Look at the provider, then redrive the run. To go on without asking, give the model another `policy`.',
+  }),
   DEFINITION_INVALID: entry<{ name: string; faults: readonly string[] }>({
     kind: 'invalid',
     status: 422,
@@ -298,6 +317,18 @@ export const errorCatalogue = {
     status: 422,
     message: (d) => `Run "${d.run}" ended on purpose without a result: ${d.code}.`,
     mend: 'The workflow decided so; its own documentation says what the code means.',
+  }),
+  LIMIT_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no limit "${d.name}", or nobody has set it in place of what an app declares.`,
+    mend: 'List the limits; `eventspine limits` shows what there is and what was set.',
+  }),
+  LIMIT_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The limit "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/limits.md describes them.',
   }),
   SCHEDULE_NOT_FOUND: entry<{ name: string }>({
     kind: 'notFound',

@@ -334,7 +334,8 @@ const retryAfterMsMax = 24 * 60 * 60_000;
 
 function retryAfterOf(shape: Shape): number | undefined {
   const response = read(shape, 'response');
-  const headers = read(shape, 'headers') ?? (isShape(response) ? read(response, 'headers') : undefined);
+  const own = read(shape, 'headers') ?? read(shape, 'responseHeaders');
+  const headers = own ?? (isShape(response) ? read(response, 'headers') : undefined);
   return (
     pause(read(shape, 'retryAfterMs'), 1) ??
     pause(read(shape, 'retryAfter'), 1_000) ??

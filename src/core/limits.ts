@@ -55,6 +55,23 @@ export const limits = {
   graphDefinitionsMax: 200,
   /** Calls that a graph asks for in one commit. */
   graphCallsMax: 256,
+  /** Failed attempts of an inference, alternatives and rules that its decision record keeps, and the length of their texts. */
+  inferenceHopsMax: 8,
+  decisionAlternativesMax: 5,
+  decisionRulesMax: 5,
+  decisionTextLengthMax: 80,
+  /** Tokens of an answer that limits reserve where nobody says how long it may be. */
+  inferenceOutputTokensDefault: 1_024,
+  /** Times that a model is asked in one inference with tools unless its options say otherwise, and at most. */
+  inferenceRoundsDefault: 8,
+  inferenceRoundsMax: 100,
+  /** Times that a model is told why its answer does not fit, unless its options say otherwise, and at most. */
+  inferenceRepairsDefault: 1,
+  inferenceRepairsMax: 5,
+  /** Tools of one inference. */
+  inferenceToolsMax: 128,
+  /** Versions of a model. */
+  modelVersionsMax: 32,
   /** Runs that started a run that started a run ..., in a chain. */
   childDepthMax: 16,
   /** Attempts that a retry policy may ask for. */
@@ -157,6 +174,9 @@ export const limits = {
   abortGraceMs: 10_000,
   /** A task of a run that only a newer version can read stays out of its queue this long, and is tried again. */
   unreadableAsideMs: 5_000,
+  /** Tickets granted in one commit, and those of one tenant that the coordinator of admission keeps in memory. */
+  admissionBatchMax: 256,
+  admissionTicketsMax: 10_000,
   /** Due timers handled in one tick. */
   timerBatchMax: 500,
   /** The shortest interval of a schedule, and the longest cron expression. */

@@ -2,7 +2,9 @@
  * The manifest: the definitions of an app as data. Workers make it from code and send it; servers load no user code
  * and know an app only by this. Its hash is the sha-256 of its canonical JSON.
  */
+import type { LimitSpec } from './admission/limit.js';
 import type { Graph } from './graph/graph.js';
+import type { AmbiguityPolicy } from './run/inference.js';
 import type { Effect } from './run/events.js';
 import type { RetryPolicy } from './retry.js';
 import type { ScheduleSpec } from './schedule/spec.js';
@@ -15,6 +17,10 @@ export interface Manifest {
   readonly topics: readonly TopicManifest[];
   readonly workflows: readonly WorkflowManifest[];
   readonly capabilities: readonly CapabilityManifest[];
+  /** Limits that hold for what names them, or for all inferences. Absent = none. */
+  readonly limits?: readonly LimitSpec[];
+  /** Models that its bodies ask. Absent = none. */
+  readonly models?: readonly ModelManifest[];
   /** Absent = none. */
   readonly schedules?: readonly ScheduleManifest[];
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
@@ -72,6 +78,14 @@ export const approvalTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic to which the engine itself publishes each change of a limit by an operator; there without being declared. */
+export const limitsTopic: TopicManifest = {
+  name: 'eventspine.limits',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** The topic of what operators say that failures really were; there without being declared. */
 export const correctionTopic: TopicManifest = {
   name: 'eventspine.corrections',
@@ -80,8 +94,8 @@ export const correctionTopic: TopicManifest = {
   partitions: 1,
 };
 
-/** Topics that are there without being declared. */
-export const builtInTopics: readonly TopicManifest[] = [approvalTopic, correctionTopic];
+/** Topics of the engine's own. */
+export const ownTopics: readonly TopicManifest[] = [approvalTopic, limitsTopic, correctionTopic];
 
 export interface WorkflowManifest {
   readonly name: string;
@@ -143,4 +157,38 @@ export interface CapabilityManifest {
   readonly retry: RetryPolicy;
   /** True where this app has a handler, false where it only calls it. */
   readonly implemented: boolean;
+  /** Limits that each attempt of a call has to be admitted under. Absent = none. */
+  readonly limits?: readonly string[];
+}
+
+/** A model by its logical name. What calls it stays in the workers. */
+export interface ModelManifest {
+  readonly name: string;
+  /** In the order in which the app names them; never empty. */
+  readonly versions: readonly ModelVersionManifest[];
+  /** What to do about an ambiguous call: the first that can be done. */
+  readonly policy: readonly AmbiguityPolicy[];
+  /** Limits that each attempt has to be admitted under, beside those of all inferences. Absent = none. */
+  readonly limits?: readonly string[];
+}
+
+export interface ModelVersionManifest {
+  readonly version: string;
+  /** Where it is served: what shares limits, breakers and accounts has one name. */
+  readonly endpoint: string;
+  /** Share of the runs that ask this version, against the weights of the others; 0 = none. */
+  readonly weight: number;
+  /** Tokens of prompt and answer together, and of the answer; null = not known. */
+  readonly windowTokens: number | null;
+  readonly outputTokensMax: number | null;
+  /** null = nobody has said what it costs, and it counts as nothing. */
+  readonly price: ModelPrice | null;
+}
+
+/** Micro-units of the currency for a million tokens. */
+export interface ModelPrice {
+  readonly inputMicros: number;
+  readonly outputMicros: number;
+  /** Of tokens of the prompt that come out of a cache of the provider. */
+  readonly cachedInputMicros: number;
 }

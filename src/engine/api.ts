@@ -18,9 +18,11 @@ import type {
   DeadLetterCount,
   DeadLetterDetail,
   DeadLetterView,
+  DecisionView,
   DeployAnswer,
   DoctorView,
   HealthView,
+  LimitView,
   PageView,
   QueueView,
   RedriveView,
@@ -35,6 +37,18 @@ import type {
 import type { LetterFilter } from './deadletters/filter.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
+
+/** How a limit stands. */
+export interface LimitFacts {
+  readonly limit: string;
+  /** Tickets that wait and want some of it. */
+  readonly waiting: number;
+  /** Counters in use, and how full the fullest is, from 0. */
+  readonly counters: number;
+  readonly fullest: number;
+  /** Tickets that this server has granted some of it, since it grants. */
+  readonly granted: number;
+}
 
 /** Where a request comes from; goes into the envelopes of the events that it causes. */
 export interface Origin {
@@ -151,6 +165,24 @@ export interface RunStreamHandlers {
   readonly onError: (error: Error) => void;
 }
 
+/** What inferences of one version of a model have taken. Counts only rise. */
+export interface InferenceCount {
+  readonly model: string;
+  readonly version: string;
+  readonly calls: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly retried: number;
+  readonly ambiguous: number;
+  /** Apart from those out of a cache. */
+  readonly inputTokens: number;
+  readonly cachedInputTokens: number;
+  readonly outputTokens: number;
+  readonly costMicros: number;
+  /** Of completed calls. */
+  readonly durationMs: number;
+}
+
 export interface Engine {
   /** Loads definitions and sessions and begins background duties. Idempotent. */
   start(): Promise<void>;
@@ -254,6 +286,8 @@ export interface Engine {
     run: string,
     query: { readonly after: number; readonly limit: number },
   ): Promise<RunEventView[] | null>;
+  /** All inferences of a run, in the order in which they were asked for; null = no such run. */
+  readDecisions(tenant: string, run: string): Promise<DecisionView[] | null>;
   /** The run with everything that its body was given, for a replay elsewhere; null = no such run. */
   exportHistory(tenant: string, run: string): Promise<ExportedHistory | null>;
   listRuns(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>>;
@@ -295,6 +329,17 @@ export interface Engine {
   queues(): Promise<QueueView[]>;
   workers(): Promise<WorkerView[]>;
   tally(): Promise<TallyRow[]>;
+  /** What inferences have taken, as far as this engine has committed it since it was started. */
+  inferences(): readonly InferenceCount[];
+  /** Limits in force, by name. */
+  listLimits(): Promise<LimitView[]>;
+  readLimit(name: string): Promise<LimitView | null>;
+  /** Sets a limit in place of what apps declare; `options` are read by `core/admission`. Rejects with LIMIT_INVALID. */
+  putLimit(origin: Origin, name: string, options: unknown): Promise<LimitView>;
+  /** What apps declare holds again. Rejects with LIMIT_NOT_FOUND. */
+  resetLimit(origin: Origin, name: string): Promise<void>;
+  /** How limits stand, as the server that grants knows it; empty where it is another. */
+  limitFacts(): readonly LimitFacts[];
   health(): Promise<HealthView>;
   doctor(): Promise<DoctorView>;
 

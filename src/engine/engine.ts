@@ -23,6 +23,12 @@ import type {
   TellOutcome,
   TellRequest,
 } from './api.js';
+import { admissionEveryMs, Coordinator } from './admission/coordinator.js';
+import { explainWait } from './admission/explain.js';
+import { limitGate } from './admission/limit-gate.js';
+import { LimitRules } from './admission/limit-rules.js';
+import { LimitsOffice } from './admission/limits-office.js';
+import { ticketResolver } from './admission/ticket-rows.js';
 import { Agents } from './agents/agents.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
@@ -43,6 +49,7 @@ import { Family } from './runs/family.js';
 import { Followers, waitsForEnd } from './runs/followers.js';
 import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
+import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { Schedules } from './schedules/schedules.js';
@@ -92,6 +99,7 @@ class RunningEngine implements Engine {
   readonly #lanes: Lanes;
   readonly #intake: Intake;
   readonly #reads: Reads;
+  readonly #inferences = new InferenceTally();
   readonly #followers: Followers;
   readonly #dispatcher: Dispatcher;
   readonly #timers: TimerDuty;
@@ -108,6 +116,9 @@ class RunningEngine implements Engine {
   readonly #agents: Agents;
   readonly #letters: DeadLetters;
   readonly #redrives: Redrives;
+  readonly #limitRules: LimitRules;
+  readonly #coordinator: Coordinator;
+  readonly #limitsOffice: LimitsOffice;
   readonly #approvals: Approvals;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -138,6 +149,8 @@ class RunningEngine implements Engine {
       this.#schedules.registered(manifest, registeredAt);
       void this.#schedules.settle();
     });
+    this.#limitRules = new LimitRules(this.#context, this.#catalog);
+    const resolve = ticketResolver((name) => this.#catalog.model(name), ports.hash);
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
     const committer = new Committer(
       this.#context,
@@ -145,11 +158,28 @@ class RunningEngine implements Engine {
         this.#dispatcher.opening(transitions);
         this.#timers.opening(transitions);
       },
-      (transitions) => this.#router.published(transitions),
+      (transitions) => {
+        this.#router.published(transitions);
+        this.#coordinator.committed(transitions);
+      },
     );
-    this.#lanes = new Lanes(this.#context, this.#catalog, plain, committer, (key) => this.#dispatcher.seen(key));
+    this.#lanes = new Lanes(
+      this.#context,
+      this.#catalog,
+      plain,
+      committer,
+      (key) => this.#dispatcher.seen(key),
+      limitGate(this.#limitRules),
+    );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
-    this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue), this.#catalog);
+    const explainer = { context: this.#context, rules: this.#limitRules, resolve };
+    this.#reads = new Reads(
+      this.#context,
+      plain,
+      (queue) => this.#isServed(queue),
+      (key, value) => explainWait(explainer, key, value),
+      this.#catalog,
+    );
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
     this.#dispatcher = new Dispatcher({
       context: this.#context,
@@ -171,6 +201,21 @@ class RunningEngine implements Engine {
     });
     this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
+    this.#coordinator = new Coordinator({
+      context: this.#context,
+      rules: this.#limitRules,
+      lanes: this.#lanes,
+      resolve,
+    });
+    this.#limitsOffice = new LimitsOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      rules: this.#limitRules,
+      changed: async (transitions) => {
+        this.#router.published(transitions);
+        await this.#coordinator.limitsChanged();
+      },
+    });
     this.#approvals = new Approvals(this.#context, this.#lanes);
     this.#graphs = new Graphs(this.#context, this.#lanes);
     this.#timers = new TimerDuty(this.#context, this.#lanes, {
@@ -195,6 +240,7 @@ class RunningEngine implements Engine {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
+        this.#coordinator.moved(tenant, run);
       },
       work: (queue, count) => this.#dispatcher.ready(queue, count),
     });
@@ -207,6 +253,9 @@ class RunningEngine implements Engine {
             this.#router.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
+    this.#lanes.onCommit(({ own, state, events }) => {
+      if (own) this.#inferences.note(state, events);
+    });
     this.#lanes.onCommit((change) => this.#followers.committed(change));
     this.#lanes.onCommit((change) => this.#lookBack.committed(change));
     this.#lanes.onCommit((change) => this.#schedules.committed(change));
@@ -222,6 +271,11 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      {
+        name: 'admission',
+        everyMs: settings.lookEveryMs ?? admissionEveryMs,
+        tick: () => this.#coordinator.tick(),
+      },
       { name: 'schedules', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#schedules.settle() },
       { name: 'hints', everyMs: settings.lookEveryMs ?? 1_000, tick: () => this.#correctHints() },
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
@@ -272,6 +326,7 @@ class RunningEngine implements Engine {
       this.#neighbours.stop(),
       this.#router.stop(),
       this.#redrives.stop(),
+      this.#coordinator.stop(),
     ]);
     await this.#lookBack.stop();
     await this.#graphs.stop();
@@ -497,6 +552,7 @@ class RunningEngine implements Engine {
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
   readHistory: Engine['readHistory'] = (tenant, run, query) =>
     this.#sought(() => this.#reads.history(tenant, run, query));
+  readDecisions: Engine['readDecisions'] = (tenant, run) => this.#sought(() => this.#reads.decisions(tenant, run));
   exportHistory: Engine['exportHistory'] = (tenant, run) => this.#sought(() => this.#reads.exported(tenant, run));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#letters.list(tenant, query);
@@ -588,6 +644,13 @@ class RunningEngine implements Engine {
       if (session !== null) counts.set(session, (counts.get(session) ?? 0) + 1);
     return counts;
   }
+
+  inferences: Engine['inferences'] = () => this.#inferences.counts();
+  listLimits: Engine['listLimits'] = () => this.#limitsOffice.list();
+  readLimit: Engine['readLimit'] = (name) => this.#limitsOffice.read(name);
+  putLimit: Engine['putLimit'] = (origin, name, options) => this.#limitsOffice.put(origin, name, options);
+  resetLimit: Engine['resetLimit'] = (origin, name) => this.#limitsOffice.reset(origin, name);
+  limitFacts: Engine['limitFacts'] = () => this.#coordinator.facts();
 
   tally: Engine['tally'] = () => this.#context.store.readTally();
 

@@ -6,6 +6,8 @@ import type { ErrorKind } from '../core/errors.js';
 import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
+import type { AmbiguityPolicy, DecisionAlternative, InferenceHop, Spend, TokenUsage } from '../core/run/inference.js';
+import type { LimitOptions } from '../core/admission/limit-options.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
 /** What state the work is in, in the words that users see (docs/reference/states.md). */
@@ -58,6 +60,8 @@ export interface RunView extends RunSummary {
   readonly parent: string | null;
   /** The run in which this one goes on; null = none. */
   readonly continuedBy: string | null;
+  /** What its inferences have taken; all 0 = it has asked no model. */
+  readonly spend: Spend;
   /** What the run has fetched for others to use, or used that others had fetched; `saved` fetches were not made. */
   readonly context: {
     readonly saved: number;
@@ -86,6 +90,7 @@ export interface StepView {
   readonly kind:
     | 'step'
     | 'call'
+    | 'inference'
     | 'timer'
     | 'emit'
     | 'race'
@@ -98,6 +103,8 @@ export interface StepView {
   readonly status: string;
   readonly attempt: number;
   readonly capability?: string;
+  /** Of an inference: the model that is asked. */
+  readonly model?: string;
   /** Of a child: its run. */
   readonly run?: string;
 }
@@ -117,8 +124,73 @@ export interface WaitView {
   readonly until?: string;
   /** Of a child: its run. */
   readonly run?: string;
+  /** What it waits for under which limit. */
+  readonly limit?: LimitWait;
   /** In words, for people. */
   readonly text: string;
+}
+
+/** Where a value stands in the history of a run. */
+export interface EventReference {
+  readonly seq: number;
+  /** Id of the event that holds it. */
+  readonly event: string;
+  /** Where it is kept beside the history. */
+  readonly blob: { readonly hash: string; readonly size: number } | null;
+}
+
+/** An inference of a run: what was asked of which model, what came of it, by which way, and what it cost. */
+export interface DecisionView {
+  readonly path: string;
+  readonly status: string;
+  /** The present attempt, or the last. */
+  readonly attempt: number;
+  /** When it was asked for the first time. */
+  readonly at: string;
+  readonly model: string;
+  /** null = it waits for leave, as do arm and endpoint. */
+  readonly version: string | null;
+  readonly arm: string | null;
+  readonly endpoint: string | null;
+  readonly fingerprint: string;
+  /** What is done where nobody knows what came of a call. */
+  readonly policy: readonly AmbiguityPolicy[];
+  /** The request of the last attempt, and the answer; null = there is none. */
+  readonly input: EventReference;
+  readonly output: EventReference | null;
+  readonly providerId: string | null;
+  readonly finish: string | null;
+  /** Of the answer. */
+  readonly usage: TokenUsage | null;
+  /** Of all attempts, integer micro-units. */
+  readonly costMicros: number;
+  readonly latencyMs: number | null;
+  readonly firstPartMs: number | null;
+  /** Attempts that gave no answer. */
+  readonly hops: readonly InferenceHop[];
+  /** Attempts whose outcome nobody knew, and what was done about them. */
+  readonly ambiguous: readonly { readonly attempt: number; readonly policy: AmbiguityPolicy }[];
+  /** From 0 to 1, where the provider says so. */
+  readonly confidence: number | null;
+  readonly alternatives: readonly DecisionAlternative[];
+  /** Rules that took the place of the answer, or had a say in it. */
+  readonly rules: readonly string[];
+  readonly failure: { readonly class: string; readonly code: string; readonly message: string } | null;
+}
+
+/** Why something waits that limits concern. */
+export interface LimitWait {
+  /** The counter that is short: the limit, with what it is counted by. */
+  readonly key: string;
+  readonly limit: string;
+  /** Slots, requests, tokens, or millionths of the currency. */
+  readonly used: number;
+  readonly max: number;
+  /** Others of the same tenant that want the same and go first. */
+  readonly before: number;
+  readonly since: string;
+  /** When it may be its turn; null = nobody can say: not before somebody else has done, or a budget is raised. */
+  readonly expectedAt: string | null;
 }
 
 /** One event of a run as it is shown, with its payload as JSON. */
@@ -527,6 +599,31 @@ export interface WorkerView {
   readonly queues: readonly string[];
   readonly host: string | null;
   readonly pid: number | null;
+}
+
+/** A limit as it is in force, and how it stands. */
+export interface LimitView {
+  readonly name: string;
+  readonly kind: 'concurrency' | 'rate' | 'budget';
+  /** As it would be written in code. */
+  readonly options: LimitOptions;
+  /** Whether an app declares it. */
+  readonly declared: boolean;
+  /** By whom and when it was set in place of what apps declare; null = it was not. */
+  readonly set: { readonly by: string; readonly at: string } | null;
+  /** Counters in use; those that are used most follow. */
+  readonly counterCount: number;
+  readonly counters: readonly LimitCounterView[];
+}
+
+/** One counter of a limit. */
+export interface LimitCounterView {
+  readonly key: string;
+  /** Slots, requests, tokens, or millionths of the currency: in use, and in all. */
+  readonly used: number;
+  readonly limit: number;
+  /** When all of it is there again if nothing more is used; null = it does not come back by itself. */
+  readonly resetAt: string | null;
 }
 
 /** An endpoint that tasks are sent to. */

@@ -5,7 +5,9 @@
 import { failureClasses } from '../core/failure.js';
 import type { JsonSchema } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
+import { limitDimensions } from '../core/admission/limit.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
+import { ambiguityPolicies, type InferenceHop, type Spend, type TokenUsage } from '../core/run/inference.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../core/run/exported-history.js';
 import {
   runViewStates,
@@ -28,6 +30,9 @@ import {
   type DoctorCheck,
   type DoctorView,
   type EndpointView,
+  type LimitCounterView,
+  type LimitView,
+  type LimitWait,
   type GraphView,
   type HealthView,
   type Problem,
@@ -51,6 +56,8 @@ import {
   type TopicEventView,
   type TopicView,
   type ContextView,
+  type DecisionView,
+  type EventReference,
   type WaitView,
   type WorkerView,
 } from './http.js';
@@ -74,6 +81,7 @@ function page(name: string): JsonSchema {
   };
 }
 
+const ambiguityPolicy = oneOf(ambiguityPolicies);
 const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
 const links = record({ self: text, history: text, result: text, stream: text }, [
   'self',
@@ -150,6 +158,7 @@ export const schemas = {
       deadLetter: nullable(text),
       parent: nullable(text),
       continuedBy: nullable(text),
+      spend: reference('Spend'),
       context: record({ saved: whole, fetched: whole, bundles: list(reference('ContextView')) }, [
         'saved',
         'fetched',
@@ -164,13 +173,69 @@ export const schemas = {
   StepView: shape<StepView>(
     {
       path: text,
-      kind: oneOf(['step', 'call', 'timer', 'emit', 'race', 'child', 'context', 'wait', 'approval', 'node', 'message']),
+      kind: oneOf([
+        'step',
+        'call',
+        'timer',
+        'emit',
+        'race',
+        'child',
+        'context',
+        'wait',
+        'approval',
+        'node',
+        'message',
+        'inference',
+      ]),
       status: text,
       attempt: whole,
       capability: text,
+      model: text,
       run: text,
     },
-    { capability: true, run: true },
+    { capability: true, model: true, run: true },
+  ),
+  Spend: shape<Spend>(
+    { calls: whole, inputTokens: whole, outputTokens: whole, costMicros: whole, ambiguous: whole },
+    {},
+  ),
+  DecisionView: shape<DecisionView>(
+    {
+      path: text,
+      status: text,
+      attempt: whole,
+      at: instant,
+      model: text,
+      version: nullable(text),
+      arm: nullable(text),
+      endpoint: nullable(text),
+      fingerprint: text,
+      policy: list(ambiguityPolicy),
+      input: reference('EventReference'),
+      output: nullable(reference('EventReference')),
+      providerId: nullable(text),
+      finish: nullable(text),
+      usage: nullable(reference('TokenUsage')),
+      costMicros: whole,
+      latencyMs: nullable(whole),
+      firstPartMs: nullable(whole),
+      hops: list(reference('InferenceHop')),
+      ambiguous: list(record({ attempt: whole, policy: ambiguityPolicy }, ['attempt', 'policy'])),
+      confidence: nullable({ type: 'number', minimum: 0, maximum: 1 }),
+      alternatives: list(record({ text, probability: { type: 'number' } }, ['text', 'probability'])),
+      rules: texts,
+      failure: nullable(failureView),
+    },
+    {},
+  ),
+  EventReference: shape<EventReference>(
+    { seq: whole, event: text, blob: nullable(record({ hash: text, size: whole }, ['hash', 'size'])) },
+    {},
+  ),
+  TokenUsage: shape<TokenUsage>({ inputTokens: whole, cachedInputTokens: whole, outputTokens: whole }, {}),
+  InferenceHop: shape<InferenceHop>(
+    { attempt: whole, version: text, endpoint: text, class: oneOf(failureClasses), code: text },
+    {},
   ),
   ContextView: shape<ContextView>({ name: text, key: text, version: nullable(text), fetchedAt: instant }, {}),
   WaitView: shape<WaitView>(
@@ -180,9 +245,21 @@ export const schemas = {
       queue: text,
       until: instant,
       run: text,
+      limit: shape<LimitWait>(
+        {
+          key: text,
+          limit: text,
+          used: { type: 'number' },
+          max: { type: 'number' },
+          before: whole,
+          since: instant,
+          expectedAt: nullable(instant),
+        },
+        {},
+      ),
       text,
     },
-    { queue: true, until: true, run: true },
+    { queue: true, until: true, run: true, limit: true },
   ),
   RunEventView: shape<RunEventView>(
     {
@@ -490,6 +567,34 @@ export const schemas = {
     },
     {},
   ),
+  LimitView: shape<LimitView>(
+    {
+      name: text,
+      kind: oneOf(['concurrency', 'rate', 'budget']),
+      options: { type: 'object' },
+      declared: { type: 'boolean' },
+      set: nullable(record({ by: text, at: instant }, ['by', 'at'])),
+      counterCount: whole,
+      counters: {
+        type: 'array',
+        items: shape<LimitCounterView>(
+          { key: text, used: { type: 'number' }, limit: { type: 'number' }, resetAt: nullable(instant) },
+          {},
+        ),
+      },
+    },
+    {},
+  ),
+  LimitRequest: record(
+    {
+      concurrency: { type: ['integer', 'object'] },
+      rate: { type: 'object' },
+      budget: { type: 'object' },
+      by: { type: 'array', items: oneOf(limitDimensions) },
+      scope: oneOf(['named', 'inferences']),
+    },
+    [],
+  ),
   EndpointView: shape<EndpointView>(
     {
       app: text,
@@ -584,6 +689,7 @@ export const schemas = {
   MigrateManyRequest: { type: 'object', properties: { ids: texts, to: nullable(text) }, required: ['ids', 'to'] },
   RunPage: page('RunSummary'),
   RunEventPage: page('RunEventView'),
+  DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
   TopicEventPage: page('TopicEventView'),
   DeadLetterPage: page('DeadLetterView'),
@@ -618,6 +724,7 @@ export const schemas = {
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
   EndpointPage: page('EndpointView'),
+  LimitPage: page('LimitView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

@@ -5,6 +5,7 @@
  *
  * What is not named here is to be ignored by whoever reads it: the protocol only ever adds.
  */
+import type { LimitSpec } from '../core/admission/limit.js';
 import { durationMsMax } from '../core/duration.js';
 import { failureClasses, type Failure, type FailureTriage } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
@@ -13,6 +14,9 @@ import type {
   AgentManifest,
   CapabilityManifest,
   MessageManifest,
+  ModelManifest,
+  ModelPrice,
+  ModelVersionManifest,
   EndpointEntry,
   EndpointTarget,
   JsonSchema,
@@ -25,6 +29,15 @@ import type {
 import type { BlobPayload, InlinePayload } from '../core/payload.js';
 import type { RetryPolicy } from '../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
+import {
+  ambiguityPolicies,
+  type DecisionAlternative,
+  type DecisionNote,
+  type InferenceAsk,
+  type InferenceOutcome,
+  type TokenEstimate,
+  type TokenUsage,
+} from '../core/run/inference.js';
 import { journalEventTypes, type Journal, type SubmissionResult } from '../core/run/journal.js';
 import type {
   ClaimAnswer,
@@ -77,6 +90,10 @@ const path = upTo(limits.pathLengthMax);
 const schema = nullable(object);
 const effect = oneOf(['pure', 'idempotent', 'external']);
 const counts = list(count);
+const policy = list(oneOf(ambiguityPolicies));
+const usage = shape<TokenUsage>({ inputTokens: count, cachedInputTokens: count, outputTokens: count }, {});
+const ratio = { ...amount, maximum: 1 };
+const digest = { type: 'string', pattern: '^[0-9a-f]{64}$' };
 
 function upTo(maxLength: number): JsonSchema {
   return { type: 'string', maxLength };
@@ -157,14 +174,54 @@ const manifest = shape<Manifest>(
     ),
     capabilities: list(
       shape<CapabilityManifest>(
-        { name, input: schema, output: schema, effect, deadlineMs: spanMs, retry, implemented: flag },
+        {
+          name,
+          input: schema,
+          output: schema,
+          effect,
+          deadlineMs: spanMs,
+          retry,
+          implemented: flag,
+          limits: list(name),
+        },
+        { limits: true },
+      ),
+    ),
+    limits: list(
+      shape<LimitSpec>(
+        { name, rule: object, by: list(text), scope: { type: 'string', enum: ['named', 'inferences'] } },
         {},
+      ),
+    ),
+    models: list(
+      shape<ModelManifest>(
+        {
+          name,
+          versions: list(
+            shape<ModelVersionManifest>(
+              {
+                version: name,
+                endpoint: name,
+                weight: count,
+                windowTokens: nullable(count),
+                outputTokensMax: nullable(count),
+                price: nullable(
+                  shape<ModelPrice>({ inputMicros: count, outputMicros: count, cachedInputMicros: count }, {}),
+                ),
+              },
+              {},
+            ),
+          ),
+          limits: list(name),
+          policy,
+        },
+        { limits: true },
       ),
     ),
     schedules: list(shape<ScheduleManifest>({ name, tenant: text, spec: object }, {})),
     endpoint,
   },
-  { schedules: true, endpoint: true },
+  { limits: true, models: true, schedules: true, endpoint: true },
 );
 
 type Command = BodyCommand | TaskCommand;
@@ -192,6 +249,77 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
         { retry: true, deadlineMs: true, priority: true },
       ),
     },
+    {},
+  ),
+  infer: shape<CommandOf<'infer'>>(
+    {
+      op: constant('infer'),
+      path,
+      attempt: count,
+      ask: shape<InferenceAsk>(
+        {
+          model: name,
+          fingerprint: digest,
+          estimate: shape<TokenEstimate>({ inputTokens: count, outputTokens: count }, {}),
+          policy,
+          streamed: flag,
+          deadlineMs: nullable(spanMs),
+        },
+        {},
+      ),
+      request: payload,
+    },
+    {},
+  ),
+  beginInference: shape<CommandOf<'beginInference'>>({ op: constant('beginInference'), path, attempt: count }, {}),
+  identifyInference: shape<CommandOf<'identifyInference'>>(
+    { op: constant('identifyInference'), path, attempt: count, providerId: key },
+    {},
+  ),
+  completeInference: shape<CommandOf<'completeInference'>>(
+    {
+      op: constant('completeInference'),
+      path,
+      attempt: count,
+      outcome: shape<InferenceOutcome>(
+        {
+          usage,
+          costMicros: count,
+          finish: name,
+          durationMs: amount,
+          firstPartMs: nullable(amount),
+          providerId: nullable(key),
+        },
+        {},
+      ),
+      result: payload,
+      note: shape<DecisionNote>(
+        {
+          confidence: nullable(ratio),
+          alternatives: list(
+            shape<DecisionAlternative>({ text: upTo(limits.decisionTextLengthMax), probability: ratio }, {}),
+          ),
+          rules: list(upTo(limits.decisionTextLengthMax)),
+        },
+        {},
+      ),
+    },
+    {},
+  ),
+  failInference: shape<CommandOf<'failInference'>>(
+    {
+      op: constant('failInference'),
+      path,
+      attempt: count,
+      failure,
+      usage: nullable(usage),
+      costMicros: count,
+      retry,
+    },
+    {},
+  ),
+  settleAmbiguity: shape<CommandOf<'settleAmbiguity'>>(
+    { op: constant('settleAmbiguity'), path, attempt: count, policy: oneOf(ambiguityPolicies) },
     {},
   ),
   sleep: shape<CommandOf<'sleep'>>({ op: constant('sleep'), path, ms: spanMs }, {}),

@@ -22,6 +22,7 @@ import { intakeHandlers } from './handlers/intake.js';
 import { readTokenHandlers } from './handlers/read-tokens.js';
 import { runHandlers } from './handlers/runs.js';
 import { waitHandlers } from './handlers/waits.js';
+import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { scalingHandlers } from './handlers/scaling.js';
 import { workerHandlers } from './handlers/worker.js';
@@ -111,6 +112,7 @@ export class Api {
       ...waitHandlers(context),
       ...agentHandlers(context),
       ...deadLetterHandlers(context),
+      ...limitHandlers(context),
       ...scheduleHandlers(context),
       ...fleetHandlers(context),
       ...readTokenHandlers(context),

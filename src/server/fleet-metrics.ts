@@ -5,6 +5,7 @@
  */
 import { limits } from '../core/limits.js';
 import { desiredWorkers, type ScaleBounds } from '../core/scale.js';
+import type { InferenceCount, LimitFacts } from '../engine/api.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
 import type { MetricFamily, MetricSample } from './prometheus-text.js';
@@ -15,7 +16,10 @@ export interface FleetFacts {
   readonly queues: readonly QueueView[];
   readonly workers: readonly WorkerView[];
   readonly tally: readonly TallyRow[];
+  readonly inferences: readonly InferenceCount[];
   readonly bounds: ScaleBounds;
+  /** Limits, as the server knows them that grants; empty on the others. */
+  readonly limits: readonly LimitFacts[];
   /** Open event streams of this server. */
   readonly streams: number;
 }
@@ -29,6 +33,10 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
   const queues = boundedQueues(facts.queues);
   const ofQueues = (value: (queue: QueueView) => number): MetricSample[] =>
     queues.map((queue) => ({ labels: { queue: queue.queue }, value: value(queue) }));
+  const ofLimits = (value: (limit: LimitFacts) => number): MetricSample[] =>
+    facts.limits
+      .slice(0, limits.metricNamesMax)
+      .map((limit) => ({ labels: { limit: limit.limit }, value: value(limit) }));
   return [
     gauge('eventspine_build_info', 'Always 1; the labels name version and store.', [
       { labels: { version: health.version, store: health.store }, value: 1 },
@@ -83,11 +91,81 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
       })),
     ),
     gauge('eventspine_runs', 'Runs kept by the store, by workflow and status.', runSamples(facts.tally)),
+    ...inferenceMetrics(facts.inferences),
+    gauge(
+      'eventspine_limit_waiting',
+      'Calls and inferences that wait to be admitted and want some of a limit. Told by the server that grants.',
+      ofLimits((limit) => limit.waiting),
+    ),
+    gauge(
+      'eventspine_limit_fullest_ratio',
+      'How full the fullest counter of a limit is, from 0 to 1. Told by the server that grants.',
+      ofLimits((limit) => limit.fullest),
+    ),
+    gauge(
+      'eventspine_limit_counters',
+      'Counters of a limit that are in use. Told by the server that grants.',
+      ofLimits((limit) => limit.counters),
+    ),
+    {
+      name: 'eventspine_limit_granted_total',
+      type: 'counter',
+      help: 'Grants that took some of a limit, since this server grants.',
+      samples: ofLimits((limit) => limit.granted),
+    },
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
     gauge(
       'eventspine_queues_beyond_bound',
       `Queues without samples of their own; they are added up under "${othersLabel}".`,
       [one(Math.max(0, facts.queues.length - limits.metricNamesMax))],
+    ),
+  ];
+}
+
+function inferenceMetrics(counts: readonly InferenceCount[]): MetricFamily[] {
+  const by = (value: (count: InferenceCount) => number): MetricSample[] =>
+    counts.map((count) => ({ labels: { model: count.model, version: count.version }, value: value(count) }));
+  const split = (name: string, of: Readonly<Record<string, (count: InferenceCount) => number>>): MetricSample[] =>
+    counts.flatMap((count) =>
+      Object.entries(of).map(([label, value]) => ({
+        labels: { model: count.model, version: count.version, [name]: label },
+        value: value(count),
+      })),
+    );
+  return [
+    counter(
+      'eventspine_inference_calls_total',
+      'Calls of providers that were begun through this server.',
+      by((count) => count.calls),
+    ),
+    counter(
+      'eventspine_inference_outcomes_total',
+      'What came of them: `ambiguous` where nobody knew, since the worker had died.',
+      split('outcome', {
+        completed: (count) => count.completed,
+        retried: (count) => count.retried,
+        failed: (count) => count.failed,
+        ambiguous: (count) => count.ambiguous,
+      }),
+    ),
+    counter(
+      'eventspine_inference_tokens_total',
+      'Tokens that they took, as the providers say.',
+      split('kind', {
+        input: (count) => count.inputTokens,
+        cached: (count) => count.cachedInputTokens,
+        output: (count) => count.outputTokens,
+      }),
+    ),
+    counter(
+      'eventspine_inference_cost_micros_total',
+      'What they cost by the price lists of the models, millionths of a unit of the currency.',
+      by((count) => count.costMicros),
+    ),
+    counter(
+      'eventspine_inference_seconds_total',
+      'Time that completed calls took.',
+      by((count) => count.durationMs / 1_000),
     ),
   ];
 }
@@ -99,6 +177,10 @@ export function backlogOf(queue: Pick<QueueView, 'ready' | 'leased'>): number {
 
 function gauge(name: string, help: string, samples: readonly MetricSample[]): MetricFamily {
   return { name, type: 'gauge', help, samples };
+}
+
+function counter(name: string, help: string, samples: readonly MetricSample[]): MetricFamily {
+  return { name, type: 'counter', help, samples };
 }
 
 function one(value: number): MetricSample {

@@ -355,6 +355,7 @@ describe('reading runs', () => {
     deadLetter: null,
     parent: null,
     continuedBy: null,
+    spend: { calls: 0, inputTokens: 0, outputTokens: 0, costMicros: 0, ambiguous: 0 },
     context: { saved: 0, fetched: 0, bundles: [] },
     progress: null,
     links: { self: 'x', history: 'x', result: 'x', stream: 'x' },

@@ -12,6 +12,19 @@ function sent(command: object): unknown {
   return read.message.t === 'submit' ? read.message.items[0]?.commands[0] : null;
 }
 
+const ask = {
+  model: 'm',
+  fingerprint: 'a'.repeat(64),
+  estimate: { inputTokens: 1, outputTokens: 2 },
+  policy: ['fetch-by-id', 'retry'],
+  streamed: true,
+  deadlineMs: null,
+};
+const usage = { inputTokens: 3, cachedInputTokens: 1, outputTokens: 2 };
+const outcome = { usage, costMicros: 5, finish: 'stop', durationMs: 7, firstPartMs: null, providerId: 'resp-1' };
+const note = { confidence: 0.5, alternatives: [{ text: 'no', probability: 0.1 }], rules: [] };
+const failure = { class: 'overloaded', code: 'BUSY', message: 'busy', retryable: true };
+const retry = { attempts: 3, minMs: 0, maxMs: 10, factor: 2 };
 const options = { detached: false, labels: { order: '17' }, priority: 5 };
 const fit = [
   { op: 'append', path: 's', attempt: 1, from: 0, count: 2, chunks: payload },
@@ -32,6 +45,12 @@ const fit = [
   },
   { op: 'cancelWait', path: 'w' },
   { op: 'continueAsNew', input: payload },
+  { op: 'infer', path: 'i', attempt: 1, ask, request: payload },
+  { op: 'beginInference', path: 'i', attempt: 1 },
+  { op: 'identifyInference', path: 'i', attempt: 1, providerId: 'resp-1' },
+  { op: 'completeInference', path: 'i', attempt: 1, outcome, result: payload, note },
+  { op: 'failInference', path: 'i', attempt: 1, failure, usage: null, costMicros: 0, retry },
+  { op: 'settleAmbiguity', path: 'i', attempt: 1, policy: 'retry' },
 ] as const;
 
 describe('commands of workers over the network', () => {
@@ -49,6 +68,10 @@ describe('commands of workers over the network', () => {
       { ...fit[9], on: { kind: 'approval', title: 't', to: [], escalations: [] } },
       '"on" of a command "wait" is not valid',
     ],
+    ['a fingerprint that is none', { ...fit[12], ask: { ...ask, fingerprint: 'x' } }, '"ask"'],
+    ['a policy that there is not', { ...fit[12], ask: { ...ask, policy: ['hope'] } }, '"ask"'],
+    ['a fraction of money', { ...fit[15], outcome: { ...outcome, costMicros: 0.5 } }, '"outcome"'],
+    ['a probability above one', { ...fit[15], note: { ...note, confidence: 2 } }, '"note"'],
     ['chunks before the first', { ...fit[0], from: -1 }, '"from"'],
   ])('take %s out', (_, command, text) => {
     expect(sent(command)).toContain(text);

@@ -6,6 +6,7 @@ import { durationMsMax } from '../core/duration.js';
 import { SpineError, isSpineError } from '../core/errors.js';
 import { instantMsMax } from '../core/instant.js';
 import { labelFaults } from '../core/labels.js';
+import { ambiguityPolicies } from '../core/run/inference.js';
 import { limits } from '../core/limits.js';
 import type { BodyCommand, TaskCommand } from '../core/run/commands.js';
 import { isAddress } from '../core/run/waits.js';
@@ -175,6 +176,32 @@ const targets: readonly Check[] = [
   record({ kind: oneOf('caller'), id: key, failure: nullable(failure) }),
 ];
 
+const ratio: Check = (value) => amount(value) && Number(value) <= 1;
+const policies = list(oneOf(...ambiguityPolicies), ambiguityPolicies.length);
+const usage = record({ inputTokens: count, cachedInputTokens: count, outputTokens: count });
+const ask = record({
+  model: name,
+  fingerprint: (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value),
+  estimate: record({ inputTokens: count, outputTokens: count }),
+  policy: policies,
+  streamed: flag,
+  deadlineMs: nullable(wholeMs),
+});
+const decisionText = text(limits.decisionTextLengthMax);
+const note = record({
+  confidence: nullable(ratio),
+  alternatives: list(record({ text: decisionText, probability: ratio }), limits.decisionAlternativesMax),
+  rules: list(decisionText, limits.decisionRulesMax),
+});
+const inferenceOutcome = record({
+  usage,
+  costMicros: count,
+  finish: name,
+  durationMs: amount,
+  firstPartMs: nullable(amount),
+  providerId: nullable(key),
+});
+
 /** Every command that a worker may send; the compiler misses one that is not here. */
 const shapes = {
   beginStep: { path, attempt: count, effect },
@@ -186,6 +213,12 @@ const shapes = {
     input: payload,
     options: record({ retry: optional(retry), deadlineMs: optional(wholeMs), priority: optional(priority) }),
   },
+  infer: { path, attempt: count, ask, request: payload },
+  beginInference: { path, attempt: count },
+  identifyInference: { path, attempt: count, providerId: key },
+  completeInference: { path, attempt: count, outcome: inferenceOutcome, result: payload, note },
+  failInference: { path, attempt: count, failure, usage: nullable(usage), costMicros: count, retry },
+  settleAmbiguity: { path, attempt: count, policy: oneOf(...ambiguityPolicies) },
   sleep: { path, ms: wholeMs },
   sleepUntil: { path, at: instant },
   emit: { path, topic: name, event: record({ id: optional(key), key: optional(key), data: payload }) },

@@ -2,7 +2,8 @@
  * What a worker can run: the bodies and handlers of an app, looked up by the names that assignments carry.
  */
 import type { Manifest } from '../core/manifest.js';
-import { findHandler, findWorkflow, versionsOf, type AnyApp } from '../workflow/app.js';
+import { findHandler, findModel, findWorkflow, versionsOf, type AnyApp } from '../workflow/app.js';
+import type { Model } from '../workflow/model.js';
 import type { Handler } from '../workflow/capability.js';
 
 /** The workflows and capabilities that this process serves. */
@@ -15,6 +16,8 @@ export interface AppRegistry {
   /** Definition of a workflow in a version, for `beginActivation`; undefined = it is not here. */
   definition(workflow: string, version: string | null): object | undefined;
   handler(capability: string): Handler | undefined;
+  /** A model that bodies ask; null = it is not here. Absent = there is none at all. */
+  model?(name: string): Model | null;
 }
 
 /** The registry of an app. */
@@ -27,6 +30,7 @@ export function registryOf(app: AnyApp): AppRegistry {
     versions: (workflow) => versionsOf(app, workflow),
     definition: (workflow, version) => findWorkflow(app, workflow, version),
     handler: (capability) => findHandler(app, capability),
+    model: (name) => findModel(app, name),
   };
 }
 

@@ -13,12 +13,14 @@ import type {
   SubmissionResult,
 } from '../protocol/worker.js';
 import type { Activation, ActivationHost, BeginActivation } from '../workflow/activation-contract.js';
+import type { Model } from '../workflow/model.js';
 import { leaseIsGone, type StopReason, type Work, type WorkHost } from './work.js';
 
 export interface BodyHost extends WorkHost {
   /** Read each time a body begins to wait, so that it can shrink when slots are short or the worker drains. */
   readonly parkAfterMs: () => number;
   readonly begin: BeginActivation;
+  readonly model: (name: string) => Model | null;
 }
 
 /** Runs `definition`, the workflow of the assignment in its version, from the journal on. */
@@ -106,6 +108,7 @@ function activationHost(assignment: ActivationAssignment, host: BodyHost): Activ
     submit: (commands) => host.submit(commands),
     store: (payload) => host.store(payload),
     load: (payload) => host.load(payload),
+    model: host.model,
     log: ({ level, message, fields, tenant, run, path }) =>
       host.log(level, message, { ...fields, tenant, run, workflow, attempt, path }),
   };

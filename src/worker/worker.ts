@@ -415,7 +415,12 @@ export class WorkerRuntime implements Worker, LinkOwner {
     const known = registry.versions(workflow);
     const definition = registry.definition(workflow, version);
     if (definition !== undefined)
-      return beginBody(assignment, definition, { ...host, begin, parkAfterMs: () => this.#parkAfterMs() });
+      return beginBody(assignment, definition, {
+        ...host,
+        begin,
+        parkAfterMs: () => this.#parkAfterMs(),
+        model: (name) => registry.model?.(name) ?? null,
+      });
     const error =
       known === undefined
         ? new SpineError('WORKFLOW_UNKNOWN', { name: workflow, known: [] })

@@ -8,6 +8,7 @@ import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
 import type { Ports } from '../core/ports.js';
 import type { StepContext } from './ctx.js';
 import type { LogRecord } from './log.js';
+import type { Model } from './model.js';
 import type { AskedUnit } from './replay/asked-unit.js';
 
 /** What an activation needs of the worker that runs it. */
@@ -25,6 +26,8 @@ export interface ActivationHost {
   load(payload: BlobPayload): Promise<InlinePayload>;
   /** Takes a line of `ctx.log`. Replayed lines never come here. */
   log(record: LogRecord): void;
+  /** A model of the app, by name; null = it has none of that name. */
+  model?(name: string): Model | null;
   /** Watches what the body asks for. Absent in production. */
   readonly onlooker?: ActivationOnlooker;
 }
@@ -37,6 +40,8 @@ export interface ActivationOnlooker {
   asked?(unit: AskedUnit): void;
   /** The body was told what it came to, or it was given up. Must not throw. */
   over?(path: string): void;
+  /** A function that waits for things of the run goes on with work of its own; returns what ends that. */
+  busy?(path: string): () => void;
   /** Takes the place of the function of a step: calls `step.run`, or does something else. */
   step?(step: StepCall): unknown;
 }
@@ -48,6 +53,8 @@ export interface StepCall {
   readonly input: unknown;
   /** What the function of the step is given. */
   readonly context: StepContext;
+  /** The function asks for things of the run, and waits for them: it is at work only where `busy` says so. */
+  readonly hosts?: boolean;
   /** Runs the function of the step. */
   run(): unknown;
 }

@@ -15,6 +15,19 @@ export type {
   EscalatedMessage,
   TellOptions,
 } from './agent.js';
+export type {
+  Ai,
+  AiAnswer,
+  AiModel,
+  AiModelOptions,
+  AiOptions,
+  AiStreamed,
+  AiToolCall,
+  AiToolOptions,
+  AiTools,
+  AiUsage,
+  Told,
+} from './ai/ai-options.js';
 export { approvalRequested } from './approval.js';
 export type { Address, ApprovalRequested, ApproveOptions, FormOf, Review } from './approval.js';
 export { beginActivation } from './activation.js';
@@ -27,7 +40,7 @@ export type {
   BeginActivation,
   StepCall,
 } from './activation-contract.js';
-export { defineApp, findHandler, findWorkflow, isApp, versionsOf } from './app.js';
+export { defineApp, findHandler, findModel, findWorkflow, isApp, versionsOf } from './app.js';
 export type {
   AgentNameOf,
   AgentOf,
@@ -44,6 +57,9 @@ export { Cancelled, isCancelled } from './cancelled.js';
 export type { CancelCause } from './cancelled.js';
 export { capability } from './capability.js';
 export type { Capability, CapabilityOptions, DefinedCapability, Handler, HandlerContext } from './capability.js';
+export type { LimitOptions } from '../core/admission/limit-options.js';
+export { limit } from './limit.js';
+export type { Limit } from './limit.js';
 export type {
   CallOptionsOf,
   Child,
@@ -66,6 +82,14 @@ export type { Dag, DagOptions } from './dag.js';
 export type { DagMap, DagNode, DagNodes, DagOutcome, DagWork } from './dag-types.js';
 export { makeLog } from './log.js';
 export type { Log, LogLevel, LogRecord } from './log.js';
+export { model } from './model.js';
+export type { Model, ModelOptions, ModelVersion, ModelVersionOptions, PriceOptions } from './model.js';
+export type { ModelCall, ModelCallNow, ModelEndpoint, ModelMessage } from './infer/model-endpoint.js';
+export type { AnySchema } from './infer/answer-schema.js';
+export { tool } from './infer/tool.js';
+export type { AnyTool, CapabilityToolOptions, Tool, ToolContext, ToolInput, ToolOptions } from './infer/tool.js';
+export type { InferOptions, InferResult, PromptMessage, PromptPart } from './infer/infer-options.js';
+export type { ToolCall } from './infer/model-answer.js';
 export { manifestHash } from './manifest-of.js';
 export { message } from './message.js';
 export type {

@@ -22,6 +22,7 @@ const statuses: Readonly<Record<RunStatus, true>> = {
 const units: {
   readonly Step: Readonly<Record<StatusOf<'step'>, true>>;
   readonly Call: Readonly<Record<StatusOf<'call'>, true>>;
+  readonly Inference: Readonly<Record<StatusOf<'inference'>, true>>;
   readonly Timer: Readonly<Record<StatusOf<'timer'>, true>>;
   readonly Child: Readonly<Record<StatusOf<'child'>, true>>;
   readonly Wait: Readonly<Record<StatusOf<'wait'>, true>>;
@@ -29,6 +30,16 @@ const units: {
 } = {
   Step: { started: true, retrying: true, due: true, completed: true, failed: true, cancelled: true },
   Call: { scheduled: true, retrying: true, completed: true, failed: true, cancelled: true },
+  Inference: {
+    held: true,
+    admitted: true,
+    begun: true,
+    retrying: true,
+    due: true,
+    completed: true,
+    failed: true,
+    cancelled: true,
+  },
   Timer: { set: true, fired: true, cancelled: true },
   Child: { started: true, stopping: true, succeeded: true, failed: true, cancelled: true },
   Wait: { open: true, satisfied: true, expired: true, cancelled: true },
@@ -54,7 +65,7 @@ describe('docs/reference/states.md', () => {
   it('lists the events that wake a run, and no others', () => {
     const sentence = /Events that wake: ([^.]*\.[^.]*)+?\.\n/.exec(page.get('Activation') ?? '')?.[0] ?? '';
     const names = [...sentence.matchAll(/`([^`]+)`/g)].map((match) => match[1] as RunEventType);
-    expect(names).toHaveLength(9);
+    expect(names).toHaveLength(11);
     expect(names.filter((name) => !wakes(name))).toEqual([]);
   });
 

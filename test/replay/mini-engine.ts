@@ -13,6 +13,7 @@ import { decide, type Decision } from '../../src/core/run/decide.js';
 import { retryTimer } from '../../src/core/run/effects.js';
 import { timersOf } from '../../src/core/run/waits.js';
 import type { RunEvent } from '../../src/core/run/events.js';
+import type { InferenceGrant } from '../../src/core/run/inference.js';
 import { journalEventTypes, type Journal, type JournalEntry } from '../../src/core/run/journal.js';
 import { activationTask, applyEvent, emptyState, isEnded, type RunState } from '../../src/core/run/state.js';
 import type { Activation, ActivationHost } from '../../src/workflow/activation-contract.js';
@@ -92,6 +93,8 @@ export class MiniEngine {
   blobGate: Promise<void> = Promise.resolve();
   activation: Activation | null = null;
   parkAfterMs: number;
+  /** Inferences have to wait for `admit`. */
+  holdsInferences = false;
   #submitted = 0;
   readonly #workflow: AnyWorkflow;
   readonly #effect: Effect;
@@ -195,7 +198,8 @@ export class MiniEngine {
     const names: string[] = [];
     for (const [path, unit] of this.state.units) {
       if (unit.kind === 'timer' && unit.status === 'set') names.push(path);
-      if (unit.kind === 'step' && unit.status === 'retrying') names.push(retryTimer(path));
+      if ((unit.kind === 'step' || unit.kind === 'inference') && unit.status === 'retrying')
+        names.push(retryTimer(path));
       if (unit.kind === 'wait' && unit.status === 'open') names.push(...timersOf(path, unit));
     }
     return names;
@@ -246,8 +250,30 @@ export class MiniEngine {
     this.#outside({ op: 'cancel', reason, by: 'client:test', graceMs: 1_000 }, null);
   }
 
+  /** A person decides what is asked at `path`. */
+  review(path: string, outcome: 'approved' | 'rejected'): void {
+    const unit = this.state.units.get(path);
+    if (unit?.kind !== 'wait') throw new Error(`no wait at ${path}`);
+    const by = { name: 'user:ann', roles: ['operator'] };
+    this.#outside({ op: 'review', path, opened: unit.opened, outcome, by, answer: encodeValue({}) }, null);
+  }
+
   redrive(): void {
     this.#outside({ op: 'redrive', by: 'client:test' }, null);
+  }
+
+  /** Leave to call version `v1` of a model. */
+  grant(idempotencyKey: string): InferenceGrant {
+    const reserved = { tokens: 1, costMicros: 0 };
+    return { version: 'v1', arm: 'v1', endpoint: 'here', idempotencyKey, reserved, limits: [] };
+  }
+
+  /** Lets an inference go on that had to wait. */
+  admit(path: string): void {
+    const unit = this.state.units.get(path);
+    if (unit?.kind !== 'inference') throw new Error(`no inference at ${path}`);
+    const { attempt, first } = unit;
+    this.#outside({ op: 'admitInference', path, attempt, grant: this.grant(`${path}/${first}`) }, null);
   }
 
   #taskOf(path: string): string {
@@ -274,6 +300,12 @@ export class MiniEngine {
       newRunId: 'run_new',
       hasWorkflow: () => true,
       hasAgent: () => true,
+      admit: ({ path, first, attempt, ask }) => {
+        if (ask.model === 'unknown') return null;
+        if (this.holdsInferences) return 'hold';
+        const key = ask.policy.includes('retry-with-same-key') ? '' : `/${attempt}`;
+        return this.grant(`${path}/${first}${key}`);
+      },
       agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: (name) =>
         name === 'unknown'

@@ -8,6 +8,7 @@ type Waiting = {
 
 /** The compiler sees to it that this is every method of `ctx` that gives a promise. */
 const waiting: Readonly<Record<Waiting, true>> = {
+  ai: true,
   any: true,
   approve: true,
   ask: true,
@@ -16,6 +17,7 @@ const waiting: Readonly<Record<Waiting, true>> = {
   context: true,
   continueAsNew: true,
   emit: true,
+  infer: true,
   map: true,
   race: true,
   saga: true,

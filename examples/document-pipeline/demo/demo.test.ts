@@ -45,6 +45,7 @@ function view(changes: Partial<RunView>): RunView {
     deadLetter: null,
     parent: null,
     continuedBy: null,
+    spend: { calls: 0, inputTokens: 0, outputTokens: 0, costMicros: 0, ambiguous: 0 },
     context: { saved: 0, fetched: 0, bundles: [] },
     progress: null,
     cursor: '',

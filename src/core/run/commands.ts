@@ -8,6 +8,14 @@ import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
 import type { SkipReason } from '../graph/graph.js';
 import type { Effect, RunEventData } from './events.js';
+import type {
+  AmbiguityPolicy,
+  DecisionNote,
+  InferenceAsk,
+  InferenceGrant,
+  InferenceOutcome,
+  TokenUsage,
+} from './inference.js';
 import type { Mail, SendTarget } from './mail.js';
 import type { Person, TopicEventRef, WaitOn } from './waits.js';
 
@@ -37,6 +45,42 @@ export type BodyCommand =
       readonly capability: string;
       readonly input: Payload;
       readonly options: CallOptions;
+    }
+  /** Asks for leave to call a model; the intent, where it is granted at once. */
+  | {
+      readonly op: 'infer';
+      readonly path: string;
+      readonly attempt: number;
+      readonly ask: InferenceAsk;
+      readonly request: Payload;
+    }
+  /** The intent of an inference that had to wait. */
+  | { readonly op: 'beginInference'; readonly path: string; readonly attempt: number }
+  /** The provider has named its answer. */
+  | { readonly op: 'identifyInference'; readonly path: string; readonly attempt: number; readonly providerId: string }
+  | {
+      readonly op: 'completeInference';
+      readonly path: string;
+      readonly attempt: number;
+      readonly outcome: InferenceOutcome;
+      readonly result: Payload;
+      readonly note: DecisionNote;
+    }
+  | {
+      readonly op: 'failInference';
+      readonly path: string;
+      readonly attempt: number;
+      readonly failure: Failure;
+      readonly usage: TokenUsage | null;
+      readonly costMicros: number;
+      readonly retry: RetryPolicy;
+    }
+  /** An earlier activation has begun the attempt, and nobody knows what came of it. */
+  | {
+      readonly op: 'settleAmbiguity';
+      readonly path: string;
+      readonly attempt: number;
+      readonly policy: AmbiguityPolicy;
     }
   | { readonly op: 'sleep'; readonly path: string; readonly ms: number }
   | { readonly op: 'sleepUntil'; readonly path: string; readonly at: number }
@@ -185,6 +229,15 @@ export type RunCommand =
   | TaskCommand
   | AdvanceCommand
   | { readonly op: 'loseTask'; readonly failure: Failure }
+  /** Admission lets an attempt of a call go on that waits. `limits`: keys of the counters that it draws on, `reservedAt`: since when. */
+  | {
+      readonly op: 'admitCall';
+      readonly path: string;
+      readonly task: string;
+      readonly attempt: number;
+      readonly limits: readonly string[];
+      readonly reservedAt: number;
+    }
   /** A child has come to its end. */
   | {
       readonly op: 'endChild';
@@ -205,6 +258,13 @@ export type RunCommand =
       readonly data: Payload | null;
       readonly mail?: Mail;
       readonly failure?: Failure;
+    }
+  /** Admission lets an inference go on that waits. */
+  | {
+      readonly op: 'admitInference';
+      readonly path: string;
+      readonly attempt: number;
+      readonly grant: InferenceGrant;
     }
   /** An event of a topic for the wait that was opened by event `opened`. */
   | {
@@ -232,3 +292,11 @@ export type RunCommand =
     }
   /** Moves the run to another version of its workflow; null = to none. */
   | { readonly op: 'migrate'; readonly to: string | null; readonly by: string };
+
+/** What asks for an intent: it is answered by an `IntentEntry` of its path and attempt, if it may be done at all. */
+export type IntentCommand = Extract<BodyCommand, { readonly op: 'beginStep' | 'infer' | 'beginInference' }>;
+
+/** True for a command that asks for an intent. */
+export function asksForIntent(command: BodyCommand): command is IntentCommand {
+  return command.op === 'beginStep' || command.op === 'infer' || command.op === 'beginInference';
+}

@@ -8,6 +8,7 @@ import type { Payload } from '../payload.js';
 import { limits } from '../limits.js';
 import { decideRetry, type RetryPolicy } from '../retry.js';
 import type { BodyCommand, RunCommand, TaskCommand } from './commands.js';
+import { decideAdmission, decideInference, type InferenceContext } from './decide-inference.js';
 import type { NewRunEvent, RunEventData } from './events.js';
 import { pathOfRetryTimer, runTimers } from './effects.js';
 import {
@@ -24,7 +25,7 @@ import { decideAdvance, nodesToRedo } from './decide-graph.js';
 import { activationTask, capabilityQueue, isEnded, type RunState, type Unit } from './state.js';
 import { pathOfEscalationTimer, waitOfExpiryTimer } from './waits.js';
 
-export interface DecideContext {
+export interface DecideContext extends InferenceContext {
   /** The store's clock. */
   readonly now: number;
   /** In [0, 1); used for jitter. */
@@ -49,6 +50,8 @@ export interface DecideContext {
     readonly retry: RetryPolicy;
     readonly deadlineMs: number;
     readonly effect: RunEventData['call.scheduled']['effect'];
+    /** Absent = none. */
+    readonly limits?: readonly string[];
   } | null;
 }
 
@@ -68,12 +71,16 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
       return decideSignal(state, command);
     case 'giveEvent':
       return decideGiveEvent(state, command);
+    case 'admitInference':
+      return isEnded(state.status) ? refused('ended') : decideAdmission(state, command);
     case 'review':
     case 'delegate':
     case 'comment':
       return decideReview(state, command);
     case 'loseTask':
       return decideLost(state, command.failure, context);
+    case 'admitCall':
+      return decideCallAdmission(state, command);
     case 'endChild':
       return decideChildEnd(state, command);
     case 'advance':
@@ -107,6 +114,13 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
       return decideStepFailure(state, command, context);
     case 'call':
       return decideCall(state, command, context);
+    case 'infer':
+    case 'beginInference':
+    case 'identifyInference':
+    case 'completeInference':
+    case 'failInference':
+    case 'settleAmbiguity':
+      return decideInference(state, command, context);
     case 'sleep':
       return decideSleep(state, command.path, context.now + command.ms);
     case 'sleepUntil':
@@ -268,9 +282,28 @@ function decideCall(state: RunState, command: Extract<BodyCommand, { op: 'call' 
       retry: options.retry ?? capability.retry,
       effect: capability.effect,
       priority: options.priority ?? state.priority,
+      ...limitsOf(capability),
     },
     payload: state.edits.get(path) ?? command.input,
   });
+}
+
+/** What is not limited is queued as it always was. */
+function limitsOf({ limits: named = [] }: { readonly limits?: readonly string[] }): {
+  readonly limits?: readonly string[];
+} {
+  return named.length === 0 ? {} : { limits: named };
+}
+
+/** The ticket of a call that waits is served. */
+function decideCallAdmission(state: RunState, command: Extract<RunCommand, { op: 'admitCall' }>): Decision {
+  if (isEnded(state.status)) return refused('ended');
+  const { path, task, attempt, limits: keys, reservedAt } = command;
+  const unit = state.units.get(path);
+  if (unit?.kind !== 'call' || unit.call.task !== task || unit.attempt !== attempt) return already;
+  if (unit.status !== 'scheduled' && unit.status !== 'retrying') return already;
+  if (unit.hold?.phase !== 'waiting') return already;
+  return accept({ type: 'call.admitted', data: { path, attempt, limits: keys, reservedAt } });
 }
 
 function decideSleep(state: RunState, path: string, fireAt: number): Decision {
@@ -442,6 +475,8 @@ function decideTimer(
   const stepPath = pathOfRetryTimer(name);
   if (stepPath !== null) {
     const unit = state.units.get(stepPath);
+    if (unit?.kind === 'inference' && unit.status === 'retrying')
+      return accept({ type: 'inference.due', data: { path: stepPath, attempt: unit.attempt + 1 } });
     return unit?.kind === 'step' && unit.status === 'retrying'
       ? accept({ type: 'step.due', data: { path: stepPath, attempt: unit.attempt + 1 } })
       : already;
@@ -516,6 +551,8 @@ function toRedo(state: RunState): { readonly paths: readonly string[]; readonly 
     // What a child has paid for is kept: it goes on from its own failure, unless it was told to end.
     if (unit.kind === 'child' && (unit.status === 'failed' || unit.status === 'started')) children.push(path);
     else if (unit.kind === 'child' && (unit.status === 'cancelled' || unit.status === 'stopping')) paths.push(path);
+    // It may be paid for already: what becomes of it is a question of its policy, not of the redrive.
+    else if (unit.kind === 'inference' && unit.status === 'begun') continue;
     else if ('status' in unit && unit.kind !== 'child' && isUnfinished(unit.status)) paths.push(path);
   }
   return { paths, children };

@@ -11,6 +11,7 @@ export type Refusal =
   | 'unknown_capability'
   | 'unknown_workflow'
   | 'unknown_agent'
+  | 'unknown_model'
   | 'too_many_streams'
   /** Runs that start runs that start runs, deeper than `limits.childDepthMax`. */
   | 'too_deep'

@@ -7,6 +7,15 @@ import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
 import type { SkipReason } from '../graph/graph.js';
+import type {
+  AmbiguityPolicy,
+  DecisionNote,
+  InferenceAsk,
+  InferenceGrant,
+  InferenceHop,
+  InferenceOutcome,
+  TokenUsage,
+} from './inference.js';
 import type { AgentIdentity, Mail, SendTarget } from './mail.js';
 import type { Satisfaction, WaitOn } from './waits.js';
 
@@ -103,6 +112,15 @@ export interface RunEventData {
     readonly retry: RetryPolicy;
     readonly effect: Effect;
     readonly priority: number;
+    /** Limits that it has to be admitted under (`call.admitted`) before it is queued. Absent = none. */
+    readonly limits?: readonly string[];
+  };
+  /** Admission has let the attempt go on. `limits`: keys of the counters that it draws on, `reservedAt`: since when. */
+  'call.admitted': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly limits: readonly string[];
+    readonly reservedAt: number;
   };
   'call.retrying': {
     readonly path: string;
@@ -118,6 +136,67 @@ export interface RunEventData {
     readonly durationMs: number;
   };
   'call.failed': { readonly path: string; readonly attempt: number; readonly failure: Failure };
+  /**
+   * A model is to be asked. With a `grant` this is the intent: the provider is called after it is committed. Without one
+   * the inference waits for admission. `first`: `seq` of the first request of the path, absent = this is it. Payload: the
+   * request.
+   */
+  'inference.requested': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly first?: number;
+    readonly grant: InferenceGrant | null;
+  } & InferenceAsk;
+  /** What had to wait may go on; the body says so (`inference.begun`) before it calls the provider. */
+  'inference.admitted': { readonly path: string; readonly attempt: number; readonly grant: InferenceGrant };
+  /** The intent of an inference that had to wait: the provider is called after this is committed. */
+  'inference.begun': { readonly path: string; readonly attempt: number };
+  /** The provider has named the answer that is on its way. */
+  'inference.identified': { readonly path: string; readonly attempt: number; readonly providerId: string };
+  /** Nobody knows whether the provider was called, or what it said: its worker died. `policy`: what is done about it. */
+  'inference.ambiguous': { readonly path: string; readonly attempt: number; readonly policy: AmbiguityPolicy };
+  /** Payload: the answer. */
+  'inference.completed': { readonly path: string; readonly attempt: number } & InferenceOutcome;
+  /** `usage`: what the failed call has taken all the same; null = nothing is known of it. */
+  'inference.retrying': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly retryAt: number;
+    readonly failure: Failure;
+    readonly usage: TokenUsage | null;
+    readonly costMicros: number;
+  };
+  /** The pause before the next attempt is over. */
+  'inference.due': { readonly path: string; readonly attempt: number };
+  'inference.failed': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly failure: Failure;
+    readonly usage: TokenUsage | null;
+    readonly costMicros: number;
+  };
+  /**
+   * What was decided by a model, and on what grounds: for people and auditors. `input`: `seq` of the request of the attempt,
+   * `output`: `seq` of the answer.
+   */
+  'decision.recorded': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly model: string;
+    readonly version: string;
+    readonly arm: string;
+    readonly endpoint: string;
+    readonly fingerprint: string;
+    readonly input: number;
+    readonly output: number;
+    readonly finish: string;
+    readonly usage: TokenUsage;
+    readonly costMicros: number;
+    readonly latencyMs: number;
+    readonly firstPartMs: number | null;
+    /** Attempts before this one, and how they failed. */
+    readonly hops: readonly InferenceHop[];
+  } & DecisionNote;
   'timer.set': { readonly path: string; readonly fireAt: number };
   'timer.fired': { readonly path: string };
   'event.emitted': { readonly path: string; readonly topic: string; readonly eventId: string };
@@ -264,6 +343,8 @@ const waking: ReadonlySet<RunEventType> = new Set([
   'step.due',
   'call.completed',
   'call.failed',
+  'inference.admitted',
+  'inference.due',
   'timer.fired',
   'child.ended',
   'wait.satisfied',

@@ -75,6 +75,7 @@ class Run {
       newRunId: 'n',
       hasWorkflow: () => false,
       hasAgent: () => false,
+      admit: () => null,
       agentRunId: () => '',
       unleased: true,
       capability: () => ({ retry, deadlineMs: 1, effect: 'pure' }),

@@ -40,6 +40,15 @@ export const journalEventTypes = [
   'call.retrying',
   'call.completed',
   'call.failed',
+  'inference.requested',
+  'inference.admitted',
+  'inference.begun',
+  'inference.identified',
+  'inference.ambiguous',
+  'inference.retrying',
+  'inference.due',
+  'inference.completed',
+  'inference.failed',
   'timer.set',
   'timer.fired',
   'event.emitted',
@@ -70,14 +79,27 @@ export type SubmissionResult =
 /** Why work on an assignment must stop. */
 export type AbortReason = 'lease_lost' | 'cancelled' | 'deadline' | 'ended';
 
+/** The intent of an attempt is recorded: what it is for may be done now. */
+export type IntentEntry = Extract<
+  JournalEntry,
+  { readonly type: 'step.started' | 'inference.requested' | 'inference.begun' }
+>;
+
+/** True for an intent. A request that has no grant yet is none. */
+export function isIntent(entry: JournalEntry): entry is IntentEntry {
+  if (entry.type === 'inference.requested') return entry.data.grant !== null;
+  return entry.type === 'step.started' || entry.type === 'inference.begun';
+}
+
 const journalTypes: ReadonlySet<string> = new Set(journalEventTypes);
 
 /** The event as the body sees it, or null where it is of no concern to it. */
 export function journalEntry(event: RunEvent, withPayload: boolean): JournalEntry | null {
   if (!journalTypes.has(event.type)) return null;
   const { seq, at, type, data, payload } = event;
-  // The input of a call is of no use to the body that sent it.
-  const carried = withPayload && payload !== undefined && type !== 'call.scheduled' && !isInputOfBody(event);
+  // The input of a call and the request of an inference are of no use to the body that sent them.
+  const isSent = type === 'call.scheduled' || type === 'inference.requested';
+  const carried = withPayload && payload !== undefined && !isSent && !isInputOfBody(event);
   return (carried ? { seq, at, type, data, payload } : { seq, at, type, data }) as JournalEntry;
 }
 

@@ -11,7 +11,19 @@ import { limits } from '../limits.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
 import { wakes, type Effect, type ParentLink, type RunEvent, type StreamWriter } from './events.js';
+import {
+  hopOf,
+  leadsToRetry,
+  nothingSpent,
+  withCall,
+  withUsage,
+  type InferenceAsk,
+  type InferenceGrant,
+  type InferenceHop,
+  type Spend,
+} from './inference.js';
 import { mailSignal, type AgentIdentity } from './mail.js';
+import { endedHold, type Hold, type PastHold } from './tickets.js';
 import { eventKey, type Satisfaction, type WaitOn } from './waits.js';
 
 /**
@@ -37,7 +49,10 @@ export type Unit =
       readonly status: 'scheduled' | 'retrying' | 'completed' | 'failed' | 'cancelled';
       readonly attempt: number;
       readonly call: Call;
+      /** How it stands with the limits that concern it; null = none does. */
+      readonly hold: Hold | null;
     }
+  | InferenceUnit
   | { readonly kind: 'timer'; readonly status: 'set' | 'fired' | 'cancelled'; readonly fireAt: number }
   | { readonly kind: 'emit'; readonly eventId: string }
   | { readonly kind: 'race'; readonly winner: string }
@@ -70,6 +85,32 @@ export type Unit =
       readonly level: number;
     };
 
+/** An inference. Whoever decides over it, grants it or settles it finds all that is known of it here. */
+export interface InferenceUnit {
+  readonly kind: 'inference';
+  /**
+   * `held`: waits for admission; `admitted`: may be begun; `begun`: the intent is recorded, and the provider may have been
+   * called; `retrying`: pauses; `due`: the body is to ask for the next attempt.
+   */
+  readonly status: 'held' | 'admitted' | 'begun' | 'retrying' | 'due' | 'completed' | 'failed' | 'cancelled';
+  /** The present attempt; of one that is `due`, the next. */
+  readonly attempt: number;
+  /** Attempts that have failed; ambiguous ones are not among them. */
+  readonly failures: number;
+  readonly ask: InferenceAsk;
+  /** `seq` of the first request of the path, and of that of this attempt. */
+  readonly first: number;
+  readonly request: number;
+  readonly grant: InferenceGrant | null;
+  readonly providerId: string | null;
+  /** When this attempt was asked for, as the store's clock has it. */
+  readonly since: number;
+  /** How the attempt stands with the limits that concern it; null = none does. */
+  readonly hold: Hold | PastHold | null;
+  /** The last attempts that gave no answer. */
+  readonly hops: readonly InferenceHop[];
+}
+
 /** What is needed to put a capability call into its queue, again if need be. */
 export interface Call {
   /** Task key; unique within the run for ever, so that fencing tokens of one task only rise. */
@@ -82,6 +123,8 @@ export interface Call {
   readonly effect: Effect;
   /** The event whose payload is the input. */
   readonly inputSeq: number;
+  /** Limits that each attempt has to be admitted under. */
+  readonly limits: readonly string[];
 }
 
 export interface RunState {
@@ -137,6 +180,8 @@ export interface RunState {
   readonly signals: Map<string, number[]>;
   /** Topic events that a wait of this run has (`eventKey`). */
   readonly taken: Set<string>;
+  /** What the inferences have taken. */
+  spend: Spend;
   /** `seq` of the last event that concerns a waiting body. */
   lastWakeSeq: number;
   /** Number of progress reports so far. */
@@ -244,6 +289,7 @@ export function emptyState(tenant: string, run: string): RunState {
     signals: new Map(),
     taken: new Set(),
     contexts: new Map(),
+    spend: nothingSpent,
     born: 0,
     lastWakeSeq: 0,
     progress: 0,
@@ -331,8 +377,8 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       break;
     }
     case 'call.scheduled': {
-      const { path, capability, queue, priority, deadlineMs, retry, effect } = event.data;
-      const call = {
+      const { path, capability, queue, priority, deadlineMs, retry, effect, limits: named = noLimits } = event.data;
+      const call: Call = {
         task: `c${event.seq}`,
         capability,
         queue,
@@ -341,19 +387,85 @@ export function applyEvent(state: RunState, event: RunEvent): void {
         retry,
         effect,
         inputSeq: event.seq,
+        limits: named,
       };
-      units.set(path, { kind: 'call', status: 'scheduled', attempt: 1, call });
+      units.set(path, { kind: 'call', status: 'scheduled', attempt: 1, call, hold: holdOf(call, event.at, null) });
       state.callPaths.set(call.task, path);
       break;
     }
-    case 'call.retrying':
-      setCall(units, event.data.path, 'retrying', event.data.attempt + 1);
+    case 'call.admitted': {
+      const { path } = event.data;
+      const unit = units.get(path);
+      const hold: Hold = { phase: 'granted', since: event.at, notBefore: null };
+      if (unit?.kind === 'call') units.set(path, { ...unit, hold });
       break;
+    }
+    case 'call.retrying': {
+      const { path, attempt, retryAt } = event.data;
+      setCall(units, path, 'retrying', attempt + 1);
+      const unit = units.get(path);
+      if (unit?.kind === 'call' && unit.call.limits.length > 0)
+        units.set(path, { ...unit, hold: holdOf(unit.call, event.at, retryAt) });
+      break;
+    }
     case 'call.completed':
       setCall(units, event.data.path, 'completed', event.data.attempt);
       break;
     case 'call.failed':
       setCall(units, event.data.path, 'failed', event.data.attempt);
+      break;
+    case 'inference.requested':
+      requestInference(state, event);
+      break;
+    case 'inference.admitted': {
+      const { path, attempt, grant } = event.data;
+      const hold: Hold = { phase: 'granted', since: event.at, notBefore: null };
+      setInference(units, path, { status: 'admitted', attempt, grant, hold: grant.limits.length === 0 ? null : hold });
+      break;
+    }
+    case 'inference.begun':
+      setInference(units, event.data.path, { status: 'begun' });
+      state.spend = withCall(state.spend);
+      noProgress(state, event.seq);
+      break;
+    case 'inference.identified':
+      setInference(units, event.data.path, { providerId: event.data.providerId });
+      noProgress(state, event.seq);
+      break;
+    case 'inference.ambiguous': {
+      const { path, attempt, policy } = event.data;
+      state.spend = { ...state.spend, ambiguous: state.spend.ambiguous + 1 };
+      if (leadsToRetry(policy)) {
+        endInferenceHold(units, path, event.seq);
+        setInference(units, path, { status: 'due', attempt: attempt + 1 });
+      }
+      noProgress(state, event.seq);
+      break;
+    }
+    case 'inference.completed': {
+      const { path, usage, costMicros, providerId } = event.data;
+      endInferenceHold(units, path, event.seq);
+      setInference(units, path, { status: 'completed', providerId });
+      state.spend = withUsage(state.spend, usage, costMicros);
+      break;
+    }
+    case 'inference.retrying':
+    case 'inference.failed': {
+      const { path, attempt, failure, usage, costMicros } = event.data;
+      endInferenceHold(units, path, event.seq);
+      const unit = units.get(path);
+      if (unit?.kind === 'inference') {
+        const status = event.type === 'inference.failed' ? 'failed' : 'retrying';
+        const hops = [...unit.hops, hopOf(attempt, unit.grant, failure)].slice(-limits.inferenceHopsMax);
+        setInference(units, path, { status, failures: unit.failures + 1, hops });
+      }
+      state.spend = withUsage(state.spend, usage, costMicros);
+      break;
+    }
+    case 'inference.due':
+      setInference(units, event.data.path, { status: 'due', attempt: event.data.attempt });
+      break;
+    case 'decision.recorded':
       break;
     case 'timer.set':
       units.set(event.data.path, { kind: 'timer', status: 'set', fireAt: event.data.fireAt });
@@ -393,7 +505,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       const written = before?.attempt === attempt ? before.written : 0;
       state.streams.set(path, { attempt, writer, written: written + count, next: offset + count });
       // What is shown is no progress of the body: an activation that dies again after the same tokens gets nowhere.
-      if (state.activation.since === event.seq - 1) state.activation.since = event.seq;
+      noProgress(state, event.seq);
       break;
     }
     case 'child.started': {
@@ -471,6 +583,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'activation.retrying':
       state.activation.attempt = event.data.progressed ? 1 : event.data.attempt + 1;
       state.activation.since = event.seq;
+      endInferenceHolds(state, 'begun');
       break;
     case 'run.cancel_requested':
       state.cancel = { reason: event.data.reason, graceMs: event.data.graceMs, at: event.at };
@@ -522,6 +635,12 @@ export function applyEvent(state: RunState, event: RunEvent): void {
 }
 
 const noGraph: Graph = { nodes: [] };
+const noLimits: readonly string[] = [];
+
+/** Each attempt asks anew. */
+function holdOf({ limits: named }: Call, since: number, notBefore: number | null): Hold | null {
+  return named.length === 0 ? null : { phase: 'waiting', since, notBefore };
+}
 
 /** The nodes forget what has not come to a result. */
 function redriveGraph(state: RunState, graph: Graph, names: ReadonlySet<string>): void {
@@ -572,6 +691,55 @@ function setCall(
 ): void {
   const unit = units.get(path);
   if (unit?.kind === 'call') units.set(path, { ...unit, status, attempt });
+}
+
+/** Asked for the first time, or once more. */
+function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inference.requested' }>): void {
+  const { path, attempt, first = event.seq, grant, ...ask } = event.data;
+  const before = state.units.get(path);
+  const past = before?.kind === 'inference' ? before : null;
+  state.units.set(path, {
+    kind: 'inference',
+    status: grant === null ? 'held' : 'begun',
+    attempt,
+    failures: past?.failures ?? 0,
+    ask,
+    first,
+    request: event.seq,
+    grant,
+    providerId: null,
+    since: event.at,
+    hold: grant === null ? { phase: 'waiting', since: event.at, notBefore: null } : null,
+    hops: past?.hops ?? noHops,
+  });
+  if (grant !== null) state.spend = withCall(state.spend);
+  noProgress(state, event.seq);
+}
+
+const noHops: readonly InferenceHop[] = [];
+
+function setInference(units: Map<string, Unit>, path: string, change: Partial<InferenceUnit>): void {
+  const unit = units.get(path);
+  if (unit?.kind === 'inference') units.set(path, { ...unit, ...change });
+}
+
+/** Nothing more is to come of the attempt, as far as limits are concerned. */
+function endInferenceHold(units: Map<string, Unit>, path: string, seq: number): void {
+  const unit = units.get(path);
+  if (unit?.kind === 'inference') setInference(units, path, { hold: endedHold(unit.hold, seq) });
+}
+
+/** The activation is lost, or the run has ended: nobody waits for what was begun. */
+function endInferenceHolds({ units, head }: RunState, only: 'begun' | null): void {
+  for (const [path, unit] of units) {
+    if (unit.kind !== 'inference' || unit.hold?.phase !== 'granted') continue;
+    if (unit.status === 'begun' || (only === null && unit.status === 'admitted')) endInferenceHold(units, path, head);
+  }
+}
+
+/** What a body only intends is no progress of it: an activation that dies again after the same intent gets nowhere. */
+function noProgress({ activation }: RunState, seq: number): void {
+  if (activation.since === seq - 1) activation.since = seq;
 }
 
 function setChild(units: Map<string, Unit>, path: string, status: Extract<Unit, { kind: 'child' }>['status']): void {
@@ -651,12 +819,13 @@ function cancelOpenUnits(units: Map<string, Unit>): void {
   }
 }
 
-/** True for a unit that something outside of the body stands for: a task, a timer, another run. */
-/** True for a unit that a task, a timer or an entry stands for. */
+/** True for a unit that something outside of the body stands for: a task, a timer, an entry, another run. */
 export function isOpenUnit(unit: Unit): boolean {
   switch (unit.kind) {
     case 'step':
       return unit.status === 'retrying';
+    case 'inference':
+      return unit.status === 'held' || unit.status === 'retrying';
     case 'call':
       return unit.status === 'scheduled' || unit.status === 'retrying';
     case 'timer':
@@ -700,6 +869,7 @@ function openActivation(state: RunState): void {
 function end(state: RunState, status: RunStatus): void {
   state.status = status;
   state.activation.open = false;
+  endInferenceHolds(state, null);
 }
 
 /** The run as stores keep it: what lists, filters and guards need. A projection of the fold, checked by `doctor`. */

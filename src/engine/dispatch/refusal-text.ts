@@ -30,6 +30,10 @@ export function refusalText(reason: Reason, run: string, { commands }: Submissio
       );
       return `Nobody has registered an agent that a message is for: ${shown(names)}.`;
     }
+    case 'unknown_model': {
+      const names = commands.flatMap((command) => (command.op === 'infer' ? [command.ask.model] : []));
+      return `Nobody has registered a model that was asked: ${shown(names)}.`;
+    }
     case 'too_many_streams':
       return `Run ${run} has ${limits.streamsPerRunMax} streams, and may not have another.`;
     case 'too_deep': {

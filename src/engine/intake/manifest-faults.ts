@@ -2,10 +2,12 @@
  * What is wrong with a manifest. Workers of any language send them, they are kept for ever and every run is born of
  * one, so nothing of a manifest is believed before it was looked at here.
  */
+import { specFaults as limitSpecFaults } from '../../core/admission/limit-options.js';
 import { durationMsMax } from '../../core/duration.js';
 import { graphFaults, isGraph } from '../../core/graph/graph-faults.js';
 import { limits } from '../../core/limits.js';
 import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
+import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
 import { specFaults } from '../../core/schedule/spec.js';
 
 /** Faults of a manifest as it came from outside, in words; empty = it is one. */
@@ -15,12 +17,13 @@ export function manifestFaults(manifest: Manifest): string[] {
   const faults: string[] = [];
   if (given['format'] !== 1) faults.push(`format ${String(given['format'])} is unknown`);
   if (!isName(given['app'])) faults.push(`app must be a text of 1 to ${limits.nameLengthMax} characters`);
-  for (const kind of ['topics', 'workflows', 'capabilities'] as const) {
-    const list = given[kind];
+  for (const kind of ['topics', 'workflows', 'capabilities', 'models'] as const) {
+    const list = given[kind] ?? (kind === 'models' ? [] : undefined);
     if (Array.isArray(list)) faults.push(...listFaults(kind, list));
     else faults.push(`${kind} is not a list`);
   }
   faults.push(...scheduleFaults(given['schedules'] ?? []));
+  faults.push(...limitsFaults(given['limits'] ?? []));
   if (faults.length === 0) faults.push(...manifest.workflows.flatMap((one) => faultsOfGraph(one, manifest)));
   return faults.slice(0, faultsMax);
 }
@@ -42,7 +45,7 @@ function faultsOfGraph({ name, graph }: WorkflowManifest, { capabilities }: Mani
 const faultsMax = 20;
 
 type Check = (value: unknown) => boolean;
-type Kind = 'topics' | 'workflows' | 'capabilities';
+type Kind = 'topics' | 'workflows' | 'capabilities' | 'models';
 
 function listFaults(kind: Kind, list: readonly unknown[]): string[] {
   const faults: string[] = [];
@@ -72,6 +75,17 @@ function scheduleFaults(list: unknown): string[] {
     if (seen.has(key)) return [`schedules: "${entry.name}" is defined twice`];
     seen.add(key);
     return specFaults(entry['spec']).map((fault) => `schedules: "${entry.name}": ${fault}`);
+  });
+}
+
+function limitsFaults(list: unknown): string[] {
+  if (!Array.isArray(list)) return ['limits is not a list'];
+  const seen = new Set<string>();
+  return (list as readonly unknown[]).flatMap((entry) => {
+    if (!isRecord(entry) || !isName(entry['name'])) return ['limits: an entry has no name'];
+    if (seen.has(entry.name)) return [`limits: "${entry.name}" is defined twice`];
+    seen.add(entry.name);
+    return limitSpecFaults(entry).map((fault) => `limits: "${entry.name}": ${fault}`);
   });
 }
 
@@ -147,5 +161,33 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     deadlineMs,
     retry,
     implemented: (value) => typeof value === 'boolean',
+    limits: (value) => value === undefined || (Array.isArray(value) && value.every(isName)),
+  },
+  models: {
+    versions: isVersions,
+    limits: (value) => value === undefined || (Array.isArray(value) && value.every(isName)),
+    policy: (value) => Array.isArray(value) && value.every((one: AmbiguityPolicy) => ambiguityPolicies.includes(one)),
   },
 };
+
+function isVersions(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length === 0 || value.length > limits.modelVersionsMax) return false;
+  const names = value.map((one: unknown) => (isRecord(one) ? one['version'] : null));
+  return new Set(names).size === names.length && value.every(isModelVersion);
+}
+
+function isModelVersion(value: unknown): boolean {
+  if (!isRecord(value) || !isName(value['version']) || !isName(value['endpoint'])) return false;
+  const { weight, windowTokens, outputTokensMax, price } = value;
+  return isCount(weight) && [windowTokens, outputTokensMax].every(nullable(isCount)) && nullable(isPrice)(price);
+}
+
+function isPrice(value: unknown): boolean {
+  return (
+    isRecord(value) && ['inputMicros', 'outputMicros', 'cachedInputMicros'].every((field) => isCount(value[field]))
+  );
+}
+
+function isCount(value: unknown): boolean {
+  return isWhole(value, 0, Number.MAX_SAFE_INTEGER);
+}

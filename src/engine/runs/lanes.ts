@@ -13,6 +13,7 @@ import { limits } from '../../core/limits.js';
 import { approvalTopic } from '../../core/manifest.js';
 import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
 import type { RunCommand } from '../../core/run/commands.js';
+import type { InferenceGrant, InferenceTicket } from '../../core/run/inference.js';
 import { mailSignal } from '../../core/run/mail.js';
 import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
 import { activationTask, foldRun, isEnded, type RunState } from '../../core/run/state.js';
@@ -22,6 +23,7 @@ import type { LeaseKey, Outcome, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { readRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
+import { candidateOf, type Admission } from '../models/admission.js';
 import { birth, withBirths, type BirthRequest, type RunBirth } from '../intake/birth.js';
 import { preparePublication, type Publication, type TopicEvent } from '../intake/topics.js';
 import { changeRun, emptyChange, newDeadLetterId, writeOf, type RunChange } from './change.js';
@@ -114,13 +116,14 @@ export class Lanes {
     plain: PlainValue,
     committer: Committer,
     seen: (key: string) => number | null,
+    admission: Admission,
   ) {
     this.#seen = seen;
     this.#context = context;
     this.#catalog = catalog;
     this.#plain = plain;
     this.#committer = committer;
-    this.#circumstances = new Circumstances(context, catalog);
+    this.#circumstances = new Circumstances(context, catalog, admission);
   }
 
   /** Called after each commit, in commit order of each run. */
@@ -370,6 +373,7 @@ export class Lanes {
         missed.map(({ event }) => event),
         missed.every(({ envelope }) => envelope.actor === first.envelope.actor) ? first.envelope.actor : null,
         null,
+        false,
       );
     lane.told = state.head;
     return state;
@@ -648,9 +652,10 @@ export class Lanes {
     events: readonly RunEvent[],
     actor: string | null,
     task: string | null,
+    own = true,
   ): void {
     if (lane !== undefined) lane.told = events.at(-1)?.seq ?? lane.told;
-    const change: CommittedChange = { key, tenant: state.tenant, run: state.run, state, events, actor, task };
+    const change: CommittedChange = { key, tenant: state.tenant, run: state.run, state, events, actor, task, own };
     for (const listener of this.#listeners) {
       try {
         listener(change);
@@ -765,6 +770,7 @@ const noneAgain: readonly Pending[] = [];
 class Circumstances implements DecideContext {
   readonly #context: EngineContext;
   readonly #catalog: Catalog;
+  readonly #admission: Admission;
   now = 0;
   worker = '';
   task: string | null = null;
@@ -772,9 +778,10 @@ class Circumstances implements DecideContext {
   unleased = true;
   tenant = '';
 
-  constructor(context: EngineContext, catalog: Catalog) {
+  constructor(context: EngineContext, catalog: Catalog, admission: Admission) {
     this.#context = context;
     this.#catalog = catalog;
+    this.#admission = admission;
   }
 
   of({ job, leased }: Pending, at: number): this {
@@ -814,6 +821,12 @@ class Circumstances implements DecideContext {
 
   capability(name: string): ReturnType<DecideContext['capability']> {
     return this.#catalog.capability(name);
+  }
+
+  admit(ticket: InferenceTicket): InferenceGrant | 'hold' | null {
+    const model = this.#catalog.model(ticket.ask.model);
+    const candidate = model === null ? null : candidateOf(ticket, model, this.#context.ports.hash);
+    return candidate === null ? null : this.#admission.ask(ticket, candidate);
   }
 }
 

@@ -5,17 +5,37 @@ import { decodeValue } from '../../core/codec.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { RunEvent } from '../../core/run/events.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../../core/run/exported-history.js';
+import { waitingTickets } from '../../core/run/tickets.js';
 import { foldRun, isEnded, workflowQueue, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
-import type { PageView, RunEventView, RunSummary, RunFold, RunViewState, TopicEventView } from '../../protocol/http.js';
+import type {
+  DecisionView,
+  LimitWait,
+  PageView,
+  RunEventView,
+  RunSummary,
+  RunFold,
+  RunViewState,
+  TopicEventView,
+} from '../../protocol/http.js';
 import { topicStream, type EventRow, type TaskRow } from '../../store/contract.js';
 import type { RunFilter, RunResult } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
+import { decisionsOf } from './decisions.js';
 import { storedEventView } from './event-view.js';
 import type { PlainValue } from './lanes.js';
 import { runView, summaryOf, viewState } from './views.js';
+
+/** What a ticket that waits is waiting for; null = nobody can say. */
+type ExplainTicket = (
+  ticket: { readonly tenant: string; readonly ref: string },
+  value: string,
+) => Promise<LimitWait | null>;
+
+/** Tickets of one run that are explained; the others are only said to wait. */
+const explainedMax = 10;
 
 export class Reads {
   readonly #context: EngineContext;
@@ -23,13 +43,17 @@ export class Reads {
   readonly #isServed: (queue: string) => Promise<boolean>;
   readonly #catalog: Pick<Catalog, 'workflow' | 'hasGraphs'>;
 
-  /** `isServed` knows whether a connected worker serves a queue. */
+  readonly #explain: ExplainTicket;
+
+  /** `isServed` knows whether a connected worker serves a queue, `explain` what a ticket waits for. */
   constructor(
     context: EngineContext,
     plain: PlainValue,
     isServed: (queue: string) => Promise<boolean>,
+    explain: ExplainTicket,
     catalog: Pick<Catalog, 'workflow' | 'hasGraphs'>,
   ) {
+    this.#explain = explain;
     this.#catalog = catalog;
     this.#context = context;
     this.#plain = plain;
@@ -46,12 +70,19 @@ export class Reads {
       run,
       events.map((stored) => stored.event),
     );
+    const waits = await Promise.all(
+      (isEnded(state.status) ? [] : waitingTickets(state)).slice(0, explainedMax).map(async ({ path, entry }) => {
+        const wait = await this.#explain({ tenant, ref: entry.ref }, entry.value);
+        return wait === null ? [] : [[path, wait] as const];
+      }),
+    );
     // The row may be older than the history by a commit; the fold is the truth of both.
     const served = isEnded(state.status) ? null : await this.#isServed(workflowQueue(state.workflow, state.version));
     return runView({ ...row, ...rowFields(state, row) }, state, {
       tasks,
       progress: this.#lastProgress(events),
       served,
+      limits: new Map(waits.flat()),
       unservedQueues: await this.#unserved(tasks),
     });
   }
@@ -127,6 +158,11 @@ export class Reads {
     });
     if (rows.length === 0 && (await store.readRun(tenant, run)) === null) return null;
     return rows.map((row) => storedEventView(readRunEvent(row), this.#plain));
+  }
+
+  async decisions(tenant: string, run: string): Promise<DecisionView[] | null> {
+    const events = (await this.#history(tenant, run)).map((stored) => stored.event);
+    return events.length === 0 ? null : decisionsOf(run, events);
   }
 
   async exported(tenant: string, run: string): Promise<ExportedHistory | null> {

@@ -2,6 +2,13 @@
 export { fake, inTurn, type FakeAnswer, type FakeCall, type FakeHandler, type FakeOptions } from './fakes.js';
 export type { TestAgent, TestAnswer } from './test-agent.js';
 export {
+  fakeModel,
+  type FakeModel,
+  type FakeModelAnswer,
+  type FakeModelOptions,
+  type FakeReply,
+} from './fake-model.js';
+export {
   testSpine,
   type RunRef,
   type ApprovalWord,

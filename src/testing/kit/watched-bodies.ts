@@ -39,6 +39,7 @@ export function watchedBodies(begin: BeginActivation, options: WatchOptions): Be
       submit: (commands) => host.submit(commands),
       store: (payload) => host.store(payload),
       load: (payload) => host.load(payload),
+      model: (name) => host.model?.(name) ?? null,
       log: (record) => {
         log(record);
         host.log(record);
@@ -49,7 +50,12 @@ export function watchedBodies(begin: BeginActivation, options: WatchOptions): Be
           recorded++;
           open.delete(path);
         },
+        busy: (path) => {
+          const entry = work.begin(`ai "${path}"`, run, path);
+          return () => work.end(entry);
+        },
         step: (step) => {
+          if (step.hosts === true) return called(step, steps);
           const entry = work.begin(`step "${step.path}"`, run, step.path);
           return ending(
             () => called(step, steps),

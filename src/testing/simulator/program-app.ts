@@ -2,11 +2,14 @@
  * Programs as users would write them: an app of the real programming model whose workflows interpret programs through
  * `ctx`, and whose steps and handlers go to the simulated provider.
  */
+import { optionsOf } from '../../core/admission/limit-options.js';
 import {
   agent,
   capability,
   defineApp,
+  limit,
   message,
+  model,
   signal,
   topic,
   Transient,
@@ -16,16 +19,28 @@ import {
   type AnyApp,
   type AnyWorkflow,
   type Ctx,
+  type ModelCallNow,
   Terminal,
 } from '../../workflow/index.js';
 import { simGraph } from './graph-program.js';
-import { builds, simAgent, simDeadlineMs, simRetry, type BuildName } from './manifest.js';
+import {
+  builds,
+  limitedCapability,
+  simAgent,
+  simDeadlineMs,
+  simLimits,
+  simModelLimit,
+  simRetry,
+  type BuildName,
+} from './manifest.js';
 import {
   programCapabilities,
+  programModel,
   programSignals,
   type CallNode,
   type Program,
   type ChildNode,
+  type InferNode,
   type ProgramNode,
   type RaceNode,
   type SagaNode,
@@ -36,16 +51,18 @@ import { programFailure, retryOf } from './scripted-body.js';
 
 /** Where an effect runs, as its code is told. */
 export interface EffectSite {
-  readonly kind: 'step' | 'call';
+  readonly kind: 'step' | 'call' | 'infer';
   /** Tenant, run and path. */
   readonly idempotencyKey: string;
   readonly attempt: number;
   /** Adds a chunk to the stream of the effect. */
   readonly write: (chunk: unknown) => Promise<void>;
+  /** Of an inference: what the provider is given. */
+  readonly providerKey?: string;
 }
 
 /** Performs an effect: resolves, or rejects where the provider fails. Never settles where it takes its worker down. */
-export type PerformEffect = (node: StepNode | CallNode, site: EffectSite) => Promise<void>;
+export type PerformEffect = (node: StepNode | CallNode | InferNode, site: EffectSite) => Promise<void>;
 
 const retry = { attempts: simRetry.attempts, min: simRetry.minMs, max: simRetry.maxMs, factor: simRetry.factor };
 const seen = topic('seen', { partitions: 3 });
@@ -53,6 +70,10 @@ const noted = topic('noted', { partitions: 2, key: 'n' });
 const signals = programSignals.map((name) => signal(name));
 const done = topic('done');
 const capabilities = programCapabilities.map((name) => capability(name, { deadline: simDeadlineMs, retry }));
+const named = simLimits.map((spec) => limit(spec.name, optionsOf(spec)));
+const limitedCapabilities = programCapabilities.map((name) =>
+  capability(name, { deadline: simDeadlineMs, retry, limits: name === limitedCapability ? named : [] }),
+);
 
 const heard = topic('heard', { key: 'key' });
 const add = message('add');
@@ -77,7 +98,12 @@ async function takeNote(self: AgentSelf, { id, type }: AgentMessage): Promise<vo
 }
 
 /** The app of one worker, in one of its builds. Its versions differ by their names only: every run may migrate. */
-export function programApp(perform: PerformEffect, build: BuildName = 'plain', withAgents = false): AnyApp {
+export function programApp(
+  perform: PerformEffect,
+  build: BuildName = 'plain',
+  withAgents = false,
+  limited = false,
+): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
   const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow => {
     const program: AnyWorkflow = workflow(
@@ -92,8 +118,16 @@ export function programApp(perform: PerformEffect, build: BuildName = 'plain', w
     current,
     earlier.map((version) => inVersion(version, [])),
   );
+  const endpoint = oracle(perform);
   return defineApp({
     name: 'simulated',
+    limits: limited ? [limit(simModelLimit.name, optionsOf(simModelLimit))] : [],
+    models: [
+      model(programModel, {
+        policy: 'retry',
+        versions: { v1: { ...endpoint, weight: 1 }, v2: { ...endpoint, weight: 1 } },
+      }),
+    ],
     topics: withAgents ? [seen, noted, done, heard] : [seen, noted, done],
     agents: withAgents ? [tally] : [],
     workflows: [
@@ -103,7 +137,7 @@ export function programApp(perform: PerformEffect, build: BuildName = 'plain', w
       ),
       { ...workflow('graph', options, () => undefined), graph: simGraph },
     ],
-    handlers: capabilities.map((one) =>
+    handlers: (limited ? limitedCapabilities : capabilities).map((one) =>
       one.implement(async (input, context) => {
         const { idempotencyKey, attempt } = context;
         const write = (chunk: unknown): Promise<void> => context.stream().write(chunk);
@@ -112,6 +146,39 @@ export function programApp(perform: PerformEffect, build: BuildName = 'plain', w
       }),
     ),
   });
+}
+
+/** A provider of a model, to which the prompt says for which run and path it is asked. */
+function oracle(perform: PerformEffect) {
+  const ask = async (call: ModelCallNow): Promise<string> => {
+    const [part] = (call.prompt[0]?.content ?? []) as readonly { readonly text: string }[];
+    const { at, node } = JSON.parse(part?.text ?? '') as { readonly at: string; readonly node: InferNode };
+    const providerKey = call.headers?.['idempotency-key'] ?? '';
+    const write = (): Promise<void> => Promise.resolve();
+    await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
+    return at;
+  };
+  const end = { finishReason: 'stop', usage: { inputTokens: 3, outputTokens: 2 } };
+  return {
+    use: {
+      specificationVersion: 'v3',
+      provider: 'oracle',
+      modelId: 'm',
+      supportsIdempotencyKeys: true,
+      doGenerate: async (call: ModelCallNow) => ({ content: [{ type: 'text', text: await ask(call) }], ...end }),
+      doStream: async (call: ModelCallNow) => {
+        const said = ask(call);
+        const parts = async function* () {
+          const text = await said;
+          yield { type: 'text-delta', id: '0', delta: text.slice(0, 3) };
+          yield { type: 'text-delta', id: '0', delta: text.slice(3) };
+          yield { type: 'finish', ...end };
+        };
+        return await Promise.resolve({ stream: parts() });
+      },
+    },
+    price: { input: 1, output: 1 },
+  };
 }
 
 /** What a failing provider throws. */
@@ -152,6 +219,8 @@ async function runNode(ctx: Ctx, node: ProgramNode, means: Means): Promise<void>
     case 'wait':
     case 'child':
       return runLeaf(ctx, node, node.name, means);
+    case 'infer':
+      return runInference(ctx, node);
     case 'saga':
       return runSaga(ctx, node, means);
     case 'map': {
@@ -225,6 +294,19 @@ async function runLeaf(ctx: Ctx, node: RaceNode, name: string, means: Means): Pr
     },
     { retry: policy, ...(node.external ? { effect: 'external' as const } : {}) },
   );
+}
+
+async function runInference(ctx: Ctx, node: InferNode): Promise<void> {
+  const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
+  const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
+  const { text } = await ctx.infer(node.name, {
+    model: programModel,
+    prompt: JSON.stringify({ at, node }),
+    policy: node.policy,
+    stream: node.streamed,
+    retry: { attempts, min: minMs, max: maxMs, factor },
+  });
+  if (text !== at) throw new Error(`Invariant broken: ${at} was answered with ${text}`);
 }
 
 async function runWait(ctx: Ctx, node: WaitNode, name: string): Promise<void> {

@@ -55,6 +55,8 @@ export interface ScriptedWorkerOptions extends WorkerHostOptions {
   readonly parkAfterMs: number;
   /** The build that the process would be started with now. */
   readonly build: () => BuildName;
+  /** Whether a capability is limited. */
+  readonly limited: boolean;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
   readonly flaw: WorkerFlaw;
 }
@@ -111,7 +113,7 @@ class WorkerLife {
     this.#ports = ports;
     this.#heart = heart;
     this.#build = options.build();
-    this.#manifest = simManifest(this.#build);
+    this.#manifest = simManifest(this.#build, options.limited);
     this.#connect();
   }
 
@@ -317,6 +319,26 @@ class WorkerLife {
           });
           return history.executions.length;
         },
+        infer: (node, path, key, done) => {
+          const session = this.session ?? '';
+          const body = JSON.stringify(node);
+          const execution = {
+            kind: 'infer',
+            tenant,
+            run,
+            path,
+            attempt: 0,
+            body,
+            session,
+            assignment: number,
+          } as const;
+          const fate = this.#options.provider.begin(node, { ...execution, key });
+          this.#ports.timers.after(node.ms, () => {
+            if (fate === 'kills') this.#host.crash('poison');
+            else done(fate === 'ok' ? null : programFailure);
+          });
+        },
+        sha256: (text) => this.#ports.hash.sha256(text),
         parkLater: (park) => this.#ports.timers.after(this.#options.parkAfterMs, park),
       },
       this.#options.flaw,

@@ -8,6 +8,8 @@ import type { UnitKind } from './path-record.js';
 export interface UnitDetail {
   /** Capability of a call. */
   readonly capability?: string;
+  /** Model of an inference. */
+  readonly model?: string;
   /** Topic of an emitted event. */
   readonly topic?: string;
   /** Input of a call or step, or data of an event, as it would be recorded. */
@@ -18,4 +20,6 @@ export interface UnitDetail {
 export interface AskedUnit extends UnitDetail {
   readonly path: string;
   readonly kind: UnitKind;
+  /** Asked for by a program inside of a step, and not by the body. */
+  readonly apart?: boolean;
 }

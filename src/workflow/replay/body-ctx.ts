@@ -12,6 +12,7 @@ import { pathOf, type PathKey, type PathName } from '../../core/paths.js';
 import type { InlinePayload } from '../../core/payload.js';
 import { defaultRetry, type RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions } from '../../core/run/commands.js';
+import type { Ai, AiOptions, Told } from '../ai/ai-options.js';
 import { approvalRequestOf, type ApproveOptions, type FormOf, type Review } from '../approval.js';
 import { Cancelled, isCancelled } from '../cancelled.js';
 import type { Capability } from '../capability.js';
@@ -31,6 +32,12 @@ import type {
   StepOptions,
   Undo,
 } from '../ctx.js';
+import { inferenceOf, questionOf, type AskedInference, type Question } from '../infer/ask-inference.js';
+import type { AnswerCheck } from '../infer/answer-schema.js';
+import { converse } from '../infer/conversation.js';
+import type { InferOptions, InferResult } from '../infer/infer-options.js';
+import type { ToolCall } from '../infer/model-answer.js';
+import { toolContext, type Tool } from '../infer/tool.js';
 import { jsonSchemaOf } from '../json-schema-of.js';
 import { makeLog, type Log } from '../log.js';
 import { OptionFaults } from '../options.js';
@@ -38,15 +45,17 @@ import { agentKeyFault, isAgentKey } from '../agent-key.js';
 import type { AgentRef, AskOptions, TellOptions } from '../agent.js';
 import type { AnyMessage } from '../message.js';
 import { handleStep, mailSignal, type Mail, type SendTarget } from '../../core/run/mail.js';
-import { retryPolicyOf, timeoutMsOf } from '../retry-options.js';
+import { readRetry, retryPolicyOf, timeoutMsOf } from '../retry-options.js';
 import { StepError } from '../step-error.js';
 import type { StreamWriter } from '../stream-writer.js';
 import type { Topic } from '../topic.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { Signal } from '../signal.js';
 import { waitOnOf, type Received } from '../wait-for.js';
+import { AiWork, type AiRequest } from './ai-work.js';
 import type { UnitDetail } from './asked-unit.js';
 import type { BodyRun } from './body-run.js';
+import { InferWork, type InferenceTold, type InferRequest } from './infer-work.js';
 import { startOf, type UnitKind } from './path-record.js';
 import { Scope } from './scope.js';
 import { StepWork, type StepRequest } from './step-work.js';
@@ -76,7 +85,15 @@ export class BodyCtx implements Ctx {
   }
 
   call<In, Out>(capability: Capability<string, In, Out>, input: In, options: CallOptionsOf = {}): Promise<Out> {
-    const path = this.#claim(options.as ?? capability.name);
+    return this.#callAt(this.#claim(options.as ?? capability.name), capability, input, options);
+  }
+
+  #callAt<In, Out>(
+    path: string,
+    capability: Capability<string, In, Out>,
+    input: In,
+    options: CallOptionsOf,
+  ): Promise<Out> {
     const payload = this.#body.encode(input);
     const sent = callOptions(path, capability, options);
     const { name } = capability;
@@ -91,6 +108,63 @@ export class BodyCtx implements Ctx {
         options: sent,
       })),
     );
+  }
+
+  infer<Out>(name: PathName, options: InferOptions): Promise<InferResult<Out>> {
+    const path = this.#claim(name);
+    const question = questionOf(`infer "${path}"`, options, this.#body.host);
+    const had = converse(path, question, {
+      ask: (at, asked, check) => this.#infer(this.#beneath(path, at), asked, check),
+      runTool: (at, tool, call, input) => this.#runTool(this.#beneath(path, at), tool, call, input),
+    });
+    // What the schema of the options gives back, which is where the type comes from.
+    return quiet(had as Promise<InferResult<Out>>);
+  }
+
+  #infer(path: string, question: Question, check: AnswerCheck | null): Promise<InferenceTold> {
+    const asked = inferenceOf(path, question, check, this.#body.host.ports.hash);
+    const request: InferRequest = { ...asked, askPerson: (attempt) => this.#askAboutInference(asked, attempt) };
+    return this.#ask<InferenceTold>(path, 'inference', new InferWork(request, this.#body));
+  }
+
+  #runTool(path: string, { work }: Tool, { toolCallId, input }: ToolCall, read: unknown): Promise<unknown> {
+    if (work.kind === 'call') return this.#callAt(path, work.capability, read, {});
+    const { run, effect, retry, timeout } = work;
+    const fn = (_given: unknown, step: StepContext): unknown => run(read, toolContext(step, toolCallId));
+    const options = {
+      effect,
+      ...(retry === undefined ? {} : { retry }),
+      ...(timeout === undefined ? {} : { timeout }),
+    };
+    return this.#ask<unknown>(path, 'step', new StepWork(stepRequest(path, [input, fn, options]), this.#body));
+  }
+
+  /** A path inside of the thing at `path`; its own was claimed with it. */
+  #beneath(path: string, at: string): string {
+    if (at !== path) this.#body.claim(at);
+    return at;
+  }
+
+  ai<T>(name: PathName, fn: (ai: Ai) => T, options: AiOptions = {}): Promise<Told<Awaited<T>>> {
+    const path = this.#claim(name);
+    const request: AiRequest = {
+      ...aiOptions(path, fn, options),
+      // In the scope of the program, so that it is given up together with it.
+      askPerson: (scope, asked, attempt) => new BodyCtx(this.#body, scope).#askAboutInference(asked, attempt),
+    };
+    return this.#ask(path, 'step', new AiWork(request, this.#scope, this.#body));
+  }
+
+  /** Whether a call that nobody knows the outcome of is to be made again. */
+  async #askAboutInference({ path, ask }: AskedInference, attempt: number): Promise<boolean> {
+    const at = pathOf(path, ['ambiguous', attempt]);
+    const options: ApproveOptions = {
+      title: `Ask model ${ask.model} again?`,
+      show: { inference: path, attempt, why: 'Its worker died before the answer was recorded.' },
+      to: 'role:operator',
+    };
+    this.#body.claim(at);
+    return (await this.#review(at, options)).outcome === 'approved';
   }
 
   sleep(...given: readonly [Duration] | readonly [PathName, Duration]): Promise<void> {
@@ -125,7 +199,10 @@ export class BodyCtx implements Ctx {
   }
 
   approve<const Options extends ApproveOptions>(name: PathName, options: Options): Promise<Review<FormOf<Options>>> {
-    const path = this.#claim(name);
+    return this.#review(this.#claim(name), options);
+  }
+
+  #review<const Options extends ApproveOptions>(path: string, options: Options): Promise<Review<FormOf<Options>>> {
     const { timeoutMs, ...asked } = approvalRequestOf(path, options);
     const form = options.form ?? null;
     const shown = this.#body.encode({ show: options.show ?? null, form: jsonSchemaOf(form, 'input') });
@@ -693,6 +770,15 @@ function stepRequest(path: string, rest: readonly unknown[]): StepRequest {
     retry: retry === undefined ? base : retryPolicyOf(what, retry, base),
     timeoutMs: timeout === undefined ? null : timeoutMsOf(what, timeout),
   };
+}
+
+function aiOptions(path: string, fn: (ai: Ai) => unknown, options: AiOptions): Omit<AiRequest, 'askPerson'> {
+  const faults = new OptionFaults(`ai "${path}"`);
+  if (typeof fn !== 'function') faults.add('it needs a function to run');
+  faults.unknownNames(options, ['retry', 'ui']);
+  const retry = readRetry(options.retry, faults, { ...defaultRetry, attempts: 1 });
+  faults.throwIfAny();
+  return { path, fn, retry, ui: options.ui ?? {} };
 }
 
 function checkMapOptions(concurrency: number, onError: unknown, failuresMax: number): void {

@@ -15,7 +15,7 @@ import { isBlobPayload, type BlobPayload, type InlinePayload, type Payload } fro
 import type { CancelTimer } from '../../core/ports.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import { contextId } from '../../core/run/state.js';
-import type { AbortReason, JournalEntry, SubmissionResult } from '../../core/run/journal.js';
+import { isIntent, type AbortReason, type JournalEntry, type SubmissionResult } from '../../core/run/journal.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
 import type { Activation, ActivationEnd, ActivationHost, ActivationInput } from '../activation-contract.js';
 import { Cancelled, isCancelled } from '../cancelled.js';
@@ -28,6 +28,7 @@ import { ChunkBatcher, type ChunkBatch, type StreamWriter } from '../stream-writ
 import type { AskedUnit } from './asked-unit.js';
 import { BodyCtx } from './body-ctx.js';
 import { checkInput } from './check-input.js';
+import type { InferenceTold } from './infer-work.js';
 import {
   childOf,
   noteEntry,
@@ -259,7 +260,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   ask(scope: Scope, path: string, kind: UnitKind, work: Work): Promise<unknown> {
     if (this.#isDone()) return new Promise(ignore);
     const record = this.#records.get(path);
-    this.host.onlooker?.asked?.(askedUnit(path, kind, work));
+    this.host.onlooker?.asked?.(askedUnit(path, kind, work, scope.apart));
     if (record !== undefined && record.kind !== kind) {
       throw new SpineError('PATH_KIND_CHANGED', { path, recorded: record.kind, asked: kind });
     }
@@ -459,8 +460,11 @@ export class BodyRun implements Activation, Pumped, StepHost {
       case 'step.completed':
       case 'call.completed':
         return this.#handValue(wait, outcome);
+      case 'inference.completed':
+        return this.#handInference(wait, outcome);
       case 'step.failed':
       case 'call.failed':
+      case 'inference.failed':
         return wait.reject(new StepError(wait.path, outcome.data.attempt, outcome.data.failure));
       case 'timer.fired':
       case 'event.emitted':
@@ -489,6 +493,18 @@ export class BodyRun implements Activation, Pumped, StepHost {
       default:
         assertNever(outcome);
     }
+  }
+
+  #handInference(wait: Wait, outcome: Extract<OutcomeEntry, { readonly type: 'inference.completed' }>): void {
+    let answer: unknown;
+    try {
+      answer = wait.own === null ? recordedValue(wait, outcome) : decodeValue(wait.own);
+    } catch (error) {
+      return wait.reject(error);
+    }
+    const { grant = null, hops = [] } = this.#records.get(wait.path)?.inference ?? {};
+    const { attempt } = outcome.data;
+    wait.resolve({ answer, attempt, outcome: outcome.data, grant, hops } satisfies InferenceTold);
   }
 
   #handValue(wait: Wait, outcome: OutcomeEntry): void {
@@ -591,8 +607,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (wait === null) return;
     if (record.outcome === entry) this.#recorded(wait, record.outcome);
     else if (record.waitingSince > 0) this.#leaveToOutside(wait);
-    else if (entry.type === 'step.due') this.#queue(wait);
-    else if (entry.type === 'step.started') wait.work.begun?.(wait, entry.data.attempt);
+    else if (mayBegin.has(entry.type)) this.#queue(wait);
+    else if (isIntent(entry)) wait.work.begun?.(wait, entry.data.attempt);
   }
 
   #noteStart(path: string, record: PathRecord): void {
@@ -950,10 +966,13 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.log(this.#root, 'warn', 'Recorded results that the code no longer asks for were left aside.', fields);
   }
 
-  /** What an agent did for a message that it has handled is not done again. */
+  /** What an agent did for a message that it has handled, or a person said of an ambiguous inference, is not done again. */
   #isInsideStep(path: string): boolean {
-    const slash = path.indexOf('/');
-    return slash > 0 && this.#records.get(path.slice(0, slash))?.kind === 'step';
+    for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
+      const kind = this.#records.get(path.slice(0, slash))?.kind;
+      if (kind === 'step' || kind === 'inference') return true;
+    }
+    return false;
   }
 
   #isDone(): boolean {
@@ -964,6 +983,9 @@ export class BodyRun implements Activation, Pumped, StepHost {
     return this.#catchingUp && this.#handedSeq < this.#replayUpTo;
   }
 }
+
+/** The pause or the waiting is over: the work goes on here. */
+const mayBegin: ReadonlySet<JournalEntry['type']> = new Set(['step.due', 'inference.due', 'inference.admitted']);
 
 /** A context bundle as the body knows it. */
 export interface Bundle {
@@ -980,6 +1002,7 @@ const refusalCodes: Readonly<Record<string, ErrorCode>> = {
   too_deep: 'CHILD_TOO_DEEP',
   unknown_capability: 'CAPABILITY_UNKNOWN',
   unknown_agent: 'AGENT_UNKNOWN',
+  unknown_model: 'MODEL_UNKNOWN',
   unknown_workflow: 'WORKFLOW_UNKNOWN',
 };
 
@@ -996,8 +1019,9 @@ function refusalOf(refusal: string, message: string): Failure {
 }
 
 /** An input that cannot be encoded is the concern of the work that needs it, not of who looks on. */
-function askedUnit(path: string, kind: UnitKind, work: Work): AskedUnit {
-  const unit = { path: unitPath(path, kind), kind: kind === 'start' ? 'child' : kind } as const;
+function askedUnit(path: string, kind: UnitKind, work: Work, apart: boolean): AskedUnit {
+  const where = apart ? { apart: true } : {};
+  const unit = { path: unitPath(path, kind), kind: kind === 'start' ? 'child' : kind, ...where } as const;
   try {
     return { ...unit, ...work.detail?.() };
   } catch {

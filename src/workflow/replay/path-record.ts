@@ -3,12 +3,15 @@
  * the paths of one activation.
  */
 import { assertNever } from '../../core/errors.js';
+import type { Failure } from '../../core/failure.js';
+import { hopOf, leadsToRetry, type InferenceGrant, type InferenceHop } from '../../core/run/inference.js';
 import type { JournalEntry } from '../../core/run/journal.js';
 
 /** What kind of thing a path names. */
 export type UnitKind =
   | 'step'
   | 'call'
+  | 'inference'
   | 'timer'
   | 'emit'
   | 'race'
@@ -24,6 +27,8 @@ type OutcomeType =
   | 'step.failed'
   | 'call.completed'
   | 'call.failed'
+  | 'inference.completed'
+  | 'inference.failed'
   | 'timer.fired'
   | 'event.emitted'
   | 'child.started'
@@ -62,14 +67,25 @@ export function isOfPath(entry: JournalEntry): entry is PathEntry {
 export interface PathRecord {
   readonly kind: UnitKind;
   outcome: OutcomeEntry | null;
-  /** Highest attempt of a step whose intent is recorded; 0 = none. */
+  /** Highest attempt of a step or inference whose intent is recorded; 0 = none. */
   begun: number;
-  /** Attempt of a step that runs next; above 1 once a pause is over. */
+  /** Attempt of a step or inference that runs next; above 1 once a pause is over. */
   attempt: number;
   /** `seq` since which the outside owes the outcome (call scheduled, timer set, pause begun); 0 = it does not. */
   waitingSince: number;
   /** A wait that was given up: nothing will ever come of it. */
   closed: boolean;
+  /** What is known of an inference beside that; null = it is something else. */
+  inference: InferenceRecord | null;
+}
+
+/** See `PathRecord.inference`. */
+export interface InferenceRecord {
+  /** Of the present attempt; null = it was not admitted yet. */
+  grant: InferenceGrant | null;
+  providerId: string | null;
+  /** Attempts that gave no answer. */
+  readonly hops: InferenceHop[];
 }
 
 const startSuffix = '/:start';
@@ -89,12 +105,17 @@ export function childOf(path: string): string {
 
 /** The start of a child as an outcome of its own. */
 export function startRecord(entry: Extract<JournalEntry, { readonly type: 'child.started' }>): PathRecord {
-  return { kind: 'start', outcome: entry, begun: 0, attempt: 1, waitingSince: 0, closed: false };
+  return { ...newRecord('start'), outcome: entry };
+}
+
+function newRecord(kind: UnitKind): PathRecord {
+  const inference = kind === 'inference' ? { grant: null, providerId: null, hops: [] } : null;
+  return { kind, outcome: null, begun: 0, attempt: 1, waitingSince: 0, closed: false, inference };
 }
 
 /** Moves the record of a path over one entry. */
 export function noteEntry(before: PathRecord | undefined, entry: PathEntry): PathRecord {
-  const record = before ?? { kind: kindOf(entry), outcome: null, begun: 0, attempt: 1, waitingSince: 0, closed: false };
+  const record = before ?? newRecord(kindOf(entry));
   switch (entry.type) {
     case 'step.started':
       record.begun = entry.data.attempt;
@@ -118,10 +139,47 @@ export function noteEntry(before: PathRecord | undefined, entry: PathEntry): Pat
       break;
     case 'call.retrying':
       break;
+    case 'inference.requested': {
+      const { attempt, grant } = entry.data;
+      record.attempt = attempt;
+      if (grant !== null) record.begun = attempt;
+      record.waitingSince = grant === null ? entry.seq : 0;
+      if (record.inference !== null) Object.assign(record.inference, { grant, providerId: null });
+      break;
+    }
+    case 'inference.admitted':
+      record.waitingSince = 0;
+      if (record.inference !== null) record.inference.grant = entry.data.grant;
+      break;
+    case 'inference.begun':
+      record.begun = entry.data.attempt;
+      break;
+    case 'inference.identified':
+      if (record.inference !== null) record.inference.providerId = entry.data.providerId;
+      break;
+    case 'inference.ambiguous': {
+      const { attempt, policy } = entry.data;
+      if (leadsToRetry(policy)) moveOn(record, attempt + 1);
+      break;
+    }
+    case 'inference.retrying':
+      record.waitingSince = entry.seq;
+      noteHop(record, entry.data.attempt, entry.data.failure);
+      break;
+    case 'inference.due':
+      record.waitingSince = 0;
+      moveOn(record, entry.data.attempt);
+      break;
+    case 'inference.failed':
+      noteHop(record, entry.data.attempt, entry.data.failure);
+      record.outcome = entry;
+      record.waitingSince = 0;
+      break;
     case 'step.completed':
     case 'step.failed':
     case 'call.completed':
     case 'call.failed':
+    case 'inference.completed':
     case 'timer.fired':
     case 'event.emitted':
     case 'race.decided':
@@ -141,6 +199,16 @@ export function noteEntry(before: PathRecord | undefined, entry: PathEntry): Pat
   return record;
 }
 
+/** The next attempt has no grant yet. */
+function moveOn(record: PathRecord, attempt: number): void {
+  record.attempt = attempt;
+  if (record.inference !== null) record.inference.grant = null;
+}
+
+function noteHop({ inference }: PathRecord, attempt: number, cause: Failure): void {
+  inference?.hops.push(hopOf(attempt, inference.grant, cause));
+}
+
 function kindOf(entry: PathEntry): UnitKind {
   switch (entry.type) {
     case 'step.started':
@@ -154,6 +222,16 @@ function kindOf(entry: PathEntry): UnitKind {
     case 'call.completed':
     case 'call.failed':
       return 'call';
+    case 'inference.requested':
+    case 'inference.admitted':
+    case 'inference.begun':
+    case 'inference.identified':
+    case 'inference.ambiguous':
+    case 'inference.retrying':
+    case 'inference.due':
+    case 'inference.completed':
+    case 'inference.failed':
+      return 'inference';
     case 'timer.set':
     case 'timer.fired':
       return 'timer';

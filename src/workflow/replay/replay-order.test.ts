@@ -7,6 +7,8 @@ import { expect, it } from 'vitest';
 import { capability } from '../capability.js';
 import type { Ctx } from '../ctx.js';
 import { isCancelled } from '../cancelled.js';
+import type { ModelEndpoint } from '../infer/model-endpoint.js';
+import { model, type Model } from '../model.js';
 import { isStepError } from '../step-error.js';
 import { signal } from '../signal.js';
 import { topic } from '../topic.js';
@@ -19,6 +21,7 @@ const seen = topic('seen', { key: 'n' });
 
 type Node =
   | { readonly op: 'step'; readonly outcome: 'ok' | 'fail' | 'retry' | 'sync' }
+  | { readonly op: 'infer'; readonly outcome: 'ok' | 'fail' | 'retry' }
   | { readonly op: 'call' }
   | { readonly op: 'sleep' }
   | { readonly op: 'signal' | 'event'; readonly hurried: boolean }
@@ -36,6 +39,7 @@ const node = fc.letrec<{ node: Node }>((tie) => ({
       op: fc.constant('step' as const),
       outcome: fc.constantFrom('ok', 'ok', 'ok', 'ok', 'ok', 'sync', 'sync', 'fail', 'retry'),
     }),
+    fc.record({ op: fc.constant('infer' as const), outcome: fc.constantFrom('ok', 'ok', 'ok', 'fail', 'retry') }),
     fc.record({ op: fc.constantFrom('call' as const, 'sleep' as const, 'emit' as const) }),
     fc.record({ op: fc.constantFrom('signal' as const, 'event' as const), hurried: fc.boolean() }),
     fc.record({ op: fc.constant('micro' as const), ticks: fc.nat(3) }),
@@ -88,6 +92,10 @@ class Interpreter {
     switch (program.op) {
       case 'step':
         return ctx.step(at, ({ attempt }) => this.#step(at, program.outcome, attempt));
+      case 'infer': {
+        const { text, finish } = await ctx.infer(at, { model: this.#model(at, program.outcome), prompt: at });
+        return [text, finish];
+      }
       case 'call':
         return ctx.call(work, at, { as: at });
       case 'sleep':
@@ -147,6 +155,23 @@ class Interpreter {
     const promises = nodes.map((inner, i) => this.run(inner, ctx, `${at}.${i}`));
     for (const promise of promises) promise.catch(() => {});
     return promises;
+  }
+
+  /** A model whose answers are let go like steps; what it is asked counts as run. */
+  #model(at: string, outcome: string): Model {
+    let asked = 0;
+    const use: ModelEndpoint = {
+      specificationVersion: 'v3',
+      provider: 'gated',
+      modelId: 'm',
+      doGenerate: async () => {
+        asked += 1;
+        const told = await this.#step(at, outcome, asked);
+        return { content: [{ type: 'text', text: JSON.stringify(told) }], finishReason: 'stop', usage: {} };
+      },
+      doStream: () => Promise.reject(new Error('not asked for a stream')),
+    };
+    return model('m', { versions: { v1: { use } } });
   }
 
   #step(at: string, outcome: string, attempt: number): unknown {
@@ -256,7 +281,9 @@ it('a replay from any part of the history takes the way of the live body', { tim
         expect(again.trace.length).toBeGreaterThanOrEqual(before);
         before = again.trace.length;
         const done = new Set(
-          engine.events.slice(0, prefix).flatMap((e) => (e.type === 'step.completed' ? e.data.path : [])),
+          engine.events
+            .slice(0, prefix)
+            .flatMap((e) => (e.type === 'step.completed' || e.type === 'inference.completed' ? e.data.path : [])),
         );
         expect(again.ran.filter((run) => done.has(run.split('#')[0] ?? ''))).toEqual([]);
       }
@@ -273,7 +300,7 @@ it('a body that dies again and again takes the way that its record says', { time
       const { trace } = await live(engine, program, numbers(seed), true);
       const again = await replay(engine, engine.events.length);
       expect(again.trace).toEqual(trace);
-      const completed = engine.paths('step.completed');
+      const completed = [...engine.paths('step.completed'), ...engine.paths('inference.completed')];
       expect(new Set(completed).size).toBe(completed.length);
     }),
     { numRuns: 600 },

@@ -9,14 +9,14 @@
 import { encodeValue } from '../../core/codec.js';
 import { exportedText, type ExportedHistory } from '../../core/run/exported-history.js';
 import type { RunEvent } from '../../core/run/events.js';
+import type { InferenceOutcome } from '../../core/run/inference.js';
 import { journalOf, type Journal, type JournalEntry } from '../../core/run/journal.js';
-import { isHandlePath } from '../../core/run/mail.js';
 import { foldRun, isEnded, type RunState, type RunStatus } from '../../core/run/state.js';
 import { SpineError } from '../../core/errors.js';
 import { versionText } from '../../core/manifest.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
-import { findWorkflow, versionsOf, type AnyApp } from '../app.js';
+import { findModel, findWorkflow, versionsOf, type AnyApp } from '../app.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
 import { dryReplay, type DryReplay, type EndCommand } from './dry-replay.js';
@@ -71,6 +71,7 @@ interface Recorded {
   readonly since: number;
   readonly capability: string | null;
   readonly topic: string | null;
+  readonly model: string | null;
   /** Some attempt of it was begun as an external effect. */
   readonly external: boolean;
   readonly input: Payload | null;
@@ -94,7 +95,7 @@ export async function reportReplay(app: AnyApp, history: ExportedHistory, ports:
   if (hasGraph !== (state.graph !== null)) return reportOf(history, state, 'unknown', 0, [otherForm(state)]);
   // A run goes on with the graph that it began with, whatever the code says now: there is nothing to replay.
   if (hasGraph) return reportOf(history, state, state.status === 'active' ? 'waiting' : state.status, 0, []);
-  return await new Comparison(definition, history, state, ports).report();
+  return await new Comparison(app, definition, history, state, ports).report();
 }
 
 function foldedState(history: ExportedHistory): RunState {
@@ -106,6 +107,7 @@ function foldedState(history: ExportedHistory): RunState {
 }
 
 class Comparison {
+  readonly #app: AnyApp;
   readonly #definition: AnyWorkflow;
   readonly #history: ExportedHistory;
   readonly #state: RunState;
@@ -115,7 +117,8 @@ class Comparison {
   /** What was asked for under paths that are not recorded. */
   readonly #assumedKinds = new Map<string, UnitKind>();
 
-  constructor(definition: AnyWorkflow, history: ExportedHistory, state: RunState, ports: Ports) {
+  constructor(app: AnyApp, definition: AnyWorkflow, history: ExportedHistory, state: RunState, ports: Ports) {
+    this.#app = app;
     this.#definition = definition;
     this.#history = history;
     this.#state = state;
@@ -187,6 +190,7 @@ class Comparison {
         startedAt: started?.at ?? 0,
         input: editedInput(events) ?? started?.payload ?? encodeValue(undefined),
         journal: this.#journalUnder(renames, assumed),
+        model: (name) => findModel(this.#app, name),
         load: (payload) => exportedText(this.#history, payload),
       },
       this.#ports,
@@ -213,16 +217,17 @@ class Comparison {
         !replay.asked.has(path) &&
         // Of a child that is not waited for only the start is asked for.
         !replay.asked.has(startOf(path)) &&
-        !this.#isOfHandled(path),
+        !this.#isInsideEnded(path),
     );
   }
 
-  /** Of a message that has been handled only what came of it is asked for, and nothing that its handler has done. */
-  #isOfHandled(path: string): boolean {
-    const [handling = ''] = path.split('/', 1);
-    return (
-      path !== handling && isHandlePath(handling) && (this.#recorded.get(handling)?.record.outcome ?? null) !== null
-    );
+  /** Of a step that hosts others, as a program of the AI SDK or the handler of a message, only its result is asked for then. */
+  #isInsideEnded(path: string): boolean {
+    for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
+      const outer = this.#recorded.get(path.slice(0, slash))?.record;
+      if (outer?.kind === 'step' && outer.outcome !== null) return true;
+    }
+    return false;
   }
 
   /** What the body waits for and the history does not have. */
@@ -288,6 +293,10 @@ class Comparison {
     }
     if (unit.capability !== null && asked.capability !== undefined && unit.capability !== asked.capability) {
       const text = `Call "${path}" went to capability "${unit.capability}"; the code now names "${asked.capability}", and gets the recorded outcome.`;
+      return changed('warning', text);
+    }
+    if (unit.model !== null && asked.model !== undefined && unit.model !== asked.model) {
+      const text = `Inference "${path}" asked model "${unit.model}"; the code now names "${asked.model}", and gets the recorded answer.`;
       return changed('warning', text);
     }
     if (unit.topic !== null && asked.topic !== undefined && unit.topic !== asked.topic) {
@@ -371,7 +380,11 @@ function recordedUnits(events: readonly RunEvent[], journal: Journal): ReadonlyM
       capability: entry.type === 'call.scheduled' ? entry.data.capability : (before?.capability ?? null),
       topic: entry.type === 'event.emitted' ? entry.data.topic : (before?.topic ?? null),
       external: (before?.external ?? false) || (entry.type === 'step.started' && entry.data.effect === 'external'),
-      input: type === 'call.scheduled' && payload !== undefined ? payload : (before?.input ?? null),
+      model: entry.type === 'inference.requested' ? entry.data.model : (before?.model ?? null),
+      input:
+        (type === 'call.scheduled' || type === 'inference.requested') && payload !== undefined
+          ? payload
+          : (before?.input ?? null),
     });
   }
   return units;
@@ -391,6 +404,8 @@ function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): Jo
       return { seq, at, type: 'step.completed', data: { path, attempt: 1, durationMs: 0, withInput: false }, payload };
     case 'call':
       return { seq, at, type: 'call.completed', data: { path, attempt: 1, worker: '', durationMs: 0 }, payload };
+    case 'inference':
+      return { seq, at, type: 'inference.completed', data: { path, attempt: 1, ...noOutcome }, payload };
     case 'timer':
       return { seq, at, type: 'timer.fired', data: { path } };
     case 'emit':
@@ -407,6 +422,15 @@ function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): Jo
       return null;
   }
 }
+
+const noOutcome: InferenceOutcome = {
+  usage: { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 },
+  costMicros: 0,
+  finish: 'other',
+  durationMs: 0,
+  firstPartMs: null,
+  providerId: null,
+};
 
 // ---------------------------------------------------------------- renames
 

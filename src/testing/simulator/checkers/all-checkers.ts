@@ -6,7 +6,9 @@ import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkFamily } from './family.js';
 import { checkGraphs } from './graphs.js';
+import { checkInferences } from './inferences.js';
 import { checkLeases } from './leases.js';
+import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
@@ -25,7 +27,9 @@ export {
   checkEndings,
   checkFamily,
   checkGraphs,
+  checkInferences,
   checkLeases,
+  checkLimits,
   checkLog,
   checkNeighbours,
   checkReadings,
@@ -46,11 +50,13 @@ export type Checker = (history: History) => Violation[];
 export const checkers: readonly Checker[] = [
   checkNeighbours,
   checkLeases,
+  checkLimits,
   checkVersions,
   checkLog,
   checkTimers,
   checkTicks,
   checkEffects,
+  checkInferences,
   checkGraphs,
   checkRedrives,
   checkRequests,

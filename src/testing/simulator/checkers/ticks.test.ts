@@ -69,6 +69,7 @@ class Story {
       redrives: [],
       sessions: [],
       entries: [],
+      holders: [],
       index: [],
     };
     this.history.final = { runs: this.#rows, ...rest, workerSessions: [] };

@@ -1,0 +1,158 @@
+/**
+ * Decisions over the inferences of a run. Who grants is asked through the context; everything else follows from the state.
+ *
+ * Invariant: of one attempt at most one outcome is recorded, and the intent of an attempt is recorded before anybody may
+ * call the provider for it.
+ */
+import { decideRetry } from '../retry.js';
+import { limits } from '../limits.js';
+import type { BodyCommand, RunCommand } from './commands.js';
+import { accept, already, refused, type Decision } from './decision.js';
+import type { InferenceGrant, InferenceTicket } from './inference.js';
+import type { InferenceUnit, RunState } from './state.js';
+
+/** What decisions over inferences are told of the world. */
+export interface InferenceContext {
+  readonly now: number;
+  readonly random: number;
+  /** Leave to call the model; `hold` = it has to wait, null = there is no such model. */
+  admit(ticket: InferenceTicket): InferenceGrant | 'hold' | null;
+}
+
+type Command<Op extends RunCommand['op']> = Extract<RunCommand, { readonly op: Op }>;
+
+/** The commands of a body that are decided here. */
+export type InferenceCommand = Extract<
+  BodyCommand,
+  {
+    readonly op:
+      | 'infer'
+      | 'beginInference'
+      | 'identifyInference'
+      | 'completeInference'
+      | 'failInference'
+      | 'settleAmbiguity';
+  }
+>;
+
+export function decideInference(state: RunState, command: InferenceCommand, context: InferenceContext): Decision {
+  const unit = state.units.get(command.path);
+  if (unit !== undefined && unit.kind !== 'inference') return refused('path_in_use');
+  if (command.op === 'infer') return decideRequest(state, unit, command, context);
+  // The first recorded outcome never changes; and of an attempt that another has followed nothing more is heard.
+  if (unit === undefined || isSettled(unit) || unit.attempt !== command.attempt) return already;
+  const { path, attempt } = command;
+  switch (command.op) {
+    case 'beginInference':
+      return unit.status === 'admitted' ? accept({ type: 'inference.begun', data: { path, attempt } }) : already;
+    case 'identifyInference': {
+      const { providerId } = command;
+      if (unit.status !== 'begun' || unit.providerId !== null) return already;
+      return accept({ type: 'inference.identified', data: { path, attempt, providerId } });
+    }
+    case 'settleAmbiguity':
+      return unit.status === 'begun'
+        ? accept({ type: 'inference.ambiguous', data: { path, attempt, policy: command.policy } })
+        : already;
+    case 'completeInference':
+      return unit.status === 'begun' ? completed(state, unit, command) : already;
+    case 'failInference':
+      return decideFailure(unit, command, context);
+  }
+}
+
+function isSettled({ status }: InferenceUnit): boolean {
+  return status === 'completed' || status === 'failed' || status === 'cancelled';
+}
+
+function decideRequest(
+  state: RunState,
+  unit: InferenceUnit | undefined,
+  { path, attempt, ask, request }: Command<'infer'>,
+  context: InferenceContext,
+): Decision {
+  // Also a repeat of what was answered before.
+  if (unit !== undefined && (unit.status !== 'due' || unit.attempt !== attempt)) return already;
+  const { tenant, run, workflow, priority } = state;
+  const { model, fingerprint, estimate, policy, streamed, deadlineMs } = ask;
+  const first = unit?.first ?? state.head + 1;
+  const grant = context.admit({ tenant, run, workflow, priority, path, attempt, first, ask });
+  if (grant === null) return refused('unknown_model');
+  return accept({
+    type: 'inference.requested',
+    data: {
+      path,
+      attempt,
+      ...(unit === undefined ? {} : { first }),
+      model,
+      fingerprint,
+      estimate,
+      policy,
+      streamed,
+      deadlineMs,
+      grant: grant === 'hold' ? null : grant,
+    },
+    payload: request,
+  });
+}
+
+function completed(
+  { head }: RunState,
+  unit: InferenceUnit,
+  { path, attempt, outcome, result, note }: Command<'completeInference'>,
+): Decision {
+  const { usage, costMicros, finish, durationMs, firstPartMs, providerId } = outcome;
+  const { ask, grant, request, hops } = unit;
+  return accept(
+    {
+      type: 'inference.completed',
+      data: { path, attempt, usage, costMicros, finish, durationMs, firstPartMs, providerId },
+      payload: result,
+    },
+    {
+      type: 'decision.recorded',
+      data: {
+        path,
+        attempt,
+        model: ask.model,
+        version: grant?.version ?? '',
+        arm: grant?.arm ?? '',
+        endpoint: grant?.endpoint ?? '',
+        fingerprint: ask.fingerprint,
+        input: request,
+        output: head + 1,
+        finish,
+        usage,
+        costMicros,
+        latencyMs: durationMs,
+        firstPartMs,
+        hops,
+        confidence: note.confidence,
+        alternatives: note.alternatives.slice(0, limits.decisionAlternativesMax),
+        rules: note.rules.slice(0, limits.decisionRulesMax),
+      },
+    },
+  );
+}
+
+/** What was begun may be tried again. What waits or pauses can only be given up, and a failure that is told twice is not that. */
+function decideFailure(
+  unit: InferenceUnit,
+  { path, attempt, failure, usage, costMicros, retry }: Command<'failInference'>,
+  { now, random }: InferenceContext,
+): Decision {
+  const isBegun = unit.status === 'begun';
+  if (!isBegun && failure.class !== 'cancelled') return already;
+  const next = decideRetry(retry, unit.failures + 1, failure, random);
+  if (next.tag === 'exhausted' || !isBegun)
+    return accept({ type: 'inference.failed', data: { path, attempt, failure, usage, costMicros } });
+  const retryAt = now + next.delayMs;
+  return accept({ type: 'inference.retrying', data: { path, attempt, retryAt, failure, usage, costMicros } });
+}
+
+/** The ticket of an inference that waits is served. */
+export function decideAdmission({ units }: RunState, { path, attempt, grant }: Command<'admitInference'>): Decision {
+  const unit = units.get(path);
+  if (unit?.kind !== 'inference' || unit.status !== 'held' || unit.attempt !== attempt) return already;
+  return accept({ type: 'inference.admitted', data: { path, attempt, grant } });
+}

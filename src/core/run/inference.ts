@@ -1,0 +1,159 @@
+/**
+ * Inferences: what is asked of a model, what admission grants, what came of it, and how a run counts what it has spent.
+ * Shared by the events and commands of a run, by admission, which grants, and by the worker, which calls the provider.
+ *
+ * Invariant: money is integer micro-units of one currency, tokens are integers; nothing here is a fraction of either.
+ */
+import type { Failure, FailureClass } from '../failure.js';
+
+/**
+ * What to do about a call of a provider that nobody knows the outcome of, since its worker died: call again; call again
+ * with the same idempotency key; ask the provider for the answer by its id; ask a person; give up and wait for a redrive.
+ */
+export type AmbiguityPolicy = 'retry' | 'retry-with-same-key' | 'fetch-by-id' | 'ask' | 'dead-letter';
+
+/** All of them, for checks. */
+export const ambiguityPolicies: readonly AmbiguityPolicy[] = [
+  'retry',
+  'retry-with-same-key',
+  'fetch-by-id',
+  'ask',
+  'dead-letter',
+];
+
+/** Whether what is done about an ambiguous call is another call. */
+export function leadsToRetry(policy: AmbiguityPolicy): boolean {
+  return policy === 'retry' || policy === 'retry-with-same-key' || policy === 'ask';
+}
+
+/** Tokens that an inference is expected to take; what limits reserve until its real usage is known. */
+export interface TokenEstimate {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+}
+
+/** What a provider says that an inference has taken. */
+export interface TokenUsage {
+  /** All tokens of the prompt, those of caches included. */
+  readonly inputTokens: number;
+  /** Those of the prompt that came out of a cache of the provider. */
+  readonly cachedInputTokens: number;
+  /** All tokens of the answer, those of its reasoning included. */
+  readonly outputTokens: number;
+}
+
+/** What a body asks for, apart from the request itself. */
+export interface InferenceAsk {
+  /** Logical name of the model. */
+  readonly model: string;
+  /** sha-256 of the normalised request, in hex. */
+  readonly fingerprint: string;
+  readonly estimate: TokenEstimate;
+  /** What to do about an ambiguous call: the first that can be done. */
+  readonly policy: readonly AmbiguityPolicy[];
+  /** Parts of the answer go to a stream of the run as they come. */
+  readonly streamed: boolean;
+  /** Longest time of one call of the provider, ms; null = as long as the activation may take. */
+  readonly deadlineMs: number | null;
+}
+
+/** Leave to call a provider one time: which version of the model, where, and what was set aside for it. */
+export interface InferenceGrant {
+  /** Version of the model, as the app names it. */
+  readonly version: string;
+  /** Why this version: the name of the arm that the run is in. */
+  readonly arm: string;
+  /** Where the version is served, as the app names it. */
+  readonly endpoint: string;
+  /** To be sent with the call. With the policy `retry-with-same-key` all attempts have the same. */
+  readonly idempotencyKey: string;
+  readonly reserved: { readonly tokens: number; readonly costMicros: number };
+  /** Keys of the limits that this counts in. */
+  readonly limits: readonly string[];
+}
+
+/** What a call of the provider came to. */
+export interface InferenceOutcome {
+  readonly usage: TokenUsage;
+  /** Integer micro-units of the currency of the price list. */
+  readonly costMicros: number;
+  /** Why the answer ended: `stop`, `length`, `tool-calls`, `content-filter`, `error`, `other`. */
+  readonly finish: string;
+  readonly durationMs: number;
+  /** Time to the first part of a streamed answer; null = it was not streamed. */
+  readonly firstPartMs: number | null;
+  /** Id of the answer at the provider; null = it gave none. */
+  readonly providerId: string | null;
+}
+
+/** What else the answer could have been, with its probability where the provider says so. */
+export interface DecisionAlternative {
+  readonly text: string;
+  /** From 0 to 1. */
+  readonly probability: number;
+}
+
+/** What the worker knows of a decision beside its outcome. */
+export interface DecisionNote {
+  /** From 0 to 1; null = the provider says nothing of it. */
+  readonly confidence: number | null;
+  readonly alternatives: readonly DecisionAlternative[];
+  /** Rules that took the place of the answer of the model, or had a say in it. */
+  readonly rules: readonly string[];
+}
+
+/** An attempt of an inference that gave no answer. */
+export interface InferenceHop {
+  readonly attempt: number;
+  readonly version: string;
+  readonly endpoint: string;
+  readonly class: FailureClass;
+  readonly code: string;
+}
+
+/** What the inferences of a run have taken so far. */
+export interface Spend {
+  /** Calls of providers that were begun. */
+  readonly calls: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly costMicros: number;
+  /** Calls among them whose outcome nobody knew. */
+  readonly ambiguous: number;
+}
+
+/** Of a run that has asked no model. */
+export const nothingSpent: Spend = { calls: 0, inputTokens: 0, outputTokens: 0, costMicros: 0, ambiguous: 0 };
+
+/** What was spent, with a call that has begun. */
+export function withCall(spend: Spend): Spend {
+  return { ...spend, calls: spend.calls + 1 };
+}
+
+/** What was spent, with what a call has taken. */
+export function withUsage(spend: Spend, usage: TokenUsage | null, costMicros: number): Spend {
+  return {
+    ...spend,
+    inputTokens: spend.inputTokens + (usage?.inputTokens ?? 0),
+    outputTokens: spend.outputTokens + (usage?.outputTokens ?? 0),
+    costMicros: spend.costMicros + costMicros,
+  };
+}
+
+/** The hop that a failed attempt stands for. */
+export function hopOf(attempt: number, grant: InferenceGrant | null, { class: kind, code }: Failure): InferenceHop {
+  return { attempt, version: grant?.version ?? '', endpoint: grant?.endpoint ?? '', class: kind, code };
+}
+
+/** An inference as admission sees it. */
+export interface InferenceTicket {
+  readonly tenant: string;
+  readonly run: string;
+  readonly workflow: string;
+  readonly priority: number;
+  readonly path: string;
+  readonly attempt: number;
+  /** `seq` that the first `inference.requested` of the path has or will have: what all attempts have in common. */
+  readonly first: number;
+  readonly ask: InferenceAsk;
+}

@@ -1,0 +1,57 @@
+/**
+ * The door to models: an inference is given leave to call a version of a model, or has to wait. Here is the port behind
+ * which limits stand, and what is granted where there are none.
+ *
+ * Invariant: what is granted is decided in the turn in which the intent is decided, so that both are in one commit.
+ */
+import { estimatedCostMicros } from '../../core/models/cost.js';
+import { shareOf, versionOf } from '../../core/models/arms.js';
+import type { ModelManifest, ModelVersionManifest } from '../../core/manifest.js';
+import type { Hash } from '../../core/ports.js';
+import type { InferenceGrant, InferenceTicket } from '../../core/run/inference.js';
+
+/** The version that is to be asked, and what goes with it. */
+export interface Candidate {
+  readonly model: ModelManifest;
+  readonly version: ModelVersionManifest;
+  readonly arm: string;
+  readonly idempotencyKey: string;
+  readonly reserved: InferenceGrant['reserved'];
+}
+
+/** Whoever has a say in whether a model may be asked now. Must not throw. */
+export interface Admission {
+  /** `hold`: the inference waits, and `admitInference` lets it go on later. */
+  ask(ticket: InferenceTicket, candidate: Candidate): InferenceGrant | 'hold';
+}
+
+/** The grant that a candidate comes to, counted in these limits. */
+export function grantOf(
+  { version, arm, idempotencyKey, reserved }: Candidate,
+  limits: readonly string[],
+): InferenceGrant {
+  return { version: version.version, arm, endpoint: version.endpoint, idempotencyKey, reserved, limits };
+}
+
+/** What a ticket asks for, by the manifest of its model; null = the model has no version. */
+export function candidateOf(ticket: InferenceTicket, model: ModelManifest, hash: Hash): Candidate | null {
+  const { tenant, run, ask } = ticket;
+  const version = versionOf(model, shareOf({ tenant, run, model: model.name }, hash));
+  if (version === null) return null;
+  const { inputTokens, outputTokens } = ask.estimate;
+  return {
+    model,
+    version,
+    arm: version.version,
+    idempotencyKey: keyOf(ticket, hash),
+    reserved: { tokens: inputTokens + outputTokens, costMicros: estimatedCostMicros(version.price, ask.estimate) },
+  };
+}
+
+/** Fits a header of any provider. All attempts have the same where that is how an ambiguous one is settled. */
+function keyOf({ tenant, run, path, first, attempt, ask }: InferenceTicket, hash: Hash): string {
+  const part = ask.policy.includes('retry-with-same-key') ? '' : String(attempt);
+  return `evs-${hash.sha256([tenant, run, path, first, part].join('\0')).slice(0, keyDigits)}`;
+}
+
+const keyDigits = 40;

@@ -1,0 +1,192 @@
+/**
+ * From the options of `ctx.infer` to a question, and from there to an inference that can be asked for.
+ */
+import { canonicalJson } from '../../core/canonical-json.js';
+import { encodeValue } from '../../core/codec.js';
+import { SpineError } from '../../core/errors.js';
+import { limits } from '../../core/limits.js';
+import type { Hash } from '../../core/ports.js';
+import type { InlinePayload } from '../../core/payload.js';
+import { defaultRetry } from '../../core/retry.js';
+import { ambiguityPolicies } from '../../core/run/inference.js';
+import type { Model, ModelVersion } from '../model.js';
+import { OptionFaults, suggestion } from '../options.js';
+import type { InferRequest } from '../replay/infer-work.js';
+import { readRetry } from '../retry-options.js';
+import { schemaForModel, type AnswerCheck, type AnySchema } from './answer-schema.js';
+import type { InferOptions } from './infer-options.js';
+import { textDelta } from './model-answer.js';
+import { estimatedInputTokens, messagesOf, promptFor } from './model-prompt.js';
+import type { ModelCall, ModelMessage } from './model-endpoint.js';
+import { toolOf, type Tool } from './tool.js';
+
+/** An inference without what the body does for it. */
+export type AskedInference = Omit<InferRequest, 'askPerson'>;
+
+/** Where models are found, and what makes fingerprints. */
+export interface InferenceSurroundings {
+  readonly ports: { readonly hash: Hash };
+  model?(name: string): Model | null;
+}
+
+/** What is asked, once it was looked through. */
+export interface Question {
+  readonly model: Model;
+  readonly messages: readonly ModelMessage[];
+  /** Options of the call apart from the prompt. */
+  readonly settings: Omit<ModelCall, 'prompt'>;
+  readonly streamed: boolean;
+  readonly deadlineMs: number | null;
+  readonly retry: InferRequest['retry'];
+  readonly policy: InferRequest['ask']['policy'];
+  /** Of the answer; null = it is text. */
+  readonly schema: AnySchema | null;
+  readonly tools: ReadonlyMap<string, Tool>;
+  /** How often the model may be asked, and told that its answer does not fit. */
+  readonly rounds: number;
+  readonly repairs: number;
+}
+
+const optionNames: readonly (keyof InferOptions)[] = [
+  'model',
+  'prompt',
+  'messages',
+  'system',
+  'schema',
+  'repairs',
+  'tools',
+  'rounds',
+  'maxOutputTokens',
+  'temperature',
+  'topP',
+  'seed',
+  'stop',
+  'providerOptions',
+  'stream',
+  'timeout',
+  'retry',
+  'policy',
+];
+
+/** Looks through the options. Fails with OPTIONS_INVALID, naming all faults, and with MODEL_UNKNOWN. */
+export function questionOf(what: string, options: InferOptions, surroundings: InferenceSurroundings): Question {
+  const faults = new OptionFaults(what);
+  faults.unknownNames(options, optionNames);
+  const { maxOutputTokens, temperature, topP, seed, stop, providerOptions, stream = false, timeout } = options;
+  faults.integer('maxOutputTokens', maxOutputTokens, { min: 1, max: Number.MAX_SAFE_INTEGER });
+  const { schema = null, repairs = limits.inferenceRepairsDefault, rounds = limits.inferenceRoundsDefault } = options;
+  faults.integer('repairs', repairs, { min: 0, max: limits.inferenceRepairsMax });
+  faults.integer('rounds', rounds, { min: 1, max: limits.inferenceRoundsMax });
+  const responseFormat = schema === null ? undefined : formatOf(schema, faults);
+  const tools = toolsOf(options.tools ?? {}, faults);
+  const deadlineMs = faults.duration('timeout', timeout, null, 1);
+  const retry = readRetry(options.retry, faults, defaultRetry);
+  const { policy: wanted } = options;
+  const listed = wanted === undefined ? null : typeof wanted === 'string' ? [wanted] : wanted;
+  for (const one of listed ?? [])
+    if (!ambiguityPolicies.includes(one))
+      faults.add(`policy must be of ${ambiguityPolicies.join(', ')}${suggestion(String(one), ambiguityPolicies)}`);
+  faults.throwIfAny();
+  const model = modelOf(options.model, surroundings);
+  return {
+    model,
+    messages: messagesOf(what, options),
+    settings: given({
+      maxOutputTokens,
+      temperature,
+      topP,
+      seed,
+      stopSequences: stop,
+      responseFormat,
+      tools: tools.size === 0 ? undefined : [...tools].map(toolForModel),
+      toolChoice: tools.size === 0 ? undefined : { type: 'auto' },
+      providerOptions,
+    }),
+    streamed: stream,
+    deadlineMs,
+    retry,
+    policy: listed ?? model.policy,
+    schema,
+    tools,
+    rounds,
+    repairs,
+  };
+}
+
+/** A schema that no library can say to a model is a fault: it would never be met. */
+function formatOf(schema: AnySchema, faults: OptionFaults): unknown {
+  if ((typeof schema !== 'object' && typeof schema !== 'function') || schema === null) {
+    faults.add('schema must be a schema');
+    return null;
+  }
+  const said = schemaForModel(schema);
+  if (said === null) faults.add('schema cannot be said as JSON Schema; give it as one');
+  return { type: 'json', schema: said };
+}
+
+function toolsOf(given: NonNullable<InferOptions['tools']>, faults: OptionFaults): ReadonlyMap<string, Tool> {
+  const entries = Object.entries(given);
+  if (entries.length > limits.inferenceToolsMax) faults.add(`there are more than ${limits.inferenceToolsMax} tools`);
+  return new Map(
+    entries.flatMap(([name, one]) => {
+      if (one?.kind === 'tool' || one?.kind === 'capability') return [[name, toolOf(one)] as const];
+      faults.add(`tools.${name} is no tool: use tool({ ... }), or a capability`);
+      return [];
+    }),
+  );
+}
+
+function toolForModel([name, { description, parameters }]: readonly [string, Tool]): unknown {
+  return { type: 'function', name, ...(description === null ? {} : { description }), inputSchema: parameters };
+}
+
+/** As the app has it now, whichever value the body holds: that is the one whose versions the server knows. */
+function modelOf(given: Model | string, surroundings: InferenceSurroundings): Model {
+  const isModel = typeof given !== 'string' && given?.kind === 'model';
+  const name = isModel ? given.name : typeof given === 'string' ? given : typeof given;
+  const found = surroundings.model?.(name) ?? (isModel ? given : null);
+  if (found === null) throw new SpineError('MODEL_UNKNOWN', { name });
+  return found;
+}
+
+/** The inference at `path` for a question. Fails with VALUE_UNSTORABLE where its request cannot be recorded. */
+export function inferenceOf(path: string, question: Question, check: AnswerCheck | null, hash: Hash): AskedInference {
+  const { model, messages, settings, streamed, deadlineMs, retry, policy } = question;
+  const request = encodeValue({ prompt: messages, ...settings });
+  const inputTokens = estimatedInputTokens(messages, JSON.stringify(settings.tools ?? ''));
+  const outputTokens = settings.maxOutputTokens ?? limits.inferenceOutputTokensDefault;
+  return {
+    path,
+    ask: {
+      model: model.name,
+      fingerprint: fingerprintOf(request, hash),
+      estimate: { inputTokens, outputTokens },
+      policy,
+      streamed,
+      deadlineMs,
+    },
+    request,
+    call: (endpoint) => ({ ...settings, prompt: promptFor(endpoint, messages) }),
+    retry,
+    chunkOf: (part) => textDelta(part) ?? undefined,
+    versionOf: (version) => versionOf(model, version),
+    check,
+  };
+}
+
+/** The same for the same request, in whatever order its options were written. */
+export function fingerprintOf({ text }: InlinePayload, hash: Hash): string {
+  return hash.sha256(canonicalJson(JSON.parse(text)));
+}
+
+/** A version by its name; null = the model has none of it here. */
+export function versionOf({ versions }: Model, name: string): ModelVersion | null {
+  return versions.find(({ version }) => version === name) ?? null;
+}
+
+type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+/** Options that were given; an endpoint may take an `undefined` for a value. */
+function given<T extends object>(options: T): Given<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>;
+}
