@@ -38,7 +38,8 @@ function isDeathOf(id: string, event: RunEvent): boolean {
 function itemOf({ path }: Pick<DeadLetterRow, 'path'>, event: RunEvent): TrailItem | null {
   switch (event.type) {
     case 'step.retrying':
-    case 'call.retrying': {
+    case 'call.retrying':
+    case 'inference.retrying': {
       const { attempt, failure, retryAt } = event.data;
       return event.data.path === path ? failedItem(event, 'attempt_failed', attempt, failure, retryAt) : null;
     }
@@ -48,6 +49,7 @@ function itemOf({ path }: Pick<DeadLetterRow, 'path'>, event: RunEvent): TrailIt
     }
     case 'step.failed':
     case 'call.failed':
+    case 'inference.failed':
       return event.data.path === path
         ? failedItem(event, 'attempt_failed', event.data.attempt, event.data.failure)
         : null;
