@@ -205,8 +205,8 @@ describe('an OpenAI-compatible model whose endpoint fails', () => {
     [401, false, 'auth'],
     [404, false, 'invalid_request'],
   ])('reports a %i', async (code, isRetryable, failureClass) => {
-    const error = await failed(modelAt(await start(status(code, {}, 'busy'))).doGenerate(asks('go')));
-    expect(error).toMatchObject({ statusCode: code, isRetryable, message: `The endpoint answered ${code}: busy` });
+    const error = await failed(modelAt(await start(status(code, {}, 'sorry'))).doGenerate(asks('go')));
+    expect(error).toMatchObject({ statusCode: code, isRetryable, message: `The endpoint answered ${code}: sorry` });
     expect(failureOf(error).class).toBe(failureClass);
   });
 

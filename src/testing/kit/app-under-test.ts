@@ -46,7 +46,7 @@ function modelsWith(app: AnyApp, { models: fakes, work }: HostingOptions): reado
 /** Where a call of a provider is under way, real time may bring something. */
 function watchedEndpoint(name: string, use: ModelEndpoint, work: UserWork): ModelEndpoint {
   const during = <T>(act: () => PromiseLike<T>): Promise<T> => {
-    const entry = work.begin(`model "${name}"`, '');
+    const entry = work.begin(`model "${name}"`, '', name);
     return ending(
       async () => await act(),
       () => work.end(entry),

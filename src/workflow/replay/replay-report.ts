@@ -221,7 +221,7 @@ class Comparison {
     );
   }
 
-  /** Of a step that hosts others, such as a program of the AI SDK, only its result is asked for once that is recorded. */
+  /** Of a step that hosts others, as a program of the AI SDK or the handler of a message, only its result is asked for then. */
   #isInsideEnded(path: string): boolean {
     for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
       const outer = this.#recorded.get(path.slice(0, slash))?.record;
