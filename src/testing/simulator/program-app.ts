@@ -130,8 +130,9 @@ export function programApp(perform: PerformEffect, build: BuildName = 'plain', w
 /** A provider of a model, to which the prompt says for which run and path it is asked. */
 function oracle(perform: PerformEffect) {
   const ask = async (call: ModelCallNow): Promise<string> => {
-    const [part] = call.prompt[0]?.content as readonly { readonly text: string }[];
-    const { at, node } = JSON.parse(part?.text ?? '') as { readonly at: string; readonly node: InferNode };
+    const [message] = call.prompt;
+    const parts = message?.content as readonly { readonly text: string }[] | undefined;
+    const { at, node } = JSON.parse(parts?.[0]?.text ?? '') as { readonly at: string; readonly node: InferNode };
     const providerKey = call.headers?.['idempotency-key'] ?? '';
     const write = (): Promise<void> => Promise.resolve();
     await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
