@@ -135,6 +135,13 @@ const runs = {
   migrate: async () => (await import('./commands/runs.js')).migrateRuns,
 } satisfies Record<string, Load>;
 
+const limitParameter: Parameter = { name: 'limit', says: 'Name of the limit.', required: true };
+const limitCommands = {
+  list: async () => (await import('./commands/limits.js')).listLimits,
+  show: async () => (await import('./commands/limits.js')).showLimit,
+  set: async () => (await import('./commands/limits.js')).setLimit,
+  reset: async () => (await import('./commands/limits.js')).resetLimit,
+};
 const schedules = {
   list: async () => (await import('./commands/schedules.js')).listSchedules,
   show: async () => (await import('./commands/schedules.js')).showSchedule,
@@ -728,6 +735,44 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine workers'],
     load: async () => (await import('./commands/fleet.js')).listWorkers,
+  },
+  {
+    words: ['limits'],
+    says: 'Shows the limits in force and how full they are.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine limits'],
+    load: limitCommands.list,
+  },
+  {
+    words: ['limits', 'show'],
+    says: 'Shows a limit with its counters.',
+    parameters: [limitParameter],
+    flags: overHttp,
+    examples: ['eventspine limits show spend'],
+    load: limitCommands.show,
+  },
+  {
+    words: ['limits', 'set'],
+    says: 'Sets a limit in place of what apps declare. What it makes room for goes on.',
+    parameters: [
+      limitParameter,
+      { name: 'options', says: 'The limit as JSON, as in code; `@file`, or `-` for standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [
+      `eventspine limits set spend '{"budget":{"amount":50,"per":"day"},"by":["tenant"],"scope":"inferences"}'`,
+      `eventspine limits set gpu '{"concurrency":8}'`,
+    ],
+    load: limitCommands.set,
+  },
+  {
+    words: ['limits', 'reset'],
+    says: 'Lets what apps declare hold again.',
+    parameters: [limitParameter],
+    flags: overHttp,
+    examples: ['eventspine limits reset spend'],
+    load: limitCommands.reset,
   },
   {
     words: ['endpoints'],

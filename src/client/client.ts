@@ -4,6 +4,7 @@
  * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
  * without doing its work twice.
  */
+import type { LimitOptions } from '../core/admission/limit-options.js';
 import { type Duration, parseDuration } from '../core/duration.js';
 import { clientError } from '../core/client-errors.js';
 import type { SpineError } from '../core/errors.js';
@@ -18,6 +19,7 @@ import type {
   DeployAnswer,
   DoctorView,
   EndpointView,
+  LimitView,
   GraphView,
   HealthView,
   PageView,
@@ -218,6 +220,7 @@ export interface Client<App = UntypedApp> {
   readonly approvals: ApprovalsApi;
   readonly deadLetters: DeadLettersApi;
   readonly endpoints: EndpointsApi;
+  readonly limits: LimitsApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
@@ -284,6 +287,18 @@ export interface EndpointsApi {
   remove(app: string, options?: CallOptions): Promise<void>;
   /** The secret for `createHandler` of the app. PUSH_DISABLED. */
   secret(app: string, options?: CallOptions): Promise<string>;
+}
+
+/** What holds work back. For operators. */
+export interface LimitsApi {
+  /** Limits in force, by name. */
+  list(options?: CallOptions): Promise<readonly LimitView[]>;
+  /** LIMIT_NOT_FOUND. */
+  get(name: string, options?: CallOptions): Promise<LimitView>;
+  /** Sets a limit in place of what apps declare; what it makes room for goes on. LIMIT_INVALID. */
+  set(name: string, limit: LimitOptions, options?: CallOptions): Promise<LimitView>;
+  /** What apps declare holds again. LIMIT_NOT_FOUND. */
+  reset(name: string, options?: CallOptions): Promise<void>;
 }
 
 /** Where an endpoint is and how much it takes. */
@@ -413,6 +428,20 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         transport.exchange({ ...get(pathOf('deleteEndpoint', { app }), options), method: 'DELETE' }, () => undefined),
       secret: async (app, options) =>
         (await transport.json<{ readonly secret: string }>(get(pathOf('readEndpointSecret', { app }), options))).secret,
+    },
+
+    limits: {
+      list: (options) => items<LimitView>(pathOf('listLimits'), options),
+      get: (name, options) => transport.json<LimitView>(get(pathOf('readLimit', { name }), options)),
+      set: (name, limit, options) =>
+        transport.json<LimitView>({
+          ...get(pathOf('putLimit', { name }), options),
+          method: 'PUT',
+          body: JSON.stringify(limit),
+          contentType: 'application/json',
+        }),
+      reset: (name, options) =>
+        transport.exchange({ ...get(pathOf('resetLimit', { name }), options), method: 'DELETE' }, () => undefined),
     },
 
     topics: {

@@ -9,6 +9,7 @@ export {
   type DeadLettersApi,
   type DeployOptions,
   type EndpointsApi,
+  type LimitsApi,
   type EndpointSettings,
   type Published,
   type PublishOptions,

@@ -318,6 +318,18 @@ export const errorCatalogue = {
     message: (d) => `Run "${d.run}" ended on purpose without a result: ${d.code}.`,
     mend: 'The workflow decided so; its own documentation says what the code means.',
   }),
+  LIMIT_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no limit "${d.name}", or nobody has set it in place of what an app declares.`,
+    mend: 'List the limits; `eventspine limits` shows what there is and what was set.',
+  }),
+  LIMIT_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The limit "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/limits.md describes them.',
+  }),
   SCHEDULE_NOT_FOUND: entry<{ name: string }>({
     kind: 'notFound',
     status: 404,

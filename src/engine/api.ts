@@ -20,6 +20,7 @@ import type {
   DeployAnswer,
   DoctorView,
   HealthView,
+  LimitView,
   PageView,
   QueueView,
   RunEventView,
@@ -31,6 +32,18 @@ import type {
   WorkerView,
 } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
+
+/** How a limit stands. */
+export interface LimitFacts {
+  readonly limit: string;
+  /** Tickets that wait and want some of it. */
+  readonly waiting: number;
+  /** Counters in use, and how full the fullest is, from 0. */
+  readonly counters: number;
+  readonly fullest: number;
+  /** Tickets that this server has granted some of it, since it grants. */
+  readonly granted: number;
+}
 
 /** Where a request comes from; goes into the envelopes of the events that it causes. */
 export interface Origin {
@@ -294,6 +307,15 @@ export interface Engine {
   tally(): Promise<TallyRow[]>;
   /** What inferences have taken, as far as this engine has committed it since it was started. */
   inferences(): readonly InferenceCount[];
+  /** Limits in force, by name. */
+  listLimits(): Promise<LimitView[]>;
+  readLimit(name: string): Promise<LimitView | null>;
+  /** Sets a limit in place of what apps declare; `options` are read by `core/admission`. Rejects with LIMIT_INVALID. */
+  putLimit(origin: Origin, name: string, options: unknown): Promise<LimitView>;
+  /** What apps declare holds again. Rejects with LIMIT_NOT_FOUND. */
+  resetLimit(origin: Origin, name: string): Promise<void>;
+  /** How limits stand, as the server that grants knows it; empty where it is another. */
+  limitFacts(): readonly LimitFacts[];
   health(): Promise<HealthView>;
   doctor(): Promise<DoctorView>;
 

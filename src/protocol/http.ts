@@ -7,6 +7,7 @@ import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
 import type { AmbiguityPolicy, DecisionAlternative, InferenceHop, Spend, TokenUsage } from '../core/run/inference.js';
+import type { LimitOptions } from '../core/admission/limit-options.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
 /** What state the work is in, in the words that users see (docs/reference/states.md). */
@@ -123,6 +124,8 @@ export interface WaitView {
   readonly until?: string;
   /** Of a child: its run. */
   readonly run?: string;
+  /** What it waits for under which limit. */
+  readonly limit?: LimitWait;
   /** In words, for people. */
   readonly text: string;
 }
@@ -173,6 +176,21 @@ export interface DecisionView {
   /** Rules that took the place of the answer, or had a say in it. */
   readonly rules: readonly string[];
   readonly failure: { readonly class: string; readonly code: string; readonly message: string } | null;
+}
+
+/** Why something waits that limits concern. */
+export interface LimitWait {
+  /** The counter that is short: the limit, with what it is counted by. */
+  readonly key: string;
+  readonly limit: string;
+  /** Slots, requests, tokens, or millionths of the currency. */
+  readonly used: number;
+  readonly max: number;
+  /** Others of the same tenant that want the same and go first. */
+  readonly before: number;
+  readonly since: string;
+  /** When it may be its turn; null = nobody can say: not before somebody else has done, or a budget is raised. */
+  readonly expectedAt: string | null;
 }
 
 /** One event of a run as it is shown, with its payload as JSON. */
@@ -499,6 +517,31 @@ export interface WorkerView {
   readonly queues: readonly string[];
   readonly host: string | null;
   readonly pid: number | null;
+}
+
+/** A limit as it is in force, and how it stands. */
+export interface LimitView {
+  readonly name: string;
+  readonly kind: 'concurrency' | 'rate' | 'budget';
+  /** As it would be written in code. */
+  readonly options: LimitOptions;
+  /** Whether an app declares it. */
+  readonly declared: boolean;
+  /** By whom and when it was set in place of what apps declare; null = it was not. */
+  readonly set: { readonly by: string; readonly at: string } | null;
+  /** Counters in use; those that are used most follow. */
+  readonly counterCount: number;
+  readonly counters: readonly LimitCounterView[];
+}
+
+/** One counter of a limit. */
+export interface LimitCounterView {
+  readonly key: string;
+  /** Slots, requests, tokens, or millionths of the currency: in use, and in all. */
+  readonly used: number;
+  readonly limit: number;
+  /** When all of it is there again if nothing more is used; null = it does not come back by itself. */
+  readonly resetAt: string | null;
 }
 
 /** An endpoint that tasks are sent to. */

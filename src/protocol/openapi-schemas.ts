@@ -5,6 +5,7 @@
 import { failureClasses } from '../core/failure.js';
 import type { JsonSchema } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
+import { limitDimensions } from '../core/admission/limit.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
 import { ambiguityPolicies, type InferenceHop, type Spend, type TokenUsage } from '../core/run/inference.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../core/run/exported-history.js';
@@ -23,6 +24,9 @@ import {
   type DoctorCheck,
   type DoctorView,
   type EndpointView,
+  type LimitCounterView,
+  type LimitView,
+  type LimitWait,
   type GraphView,
   type HealthView,
   type Problem,
@@ -228,9 +232,21 @@ export const schemas = {
       queue: text,
       until: instant,
       run: text,
+      limit: shape<LimitWait>(
+        {
+          key: text,
+          limit: text,
+          used: { type: 'number' },
+          max: { type: 'number' },
+          before: whole,
+          since: instant,
+          expectedAt: nullable(instant),
+        },
+        {},
+      ),
       text,
     },
-    { queue: true, until: true, run: true },
+    { queue: true, until: true, run: true, limit: true },
   ),
   RunEventView: shape<RunEventView>(
     {
@@ -468,6 +484,34 @@ export const schemas = {
     },
     {},
   ),
+  LimitView: shape<LimitView>(
+    {
+      name: text,
+      kind: oneOf(['concurrency', 'rate', 'budget']),
+      options: { type: 'object' },
+      declared: { type: 'boolean' },
+      set: nullable(record({ by: text, at: instant }, ['by', 'at'])),
+      counterCount: whole,
+      counters: {
+        type: 'array',
+        items: shape<LimitCounterView>(
+          { key: text, used: { type: 'number' }, limit: { type: 'number' }, resetAt: nullable(instant) },
+          {},
+        ),
+      },
+    },
+    {},
+  ),
+  LimitRequest: record(
+    {
+      concurrency: { type: ['integer', 'object'] },
+      rate: { type: 'object' },
+      budget: { type: 'object' },
+      by: { type: 'array', items: oneOf(limitDimensions) },
+      scope: oneOf(['named', 'inferences']),
+    },
+    [],
+  ),
   EndpointView: shape<EndpointView>(
     {
       app: text,
@@ -596,6 +640,7 @@ export const schemas = {
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
   EndpointPage: page('EndpointView'),
+  LimitPage: page('LimitView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

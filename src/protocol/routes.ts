@@ -552,6 +552,24 @@ const descriptions = {
   readEndpointSecret: get('The secret that the endpoint of an app checks signatures with.', 'EndpointSecret', {
     access: 'operator',
   }),
+  listLimits: get('Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),
+  readLimit: get('A limit, with its counters that are used most.', 'LimitView', { access: 'operator' }),
+  putLimit: {
+    ...post(
+      'Sets a limit in place of what apps declare, from now on. What there is room for goes on.',
+      jsonBody('LimitRequest', 'The limit, as it would be written in code.'),
+      [ok('LimitView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  resetLimit: {
+    ...get('What apps declare holds again.', null, {
+      answers: [{ status: 204, says: 'It is as apps declare it.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+    access: 'operator',
+  },
   workerSchema: get('JSON Schemas of the worker protocol.', null, { access: 'public' }),
   claimTasks: {
     ...post(

@@ -5,7 +5,7 @@
  */
 import { limits } from '../core/limits.js';
 import { desiredWorkers, type ScaleBounds } from '../core/scale.js';
-import type { InferenceCount } from '../engine/api.js';
+import type { InferenceCount, LimitFacts } from '../engine/api.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
 import type { MetricFamily, MetricSample } from './prometheus-text.js';
@@ -18,6 +18,8 @@ export interface FleetFacts {
   readonly tally: readonly TallyRow[];
   readonly inferences: readonly InferenceCount[];
   readonly bounds: ScaleBounds;
+  /** Limits, as the server knows them that grants; empty on the others. */
+  readonly limits: readonly LimitFacts[];
   /** Open event streams of this server. */
   readonly streams: number;
 }
@@ -31,6 +33,10 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
   const queues = boundedQueues(facts.queues);
   const ofQueues = (value: (queue: QueueView) => number): MetricSample[] =>
     queues.map((queue) => ({ labels: { queue: queue.queue }, value: value(queue) }));
+  const ofLimits = (value: (limit: LimitFacts) => number): MetricSample[] =>
+    facts.limits
+      .slice(0, limits.metricNamesMax)
+      .map((limit) => ({ labels: { limit: limit.limit }, value: value(limit) }));
   return [
     gauge('eventspine_build_info', 'Always 1; the labels name version and store.', [
       { labels: { version: health.version, store: health.store }, value: 1 },
@@ -86,6 +92,27 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
     ),
     gauge('eventspine_runs', 'Runs kept by the store, by workflow and status.', runSamples(facts.tally)),
     ...inferenceMetrics(facts.inferences),
+    gauge(
+      'eventspine_limit_waiting',
+      'Calls and inferences that wait to be admitted and want some of a limit. Told by the server that grants.',
+      ofLimits((limit) => limit.waiting),
+    ),
+    gauge(
+      'eventspine_limit_fullest_ratio',
+      'How full the fullest counter of a limit is, from 0 to 1. Told by the server that grants.',
+      ofLimits((limit) => limit.fullest),
+    ),
+    gauge(
+      'eventspine_limit_counters',
+      'Counters of a limit that are in use. Told by the server that grants.',
+      ofLimits((limit) => limit.counters),
+    ),
+    {
+      name: 'eventspine_limit_granted_total',
+      type: 'counter',
+      help: 'Grants that took some of a limit, since this server grants.',
+      samples: ofLimits((limit) => limit.granted),
+    },
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
     gauge(
       'eventspine_queues_beyond_bound',

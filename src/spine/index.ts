@@ -13,6 +13,7 @@ export {
   isStepError,
   isTerminal,
   isTransient,
+  limit,
   message,
   model,
   signal,
@@ -75,6 +76,8 @@ export type {
   InferOptions,
   InferResult,
   InputOf,
+  Limit,
+  LimitOptions,
   Log,
   Child,
   ChildOptionsOf,
@@ -129,6 +132,19 @@ export type {
   Workflow,
   WorkflowNameOf,
   WorkflowOptions,
+} from '../workflow/index.js';
+export type {
+  Ai,
+  AiAnswer,
+  AiModel,
+  AiModelOptions,
+  AiOptions,
+  AiStreamed,
+  AiToolCall,
+  AiToolOptions,
+  AiTools,
+  AiUsage,
+  Told,
 } from '../workflow/index.js';
 export { hasCode, isSpineError, SpineError, type ErrorCode, type ErrorKind } from '../core/errors.js';
 export type { ScheduleOptions } from '../core/schedule/spec.js';

@@ -15,6 +15,19 @@ export type {
   EscalatedMessage,
   TellOptions,
 } from './agent.js';
+export type {
+  Ai,
+  AiAnswer,
+  AiModel,
+  AiModelOptions,
+  AiOptions,
+  AiStreamed,
+  AiToolCall,
+  AiToolOptions,
+  AiTools,
+  AiUsage,
+  Told,
+} from './ai/ai-options.js';
 export { approvalRequested } from './approval.js';
 export type { Address, ApprovalRequested, ApproveOptions, FormOf, Review } from './approval.js';
 export { beginActivation } from './activation.js';
@@ -44,6 +57,9 @@ export { Cancelled, isCancelled } from './cancelled.js';
 export type { CancelCause } from './cancelled.js';
 export { capability } from './capability.js';
 export type { Capability, CapabilityOptions, DefinedCapability, Handler, HandlerContext } from './capability.js';
+export type { LimitOptions } from '../core/admission/limit-options.js';
+export { limit } from './limit.js';
+export type { Limit } from './limit.js';
 export type {
   CallOptionsOf,
   Child,

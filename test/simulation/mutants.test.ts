@@ -9,7 +9,7 @@ const seedsMax = 5_000;
 describe('planted bugs', () => {
   it.each(mutants)(
     'is found: $name',
-    async ({ flaws, kinds, servers = 1, rollout, property, agents, push, inferences }) => {
+    async ({ flaws, kinds, servers = 1, rollout, property, agents, push, limited, taste, inferences }) => {
       let killedBy: number | null = null;
       for (let seed = 1; killedBy === null && seed <= seedsMax; seed++) {
         resetMutants();
@@ -18,10 +18,12 @@ describe('planted bugs', () => {
           servers,
           flaws,
           ...(agents === true ? { agents, workers: 'real' } : {}),
-          ...(inferences === true ? { taste: { inferences } } : {}),
           ...(push === true ? { push, workers: 'real' } : {}),
           ...(kinds === undefined ? {} : { kinds }),
           ...(rollout === undefined ? {} : { rollout }),
+          ...(limited === undefined ? {} : { limited }),
+          ...(taste === undefined ? {} : { taste }),
+          ...(inferences === true ? { taste: { inferences } } : {}),
         });
         if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;
       }

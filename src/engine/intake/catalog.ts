@@ -5,8 +5,9 @@
  * A name belongs to the app that registered it last; a later manifest of the same app replaces the earlier one.
  */
 import { SpineError } from '../../core/errors.js';
+import type { LimitSpec } from '../../core/admission/limit.js';
 import {
-  approvalTopic,
+  ownTopics,
   type CapabilityManifest,
   type Manifest,
   type ModelManifest,
@@ -41,11 +42,12 @@ export interface AgentEntry extends WorkflowEntry {
 export class Catalog {
   readonly #apps = new Map<string, { readonly hash: string; readonly manifest: Manifest }>();
   #topics = new Map<string, TopicEntry>([
-    [approvalTopic.name, { manifest: approvalTopic, triggers: [], agents: [], check: () => [] }],
+    ...ownTopics.map((manifest) => [manifest.name, { manifest, triggers: [], agents: [], check: () => [] }] as const),
   ]);
   #workflows = new Map<string, WorkflowEntry>();
   #agents = new Map<string, AgentEntry>();
   #capabilities = new Map<string, CapabilityManifest>();
+  #limits: ReadonlyMap<string, LimitSpec> = new Map();
   #models = new Map<string, ModelManifest>();
 
   /** Hash of the manifest an app has now; null = unknown app. */
@@ -115,6 +117,11 @@ export class Catalog {
     return this.#capabilities.get(name) ?? null;
   }
 
+  /** Limits as apps declare them; another map after every change. */
+  get limits(): ReadonlyMap<string, LimitSpec> {
+    return this.#limits;
+  }
+
   model(name: string): ModelManifest | null {
     return this.#models.get(name) ?? null;
   }
@@ -126,7 +133,9 @@ export class Catalog {
 
   topicNames(): string[] {
     // What no app declares is nobody's slip of the pen.
-    return [...this.#topics.keys()].filter((name) => name !== approvalTopic.name || this.#declares(name));
+    return [...this.#topics.keys()].filter(
+      (name) => !ownTopics.some((own) => own.name === name) || this.#declares(name),
+    );
   }
 
   workflowNames(): string[] {
@@ -138,15 +147,17 @@ export class Catalog {
   }
 
   #rebuild(): void {
-    const topics = new Map<string, TopicManifest>([[approvalTopic.name, approvalTopic]]);
+    const topics = new Map<string, TopicManifest>(ownTopics.map((own) => [own.name, own]));
     const workflows = new Map<string, WorkflowEntry>();
     const agents = new Map<string, AgentEntry>();
     const capabilities = new Map<string, CapabilityManifest>();
+    const limits = new Map<string, LimitSpec>();
     const models = new Map<string, ModelManifest>();
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
       for (const model of manifest.models ?? []) models.set(model.name, model);
       for (const topic of manifest.topics) topics.set(topic.name, topic);
+      for (const limit of manifest.limits ?? []) limits.set(limit.name, limit);
       for (const workflow of manifest.workflows) {
         const entry: WorkflowEntry = {
           manifest: workflow,
@@ -187,6 +198,7 @@ export class Catalog {
     this.#workflows = workflows;
     this.#agents = agents;
     this.#capabilities = capabilities;
+    this.#limits = limits;
     this.#models = models;
   }
 }

@@ -5,10 +5,12 @@ import { decodeValue } from '../../core/codec.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { RunEvent } from '../../core/run/events.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../../core/run/exported-history.js';
+import { waitingTickets } from '../../core/run/tickets.js';
 import { foldRun, isEnded, workflowQueue, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
 import type {
   DeadLetterView,
   DecisionView,
+  LimitWait,
   PageView,
   RunEventView,
   RunSummary,
@@ -28,19 +30,32 @@ import { storedEventView } from './event-view.js';
 import type { PlainValue } from './lanes.js';
 import { runView, summaryOf, viewState } from './views.js';
 
+/** What a ticket that waits is waiting for; null = nobody can say. */
+type ExplainTicket = (
+  ticket: { readonly tenant: string; readonly ref: string },
+  value: string,
+) => Promise<LimitWait | null>;
+
+/** Tickets of one run that are explained; the others are only said to wait. */
+const explainedMax = 10;
+
 export class Reads {
   readonly #context: EngineContext;
   readonly #plain: PlainValue;
   readonly #isServed: (queue: string) => Promise<boolean>;
   readonly #catalog: Pick<Catalog, 'workflow' | 'hasGraphs'>;
 
-  /** `isServed` knows whether a connected worker serves a queue. */
+  readonly #explain: ExplainTicket;
+
+  /** `isServed` knows whether a connected worker serves a queue, `explain` what a ticket waits for. */
   constructor(
     context: EngineContext,
     plain: PlainValue,
     isServed: (queue: string) => Promise<boolean>,
+    explain: ExplainTicket,
     catalog: Pick<Catalog, 'workflow' | 'hasGraphs'>,
   ) {
+    this.#explain = explain;
     this.#catalog = catalog;
     this.#context = context;
     this.#plain = plain;
@@ -57,12 +72,19 @@ export class Reads {
       run,
       events.map((stored) => stored.event),
     );
+    const waits = await Promise.all(
+      (isEnded(state.status) ? [] : waitingTickets(state)).slice(0, explainedMax).map(async ({ path, entry }) => {
+        const wait = await this.#explain({ tenant, ref: entry.ref }, entry.value);
+        return wait === null ? [] : [[path, wait] as const];
+      }),
+    );
     // The row may be older than the history by a commit; the fold is the truth of both.
     const served = isEnded(state.status) ? null : await this.#isServed(workflowQueue(state.workflow, state.version));
     return runView({ ...row, ...rowFields(state, row) }, state, {
       tasks,
       progress: this.#lastProgress(events),
       served,
+      limits: new Map(waits.flat()),
       unservedQueues: await this.#unserved(tasks),
     });
   }

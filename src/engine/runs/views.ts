@@ -3,7 +3,7 @@ import { assertNever } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
 import { versionText } from '../../core/manifest.js';
 import { isEnded, isOpenUnit, workflowQueue, type RunRow, type RunState, type Unit } from '../../core/run/state.js';
-import type { RunFold, RunSummary, RunViewState, StepView, WaitView } from '../../protocol/http.js';
+import type { LimitWait, RunFold, RunSummary, RunViewState, StepView, WaitView } from '../../protocol/http.js';
 import type { TaskRow } from '../../store/contract.js';
 
 /**
@@ -65,6 +65,8 @@ export interface RunSurroundings {
   readonly progress: unknown;
   /** Whether a connected worker has its code; null = it has ended. */
   readonly served: boolean | null;
+  /** What units wait for that limits hold back, by path. */
+  readonly limits: ReadonlyMap<string, LimitWait>;
   /** Queues of its calls that no connected worker serves. */
   readonly unservedQueues: ReadonlySet<string>;
 }
@@ -185,7 +187,9 @@ function waits(state: RunState, activation: TaskRow | null, around: RunSurroundi
   }
   for (const [path, unit] of state.units) {
     if (!isOpenUnit(unit)) continue;
-    if (unit.kind === 'call') {
+    if (unit.kind === 'call' && unit.hold?.phase === 'waiting') {
+      found.push(limitWait(path, `Capability ${unit.call.capability}`, around.limits.get(path), unit.hold.notBefore));
+    } else if (unit.kind === 'call') {
       const retrying = unit.status === 'retrying';
       found.push({
         kind: retrying ? 'retry' : 'call',
@@ -203,6 +207,8 @@ function waits(state: RunState, activation: TaskRow | null, around: RunSurroundi
       found.push({ kind: 'child', path, run: unit.run, text: `Run ${unit.run} of ${unit.workflow} is at work.` });
     } else if (unit.kind === 'wait') {
       found.push(waitView(path, unit));
+    } else if (unit.kind === 'inference' && unit.status === 'held') {
+      found.push(limitWait(path, `Model ${unit.ask.model}`, around.limits.get(path), null));
     } else if (unit.kind === 'inference') {
       found.push(inferenceWait(path, unit));
     } else if (unit.kind === 'step') {
@@ -216,10 +222,19 @@ function waits(state: RunState, activation: TaskRow | null, around: RunSurroundi
   return found;
 }
 
-function inferenceWait(path: string, { status, attempt, ask }: Extract<Unit, { kind: 'inference' }>): WaitView {
-  return status === 'held'
-    ? { kind: 'limit', path, text: `Waits for leave to ask model ${ask.model}.` }
-    : { kind: 'retry', path, text: `Model ${ask.model} failed; attempt ${attempt + 1} follows after a pause.` };
+function inferenceWait(path: string, { attempt, ask }: Extract<Unit, { kind: 'inference' }>): WaitView {
+  return { kind: 'retry', path, text: `Model ${ask.model} failed; attempt ${attempt + 1} follows after a pause.` };
+}
+
+/** Why a call or an inference is not let in. */
+function limitWait(path: string, what: string, limit: LimitWait | undefined, notBefore: number | null): WaitView {
+  const pause = notBefore === null ? '' : `, not before ${iso(notBefore)}`;
+  if (limit === undefined) return { kind: 'limit', path, text: `${what} waits to be admitted${pause}.` };
+  const { key, used, max, before, expectedAt } = limit;
+  const others = before === 0 ? '' : `, ${before} before it`;
+  const when = expectedAt === null ? '' : `; its turn is expected at ${expectedAt}`;
+  const text = `${what} waits for room under ${key}: ${used} of ${max} in use${others}${pause}${when}.`;
+  return { kind: 'limit', path, ...(expectedAt === null ? {} : { until: expectedAt }), limit, text };
 }
 
 function waitView(path: string, unit: Extract<Unit, { readonly kind: 'wait' }>): WaitView {

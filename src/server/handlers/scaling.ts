@@ -72,6 +72,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     inferences: engine.inferences(),
     bounds,
     streams: streams.size,
+    limits: engine.limitFacts(),
   });
   return {
     kind: 'whole',

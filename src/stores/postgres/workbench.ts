@@ -7,6 +7,7 @@
  */
 import type { RunRow } from '../../core/run/state.js';
 import {
+  entryConflict,
   type DeadLetterRow,
   type DedupeRow,
   type EntryKey,
@@ -39,6 +40,8 @@ export interface RunEntry {
   readonly tenant: string;
   readonly run: string;
   stored: boolean;
+  /** Its head as its table has it. */
+  found: number;
   head: number;
   status: number;
   workflow: string;
@@ -50,6 +53,8 @@ export interface RunEntry {
 export interface TaskEntry {
   readonly key: TaskKey;
   stored: boolean;
+  /** State and token as its table has them, where it has it. */
+  found: { readonly state: number; readonly token: number };
   now: TaskRow | null;
   dirty: boolean;
 }
@@ -97,6 +102,12 @@ export interface IndexEntry {
   readonly tenant: string;
   readonly key: EntryKey;
   readonly row: EntryRow | null;
+}
+
+/** An entry that the batch has looked at for its value: whether its table has it, and its value now; null = none. */
+export interface GuardedEntry {
+  stored: boolean;
+  value: string | null;
 }
 
 export interface EventEntry {
@@ -151,6 +162,8 @@ export class Workbench {
   outboxDone: number[] = [];
   timers = new Map<string, TimerEntry>();
   entries = new Map<string, IndexEntry>();
+  /** Entries whose values items name, by key. */
+  readonly guarded = new Map<string, GuardedEntry>();
   events: EventEntry[] = [];
   readonly topicEvents: TopicEventEntry[] = [];
   readonly topics = new Map<string, TopicEntry>();
@@ -201,9 +214,11 @@ export class Workbench {
     const entry = within(this.tasks, keyOf(tenant, run, task), () => ({
       key: { tenant, run, task },
       stored: true,
+      found: foundOf(row),
       now: row,
       dirty: false,
     }));
+    entry.found = foundOf(row);
     entry.now = row;
     entry.stored = true;
     entry.dirty = false;
@@ -211,7 +226,9 @@ export class Workbench {
 
   /** Takes over how a run was found in its table, unless the batch speaks of it. */
   setRun(tenant: string, run: string, before: RunBefore): void {
-    within(this.runs, keyOf(tenant, run), () => ({ tenant, run, stored: true, ...before, write: null }));
+    within(this.runs, keyOf(tenant, run), () => {
+      return { tenant, run, stored: true, found: before.head, ...before, write: null };
+    });
   }
 
   count(tenant: string, kind: number, name: string, state: number, by: number): void {
@@ -227,7 +244,7 @@ export class Workbench {
 
   /** The guards in the order of the contract, then what only the data can tell to be unstorable. Changes nothing. */
   #refusal(t: Transition): Outcome | null {
-    const { tenant, runs = [], schedules = [], unleased, dedupe = [], tasks = [] } = t;
+    const { tenant, runs = [], schedules = [], unleased, dedupe = [], tasks = [], entries = [] } = t;
     for (const { expected, row } of runs) {
       const head = this.runs.get(keyOf(tenant, row.run))?.head ?? 0;
       if (head !== expected) return { tag: 'conflict', run: row.run, head };
@@ -236,11 +253,17 @@ export class Workbench {
       const head = this.schedules.get(keyOf(tenant, name))?.now?.version ?? 0;
       if (head !== expected) return { tag: 'conflict', run: name, head };
     }
+    for (const write of entries) {
+      if (write.expected === undefined) continue;
+      const value = this.guarded.get(keyOf(tenant, write.space, write.key, write.ref))?.value ?? null;
+      if (value !== write.expected) return entryConflict(write, value);
+    }
     if (!leasesOf(t).every((lease) => this.#isHeld(lease))) return { tag: 'fenced' };
     if (unleased !== undefined && this.#stateOf(unleased) === 'leased') return { tag: 'fenced' };
     for (const write of tasks) {
-      if (write.op !== 'requeue') continue;
-      if (this.#stateOf({ tenant, run: write.run, task: write.task.task }) !== 'leased') return { tag: 'fenced' };
+      if (write.op !== 'requeue' && write.op !== 'admit') continue;
+      const state = write.op === 'requeue' ? 'leased' : 'held';
+      if (this.#stateOf({ tenant, run: write.run, task: write.task.task }) !== state) return { tag: 'fenced' };
     }
     for (const { scope, key } of dedupe) {
       const found = this.dedupe.get(keyOf(tenant, scope, key))?.now ?? null;
@@ -275,7 +298,7 @@ export class Workbench {
         const key = keyOf(tenant, write.run, task);
         const exists = changed.get(key) ?? (this.tasks.get(key)?.now ?? null) !== null;
         if (write.op === 'open' && exists) return `task ${task} is there already`;
-        if (write.op === 'requeue' && !exists) return `task ${task} is not there any more`;
+        if (write.op !== 'open' && write.op !== 'close' && !exists) return `task ${task} is not there any more`;
         changed.set(key, write.op !== 'close');
       }
     }
@@ -334,7 +357,10 @@ export class Workbench {
       const { space, key, ref } = write;
       const row =
         write.op === 'drop' ? null : { tenant, space, key, ref, value: write.value, run: write.run, at: write.at };
-      this.entries.set(keyOf(tenant, space, key, ref), { tenant, key: { space, key, ref }, row });
+      const name = keyOf(tenant, space, key, ref);
+      this.entries.set(name, { tenant, key: { space, key, ref }, row });
+      const guarded = this.guarded.get(name);
+      if (guarded !== undefined) guarded.value = row?.value ?? null;
     }
     for (const write of t.deadLetters ?? []) {
       const id = write.op === 'add' ? write.row.id : write.id;
@@ -355,6 +381,7 @@ export class Workbench {
         tenant: row.tenant,
         run: row.run,
         stored: entry?.stored ?? false,
+        found: entry?.found ?? 0,
         head: row.head,
         status,
         workflow: row.workflow,
@@ -380,7 +407,7 @@ export class Workbench {
     const key = keyOf(tenant, run, task);
     let entry = this.tasks.get(key);
     if (entry === undefined) {
-      entry = { key: { tenant, run, task }, stored: false, now: null, dirty: false };
+      entry = { key: { tenant, run, task }, stored: false, found: absent, now: null, dirty: false };
       this.tasks.set(key, entry);
     }
     this.#putTask(
@@ -435,6 +462,13 @@ function newSchedule(tenant: string, name: string): ScheduleEntry {
 /** The key of a row in a map. Stored text holds no NUL, so the parts cannot run into each other. */
 export function keyOf(...parts: readonly string[]): string {
   return parts.join('\0');
+}
+
+const absent = { state: -1, token: -1 };
+
+/** What of a task is compared with its table. */
+export function foundOf({ state, token }: TaskRow): TaskEntry['found'] {
+  return { state: stateCode[state], token };
 }
 
 function within<V>(map: Map<string, V>, key: string, make: () => V): V {

@@ -47,7 +47,7 @@ function modelsWith(app: AnyApp, { models: fakes, work }: HostingOptions): reado
 /** Where a call of a provider is under way, real time may bring something. */
 function watchedEndpoint(name: string, use: ModelEndpoint, work: UserWork): ModelEndpoint {
   const during = <T>(act: () => PromiseLike<T>): Promise<T> => {
-    const entry = work.begin(`model "${name}"`, '', '');
+    const entry = work.begin(`model "${name}"`, '', name);
     return ending(
       async () => await act(),
       () => work.end(entry),
@@ -91,7 +91,7 @@ function manifestWith(app: AnyApp, handlers: readonly Handler[]): AnyApp['manife
 
 /** As long as parts may come. */
 async function* watchedParts(parts: AsyncIterable<unknown>, name: string, work: UserWork): AsyncGenerator<unknown> {
-  const entry = work.begin(`stream of model "${name}"`, '', '');
+  const entry = work.begin(`stream of model "${name}"`, '', name);
   try {
     yield* parts;
   } finally {

@@ -35,6 +35,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly parkAfterMs: number;
   /** Whether the app has agents. */
   readonly agents: boolean;
+  /** Whether a capability is limited. */
+  readonly limited: boolean;
   /** The build that the process would be started with now. */
   readonly build: () => BuildName;
   /** Where its work is pushed to; null = it does it itself. */
@@ -63,7 +65,7 @@ export class RealWorker implements SimWorker {
   }
 
   #boot(ports: Ports, heart: SimProcess): void {
-    const { slots, parkAfterMs, only, provider, agents, history, endpoint } = this.#options;
+    const { slots, parkAfterMs, only, provider, agents, limited, history, endpoint } = this.#options;
     const build = this.#options.build();
     const claims = new Claims(history, build);
     const transport = this.#transport(claims, heart);
@@ -81,6 +83,7 @@ export class RealWorker implements SimWorker {
               }),
               build,
               agents,
+              limited,
             ),
             connect: transport,
             ports,
@@ -97,8 +100,8 @@ export class RealWorker implements SimWorker {
 
   /** As a server that pushes has it: a session whose work is done by requests. */
   #pushing(endpoint: SimEndpoint, claims: Claims, transport: WorkerTransport, ports: Ports): Worker {
-    const { slots, only, agents, world } = this.#options;
-    const app = programApp(async () => undefined, 'plain', agents);
+    const { slots, only, agents, limited, world } = this.#options;
+    const app = programApp(async () => undefined, 'plain', agents, limited);
     const health = new EndpointHealth(ports, slots);
     const client = endpoint.senderFrom(this.host.main, ports, (task) =>
       task.kind === 'describe'

@@ -8,6 +8,7 @@ import { checkFamily } from './family.js';
 import { checkGraphs } from './graphs.js';
 import { checkInferences } from './inferences.js';
 import { checkLeases } from './leases.js';
+import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
@@ -27,6 +28,7 @@ export {
   checkGraphs,
   checkInferences,
   checkLeases,
+  checkLimits,
   checkLog,
   checkNeighbours,
   checkReadings,
@@ -46,6 +48,7 @@ export type Checker = (history: History) => Violation[];
 export const checkers: readonly Checker[] = [
   checkNeighbours,
   checkLeases,
+  checkLimits,
   checkVersions,
   checkLog,
   checkTimers,
