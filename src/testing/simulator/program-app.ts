@@ -23,7 +23,16 @@ import {
   Terminal,
 } from '../../workflow/index.js';
 import { simGraph } from './graph-program.js';
-import { builds, limitedCapability, simAgent, simDeadlineMs, simLimits, simRetry, type BuildName } from './manifest.js';
+import {
+  builds,
+  limitedCapability,
+  simAgent,
+  simDeadlineMs,
+  simLimits,
+  simModelLimit,
+  simRetry,
+  type BuildName,
+} from './manifest.js';
 import {
   programCapabilities,
   programModel,
@@ -112,6 +121,7 @@ export function programApp(
   const endpoint = oracle(perform);
   return defineApp({
     name: 'simulated',
+    limits: limited ? [limit(simModelLimit.name, optionsOf(simModelLimit))] : [],
     models: [
       model(programModel, {
         policy: 'retry',
