@@ -28,8 +28,6 @@ export interface ActivationHost {
   log(record: LogRecord): void;
   /** A model of the app, by name; null = it has none of that name. */
   model?(name: string): Model | null;
-  /** What is submitted is answered only once the activation has come to rest, and another goes on. Default false. */
-  readonly inTurns?: boolean;
   /** Watches what the body asks for. Absent in production. */
   readonly onlooker?: ActivationOnlooker;
 }

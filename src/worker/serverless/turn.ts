@@ -59,7 +59,6 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
       store: (payload) => Promise.resolve(payload),
       load: (payload) => Promise.reject(new SpineError('BLOB_NOT_FOUND', { blob: payload.blob })),
       log,
-      inTurns: true,
       model,
     });
 
@@ -102,6 +101,9 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
 const advances: ReadonlySet<BodyCommand['op']> = new Set([
   'beginStep',
   'completeStep',
+  'infer',
+  'beginInference',
+  'completeInference',
   'emit',
   'decideRace',
   'startChild',

@@ -289,9 +289,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   append(path: string, attempt: number, { from, count, chunks }: ChunkBatch): Promise<void> {
     return new Promise((resolve) => {
       const command = { op: 'append', path, attempt, from, count, chunks } as const;
-      // In a turn nothing is answered: whoever waited for it would never come to an end.
-      if (this.host.inTurns === true) resolve();
-      else this.#onAnswer.set(command, resolve);
+      this.#onAnswer.set(command, resolve);
       this.submit(command);
     });
   }
