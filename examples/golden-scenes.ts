@@ -17,6 +17,7 @@ import { app as drawnApp } from './graph/spine.ts';
 import { app as graphApp } from './state-graph/spine.ts';
 import { app as helloApp } from './hello/spine.ts';
 import { app as lettersApp } from './inference/spine.ts';
+import { app as albumApp } from './limits/spine.ts';
 import { app as reportsApp, wordStats } from './python-worker/spine.ts';
 import { app as schedulesApp } from './schedules/spine.ts';
 import { app as digestsApp } from './serverless/function.ts';
@@ -59,6 +60,14 @@ export const scenes: readonly Scene<AnyApp>[] = [
     options: () => ({}),
     async play(t) {
       const run = await t.start('letter', 'Where is my order A123?');
+      await t.result(run);
+      return run.id;
+    },
+  }),
+  scene('limits/histories/album.json', albumApp, {
+    options: () => ({}),
+    async play(t) {
+      const run = await t.start('album', ['a lake', 'a hill', 'a lake at night']);
       await t.result(run);
       return run.id;
     },

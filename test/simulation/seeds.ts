@@ -13,6 +13,7 @@ export interface KeptSeed {
   readonly agents?: boolean;
   readonly brief?: boolean;
   readonly push?: boolean;
+  readonly limited?: boolean;
   readonly found: string;
 }
 

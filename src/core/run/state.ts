@@ -398,6 +398,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       const unit = units.get(path);
       const hold: Hold = { phase: 'granted', since: event.at, notBefore: null };
       if (unit?.kind === 'call') units.set(path, { ...unit, hold });
+      noProgress(state, event.seq);
       break;
     }
     case 'call.retrying': {
@@ -421,6 +422,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       const { path, attempt, grant } = event.data;
       const hold: Hold = { phase: 'granted', since: event.at, notBefore: null };
       setInference(units, path, { status: 'admitted', attempt, grant, hold: grant.limits.length === 0 ? null : hold });
+      noProgress(state, event.seq);
       break;
     }
     case 'inference.begun':

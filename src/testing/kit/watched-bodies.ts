@@ -51,7 +51,7 @@ export function watchedBodies(begin: BeginActivation, options: WatchOptions): Be
           open.delete(path);
         },
         busy: (path) => {
-          const entry = work.begin(`ai "${path}"`, run, path);
+          const entry = work.begin(`ai "${path}"`, run);
           return () => work.end(entry);
         },
         step: (step) => {

@@ -49,7 +49,8 @@ export function aiModelSetting(model: Model | null, name: string, options: AiMod
 
 /**
  * A call as an inference. Its fingerprint is of everything that the SDK asks for, apart from signal and headers, which say
- * nothing of the answer, and from the order of results of tools. Fails with VALUE_UNSTORABLE and VALUE_TOO_LARGE where the request cannot be recorded.
+ * nothing of the answer, and from the order of results of tools. Fails with VALUE_UNSTORABLE and VALUE_TOO_LARGE where the
+ * request cannot be recorded.
  */
 export function aiInference(
   { model, policy, retry, deadlineMs }: AiModelSetting,

@@ -24,8 +24,8 @@ const limits =
     ? {}
     : {
         limits: [
-          limit('double-slots', { concurrency: 10 }),
-          limit('double-pace', { rate: { requests: 200, per: '1s', burst: 40 } }),
+          limit('double-slots', { concurrency: 40 }),
+          limit('double-pace', { rate: { requests: 400, per: '1s', burst: 80 } }),
         ],
       };
 export const double = capability('double', { retry: { attempts: 50 }, ...limits });

@@ -257,8 +257,8 @@ export const checks: readonly Check[] = [
 ];
 
 /** The limits of the app under test (`app.mjs`). */
-const slotsOfDouble = 10;
-const paceOfDouble = { amount: 200, perMs: 1_000, burst: 40 };
+const slotsOfDouble = 40;
+const paceOfDouble = { amount: 400, perMs: 1_000, burst: 80 };
 
 /** The sweep of P15: the worst window that begins with each of the instants. */
 function windowFaults(instants: readonly number[], { amount, perMs, burst }: typeof paceOfDouble): string[] {
