@@ -192,7 +192,10 @@ export type Outcome =
       /** Offset of each topic event. */
       readonly offsets: readonly number[];
     }
-  /** A run, or a schedule of that name, is not where it was expected; `head` is where it is (0 = absent). */
+  /**
+   * A run, or a schedule of that name, is not where it was expected; `head` is where it is (0 = absent). Of an entry, `run`
+   * is its key and `head` is 1 where there is one.
+   */
   | { readonly tag: 'conflict'; readonly run: string; readonly head: number }
   /** The lease is not held (any more), or the unleased task is. */
   | { readonly tag: 'fenced' }
@@ -288,6 +291,8 @@ export type TaskWrite =
   | { readonly op: 'open'; readonly run: string; readonly task: NewTask }
   /** The task, leased now, goes back; its token stays. */
   | { readonly op: 'requeue'; readonly run: string; readonly task: NewTask }
+  /** The task, held now, is admitted: it is as `task` says; its token stays. */
+  | { readonly op: 'admit'; readonly run: string; readonly task: NewTask }
   /** Removes the task in whatever state it is. */
   | { readonly op: 'close'; readonly run: string; readonly task: string };
 
@@ -326,11 +331,23 @@ export interface EntryKey {
   readonly ref: string;
 }
 
-export type EntryWrite =
-  /** Adds the entry, or replaces the one that has its key. */
-  | ({ readonly op: 'put' } & Omit<EntryRow, 'tenant'>)
+export type EntryWrite = (
+  | /** Adds the entry, or replaces the one that has its key. */
+  ({ readonly op: 'put' } & Omit<EntryRow, 'tenant'>)
   /** Removes the entry where it is there. */
-  | ({ readonly op: 'drop' } & EntryKey);
+  | ({ readonly op: 'drop' } & EntryKey)
+) & {
+  /**
+   * The value before the transition; null = must not be there. An entry that has another refuses the whole transition.
+   * Absent = whatever it is. Who writes a key with it should always do so.
+   */
+  readonly expected?: string | null;
+};
+
+/** The refusal of a transition because of an entry that has another value. */
+export function entryConflict({ space, key, ref }: EntryKey, value: string | null): Outcome {
+  return { tag: 'conflict', run: `${space}/${key}/${ref}`, head: value === null ? 0 : 1 };
+}
 
 export interface EntryQuery {
   readonly tenant: string;

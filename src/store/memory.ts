@@ -8,6 +8,7 @@ import type { Clock } from '../core/ports.js';
 import type { RunRow } from '../core/run/state.js';
 import {
   dutyTtlFactor,
+  entryConflict,
   topicStream,
   type ClaimedTask,
   type ClaimRequest,
@@ -141,7 +142,7 @@ class Memory implements MemoryStore {
 
   /** The guards in the order of the contract, then what only the data can tell to be unstorable. Changes nothing. */
   #refusal(transition: Transition): Outcome | null {
-    const { tenant, runs = [], schedules = [], lease, unleased, dedupe = [], tasks = [] } = transition;
+    const { tenant, runs = [], schedules = [], lease, unleased, dedupe = [], tasks = [], entries = [] } = transition;
     for (const { expected, row } of runs) {
       const head = this.data.run(tenant, row.run)?.head ?? 0;
       if (head !== expected) return { tag: 'conflict', run: row.run, head };
@@ -150,12 +151,16 @@ class Memory implements MemoryStore {
       const head = this.data.schedule(tenant, name)?.version ?? 0;
       if (head !== expected) return { tag: 'conflict', run: name, head };
     }
+    for (const write of entries) {
+      const value = this.data.entry(tenant, write)?.value ?? null;
+      if (write.expected !== undefined && write.expected !== value) return entryConflict(write, value);
+    }
     if (lease !== undefined && !this.#isHeld(lease)) return { tag: 'fenced' };
     if (unleased !== undefined && this.data.task(unleased)?.state === 'leased') return { tag: 'fenced' };
     for (const write of tasks) {
-      if (write.op !== 'requeue') continue;
-      if (this.data.task({ tenant, run: write.run, task: write.task.task })?.state !== 'leased')
-        return { tag: 'fenced' };
+      if (write.op !== 'requeue' && write.op !== 'admit') continue;
+      const state = write.op === 'requeue' ? 'leased' : 'held';
+      if (this.data.task({ tenant, run: write.run, task: write.task.task })?.state !== state) return { tag: 'fenced' };
     }
     for (const { scope, key } of dedupe) {
       const found = this.data.dedupeAt(this.now(), tenant, scope, key);
@@ -182,7 +187,7 @@ class Memory implements MemoryStore {
       const key = keyOf(write.run, task);
       const exists = changed.get(key) ?? this.data.task({ tenant, run: write.run, task }) !== undefined;
       if (write.op === 'open' && exists) return `task ${task} is there already`;
-      if (write.op === 'requeue' && !exists) return `task ${task} is not there any more`;
+      if (write.op !== 'open' && write.op !== 'close' && !exists) return `task ${task} is not there any more`;
       changed.set(key, write.op !== 'close');
     }
     const letters = new Map<string, boolean>();

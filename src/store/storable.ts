@@ -226,6 +226,7 @@ function checkEntry(check: Check, tenant: string, write: EntryWrite): void {
   check.text('ref', ref);
   if (utf8Length(tenant) + utf8Length(space) + utf8Length(key) + utf8Length(ref) > entryKeyBytesMax)
     check.refuse('the key of an entry is too long');
+  if (typeof write.expected === 'string') check.text('expected value', write.expected);
   if (write.op === 'drop') return;
   check.text('entry value', write.value);
   check.text('run', write.run);

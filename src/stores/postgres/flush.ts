@@ -252,10 +252,17 @@ function timerStatements(sql: Sql, bench: Workbench): Statement[] {
 }
 
 function entryStatements(sql: Sql, bench: Workbench): Statement[] {
-  const entries = [...bench.entries.values()];
+  const named = [...bench.entries];
+  const entries = named.map(([, entry]) => entry);
   bench.entries = new Map();
   const dropped = entries.filter(({ row }) => row === null);
-  const put = entries.flatMap(({ row }) => (row === null ? [] : [row]));
+  const put: EntryRow[] = [];
+  const added: EntryRow[] = [];
+  for (const [name, { row }] of named) {
+    const guarded = bench.guarded.get(name);
+    if (row !== null) (guarded?.stored === false ? added : put).push(row);
+    if (guarded !== undefined) guarded.stored = row !== null;
+  }
   const statements: Statement[] = [];
   if (dropped.length > 0)
     statements.push({
@@ -268,6 +275,8 @@ function entryStatements(sql: Sql, bench: Workbench): Statement[] {
       ],
     });
   if (put.length > 0) statements.push({ text: sql.putEntries, values: entryValues(put) });
+  // Who adds one of them at the same time elsewhere makes this fail, and it is worked out anew.
+  if (added.length > 0) statements.push({ text: sql.addEntries, values: entryValues(added) });
   return statements;
 }
 

@@ -57,6 +57,7 @@ export class KnownRows {
       }
       if (t.lease !== undefined && !isLease(tenant, t.lease.run, t.lease.task)) return false;
       if (t.schedules !== undefined) return false;
+      if (t.entries?.some(({ expected }) => expected !== undefined) === true) return false;
       if (t.unleased !== undefined || (t.blobs?.length ?? 0) > 0) return false;
       for (const write of t.tasks ?? []) {
         // One that is there already makes the addition fail; one that only may be there has to be looked for.

@@ -22,6 +22,7 @@ export function writeSql(s: string) {
     lockDedupe: lookUp(s, 'dedupe', ['tenant', 'scope', 'key'], 'tenant, scope, key, hash, reference, expires_at'),
     lockLetters: lookUp(s, 'dead_letter', ['tenant', 'id'], 'tenant, id'),
     lockBlobs: lookUp(s, 'blob', ['tenant', 'hash'], 'tenant, hash'),
+    lockEntries: lookUp(s, 'entry', ['tenant', 'space', 'key', 'ref'], 'tenant, space, key, ref, value'),
 
     // The same where it is believed to be known: locks the rows, and fails unless every one is as it is believed to be.
     // What is compared stands outside: as a condition it could lead the planner to another index than that of the key.
@@ -79,6 +80,9 @@ export function writeSql(s: string) {
       ORDER BY 1, 2, 3, 4
       ON CONFLICT (tenant, space, key, ref) DO UPDATE
       SET value = excluded.value, run = excluded.run, at = excluded.at`,
+    addEntries: `INSERT INTO ${s}.entry (tenant, space, key, ref, value, run, at)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+      ORDER BY 1, 2, 3, 4`,
     dropSchedules: `DELETE FROM ${s}.schedule c USING unnest($1::text[], $2::text[]) AS k (tenant, name)
       WHERE c.tenant = k.tenant AND c.name = k.name`,
     addSchedules: `INSERT INTO ${s}.schedule (${scheduleColumns}) SELECT * FROM ${scheduleValues} ORDER BY 1, 2`,

@@ -7,6 +7,7 @@
  */
 import type { RunRow } from '../../core/run/state.js';
 import {
+  entryConflict,
   type DeadLetterRow,
   type DedupeRow,
   type EntryKey,
@@ -98,6 +99,12 @@ export interface IndexEntry {
   readonly row: EntryRow | null;
 }
 
+/** An entry that the batch has looked at for its value: whether its table has it, and its value now; null = none. */
+export interface GuardedEntry {
+  stored: boolean;
+  value: string | null;
+}
+
 export interface EventEntry {
   readonly tenant: string;
   readonly stream: string;
@@ -150,6 +157,8 @@ export class Workbench {
   outboxDone: number[] = [];
   timers = new Map<string, TimerEntry>();
   entries = new Map<string, IndexEntry>();
+  /** Entries whose values items name, by key. */
+  readonly guarded = new Map<string, GuardedEntry>();
   events: EventEntry[] = [];
   readonly topicEvents: TopicEventEntry[] = [];
   readonly topics = new Map<string, TopicEntry>();
@@ -226,7 +235,7 @@ export class Workbench {
 
   /** The guards in the order of the contract, then what only the data can tell to be unstorable. Changes nothing. */
   #refusal(t: Transition): Outcome | null {
-    const { tenant, runs = [], schedules = [], lease, unleased, dedupe = [], tasks = [] } = t;
+    const { tenant, runs = [], schedules = [], lease, unleased, dedupe = [], tasks = [], entries = [] } = t;
     for (const { expected, row } of runs) {
       const head = this.runs.get(keyOf(tenant, row.run))?.head ?? 0;
       if (head !== expected) return { tag: 'conflict', run: row.run, head };
@@ -235,11 +244,17 @@ export class Workbench {
       const head = this.schedules.get(keyOf(tenant, name))?.now?.version ?? 0;
       if (head !== expected) return { tag: 'conflict', run: name, head };
     }
+    for (const write of entries) {
+      if (write.expected === undefined) continue;
+      const value = this.guarded.get(keyOf(tenant, write.space, write.key, write.ref))?.value ?? null;
+      if (value !== write.expected) return entryConflict(write, value);
+    }
     if (lease !== undefined && !this.#isHeld(lease)) return { tag: 'fenced' };
     if (unleased !== undefined && this.#stateOf(unleased) === 'leased') return { tag: 'fenced' };
     for (const write of tasks) {
-      if (write.op !== 'requeue') continue;
-      if (this.#stateOf({ tenant, run: write.run, task: write.task.task }) !== 'leased') return { tag: 'fenced' };
+      if (write.op !== 'requeue' && write.op !== 'admit') continue;
+      const state = write.op === 'requeue' ? 'leased' : 'held';
+      if (this.#stateOf({ tenant, run: write.run, task: write.task.task }) !== state) return { tag: 'fenced' };
     }
     for (const { scope, key } of dedupe) {
       const found = this.dedupe.get(keyOf(tenant, scope, key))?.now ?? null;
@@ -274,7 +289,7 @@ export class Workbench {
         const key = keyOf(tenant, write.run, task);
         const exists = changed.get(key) ?? (this.tasks.get(key)?.now ?? null) !== null;
         if (write.op === 'open' && exists) return `task ${task} is there already`;
-        if (write.op === 'requeue' && !exists) return `task ${task} is not there any more`;
+        if (write.op !== 'open' && write.op !== 'close' && !exists) return `task ${task} is not there any more`;
         changed.set(key, write.op !== 'close');
       }
     }
@@ -333,7 +348,10 @@ export class Workbench {
       const { space, key, ref } = write;
       const row =
         write.op === 'drop' ? null : { tenant, space, key, ref, value: write.value, run: write.run, at: write.at };
-      this.entries.set(keyOf(tenant, space, key, ref), { tenant, key: { space, key, ref }, row });
+      const name = keyOf(tenant, space, key, ref);
+      this.entries.set(name, { tenant, key: { space, key, ref }, row });
+      const guarded = this.guarded.get(name);
+      if (guarded !== undefined) guarded.value = row?.value ?? null;
     }
     for (const write of t.deadLetters ?? []) {
       const id = write.op === 'add' ? write.row.id : write.id;

@@ -355,6 +355,7 @@ class Batch {
       const databaseMs = this.#seeClock(rows, sentMs);
       const now = clock === null ? databaseMs : clock.now();
       this.#bench = new Workbench(now, eraOf(now));
+      for (const key of wanted.entries.keys()) this.#bench.guarded.set(key, { stored: false, value: null });
     });
     // First, so that whoever carries out the same entries sees what became of them before it looks at anything else.
     if (wanted.outbox.length > 0)
@@ -387,6 +388,10 @@ class Batch {
     this.#lookAt(sql.lockBlobs, wanted.blobs, 2, (row) => {
       const [tenant, hash] = [text(row[0]), text(row[1])];
       this.#bench.blobs.set(keyOf(tenant, hash), { tenant, hash, exists: true, write: null, refs: 0 });
+    });
+    this.#lookAt(sql.lockEntries, wanted.entries, 4, (row) => {
+      const key = keyOf(text(row[0]), text(row[1]), text(row[2]), text(row[3]));
+      this.#bench.guarded.set(key, { stored: true, value: text(row[4]) });
     });
     const sentMs = performance.now();
     await this.#roundTrip();
@@ -599,6 +604,7 @@ function wantedRows(requests: readonly WriteRequest[]) {
     dedupe: keys(),
     letters: keys(),
     blobs: keys(),
+    entries: keys(),
   };
   for (const request of requests) {
     if (request.op === 'apply') {
@@ -627,6 +633,8 @@ function want(wanted: ReturnType<typeof wantedRows>, t: Transition): void {
       put(wanted.tasks, tenant, write.run, write.op === 'close' ? write.task : write.task.task);
   }
   for (const { scope, key } of t.dedupe ?? []) put(wanted.dedupe, tenant, scope, key);
+  for (const { space, key, ref, expected } of t.entries ?? [])
+    if (expected !== undefined) put(wanted.entries, tenant, space, key, ref);
   for (const write of t.deadLetters ?? []) put(wanted.letters, tenant, write.op === 'add' ? write.row.id : write.id);
   for (const { hash } of t.blobs ?? []) put(wanted.blobs, tenant, hash);
   for (const list of [t.events ?? [], t.publishes ?? []])

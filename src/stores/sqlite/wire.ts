@@ -120,7 +120,7 @@ export type TaskColumns = readonly [
 ];
 
 export type RawTaskWrite =
-  | readonly [op: 'open' | 'requeue', run: string, task: TaskColumns]
+  | readonly [op: 'open' | 'requeue' | 'admit', run: string, task: TaskColumns]
   | readonly [op: 'close', run: string, task: string];
 
 /** A transition as the writer works with it: columns and bytes. */
@@ -171,7 +171,7 @@ type WireTransition = readonly [
   rare: WireRareParts | 0,
 ];
 type WireTaskWrite =
-  | readonly [op: 'open' | 'requeue', run: WireRun, task: TaskColumns]
+  | readonly [op: 'open' | 'requeue' | 'admit', run: WireRun, task: TaskColumns]
   | readonly [op: 'close', run: WireRun, task: string];
 interface WireRareParts {
   readonly unleased?: TaskKey;

@@ -11,6 +11,7 @@
  * that was not committed.
  */
 import {
+  entryConflict,
   type DedupeRow,
   type ExpireCounts,
   type LeaseKey,
@@ -250,11 +251,21 @@ export class Writer {
       const [head] = (this.#sql.lookAtSchedule.get(t.tenant, name) as [number] | undefined) ?? [0];
       if (head !== expected) return { tag: 'conflict', run: name, head };
     }
+    for (const write of t.entries) {
+      if (write.expected === undefined) continue;
+      const [value] = (this.#sql.lookAtEntry.get(t.tenant, write.space, write.key, write.ref) as
+        | [string]
+        | undefined) ?? [null];
+      if (value !== write.expected) return entryConflict(write, value);
+    }
     if (t.lease !== null && !this.#isHeld(t.lease)) return { tag: 'fenced' };
     if (t.unleased !== null && this.#stateOf(t.tenant, t.unleased.run, t.unleased.task) === leased)
       return { tag: 'fenced' };
-    for (const write of t.tasks)
-      if (write[0] === 'requeue' && this.#stateOf(t.tenant, write[1], write[2][0]) !== leased) return { tag: 'fenced' };
+    for (const write of t.tasks) {
+      if (write[0] !== 'requeue' && write[0] !== 'admit') continue;
+      const state = this.#stateOf(t.tenant, write[1], write[2][0]);
+      if (state !== (write[0] === 'requeue' ? leased : held)) return { tag: 'fenced' };
+    }
     for (const { scope, key } of t.dedupe) {
       const found = this.#sql.lookAtDedupe.get(t.tenant, scope, key, this.#now) as [string, string, number] | undefined;
       if (found !== undefined) return { tag: 'duplicate', found: dedupeRow(t.tenant, scope, key, found) };
@@ -515,7 +526,8 @@ function isPlainBirth(t: RawTransition): boolean {
     t.publishes.length === 0 &&
     t.blobs.length === 0 &&
     t.events.every(({ blob }) => blob === null) &&
-    t.tasks.every(([op]) => op !== 'requeue')
+    t.entries.every(({ expected }) => expected === undefined) &&
+    t.tasks.every(([op]) => op === 'open' || op === 'close')
   );
 }
 
@@ -649,6 +661,7 @@ function prepareStatements(database: SqliteDatabase) {
       ON CONFLICT (tenant, run, name) DO UPDATE SET fire_at = excluded.fire_at`),
     dropTimer: sql('DELETE FROM timer WHERE tenant = ? AND run = ? AND name = ?'),
 
+    lookAtEntry: sql('SELECT value FROM entry WHERE tenant = ? AND space = ? AND key = ? AND ref = ?'),
     putEntry: sql(`INSERT INTO entry (tenant, space, key, ref, value, run, at) VALUES (?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (tenant, space, key, ref) DO UPDATE
       SET value = excluded.value, run = excluded.run, at = excluded.at`),

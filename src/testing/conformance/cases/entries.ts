@@ -25,6 +25,25 @@ const names = (rows: readonly EntryRow[]): string[] => rows.map(({ key, ref }) =
 const read = async (store: Store, query: Partial<EntryQuery> = {}): Promise<string[]> =>
   names(await store.readEntries({ tenant, space: 's', limit: 99, ...query }));
 
+/** Adds to a counter 40 times, several at a time, each from the value it has read: none of them may be lost. */
+async function raceForValue(stores: readonly Store[]): Promise<void> {
+  const add = async (store: Store): Promise<void> => {
+    for (;;) {
+      const [entry] = await store.readEntries({ tenant, space: 's', key: 'k', limit: 1 });
+      const value = String(Number(entry?.value ?? 0) + 1);
+      const outcome = await applyOne(store, { tenant, entries: [put({ value, expected: entry?.value ?? null })] });
+      if (outcome.tag === 'applied') return;
+      assert.equal(outcome.tag, 'conflict');
+    }
+  };
+  const worker = async (store: Store): Promise<void> => {
+    for (let n = 0; n < 5; n++) await add(store);
+  };
+  await Promise.all(Array.from({ length: 8 }, (_, i) => worker(stores[i % stores.length] as Store)));
+  const [entry] = (await stores[0]?.readEntries({ tenant, space: 's', limit: 1 })) ?? [];
+  assert.equal(entry?.value, '40');
+}
+
 export const entryCases: readonly StoreCase[] = [
   {
     concern,
@@ -246,6 +265,84 @@ export const entryCases: readonly StoreCase[] = [
       await applyAll(store, { tenant, entries: [put({ key: 'a' }), put({ key: 'b' })] });
       await applyAll(store, { tenant, entries: [drop('a', 'r')] });
       assert.deepEqual(await read(await reopen()), ['b/r']);
+    },
+  },
+  {
+    concern,
+    name: 'puts and drops an entry only from the value that it is expected to have',
+    run: async ({ store }) => {
+      const refused = { tag: 'conflict', run: 's/k/r', head: 1 };
+      await applyAll(store, { tenant, entries: [put({ value: '1', expected: null })] });
+      assert.deepEqual(await applyOne(store, { tenant, entries: [put({ value: '2', expected: null })] }), refused);
+      assert.deepEqual(await applyOne(store, { tenant, entries: [put({ value: '2', expected: '0' })] }), refused);
+      await applyAll(store, { tenant, entries: [put({ value: '2', expected: '1' })] });
+      assert.deepEqual(await applyOne(store, { tenant, entries: [{ ...drop('k', 'r'), expected: '1' }] }), refused);
+      assert.deepEqual(await read(store), ['k/r']);
+      await applyAll(store, { tenant, entries: [{ ...drop('k', 'r'), expected: '2' }] });
+      assert.deepEqual(await applyOne(store, { tenant, entries: [put({ value: '3', expected: '2' })] }), {
+        ...refused,
+        head: 0,
+      });
+      await applyAll(store, { tenant, entries: [{ ...drop('k', 'r'), expected: null }] });
+      assert.deepEqual(await read(store), []);
+    },
+  },
+  {
+    concern,
+    name: 'refuses all of a transition whose entry has another value, and nothing of its neighbours',
+    run: async ({ store }) => {
+      await applyAll(store, { tenant, entries: [put({ value: '1' })] });
+      const outcomes = await store.apply([
+        { tenant, entries: [put({ key: 'a' })] },
+        {
+          ...start(),
+          entries: [put({ key: 'b' }), put({ value: '2', expected: '0' })],
+          timers: [{ op: 'set', run: 'run_1', name: 't', fireAt: someTime }],
+        },
+        { tenant, entries: [put({ key: 'c' })] },
+      ]);
+      assert.deepEqual(
+        outcomes.map(({ tag }) => tag),
+        ['applied', 'conflict', 'applied'],
+      );
+      assert.deepEqual(await read(store), ['a/r', 'c/r', 'k/r']);
+      assert.equal(await store.readRun(tenant, 'run_1'), null);
+    },
+  },
+  {
+    concern,
+    name: 'sees in one batch what the items before have made of a value',
+    run: async ({ store }) => {
+      const step = (expected: string | null, value: string) => ({ tenant, entries: [put({ value, expected })] });
+      const outcomes = await store.apply([
+        step(null, '1'),
+        step(null, '1'),
+        step('1', '2'),
+        { tenant, entries: [{ ...drop('k', 'r'), expected: '2' }] },
+        step('2', '3'),
+        { tenant, entries: [put({ value: '4' })] },
+        step('4', '5'),
+      ]);
+      assert.deepEqual(
+        outcomes.map(({ tag }) => tag),
+        ['applied', 'conflict', 'applied', 'applied', 'conflict', 'applied', 'applied'],
+      );
+      assert.equal((await store.readEntries({ tenant, space: 's', limit: 1 }))[0]?.value, '5');
+    },
+  },
+  {
+    concern,
+    name: 'counts each of many who add to a value at the same time, and lets those who lost try again',
+    run: async (world) => {
+      await raceForValue([world.store]);
+    },
+  },
+  {
+    concern,
+    name: 'counts each of many who add to a value from several servers',
+    neighbours: true,
+    run: async (world) => {
+      await raceForValue([world.store, await world.beside()]);
     },
   },
   {

@@ -110,6 +110,29 @@ export const taskCases: readonly StoreCase[] = [
   },
   {
     concern,
+    name: 'admits a held task, which nobody could claim before, with its token',
+    run: async ({ store, clock }) => {
+      await applyAll(store, start());
+      const lease = leaseOf(await claimOne(store));
+      const again = newTask({ attempt: 2, limitKey: 'a limit' });
+      await applyAll(store, { ...move({ head: 1 }), lease, tasks: [{ op: 'requeue', run: 'run_1', task: again }] });
+      assert.deepEqual(await claimSome(store, 1), []);
+      assert.equal((await store.queueStats())[0]?.held, 1);
+      clock.advance(5);
+      const admit: TaskWrite = { op: 'admit', run: 'run_1', task: { ...again, limitKey: null } };
+      await applyAll(store, { ...move({ head: 2 }), tasks: [admit] });
+      assert.deepEqual(
+        (await store.readTally()).filter(({ kind }) => kind === 'task').map(({ state, count }) => [state, count]),
+        [['ready', 1]],
+      );
+      assert.equal((await store.readTasks(tenant, 'run_1'))[0]?.readyAt, clock.now());
+      assert.equal((await claimOne(store)).token, 2);
+      assert.deepEqual(await applyOne(store, { ...move({ head: 3 }), tasks: [admit] }), { tag: 'fenced' });
+      assert.deepEqual(await store.check(9), []);
+    },
+  },
+  {
+    concern,
     name: 'requeues a leased task as delayed',
     run: async ({ store, clock }) => {
       await applyAll(store, start());

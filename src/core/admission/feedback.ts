@@ -1,0 +1,132 @@
+/**
+ * What a provider says of its own limits: `Retry-After`, the `x-ratelimit-*` family (OpenAI and those who speak its
+ * protocol) and `anthropic-ratelimit-*`. Read by one function, in the worker, and sent with the outcome of the call.
+ *
+ * Invariant: a header that cannot be understood says nothing; none makes a call fail.
+ */
+
+/** What is left of one thing, and when it is full again; null = not said. */
+export interface Remaining {
+  readonly limit: number | null;
+  readonly remaining: number | null;
+  /** Ms from the answer on. */
+  readonly resetMs: number | null;
+}
+
+export interface Feedback {
+  /** Nothing is wanted before so many ms from the answer on; null = not said. Never shortened. */
+  readonly retryAfterMs: number | null;
+  readonly requests: Remaining | null;
+  readonly tokens: Remaining | null;
+}
+
+/** Headers by lower-case name, or as `fetch` gives them. */
+export type HeaderSource = { get(name: string): string | null } | Readonly<Record<string, string | undefined>>;
+
+/** `now`: epoch ms on the clock of whoever has the answer, for headers that name an instant. Null = nothing was said. */
+export function readFeedback(headers: HeaderSource, now: number): Feedback | null {
+  const header = (name: string): string | null => valueOf(headers, name);
+  const retryAfterMs = msOf(header('retry-after-ms'), 1) ?? afterOf(header('retry-after'), now);
+  const requests = remainingOf(header, 'requests', now);
+  const tokens = remainingOf(header, 'tokens', now) ?? remainingOf(header, 'input-tokens', now);
+  if (retryAfterMs === null && requests === null && tokens === null) return null;
+  return { retryAfterMs, requests, tokens };
+}
+
+function valueOf(headers: HeaderSource, name: string): string | null {
+  if (isGetter(headers)) return headers.get(name);
+  const direct = headers[name];
+  if (direct !== undefined) return direct;
+  const found = Object.keys(headers).find((key) => key.toLowerCase() === name);
+  return found === undefined ? null : (headers[found] ?? null);
+}
+
+function isGetter(headers: HeaderSource): headers is { get(name: string): string | null } {
+  return typeof headers.get === 'function';
+}
+
+function remainingOf(header: (name: string) => string | null, what: string, now: number): Remaining | null {
+  const of = (part: string): string | null =>
+    header(`x-ratelimit-${part}-${what}`) ?? header(`anthropic-ratelimit-${what}-${part}`);
+  const found: Remaining = {
+    limit: countOf(of('limit')),
+    remaining: countOf(of('remaining')),
+    resetMs: resetOf(of('reset'), now),
+  };
+  return found.limit === null && found.remaining === null && found.resetMs === null ? null : found;
+}
+
+function countOf(text: string | null): number | null {
+  if (text === null || !/^\d{1,15}$/.test(text.trim())) return null;
+  return Number(text);
+}
+
+/** A number of `unitMs`, with or without a fraction. */
+function msOf(text: string | null, unitMs: number): number | null {
+  if (text === null || !/^\d{1,12}(?:\.\d+)?$/.test(text.trim())) return null;
+  return Math.ceil(Number(text) * unitMs);
+}
+
+/** RFC 9110, 10.2.3: seconds, or a date. */
+function afterOf(text: string | null, now: number): number | null {
+  return msOf(text, 1_000) ?? instantOf(text, now);
+}
+
+/** Seconds since 1970 are told from seconds to go by their size. */
+const epochSecondsFrom = 1_000_000_000;
+
+/** `6m0s`, `250ms`, `1.5` (seconds), `1790000000` (seconds since 1970), or an instant in ISO 8601. */
+function resetOf(text: string | null, now: number): number | null {
+  if (text === null) return null;
+  const seconds = msOf(text, 1_000);
+  if (seconds !== null) return seconds >= epochSecondsFrom * 1_000 ? Math.max(0, seconds - now) : seconds;
+  return durationOf(text.trim()) ?? instantOf(text, now);
+}
+
+const partMs: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
+
+function durationOf(text: string): number | null {
+  if (!/^(?:\d{1,9}(?:\.\d+)?(?:ms|d|h|m|s))+$/.test(text)) return null;
+  let sum = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|d|h|m|s)/g))
+    sum += Number(amount) * (partMs[unit ?? ''] ?? 0);
+  return Math.ceil(sum);
+}
+
+function instantOf(text: string | null, now: number): number | null {
+  if (text === null || !/[a-zA-Z]{3}|T\d/.test(text)) return null;
+  const at = epochMsOf(text);
+  return at === null ? null : Math.max(0, at - now);
+}
+
+const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
+const imfDate = /^[a-z]{3}, (\d{2}) ([a-z]{3}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) gmt$/i;
+const isoDate = /^(\d{4})-(\d{2})-(\d{2})t(\d{2}):(\d{2}):(\d{2})(?:\.\d+)?(z|[+-]\d{2}:\d{2})$/i;
+
+/** An IMF-fixdate (RFC 9110, 5.6.7) or an instant of RFC 3339, as epoch ms. */
+function epochMsOf(text: string): number | null {
+  const imf = imfDate.exec(text.trim());
+  if (imf !== null) {
+    const [, day, month, year, hour, minute, second] = imf;
+    return utc(Number(year), months.indexOf((month ?? '').toLowerCase()) + 1, Number(day), hour, minute, second);
+  }
+  const iso = isoDate.exec(text.trim());
+  if (iso === null) return null;
+  const [, year, month, day, hour, minute, second, zone = 'z'] = iso;
+  const at = utc(Number(year), Number(month), Number(day), hour, minute, second);
+  if (at === null || zone.toLowerCase() === 'z') return at;
+  const offsetMs = (Number(zone.slice(1, 3)) * 60 + Number(zone.slice(4, 6))) * 60_000;
+  return zone.startsWith('-') ? at + offsetMs : at - offsetMs;
+}
+
+/** Days of the civil calendar (H. Hinnant, "chrono-compatible low-level date algorithms"), without a clock's help. */
+function utc(year: number, month: number, day: number, hour = '0', minute = '0', second = '0'): number | null {
+  if (month < 1 || month > 12 || day < 1 || day > 31) return null;
+  const y = month <= 2 ? year - 1 : year;
+  const era = Math.floor(y / 400);
+  const yearOfEra = y - era * 400;
+  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1;
+  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
+  const days = era * 146_097 + dayOfEra - 719_468;
+  return ((days * 24 + Number(hour)) * 60 + Number(minute)) * 60_000 + Number(second) * 1_000;
+}
