@@ -138,6 +138,9 @@ export const limits = {
   abortGraceMs: 10_000,
   /** A task of a run that only a newer version can read stays out of its queue this long, and is tried again. */
   unreadableAsideMs: 5_000,
+  /** Tickets granted in one commit, and those of one tenant that the coordinator of admission keeps in memory. */
+  admissionBatchMax: 256,
+  admissionTicketsMax: 10_000,
   /** Due timers handled in one tick. */
   timerBatchMax: 500,
   /** The shortest interval of a schedule, and the longest cron expression. */

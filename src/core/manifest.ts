@@ -2,6 +2,7 @@
  * The manifest: the definitions of an app as data. Workers make it from code and send it; servers load no user code
  * and know an app only by this. Its hash is the sha-256 of its canonical JSON.
  */
+import type { LimitSpec } from './admission/limit.js';
 import type { Graph } from './graph/graph.js';
 import type { AmbiguityPolicy } from './run/inference.js';
 import type { Effect } from './run/events.js';
@@ -16,6 +17,8 @@ export interface Manifest {
   readonly topics: readonly TopicManifest[];
   readonly workflows: readonly WorkflowManifest[];
   readonly capabilities: readonly CapabilityManifest[];
+  /** Limits that hold for what names them, or for all inferences. Absent = none. */
+  readonly limits?: readonly LimitSpec[];
   /** Models that its bodies ask. Absent = none. */
   readonly models?: readonly ModelManifest[];
   /** Absent = none. */
@@ -135,6 +138,8 @@ export interface CapabilityManifest {
   readonly retry: RetryPolicy;
   /** True where this app has a handler, false where it only calls it. */
   readonly implemented: boolean;
+  /** Limits that each attempt of a call has to be admitted under. Absent = none. */
+  readonly limits?: readonly string[];
 }
 
 /** A model by its logical name. What calls it stays in the workers. */
@@ -144,6 +149,8 @@ export interface ModelManifest {
   readonly versions: readonly ModelVersionManifest[];
   /** What to do about an ambiguous call: the first that can be done. */
   readonly policy: readonly AmbiguityPolicy[];
+  /** Limits that each attempt has to be admitted under, beside those of all inferences. Absent = none. */
+  readonly limits?: readonly string[];
 }
 
 export interface ModelVersionManifest {

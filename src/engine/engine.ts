@@ -23,6 +23,10 @@ import type {
   TellOutcome,
   TellRequest,
 } from './api.js';
+import { admissionEveryMs, Coordinator } from './admission/coordinator.js';
+import { limitGate } from './admission/limit-gate.js';
+import { LimitRules } from './admission/limit-rules.js';
+import { ticketResolver } from './admission/ticket-rows.js';
 import { Agents } from './agents/agents.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
@@ -41,7 +45,6 @@ import { Family } from './runs/family.js';
 import { Followers, waitsForEnd } from './runs/followers.js';
 import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
-import { openAdmission, type Admission } from './models/admission.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { Schedules } from './schedules/schedules.js';
@@ -62,8 +65,6 @@ export interface EngineOptions {
   readonly settings?: Partial<EngineSettings>;
   /** Where faults and notable facts go; default: nowhere. */
   readonly log?: EngineLog;
-  /** Who has a say in whether a model may be asked. Default: nobody, and nothing waits. */
-  readonly admission?: Admission;
   /** Path of blobs under the server's base URL, as workers are told. Default `/v1/blobs`. */
   readonly blobsPath?: string;
 }
@@ -105,6 +106,8 @@ class RunningEngine implements Engine {
   readonly #router: Router;
   readonly #office: PostOffice;
   readonly #agents: Agents;
+  readonly #limitRules: LimitRules;
+  readonly #coordinator: Coordinator;
   readonly #approvals: Approvals;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -134,6 +137,7 @@ class RunningEngine implements Engine {
       this.#schedules.registered(manifest, registeredAt);
       void this.#schedules.settle();
     });
+    this.#limitRules = new LimitRules(this.#context, this.#catalog);
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
     const committer = new Committer(
       this.#context,
@@ -141,7 +145,10 @@ class RunningEngine implements Engine {
         this.#dispatcher.opening(transitions);
         this.#timers.opening(transitions);
       },
-      (transitions) => this.#router.published(transitions),
+      (transitions) => {
+        this.#router.published(transitions);
+        this.#coordinator.committed(transitions);
+      },
     );
     this.#lanes = new Lanes(
       this.#context,
@@ -149,7 +156,7 @@ class RunningEngine implements Engine {
       plain,
       committer,
       (key) => this.#dispatcher.seen(key),
-      options.admission ?? openAdmission,
+      limitGate(this.#limitRules),
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue));
@@ -165,6 +172,12 @@ class RunningEngine implements Engine {
     this.#office = new PostOffice(this.#context, this.#catalog, this.#lanes, this.#reads);
     this.#agents = new Agents(this.#context, this.#office, this.#reads);
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
+    this.#coordinator = new Coordinator({
+      context: this.#context,
+      rules: this.#limitRules,
+      lanes: this.#lanes,
+      resolve: ticketResolver((name) => this.#catalog.model(name), ports.hash),
+    });
     this.#approvals = new Approvals(this.#context, this.#lanes);
     this.#graphs = new Graphs(this.#context, this.#lanes);
     this.#timers = new TimerDuty(this.#context, this.#lanes, {
@@ -188,6 +201,7 @@ class RunningEngine implements Engine {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
+        this.#coordinator.moved(tenant, run);
       },
       work: (queue, count) => this.#dispatcher.ready(queue, count),
     });
@@ -215,6 +229,11 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      {
+        name: 'admission',
+        everyMs: settings.lookEveryMs ?? admissionEveryMs,
+        tick: () => this.#coordinator.tick(),
+      },
       { name: 'schedules', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#schedules.settle() },
       { name: 'hints', everyMs: settings.lookEveryMs ?? 1_000, tick: () => this.#correctHints() },
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
@@ -263,6 +282,7 @@ class RunningEngine implements Engine {
       this.#outbox?.stop(),
       this.#neighbours.stop(),
       this.#router.stop(),
+      this.#coordinator.stop(),
     ]);
     await this.#lookBack.stop();
     await this.#graphs.stop();

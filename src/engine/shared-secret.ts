@@ -7,12 +7,11 @@
  */
 import { fromBase64, toBase64 } from '../core/base64.js';
 import { assert } from '../core/errors.js';
-import { limits } from '../core/limits.js';
 import type { DedupeWrite } from '../store/contract.js';
 import type { EngineContext } from './context.js';
+import { systemTenant } from './system-tenant.js';
 
-/** Longer than the tenant of any request may be, so that none can be this one. */
-const tenant = 'eventspine.system'.padEnd(limits.tenantLengthMax + 1, '.');
+const tenant = systemTenant;
 const scope = 'secret';
 const bytesLength = 32;
 

@@ -5,6 +5,7 @@
  *
  * What is not named here is to be ignored by whoever reads it: the protocol only ever adds.
  */
+import type { LimitSpec } from '../core/admission/limit.js';
 import { durationMsMax } from '../core/duration.js';
 import { failureClasses, type Failure } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
@@ -169,7 +170,22 @@ const manifest = shape<Manifest>(
     ),
     capabilities: list(
       shape<CapabilityManifest>(
-        { name, input: schema, output: schema, effect, deadlineMs: spanMs, retry, implemented: flag },
+        {
+          name,
+          input: schema,
+          output: schema,
+          effect,
+          deadlineMs: spanMs,
+          retry,
+          implemented: flag,
+          limits: list(name),
+        },
+        { limits: true },
+      ),
+    ),
+    limits: list(
+      shape<LimitSpec>(
+        { name, rule: object, by: list(text), scope: { type: 'string', enum: ['named', 'inferences'] } },
         {},
       ),
     ),
@@ -192,15 +208,16 @@ const manifest = shape<Manifest>(
               {},
             ),
           ),
+          limits: list(name),
           policy,
         },
-        {},
+        { limits: true },
       ),
     ),
     schedules: list(shape<ScheduleManifest>({ name, tenant: text, spec: object }, {})),
     endpoint,
   },
-  { models: true, schedules: true, endpoint: true },
+  { limits: true, models: true, schedules: true, endpoint: true },
 );
 
 type Command = BodyCommand | TaskCommand;

@@ -6,6 +6,7 @@ import { canonicalJson } from '../core/canonical-json.js';
 import type { Manifest } from '../core/manifest.js';
 import type { Agent } from './agent.js';
 import type { Capability, Handler } from './capability.js';
+import type { Limit } from './limit.js';
 import { jsonSchemaOf } from './json-schema-of.js';
 import { manifestOf } from './manifest-of.js';
 import { OptionFaults } from './options.js';
@@ -32,6 +33,8 @@ export interface AppOptions<
   readonly topics?: Topics;
   /** Capabilities beside those of the handlers: called here, implemented elsewhere. */
   readonly capabilities?: Capabilities;
+  /** Limits beside those that capabilities name: those that hold for every inference. */
+  readonly limits?: readonly Limit[];
   /** Models that its bodies ask (`ctx.infer`). */
   readonly models?: readonly Model[];
   /** What starts workflows of the app again and again. A later manifest without one removes it. */
@@ -49,6 +52,8 @@ export interface AnyApp {
   readonly topics: readonly Topic[];
   /** Declared ones and those of the handlers. */
   readonly capabilities: readonly Capability[];
+  /** Declared ones and those that capabilities name. */
+  readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
   readonly models: readonly Model[];
   /** The definitions as data; made on first use. */
@@ -85,6 +90,7 @@ export function defineApp<
     'handlers',
     'topics',
     'capabilities',
+    'limits',
     'models',
     'schedules',
   ]);
@@ -104,8 +110,13 @@ export function defineApp<
     ...handlers.map((handler) => handler.capability),
     ...workflows.flatMap((one) => one.capabilities ?? []),
   ]);
-  const schedules = listOf(faults, 'schedules', 'schedule', options.schedules);
   const models = listOf(faults, 'models', 'model', options.models);
+  const limits = unique(faults, 'limit', [
+    ...listOf(faults, 'limits', 'limit', options.limits),
+    ...capabilities.flatMap((one) => one.limits),
+    ...models.flatMap((one) => one.limits),
+  ]);
+  const schedules = listOf(faults, 'schedules', 'schedule', options.schedules);
   refuseDuplicates(
     faults,
     'model',
@@ -149,10 +160,21 @@ export function defineApp<
     handlers,
     topics,
     capabilities,
+    limits,
     schedules,
     models,
     get manifest() {
-      manifest ??= manifestOf({ name, topics, workflows, agents, capabilities, implemented, schedules, models });
+      manifest ??= manifestOf({
+        name,
+        topics,
+        workflows,
+        agents,
+        capabilities,
+        implemented,
+        limits,
+        schedules,
+        models,
+      });
       return manifest;
     },
   };
@@ -222,7 +244,7 @@ function listOf<T extends { readonly kind: string }>(
 }
 
 /** One of each name. The same name with other content is a fault: one of the two would silently win. */
-function unique<T extends Topic | Capability>(faults: OptionFaults, what: string, list: readonly T[]): T[] {
+function unique<T extends Topic | Capability | Limit>(faults: OptionFaults, what: string, list: readonly T[]): T[] {
   const found = new Map<string, T>();
   for (const one of list) {
     const other = found.get(one.name);
@@ -232,16 +254,25 @@ function unique<T extends Topic | Capability>(faults: OptionFaults, what: string
   return [...found.values()];
 }
 
-function isSame(one: Topic | Capability, other: Topic | Capability): boolean {
+function isSame(one: Topic | Capability | Limit, other: Topic | Capability | Limit): boolean {
   return one === other || plainText(one) === plainText(other);
 }
 
 /** What makes two definitions equal; schemas count by what they say of themselves. */
-function plainText(one: Topic | Capability): string {
+function plainText(one: Topic | Capability | Limit): string {
+  if (one.kind === 'limit') return canonicalJson(one.spec);
   if (one.kind === 'topic') return canonicalJson({ ...one, schema: jsonSchemaOf(one.schema, 'input') });
-  const { name, effect, timeoutMs, deadlineMs, retry } = one;
+  const { name, effect, timeoutMs, deadlineMs, retry, limits } = one;
   const schemas = [jsonSchemaOf(one.input, 'input'), jsonSchemaOf(one.output, 'output')];
-  return canonicalJson({ name, effect, timeoutMs, deadlineMs, retry, schemas });
+  return canonicalJson({
+    name,
+    effect,
+    timeoutMs,
+    deadlineMs,
+    retry,
+    schemas,
+    limits: limits.map((limit) => limit.name),
+  });
 }
 
 function refuseDuplicates(faults: OptionFaults, what: string, names: readonly string[]): void {

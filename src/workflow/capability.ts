@@ -8,6 +8,7 @@ import type { PathName } from '../core/paths.js';
 import type { RetryPolicy } from '../core/retry.js';
 import type { Effect } from '../core/run/events.js';
 import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
+import { readLimits, type Limit } from './limit.js';
 import type { Log } from './log.js';
 import { OptionFaults } from './options.js';
 import { readRetry, type RetryOptions } from './retry-options.js';
@@ -27,6 +28,8 @@ export interface CapabilityOptions<I extends StandardSchema, O extends StandardS
   readonly deadline?: Duration;
   /** Default: 4 attempts, pauses up to 60 s. */
   readonly retry?: RetryOptions;
+  /** What each attempt has to find room in before it is queued. It waits where there is none. Default: nothing. */
+  readonly limits?: readonly Limit[];
 }
 
 /** What a handler is given beside its input. */
@@ -56,6 +59,7 @@ export interface Capability<Name extends string = string, In = unknown, Out = un
   readonly timeoutMs: number;
   readonly deadlineMs: number;
   readonly retry: RetryPolicy;
+  readonly limits: readonly Limit[];
   /** Types only; never set. */
   readonly types?: { readonly input: In; readonly output: Out };
 }
@@ -86,7 +90,7 @@ export function capability<
   const faults = new OptionFaults(`capability "${name}"`);
   const { input, output, effect, timeout, deadline } = options;
   faults.name(name);
-  faults.unknownNames(options, ['input', 'output', 'effect', 'timeout', 'deadline', 'retry']);
+  faults.unknownNames(options, ['input', 'output', 'effect', 'timeout', 'deadline', 'retry', 'limits']);
   faults.schema('input', input);
   faults.schema('output', output);
   faults.effect(effect);
@@ -94,6 +98,7 @@ export function capability<
   const deadlineMs = faults.duration('deadline', deadline, timeoutMs, 1);
   if (timeout !== undefined && timeoutMs > deadlineMs) faults.add('timeout is longer than deadline');
   const retry = readRetry(options.retry, faults);
+  const named = readLimits(options.limits, faults);
   faults.throwIfAny();
   const defined: Capability<Name, InferInput<I>, InferOutput<O>> = {
     kind: 'capability',
@@ -104,6 +109,7 @@ export function capability<
     timeoutMs: Math.min(timeoutMs, deadlineMs),
     deadlineMs,
     retry,
+    limits: named,
   };
   return {
     ...defined,

@@ -16,6 +16,7 @@ import type { Hash } from '../core/ports.js';
 import type { Agent } from './agent.js';
 import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
+import type { Limit } from './limit.js';
 import { modelManifest, type Model } from './model.js';
 import type { Schedule } from './schedule.js';
 import type { Signal } from './signal.js';
@@ -31,13 +32,14 @@ export interface Definitions {
   readonly capabilities: readonly Capability[];
   /** Names of the capabilities that the app has a handler for. */
   readonly implemented: ReadonlySet<string>;
+  readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
   readonly models: readonly Model[];
 }
 
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
-  const { name, topics, workflows, agents, capabilities, implemented, schedules, models } = definitions;
+  const { name, topics, workflows, agents, capabilities, implemented, limits, schedules, models } = definitions;
   return {
     format: 1,
     app: name,
@@ -45,6 +47,7 @@ export function manifestOf(definitions: Definitions): Manifest {
     workflows: byName([...workflows.map(workflowManifest), ...agents.map(agentManifest)]),
     capabilities: byName(capabilities).map((one) => capabilityManifest(one, implemented.has(one.name))),
     // Left out where there are none, so that an app without any has the hash that it always had.
+    ...(limits.length === 0 ? {} : { limits: byName(limits).map(({ spec }) => spec) }),
     ...(models.length === 0 ? {} : { models: byName(models).map(modelManifest) }),
     ...(schedules.length === 0 ? {} : { schedules: byName(schedules).map(scheduleManifest) }),
   };
@@ -98,7 +101,7 @@ function signalManifest({ name, schema }: Signal): SignalManifest {
 }
 
 function capabilityManifest(capability: Capability, implemented: boolean): CapabilityManifest {
-  const { name, input, output, effect, deadlineMs, retry } = capability;
+  const { name, input, output, effect, deadlineMs, retry, limits } = capability;
   return {
     name,
     input: jsonSchemaOf(input, 'input'),
@@ -107,6 +110,7 @@ function capabilityManifest(capability: Capability, implemented: boolean): Capab
     deadlineMs,
     retry,
     implemented,
+    ...(limits.length === 0 ? {} : { limits: byName(limits).map((one) => one.name) }),
   };
 }
 

@@ -6,6 +6,7 @@ import { limits } from '../core/limits.js';
 import type { ModelManifest, ModelPrice } from '../core/manifest.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../core/run/inference.js';
 import { isModelEndpoint, type ModelEndpoint } from './infer/model-endpoint.js';
+import { readLimits, type Limit } from './limit.js';
 import { OptionFaults, suggestion } from './options.js';
 
 /** Prices for a million tokens, in units of one currency (USD, unless limits say otherwise), e.g. `{ input: 2.5, output: 10 }`. */
@@ -43,6 +44,8 @@ export interface ModelOptions {
    * where every endpoint honours such keys, else `retry`.
    */
   readonly policy?: AmbiguityPolicy | readonly AmbiguityPolicy[];
+  /** What each attempt has to find room in, beside the limits of all inferences. It waits where there is none. */
+  readonly limits?: readonly Limit[];
 }
 
 /** A version as workers have it. */
@@ -62,13 +65,14 @@ export interface Model<Name extends string = string> {
   readonly name: Name;
   readonly versions: readonly ModelVersion[];
   readonly policy: readonly AmbiguityPolicy[];
+  readonly limits: readonly Limit[];
 }
 
 /** Defines a model. Fails with OPTIONS_INVALID, naming all faults. */
 export function model<const Name extends string>(name: Name, options: ModelOptions): Model<Name> {
   const faults = new OptionFaults(`model "${name}"`);
   faults.name(name);
-  faults.unknownNames(options, ['versions', 'policy']);
+  faults.unknownNames(options, ['versions', 'policy', 'limits']);
   const given = Object.entries(options.versions ?? {});
   if (given.length === 0) faults.add('versions must name at least one version');
   if (given.length > limits.modelVersionsMax) faults.add(`there are more than ${limits.modelVersionsMax} versions`);
@@ -80,12 +84,13 @@ export function model<const Name extends string>(name: Name, options: ModelOptio
   });
   if (isWeighted && versions.every(({ weight }) => weight === 0)) faults.add('no version has a weight above 0');
   const policy = readPolicy(options.policy, versions, faults);
+  const named = readLimits(options.limits, faults);
   faults.throwIfAny();
-  return { kind: 'model', name, versions, policy };
+  return { kind: 'model', name, versions, policy, limits: named };
 }
 
 /** The model as data. */
-export function modelManifest({ name, versions, policy }: Model): ModelManifest {
+export function modelManifest({ name, versions, policy, limits: named }: Model): ModelManifest {
   return {
     name,
     policy,
@@ -97,6 +102,7 @@ export function modelManifest({ name, versions, policy }: Model): ModelManifest 
       outputTokensMax: maxOutput,
       price,
     })),
+    ...(named.length === 0 ? {} : { limits: named.map((one) => one.name).sort() }),
   };
 }
 

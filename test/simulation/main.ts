@@ -22,6 +22,7 @@ const { values } = parseArgs({
     servers: { type: 'string' },
     agents: { type: 'boolean' },
     rollout: { type: 'boolean' },
+    limited: { type: 'boolean' },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -42,6 +43,7 @@ for (let seed = from; seed < from + count; seed++) {
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),
     ...(values.agents === undefined ? {} : { agents: values.agents }),
     ...(values.rollout === undefined ? {} : { rollout: values.rollout }),
+    ...(values.limited === undefined ? {} : { limited: values.limited }),
     ...(values.verbose ? { onEvent: (line) => console.log(line) } : {}),
   });
   steps += report.steps;

@@ -18,6 +18,7 @@ interface GraphContext {
     readonly retry: RetryPolicy;
     readonly deadlineMs: number;
     readonly effect: Effect;
+    readonly limits?: readonly string[];
   } | null;
 }
 
@@ -62,6 +63,7 @@ function scheduled(state: RunState, call: AdvanceCommand['calls'][number], conte
       retry: options.retry ?? capability.retry,
       effect: capability.effect,
       priority: options.priority ?? state.priority,
+      ...(capability.limits === undefined || capability.limits.length === 0 ? {} : { limits: capability.limits }),
     },
     payload: input,
   };

@@ -50,6 +50,8 @@ export interface DecideContext extends InferenceContext {
     readonly retry: RetryPolicy;
     readonly deadlineMs: number;
     readonly effect: RunEventData['call.scheduled']['effect'];
+    /** Absent = none. */
+    readonly limits?: readonly string[];
   } | null;
 }
 
@@ -77,6 +79,8 @@ export function decide(state: RunState, command: RunCommand, context: DecideCont
       return decideReview(state, command);
     case 'loseTask':
       return decideLost(state, command.failure, context);
+    case 'admitCall':
+      return decideCallAdmission(state, command);
     case 'endChild':
       return decideChildEnd(state, command);
     case 'advance':
@@ -277,9 +281,28 @@ function decideCall(state: RunState, command: Extract<BodyCommand, { op: 'call' 
       retry: options.retry ?? capability.retry,
       effect: capability.effect,
       priority: options.priority ?? state.priority,
+      ...limitsOf(capability),
     },
     payload: command.input,
   });
+}
+
+/** What is not limited is queued as it always was. */
+function limitsOf({ limits: named = [] }: { readonly limits?: readonly string[] }): {
+  readonly limits?: readonly string[];
+} {
+  return named.length === 0 ? {} : { limits: named };
+}
+
+/** The ticket of a call that waits is served. */
+function decideCallAdmission(state: RunState, command: Extract<RunCommand, { op: 'admitCall' }>): Decision {
+  if (isEnded(state.status)) return refused('ended');
+  const { path, task, attempt, limits: keys } = command;
+  const unit = state.units.get(path);
+  if (unit?.kind !== 'call' || unit.call.task !== task || unit.attempt !== attempt) return already;
+  if (unit.status !== 'scheduled' && unit.status !== 'retrying') return already;
+  if (unit.hold?.phase !== 'waiting') return already;
+  return accept({ type: 'call.admitted', data: { path, attempt, limits: keys } });
 }
 
 function decideSleep(state: RunState, path: string, fireAt: number): Decision {

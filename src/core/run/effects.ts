@@ -4,7 +4,6 @@
  */
 import { assertNever } from '../errors.js';
 import type { RunEvent } from './events.js';
-import { ticketEntry } from './inference.js';
 import {
   agentSpace,
   answerKey,
@@ -24,7 +23,22 @@ import {
   timersOf,
   type WaitEntry,
 } from './waits.js';
-import { activationTask, isOpenUnit, workflowQueue, type Call, type RunState } from './state.js';
+import { activationTask, isOpenUnit, workflowQueue, type InferenceUnit, type RunState, type Unit } from './state.js';
+import {
+  abandoned,
+  answered,
+  entryOf,
+  answeredWith,
+  failedWith,
+  inferenceEntry,
+  inferenceFailedWith,
+  inferenceTicketOf,
+  isGranted,
+  settledEntry,
+  ticketOf,
+  unbegun,
+  type SettledValue,
+} from './tickets.js';
 
 /** A unit of work for a worker, as the store's queue keeps it. */
 export interface Task {
@@ -40,12 +54,16 @@ export interface Task {
   readonly inputSeq: number;
   /** Not before this instant; null = at once. */
   readonly dueAt: number | null;
+  /** Stays out of its queue until admission lets it in: the first of the limits that concern it. Null = none does. */
+  readonly limitKey: string | null;
 }
 
 export type TableEffect =
   | { readonly tag: 'openTask'; readonly task: Task }
   /** Puts a task back that is leased now: it keeps its token and is ready at `dueAt`. */
   | { readonly tag: 'requeueTask'; readonly task: Task }
+  /** Lets a task into its queue that is held now. */
+  | { readonly tag: 'admitTask'; readonly task: Task }
   | { readonly tag: 'closeTask'; readonly task: string }
   /** `run`: of another run, which is to see to something. Default: the run itself. */
   | { readonly tag: 'setTimer'; readonly name: string; readonly fireAt: number; readonly run?: string }
@@ -120,13 +138,19 @@ export function activationOf(state: RunState, dueAt: number | null): Task {
     deadlineMs: activation.deadlineMs,
     inputSeq: 1,
     dueAt,
+    limitKey: null,
   };
 }
 
-export function callTask(call: Call, attempt: number, dueAt: number | null): Task {
+/** A task that waits for admission waits there for its time, too. */
+export function callTask({ call, attempt, hold }: CallUnit, dueAt: number | null): Task {
   const { task, queue, priority, deadlineMs, inputSeq } = call;
-  return { task, kind: 'call', queue, priority, attempt, deadlineMs, inputSeq, dueAt };
+  const limitKey = hold?.phase === 'waiting' ? (call.limits[0] ?? null) : null;
+  const due = limitKey === null ? dueAt : null;
+  return { task, kind: 'call', queue, priority, attempt, deadlineMs, inputSeq, dueAt: due, limitKey };
 }
+
+type CallUnit = Extract<Unit, { readonly kind: 'call' }>;
 
 /** What was open before the event: `before` must be taken by `openRows` before the fold moves the state in place. */
 export interface OpenRows {
@@ -149,12 +173,17 @@ export function openRows(state: RunState): OpenRows {
   const work: string[] = [];
   for (const [path, unit] of state.units) {
     if (!isOpenUnit(unit)) continue;
-    if (unit.kind === 'call') tasks.push(unit.call.task);
+    if (unit.kind === 'call') {
+      tasks.push(unit.call.task);
+      const ticket = ticketOf(state, path, unit);
+      if (ticket !== null) entries.push(ticket);
+    }
     if (unit.kind === 'timer') timers.push(path);
     if (unit.kind === 'step') timers.push(retryTimer(path));
     if (unit.kind === 'inference') {
       if (unit.status === 'retrying') timers.push(retryTimer(path));
-      else entries.push(ticketEntry(state.run, unit.ask.model, path, unit.attempt));
+      const ticket = inferenceTicketOf(state, path, unit);
+      if (ticket !== null) entries.push(ticket);
     }
     if (unit.kind === 'child') children.push(unit);
     if (unit.kind !== 'wait') continue;
@@ -217,47 +246,71 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       effects.push({ tag: 'clearTimer', name: retryTimer(event.data.path) });
       break;
     case 'inference.requested': {
-      const { path, attempt, model, grant } = event.data;
-      if (grant === null) effects.push({ tag: 'putEntry', entry: ticketEntry(after.run, model, path, attempt) });
+      const { path } = event.data;
+      const unit = after.units.get(path);
+      const entry = unit?.kind === 'inference' ? inferenceTicketOf(after, path, unit) : null;
+      if (entry !== null) effects.push({ tag: 'putEntry', entry });
       break;
     }
     case 'inference.admitted': {
-      const { path, attempt } = event.data;
+      const { path } = event.data;
       const unit = after.units.get(path);
-      if (unit?.kind === 'inference')
-        effects.push({ tag: 'dropEntry', entry: ticketEntry(after.run, unit.ask.model, path, attempt) });
+      if (unit?.kind !== 'inference') break;
+      effects.push({ tag: 'dropEntry', entry: inferenceEntry(after, path, unit, 'waiting', 0) });
+      const entry = inferenceTicketOf(after, path, unit);
+      if (entry !== null) effects.push({ tag: 'putEntry', entry });
       break;
     }
     case 'inference.retrying':
       effects.push({ tag: 'setTimer', name: retryTimer(event.data.path), fireAt: event.data.retryAt });
+      effects.push(...inferenceSettling(after, event, event.data.path));
+      break;
+    case 'inference.completed':
+    case 'inference.ambiguous':
+      effects.push(...inferenceSettling(after, event, event.data.path));
       break;
     case 'inference.due':
       effects.push({ tag: 'clearTimer', name: retryTimer(event.data.path) });
       break;
     case 'inference.failed': {
       // Given up while it paused or waited for admission: what stood for that goes. To clear what is not there does nothing.
-      const { path, attempt } = event.data;
-      const unit = after.units.get(path);
+      const { path } = event.data;
       effects.push({ tag: 'clearTimer', name: retryTimer(path) });
-      if (unit?.kind === 'inference' && unit.grant === null)
-        effects.push({ tag: 'dropEntry', entry: ticketEntry(after.run, unit.ask.model, path, attempt) });
+      effects.push(...inferenceSettling(after, event, path));
       break;
     }
     case 'call.scheduled': {
       const unit = after.units.get(event.data.path);
-      if (unit?.kind === 'call') effects.push({ tag: 'openTask', task: callTask(unit.call, 1, null) });
+      if (unit?.kind === 'call')
+        effects.push({ tag: 'openTask', task: callTask(unit, null) }, ...ticketing(after, event.data.path, unit));
+      break;
+    }
+    case 'call.admitted': {
+      const { path, attempt } = event.data;
+      const unit = after.units.get(path);
+      if (unit?.kind !== 'call') break;
+      effects.push({ tag: 'admitTask', task: callTask(unit, null) });
+      effects.push({ tag: 'dropEntry', entry: entryOf(after, path, unit, 'waiting', attempt) });
+      effects.push(...ticketing(after, path, unit));
       break;
     }
     case 'call.retrying': {
       const unit = after.units.get(event.data.path);
-      if (unit?.kind === 'call')
-        effects.push({ tag: 'requeueTask', task: callTask(unit.call, unit.attempt, event.data.retryAt) });
+      if (unit?.kind !== 'call') break;
+      effects.push({ tag: 'requeueTask', task: callTask(unit, event.data.retryAt) });
+      effects.push(...settling(after, event.data, unit, failedWith(event.data.failure)));
+      effects.push(...ticketing(after, event.data.path, unit));
       break;
     }
     case 'call.completed':
     case 'call.failed': {
       const unit = after.units.get(event.data.path);
-      if (unit?.kind === 'call') effects.push({ tag: 'closeTask', task: unit.call.task });
+      if (unit?.kind === 'call') {
+        effects.push({ tag: 'closeTask', task: unit.call.task });
+        const { type, data } = event;
+        const came = type === 'call.failed' ? failedWith(data.failure) : answered(data.durationMs);
+        effects.push(...settling(after, data, unit, came));
+      }
       if (after.graph !== null) effects.push(advanceSoon(event));
       break;
     }
@@ -272,6 +325,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       break;
     case 'activation.retrying':
       effects.push({ tag: 'requeueTask', task: activationOf(after, event.data.retryAt) });
+      effects.push(...inferenceSettlings(after, event));
       break;
     case 'run.cancel_requested':
       // The body lives on to clean up: its activation and the run's own timeout stay.
@@ -308,6 +362,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
           fireAt: event.at,
         });
       effects.push(...closing(open));
+      effects.push(...inferenceSettlings(after, event));
       return effects;
     case 'run.redriven':
       if (after.graph !== null) effects.push(advanceSoon(event));
@@ -362,8 +417,6 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'step.failed':
     case 'inference.begun':
     case 'inference.identified':
-    case 'inference.ambiguous':
-    case 'inference.completed':
     case 'decision.recorded':
     case 'event.emitted':
     case 'progress.reported':
@@ -420,10 +473,65 @@ function childEntry(tag: 'putEntry' | 'dropEntry', run: string, child: string, p
   return { tag, entry: { space: childSpace, key: run, ref: child, value: JSON.stringify(path) } };
 }
 
+/** What stands for a call that limits concern. */
+function ticketing(after: RunState, path: string, unit: CallUnit): TableEffect[] {
+  const entry = ticketOf(after, path, unit);
+  return entry === null ? [] : [{ tag: 'putEntry', entry }];
+}
+
+/** The attempt, which was admitted, has come to an end. */
+function settling(
+  after: RunState,
+  { path, attempt }: { readonly path: string; readonly attempt: number },
+  unit: CallUnit,
+  came: SettledValue,
+): TableEffect[] {
+  if (unit.hold === null) return [];
+  const entry = entryOf(after, path, unit, 'granted', attempt);
+  return [{ tag: 'dropEntry', entry }, settled(entry, came)];
+}
+
+/** What the event has ended of an inference, as far as limits are concerned. */
+function inferenceSettling(after: RunState, event: RunEvent, path: string): TableEffect[] {
+  const unit = after.units.get(path);
+  if (unit?.kind !== 'inference' || unit.hold?.phase !== 'ended' || unit.hold.ended !== event.seq) return [];
+  const { was } = unit.hold;
+  // The unit may be about to be asked for once more, but the ticket is that of the request that it has.
+  const entry = inferenceEntry(after, path, unit, was, 0);
+  const dropped: TableEffect = { tag: 'dropEntry', entry };
+  return was === 'waiting' ? [dropped] : [dropped, settled(entry, inferenceCame(unit, event))];
+}
+
+function inferenceSettlings(after: RunState, event: RunEvent): TableEffect[] {
+  return [...after.units].flatMap(([path, unit]) =>
+    unit.kind === 'inference' ? inferenceSettling(after, event, path) : [],
+  );
+}
+
+function inferenceCame({ status }: InferenceUnit, event: RunEvent): SettledValue {
+  switch (event.type) {
+    case 'inference.completed':
+      return answeredWith(event.data.usage, event.data.costMicros, event.data.firstPartMs);
+    case 'inference.retrying':
+    case 'inference.failed':
+      return inferenceFailedWith(event.data.failure, event.data.usage, event.data.costMicros);
+    default:
+      return status === 'admitted' ? unbegun : abandoned;
+  }
+}
+
+/** The limits have to know of it though the run may be gone by then. */
+function settled(entry: WaitEntry, came: SettledValue): TableEffect {
+  return { tag: 'putEntry', entry: settledEntry(entry, came), run: '' };
+}
+
 /** Entries and work that go with everything else that was open. */
 function closing(open: OpenRows): TableEffect[] {
   return [
-    ...open.entries.map((entry) => ({ tag: 'dropEntry', entry }) as const),
+    ...open.entries.flatMap((entry) => [
+      { tag: 'dropEntry', entry } as const,
+      ...(isGranted(entry) ? [settled(entry, abandoned)] : []),
+    ]),
     ...open.work.map((name) => ({ tag: 'clearTimer', name }) as const),
   ];
 }

@@ -7,6 +7,7 @@ import { childSpace } from './effects.js';
 import type { RunEvent } from './events.js';
 import { agentSpace, answerKey, answerSpace, type AgentAddress, type AnswerAddress } from './mail.js';
 import { isEnded, type RunState } from './state.js';
+import { inferenceTicketOf, ticketOf, ticketSpace } from './tickets.js';
 import {
   entriesOf,
   everybody,
@@ -25,11 +26,15 @@ export interface EntryPlace {
   readonly prefix: string;
 }
 
-/** The entries that stand for the state of a run: its open waits, and children that have not ended. */
+/** The entries that stand for the state of a run: its open waits, tickets of its calls and inferences, and children that have not ended. */
 export function entryRowsOf(state: RunState): WaitEntry[] {
   if (isEnded(state.status)) return [];
   const rows: WaitEntry[] = [];
   for (const [path, unit] of state.units) {
+    const ticket = unit.kind === 'call' ? ticketOf(state, path, unit) : null;
+    if (ticket !== null) rows.push(ticket);
+    const asked = unit.kind === 'inference' ? inferenceTicketOf(state, path, unit) : null;
+    if (asked !== null) rows.push(asked);
     if (unit.kind === 'wait' && unit.status === 'open') rows.push(...entriesOf(state, path, unit));
     if (unit.kind === 'child' && (unit.status === 'started' || unit.status === 'stopping'))
       rows.push({ space: childSpace, key: state.run, ref: unit.run, value: JSON.stringify(path) });
@@ -45,6 +50,11 @@ export function entryPlacesOf({ run }: Pick<RunState, 'run'>, events: readonly R
   const approvals = new Map<string, string>();
   for (const event of events) {
     switch (event.type) {
+      case 'call.scheduled':
+      case 'inference.requested':
+        if (event.type === 'call.scheduled' ? event.data.limits === undefined : event.data.grant !== null) break;
+        for (const key of ['waiting', 'granted']) add({ space: ticketSpace, key, prefix: `${run}/` });
+        break;
       case 'child.started':
         add({ space: childSpace, key: run, prefix: '' });
         break;

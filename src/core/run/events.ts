@@ -106,7 +106,11 @@ export interface RunEventData {
     readonly retry: RetryPolicy;
     readonly effect: Effect;
     readonly priority: number;
+    /** Limits that it has to be admitted under (`call.admitted`) before it is queued. Absent = none. */
+    readonly limits?: readonly string[];
   };
+  /** Admission has let the attempt go on. `limits`: keys of the counters that it draws on. */
+  'call.admitted': { readonly path: string; readonly attempt: number; readonly limits: readonly string[] };
   'call.retrying': {
     readonly path: string;
     readonly attempt: number;

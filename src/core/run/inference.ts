@@ -5,7 +5,6 @@
  * Invariant: money is integer micro-units of one currency, tokens are integers; nothing here is a fraction of either.
  */
 import type { Failure, FailureClass } from '../failure.js';
-import type { WaitEntry } from './waits.js';
 
 /**
  * What to do about a call of a provider that nobody knows the outcome of, since its worker died: call again; call again
@@ -157,13 +156,4 @@ export interface InferenceTicket {
   /** `seq` that the first `inference.requested` of the path has or will have: what all attempts have in common. */
   readonly first: number;
   readonly ask: InferenceAsk;
-}
-
-/** Space of the inferences that wait for admission. Key: the model. Ref: run, path and attempt. */
-export const ticketSpace = 'inference-tickets';
-
-/** The entry by which a waiting inference is found; its value is `{ path, attempt }`. */
-export function ticketEntry(run: string, model: string, path: string, attempt: number): WaitEntry {
-  const value = JSON.stringify({ path, attempt });
-  return { space: ticketSpace, key: model, ref: `${run}/${attempt}/${path}`, value };
 }

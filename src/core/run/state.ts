@@ -23,6 +23,7 @@ import {
   type Spend,
 } from './inference.js';
 import { mailSignal, type AgentIdentity } from './mail.js';
+import { endedHold, type Hold, type PastHold } from './tickets.js';
 import { eventKey, type Satisfaction, type WaitOn } from './waits.js';
 
 /**
@@ -48,6 +49,8 @@ export type Unit =
       readonly status: 'scheduled' | 'retrying' | 'completed' | 'failed' | 'cancelled';
       readonly attempt: number;
       readonly call: Call;
+      /** How it stands with the limits that concern it; null = none does. */
+      readonly hold: Hold | null;
     }
   | InferenceUnit
   | { readonly kind: 'timer'; readonly status: 'set' | 'fired' | 'cancelled'; readonly fireAt: number }
@@ -102,6 +105,8 @@ export interface InferenceUnit {
   readonly providerId: string | null;
   /** When this attempt was asked for, as the store's clock has it. */
   readonly since: number;
+  /** How the attempt stands with the limits that concern it; null = none does. */
+  readonly hold: Hold | PastHold | null;
   /** The last attempts that gave no answer. */
   readonly hops: readonly InferenceHop[];
 }
@@ -118,6 +123,8 @@ export interface Call {
   readonly effect: Effect;
   /** The event whose payload is the input. */
   readonly inputSeq: number;
+  /** Limits that each attempt has to be admitted under. */
+  readonly limits: readonly string[];
 }
 
 export interface RunState {
@@ -364,8 +371,8 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       break;
     }
     case 'call.scheduled': {
-      const { path, capability, queue, priority, deadlineMs, retry, effect } = event.data;
-      const call = {
+      const { path, capability, queue, priority, deadlineMs, retry, effect, limits: named = noLimits } = event.data;
+      const call: Call = {
         task: `c${event.seq}`,
         capability,
         queue,
@@ -374,14 +381,27 @@ export function applyEvent(state: RunState, event: RunEvent): void {
         retry,
         effect,
         inputSeq: event.seq,
+        limits: named,
       };
-      units.set(path, { kind: 'call', status: 'scheduled', attempt: 1, call });
+      units.set(path, { kind: 'call', status: 'scheduled', attempt: 1, call, hold: holdOf(call, event.at, null) });
       state.callPaths.set(call.task, path);
       break;
     }
-    case 'call.retrying':
-      setCall(units, event.data.path, 'retrying', event.data.attempt + 1);
+    case 'call.admitted': {
+      const { path } = event.data;
+      const unit = units.get(path);
+      const hold: Hold = { phase: 'granted', since: event.at, notBefore: null };
+      if (unit?.kind === 'call') units.set(path, { ...unit, hold });
       break;
+    }
+    case 'call.retrying': {
+      const { path, attempt, retryAt } = event.data;
+      setCall(units, path, 'retrying', attempt + 1);
+      const unit = units.get(path);
+      if (unit?.kind === 'call' && unit.call.limits.length > 0)
+        units.set(path, { ...unit, hold: holdOf(unit.call, event.at, retryAt) });
+      break;
+    }
     case 'call.completed':
       setCall(units, event.data.path, 'completed', event.data.attempt);
       break;
@@ -393,7 +413,8 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       break;
     case 'inference.admitted': {
       const { path, attempt, grant } = event.data;
-      setInference(units, path, { status: 'admitted', attempt, grant });
+      const hold: Hold = { phase: 'granted', since: event.at, notBefore: null };
+      setInference(units, path, { status: 'admitted', attempt, grant, hold: grant.limits.length === 0 ? null : hold });
       break;
     }
     case 'inference.begun':
@@ -408,12 +429,16 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'inference.ambiguous': {
       const { path, attempt, policy } = event.data;
       state.spend = { ...state.spend, ambiguous: state.spend.ambiguous + 1 };
-      if (leadsToRetry(policy)) setInference(units, path, { status: 'due', attempt: attempt + 1 });
+      if (leadsToRetry(policy)) {
+        endInferenceHold(units, path, event.seq);
+        setInference(units, path, { status: 'due', attempt: attempt + 1 });
+      }
       noProgress(state, event.seq);
       break;
     }
     case 'inference.completed': {
       const { path, usage, costMicros, providerId } = event.data;
+      endInferenceHold(units, path, event.seq);
       setInference(units, path, { status: 'completed', providerId });
       state.spend = withUsage(state.spend, usage, costMicros);
       break;
@@ -421,6 +446,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'inference.retrying':
     case 'inference.failed': {
       const { path, attempt, failure, usage, costMicros } = event.data;
+      endInferenceHold(units, path, event.seq);
       const unit = units.get(path);
       if (unit?.kind === 'inference') {
         const status = event.type === 'inference.failed' ? 'failed' : 'retrying';
@@ -551,6 +577,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'activation.retrying':
       state.activation.attempt = event.data.progressed ? 1 : event.data.attempt + 1;
       state.activation.since = event.seq;
+      endInferenceHolds(state, 'begun');
       break;
     case 'run.cancel_requested':
       state.cancel = { reason: event.data.reason, graceMs: event.data.graceMs, at: event.at };
@@ -598,6 +625,12 @@ export function applyEvent(state: RunState, event: RunEvent): void {
 }
 
 const noGraph: Graph = { nodes: [] };
+const noLimits: readonly string[] = [];
+
+/** Each attempt asks anew. */
+function holdOf({ limits: named }: Call, since: number, notBefore: number | null): Hold | null {
+  return named.length === 0 ? null : { phase: 'waiting', since, notBefore };
+}
 
 /** The nodes forget what has not come to a result. */
 function redriveGraph(state: RunState, graph: Graph, names: ReadonlySet<string>): void {
@@ -666,6 +699,7 @@ function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inf
     grant,
     providerId: null,
     since: event.at,
+    hold: grant === null ? { phase: 'waiting', since: event.at, notBefore: null } : null,
     hops: past?.hops ?? noHops,
   });
   if (grant !== null) state.spend = withCall(state.spend);
@@ -677,6 +711,20 @@ const noHops: readonly InferenceHop[] = [];
 function setInference(units: Map<string, Unit>, path: string, change: Partial<InferenceUnit>): void {
   const unit = units.get(path);
   if (unit?.kind === 'inference') units.set(path, { ...unit, ...change });
+}
+
+/** Nothing more is to come of the attempt, as far as limits are concerned. */
+function endInferenceHold(units: Map<string, Unit>, path: string, seq: number): void {
+  const unit = units.get(path);
+  if (unit?.kind === 'inference') setInference(units, path, { hold: endedHold(unit.hold, seq) });
+}
+
+/** The activation is lost, or the run has ended: nobody waits for what was begun. */
+function endInferenceHolds({ units, head }: RunState, only: 'begun' | null): void {
+  for (const [path, unit] of units) {
+    if (unit.kind !== 'inference' || unit.hold?.phase !== 'granted') continue;
+    if (unit.status === 'begun' || (only === null && unit.status === 'admitted')) endInferenceHold(units, path, head);
+  }
 }
 
 /** What a body only intends is no progress of it: an activation that dies again after the same intent gets nowhere. */
@@ -811,6 +859,7 @@ function openActivation(state: RunState): void {
 function end(state: RunState, status: RunStatus): void {
   state.status = status;
   state.activation.open = false;
+  endInferenceHolds(state, null);
 }
 
 /** The run as stores keep it: what lists, filters and guards need. A projection of the fold, checked by `doctor`. */

@@ -5,6 +5,7 @@
  * A name belongs to the app that registered it last; a later manifest of the same app replaces the earlier one.
  */
 import { SpineError } from '../../core/errors.js';
+import type { LimitSpec } from '../../core/admission/limit.js';
 import {
   approvalTopic,
   type CapabilityManifest,
@@ -46,6 +47,7 @@ export class Catalog {
   #workflows = new Map<string, WorkflowEntry>();
   #agents = new Map<string, AgentEntry>();
   #capabilities = new Map<string, CapabilityManifest>();
+  #limits: ReadonlyMap<string, LimitSpec> = new Map();
   #models = new Map<string, ModelManifest>();
 
   /** Hash of the manifest an app has now; null = unknown app. */
@@ -109,6 +111,11 @@ export class Catalog {
     return this.#capabilities.get(name) ?? null;
   }
 
+  /** Limits as apps declare them; another map after every change. */
+  get limits(): ReadonlyMap<string, LimitSpec> {
+    return this.#limits;
+  }
+
   model(name: string): ModelManifest | null {
     return this.#models.get(name) ?? null;
   }
@@ -136,11 +143,13 @@ export class Catalog {
     const workflows = new Map<string, WorkflowEntry>();
     const agents = new Map<string, AgentEntry>();
     const capabilities = new Map<string, CapabilityManifest>();
+    const limits = new Map<string, LimitSpec>();
     const models = new Map<string, ModelManifest>();
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
       for (const model of manifest.models ?? []) models.set(model.name, model);
       for (const topic of manifest.topics) topics.set(topic.name, topic);
+      for (const limit of manifest.limits ?? []) limits.set(limit.name, limit);
       for (const workflow of manifest.workflows) {
         const entry: WorkflowEntry = {
           manifest: workflow,
@@ -181,6 +190,7 @@ export class Catalog {
     this.#workflows = workflows;
     this.#agents = agents;
     this.#capabilities = capabilities;
+    this.#limits = limits;
     this.#models = models;
   }
 }

@@ -2,6 +2,7 @@
  * What is wrong with a manifest. Workers of any language send them, they are kept for ever and every run is born of
  * one, so nothing of a manifest is believed before it was looked at here.
  */
+import { specFaults as limitSpecFaults } from '../../core/admission/limit-options.js';
 import { durationMsMax } from '../../core/duration.js';
 import { graphFaults, isGraph } from '../../core/graph/graph-faults.js';
 import { limits } from '../../core/limits.js';
@@ -22,6 +23,7 @@ export function manifestFaults(manifest: Manifest): string[] {
     else faults.push(`${kind} is not a list`);
   }
   faults.push(...scheduleFaults(given['schedules'] ?? []));
+  faults.push(...limitsFaults(given['limits'] ?? []));
   if (faults.length === 0) faults.push(...manifest.workflows.flatMap((one) => faultsOfGraph(one, manifest)));
   return faults.slice(0, faultsMax);
 }
@@ -73,6 +75,17 @@ function scheduleFaults(list: unknown): string[] {
     if (seen.has(key)) return [`schedules: "${entry.name}" is defined twice`];
     seen.add(key);
     return specFaults(entry['spec']).map((fault) => `schedules: "${entry.name}": ${fault}`);
+  });
+}
+
+function limitsFaults(list: unknown): string[] {
+  if (!Array.isArray(list)) return ['limits is not a list'];
+  const seen = new Set<string>();
+  return (list as readonly unknown[]).flatMap((entry) => {
+    if (!isRecord(entry) || !isName(entry['name'])) return ['limits: an entry has no name'];
+    if (seen.has(entry.name)) return [`limits: "${entry.name}" is defined twice`];
+    seen.add(entry.name);
+    return limitSpecFaults(entry).map((fault) => `limits: "${entry.name}": ${fault}`);
   });
 }
 
@@ -148,9 +161,11 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     deadlineMs,
     retry,
     implemented: (value) => typeof value === 'boolean',
+    limits: (value) => value === undefined || (Array.isArray(value) && value.every(isName)),
   },
   models: {
     versions: isVersions,
+    limits: (value) => value === undefined || (Array.isArray(value) && value.every(isName)),
     policy: (value) => Array.isArray(value) && value.every((one: AmbiguityPolicy) => ambiguityPolicies.includes(one)),
   },
 };

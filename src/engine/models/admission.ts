@@ -25,11 +25,6 @@ export interface Admission {
   ask(ticket: InferenceTicket, candidate: Candidate): InferenceGrant | 'hold';
 }
 
-/** Nothing is limited: every candidate is granted. */
-export const openAdmission: Admission = {
-  ask: (_ticket, candidate) => grantOf(candidate, []),
-};
-
 /** The grant that a candidate comes to, counted in these limits. */
 export function grantOf(
   { version, arm, idempotencyKey, reserved }: Candidate,

@@ -124,6 +124,9 @@ function writeEffect(effect: TableEffect, state: RunState, at: number, change: R
     case 'requeueTask':
       tasks.push({ op: 'requeue', run, task: queued(effect.task, state) });
       break;
+    case 'admitTask':
+      tasks.push({ op: 'admit', run, task: queued(effect.task, state) });
+      break;
     case 'closeTask':
       tasks.push({ op: 'close', run, task: effect.task });
       break;
@@ -151,9 +154,9 @@ const rankPerPriority = 2 ** 44;
  * new work is begun.
  */
 function queued(task: Task, state: RunState): NewTask {
-  const { kind, queue, attempt, deadlineMs, inputSeq, dueAt } = task;
+  const { kind, queue, attempt, deadlineMs, inputSeq, dueAt, limitKey } = task;
   const rank = (limits.priorityMax - task.priority) * rankPerPriority + (state.startAt ?? state.startedAt);
-  return { task: task.task, kind, queue, rank, attempt, deadlineMs, inputSeq, dueAt, limitKey: null };
+  return { task: task.task, kind, queue, rank, attempt, deadlineMs, inputSeq, dueAt, limitKey };
 }
 
 function attemptsOf(state: RunState, path: string | null): number {

@@ -128,6 +128,8 @@ export interface FinalState {
   readonly entries: readonly EntryRow[];
   /** Of the events of `noted`. */
   readonly index: readonly EntryRow[];
+  /** Of tickets that hold shares of limits. */
+  readonly holders: readonly EntryRow[];
   readonly deadLetters: readonly DeadLetterRow[];
   readonly sessions: readonly SessionRow[];
   /** Sessions that living workers believe to have. */

@@ -2,6 +2,7 @@
  * The definitions that simulated workers register: two workflows, two topics, two capabilities; and the builds in which
  * they come, for worlds in which a new version is rolled out.
  */
+import type { LimitSpec } from '../../core/admission/limit.js';
 import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import { simGraph } from './graph-program.js';
@@ -12,6 +13,20 @@ export const simRetry: RetryPolicy = { attempts: 3, minMs: 50, maxMs: 1_000, fac
 
 /** Longer than any fault lasts: a lease that meets its deadline shows that something was stuck. */
 export const simDeadlineMs = 60_000;
+
+/** The capability that is limited, in the worlds in which one is. */
+export const limitedCapability = 'gpu';
+
+/** Tight enough that most of what asks has to wait. */
+export const simLimits: readonly LimitSpec[] = [
+  {
+    name: 'gpu-pace',
+    rule: { kind: 'rate', of: 'requests', amount: 5, perMs: 1_000, burst: 3 },
+    by: ['tenant'],
+    scope: 'named',
+  },
+  { name: 'gpu-slots', rule: { kind: 'concurrency', max: 2, adaptive: null }, by: [], scope: 'named' },
+];
 
 /** The agent of the worlds that have one. */
 export const simAgent = 'tally';
@@ -56,7 +71,7 @@ function workflow(
 }
 
 /** The app of the simulated installation, in one of its builds. */
-export function simManifest(build: BuildName): Manifest {
+export function simManifest(build: BuildName, limited = false): Manifest {
   return {
     format: 1,
     app: 'simulated',
@@ -78,6 +93,8 @@ export function simManifest(build: BuildName): Manifest {
       deadlineMs: simDeadlineMs,
       retry: simRetry,
       implemented: true,
+      ...(limited && name === limitedCapability ? { limits: simLimits.map((limit) => limit.name) } : {}),
     })),
+    ...(limited ? { limits: simLimits } : {}),
   };
 }

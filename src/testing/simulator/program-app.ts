@@ -2,10 +2,12 @@
  * Programs as users would write them: an app of the real programming model whose workflows interpret programs through
  * `ctx`, and whose steps and handlers go to the simulated provider.
  */
+import { optionsOf } from '../../core/admission/limit-options.js';
 import {
   agent,
   capability,
   defineApp,
+  limit,
   message,
   signal,
   topic,
@@ -19,7 +21,7 @@ import {
   Terminal,
 } from '../../workflow/index.js';
 import { simGraph } from './graph-program.js';
-import { builds, simAgent, simDeadlineMs, simRetry, type BuildName } from './manifest.js';
+import { builds, limitedCapability, simAgent, simDeadlineMs, simLimits, simRetry, type BuildName } from './manifest.js';
 import {
   programCapabilities,
   programSignals,
@@ -53,6 +55,10 @@ const noted = topic('noted', { partitions: 2, key: 'n' });
 const signals = programSignals.map((name) => signal(name));
 const done = topic('done');
 const capabilities = programCapabilities.map((name) => capability(name, { deadline: simDeadlineMs, retry }));
+const named = simLimits.map((spec) => limit(spec.name, optionsOf(spec)));
+const limitedCapabilities = programCapabilities.map((name) =>
+  capability(name, { deadline: simDeadlineMs, retry, limits: name === limitedCapability ? named : [] }),
+);
 
 const heard = topic('heard', { key: 'key' });
 const add = message('add');
@@ -77,7 +83,12 @@ async function takeNote(self: AgentSelf, { id, type }: AgentMessage): Promise<vo
 }
 
 /** The app of one worker, in one of its builds. Its versions differ by their names only: every run may migrate. */
-export function programApp(perform: PerformEffect, build: BuildName = 'plain', withAgents = false): AnyApp {
+export function programApp(
+  perform: PerformEffect,
+  build: BuildName = 'plain',
+  withAgents = false,
+  limited = false,
+): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
   const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow => {
     const program: AnyWorkflow = workflow(
@@ -103,7 +114,7 @@ export function programApp(perform: PerformEffect, build: BuildName = 'plain', w
       ),
       { ...workflow('graph', options, () => undefined), graph: simGraph },
     ],
-    handlers: capabilities.map((one) =>
+    handlers: (limited ? limitedCapabilities : capabilities).map((one) =>
       one.implement(async (input, context) => {
         const { idempotencyKey, attempt } = context;
         const write = (chunk: unknown): Promise<void> => context.stream().write(chunk);

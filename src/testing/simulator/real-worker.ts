@@ -30,6 +30,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly parkAfterMs: number;
   /** Whether the app has agents. */
   readonly agents: boolean;
+  /** Whether a capability is limited. */
+  readonly limited: boolean;
   /** The build that the process would be started with now. */
   readonly build: () => BuildName;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
@@ -56,7 +58,7 @@ export class RealWorker implements SimWorker {
   }
 
   #boot(ports: Ports, heart: SimProcess): void {
-    const { slots, parkAfterMs, only, provider, agents } = this.#options;
+    const { slots, parkAfterMs, only, provider, agents, limited } = this.#options;
     const build = this.#options.build();
     const claims = new Claims(this.#options.history, build);
     const perform = async (node: StepNode | CallNode, site: EffectSite): Promise<void> => {
@@ -78,7 +80,7 @@ export class RealWorker implements SimWorker {
       if (fate === 'fails') throw providerError();
     };
     const worker = createWorker({
-      app: programApp(perform, build, agents),
+      app: programApp(perform, build, agents, limited),
       connect: this.#transport(claims, heart),
       ports,
       slots,

@@ -55,6 +55,8 @@ export interface ScriptedWorkerOptions extends WorkerHostOptions {
   readonly parkAfterMs: number;
   /** The build that the process would be started with now. */
   readonly build: () => BuildName;
+  /** Whether a capability is limited. */
+  readonly limited: boolean;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
   readonly flaw: WorkerFlaw;
 }
@@ -111,7 +113,7 @@ class WorkerLife {
     this.#ports = ports;
     this.#heart = heart;
     this.#build = options.build();
-    this.#manifest = simManifest(this.#build);
+    this.#manifest = simManifest(this.#build, options.limited);
     this.#connect();
   }
 

@@ -6,6 +6,9 @@
 import { childSpace } from '../../core/run/effects.js';
 import { foldRun } from '../../core/run/state.js';
 import { inboxSpace, indexSpace, signalSpace, waitSpace } from '../../core/run/waits.js';
+import { ticketSpace } from '../../core/run/tickets.js';
+import { holderSpace } from '../../engine/admission/counter-rows.js';
+import { systemTenant } from '../../engine/system-tenant.js';
 import { compareRun } from '../../engine/upkeep/doctor.js';
 import { readRunEvent } from '../../engine/events/rows.js';
 import {
@@ -70,6 +73,8 @@ export interface SimulationOptions {
   readonly workers?: 'real' | 'scripted';
   /** Whether there is an agent; only with real workers. Default: the seed decides. */
   readonly agents?: boolean;
+  /** Whether one of the capabilities is limited. Default: the seed decides. */
+  readonly limited?: boolean;
   /** Whether a new version is rolled out meanwhile. Default: in some worlds. */
   readonly rollout?: boolean;
   /** Which kinds of faults there may be. Default: a random subset of all. */
@@ -202,8 +207,8 @@ class Simulation {
         settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5) },
         manifest:
           this.#options.workers === 'real'
-            ? programApp(async () => undefined, fleet.rollout.first, this.#hasAgents()).manifest
-            : simManifest(fleet.rollout.first),
+            ? programApp(async () => undefined, fleet.rollout.first, this.#hasAgents(), this.#isLimited()).manifest
+            : simManifest(fleet.rollout.first, this.#isLimited()),
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
     const plan = this.#clientPlan();
@@ -323,6 +328,7 @@ class Simulation {
       const replacement = rollout.replacements[i] ?? null;
       const isReplaced = (): boolean => replacement !== null && this.#world.nowMs >= replacement.atMs;
       const common = {
+        limited: this.#isLimited(),
         build: () => (replacement !== null && isReplaced() ? replacement.by : rollout.first),
         world: this.#world,
         network,
@@ -383,6 +389,11 @@ class Simulation {
     return workers === 'real' && (agents ?? this.#world.prng.fork('agents').chance(0.4));
   }
 
+  /** Whether a capability is limited. */
+  #isLimited(): boolean {
+    return this.#options.limited ?? this.#world.prng.fork('limits').chance(0.4);
+  }
+
   /** Half of all worlds have a schedule. Few ticks are made up for at once: the store's clock may jump by hours. */
   #schedulePlan(): ClientPlan['schedule'] {
     const prng = this.#world.prng.fork('schedule');
@@ -428,6 +439,7 @@ class Simulation {
       )
     )
       return false;
+    if (!(await areLimitsAtRest(store))) return false;
     if (!(await isRouted(store)) || !(await areAgentsAtRest(store, tally)) || (await store.dueTimers(1)).length > 0)
       return false;
     const sessions = await store.listSessions();
@@ -493,6 +505,11 @@ async function isRouted(store: Store): Promise<boolean> {
   return true;
 }
 
+/** Nobody holds a share of a limit. */
+async function areLimitsAtRest(store: Store): Promise<boolean> {
+  return (await store.readEntries({ tenant: systemTenant, space: holderSpace, limit: 1 })).length === 0;
+}
+
 /** Nothing that an agent has sent is on its way. */
 async function areAgentsAtRest(store: Store, tally: readonly TallyRow[]): Promise<boolean> {
   for (const tenant of new Set(tally.filter(({ name }) => name === simAgent).map((row) => row.tenant)))
@@ -522,14 +539,27 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
   const timers = (await Promise.all(runs.map((row) => store.readTimers(row.tenant, row.run)))).flat();
   const entries: EntryRow[] = [];
   for (const tenant of new Set(feed.map((row) => row.tenant)))
-    for (const space of [signalSpace, inboxSpace, waitSpace('noted'), childSpace])
+    for (const space of [signalSpace, inboxSpace, waitSpace('noted'), childSpace, ticketSpace])
       entries.push(...(await store.readEntries({ tenant, space, limit: 10_000 })));
   const index: EntryRow[] = [];
   for (const tenant of new Set(feed.map((row) => row.tenant)))
     index.push(...(await store.readEntries({ tenant, space: indexSpace('noted'), limit: 10_000 })));
+  const holders = await store.readEntries({ tenant: systemTenant, space: holderSpace, limit: 10_000 });
   const sessions = await store.listSessions();
   const workerSessions = workers.map((worker) => worker.session).filter((session) => session !== null);
-  return { runs, histories, topicEvents, tasks, timers, entries, index, deadLetters, sessions, workerSessions };
+  return {
+    runs,
+    histories,
+    topicEvents,
+    tasks,
+    timers,
+    entries,
+    index,
+    holders,
+    deadLetters,
+    sessions,
+    workerSessions,
+  };
 }
 
 /** The state that a stored history folds to; for reports. */

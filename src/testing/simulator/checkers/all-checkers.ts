@@ -7,6 +7,7 @@ import { checkEndings } from './endings.js';
 import { checkFamily } from './family.js';
 import { checkGraphs } from './graphs.js';
 import { checkLeases } from './leases.js';
+import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
@@ -25,6 +26,7 @@ export {
   checkFamily,
   checkGraphs,
   checkLeases,
+  checkLimits,
   checkLog,
   checkNeighbours,
   checkReadings,
@@ -44,6 +46,7 @@ export type Checker = (history: History) => Violation[];
 export const checkers: readonly Checker[] = [
   checkNeighbours,
   checkLeases,
+  checkLimits,
   checkVersions,
   checkLog,
   checkTimers,

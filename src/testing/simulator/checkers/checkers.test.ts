@@ -128,6 +128,7 @@ class Story {
       tasks: [],
       timers: [],
       entries: [],
+      holders: [],
       index: [],
       deadLetters: [],
       sessions: [],

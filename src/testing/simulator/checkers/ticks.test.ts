@@ -68,6 +68,7 @@ class Story {
       deadLetters: [],
       sessions: [],
       entries: [],
+      holders: [],
       index: [],
     };
     this.history.final = { runs: this.#rows, ...rest, workerSessions: [] };
