@@ -11,6 +11,8 @@ export {
   type DeadLettersApi,
   type DeployOptions,
   type EndpointsApi,
+  type ModelOrder,
+  type ModelsApi,
   type EndpointSettings,
   type Published,
   type PublishOptions,

@@ -78,6 +78,17 @@ export const approvalTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic to which the engine itself publishes what becomes of models and their endpoints; there without being declared. */
+export const modelsTopic: TopicManifest = {
+  name: 'eventspine.models',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
+/** Topics of the engine's own. */
+export const ownTopics: readonly TopicManifest[] = [approvalTopic, modelsTopic];
+
 export interface WorkflowManifest {
   readonly name: string;
   /** null = runs move on to new code; a string pins runs to workers that have this version. */

@@ -19,6 +19,8 @@ import type {
   DeployAnswer,
   DoctorView,
   HealthView,
+  ModelReportView,
+  ModelView,
   PageView,
   QueueView,
   RunEventView,
@@ -30,6 +32,16 @@ import type {
   WorkerView,
 } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
+import type { ModelOrder } from './models/models-office.js';
+
+/** What somebody has made of the answers of a model in a run. */
+export interface ModelOutcome {
+  readonly model: string;
+  /** From 0 to 1. */
+  readonly score: number;
+  /** Tells several outcomes of one run and model apart. */
+  readonly id: string;
+}
 
 /** Where a request comes from; goes into the envelopes of the events that it causes. */
 export interface Origin {
@@ -269,6 +281,17 @@ export interface Engine {
   queues(): Promise<QueueView[]>;
   workers(): Promise<WorkerView[]>;
   tally(): Promise<TallyRow[]>;
+  /** Models that apps declare, as they are in force, by name. */
+  listModels(): Promise<ModelView[]>;
+  readModel(name: string): Promise<ModelView | null>;
+  /** Changes a model while it runs. Rejects with MODEL_UNKNOWN and MODEL_CHANGE_INVALID. */
+  changeModel(origin: Origin, name: string, order: ModelOrder): Promise<ModelView>;
+  /** How the versions of a model do against one of them, null = the first; null = there is no such model or version. */
+  modelReport(name: string, alpha: number, against: string | null): Promise<ModelReportView | null>;
+  /** What was changed, and which breakers have moved, oldest first. */
+  modelEvents(query: { readonly after: number; readonly limit: number }): Promise<TopicEventView[]>;
+  /** Rejects with RUN_NOT_FOUND and OUTCOME_INVALID. */
+  reportOutcome(origin: Origin, run: string, outcome: ModelOutcome): Promise<'recorded' | 'already'>;
   health(): Promise<HealthView>;
   doctor(): Promise<DoctorView>;
 

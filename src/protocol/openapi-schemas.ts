@@ -3,10 +3,10 @@
  * a property that is added to a type and forgotten here does not compile.
  */
 import { failureClasses } from '../core/failure.js';
-import type { JsonSchema } from '../core/manifest.js';
+import type { JsonSchema, ModelPrice } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
-import type { Spend } from '../core/run/inference.js';
+import { ambiguityPolicies, type Spend } from '../core/run/inference.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../core/run/exported-history.js';
 import {
   runViewStates,
@@ -23,6 +23,11 @@ import {
   type DoctorCheck,
   type DoctorView,
   type EndpointView,
+  type ModelArmView,
+  type ModelComparisonView,
+  type ModelReportView,
+  type ModelVersionView,
+  type ModelView,
   type GraphView,
   type HealthView,
   type Problem,
@@ -426,6 +431,85 @@ export const schemas = {
     },
     {},
   ),
+  ModelView: shape<ModelView>(
+    {
+      name: text,
+      policy: { type: 'array', items: oneOf(ambiguityPolicies) },
+      versions: {
+        type: 'array',
+        items: shape<ModelVersionView>(
+          {
+            version: text,
+            endpoint: text,
+            weight: whole,
+            declaredWeight: whole,
+            windowTokens: nullable(whole),
+            outputTokensMax: nullable(whole),
+            price: nullable(
+              shape<ModelPrice>({ inputMicros: whole, outputMicros: whole, cachedInputMicros: whole }, {}),
+            ),
+            breaker: record({ state: oneOf(['closed', 'open', 'half-open']), probeAt: nullable(instant) }, [
+              'state',
+              'probeAt',
+            ]),
+          },
+          {},
+        ),
+      },
+      set: nullable(record({ by: text, at: instant }, ['by', 'at'])),
+      steps: whole,
+    },
+    {},
+  ),
+  ModelOrder: {
+    oneOf: [
+      record({ change: oneOf(['weights']), weights: { type: 'object', additionalProperties: whole } }, [
+        'change',
+        'weights',
+      ]),
+      record({ change: oneOf(['promote', 'reset-breaker']), version: text }, ['change', 'version']),
+      record({ change: oneOf(['rollback', 'reset']) }, ['change']),
+    ],
+  },
+  OutcomeRequest: record({ model: text, score: { type: 'number', minimum: 0, maximum: 1 }, id: text }, [
+    'model',
+    'score',
+  ]),
+  ModelReportView: shape<ModelReportView>(
+    {
+      model: text,
+      against: text,
+      alpha: { type: 'number' },
+      arms: {
+        type: 'array',
+        items: shape<ModelArmView>(
+          {
+            version: text,
+            inferences: whole,
+            failures: whole,
+            latencyMs: nullable({ type: 'number' }),
+            costMicros: nullable({ type: 'number' }),
+            scores: whole,
+            score: nullable({ type: 'number' }),
+            comparisons: {
+              type: 'array',
+              items: shape<ModelComparisonView>(
+                {
+                  of: oneOf(['failures', 'score', 'latencyMs', 'costMicros']),
+                  difference: { type: 'number' },
+                  interval: nullable(record({ low: { type: 'number' }, high: { type: 'number' } }, ['low', 'high'])),
+                  isShown: { type: 'boolean' },
+                },
+                {},
+              ),
+            },
+          },
+          {},
+        ),
+      },
+    },
+    {},
+  ),
   EndpointView: shape<EndpointView>(
     {
       app: text,
@@ -553,6 +637,7 @@ export const schemas = {
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
   EndpointPage: page('EndpointView'),
+  ModelPage: page('ModelView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

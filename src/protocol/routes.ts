@@ -606,6 +606,59 @@ export const routes = {
     'EndpointSecret',
     { access: 'operator' },
   ),
+  listModels: get('/v1/models', 'Models of the registered apps, as they are in force.', 'ModelPage', {
+    access: 'operator',
+  }),
+  readModel: get(
+    '/v1/models/{name}',
+    'A model: its versions, their weights, and the breakers of their endpoints.',
+    'ModelView',
+    {
+      access: 'operator',
+    },
+  ),
+  changeModel: {
+    ...post(
+      '/v1/models/{name}',
+      'Changes how new runs are shared between the versions of a model, or lets an endpoint be called again. Runs that have asked a version stay with it.',
+      jsonBody('ModelOrder', 'What is changed.'),
+      [ok('ModelView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  reportModel: get(
+    '/v1/models/{name}/report',
+    'How the versions of a model do against one of them.',
+    'ModelReportView',
+    {
+      query: [
+        {
+          name: 'against',
+          says: 'Version that the others are compared with; default: the first.',
+          type: 'string',
+        },
+        {
+          name: 'alpha',
+          says: 'How often at most a difference is shown where there is none, from 0.0001 to 0.5; default 0.05.',
+          type: 'string',
+        },
+      ],
+      access: 'operator',
+    },
+  ),
+  readModelEvents: get(
+    '/v1/model-events',
+    'What was changed of models, and which breakers have moved, oldest first.',
+    'TopicEventPage',
+    { query: [cursor, limit], access: 'operator' },
+  ),
+  reportOutcome: post(
+    '/v1/runs/{run}/outcomes',
+    'Says what somebody has made of the answers of a model in a run. One for each run, model and `id`; a repeat changes nothing.',
+    jsonBody('OutcomeRequest', 'The model, and the score.'),
+    [ok(null, 'It was there.'), ok(null, 'It is recorded.', 201)],
+  ),
   workerSchema: get(`${workerPath}/schema`, 'JSON Schemas of the worker protocol.', null, { access: 'public' }),
   claimTasks: {
     ...post(

@@ -21,6 +21,7 @@ import { intakeHandlers } from './handlers/intake.js';
 import { readTokenHandlers } from './handlers/read-tokens.js';
 import { runHandlers } from './handlers/runs.js';
 import { waitHandlers } from './handlers/waits.js';
+import { modelHandlers } from './handlers/models.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { scalingHandlers } from './handlers/scaling.js';
 import { workerHandlers } from './handlers/worker.js';
@@ -105,6 +106,7 @@ export class Api {
       ...waitHandlers(context),
       ...agentHandlers(context),
       ...deadLetterHandlers(context),
+      ...modelHandlers(context),
       ...scheduleHandlers(context),
       ...fleetHandlers(context),
       ...readTokenHandlers(context),

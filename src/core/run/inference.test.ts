@@ -112,7 +112,7 @@ class Bench {
       newRunId: 'run_new',
       hasWorkflow: () => true,
       hasAgent: () => true,
-      admit: () => this.admission,
+      admit: () => (this.admission === 'hold' ? { version: 'v1', endpoint: 'e', until: null } : this.admission),
       agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: () => null,
     });

@@ -7,7 +7,7 @@
 import { SpineError } from '../../core/errors.js';
 import type { LimitSpec } from '../../core/admission/limit.js';
 import {
-  approvalTopic,
+  ownTopics,
   type CapabilityManifest,
   type Manifest,
   type ModelManifest,
@@ -42,7 +42,7 @@ export interface AgentEntry extends WorkflowEntry {
 export class Catalog {
   readonly #apps = new Map<string, { readonly hash: string; readonly manifest: Manifest }>();
   #topics = new Map<string, TopicEntry>([
-    [approvalTopic.name, { manifest: approvalTopic, triggers: [], agents: [], check: () => [] }],
+    ...ownTopics.map((manifest) => [manifest.name, { manifest, triggers: [], agents: [], check: () => [] }] as const),
   ]);
   #workflows = new Map<string, WorkflowEntry>();
   #agents = new Map<string, AgentEntry>();
@@ -120,6 +120,11 @@ export class Catalog {
     return this.#models.get(name) ?? null;
   }
 
+  /** Models that apps declare, by name. */
+  get models(): ReadonlyMap<string, ModelManifest> {
+    return this.#models;
+  }
+
   /** Whether there is a workflow that says which signals it takes. */
   get declaresSignals(): boolean {
     return [...this.#workflows.values()].some(({ signals }) => signals !== null);
@@ -127,7 +132,9 @@ export class Catalog {
 
   topicNames(): string[] {
     // What no app declares is nobody's slip of the pen.
-    return [...this.#topics.keys()].filter((name) => name !== approvalTopic.name || this.#declares(name));
+    return [...this.#topics.keys()].filter(
+      (name) => !ownTopics.some((own) => own.name === name) || this.#declares(name),
+    );
   }
 
   workflowNames(): string[] {
@@ -139,7 +146,7 @@ export class Catalog {
   }
 
   #rebuild(): void {
-    const topics = new Map<string, TopicManifest>([[approvalTopic.name, approvalTopic]]);
+    const topics = new Map<string, TopicManifest>(ownTopics.map((own) => [own.name, own]));
     const workflows = new Map<string, WorkflowEntry>();
     const agents = new Map<string, AgentEntry>();
     const capabilities = new Map<string, CapabilityManifest>();

@@ -56,6 +56,17 @@ export class Reads {
     });
   }
 
+  /** A run as the engine has it. */
+  async fold(tenant: string, run: string): Promise<RunState | null> {
+    if ((await this.#context.store.readRun(tenant, run)) === null) return null;
+    const events = await this.#history(tenant, run);
+    return foldRun(
+      tenant,
+      run,
+      events.map(({ event }) => event),
+    );
+  }
+
   /** The state of a run in the words of users. */
   async state(tenant: string, run: string): Promise<RunViewState | null> {
     const row = await this.#context.store.readRun(tenant, run);
