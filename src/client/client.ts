@@ -500,7 +500,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
       outcome: (run, outcome, options) =>
         transport.exchange(
           {
-            ...get(pathOf('reportOutcome', { run }), options),
+            ...get(pathOf('reportOutcome', { id: run }), options),
             method: 'POST',
             body: JSON.stringify(outcome),
             contentType: 'application/json',

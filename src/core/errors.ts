@@ -230,7 +230,7 @@ export const errorCatalogue = {
     kind: 'invalid',
     status: 422,
     message: (d) => `Model "${d.model}" cannot be changed so: ${d.faults.join('; ')}.`,
-    mend: '`eventspine models show` has its versions; docs/guides/models.md has the changes.',
+    mend: 'See the versions with `eventspine models show`, and the changes that there are in docs/guides/models.md.',
   }),
   OUTCOME_INVALID: entry<{ run: string; faults: readonly string[] }>({
     kind: 'invalid',

@@ -171,6 +171,7 @@ class RunningEngine implements Engine {
       (transitions) => {
         this.#router.published(transitions);
         this.#coordinator.committed(transitions);
+        this.#tallies.published(transitions);
       },
     );
     this.#lanes = new Lanes(

@@ -49,6 +49,7 @@ export const waitingMethods: ReadonlySet<string> = new Set([
   'emit',
   'infer',
   'map',
+  'outcome',
   'race',
   'saga',
   'scope',

@@ -654,7 +654,7 @@ export const routes = {
     { query: [cursor, limit], access: 'operator' },
   ),
   reportOutcome: post(
-    '/v1/runs/{run}/outcomes',
+    '/v1/runs/{id}/outcomes',
     'Says what somebody has made of the answers of a model in a run. One for each run, model and `id`; a repeat changes nothing.',
     jsonBody('OutcomeRequest', 'The model, and the score.'),
     [ok(null, 'It was there.'), ok(null, 'It is recorded.', 201)],

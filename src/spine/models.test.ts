@@ -114,6 +114,27 @@ describe('versions of a model', () => {
   });
 });
 
+describe('ctx.outcome', () => {
+  it('counts for the version that has answered', async () => {
+    const writer = model('writer', { versions: { v1: { use: fakeModel('one') } } });
+    const { start, models } = open([writer], async (ctx) => {
+      const answer = await ctx.infer('a', { model: writer, prompt: '1' });
+      await ctx.outcome(answer, 0.25);
+      await ctx.outcome(answer.model, 0.75, { as: 'later' });
+    });
+    await (await start('w', null)).result();
+    expect((await models.report('writer')).arms).toMatchObject([{ version: 'v1', scores: 2, score: 0.5 }]);
+  });
+
+  it('refuses what is no score', async () => {
+    const writer = model('writer', { versions: { v1: { use: fakeModel('one') } } });
+    const { start } = open([writer], async (ctx) => {
+      await ctx.outcome({ name: 'writer', version: 'v1', arm: 'v1' }, 5);
+    });
+    await expect((await start('w', null)).result()).rejects.toThrow(/from 0 to 1/);
+  });
+});
+
 describe('a breaker', () => {
   it('opens when calls of an endpoint fail, and the next run goes to the fallback without calling it', async () => {
     const [bad, good] = [shaky('bad'), fakeModel('good', { modelId: 'good' })];
@@ -141,28 +162,6 @@ describe('a breaker', () => {
       { change: 'breaker', endpoint: 'fake/bad', from: 'closed', to: 'open', by: 'engine' },
       { change: 'breaker', endpoint: 'fake/bad', from: 'open', to: 'closed' },
     ]);
-  });
-
-  it('makes inferences without a fallback wait, and lets one of them probe', { timeout: 30_000 }, async () => {
-    const bad = shaky('bad');
-    const main = model('main', { versions: { v1: { use: bad } } });
-    const { start, models } = open([main], async (ctx) => {
-      try {
-        return (await ctx.infer('a', { model: main, prompt: '1', ...once })).text;
-      } catch {
-        return 'failed';
-      }
-    });
-    for (let i = 0; i < 10; i++) expect(await (await start('w', null)).result()).toBe('failed');
-    await expect.poll(async () => (await models.get('main')).versions[0]?.breaker.state).toBe('open');
-    const waiting = await Promise.all([start('w', null), start('w', null), start('w', null)]);
-    await expect.poll(async () => (await waiting[0]?.status())?.steps[0]?.status).toBe('retrying');
-    expect(bad.calls).toHaveLength(10);
-    bad.broken = false;
-    for (const run of waiting) expect(await run.result()).toBe('bad');
-    expect((await models.get('main')).versions[0]?.breaker.state).toBe('closed');
-    const moves = (await models.events().page()).items.map(({ event }) => (event['data'] as { to: string }).to);
-    expect(moves).toEqual(['open', 'half-open', 'closed']);
   });
 });
 

@@ -182,6 +182,16 @@ export interface Ctx {
   infer(name: PathName, options: InferOptions): Promise<InferResult>;
 
   /**
+   * Says what has become of the answer of a model: a score from 0 to 1, by which its versions are compared. `answer` is what
+   * `infer` gave, or its `model`. The name is that of the model unless `as` says otherwise; one outcome for each.
+   */
+  outcome(
+    answer: Pick<InferResult, 'model'> | InferResult['model'],
+    score: number,
+    options?: { readonly as?: PathName },
+  ): Promise<void>;
+
+  /**
    * Runs `body` for each item in a scope of its own; results in the order of the items. The first failure gives up the
    * other items and rejects the map when they have come to rest.
    */

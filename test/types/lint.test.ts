@@ -18,6 +18,7 @@ const waiting: Readonly<Record<Waiting, true>> = {
   emit: true,
   infer: true,
   map: true,
+  outcome: true,
   race: true,
   saga: true,
   scope: true,

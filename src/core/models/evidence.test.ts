@@ -23,8 +23,8 @@ function numbers(seed: number): () => number {
 }
 
 const alpha = 0.05;
-const trials = 300;
-const samples = 400;
+const trials = 150;
+const samples = 250;
 
 /** Share of trials in which somebody who looks after every sample is shown a difference. */
 function alarms(look: (random: () => number) => boolean): number {

@@ -13,6 +13,11 @@ import {
   withScore,
   type ArmTally,
 } from '../../core/models/arm-tally.js';
+import { jsonOf } from '../../core/codec.js';
+import { modelsTopic } from '../../core/manifest.js';
+import { isBlobPayload, type Payload } from '../../core/payload.js';
+import type { Transition } from '../../store/contract.js';
+import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import { readSpace } from '../admission/counter-rows.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
@@ -61,9 +66,19 @@ export class ArmTallies {
     }
   }
 
+  /** Transitions of runs were applied here: bodies say in them what became of answers. */
+  published(transitions: readonly Transition[]): void {
+    for (const { publishes = none } of transitions)
+      for (const { topic, envelope, payload } of publishes) {
+        if (topic !== modelsTopic.name) continue;
+        const said = outcomeIn(payloadOf(parseEnvelope(envelope), payload));
+        if (said !== null) this.score(said, said.score);
+      }
+  }
+
   /** What somebody has made of an answer of a version, from 0 to 1. */
-  score(arm: Arm, score: number): void {
-    this.#add(arm, (tally) => withScore(tally, score));
+  score({ model, version }: Arm, score: number): void {
+    this.#add({ model, version }, (tally) => withScore(tally, score));
   }
 
   /** Writes what has come in. Resolves when it is written. */
@@ -114,3 +129,13 @@ export class ArmTallies {
     for (const { arm, tally } of pending.values()) this.#add(arm, (newer) => mergedTally(tally, newer));
   }
 }
+
+/** Anybody may publish to the topic: only what is an outcome counts as one. */
+function outcomeIn(payload: Payload | null): (Arm & { readonly score: number }) | null {
+  if (payload === null || isBlobPayload(payload)) return null;
+  const { change, model, version, score } = (jsonOf(payload) ?? {}) as Readonly<Record<string, unknown>>;
+  if (change !== 'outcome' || typeof model !== 'string' || typeof version !== 'string') return null;
+  return typeof score === 'number' && score >= 0 && score <= 1 ? { model, version, score } : null;
+}
+
+const none: readonly never[] = [];

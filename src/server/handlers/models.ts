@@ -25,7 +25,7 @@ export function modelHandlers({ engine }: HandlerContext): Handlers<ModelRoutes>
       const { model, score, id = '' } = membersOf(request.json(), 'the body', ['model', 'score', 'id']);
       if (typeof model !== 'string' || typeof score !== 'number' || typeof id !== 'string')
         throw invalid('the body needs a model, a score from 0 to 1, and perhaps an id');
-      const said = await engine.reportOutcome(request.origin(), request.segment('run'), { model, score, id });
+      const said = await engine.reportOutcome(request.origin(), request.segment('id'), { model, score, id });
       return empty(said === 'recorded' ? 201 : 200);
     },
   };

@@ -7,6 +7,7 @@ import { parseDuration, type Duration } from '../../core/duration.js';
 import { SpineError } from '../../core/errors.js';
 import { instantMsMax } from '../../core/instant.js';
 import { labelFaults } from '../../core/labels.js';
+import { modelsTopic } from '../../core/manifest.js';
 import { limits } from '../../core/limits.js';
 import { pathOf, type PathKey, type PathName } from '../../core/paths.js';
 import type { InlinePayload } from '../../core/payload.js';
@@ -127,6 +128,24 @@ export class BodyCtx implements Ctx {
     const had = isPlain ? this.#converse(path, question) : this.#askChain(path, chained, options);
     // What the schema of the options gives back, which is where the type comes from.
     return quiet(had as Promise<InferResult<Out>>);
+  }
+
+  outcome(
+    answer: Pick<InferResult, 'model'> | InferResult['model'],
+    score: number,
+    options: { readonly as?: PathName } = {},
+  ): Promise<void> {
+    const { name: model, version } = 'model' in answer ? answer.model : answer;
+    const path = this.#claim(options.as ?? ['outcome', model]);
+    if (!(score >= 0 && score <= 1))
+      throw new SpineError('OPTIONS_INVALID', {
+        what: `outcome "${path}"`,
+        faults: ['score is not a number from 0 to 1'],
+      });
+    const data = encodeValue({ change: 'outcome', model, version, score });
+    const topic = modelsTopic.name;
+    const work = this.#sending(data, { topic }, (stored) => ({ op: 'emit', path, topic, event: { data: stored } }));
+    return this.#ask<void>(path, 'emit', work);
   }
 
   #converse(path: string, question: Question, messages?: ModelMessage[]): Promise<InferResult> {
