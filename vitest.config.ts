@@ -1,8 +1,8 @@
 /**
- * Six projects, because they want different machines: `main` (unit, conformance, model, docs, types) runs files side
- * by side, and so does `packaging`, which mostly waits for the installation of fresh apps; `postgres` has a server that is
- * found or started for it; `simulation` is CPU-bound and long; `process` and `campaign` start and kill real processes and
- * run one file at a time.
+ * Seven projects, because they want different machines: `main` (unit, conformance, model, docs, types) runs files side
+ * by side, and so do `process`, whose programs mostly start and wait, and `packaging`, which installs fresh apps; `postgres`
+ * has a server that is found or started for it; `simulation` is CPU-bound and long; `faults` and `campaign` kill, fill up and
+ * overload real processes and run one file at a time.
  * Workers are forks, so that a test that ends its process or blocks its loop harms only its own file.
  */
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,7 @@ const entry = (path: string): string => fileURLToPath(new URL(`dist/${path}/inde
 const alias = [
   { find: /^eventspine$/, replacement: entry('spine') },
   { find: /^eventspine\/serverless$/, replacement: entry('worker/serverless') },
+  { find: /^eventspine\/triage$/, replacement: entry('core/triage') },
   { find: /^eventspine\/sqlite$/, replacement: entry('stores/sqlite') },
   { find: /^eventspine\/postgres$/, replacement: entry('stores/postgres') },
   {
@@ -93,7 +94,16 @@ export default defineConfig({
         test: {
           name: 'process',
           include: ['test/process/**/*.test.ts'],
-          exclude: ['test/process/packaging/**'],
+          exclude: ['test/process/{packaging,faults}/**'],
+          testTimeout: nightly ? 60 * minute : 3 * minute,
+          hookTimeout: minute,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'faults',
+          include: ['test/process/faults/**/*.test.ts'],
           testTimeout: nightly ? 60 * minute : 3 * minute,
           hookTimeout: minute,
           fileParallelism: false,

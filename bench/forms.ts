@@ -1,9 +1,12 @@
 /**
  * What the large cases of the workflow model cost, on the embedded store with server and worker in one process: ten thousand
- * steps in one run, and their replay; a map of ten thousand items; a thousand children; a hundred thousand runs that sleep, and
- * wake in one second; the largest value.
+ * steps in one run, and their replay; a map of ten thousand items; a thousand children; a value of 50 MiB; a hundred thousand
+ * runs that sleep, and wake in one second. A size of 0 leaves a case out.
  *
- *   npm run bench -- forms [steps=10000] [items=10000] [children=1000] [sleepers=100000]
+ *   npm run bench -- forms [steps=10000] [items=10000] [children=1000] [large=50] [sleepers=100000] [lead=150]
+ *
+ * `lead` is the number of seconds after which the sleepers wake: all must be asleep by then. Give it `node --expose-gc` to see
+ * memory without what is only not collected yet.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,47 +14,65 @@ import { join } from 'node:path';
 import { createSpine } from 'eventspine';
 import { sqlite } from 'eventspine/sqlite';
 import { replayHistory } from 'eventspine/testing';
+import { bareBytesMs, costOf, megabytes } from './support/cost.js';
 import { report } from './support/figures.js';
 import { app } from './support/forms-app.js';
 
 const options = new Map(process.argv.slice(2).map((arg) => arg.split('=', 2) as [string, string]));
 const size = (name: string, standard: number): number => Number(options.get(name) ?? standard);
-const [steps, items, children, sleepers] = [
-  size('steps', 10_000),
-  size('items', 10_000),
-  size('children', 1_000),
-  size('sleepers', 100_000),
-];
-const largeBytes = 7 * 1024 * 1024;
+const steps = size('steps', 10_000);
+const items = size('items', 10_000);
+const children = size('children', 1_000);
+const largeBytes = size('large', 50) * 2 ** 20;
+const sleepers = size('sleepers', 100_000);
+const leadMs = size('lead', 150) * 1_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'eventspine-forms-'));
 const spine = createSpine(app, { store: sqlite({ file: join(folder, 'forms.db') }) });
-const megabytes = (): number => Math.round(process.memoryUsage().rss / 2 ** 20);
-
-async function timed<T>(work: () => Promise<T>): Promise<{ readonly ms: number; readonly value: T }> {
-  const from = performance.now();
-  const value = await work();
-  return { ms: Math.round(performance.now() - from), value };
-}
+const figures: Record<string, unknown> = {};
 
 try {
   await (await spine.start('steps', 10)).result();
-  const atRest = megabytes();
+  await (await spine.start('mapped', 10)).result();
+  if (steps > 0) await longRun();
+  if (items > 0) {
+    const { value: _, ...cost } = await costOf(async () => (await spine.start('mapped', items)).result());
+    figures['map'] = { items, ...cost, itemsPerSecond: perSecond(items, cost.ms) };
+  }
+  if (children > 0) {
+    const { value: _, ...cost } = await costOf(async () => (await spine.start('parent', children)).result());
+    figures['children'] = { children, ...cost, childrenPerSecond: perSecond(children, cost.ms) };
+  }
+  if (largeBytes > 0) await largeValue();
+  if (sleepers > 0) await sleep();
+  report('forms', figures);
+} finally {
+  await spine.close();
+  rmSync(folder, { recursive: true, force: true });
+}
 
+async function longRun(): Promise<void> {
   const long = await spine.start('steps', steps);
-  const stepped = await timed(() => long.result());
-  const afterSteps = megabytes();
+  const { value: _, ...cost } = await costOf(() => long.result());
   const history = await spine.runs.export(long.id);
-  const replayed = await timed(() => replayHistory(app, history));
+  const { value: replayed, ...replay } = await costOf(() => replayHistory(app, history));
+  figures['steps'] = { steps, ...cost, stepsPerSecond: perSecond(steps, cost.ms) };
+  figures['replay'] = { verdict: replayed.verdict, ...replay };
+}
 
-  const mapped = await timed(async () => (await spine.start('mapped', items)).result());
-  const afterMap = megabytes();
-  const parents = await timed(async () => (await spine.start('parent', children)).result());
-  const large = await timed(async () => (await spine.start('large', largeBytes)).result());
+/** A step that returns this much, and a body that reads it. */
+async function largeValue(): Promise<void> {
+  const bareMs = bareBytesMs(folder, largeBytes);
+  await (await spine.start('large', 2 ** 20)).result();
+  const { value: read, ...cost } = await costOf(async () => (await spine.start('large', largeBytes)).result());
+  if (read !== largeBytes) throw new Error(`the body has read ${String(read)} bytes`);
+  figures['large'] = { megabytes: largeBytes / 2 ** 20, ...cost, bareMs };
+}
 
-  const leadMs = 10_000 + sleepers;
+async function sleep(): Promise<void> {
+  const restMegabytes = megabytes();
   const dawn = Date.now() + leadMs;
-  const asleep = await timed(async () => {
+  const { value: _, ...asleep } = await costOf(async () => {
     for (let i = 0; i < sleepers; i += 1_000) {
       const some = Array.from({ length: Math.min(1_000, sleepers - i) }, () => ({ input: dawn }));
       await spine.startMany('sleeper', some);
@@ -60,36 +81,34 @@ try {
     for (;;) {
       const open = (await spine.queues()).reduce((sum, queue) => sum + queue.ready + queue.leased, 0);
       if (open === 0) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await pause(100);
     }
   });
-  const whileAsleep = megabytes();
-  await new Promise((resolve) => setTimeout(resolve, Math.max(0, dawn - Date.now())));
-  const wakingFrom = Math.max(dawn, Date.now());
-  for (;;) {
-    const tally = spine.runs.list({ workflow: 'sleeper', state: ['waiting', 'queued', 'running'], limit: 1 });
-    if ((await tally.page()).items.length === 0) break;
-    await new Promise((resolve) => setTimeout(resolve, 250));
-  }
-  const wakingMs = Date.now() - wakingFrom;
-  report('forms', {
-    steps,
-    stepsPerSecond: Math.round((steps / stepped.ms) * 1_000),
-    replayMs: replayed.ms,
-    replay: replayed.value.verdict,
-    items,
-    mapMs: mapped.ms,
-    children,
-    childrenMs: parents.ms,
-    largeMegabytes: largeBytes / 2 ** 20,
-    largeMs: large.ms,
-    sleepers,
-    fallAsleepMs: asleep.ms,
-    isLate: asleep.ms > leadMs,
-    wakeMs: wakingMs,
-    rssMegabytes: { atRest, afterSteps, afterMap, whileAsleep, atTheEnd: megabytes() },
+  const isLate = Date.now() > dawn;
+  (globalThis as { gc?: () => void }).gc?.();
+  const asleepMegabytes = megabytes();
+  await pause(dawn - Date.now());
+  const { value: __, ...waking } = await costOf(async () => {
+    for (;;) {
+      const left = spine.runs.list({ workflow: 'sleeper', state: ['waiting', 'queued', 'running'], limit: 1 });
+      if ((await left.page()).items.length === 0) return;
+      await pause(250);
+    }
   });
-} finally {
-  await spine.close();
-  rmSync(folder, { recursive: true, force: true });
+  figures['sleepers'] = {
+    sleepers,
+    fallAsleep: { ...asleep, perSecond: perSecond(sleepers, asleep.ms) },
+    restMegabytes,
+    asleepMegabytes,
+    isLate,
+    wake: { ...waking, perSecond: perSecond(sleepers, waking.ms) },
+  };
+}
+
+function perSecond(count: number, ms: number): number {
+  return Math.round((count / ms) * 1_000);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
 }

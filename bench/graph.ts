@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSpine, dag, defineApp } from 'eventspine';
 import { sqlite } from 'eventspine/sqlite';
+import { costOf } from './support/cost.js';
 import { report } from './support/figures.js';
 
 const options = new Map(process.argv.slice(2).map((arg) => arg.split('=', 2) as [string, string]));
@@ -35,27 +36,14 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-async function measured(n: number): Promise<Record<string, number>> {
-  let rssMax = 0;
-  const watch = setInterval(() => {
-    rssMax = Math.max(rssMax, process.memoryUsage().rss);
-  }, 50);
-  const from = performance.now();
-  const run = await spine.start(
-    'squares',
-    Array.from({ length: n }, (_, i) => i),
-  );
-  const sum = await run.result();
-  const seconds = (performance.now() - from) / 1000;
-  clearInterval(watch);
+async function measured(n: number): Promise<Record<string, unknown>> {
+  const { value: sum, ...cost } = await costOf(async () => {
+    const run = await spine.start(
+      'squares',
+      Array.from({ length: n }, (_, i) => i),
+    );
+    return await run.result();
+  });
   if (sum !== ((n - 1) * n * (2 * n - 1)) / 6) throw new Error(`the sum is ${String(sum)}`);
-  return {
-    seconds: round(seconds),
-    itemsPerSecond: Math.round(n / seconds),
-    rssMegabytes: Math.round(rssMax / 2 ** 20),
-  };
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
+  return { ...cost, itemsPerSecond: Math.round((n / cost.ms) * 1_000) };
 }

@@ -14,6 +14,7 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
     file: './reach.ts',
     asks: 'how long a start takes to reach a worker of the same server, and of another',
   },
+  admission: { file: './admission.ts', asks: 'what limits cost: checks a second, and calls with and without them' },
   agents: { file: './agents.ts', asks: 'what 100,000 agents with one message each cost, and what they cost asleep' },
   forms: {
     file: './forms.ts',

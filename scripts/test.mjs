@@ -36,6 +36,7 @@ const phases = [
   suite('postgres', 8 * minute, [join('test', 'postgres')]),
   suite('simulation', 6 * minute, [join('test', 'simulation')]),
   suite('process', 10 * minute, [join('test', 'process')]),
+  suite('faults', 8 * minute, [join('test', 'process', 'faults')]),
   suite('packaging', 8 * minute, [join('test', 'process', 'packaging')]),
   suite('campaign', 8 * minute, [join('test', 'campaign')]),
   // Takes up where the last call was ended: what has reached its goal is not done again until the report is gone.

@@ -18,8 +18,8 @@ const sleeper = workflow('sleeper', {}, async (ctx, until: unknown) => {
 });
 
 const large = workflow('large', {}, async (ctx, bytes: unknown) => {
-  const text = await ctx.step('make', () => 'x'.repeat(Number(bytes)));
-  return text.length;
+  const made = await ctx.step('make', () => new Uint8Array(Number(bytes)).fill(7));
+  return made.byteLength;
 });
 
 const parent = workflow('parent', {}, async (ctx, count: unknown) => {

@@ -62,6 +62,7 @@ export const ingest = dag('ingest', {
 
 export const app = defineApp({
   name: 'graph',
+  topics: [documentUploaded],
   workflows: [ingest],
   handlers: [embedPassage.implement((text) => [text.length, text.split(' ').length])],
 });

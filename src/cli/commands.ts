@@ -146,6 +146,13 @@ const modelCommands = {
   closeBreaker: async () => (await import('./commands/models.js')).closeBreaker,
   report: async () => (await import('./commands/models.js')).reportModel,
 } satisfies Record<string, Load>;
+const limitParameter: Parameter = { name: 'limit', says: 'Name of the limit.', required: true };
+const limitCommands = {
+  list: async () => (await import('./commands/limits.js')).listLimits,
+  show: async () => (await import('./commands/limits.js')).showLimit,
+  set: async () => (await import('./commands/limits.js')).setLimit,
+  reset: async () => (await import('./commands/limits.js')).resetLimit,
+};
 const schedules = {
   list: async () => (await import('./commands/schedules.js')).listSchedules,
   show: async () => (await import('./commands/schedules.js')).showSchedule,
@@ -801,6 +808,44 @@ export const commands: readonly Command[] = [
     load: modelCommands.report,
   },
   {
+    words: ['limits'],
+    says: 'Shows the limits in force and how full they are.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine limits'],
+    load: limitCommands.list,
+  },
+  {
+    words: ['limits', 'show'],
+    says: 'Shows a limit with its counters.',
+    parameters: [limitParameter],
+    flags: overHttp,
+    examples: ['eventspine limits show spend'],
+    load: limitCommands.show,
+  },
+  {
+    words: ['limits', 'set'],
+    says: 'Sets a limit in place of what apps declare. What it makes room for goes on.',
+    parameters: [
+      limitParameter,
+      { name: 'options', says: 'The limit as JSON, as in code; `@file`, or `-` for standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [
+      `eventspine limits set spend '{"budget":{"amount":50,"per":"day"},"by":["tenant"],"scope":"inferences"}'`,
+      `eventspine limits set gpu '{"concurrency":8}'`,
+    ],
+    load: limitCommands.set,
+  },
+  {
+    words: ['limits', 'reset'],
+    says: 'Lets what apps declare hold again.',
+    parameters: [limitParameter],
+    flags: overHttp,
+    examples: ['eventspine limits reset spend'],
+    load: limitCommands.reset,
+  },
+  {
     words: ['endpoints'],
     says: 'Shows the endpoints that tasks are sent to.',
     parameters: [],
@@ -952,6 +997,15 @@ export const commands: readonly Command[] = [
     ],
     examples: ['eventspine restored --store /data/spine.db'],
     load: async () => (await import('./commands/move.js')).restored,
+  },
+  {
+    words: ['classify'],
+    says: 'Reads failures from the standard input, one JSON object a line, and prints what each is and what to do about it.',
+    more: 'A line holds `text`, and where they are known `id`, `http_status` and `provider`. Printed are `id`, `label`, `remedy`, `retryable`, `confidence` (0 to 1), `reason` and `extract` (`retry_after_s`, `limit`, `used`, as far as the message states them), one JSON object a line, in the order of the input. A line that cannot be read is told on the standard error output with its number; the rest is still done, and the command ends with 1. Needs no server and no network.',
+    parameters: [],
+    flags: [json],
+    examples: ['eventspine classify'],
+    load: async () => (await import('./commands/classify.js')).classifyLines,
   },
   {
     words: ['explain'],

@@ -17,6 +17,10 @@ export interface Io {
   readonly environment: Environment;
   /** Everything on the standard input, as text. */
   readInput(): Promise<string>;
+  /** The standard input piece by piece, for what may be longer than the memory. */
+  inputPieces(): AsyncIterable<string>;
+  /** Resolves when whoever reads `out` has kept up; what is written without asking is kept in memory. */
+  outHasRoom(): Promise<void>;
   /** Aborted by Ctrl-C or SIGTERM; long commands then come to an orderly end. */
   readonly signal: AbortSignal;
 }

@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 /** The program `eventspine`: binds the command line to the process. */
+import { once } from 'node:events';
+import { addAbortSignal } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { commands } from './commands.js';
 import { readEnvironment } from './environment.js';
@@ -26,6 +28,15 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // With nobody left to tell, a drain still has work to give back.
 process.stderr.on('error', () => undefined);
 
+/** Ends early, and quietly, when the command is to stop. */
+async function* inputPieces(): AsyncGenerator<string> {
+  try {
+    for await (const piece of addAbortSignal(stopping.signal, process.stdin.setEncoding('utf8'))) yield String(piece);
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error;
+  }
+}
+
 const io: Io = {
   out: (line) => void process.stdout.write(`${line}\n`),
   err: (line) => void process.stderr.write(`${line}\n`),
@@ -34,6 +45,12 @@ const io: Io = {
   folder: process.cwd(),
   environment: readEnvironment(),
   readInput: () => text(process.stdin),
+  inputPieces,
+  outHasRoom: async () => {
+    if (!process.stdout.writableNeedDrain) return;
+    // Whoever stops the command does not wait for a reader either.
+    await once(process.stdout, 'drain', { signal: stopping.signal }).catch(() => undefined);
+  },
   signal: stopping.signal,
 };
 

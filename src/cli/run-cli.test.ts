@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { errorCatalogue } from '../core/errors.js';
 import { commands } from './commands.js';
@@ -69,6 +70,8 @@ async function cli(typed: readonly string[], more: Partial<Io> = {}): Promise<Ra
     folder: process.cwd(),
     environment: readEnvironment({}),
     readInput: () => Promise.resolve(''),
+    inputPieces: () => Readable.from([]),
+    outHasRoom: () => Promise.resolve(),
     signal: new AbortController().signal,
     ...more,
   };

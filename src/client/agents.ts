@@ -1,9 +1,9 @@
 /** Agents over the client: messages to a key, questions, and what the key is at. */
 import { parseDuration, type Duration } from '../core/duration.js';
-import { SpineError } from '../core/errors.js';
-import { limits } from '../core/limits.js';
+import { clientError } from '../core/client-errors.js';
+import { clientLimits } from '../core/client-limits.js';
 import type { AgentReply, AgentSummary, AgentView, MessageAnswer } from '../protocol/http.js';
-import { headerNames, pathOf } from '../protocol/routes.js';
+import { headerNames, pathOf } from '../protocol/route-paths.js';
 import type { Agent, AgentNameOf, AgentOf, MessageAnswer as AnswerTo, MessageIn } from '../workflow/index.js';
 import type { JsonOf } from './json-of.js';
 import { pageList, type PageList } from './pages.js';
@@ -34,7 +34,8 @@ export type MessageFor<App, Name extends string> = [AgentOf<App, Name>] extends 
   ? string
   : MessagesOf<App, Name>['name'];
 
-type NamedMessage<App, Name extends string, Type extends string> = Extract<
+/** The message of that name. */
+export type NamedMessage<App, Name extends string, Type extends string> = Extract<
   MessagesOf<App, Name>,
   { readonly name: Type }
 >;
@@ -87,7 +88,7 @@ export function agentHandle<App, Name extends string>(
   return {
     tell: (type, data, { id = randomId(), ...options } = {}) => send(type, data, id, false, options),
     ask: async (type, data, { id = randomId(), timeout, ...options } = {}) => {
-      let leftMs = timeout === undefined ? limits.askTimeoutMs : parseDuration(timeout);
+      let leftMs = timeout === undefined ? clientLimits.askTimeoutMs : parseDuration(timeout);
       await send(type, data, id, true, options);
       const path = pathOf('readAnswer', { agent, key, id });
       for (;;) {
@@ -95,11 +96,11 @@ export function agentHandle<App, Name extends string>(
         const headers = { [headerNames.prefer]: `wait=${waitSeconds}` };
         const answer = await transport.json<AgentReply>({ ...get(path, options), headers });
         if (answer.state === 'failed')
-          throw new SpineError('ASK_FAILED', { agent, key, reason: answer.error?.message ?? '' });
+          throw clientError('ASK_FAILED', { agent, key, reason: answer.error?.message ?? '' });
         // What the server gives is what the message says that it is.
         if (answer.state === 'answered') return answer.value as never;
         leftMs -= waitSeconds * 1_000;
-        if (leftMs <= 0) throw new SpineError('ASK_TIMEOUT', { path: type, agent, key });
+        if (leftMs <= 0) throw clientError('ASK_TIMEOUT', { path: type, agent, key });
       }
     },
     status: (options) => transport.json(get(pathOf('readAgent', { agent, key }), options)),

@@ -1,6 +1,6 @@
 /** Approvals over the client: the inbox, one request, and what people say of it. */
 import type { ApprovalDetail, ApprovalView, CommandAnswer } from '../protocol/http.js';
-import { pathOf, type RouteId } from '../protocol/routes.js';
+import { pathOf, type RouteId } from '../protocol/route-paths.js';
 import { pageList, type PageList } from './pages.js';
 import { command, get, type CallOptions } from './run-handle.js';
 import type { Transport } from './transport.js';

@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { hasCode, isSpineError } from '../core/errors.js';
 import type { Problem, RunEventView, StartAnswer } from '../protocol/http.js';
-import { type ClientOptions, createClient } from './client.js';
+import { createClient } from './client.js';
+import type { ClientOptions } from './client-options.js';
 import type { Pace } from './pace.js';
 import type { RunStreamItem } from './run-stream.js';
 
@@ -68,7 +69,8 @@ const cut: Reply = (response) => response.destroy();
 
 function problem(code: string, status: number, more: Partial<Problem> = {}): Problem {
   const base = { type: 'about:blank', title: code, detail: `It is ${code}.`, mend: 'Mend it.', retryable: false };
-  return { ...base, code, status, ...more };
+  const kind = code === 'STORE_BUSY' ? ('transient' as const) : undefined;
+  return { ...base, code, status, ...(kind === undefined ? {} : { kind }), ...more };
 }
 
 const started: StartAnswer = {

@@ -4,8 +4,10 @@
  * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
  * without doing its work twice.
  */
+import type { LimitOptions } from '../core/admission/limit-options.js';
 import { type Duration, parseDuration } from '../core/duration.js';
-import { SpineError } from '../core/errors.js';
+import { clientError } from '../core/client-errors.js';
+import type { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
 import type { ModelChange } from '../core/models/settings.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
@@ -17,6 +19,7 @@ import type {
   DeployAnswer,
   DoctorView,
   EndpointView,
+  LimitView,
   GraphView,
   HealthView,
   ModelReportView,
@@ -32,13 +35,13 @@ import type {
   TopicView,
   WorkerView,
 } from '../protocol/http.js';
-import { pathOf } from '../protocol/routes.js';
+import { pathOf } from '../protocol/route-paths.js';
 import type { InputFor, ResultFor, TopicDataFor, TopicFor, UntypedApp, WorkflowFor } from './app-types.js';
 import { agentHandle, agentKeys, type AgentFor, type AgentHandle } from './agents.js';
 import { approvalsApi, type ApprovalsApi } from './approvals.js';
+import { type ClientOptions, streamSettings, transportOf } from './client-options.js';
 import type { CloudEvent, Gateway, StartItem, StartItemAnswer } from './gateway.js';
 import { httpGateway, startedOf } from './http-gateway.js';
-import { type Backoff, type Pace, systemPace } from './pace.js';
 import { pageList, type PageList } from './pages.js';
 import { randomId } from './random-id.js';
 import { problemOfStatus, RemoteError } from './remote-error.js';
@@ -58,29 +61,6 @@ import {
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
-import { createTransport } from './transport.js';
-
-/** How to reach a server. */
-export interface ClientOptions {
-  /** Address of the server, with its base path if it has one: `https://host/spine`. */
-  readonly url: string;
-  /** Bearer token, or a function that gives a fresh one for each request. Default: none. */
-  readonly token?: string | (() => string | Promise<string>);
-  /** Sent as `Eventspine-Tenant`, for servers whose `authorize` reads it. Default: not sent. */
-  readonly tenant?: string;
-  /** Default: the global `fetch`. */
-  readonly fetch?: typeof globalThis.fetch;
-  /** Longest wait for one answer, ms. Default 30,000. Shorter fails sooner under load; longer holds callers longer. */
-  readonly timeoutMs?: number;
-  /** Tries of a request that may be repeated. Default 4 tries with pauses of up to 200 ms, doubling, at most 5 s. */
-  readonly retry?: Partial<Backoff>;
-  /** Reconnects of a stream that bring nothing, in a row. Default 10 with pauses of up to 500 ms, doubling, at most 15 s. */
-  readonly reconnect?: Partial<Backoff>;
-  /** A stream that is silent for so long is taken for dead, ms. Default 45,000; servers send a sign of life every 15 s. */
-  readonly streamIdleMs?: number;
-  /** Timers and chance; for tests. */
-  readonly pace?: Pace;
-}
 
 /** Options of `start`. */
 export interface StartOptions extends CallOptions {
@@ -243,6 +223,7 @@ export interface Client<App = UntypedApp> {
   readonly deadLetters: DeadLettersApi;
   readonly endpoints: EndpointsApi;
   readonly models: ModelsApi;
+  readonly limits: LimitsApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
@@ -338,6 +319,18 @@ export interface ModelsApi {
 /** What an operator does to a model; see docs/guides/models.md. */
 export type ModelOrder = ModelChange | { readonly change: 'reset-breaker'; readonly version: string };
 
+/** What holds work back. For operators. */
+export interface LimitsApi {
+  /** Limits in force, by name. */
+  list(options?: CallOptions): Promise<readonly LimitView[]>;
+  /** LIMIT_NOT_FOUND. */
+  get(name: string, options?: CallOptions): Promise<LimitView>;
+  /** Sets a limit in place of what apps declare; what it makes room for goes on. LIMIT_INVALID. */
+  set(name: string, limit: LimitOptions, options?: CallOptions): Promise<LimitView>;
+  /** What apps declare holds again. LIMIT_NOT_FOUND. */
+  reset(name: string, options?: CallOptions): Promise<void>;
+}
+
 /** Where an endpoint is and how much it takes. */
 export interface EndpointSettings {
   readonly url: string;
@@ -360,26 +353,8 @@ export interface TopicsApi {
  * Fails with OPTIONS_INVALID.
  */
 export function createClient<App = UntypedApp>(options: ClientOptions): Client<App> {
-  checkOptions(options);
-  const transport = createTransport({
-    url: options.url,
-    ...(options.token === undefined ? {} : { token: options.token }),
-    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
-    // Called as a plain function: browsers refuse a `fetch` whose `this` is another object.
-    fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
-    timeoutMs: options.timeoutMs ?? 30_000,
-    retry: { attempts: 4, minMs: 200, maxMs: 5_000, ...options.retry },
-    pace: options.pace ?? systemPace,
-  });
+  const transport = transportOf(options);
   return createClientOver<App>(httpGateway(transport), streamSettings(options));
-}
-
-/** How streams behave under the given options. */
-export function streamSettings(options: Pick<ClientOptions, 'reconnect' | 'streamIdleMs'>): StreamSettings {
-  return {
-    reconnect: { attempts: 10, minMs: 500, maxMs: 15_000, ...options.reconnect },
-    idleMs: options.streamIdleMs ?? 45_000,
-  };
 }
 
 /** The client's surface over any way to an engine; the embedded facade passes its own. */
@@ -508,6 +483,19 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           () => undefined,
         ),
     },
+    limits: {
+      list: (options) => items<LimitView>(pathOf('listLimits'), options),
+      get: (name, options) => transport.json<LimitView>(get(pathOf('readLimit', { name }), options)),
+      set: (name, limit, options) =>
+        transport.json<LimitView>({
+          ...get(pathOf('putLimit', { name }), options),
+          method: 'PUT',
+          body: JSON.stringify(limit),
+          contentType: 'application/json',
+        }),
+      reset: (name, options) =>
+        transport.exchange({ ...get(pathOf('resetLimit', { name }), options), method: 'DELETE' }, () => undefined),
+    },
 
     topics: {
       list: (options) => items<TopicView>(pathOf('listTopics'), options),
@@ -573,30 +561,13 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
   }
 }
 
-/** Options as they were given; all faults are reported at once. */
-function checkOptions(options: ClientOptions): void {
-  const faults: string[] = [];
-  if (!URL.canParse(options.url)) faults.push(`url must be an absolute URL, not "${String(options.url)}"`);
-  for (const name of ['timeoutMs', 'streamIdleMs'] as const) {
-    const value = options[name];
-    if (value !== undefined && !(value > 0)) faults.push(`${name} must be a number of ms above 0`);
-  }
-  for (const name of ['retry', 'reconnect'] as const) {
-    const attempts = options[name]?.attempts;
-    if (attempts !== undefined && !(Number.isInteger(attempts) && attempts >= 1)) {
-      faults.push(`${name}.attempts must be a whole number of at least 1`);
-    }
-  }
-  if (faults.length > 0) throw new SpineError('OPTIONS_INVALID', { what: 'createClient', faults });
-}
-
 /** Not an option of the remote client, and not to be overlooked either where plain JavaScript gives it all the same. */
 function transactionOf(options: CallOptions & { readonly tx?: unknown }): unknown {
   return options.tx;
 }
 
 function waitsInTransaction(): SpineError {
-  return new SpineError('OPTIONS_INVALID', {
+  return clientError('OPTIONS_INVALID', {
     what: 'start',
     faults: ['wait cannot be given with tx: the run begins after the commit'],
   });

@@ -2,10 +2,10 @@
  * Intake over HTTP. Every request carries something that makes a repeat harmless (an idempotency key, event ids), so
  * all of it may be sent again after a lost answer. Invariant: one item in, one answer out, in order.
  */
-import { SpineError } from '../core/errors.js';
-import { limits } from '../core/limits.js';
+import { clientError } from '../core/client-errors.js';
+import { clientLimits } from '../core/client-limits.js';
 import type { BatchStartAnswer, PublishAnswer, PublishItemAnswer, StartAnswer } from '../protocol/http.js';
-import { headerNames, pathOf } from '../protocol/routes.js';
+import { headerNames, pathOf } from '../protocol/route-paths.js';
 import type { Gateway, StartItem, StartItemAnswer, WaitedAnswer } from './gateway.js';
 import { randomId } from './random-id.js';
 import { isRemoteError, RemoteError } from './remote-error.js';
@@ -96,7 +96,7 @@ export function httpGateway(transport: Transport): Gateway {
 
 /** To leave it out in silence would be to record what may be rolled back. */
 function refuseTransaction(tx: unknown): void {
-  if (tx !== undefined) throw new SpineError('TRANSACTION_UNSUPPORTED', { where: 'A client over HTTP' });
+  if (tx !== undefined) throw clientError('TRANSACTION_UNSUPPORTED', { where: 'A client over HTTP' });
 }
 
 /** The run of an answer to a start, or the problem thrown. */
@@ -120,7 +120,7 @@ function bodiesOf(items: readonly unknown[]): string[] {
   for (const item of items) {
     const text = JSON.stringify(item);
     const size = encoder.encode(text).length + 1;
-    if (texts.length > 0 && (texts.length >= limits.batchItemsMax || bytes + size > limits.bodyBytesMax)) {
+    if (texts.length > 0 && (texts.length >= clientLimits.batchItemsMax || bytes + size > clientLimits.bodyBytesMax)) {
       bodies.push(`[${texts.join(',')}]`);
       texts = [];
       bytes = 2;

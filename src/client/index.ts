@@ -4,15 +4,14 @@
 export {
   createClient,
   createClientOver,
-  streamSettings,
   type Client,
-  type ClientOptions,
   type DeadLetterListQuery,
   type DeadLettersApi,
   type DeployOptions,
   type EndpointsApi,
   type ModelOrder,
   type ModelsApi,
+  type LimitsApi,
   type EndpointSettings,
   type Published,
   type PublishOptions,
@@ -25,6 +24,7 @@ export {
   type TopicQuery,
   type TopicsApi,
 } from './client.js';
+export { type ClientOptions, streamSettings } from './client-options.js';
 export type {
   AgentFor,
   AgentHandle,
@@ -66,7 +66,16 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
-export type { ReadTokenView, RunEventView, RunView, RunViewState } from '../protocol/http.js';
+export type {
+  ApprovalDetail,
+  ApprovalNote,
+  ApprovalState,
+  ApprovalView,
+  ReadTokenView,
+  RunEventView,
+  RunView,
+  RunViewState,
+} from '../protocol/http.js';
 export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
 export { createTransport, type Transport, type TransportOptions } from './transport.js';
-export { hasCode, isSpineError } from '../core/errors.js';
+export { hasCode, isSpineError } from '../core/catalogue-error.js';

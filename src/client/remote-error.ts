@@ -2,7 +2,7 @@
  * Errors that a server answered with, rebuilt from their problem details (RFC 9457). They carry the brand of the
  * catalogue, so `isSpineError` and `hasCode` work on them, even for a code that this copy of the package does not know.
  */
-import { errorCatalogue, type ErrorCode, type ErrorKind } from '../core/errors.js';
+import type { ErrorKind } from '../core/catalogue-error.js';
 import type { Problem } from '../protocol/http.js';
 
 const brand = Symbol.for('eventspine.error');
@@ -16,8 +16,6 @@ export class RemoteError extends Error {
   readonly mend: string;
   /** The problem as it was received; `faults`, `failure` and `data` are here. */
   readonly problem: Problem;
-  /** Extension members of the problem, under the name that `SpineError` uses. */
-  readonly detail: Problem;
   /** What the server asked callers to wait, ms; null = it did not say. */
   readonly retryAfterMs: number | null;
 
@@ -29,8 +27,12 @@ export class RemoteError extends Error {
     this.status = problem.status;
     this.mend = problem.mend;
     this.problem = problem;
-    this.detail = problem;
     this.retryAfterMs = retryAfterMs;
+  }
+
+  /** The problem under the name that `SpineError` uses. No member of its own, or consoles would print everything twice. */
+  get detail(): Problem {
+    return this.problem;
   }
 
   toJSON(): { code: string; kind: ErrorKind; message: string; mend: string } {
@@ -56,8 +58,9 @@ export function problemOfStatus(status: number, text: string): Problem {
   };
 }
 
+/** As the server says; what stands between a client and a server says nothing of it. */
 function kindOf(problem: Problem): ErrorKind {
-  if (Object.hasOwn(errorCatalogue, problem.code)) return errorCatalogue[problem.code as ErrorCode].kind;
+  if (problem.kind !== undefined) return problem.kind;
   if (problem.retryable) return 'transient';
   if (problem.status === 404) return 'notFound';
   if (problem.status === 409) return 'conflict';

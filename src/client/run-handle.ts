@@ -4,7 +4,7 @@
  * Invariant: every answer is the server's at the time of the call.
  */
 import { type Duration, parseDuration } from '../core/duration.js';
-import { hasCode } from '../core/errors.js';
+import { hasCode } from '../core/catalogue-error.js';
 import type {
   CommandAnswer,
   PageView,
@@ -14,7 +14,7 @@ import type {
   RunEventView,
   RunView,
 } from '../protocol/http.js';
-import { headerNames, pathOf } from '../protocol/routes.js';
+import { headerNames, pathOf } from '../protocol/route-paths.js';
 import type { Signal } from '../workflow/index.js';
 import { pauseMs } from './pace.js';
 import { pageList, type PageList } from './pages.js';
@@ -48,6 +48,11 @@ export interface ReadTokenOptions extends CallOptions {
   /** 1 s to 30 d. */
   readonly expires?: Duration;
   readonly sees?: ReadTokenSight;
+  /**
+   * Whether approvals of the run may be decided with it as well, in the name of the user that asks for the token, where they
+   * are put to that user by name (`user:ann`): for a link in a mail. It stands for no role. Default false.
+   */
+  readonly decides?: boolean;
 }
 
 /** One run of a workflow whose result is `Output`. */
@@ -171,10 +176,11 @@ export function retryRun(transport: Transport, id: string, options?: CallOptions
 
 /** See `RunHandle.readToken`. Nothing is kept of a token, so a lost answer is asked for again. */
 function createReadToken(transport: Transport, id: string, options: ReadTokenOptions = {}): Promise<ReadTokenView> {
-  const { expires, sees, ...call } = options;
+  const { expires, sees, decides, ...call } = options;
   const body: ReadTokenRequest = {
     ...(expires === undefined ? {} : { expiresMs: parseDuration(expires) }),
     ...(sees === undefined ? {} : { sees }),
+    ...(decides === undefined ? {} : { decides }),
   };
   return transport.json(command(pathOf('createReadToken', { id }), body, true, call));
 }

@@ -3,9 +3,9 @@
  * was handed out (`Last-Event-ID`).
  * Invariant: events come in `seq` order, none twice; what the server no longer has shows as a `gap`, never as silence.
  */
-import { SpineError } from '../core/errors.js';
+import { clientError } from '../core/client-errors.js';
 import type { RunViewState, StreamEvent } from '../protocol/http.js';
-import { headerNames, pathOf } from '../protocol/routes.js';
+import { headerNames, pathOf } from '../protocol/route-paths.js';
 import { type Backoff, pauseMs } from './pace.js';
 import { RemoteError } from './remote-error.js';
 import { createSseParser } from './sse.js';
@@ -58,7 +58,7 @@ export async function* followRun(
     }
     failures++;
     if (failures >= settings.reconnect.attempts) {
-      throw new SpineError('SERVER_UNREACHABLE', { url: transport.url, reason: 'the stream is cut again and again' });
+      throw clientError('SERVER_UNREACHABLE', { url: transport.url, reason: 'the stream is cut again and again' });
     }
     await transport.pace.sleep(pauseMs(settings.reconnect, failures, place.retryMs, transport.pace), options.signal);
   }

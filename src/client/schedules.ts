@@ -1,7 +1,7 @@
 /** The client's surface for schedules. */
 import type { ScheduleOptions } from '../core/schedule/spec.js';
 import type { CommandAnswer, PageView, ScheduleView, StartAnswer } from '../protocol/http.js';
-import { headerNames, pathOf } from '../protocol/routes.js';
+import { headerNames, pathOf } from '../protocol/route-paths.js';
 import type { InputFor, ResultFor, WorkflowFor } from './app-types.js';
 import { quotedKey } from './http-gateway.js';
 import { pageList, type PageList } from './pages.js';

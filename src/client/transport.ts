@@ -3,7 +3,8 @@
  * Invariant: a request is sent a second time only where a first one that did its work unseen does no harm, or where
  * the server said that it did nothing.
  */
-import { isSpineError, SpineError } from '../core/errors.js';
+import { isSpineError } from '../core/catalogue-error.js';
+import { clientError } from '../core/client-errors.js';
 import type { Problem } from '../protocol/http.js';
 import { asError, type Backoff, type Pace, pauseMs } from './pace.js';
 import { problemOfStatus, RemoteError } from './remote-error.js';
@@ -85,7 +86,7 @@ export function createTransport(options: TransportOptions): Transport {
     } catch (error) {
       if (isSpineError(error) || request.signal?.aborted === true) throw error;
       const reason = limit.expired() ? `no answer within ${timeoutMs} ms` : reasonOf(error);
-      throw new SpineError('SERVER_UNREACHABLE', { url: base, reason }, { cause: error });
+      throw clientError('SERVER_UNREACHABLE', { url: base, reason }, { cause: error });
     } finally {
       limit.end();
     }

@@ -19,15 +19,15 @@ export const codecName: CodecName = 'json/1';
  * Encodes a value. Storable are JSON values, `undefined`, `bigint`, `-0`, `NaN`, infinities, `Date`, `Map`, `Set`, bytes
  * (`Uint8Array`, `Buffer`, `ArrayBuffer`; read back as `Uint8Array`) and errors (name, message, code, cause, errors; read
  * back as plain `Error`). Symbol keys, non-enumerable properties and named properties of arrays are left out, as JSON does.
- * Fails with VALUE_UNSTORABLE.
+ * `bytesMax` is the bound of the encoded text. Fails with VALUE_UNSTORABLE, and with VALUE_TOO_LARGE above the bound.
  */
-export function encodeValue(value: unknown): InlinePayload {
+export function encodeValue(value: unknown, bytesMax: number = limits.valueBytesCeiling): InlinePayload {
   nodesSeen = 0;
   if (isPlain(value, 0) && nodesSeen <= limits.valueNodesMax) {
     const text = JSON.stringify(value);
-    if (!isSuspicious(text)) return sized(text);
+    if (!isSuspicious(text)) return sized(text, bytesMax);
   }
-  return sized(JSON.stringify(taggedOf(value, new Walk())));
+  return sized(JSON.stringify(taggedOf(value, new Walk())), bytesMax);
 }
 
 /**
@@ -111,9 +111,8 @@ function isSuspicious(text: string): boolean {
 const escapes = /\\u(?:0000|d[89a-f])/;
 const names = /"(?:__proto__|constructor|prototype)"/;
 
-function sized(text: string): InlinePayload {
-  if (exceedsUtf8(text, limits.payloadBytesMax))
-    throw unstorable('$', `it is larger than ${limits.payloadBytesMax} bytes`);
+function sized(text: string, bytesMax: number): InlinePayload {
+  if (exceedsUtf8(text, bytesMax)) throw new SpineError('VALUE_TOO_LARGE', { bytesMax });
   return { codec: codecName, text };
 }
 
@@ -366,7 +365,8 @@ function parse(payload: InlinePayload | string): unknown {
     throw unreadable(`codec ${shown(payload.codec)} is not known here`);
   }
   const text = typeof payload === 'string' ? payload : payload.text;
-  if (exceedsUtf8(text, limits.payloadBytesMax)) throw unreadable(`it is larger than ${limits.payloadBytesMax} bytes`);
+  // Not exactly: who may have encoded it was held to less, and here only time and memory are at stake.
+  if (text.length > limits.valueBytesCeiling) throw unreadable(`it is larger than ${limits.valueBytesCeiling} bytes`);
   try {
     return JSON.parse(text);
   } catch {

@@ -2,7 +2,7 @@
  * Durations as people write them: `"30s"`, `"1h30m"`, `"2d"`, or a number of milliseconds. Everything inside works with
  * milliseconds; this is where the two meet.
  */
-import { SpineError } from './errors.js';
+import { clientError } from './client-errors.js';
 import { shown } from './shown.js';
 
 /** Milliseconds, seconds, minutes, hours, days (24 h) and weeks. */
@@ -30,7 +30,7 @@ const part = /(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/g;
 /** A duration in ms, rounded up to a whole one. Fails with DURATION_INVALID. */
 export function parseDuration(value: Duration): number {
   const ms = durationMs(value);
-  if (ms === null) throw new SpineError('DURATION_INVALID', { value: shown(value) });
+  if (ms === null) throw clientError('DURATION_INVALID', { value: shown(value) });
   return ms;
 }
 

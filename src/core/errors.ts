@@ -4,20 +4,10 @@
  * perhaps after a delay), `terminal` (never try again), `internal` (a bug of ours).
  */
 
-/** What a caller may do about an error. */
-export type ErrorKind = 'invalid' | 'conflict' | 'notFound' | 'transient' | 'terminal' | 'internal';
+import { CatalogueError, entry, type Entry } from './catalogue-error.js';
+import { clientErrors } from './client-errors.js';
 
-interface Entry<D> {
-  readonly kind: ErrorKind;
-  readonly status: number;
-  readonly message: (detail: D) => string;
-  /** What the reader can do about it. */
-  readonly mend: string;
-}
-
-function entry<D>(e: Entry<D>): Entry<D> {
-  return e;
-}
+export { hasCode, isSpineError, type ErrorKind } from './catalogue-error.js';
 
 export const errorCatalogue = {
   // Requests
@@ -50,6 +40,13 @@ export const errorCatalogue = {
     status: 400,
     message: (d) => `The value at ${d.path} cannot be stored: ${d.reason}.`,
     mend: 'Remove or re-encode it; docs/reference/codec.md lists what can be stored.',
+  }),
+  VALUE_TOO_LARGE: entry<{ bytesMax: number }>({
+    kind: 'invalid',
+    status: 413,
+    message: (d) =>
+      `The value takes more than ${d.bytesMax} bytes when encoded (bytes take a third more than their size).`,
+    mend: 'Store the content elsewhere and return a reference to it, split it over several steps, or raise valueBytesMax of the server.',
   }),
   PAYLOAD_UNREADABLE: entry<{ reason: string }>({
     kind: 'terminal',
@@ -190,18 +187,8 @@ export const errorCatalogue = {
     message: (d) => `The mailbox of agent "${d.agent}", key "${d.key}", is full.`,
     mend: 'Try again later. If the agent is parked, redrive its run; if it is slow, give it more workers or more keys.',
   }),
-  ASK_TIMEOUT: entry<{ path: string; agent: string; key: string }>({
-    kind: 'terminal',
-    status: 504,
-    message: (d) => `Agent "${d.agent}", key "${d.key}", has not answered "${d.path}" in time.`,
-    mend: 'Raise the timeout of the ask, or look at what the agent is busy with. A late answer is dropped.',
-  }),
-  ASK_FAILED: entry<{ agent: string; key: string; reason: string }>({
-    kind: 'terminal',
-    status: 422,
-    message: (d) => `Agent "${d.agent}", key "${d.key}", has given up on the question: ${d.reason}`,
-    mend: 'Look at the dead letter of the message; redriving it handles the message again, but nobody waits any more.',
-  }),
+  ASK_TIMEOUT: clientErrors.ASK_TIMEOUT,
+  ASK_FAILED: clientErrors.ASK_FAILED,
   STATE_INVALID: entry<{ agent: string; faults: readonly string[] }>({
     kind: 'invalid',
     status: 422,
@@ -343,6 +330,18 @@ export const errorCatalogue = {
     message: (d) => `Run "${d.run}" ended on purpose without a result: ${d.code}.`,
     mend: 'The workflow decided so; its own documentation says what the code means.',
   }),
+  LIMIT_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no limit "${d.name}", or nobody has set it in place of what an app declares.`,
+    mend: 'List the limits; `eventspine limits` shows what there is and what was set.',
+  }),
+  LIMIT_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The limit "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/limits.md describes them.',
+  }),
   SCHEDULE_NOT_FOUND: entry<{ name: string }>({
     kind: 'notFound',
     status: 404,
@@ -354,6 +353,12 @@ export const errorCatalogue = {
     status: 422,
     message: (d) => `The schedule "${d.name}" is not valid: ${d.faults.join('; ')}.`,
     mend: 'Mend the named options; docs/guides/schedules.md describes them.',
+  }),
+  SCHEDULES_FULL: entry<{ max: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The tenant has ${d.max} schedules, as many as it may have.`,
+    mend: 'Remove schedules that are not needed any more, let one schedule start a run that sees to many things, or raise schedulesPerTenantMax of the engine.',
   }),
   SCHEDULE_OWNED: entry<{ name: string; app: string }>({
     kind: 'conflict',
@@ -587,14 +592,9 @@ export const errorCatalogue = {
     kind: 'terminal',
     status: 500,
     message: (d) => `The store cannot be used: ${d.reason}.`,
-    mend: 'Put the file on a local disk and use a supported SQLite driver.',
+    mend: 'Put the file into a folder on a local disk that is there, and use a supported SQLite driver.',
   }),
-  TRANSACTION_UNSUPPORTED: entry<{ where: string }>({
-    kind: 'invalid',
-    status: 400,
-    message: (d) => `${d.where} cannot take part in a transaction of the caller.`,
-    mend: "Call a spine over the `postgres` store that is made in the caller's own process, or leave out `tx`.",
-  }),
+  TRANSACTION_UNSUPPORTED: clientErrors.TRANSACTION_UNSUPPORTED,
   TRANSACTION_INVALID: entry<{ reason: string }>({
     kind: 'invalid',
     status: 400,
@@ -638,17 +638,13 @@ export const errorCatalogue = {
     mend: 'Give what is waited for (a handler, an event, time by t.advance), or fake what takes real time.',
   }),
   // Options and command line
-  OPTIONS_INVALID: entry<{ what: string; faults: readonly string[] }>({
+  OPTIONS_INVALID: clientErrors.OPTIONS_INVALID,
+  DURATION_INVALID: clientErrors.DURATION_INVALID,
+  LINE_INVALID: entry<{ line: number; reason: string }>({
     kind: 'invalid',
     status: 400,
-    message: (d) => `The options of ${d.what} are not valid: ${d.faults.join('; ')}.`,
-    mend: 'Mend the named options.',
-  }),
-  DURATION_INVALID: entry<{ value: string }>({
-    kind: 'invalid',
-    status: 400,
-    message: (d) => `${d.value} is not a duration.`,
-    mend: 'Give a number of milliseconds >= 0, or text such as "500ms", "30s", "1h30m" or "2d" (up to 100 years).',
+    message: (d) => `Line ${d.line} was left out: ${d.reason}.`,
+    mend: 'Write one JSON object on each line, with the message as "text". The other lines are done; mend and send this one again.',
   }),
   COMMAND_INVALID: entry<{ reason: string }>({
     kind: 'invalid',
@@ -674,53 +670,18 @@ export const errorCatalogue = {
     message: (d) => `The server cannot listen on ${d.address}: ${d.reason}.`,
     mend: 'Stop what listens there, or choose another address with --port and --host.',
   }),
-  SERVER_UNREACHABLE: entry<{ url: string; reason: string }>({
-    kind: 'transient',
-    status: 503,
-    message: (d) => `No Eventspine server answers at ${d.url}: ${d.reason}.`,
-    mend: 'Start one with `eventspine dev` or `eventspine serve`, or pass --url.',
-  }),
+  SERVER_UNREACHABLE: clientErrors.SERVER_UNREACHABLE,
 } as const;
 
 /** The codes of all errors; `eventspine explain <code>` says what to do about each. */
 export type ErrorCode = keyof typeof errorCatalogue;
 type DetailOf<C extends ErrorCode> = (typeof errorCatalogue)[C] extends Entry<infer D> ? D : never;
 
-const brand = Symbol.for('eventspine.error');
-
 /** An error of the catalogue. Recognise one by `isSpineError`, never by `instanceof`: copies of the package differ. */
-export class SpineError<C extends ErrorCode = ErrorCode> extends Error {
-  readonly [brand] = true;
-  readonly code: C;
-  readonly kind: ErrorKind;
-  readonly status: number;
-  readonly mend: string;
-  readonly detail: DetailOf<C>;
-
+export class SpineError<C extends ErrorCode = ErrorCode> extends CatalogueError<C, DetailOf<C>> {
   constructor(code: C, detail: DetailOf<C>, options?: { readonly cause?: unknown }) {
-    const found = errorCatalogue[code] as unknown as Entry<DetailOf<C>>;
-    super(found.message(detail), options);
-    this.name = 'SpineError';
-    this.code = code;
-    this.kind = found.kind;
-    this.status = found.status;
-    this.mend = found.mend;
-    this.detail = detail;
+    super(code, errorCatalogue[code] as unknown as Entry<DetailOf<C>>, detail, options);
   }
-
-  toJSON(): { code: C; kind: ErrorKind; message: string; mend: string } {
-    return { code: this.code, kind: this.kind, message: this.message, mend: this.mend };
-  }
-}
-
-/** True for an error of ours, whatever copy of this package made it. */
-export function isSpineError(value: unknown): value is SpineError {
-  return typeof value === 'object' && value !== null && (value as { [brand]?: unknown })[brand] === true;
-}
-
-/** True for an error of ours with this code, whatever copy of this package made it; its details then have their type. */
-export function hasCode<C extends ErrorCode>(value: unknown, code: C): value is SpineError<C> {
-  return isSpineError(value) && value.code === code;
 }
 
 /** A broken invariant; stays on in production. */

@@ -33,6 +33,74 @@ describe('failureOf', () => {
   });
 
   it.each([
+    [
+      'a 429 whose body tells of used up credit',
+      error(
+        {
+          statusCode: 429,
+          responseBody:
+            '{"error":{"message":"You have used all of your monthly credits.","type":"insufficient_quota"}}',
+        },
+        'Too Many Requests',
+      ),
+      'quota_exhausted',
+      false,
+    ],
+    [
+      'a 400 whose words tell of the context',
+      error({ status: 400 }, 'The prompt is too long for the context window of this model'),
+      'context_length_exceeded',
+      false,
+    ],
+    [
+      'a 400 that is really a lack of capacity',
+      error({ status: 400 }, 'The model is overloaded right now, try again later'),
+      'overloaded',
+      true,
+    ],
+    [
+      'an error object of a provider within the error',
+      error({ status: 403, error: { error: { message: 'Your credit balance is too low to go on', type: 'billing' } } }),
+      'quota_exhausted',
+      false,
+    ],
+    [
+      'a general provider code under clear words',
+      error({ status: 400, type: 'invalid_request_error' }, 'prompt is too long: 215000 tokens > 200000 maximum'),
+      'context_length_exceeded',
+      false,
+    ],
+    ['a 404 that names no model', error({ status: 404 }, 'There is no such order'), 'invalid_request', false],
+    [
+      'words alone: a full context',
+      error({}, 'prompt is too long: 9 tokens > 8 maximum'),
+      'context_length_exceeded',
+      true,
+    ],
+    ['words alone: a timeout', error({}, 'The request timed out'), 'timeout', true],
+    ['words alone: a thrown text', 'socket hang up', 'network', true],
+    ['words alone that may mean anything', error({}, 'The card has insufficient funds'), 'unknown', true],
+    ['words of ours', new SpineError('RUN_CANCELLED', { reason: 'rate limit' }), 'cancelled', false],
+  ])('reads what an error says: %s', (_, thrown, failureClass, retryable) => {
+    expect(failureOf(thrown)).toMatchObject({ class: failureClass, retryable });
+  });
+
+  it('takes the pause that words state, where waiting is the remedy', () => {
+    const limited = error({ status: 429 }, 'Rate limit reached. Please try again in 1m2.5s.');
+    expect(failureOf(limited)).toMatchObject({ class: 'rate_limited', retryAfterMs: 62_500 });
+    expect(failureOf(error({ status: 429, retryAfter: 1 }, 'Rate limit. Try again in 9s.')).retryAfterMs).toBe(1_000);
+    expect(failureOf(error({ status: 400 }, 'Invalid value for wait: try again in 9s')).retryAfterMs).toBeUndefined();
+  });
+
+  it('reads bodies of any shape without end', () => {
+    const loop: Record<string, unknown> = { message: 'loop' };
+    loop['error'] = loop;
+    loop['data'] = loop;
+    loop['response'] = loop;
+    expect(failureOf(loop).message).toBe('loop');
+  });
+
+  it.each([
     [error({ retryAfterMs: 1500 }), 1500],
     [error({ status: 429, retryAfter: 2 }), 2_000],
     [error({ headers: { 'retry-after': '7' } }), 7_000],

@@ -1,12 +1,14 @@
 /**
  * From whatever user code throws to a recorded `Failure`: its class, its code, and whether another attempt may help.
  * Steps and capability calls share these rules. They look at shapes (name, `retryable`, `status`, `code`, `cause`),
- * never at prototypes, because errors come from many libraries and from other copies of this package.
+ * never at prototypes, because errors come from many libraries and from other copies of this package. What the error says
+ * in words is read by triage (`core/triage`), which knows that a status often means something else.
  *
  * Invariant: total. No thrown value, however odd, makes `failureOf` throw.
  */
 import { isSpineError, type ErrorCode, type SpineError } from './errors.js';
 import { failure, failureClasses, type Failure, type FailureClass } from './failure.js';
+import { classifyFailure, type Triage } from './triage/classify.js';
 
 /** What the rules found; the texts come from the thrown value. */
 interface Verdict {
@@ -20,15 +22,22 @@ type Shape = Readonly<Record<string, unknown>>;
  * Classifies a thrown value. In order of weight: what the error says of itself (`retryable: boolean`, `class` out of
  * `failureClasses`), errors of our catalogue, provider codes (`context_length_exceeded` ...), HTTP status (`status`,
  * `statusCode`, `response.status`), names of aborts and timeouts, network codes (`ECONNRESET`, `UND_ERR_*` ...), each
- * also in the chain of `cause`. What nothing is known about is class `unknown` and retryable.
+ * also in the chain of `cause`.
  *
- * `retryAfterMs` is read from `retryAfterMs` (ms), `retryAfter` (seconds) or a `retry-after-ms` / `retry-after` header
- * in seconds; a `retry-after` date is ignored, since a date needs a clock.
+ * Triage reads the message and the body of the answer. Where there is a provider code or a status and the words are
+ * clear, they decide: a 429 whose body says that credit is used up is `quota_exhausted` and not retryable. Words alone
+ * name the class where they mean the same in any program, and never end the attempts: an error that nothing else is known
+ * about stays retryable, and is `unknown` where its words are not clear.
+ *
+ * `retryAfterMs` is read from `retryAfterMs` (ms), `retryAfter` (seconds), a `retry-after-ms` / `retry-after` header in
+ * seconds, or the words of a provider that has no capacity for now; a `retry-after` date is ignored, since a date needs a
+ * clock.
  */
 export function failureOf(thrown: unknown): Failure {
   const chain = causesOf(thrown);
-  const verdict = verdictOf(chain);
-  const retryAfterMs = firstOf(chain, retryAfterOf);
+  const triage = triageOf(thrown, chain);
+  const verdict = verdictOf(chain, triage);
+  const retryAfterMs = firstOf(chain, retryAfterOf) ?? statedPause(verdict, triage);
   const stack = textOf(chain[0], 'stack');
   return failure({
     class: verdict.class,
@@ -53,7 +62,7 @@ function causesOf(thrown: unknown): Shape[] {
   return chain;
 }
 
-function verdictOf(chain: readonly Shape[]): Verdict {
+function verdictOf(chain: readonly Shape[], triage: Triage | null): Verdict {
   const said = firstOf(chain, (shape) => {
     const retryable = read(shape, 'retryable');
     return typeof retryable === 'boolean' ? retryable : undefined;
@@ -62,15 +71,91 @@ function verdictOf(chain: readonly Shape[]): Verdict {
     const value = read(shape, 'class');
     return isFailureClass(value) ? value : undefined;
   });
-  const found = firstOf(chain, ruled) ?? { class: 'unknown', retryable: true };
+  const found = refined(chain, triage);
   return {
     class: named ?? found.class,
     retryable: said ?? (named === undefined ? found.retryable : !final.has(named)),
   };
 }
 
-function ruled(shape: Shape): Verdict | undefined {
-  return byCatalogue(shape) ?? byProviderCode(shape) ?? byStatus(shape) ?? byName(shape) ?? byNetworkCode(shape);
+function refined(chain: readonly Shape[], triage: Triage | null): Verdict {
+  const shaped = firstOf(chain, ruled);
+  if (shaped === undefined) return byWordsAlone(triage);
+  const sure = triage !== null && triage.explicit && triage.confidence >= sureOverShape && triage.label !== 'unknown';
+  return shaped.open && sure ? { class: triage.label, retryable: triage.retryable } : shaped.verdict;
+}
+
+/** A verdict from the shape of an error. Provider codes and statuses leave it open to what the words say. */
+interface Shaped {
+  readonly verdict: Verdict;
+  readonly open: boolean;
+}
+
+function ruled(shape: Shape): Shaped | undefined {
+  const ours = byCatalogue(shape);
+  if (ours !== undefined) return { verdict: ours, open: false };
+  const answered = byProviderCode(shape) ?? byStatus(shape);
+  if (answered !== undefined) return { verdict: answered, open: true };
+  const thrown = byName(shape) ?? byNetworkCode(shape);
+  return thrown === undefined ? undefined : { verdict: thrown, open: false };
+}
+
+/** How sure triage must be to overrule a provider code or a status, and to name the class where there is neither. */
+const sureOverShape = 0.6;
+const sureAlone = 0.8;
+
+/** Classes whose words mean the same in any program: not each "no funds" is a quota, nor each "model not found" a model. */
+const plainClasses: ReadonlySet<FailureClass> = new Set([
+  'context_length_exceeded',
+  'rate_limited',
+  'overloaded',
+  'timeout',
+  'network',
+  'dependency',
+  'content_filtered',
+]);
+
+/** A retry too many costs an attempt; an attempt that is not made for the sake of a word costs the run. */
+function byWordsAlone(triage: Triage | null): Verdict {
+  const sure = triage !== null && triage.explicit && triage.confidence >= sureAlone && plainClasses.has(triage.label);
+  return { class: sure ? triage.label : 'unknown', retryable: true };
+}
+
+/** Triage of what the error says; null for what says nothing and for errors of ours, which say what they are. */
+function triageOf(thrown: unknown, chain: readonly Shape[]): Triage | null {
+  if (chain.some((shape) => catalogued(shape) !== undefined)) return null;
+  const texts = chain.length === 0 && typeof thrown === 'string' ? [thrown] : chain.flatMap(textsOf);
+  if (texts.length === 0) return null;
+  return classifyFailure({
+    text: texts.join('\n'),
+    httpStatus: firstOf(chain, statusOf) ?? null,
+    codes: chain.flatMap((shape) => ['code', 'type', 'name'].flatMap((name) => textOf(shape, name) ?? [])),
+  });
+}
+
+/** Fields under which libraries keep the answer of a provider: a text, or an object that says it in fields like these. */
+const answerFields = ['responseBody', 'body', 'error', 'data', 'response'] as const;
+const answerDepthMax = 3;
+
+function textsOf(shape: Shape): string[] {
+  return saidBy(shape, answerDepthMax);
+}
+
+function saidBy(shape: Shape, depth: number): string[] {
+  const own = ['message', 'type', 'code', 'reason', 'detail'].flatMap((name) => textOf(shape, name) ?? []);
+  if (depth === 0) return own;
+  return answerFields.reduce((said, name) => {
+    const value = read(shape, name);
+    if (typeof value === 'string') said.push(value);
+    else if (isShape(value)) said.push(...saidBy(value, depth - 1));
+    return said;
+  }, own);
+}
+
+/** A pause that the words state, where waiting is the remedy. */
+function statedPause(verdict: Verdict, triage: Triage | null): number | undefined {
+  if (verdict.class !== 'rate_limited' && verdict.class !== 'overloaded') return undefined;
+  return pause(triage?.extract?.retry_after_s, 1_000);
 }
 
 /** Classes that the same request meets again, whenever it is sent. */
@@ -149,10 +234,15 @@ function byProviderCode(shape: Shape): Verdict | undefined {
 }
 
 function byStatus(shape: Shape): Verdict | undefined {
+  const status = statusOf(shape);
+  return status === undefined ? undefined : ofStatus(status);
+}
+
+function statusOf(shape: Shape): number | undefined {
   const response = read(shape, 'response');
   const candidates = [read(shape, 'status'), read(shape, 'statusCode'), isShape(response) && read(response, 'status')];
   const status = candidates.find((value) => typeof value === 'number' && value >= 400 && value <= 599);
-  return typeof status === 'number' ? ofStatus(status) : undefined;
+  return typeof status === 'number' ? status : undefined;
 }
 
 function ofStatus(status: number): Verdict {

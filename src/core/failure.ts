@@ -4,6 +4,7 @@
  */
 import { limits } from './limits.js';
 
+/** Every class of failure. Public API: stored in events and dead letters, and what triage answers with. */
 export const failureClasses = [
   'context_length_exceeded',
   'rate_limited',
@@ -25,6 +26,7 @@ export const failureClasses = [
   'cancelled',
   'unknown',
 ] as const;
+/** What kind of failure it was; decides the remedy. */
 export type FailureClass = (typeof failureClasses)[number];
 
 export interface Failure {

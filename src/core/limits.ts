@@ -2,21 +2,37 @@
  * Every bound of the system that is not an option of its own, in one place. Units are in the names. What a user can
  * change is an option whose default is read from here; the rest are protocol facts.
  */
+import { clientLimits } from './client-limits.js';
+
 export const limits = {
   /** An event's envelope, serialised. Payloads are outside of it. */
   envelopeBytesMax: 8 * 1024,
   /** A payload up to this size is stored in its event's row; a larger one becomes a blob. */
   inlinePayloadBytesMax: 16 * 1024,
-  /** A single value (input, result, event data), encoded. */
+  /**
+   * A value that travels in a message or a JSON body, encoded. Larger ones go beside it, as blobs; servers look into no
+   * value that is larger, to match its fields or to show it in a list.
+   */
   payloadBytesMax: 8 * 1024 * 1024,
+  /** A value kept as a blob (result of a step, input and result of a call or run), encoded: 50 MiB of bytes, and some. */
+  valueBytesMax: 72 * 1024 * 1024,
+  /** What an installation may raise it to: the codec makes one text of a value, and a text has its bound in every language. */
+  valueBytesCeiling: 256 * 1024 * 1024,
   /** Nesting of a value. `JSON.stringify` overflows the stack far later, but every reader must survive. */
   valueDepthMax: 64,
-  /** Keys and elements of a value, counted over the whole value. */
-  valueNodesMax: 100_000,
+  /** Keys and elements of a value, counted over the whole value: a matrix of a thousand long vectors, and some. */
+  valueNodesMax: 5_000_000,
+  /** The same of a JSON body: each costs a server time. */
+  bodyNodesMax: 100_000,
   /** An HTTP request body. */
-  bodyBytesMax: 4 * 1024 * 1024,
+  bodyBytesMax: clientLimits.bodyBytesMax,
+  /** Bodies of requests and answers above the first are large; what a server holds of them at one time, before it answers 503. */
+  largeBodyBytesMin: 1024 * 1024,
+  largeBodiesBytesMax: 256 * 1024 * 1024,
+  /** Encoded values that one worker moves to and from its server at one time; a single one may be larger. */
+  transferBytesMax: 128 * 1024 * 1024,
   /** Items in one batch request. */
-  batchItemsMax: 1_000,
+  batchItemsMax: clientLimits.batchItemsMax,
   /** Events in the history of a run; half of it logs a warning. The run fails with HISTORY_FULL at the bound. */
   historyEventsMax: 50_000,
   /** Values kept as blobs that go into one exported history, in all; those beyond are left out of it. */
@@ -75,6 +91,11 @@ export const limits = {
   /** Message and stack of an error as kept in an event: together they fit an envelope whatever alphabet they are in. */
   errorMessageLengthMax: 600,
   errorStackLengthMax: 1_200,
+  /** Characters of a failure that are read for its triage: so many from its beginning, and so many from its end. */
+  triageHeadLengthMax: 8 * 1024,
+  triageTailLengthMax: 4 * 1024,
+  /** Characters of one line that `eventspine classify` reads; a longer one is left out. */
+  classifyLineLengthMax: 1024 * 1024,
   /** Labels of a run, and the length of their names and values: together they fit an envelope. */
   labelsMax: 8,
   labelNameLengthMax: 64,
@@ -90,7 +111,7 @@ export const limits = {
   /** What a person says of an approval. */
   commentLengthMax: 10_000,
   /** How long a question to an agent waits for its answer, unless its options say otherwise. */
-  askTimeoutMs: 5 * 60_000,
+  askTimeoutMs: clientLimits.askTimeoutMs,
   /** Messages that one run of an agent key handles before the key goes on in another. */
   agentMessagesMax: 200,
   /** How long an ended run of an agent key is kept, with the messages that it has given up on. */
@@ -158,6 +179,8 @@ export const limits = {
   /** Runs that one schedule starts in one commit; schedules seen to in one tick of the engine. */
   scheduleStartsMax: 50,
   scheduleBatchMax: 100,
+  /** Schedules of one tenant, unless the settings of the engine say otherwise; those of apps are not refused, but count. */
+  schedulesPerTenantMax: 1_000,
   /** Outcomes that a schedule remembers, and runs of it that it takes for unfinished at most. */
   scheduleRecentMax: 10,
   scheduleRunningMax: 200,

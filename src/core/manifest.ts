@@ -86,8 +86,16 @@ export const modelsTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic to which the engine itself publishes each change of a limit by an operator; there without being declared. */
+export const limitsTopic: TopicManifest = {
+  name: 'eventspine.limits',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** Topics of the engine's own. */
-export const ownTopics: readonly TopicManifest[] = [approvalTopic, modelsTopic];
+export const ownTopics: readonly TopicManifest[] = [approvalTopic, limitsTopic, modelsTopic];
 
 export interface WorkflowManifest {
   readonly name: string;

@@ -21,6 +21,7 @@ import type {
   HealthView,
   ModelReportView,
   ModelView,
+  LimitView,
   PageView,
   QueueView,
   RunEventView,
@@ -41,6 +42,18 @@ export interface ModelOutcome {
   readonly score: number;
   /** Tells several outcomes of one run and model apart. */
   readonly id: string;
+}
+
+/** How a limit stands. */
+export interface LimitFacts {
+  readonly limit: string;
+  /** Tickets that wait and want some of it. */
+  readonly waiting: number;
+  /** Counters in use, and how full the fullest is, from 0. */
+  readonly counters: number;
+  readonly fullest: number;
+  /** Tickets that this server has granted some of it, since it grants. */
+  readonly granted: number;
 }
 
 /** Where a request comes from; goes into the envelopes of the events that it causes. */
@@ -128,6 +141,8 @@ export interface RunFilter {
 
 /** A worker's line to the engine: a WebSocket, a pair of queues in one process, or a simulated network. */
 export interface WorkerChannel {
+  /** The worker lives in the process of the engine and cannot outlive it. Default: it may be anywhere. */
+  readonly inProcess?: boolean;
   send(message: ServerMessage): void;
   /** Bytes handed to `send` that have not left yet; the engine stops assigning above its bound. */
   bufferedBytes(): number;
@@ -292,6 +307,15 @@ export interface Engine {
   modelEvents(query: { readonly after: number; readonly limit: number }): Promise<TopicEventView[]>;
   /** Rejects with RUN_NOT_FOUND and OUTCOME_INVALID. */
   reportOutcome(origin: Origin, run: string, outcome: ModelOutcome): Promise<'recorded' | 'already'>;
+  /** Limits in force, by name. */
+  listLimits(): Promise<LimitView[]>;
+  readLimit(name: string): Promise<LimitView | null>;
+  /** Sets a limit in place of what apps declare; `options` are read by `core/admission`. Rejects with LIMIT_INVALID. */
+  putLimit(origin: Origin, name: string, options: unknown): Promise<LimitView>;
+  /** What apps declare holds again. Rejects with LIMIT_NOT_FOUND. */
+  resetLimit(origin: Origin, name: string): Promise<void>;
+  /** How limits stand, as the server that grants knows it; empty where it is another. */
+  limitFacts(): readonly LimitFacts[];
   health(): Promise<HealthView>;
   doctor(): Promise<DoctorView>;
 
@@ -303,6 +327,9 @@ export interface Engine {
    */
   waitForEnd(tenant: string, run: string, ms: number): Promise<RunViewState | null>;
 
+  /** Bound of one encoded value. */
+  readonly valueBytesMax: number;
+  /** Keeps bytes under their hash; they must not be changed any more. Fails with VALUE_TOO_LARGE. */
   putBlob(tenant: string, hash: string, bytes: Uint8Array): Promise<void>;
   readBlob(tenant: string, hash: string): Promise<Uint8Array | null>;
 

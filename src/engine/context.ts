@@ -26,6 +26,13 @@ export interface EngineSettings {
   /** Pause between rounds of upkeep (retention, orphaned leases). */
   readonly upkeepEveryMs: number;
   readonly dedupeTtlMs: number;
+  /**
+   * Bound of one encoded value that is kept as a blob. Higher lets steps and calls return more, and costs memory: about five
+   * times as much while one passes. `limits.valueBytesCeiling` is as high as it goes; more counts as that.
+   */
+  readonly valueBytesMax: number;
+  /** Schedules that one tenant may have by the API. */
+  readonly schedulesPerTenantMax: number;
   /** How often due timers and ready work are looked for, though they are told of anyway. null = 1 s, and less for timers on a shared store. */
   readonly lookEveryMs: number | null;
 }

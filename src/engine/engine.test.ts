@@ -117,8 +117,10 @@ class ScriptedWorker {
     name: string,
     slots: number,
     resume?: { session: string; received: number; holding: { assignment: number; seen: number }[] },
+    inProcess = false,
   ) {
     this.line = engine.connect({
+      inProcess,
       send: (message) => this.#receive(structuredClone(message)),
       bufferedBytes: () => this.buffered,
       close: () => {},
@@ -618,6 +620,28 @@ describe('losses', () => {
     await ports.settle();
     expect(back.results.get(i)?.ok).toBe(true);
     expect((await second.readRun('default', run))?.state).toBe('succeeded');
+  });
+
+  it('ends at once what was in the process of its predecessor, and waits for what was outside', async () => {
+    const outside = await worker();
+    const kept = await start();
+    outside.line.receive({ t: 'credit', upTo: 1 });
+    const inside = new ScriptedWorker(engine, 'embedded', 4, undefined, true);
+    await ports.settle();
+    outside.line.receive({ t: 'drain' });
+    const lost = await start();
+    expect(inside.last.run).toBe(lost);
+    // Killed: nobody says goodbye, and the store is opened again.
+    store = createMemoryStore({ clock: ports.clock, data: store.data });
+    const second = createEngine({ store, ports, log: (record) => record.level === 'error' && faults.push(record) });
+    engine = second;
+    await second.start();
+    expect((await store.listSessions()).map(({ session }) => session)).toEqual([outside.session]);
+    expect((await second.readHistory('default', lost, { after: 0, limit: 10 }))?.at(-1)).toMatchObject({
+      type: 'activation.retrying',
+      data: { failure: { code: 'WORKER_LOST' } },
+    });
+    expect((await store.listLeases({ limit: 10 })).map(({ run }) => run)).toEqual([kept]);
   });
 });
 

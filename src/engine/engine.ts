@@ -24,8 +24,10 @@ import type {
   TellRequest,
 } from './api.js';
 import { admissionEveryMs, Coordinator } from './admission/coordinator.js';
+import { explainWait } from './admission/explain.js';
 import { limitGate } from './admission/limit-gate.js';
 import { LimitRules } from './admission/limit-rules.js';
+import { LimitsOffice } from './admission/limits-office.js';
 import { ticketResolver } from './admission/ticket-rows.js';
 import { Agents } from './agents/agents.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
@@ -82,6 +84,8 @@ const defaultSettings: EngineSettings = {
   stuckAfterMs: 30_000,
   upkeepEveryMs: 10_000,
   dedupeTtlMs: limits.dedupeTtlMs,
+  valueBytesMax: limits.valueBytesMax,
+  schedulesPerTenantMax: limits.schedulesPerTenantMax,
   lookEveryMs: null,
 };
 
@@ -121,13 +125,15 @@ class RunningEngine implements Engine {
   readonly #breakers: Breakers;
   readonly #tallies: ArmTallies;
   readonly #modelsOffice: ModelsOffice;
+  readonly #limitsOffice: LimitsOffice;
   readonly #approvals: Approvals;
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
 
   constructor(options: EngineOptions) {
     const { store, ports } = options;
-    const settings = { ...defaultSettings, ...options.settings };
+    const wanted = { ...defaultSettings, ...options.settings };
+    const settings = { ...wanted, valueBytesMax: Math.min(wanted.valueBytesMax, limits.valueBytesCeiling) };
     const log = options.log ?? (() => {});
     this.#version = options.version ?? '0.0.0';
     this.#context = {
@@ -135,7 +141,7 @@ class RunningEngine implements Engine {
       ports,
       settings,
       log,
-      envelopes: new EnvelopeWriter(ports, settings.region, store.epoch),
+      envelopes: new EnvelopeWriter(ports, settings, store.epoch),
       fault: (what, error) => {
         // A store that is closing refuses what background duties still ask; that is no fault.
         if (this.#stopped !== null && isSpineError(error) && error.code === 'STORE_CLOSED') return;
@@ -161,6 +167,7 @@ class RunningEngine implements Engine {
       breakers: this.#breakers,
       tallies: this.#tallies,
     });
+    const resolve = ticketResolver((name) => this.#modelSettings.model(name), ports.hash);
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
     const committer = new Committer(
       this.#context,
@@ -188,7 +195,14 @@ class RunningEngine implements Engine {
       }),
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
-    this.#reads = new Reads(this.#context, plain, (queue) => this.#isServed(queue));
+    const explainer = { context: this.#context, rules: this.#limitRules, resolve };
+    this.#reads = new Reads(
+      this.#context,
+      plain,
+      (queue) => this.#isServed(queue),
+      (key, value) => explainWait(explainer, key, value),
+      this.#catalog,
+    );
     this.#followers = new Followers(this.#context, plain, (tenant, run) => this.#reads.state(tenant, run));
     this.#dispatcher = new Dispatcher({
       context: this.#context,
@@ -205,7 +219,16 @@ class RunningEngine implements Engine {
       context: this.#context,
       rules: this.#limitRules,
       lanes: this.#lanes,
-      resolve: ticketResolver((name) => this.#modelSettings.model(name), ports.hash),
+      resolve,
+    });
+    this.#limitsOffice = new LimitsOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      rules: this.#limitRules,
+      changed: async (transitions) => {
+        this.#router.published(transitions);
+        await this.#coordinator.limitsChanged();
+      },
     });
     this.#approvals = new Approvals(this.#context, this.#lanes);
     this.#graphs = new Graphs(this.#context, this.#lanes);
@@ -289,6 +312,7 @@ class RunningEngine implements Engine {
   async #begin(): Promise<void> {
     await this.#neighbours.start();
     await this.#registry.start();
+    await this.#dispatcher.endPredecessors();
     await Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh()]);
     await this.#dispatcher.reap();
     await this.#schedules.settle();
@@ -660,6 +684,11 @@ class RunningEngine implements Engine {
       this.#context.fault('models', error),
     );
   }
+  listLimits: Engine['listLimits'] = () => this.#limitsOffice.list();
+  readLimit: Engine['readLimit'] = (name) => this.#limitsOffice.read(name);
+  putLimit: Engine['putLimit'] = (origin, name, options) => this.#limitsOffice.put(origin, name, options);
+  resetLimit: Engine['resetLimit'] = (origin, name) => this.#limitsOffice.reset(origin, name);
+  limitFacts: Engine['limitFacts'] = () => this.#coordinator.facts();
 
   tally: Engine['tally'] = () => this.#context.store.readTally();
 
@@ -735,7 +764,15 @@ class RunningEngine implements Engine {
   now: Engine['now'] = () => this.#context.store.now();
   secret: Engine['secret'] = (name) => sharedSecret(this.#context, name);
 
-  putBlob: Engine['putBlob'] = (tenant, hash, bytes) => this.#context.store.putBlob(tenant, hash, bytes);
+  putBlob: Engine['putBlob'] = (tenant, hash, bytes) => {
+    const bytesMax = this.valueBytesMax;
+    if (bytes.byteLength > bytesMax) return Promise.reject(new SpineError('VALUE_TOO_LARGE', { bytesMax }));
+    return this.#context.store.putBlob(tenant, hash, bytes);
+  };
+  get valueBytesMax(): number {
+    return this.#context.settings.valueBytesMax;
+  }
+
   readBlob: Engine['readBlob'] = (tenant, hash) => this.#context.store.readBlob(tenant, hash);
 
   connect: Engine['connect'] = (channel) => this.#dispatcher.connect(channel);

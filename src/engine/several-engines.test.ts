@@ -100,10 +100,11 @@ class HandWorker {
   constructor(
     engine: Engine,
     name: string,
-    how: { resume?: Resume; manifest?: Manifest; only?: 'bodies' | 'calls' } = {},
+    how: { resume?: Resume; manifest?: Manifest; only?: 'bodies' | 'calls'; inProcess?: true } = {},
   ) {
     this.#name = name;
     this.line = engine.connect({
+      inProcess: how.inProcess ?? false,
       send: (message) => this.#receive(structuredClone(message)),
       bufferedBytes: () => 0,
       close: (reason) => {
@@ -317,6 +318,16 @@ describe('several engines over one store', () => {
     w.submit(step('s'), succeed);
     await time.settle();
     expect(await a.readResult('default', run)).toMatchObject({ state: 'succeeded' });
+  });
+
+  it('leave it to silence whether a neighbour has died with the worker in its process', async () => {
+    const w = await worker(a, 'embedded', { inProcess: true });
+    const run = await start(a);
+    await open(0);
+    expect((await storeB.listSessions()).map(({ session }) => session)).toEqual([w.session]);
+    w.submit(succeed);
+    await time.settle();
+    expect(await b.readResult('default', run)).toMatchObject({ state: 'succeeded' });
   });
 
   it('carry a cancellation to a body that the other holds', async () => {

@@ -6,15 +6,27 @@ import { createClient } from '../client/index.js';
 import { createSpine, defineApp, memory, workflow, type PagesOptions } from '../spine/index.js';
 import { expressHandler, fastifyPlugin, honoHandler, nextHandler } from './index.js';
 
+/** A form that takes anything. */
+const edit = {
+  '~standard': {
+    version: 1 as const,
+    vendor: 'test',
+    validate: (value: unknown) => ({ value }),
+    jsonSchema: { input: () => ({ type: 'object' }), output: () => ({ type: 'object' }) },
+  },
+};
+
 const echo = workflow('echo', {}, async (ctx, input) => {
   await ctx.sleep('50ms');
-  return input;
+  const review = await ctx.approve('fine', { to: 'role:editor', form: edit });
+  return review.outcome === 'approved' ? input : null;
 });
 const app = defineApp({ workflows: [echo] });
 const options: PagesOptions & { readonly basePath: string } = {
   basePath: '/spine',
   start: ['echo'],
-  authorize: () => ({ tenant: 'acme', user: 'ada', roles: [] }),
+  approvals: true,
+  authorize: () => ({ tenant: 'acme', user: 'ada', roles: ['editor'] }),
 };
 
 const ends: (() => unknown)[] = [];
@@ -39,13 +51,18 @@ async function listen(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** Starts a run from a page, follows it by its token, and gives its result. */
+/** Starts a run from a page, follows it by its token, approves what it asks by the session, and gives its result. */
 async function roundTrip(url: string, fetch: typeof globalThis.fetch = globalThis.fetch): Promise<unknown> {
   const session = createClient<typeof app>({ url, fetch });
   const run = await session.start('echo', { text: 'ü'.repeat(2_000) }, { readToken: '1m' });
   const reader = createClient<typeof app>({ url, fetch, token: (await run.readToken()).token }).run<'echo'>(run.id);
   const seen: string[] = [];
-  for await (const item of reader.stream()) seen.push(item.event === 'event' ? item.data.type : item.event);
+  for await (const item of reader.stream()) {
+    seen.push(item.event === 'event' ? item.data.type : item.event);
+    if (seen.at(-1) !== 'wait.opened') continue;
+    const [asked] = (await session.approvals.list({ to: 'role:editor' }).page()).items;
+    await session.approvals.approve(asked?.id ?? '', { form: { fine: 'ü' } });
+  }
   expect(seen.at(-1)).toBe('end');
   expect(seen).toContain('run.succeeded');
   return await reader.result();

@@ -148,6 +148,7 @@ class Site {
       case 'view':
         return Response.json({
           state: this.state,
+          events: this.events,
           progress: null,
           steps: [],
           cursor: `c${this.events}`,
@@ -401,6 +402,60 @@ describe('a watch', () => {
     expect(watch.events().events.map(({ seq }) => seq)).toEqual([2, 3]);
     expect(watch.events().dropped).toBe(1);
     expect(watch.get().progress).toBe(3);
+  });
+
+  it('shares its connection with whoever wants the events, the steps or a stream', async () => {
+    const site = new Site();
+    const page = site.page();
+    const ref = { run, token: 'esr1.0' };
+    const watch = page.watch('letter', ref);
+    expect(page.watchEvents('letter', ref)).toBe(watch);
+    for (let i = 0; i < 3; i++) stops.push(watch.subscribe(() => undefined));
+    await settled();
+    expect([site.streams.length, site.resumedAt]).toEqual([1, [null]]);
+  });
+
+  it('that is at work already begins anew, once, for the first who wants the events', async () => {
+    const site = new Site();
+    site.events = 2;
+    const { watch, page, seen } = await watched(site);
+    expect(site.resumedAt).toEqual(['c2']);
+    for (let i = 0; i < 2; i++) stops.push(page.watchEvents('letter', run).subscribe(() => undefined));
+    await settled();
+    expect([site.streams.length, site.resumedAt]).toEqual([1, ['c2', null]]);
+    const before = seen.length;
+    site.step(1, 'started', 'draft');
+    site.step(2, 'completed', 'draft');
+    await settled();
+    // The view had said where these two have led to: the run is not played through once more.
+    expect(watch.events().events.map(({ seq }) => seq)).toEqual([1, 2]);
+    expect(watch.get().steps).toEqual([]);
+    expect(seen.slice(before).every(({ steps }) => steps.length === 0)).toBe(true);
+    site.progress(3, 'new');
+    await settled();
+    expect(watch.get().progress).toBe('new');
+    site.cut();
+    await site.pace.pass(1_000);
+    expect(site.resumedAt).toEqual(['c2', null, 'c3']);
+    expect(watch.events().events.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+  });
+
+  it('of a run that has ended reads its events where they are wanted, and stays as it is', async () => {
+    const site = new Site();
+    site.state = 'succeeded';
+    const { watch, page } = await watched(site);
+    const last = watch.get();
+    expect(last.phase).toBe('succeeded');
+    stops.push(page.watchEvents('letter', run).subscribe(() => undefined));
+    await settled();
+    site.progress(1, 'then');
+    site.end('succeeded');
+    await settled();
+    expect(watch.events().events.map(({ seq }) => seq)).toEqual([1]);
+    expect(watch.get()).toBe(last);
+    stops.push(page.watchEvents('letter', run).subscribe(() => undefined));
+    await settled();
+    expect(site.resumedAt).toEqual([null]);
   });
 
   it('resolves with the end for whoever waits, or gives up with the signal', async () => {

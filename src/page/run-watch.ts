@@ -6,9 +6,21 @@
  * It is at work while somebody listens and a moment longer, so that a view that is taken away and put back at once
  * (React does that in its strict mode, routers between pages) keeps its connection.
  *
+ * Its events are kept once somebody has asked for them; the connection then begins at the first one. Whoever looks at the
+ * run in whatever way shares it.
+ *
  * Invariant: at most one connection at a time; once the run has ended the value does not change any more.
  */
-import { createClient, hasCode, isRemoteError, type Backoff, type Pace, type RunHandle } from '../client/index.js';
+import {
+  hasCode,
+  isRemoteError,
+  type Backoff,
+  type Pace,
+  type RunHandle,
+  type RunStreamItem,
+  type RunView,
+} from '../client/index.js';
+import { createPageClient } from '../client/page-client.js';
 import type { Attention } from './attention.js';
 import { type EventLog, noEvents, withEvents } from './event-log.js';
 import type { RunRef } from './run-ref.js';
@@ -27,7 +39,7 @@ export interface WatchSettings {
   readonly streamIdleMs: number;
   /** A new token of the run, by the session of the page. */
   readonly renew: (run: string, signal: AbortSignal) => Promise<RunRef>;
-  /** Events kept for `events`; 0 = the watch does not read what has happened before it. */
+  /** Events kept for `events`, once they are asked for. */
   readonly eventsMax: number;
 }
 
@@ -50,6 +62,15 @@ export class RunWatch<Output = unknown> {
   /** Wakes whoever pauses or waits for the page to be looked at. */
   #wake: (() => void) | null = null;
   #cursor: string | null = null;
+  /** Up to this `seq` the snapshot has taken in what has happened, by the view or event by event. */
+  #seen = 0;
+  #keepsEvents = false;
+  /** Whether what is under way, or was, began at the first event. */
+  #isFromFirst = false;
+  /** Everything has been read, up to the end of the run. */
+  #isRead = false;
+  /** Ends the connection, for another one. */
+  #cut: (() => void) | null = null;
   /** Connections in a row that came to nothing. */
   #failures = 0;
   /** False after a renewal, until the new token was seen to work. */
@@ -69,8 +90,14 @@ export class RunWatch<Output = unknown> {
   /** The run as it is known now; the same object until something changes. */
   readonly get = (): RunSnapshot<Output> => this.#snapshot;
 
-  /** What has happened, where the watch was made to keep it. */
+  /** What has happened, from the first event, where somebody has asked for it (`keepEvents`). */
   readonly events = (): EventLog => this.#events;
+
+  /** Has events kept, from the first; they are read when the watch is next listened to. Twice is once. */
+  keepEvents(): this {
+    this.#keepsEvents = true;
+    return this;
+  }
 
   /** Calls `listener` after each change, and keeps the watch at work. Returns what ends that. */
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -79,7 +106,9 @@ export class RunWatch<Output = unknown> {
     this.#listeners.add(own);
     this.#cancelLinger?.();
     this.#cancelLinger = null;
-    if (this.#work === null && this.#snapshot.phase === 'pending') this.#begin();
+    if (this.#work === null && !this.#isOver()) this.#begin();
+    // Who came before wanted to know no more than where the run is.
+    else if (this.#work !== null && this.#keepsEvents && !this.#isFromFirst) this.#cut?.();
     return () => {
       if (!this.#listeners.delete(own) || this.#listeners.size > 0) return;
       this.#cancelLinger = this.#settings.pace.after(lingerMs, () => this.#stop());
@@ -118,13 +147,18 @@ export class RunWatch<Output = unknown> {
     if (this.#listeners.size > 0) this.#begin();
   }
 
+  #isOver(): boolean {
+    const { phase } = this.#snapshot;
+    return phase === 'unavailable' || (phase !== 'pending' && (this.#isRead || !this.#keepsEvents));
+  }
+
   #begin(): void {
     const work = new AbortController();
     this.#work = work;
     const endAttention = this.#settings.attention.onChange(() => this.#wake?.());
     this.#follow(work.signal)
       .catch((error: unknown) => {
-        if (work.signal.aborted) return;
+        if (work.signal.aborted || this.#snapshot.phase !== 'pending') return;
         const { state, progress, steps, run } = this.#snapshot as PendingRun;
         this.#set({ phase: 'unavailable', run, state, progress, steps, link: 'off', error: asError(error) });
       })
@@ -167,24 +201,25 @@ export class RunWatch<Output = unknown> {
   /** One connection. True = the run has ended and everything is known of it. */
   async #connect(signal: AbortSignal): Promise<boolean> {
     const handle = await this.#handle(signal);
-    // Who wants the events reads them from the first; others begin where the run is now.
-    if (this.#cursor === null && this.#settings.eventsMax === 0) {
+    if (this.#keepsEvents && !this.#isFromFirst) this.#cursor = null;
+    if (this.#cursor === null) {
       const view = await handle.status({ signal });
-      this.#pending((snapshot) => withView(snapshot, view));
-      this.#cursor = view.cursor;
-      if (view.endedAt !== null) return await this.#end(handle, signal);
+      this.#takeView(view);
+      this.#events = noEvents;
+      // Who wants the events reads them from the first; others begin where the run is now.
+      this.#isFromFirst = this.#keepsEvents;
+      if (!this.#isFromFirst) {
+        this.#cursor = view.cursor;
+        if (view.endedAt !== null) return await this.#end(handle, signal);
+      }
     }
     for await (const item of handle.stream({ signal, ...(this.#cursor === null ? {} : { cursor: this.#cursor }) })) {
       this.#mayRenew = true;
       this.#link('live');
       if (item.event === 'event') this.#failures = 0;
       if (item.cursor !== null) this.#cursor = item.cursor;
-      if (item.event === 'event') this.#log([item.data]);
-      this.#pending((snapshot) => withItem(snapshot, item));
-      if (item.event === 'gap') {
-        const view = await handle.status({ signal });
-        this.#pending((snapshot) => withView(snapshot, view));
-      }
+      this.#take(item);
+      if (item.event === 'gap') this.#takeView(await handle.status({ signal }));
       if (item.event === 'end') return await this.#end(handle, signal);
     }
     signal.throwIfAborted();
@@ -192,11 +227,31 @@ export class RunWatch<Output = unknown> {
     return await this.#end(handle, signal);
   }
 
+  /** What the view has said already is not played through once more. */
+  #take(item: RunStreamItem): void {
+    if (item.event === 'event') {
+      this.#log([item.data]);
+      if (item.data.seq <= this.#seen) return;
+      this.#seen = item.data.seq;
+    }
+    this.#pending((snapshot) => withItem(snapshot, item));
+  }
+
+  #takeView(view: RunView): void {
+    this.#seen = view.events;
+    this.#pending((snapshot) => withView(snapshot, view));
+  }
+
   /** Fetches what came of the run. False = it goes on after all: somebody has sent it back to work. */
   async #end(handle: RunHandle, signal: AbortSignal): Promise<boolean> {
+    if (this.#snapshot.phase !== 'pending') {
+      this.#isRead = this.#isFromFirst;
+      return true;
+    }
     const view = await handle.status({ signal });
     if (view.endedAt === null) return false;
-    this.#pending((snapshot) => withView(snapshot, view));
+    this.#takeView(view);
+    this.#isRead = this.#isFromFirst;
     const { run, state, progress, steps } = this.#snapshot as PendingRun;
     const common = { run, state, progress, steps, link: 'off' as const };
     try {
@@ -214,7 +269,7 @@ export class RunWatch<Output = unknown> {
     if (this.#ref.token === undefined) this.#ref = await renew(this.#ref.run, signal);
     const { run, token = '' } = this.#ref;
     const once = { attempts: 1, minMs: 0, maxMs: 0 };
-    return createClient({
+    return createPageClient({
       url: url(),
       token,
       pace,
@@ -263,6 +318,7 @@ export class RunWatch<Output = unknown> {
       } else cancelHide ??= pace.after(hiddenMs, abort);
     };
     this.#wake = look;
+    this.#cut = abort;
     outer.addEventListener('abort', abort, { once: true });
     look();
     return {
@@ -271,6 +327,7 @@ export class RunWatch<Output = unknown> {
         cancelHide?.();
         cancelSteady();
         this.#wake = null;
+        this.#cut = null;
         outer.removeEventListener('abort', abort);
         // Whatever the connection left open is let go of.
         controller.abort();
@@ -314,7 +371,7 @@ export class RunWatch<Output = unknown> {
   }
 
   #log(events: Parameters<typeof withEvents>[1]): void {
-    if (this.#settings.eventsMax === 0) return;
+    if (!this.#isFromFirst) return;
     this.#events = withEvents(this.#events, events, this.#settings.eventsMax);
     this.#tell();
   }
@@ -342,7 +399,7 @@ export class RunWatch<Output = unknown> {
 }
 
 /** True for what another try may mend: no answer, a cut stream, a server that is starting or busy. */
-function isPassing(error: unknown): boolean {
+export function isPassing(error: unknown): boolean {
   if (isRemoteError(error)) return error.status === 408 || error.status === 429 || error.status >= 500;
   return !(error instanceof SyntaxError);
 }
@@ -352,6 +409,6 @@ function isOutcome(error: unknown): boolean {
   return hasCode(error, 'RUN_FAILED') || hasCode(error, 'RUN_REFUSED') || hasCode(error, 'RUN_CANCELLED');
 }
 
-function asError(error: unknown): Error {
+export function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }

@@ -2,9 +2,11 @@
  * The shapes of the HTTP API, version 1: what server, client, CLI and console agree on. Instants are ISO 8601 UTC,
  * durations are ms with the unit in the name. Values are plain JSON as `core/codec` writes it.
  */
+import type { ErrorKind } from '../core/errors.js';
 import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
+import type { LimitOptions } from '../core/admission/limit-options.js';
 import type { ModelPrice } from '../core/manifest.js';
 import type { AmbiguityPolicy, Spend } from '../core/run/inference.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
@@ -123,8 +125,25 @@ export interface WaitView {
   readonly until?: string;
   /** Of a child: its run. */
   readonly run?: string;
+  /** What it waits for under which limit. */
+  readonly limit?: LimitWait;
   /** In words, for people. */
   readonly text: string;
+}
+
+/** Why something waits that limits concern. */
+export interface LimitWait {
+  /** The counter that is short: the limit, with what it is counted by. */
+  readonly key: string;
+  readonly limit: string;
+  /** Slots, requests, tokens, or millionths of the currency. */
+  readonly used: number;
+  readonly max: number;
+  /** Others of the same tenant that want the same and go first. */
+  readonly before: number;
+  readonly since: string;
+  /** When it may be its turn; null = nobody can say: not before somebody else has done, or a budget is raised. */
+  readonly expectedAt: string | null;
 }
 
 /** One event of a run as it is shown, with its payload as JSON. */
@@ -166,6 +185,11 @@ export interface ReadTokenRequest {
   readonly expiresMs?: number;
   /** Default `progress`. */
   readonly sees?: ReadTokenSight;
+  /**
+   * Whether approvals of the run may be decided with it, in the name of the user for whom it is made, where they are put to that
+   * user by name. Default false.
+   */
+  readonly decides?: boolean;
 }
 
 export type BatchStartAnswer = { readonly items: readonly (StartAnswer | { readonly error: Problem })[] };
@@ -249,6 +273,7 @@ export interface DeadLetterView {
 }
 
 export const approvalStates = ['open', 'approved', 'rejected', 'expired', 'cancelled'] as const;
+/** What became of an approval: `open` waits for a word, `cancelled` means that the run waits for it no more. */
 export type ApprovalState = (typeof approvalStates)[number];
 
 /** A request for the word of a person. */
@@ -508,6 +533,31 @@ export interface ModelComparisonView {
   readonly isShown: boolean;
 }
 
+/** A limit as it is in force, and how it stands. */
+export interface LimitView {
+  readonly name: string;
+  readonly kind: 'concurrency' | 'rate' | 'budget';
+  /** As it would be written in code. */
+  readonly options: LimitOptions;
+  /** Whether an app declares it. */
+  readonly declared: boolean;
+  /** By whom and when it was set in place of what apps declare; null = it was not. */
+  readonly set: { readonly by: string; readonly at: string } | null;
+  /** Counters in use; those that are used most follow. */
+  readonly counterCount: number;
+  readonly counters: readonly LimitCounterView[];
+}
+
+/** One counter of a limit. */
+export interface LimitCounterView {
+  readonly key: string;
+  /** Slots, requests, tokens, or millionths of the currency: in use, and in all. */
+  readonly used: number;
+  readonly limit: number;
+  /** When all of it is there again if nothing more is used; null = it does not come back by itself. */
+  readonly resetAt: string | null;
+}
+
 /** An endpoint that tasks are sent to. */
 export interface EndpointView {
   readonly app: string;
@@ -563,6 +613,8 @@ export interface Problem {
   readonly code: string;
   readonly mend: string;
   readonly retryable: boolean;
+  /** What the caller may do about it; absent where the answer is not ours. */
+  readonly kind?: ErrorKind;
   readonly faults?: readonly string[];
   readonly run?: string;
   /** Why the run failed, where the problem is the outcome of a run. */

@@ -49,9 +49,9 @@ describe('parseJson', () => {
     expect(codeOf('['.repeat(2_000_000))).toBe('VALUE_UNSTORABLE');
     // Few enough to be parsed, and broken: the depth is what is seen first.
     expect(codeOf('{"a":'.repeat(90))).toBe('VALUE_UNSTORABLE');
-    expect(codeOf(`[${'1,'.repeat(limits.valueNodesMax + 1)}1]`)).toBe('VALUE_UNSTORABLE');
-    expect(parseJson(bytes(`[${'1,'.repeat(limits.valueNodesMax + 1)}1]`), 1_000_000)).toHaveLength(
-      limits.valueNodesMax + 2,
+    expect(codeOf(`[${'1,'.repeat(limits.bodyNodesMax + 1)}1]`)).toBe('VALUE_UNSTORABLE');
+    expect(parseJson(bytes(`[${'1,'.repeat(limits.bodyNodesMax + 1)}1]`), 1_000_000)).toHaveLength(
+      limits.bodyNodesMax + 2,
     );
   });
 });

@@ -37,10 +37,10 @@ const closeBrace = 0x7d;
 /**
  * Parses a JSON text.
  *
- * @param partsMax Most keys and elements in all; by default as many as one value may have.
+ * @param partsMax Most keys and elements in all; by default `limits.bodyNodesMax`.
  * @throws BODY_NOT_JSON for invalid UTF-8 and JSON; VALUE_UNSTORABLE for one that is too deep or has too many parts.
  */
-export function parseJson(bytes: Uint8Array, partsMax: number = limits.valueNodesMax): unknown {
+export function parseJson(bytes: Uint8Array, partsMax: number = limits.bodyNodesMax): unknown {
   checkShape(bytes, partsMax);
   const text = decodeUtf8(bytes);
   if (text === null) throw new SpineError('BODY_NOT_JSON', { reason: 'it is not valid UTF-8' });

@@ -5,6 +5,7 @@
 import { failureClasses } from '../core/failure.js';
 import type { JsonSchema, ModelPrice } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
+import { limitDimensions } from '../core/admission/limit.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
 import { ambiguityPolicies, type Spend } from '../core/run/inference.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../core/run/exported-history.js';
@@ -28,6 +29,9 @@ import {
   type ModelReportView,
   type ModelVersionView,
   type ModelView,
+  type LimitCounterView,
+  type LimitView,
+  type LimitWait,
   type GraphView,
   type HealthView,
   type Problem,
@@ -124,12 +128,13 @@ export const schemas = {
       code: text,
       mend: text,
       retryable: flag,
+      kind: oneOf(['invalid', 'conflict', 'notFound', 'transient', 'terminal', 'internal']),
       faults: texts,
       run: text,
       failure: failureView,
       data: anything,
     },
-    { faults: true, run: true, failure: true, data: true },
+    { kind: true, faults: true, run: true, failure: true, data: true },
   ),
   RunSummary: shape<RunSummary>(runSummary, {}),
   RunView: shape<RunView>(
@@ -191,9 +196,21 @@ export const schemas = {
       queue: text,
       until: instant,
       run: text,
+      limit: shape<LimitWait>(
+        {
+          key: text,
+          limit: text,
+          used: { type: 'number' },
+          max: { type: 'number' },
+          before: whole,
+          since: instant,
+          expectedAt: nullable(instant),
+        },
+        {},
+      ),
       text,
     },
-    { queue: true, until: true, run: true },
+    { queue: true, until: true, run: true, limit: true },
   ),
   RunEventView: shape<RunEventView>(
     {
@@ -234,8 +251,8 @@ export const schemas = {
   ),
   ReadToken: shape<ReadTokenView>({ token: text, expiresAt: instant }, {}),
   ReadTokenRequest: shape<ReadTokenRequest>(
-    { expiresMs: whole, sees: oneOf([...readTokenSights]) },
-    { expiresMs: true, sees: true },
+    { expiresMs: whole, sees: oneOf([...readTokenSights]), decides: flag },
+    { expiresMs: true, sees: true, decides: true },
   ),
   BatchStartAnswer: record({ items: list({ anyOf: [reference('StartAnswer'), failed] }) }, ['items']),
   PublishAnswer: record(
@@ -510,6 +527,34 @@ export const schemas = {
     },
     {},
   ),
+  LimitView: shape<LimitView>(
+    {
+      name: text,
+      kind: oneOf(['concurrency', 'rate', 'budget']),
+      options: { type: 'object' },
+      declared: { type: 'boolean' },
+      set: nullable(record({ by: text, at: instant }, ['by', 'at'])),
+      counterCount: whole,
+      counters: {
+        type: 'array',
+        items: shape<LimitCounterView>(
+          { key: text, used: { type: 'number' }, limit: { type: 'number' }, resetAt: nullable(instant) },
+          {},
+        ),
+      },
+    },
+    {},
+  ),
+  LimitRequest: record(
+    {
+      concurrency: { type: ['integer', 'object'] },
+      rate: { type: 'object' },
+      budget: { type: 'object' },
+      by: { type: 'array', items: oneOf(limitDimensions) },
+      scope: oneOf(['named', 'inferences']),
+    },
+    [],
+  ),
   EndpointView: shape<EndpointView>(
     {
       app: text,
@@ -638,6 +683,7 @@ export const schemas = {
   WorkerPage: page('WorkerView'),
   EndpointPage: page('EndpointView'),
   ModelPage: page('ModelView'),
+  LimitPage: page('LimitView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

@@ -28,6 +28,14 @@ export interface ClaimRequest {
   readonly holding?: readonly number[];
 }
 
+/** A value that is too large for a JSON body: its encoded bytes lie at `/v1/blobs/{tenant}/{hash}`. */
+export interface PlainBlob {
+  /** sha-256 of the bytes, in lower-case hex. */
+  readonly hash: string;
+  /** How many bytes it is. */
+  readonly size: number;
+}
+
 /** A call to be carried out. */
 export interface PlainTask {
   readonly assignment: number;
@@ -42,6 +50,8 @@ export interface PlainTask {
   readonly idempotencyKey: string;
   readonly traceparent: string | null;
   readonly input: unknown;
+  /** Where the input is larger than 8 MiB; `input` is null then. */
+  readonly inputBlob?: PlainBlob;
 }
 
 export interface ClaimAnswer {
@@ -65,10 +75,12 @@ export interface ExtendAnswer {
   readonly lost: readonly number[];
 }
 
-/** What came of an assignment: `result`, or `failure`. */
+/** What came of an assignment: `result`, `resultBlob`, or `failure`. */
 export interface PlainOutcome {
   readonly assignment: number;
   readonly result?: unknown;
+  /** A result that was put under its hash before, as it may be larger than a body. */
+  readonly resultBlob?: PlainBlob;
   readonly failure?: Failure;
   readonly durationMs?: number;
 }

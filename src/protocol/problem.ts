@@ -28,6 +28,7 @@ export function problemOf(error: unknown, reference: string): Problem {
     code: known.code,
     mend: known.mend,
     retryable: known.kind === 'transient',
+    kind: known.kind,
     ...(Array.isArray(detail.faults) ? { faults: detail.faults } : {}),
     ...(typeof detail.run === 'string' ? { run: detail.run } : {}),
   };

@@ -40,9 +40,22 @@ export interface PushedQuestion {
   readonly kind: 'describe';
 }
 
-export type CallAnswer =
+export type CallAnswer = (
   | { readonly outcome: 'completed'; readonly result: InlinePayload; readonly durationMs: number }
-  | { readonly outcome: 'failed'; readonly failure: Failure };
+  | { readonly outcome: 'failed'; readonly failure: Failure }
+) & {
+  /** What the call wrote to its streams, in order; committed before the outcome. */
+  readonly streams?: readonly CallChunks[];
+};
+
+/** Chunks of a stream of a call with consecutive numbers; `name` null = the stream of the call itself. */
+export interface CallChunks {
+  readonly name: string | null;
+  readonly from: number;
+  readonly count: number;
+  /** The list of the chunks. */
+  readonly chunks: InlinePayload;
+}
 
 export interface TurnAnswer {
   readonly outcome: 'turn';

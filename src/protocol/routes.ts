@@ -4,7 +4,9 @@
  */
 import { limits } from '../core/limits.js';
 import type { SchemaName } from './openapi-schemas.js';
-import { workerPath } from './worker.js';
+import { headerNames, type RouteId, routePaths } from './route-paths.js';
+
+export { headerNames, pathOf, type RouteId } from './route-paths.js';
 
 export type RouteMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
@@ -58,17 +60,8 @@ export interface Route {
   readonly answers: readonly RouteAnswer[];
 }
 
-/** Names of request headers of our own and of drafts, in one place. */
-export const headerNames = {
-  /** draft-ietf-httpapi-idempotency-key-header: a structured-field string; a bare value is accepted too. */
-  idempotencyKey: 'idempotency-key',
-  /** RFC 7240: `wait=N` seconds, `respond-async`. */
-  prefer: 'prefer',
-  preferenceApplied: 'preference-applied',
-  requestId: 'x-request-id',
-  traceparent: 'traceparent',
-  lastEventId: 'last-event-id',
-} as const;
+/** A route apart from where it is. */
+type RouteDescription = Omit<Route, 'path'>;
 
 const json = 'application/json';
 const problem: RouteAnswer = {
@@ -139,10 +132,9 @@ const scaleBounds: readonly RouteParameter[] = [
   },
 ];
 
-function get(path: string, says: string, schema: SchemaName | null, rest: Partial<Route> = {}): Route {
+function get(says: string, schema: SchemaName | null, rest: Partial<RouteDescription> = {}): RouteDescription {
   return {
     method: 'GET',
-    path,
     says,
     access: 'tenant',
     query: [],
@@ -153,8 +145,8 @@ function get(path: string, says: string, schema: SchemaName | null, rest: Partia
   };
 }
 
-function post(path: string, says: string, body: RouteBody | null, answers: readonly RouteAnswer[]): Route {
-  return { method: 'POST', path, says, access: 'tenant', query: [], headers: [], body, answers };
+function post(says: string, body: RouteBody | null, answers: readonly RouteAnswer[]): RouteDescription {
+  return { method: 'POST', says, access: 'tenant', query: [], headers: [], body, answers };
 }
 
 function ok(schema: SchemaName | null, says = 'The answer.', status = 200): RouteAnswer {
@@ -174,11 +166,10 @@ const bulkAnswers = [
   ok('BulkAnswer', 'Some were refused; each item says why.', 207),
 ];
 
-/** Every route by its operation id. */
-export const routes = {
+/** What each route is for, what it takes and what it answers. */
+const descriptions = {
   startRun: {
     ...post(
-      '/v1/workflows/{name}/runs',
       'Starts a run of a workflow. The answer is sent when the run is durably recorded.',
       jsonBody(null, 'The input of the workflow; an empty body means null.', false),
       [
@@ -197,7 +188,6 @@ export const routes = {
     ],
   },
   startRuns: post(
-    '/v1/workflows/{name}/runs:batch',
     `Starts up to ${limits.batchItemsMax} runs; each is accepted or refused by itself.`,
     {
       says: 'A JSON array of items, or one item a line.',
@@ -212,7 +202,6 @@ export const routes = {
   ),
   publishEvents: {
     ...post(
-      '/v1/topics/{topic}/events',
       'Publishes one event or a batch of events. Events with a known id and source are recorded once.',
       {
         says: 'A CloudEvents 1.0 event (structured; binary with `ce-*` headers), a batch of them, or plain JSON as the data of an event.',
@@ -246,8 +235,8 @@ export const routes = {
       },
     ],
   },
-  listTopics: get('/v1/topics', 'Topics that have events, with the head of each partition.', 'TopicPage'),
-  readTopic: get('/v1/topics/{topic}/events', 'Events of one partition, in order.', 'TopicEventPage', {
+  listTopics: get('Topics that have events, with the head of each partition.', 'TopicPage'),
+  readTopic: get('Events of one partition, in order.', 'TopicEventPage', {
     query: [
       { name: 'partition', says: 'Number of the partition; 0 by default.', type: 'integer' },
       { name: 'after', says: 'Offset after which to begin; -1, the begin, by default.', type: 'integer' },
@@ -255,7 +244,7 @@ export const routes = {
       limit,
     ],
   }),
-  listRuns: get('/v1/runs', 'Runs, newest first.', 'RunPage', {
+  listRuns: get('Runs, newest first.', 'RunPage', {
     query: [
       { name: 'state', says: 'Runs in this state.', type: 'string', repeated: true },
       { name: 'workflow', says: 'Runs of this workflow.', type: 'string' },
@@ -269,50 +258,37 @@ export const routes = {
       limit,
     ],
   }),
-  readRun: get(
-    '/v1/runs/{id}',
-    'A run: its state, steps, what it waits for and what can be done about it.',
-    'RunView',
-    {
-      takes: ['readToken'],
-    },
-  ),
-  readHistory: get('/v1/runs/{id}/history', 'Every event of a run, in order.', 'RunEventPage', {
+  readRun: get('A run: its state, steps, what it waits for and what can be done about it.', 'RunView', {
+    takes: ['readToken'],
+  }),
+  readHistory: get('Every event of a run, in order.', 'RunEventPage', {
     query: [cursor, limit],
   }),
   exportRun: get(
-    '/v1/runs/{id}/export',
     'The history of a run with everything that its body was given, to be replayed on other code.',
     'ExportedHistory',
   ),
   readResult: get(
-    '/v1/runs/{id}/result',
     'The output of a succeeded run. RUN_NOT_ENDED (409, with retry-after) while there is none; a failure, refusal or cancellation is a problem.',
     null,
     { takes: ['readToken'] },
   ),
-  streamRun: get(
-    '/v1/runs/{id}/stream',
-    'The events of a run as they happen (server-sent events): `event`, `state`, `gap`, `end`.',
-    null,
-    {
-      takes: ['readToken'],
-      query: [{ name: 'cursor', says: 'Id of the last event seen; the header `last-event-id` wins.', type: 'string' }],
-      headers: [{ name: headerNames.lastEventId, says: 'Id of the last event seen.', type: 'string' }],
-      answers: [
-        {
-          status: 200,
-          says: 'The stream. Ids are opaque cursors; a stream cut off is resumed by `last-event-id`.',
-          type: 'text/event-stream',
-          schema: 'StreamEvent',
-        },
-        { status: 204, says: 'The run has ended and was read to its end.', type: null, schema: null },
-      ],
-    },
-  ),
+  streamRun: get('The events of a run as they happen (server-sent events): `event`, `state`, `gap`, `end`.', null, {
+    takes: ['readToken'],
+    query: [{ name: 'cursor', says: 'Id of the last event seen; the header `last-event-id` wins.', type: 'string' }],
+    headers: [{ name: headerNames.lastEventId, says: 'Id of the last event seen.', type: 'string' }],
+    answers: [
+      {
+        status: 200,
+        says: 'The stream. Ids are opaque cursors; a stream cut off is resumed by `last-event-id`.',
+        type: 'text/event-stream',
+        schema: 'StreamEvent',
+      },
+      { status: 204, says: 'The run has ended and was read to its end.', type: null, schema: null },
+    ],
+  }),
   createReadToken: {
     ...post(
-      '/v1/runs/{id}/tokens',
       'Makes a token that lets whoever has it read this run: view, result and stream. From a page: of runs that its user has started.',
       jsonBody('ReadTokenRequest', 'For how long, and what the token shows.', false),
       [ok('ReadToken', 'The token. It is not kept anywhere and cannot be taken back; it expires.', 201)],
@@ -320,20 +296,17 @@ export const routes = {
     takes: ['page'],
   },
   cancelRun: post(
-    '/v1/runs/{id}/cancel',
     'Asks a run to stop. Its body may clean up for a while.',
     jsonBody('CancelRequest', 'Why, for the record.', false),
     commandAnswers,
   ),
   retryRun: post(
-    '/v1/runs/{id}/retry',
     'Sends a failed or cancelled run back to work from what failed; finished steps are not repeated.',
     null,
     commandAnswers,
   ),
   signalRun: {
     ...post(
-      '/v1/runs/{id}/signals/{name}',
       'Sends a signal to a run, which keeps it until it waits for it.',
       jsonBody(null, 'What comes with the signal; an empty body means null.', false),
       commandAnswers,
@@ -346,59 +319,52 @@ export const routes = {
       },
     ],
   },
-  listApprovals: get(
-    '/v1/approvals',
-    'Open approvals, oldest first: those put to the caller, or to an address.',
-    'ApprovalPage',
-    {
-      query: [
-        {
-          name: 'to',
-          says: 'An address, `role:<name>` or `user:<name>`; `*` = all. By default the caller and the roles of the caller; all for an operator.',
-          type: 'string',
-          repeated: true,
-        },
-        cursor,
-        limit,
-      ],
-    },
-  ),
-  readApproval: get('/v1/approvals/{id}', 'An approval: what is asked, of whom, and what was said.', 'ApprovalDetail'),
-  approve: post(
-    '/v1/approvals/{id}/approve',
-    'Approves, as somebody who is asked.',
-    jsonBody('ApproveRequest', 'What the form asks for, and a comment.', false),
-    commandAnswers,
-  ),
-  reject: post(
-    '/v1/approvals/{id}/reject',
-    'Rejects, as somebody who is asked.',
-    jsonBody('RejectRequest', 'Why.', false),
-    commandAnswers,
-  ),
-  delegateApproval: post(
-    '/v1/approvals/{id}/delegate',
-    'Puts the request to others instead.',
-    jsonBody('DelegateRequest', 'Addresses of those who are to decide.'),
-    commandAnswers,
-  ),
-  commentApproval: post(
-    '/v1/approvals/{id}/comments',
-    'Says something without deciding.',
-    jsonBody('CommentRequest', 'What is said.'),
-    commandAnswers,
-  ),
-  listAgents: get('/v1/agents/{agent}', 'Keys of an agent that have had messages, in their order.', 'AgentPage', {
+  listApprovals: get('Open approvals, oldest first: those put to the caller, or to an address.', 'ApprovalPage', {
+    takes: ['page'],
+    query: [
+      {
+        name: 'to',
+        says: 'An address, `role:<name>` or `user:<name>`; `*` = all. By default the caller and the roles of the caller; all for an operator.',
+        type: 'string',
+        repeated: true,
+      },
+      cursor,
+      limit,
+    ],
+  }),
+  readApproval: get('An approval: what is asked, of whom, and what was said.', 'ApprovalDetail', {
+    takes: ['page', 'readToken'],
+  }),
+  approve: {
+    ...post(
+      'Approves, as somebody who is asked.',
+      jsonBody('ApproveRequest', 'What the form asks for, and a comment.', false),
+      commandAnswers,
+    ),
+    takes: ['page', 'readToken'],
+  },
+  reject: {
+    ...post('Rejects, as somebody who is asked.', jsonBody('RejectRequest', 'Why.', false), commandAnswers),
+    takes: ['page', 'readToken'],
+  },
+  delegateApproval: {
+    ...post(
+      'Puts the request to others instead.',
+      jsonBody('DelegateRequest', 'Addresses of those who are to decide.'),
+      commandAnswers,
+    ),
+    takes: ['page'],
+  },
+  commentApproval: {
+    ...post('Says something without deciding.', jsonBody('CommentRequest', 'What is said.'), commandAnswers),
+    takes: ['page', 'readToken'],
+  },
+  listAgents: get('Keys of an agent that have had messages, in their order.', 'AgentPage', {
     query: [cursor, limit],
   }),
-  readAgent: get(
-    '/v1/agents/{agent}/{key}',
-    'What a key of an agent is at: its state, its mailbox, and the run that it is at.',
-    'AgentView',
-  ),
+  readAgent: get('What a key of an agent is at: its state, its mailbox, and the run that it is at.', 'AgentView'),
   tellAgent: {
     ...post(
-      '/v1/agents/{agent}/{key}/messages/{type}',
       'Sends a message to the agent of a key, which takes its messages one at a time in the order of their arrival.',
       jsonBody(null, 'What comes with the message; an empty body means null.', false),
       [ok('MessageAnswer', 'The message is recorded.', 202), ok('MessageAnswer', 'It was recorded before.')],
@@ -413,11 +379,7 @@ export const routes = {
     ],
   },
   readAnswer: {
-    ...get(
-      '/v1/agents/{agent}/{key}/answers/{id}',
-      'The answer to a message that was sent with `reply`.',
-      'AgentReply',
-    ),
+    ...get('The answer to a message that was sent with `reply`.', 'AgentReply'),
     headers: [
       {
         ...prefer,
@@ -426,30 +388,26 @@ export const routes = {
     ],
   },
   cancelRuns: post(
-    '/v1/runs:cancel',
     `Cancels up to ${limits.batchItemsMax} runs.`,
     jsonBody('CancelManyRequest', 'Ids of the runs, and why.'),
     bulkAnswers,
   ),
   retryRuns: post(
-    '/v1/runs:retry',
     `Retries up to ${limits.batchItemsMax} runs.`,
     jsonBody('ManyRequest', 'Ids of the runs.'),
     bulkAnswers,
   ),
   migrateRun: post(
-    '/v1/runs/{id}/migrate',
     'Moves a run to another version of its workflow, which the definitions in force have. Its body begins anew there; finished steps are not repeated.',
     jsonBody('MigrateRequest', 'The version; null = pinned to none.'),
     commandAnswers,
   ),
   migrateRuns: post(
-    '/v1/runs:migrate',
     `Migrates up to ${limits.batchItemsMax} runs.`,
     jsonBody('MigrateManyRequest', 'Ids of the runs, and the version.'),
     bulkAnswers,
   ),
-  listDeadLetters: get('/v1/dead-letters', 'What ran out of attempts, newest first.', 'DeadLetterPage', {
+  listDeadLetters: get('What ran out of attempts, newest first.', 'DeadLetterPage', {
     query: [
       { name: 'class', says: 'With this failure class.', type: 'string' },
       { name: 'workflow', says: 'Of runs of this workflow.', type: 'string' },
@@ -457,29 +415,26 @@ export const routes = {
       limit,
     ],
   }),
-  readDeadLetter: get('/v1/dead-letters/{id}', 'A dead letter: why it died and what to do about it.', 'DeadLetterView'),
+  readDeadLetter: get('A dead letter: why it died and what to do about it.', 'DeadLetterView'),
   redriveDeadLetter: post(
-    '/v1/dead-letters/{id}/redrive',
     'Sends what a dead letter stands for back to work: its run from what failed, or a message to its agent.',
     null,
     commandAnswers,
   ),
   discardDeadLetter: {
-    ...get('/v1/dead-letters/{id}', 'Gives up on a dead letter; its run stays failed.', null),
+    ...get('Gives up on a dead letter; its run stays failed.', null),
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
   },
-  listSchedules: get('/v1/schedules', 'Schedules in the order of their names.', 'SchedulePage', {
+  listSchedules: get('Schedules in the order of their names.', 'SchedulePage', {
     query: [cursor, limit],
   }),
   readSchedule: get(
-    '/v1/schedules/{name}',
     'A schedule: when it starts what, its next ticks and what became of the last ones.',
     'ScheduleView',
   ),
   putSchedule: {
     ...post(
-      '/v1/schedules/{name}',
       'Adds a schedule or replaces its definition. Runs that it has started go on; the same again changes nothing.',
       jsonBody('ScheduleRequest', 'What it starts and when.'),
       [ok('ScheduleView', 'It was there.'), ok('ScheduleView', 'It is new.', 201)],
@@ -487,28 +442,24 @@ export const routes = {
     method: 'PUT',
   },
   pauseSchedule: post(
-    '/v1/schedules/{name}/pause',
     'Lets a schedule start nothing until it is resumed. Ticks of that time are not made up for.',
     jsonBody('PauseRequest', 'Why, for the record.', false),
     [ok('CommandAnswer')],
   ),
-  resumeSchedule: post('/v1/schedules/{name}/resume', 'Lets a paused schedule tick again, from now on.', null, [
-    ok('CommandAnswer'),
-  ]),
+  resumeSchedule: post('Lets a paused schedule tick again, from now on.', null, [ok('CommandAnswer')]),
   triggerSchedule: {
-    ...post('/v1/schedules/{name}/trigger', 'Starts a run of a schedule now, whatever its ticks do.', null, [
+    ...post('Starts a run of a schedule now, whatever its ticks do.', null, [
       ok('StartAnswer', 'The run is recorded; `location` is its address.', 202),
     ]),
     headers: [idempotencyKey],
   },
   deleteSchedule: {
-    ...get('/v1/schedules/{name}', 'Removes a schedule; runs that it has started go on.', null),
+    ...get('Removes a schedule; runs that it has started go on.', null),
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
   },
-  listQueues: get('/v1/queues', 'Depth and lag of every queue.', 'QueuePage', { access: 'operator' }),
+  listQueues: get('Depth and lag of every queue.', 'QueuePage', { access: 'operator' }),
   readScale: get(
-    '/v1/queues/scale',
     'How many workers a group of queues wants; for autoscalers. Without `app` and `queue` the group is all queues.',
     'ScaleView',
     {
@@ -520,21 +471,16 @@ export const routes = {
       ],
     },
   ),
-  metrics: get('/metrics', 'Queues, runs and workers as metrics, in the text format of Prometheus 0.0.4.', null, {
+  metrics: get('Queues, runs and workers as metrics, in the text format of Prometheus 0.0.4.', null, {
     access: 'operator',
     query: scaleBounds,
     answers: [{ status: 200, says: 'The metrics.', type: 'text/plain', schema: null }],
   }),
-  listWorkers: get('/v1/workers', 'Worker sessions.', 'WorkerPage', { access: 'operator' }),
-  readGraph: get(
-    '/v1/workflows/{name}/graph',
-    'The graph of a workflow: its nodes and what they come after.',
-    'GraphView',
-  ),
-  listDefinitions: get('/v1/definitions', 'Manifests in force, one of each app.', 'ManifestPage'),
+  listWorkers: get('Worker sessions.', 'WorkerPage', { access: 'operator' }),
+  readGraph: get('The graph of a workflow: its nodes and what they come after.', 'GraphView'),
+  listDefinitions: get('Manifests in force, one of each app.', 'ManifestPage'),
   deploy: {
     ...post(
-      '/v1/definitions',
       'Makes a manifest the newest of its app, or says what that would change. Refused (DEPLOY_REFUSED) where unfinished work would lose its code.',
       jsonBody(
         'DeployRequest',
@@ -544,9 +490,9 @@ export const routes = {
     ),
     access: 'operator',
   },
-  doctor: get('/v1/doctor', 'Checks the invariants of the store now.', 'DoctorView', { access: 'operator' }),
-  live: get('/health/live', 'Says that the process answers.', 'LiveView', { access: 'public' }),
-  ready: get('/health/ready', 'Says whether work can be accepted and is done.', 'HealthView', {
+  doctor: get('Checks the invariants of the store now.', 'DoctorView', { access: 'operator' }),
+  live: get('Says that the process answers.', 'LiveView', { access: 'public' }),
+  ready: get('Says whether work can be accepted and is done.', 'HealthView', {
     access: 'public',
     query: [
       {
@@ -558,10 +504,9 @@ export const routes = {
     ],
     answers: [ok('HealthView', 'Ready.'), ok('HealthView', 'Not ready; `reasons` say why.', 503)],
   }),
-  openApi: get('/openapi.json', 'This document.', null, { access: 'public' }),
+  openApi: get('This document.', null, { access: 'public' }),
   putBlob: {
     method: 'PUT',
-    path: '/v1/blobs/{tenant}/{hash}',
     says: 'Stores the bytes of a large value under their sha-256. Deleted after a while unless something refers to it.',
     access: 'tenant',
     query: [],
@@ -574,18 +519,17 @@ export const routes = {
     },
     answers: [{ status: 204, says: 'Stored; storing the same again does no harm.', type: null, schema: null }],
   },
-  readBlob: get('/v1/blobs/{tenant}/{hash}', 'The bytes of a large value.', null, {
+  readBlob: get('The bytes of a large value.', null, {
     answers: [{ status: 200, says: 'The bytes.', type: 'application/octet-stream', schema: null }],
   }),
-  workerSocket: get(workerPath, 'The WebSocket of workers (docs/reference/worker-protocol.md).', null, {
+  workerSocket: get('The WebSocket of workers (docs/reference/worker-protocol.md).', null, {
     access: 'worker',
     query: [{ name: 'role', says: 'Which socket of the worker this is.', type: 'string', oneOf: ['data', 'beat'] }],
     answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
   }),
-  listEndpoints: get('/v1/endpoints', 'Endpoints that tasks are sent to.', 'EndpointPage', { access: 'operator' }),
+  listEndpoints: get('Endpoints that tasks are sent to.', 'EndpointPage', { access: 'operator' }),
   putEndpoint: {
     ...post(
-      '/v1/endpoints/{app}',
       'Asks an endpoint what it serves, and sends it the tasks of its app from now on.',
       jsonBody('EndpointRequest', 'Where it is and how much it takes.'),
       [ok('EndpointView')],
@@ -594,32 +538,23 @@ export const routes = {
     access: 'operator',
   },
   deleteEndpoint: {
-    ...get('/v1/endpoints/{app}', 'Sends an endpoint nothing more; its definitions stay.', null, {
+    ...get('Sends an endpoint nothing more; its definitions stay.', null, {
       answers: [{ status: 204, says: 'It is sent nothing more.', type: null, schema: null }],
     }),
     method: 'DELETE',
     access: 'operator',
   },
-  readEndpointSecret: get(
-    '/v1/endpoints/{app}/secret',
-    'The secret that the endpoint of an app checks signatures with.',
-    'EndpointSecret',
-    { access: 'operator' },
-  ),
-  listModels: get('/v1/models', 'Models of the registered apps, as they are in force.', 'ModelPage', {
+  readEndpointSecret: get('The secret that the endpoint of an app checks signatures with.', 'EndpointSecret', {
     access: 'operator',
   }),
-  readModel: get(
-    '/v1/models/{name}',
-    'A model: its versions, their weights, and the breakers of their endpoints.',
-    'ModelView',
-    {
-      access: 'operator',
-    },
-  ),
+  listModels: get('Models of the registered apps, as they are in force.', 'ModelPage', {
+    access: 'operator',
+  }),
+  readModel: get('A model: its versions, their weights, and the breakers of their endpoints.', 'ModelView', {
+    access: 'operator',
+  }),
   changeModel: {
     ...post(
-      '/v1/models/{name}',
       'Changes how new runs are shared between the versions of a model, or lets an endpoint be called again. Runs that have asked a version stay with it.',
       jsonBody('ModelOrder', 'What is changed.'),
       [ok('ModelView')],
@@ -627,42 +562,51 @@ export const routes = {
     method: 'PUT',
     access: 'operator',
   },
-  reportModel: get(
-    '/v1/models/{name}/report',
-    'How the versions of a model do against one of them.',
-    'ModelReportView',
-    {
-      query: [
-        {
-          name: 'against',
-          says: 'Version that the others are compared with; default: the first.',
-          type: 'string',
-        },
-        {
-          name: 'alpha',
-          says: 'How often at most a difference is shown where there is none, from 0.0001 to 0.5; default 0.05.',
-          type: 'string',
-        },
-      ],
-      access: 'operator',
-    },
-  ),
-  readModelEvents: get(
-    '/v1/model-events',
-    'What was changed of models, and which breakers have moved, oldest first.',
-    'TopicEventPage',
-    { query: [cursor, limit], access: 'operator' },
-  ),
+  reportModel: get('How the versions of a model do against one of them.', 'ModelReportView', {
+    query: [
+      {
+        name: 'against',
+        says: 'Version that the others are compared with; default: the first.',
+        type: 'string',
+      },
+      {
+        name: 'alpha',
+        says: 'How often at most a difference is shown where there is none, from 0.0001 to 0.5; default 0.05.',
+        type: 'string',
+      },
+    ],
+    access: 'operator',
+  }),
+  readModelEvents: get('What was changed of models, and which breakers have moved, oldest first.', 'TopicEventPage', {
+    query: [cursor, limit],
+    access: 'operator',
+  }),
   reportOutcome: post(
-    '/v1/runs/{id}/outcomes',
     'Says what somebody has made of the answers of a model in a run. One for each run, model and `id`; a repeat changes nothing.',
     jsonBody('OutcomeRequest', 'The model, and the score.'),
     [ok(null, 'It was there.'), ok(null, 'It is recorded.', 201)],
   ),
-  workerSchema: get(`${workerPath}/schema`, 'JSON Schemas of the worker protocol.', null, { access: 'public' }),
+  listLimits: get('Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),
+  readLimit: get('A limit, with its counters that are used most.', 'LimitView', { access: 'operator' }),
+  putLimit: {
+    ...post(
+      'Sets a limit in place of what apps declare, from now on. What there is room for goes on.',
+      jsonBody('LimitRequest', 'The limit, as it would be written in code.'),
+      [ok('LimitView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  resetLimit: {
+    ...get('What apps declare holds again.', null, {
+      answers: [{ status: 204, says: 'It is as apps declare it.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+    access: 'operator',
+  },
+  workerSchema: get('JSON Schemas of the worker protocol.', null, { access: 'public' }),
   claimTasks: {
     ...post(
-      `${workerPath}/claim`,
       'Takes tasks for a worker without a WebSocket; waits for one where there is none.',
       jsonBody('ClaimRequest', 'Who asks, and what it can do.'),
       [ok('ClaimAnswer', 'The tasks, perhaps none.')],
@@ -671,7 +615,6 @@ export const routes = {
   },
   extendTasks: {
     ...post(
-      `${workerPath}/extend`,
       'Says that a worker without a WebSocket lives, and asks what it has lost.',
       jsonBody('ExtendRequest', 'Its session, and what it works on.'),
       [ok('ExtendAnswer')],
@@ -680,7 +623,6 @@ export const routes = {
   },
   completeTasks: {
     ...post(
-      `${workerPath}/complete`,
       'Hands in what came of tasks. Each is recorded or refused by itself; repeats do no harm.',
       { ...jsonBody('CompleteRequest', 'Results and failures.'), bytesMax: limits.payloadBytesMax },
       [ok('CompleteAnswer', 'What became of each.')],
@@ -689,18 +631,15 @@ export const routes = {
   },
   endWorker: {
     ...post(
-      `${workerPath}/end`,
       'Ends the session of a worker without a WebSocket; what it holds goes back uncounted.',
       jsonBody('EndRequest', 'Its session.'),
       [{ status: 204, says: 'It is over.', type: null, schema: null }],
     ),
     access: 'worker',
   },
-} as const satisfies Record<string, Route>;
+} as const satisfies Record<RouteId, RouteDescription>;
 
-export type RouteId = keyof typeof routes;
-
-/** Fills the segments of a route's path. */
-export function pathOf(id: RouteId, segments: Readonly<Record<string, string>> = {}): string {
-  return routes[id].path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(segments[name] ?? ''));
-}
+/** Every route by its operation id. */
+export const routes: Readonly<Record<RouteId, Route>> = Object.fromEntries(
+  (Object.keys(routePaths) as RouteId[]).map((id) => [id, { path: routePaths[id], ...descriptions[id] }]),
+) as Record<RouteId, Route>;

@@ -49,11 +49,13 @@ import type {
   ExtendAnswer,
   ExtendRequest,
   PlainCapability,
+  PlainBlob,
   PlainOutcome,
   PlainResult,
   PlainTask,
 } from './plain-worker.js';
 import {
+  type CallChunks,
   pushProtocol,
   type DescribeAnswer,
   type PushedCall,
@@ -127,10 +129,8 @@ const failure = shape<Failure>(
   { retryAfterMs: true, stack: true },
 );
 const inlinePayload = shape<InlinePayload>({ codec: constant('json/1'), text: upTo(limits.payloadBytesMax) }, {});
-const blobPayload = shape<BlobPayload>(
-  { codec: constant('json/1'), blob: { type: 'string', pattern: '^[0-9a-f]{64}$' }, size: count },
-  {},
-);
+const blobHash: JsonSchema = { type: 'string', pattern: '^[0-9a-f]{64}$' };
+const blobPayload = shape<BlobPayload>({ codec: constant('json/1'), blob: blobHash, size: count }, {});
 const payload = ref('Payload');
 
 const target = shape<EndpointTarget>({ url: text, concurrency: count, timeoutMs: spanMs, serves: ref('Manifest') }, {});
@@ -476,9 +476,10 @@ const serverMessages: { readonly [T in ServerMessage['t']]: JsonSchema } = {
       beatMs: count,
       deadMs: count,
       lost: counts,
+      valueBytesMax: count,
       blobs: text,
     },
-    { assigned: true },
+    { assigned: true, valueBytesMax: true },
   ),
   assign: shape<FromServer<'assign'>>({ t: constant('assign'), items: list(ref('Assignment')) }, {}),
   results: shape<FromServer<'results'>>({ t: constant('results'), items: list(ref('SubmissionResult')) }, {}),
@@ -537,8 +538,9 @@ export const plainSchemas = {
             idempotencyKey: text,
             traceparent: nullable(text),
             input: anything,
+            inputBlob: shape<PlainBlob>({ hash: text, size: count }, {}),
           },
-          { input: true },
+          { input: true, inputBlob: true },
         ),
       ),
       lost: counts,
@@ -555,10 +557,16 @@ export const plainSchemas = {
       outcomes: {
         ...list({
           ...shape<PlainOutcome>(
-            { assignment: count, result: anything, failure, durationMs: amount },
-            { result: true, failure: true, durationMs: true },
+            {
+              assignment: count,
+              result: anything,
+              resultBlob: shape<PlainBlob>({ hash: blobHash, size: count }, {}),
+              failure,
+              durationMs: amount,
+            },
+            { result: true, resultBlob: true, failure: true, durationMs: true },
           ),
-          oneOf: [{ required: ['result'] }, { required: ['failure'] }],
+          oneOf: [{ required: ['result'] }, { required: ['resultBlob'] }, { required: ['failure'] }],
         }),
         minItems: 1,
         maxItems: limits.workerSlotsMax,
@@ -585,14 +593,19 @@ const pushSchemas = {
   PushAnswer: { oneOf: [ref('CallAnswer'), ref('TurnAnswer'), ref('DescribeAnswer')] },
   CallAnswer: {
     oneOf: [
-      record({ outcome: constant('completed'), result: ref('InlinePayload'), durationMs: amount }, [
-        'outcome',
-        'result',
-        'durationMs',
-      ]),
-      record({ outcome: constant('failed'), failure }, ['outcome', 'failure']),
+      record(
+        {
+          outcome: constant('completed'),
+          result: ref('InlinePayload'),
+          durationMs: amount,
+          streams: list(ref('CallChunks')),
+        },
+        ['outcome', 'result', 'durationMs'],
+      ),
+      record({ outcome: constant('failed'), failure, streams: list(ref('CallChunks')) }, ['outcome', 'failure']),
     ],
   },
+  CallChunks: shape<CallChunks>({ name: nullable(path), from: count, count, chunks: ref('InlinePayload') }, {}),
   TurnAnswer: shape<TurnAnswer>(
     {
       outcome: constant('turn'),

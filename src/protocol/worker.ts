@@ -103,6 +103,8 @@ export interface Welcome {
   readonly deadMs: number;
   /** Assignments of a resumed session that are no longer leased to it. */
   readonly lost: readonly number[];
+  /** Bound of an encoded value that the server takes as a blob. Absent = 8 MiB. */
+  readonly valueBytesMax?: number;
   /** Path, under the server's base URL, of the blobs of a tenant: `${blobs}/{tenant}/{hash}`. */
   readonly blobs: string;
 }

@@ -30,7 +30,19 @@ function View({ run }: { readonly run: string | null }): ReactElement {
   const progress = hooks.useProgress('letter', run, (value) => value as number);
   const { events, dropped } = hooks.useEvents('letter', run);
   const { chunks } = hooks.useStream('letter', run, 'draft');
-  const shown = { starting: starting.starting, own: starting.run, snapshot, progress, events, dropped, chunks };
+  const inbox = hooks.useApprovals();
+  const { phase, deciding } = hooks.useApproval(run === null ? null : `${run}.2`);
+  const approvals = { inbox: inbox.phase, phase, deciding };
+  const shown = {
+    starting: starting.starting,
+    own: starting.run,
+    snapshot,
+    progress,
+    events,
+    dropped,
+    chunks,
+    approvals,
+  };
   return h('pre', { dangerouslySetInnerHTML: { __html: JSON.stringify(shown) } });
 }
 
@@ -47,12 +59,13 @@ describe('hooks on a server', () => {
       events: [],
       dropped: 0,
       chunks: [],
+      approvals: { inbox: 'loading', phase: 'loading', deciding: false },
     });
     expect([asked, touched]).toEqual([[], []]);
   });
 
   it('show that there is no run', () => {
-    expect(rendered(null)).toMatchObject({ snapshot: { phase: 'none', run: null } });
+    expect(rendered(null)).toMatchObject({ snapshot: { phase: 'none', run: null }, approvals: { phase: 'none' } });
   });
 
   it('use the React that they are given', () => {

@@ -9,12 +9,20 @@
 import * as installedReact from 'react';
 import type { InputFor, ResultFor, UntypedApp, WorkflowFor } from '../client/index.js';
 import {
+  type ApprovalLike,
+  type ApprovalSnapshot,
   createPage,
+  emptyInbox,
   type EventLog,
+  type InboxQuery,
+  type InboxSnapshot,
+  noApproval,
   noEvents,
   noRun,
   type Page,
   type PageOptions,
+  type PageApproveOptions,
+  type PageRejectOptions,
   type PageStartOptions,
   type RunLike,
   type RunRef,
@@ -23,6 +31,7 @@ import {
   type StreamLog,
   streamOf,
   unheard,
+  unheardApproval,
 } from '../page/index.js';
 
 /** Options of `useStart`. */
@@ -46,6 +55,18 @@ export interface Starting<App, Name extends WorkflowFor<App>> {
   /** Forgets the run, for the next one. The run goes on. */
   readonly clear: () => void;
 }
+
+/** What `useApproval` gives: the request as it is now, and what the user can say of it. */
+export type Deciding<App, Form = unknown, Show = unknown> = ApprovalSnapshot<WorkflowFor<App>, Show> & {
+  /** Approves; resolves when that is recorded and shown. While a word is under way another call gives the same promise. */
+  readonly approve: (options?: PageApproveOptions<Form>) => Promise<void>;
+  /** Rejects, in the same way. */
+  readonly reject: (options?: PageRejectOptions) => Promise<void>;
+  /** A word is under way. */
+  readonly deciding: boolean;
+  /** Why the last word was not taken: a form that does not fit, somebody who was first; null = it was. */
+  readonly refusal: Error | null;
+};
 
 /** Of React, what is used. */
 export type ReactHooks = Pick<
@@ -81,6 +102,13 @@ export interface Hooks<App> {
     run: RunLike | null | undefined,
     path: string,
   ): StreamLog<Chunk>;
+  /** The open approvals that are put to the user of the page, for as long as the view is there. */
+  useApprovals(query?: InboxQuery): InboxSnapshot<WorkflowFor<App>>;
+  /**
+   * One approval, to be shown and decided. `Form` is what its form asks for and `Show` what it shows: the code of the workflow
+   * says so. No approval: phase `none`.
+   */
+  useApproval<Form = unknown, Show = unknown>(approval: ApprovalLike | null | undefined): Deciding<App, Form, Show>;
   /** What the hooks stand on, for code outside of views. */
   readonly page: Page<App>;
 }
@@ -217,13 +245,88 @@ export function createHooks<App = UntypedApp>(
     return useMemo(() => streamOf(log, path) as StreamLog<Chunk>, [log, path]);
   }
 
-  return { useStart, useRun, useProgress, useEvents, useStream, page };
+  function useApprovals({ to, limit }: InboxQuery = {}): InboxSnapshot<WorkflowFor<App>> {
+    // A list that is written where it is used is another one with each rendering.
+    const key = JSON.stringify([to, limit]);
+    const watch = useMemo(
+      () => page.approvals({ ...(to === undefined ? {} : { to }), ...(limit === undefined ? {} : { limit }) }),
+      [key],
+    );
+    return useSyncExternalStore(watch.subscribe, watch.get, () => emptyInbox);
+  }
+
+  function useApproval<Form, Show>(given: ApprovalLike | null | undefined): Deciding<App, Form, Show> {
+    const id = typeof given === 'string' ? given : (given?.approval ?? null);
+    const token = typeof given === 'string' ? undefined : given?.token;
+    const watch = useMemo(
+      () => (id === null ? null : page.approval<Form, Show>(token === undefined ? id : { approval: id, token })),
+      [id, token],
+    );
+    const atFirst: ApprovalSnapshot<WorkflowFor<App>, Show> = id === null ? noApproval : unheardApproval;
+    const snapshot = useSyncExternalStore<ApprovalSnapshot<WorkflowFor<App>, Show>>(
+      watch?.subscribe ?? nobodyListens,
+      () => watch?.get() ?? atFirst,
+      () => atFirst,
+    );
+    const [word, setWord] = useState<Word>(unsaid);
+    const pending = useRef<Promise<void> | null>(null);
+    const say = useCallback(
+      (speak: () => Promise<void>): Promise<void> => {
+        if (pending.current !== null) return pending.current;
+        setWord({ of: id, deciding: true, refusal: null });
+        const said = speak()
+          .then(
+            () => setWord({ of: id, deciding: false, refusal: null }),
+            (error: unknown) => {
+              const refusal = error instanceof Error ? error : new Error(String(error));
+              setWord({ of: id, deciding: false, refusal });
+              throw refusal;
+            },
+          )
+          .finally(() => {
+            pending.current = null;
+          });
+        // Views show `refusal`; a handler that awaits nothing must not make it an unhandled rejection.
+        said.catch(() => undefined);
+        pending.current = said;
+        return said;
+      },
+      [id],
+    );
+    const approve = useCallback<Deciding<App, Form, Show>['approve']>(
+      (options) => say(() => watch?.approve(options) ?? Promise.reject(new Error('No approval is named.'))),
+      [say, watch],
+    );
+    const reject = useCallback<Deciding<App, Form, Show>['reject']>(
+      (options) => say(() => watch?.reject(options) ?? Promise.reject(new Error('No approval is named.'))),
+      [say, watch],
+    );
+    // A word on the approval that the view has shown before is none on this one.
+    const { deciding, refusal } = word.of === id ? word : unsaid;
+    return { ...snapshot, approve, reject, deciding, refusal };
+  }
+
+  return { useStart, useRun, useProgress, useEvents, useStream, useApprovals, useApproval, page };
 }
 
 interface StartState {
   readonly run: RunRef | null;
   readonly starting: boolean;
   readonly error: Error | null;
+}
+
+/** What the user has said last of an approval. */
+interface Word {
+  readonly of: string | null;
+  readonly deciding: boolean;
+  readonly refusal: Error | null;
+}
+
+const unsaid: Word = { of: null, deciding: false, refusal: null };
+
+/** A subscription to nothing. */
+function nobodyListens(): () => void {
+  return nobody;
 }
 
 /** A watch for the hooks; null = no run is named. */

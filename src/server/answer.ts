@@ -10,6 +10,8 @@ export interface WholeAnswer {
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly body: string | Uint8Array | null;
+  /** Called once, when nothing of the body is held any more. */
+  readonly onSent?: () => void;
 }
 
 export interface StreamAnswer {

@@ -22,12 +22,14 @@ import { readTokenHandlers } from './handlers/read-tokens.js';
 import { runHandlers } from './handlers/runs.js';
 import { waitHandlers } from './handlers/waits.js';
 import { modelHandlers } from './handlers/models.js';
+import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { scalingHandlers } from './handlers/scaling.js';
 import { workerHandlers } from './handlers/worker.js';
 import { PlainWorkers } from './plain-workers.js';
 import type { PushHost } from './push/push-host.js';
 import { checkGrant } from './grant.js';
+import { LargeBodies } from './large-bodies.js';
 import { Identity, type Caller } from './identity.js';
 import { isLoopback, type ServerSettings } from './options.js';
 import { ReadTokens } from './read-tokens.js';
@@ -77,6 +79,8 @@ export class Api {
   readonly #handlers: Readonly<Record<RouteId, Handler>>;
   readonly #streams: StreamHub;
   readonly #plainWorkers: PlainWorkers;
+  /** What is held of large bodies. */
+  readonly large: LargeBodies;
   readonly #identity: Identity;
   /** Makes ids of requests unique over restarts and servers; the counter makes them cheap. */
   readonly #idPrefix: string;
@@ -87,6 +91,7 @@ export class Api {
     this.#idPrefix = idPrefix;
     this.#streams = new StreamHub(settings);
     this.#plainWorkers = new PlainWorkers(settings.engine);
+    this.large = new LargeBodies(settings.engine.valueBytesMax);
     const tokens = new ReadTokens(settings.engine, settings.readTokens.secrets);
     this.#identity = new Identity(settings, tokens);
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
@@ -97,6 +102,7 @@ export class Api {
       settings,
       streams: this.#streams,
       tokens,
+      large: this.large,
       problemOf: (error, reference) => this.problemOf(error, reference),
     };
     this.#handlers = {
@@ -107,6 +113,7 @@ export class Api {
       ...agentHandlers(context),
       ...deadLetterHandlers(context),
       ...modelHandlers(context),
+      ...limitHandlers(context),
       ...scheduleHandlers(context),
       ...fleetHandlers(context),
       ...readTokenHandlers(context),
@@ -135,8 +142,12 @@ export class Api {
       const found = this.#find(head);
       if (found === null) return { tag: 'answered', answer: this.#finish(this.#optionsAnswer(head), head, requestId) };
       const { id, route } = found.target;
-      const isLarge = id === 'putBlob' || id === 'completeTasks';
-      const bodyBytesMax = isLarge ? limits.payloadBytesMax : this.#settings.limits.bodyBytesMax;
+      const bodyBytesMax =
+        id === 'putBlob'
+          ? this.#settings.engine.valueBytesMax
+          : id === 'completeTasks'
+            ? limits.payloadBytesMax
+            : this.#settings.limits.bodyBytesMax;
       return { tag: 'routed', id, route, segments: found.segments, head, requestId, bodyBytesMax };
     } catch (error) {
       return { tag: 'answered', answer: this.#refuse(error, head, requestId) };
@@ -172,6 +183,11 @@ export class Api {
   tooLarge(routed: Routed): Answer {
     const error = new SpineError('BODY_TOO_LARGE', { bytesMax: routed.bodyBytesMax });
     return this.#refuse(error, routed.head, routed.requestId);
+  }
+
+  /** The answer to a request for whose body there is no room now. */
+  noRoom(routed: Routed): Answer {
+    return this.#refuse(new SpineError('STORE_BUSY', {}), routed.head, routed.requestId);
   }
 
   /** The problem of an error; logs what should not have happened. */

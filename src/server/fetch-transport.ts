@@ -5,6 +5,7 @@
 import type { Answer, StreamAnswer, StreamSink } from './answer.js';
 import type { Api, Routed } from './api.js';
 import type { HttpHead } from './api-request.js';
+import type { BodyShare } from './large-bodies.js';
 
 /** Bytes that the runtime may take before a stream counts as buffered. */
 const readAheadBytes = 64 * 1024;
@@ -15,10 +16,16 @@ export async function fetchAnswer(api: Api, request: Request): Promise<Response>
   const head = headOf(request);
   const routed = api.route(head);
   if (routed.tag === 'answered') return responseOf(routed.answer, head.method);
-  const body = await readBody(request, routed);
-  const answer =
-    body === null ? api.tooLarge(routed) : await new Promise<Answer>((reply) => api.answer(routed, body, reply));
-  return responseOf(answer, head.method);
+  const share = api.large.share();
+  try {
+    const body = await readBody(request, routed, share);
+    if (body === 'tooLarge') return responseOf(api.tooLarge(routed), head.method);
+    if (body === 'noRoom') return responseOf(api.noRoom(routed), head.method);
+    const answer = await new Promise<Answer>((reply) => api.answer(routed, body, reply));
+    return responseOf(answer, head.method);
+  } finally {
+    share.release();
+  }
 }
 
 function headOf(request: Request): HttpHead {
@@ -35,15 +42,22 @@ function headOf(request: Request): HttpHead {
   };
 }
 
-/** The whole body; null where it is larger than the route takes. */
-async function readBody(request: Request, routed: Routed): Promise<Uint8Array | null> {
+/** The whole body, or why it is not taken. */
+async function readBody(
+  request: Request,
+  routed: Routed,
+  share: BodyShare,
+): Promise<Uint8Array | 'tooLarge' | 'noRoom'> {
   if (request.body === null || routed.route.body === null) return nothing;
-  if (Number(request.headers.get('content-length') ?? 0) > routed.bodyBytesMax) return null;
+  const length = Number(request.headers.get('content-length') ?? 0);
+  if (length > routed.bodyBytesMax) return 'tooLarge';
+  if (!share.grow(length)) return 'noRoom';
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body as ReadableStream<Uint8Array> & AsyncIterable<Uint8Array>) {
     size += chunk.byteLength;
-    if (size > routed.bodyBytesMax) return null;
+    if (size > routed.bodyBytesMax) return 'tooLarge';
+    if (!share.grow(size)) return 'noRoom';
     chunks.push(chunk);
   }
   return chunks.length === 1 ? (chunks[0] ?? nothing) : Buffer.concat(chunks, size);
@@ -55,6 +69,8 @@ function responseOf(answer: Answer, method: string): Response {
     return new Response(method === 'HEAD' ? null : streamBody(answer), { status, headers });
   }
   const hasBody = answer.body !== null && method !== 'HEAD';
+  // From here on it is the runtime's.
+  answer.onSent?.();
   return new Response(hasBody ? (answer.body as ConstructorParameters<typeof Response>[0]) : null, { status, headers });
 }
 

@@ -6,6 +6,7 @@
 import { limits } from '../core/limits.js';
 import { desiredWorkers, type ScaleBounds } from '../core/scale.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
+import type { LimitFacts } from '../engine/api.js';
 import type { TallyRow } from '../store/contract.js';
 import type { MetricFamily, MetricSample } from './prometheus-text.js';
 
@@ -16,6 +17,8 @@ export interface FleetFacts {
   readonly workers: readonly WorkerView[];
   readonly tally: readonly TallyRow[];
   readonly bounds: ScaleBounds;
+  /** Limits, as the server knows them that grants; empty on the others. */
+  readonly limits: readonly LimitFacts[];
   /** Open event streams of this server. */
   readonly streams: number;
 }
@@ -29,6 +32,10 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
   const queues = boundedQueues(facts.queues);
   const ofQueues = (value: (queue: QueueView) => number): MetricSample[] =>
     queues.map((queue) => ({ labels: { queue: queue.queue }, value: value(queue) }));
+  const ofLimits = (value: (limit: LimitFacts) => number): MetricSample[] =>
+    facts.limits
+      .slice(0, limits.metricNamesMax)
+      .map((limit) => ({ labels: { limit: limit.limit }, value: value(limit) }));
   return [
     gauge('eventspine_build_info', 'Always 1; the labels name version and store.', [
       { labels: { version: health.version, store: health.store }, value: 1 },
@@ -83,6 +90,27 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
       })),
     ),
     gauge('eventspine_runs', 'Runs kept by the store, by workflow and status.', runSamples(facts.tally)),
+    gauge(
+      'eventspine_limit_waiting',
+      'Calls and inferences that wait to be admitted and want some of a limit. Told by the server that grants.',
+      ofLimits((limit) => limit.waiting),
+    ),
+    gauge(
+      'eventspine_limit_fullest_ratio',
+      'How full the fullest counter of a limit is, from 0 to 1. Told by the server that grants.',
+      ofLimits((limit) => limit.fullest),
+    ),
+    gauge(
+      'eventspine_limit_counters',
+      'Counters of a limit that are in use. Told by the server that grants.',
+      ofLimits((limit) => limit.counters),
+    ),
+    {
+      name: 'eventspine_limit_granted_total',
+      type: 'counter',
+      help: 'Grants that took some of a limit, since this server grants.',
+      samples: ofLimits((limit) => limit.granted),
+    },
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
     gauge(
       'eventspine_queues_beyond_bound',

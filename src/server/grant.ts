@@ -6,6 +6,7 @@
  */
 import { SpineError } from '../core/errors.js';
 import type { ReadTokenSight } from '../protocol/http.js';
+import { routePaths } from '../protocol/route-paths.js';
 import type { Route } from '../protocol/routes.js';
 import { decodeSegment } from './path-segment.js';
 
@@ -17,6 +18,8 @@ export type Grant =
 export interface PageScope {
   /** Names of the workflows that a page may start. */
   readonly start: readonly string[];
+  /** Whether users decide from their pages what is put to them. */
+  readonly approvals: boolean;
   /** What the read tokens show that a page is given. */
   readonly sees: ReadTokenSight;
 }
@@ -26,6 +29,8 @@ export interface ReadGrant {
   readonly tag: 'readToken';
   readonly run: string;
   readonly sees: ReadTokenSight;
+  /** Whether approvals of the run that are put to its user by name may be decided with it. */
+  readonly decides: boolean;
   /** On the store's clock, epoch ms. */
   readonly expiresAt: number;
 }
@@ -44,9 +49,16 @@ export function checkGrant(grant: Grant, route: Route, segments: Readonly<Record
   }
   // Decoded as the handlers do it, so that no spelling means one thing here and another there.
   const { id, name } = segments;
-  if (grant.tag === 'readToken' && decodeSegment(id ?? '') !== grant.run) {
-    throw new SpineError('OUT_OF_SCOPE', { what: 'anything about another run' });
+  const isOfApprovals = route.path.startsWith(routePaths.listApprovals);
+  if (grant.tag === 'readToken') {
+    const named = decodeSegment(id ?? '') ?? '';
+    if ((isOfApprovals ? named.replace(/\.\d+$/, '') : named) !== grant.run)
+      throw new SpineError('OUT_OF_SCOPE', { what: 'anything about another run' });
+    if (isOfApprovals && route.method !== 'GET' && !grant.decides)
+      throw new SpineError('OUT_OF_SCOPE', { what: 'a word on an approval' });
   }
+  if (grant.tag === 'page' && isOfApprovals && !grant.approvals)
+    throw new SpineError('OUT_OF_SCOPE', { what: 'approvals, unless the mount has `approvals: true`' });
   if (grant.tag === 'page' && name !== undefined && !grant.start.some((known) => known === decodeSegment(name))) {
     throw new SpineError('OUT_OF_SCOPE', { what: 'a start of this workflow' });
   }

@@ -9,6 +9,7 @@ import { SpineError, type ErrorCode } from '../core/errors.js';
 import { problemOf } from '../protocol/problem.js';
 import type { Answer, StreamSink } from './answer.js';
 import type { Api, Routed } from './api.js';
+import type { BodyShare } from './large-bodies.js';
 import type { HttpHead } from './api-request.js';
 import type { ServerLimits } from './options.js';
 
@@ -97,8 +98,13 @@ export function serveNode(
     request,
     response,
     routed,
-    (body) => api.answer(routed, body, reply),
-    () => reply(api.tooLarge(routed)),
+    api.large.share(),
+    (body, share) =>
+      api.answer(routed, body, (answer) => {
+        share.release();
+        reply(answer);
+      }),
+    (fault) => reply(fault === 'tooLarge' ? api.tooLarge(routed) : api.noRoom(routed)),
   );
 }
 
@@ -119,24 +125,37 @@ function readBody(
   request: IncomingMessage,
   response: ServerResponse,
   routed: Routed,
-  onBody: (body: Uint8Array) => void,
-  onTooLarge: () => void,
+  share: BodyShare,
+  onBody: (body: Uint8Array, share: BodyShare) => void,
+  onRefused: (fault: 'tooLarge' | 'noRoom') => void,
 ): void {
-  if (Number(request.headers['content-length'] ?? 0) > routed.bodyBytesMax) return onTooLarge();
+  const length = Number(request.headers['content-length'] ?? 0);
+  if (length > routed.bodyBytesMax) return onRefused('tooLarge');
+  // Before it is sent, where it says how large it is.
+  if (!share.grow(length)) return onRefused('noRoom');
   if (request.headers.expect !== undefined) response.writeContinue();
   let chunks: Buffer[] | null = [];
   let size = 0;
   request.on('data', (chunk: Buffer) => {
     if (chunks === null) return;
     size += chunk.length;
-    if (size > routed.bodyBytesMax) {
+    const fault = size > routed.bodyBytesMax ? 'tooLarge' : share.grow(size) ? null : 'noRoom';
+    if (fault === null) chunks.push(chunk);
+    else {
       chunks = null;
-      onTooLarge();
-    } else chunks.push(chunk);
+      share.release();
+      onRefused(fault);
+    }
   });
   request.on('end', () => {
-    if (chunks !== null) onBody(chunks.length === 1 ? (chunks[0] ?? nothing) : Buffer.concat(chunks, size));
+    if (chunks === null) return;
+    const body = chunks.length === 1 ? (chunks[0] ?? nothing) : Buffer.concat(chunks, size);
+    // The pieces would be held for as long as the request is.
+    chunks = null;
+    onBody(body, share);
   });
+  // However it ends: what was never answered gives back its share, too.
+  response.once('close', () => share.release());
   // A client that goes away in the middle is nobody's business; without a listener it would be an exception.
   request.on('error', () => {
     chunks = null;
@@ -153,7 +172,8 @@ function send(listening: boolean, request: IncomingMessage, response: ServerResp
     else answer.open(new SocketSink(response));
     return;
   }
-  const { body, status } = answer;
+  const { body, status, onSent } = answer;
+  if (onSent !== undefined) response.once('close', onSent);
   if (body === null) {
     if (status !== 204) headers['content-length'] = '0';
     response.writeHead(status, headers).end();

@@ -59,6 +59,11 @@ export interface PageOptions {
    * steps and no failures of theirs; `everything` = the whole history. Default `progress`.
    */
   readonly sees?: ReadTokenSight;
+  /**
+   * Whether users see from their pages the approvals that are put to them or to one of their roles, and decide them. What
+   * `authorize` says counts at each word; the role `operator` is a role like others there. Default false.
+   */
+  readonly approvals?: boolean;
 }
 
 /** How read tokens are made. */
@@ -183,7 +188,13 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     basePath: options.basePath ?? '',
     authorize: listOf(options.authorize),
     page:
-      options.page === undefined ? null : { start: options.page.start ?? [], sees: options.page.sees ?? 'progress' },
+      options.page === undefined
+        ? null
+        : {
+            start: options.page.start ?? [],
+            sees: options.page.sees ?? 'progress',
+            approvals: options.page.approvals ?? false,
+          },
     readTokens: {
       secrets: listOf(options.readTokens?.secret),
       expiresMs: expiresMsOf(options.readTokens?.expires),
@@ -197,7 +208,7 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     ...unknownNames(options, optionNames, ''),
     ...unknownNames(options.limits ?? {}, Object.keys(defaultLimits), 'limits.'),
     ...emptyLists({ authorize: options.authorize, 'readTokens.secret': options.readTokens?.secret }),
-    ...unknownNames(options.page ?? {}, ['start', 'sees'], 'page.'),
+    ...unknownNames(options.page ?? {}, ['start', 'sees', 'approvals'], 'page.'),
     ...unknownNames(options.readTokens ?? {}, ['secret', 'expires'], 'readTokens.'),
     ...faultsOf(settings),
   ];
@@ -245,6 +256,7 @@ function faultsOf(settings: ServerSettings): string[] {
     faults.push('authorize is neither a function nor a list of them');
   if (page !== null && !readTokenSights.includes(page.sees))
     faults.push(`page.sees is none of ${readTokenSights.join(', ')}`);
+  if (page !== null && typeof page.approvals !== 'boolean') faults.push('page.approvals is neither true nor false');
   if (page !== null && !(Array.isArray(page.start) && page.start.every((name) => typeof name === 'string'))) {
     faults.push('page.start is not a list of names of workflows');
   }

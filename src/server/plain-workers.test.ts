@@ -1,6 +1,8 @@
 /** Workers that speak by plain requests, against real engines over a memory store. */
+import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { payloadOfJson } from '../core/codec.js';
+import { limits } from '../core/limits.js';
 import type { Engine, Origin } from '../engine/api.js';
 import { createEngine } from '../engine/index.js';
 import type {
@@ -81,6 +83,39 @@ async function installation(servers = 1) {
   };
   return { engine, engines, asks, ask, claim, complete, start, outcome };
 }
+
+describe('a value that is larger than a body of a plain worker', () => {
+  const large = 'y'.repeat(limits.payloadBytesMax);
+  const bytes = new TextEncoder().encode(JSON.stringify(large));
+  const hash = createHash('sha256').update(bytes).digest('hex');
+
+  it('is named by its hash, in the task and in its outcome', async () => {
+    const { engine, claim, complete, start } = await installation();
+    const run = await start(large);
+    const { session, tasks } = await claim();
+    expect(tasks[0]).toMatchObject({ input: null, inputBlob: { hash, size: bytes.byteLength } });
+    expect(Buffer.compare((await engine.readBlob('acme', hash)) ?? Buffer.alloc(0), bytes)).toBe(0);
+    const assignment = tasks[0]?.assignment ?? 0;
+    expect(await complete(session, { assignment, resultBlob: { hash, size: bytes.byteLength } })).toMatchObject({
+      ok: true,
+    });
+    await engine.waitForEnd('acme', run, 10_000);
+    // The body has put it into an object: that is another value, and a blob too.
+    const result = await engine.readResult('acme', run);
+    expect(result).toMatchObject({ state: 'succeeded', output: { size: bytes.byteLength + '{"counted":}'.length } });
+  });
+
+  it('is refused under a hash that nothing lies under, and under what is none', async () => {
+    const { claim, complete, asks, start } = await installation();
+    await start();
+    const { session, tasks } = await claim();
+    const assignment = tasks[0]?.assignment ?? 0;
+    const resultBlob = { hash: 'f'.repeat(64), size: 3 };
+    expect(await complete(session, { assignment, resultBlob })).toMatchObject({ ok: false, code: 'VALUE_UNSTORABLE' });
+    const outcomes = [{ assignment, resultBlob: { hash: 'x', size: 3 } }];
+    expect((await asks[0]?.send('complete', { session, outcomes }))?.status).toBe(400);
+  });
+});
 
 describe('a worker that speaks by plain requests', () => {
   it('claims a call, hands in its result, and the run goes on', async () => {

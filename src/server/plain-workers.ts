@@ -118,6 +118,9 @@ export class PlainWorkers {
   #tasksOf(assigned: readonly CallAssignment[]): Promise<PlainTask[]> {
     return Promise.all(
       assigned.map(async ({ kind: _kind, input, ...task }): Promise<PlainTask> => {
+        // What is larger than any other body is fetched by who wants it.
+        if (isBlobPayload(input) && input.size > limits.payloadBytesMax)
+          return { ...task, input: null, inputBlob: { hash: input.blob, size: input.size } };
         const { text } = isBlobPayload(input) ? await this.#load(task.tenant, input.blob) : input;
         return { ...task, input: JSON.parse(text) as unknown };
       }),
@@ -157,8 +160,12 @@ export class PlainWorkers {
   }
 }
 
-function commandOf({ result, failure, durationMs = 0 }: Omit<PlainOutcome, 'assignment'>): TaskCommand {
+function commandOf({ result, resultBlob, failure, durationMs = 0 }: Omit<PlainOutcome, 'assignment'>): TaskCommand {
   if (failure !== undefined) return { op: 'failTask', failure };
+  if (resultBlob !== undefined) {
+    const { hash, size } = resultBlob;
+    return { op: 'completeTask', result: { codec: 'json/1', blob: hash, size }, durationMs };
+  }
   const text = JSON.stringify(result ?? null);
   // What cannot be read back must not be recorded.
   decodeValue(text);

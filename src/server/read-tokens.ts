@@ -20,6 +20,7 @@ export interface ReadTokenClaims {
   readonly user: string;
   readonly run: string;
   readonly sees: ReadTokenSight;
+  readonly decides: boolean;
   readonly expiresMs: number;
 }
 
@@ -53,8 +54,10 @@ export class ReadTokens {
     if (key === undefined) throw new Error('Invariant broken: there is a key to sign with');
     // Whole seconds, rounded down, so that what the answer says is what the token holds.
     const expiresSeconds = Math.floor((this.#engine.now() + claims.expiresMs) / 1_000);
-    const { tenant, user, run, sees } = claims;
-    const text = Buffer.from(JSON.stringify([tenant, user, run, sees, expiresSeconds])).toString('base64url');
+    const { tenant, user, run, sees, decides } = claims;
+    // One that only reads has the five claims of every version.
+    const parts = [tenant, user, run, sees, expiresSeconds, ...(decides ? ['decides'] : [])];
+    const text = Buffer.from(JSON.stringify(parts)).toString('base64url');
     const signed = readTokenPrefix + text;
     return { token: `${signed}.${signature(key, signed)}`, expiresAt: isoOf(expiresSeconds * 1_000) };
   }
@@ -104,12 +107,13 @@ function isEqual(a: string, b: string): boolean {
 function bearerOf(text: string): TokenBearer | null {
   const claims: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
   if (!Array.isArray(claims)) return null;
-  const [tenant, user, run, sees, expiresSeconds] = claims as readonly unknown[];
+  const [tenant, user, run, sees, expiresSeconds, ...more] = claims as readonly unknown[];
   const sight = readTokenSights.find((known) => known === sees);
   if (typeof tenant !== 'string' || typeof user !== 'string' || typeof run !== 'string') return null;
   if (sight === undefined || typeof expiresSeconds !== 'number') return null;
+  if (more.length > 1 || (more.length === 1 && more[0] !== 'decides')) return null;
   return {
     principal: { tenant, user, roles: [] },
-    grant: { tag: 'readToken', run, sees: sight, expiresAt: expiresSeconds * 1_000 },
+    grant: { tag: 'readToken', run, sees: sight, decides: more.length === 1, expiresAt: expiresSeconds * 1_000 },
   };
 }

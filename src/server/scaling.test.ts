@@ -63,6 +63,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       queues: () => Promise.resolve([...given]),
       workers: () => Promise.resolve(workers),
       tally: () => Promise.resolve(tally),
+      limitFacts: () => [],
       definitions: () => [manifest],
     }),
     ...(authorized === null ? {} : { authorize: () => ({ tenant: 't', user: 'u', roles: authorized }) }),
@@ -206,7 +207,8 @@ describe('docs/reference/metrics.md', () => {
       ([, name, type, labels = '']) => [name, type, [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label)],
     );
     const bounds = { targetPerWorker: 1, min: 0, max: 1, activation: 0 };
-    const families = fleetMetrics({ health, queues, workers, tally, bounds, streams: 0 });
+    const limits = [{ limit: 'gpu', waiting: 0, counters: 1, fullest: 0, granted: 1 }];
+    const families = fleetMetrics({ health, queues, workers, tally, bounds, streams: 0, limits });
     expect(listed).toEqual(
       families.map(({ name, type, samples }) => [name, type, Object.keys(samples[0]?.labels ?? {})]),
     );

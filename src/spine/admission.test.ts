@@ -12,10 +12,9 @@ import {
   workflow,
   type AnyApp,
   type Limit,
+  type LimitOptions,
   type Spine,
 } from './index.js';
-
-type LimitOptions = Parameters<typeof limit>[1];
 
 let opened: Spine<AnyApp> | null = null;
 
@@ -171,5 +170,29 @@ describe('a limit of inferences', () => {
     await expect.poll(async () => (await spine.run(run.id).status())?.state, { timeout: 5_000 }).toBe('waiting');
     expect(use.calls.length).toBeGreaterThan(2);
     expect(use.calls.length).toBeLessThan(6);
+
+    const [wait] = (await spine.run(run.id).status())?.waitingFor ?? [];
+    expect(wait).toMatchObject({ kind: 'limit', limit: { limit: 'money', key: 'money[tenant=default]' } });
+    expect(wait?.limit?.expectedAt).toMatch(/T00:00:00/);
+    expect(await spine.limits.list()).toMatchObject([{ name: 'money', kind: 'budget', declared: true, set: null }]);
+
+    // Somebody raises the budget, and what waits goes on.
+    await spine.limits.set('money', { budget: { amount: 1, per: 'day' }, by: ['tenant'], scope: 'inferences' });
+    expect(await run.result()).toBe(6);
+    expect(await spine.limits.get('money')).toMatchObject({
+      set: { by: 'client:embedded' },
+      counters: [{ used: 120_000 }],
+    });
+    await spine.limits.reset('money');
+    expect(await spine.limits.get('money')).toMatchObject({ set: null, options: { budget: { amount: 0.1 } } });
+    const events = await spine.topics.events('eventspine.limits', { partition: 0 }).page();
+    expect(events.items.map(({ event }) => event.data)).toMatchObject([{ change: 'set' }, { change: 'reset' }]);
+  });
+
+  it('is refused where it makes no sense', async () => {
+    const { spine } = limitedModel([]);
+    const wrong = { rate: { tokens: 1 }, concurrency: 2 } as unknown as LimitOptions;
+    await expect(spine.limits.set('x', wrong)).rejects.toThrow(/exactly one/);
+    await expect(spine.limits.reset('x')).rejects.toThrow(/no limit/);
   });
 });

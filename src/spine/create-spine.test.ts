@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { RunHandle } from '../client/index.js';
+import type { RunEventView } from '../protocol/http.js';
 import { nodePorts } from '../runtime/index.js';
 import type { StoreFactory } from '../store/factory.js';
 import { createMemoryStore } from '../store/memory.js';
@@ -18,8 +20,12 @@ const refuse = workflow('refuse', {}, () => {
   throw new Terminal('NOT_TODAY', { why: 'rain' });
 });
 const onSeen = workflow('on-seen', { on: seen }, (_, data) => data);
+const unmanned = capability('unmanned');
+const twice = workflow('twice', {}, async (ctx) => [await ctx.step('one', () => 1), await ctx.step('one', () => 1)]);
+const asking = workflow('asking', {}, (ctx) => ctx.call(unmanned, null));
 const app = defineApp({
-  workflows: [answer, refuse, onSeen],
+  workflows: [answer, refuse, onSeen, twice, asking],
+  capabilities: [unmanned],
   topics: [seen],
   handlers: [double.implement((n) => Number(n) * 2)],
 });
@@ -34,6 +40,12 @@ function spineOf(options: Partial<SpineOptions> = {}): Spine<typeof app> {
   const spine = createSpine(app, { store: memory(), ...options });
   open.push(spine);
   return spine;
+}
+
+async function historyOf(run: RunHandle<unknown>): Promise<RunEventView[]> {
+  const events: RunEventView[] = [];
+  for await (const event of run.history()) events.push(event);
+  return events;
 }
 
 /** A store at a place, as a file would be; counts how often it is opened. */
@@ -54,6 +66,47 @@ describe('createSpine', () => {
     const run = await spineOf().start('answer', 21);
     expect(await run.result()).toEqual({ doubled: 42, at: '1970-01-01T00:00:00.000Z' });
     expect((await run.status()).state).toBe('succeeded');
+  });
+
+  it('gives a body the large result of a step, and shows where it lies instead of it', async () => {
+    const bytes = new Uint8Array(9 * 2 ** 20).fill(7);
+    const large = workflow('large', {}, async (ctx) => {
+      const made = await ctx.step('make', () => bytes);
+      return { same: Buffer.compare(made, bytes) === 0, made };
+    });
+    const spine = createSpine(defineApp({ name: 'large', workflows: [large] }), { store: memory() });
+    try {
+      const run = await spine.start('large', null);
+      expect(await run.result()).toEqual({ same: true, made: Buffer.from(bytes).toString('base64') });
+      const step = (await historyOf(run)).find(({ type }) => type === 'step.completed');
+      expect(step).toMatchObject({ blob: { size: 12_582_925 } });
+      expect(step).not.toHaveProperty('payload');
+    } finally {
+      await spine.close();
+    }
+  });
+
+  it('fails a step, a call and a run whose value is larger than may be kept, and says what to do', async () => {
+    const blow = capability('blow', { retry: { attempts: 5, min: 1, max: 1 } });
+    const steps = workflow('steps', {}, (ctx) => ctx.step('make', () => 'x'.repeat(1_000_000)));
+    const calls = workflow('calls', {}, (ctx) => ctx.call(blow, null));
+    const results = workflow('results', {}, () => 'x'.repeat(1_000_000));
+    const named = defineApp({
+      name: 'bounded',
+      workflows: [steps, calls, results],
+      handlers: [blow.implement(() => 'x'.repeat(1_000_000))],
+    });
+    const spine = createSpine(named, { store: memory(), engine: { valueBytesMax: 1_000_000 } });
+    try {
+      for (const name of ['steps', 'calls', 'results'] as const) {
+        const run = await spine.start(name, null);
+        await expect(run.result()).rejects.toThrow(/1000000 bytes/);
+        expect((await run.status()).failure).toMatchObject({ code: 'VALUE_TOO_LARGE' });
+        expect((await historyOf(run)).filter(({ type }) => type === 'call.retrying')).toEqual([]);
+      }
+    } finally {
+      await spine.close();
+    }
   });
 
   it('exports a run, with what is kept as blobs, so that it replays elsewhere', async () => {
@@ -116,6 +169,26 @@ describe('createSpine', () => {
   it('rejects a result with what the run ended with', async () => {
     const run = await spineOf().start('refuse', null, { wait: '5s' });
     await expect(run.result()).rejects.toMatchObject({ code: 'RUN_REFUSED', problem: { data: { why: 'rain' } } });
+  });
+
+  it('says how to mend what Eventspine itself has refused a body', async () => {
+    const run = await spineOf().start('twice', null);
+    await expect(run.result()).rejects.toMatchObject({
+      code: 'RUN_FAILED',
+      mend:
+        'Give each its own name, e.g. ["call", i] in a loop, or use ctx.map with a key. ' +
+        'Then retry the run: it keeps what it has.',
+    });
+  });
+
+  it('says that a call waits for a capability that nobody has', async () => {
+    const spine = spineOf();
+    const run = await spine.start('asking', null);
+    for await (const item of run.stream()) if (item.event === 'event' && item.data.type === 'call.scheduled') break;
+    expect((await run.status()).waitingFor).toMatchObject([
+      { kind: 'call', path: 'unmanned', text: 'No connected worker has capability unmanned.' },
+    ]);
+    await run.cancel();
   });
 
   it('gives up waiting when the signal says so', async () => {

@@ -79,6 +79,7 @@ export type {
   InferResult,
   InputOf,
   Limit,
+  LimitOptions,
   Log,
   Child,
   ChildOptionsOf,

@@ -130,6 +130,8 @@ export interface Transition {
   readonly schedules?: readonly ScheduleWrite[];
   /** The lease under which the command came; must be held exactly so. */
   readonly lease?: LeaseKey;
+  /** Further leases, as the one above: of calls of one run whose results are written together. */
+  readonly leases?: readonly LeaseKey[];
   /** A task that nobody may hold. */
   readonly unleased?: TaskKey;
   /** Keys to take. One that is taken refuses the whole transition. */
@@ -142,6 +144,11 @@ export interface Transition {
   readonly entries?: readonly EntryWrite[];
   readonly deadLetters?: readonly DeadLetterWrite[];
   readonly blobs?: readonly BlobWrite[];
+}
+
+/** The leases that a transition comes under. */
+export function leasesOf({ lease, leases = [] }: Pick<Transition, 'lease' | 'leases'>): readonly LeaseKey[] {
+  return lease === undefined ? leases : [lease, ...leases];
 }
 
 /**

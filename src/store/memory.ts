@@ -142,7 +142,17 @@ class Memory implements MemoryStore {
 
   /** The guards in the order of the contract, then what only the data can tell to be unstorable. Changes nothing. */
   #refusal(transition: Transition): Outcome | null {
-    const { tenant, runs = [], schedules = [], lease, unleased, dedupe = [], tasks = [], entries = [] } = transition;
+    const {
+      tenant,
+      runs = [],
+      schedules = [],
+      lease,
+      leases = [],
+      unleased,
+      dedupe = [],
+      tasks = [],
+      entries = [],
+    } = transition;
     for (const { expected, row } of runs) {
       const head = this.data.run(tenant, row.run)?.head ?? 0;
       if (head !== expected) return { tag: 'conflict', run: row.run, head };
@@ -156,6 +166,7 @@ class Memory implements MemoryStore {
       if (write.expected !== undefined && write.expected !== value) return entryConflict(write, value);
     }
     if (lease !== undefined && !this.#isHeld(lease)) return { tag: 'fenced' };
+    if (!leases.every((held) => this.#isHeld(held))) return { tag: 'fenced' };
     if (unleased !== undefined && this.data.task(unleased)?.state === 'leased') return { tag: 'fenced' };
     for (const write of tasks) {
       if (write.op !== 'requeue' && write.op !== 'admit') continue;

@@ -127,8 +127,9 @@ function checkSchedules(check: Check, transition: Transition): void {
 }
 
 function checkGuards(check: Check, transition: Transition): void {
-  const { lease, unleased, dedupe } = transition;
+  const { lease, leases = [], unleased, dedupe } = transition;
   if (lease !== undefined) check.tenant(transition, lease.tenant);
+  for (const { tenant } of leases) check.tenant(transition, tenant);
   if (unleased !== undefined) check.tenant(transition, unleased.tenant);
   if (dedupe === undefined) return;
   const taken = new Set<string>();

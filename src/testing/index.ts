@@ -10,6 +10,8 @@ export {
   type RunRef,
   type StepFake,
   type ApprovalWord,
+  type TestAgent,
+  type TestAnswer,
   type TestOutcome,
   type TestRun,
   type TestSpine,

@@ -77,6 +77,10 @@ class BodyWork implements Work {
     this.#activation.abort(abortReasonOf(reason));
   }
 
+  hurry(): void {
+    this.#activation.hurry();
+  }
+
   #abandon(): void {
     const { code, message } = this.#refused ?? noOutcome;
     const { run, workflow } = this.#assignment;
@@ -97,6 +101,9 @@ function activationHost(assignment: ActivationAssignment, host: BodyHost): Activ
     ports: host.ports,
     get parkAfterMs() {
       return host.parkAfterMs();
+    },
+    get valueBytesMax() {
+      return host.valueBytesMax;
     },
     submit: (commands) => host.submit(commands),
     store: (payload) => host.store(payload),

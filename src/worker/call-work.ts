@@ -132,7 +132,7 @@ class CallWork implements Work {
     };
     const returned = await handle(value, context);
     const output = await checkedValue(defined.output, returned, capability, 'OUTPUT_INVALID');
-    return this.#host.fit(encodeValue(output));
+    return this.#host.fit(encodeValue(output, this.#host.valueBytesMax));
   }
 
   #timeOut(): void {

@@ -10,6 +10,8 @@ import type { WorkerConnection, WorkerTransport } from './transport.js';
 
 /** What the server's end sends through. */
 export interface InProcessChannel {
+  /** Says that the worker dies with the server: its next life need not wait until the session has fallen silent. */
+  readonly inProcess: true;
   send(message: ServerMessage): void;
   bufferedBytes(): number;
   close(reason: string): void;
@@ -51,6 +53,7 @@ function joined(
   let listening = true;
   const later = (deliver: () => void): void => queueMicrotask(deliver);
   const line = server.connect({
+    inProcess: true,
     send: (message) => later(() => open && listening && onMessage(message)),
     bufferedBytes: () => 0,
     close: (reason) =>

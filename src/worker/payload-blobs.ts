@@ -26,6 +26,9 @@ export interface PayloadBlobsOptions {
 /** The blobs of one worker. Rejections are those of the transport, after the tries are used up. */
 export class PayloadBlobs {
   readonly #options: PayloadBlobsOptions;
+  /** Bytes on their way now; those that wait for them to arrive, in order. */
+  #moving = 0;
+  readonly #waiting: { readonly bytes: number; readonly go: () => void }[] = [];
 
   constructor(options: PayloadBlobsOptions) {
     this.#options = options;
@@ -39,19 +42,48 @@ export class PayloadBlobs {
   /** Turns a payload into a blob, whatever its size. */
   async store(tenant: string, payload: InlinePayload): Promise<BlobPayload> {
     const { ports, transport, path } = this.#options;
-    const bytes = new TextEncoder().encode(payload.text);
-    const hash = ports.hash.sha256(bytes);
-    await this.#try(() => transport.putBlob({ blobs: path(), tenant, hash }, bytes));
-    return { codec: payload.codec, blob: hash, size: bytes.byteLength };
+    const { codec, text } = payload;
+    // At least so many; the bytes themselves are made when their turn has come.
+    return this.#inTurn(text.length, async () => {
+      const bytes = new TextEncoder().encode(text);
+      const hash = ports.hash.sha256(bytes);
+      await this.#try(() => transport.putBlob({ blobs: path(), tenant, hash }, bytes));
+      return { codec, blob: hash, size: bytes.byteLength };
+    });
   }
 
   /** Fetches the text of a blob. Fails with BLOB_NOT_FOUND, or BLOB_MISMATCH where the bytes are not the right ones. */
   async load(tenant: string, payload: BlobPayload): Promise<InlinePayload> {
     const { ports, transport, path } = this.#options;
     const hash = payload.blob;
-    const bytes = await this.#try(() => transport.getBlob({ blobs: path(), tenant, hash }));
-    if (ports.hash.sha256(bytes) !== hash) throw new SpineError('BLOB_MISMATCH', { blob: hash });
-    return { codec: payload.codec, text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
+    return this.#inTurn(payload.size, async () => {
+      const bytes = await this.#try(() => transport.getBlob({ blobs: path(), tenant, hash }));
+      if (ports.hash.sha256(bytes) !== hash) throw new SpineError('BLOB_MISMATCH', { blob: hash });
+      return { codec: payload.codec, text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
+    });
+  }
+
+  /** Waits until there is room for the bytes: a hundred slots that all return much must not be in memory twice at one time. */
+  async #inTurn<T>(bytes: number, transfer: () => Promise<T>): Promise<T> {
+    if (this.#waiting.length > 0 || (this.#moving > 0 && this.#moving + bytes > limits.transferBytesMax))
+      await new Promise<void>((go) => this.#waiting.push({ bytes, go }));
+    else this.#moving += bytes;
+    try {
+      return await transfer();
+    } finally {
+      this.#moving -= bytes;
+      this.#next();
+    }
+  }
+
+  #next(): void {
+    for (;;) {
+      const [first] = this.#waiting;
+      if (first === undefined || (this.#moving > 0 && this.#moving + first.bytes > limits.transferBytesMax)) return;
+      this.#waiting.shift();
+      this.#moving += first.bytes;
+      first.go();
+    }
   }
 
   async #try<T>(transfer: () => Promise<T>): Promise<T> {

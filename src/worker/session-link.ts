@@ -57,6 +57,7 @@ interface SessionFacts {
   readonly pulse: SharedPulse;
   beatMs: number;
   blobs: string;
+  valueBytesMax: number;
   /** Highest assignment number in use; credit counts on from there. */
   assigned: number;
   creditUpTo: number;
@@ -113,6 +114,11 @@ export class SessionLink {
   /** Path of the blobs under the server's base URL. */
   get blobs(): string {
     return this.#session?.blobs ?? '/v1/blobs';
+  }
+
+  /** Bound of an encoded value that the server takes. */
+  get valueBytesMax(): number {
+    return this.#session?.valueBytesMax ?? limits.valueBytesMax;
   }
 
   /** Unanswered submissions of an assignment. */
@@ -315,6 +321,7 @@ export class SessionLink {
     const session = this.#session ?? this.#beginSession(welcome);
     session.beatMs = welcome.beatMs;
     session.blobs = welcome.blobs;
+    session.valueBytesMax = welcome.valueBytesMax ?? limits.payloadBytesMax;
     session.assigned = Math.max(session.pulse.received, welcome.assigned ?? 0);
     session.creditUpTo = 0;
     for (const assignment of welcome.lost) {
@@ -356,6 +363,7 @@ export class SessionLink {
       pulse: new SharedPulse(),
       beatMs: welcome.beatMs,
       blobs: welcome.blobs,
+      valueBytesMax: limits.payloadBytesMax,
       assigned: 0,
       creditUpTo: 0,
       heart: null,

@@ -195,7 +195,7 @@ async function putBlob(
   const response = await fetch(blobUrl(base, address), {
     method: 'PUT',
     headers: { ...headers, 'content-type': 'application/octet-stream' },
-    body: new Uint8Array(bytes),
+    body: bytes as Uint8Array<ArrayBuffer>,
     signal: AbortSignal.timeout(transferMs),
   });
   await response.arrayBuffer();

@@ -22,6 +22,8 @@ export interface Work {
   settle(submission: Submission, result: SubmissionResult): void;
   /** Stops the work as soon as user code allows. Idempotent. */
   stop(reason: StopReason): void;
+  /** The worker drains: what only waits is let go of. Absent where nothing waits. */
+  hurry?(): void;
   /** Resolves when no user code runs any more and everything has been submitted. Never rejects. */
   readonly idle: Promise<void>;
 }
@@ -32,6 +34,8 @@ export interface WorkHost {
   readonly log: WorkerLog;
   /** Returns the number under which `settle` will be called. */
   submit(commands: Submission['commands']): number;
+  /** Bound of an encoded value, as the server has it. */
+  readonly valueBytesMax: number;
   fit(payload: InlinePayload): Promise<Payload>;
   store(payload: InlinePayload): Promise<BlobPayload>;
   load(payload: BlobPayload): Promise<InlinePayload>;

@@ -236,6 +236,7 @@ class Bodies {
   readonly delivered: JournalEntry[] = [];
   readonly aborts: string[] = [];
   readonly ends: ((end: ActivationEnd) => void)[] = [];
+  hurried = 0;
   seen = 1;
   waiting = false;
   readonly begin: BeginActivation = (_definition, _input, host) => {
@@ -253,6 +254,9 @@ class Bodies {
       abort: (reason) => {
         this.aborts.push(reason);
         end('aborted');
+      },
+      hurry: () => {
+        this.hurried += 1;
       },
       get seen() {
         return seen();
@@ -598,6 +602,22 @@ describe('a worker and its bodies', () => {
     await world.settle();
     expect(bodies.hosts[0]?.parkAfterMs).toBe(0);
     await worker.stop();
+  });
+});
+
+describe('a worker that drains', () => {
+  it('lets bodies that only wait go at once', async () => {
+    const bodies = new Bodies();
+    const { world, server, worker } = setup({ begin: bodies.begin }, { slots: 2, parkAfterMs: 9_000 });
+    void worker.start();
+    await world.settle();
+    server.assign(activation(1), activation(2));
+    await world.settle();
+    const drained = worker.drain();
+    expect([bodies.hurried, bodies.hosts[0]?.parkAfterMs]).toEqual([2, 0]);
+    for (const end of bodies.ends) end('parked');
+    await world.settle();
+    await drained;
   });
 });
 

@@ -239,6 +239,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
     this.#link.drain();
     const finished = (): boolean => this.#stopping !== null || (this.#works.size === 0 && this.#link.unanswered === 0);
     const startedMs = ports.clock.monotonicMs();
+    for (const { work } of this.#works.values()) work.hurry?.();
     await this.#until(finished, drainGraceMs);
     for (const { work } of this.#works.values()) work.stop('drain');
     await this.#until(finished, Math.max(limits.drainAnswerMs, startedMs + drainGraceMs - ports.clock.monotonicMs()));
@@ -428,7 +429,11 @@ export class WorkerRuntime implements Worker, LinkOwner {
   }
 
   #hostOf({ assignment, tenant }: Assignment): WorkHost {
+    const link = this.#link;
     return {
+      get valueBytesMax() {
+        return link.valueBytesMax;
+      },
       ports: this.#parts.ports,
       log: this.#log,
       submit: (commands) => this.#link.submit(assignment, commands),
@@ -450,6 +455,8 @@ export class WorkerRuntime implements Worker, LinkOwner {
     if (this.#state === 'draining') return 0;
     const { parkAfterMs, slots } = this.#parts;
     const places = slots * waitingPerSlotMax;
+    // Asked for by each body that begins to wait: counted only where the answer may matter.
+    if (this.#bodies.size <= places * crowdedShare) return parkAfterMs;
     const waiting = this.#waiting();
     if (waiting >= places) return 0;
     return waiting > places * crowdedShare ? Math.min(parkAfterMs, crowdedParkMs) : parkAfterMs;

@@ -16,6 +16,8 @@ export interface ActivationHost {
   readonly ports: Ports;
   /** How long a body that waits only for the outside stays in memory. 0 parks at once. */
   readonly parkAfterMs: number;
+  /** Bound of an encoded value. Default `limits.valueBytesMax`. */
+  readonly valueBytesMax?: number;
   /** Sends commands to be committed together; returns the number under which `settle` will answer. Must not throw. */
   submit(commands: readonly BodyCommand[]): number;
   /** Turns an encoded value that is too large for a message into a blob. Called only above `limits.inlinePayloadBytesMax`. */
@@ -79,6 +81,8 @@ export interface Activation {
   settle(result: SubmissionResult): void;
   /** Stop at once: nothing more can be committed. Aborts `ctx.signal`. Idempotent. */
   abort(reason: AbortReason): void;
+  /** `parkAfterMs` of the host has become less: a body that has waited for so long parks now. Idempotent. */
+  hurry(): void;
   /**
    * True while the body waits for the outside only (calls, timers, retry pauses): nothing of it runs and nothing is on its
    * way. Such a body uses no slot, or bodies that wait for calls of their own worker would keep those calls from running.

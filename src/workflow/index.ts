@@ -44,6 +44,7 @@ export { Cancelled, isCancelled } from './cancelled.js';
 export type { CancelCause } from './cancelled.js';
 export { capability } from './capability.js';
 export type { Capability, CapabilityOptions, DefinedCapability, Handler, HandlerContext } from './capability.js';
+export type { LimitOptions } from '../core/admission/limit-options.js';
 export { limit } from './limit.js';
 export type { Limit } from './limit.js';
 export type {

@@ -3,7 +3,7 @@ import type { LimitSpec } from '../core/admission/limit.js';
 import { limitOptionNames, readLimit, type LimitOptions } from '../core/admission/limit-options.js';
 import { OptionFaults } from './options.js';
 
-/** A limit. */
+/** A limit as a value: for what names it, or for every inference of an app. */
 export interface Limit<Name extends string = string> {
   readonly kind: 'limit';
   readonly name: Name;

@@ -113,6 +113,19 @@ const tampered: Readonly<Record<string, (evidence: Evidence) => Evidence>> = {
   P11: (e) => withHistory(e, (events) => events.filter((_, i) => i !== 2)),
   P13: (e) =>
     withHistory(e, (events) => [...events, ...events.slice(0, 1).map((event) => ({ ...event, type: 'timer.fired' }))]),
+  P15: (e) =>
+    withHistory(e, (events) => [
+      ...events,
+      ...events
+        .filter(({ type }) => type === 'call.admitted')
+        .flatMap((event) => Array.from({ length: 200 }, () => event)),
+    ]),
+  P16: (e) => ({
+    ...e,
+    histories: new Map(
+      [...e.histories].map(([run, events]) => [run, events.filter(({ type }) => type !== 'call.completed')]),
+    ),
+  }),
   P19: (e) => ({
     ...e,
     readings: e.readings.map((read) => ({ ...read, seqs: [...read.seqs, read.seqs.at(-1) ?? 0] })),

@@ -46,7 +46,7 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
     priority: true,
     limits: true,
   },
-  'call.admitted': { path: true, attempt: true, limits: true },
+  'call.admitted': { path: true, attempt: true, limits: true, reservedAt: true },
   'call.retrying': { path: true, attempt: true, retryAt: true, failure: true },
   'call.completed': { path: true, attempt: true, worker: true, durationMs: true },
   'call.failed': { path: true, attempt: true, failure: true },

@@ -8,12 +8,24 @@ import { describeUnless } from '../skip.js';
 
 /** Whole programs of pages under docs/, run as they stand against the built package, and what they print. */
 const programs: readonly { readonly page: string; readonly file: string; readonly prints: string }[] = [
+  {
+    page: 'concepts/bodies.md',
+    file: 'letters.ts',
+    prints: `{
+  greeting: 'Dear Ann (attempt 3)',
+  translated: [ 'ONE', 'TWO' ],
+  sent: 'post',
+  stamp: 'NO_STAMPS'
+}
+`,
+  },
   { page: 'concepts/waits.md', file: 'order.ts', prints: '{ paid: true, cents: 300, parcel: 7 }\n' },
   {
     page: 'concepts/agents.md',
     file: 'agents.ts',
     prints: "{ answer: 'as you said: dislikes coffee' }\n{ answered: 1 }\n",
   },
+  { page: 'guides/triage.md', file: 'triage.ts', prints: 'rate_limited retry_after_delay true 432\n' },
   {
     page: 'guides/approvals.md',
     file: 'review.ts',

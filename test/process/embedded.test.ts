@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { DoctorView, PageView, RunEventView, RunView } from '../../src/protocol/http.js';
+import type { DoctorView, PageView, RunEventView, RunView, WorkerView } from '../../src/protocol/http.js';
 import { endAll, nightly, script, type Child } from './support/processes.js';
 import { until } from './support/until.js';
 
@@ -59,6 +59,8 @@ describe('an application with an embedded spine', () => {
       accepted.push(...child.lines.filter((line) => line.startsWith('run ')).map((line) => line.slice('run '.length)));
     }
     const address = await addressOf(begin(0));
+    // Nobody waits for the worker of a life that is over to fall silent.
+    expect(await read<PageView<WorkerView>>(address, '/v1/workers')).toMatchObject({ items: [{}] });
     for (const id of accepted) {
       const view = await until(`the end of ${id}`, async () => {
         const found = await read<RunView>(address, `/v1/runs/${id}`);

@@ -23,6 +23,8 @@ const { values } = parseArgs({
     agents: { type: 'boolean' },
     rollout: { type: 'boolean' },
     limited: { type: 'boolean' },
+    brief: { type: 'boolean', default: false },
+    push: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -39,6 +41,8 @@ for (let seed = from; seed < from + count; seed++) {
   const report = await simulate({
     seed,
     workers: values.workers === 'real' ? 'real' : 'scripted',
+    brief: values.brief,
+    push: values.push,
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),
     ...(values.agents === undefined ? {} : { agents: values.agents }),

@@ -7,21 +7,27 @@ import { mutants, resetMutants } from './mutants.js';
 const seedsMax = 5_000;
 
 describe('planted bugs', () => {
-  it.each(mutants)('is found: $name', async ({ flaws, kinds, servers = 1, rollout, property, agents }) => {
-    let killedBy: number | null = null;
-    for (let seed = 1; killedBy === null && seed <= seedsMax; seed++) {
-      resetMutants();
-      const { violations } = await simulate({
-        seed,
-        servers,
-        flaws,
-        ...(agents === true ? { agents, workers: 'real' } : {}),
-        ...(kinds === undefined ? {} : { kinds }),
-        ...(rollout === undefined ? {} : { rollout }),
-      });
-      if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;
-    }
-    expect(killedBy).not.toBeNull();
-    console.log(`found by seed ${killedBy}`);
-  });
+  it.each(mutants)(
+    'is found: $name',
+    async ({ flaws, kinds, servers = 1, rollout, property, agents, push, limited, taste }) => {
+      let killedBy: number | null = null;
+      for (let seed = 1; killedBy === null && seed <= seedsMax; seed++) {
+        resetMutants();
+        const { violations } = await simulate({
+          seed,
+          servers,
+          flaws,
+          ...(agents === true ? { agents, workers: 'real' } : {}),
+          ...(push === true ? { push, workers: 'real' } : {}),
+          ...(kinds === undefined ? {} : { kinds }),
+          ...(rollout === undefined ? {} : { rollout }),
+          ...(limited === undefined ? {} : { limited }),
+          ...(taste === undefined ? {} : { taste }),
+        });
+        if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;
+      }
+      expect(killedBy).not.toBeNull();
+      console.log(`found by seed ${killedBy}`);
+    },
+  );
 });

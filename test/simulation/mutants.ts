@@ -4,6 +4,7 @@
  */
 import type { ClaimedTask, EntryWrite, Outcome, Store, Transition } from '../../src/store/index.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
+import type { ProgramTaste } from '../../src/testing/simulator/program.js';
 import type { Flaws } from '../../src/testing/simulator/simulation.js';
 
 /** One planted bug. */
@@ -16,8 +17,14 @@ export interface Mutant {
   readonly servers?: number;
   /** It does harm to agents, which only real workers run. */
   readonly agents?: true;
+  /** It does harm where work is pushed to an endpoint, which only real workers do. */
+  readonly push?: true;
   /** A breach of another property does not count as found. Default: any will do. */
   readonly property?: string;
+  /** What the programs have, where it takes much of one thing to do harm. */
+  readonly taste?: Partial<ProgramTaste>;
+  /** It does harm only where something is limited. */
+  readonly limited?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -56,6 +63,22 @@ function forgetsOffsets(transition: Transition): Transition {
   if (!events.some(({ type }) => type === 'run.continued')) return transition;
   const forget = (envelope: string): string => envelope.replace(/"offsets":\{[^}]*\}/, '"offsets":{}');
   return { ...transition, events: events.map((event) => ({ ...event, envelope: forget(event.envelope) })) };
+}
+
+const nothingButCalls: Partial<ProgramTaste> = {
+  maps: true,
+  calls: true,
+  sleeps: false,
+  emits: false,
+  waits: false,
+  children: false,
+  chains: false,
+  sagas: false,
+  streams: false,
+};
+
+function withoutEntries(isLost: (write: EntryWrite) => boolean): (transition: Transition) => Transition {
+  return ({ entries = [], ...rest }) => ({ ...rest, entries: entries.filter((write) => !isLost(write)) });
 }
 
 function withTransitions(change: (transition: Transition) => Transition): Flaws {
@@ -438,6 +461,52 @@ export const mutants: readonly Mutant[] = [
   },
   { name: 'what a graph has asked for is forgotten', flaws: { store: forgetsAsking } },
   { name: 'messages overtake each other', flaws: { reorder: 0.2 } },
+  {
+    name: 'a slot is never given back by what has ended',
+    flaws: withTransitions(withoutEntries((write) => write.space === 'tickets' && write.key === 'settled')),
+    limited: true,
+  },
+  {
+    name: 'who grants does not compare the fence',
+    flaws: withTransitions(({ entries = [], ...rest }) => ({
+      ...rest,
+      entries: entries.map((write) => {
+        const { expected: _, ...unguarded } = write;
+        return unguarded;
+      }),
+    })),
+    kinds: ['store cut'],
+    servers: 2,
+    limited: true,
+    taste: nothingButCalls,
+    property: 'P16',
+  },
+  {
+    name: 'what was counted is not written',
+    flaws: withTransitions(withoutEntries((write) => write.space === 'limit-counters')),
+    limited: true,
+  },
+  {
+    name: 'who holds shares is not written',
+    flaws: withTransitions(withoutEntries((write) => write.space === 'limit-holders')),
+    limited: true,
+  },
+  {
+    name: 'a call is queued without being admitted',
+    flaws: withTransitions(({ tasks = [], ...rest }) => ({
+      ...rest,
+      tasks: tasks.map((write) =>
+        write.op === 'open' ? { ...write, task: { ...write.task, limitKey: null } } : write,
+      ),
+    })),
+    limited: true,
+    property: 'P16',
+  },
+  {
+    name: 'a ticket is not written',
+    flaws: withTransitions(withoutEntries((write) => write.space === 'tickets' && write.key === 'waiting')),
+    limited: true,
+  },
   { name: 'steps run again after their commit', flaws: { worker: { rerunsCompleted: true } } },
   { name: 'unanswered submissions are not repeated', flaws: { worker: { forgetsUnanswered: true } } },
   { name: 'bodies park over what they have not seen', flaws: { worker: { parksBlindly: true } } },
@@ -582,5 +651,17 @@ export const mutants: readonly Mutant[] = [
       };
     }),
     rollout: true,
+  },
+  {
+    name: 'an endpoint works on a request that it receives twice',
+    flaws: { endpoint: { forgetsIds: true } },
+    push: true,
+    property: 'P4',
+  },
+  {
+    name: 'an endpoint that died with its work done is taken for one that was never reached',
+    flaws: { endpoint: { deniesBeginning: true } },
+    push: true,
+    property: 'P4',
   },
 ];

@@ -10,6 +10,9 @@ export interface KeptSeed {
   readonly seed: number;
   readonly workers: 'real' | 'scripted';
   readonly servers: number;
+  readonly agents?: boolean;
+  readonly brief?: boolean;
+  readonly push?: boolean;
   readonly found: string;
 }
 
@@ -22,7 +25,7 @@ export function complaintOf(report: SimulationReport): string {
   const lines = report.violations.map(
     ({ property, tenant, subject, detail }) => `  ${property} ${tenant} ${subject}: ${detail}`,
   );
-  const replay = `node --import tsx test/simulation/main.ts --seed ${report.seed} --workers ${report.workers} --servers ${report.servers} --verbose`;
+  const replay = `node --import tsx test/simulation/main.ts --seed ${report.seed} --workers ${report.workers} --servers ${report.servers}${report.brief ? ' --brief' : ''}${report.push ? ' --push' : ''} --verbose`;
   return [`seed ${report.seed} breaks ${report.violations.length} times:`, ...lines, `replay: ${replay}`].join('\n');
 }
 

@@ -1,11 +1,11 @@
 /** Types of the hooks and of a page: what is inferred from the type of an app, and what must not compile. */
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import type { ResultFor } from '../../src/client/index.js';
+import type { ResultFor, WorkflowFor } from '../../src/client/index.js';
 import { createPage, type RunSnapshot } from '../../src/page/index.js';
 import { createHooks } from '../../src/react/index.js';
 import type { App } from './design-program.js';
 
-const { useRun, useStart, useProgress, page } = createHooks<App>();
+const { useRun, useStart, useProgress, useApprovals, useApproval, page } = createHooks<App>();
 
 /** Hooks are called in views only; here their types are looked at, and nothing is called. */
 function Types(): void {
@@ -34,6 +34,21 @@ function Types(): void {
   void start({ question: 'why?' });
   // @ts-expect-error: the name under which it is remembered is the hook's to say
   void start({ question: 'why?', tenant: 'acme' }, { remember: 'x' });
+
+  const [listed] = useApprovals({ to: 'role:editor' }).approvals;
+  expectTypeOf(listed?.workflow).toEqualTypeOf<WorkflowFor<App> | undefined>();
+  // @ts-expect-error: there is no such workflow, whose approval this could be
+  if (listed?.workflow === 'answr') return;
+  const review = useApproval<{ text: string }, { draft: string }>(listed?.id);
+  if (review.phase === 'open' || review.phase === 'settled') {
+    expectTypeOf(review.approval.show.draft).toEqualTypeOf<string>();
+    expectTypeOf(review.approval.workflow).toEqualTypeOf<WorkflowFor<App>>();
+  } else expectTypeOf(review.approval).toEqualTypeOf<null>();
+  void review.approve({ form: { text: 'fine' } });
+  // @ts-expect-error: the form asks for a text
+  void review.approve({ form: { txt: 'fine' } });
+  void review.reject({ comment: 'no' });
+  expectTypeOf(page.approvals().get().approvals[0]?.workflow).toEqualTypeOf<WorkflowFor<App> | undefined>();
 
   expectTypeOf(useProgress('answer', 'run_1')).toBeUnknown();
   expectTypeOf(useProgress('answer', 'run_1', (value) => Number(value))).toEqualTypeOf<number | undefined>();

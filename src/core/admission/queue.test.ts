@@ -27,6 +27,12 @@ describe('the fair queue', () => {
     expect(admitted.filter((id) => id.startsWith('b'))).toHaveLength(2);
   });
 
+  it('keeps the p99 of a tenant below three times its quiet value while another floods', () => {
+    const quiet = p99Of(false);
+    expect(quiet).toBe(2 * holdTicks);
+    expect(p99Of(true)).toBeLessThanOrEqual(3 * quiet);
+  });
+
   it('gives a tenant that was idle no more than its turn', () => {
     const queue = new FairQueue<Waiting>();
     for (let n = 0; n < 50; n++) queue.add(ticket(`a${n + 100}`, 'a', ['k']));
@@ -147,3 +153,31 @@ describe('the fair queue', () => {
     );
   });
 });
+
+const holdTicks = 10;
+
+/** Four slots; a tenant that asks for eight at once now and then, and perhaps another whose thousands never end. */
+function p99Of(isFlooded: boolean): number {
+  const queue = new FairQueue<Waiting>();
+  const since = new Map<string, number>();
+  const latencies: number[] = [];
+  let ends: number[] = [];
+  const ask = (tenant: string, id: string, now: number): void => {
+    queue.add({ id, tenant, order: id.padStart(8, '0'), demands: [{ key: 'slots', amount: 1 }], cost: 1 });
+    since.set(id, now);
+  };
+  for (let now = 0; now < 5_000; now++) {
+    ends = ends.filter((end) => end > now);
+    if (isFlooded && now % 5 === 0) for (let i = 0; i < 10; i++) ask('loud', `${now * 100 + i}`, now);
+    if (now % 100 === 0) for (let i = 50; i < 58; i++) ask('quiet', `${now * 100 + i}`, now);
+    const admitted = queue.admit(4, () => {
+      if (ends.length >= 4) return ['slots'];
+      ends.push(now + holdTicks);
+      return [];
+    });
+    for (const { id, tenant } of admitted)
+      if (tenant === 'quiet') latencies.push(now + holdTicks - (since.get(id) ?? now));
+  }
+  latencies.sort((a, b) => a - b);
+  return latencies[Math.floor(latencies.length * 0.99)] ?? Number.NaN;
+}

@@ -227,13 +227,14 @@ export type RunCommand =
   | TaskCommand
   | AdvanceCommand
   | { readonly op: 'loseTask'; readonly failure: Failure }
-  /** Admission lets an attempt of a call go on that waits. `limits`: keys of the counters that it draws on. */
+  /** Admission lets an attempt of a call go on that waits. `limits`: keys of the counters that it draws on, `reservedAt`: since when. */
   | {
       readonly op: 'admitCall';
       readonly path: string;
       readonly task: string;
       readonly attempt: number;
       readonly limits: readonly string[];
+      readonly reservedAt: number;
     }
   /** A child has come to its end. */
   | {

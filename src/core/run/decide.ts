@@ -297,12 +297,12 @@ function limitsOf({ limits: named = [] }: { readonly limits?: readonly string[] 
 /** The ticket of a call that waits is served. */
 function decideCallAdmission(state: RunState, command: Extract<RunCommand, { op: 'admitCall' }>): Decision {
   if (isEnded(state.status)) return refused('ended');
-  const { path, task, attempt, limits: keys } = command;
+  const { path, task, attempt, limits: keys, reservedAt } = command;
   const unit = state.units.get(path);
   if (unit?.kind !== 'call' || unit.call.task !== task || unit.attempt !== attempt) return already;
   if (unit.status !== 'scheduled' && unit.status !== 'retrying') return already;
   if (unit.hold?.phase !== 'waiting') return already;
-  return accept({ type: 'call.admitted', data: { path, attempt, limits: keys } });
+  return accept({ type: 'call.admitted', data: { path, attempt, limits: keys, reservedAt } });
 }
 
 function decideSleep(state: RunState, path: string, fireAt: number): Decision {

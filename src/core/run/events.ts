@@ -109,8 +109,13 @@ export interface RunEventData {
     /** Limits that it has to be admitted under (`call.admitted`) before it is queued. Absent = none. */
     readonly limits?: readonly string[];
   };
-  /** Admission has let the attempt go on. `limits`: keys of the counters that it draws on. */
-  'call.admitted': { readonly path: string; readonly attempt: number; readonly limits: readonly string[] };
+  /** Admission has let the attempt go on. `limits`: keys of the counters that it draws on, `reservedAt`: since when. */
+  'call.admitted': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly limits: readonly string[];
+    readonly reservedAt: number;
+  };
   'call.retrying': {
     readonly path: string;
     readonly attempt: number;

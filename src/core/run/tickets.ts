@@ -89,6 +89,21 @@ export function ticketOf(state: Owner, path: string, unit: CallUnit): WaitEntry 
   return entryOf(state, path, unit, hold.phase, attempt);
 }
 
+/** Tickets of the run that wait, with the paths of their units. */
+export function waitingTickets(state: RunState): { readonly path: string; readonly entry: WaitEntry }[] {
+  const found: { readonly path: string; readonly entry: WaitEntry }[] = [];
+  for (const [path, unit] of state.units) {
+    const entry =
+      unit.kind === 'call'
+        ? ticketOf(state, path, unit)
+        : unit.kind === 'inference'
+          ? inferenceTicketOf(state, path, unit)
+          : null;
+    if (entry?.key === 'waiting') found.push({ path, entry });
+  }
+  return found;
+}
+
 /** The entry of an attempt in a phase that it is or was in. */
 export function entryOf(
   { run, workflow, startAt, startedAt }: Owner,

@@ -10,6 +10,7 @@ import type { CancelTimer } from '../../core/ports.js';
 import { limits } from '../../core/limits.js';
 import { runOfTicket, ticketSpace, unbegun, type TicketPhase, type TicketValue } from '../../core/run/tickets.js';
 import type { EntryRow, Transition } from '../../store/contract.js';
+import type { LimitFacts } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { runKey } from '../runs/committed.js';
 import type { JobOutcome, LaneJob } from '../runs/lanes.js';
@@ -73,6 +74,11 @@ export class Coordinator {
   /** Whether this server grants at present; for tests and metrics. */
   get isCoordinating(): boolean {
     return this.#fence !== null;
+  }
+
+  /** See `Engine.limitFacts`. */
+  facts(): readonly LimitFacts[] {
+    return this.#fence === null ? none : this.#desk.facts(this.#context.store.now());
   }
 
   /** Transitions were applied here: tickets that they have moved are seen to at once. */
@@ -381,9 +387,8 @@ export class Coordinator {
   /** Lets the run go on. */
   #admit(ticket: TicketKey, value: TicketValue): void {
     const { tenant, ref } = ticket;
-    const keys = this.#desk.sharesOf(ticket).map(({ key }) => key);
     const run = runOfTicket(ref);
-    const command = this.#commandOf(ticket, value, keys);
+    const command = this.#commandOf(ticket, value);
     // Nobody knows the model any more. What it was given it keeps until somebody does, or nobody wants it.
     if (command === null) return;
     const submitted = this.#lanes
@@ -400,9 +405,12 @@ export class Coordinator {
     this.#follow(submitted);
   }
 
-  #commandOf(ticket: TicketKey, value: TicketValue, keys: readonly string[]): LaneJob['commands'][number] | null {
+  #commandOf(ticket: TicketKey, value: TicketValue): LaneJob['commands'][number] | null {
     const { path, attempt } = value;
-    if (value.kind === 'call') return { op: 'admitCall', path, task: value.task, attempt, limits: keys };
+    const holder = this.#desk.holderOf(ticket);
+    const keys = holder?.shares.map(({ key }) => key) ?? [];
+    const reservedAt = holder?.at ?? this.#context.store.now();
+    if (value.kind === 'call') return { op: 'admitCall', path, task: value.task, attempt, limits: keys, reservedAt };
     const candidate = this.#resolveTicket(ticket, value)?.candidate ?? null;
     return candidate === null ? null : { op: 'admitInference', path, attempt, grant: grantOf(candidate, keys) };
   }

@@ -8,6 +8,7 @@
 import { demandsOf, Ledger, type Share } from '../../core/admission/ledger.js';
 import { FairQueue } from '../../core/admission/queue.js';
 import type { Hash } from '../../core/ports.js';
+import type { LimitFacts } from '../api.js';
 import type { EntryWrite } from '../../store/contract.js';
 import {
   counterWrite,
@@ -63,6 +64,8 @@ export class Desk {
   /** How many shares there are of a counter. */
   readonly #reserved = new Map<string, number>();
   readonly #owners = new Map<string, CounterOwner>();
+  /** Grants so far, by limit. Not cleared: it only counts. */
+  readonly #granted = new Map<string, number>();
 
   constructor(rules: LimitRules, hash: Hash, resolve: ResolveTicket) {
     this.#rules = rules;
@@ -112,9 +115,9 @@ export class Desk {
     return this.#holders.has(ticketId(key));
   }
 
-  /** What the ticket was given; empty = nothing, or it was settled. */
-  sharesOf(key: TicketKey): readonly Share[] {
-    return this.#holders.get(ticketId(key))?.shares ?? [];
+  /** What the ticket was given; null = nothing, or it was settled. */
+  holderOf(key: TicketKey): Holder | null {
+    return this.#holders.get(ticketId(key)) ?? null;
   }
 
   /** True for a ticket that there is nothing more to learn of by seeing it wait. */
@@ -201,6 +204,30 @@ export class Desk {
     return { entries, granted, settled, nextAt, isFull };
   }
 
+  /** How each limit in force stands. */
+  facts(now: number): LimitFacts[] {
+    const waiting = new Map<string, number>();
+    for (const { demands } of this.#waiting.values())
+      for (const { key } of demands) waiting.set(limitOfKey(key), (waiting.get(limitOfKey(key)) ?? 0) + 1);
+    const fullest = new Map<string, number>();
+    const counters = new Map<string, number>();
+    for (const key of this.#ledger.keys()) {
+      const view = this.#ledger.view(key, now);
+      if (view === null) continue;
+      const name = limitOfKey(key);
+      counters.set(name, (counters.get(name) ?? 0) + 1);
+      const fullness = view.limit === 0 ? 1 : view.used / view.limit;
+      fullest.set(name, Math.max(fullness, fullest.get(name) ?? 0));
+    }
+    return [...this.#specs.keys()].sort().map((limit) => ({
+      limit,
+      waiting: waiting.get(limit) ?? 0,
+      counters: counters.get(limit) ?? 0,
+      fullest: fullest.get(limit) ?? 0,
+      granted: this.#granted.get(limit) ?? 0,
+    }));
+  }
+
   /** Forgets counters that say nothing. */
   tidy(now: number): void {
     this.#ledger.forget((key) => this.#reserved.has(key), now);
@@ -226,7 +253,10 @@ export class Desk {
     const granted = admitted.map((ticket) => {
       this.#waiting.delete(ticket.id);
       this.#leaveRun(ticket, ticket.id);
-      for (const { key } of shares.get(ticket.id) ?? []) this.#own(key, ticket);
+      for (const { key } of shares.get(ticket.id) ?? []) {
+        this.#own(key, ticket);
+        this.#granted.set(limitOfKey(key), (this.#granted.get(limitOfKey(key)) ?? 0) + 1);
+      }
       return { ticket, shares: shares.get(ticket.id) ?? [] };
     });
     return { granted, nextAt };

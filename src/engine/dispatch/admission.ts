@@ -81,7 +81,7 @@ export class Admission {
     const { endpoint: _endpoint, ...manifest } = said.manifest;
     const hello: Hello = { ...said, manifest };
     await this.#registry.registerWorker(manifest, hello.resume !== undefined);
-    const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume, isOpen);
+    const resumed = hello.resume === undefined ? null : await this.#resume(hello, hello.resume, channel, isOpen);
     if (!isOpen()) return null;
     if (hello.resume !== undefined && resumed === null) {
       channel.send({
@@ -91,7 +91,7 @@ export class Admission {
       channel.close('SESSION_GONE');
       return null;
     }
-    const session = resumed?.session ?? (await this.#open(hello));
+    const session = resumed?.session ?? (await this.#open(hello, channel));
     await this.#registry.joined(hello.manifest);
     if (!isOpen()) return null;
     session.channel?.close('The worker came back on another line.');
@@ -105,6 +105,7 @@ export class Admission {
       beatMs: this.#context.settings.sessionBeatMs,
       deadMs: this.#context.settings.sessionDeadMs,
       lost: resumed?.lost ?? [],
+      valueBytesMax: this.#context.settings.valueBytesMax,
       blobs: this.#blobsPath,
     });
     if (resumed !== null && hello.resume !== undefined) {
@@ -121,9 +122,10 @@ export class Admission {
     return [...session.held.values()].filter((held) => held.sentSeq >= 0 && !holding.has(held.number));
   }
 
-  async #open(hello: Hello): Promise<Session> {
+  async #open(hello: Hello, channel: WorkerChannel): Promise<Session> {
     const { ports, store } = this.#context;
-    const session = new Session(this.#describe(newId('session', ports), hello), store.now(), ports, this.#mayTell);
+    const description = this.#describe(newId('session', ports), hello, channel);
+    const session = new Session(description, store.now(), ports, this.#mayTell);
     const row: NewSession = {
       session: session.description.session,
       worker: hello.worker,
@@ -143,11 +145,12 @@ export class Admission {
   async #resume(
     hello: Hello,
     resume: Resume,
+    channel: WorkerChannel,
     isOpen: () => boolean,
   ): Promise<{ session: Session; lost: number[] } | null> {
     const session = this.#context.store.shared
-      ? await this.#takeBack(hello, resume, isOpen)
-      : (this.#sessions.get(resume.session) ?? (await this.#restore(hello, resume)));
+      ? await this.#takeBack(hello, resume, channel, isOpen)
+      : (this.#sessions.get(resume.session) ?? (await this.#restore(hello, resume, channel)));
     if (session === null || !isOpen()) return null;
     if (session.ended) return null;
     session.received = Math.max(session.received, resume.received);
@@ -172,18 +175,23 @@ export class Admission {
    * What is remembered of a session holds only while nobody else has owned it: a worker that comes back from another
    * server is restored from the store. A hello whose line is gone takes nothing away from where the worker is now.
    */
-  async #takeBack(hello: Hello, resume: Resume, isOpen: () => boolean): Promise<Session | null> {
+  async #takeBack(
+    hello: Hello,
+    resume: Resume,
+    channel: WorkerChannel,
+    isOpen: () => boolean,
+  ): Promise<Session | null> {
     const { store } = this.#context;
     const found = (await store.listSessions()).find(({ session }) => session === resume.session);
     if (!isOpen()) return null;
     const known = this.#sessions.get(resume.session);
     if (known !== undefined && found?.owner === store.epoch) return known;
     if (known !== undefined) this.#sessions.cede(known);
-    return this.#restore(hello, resume);
+    return this.#restore(hello, resume, channel);
   }
 
   /** The session as the store has it; null where it has none of this worker. */
-  async #restore(hello: Hello, resume: Resume): Promise<Session | null> {
+  async #restore(hello: Hello, resume: Resume, channel: WorkerChannel): Promise<Session | null> {
     const { store, ports } = this.#context;
     const found = (await store.listSessions()).find(({ session }) => session === resume.session);
     const row = found?.worker === hello.worker ? await store.takeSession(resume.session) : null;
@@ -196,7 +204,8 @@ export class Admission {
     // A worker that came on two lines is restored once: a second object would hold what the first is asked for.
     const known = this.#sessions.get(row.session);
     if (known !== undefined) return known;
-    const session = new Session(this.#describe(row.session, hello), row.openedAt, ports, this.#mayTell);
+    const description = this.#describe(row.session, hello, channel);
+    const session = new Session(description, row.openedAt, ports, this.#mayTell);
     session.counter = row.counter;
     for (const lease of leases) this.#sessions.hold(session, lease, heads.get(runKey(lease.tenant, lease.run)) ?? 0);
     this.#sessions.add(session);
@@ -218,7 +227,7 @@ export class Admission {
     return heads;
   }
 
-  #describe(session: string, hello: Hello): SessionDescription {
+  #describe(session: string, hello: Hello, { inProcess = false }: WorkerChannel): SessionDescription {
     return {
       session,
       worker: hello.worker,
@@ -228,6 +237,7 @@ export class Admission {
       queues: queuesServed(hello.manifest, hello.only),
       host: hello.host ?? null,
       pid: hello.pid ?? null,
+      inProcess,
     };
   }
 }

@@ -72,7 +72,17 @@ function claimsOver(credits: Readonly<Record<string, number>>, answers: Answers 
   const sessions = new OwnedSessions(clock, { watch: () => undefined });
   for (const [name, credit] of Object.entries(credits)) {
     const session = new Session(
-      { session: name, worker: name, app: 'app', manifest: 'm', slots: credit, queues: [queue], host: null, pid: null },
+      {
+        session: name,
+        worker: name,
+        app: 'app',
+        manifest: 'm',
+        slots: credit,
+        queues: [queue],
+        host: null,
+        pid: null,
+        inProcess: false,
+      },
       0,
       ports,
       () => true,

@@ -110,6 +110,11 @@ export class Dispatcher {
     return this.#heartbeats.store();
   }
 
+  /** Ends the sessions of workers that have died with an earlier process of this installation. */
+  endPredecessors(): Promise<void> {
+    return this.#reaper.endPredecessors();
+  }
+
   /** Ends sessions whose heartbeat has stood still, and gives their work to others. */
   reap(): Promise<void> {
     return this.#reaper.reap();

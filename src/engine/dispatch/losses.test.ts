@@ -44,7 +44,17 @@ function lossesOf(numbers: readonly number[], answers: Answers = {}) {
   } as unknown as EngineContext;
   const sessions = new OwnedSessions(clock, { watch: () => undefined });
   const session = new Session(
-    { session: 's', worker: 'w', app: 'app', manifest: 'm', slots: 8, queues: ['q'], host: null, pid: null },
+    {
+      session: 's',
+      worker: 'w',
+      app: 'app',
+      manifest: 'm',
+      slots: 8,
+      queues: ['q'],
+      host: null,
+      pid: null,
+      inProcess: false,
+    },
     0,
     ports,
     () => true,

@@ -11,6 +11,7 @@ import type { Heartbeats } from './heartbeats.js';
 import type { Losses } from './losses.js';
 import type { OwnedSessions } from './owned-sessions.js';
 import type { Pulses } from './pulses.js';
+import { sessionInfo } from './session-info.js';
 
 export interface ReaperOptions {
   readonly context: EngineContext;
@@ -38,6 +39,21 @@ export class Reaper {
     this.#losses = options.losses;
   }
 
+  /**
+   * Ends the sessions of workers that lived in an earlier process of this installation: they have died with it, so nobody
+   * waits for their silence. Only where the store has one owner at a time is it known that the process is gone; among
+   * neighbours a session of another epoch may be of one that lives.
+   */
+  async endPredecessors(): Promise<void> {
+    const { store } = this.#context;
+    if (store.shared) return;
+    for (const row of await store.listSessions()) {
+      if (row.owner === store.epoch || sessionInfo(row).inProcess !== true) continue;
+      // What such a worker was sent it had: there is no wire on which it could have been lost.
+      await this.#bury(row.session, Number.MAX_SAFE_INTEGER, 'info', 'worker session ended with its process');
+    }
+  }
+
   /** One round: ends the sessions that are dead by now, and gives their work to others. */
   async reap(): Promise<void> {
     const { store, ports, settings } = this.#context;
@@ -53,16 +69,17 @@ export class Reaper {
       const silentMs = this.#pulses.observed(row, now);
       if (!inCharge || silentMs <= settings.sessionDeadMs) continue;
       const here = this.#sessions.get(row.session)?.received ?? 0;
-      await this.#bury(row.session, this.#pulses.raiseReceived(row.session, Math.max(row.received, here)));
+      const received = this.#pulses.raiseReceived(row.session, Math.max(row.received, here));
+      await this.#bury(row.session, received, 'warn', 'worker session is dead');
     }
     if (inCharge) await this.#adoptOrphans(new Set((await store.listSessions()).map((row) => row.session)));
     else this.#orphansSeen = new Set();
   }
 
   /** First no more claims, then each lease: what the worker had received is lost, the rest goes back uncounted. */
-  async #bury(id: string, received: number): Promise<void> {
+  async #bury(id: string, received: number, level: 'info' | 'warn', message: string): Promise<void> {
     const { store } = this.#context;
-    this.#context.log({ level: 'warn', message: 'worker session is dead', fields: { session: id } });
+    this.#context.log({ level, message, fields: { session: id } });
     const session = this.#sessions.get(id);
     if (session !== undefined) this.#sessions.detach(session, 'SESSION_GONE');
     await store.closeSession(id);

@@ -12,6 +12,7 @@ const description = {
   queues: [],
   host: null,
   pid: null,
+  inProcess: false,
 };
 
 function sessionOnLine(mayTell: () => boolean) {

@@ -43,6 +43,8 @@ export interface SessionDescription {
   readonly queues: readonly string[];
   readonly host: string | null;
   readonly pid: number | null;
+  /** The worker lives in the process of the server that has opened the session. */
+  readonly inProcess: boolean;
 }
 
 export class Session {

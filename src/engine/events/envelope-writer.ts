@@ -23,11 +23,17 @@ export interface Written {
 
 export class EnvelopeWriter {
   readonly #ports: Pick<Ports, 'random' | 'hash'>;
+  readonly #valueBytesMax: number;
   readonly #text: EnvelopeText;
   readonly #hlc = new HybridLogicalClock();
 
-  constructor(ports: Pick<Ports, 'random' | 'hash'>, region: string, epoch: number) {
+  constructor(
+    ports: Pick<Ports, 'random' | 'hash'>,
+    { region, valueBytesMax }: { readonly region: string; readonly valueBytesMax: number },
+    epoch: number,
+  ) {
     this.#ports = ports;
+    this.#valueBytesMax = valueBytesMax;
     this.#text = new EnvelopeText(region, epoch);
   }
 
@@ -59,7 +65,9 @@ export class EnvelopeWriter {
       };
     }
     const { codec, text } = payload;
+    const bytesMax = this.#valueBytesMax;
     if (text.length > limits.inlinePayloadBytesMax || (shared && text.length > sharedBlobBytesMin)) {
+      if (exceedsUtf8(text, bytesMax)) throw new SpineError('VALUE_TOO_LARGE', { bytesMax });
       const bytes = new TextEncoder().encode(text);
       const blob = hash.sha256(bytes);
       const seal = { codec, size: bytes.byteLength, commitment: hash.sha256(salt, blob), keyId: null };

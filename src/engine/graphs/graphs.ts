@@ -186,7 +186,7 @@ export class Graphs {
         return { payload: await graph.payload(store, graph.seqOfInput(node?.name ?? '', given.path)) };
       case 'value':
         try {
-          return { payload: encodeValue(given.value) };
+          return { payload: encodeValue(given.value, limits.payloadBytesMax) };
         } catch (error) {
           // Put together it may be larger than any of its parts was.
           return { failed: { ...failureOf(error), retryable: false } };

@@ -98,6 +98,12 @@ export class Catalog {
     return this.#workflows.get(name) ?? null;
   }
 
+  /** Whether there is a workflow that is a graph. */
+  get hasGraphs(): boolean {
+    for (const { manifest } of this.#workflows.values()) if (manifest.graph !== undefined) return true;
+    return false;
+  }
+
   /** Agents are no workflows: their runs begin with a message. */
   agent(name: string): AgentEntry | null {
     return this.#agents.get(name) ?? null;

@@ -139,7 +139,13 @@ export class Lanes {
   offer(job: LaneJob, settle: (outcome: JobOutcome) => void): void {
     const lane = this.#laneOf(job.key, job.tenant, job.run);
     lane.queue.push({ job, settle, published: null, attempts: 0, alone: false, answered: false, leased: false });
-    if (!lane.busy) this.#work(lane);
+    if (lane.busy) return;
+    if (!isCallEnd(job)) return this.#work(lane);
+    // Ends of calls come many at a time: all that arrive in this turn are one transition.
+    lane.busy = true;
+    Promise.resolve()
+      .then(() => this.#work(lane))
+      .catch((error: unknown) => this.#context.fault('lane', error));
   }
 
   /** Writes the births of new runs with the rest of their transition, and tells the listeners. */
@@ -235,7 +241,8 @@ export class Lanes {
     }
     lane.busy = false;
     if (lane.unsure) this.#lookUpLater(lane);
-    else if (lane.state !== null && isEnded(lane.state.status)) this.#lanes.delete(lane.key);
+    // A run that sleeps costs nothing: whoever wakes it reads it again, and so does the worker that gets it.
+    else if (lane.state !== null && (isEnded(lane.state.status) || isAsleep(lane.state))) this.#lanes.delete(lane.key);
   }
 
   #loadFor(lane: Lane, group: readonly Pending[]): void {
@@ -321,8 +328,9 @@ export class Lanes {
     if (first === undefined) return false;
     const caused = parts.length === 1 ? first.caused : joined(parts.map((part) => part.caused));
     const { transition, births } = this.#transition(first.pending.job, change, state, caused);
+    const others = otherLeases(parts);
     this.#committer.commit({
-      transition,
+      transition: others.length === 0 ? transition : { ...transition, leases: others },
       settle: (answer) => {
         if (answer.tag === 'failed')
           this.#sink(
@@ -590,6 +598,8 @@ export class Lanes {
         });
       case 'fenced':
         lane.state = null;
+        // Which of several it was is not said; the others go on.
+        if (otherLeases(parts).length > 0) return pendings.map(alone);
         return pendings.filter((pending) => {
           // Somebody took the activation between the decision to end it unbegun and the commit: decide as leased.
           if (pending.job.lease === null && !pending.leased) {
@@ -659,6 +669,10 @@ const historyWarnAt = limits.historyEventsMax / 2;
 /** Evicting looks at a few of the oldest lanes only, so that a lane costs the same however many there are. */
 const evictExamineMax = 64;
 
+function isAsleep({ status, activation, graph }: RunState): boolean {
+  return status === 'waiting' && !activation.open && graph === null;
+}
+
 function isTooOld(state: RunState, group: readonly Pending[]): boolean {
   return group.some(({ job }) => (job.atLeast ?? 0) > state.head);
 }
@@ -685,7 +699,7 @@ function joined(parts: readonly Caused[]): Caused {
   };
 }
 
-/** Jobs from the front of the queue that may share a transition: those under the same lease. */
+/** Jobs from the front of the queue that may share a transition: those under the same lease, and ends of calls. */
 function takeGroup(queue: Pending[]): Pending[] {
   const group: Pending[] = [];
   let commands = 0;
@@ -693,7 +707,7 @@ function takeGroup(queue: Pending[]): Pending[] {
     const [next] = queue;
     if (next === undefined) break;
     const [first] = group;
-    if (first !== undefined && (first.alone || next.alone || !sameLease(first.job.lease, next.job.lease))) break;
+    if (first !== undefined && (first.alone || next.alone || !mayShare(first.job, next.job))) break;
     commands += next.job.commands.length;
     // A body that asks for thousands of things at once must not make one transition of them that holds up all others.
     if (first !== undefined && commands > limits.commitItemsMax) break;
@@ -719,6 +733,25 @@ function firstOfEach(publications: readonly Publication[]): readonly Publication
 
 /** Pause before a run is looked up whose commit or read has failed. */
 const lookUpMs = 250;
+
+function mayShare(a: LaneJob, b: LaneJob): boolean {
+  return sameLease(a.lease, b.lease) || (isCallEnd(a) && isCallEnd(b));
+}
+
+/** What a call came to. It ends no run and opens none, so it may be decided together with others of its run. */
+function isCallEnd({ lease, commands }: LaneJob): boolean {
+  return lease !== null && commands.every(({ op }) => op === 'completeTask' || op === 'failTask');
+}
+
+/** The leases of the parts that are not that of the first. */
+function otherLeases(parts: readonly Part[]): LeaseKey[] {
+  const found: LeaseKey[] = [];
+  for (const { pending } of parts) {
+    const { lease } = pending.job;
+    if (lease !== null && !found.some((other) => sameLease(other, lease))) found.push(lease);
+  }
+  return found.slice(1);
+}
 
 function sameLease(a: LeaseKey | null, b: LeaseKey | null): boolean {
   return a !== null && b !== null && a.task === b.task && a.token === b.token;

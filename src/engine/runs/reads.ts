@@ -5,9 +5,11 @@ import { decodeValue } from '../../core/codec.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { RunEvent } from '../../core/run/events.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../../core/run/exported-history.js';
+import { waitingTickets } from '../../core/run/tickets.js';
 import { foldRun, isEnded, workflowQueue, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
 import type {
   DeadLetterView,
+  LimitWait,
   PageView,
   RunEventView,
   RunSummary,
@@ -20,18 +22,39 @@ import type { RunFilter, RunResult } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
+import type { Catalog } from '../intake/catalog.js';
 import { remedyOf } from '../deadletters/remedy.js';
 import { storedEventView } from './event-view.js';
 import type { PlainValue } from './lanes.js';
 import { runView, summaryOf, viewState } from './views.js';
 
+/** What a ticket that waits is waiting for; null = nobody can say. */
+type ExplainTicket = (
+  ticket: { readonly tenant: string; readonly ref: string },
+  value: string,
+) => Promise<LimitWait | null>;
+
+/** Tickets of one run that are explained; the others are only said to wait. */
+const explainedMax = 10;
+
 export class Reads {
   readonly #context: EngineContext;
   readonly #plain: PlainValue;
   readonly #isServed: (queue: string) => Promise<boolean>;
+  readonly #catalog: Pick<Catalog, 'workflow' | 'hasGraphs'>;
 
-  /** `isServed` knows whether a connected worker serves a queue. */
-  constructor(context: EngineContext, plain: PlainValue, isServed: (queue: string) => Promise<boolean>) {
+  readonly #explain: ExplainTicket;
+
+  /** `isServed` knows whether a connected worker serves a queue, `explain` what a ticket waits for. */
+  constructor(
+    context: EngineContext,
+    plain: PlainValue,
+    isServed: (queue: string) => Promise<boolean>,
+    explain: ExplainTicket,
+    catalog: Pick<Catalog, 'workflow' | 'hasGraphs'>,
+  ) {
+    this.#explain = explain;
+    this.#catalog = catalog;
     this.#context = context;
     this.#plain = plain;
     this.#isServed = isServed;
@@ -47,12 +70,20 @@ export class Reads {
       run,
       events.map((stored) => stored.event),
     );
+    const waits = await Promise.all(
+      (isEnded(state.status) ? [] : waitingTickets(state)).slice(0, explainedMax).map(async ({ path, entry }) => {
+        const wait = await this.#explain({ tenant, ref: entry.ref }, entry.value);
+        return wait === null ? [] : [[path, wait] as const];
+      }),
+    );
     // The row may be older than the history by a commit; the fold is the truth of both.
     const served = isEnded(state.status) ? null : await this.#isServed(workflowQueue(state.workflow, state.version));
     return runView({ ...row, ...rowFields(state, row) }, state, {
       tasks,
       progress: this.#lastProgress(events),
       served,
+      limits: new Map(waits.flat()),
+      unservedQueues: await this.#unserved(tasks),
     });
   }
 
@@ -65,6 +96,16 @@ export class Reads {
       run,
       events.map(({ event }) => event),
     );
+  }
+
+  /** Queues of these calls that no connected worker serves. What is leased is at work, connected or not. */
+  async #unserved(tasks: readonly TaskRow[]): Promise<ReadonlySet<string>> {
+    const waiting = new Set(
+      tasks.filter(({ kind, state }) => kind === 'call' && state === 'ready').map(({ queue }) => queue),
+    );
+    const unserved = new Set<string>();
+    for (const queue of waiting) if (!(await this.#isServed(queue))) unserved.add(queue);
+    return unserved;
   }
 
   /** The state of a run in the words of users. */
@@ -146,7 +187,10 @@ export class Reads {
 
   async list(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>> {
     const { states, ...rest } = filter;
-    const statuses = states === undefined ? undefined : [...new Set(states.flatMap(statusesOf))];
+    const statuses =
+      states === undefined
+        ? undefined
+        : [...new Set(states.flatMap((state) => statusesOf(state, this.#catalog.hasGraphs)))];
     const page = await this.#context.store.listRuns({
       tenant,
       limit: Math.min(rest.limit ?? limits.pageItemsDefault, limits.pageItemsMax),
@@ -230,8 +274,10 @@ export class Reads {
 
   async #stateOf(row: RunRow): Promise<RunViewState> {
     if (isEnded(row.status)) return viewState(row, null, false);
-    const tasks: TaskRow[] = row.status === 'active' ? await this.#context.store.readTasks(row.tenant, row.run) : [];
-    return viewState(row, tasks.find((task) => task.kind === 'activation') ?? null, false);
+    const isGraph = this.#catalog.workflow(row.workflow)?.manifest.graph !== undefined;
+    const tasks: TaskRow[] =
+      row.status === 'active' || isGraph ? await this.#context.store.readTasks(row.tenant, row.run) : [];
+    return viewState(row, tasks.find((task) => task.kind === 'activation') ?? null, false, isGraph ? tasks : []);
   }
 
   async #history(tenant: string, run: string): Promise<StoredRunEvent[]> {
@@ -264,11 +310,12 @@ function rowFields(state: RunState, row: RunRow): Partial<RunRow> {
 }
 
 /** The stored statuses behind a shown state. */
-function statusesOf(state: RunViewState): readonly RunStatus[] {
+function statusesOf(state: RunViewState, hasGraphs: boolean): readonly RunStatus[] {
   switch (state) {
     case 'queued':
     case 'running':
-      return ['active'];
+      // Nobody holds a graph: its row says that it waits while its nodes are at work.
+      return hasGraphs ? ['active', 'waiting'] : ['active'];
     case 'waiting':
     case 'retrying':
     case 'cancelling':

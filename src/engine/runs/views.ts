@@ -4,14 +4,18 @@ import { isoOf } from '../../core/instant.js';
 import { versionText } from '../../core/manifest.js';
 import { shutFailure } from '../../core/run/inference.js';
 import { isEnded, isOpenUnit, workflowQueue, type RunRow, type RunState, type Unit } from '../../core/run/state.js';
-import type { RunFold, RunSummary, RunViewState, StepView, WaitView } from '../../protocol/http.js';
+import type { LimitWait, RunFold, RunSummary, RunViewState, StepView, WaitView } from '../../protocol/http.js';
 import type { TaskRow } from '../../store/contract.js';
 
-/** The state that users see, out of the run's row and, for an active run, the state of its activation. */
+/**
+ * The state that users see, out of the run's row and, for an active run, the state of its activation. `nodes` are the tasks of
+ * a graph: nobody holds such a run, and what its nodes do is what it does.
+ */
 export function viewState(
   row: Pick<RunRow, 'status' | 'cancelRequested' | 'head'>,
   activation: Pick<TaskRow, 'state'> | null,
   retrying: boolean,
+  nodes: readonly Pick<TaskRow, 'state'>[] = [],
 ): RunViewState {
   switch (row.status) {
     case 'succeeded':
@@ -21,7 +25,10 @@ export function viewState(
     case 'continued':
       return row.status;
     case 'waiting':
-      return row.cancelRequested ? 'cancelling' : retrying ? 'retrying' : 'waiting';
+      if (row.cancelRequested) return 'cancelling';
+      if (nodes.some(({ state }) => state === 'leased')) return 'running';
+      if (nodes.some(({ state }) => state === 'ready')) return 'queued';
+      return retrying ? 'retrying' : 'waiting';
     case 'active':
       if (row.cancelRequested) return 'cancelling';
       if (activation?.state === 'leased') return retrying ? 'retrying' : 'running';
@@ -59,20 +66,25 @@ export interface RunSurroundings {
   readonly progress: unknown;
   /** Whether a connected worker has its code; null = it has ended. */
   readonly served: boolean | null;
+  /** What units wait for that limits hold back, by path. */
+  readonly limits: ReadonlyMap<string, LimitWait>;
+  /** Queues of its calls that no connected worker serves. */
+  readonly unservedQueues: ReadonlySet<string>;
 }
 
-export function runView(row: RunRow, state: RunState, { tasks, progress, served }: RunSurroundings): RunFold {
+export function runView(row: RunRow, state: RunState, around: RunSurroundings): RunFold {
+  const { tasks, progress, served } = around;
   const activation = tasks.find((task) => task.kind === 'activation') ?? null;
   const units = [...state.units];
   const retrying =
     units.some(([, unit]) => 'status' in unit && unit.status === 'retrying') &&
     !units.some(([, unit]) => isUnderWay(unit));
-  const shown = viewState(row, activation, retrying);
+  const shown = viewState(row, activation, retrying, state.graph === null ? [] : tasks);
   const base = `/v1/runs/${row.run}`;
   return {
     ...summaryOf(row, shown),
     steps: units.map(([path, unit]) => stepView(path, unit)),
-    waitingFor: isEnded(state.status) ? [] : waits(state, activation, served !== false),
+    waitingFor: isEnded(state.status) ? [] : waits(state, activation, around),
     served,
     retry: {
       possible: state.status === 'failed' || state.status === 'cancelled',
@@ -139,7 +151,8 @@ function stepView(path: string, unit: Unit): StepView {
   }
 }
 
-function waits(state: RunState, activation: TaskRow | null, served: boolean): WaitView[] {
+function waits(state: RunState, activation: TaskRow | null, around: RunSurroundings): WaitView[] {
+  const served = around.served !== false;
   const found: WaitView[] = [];
   const queue = workflowQueue(state.workflow, state.version);
   // A lease is held by somebody who has the code, connected or not.
@@ -175,7 +188,9 @@ function waits(state: RunState, activation: TaskRow | null, served: boolean): Wa
   }
   for (const [path, unit] of state.units) {
     if (!isOpenUnit(unit)) continue;
-    if (unit.kind === 'call') {
+    if (unit.kind === 'call' && unit.hold?.phase === 'waiting') {
+      found.push(limitWait(path, `Capability ${unit.call.capability}`, around.limits.get(path), unit.hold.notBefore));
+    } else if (unit.kind === 'call') {
       const retrying = unit.status === 'retrying';
       found.push({
         kind: retrying ? 'retry' : 'call',
@@ -183,7 +198,9 @@ function waits(state: RunState, activation: TaskRow | null, served: boolean): Wa
         queue: unit.call.queue,
         text: retrying
           ? `Capability ${unit.call.capability} failed; attempt ${unit.attempt} follows.`
-          : `Capability ${unit.call.capability} is at work or queued in ${unit.call.queue}.`,
+          : around.unservedQueues.has(unit.call.queue)
+            ? `No connected worker has capability ${unit.call.capability}.`
+            : `Capability ${unit.call.capability} is at work or queued in ${unit.call.queue}.`,
       });
     } else if (unit.kind === 'timer') {
       found.push({ kind: 'timer', path, until: iso(unit.fireAt), text: `Sleeps until ${iso(unit.fireAt)}.` });
@@ -191,6 +208,8 @@ function waits(state: RunState, activation: TaskRow | null, served: boolean): Wa
       found.push({ kind: 'child', path, run: unit.run, text: `Run ${unit.run} of ${unit.workflow} is at work.` });
     } else if (unit.kind === 'wait') {
       found.push(waitView(path, unit));
+    } else if (unit.kind === 'inference' && unit.status === 'held') {
+      found.push(limitWait(path, `Model ${unit.ask.model}`, around.limits.get(path), null));
     } else if (unit.kind === 'inference') {
       found.push(inferenceWait(path, unit));
     } else if (unit.kind === 'step') {
@@ -212,9 +231,18 @@ function inferenceWait(path: string, { status, attempt, ask, hops }: Extract<Uni
       path,
       text: `The breaker of endpoint ${last.endpoint} is open; model ${ask.model} is asked when it may be called again.`,
     };
-  return status === 'held'
-    ? { kind: 'limit', path, text: `Waits for leave to ask model ${ask.model}.` }
-    : { kind: 'retry', path, text: `Model ${ask.model} failed; attempt ${attempt + 1} follows after a pause.` };
+  return { kind: 'retry', path, text: `Model ${ask.model} failed; attempt ${attempt + 1} follows after a pause.` };
+}
+
+/** Why a call or an inference is not let in. */
+function limitWait(path: string, what: string, limit: LimitWait | undefined, notBefore: number | null): WaitView {
+  const pause = notBefore === null ? '' : `, not before ${iso(notBefore)}`;
+  if (limit === undefined) return { kind: 'limit', path, text: `${what} waits to be admitted${pause}.` };
+  const { key, used, max, before, expectedAt } = limit;
+  const others = before === 0 ? '' : `, ${before} before it`;
+  const when = expectedAt === null ? '' : `; its turn is expected at ${expectedAt}`;
+  const text = `${what} waits for room under ${key}: ${used} of ${max} in use${others}${pause}${when}.`;
+  return { kind: 'limit', path, ...(expectedAt === null ? {} : { until: expectedAt }), limit, text };
 }
 
 function waitView(path: string, unit: Extract<Unit, { readonly kind: 'wait' }>): WaitView {

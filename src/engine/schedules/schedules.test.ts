@@ -10,7 +10,7 @@ import type { Store } from '../../store/contract.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { MemoryData } from '../../store/memory-data.js';
 import type { Engine, EngineLogRecord, Origin } from '../index.js';
-import { createEngine } from '../index.js';
+import { createEngine, type EngineSettings } from '../index.js';
 
 const origin: Origin = { tenant: 'default', actor: 'test', traceparent: null, correlation: null };
 const retry = { attempts: 3, minMs: 100, maxMs: 1000, factor: 2 };
@@ -118,12 +118,15 @@ afterEach(async () => {
   expect(await createMemoryStore({ clock: time.ports.clock, data }).check(9)).toEqual([]);
 });
 
-async function serve(given: { shared?: boolean; around?: (store: Store) => Store } = {}): Promise<Engine> {
-  const { shared = false, around = (store: Store) => store } = given;
+async function serve(
+  given: { shared?: boolean; around?: (store: Store) => Store; settings?: Partial<EngineSettings> } = {},
+): Promise<Engine> {
+  const { shared = false, around = (store: Store) => store, settings = {} } = given;
   const store = around(createMemoryStore({ clock: time.ports.clock, data, shared }));
   const engine = createEngine({
     store,
     ports: time.ports,
+    settings,
     log: (record) => {
       if (record.level !== 'debug') logged.push(record);
     },
@@ -193,6 +196,19 @@ describe('a schedule', () => {
     expect(shown).toMatchObject({ start: 'report', app: null, counts: { started: 2, skipped: 0, missed: 0 } });
     expect((await engine.listSchedules('default', {})).items).toEqual([shown]);
     expect(await engine.listSchedules('other', {})).toEqual({ items: [], next: null });
+  });
+
+  it('is refused where its tenant has as many as it may have, and replaced all the same', async () => {
+    const engine = await serve({ settings: { schedulesPerTenantMax: 2 } });
+    await register(engine);
+    await put(engine, 'one', nightly);
+    await put(engine, 'two', nightly);
+    const third = await engine.putSchedule(origin, 'three', spec(nightly));
+    expect(third).toMatchObject({ tag: 'error', error: { code: 'SCHEDULES_FULL' } });
+    expect(await put(engine, 'two', { ...nightly, input: { days: 2 } })).toBe('updated');
+    expect((await engine.putSchedule({ ...origin, tenant: 'other' }, 'one', spec(nightly))).tag).toBe('created');
+    await engine.removeSchedule(origin, 'one');
+    expect(await put(engine, 'three', nightly)).toBe('created');
   });
 
   it('is refused where its workflow or its input cannot be', async () => {

@@ -114,6 +114,7 @@ export class Schedules {
       await this.#change(tenant, name, async (found, now) => {
         if (found !== null && found.state.app !== null)
           throw new SpineError('SCHEDULE_OWNED', { name, app: found.state.app.name });
+        if (found === null) await this.#makeSureOfRoom(tenant);
         tag = found === null ? 'created' : isSame(found.state.spec, spec) ? 'unchanged' : 'updated';
         return tag === 'unchanged' ? null : this.#define(tenant, name, found, spec, null, now);
       });
@@ -121,6 +122,23 @@ export class Schedules {
     } catch (error) {
       return errorOutcome(error);
     }
+  }
+
+  /** Two that are added at one time may be one too many; the bound is there against thousands. */
+  async #makeSureOfRoom(tenant: string): Promise<void> {
+    const { store, settings } = this.#deps.context;
+    const max = settings.schedulesPerTenantMax;
+    let count = 0;
+    for (let cursor: string | null = ''; cursor !== null && count < max; ) {
+      const page = await store.listSchedules({
+        tenant,
+        limit: limits.scheduleBatchMax,
+        ...(cursor === '' ? {} : { cursor }),
+      });
+      count += page.items.length;
+      cursor = page.next;
+    }
+    if (count >= max) throw new SpineError('SCHEDULES_FULL', { max });
   }
 
   pause(origin: Origin, name: string, reason: string | null): Promise<CommandOutcome> {

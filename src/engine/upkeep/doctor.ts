@@ -9,6 +9,7 @@ import { isErrand, isOfWork, openRows } from '../../core/run/effects.js';
 import { foldRun, isEnded, rowOf, workflowQueue, type RunRow, type RunState } from '../../core/run/state.js';
 import type { DoctorCheck, DoctorView } from '../../protocol/http.js';
 import type { Violation } from '../../store/contract.js';
+import { checkLimits } from '../admission/limit-check.js';
 import type { EngineContext } from '../context.js';
 import { sessionInfo } from '../dispatch/session-info.js';
 import { readRunEvent } from '../events/rows.js';
@@ -22,6 +23,7 @@ const says: Readonly<Record<string, string>> = {
   P12: 'Rows are what the log folds to.',
   P16: 'No more tasks are leased than are counted.',
   P32: 'Counters equal what they count.',
+  limits: 'Slots of limits in use are held by tickets, and tickets belong to runs that are alive.',
   versions: 'Where a workflow has workers, every unfinished run of it has one with its version.',
 };
 const violationsMax = 50;
@@ -31,7 +33,7 @@ export async function diagnose(context: EngineContext, tenants: readonly string[
   const found = await context.store.check(violationsMax);
   const checks: DoctorCheck[] = [];
   for (const property of Object.keys(says)) {
-    if (property === 'P12' || property === 'versions') continue;
+    if (property === 'P12' || property === 'versions' || property === 'limits') continue;
     checks.push(
       checkOf(
         property,
@@ -50,6 +52,8 @@ export async function diagnose(context: EngineContext, tenants: readonly string[
       ),
     );
   checks.push(await foldCheck(context, tenants));
+  const { checked, violations } = await checkLimits(context.store, tenants);
+  checks.push(checkOf('limits', violations.slice(0, violationsMax), checked));
   checks.push(await versionCheck(context));
   return { checkedAt: isoOf(context.store.now()), checks };
 }

@@ -199,6 +199,7 @@ export class Approvals {
   async #plain(tenant: string, payload: Payload | undefined): Promise<unknown> {
     if (payload === undefined) return undefined;
     if (!isBlobPayload(payload)) return jsonOf(payload);
+    if (payload.size > limits.payloadBytesMax) return undefined;
     const bytes = await this.#context.store.readBlob(tenant, payload.blob);
     return bytes === null ? undefined : jsonOf({ codec: payload.codec, text: new TextDecoder().decode(bytes) });
   }

@@ -5,7 +5,9 @@
  *
  * Invariant: the cursor of a partition never stands behind an event that was not offered to the waits open at the time.
  */
+import { limits } from '../../core/limits.js';
 import { jsonOf } from '../../core/codec.js';
+import type { Envelope } from '../../core/envelope.js';
 import type { PostOffice } from '../agents/post-office.js';
 import { indexedFields } from '../../core/manifest.js';
 import { isBlobPayload } from '../../core/payload.js';
@@ -17,6 +19,16 @@ import type { Catalog, TopicEntry } from '../intake/catalog.js';
 import { fieldsOf, indexWrites } from './index-entries.js';
 import type { LookBack } from './look-back.js';
 
+/** What a round works on. */
+interface Round {
+  /** When it ends, at the latest after the batches that are under way then. */
+  readonly untilMs: number;
+  readonly runners: Set<Promise<void>>;
+  /** Partitions that a runner has. */
+  readonly underWay: Set<string>;
+  readonly failures: { readonly key: string; readonly at: Partition; readonly error: unknown }[];
+}
+
 /** A partition of a topic, as a key of maps. */
 interface Partition {
   readonly tenant: string;
@@ -24,9 +36,14 @@ interface Partition {
   readonly partition: number;
 }
 
+/** An event as it is stored, read once for all who look at it. */
+interface TopicRow {
+  readonly row: EventRow;
+  readonly envelope: Envelope;
+}
+
 /** An event on its way to those who wait for it. */
 interface Routed {
-  readonly row: EventRow;
   readonly fields: Readonly<Record<string, string>>;
 }
 
@@ -43,6 +60,7 @@ export class Router {
   #askAtMs = Number.NEGATIVE_INFINITY;
   #sweepAtMs = Number.NEGATIVE_INFINITY;
   #routing: Promise<void> | null = null;
+  #current: Round | null = null;
   #again = false;
   #stopped = false;
 
@@ -75,7 +93,10 @@ export class Router {
       this.#routing = this.#round().finally(() => {
         this.#routing = null;
       });
-    } else this.#again = true;
+    } else {
+      this.#again = true;
+      if (this.#current !== null) this.#man(this.#current);
+    }
     await this.#routing;
   }
 
@@ -95,7 +116,7 @@ export class Router {
         const rows = await store.readEvents({ tenant, stream, after: next - 1, limit: batchEvents });
         const last = rows.at(-1);
         if (last === undefined) break;
-        await this.#put(tenant, (await this.#routed(at, entry, rows)).entries);
+        await this.#put(tenant, (await this.#routed(at, entry, rows.map(readTopicEvent))).entries);
         next = last.seq + 1;
       }
     }
@@ -122,18 +143,47 @@ export class Router {
       this.#again = false;
       if (!(await this.#hold())) return this.#moved.clear();
       await this.#sweep();
-      for (const [key, at] of this.#moved) {
-        if (this.#stopped) return;
-        // Before the look, so that what is published meanwhile counts anew.
-        this.#moved.delete(key);
-        try {
-          await this.#route(key, at);
-        } catch (error) {
-          this.#moved.set(key, at);
-          throw error;
-        }
+      const untilMs = this.#context.ports.clock.monotonicMs() + renewMs;
+      const round: Round = { untilMs, underWay: new Set(), runners: new Set(), failures: [] };
+      this.#current = round;
+      this.#man(round);
+      while (round.runners.size > 0) await Promise.all(round.runners);
+      this.#current = null;
+      for (const { key, at } of round.failures) this.#moved.set(key, at);
+      const [failure] = round.failures;
+      if (failure !== undefined) throw failure.error;
+    } while (!this.#stopped && (this.#again || this.#moved.size > 0));
+  }
+
+  /**
+   * Partitions have no order among themselves: several are routed side by side, so that their writes share commits, and one
+   * that is slow or fails holds back no other. Runners that find nothing to do are gone at once.
+   */
+  #man(round: Round): void {
+    for (let wanted = this.#moved.size; wanted > 0 && round.runners.size < partitionsAtOnce; wanted--) {
+      const runner = this.#routeMoved(round).finally(() => round.runners.delete(runner));
+      round.runners.add(runner);
+    }
+  }
+
+  /** A partition that moves meanwhile comes again, when the runner that has it is done with it. */
+  async #routeMoved({ untilMs, underWay, failures }: Round): Promise<void> {
+    const { clock } = this.#context.ports;
+    for (const [key, at] of this.#moved) {
+      // The duty must be asked for again now and then, however much is published.
+      if (this.#stopped || clock.monotonicMs() >= untilMs) return;
+      if (underWay.has(key)) continue;
+      // Before the look, so that what is published meanwhile counts anew.
+      this.#moved.delete(key);
+      underWay.add(key);
+      try {
+        await this.#route(key, at);
+      } catch (error) {
+        failures.push({ key, at, error });
+      } finally {
+        underWay.delete(key);
       }
-    } while (this.#again);
+    }
   }
 
   async #hold(): Promise<boolean> {
@@ -172,37 +222,35 @@ export class Router {
     }
   }
 
-  /** Routes the events of one partition that are there. */
+  /** Routes a batch of the events of one partition that are there; of more, the rest when its turn comes again. */
   async #route(key: string, at: Partition): Promise<void> {
     const { store } = this.#context;
     const entry = this.#catalog.topic(at.topic);
     if (entry === null) return;
     const stream = topicStream(at.topic, at.partition);
     let next = this.#cursors.get(key) ?? (await this.#readCursor(at));
-    for (;;) {
-      const rows = await store.readEvents({ tenant: at.tenant, stream, after: next - 1, limit: batchEvents });
-      // What is not numbered yet has no place in the index; the next round finds it numbered.
-      const numbered = rows.findIndex((row) => row.position === 0);
-      const ready = numbered < 0 ? rows : rows.slice(0, numbered);
-      const last = ready.at(-1);
-      if (last !== undefined) {
-        await this.#offer(at, entry, ready);
-        await this.#post(at, entry, ready);
-        next = last.seq + 1;
-        await this.#moveCursor(at, next);
-      }
-      this.#cursors.set(key, next);
-      if (numbered >= 0) {
-        this.#moved.set(key, at);
-        this.#context.ports.timers.after(numberedAfterMs, () => this.#wake());
-        return;
-      }
-      if (rows.length < batchEvents || this.#stopped) return;
+    const rows = await store.readEvents({ tenant: at.tenant, stream, after: next - 1, limit: batchEvents });
+    // What is not numbered yet has no place in the index; a later round finds it numbered.
+    const numbered = rows.findIndex((row) => row.position === 0);
+    const ready = (numbered < 0 ? rows : rows.slice(0, numbered)).map(readTopicEvent);
+    const last = ready.at(-1);
+    if (last !== undefined) {
+      await this.#offer(at, entry, ready);
+      await this.#post(at, entry, ready);
+      next = last.row.seq + 1;
+      await this.#moveCursor(at, next);
     }
+    this.#cursors.set(key, next);
+    if (numbered >= 0)
+      this.#context.ports.timers.after(numberedAfterMs, () => {
+        this.#moved.set(key, at);
+        this.#wake();
+      });
+    else if (rows.length === batchEvents) this.#moved.set(key, at);
   }
 
   /** Index first, then the waits: a wait that is opened in between finds the entry, an earlier one is found here. */
-  async #offer(at: Partition, entry: TopicEntry, rows: readonly EventRow[]): Promise<void> {
+  async #offer(at: Partition, entry: TopicEntry, rows: readonly TopicRow[]): Promise<void> {
     const { routed, entries } = await this.#routed(at, entry, rows);
     if (routed.length === 0) return;
     await this.#put(at.tenant, entries);
@@ -213,11 +261,11 @@ export class Router {
   }
 
   /** Brings events to the agents that they are messages to: those of one key in order, those of several side by side. */
-  async #post(at: Partition, { agents }: TopicEntry, rows: readonly EventRow[]): Promise<void> {
+  async #post(at: Partition, { agents }: TopicEntry, rows: readonly TopicRow[]): Promise<void> {
     if (agents.length === 0) return;
-    const byKey = new Map<string, EventRow[]>();
+    const byKey = new Map<string, TopicRow[]>();
     for (const row of rows) {
-      const { key } = parseEnvelope(row.envelope).data as { readonly key: string };
+      const { key } = row.envelope.data as { readonly key: string };
       const same = byKey.get(key);
       if (same === undefined) byKey.set(key, [row]);
       else same.push(row);
@@ -227,10 +275,9 @@ export class Router {
     );
   }
 
-  async #postAll(at: Partition, agent: string, key: string, rows: readonly EventRow[]): Promise<void> {
+  async #postAll(at: Partition, agent: string, key: string, rows: readonly TopicRow[]): Promise<void> {
     const partition = topicStream(at.topic, at.partition);
-    for (const row of rows) {
-      const envelope = parseEnvelope(row.envelope);
+    for (const { row, envelope } of rows) {
       const origin = {
         tenant: at.tenant,
         actor: envelope.actor,
@@ -252,17 +299,16 @@ export class Router {
   async #routed(
     at: Partition,
     entry: TopicEntry,
-    rows: readonly EventRow[],
+    rows: readonly TopicRow[],
   ): Promise<{ readonly routed: readonly Routed[]; readonly entries: readonly EntryWrite[] }> {
     const routed: Routed[] = [];
     const entries: EntryWrite[] = [];
-    for (const row of rows) {
+    for (const { row, envelope } of rows) {
       // What is not numbered yet has no place in the index.
       if (row.position === 0) break;
-      const envelope = parseEnvelope(row.envelope);
-      const fields = fieldsOf(entry.manifest, await this.#valueOf(row));
+      const fields = fieldsOf(entry.manifest, await this.#valueOf(row, envelope));
       if (Object.keys(fields).length === 0) continue;
-      routed.push({ row, fields });
+      routed.push({ fields });
       entries.push(
         ...indexWrites(at.topic, row, { partition: at.partition, offset: row.seq, id: envelope.id, fields }),
       );
@@ -270,11 +316,12 @@ export class Router {
     return { routed, entries };
   }
 
-  /** Data that is kept as a blob is fetched: its fields are in it. */
-  async #valueOf(row: EventRow): Promise<unknown> {
-    const payload = payloadOf(parseEnvelope(row.envelope), row.payload);
+  /** Data that is kept as a blob is fetched: its fields are in it. Not where it is very large: nobody waits by its fields. */
+  async #valueOf(row: EventRow, envelope: Envelope): Promise<unknown> {
+    const payload = payloadOf(envelope, row.payload);
     if (payload === null) return undefined;
     if (!isBlobPayload(payload)) return jsonOf(payload);
+    if (payload.size > limits.payloadBytesMax) return undefined;
     const bytes = await this.#context.store.readBlob(row.tenant, payload.blob);
     return bytes === null ? undefined : jsonOf({ codec: payload.codec, text: new TextDecoder().decode(bytes) });
   }
@@ -326,6 +373,10 @@ export class Router {
   }
 }
 
+function readTopicEvent(row: EventRow): TopicRow {
+  return { row, envelope: parseEnvelope(row.envelope) };
+}
+
 function isRouted({ manifest, agents }: TopicEntry): boolean {
   return agents.length > 0 || indexedFields(manifest).length > 0;
 }
@@ -339,6 +390,8 @@ function keyOf({ tenant, topic, partition }: Partition): string {
 
 const none: readonly never[] = [];
 const batchEvents = 256;
+/** Partitions that are routed side by side. More bring nothing: each already delivers many events at a time. */
+const partitionsAtOnce = 8;
 const pagePartitions = 500;
 /** Up to so many open waits of a topic are read at once; of more, those of each value by themselves. */
 const waitsAtOnce = 500;

@@ -7,6 +7,7 @@ import type { RouteId } from '../../protocol/routes.js';
 import type { Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import type { ServerSettings } from '../options.js';
+import type { LargeBodies } from '../large-bodies.js';
 import type { ReadTokens } from '../read-tokens.js';
 import type { StreamHub } from '../run-stream.js';
 
@@ -15,6 +16,7 @@ export interface HandlerContext {
   readonly settings: ServerSettings;
   readonly streams: StreamHub;
   readonly tokens: ReadTokens;
+  readonly large: LargeBodies;
   /** The problem of an error; one that is not ours is logged under the reference. */
   readonly problemOf: (error: unknown, reference: string) => Problem;
 }
@@ -22,6 +24,19 @@ export interface HandlerContext {
 export type Handler = (request: ApiRequest) => Answer | Promise<Answer>;
 
 export type Handlers<Id extends RouteId> = { readonly [K in Id]: Handler };
+
+/** A blob that is about to be sent; `onSent` says when it was. Fails with BLOB_NOT_FOUND, and STORE_BUSY where too much is held. */
+export async function heldBlob(
+  { engine, large }: HandlerContext,
+  tenant: string,
+  hash: string,
+): Promise<{ readonly bytes: Uint8Array; readonly onSent: () => void }> {
+  const bytes = await engine.readBlob(tenant, hash);
+  if (bytes === null) throw new SpineError('BLOB_NOT_FOUND', { blob: hash });
+  const share = large.share();
+  if (!share.grow(bytes.byteLength)) throw new SpineError('STORE_BUSY', {});
+  return { bytes, onSent: () => share.release() };
+}
 
 /** Addresses of a run under the base path. */
 export function linksOf(basePath: string, run: string): RunView['links'] {

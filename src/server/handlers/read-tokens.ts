@@ -15,18 +15,26 @@ export function readTokenFor(
   { tokens, settings }: HandlerContext,
   request: ApiRequest,
   run: string,
-  asked: { readonly expiresMs?: number | undefined; readonly sees?: ReadTokenSight | undefined },
+  asked: {
+    readonly expiresMs?: number | undefined;
+    readonly sees?: ReadTokenSight | undefined;
+    readonly decides?: boolean;
+  },
 ): Promise<ReadTokenView> {
   const { principal, grant } = request;
   const most = grant.tag === 'tenant' ? 'everything' : grant.sees;
   if (asked.sees === 'everything' && most !== 'everything') {
     throw new SpineError('OUT_OF_SCOPE', { what: 'a token that shows everything' });
   }
+  if (asked.decides === true && grant.tag === 'page' && !grant.approvals) {
+    throw new SpineError('OUT_OF_SCOPE', { what: 'a token that decides approvals' });
+  }
   return tokens.issue({
     tenant: principal.tenant,
     user: principal.user,
     run,
     sees: asked.sees ?? (grant.tag === 'page' ? grant.sees : 'progress'),
+    decides: asked.decides ?? false,
     expiresMs: asked.expiresMs ?? settings.readTokens.expiresMs,
   });
 }
@@ -44,11 +52,17 @@ async function createReadToken(context: HandlerContext, request: ApiRequest): Pr
 function askedOf(request: ApiRequest): {
   readonly expiresMs: number | undefined;
   readonly sees: ReadTokenSight | undefined;
+  readonly decides: boolean;
 } {
-  const { expiresMs, sees } = membersOf(request.json() ?? {}, 'the body', ['expiresMs', 'sees']);
+  const {
+    expiresMs,
+    sees,
+    decides = false,
+  } = membersOf(request.json() ?? {}, 'the body', ['expiresMs', 'sees', 'decides']);
   const sight = readTokenSights.find((known) => known === sees);
   if (sees !== undefined && sight === undefined) throw invalid(`sees is none of ${readTokenSights.join(', ')}`);
-  return { expiresMs: expiresMs === undefined ? undefined : checkedExpiry(expiresMs), sees: sight };
+  if (typeof decides !== 'boolean') throw invalid('decides is neither true nor false');
+  return { decides, expiresMs: expiresMs === undefined ? undefined : checkedExpiry(expiresMs), sees: sight };
 }
 
 /** @throws REQUEST_INVALID */

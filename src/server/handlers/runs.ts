@@ -1,5 +1,5 @@
 /** Reading runs and acting on them. */
-import { SpineError } from '../../core/errors.js';
+import { errorCatalogue, SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import { jsonOf } from '../../core/codec.js';
@@ -13,13 +13,24 @@ import {
   type RunViewState,
 } from '../../protocol/http.js';
 import { decodeUtf8 } from '../../protocol/json-body.js';
+import { isErrorCode } from '../../protocol/problem.js';
 import { headerNames } from '../../protocol/routes.js';
 import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { cursorOf, seqOfCursor } from '../cursor.js';
+import { plainJsonOf } from '../plain-json.js';
 import { pageEventView, pageRunView } from '../page-view.js';
 import { readPreferWait } from '../request-headers.js';
-import { commandAnswer, labelOf, linksOf, membersOf, runOf, type HandlerContext, type Handlers } from './context.js';
+import {
+  commandAnswer,
+  heldBlob,
+  labelOf,
+  linksOf,
+  membersOf,
+  runOf,
+  type HandlerContext,
+  type Handlers,
+} from './context.js';
 
 type RunRoutes =
   | 'listRuns'
@@ -151,13 +162,18 @@ export async function resultAnswer(
 ): Promise<WholeAnswer> {
   switch (result.state) {
     case 'succeeded':
-      return json(200, (await valueOf(context, request.tenant, result.output)) ?? null);
+      return outputAnswer(context, request.tenant, result.output);
     case 'pending':
       throw new SpineError('RUN_NOT_ENDED', { run, state: result.now });
     case 'failed': {
       const { class: failureClass, code, message } = result.failure;
       const error = new SpineError('RUN_FAILED', { run, class: failureClass, code, reason: message });
-      return problemAnswerOf({ ...context.problemOf(error, request.requestId), failure: result.failure });
+      const problem = context.problemOf(error, request.requestId);
+      // What Eventspine itself has refused the body says how to mend the cause; what user code threw does not.
+      const mend = isErrorCode(code)
+        ? `${errorCatalogue[code].mend} Then retry the run: it keeps what it has.`
+        : problem.mend;
+      return problemAnswerOf({ ...problem, mend, failure: result.failure });
     }
     case 'refused': {
       const error = new SpineError('RUN_REFUSED', { run, code: result.code });
@@ -172,6 +188,18 @@ export async function resultAnswer(
       return problemAnswerOf({ ...context.problemOf(error, request.requestId), run });
     }
   }
+}
+
+/** An output as plain JSON. A large one that is plain JSON already goes out as it lies in the store. */
+async function outputAnswer(context: HandlerContext, tenant: string, output: Payload): Promise<WholeAnswer> {
+  if (!isBlobPayload(output) || output.size < limits.largeBodyBytesMin)
+    return json(200, (await valueOf(context, tenant, output)) ?? null);
+  const { bytes, onSent } = await heldBlob(context, tenant, output.blob);
+  const body = plainJsonOf(bytes);
+  if (body !== null)
+    return { kind: 'whole', status: 200, headers: { 'content-type': 'application/json' }, body, onSent };
+  onSent();
+  return json(200, (await valueOf(context, tenant, output)) ?? null);
 }
 
 /** The value of a payload as plain JSON, fetched from its blob where it is one. */

@@ -64,7 +64,15 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     engine.workers(),
     engine.tally(),
   ]);
-  const families = fleetMetrics({ health, queues, workers, tally, bounds, streams: streams.size });
+  const families = fleetMetrics({
+    health,
+    queues,
+    workers,
+    tally,
+    bounds,
+    streams: streams.size,
+    limits: engine.limitFacts(),
+  });
   return {
     kind: 'whole',
     status: 200,

@@ -3,13 +3,13 @@ import { payloadOfJson } from '../../core/codec.js';
 import { SpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
-import { everybody, isAddress, type Person } from '../../core/run/waits.js';
+import { everybody, isAddress, isAddressed, type Person } from '../../core/run/waits.js';
 import type { ApprovalQuery, CommandOutcome, Say } from '../../engine/api.js';
+import type { ApprovalDetail } from '../../protocol/http.js';
 import { headerNames } from '../../protocol/routes.js';
 import { nodePorts } from '../../runtime/index.js';
 import { json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import type { Principal } from '../options.js';
 import { readIdempotencyKey } from '../request-headers.js';
 import { commandAnswer, membersOf, runOf, type HandlerContext, type Handlers } from './context.js';
 
@@ -41,8 +41,10 @@ export function waitHandlers(context: HandlerContext): Handlers<WaitRoutes> {
     readApproval: async (request) => {
       const id = request.segment('id');
       const approval = await engine.readApproval(request.tenant, id);
-      if (approval === null) throw new SpineError('APPROVAL_NOT_FOUND', { id });
-      return json(200, approval);
+      const shown = approval === null ? null : shownTo(request, approval);
+      // What is put to others is none to a user's page: it must not even learn that it is there.
+      if (shown === null) throw new SpineError('APPROVAL_NOT_FOUND', { id });
+      return json(200, shown);
     },
     approve: (request) => {
       const members = bodyOf(request, ['form', 'comment']);
@@ -85,19 +87,34 @@ const unstorable = /[\0\p{Surrogate}]/u;
 function queryOf(request: ApiRequest): ApprovalQuery {
   const given = request.query.texts('to');
   const cursor = request.query.text('cursor');
-  const to = given.includes(everybody) ? null : given.length > 0 ? given : addressesOfCaller(request.principal);
+  const own = addressesOfCaller(request);
+  const to = given.includes(everybody) ? null : given.length > 0 ? given : own;
+  if (request.grant.tag !== 'tenant' && !(to ?? [everybody]).every((address) => own?.includes(address) === true))
+    throw new SpineError('OUT_OF_SCOPE', { what: 'approvals that are put to others' });
   return { to, limit: request.query.limit(), ...(cursor === undefined ? {} : { cursor }) };
 }
 
 /** Null = everything: operators see what is open, whoever is asked. */
-function addressesOfCaller(principal: Principal): readonly string[] | null {
-  const { name, roles } = personOf(principal);
+function addressesOfCaller(request: ApiRequest): readonly string[] | null {
+  const { name, roles } = personOf(request);
   return roles === null ? null : [name, ...roles.map((role) => `role:${role}`)];
 }
 
-/** Who decides, as it is compared with addresses and written into the record. Operators may decide everything. */
-function personOf({ user, roles }: Principal): Person {
-  return { name: `user:${user}`, roles: roles.includes('operator') ? null : roles };
+/**
+ * Who decides, as it is compared with addresses and written into the record. Operators may decide everything, but not by
+ * their pages, which give nobody more than what is put to them.
+ */
+function personOf({ principal: { user, roles }, grant }: ApiRequest): Person {
+  return { name: `user:${user}`, roles: grant.tag === 'tenant' && roles.includes('operator') ? null : roles };
+}
+
+/** An approval as the caller may see it; null = not at all. A token that cannot decide shows that there is a request. */
+function shownTo(request: ApiRequest, approval: ApprovalDetail): ApprovalDetail | null {
+  const { grant } = request;
+  if (grant.tag === 'tenant' || (grant.tag === 'readToken' && grant.sees === 'everything')) return approval;
+  const isAsked = isAddressed(approval.to, personOf(request));
+  if (grant.tag === 'page') return isAsked ? approval : null;
+  return isAsked && grant.decides ? approval : { ...approval, by: null, show: null, form: null, notes: [] };
 }
 
 // What is said
@@ -115,8 +132,9 @@ function bodyOf(request: ApiRequest, known: readonly string[]): Members {
 
 /** `as`: an operator passes on the word of somebody else, whom it has asked elsewhere. */
 function wordsOf(request: ApiRequest, members: Members, say: Say): Words {
-  const { principal } = request;
-  if (members['as'] === undefined) return { person: personOf(principal), say };
+  const { principal, grant } = request;
+  if (members['as'] === undefined) return { person: personOf(request), say };
+  if (grant.tag !== 'tenant') throw new SpineError('OUT_OF_SCOPE', { what: 'a word in the name of somebody else' });
   if (!principal.roles.includes('operator')) throw new SpineError('FORBIDDEN', { role: 'operator' });
   const { user, roles = [] } = membersOf(members['as'], 'as', ['user', 'roles']);
   if (!Array.isArray(roles) || !roles.every((role) => typeof role === 'string'))

@@ -15,16 +15,8 @@ import type { Ports } from '../../core/ports.js';
 import { pushProtocol, type PushAnswer, type PushRequest } from '../../protocol/push.js';
 import { workerProtocolSchema } from '../../protocol/worker-schemas.js';
 import { signRequest } from '../../runtime/index.js';
+import type { EndpointReply, EndpointSender } from '../../worker/push/endpoint-reply.js';
 import { checkedUrl, guardedLookup, type AddressRules, type Resolve } from './address-guard.js';
-
-export type EndpointReply =
-  | { readonly tag: 'answer'; readonly answer: PushAnswer }
-  /** It has not begun: come back later. `retryAfterMs` null = it did not say when. */
-  | { readonly tag: 'busy'; readonly reason: string; readonly retryAfterMs: number | null }
-  /** It has not begun: no connection came about. */
-  | { readonly tag: 'unreached'; readonly reason: string }
-  /** Whether it has begun is not known. */
-  | { readonly tag: 'failed'; readonly failure: Failure };
 
 export interface EndpointClientOptions {
   readonly url: string;
@@ -37,7 +29,7 @@ export interface EndpointClientOptions {
 /** Part of a refusal that is kept, characters. */
 const refusalLengthMax = 300;
 
-export class EndpointClient {
+export class EndpointClient implements EndpointSender {
   readonly #options: EndpointClientOptions;
   readonly #url: URL;
   readonly #agent: HttpAgent;

@@ -12,10 +12,10 @@ import type { Engine } from '../../engine/api.js';
 import type { EndpointView } from '../../protocol/http.js';
 import { endpointSecret, nodePorts } from '../../runtime/index.js';
 import type { Worker } from '../../worker/index.js';
+import { EndpointHealth } from '../../worker/push/endpoint-health.js';
 import type { ServerLogEntry } from '../options.js';
 import { shown, type AddressRules, type Resolve } from './address-guard.js';
 import { describeEndpoint, EndpointClient } from './endpoint-client.js';
-import { EndpointHealth } from './endpoint-health.js';
 
 export interface PushHostOptions {
   readonly engine: Engine;
@@ -183,7 +183,7 @@ export class PushHost {
     const [{ createInProcessTransport }, { workerOf }, { beginPushed }] = await Promise.all([
       import('../../worker/index.js'),
       import('../../worker/worker.js'),
-      import('./pushed-work.js'),
+      import('../../worker/push/pushed-work.js'),
     ]);
     const health = new EndpointHealth(this.#ports, endpoint.concurrency);
     const worker = workerOf({

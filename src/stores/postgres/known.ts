@@ -5,7 +5,7 @@
  *
  * Invariant: nothing follows from a belief that its transaction has not found true under row locks.
  */
-import { type LeaseKey, runStatuses, type TaskRow, type Transition } from '../../store/index.js';
+import { type LeaseKey, leasesOf, runStatuses, type TaskRow, type Transition } from '../../store/index.js';
 import type { WriteRequest } from './requests.js';
 import { keyOf, type RunBefore, type Workbench } from './workbench.js';
 
@@ -55,7 +55,7 @@ export class KnownRows {
         if (known?.head !== expected) return false;
         runs.set(key, known);
       }
-      if (t.lease !== undefined && !isLease(tenant, t.lease.run, t.lease.task)) return false;
+      for (const { run, task } of leasesOf(t)) if (!isLease(tenant, run, task)) return false;
       if (t.schedules !== undefined) return false;
       if (t.entries?.some(({ expected }) => expected !== undefined) === true) return false;
       if (t.unleased !== undefined || (t.blobs?.length ?? 0) > 0) return false;
@@ -105,7 +105,7 @@ export class KnownRows {
       if (request.op !== 'apply') continue;
       for (const { transition: t } of request.items) {
         for (const { row } of t.runs ?? []) this.#runs.delete(keyOf(t.tenant, row.run));
-        if (t.lease !== undefined) forgetLease(t.lease);
+        leasesOf(t).forEach(forgetLease);
         for (const write of t.tasks ?? [])
           forgetLease({ tenant: t.tenant, run: write.run, task: write.op === 'close' ? write.task : write.task.task });
       }

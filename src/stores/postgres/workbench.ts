@@ -24,6 +24,7 @@ import {
   type TaskRow,
   type TaskWrite,
   type Transition,
+  leasesOf,
 } from '../../store/index.js';
 
 /** What is known of a run before it is moved. */
@@ -235,7 +236,7 @@ export class Workbench {
 
   /** The guards in the order of the contract, then what only the data can tell to be unstorable. Changes nothing. */
   #refusal(t: Transition): Outcome | null {
-    const { tenant, runs = [], schedules = [], lease, unleased, dedupe = [], tasks = [], entries = [] } = t;
+    const { tenant, runs = [], schedules = [], unleased, dedupe = [], tasks = [], entries = [] } = t;
     for (const { expected, row } of runs) {
       const head = this.runs.get(keyOf(tenant, row.run))?.head ?? 0;
       if (head !== expected) return { tag: 'conflict', run: row.run, head };
@@ -249,7 +250,7 @@ export class Workbench {
       const value = this.guarded.get(keyOf(tenant, write.space, write.key, write.ref))?.value ?? null;
       if (value !== write.expected) return entryConflict(write, value);
     }
-    if (lease !== undefined && !this.#isHeld(lease)) return { tag: 'fenced' };
+    if (!leasesOf(t).every((lease) => this.#isHeld(lease))) return { tag: 'fenced' };
     if (unleased !== undefined && this.#stateOf(unleased) === 'leased') return { tag: 'fenced' };
     for (const write of tasks) {
       if (write.op !== 'requeue' && write.op !== 'admit') continue;

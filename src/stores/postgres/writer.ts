@@ -21,6 +21,7 @@ import {
   type Outcome,
   runStatuses,
   type Transition,
+  leasesOf,
 } from '../../store/index.js';
 import { byteas, int4s, int8s, texts } from './arrays.js';
 import type { Database, Session } from './database.js';
@@ -623,7 +624,7 @@ function want(wanted: ReturnType<typeof wantedRows>, t: Transition): void {
   const { tenant } = t;
   for (const { row } of t.runs ?? []) put(wanted.runs, tenant, row.run);
   for (const { name } of t.schedules ?? []) put(wanted.schedules, tenant, name);
-  if (t.lease !== undefined) put(wanted.tasks, tenant, t.lease.run, t.lease.task);
+  for (const { run, task } of leasesOf(t)) put(wanted.tasks, tenant, run, task);
   if (t.unleased !== undefined) put(wanted.tasks, tenant, t.unleased.run, t.unleased.task);
   const born = new Set<string>();
   for (const { expected, row } of t.runs ?? []) if (expected === 0) born.add(row.run);

@@ -64,7 +64,11 @@ function realFile(file: string): string {
     try {
       return join(realpathSync(dirname(absolute)), basename(absolute));
     } catch (cause) {
-      throw new SpineError('STORE_UNSUITABLE', { reason: `the folder of ${file} cannot be opened` }, { cause });
+      throw new SpineError(
+        'STORE_UNSUITABLE',
+        { reason: `the folder of ${file} is not there, or cannot be opened` },
+        { cause },
+      );
     }
   }
 }

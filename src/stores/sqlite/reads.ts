@@ -320,7 +320,8 @@ export class Reads {
     const sql = 'SELECT d.bytes FROM blob b JOIN blob_data d ON d.id = b.id WHERE b.tenant = ? AND b.hash = ?';
     const row = this.#sql(sql).get(tenant, hash) as [Uint8Array | null] | undefined;
     if (row === undefined) return null;
-    return new Uint8Array(row[0] ?? []);
+    // It was made for this call.
+    return row[0] ?? new Uint8Array(0);
   }
 
   listManifests(): ManifestRow[] {

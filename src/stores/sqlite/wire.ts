@@ -128,6 +128,7 @@ export interface RawTransition {
   readonly tenant: string;
   readonly runs: readonly { readonly expected: number; readonly columns: RunColumns }[];
   readonly lease: LeaseKey | null;
+  readonly leases: readonly LeaseKey[];
   readonly unleased: TaskKey | null;
   readonly schedules: readonly ScheduleWrite[];
   readonly dedupe: readonly DedupeWrite[];
@@ -174,6 +175,7 @@ type WireTaskWrite =
   | readonly [op: 'open' | 'requeue' | 'admit', run: WireRun, task: TaskColumns]
   | readonly [op: 'close', run: WireRun, task: string];
 interface WireRareParts {
+  readonly leases?: readonly LeaseKey[];
   readonly unleased?: TaskKey;
   readonly schedules?: readonly ScheduleWrite[];
   readonly dedupe?: readonly DedupeWrite[];
@@ -242,11 +244,22 @@ function encodeTransition(out: ByteWriter, t: Transition): WireTransition {
 
 /** Always after the events: the bytes lie in this order. */
 function encodeRareParts(out: ByteWriter, t: Transition): WireRareParts | 0 {
-  const { unleased, schedules, dedupe, publishes = none, timers = none, entries, deadLetters = none, blobs = none } = t;
+  const {
+    leases,
+    unleased,
+    schedules,
+    dedupe,
+    publishes = none,
+    timers = none,
+    entries,
+    deadLetters = none,
+    blobs = none,
+  } = t;
   const isBare = publishes.length === 0 && timers.length === 0 && deadLetters.length === 0 && blobs.length === 0;
   const isPlain = schedules === undefined && dedupe === undefined && entries === undefined;
-  if (isBare && isPlain && unleased === undefined) return 0;
+  if (isBare && isPlain && unleased === undefined && leases === undefined) return 0;
   return {
+    ...(leases !== undefined && { leases }),
     ...(unleased !== undefined && { unleased }),
     ...(schedules !== undefined && { schedules }),
     ...(dedupe !== undefined && { dedupe }),
@@ -331,6 +344,7 @@ function decodeTransition(input: ByteReader, wire: WireTransition): RawTransitio
       blob,
     })),
     tasks: tasks.map((write) => decodeTask(first, write)),
+    leases: rare === 0 ? none : (rare.leases ?? none),
     unleased: rare === 0 ? null : (rare.unleased ?? null),
     schedules: rare === 0 ? none : (rare.schedules ?? none),
     dedupe: rare === 0 ? none : (rare.dedupe ?? none),

@@ -259,6 +259,7 @@ export class Writer {
       if (value !== write.expected) return entryConflict(write, value);
     }
     if (t.lease !== null && !this.#isHeld(t.lease)) return { tag: 'fenced' };
+    for (const lease of t.leases) if (!this.#isHeld(lease)) return { tag: 'fenced' };
     if (t.unleased !== null && this.#stateOf(t.tenant, t.unleased.run, t.unleased.task) === leased)
       return { tag: 'fenced' };
     for (const write of t.tasks) {
@@ -520,6 +521,7 @@ function isPlainBirth(t: RawTransition): boolean {
     t.runs.length === 1 &&
     t.runs[0]?.expected === 0 &&
     t.lease === null &&
+    t.leases.length === 0 &&
     t.unleased === null &&
     t.schedules.length === 0 &&
     t.dedupe.length === 0 &&

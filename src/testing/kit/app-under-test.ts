@@ -47,7 +47,7 @@ function watched(handler: Handler, { time, work }: HostingOptions): Handler {
   return {
     ...handler,
     handle: (input, context) => {
-      const entry = work.begin(`handler of "${nameOf(handler)}"`, context.run.id);
+      const entry = work.begin(`handler of "${nameOf(handler)}"`, context.run.id, pathOf(context));
       const act = async (): Promise<unknown> => {
         if (takesMs > 0) {
           entry.sleeping++;
@@ -74,6 +74,10 @@ function virtualPause(time: VirtualTime, ms: number, { signal }: HandlerContext)
     if (signal.aborted) return onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
   });
+}
+
+function pathOf({ idempotencyKey, run }: HandlerContext): string {
+  return idempotencyKey.slice(`${run.tenant}/${run.id}/`.length);
 }
 
 function nameOf({ capability }: { readonly capability: Capability }): string {

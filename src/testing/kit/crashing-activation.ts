@@ -104,6 +104,10 @@ class CrashingActivation implements Activation {
     return !this.#dying && this.#inner.resting;
   }
 
+  hurry(): void {
+    this.#inner.hurry();
+  }
+
   abort(reason: AbortReason): void {
     if (!this.#dying) return this.#inner.abort(reason);
     this.#dying = false;
@@ -128,6 +132,7 @@ class CrashingActivation implements Activation {
     return {
       ports: host.ports,
       parkAfterMs: host.parkAfterMs,
+      ...(host.valueBytesMax === undefined ? {} : { valueBytesMax: host.valueBytesMax }),
       submit: (commands) => this.#submit(commands),
       store: (payload) => host.store(payload),
       load: (payload) => host.load(payload),

@@ -1,5 +1,6 @@
 /** The kit for tests of apps: an app in memory on a virtual clock, fakes, crashes, traps and replays. */
 export { fake, inTurn, type FakeAnswer, type FakeCall, type FakeHandler, type FakeOptions } from './fakes.js';
+export type { TestAgent, TestAnswer } from './test-agent.js';
 export {
   fakeModel,
   type FakeModel,

@@ -223,6 +223,10 @@ describe('crashes', () => {
     expect(await t.result(run)).toEqual(['slow', 'quick']);
     expect(keys.length).toBeGreaterThan(1);
     expect(new Set(keys).size).toBe(1);
+    expect([...(await t.executions(run))]).toEqual([
+      ['slow', keys.length],
+      ['quick', 1],
+    ]);
     const types = (await t.history(run)).map(({ type }) => type);
     expect(types.filter((type) => type === 'step.completed')).toHaveLength(2);
   });

@@ -13,6 +13,7 @@ import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { ExportedHistory } from '../../core/run/exported-history.js';
 import type { CommandOutcome, Engine, Origin, RunFilter, Say, StartRequest } from '../../engine/api.js';
 import { createEngine, type EngineLogRecord } from '../../engine/index.js';
+import type { AgentFor } from '../../client/agents.js';
 import type { ApprovalView, RunEventView, RunFold, RunSummary, TopicEventView } from '../../protocol/http.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { registryOf } from '../../worker/app-registry.js';
@@ -37,6 +38,7 @@ import { Prng } from '../simulator/prng.js';
 import { appUnderTest } from './app-under-test.js';
 import { crashingActivation, type CrashPlan } from './crashing-activation.js';
 import { doubled } from './doubled-transport.js';
+import { testAgent, type TestAgent } from './test-agent.js';
 import { TestDriver } from './test-driver.js';
 import { UserWork } from './user-work.js';
 import { VirtualTime } from './virtual-time.js';
@@ -155,9 +157,16 @@ export interface TestSpine<App> extends AsyncDisposable {
     data?: In,
     options?: { readonly id?: string },
   ): Promise<void>;
+  /** The agent of a key. Asks nothing. */
+  agent<Name extends AgentFor<App>>(name: Name, key: string): TestAgent<App, Name>;
+  /**
+   * What has been written so far to the stream at `path` of the run: the chunks of the latest attempt, those that came before
+   * it being no longer meant. RUN_NOT_FOUND.
+   */
+  chunks(run: RunRef, path: string): Promise<readonly unknown[]>;
   /** Open approvals, oldest first: of the run, or of all. */
   approvals(run?: RunRef): Promise<readonly ApprovalView[]>;
-  /** Approves what the run asks, or the approval of that id. The oldest, where it asks for several. APPROVAL_NOT_FOUND. */
+  /** Approves what the run asks, or the approval of that id. The oldest, where it asks for several. TEST_STUCK where it asks nobody now. */
   approve(of: RunRef, word?: ApprovalWord & { readonly form?: unknown }): Promise<void>;
   /** Rejects it. */
   reject(of: RunRef, word?: ApprovalWord): Promise<void>;
@@ -165,6 +174,11 @@ export interface TestSpine<App> extends AsyncDisposable {
   retry(run: RunRef): Promise<void>;
   /** The run as a value that `replayHistory` takes, on this code or on that of next year. RUN_NOT_FOUND. */
   exportHistory(run: RunRef): Promise<ExportedHistory>;
+  /**
+   * How often the code of each step and handler of a run was begun, by path. What is recorded is never begun again, so
+   * under `crash` this says which effects the world outside was asked for more than once.
+   */
+  executions(run: RunRef): Promise<ReadonlyMap<string, number>>;
   /** How often bodies were dropped by `crash`. */
   readonly crashes: number;
   /** Looks at runs that nobody asked the result of, and lets go of everything. Idempotent. */
@@ -200,6 +214,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
   #crashes = 0;
   #events = 0;
   #signals = 0;
+  #messages = 0;
   #closed: Promise<void> | null = null;
 
   constructor(app: App, options: TestSpineOptions) {
@@ -374,6 +389,26 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     await this.#settled(said);
   }
 
+  agent<Name extends AgentFor<App>>(name: Name, key: string): TestAgent<App, Name> {
+    const nextId = (): string => `message-${++this.#messages}`;
+    const valueOf = (payload: Payload): Promise<unknown> => this.#valueOf(payload);
+    const context = { engine: this.#engine, driver: this.#driver, origin: origin(this.#tenant), nextId, valueOf };
+    return testAgent<App, Name>(context, name, key);
+  }
+
+  async chunks(run: RunRef, path: string): Promise<readonly unknown[]> {
+    let attempt = 0;
+    let chunks: unknown[] = [];
+    for (const { type, data, payload } of await this.history(run)) {
+      const of = data as { readonly path?: string; readonly attempt?: number };
+      if (type !== 'stream.appended' || of.path !== path) continue;
+      if (of.attempt !== attempt) chunks = [];
+      attempt = of.attempt ?? 0;
+      if (Array.isArray(payload)) chunks.push(...(payload as readonly unknown[]));
+    }
+    return chunks;
+  }
+
   async approvals(run?: RunRef): Promise<readonly ApprovalView[]> {
     await this.#driver.settle();
     const { items } = await this.#driver.through(this.#engine.listApprovals(this.#tenant, { to: null, limit: 500 }));
@@ -392,7 +427,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     const id = idOf(of);
     const open = await this.approvals();
     const meant = open.find((approval) => approval.id === id || approval.run === id);
-    if (meant === undefined) throw new SpineError('APPROVAL_NOT_FOUND', { id });
+    if (meant === undefined) throw await this.#nobodyAsked(id);
     // No roles at all: who may decide everything.
     const person = { name: `user:${as ?? 'tester'}`, roles: as === undefined ? null : (roles ?? []) };
     await this.#settled(this.#engine.sayOfApproval(origin(this.#tenant), meant.id, person, say));
@@ -412,6 +447,11 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
   async exportHistory(run: RunRef): Promise<ExportedHistory> {
     await this.#driver.settle();
     return found(await this.#driver.through(this.#engine.exportHistory(this.#tenant, idOf(run))), run);
+  }
+
+  async executions(run: RunRef): Promise<ReadonlyMap<string, number>> {
+    await this.#driver.settle();
+    return new Map(this.#work.executions(idOf(run)));
   }
 
   close(): Promise<void> {
@@ -475,7 +515,15 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
 
   async #waits(run: string): Promise<string> {
     const view = found(await this.#driver.through(this.#engine.readRun(this.#tenant, run)), run);
-    return view.waitingFor.map(({ text }) => text).join(' ') || `it is ${view.state}`;
+    const texts = view.waitingFor.map(({ text }) => text).join(' ');
+    return texts === '' ? `its state is ${view.state}` : texts.replace(/\.$/, '');
+  }
+
+  /** Most often the test is early: a pause between attempts has moved what comes after it. */
+  async #nobodyAsked(id: string): Promise<SpineError> {
+    const run = await this.#driver.through(this.#engine.readRun(this.#tenant, id));
+    if (run === null) return new SpineError('APPROVAL_NOT_FOUND', { id });
+    return new SpineError('TEST_STUCK', { reason: `run ${id} asks nobody for a word now: ${await this.#waits(id)}` });
   }
 
   /** Replays an ended run once: this very code must come to what it has come to. */

@@ -27,12 +27,21 @@ export type ForeignBody = Pick<Body, 'run' | 'workflow'>;
 export class UserWork {
   readonly #work = new Set<Work>();
   readonly #bodies = new Set<Body>();
+  /** By run and path, how often it has begun. */
+  readonly #begun = new Map<string, Map<string, number>>();
 
   /** A step or handler begins. */
-  begin(what: string, run: string): Work {
+  begin(what: string, run: string, path: string): Work {
     const work: Work = { what, run, sleeping: 0 };
     this.#work.add(work);
+    const ofRun = this.#begun.get(run) ?? new Map<string, number>();
+    this.#begun.set(run, ofRun.set(path, (ofRun.get(path) ?? 0) + 1));
     return work;
+  }
+
+  /** How often each step and handler of a run has begun, by path. */
+  executions(run: string): ReadonlyMap<string, number> {
+    return this.#begun.get(run) ?? new Map();
   }
 
   end(work: Work): void {

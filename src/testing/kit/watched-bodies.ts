@@ -35,6 +35,7 @@ export function watchedBodies(begin: BeginActivation, options: WatchOptions): Be
       get parkAfterMs() {
         return recorded > parkedEntriesMax ? Number.MAX_SAFE_INTEGER : host.parkAfterMs;
       },
+      ...(host.valueBytesMax === undefined ? {} : { valueBytesMax: host.valueBytesMax }),
       submit: (commands) => host.submit(commands),
       store: (payload) => host.store(payload),
       load: (payload) => host.load(payload),
@@ -50,7 +51,7 @@ export function watchedBodies(begin: BeginActivation, options: WatchOptions): Be
           open.delete(path);
         },
         step: (step) => {
-          const entry = work.begin(`step "${step.path}"`, run);
+          const entry = work.begin(`step "${step.path}"`, run, step.path);
           return ending(
             () => called(step, steps),
             () => work.end(entry),

@@ -65,6 +65,8 @@ export interface Execution {
   /** The claim under which it ran. */
   readonly session: string;
   readonly assignment: number;
+  /** The request to an endpoint in which it ran; absent = a worker did it. */
+  readonly request?: string;
   /** World time and event of its start. */
   readonly atMs: number;
   readonly step: number;
@@ -147,6 +149,10 @@ export interface History {
   readonly attemptsMax: Map<string, number>;
   /** What each run was to do, by `tenant/run`. */
   readonly programs: Map<string, Program>;
+  /** Bodies run in the real runtime, which alone tells the attempts of a step apart in every case. */
+  isReal: boolean;
+  /** There is an endpoint to which work is pushed. */
+  pushes: boolean;
   /** World time at which all faults were over. */
   healedAtMs: number;
   /** Faults that may hide from the server that a worker had received or begun something. */
@@ -164,6 +170,8 @@ export function emptyHistory(): History {
     bodies: [],
     attemptsMax: new Map(),
     programs: new Map(),
+    isReal: false,
+    pushes: false,
     healedAtMs: 0,
     blindSpots: 0,
     final: null,

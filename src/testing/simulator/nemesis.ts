@@ -48,6 +48,8 @@ export interface NemesisOptions {
   /** Moves the store's clock, ms. */
   readonly moveStoreClock: (ms: number) => void;
   readonly sessionDeadMs: number;
+  /** How much closer together than by default faults come. */
+  readonly pace: number;
   /** Which kinds there may be; default: a random subset of all. */
   readonly kinds?: readonly FaultKind[];
 }
@@ -112,7 +114,7 @@ export class Nemesis {
   #plan(kind: FaultKind): void {
     const everyMs = pauseMs[kind];
     if (everyMs === undefined) return;
-    this.#process.after(this.#prng.next() * 2 * everyMs, kind, () => {
+    this.#process.after((this.#prng.next() * 2 * everyMs) / this.#options.pace, kind, () => {
       this.#inject(kind);
       this.#plan(kind);
     });

@@ -5,14 +5,19 @@
 import { createWorker, type Heart, type HeartOptions, type Worker, type WorkerTransport } from '../../worker/index.js';
 import type { Ports } from '../../core/ports.js';
 import { SpineError } from '../../core/errors.js';
+import { registryOf } from '../../worker/app-registry.js';
+import { EndpointHealth } from '../../worker/push/endpoint-health.js';
+import { beginPushed } from '../../worker/push/pushed-work.js';
+import { workerOf } from '../../worker/worker.js';
 import type { ServerMessage, WorkerMessage } from '../../protocol/worker.js';
 import type { Engine } from '../../engine/api.js';
+import type { SimEndpoint } from './endpoint.js';
 import type { History } from './history.js';
 import type { Route } from './cluster.js';
 import { versionsOfBuild, type BuildName } from './manifest.js';
 import type { Network, WireEnd } from './network.js';
-import { programApp, providerError, type EffectSite } from './program-app.js';
-import type { CallNode, StepNode } from './program.js';
+import { performedOn, type ClaimMark } from './performance.js';
+import { programApp } from './program-app.js';
 import type { SimProcess } from './process.js';
 import type { Provider } from './provider.js';
 import type { SimWorker } from './sim-worker.js';
@@ -34,6 +39,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly limited: boolean;
   /** The build that the process would be started with now. */
   readonly build: () => BuildName;
+  /** Where its work is pushed to; null = it does it itself. */
+  readonly endpoint: SimEndpoint | null;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
 }
 
@@ -58,39 +65,68 @@ export class RealWorker implements SimWorker {
   }
 
   #boot(ports: Ports, heart: SimProcess): void {
-    const { slots, parkAfterMs, only, provider, agents, limited } = this.#options;
+    const { slots, parkAfterMs, only, provider, agents, limited, history, endpoint } = this.#options;
     const build = this.#options.build();
-    const claims = new Claims(this.#options.history, build);
-    const perform = async (node: StepNode | CallNode, site: EffectSite): Promise<void> => {
-      const { kind, idempotencyKey, attempt, write } = site;
-      const [tenant = '', run = '', ...rest] = idempotencyKey.split('/');
-      const path = rest.join('/');
-      const claim = claims.of(kind === 'call' ? idempotencyKey : `${tenant}/${run}`);
-      const fate = provider.begin(node, { kind, tenant, run, path, attempt, body: JSON.stringify(node), ...claim });
-      const mark = this.#options.history.executions.length;
-      const parts = Math.max(1, node.chunks);
-      for (let i = 0; i < parts; i++) {
-        if (i < node.chunks) await write([mark, i]);
-        await new Promise<void>((resolve) => ports.timers.after(node.ms / parts, resolve));
-      }
-      if (fate === 'kills') {
-        this.host.crash('poison');
-        await new Promise(() => undefined);
-      }
-      if (fate === 'fails') throw providerError();
-    };
-    const worker = createWorker({
-      app: programApp(perform, build, agents, limited),
-      connect: this.#transport(claims, heart),
-      ports,
-      slots,
-      parkAfterMs,
-      name: this.host.name,
-      workflows: only.workflows,
-      capabilities: only.capabilities,
-    });
+    const claims = new Claims(history, build);
+    const transport = this.#transport(claims, heart);
+    const name = this.host.name;
+    const worker =
+      endpoint === null
+        ? createWorker({
+            app: programApp(
+              performedOn({
+                history,
+                provider,
+                timers: ports.timers,
+                claimOf: (key) => claims.of(key),
+                die: () => this.host.crash('poison'),
+              }),
+              build,
+              agents,
+              limited,
+            ),
+            connect: transport,
+            ports,
+            slots,
+            parkAfterMs,
+            name,
+            workflows: only.workflows,
+            capabilities: only.capabilities,
+          })
+        : this.#pushing(endpoint, claims, transport, ports);
     this.#worker = worker;
     worker.start().catch(() => undefined);
+  }
+
+  /** As a server that pushes has it: a session whose work is done by requests. */
+  #pushing(endpoint: SimEndpoint, claims: Claims, transport: WorkerTransport, ports: Ports): Worker {
+    const { slots, only, agents, limited, world } = this.#options;
+    const app = programApp(async () => undefined, 'plain', agents, limited);
+    const health = new EndpointHealth(ports, slots);
+    const client = endpoint.senderFrom(this.host.main, ports, (task) =>
+      task.kind === 'describe'
+        ? claims.of('')
+        : claims.of(task.kind === 'call' ? task.idempotencyKey : `${task.tenant}/${task.run}`),
+    );
+    const timeoutMs = world.prng.fork(`${this.host.name}/push`).pick([400, 3_000, 30_000]);
+    return workerOf({
+      registry: registryOf(app),
+      offer: only,
+      transport,
+      begin: () => {
+        throw new Error('Invariant broken: the work of an endpoint was begun by who pushes it');
+      },
+      beginWork: (assignment, host) => beginPushed(assignment, host, { client, health, timeoutMs }),
+      gate: health,
+      ports,
+      name: this.host.name,
+      slots,
+      parkAfterMs: 0,
+      drainGraceMs: 1_000,
+      log: undefined,
+      host: undefined,
+      pid: undefined,
+    });
   }
 
   #transport(claims: Claims, heart: SimProcess): WorkerTransport {
@@ -175,7 +211,7 @@ function startHeart(
 /** Which claim a run or call is worked on under, as the line has said; and what bodies were told. */
 class Claims {
   readonly #history: History;
-  readonly #claims = new Map<string, { readonly session: string; readonly assignment: number }>();
+  readonly #claims = new Map<string, ClaimMark>();
   readonly #build: BuildName;
   #session = '';
 
@@ -184,7 +220,7 @@ class Claims {
     this.#build = build;
   }
 
-  of(key: string): { readonly session: string; readonly assignment: number } {
+  of(key: string): ClaimMark {
     return this.#claims.get(key) ?? { session: '', assignment: 0 };
   }
 

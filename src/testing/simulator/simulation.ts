@@ -22,7 +22,9 @@ import {
 } from '../../store/index.js';
 import { checkers } from './checkers/all-checkers.js';
 import { Cluster, Route } from './cluster.js';
+import { SimEndpoint, type EndpointFlaw } from './endpoint.js';
 import { FaultMeter } from './fault-meter.js';
+import { formsOf, type Form } from './forms.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
 import { graphAttempts, pathsOfGraph, type GraphInput } from './graph-program.js';
 import { simAgent, simManifest } from './manifest.js';
@@ -55,6 +57,7 @@ export interface Flaws {
   /** Put between the data and the server. */
   readonly store?: (inner: Store) => Store;
   readonly worker?: WorkerFlaw;
+  readonly endpoint?: EndpointFlaw;
   /** Probability that a message overtakes the one before it. */
   readonly reorder?: number;
   /** What a dead server had handed to the store is written seconds later, when another owns the store. */
@@ -75,12 +78,22 @@ export interface SimulationOptions {
   readonly agents?: boolean;
   /** Whether one of the capabilities is limited. Default: the seed decides. */
   readonly limited?: boolean;
+  /**
+   * Some of the workers push their work to an endpoint; only with real workers. There is no rollout in such a world.
+   * Default false.
+   */
+  readonly push?: boolean;
   /** Whether a new version is rolled out meanwhile. Default: in some worlds. */
   readonly rollout?: boolean;
   /** Which kinds of faults there may be. Default: a random subset of all. */
   readonly kinds?: readonly FaultKind[];
   /** One crash more, after this event of the world. With `kinds: []` it is the only fault. */
   readonly crash?: { readonly who: 'server' | 'worker'; readonly step: number };
+  /**
+   * A brief world: less is asked for in less time, and faults come closer together. Costs a fraction of another, so that
+   * many can be looked at. Default false.
+   */
+  readonly brief?: boolean;
   /** Overrides which kinds of nodes programs have. */
   readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
@@ -94,6 +107,8 @@ export interface SimulationReport {
   readonly seed: number;
   readonly workers: 'real' | 'scripted';
   readonly servers: number;
+  readonly brief: boolean;
+  readonly push: boolean;
   readonly violations: readonly Violation[];
   readonly steps: number;
   readonly virtualMs: number;
@@ -101,6 +116,8 @@ export interface SimulationReport {
   /** Requests that were acknowledged. */
   readonly acknowledged: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** How often each form of work was seen: see `formsOf`. */
+  readonly forms: Readonly<Record<Form, number>>;
   readonly trace: string;
   /** Faults that the engine reported of itself. */
   readonly engineFaults: readonly string[];
@@ -162,6 +179,7 @@ class Simulation {
 
   async run(): Promise<SimulationReport> {
     const world = this.#world;
+    this.#history.isReal = this.#options.workers === 'real';
     const prng = world.prng.fork('shape');
     const clock = {
       now: () => Math.floor(world.nowMs + this.#storeOffsetMs),
@@ -215,7 +233,8 @@ class Simulation {
     const fleet = this.#fleet(plan.spreadMs);
     const provider = new Provider(world, this.#history);
     const cluster = new Cluster(Array.from({ length: count }, (_, i) => serverOf(i)));
-    const workers = this.#workers(fleet, network, cluster, provider);
+    const endpoint = this.#endpoint(network, provider);
+    const workers = this.#workers(fleet, network, cluster, provider, endpoint);
     const readers = new Readers(world, cluster, this.#history);
     plan.migrates = fleet.rollout.first !== 'plain';
     const client = new OutsideClient({
@@ -239,10 +258,12 @@ class Simulation {
         this.#storeOffsetMs += ms;
       },
       sessionDeadMs,
+      pace: this.#options.brief === true ? 4 : 1,
       ...(this.#options.kinds === undefined ? {} : { kinds: this.#options.kinds }),
     });
     for (const server of cluster.servers) server.boot();
     for (const { host } of workers) host.start();
+    endpoint?.start();
     client.start();
     nemesis.start();
     const { crash } = this.#options;
@@ -259,6 +280,7 @@ class Simulation {
     };
     await world.run({ untilMs: world.nowMs + plan.spreadMs * 1.2, stepsMax, afterStep: look });
     nemesis.heal();
+    endpoint?.heal();
     this.#history.healedAtMs = world.nowMs;
     client.probe();
     let next = 0;
@@ -279,12 +301,15 @@ class Simulation {
       seed: this.#options.seed,
       workers: this.#options.workers ?? 'scripted',
       servers: count,
+      brief: this.#options.brief === true,
+      push: this.#options.push === true,
       violations: this.#violations,
       steps: world.steps,
       virtualMs: world.nowMs,
       runs: this.#history.final?.runs.length ?? 0,
       acknowledged: this.#history.operations.filter((operation) => operation.ackedAtMs !== null).length,
       faults: this.#meter.counts(),
+      forms: formsOf(this.#history),
       trace: world.trace.digest(),
       engineFaults: this.#engineFaults,
     };
@@ -317,13 +342,21 @@ class Simulation {
     const apart = this.#world.prng.fork('rollout');
     const isRollout = apart.chance(0.35);
     const bodies = offers.map(({ workflows }) => workflows.length > 0);
-    const rollout = (this.#options.rollout ?? isRollout) ? rolloutOf(apart, bodies, during) : noRollout(count);
+    const mayRoll = this.#options.push !== true && (this.#options.rollout ?? isRollout);
+    const rollout = mayRoll ? rolloutOf(apart, bodies, during) : noRollout(count);
     return { prng, offers, rollout };
   }
 
   /** Each worker is killed when it is to be replaced, and starts again as what it is then. */
-  #workers({ prng, offers, rollout }: Fleet, network: Network, cluster: Cluster, provider: Provider): SimWorker[] {
+  #workers(
+    { prng, offers, rollout }: Fleet,
+    network: Network,
+    cluster: Cluster,
+    provider: Provider,
+    endpoint: SimEndpoint | null,
+  ): SimWorker[] {
     const routes = this.#world.prng.fork('routes');
+    const pushes = this.#world.prng.fork('pushes');
     return offers.map((only, i) => {
       const replacement = rollout.replacements[i] ?? null;
       const isReplaced = (): boolean => replacement !== null && this.#world.nowMs >= replacement.atMs;
@@ -344,7 +377,11 @@ class Simulation {
       };
       const worker =
         this.#options.workers === 'real'
-          ? new RealWorker({ ...common, agents: this.#hasAgents() })
+          ? new RealWorker({
+              ...common,
+              agents: this.#hasAgents(),
+              endpoint: i === 0 || pushes.chance(0.5) ? endpoint : null,
+            })
           : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
       if (replacement !== null)
         this.#world.after(null, replacement.atMs - this.#world.nowMs, `replace ${worker.host.name}`, () =>
@@ -352,6 +389,14 @@ class Simulation {
         );
       return worker;
     });
+  }
+
+  #endpoint(network: Network, provider: Provider): SimEndpoint | null {
+    const { push, workers, flaws } = this.#options;
+    if (push !== true || workers !== 'real') return null;
+    this.#history.pushes = true;
+    const [world, meter, history, agents] = [this.#world, this.#meter, this.#history, this.#hasAgents()];
+    return new SimEndpoint({ world, network, meter, history, provider, agents, flaw: flaws?.endpoint ?? {} });
   }
 
   #clientPlan(): ClientPlan {
@@ -370,16 +415,17 @@ class Simulation {
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
     };
+    const brief = this.#options.brief === true;
     return {
-      requests: prng.int(4, 24),
-      spreadMs: prng.pick([5_000, 20_000]),
+      requests: brief ? prng.int(2, 7) : prng.int(4, 24),
+      spreadMs: prng.pick(brief ? [1_500, 5_000] : [5_000, 20_000]),
       cancels: prng.chance(0.5),
       redrives: prng.chance(0.5),
       schedule: this.#schedulePlan(),
       migrates: false,
       loss: 0,
       taste: { ...taste, ...this.#options.taste },
-      messages: this.#hasAgents() ? prng.int(3, 30) : 0,
+      messages: this.#hasAgents() ? (brief ? prng.int(2, 8) : prng.int(3, 30)) : 0,
     };
   }
 

@@ -47,9 +47,13 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
         const i = ++submissions;
         const begun = given.filter(isBegun);
         commands.push(...given.filter((command) => !isBegun(command)));
-        if (begun.length > 0) ports.timers.turn(() => confirm(i, begun, given.length));
+        const isWriting = given.some(({ op }) => op === 'append');
+        if (begun.length > 0) ports.timers.turn(() => confirm(i, begun, given.length, isWriting));
+        // They go with the turn, before what comes after them, so who writes to a stream need not wait for them.
+        else if (isWriting) queueMicrotask(() => activation.settle({ i, ok: true, head: seq }));
         return i;
       },
+      valueBytesMax: limits.payloadBytesMax,
       // Everything goes inline; the server makes blobs of what is large.
       store: (payload) => Promise.resolve(payload),
       load: (payload) => Promise.reject(new SpineError('BLOB_NOT_FOUND', { blob: payload.blob })),
@@ -57,38 +61,63 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
     });
 
     /** The beginning is on record since the turn before. */
-    function confirm(i: number, begun: readonly BodyCommand[], given: number): void {
+    function confirm(i: number, begun: readonly BodyCommand[], given: number, isWriting: boolean): void {
       const events = turn.begun
         .filter(({ data }) => begun.some((command) => command.op === 'beginStep' && command.path === data.path))
         .map((entry) => ({ ...entry, seq: ++seq }));
       activation.deliver(events);
       const answer: SubmissionResult = { i, ok: true, head: seq };
-      if (begun.length === given) activation.settle(answer);
+      if (begun.length === given || isWriting) activation.settle(answer);
     }
 
     let cancelLook = ports.timers.after(lookEveryMs, look);
     const cancelTimeout = ports.timers.after(timeoutMs, () => {
-      if (commands.length === 0) commands.push({ op: 'abandon', failure: tooSlow(timeoutMs) });
-      finish();
+      finish(commands.some(({ op }) => advances.has(op)) ? commands : [...commands.filter(isKept), tooSlow(timeoutMs)]);
     });
-    signal.addEventListener('abort', finish, { once: true });
+    const hangUp = (): void => finish(commands);
+    signal.addEventListener('abort', hangUp, { once: true });
 
     function look(): void {
-      if (activation.resting) return finish();
+      if (activation.resting) return finish(commands);
       cancelLook = ports.timers.after(lookEveryMs, look);
     }
 
-    function finish(): void {
+    function finish(answer: readonly BodyCommand[]): void {
       cancelLook();
       cancelTimeout();
-      signal.removeEventListener('abort', finish);
+      signal.removeEventListener('abort', hangUp);
       activation.abort('ended');
-      resolve({ outcome: 'turn', commands: commands.slice(0, limits.submissionCommandsMax) });
+      resolve({ outcome: 'turn', commands: answer.slice(0, limits.submissionCommandsMax) });
     }
   });
 }
 
-function tooSlow(timeoutMs: number) {
+/**
+ * What a body goes on from in the next turn. Of a turn that was out of time with none of these a server could not tell that
+ * it was not at rest, and would leave the body to wait for nothing.
+ */
+const advances: ReadonlySet<BodyCommand['op']> = new Set([
+  'beginStep',
+  'completeStep',
+  'emit',
+  'decideRace',
+  'startChild',
+  'putContext',
+  'useContext',
+  'succeed',
+  'fail',
+  'refuse',
+  'continueAsNew',
+  'endCancelled',
+  'abandon',
+] as const);
+
+/** Chunks of a step that has come to nothing are written again by its next attempt; as progress they would make that free. */
+function isKept({ op }: BodyCommand): boolean {
+  return op !== 'append';
+}
+
+function tooSlow(timeoutMs: number): BodyCommand {
   const { code, message } = new SpineError('TASK_TIMEOUT', { deadlineMs: timeoutMs });
-  return failure({ class: 'timeout', code, message, retryable: true });
+  return { op: 'abandon', failure: failure({ class: 'timeout', code, message, retryable: true }) };
 }

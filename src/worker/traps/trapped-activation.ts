@@ -62,7 +62,9 @@ function watched(workflow: AnyWorkflow, here: Place): AnyWorkflow {
 /** What the activation asks of its worker does not run in the body, though the body has set it off. */
 function outside(host: ActivationHost): Omit<ActivationHost, 'ports' | 'parkAfterMs' | 'onlooker'> {
   const out = <T>(act: () => T): T => place.run(engine, act);
+  const { valueBytesMax } = host;
   return {
+    ...(valueBytesMax === undefined ? {} : { valueBytesMax }),
     submit: (commands) => out(() => host.submit(commands)),
     store: (payload) => out(() => host.store(payload)),
     load: (payload) => out(() => host.load(payload)),

@@ -120,7 +120,10 @@ function answerTo(from: MailSource, id: string): Exclude<SendTarget, { kind: 'ag
 }
 
 function sending(path: string, to: SendTarget, data: unknown): Send {
-  return { data: encodeValue(data), command: (stored) => ({ op: 'send', path, to, data: stored }) };
+  return {
+    data: encodeValue(data, limits.payloadBytesMax),
+    command: (stored) => ({ op: 'send', path, to, data: stored }),
+  };
 }
 
 /** What goes out when an agent gives up on a message. */
@@ -144,7 +147,7 @@ function consequences(
   } else {
     const topic = onError.escalate.name;
     sends.push({
-      data: encodeValue(told),
+      data: encodeValue(told, limits.payloadBytesMax),
       command: (stored) => ({ op: 'emit', path: at, topic, event: { data: stored } }),
     });
   }
@@ -184,7 +187,7 @@ class SelfCtx extends BodyCtx implements AgentSelf {
     const named = { ...(id === undefined ? {} : { id }), ...(key === undefined ? {} : { key }) };
     const path = this.#next();
     this.sends.push({
-      data: encodeValue(data),
+      data: encodeValue(data, limits.payloadBytesMax),
       command: (stored) => ({ op: 'emit', path, topic: topic.name, event: { ...named, data: stored } }),
     });
     await checkedBy(topic.name, topic.schema, data);

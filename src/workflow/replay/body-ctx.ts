@@ -104,7 +104,7 @@ export class BodyCtx implements Ctx {
     input: In,
     options: CallOptionsOf,
   ): Promise<Out> {
-    const payload = encodeValue(input);
+    const payload = this.#body.encode(input);
     const sent = callOptions(path, capability, options);
     const { name } = capability;
     return this.#ask<Out>(
@@ -334,7 +334,7 @@ export class BodyCtx implements Ctx {
   #review<const Options extends ApproveOptions>(path: string, options: Options): Promise<Review<FormOf<Options>>> {
     const { timeoutMs, ...asked } = approvalRequestOf(path, options);
     const form = options.form ?? null;
-    const shown = encodeValue({ show: options.show ?? null, form: jsonSchemaOf(form, 'input') });
+    const shown = this.#body.encode({ show: options.show ?? null, form: jsonSchemaOf(form, 'input') });
     const open = (): void =>
       this.#body.submitWith(shown, (request) => ({
         op: 'wait',
@@ -357,7 +357,12 @@ export class BodyCtx implements Ctx {
   async #tell(path: string, agent: string, key: string, message: AnyMessage, data: unknown): Promise<void> {
     await checkedBy(message.name, message.schema, data);
     const to: SendTarget = { kind: 'agent', agent, key, type: message.name, reply: null };
-    const work = this.#sending(encodeValue(data), {}, (stored) => ({ op: 'send', path, to, data: stored }));
+    const work = this.#sending(encodeValue(data, limits.payloadBytesMax), {}, (stored) => ({
+      op: 'send',
+      path,
+      to,
+      data: stored,
+    }));
     return this.#ask<void>(path, 'message', work);
   }
 
@@ -387,7 +392,7 @@ export class BodyCtx implements Ctx {
     timeoutMs: number,
   ): Promise<Reply> {
     await checkedBy(message.name, message.schema, data);
-    const payload = encodeValue(data);
+    const payload = encodeValue(data, limits.payloadBytesMax);
     const reply = `:reply:${path}`;
     const to: SendTarget = { kind: 'agent', agent, key, type: message.name, reply };
     // Together: a question without a wait for its answer, or a wait without its question, would be a wait for nothing.
@@ -478,7 +483,7 @@ export class BodyCtx implements Ctx {
 
   progress(value: unknown): void {
     this.#body.checkScope(this.#scope);
-    this.#body.report(encodeValue(value));
+    this.#body.report(encodeValue(value, limits.payloadBytesMax));
   }
 
   context<T>(name: string, ...rest: readonly unknown[]): Promise<T> {
@@ -500,7 +505,7 @@ export class BodyCtx implements Ctx {
     return this.#ask<void>(
       path,
       'emit',
-      this.#sending(encodeValue(data), { topic: topic.name }, (stored) => ({
+      this.#sending(this.#body.encode(data), { topic: topic.name }, (stored) => ({
         op: 'emit',
         path,
         topic: topic.name,
@@ -570,7 +575,7 @@ export class BodyCtx implements Ctx {
 
   continueAsNew(input: unknown): Promise<never> {
     this.#body.checkScope(this.#scope);
-    this.#body.continueAsNew(encodeValue(input));
+    this.#body.continueAsNew(this.#body.encode(input));
     return new Promise(ignore);
   }
 
@@ -631,13 +636,15 @@ export class BodyCtx implements Ctx {
       bundle !== undefined &&
       (version === null || bundle.version === version) &&
       (maxAgeMs === null || this.#body.now() - bundle.at <= maxAgeMs);
-    if (this.#body.recordOf(path) === undefined && !isFresh) {
+    const outcome = this.#body.recordOf(path)?.outcome ?? null;
+    // What was fetched then is asked for again, whatever would be fresh now: a replay asks for all that is recorded.
+    if (outcome === null ? !isFresh : outcome.type === 'context.put') {
       const value = await this.#ask<T>(
         fetchPath,
         'step',
         new StepWork(stepRequest(fetchPath, [fetch, step]), this.#body),
       );
-      const payload = encodeValue(value);
+      const payload = this.#body.encode(value);
       return this.#ask<T>(path, 'context', {
         launch: (wait) => {
           wait.own = payload;
@@ -654,7 +661,7 @@ export class BodyCtx implements Ctx {
   }
 
   #starting(path: string, target: AnyWorkflow, input: unknown, options: StartOptionsOf): Work {
-    const payload = encodeValue(input);
+    const payload = this.#body.encode(input);
     const sent = childOptions(path, options);
     return this.#childWork(path, () =>
       this.#body.submitWith(payload, (stored) => ({

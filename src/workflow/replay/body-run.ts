@@ -227,6 +227,14 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.#over('aborted');
   }
 
+  hurry(): void {
+    // One that has no timer is at work, and reads the time anew when it begins to wait.
+    if (this.#cancelParkTimer === null) return;
+    this.#cancelParkTimer();
+    this.#cancelParkTimer = null;
+    this.#watchForParking();
+  }
+
   // ---------------------------------------------------------------- what the body asks for
 
   /** Claims an identity. Throws PATH_IN_USE where it is taken. */
@@ -353,6 +361,11 @@ export class BodyRun implements Activation, Pumped, StepHost {
       this.#flushScheduled = false;
       this.#flush();
     }, ignore);
+  }
+
+  /** Encodes a value of the body. Fails with VALUE_UNSTORABLE and VALUE_TOO_LARGE. */
+  encode(value: unknown): InlinePayload {
+    return encodeValue(value, this.host.valueBytesMax ?? limits.valueBytesMax);
   }
 
   submitWith(payload: InlinePayload, command: (payload: Payload) => BodyCommand): void {
@@ -807,7 +820,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (this.#isDone()) return;
     let payload: InlinePayload;
     try {
-      payload = encodeValue(output);
+      payload = this.encode(output);
     } catch (error) {
       return this.#fail(error);
     }
@@ -838,7 +851,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (error.data === undefined) return this.#endWith({ op: 'refuse', code, data: null });
     let payload: InlinePayload;
     try {
-      payload = encodeValue(error.data);
+      payload = this.encode(error.data);
     } catch (fault) {
       return this.#endWith(failed(failureOf(fault), null));
     }

@@ -4,6 +4,7 @@
  *
  * Invariant: the state, what was sent, and the mark that the message is handled are committed together or not at all.
  */
+import { limits } from '../../core/limits.js';
 import { encodeValue } from '../../core/codec.js';
 import { failureOf } from '../../core/failure-of.js';
 import type { Failure } from '../../core/failure.js';
@@ -98,7 +99,7 @@ export class HandleWork implements Work {
     const path = this.#path;
     let result: InlinePayload;
     try {
-      result = encodeValue(state);
+      result = encodeValue(state, limits.payloadBytesMax);
     } catch (error) {
       return this.#fail(wait, attempt, failureOf(error));
     }

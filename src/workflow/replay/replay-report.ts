@@ -11,6 +11,7 @@ import { exportedText, type ExportedHistory } from '../../core/run/exported-hist
 import type { RunEvent } from '../../core/run/events.js';
 import type { InferenceOutcome } from '../../core/run/inference.js';
 import { journalOf, type Journal, type JournalEntry } from '../../core/run/journal.js';
+import { isHandlePath } from '../../core/run/mail.js';
 import { foldRun, isEnded, type RunState, type RunStatus } from '../../core/run/state.js';
 import { SpineError } from '../../core/errors.js';
 import { versionText } from '../../core/manifest.js';
@@ -37,7 +38,7 @@ export type ReplayChange = { readonly level: ReplayLevel; readonly text: string 
   | { readonly kind: 'unreached'; readonly path: string; readonly unit: UnitKind }
   /** The run comes to another end than recorded, or to an end where it waited. */
   | { readonly kind: 'end'; readonly path: null }
-  /** The app does not have the workflow, or not in the version of the run. */
+  /** The app does not have the workflow, or not in the version of the run, or not in its form: as a graph or with a body. */
   | { readonly kind: 'missing'; readonly path: null }
   /** The body awaits something that is not of `ctx`. */
   | { readonly kind: 'stuck'; readonly path: null }
@@ -91,6 +92,10 @@ export async function reportReplay(app: AnyApp, history: ExportedHistory, ports:
   const state = foldedState(history);
   const definition = findWorkflow(app, state.workflow, state.version);
   if (definition === undefined) return reportOf(history, state, 'unknown', 0, [missing(app, state)]);
+  const hasGraph = definition.graph !== undefined;
+  if (hasGraph !== (state.graph !== null)) return reportOf(history, state, 'unknown', 0, [otherForm(state)]);
+  // A run goes on with the graph that it began with, whatever the code says now: there is nothing to replay.
+  if (hasGraph) return reportOf(history, state, state.status === 'active' ? 'waiting' : state.status, 0, []);
   return await new Comparison(definition, history, state, ports).report();
 }
 
@@ -209,7 +214,16 @@ class Comparison {
         !replay.asked.has(renames.get(path) ?? path) &&
         !replay.asked.has(path) &&
         // Of a child that is not waited for only the start is asked for.
-        !replay.asked.has(startOf(path)),
+        !replay.asked.has(startOf(path)) &&
+        !this.#isOfHandled(path),
+    );
+  }
+
+  /** Of a message that has been handled only what came of it is asked for, and nothing that its handler has done. */
+  #isOfHandled(path: string): boolean {
+    const [handling = ''] = path.split('/', 1);
+    return (
+      path !== handling && isHandlePath(handling) && (this.#recorded.get(handling)?.record.outcome ?? null) !== null
     );
   }
 
@@ -487,6 +501,12 @@ function withRenames(renames: ReadonlyMap<string, string>, pairs: readonly Pair[
 }
 
 // ---------------------------------------------------------------- changes
+
+function otherForm({ workflow, graph }: RunState): ReplayChange {
+  const [was, is] = graph === null ? ['a body', 'a graph'] : ['a graph', 'a body'];
+  const text = `The run is one of ${was}; in this app "${workflow}" is ${is}, under which it cannot go on.`;
+  return { kind: 'missing', path: null, level: 'break', text };
+}
 
 function missing(app: AnyApp, { workflow, version }: RunState): ReplayChange {
   const known = versionsOf(app, workflow);

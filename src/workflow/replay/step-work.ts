@@ -4,7 +4,6 @@
  * Invariant: the intent of an external effect is committed before the function is called, and an intent of an earlier
  * activation whose outcome is unknown is never followed by another try.
  */
-import { encodeValue } from '../../core/codec.js';
 import { failureOf } from '../../core/failure-of.js';
 import { failure, type Failure } from '../../core/failure.js';
 import { SpineError } from '../../core/errors.js';
@@ -30,6 +29,8 @@ export interface StepHost {
   readonly tenant: string;
   readonly run: string;
   recordOf(path: string): PathRecord | undefined;
+  /** Encodes a value within the bound that holds here. Fails with VALUE_UNSTORABLE and VALUE_TOO_LARGE. */
+  encode(value: unknown): InlinePayload;
   submit(command: BodyCommand): void;
   /** Submits a command with a payload, by way of the blob store where it is large. */
   submitWith(payload: InlinePayload, command: (payload: BodyPayload) => BodyCommand): void;
@@ -95,7 +96,7 @@ export class StepWork implements Work {
 
   detail(): UnitDetail {
     const { input } = this.#request;
-    return input === null ? {} : { input: encodeValue(input.value) };
+    return input === null ? {} : { input: this.#step.encode(input.value) };
   }
 
   #run(wait: Wait, attempt: number): void {
@@ -103,7 +104,7 @@ export class StepWork implements Work {
     let inputText: string | null = null;
     try {
       // Now, not with the result: the function may change it, and what cannot be stored must not have run.
-      if (input !== null) inputText = encodeValue(input.value).text;
+      if (input !== null) inputText = this.#step.encode(input.value).text;
     } catch (error) {
       return this.#fail(attempt, failureOf(error), 1);
     }
@@ -118,9 +119,9 @@ export class StepWork implements Work {
     const { path } = this.#request;
     let stored: InlinePayload;
     try {
-      const result = encodeValue(value);
+      const result = this.#step.encode(value);
       wait.own = result;
-      stored = inputText === null ? result : pairOf(inputText, result);
+      stored = inputText === null ? result : pairOf(inputText, result, this.#step.host.valueBytesMax);
     } catch (error) {
       return this.#fail(attempt, failureOf(error));
     }
@@ -136,12 +137,9 @@ export class StepWork implements Work {
 }
 
 /** Two encoded values are, side by side in brackets, the encoded pair. */
-function pairOf(inputText: string, result: InlinePayload): InlinePayload {
+function pairOf(inputText: string, result: InlinePayload, bytesMax: number = limits.valueBytesMax): InlinePayload {
   const text = `[${inputText},${result.text}]`;
-  if (exceedsUtf8(text, limits.payloadBytesMax)) {
-    const reason = `input and result together are larger than ${limits.payloadBytesMax} bytes`;
-    throw new SpineError('VALUE_UNSTORABLE', { path: '$', reason });
-  }
+  if (exceedsUtf8(text, bytesMax)) throw new SpineError('VALUE_TOO_LARGE', { bytesMax });
   return { codec: result.codec, text };
 }
 

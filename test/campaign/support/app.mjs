@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 
 const build = process.env.EVENTSPINE_BUILD ?? new URL('../../../dist/', import.meta.url).href;
-const { capability, defineApp, workflow } = await import(`${build}spine/index.js`);
+const { capability, defineApp, limit, workflow } = await import(`${build}spine/index.js`);
 
 const file = process.env.EXECUTIONS;
 
@@ -18,7 +18,17 @@ function executed(run, path) {
 
 const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
 
-export const double = capability('double', { retry: { attempts: 50 } });
+// Builds from before there were limits know nothing of them.
+const limits =
+  limit === undefined
+    ? {}
+    : {
+        limits: [
+          limit('double-slots', { concurrency: 10 }),
+          limit('double-pace', { rate: { requests: 200, per: '1s', burst: 40 } }),
+        ],
+      };
+export const double = capability('double', { retry: { attempts: 50 }, ...limits });
 
 const chain = workflow('chain', {}, async (ctx, input) => {
   let value = input.value;

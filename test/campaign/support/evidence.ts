@@ -207,6 +207,33 @@ export const checks: readonly Check[] = [
       }),
   },
   {
+    property: 'P15',
+    says: 'over every window of time no more calls are let in than rate and burst allow, whoever lets them in',
+    find: ({ histories, clocksAgree }) => {
+      if (!clocksAgree) return [];
+      const at = [...histories.values()].flatMap((history) =>
+        history.flatMap(({ type, data }) =>
+          type === 'call.admitted' ? [(data as { reservedAt: number }).reservedAt] : [],
+        ),
+      );
+      return windowFaults(at, paceOfDouble);
+    },
+  },
+  {
+    property: 'P16',
+    says: 'no more calls are let in at one time than there are slots',
+    find: ({ histories, clocksAgree }) => {
+      if (!clocksAgree) return [];
+      const moves = [...histories.values()].flatMap(slotMoves).sort((a, b) => a.at - b.at || a.by - b.by);
+      let used = 0;
+      for (const { at, by } of moves) {
+        used += by;
+        if (used > slotsOfDouble) return [`${used} calls were let in at ${new Date(at).toISOString()}`];
+      }
+      return [];
+    },
+  },
+  {
     property: 'P19',
     says: 'a reader that moves between servers is sent each event once, in order, and the end',
     find: ({ readings, histories }) =>
@@ -228,6 +255,38 @@ export const checks: readonly Check[] = [
             .map(({ property, violations }) => `${property}: ${JSON.stringify(violations.slice(0, 3))}`),
   },
 ];
+
+/** The limits of the app under test (`app.mjs`). */
+const slotsOfDouble = 10;
+const paceOfDouble = { amount: 200, perMs: 1_000, burst: 40 };
+
+/** The sweep of P15: the worst window that begins with each of the instants. */
+function windowFaults(instants: readonly number[], { amount, perMs, burst }: typeof paceOfDouble): string[] {
+  const at = [...instants].sort((a, b) => a - b);
+  // A sum over a window is above its bound where this falls by more than the burst from some instant on.
+  let least = Number.POSITIVE_INFINITY;
+  let worst = { over: 0, at: 0 };
+  for (const [i, instant] of at.entries()) {
+    const before = i - (amount * instant) / perMs;
+    least = Math.min(least, before);
+    const over = before + 1 - least - burst;
+    if (over > worst.over) worst = { over, at: instant };
+  }
+  return worst.over <= 1e-3 ? [] : [`${worst.over.toFixed(1)} too many up to ${new Date(worst.at).toISOString()}`];
+}
+
+/** When a slot was taken and freed, as far as one history says so; servers date events by clocks that differ a little. */
+function slotMoves(history: readonly RunEventView[]): { readonly at: number; readonly by: number }[] {
+  const moves: { readonly at: number; readonly by: number }[] = [];
+  let held = false;
+  for (const { type, at } of history) {
+    const ends = type === 'call.completed' || type === 'call.retrying' || type === 'call.failed';
+    if (type === 'call.admitted') moves.push({ at: Date.parse(at) + slackMs, by: 1 });
+    if (ends && held) moves.push({ at: Date.parse(at) - slackMs, by: -1 });
+    held = type === 'call.admitted' || (held && !ends);
+  }
+  return moves;
+}
 
 /** Everything that is wrong. Empty = nothing is. */
 export function violationsIn(evidence: Evidence): Violation[] {

@@ -2,4 +2,9 @@ import { createHooks } from 'eventspine/react';
 import type { App } from './spine.js';
 
 /** Pages in the background let go after a second, so that the test need not wait for a minute. */
-export const { useStart, useRun, useProgress, useEvents, page } = createHooks<App>({ url: '/spine', hidden: '1s' });
+export const { useStart, useRun, useProgress, useEvents, useStream, useApprovals, useApproval, page } =
+  createHooks<App>({
+    url: '/spine',
+    hidden: '1s',
+    refresh: '500ms',
+  });

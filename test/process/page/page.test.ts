@@ -129,10 +129,10 @@ describeUnless(foundChromium.program === null ? foundChromium.reason : null, 'a 
     await open();
     await page.dblclick('#start');
     await shows('progress', '1 of 6');
-    // One for the run, one for its events.
-    expect(openStreams()).toBe(2);
+    // One for the run and its events together.
+    expect(openStreams()).toBe(1);
     const requests = server.lines.filter((line) => line.startsWith('stream opened'));
-    expect(requests).toHaveLength(2);
+    expect(requests).toHaveLength(1);
     expect(complaints).toEqual([]);
   });
 
@@ -171,6 +171,44 @@ describeUnless(foundChromium.program === null ? foundChromium.reason : null, 'a 
     await look('visible');
     await shows('link', 'live');
     await shows('result', 'Dear Ada');
+    expect(complaints).toEqual([]);
+  });
+
+  it('asks its user, and others with the role, and shows the run in every way over one connection', async () => {
+    await page.goto(`http://127.0.0.1:${port}/review`);
+    await shows('inbox', '0 open');
+    await page.click('#ask');
+    await shows('stream', 'helo world.');
+    await shows('inbox', '1 open');
+    await shows('shown', 'Send this? helo world');
+    expect(openStreams()).toBe(1);
+    expect(server.lines.filter((line) => line.startsWith('stream opened'))).toHaveLength(1);
+
+    const others = await browser.newContext();
+    const url = `http://127.0.0.1:${port}`;
+    await others.addCookies([
+      { name: 'user', value: 'eve', url },
+      { name: 'role', value: 'editor', url },
+    ]);
+    const eve = await others.newPage();
+    await eve.goto(`${url}/review`);
+    await eve.locator('#shown').filter({ hasText: 'Send this?' }).waitFor();
+    const strangers = await browser.newContext();
+    await strangers.addCookies([{ name: 'user', value: 'bob', url }]);
+    const bob = await strangers.newPage();
+    await bob.goto(`${url}/review`);
+    await bob.locator('#inbox').filter({ hasText: '0 open' }).waitFor();
+
+    // The form asks for a text: the server says so, and the request stays open.
+    await eve.click('#approve');
+    await eve.locator('#refusal').filter({ hasText: 'text' }).waitFor();
+    await eve.fill('#text', 'hello world');
+    await eve.click('#approve');
+    await eve.locator('#inbox').filter({ hasText: '0 open' }).waitFor();
+    await shows('inbox', '0 open');
+    await shows('result', 'user:eve: hello world');
+    await strangers.close();
+    await others.close();
     expect(complaints).toEqual([]);
   });
 

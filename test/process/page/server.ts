@@ -4,26 +4,34 @@
  */
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
-import { createElement as h, StrictMode } from 'react';
+import { createElement as h, type FunctionComponent, StrictMode } from 'react';
 import { renderToString } from 'react-dom/server';
 import { createSpine } from 'eventspine';
 import { type Authorize, expressHandler } from 'eventspine/mount';
 import { sqlite } from 'eventspine/sqlite';
 import { app } from './spine.js';
 import { LetterPage } from './view.js';
+import { ReviewPage } from './review-view.js';
 
 const [file = '', port = '0', bundle = ''] = process.argv.slice(2);
 
 const authorize: Authorize = (request) => {
-  const user = /(?:^|; )user=(\w+)/.exec(request.headers.get('cookie') ?? '')?.[1];
-  return user === undefined ? null : { tenant: 'letters', user, roles: [] };
+  const cookie = request.headers.get('cookie') ?? '';
+  const user = /(?:^|; )user=(\w+)/.exec(cookie)?.[1];
+  const role = /(?:^|; )role=(\w+)/.exec(cookie)?.[1];
+  return user === undefined ? null : { tenant: 'letters', user, roles: role === undefined ? [] : [role] };
 };
 
 const spine = createSpine(app, { store: sqlite({ file }), engine: { sessionDeadMs: 2_000, sessionBeatMs: 200 } });
-const spinePages = expressHandler(spine, { basePath: '/spine', authorize, start: ['letter'] });
+const spinePages = expressHandler(spine, {
+  basePath: '/spine',
+  authorize,
+  start: ['letter', 'review'],
+  approvals: true,
+});
 
-function html(): string {
-  const view = renderToString(h(StrictMode, null, h(LetterPage)));
+function html(page: FunctionComponent): string {
+  const view = renderToString(h(StrictMode, null, h(page)));
   return `<!doctype html><meta charset="utf-8"><title>A letter</title><link rel="icon" href="data:,">
 <style>body { font: 16px sans-serif; margin: 2rem } #values { display: none }</style>
 <div id="root">${view}</div><script type="module" src="/page.js"></script>`;
@@ -43,8 +51,8 @@ const server = createServer((request, response) => {
     spinePages(request, response);
   } else if (path === '/page.js') {
     response.writeHead(200, { 'content-type': 'text/javascript' }).end(readFileSync(bundle));
-  } else if (path === '/') {
-    response.writeHead(200, { 'content-type': 'text/html' }).end(html());
+  } else if (path === '/' || path === '/review') {
+    response.writeHead(200, { 'content-type': 'text/html' }).end(html(path === '/' ? LetterPage : ReviewPage));
   } else response.writeHead(404).end();
 });
 

@@ -21,8 +21,22 @@ export const letter = workflow(
   },
 );
 
+/** Asks an editor before it is sent, and writes meanwhile: to its stream, for whoever looks. */
+export const review = workflow('review', { input: z.object({ text: z.string() }) }, async (ctx, { text }) => {
+  await ctx.step('draft', async (step) => {
+    for (const word of text.split(' ')) await step.stream().write(word);
+  });
+  const word = await ctx.approve('send', {
+    to: ['role:editor', 'user:ada'],
+    title: 'Send this?',
+    show: { text },
+    form: z.object({ text: z.string().min(1) }),
+  });
+  return word.outcome === 'approved' ? { by: word.by, text: word.form.text } : { by: null, text: word.outcome };
+});
+
 /** Nobody may start this one from a page. */
 export const internal = workflow('internal', {}, async () => 'not for pages');
 
-export const app = defineApp({ workflows: [letter, internal] });
+export const app = defineApp({ workflows: [letter, review, internal] });
 export type App = typeof app;

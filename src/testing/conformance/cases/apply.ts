@@ -399,6 +399,27 @@ export const applyCases: readonly StoreCase[] = [
   },
   {
     concern,
+    name: 'applies what comes under several leases where all of them are held, and nothing of it where one is not',
+    run: async ({ store }) => {
+      const calls = ['c2', 'c3'];
+      const open = calls.map((task) => ({ op: 'open', run: 'run_1', task: newTask({ task, kind: 'call' }) }) as const);
+      await applyAll(store, start(), { ...move({ head: 1 }), tasks: open });
+      const leases = (await claimSome(store)).map(leaseOf).filter(({ task }) => calls.includes(task));
+      assert.equal(leases.length, 2);
+      const close = calls.map((task) => ({ op: 'close', run: 'run_1', task }) as const);
+      const [first, second] = leases;
+      assert.ok(first && second);
+      const change = { ...move({ head: 2 }), tasks: close, lease: first };
+      const before = await footprint(store, tenant, 'run_1');
+      for (const token of [second.token - 1, second.token + 1])
+        assert.deepEqual(await applyOne(store, { ...change, leases: [{ ...second, token }] }), { tag: 'fenced' });
+      assert.deepEqual(await footprint(store, tenant, 'run_1'), before);
+      assert.equal((await applyOne(store, { ...change, leases: [second] })).tag, 'applied');
+      assert.deepEqual(await applyOne(store, { ...move({ head: 3 }), leases: [second] }), { tag: 'fenced' });
+    },
+  },
+  {
+    concern,
     name: 'refuses an unleased guard while the task is leased',
     run: async ({ store }) => {
       await applyAll(store, start());

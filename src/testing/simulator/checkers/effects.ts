@@ -10,6 +10,22 @@ import type { Violation } from '../../../store/index.js';
 import type { Execution, History } from '../history.js';
 import { grouped } from './grouped.js';
 
+function timesOf<K>(keys: readonly K[]): ReadonlyMap<K, number> {
+  const times = new Map<K, number>();
+  for (const key of keys) times.set(key, (times.get(key) ?? 0) + 1);
+  return times;
+}
+
+function timesByRequest(executions: readonly Execution[]): ReadonlyMap<string, number> {
+  return timesOf(
+    executions.flatMap(({ request, attempt }) => (request === undefined ? [] : `${request}, attempt ${attempt}`)),
+  );
+}
+
+function isExternal(execution: Execution | undefined): boolean {
+  return execution?.kind === 'step' && execution.body.includes('"external":true');
+}
+
 interface PathFacts {
   /** `seq` of the result; null = none, or forgotten by a redrive. */
   resultSeq: number | null;
@@ -37,11 +53,20 @@ export function checkEffects(history: History): Violation[] {
     for (const [path, executions] of grouped(byRun.get(key) ?? [], (execution) => execution.path)) {
       const found = facts.get(path);
       const failures = found?.failures ?? 0;
-      if (executions.length > 1 + failures + reclaims + redrives)
+      // A turn of an endpoint that is over before a step is leaves that step to the next one, under the same claim.
+      const requests = new Set(executions.flatMap(({ request }) => request ?? [])).size;
+      const turns = executions[0]?.kind === 'step' ? Math.max(0, requests - 1) : 0;
+      if (executions.length > 1 + failures + reclaims + redrives + turns)
         report(
           'P4',
           `${path} was started ${executions.length} times, with ${failures} failures, ${reclaims} lost leases, ${redrives} redrives and migrations`,
         );
+      for (const [request, count] of timesByRequest(executions))
+        if (count > 1) report('P4', `${path} was started ${count} times in one request (${request})`);
+      if (history.isReal && isExternal(executions[0]))
+        for (const [attempt, count] of timesOf(executions.map((execution) => execution.attempt)))
+          if (count > 1 + redrives)
+            report('P4', `${path} is external, and attempt ${attempt} of it was started ${count} times`);
       if (new Set(executions.map((execution) => execution.body)).size > 1)
         report('P8', `${path} was asked for with different content`);
       const crashes = executions.filter((execution) => execution.crashed).length;

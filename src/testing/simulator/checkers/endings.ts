@@ -52,7 +52,8 @@ export function checkEndings(history: History): Violation[] {
     const [tenant = '', run = ''] = key.split('/');
     for (const row of rows) {
       const { event } = readRunEvent(row);
-      if ('failure' in event.data && event.data.failure?.code === 'TASK_TIMEOUT')
+      // A request to an endpoint has a time of its own, which is short.
+      if (!history.pushes && 'failure' in event.data && event.data.failure?.code === 'TASK_TIMEOUT')
         report('P30', { tenant, run }, `something was stuck until its deadline (event ${event.seq})`);
     }
   }

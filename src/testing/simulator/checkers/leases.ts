@@ -3,7 +3,7 @@
  * time, and a change under a lease is applied if and only if that lease is held just then. Also P22 in its simplest form:
  * a change is applied only to the head that it expected.
  */
-import type { LeaseKey, TaskRow, Transition, Violation } from '../../../store/index.js';
+import { leasesOf, type LeaseKey, type TaskRow, type Transition, type Violation } from '../../../store/index.js';
 import { keyOfRun, type History, type StoreAction } from '../history.js';
 
 interface Holding {
@@ -47,10 +47,15 @@ class LeaseModel {
   }
 
   #apply(transition: Transition, tag: string, step: number): void {
-    const { tenant, lease, unleased, runs = [], tasks = [] } = transition;
-    if (lease !== undefined) {
+    const { tenant, unleased, runs = [], tasks = [] } = transition;
+    const leases = leasesOf(transition);
+    const isHeld = (lease: LeaseKey): boolean => {
       const holding = this.#holdings.get(keyOfTask(lease));
-      const held = holding?.leased === true && holding.token === lease.token;
+      return holding?.leased === true && holding.token === lease.token;
+    };
+    const allHeld = leases.every(isHeld);
+    for (const lease of leases) {
+      const held = isHeld(lease);
       if (tag === 'applied' && !held)
         this.#report(
           'P6',
@@ -60,7 +65,7 @@ class LeaseModel {
         );
       if (
         tag === 'fenced' &&
-        held &&
+        allHeld &&
         tasks.every((write) => write.op !== 'requeue' || this.#isLeased(tenant, write.run, write.task.task))
       )
         this.#report('P6', lease, `the holder of task ${lease.task} was fenced`, step);

@@ -1,8 +1,9 @@
 /**
  * P22 over several servers: only the opening that owns a session claims for it, so that no two number its
- * assignments; and a duty is with one opening at a time, as the store's clock has it.
+ * assignments; and a duty is with one opening at a time, as the store's clock has it. Where that went back so far that the
+ * duty would be held for too long, it is free.
  */
-import type { Violation } from '../../../store/index.js';
+import { dutyTtlFactor, type Violation } from '../../../store/index.js';
 import type { History } from '../history.js';
 
 /** Every claim of somebody who does not own the session, and every duty that two had. */
@@ -32,7 +33,9 @@ export function checkNeighbours(history: History): Violation[] {
         const { duty, epoch, held, nowMs, ttlMs } = action;
         const before = duties.get(duty);
         if (!held) break;
-        if (before !== undefined && before.epoch !== epoch && before.untilMs > nowMs)
+        const isHeld =
+          before !== undefined && before.untilMs > nowMs && before.untilMs <= nowMs + dutyTtlFactor * ttlMs;
+        if (isHeld && before.epoch !== epoch)
           report('P22', duty, `was given to opening ${epoch} while opening ${before.epoch} has it`, step);
         duties.set(duty, { epoch, untilMs: nowMs + ttlMs });
         break;

@@ -7,6 +7,8 @@ import type { History } from '../history.js';
 export function checkTimers(history: History): Violation[] {
   const violations: Violation[] = [];
   const due = new Map<string, number>();
+  /** Runs whose last event is that an activation of theirs was lost. */
+  const lost = new Set<string>();
   const early = (tenant: string, run: string, what: string, dueAt: number | undefined, storeMs: number): void => {
     if (dueAt !== undefined && storeMs < dueAt)
       violations.push({
@@ -43,8 +45,11 @@ export function checkTimers(history: History): Violation[] {
           due.get(`${key} :retry:${event.data.path}`),
           action.storeMs,
         );
-      if (event.type === 'run.cancelled' && event.data.forced)
+      // A cancelled run that takes down one worker after the other is ended when its attempts are used up.
+      if (event.type === 'run.cancelled' && event.data.forced && !lost.has(key))
         early(tenant, write.run, 'the end of the grace', due.get(`${key} :cancel-grace`), action.storeMs);
+      if (event.type === 'activation.retrying') lost.add(key);
+      else lost.delete(key);
     }
     for (const write of timers) if (write.op === 'set') due.set(`${tenant}/${write.run} ${write.name}`, write.fireAt);
     for (const write of tasks)

@@ -1,0 +1,57 @@
+/** What the code of steps and handlers does in the simulated world: takes its time at the provider, and meets its fate. */
+import type { Timers } from '../../core/ports.js';
+import type { History } from './history.js';
+import { providerError, type EffectSite, type PerformEffect } from './program-app.js';
+import type { CallNode, StepNode } from './program.js';
+import type { Provider } from './provider.js';
+
+/** Under which claim something is worked on, as the server gave it. */
+export interface ClaimMark {
+  readonly session: string;
+  readonly assignment: number;
+}
+
+/** Where effects are performed. */
+export interface Stage {
+  readonly history: History;
+  readonly provider: Provider;
+  readonly timers: Timers;
+  /** By the key of a call, or `tenant/run` of a body. */
+  readonly claimOf: (key: string) => ClaimMark;
+  /** The request that is worked on, in an endpoint. */
+  readonly request?: string;
+  /** Ends the process that it runs in. */
+  readonly die: () => void;
+}
+
+/** Effects as one process performs them. */
+export function performedOn({ history, provider, timers, claimOf, request, die }: Stage): PerformEffect {
+  return async (node: StepNode | CallNode, site: EffectSite) => {
+    const { kind, idempotencyKey, attempt, write } = site;
+    const [tenant = '', run = '', ...rest] = idempotencyKey.split('/');
+    const path = rest.join('/');
+    const claim = claimOf(kind === 'call' ? idempotencyKey : `${tenant}/${run}`);
+    const begun = {
+      kind,
+      tenant,
+      run,
+      path,
+      attempt,
+      body: JSON.stringify(node),
+      ...claim,
+      ...(request === undefined ? {} : { request }),
+    };
+    const fate = provider.begin(node, begun);
+    const mark = history.executions.length;
+    const parts = Math.max(1, node.chunks);
+    for (let i = 0; i < parts; i++) {
+      if (i < node.chunks) await write([mark, i]);
+      await new Promise<void>((resolve) => timers.after(node.ms / parts, resolve));
+    }
+    if (fate === 'kills') {
+      die();
+      await new Promise(() => undefined);
+    }
+    if (fate === 'fails') throw providerError();
+  };
+}
