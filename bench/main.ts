@@ -20,6 +20,7 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
     file: './forms.ts',
     asks: 'what very long runs, wide maps, many children and a hundred thousand sleepers cost',
   },
+  infer: { file: './infer.ts', asks: 'what ctx.infer without limits costs beside ctx.step' },
   graph: { file: './graph.ts', asks: 'what a map of ten thousand items costs in a graph' },
   backlog: { file: './backlog.ts', asks: 'whether a backlog of a million runs slows the queue down' },
 };

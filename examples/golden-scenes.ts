@@ -16,6 +16,7 @@ import { calculation, embedText, extractText, searchIndex, writeIndex } from './
 import { app as drawnApp } from './graph/spine.ts';
 import { app as graphApp } from './state-graph/spine.ts';
 import { app as helloApp } from './hello/spine.ts';
+import { app as lettersApp } from './inference/spine.ts';
 import { app as reportsApp, wordStats } from './python-worker/spine.ts';
 import { app as schedulesApp } from './schedules/spine.ts';
 import { app as digestsApp } from './serverless/function.ts';
@@ -50,6 +51,14 @@ export const scenes: readonly Scene<AnyApp>[] = [
     options: () => ({}),
     async play(t) {
       const run = await t.start('hello', { name: 'Ada' });
+      await t.result(run);
+      return run.id;
+    },
+  }),
+  scene('inference/histories/answered.json', lettersApp, {
+    options: () => ({}),
+    async play(t) {
+      const run = await t.start('letter', 'Where is my order A123?');
       await t.result(run);
       return run.id;
     },

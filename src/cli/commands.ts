@@ -127,6 +127,7 @@ type Load = () => Promise<CommandRun>;
 const runs = {
   list: async () => (await import('./commands/runs.js')).listRuns,
   show: async () => (await import('./commands/runs.js')).showRun,
+  why: async () => (await import('./commands/why.js')).whyRun,
   export: async () => (await import('./commands/runs.js')).exportRun,
   watch: async () => (await import('./commands/watch.js')).watchRun,
   cancel: async () => (await import('./commands/runs.js')).cancelRuns,
@@ -403,6 +404,14 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine runs show run_01h455vb4pex5vsknk084sn02q'],
     load: runs.show,
+  },
+  {
+    words: ['why'],
+    says: 'Says why: each inference of a run, what was asked of which model, what came of it, by which way and at what cost.',
+    parameters: [run],
+    flags: overHttp,
+    examples: ['eventspine why run_01h455vb4pex5vsknk084sn02q'],
+    load: runs.why,
   },
   {
     words: ['runs', 'export'],

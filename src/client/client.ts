@@ -16,6 +16,7 @@ import type {
   BulkAnswer,
   CommandAnswer,
   DeadLetterView,
+  DecisionView,
   DeployAnswer,
   DoctorView,
   EndpointView,
@@ -253,6 +254,8 @@ export interface RunsApi {
   list(query?: RunListQuery): PageList<RunSummary>;
   get(id: string, options?: CallOptions): Promise<RunView>;
   history(id: string, options?: CallOptions): PageList<RunEventView>;
+  /** Why: the inferences of the run, what was asked of which model, what came of it and at what cost. */
+  decisions(id: string, options?: CallOptions): PageList<DecisionView>;
   /** The run with everything that its body was given, for `replayHistory` and `eventspine check`. */
   export(id: string, options?: CallOptions): Promise<ExportedHistory>;
   /** Cancels one run, or up to 1,000 with an answer for each. */
@@ -428,6 +431,8 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         pageList((cursor) => transport.json(get(pathOf('listRuns'), optionsOf(signal), { ...query, cursor }))),
       get: (id, options) => transport.json(get(pathOf('readRun', { id }), options)),
       history: (id, options) => runHistory(transport, id, options),
+      decisions: (id, options) =>
+        pageList((cursor) => transport.json(get(pathOf('readDecisions', { id }), options, { cursor }))),
       export: (id, options) => transport.json(get(pathOf('exportRun', { id }), options)),
       cancel,
       retry,

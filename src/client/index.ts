@@ -71,6 +71,7 @@ export type {
   ApprovalNote,
   ApprovalState,
   ApprovalView,
+  DecisionView,
   ReadTokenView,
   RunEventView,
   RunView,

@@ -45,7 +45,7 @@ export async function* chunksOf(
         // Whoever goes on from the middle of a batch is given it again, and leaves out what it has seen.
         if (offset > after) yield { event: 'chunk', value, offset, cursor: i === chunks.length - 1 ? cursor : before };
       }
-    } else if (isOutcome(type) && (path === of.path || path.startsWith(`${of.path ?? ''}/`))) {
+    } else if (endsStream(type, of.path ?? '', path)) {
       yield { event: 'end', ok: type.endsWith('.completed'), cursor };
       return;
     }
@@ -53,6 +53,19 @@ export async function* chunksOf(
   }
 }
 
-function isOutcome(type: string): boolean {
-  return type === 'step.completed' || type === 'step.failed' || type === 'call.completed' || type === 'call.failed';
+/** Whether an outcome of what is at `of` ends the stream at `path`. */
+function endsStream(type: string, of: string, path: string): boolean {
+  switch (type) {
+    case 'step.completed':
+    case 'step.failed':
+    case 'call.completed':
+    case 'call.failed':
+      return path === of || path.startsWith(`${of}/`);
+    // What goes on beneath an inference has streams of its own, and comes after it.
+    case 'inference.completed':
+    case 'inference.failed':
+      return path === of;
+    default:
+      return false;
+  }
 }

@@ -16,6 +16,7 @@ import type {
   ApprovalDetail,
   ApprovalView,
   DeadLetterView,
+  DecisionView,
   DeployAnswer,
   DoctorView,
   HealthView,
@@ -171,6 +172,24 @@ export interface RunStreamHandlers {
   readonly onError: (error: Error) => void;
 }
 
+/** What inferences of one version of a model have taken. Counts only rise. */
+export interface InferenceCount {
+  readonly model: string;
+  readonly version: string;
+  readonly calls: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly retried: number;
+  readonly ambiguous: number;
+  /** Apart from those out of a cache. */
+  readonly inputTokens: number;
+  readonly cachedInputTokens: number;
+  readonly outputTokens: number;
+  readonly costMicros: number;
+  /** Of completed calls. */
+  readonly durationMs: number;
+}
+
 export interface Engine {
   /** Loads definitions and sessions and begins background duties. Idempotent. */
   start(): Promise<void>;
@@ -274,6 +293,8 @@ export interface Engine {
     run: string,
     query: { readonly after: number; readonly limit: number },
   ): Promise<RunEventView[] | null>;
+  /** All inferences of a run, in the order in which they were asked for; null = no such run. */
+  readDecisions(tenant: string, run: string): Promise<DecisionView[] | null>;
   /** The run with everything that its body was given, for a replay elsewhere; null = no such run. */
   exportHistory(tenant: string, run: string): Promise<ExportedHistory | null>;
   listRuns(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>>;
@@ -316,6 +337,8 @@ export interface Engine {
   resetLimit(origin: Origin, name: string): Promise<void>;
   /** How limits stand, as the server that grants knows it; empty where it is another. */
   limitFacts(): readonly LimitFacts[];
+  /** What inferences have taken, as far as this engine has committed it since it was started. */
+  inferences(): readonly InferenceCount[];
   health(): Promise<HealthView>;
   doctor(): Promise<DoctorView>;
 

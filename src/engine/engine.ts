@@ -52,6 +52,7 @@ import { Breakers } from './models/breakers.js';
 import { ModelDoor } from './models/model-door.js';
 import { ModelSettings } from './models/model-settings.js';
 import { ModelsOffice } from './models/models-office.js';
+import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { Schedules } from './schedules/schedules.js';
@@ -105,6 +106,7 @@ class RunningEngine implements Engine {
   readonly #lanes: Lanes;
   readonly #intake: Intake;
   readonly #reads: Reads;
+  readonly #inferences = new InferenceTally();
   readonly #followers: Followers;
   readonly #dispatcher: Dispatcher;
   readonly #timers: TimerDuty;
@@ -267,6 +269,9 @@ class RunningEngine implements Engine {
             this.#router.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
+    this.#lanes.onCommit(({ own, state, events }) => {
+      if (own) this.#inferences.note(state, events);
+    });
     this.#lanes.onCommit((change) => this.#followers.committed(change));
     this.#lanes.onCommit((change) => this.#lookBack.committed(change));
     this.#lanes.onCommit((change) => this.#schedules.committed(change));
@@ -565,6 +570,7 @@ class RunningEngine implements Engine {
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
   readHistory: Engine['readHistory'] = (tenant, run, query) =>
     this.#sought(() => this.#reads.history(tenant, run, query));
+  readDecisions: Engine['readDecisions'] = (tenant, run) => this.#sought(() => this.#reads.decisions(tenant, run));
   exportHistory: Engine['exportHistory'] = (tenant, run) => this.#sought(() => this.#reads.exported(tenant, run));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#reads.deadLetters(tenant, query);
@@ -690,6 +696,7 @@ class RunningEngine implements Engine {
   resetLimit: Engine['resetLimit'] = (origin, name) => this.#limitsOffice.reset(origin, name);
   limitFacts: Engine['limitFacts'] = () => this.#coordinator.facts();
 
+  inferences: Engine['inferences'] = () => this.#inferences.counts();
   tally: Engine['tally'] = () => this.#context.store.readTally();
 
   async health(): Promise<HealthView> {

@@ -15,6 +15,8 @@ export interface StreamLog<Chunk = unknown> {
 export const noStream: StreamLog<never> = { chunks: [], attempt: 0, ended: false };
 
 const ends: ReadonlySet<string> = new Set(['step.completed', 'step.failed', 'call.completed', 'call.failed']);
+/** What goes on beneath an inference has streams of its own, and comes after it. */
+const inferenceEnds: ReadonlySet<string> = new Set(['inference.completed', 'inference.failed']);
 const runEnds: ReadonlySet<string> = new Set([
   'run.succeeded',
   'run.failed',
@@ -35,6 +37,7 @@ export function streamOf({ events }: EventLog, path: string): StreamLog {
       attempt = of.attempt ?? 0;
       if (Array.isArray(payload)) chunks.push(...(payload as readonly unknown[]));
     } else if (ends.has(type)) ended ||= path === of.path || path.startsWith(`${of.path ?? ''}/`);
+    else if (inferenceEnds.has(type)) ended ||= path === of.path;
     else if (runEnds.has(type)) ended = true;
     else if (type === 'run.redriven') ended = false;
   }

@@ -8,7 +8,7 @@ import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import type { ModelPrice } from '../core/manifest.js';
-import type { AmbiguityPolicy, Spend } from '../core/run/inference.js';
+import type { AmbiguityPolicy, DecisionAlternative, InferenceHop, Spend, TokenUsage } from '../core/run/inference.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
 /** What state the work is in, in the words that users see (docs/reference/states.md). */
@@ -144,6 +144,54 @@ export interface LimitWait {
   readonly since: string;
   /** When it may be its turn; null = nobody can say: not before somebody else has done, or a budget is raised. */
   readonly expectedAt: string | null;
+}
+
+/** Where a value stands in the history of a run. */
+export interface EventReference {
+  readonly seq: number;
+  /** Id of the event that holds it. */
+  readonly event: string;
+  /** Where it is kept beside the history. */
+  readonly blob: { readonly hash: string; readonly size: number } | null;
+}
+
+/** An inference of a run: what was asked of which model, what came of it, by which way, and what it cost. */
+export interface DecisionView {
+  readonly path: string;
+  readonly status: string;
+  /** The present attempt, or the last. */
+  readonly attempt: number;
+  /** When it was asked for the first time. */
+  readonly at: string;
+  readonly model: string;
+  /** null = it waits for leave, as do arm and endpoint. */
+  readonly version: string | null;
+  readonly arm: string | null;
+  readonly endpoint: string | null;
+  readonly fingerprint: string;
+  /** What is done where nobody knows what came of a call. */
+  readonly policy: readonly AmbiguityPolicy[];
+  /** The request of the last attempt, and the answer; null = there is none. */
+  readonly input: EventReference;
+  readonly output: EventReference | null;
+  readonly providerId: string | null;
+  readonly finish: string | null;
+  /** Of the answer. */
+  readonly usage: TokenUsage | null;
+  /** Of all attempts, integer micro-units. */
+  readonly costMicros: number;
+  readonly latencyMs: number | null;
+  readonly firstPartMs: number | null;
+  /** Attempts that gave no answer. */
+  readonly hops: readonly InferenceHop[];
+  /** Attempts whose outcome nobody knew, and what was done about them. */
+  readonly ambiguous: readonly { readonly attempt: number; readonly policy: AmbiguityPolicy }[];
+  /** From 0 to 1, where the provider says so. */
+  readonly confidence: number | null;
+  readonly alternatives: readonly DecisionAlternative[];
+  /** Rules that took the place of the answer, or had a say in it. */
+  readonly rules: readonly string[];
+  readonly failure: { readonly class: string; readonly code: string; readonly message: string } | null;
 }
 
 /** One event of a run as it is shown, with its payload as JSON. */

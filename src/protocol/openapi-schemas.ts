@@ -7,7 +7,7 @@ import type { JsonSchema, ModelPrice } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
 import { limitDimensions } from '../core/admission/limit.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
-import { ambiguityPolicies, type Spend } from '../core/run/inference.js';
+import { ambiguityPolicies, type InferenceHop, type Spend, type TokenUsage } from '../core/run/inference.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../core/run/exported-history.js';
 import {
   runViewStates,
@@ -55,6 +55,8 @@ import {
   type TopicEventView,
   type TopicView,
   type ContextView,
+  type DecisionView,
+  type EventReference,
   type WaitView,
   type WorkerView,
 } from './http.js';
@@ -78,6 +80,7 @@ function page(name: string): JsonSchema {
   };
 }
 
+const ambiguityPolicy = oneOf(ambiguityPolicies);
 const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
 const links = record({ self: text, history: text, result: text, stream: text }, [
   'self',
@@ -187,6 +190,44 @@ export const schemas = {
   Spend: shape<Spend>(
     { calls: whole, inputTokens: whole, outputTokens: whole, costMicros: whole, ambiguous: whole },
     {},
+  ),
+  DecisionView: shape<DecisionView>(
+    {
+      path: text,
+      status: text,
+      attempt: whole,
+      at: instant,
+      model: text,
+      version: nullable(text),
+      arm: nullable(text),
+      endpoint: nullable(text),
+      fingerprint: text,
+      policy: list(ambiguityPolicy),
+      input: reference('EventReference'),
+      output: nullable(reference('EventReference')),
+      providerId: nullable(text),
+      finish: nullable(text),
+      usage: nullable(reference('TokenUsage')),
+      costMicros: whole,
+      latencyMs: nullable(whole),
+      firstPartMs: nullable(whole),
+      hops: list(reference('InferenceHop')),
+      ambiguous: list(record({ attempt: whole, policy: ambiguityPolicy }, ['attempt', 'policy'])),
+      confidence: nullable({ type: 'number', minimum: 0, maximum: 1 }),
+      alternatives: list(record({ text, probability: { type: 'number' } }, ['text', 'probability'])),
+      rules: texts,
+      failure: nullable(failureView),
+    },
+    {},
+  ),
+  EventReference: shape<EventReference>(
+    { seq: whole, event: text, blob: nullable(record({ hash: text, size: whole }, ['hash', 'size'])) },
+    {},
+  ),
+  TokenUsage: shape<TokenUsage>({ inputTokens: whole, cachedInputTokens: whole, outputTokens: whole }, {}),
+  InferenceHop: shape<InferenceHop>(
+    { model: text, attempt: whole, version: text, endpoint: text, class: oneOf(failureClasses), code: text },
+    { model: true },
   ),
   ContextView: shape<ContextView>({ name: text, key: text, version: nullable(text), fetchedAt: instant }, {}),
   WaitView: shape<WaitView>(
@@ -649,6 +690,7 @@ export const schemas = {
   MigrateManyRequest: { type: 'object', properties: { ids: texts, to: nullable(text) }, required: ['ids', 'to'] },
   RunPage: page('RunSummary'),
   RunEventPage: page('RunEventView'),
+  DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
   TopicEventPage: page('TopicEventView'),
   DeadLetterPage: page('DeadLetterView'),

@@ -9,7 +9,7 @@ import type { Failure } from '../core/failure.js';
 import type { Manifest } from '../core/manifest.js';
 import type { InlinePayload } from '../core/payload.js';
 import type { BodyCommand } from '../core/run/commands.js';
-import type { Journal, JournalEntry } from '../core/run/journal.js';
+import type { IntentEntry, Journal } from '../core/run/journal.js';
 import type { ActivationAssignment, CallAssignment } from './worker.js';
 
 export const pushProtocol = 1;
@@ -30,8 +30,8 @@ export interface PushedTurn extends Omit<ActivationAssignment, 'assignment' | 'i
   readonly timeoutMs: number;
   readonly input: InlinePayload;
   readonly journal: Journal;
-  /** Beginnings of effects that the turn before asked to record: they may be tried now, and only in this turn. */
-  readonly begun: readonly Extract<JournalEntry, { readonly type: 'step.started' }>[];
+  /** Beginnings of effects and inferences that the turn before asked to record: they may be tried now, and only in this turn. */
+  readonly begun: readonly IntentEntry[];
 }
 
 /** Asks what the endpoint serves. */

@@ -28,6 +28,7 @@ export const routePaths = {
   listRuns: '/v1/runs',
   readRun: '/v1/runs/{id}',
   readHistory: '/v1/runs/{id}/history',
+  readDecisions: '/v1/runs/{id}/decisions',
   exportRun: '/v1/runs/{id}/export',
   readResult: '/v1/runs/{id}/result',
   streamRun: '/v1/runs/{id}/stream',

@@ -264,6 +264,11 @@ const descriptions = {
   readHistory: get('Every event of a run, in order.', 'RunEventPage', {
     query: [cursor, limit],
   }),
+  readDecisions: get(
+    'Why: every inference of a run, what was asked of which model, what came of it, by which way and at what cost.',
+    'DecisionPage',
+    { query: [cursor, limit] },
+  ),
   exportRun: get(
     'The history of a run with everything that its body was given, to be replayed on other code.',
     'ExportedHistory',

@@ -26,6 +26,8 @@ const names = [
   'readRun',
   'readResult',
   'readHistory',
+  'readDecisions',
+  'inferences',
   'exportHistory',
   'listRuns',
   'listDeadLetters',

@@ -5,6 +5,7 @@
  */
 import { limits } from '../core/limits.js';
 import { desiredWorkers, type ScaleBounds } from '../core/scale.js';
+import type { InferenceCount } from '../engine/api.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
 import type { LimitFacts } from '../engine/api.js';
 import type { TallyRow } from '../store/contract.js';
@@ -16,6 +17,7 @@ export interface FleetFacts {
   readonly queues: readonly QueueView[];
   readonly workers: readonly WorkerView[];
   readonly tally: readonly TallyRow[];
+  readonly inferences: readonly InferenceCount[];
   readonly bounds: ScaleBounds;
   /** Limits, as the server knows them that grants; empty on the others. */
   readonly limits: readonly LimitFacts[];
@@ -111,11 +113,60 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
       help: 'Grants that took some of a limit, since this server grants.',
       samples: ofLimits((limit) => limit.granted),
     },
+    ...inferenceMetrics(facts.inferences),
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
     gauge(
       'eventspine_queues_beyond_bound',
       `Queues without samples of their own; they are added up under "${othersLabel}".`,
       [one(Math.max(0, facts.queues.length - limits.metricNamesMax))],
+    ),
+  ];
+}
+
+function inferenceMetrics(counts: readonly InferenceCount[]): MetricFamily[] {
+  const by = (value: (count: InferenceCount) => number): MetricSample[] =>
+    counts.map((count) => ({ labels: { model: count.model, version: count.version }, value: value(count) }));
+  const split = (name: string, of: Readonly<Record<string, (count: InferenceCount) => number>>): MetricSample[] =>
+    counts.flatMap((count) =>
+      Object.entries(of).map(([label, value]) => ({
+        labels: { model: count.model, version: count.version, [name]: label },
+        value: value(count),
+      })),
+    );
+  return [
+    counter(
+      'eventspine_inference_calls_total',
+      'Calls of providers that were begun through this server.',
+      by((count) => count.calls),
+    ),
+    counter(
+      'eventspine_inference_outcomes_total',
+      'What came of them: `ambiguous` where nobody knew, since the worker had died.',
+      split('outcome', {
+        completed: (count) => count.completed,
+        retried: (count) => count.retried,
+        failed: (count) => count.failed,
+        ambiguous: (count) => count.ambiguous,
+      }),
+    ),
+    counter(
+      'eventspine_inference_tokens_total',
+      'Tokens that they took, as the providers say.',
+      split('kind', {
+        input: (count) => count.inputTokens,
+        cached: (count) => count.cachedInputTokens,
+        output: (count) => count.outputTokens,
+      }),
+    ),
+    counter(
+      'eventspine_inference_cost_micros_total',
+      'What they cost by the price lists of the models, millionths of a unit of the currency.',
+      by((count) => count.costMicros),
+    ),
+    counter(
+      'eventspine_inference_seconds_total',
+      'Time that completed calls took.',
+      by((count) => count.durationMs / 1_000),
     ),
   ];
 }
@@ -127,6 +178,10 @@ export function backlogOf(queue: Pick<QueueView, 'ready' | 'leased'>): number {
 
 function gauge(name: string, help: string, samples: readonly MetricSample[]): MetricFamily {
   return { name, type: 'gauge', help, samples };
+}
+
+function counter(name: string, help: string, samples: readonly MetricSample[]): MetricFamily {
+  return { name, type: 'counter', help, samples };
 }
 
 function one(value: number): MetricSample {

@@ -6,6 +6,7 @@
  * which are what bodies and steps write for users to see.
  */
 import type { Failure } from '../core/failure.js';
+import { nothingSpent } from '../core/run/inference.js';
 import type { RunEventData } from '../core/run/events.js';
 import type { RunEventView, RunView } from '../protocol/http.js';
 
@@ -67,7 +68,7 @@ function shownFailure({ class: failureClass, code, message }: Failure): unknown 
   return { class: failureClass, code, message };
 }
 
-/** A view without labels and without the way to the dead letter. */
+/** A view without labels, without what it has cost, and without the way to the dead letter. */
 export function pageRunView(view: RunView): RunView {
-  return { ...view, labels: {}, deadLetter: null };
+  return { ...view, labels: {}, spend: nothingSpent, deadLetter: null };
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Manifest } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
+import type { InferenceCount } from '../engine/api.js';
 import type { HealthView, Problem, QueueView, ScaleView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
 import { fakeEngine } from './engine.test.fake.js';
@@ -55,6 +56,22 @@ const tally: TallyRow[] = [
   { tenant: 'b', kind: 'run', name: 'answer', state: 'active', count: 4 },
   { tenant: 'b', kind: 'task', name: 'workflow:answer', state: 'ready', count: 9 },
 ];
+const inferences: InferenceCount[] = [
+  {
+    model: 'writer',
+    version: 'v1',
+    calls: 5,
+    completed: 3,
+    failed: 1,
+    retried: 0,
+    ambiguous: 1,
+    inputTokens: 300,
+    cachedInputTokens: 20,
+    outputTokens: 40,
+    costMicros: 77,
+    durationMs: 1_500,
+  },
+];
 
 function server(given: readonly QueueView[] = queues, authorized: readonly string[] | null = null) {
   return createServer({
@@ -64,6 +81,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       workers: () => Promise.resolve(workers),
       tally: () => Promise.resolve(tally),
       limitFacts: () => [],
+      inferences: () => inferences,
       definitions: () => [manifest],
     }),
     ...(authorized === null ? {} : { authorize: () => ({ tenant: 't', user: 'u', roles: authorized }) }),
@@ -208,7 +226,7 @@ describe('docs/reference/metrics.md', () => {
     );
     const bounds = { targetPerWorker: 1, min: 0, max: 1, activation: 0 };
     const limits = [{ limit: 'gpu', waiting: 0, counters: 1, fullest: 0, granted: 1 }];
-    const families = fleetMetrics({ health, queues, workers, tally, bounds, streams: 0, limits });
+    const families = fleetMetrics({ health, queues, workers, tally, inferences, bounds, streams: 0, limits });
     expect(listed).toEqual(
       families.map(({ name, type, samples }) => [name, type, Object.keys(samples[0]?.labels ?? {})]),
     );

@@ -42,6 +42,66 @@ describe('ctx.infer', () => {
     expect(use.calls).toHaveLength(1);
   });
 
+  it('says why: what was asked of which model, what came of it by which way, and what it cost', async () => {
+    let isFirst = true;
+    const use = fakeModel(() => {
+      if (!isFirst) return { text: 'yes', logprobs };
+      isFirst = false;
+      throw Object.assign(new Error('busy'), { statusCode: 529 });
+    });
+    const logprobs = [
+      { token: 'yes', logprob: Math.log(0.75), top_logprobs: [{ token: 'no', logprob: Math.log(0.25) }] },
+    ];
+    const writer = model('writer', { versions: { v1: { use, endpoint: 'here', price: { input: 100, output: 100 } } } });
+    const { start, runs } = open(
+      async (ctx) =>
+        (await ctx.infer('draft', { model: writer, prompt: 'Why?', retry: { min: 0, max: 1 } })).confidence,
+      [writer],
+    );
+    const run = await start('w', null);
+    expect(await run.result()).toBe(0.75);
+    const decisions: unknown[] = [];
+    for await (const decision of runs.decisions(run.id)) decisions.push(decision);
+    expect(decisions).toMatchObject([
+      {
+        path: 'draft',
+        status: 'completed',
+        attempt: 2,
+        model: 'writer',
+        version: 'v1',
+        arm: 'v1',
+        endpoint: 'here',
+        input: { seq: 5, event: `${run.id}/5`, blob: null },
+        output: { seq: 6 },
+        finish: 'stop',
+        costMicros: 1_500,
+        hops: [{ attempt: 1, version: 'v1', endpoint: 'here', class: 'overloaded' }],
+        ambiguous: [],
+        confidence: 0.75,
+        alternatives: [{ text: 'no', probability: 0.25 }],
+        failure: null,
+      },
+    ]);
+    await expect(async () => {
+      for await (const one of runs.decisions('run_01h455vb4pex5vsknk084sn02q')) decisions.push(one);
+    }).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
+  });
+
+  it('shows the text of a streamed answer while it comes, and to late readers as well', async () => {
+    const writer = model('writer', { versions: { v1: { use: fakeModel('one two three') } } });
+    const { start } = open(
+      async (ctx) => (await ctx.infer('draft', { model: writer, prompt: 'Count.', stream: true })).text,
+      [writer],
+    );
+    const run = await start('w', null);
+    for (let reader = 0; reader < 2; reader++) {
+      let text = '';
+      for await (const item of run.chunks('draft')) if (item.event === 'chunk') text += String(item.value);
+      expect(text).toBe('one two three');
+      expect(await run.result()).toBe('one two three');
+    }
+  });
+
   it('keeps a run with the version that its arm says, by weight', async () => {
     const first = fakeModel('first', { modelId: 'one' });
     const second = fakeModel('second', { modelId: 'two' });

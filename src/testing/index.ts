@@ -1,12 +1,17 @@
 /** The test kit for apps; and for stores and engines the conformance suite and the simulator with its checkers. */
 export {
   fake,
+  fakeModel,
   inTurn,
   testSpine,
   type FakeAnswer,
   type FakeCall,
   type FakeHandler,
+  type FakeModel,
+  type FakeModelAnswer,
+  type FakeModelOptions,
   type FakeOptions,
+  type FakeReply,
   type RunRef,
   type StepFake,
   type ApprovalWord,

@@ -1,6 +1,7 @@
 /**
  * A crash after each event of a world in which nothing else goes wrong: between any two awaits of server and worker there
- * is one. Worlds are small and have what a crash may tear apart: children, chains, sagas, streams.
+ * is one. Worlds are small and have what a crash may tear apart: children, chains, sagas, streams,
+ * inferences.
  */
 import { describe, expect, it } from 'vitest';
 import { simulate, type SimulationOptions } from '../../src/testing/simulator/simulation.js';
@@ -16,6 +17,7 @@ const everything: SimulationOptions['taste'] = {
   sagas: true,
   streams: true,
   waits: true,
+  inferences: true,
   poison: false,
 };
 

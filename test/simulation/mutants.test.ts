@@ -9,7 +9,7 @@ const seedsMax = 5_000;
 describe('planted bugs', () => {
   it.each(mutants)(
     'is found: $name',
-    async ({ flaws, kinds, servers = 1, rollout, property, agents, push, limited, taste }) => {
+    async ({ flaws, kinds, servers = 1, rollout, property, agents, push, limited, taste, inferences }) => {
       let killedBy: number | null = null;
       for (let seed = 1; killedBy === null && seed <= seedsMax; seed++) {
         resetMutants();
@@ -22,7 +22,9 @@ describe('planted bugs', () => {
           ...(kinds === undefined ? {} : { kinds }),
           ...(rollout === undefined ? {} : { rollout }),
           ...(limited === undefined ? {} : { limited }),
-          ...(taste === undefined ? {} : { taste }),
+          ...(taste === undefined && inferences === undefined
+            ? {}
+            : { taste: { ...taste, ...(inferences === true ? { inferences } : {}) } }),
         });
         if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;
       }

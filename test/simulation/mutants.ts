@@ -25,6 +25,8 @@ export interface Mutant {
   readonly taste?: Partial<ProgramTaste>;
   /** It does harm only where something is limited. */
   readonly limited?: true;
+  /** It does harm to inferences. */
+  readonly inferences?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -651,6 +653,30 @@ export const mutants: readonly Mutant[] = [
       };
     }),
     rollout: true,
+  },
+  {
+    name: 'an answer that was paid for is not seen when the run is folded',
+    flaws: { store: (inner) => forgets('inference.completed', inner) },
+    inferences: true,
+    property: 'P4',
+  },
+  {
+    name: 'a provider is called before the intent is recorded',
+    flaws: { worker: { infers: 'before the intent' } },
+    inferences: true,
+    property: 'P4',
+  },
+  {
+    name: 'a replay calls the provider',
+    flaws: { worker: { infers: 'in a replay' } },
+    inferences: true,
+    property: 'P4',
+  },
+  {
+    name: 'an ambiguous call is made again, whatever was declared',
+    flaws: { worker: { infers: 'whatever the policy' } },
+    inferences: true,
+    property: 'P4',
   },
   {
     name: 'an endpoint works on a request that it receives twice',

@@ -279,3 +279,11 @@ export type RunCommand =
   | { readonly op: 'redrive'; readonly by: string }
   /** Moves the run to another version of its workflow; null = to none. */
   | { readonly op: 'migrate'; readonly to: string | null; readonly by: string };
+
+/** What asks for an intent: it is answered by an `IntentEntry` of its path and attempt, if it may be done at all. */
+export type IntentCommand = Extract<BodyCommand, { readonly op: 'beginStep' | 'infer' | 'beginInference' }>;
+
+/** True for a command that asks for an intent. */
+export function asksForIntent(command: BodyCommand): command is IntentCommand {
+  return command.op === 'beginStep' || command.op === 'infer' || command.op === 'beginInference';
+}

@@ -152,14 +152,16 @@ function completed(
   );
 }
 
-/** What waits or pauses can only be given up; what was begun may be tried again. */
+/** What was begun may be tried again. What waits or pauses can only be given up, and a failure that is told twice is not that. */
 function decideFailure(
   unit: InferenceUnit,
   { path, attempt, failure, usage, costMicros, retry }: Command<'failInference'>,
   { now, random }: InferenceContext,
 ): Decision {
+  const isBegun = unit.status === 'begun';
+  if (!isBegun && failure.class !== 'cancelled') return already;
   const next = decideRetry(retry, unit.failures + 1, failure, random);
-  if (next.tag === 'exhausted' || unit.status !== 'begun')
+  if (next.tag === 'exhausted' || !isBegun)
     return accept({ type: 'inference.failed', data: { path, attempt, failure, usage, costMicros } });
   const retryAt = now + next.delayMs;
   return accept({ type: 'inference.retrying', data: { path, attempt, retryAt, failure, usage, costMicros } });

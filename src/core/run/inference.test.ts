@@ -303,6 +303,17 @@ describe('an inference', () => {
     expect(bench.do(settle(2, 'retry')).tag).toBe('already');
   });
 
+  it('pauses one time however often its failure is told, and is given up in its pause where nobody wants it', () => {
+    const bench = new Bench();
+    bench.do(infer());
+    bench.do(fail());
+    expect(bench.do(fail()).tag).toBe('already');
+    expect(bench.unit()).toMatchObject({ status: 'retrying', failures: 1 });
+    bench.do(fail(1, failure({ class: 'cancelled', code: 'RACE_LOST', message: 'lost', retryable: false })));
+    expect(bench.unit()).toMatchObject({ status: 'failed' });
+    bench.checkRows();
+  });
+
   it('is given up after as many failures as its policy allows, and at once by what does not pass', () => {
     const bench = new Bench();
     for (const attempt of [1, 2, 3]) {

@@ -78,6 +78,18 @@ export type SubmissionResult =
 /** Why work on an assignment must stop. */
 export type AbortReason = 'lease_lost' | 'cancelled' | 'deadline' | 'ended';
 
+/** The intent of an attempt is recorded: what it is for may be done now. */
+export type IntentEntry = Extract<
+  JournalEntry,
+  { readonly type: 'step.started' | 'inference.requested' | 'inference.begun' }
+>;
+
+/** True for an intent. A request that has no grant yet is none. */
+export function isIntent(entry: JournalEntry): entry is IntentEntry {
+  if (entry.type === 'inference.requested') return entry.data.grant !== null;
+  return entry.type === 'step.started' || entry.type === 'inference.begun';
+}
+
 const journalTypes: ReadonlySet<string> = new Set(journalEventTypes);
 
 /** The event as the body sees it, or null where it is of no concern to it. */

@@ -50,7 +50,8 @@ export class ArmTallies {
     this.#catalog = catalog;
   }
 
-  committed({ state, events }: CommittedChange): void {
+  committed({ state, events, own }: CommittedChange): void {
+    if (!own) return;
     for (const event of events) {
       if (event.type !== 'inference.completed' && event.type !== 'inference.failed') continue;
       const unit = state.units.get(event.data.path);

@@ -62,7 +62,7 @@ class World {
       store: this.store,
       settings: { dedupeTtlMs: 60_000 },
       ports,
-      envelopes: new EnvelopeWriter(ports, 'test', 1),
+      envelopes: new EnvelopeWriter(ports, { region: 'test', valueBytesMax: 1_000_000 }, 1),
       fault: (what: string, error: unknown) => this.faults.push(`${what}: ${String(error)}`),
     };
     return new Breakers(context as unknown as EngineContext, new Catalog());
@@ -85,6 +85,7 @@ class World {
       events: [{ type, data } as unknown as RunEvent],
       actor: null,
       task: null,
+      own: true,
     };
   }
 

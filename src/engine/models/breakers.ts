@@ -88,7 +88,8 @@ export class Breakers {
   }
 
   /** Calls that have ended here: what they say of their endpoints. */
-  committed({ tenant, run, state, events }: CommittedChange): void {
+  committed({ tenant, run, state, events, own }: CommittedChange): void {
+    if (!own) return;
     for (const event of events) {
       if (
         event.type !== 'inference.completed' &&

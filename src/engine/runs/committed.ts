@@ -14,6 +14,8 @@ export interface CommittedChange {
   readonly actor: string | null;
   /** Task under whose lease the commands came; null for requests from outside. */
   readonly task: string | null;
+  /** False for what another server has written, or what came of a commit that was answered with an error. */
+  readonly own: boolean;
 }
 
 export type CommitListener = (change: CommittedChange) => void;

@@ -373,6 +373,7 @@ export class Lanes {
         missed.map(({ event }) => event),
         missed.every(({ envelope }) => envelope.actor === first.envelope.actor) ? first.envelope.actor : null,
         null,
+        false,
       );
     lane.told = state.head;
     return state;
@@ -651,9 +652,10 @@ export class Lanes {
     events: readonly RunEvent[],
     actor: string | null,
     task: string | null,
+    own = true,
   ): void {
     if (lane !== undefined) lane.told = events.at(-1)?.seq ?? lane.told;
-    const change: CommittedChange = { key, tenant: state.tenant, run: state.run, state, events, actor, task };
+    const change: CommittedChange = { key, tenant: state.tenant, run: state.run, state, events, actor, task, own };
     for (const listener of this.#listeners) {
       try {
         listener(change);

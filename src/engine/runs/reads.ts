@@ -10,6 +10,7 @@ import { foldRun, isEnded, workflowQueue, type RunRow, type RunState, type RunSt
 import type {
   DeadLetterView,
   LimitWait,
+  DecisionView,
   PageView,
   RunEventView,
   RunSummary,
@@ -24,6 +25,7 @@ import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
 import { remedyOf } from '../deadletters/remedy.js';
+import { decisionsOf } from './decisions.js';
 import { storedEventView } from './event-view.js';
 import type { PlainValue } from './lanes.js';
 import { runView, summaryOf, viewState } from './views.js';
@@ -169,6 +171,11 @@ export class Reads {
     });
     if (rows.length === 0 && (await store.readRun(tenant, run)) === null) return null;
     return rows.map((row) => storedEventView(readRunEvent(row), this.#plain));
+  }
+
+  async decisions(tenant: string, run: string): Promise<DecisionView[] | null> {
+    const events = (await this.#history(tenant, run)).map((stored) => stored.event);
+    return events.length === 0 ? null : decisionsOf(run, events);
   }
 
   async exported(tenant: string, run: string): Promise<ExportedHistory | null> {

@@ -7,6 +7,7 @@ import type { RunFilter, RunResult } from '../../engine/api.js';
 import {
   runViewStates,
   type BulkAnswer,
+  type DecisionView,
   type PageView,
   type RunEventView,
   type RunView,
@@ -36,6 +37,7 @@ type RunRoutes =
   | 'listRuns'
   | 'readRun'
   | 'readHistory'
+  | 'readDecisions'
   | 'exportRun'
   | 'readResult'
   | 'streamRun'
@@ -52,6 +54,7 @@ export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
     listRuns: async (request) => json(200, await engine.listRuns(request.tenant, filterOf(request))),
     readRun: (request) => readRun(context, request),
     readHistory: (request) => readHistory(context, request),
+    readDecisions: (request) => readDecisions(context, request),
     exportRun: (request) => exportRun(context, request),
     readResult: (request) => readResult(context, request),
     streamRun: (request) => streamRun(context, request),
@@ -129,6 +132,19 @@ async function readHistory(context: HandlerContext, request: ApiRequest): Promis
   const last = items.at(-1);
   const next = last === undefined || items.length < limit ? null : cursorOf(request.tenant, run, last.seq);
   const page: PageView<RunEventView> = { items, next };
+  return json(200, page);
+}
+
+async function readDecisions(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const run = runOf(request);
+  const limit = request.query.limit();
+  const cursor = request.query.text('cursor');
+  const after = cursor === undefined ? 0 : seqOfCursor(request.tenant, run, cursor);
+  const all = await context.engine.readDecisions(request.tenant, run);
+  if (all === null) throw new SpineError('RUN_NOT_FOUND', { run });
+  const items = all.slice(after, after + limit);
+  const next = after + limit < all.length ? cursorOf(request.tenant, run, after + limit) : null;
+  const page: PageView<DecisionView> = { items, next };
   return json(200, page);
 }
 

@@ -72,6 +72,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     bounds,
     streams: streams.size,
     limits: engine.limitFacts(),
+    inferences: engine.inferences(),
   });
   return {
     kind: 'whole',

@@ -13,7 +13,9 @@ import { createMemoryStore } from '../../store/memory.js';
 import { MemoryData } from '../../store/memory-data.js';
 import { createInProcessTransport, createWorker } from '../../worker/index.js';
 import { createHandler } from '../../worker/serverless/index.js';
-import { capability, defineApp, topic, workflow, type AnyApp } from '../../workflow/index.js';
+import { fakeModel } from '../../testing/kit/fake-model.js';
+import { inTurn } from '../../testing/kit/fakes.js';
+import { capability, defineApp, model, tool, topic, workflow, type AnyApp } from '../../workflow/index.js';
 import { createServer } from '../index.js';
 import { PushHost } from './push-host.js';
 
@@ -322,6 +324,58 @@ describe('bodies at an endpoint', () => {
     expect((await engine.readRun('acme', run))?.progress).toEqual({ at: 'a' });
     expect(bodies.filter((body) => body.includes('"kind":"activation"')).length).toBeLessThan(12);
     expect(await outcome(await start('fails'))).toMatchObject({ state: 'failed', failure: { message: 'no' } });
+  });
+
+  it('ask models, each call after its intent is recorded, with tools in between', async () => {
+    const use = fakeModel(inTurn({ toolCalls: [{ id: 'c', name: 'add', input: {} }] }, 'three words long'));
+    const writer = model('writer', { versions: { v1: { use } } });
+    const add = tool({ input: { type: 'object' }, run: () => 3 });
+    const app = defineApp({
+      name: 'bodies',
+      models: [writer],
+      workflows: [
+        workflow('asks', {}, async (ctx) => {
+          const { text } = await ctx.infer('draft', { model: 'writer', prompt: 'x', tools: { add }, stream: true });
+          return text;
+        }),
+      ],
+    });
+    const { host, start, outcome, history } = await servers();
+    const { url } = await endpoint(app);
+    await host.add('bodies', { url, ...settings });
+    const run = await start('asks');
+    expect(await outcome(run)).toBe('three words long');
+    expect(use.calls).toHaveLength(2);
+    const types = await history(run);
+    expect(types.filter((type) => type === 'inference.completed')).toHaveLength(2);
+    expect(types).toContain('stream.appended');
+    expect(types).not.toContain('inference.ambiguous');
+  });
+
+  it('settle an inference whose turn was lost by its policy', async () => {
+    const use = fakeModel('hello', { idempotent: true });
+    const writer = model('writer', { versions: { v1: { use } } });
+    const app = defineApp({
+      name: 'bodies',
+      models: [writer],
+      workflows: [workflow('asks', {}, async (ctx) => (await ctx.infer('draft', { model: writer, prompt: 'x' })).text)],
+    });
+    let isLost = true;
+    const { host, start, outcome, history } = await servers();
+    const { url, handler } = await endpoint(app, async (request, response, body) => {
+      if (!body.includes('"begun":[{') || !isLost) return false;
+      isLost = false;
+      const headers = request.headers as Record<string, string>;
+      await handler(new Request('http://e/', { method: 'POST', body, headers }));
+      response.destroy();
+      return true;
+    });
+    await host.add('bodies', { url, ...settings });
+    const run = await start('asks');
+    expect(await outcome(run, 15_000)).toBe('hello');
+    expect(await history(run)).toContain('inference.ambiguous');
+    expect(use.calls).toHaveLength(2);
+    expect(use.paid).toBe(1);
   });
 
   it('write to streams, in steps and in calls, and wait for none of it', async () => {

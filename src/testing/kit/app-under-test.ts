@@ -4,7 +4,8 @@
  */
 import { durationMsMax } from '../../core/duration.js';
 import { SpineError } from '../../core/errors.js';
-import type { AnyApp, Capability, Handler, HandlerContext } from '../../workflow/index.js';
+import type { AnyApp, Capability, Handler, HandlerContext, Model, ModelEndpoint } from '../../workflow/index.js';
+import { partsOf } from '../../workflow/infer/model-endpoint.js';
 import { takesOf } from './fakes.js';
 import type { UserWork } from './user-work.js';
 import type { VirtualTime } from './virtual-time.js';
@@ -13,6 +14,8 @@ import { ending } from './watched-bodies.js';
 /** What is needed to host an app. */
 export interface HostingOptions {
   readonly handlers: readonly Handler[];
+  /** In the place of what calls the provider, by the name of the model. */
+  readonly models: Readonly<Record<string, ModelEndpoint>>;
   readonly time: VirtualTime;
   readonly work: UserWork;
 }
@@ -22,7 +25,52 @@ export function appUnderTest(app: AnyApp, options: HostingOptions): AnyApp {
   const given = new Map(options.handlers.map((handler) => [nameOf(handler), handler]));
   const others = app.handlers.filter((handler) => !given.has(nameOf(handler)));
   const handlers = [...others, ...given.values()].map((handler) => watched(handler, options));
-  return { ...app, handlers, manifest: manifestWith(app, handlers) };
+  const models = modelsWith(app, options);
+  return { ...app, handlers, models, manifest: manifestWith(app, handlers) };
+}
+
+function modelsWith(app: AnyApp, { models: fakes, work }: HostingOptions): readonly Model[] {
+  const unknown = Object.keys(fakes).filter((name) => !app.models.some((model) => model.name === name));
+  if (unknown.length > 0) {
+    const faults = [`models: the app does not know ${unknown.join(', ')}; put the model into \`models\` of defineApp`];
+    throw new SpineError('OPTIONS_INVALID', { what: 'testSpine', faults });
+  }
+  return app.models.map((model) => ({
+    ...model,
+    versions: model.versions.map((version) => ({
+      ...version,
+      use: watchedEndpoint(model.name, fakes[model.name] ?? version.use, work),
+    })),
+  }));
+}
+
+/** Where a call of a provider is under way, real time may bring something. */
+function watchedEndpoint(name: string, use: ModelEndpoint, work: UserWork): ModelEndpoint {
+  const during = <T>(act: () => PromiseLike<T>): Promise<T> => {
+    const entry = work.begin(`model "${name}"`, '', '');
+    return ending(
+      async () => await act(),
+      () => work.end(entry),
+    );
+  };
+  const { specificationVersion, provider, modelId, supportsIdempotencyKeys = false } = use;
+  return {
+    specificationVersion,
+    provider,
+    modelId,
+    supportsIdempotencyKeys,
+    doGenerate: (options) => during(() => use.doGenerate(options)),
+    doStream: async (options) => {
+      const { stream } = await during(() => use.doStream(options));
+      return { stream: watchedParts(partsOf(stream), name, work) };
+    },
+    ...(use.fetch === undefined
+      ? {}
+      : {
+          fetch: (id: string, options: Parameters<NonNullable<ModelEndpoint['fetch']>>[1]) =>
+            during(async () => await use.fetch?.(id, options)),
+        }),
+  };
 }
 
 function manifestWith(app: AnyApp, handlers: readonly Handler[]): AnyApp['manifest'] {
@@ -39,6 +87,16 @@ function manifestWith(app: AnyApp, handlers: readonly Handler[]): AnyApp['manife
     workflows: manifest.workflows.map((workflow) => ({ ...workflow, deadlineMs: durationMsMax })),
     capabilities: manifest.capabilities.map((one) => ({ ...one, implemented: implemented.has(one.name) })),
   };
+}
+
+/** As long as parts may come. */
+async function* watchedParts(parts: AsyncIterable<unknown>, name: string, work: UserWork): AsyncGenerator<unknown> {
+  const entry = work.begin(`stream of model "${name}"`, '', '');
+  try {
+    yield* parts;
+  } finally {
+    work.end(entry);
+  }
 }
 
 function watched(handler: Handler, { time, work }: HostingOptions): Handler {

@@ -5,7 +5,7 @@
  * Invariant: a dropped life commits nothing more. What of it is still running (a step that awaits something real) runs on
  * in vain, and the next life runs it again: at least once, as after a crash.
  */
-import type { AbortReason, JournalEntry, SubmissionResult } from '../../core/run/journal.js';
+import { isIntent, type AbortReason, type JournalEntry, type SubmissionResult } from '../../core/run/journal.js';
 import type { Payload } from '../../core/payload.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import type {
@@ -47,7 +47,7 @@ class CrashingActivation implements Activation {
   #progress: number;
   /** Results as they were first sent, by path: the server does not send them back. */
   readonly #results = new Map<string, Payload>();
-  /** External effects that were begun and have no outcome. A death now would be one whose outcome nobody knows. */
+  /** External effects and inferences that were begun and have no outcome. A death now would be one whose outcome nobody knows. */
   readonly #begun = new Set<string>();
   #life = 0;
   #inner: Activation;
@@ -85,7 +85,7 @@ class CrashingActivation implements Activation {
     if (this.#dying) return;
     this.#inner.deliver(fresh);
     if (this.#parts.plan.repeats()) this.#inner.deliver(fresh);
-    if (fresh.some(({ type }) => type !== 'step.started')) this.#perhapsDie();
+    if (fresh.some((event) => !isIntent(event))) this.#perhapsDie();
   }
 
   settle(result: SubmissionResult): void {
@@ -137,6 +137,7 @@ class CrashingActivation implements Activation {
       store: (payload) => host.store(payload),
       load: (payload) => host.load(payload),
       log: (record) => host.log(record),
+      model: (name) => host.model?.(name) ?? null,
       ...(host.onlooker === undefined ? {} : { onlooker: host.onlooker }),
     };
   }
@@ -154,14 +155,14 @@ class CrashingActivation implements Activation {
     // Of the body itself; what an attempt of a step has written is begun anew with the next attempt.
     if (command.op === 'append' && command.attempt === 0)
       this.#streams.set(command.path, Math.max(this.#streams.get(command.path) ?? 0, command.from + command.count));
-    const own = command.op === 'completeStep' ? command.result : command.op === 'putContext' ? command.value : null;
-    if (own === null || !('path' in command) || command.path === null || this.#results.has(command.path)) return;
-    this.#results.set(command.path, own);
+    const own = ownOf(command);
+    if (own !== null && !this.#results.has(own.path)) this.#results.set(own.path, own.value);
   }
 
   /** The entry as a journal has it. */
   #whole(event: JournalEntry): JournalEntry {
-    const isOwn = event.type === 'step.completed' || event.type === 'context.put';
+    const isOwn =
+      event.type === 'step.completed' || event.type === 'inference.completed' || event.type === 'context.put';
     if (!isOwn || event.payload !== undefined) return event;
     const payload = this.#results.get(event.data.path);
     return payload === undefined ? event : { ...event, payload };
@@ -172,8 +173,8 @@ class CrashingActivation implements Activation {
     this.#entries.push(event);
     if (!('path' in event.data)) return;
     const { path } = event.data;
-    if (event.type === 'step.started') this.#begun.add(path);
-    else this.#begun.delete(path);
+    if (isIntent(event)) this.#begun.add(path);
+    else if (event.type !== 'inference.identified') this.#begun.delete(path);
   }
 
   #perhapsDie(): void {
@@ -190,6 +191,19 @@ class CrashingActivation implements Activation {
     if (!this.#dying || this.#own.size > 0) return;
     this.#dying = false;
     this.#inner = this.#begin();
+  }
+}
+
+/** What the server does not send back, since it came from here. */
+function ownOf(command: BodyCommand): { readonly path: string; readonly value: Payload } | null {
+  switch (command.op) {
+    case 'completeStep':
+    case 'completeInference':
+      return { path: command.path, value: command.result };
+    case 'putContext':
+      return { path: command.path, value: command.value };
+    default:
+      return null;
   }
 }
 

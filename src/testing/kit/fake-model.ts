@@ -2,7 +2,6 @@
  * Fake models: endpoints that answer as a test says, whole or in parts, and remember what they were asked. They stand where
  * a provider would, so everything around them (intents, retries, streams, recording) is as in production.
  */
-import { SpineError } from '../../core/errors.js';
 import type { ModelCallNow, ModelEndpoint } from '../../workflow/index.js';
 
 /** What a fake model says. */
@@ -105,15 +104,6 @@ class Faked implements FakeModel {
     this.#byId.set(reply.id, reply);
     return reply;
   }
-}
-
-/** In the place of an endpoint that no test may reach. */
-export function unreachable(model: string): ModelEndpoint {
-  const refuse = (): Promise<never> =>
-    Promise.reject(
-      new SpineError('TEST_STUCK', { reason: `model "${model}" is asked, and no fake is in its place (\`models\`)` }),
-    );
-  return { specificationVersion: 'v3', provider: 'none', modelId: model, doGenerate: refuse, doStream: refuse };
 }
 
 type Part = Readonly<Record<string, unknown>>;

@@ -1,4 +1,4 @@
-/** Breakers and chains of fallbacks on a clock that the test moves; each run is replayed when it has ended. */
+/** Breakers and chains of fallbacks on a clock that the test moves; over crashes at every await. */
 import { describe, expect, it } from 'vitest';
 import { defineApp, model, rule, tool, workflow, type AnyApp, type Model } from '../../workflow/index.js';
 import { fakeModel, type FakeModel } from './fake-model.js';
@@ -84,23 +84,32 @@ describe('a chain of fallbacks', () => {
       return [answer.text, answer.model.name, answer.hops.map(({ model: name }) => name)];
     });
     const app = defineApp({ models: [main, spare], workflows: [body] });
-    await using spine = await testSpine(app as AnyApp);
+    await using spine = await testSpine(app as AnyApp, { crash: 'every-await' });
     const run = await spine.start('w', null);
     expect(await spine.result(run)).toEqual(['said after 3 messages', 'spare', ['main']]);
     expect([first.calls.length, second.calls.length, looked]).toEqual([2, 1, 1]);
   });
 
   it('comes to the same rule again, when its time was up', async () => {
-    const hanging = fakeModel(() => new Promise<string>(() => {}), { modelId: 'slow' });
-    const main = one(hanging, 'main');
+    const main = one(
+      shaky('bad', () => true),
+      'main',
+    );
+    const slowly = { attempts: 5, min: '10m', max: '10m' } as const;
     const body = workflow('w', {}, async (ctx) => {
       const quick = rule('quick', ({ failure }) => failure.code);
-      const { text } = await ctx.infer('a', { model: main, prompt: '1', within: '1m', fallback: [quick] });
+      const { text } = await ctx.infer('a', {
+        model: main,
+        prompt: '1',
+        within: '1m',
+        retry: slowly,
+        fallback: [quick],
+      });
       await ctx.sleep('1h');
       return text;
     });
     const app = defineApp({ models: [main], workflows: [body] });
-    await using spine = await testSpine(app as AnyApp);
+    await using spine = await testSpine(app as AnyApp, { crash: 'every-await' });
     const run = await spine.start('w', null);
     expect(await spine.result(run)).toBe('INFERENCE_TIMEOUT');
   });

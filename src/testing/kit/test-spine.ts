@@ -28,6 +28,7 @@ import type {
   Handler,
   InputOf,
   LogRecord,
+  ModelEndpoint,
   OutputOf,
   Signal,
   TopicDataOf,
@@ -48,6 +49,8 @@ import { watchedBodies, type StepFake } from './watched-bodies.js';
 export interface TestSpineOptions {
   /** In the place of the app's handlers of the same capabilities, or beside them: `fake(...)`, `capability.implement(...)`. */
   readonly handlers?: readonly Handler[];
+  /** In the place of what calls providers, by the name of the model: `{ writer: fakeModel('yes') }`. */
+  readonly models?: Readonly<Record<string, ModelEndpoint>>;
   /**
    * In the place of the functions of steps, by path (`publish`, `checks/check`); keys may be left out, so that one fake
    * serves each item of a map. Retries, timeouts and recording stay.
@@ -230,7 +233,12 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
       faults: this.#faults,
       trapsForeign: options.traps ?? true,
     });
-    this.#app = appUnderTest(app, { handlers: options.handlers ?? [], time: this.#time, work: this.#work });
+    this.#app = appUnderTest(app, {
+      handlers: options.handlers ?? [],
+      models: options.models ?? {},
+      time: this.#time,
+      work: this.#work,
+    });
     this.#engine = createEngine({
       store: createMemoryStore({ clock: ports.clock }),
       ports,

@@ -53,9 +53,9 @@ export type StoreAction = {
   | { readonly kind: 'release'; readonly leases: readonly LeaseKey[]; readonly count: number }
 );
 
-/** One start of user code: a step inline, or the handler of a call. */
+/** One start of user code, a step inline or the handler of a call; or one call of the provider of a model. */
 export interface Execution {
-  readonly kind: 'step' | 'call';
+  readonly kind: 'step' | 'call' | 'infer';
   readonly tenant: string;
   readonly run: string;
   readonly path: string;
@@ -70,6 +70,8 @@ export interface Execution {
   /** World time and event of its start. */
   readonly atMs: number;
   readonly step: number;
+  /** Of a call of a provider: the idempotency key that came with it. */
+  readonly key?: string;
   /** Whether the code took its worker down with it. */
   crashed: boolean;
 }

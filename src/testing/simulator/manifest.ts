@@ -6,7 +6,7 @@ import type { LimitSpec } from '../../core/admission/limit.js';
 import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import { simGraph } from './graph-program.js';
-import { programCapabilities } from './program.js';
+import { programCapabilities, programModel } from './program.js';
 
 /** Retries of activations and the default of calls. */
 export const simRetry: RetryPolicy = { attempts: 3, minMs: 50, maxMs: 1_000, factor: 2 };
@@ -84,6 +84,20 @@ export function simManifest(build: BuildName, limited = false): Manifest {
       workflow('program', builds[build], null, 'done'),
       workflow('watch', [null], 'seen', null),
       { ...workflow('graph', [null], null, null), graph: simGraph },
+    ],
+    models: [
+      {
+        name: programModel,
+        policy: ['retry'],
+        versions: ['v1', 'v2'].map((version) => ({
+          version,
+          endpoint: `oracle/${version}`,
+          weight: 1,
+          windowTokens: null,
+          outputTokensMax: null,
+          price: { inputMicros: 1_000_000, outputMicros: 1_000_000, cachedInputMicros: 1_000_000 },
+        })),
+      },
     ],
     capabilities: programCapabilities.map((name) => ({
       name,

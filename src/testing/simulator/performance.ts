@@ -2,7 +2,7 @@
 import type { Timers } from '../../core/ports.js';
 import type { History } from './history.js';
 import { providerError, type EffectSite, type PerformEffect } from './program-app.js';
-import type { CallNode, StepNode } from './program.js';
+import type { CallNode, InferNode, StepNode } from './program.js';
 import type { Provider } from './provider.js';
 
 /** Under which claim something is worked on, as the server gave it. */
@@ -26,8 +26,8 @@ export interface Stage {
 
 /** Effects as one process performs them. */
 export function performedOn({ history, provider, timers, claimOf, request, die }: Stage): PerformEffect {
-  return async (node: StepNode | CallNode, site: EffectSite) => {
-    const { kind, idempotencyKey, attempt, write } = site;
+  return async (node: StepNode | CallNode | InferNode, site: EffectSite) => {
+    const { kind, idempotencyKey, attempt, write, providerKey } = site;
     const [tenant = '', run = '', ...rest] = idempotencyKey.split('/');
     const path = rest.join('/');
     const claim = claimOf(kind === 'call' ? idempotencyKey : `${tenant}/${run}`);
@@ -40,12 +40,14 @@ export function performedOn({ history, provider, timers, claimOf, request, die }
       body: JSON.stringify(node),
       ...claim,
       ...(request === undefined ? {} : { request }),
+      ...(providerKey === undefined ? {} : { key: providerKey }),
     };
     const fate = provider.begin(node, begun);
     const mark = history.executions.length;
-    const parts = Math.max(1, node.chunks);
+    const chunks = node.op === 'infer' ? 0 : node.chunks;
+    const parts = Math.max(1, chunks);
     for (let i = 0; i < parts; i++) {
-      if (i < node.chunks) await write([mark, i]);
+      if (i < chunks) await write([mark, i]);
       await new Promise<void>((resolve) => timers.after(node.ms / parts, resolve));
     }
     if (fate === 'kills') {

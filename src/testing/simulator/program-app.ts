@@ -9,6 +9,7 @@ import {
   defineApp,
   limit,
   message,
+  model,
   signal,
   topic,
   Transient,
@@ -18,16 +19,19 @@ import {
   type AnyApp,
   type AnyWorkflow,
   type Ctx,
+  type ModelCallNow,
   Terminal,
 } from '../../workflow/index.js';
 import { simGraph } from './graph-program.js';
 import { builds, limitedCapability, simAgent, simDeadlineMs, simLimits, simRetry, type BuildName } from './manifest.js';
 import {
   programCapabilities,
+  programModel,
   programSignals,
   type CallNode,
   type Program,
   type ChildNode,
+  type InferNode,
   type ProgramNode,
   type RaceNode,
   type SagaNode,
@@ -38,16 +42,18 @@ import { programFailure, retryOf } from './scripted-body.js';
 
 /** Where an effect runs, as its code is told. */
 export interface EffectSite {
-  readonly kind: 'step' | 'call';
+  readonly kind: 'step' | 'call' | 'infer';
   /** Tenant, run and path. */
   readonly idempotencyKey: string;
   readonly attempt: number;
   /** Adds a chunk to the stream of the effect. */
   readonly write: (chunk: unknown) => Promise<void>;
+  /** Of an inference: what the provider is given. */
+  readonly providerKey?: string;
 }
 
 /** Performs an effect: resolves, or rejects where the provider fails. Never settles where it takes its worker down. */
-export type PerformEffect = (node: StepNode | CallNode, site: EffectSite) => Promise<void>;
+export type PerformEffect = (node: StepNode | CallNode | InferNode, site: EffectSite) => Promise<void>;
 
 const retry = { attempts: simRetry.attempts, min: simRetry.minMs, max: simRetry.maxMs, factor: simRetry.factor };
 const seen = topic('seen', { partitions: 3 });
@@ -103,8 +109,15 @@ export function programApp(
     current,
     earlier.map((version) => inVersion(version, [])),
   );
+  const endpoint = oracle(perform);
   return defineApp({
     name: 'simulated',
+    models: [
+      model(programModel, {
+        policy: 'retry',
+        versions: { v1: { ...endpoint, weight: 1 }, v2: { ...endpoint, weight: 1 } },
+      }),
+    ],
     topics: withAgents ? [seen, noted, done, heard] : [seen, noted, done],
     agents: withAgents ? [tally] : [],
     workflows: [
@@ -123,6 +136,39 @@ export function programApp(
       }),
     ),
   });
+}
+
+/** A provider of a model, to which the prompt says for which run and path it is asked. */
+function oracle(perform: PerformEffect) {
+  const ask = async (call: ModelCallNow): Promise<string> => {
+    const [part] = call.prompt[0]?.content as readonly { readonly text: string }[];
+    const { at, node } = JSON.parse(part?.text ?? '') as { readonly at: string; readonly node: InferNode };
+    const providerKey = call.headers?.['idempotency-key'] ?? '';
+    const write = (): Promise<void> => Promise.resolve();
+    await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
+    return at;
+  };
+  const end = { finishReason: 'stop', usage: { inputTokens: 3, outputTokens: 2 } };
+  return {
+    use: {
+      specificationVersion: 'v3',
+      provider: 'oracle',
+      modelId: 'm',
+      supportsIdempotencyKeys: true,
+      doGenerate: async (call: ModelCallNow) => ({ content: [{ type: 'text', text: await ask(call) }], ...end }),
+      doStream: async (call: ModelCallNow) => {
+        const said = ask(call);
+        const parts = async function* () {
+          const text = await said;
+          yield { type: 'text-delta', id: '0', delta: text.slice(0, 3) };
+          yield { type: 'text-delta', id: '0', delta: text.slice(3) };
+          yield { type: 'finish', ...end };
+        };
+        return await Promise.resolve({ stream: parts() });
+      },
+    },
+    price: { input: 1, output: 1 },
+  };
 }
 
 /** What a failing provider throws. */
@@ -163,6 +209,8 @@ async function runNode(ctx: Ctx, node: ProgramNode, means: Means): Promise<void>
     case 'wait':
     case 'child':
       return runLeaf(ctx, node, node.name, means);
+    case 'infer':
+      return runInference(ctx, node);
     case 'saga':
       return runSaga(ctx, node, means);
     case 'map': {
@@ -236,6 +284,19 @@ async function runLeaf(ctx: Ctx, node: RaceNode, name: string, means: Means): Pr
     },
     { retry: policy, ...(node.external ? { effect: 'external' as const } : {}) },
   );
+}
+
+async function runInference(ctx: Ctx, node: InferNode): Promise<void> {
+  const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
+  const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
+  const { text } = await ctx.infer(node.name, {
+    model: programModel,
+    prompt: JSON.stringify({ at, node }),
+    policy: node.policy,
+    stream: node.streamed,
+    retry: { attempts, min: minMs, max: maxMs, factor },
+  });
+  if (text !== at) throw new Error(`Invariant broken: ${at} was answered with ${text}`);
 }
 
 async function runWait(ctx: Ctx, node: WaitNode, name: string): Promise<void> {

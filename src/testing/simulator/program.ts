@@ -21,6 +21,7 @@ export type ProgramNode =
   | { readonly op: 'emit'; readonly name: string; readonly topic: string; readonly n: number }
   | { readonly op: 'progress'; readonly name: string }
   | WaitNode
+  | InferNode
   | ChildNode
   | SagaNode
   | { readonly op: 'race'; readonly name: string; readonly branches: readonly RaceNode[] };
@@ -99,6 +100,18 @@ export interface CallNode extends EffectNode {
   readonly capability: string;
 }
 
+/** Asks a model. */
+export interface InferNode extends Omit<EffectNode, 'chunks'> {
+  readonly op: 'infer';
+  /** What is done where nobody knows what came of a call. */
+  readonly policy: 'retry' | 'retry-with-same-key' | 'dead-letter';
+  /** The answer comes in parts. */
+  readonly streamed: boolean;
+}
+
+/** The model of all programs. */
+export const programModel = 'oracle';
+
 /** A whole body. */
 export interface Program {
   readonly nodes: readonly ProgramNode[];
@@ -123,6 +136,7 @@ export interface ProgramTaste {
   readonly streams: boolean;
   readonly failures: boolean;
   readonly poison: boolean;
+  readonly inferences: boolean;
 }
 
 /** The capabilities that programs call. */
@@ -164,6 +178,8 @@ function makeNode(prng: Prng, taste: ProgramTaste, name: string, depth: number):
     'child',
     'saga',
   ] as const);
+  // Only where there are some, so that the other worlds stay as they are.
+  if (taste.inferences && prng.chance(0.3)) return makeInference(prng, taste, name);
   if (kind === 'call' && taste.calls) return makeCall(prng, taste, name);
   if (kind === 'map' && taste.maps) {
     const isOfChildren = depth === 0 && taste.children && prng.chance(0.2);
@@ -225,6 +241,12 @@ function makeStep(prng: Prng, taste: ProgramTaste, name: string): StepNode {
 
 function makeCall(prng: Prng, taste: ProgramTaste, name: string): CallNode {
   return { op: 'call', name, capability: prng.pick(programCapabilities), ...effect(prng, taste) };
+}
+
+function makeInference(prng: Prng, taste: ProgramTaste, name: string): InferNode {
+  const policy = prng.pick(['retry', 'retry-with-same-key', 'dead-letter'] as const);
+  const { chunks: _, ...rest } = effect(prng, taste);
+  return { op: 'infer', name, policy, streamed: taste.streams && prng.chance(0.5), ...rest };
 }
 
 function effect(prng: Prng, taste: ProgramTaste): Omit<EffectNode, 'name'> {

@@ -3,7 +3,7 @@
  * process, so that what the product believes can be compared with what really happened.
  */
 import type { Execution, History } from './history.js';
-import type { CallNode, StepNode } from './program.js';
+import type { CallNode, InferNode, StepNode } from './program.js';
 import type { World } from './world.js';
 
 /** How an execution will end. */
@@ -21,7 +21,7 @@ export class Provider {
   }
 
   /** User code begins. */
-  begin(node: StepNode | CallNode, execution: Omit<Execution, 'atMs' | 'step' | 'crashed'>): Fate {
+  begin(node: StepNode | CallNode | InferNode, execution: Omit<Execution, 'atMs' | 'step' | 'crashed'>): Fate {
     const key = `${execution.tenant}/${execution.run}/${execution.path}`;
     const tries = (this.#tries.get(key) ?? 0) + 1;
     this.#tries.set(key, tries);

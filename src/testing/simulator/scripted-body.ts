@@ -11,7 +11,8 @@ import type { JournalEntry } from '../../core/run/journal.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type { ActivationAssignment } from '../../protocol/worker.js';
 import type { WaitOn } from '../../core/run/waits.js';
-import type { CallNode, ChildNode, Program, ProgramNode, SagaNode, StepNode, WaitNode } from './program.js';
+import { programModel } from './program.js';
+import type { CallNode, ChildNode, InferNode, Program, ProgramNode, SagaNode, StepNode, WaitNode } from './program.js';
 
 /** What a body needs of its worker. */
 export interface BodyHost {
@@ -22,6 +23,10 @@ export interface BodyHost {
    * called after the body is gone.
    */
   execute(node: StepNode, path: string, attempt: number, done: (failed: Failure | null) => void): number;
+  /** Calls the provider of a model; `done` as for `execute`. */
+  infer(node: InferNode, path: string, key: string, done: (failed: Failure | null) => void): void;
+  /** sha-256, in hex. */
+  sha256(text: string): string;
   /** Asks for `park` to be called a while from now. Returns what cancels it. */
   parkLater(park: () => void): () => void;
 }
@@ -32,6 +37,8 @@ export interface BodyFlaw {
   readonly rerunsCompleted?: boolean;
   /** Parks over events that it has not seen. */
   readonly parksBlindly?: boolean;
+  /** Calls the provider before the intent is recorded; again, although its answer is recorded; or again, though nobody may. */
+  readonly infers?: 'before the intent' | 'in a replay' | 'whatever the policy';
   /** Undoes what a saga has done in the order in which it was done, or twice, or also what it has not done. */
   readonly undoes?: 'forwards' | 'twice' | 'everything';
 }
@@ -63,6 +70,8 @@ export class ScriptedBody {
   readonly #submitted = new Set<string>();
   readonly #running = new Set<string>();
   readonly #rerun = new Set<string>();
+  /** Inferences whose intent this body has asked for: it may call once it is there. */
+  readonly #asked = new Set<string>();
   #progress: number;
   #cancelled = false;
   #cancelPark: (() => void) | null = null;
@@ -196,6 +205,8 @@ export class ScriptedBody {
       }
       case 'wait':
         return this.#wait(node);
+      case 'infer':
+        return this.#infer(node);
       case 'map':
         return this.#map(node);
       case 'race':
@@ -349,6 +360,103 @@ export class ScriptedBody {
     return entry?.type === 'call.completed' ? 'done' : entry?.type === 'call.failed' ? 'failed' : 'pending';
   }
 
+  // ---------------------------------------------------------------- inferences
+
+  #infer(node: InferNode): Progress {
+    const path = node.name;
+    const entry = this.#entries.get(path);
+    if (entry?.type === 'inference.completed') {
+      if (this.#flaw.infers === 'in a replay' && !this.#rerun.has(path)) {
+        this.#rerun.add(path);
+        this.#host.infer(node, path, 'again', () => undefined);
+      }
+      return 'done';
+    }
+    if (entry?.type === 'inference.failed') {
+      this.#failedPath = path;
+      return 'failed';
+    }
+    if (this.#running.has(path) || this.#submitted.has(path)) return 'pending';
+    switch (entry?.type) {
+      case undefined:
+        this.#askFor(node, 1);
+        break;
+      case 'inference.due':
+        this.#askFor(node, entry.data.attempt);
+        break;
+      case 'inference.ambiguous':
+        if (entry.data.policy !== 'dead-letter') this.#askFor(node, entry.data.attempt + 1);
+        break;
+      case 'inference.requested':
+        if (entry.data.grant === null) break;
+        if (this.#asked.has(path)) this.#callModel(node, entry.data.attempt, entry.data.grant.idempotencyKey);
+        else this.#settle(node, entry.data.attempt);
+        break;
+      default:
+    }
+    return 'pending';
+  }
+
+  #askFor(node: InferNode, attempt: number): void {
+    const { name: path, policy, streamed } = node;
+    const request = payloadOfJson(node);
+    this.#asked.add(path);
+    this.#submitted.add(path);
+    this.#outbox.push({
+      op: 'infer',
+      path,
+      attempt,
+      ask: {
+        model: programModel,
+        fingerprint: this.#host.sha256(request.text),
+        estimate: { inputTokens: 3, outputTokens: 2 },
+        policy: [policy],
+        streamed,
+        deadlineMs: null,
+      },
+      request,
+    });
+    if (this.#flaw.infers === 'before the intent') this.#host.infer(node, path, 'early', () => undefined);
+  }
+
+  /** Another activation has begun it, and nobody knows what came of it. */
+  #settle(node: InferNode, attempt: number): void {
+    const { name: path } = node;
+    const policy = this.#flaw.infers === 'whatever the policy' ? 'retry' : node.policy;
+    this.#submitted.add(path);
+    this.#outbox.push({ op: 'settleAmbiguity', path, attempt, policy });
+    if (policy !== 'dead-letter') return this.#askFor(node, attempt + 1);
+    const cause = failure({
+      class: 'unknown',
+      code: 'INFERENCE_AMBIGUOUS',
+      message: 'Nobody knows.',
+      retryable: false,
+    });
+    const nothing = { usage: null, costMicros: 0, retry: retryOf(1) };
+    this.#outbox.push({ op: 'failInference', path, attempt, failure: cause, ...nothing });
+  }
+
+  #callModel(node: InferNode, attempt: number, key: string): void {
+    const { name: path } = node;
+    this.#asked.delete(path);
+    this.#running.add(path);
+    this.#host.infer(node, path, key, (failed) => {
+      if (this.ended) return;
+      this.#running.delete(path);
+      if (this.#cancelled || this.#submitted.has(':end')) return this.advance();
+      this.#submitted.add(path);
+      const outcome = { usage: someTokens, costMicros: 5, finish: 'stop', durationMs: node.ms, firstPartMs: null };
+      const note = { confidence: null, alternatives: [], rules: [] };
+      const result = payloadOfJson({ content: [{ type: 'text', text: path }] });
+      const retry = retryOf(node.attempts);
+      this.#host.submit([
+        failed === null
+          ? { op: 'completeInference', path, attempt, outcome: { ...outcome, providerId: null }, result, note }
+          : { op: 'failInference', path, attempt, failure: failed, usage: someTokens, costMicros: 5, retry },
+      ]);
+    });
+  }
+
   #step(node: StepNode): Progress {
     const path = node.name;
     const entry = this.#entries.get(path);
@@ -410,6 +518,8 @@ export class ScriptedBody {
     });
   }
 }
+
+const someTokens = { inputTokens: 3, cachedInputTokens: 0, outputTokens: 2 };
 
 /** The command that adds the chunks from `from` to before `to`, if there are any. */
 function chunksOf(path: string, attempt: number, mark: number, from: number, to: number): BodyCommand[] {

@@ -319,6 +319,26 @@ class WorkerLife {
           });
           return history.executions.length;
         },
+        infer: (node, path, key, done) => {
+          const session = this.session ?? '';
+          const body = JSON.stringify(node);
+          const execution = {
+            kind: 'infer',
+            tenant,
+            run,
+            path,
+            attempt: 0,
+            body,
+            session,
+            assignment: number,
+          } as const;
+          const fate = this.#options.provider.begin(node, { ...execution, key });
+          this.#ports.timers.after(node.ms, () => {
+            if (fate === 'kills') this.#host.crash('poison');
+            else done(fate === 'ok' ? null : programFailure);
+          });
+        },
+        sha256: (text) => this.#ports.hash.sha256(text),
         parkLater: (park) => this.#ports.timers.after(this.#options.parkAfterMs, park),
       },
       this.#options.flaw,

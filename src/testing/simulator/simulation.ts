@@ -414,6 +414,7 @@ class Simulation {
       streams: prng.chance(0.5),
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
+      inferences: this.#world.prng.fork('inferences').chance(0.4),
     };
     const brief = this.#options.brief === true;
     return {

@@ -7,7 +7,8 @@ import { errorCatalogue, type ErrorCode } from '../../core/errors.js';
 import { failure, type Failure } from '../../core/failure.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload, type InlinePayload, type Payload } from '../../core/payload.js';
-import type { BodyCommand } from '../../core/run/commands.js';
+import { asksForIntent, type BodyCommand } from '../../core/run/commands.js';
+import { isIntent } from '../../core/run/journal.js';
 import type { CallChunks, PushedTurn, PushRequest } from '../../protocol/push.js';
 import { pushProtocol } from '../../protocol/push.js';
 import type {
@@ -175,6 +176,12 @@ const outcomes: ReadonlySet<JournalEntry['type']> = new Set([
   'step.failed',
   'call.completed',
   'call.failed',
+  'inference.requested',
+  'inference.admitted',
+  'inference.begun',
+  'inference.due',
+  'inference.completed',
+  'inference.failed',
   'timer.fired',
   'event.emitted',
   'race.decided',
@@ -221,7 +228,8 @@ class PushedBodyWork extends PushedWork implements Work {
       if (event.seq <= this.#head) continue;
       this.#head = event.seq;
       this.#moved ||= outcomes.has(event.type);
-      const isOwn = event.type === 'step.completed' || event.type === 'context.put';
+      const isOwn =
+        event.type === 'step.completed' || event.type === 'inference.completed' || event.type === 'context.put';
       const payload = isOwn ? this.#own.get(event.data.path) : undefined;
       this.#entries.push(event.payload === undefined && payload !== undefined ? { ...event, payload } : event);
     }
@@ -249,14 +257,17 @@ class PushedBodyWork extends PushedWork implements Work {
 
   async #turn(begun: PushedTurn['begun']): Promise<PushedTurn> {
     const { assignment: _number, input, ...task } = this.#assignment;
-    this.#entries = await Promise.all(
-      this.#entries.map(async (entry): Promise<JournalEntry> => {
+    const known = this.#entries;
+    const inlined = await Promise.all(
+      known.map(async (entry): Promise<JournalEntry> => {
         const { payload } = entry;
         return payload === undefined || !isBlobPayload(payload)
           ? entry
           : { ...entry, payload: await this.inline(payload) };
       }),
     );
+    // With what has come meanwhile.
+    this.#entries = [...inlined, ...known.slice(inlined.length)];
     const beginnings = new Set<JournalEntry>(begun);
     const entries = this.#entries.filter((entry) => !beginnings.has(entry));
     return {
@@ -270,17 +281,19 @@ class PushedBodyWork extends PushedWork implements Work {
   }
 
   #begunSince(from: number, commands: readonly BodyCommand[]): PushedTurn['begun'] {
-    const paths = new Set(commands.flatMap((command) => (command.op === 'beginStep' ? [command.path] : [])));
+    const paths = new Set(commands.filter(asksForIntent).map(({ path }) => path));
     return this.#entries
       .slice(from)
-      .flatMap((entry) => (entry.type === 'step.started' && paths.has(entry.data.path) ? [entry] : []));
+      .filter(isIntent)
+      .filter(({ data }) => paths.has(data.path));
   }
 
   /** Whether the body goes on after it. */
   async #commit(given: readonly BodyCommand[]): Promise<boolean> {
     const commands = await Promise.all(given.map((command) => this.#fitted(command)));
     for (const command of commands) {
-      if (command.op === 'completeStep') this.#own.set(command.path, command.result);
+      if (command.op === 'completeStep' || command.op === 'completeInference')
+        this.#own.set(command.path, command.result);
       if (command.op === 'putContext') this.#own.set(command.path, command.value);
     }
     const result = await this.submit(commands);
@@ -320,7 +333,10 @@ class PushedBodyWork extends PushedWork implements Work {
 
   async #fitted(command: BodyCommand): Promise<BodyCommand> {
     switch (command.op) {
+      case 'infer':
+        return { ...command, request: await this.fit(command.request) };
       case 'completeStep':
+      case 'completeInference':
         return { ...command, result: await this.fit(command.result) };
       case 'call':
       case 'startChild':

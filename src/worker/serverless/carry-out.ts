@@ -105,6 +105,7 @@ function turn(task: PushedTurn, { registry, ports, log, signal }: Circumstances)
     ports,
     timeoutMs: lessMargin(task.timeoutMs),
     signal,
+    model: (name) => registry.model?.(name) ?? null,
     log: ({ level, message, fields, tenant, run, path }) => write(level, message, { ...fields, tenant, run, path }),
   });
 }

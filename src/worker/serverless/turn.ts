@@ -9,10 +9,10 @@ import { failure } from '../../core/failure.js';
 import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { Ports } from '../../core/ports.js';
-import type { BodyCommand } from '../../core/run/commands.js';
+import { asksForIntent, type BodyCommand } from '../../core/run/commands.js';
 import type { PushedTurn, TurnAnswer } from '../../protocol/push.js';
 import type { SubmissionResult } from '../../protocol/worker.js';
-import { beginActivation, type LogRecord } from '../../workflow/index.js';
+import { beginActivation, type LogRecord, type Model } from '../../workflow/index.js';
 
 export interface TurnOptions {
   readonly definition: object;
@@ -22,6 +22,7 @@ export interface TurnOptions {
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
   readonly log: (record: LogRecord) => void;
+  readonly model: (name: string) => Model | null;
 }
 
 /** Pause between two looks whether the body has come to rest, ms. Nothing of it costs anything while steps run. */
@@ -29,13 +30,13 @@ const lookEveryMs = 3;
 
 /** Runs a turn. Never rejects: what goes wrong in the body is a command. */
 export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAnswer> {
-  const { ports, definition, timeoutMs, signal, log } = options;
+  const { ports, definition, timeoutMs, signal, log, model } = options;
   const { journal } = turn;
   const commands: BodyCommand[] = [];
   let submissions = 0;
   let seq = journal.head;
   const isBegun = (command: BodyCommand): boolean =>
-    command.op === 'beginStep' &&
+    asksForIntent(command) &&
     turn.begun.some(({ data }) => data.path === command.path && data.attempt === command.attempt);
 
   return new Promise((resolve) => {
@@ -58,12 +59,13 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
       store: (payload) => Promise.resolve(payload),
       load: (payload) => Promise.reject(new SpineError('BLOB_NOT_FOUND', { blob: payload.blob })),
       log,
+      model,
     });
 
     /** The beginning is on record since the turn before. */
     function confirm(i: number, begun: readonly BodyCommand[], given: number, isWriting: boolean): void {
       const events = turn.begun
-        .filter(({ data }) => begun.some((command) => command.op === 'beginStep' && command.path === data.path))
+        .filter(({ data }) => begun.some((command) => asksForIntent(command) && command.path === data.path))
         .map((entry) => ({ ...entry, seq: ++seq }));
       activation.deliver(events);
       const answer: SubmissionResult = { i, ok: true, head: seq };
@@ -99,6 +101,9 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
 const advances: ReadonlySet<BodyCommand['op']> = new Set([
   'beginStep',
   'completeStep',
+  'infer',
+  'beginInference',
+  'completeInference',
   'emit',
   'decideRace',
   'startChild',

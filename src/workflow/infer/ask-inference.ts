@@ -174,10 +174,11 @@ function toolForModel([name, { description, parameters }]: readonly [string, Too
   return { type: 'function', name, ...(description === null ? {} : { description }), inputSchema: parameters };
 }
 
+/** As the app has it now, whichever value the body holds: that is the one whose versions the server knows. */
 function modelOf(given: Model | string, surroundings: InferenceSurroundings): Model {
-  if (typeof given !== 'string' && given?.kind === 'model') return given;
-  const name = typeof given === 'string' ? given : typeof given;
-  const found = surroundings.model?.(name) ?? null;
+  const isModel = typeof given !== 'string' && given?.kind === 'model';
+  const name = isModel ? given.name : typeof given === 'string' ? given : typeof given;
+  const found = surroundings.model?.(name) ?? (isModel ? given : null);
   if (found === null) throw new SpineError('MODEL_UNKNOWN', { name });
   return found;
 }

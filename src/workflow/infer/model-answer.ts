@@ -101,9 +101,10 @@ export function textDelta(part: unknown): string | null {
   return type === 'text-delta' && typeof delta === 'string' ? delta : null;
 }
 
-/** What an answer says of itself. */
-export function factsOf(answer: RecordedAnswer): AnswerFacts {
-  const whole = 'parts' in answer ? assembled(answer.parts.map(shapeOf)) : answer;
+/** What an answer says of itself; of none (a replay that assumes one) nothing. */
+export function factsOf(answer: RecordedAnswer | null): AnswerFacts {
+  const { parts } = shapeOf(answer);
+  const whole = Array.isArray(parts) ? assembled(parts.map(shapeOf)) : generatedAnswer(answer);
   const content = listOf(whole.content).map(shapeOf);
   const text = textsOf(content, 'text');
   return {

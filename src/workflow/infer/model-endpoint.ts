@@ -61,3 +61,25 @@ export function isModelEndpoint(value: unknown): value is ModelEndpoint {
   const speaks = typeof doGenerate === 'function' && typeof doStream === 'function';
   return speaks && typeof provider === 'string' && typeof modelId === 'string';
 }
+
+/** The parts of an answer as they come, whichever kind of stream brings them. Whoever looks no further gives the stream up. */
+export async function* partsOf(stream: AsyncIterable<unknown> | ReadableStreamLike): AsyncGenerator<unknown> {
+  if (Symbol.asyncIterator in stream) {
+    yield* stream;
+    return;
+  }
+  const reader = stream.getReader();
+  let ended = false;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      ended = done;
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    if (!ended) reader.cancel?.().then(ignore, ignore);
+  }
+}
+
+function ignore(): void {}

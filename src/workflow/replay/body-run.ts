@@ -15,7 +15,7 @@ import { isBlobPayload, type BlobPayload, type InlinePayload, type Payload } fro
 import type { CancelTimer } from '../../core/ports.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import { contextId } from '../../core/run/state.js';
-import type { AbortReason, JournalEntry, SubmissionResult } from '../../core/run/journal.js';
+import { isIntent, type AbortReason, type JournalEntry, type SubmissionResult } from '../../core/run/journal.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
 import type { Activation, ActivationEnd, ActivationHost, ActivationInput } from '../activation-contract.js';
 import { Cancelled, isCancelled } from '../cancelled.js';
@@ -975,14 +975,6 @@ export class BodyRun implements Activation, Pumped, StepHost {
 
 /** The pause or the waiting is over: the work goes on here. */
 const mayBegin: ReadonlySet<JournalEntry['type']> = new Set(['step.due', 'inference.due', 'inference.admitted']);
-
-/** The intent of an attempt is recorded: what it is for may be done now. */
-function isIntent(
-  entry: JournalEntry,
-): entry is Extract<JournalEntry, { type: 'step.started' | 'inference.requested' | 'inference.begun' }> {
-  if (entry.type === 'inference.requested') return entry.data.grant !== null;
-  return entry.type === 'step.started' || entry.type === 'inference.begun';
-}
 
 /** A context bundle as the body knows it. */
 export interface Bundle {

@@ -8,6 +8,7 @@ import type { BodyCommand } from '../../core/run/commands.js';
 import type { Journal } from '../../core/run/journal.js';
 import { utf8Length } from '../../core/utf8.js';
 import { beginActivation } from '../activation.js';
+import type { Model } from '../model.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
 
@@ -22,6 +23,8 @@ export interface DryReplayInput {
   readonly journal: Journal;
   /** The text of a payload that is kept as a blob. */
   readonly load: (payload: Payload) => InlinePayload;
+  /** A model of the app; it is never asked. */
+  readonly model: (name: string) => Model | null;
 }
 
 /** A command by which a body ends its run. */
@@ -49,7 +52,7 @@ const foreignMs = 250;
 
 /** Replays. `ports` are those of the runtime: the body itself is given a clock that stands still. Never rejects. */
 export async function dryReplay(parts: DryReplayInput, ports: Ports): Promise<DryReplay> {
-  const { workflow, tenant, run, version, startedAt, input, journal, load } = parts;
+  const { workflow, tenant, run, version, startedAt, input, journal, load, model } = parts;
   const asked = new Map<string, AskedUnit>();
   const open = new Set<string>();
   const turns: (() => void)[] = [];
@@ -74,6 +77,7 @@ export async function dryReplay(parts: DryReplayInput, ports: Ports): Promise<Dr
       },
       store: async ({ codec, text }) => ({ codec, blob: ports.hash.sha256(text), size: utf8Length(text) }),
       load: async (payload) => load(payload),
+      model,
       log: () => undefined,
       onlooker: {
         looksOnly: true,

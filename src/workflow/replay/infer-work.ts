@@ -33,7 +33,7 @@ import {
   providerIdOf,
   type RecordedAnswer,
 } from '../infer/model-answer.js';
-import type { ModelCall, ModelCallNow, ModelEndpoint, ReadableStreamLike } from '../infer/model-endpoint.js';
+import { partsOf, type ModelCall, type ModelCallNow, type ModelEndpoint } from '../infer/model-endpoint.js';
 import type { ModelVersion } from '../model.js';
 import { ChunkBatcher } from '../stream-writer.js';
 import type { UnitDetail } from './asked-unit.js';
@@ -379,25 +379,6 @@ class ProviderCall {
 
 /** With these somebody asks the provider for the answer. */
 const lookingPolicies: ReadonlySet<AmbiguityPolicy> = new Set(['fetch-by-id', 'ask', 'dead-letter']);
-
-async function* partsOf(stream: AsyncIterable<unknown> | ReadableStreamLike): AsyncGenerator<unknown> {
-  if (Symbol.asyncIterator in stream) {
-    yield* stream;
-    return;
-  }
-  const reader = stream.getReader();
-  let ended = false;
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      ended = done;
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    if (!ended) reader.cancel?.().then(ignore, ignore);
-  }
-}
 
 function timedOut(deadlineMs: number): Error {
   const error = new Error(`The model took longer than the timeout of ${deadlineMs} ms.`);

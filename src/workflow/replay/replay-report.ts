@@ -17,7 +17,7 @@ import { SpineError } from '../../core/errors.js';
 import { versionText } from '../../core/manifest.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
-import { findWorkflow, versionsOf, type AnyApp } from '../app.js';
+import { findModel, findWorkflow, versionsOf, type AnyApp } from '../app.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
 import { dryReplay, type DryReplay, type EndCommand } from './dry-replay.js';
@@ -96,7 +96,7 @@ export async function reportReplay(app: AnyApp, history: ExportedHistory, ports:
   if (hasGraph !== (state.graph !== null)) return reportOf(history, state, 'unknown', 0, [otherForm(state)]);
   // A run goes on with the graph that it began with, whatever the code says now: there is nothing to replay.
   if (hasGraph) return reportOf(history, state, state.status === 'active' ? 'waiting' : state.status, 0, []);
-  return await new Comparison(definition, history, state, ports).report();
+  return await new Comparison(app, definition, history, state, ports).report();
 }
 
 function foldedState(history: ExportedHistory): RunState {
@@ -108,6 +108,7 @@ function foldedState(history: ExportedHistory): RunState {
 }
 
 class Comparison {
+  readonly #app: AnyApp;
   readonly #definition: AnyWorkflow;
   readonly #history: ExportedHistory;
   readonly #state: RunState;
@@ -117,7 +118,8 @@ class Comparison {
   /** What was asked for under paths that are not recorded. */
   readonly #assumedKinds = new Map<string, UnitKind>();
 
-  constructor(definition: AnyWorkflow, history: ExportedHistory, state: RunState, ports: Ports) {
+  constructor(app: AnyApp, definition: AnyWorkflow, history: ExportedHistory, state: RunState, ports: Ports) {
+    this.#app = app;
     this.#definition = definition;
     this.#history = history;
     this.#state = state;
@@ -189,6 +191,7 @@ class Comparison {
         startedAt: started?.at ?? 0,
         input: started?.payload ?? encodeValue(undefined),
         journal: this.#journalUnder(renames, assumed),
+        model: (name) => findModel(this.#app, name),
         load: (payload) => exportedText(this.#history, payload),
       },
       this.#ports,

@@ -6,6 +6,7 @@ import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkFamily } from './family.js';
 import { checkGraphs } from './graphs.js';
+import { checkInferences } from './inferences.js';
 import { checkLeases } from './leases.js';
 import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
@@ -25,6 +26,7 @@ export {
   checkEndings,
   checkFamily,
   checkGraphs,
+  checkInferences,
   checkLeases,
   checkLimits,
   checkLog,
@@ -52,6 +54,7 @@ export const checkers: readonly Checker[] = [
   checkTimers,
   checkTicks,
   checkEffects,
+  checkInferences,
   checkGraphs,
   checkRequests,
   checkWaits,

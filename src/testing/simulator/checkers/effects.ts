@@ -39,7 +39,8 @@ interface PathFacts {
 export function checkEffects(history: History): Violation[] {
   const violations: Violation[] = [];
   const claims = claimsOf(history);
-  const byRun = grouped(history.executions, (execution) => `${execution.tenant}/${execution.run}`);
+  const own = history.executions.filter(({ kind }) => kind !== 'infer');
+  const byRun = grouped(own, (execution) => `${execution.tenant}/${execution.run}`);
   for (const [key, rows] of history.final?.histories ?? []) {
     const [tenant = '', run = ''] = key.split('/');
     const report = (property: string, detail: string): void => {

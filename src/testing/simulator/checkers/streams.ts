@@ -28,9 +28,12 @@ export function checkStreams(history: History): Violation[] {
       (program === undefined ? [] : effectsOfProgram(program)).map(({ name, chunks }) => [name, chunks]),
     );
     const streams = new Map<string, Stream>();
+    // Models speak in texts, which name no execution.
+    const inferences = new Set(program?.nodes.flatMap((node) => (node.op === 'infer' ? [node.name] : [])));
     for (const row of rows) {
       const { event } = readRunEvent(row);
-      if (event.type === 'stream.appended') append(streams, event.data, row, report);
+      const isText = inferences.has('path' in event.data ? (event.data.path ?? '') : '');
+      if (event.type === 'stream.appended' && !isText) append(streams, event.data, row, report);
       if (event.type !== 'step.completed' && event.type !== 'call.completed') continue;
       const { path } = event.data;
       const written = streams.get(path)?.written ?? 0;

@@ -1,0 +1,65 @@
+/** `eventspine why`. */
+import type { DecisionView } from '../../protocol/http.js';
+import type { CommandRun } from '../command.js';
+import { exitCodes } from '../exit-codes.js';
+import { clientFor } from '../server-client.js';
+import { renderPairs } from '../table.js';
+import { span } from '../words.js';
+
+/** Prints each inference of a run on some lines of its own. */
+export const whyRun: CommandRun = async (invocation) => {
+  const { io, flags, words } = invocation;
+  let isFirst = true;
+  for await (const decision of clientFor(invocation).runs.decisions(words.one('run'))) {
+    if (flags.truth('json')) io.out(JSON.stringify(decision));
+    else for (const line of [...(isFirst ? [] : ['']), ...decisionText(decision)]) io.out(line);
+    isFirst = false;
+  }
+  if (isFirst && !flags.truth('json')) io.err('The run has asked no model.');
+  return exitCodes.ok.code;
+};
+
+function decisionText(decision: DecisionView): string[] {
+  const { path, status, model, version, arm, endpoint, attempt, usage, confidence, failure, input, output } = decision;
+  const { finish, latencyMs, firstPartMs, costMicros, hops, ambiguous, alternatives, rules, fingerprint } = decision;
+  const first = firstPartMs === null ? '' : `, first part after ${span(firstPartMs)}`;
+  const pairs: (readonly [string, string])[] = [
+    ['inference', `${path}: ${status}${finish === null ? '' : ` (${finish})`}, attempt ${attempt}`],
+    [
+      'model',
+      version === null ? `${model}, waits for leave` : `${model} ${version} (arm ${arm ?? ''}) at ${endpoint ?? ''}`,
+    ],
+    ['asked', `event ${input.event}${sizeText(input.blob)}, fingerprint ${fingerprint.slice(0, fingerprintShown)}`],
+    ...(output === null ? [] : [['answered', `event ${output.event}${sizeText(output.blob)}`] as const]),
+    ...(failure === null ? [] : [['failed', `${failure.class} (${failure.code}): ${failure.message}`] as const]),
+    ...(latencyMs === null ? [] : [['took', `${span(latencyMs)}${first}`] as const]),
+    ...(usage === null
+      ? []
+      : [
+          ['tokens', `${usage.inputTokens} in (${usage.cachedInputTokens} cached), ${usage.outputTokens} out`] as const,
+        ]),
+    ['cost', moneyText(costMicros)],
+    ...(confidence === null ? [] : [['confidence', String(confidence)] as const]),
+    ...alternatives.map(({ text, probability }) => ['instead of', `${JSON.stringify(text)} (${probability})`] as const),
+    ...rules.map((rule) => ['rule', rule] as const),
+    ...hops.map(
+      (hop) =>
+        [
+          'before',
+          `${hop.model === undefined ? '' : `${hop.model}, `}attempt ${hop.attempt} at ${hop.endpoint}: ${hop.class} (${hop.code})`,
+        ] as const,
+    ),
+    ...ambiguous.map((one) => ['ambiguous', `attempt ${one.attempt}: ${one.policy}`] as const),
+  ];
+  return renderPairs(pairs);
+}
+
+const fingerprintShown = 12;
+
+function sizeText(blob: { readonly size: number } | null): string {
+  return blob === null ? '' : ` (${blob.size} bytes)`;
+}
+
+function moneyText(micros: number): string {
+  return (micros / 1_000_000).toFixed(6);
+}

@@ -1,0 +1,139 @@
+/**
+ * The answer to "why": every inference of a run with what was asked, of which model, by which way an answer came about or
+ * did not, and what it cost. Made of the events of the run and of nothing else.
+ */
+import { isoOf } from '../../core/instant.js';
+import { isBlobPayload } from '../../core/payload.js';
+import type { RunEvent } from '../../core/run/events.js';
+import { hopOf, shutFailure, type InferenceGrant } from '../../core/run/inference.js';
+import type { DecisionView, EventReference } from '../../protocol/http.js';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+interface Found {
+  readonly view: Mutable<DecisionView>;
+  grant: InferenceGrant | null;
+}
+
+/** The inferences of a run, in the order in which they were asked for. */
+export function decisionsOf(run: string, events: readonly RunEvent[]): DecisionView[] {
+  const found = new Map<string, Found>();
+  for (const event of events) note(run, found, event);
+  return [...found.values()].map(({ view }) => view);
+}
+
+function note(run: string, all: Map<string, Found>, event: RunEvent): void {
+  if (event.type === 'inference.requested') return request(run, all, event);
+  if (event.type === 'run.redriven') {
+    for (const path of event.data.paths) all.delete(path);
+    return;
+  }
+  if (!isOfInference(event)) return;
+  const found = all.get(event.data.path);
+  if (found === undefined) return;
+  const { view } = found;
+  switch (event.type) {
+    case 'inference.admitted':
+      granted(found, event.data.grant);
+      view.status = 'admitted';
+      break;
+    case 'inference.begun':
+      view.status = 'begun';
+      break;
+    case 'inference.identified':
+      view.providerId = event.data.providerId;
+      break;
+    case 'inference.ambiguous':
+      view.ambiguous = [...view.ambiguous, { attempt: event.data.attempt, policy: event.data.policy }];
+      break;
+    case 'inference.due':
+      view.status = 'due';
+      break;
+    case 'inference.retrying':
+    case 'inference.failed': {
+      const { attempt, failure, costMicros } = event.data;
+      const isOver = event.type === 'inference.failed';
+      view.status = isOver ? 'failed' : 'retrying';
+      // That its endpoint is shut was said with the request.
+      if (failure.code !== shutFailure.code || found.grant !== null)
+        view.hops = [...view.hops, hopOf(attempt, found.grant, failure)];
+      view.costMicros += costMicros;
+      view.failure = isOver ? { class: failure.class, code: failure.code, message: failure.message } : null;
+      break;
+    }
+    case 'inference.completed': {
+      const { finish, usage, costMicros, durationMs, firstPartMs, providerId } = event.data;
+      Object.assign(view, { status: 'completed', finish, usage, latencyMs: durationMs, firstPartMs, providerId });
+      view.costMicros += costMicros;
+      view.output = referenceOf(run, event);
+      break;
+    }
+    case 'decision.recorded': {
+      // With those of the models that were asked before in the same chain.
+      const { confidence, alternatives, rules, hops } = event.data;
+      Object.assign(view, { confidence, alternatives, rules, hops });
+      break;
+    }
+  }
+}
+
+function request(
+  run: string,
+  all: Map<string, Found>,
+  event: Extract<RunEvent, { type: 'inference.requested' }>,
+): void {
+  const { path, attempt, model, fingerprint, policy, version = null, shut, grant } = event.data;
+  const before = all.get(path)?.view;
+  const view: Mutable<DecisionView> = {
+    path,
+    status: shut !== undefined ? 'retrying' : grant === null ? 'held' : 'begun',
+    attempt,
+    at: before?.at ?? isoOf(event.at),
+    model,
+    version,
+    arm: null,
+    endpoint: shut?.endpoint ?? null,
+    fingerprint,
+    policy,
+    input: referenceOf(run, event),
+    output: null,
+    providerId: null,
+    finish: null,
+    usage: null,
+    costMicros: before?.costMicros ?? 0,
+    latencyMs: null,
+    firstPartMs: null,
+    hops: [
+      ...(before?.hops ?? []),
+      ...(shut === undefined ? [] : [hopOf(attempt, { version: version ?? '', ...shut }, shutFailure)]),
+    ],
+    ambiguous: before?.ambiguous ?? [],
+    confidence: null,
+    alternatives: [],
+    rules: [],
+    failure: null,
+  };
+  const found: Found = { view, grant };
+  if (grant !== null) granted(found, grant);
+  all.set(path, found);
+}
+
+function granted(found: Found, grant: InferenceGrant): void {
+  found.grant = grant;
+  const { version, arm, endpoint } = grant;
+  Object.assign(found.view, { version, arm, endpoint });
+}
+
+function referenceOf(run: string, { seq, payload }: RunEvent): EventReference {
+  const blob = payload !== undefined && isBlobPayload(payload) ? { hash: payload.blob, size: payload.size } : null;
+  return { seq, event: `${run}/${seq}`, blob };
+}
+
+type OfInference = Exclude<
+  Extract<RunEvent, { type: `inference.${string}` | 'decision.recorded' }>,
+  { type: 'inference.requested' }
+>;
+
+function isOfInference(event: RunEvent): event is OfInference {
+  return event.type === 'decision.recorded' || event.type.startsWith('inference.');
+}
