@@ -23,7 +23,7 @@ const alias = [
   { find: /^eventspine\/sqlite$/, replacement: entry('stores/sqlite') },
   { find: /^eventspine\/postgres$/, replacement: entry('stores/postgres') },
   {
-    find: /^eventspine\/(worker|client|server|testing|page|react|mount|eslint)$/,
+    find: /^eventspine\/(worker|client|server|testing|page|react|mount|models|ai-sdk|eslint)$/,
     replacement: fileURLToPath(new URL('dist', import.meta.url)) + '/$1/index.js',
   },
 ];
@@ -45,7 +45,7 @@ export default defineConfig({
             'src/**/*.test.ts',
             'scripts/**/*.test.ts',
             'examples/**/*.test.ts',
-            'test/{conformance,deploy,model,docs,types}/**/*.test.ts',
+            'test/{ai,conformance,deploy,model,docs,types}/**/*.test.ts',
           ],
           testTimeout: 20_000,
           hookTimeout: 20_000,

@@ -19,11 +19,15 @@ export const layers: Readonly<Record<string, number>> = {
   'stores/sqlite': 2,
   'stores/postgres': 2,
   engine: 2,
+  // Clients of model endpoints: the check of options comes from workflow, the ports of Node from runtime.
+  models: 2,
   worker: 2,
   client: 2,
   server: 3,
   testing: 3,
   page: 3,
+  // Chats of the AI SDK's pages, over a client or a spine.
+  'ai-sdk': 3,
   // Mounts server.fetch, so it stands above the server.
   spine: 4,
   react: 4,

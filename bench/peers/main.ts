@@ -6,8 +6,9 @@
  *   npm run bench -- peers [rounds=3] [tests=enqueue,drain,wf,wflat,latency] [peers=bullmq-always,bullmq-everysec,dbos]
  *                          [ours=eventspine,eventspine-postgres]
  *
- * Further peers: pgboss, graphile. Who needs PostgreSQL gets the one of PG_URL, else one that is started for the run, with
- * fsync.
+ * `scripts=<folder>` where the peers' scripts are not beside the checkout. Further peers: pgboss, graphile. Who needs
+ * PostgreSQL gets a database of its own on the server of PG_URL (whose role may make databases), else on one that is
+ * started for the run, with fsync.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -15,11 +16,11 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import pg from 'pg';
 import { startPostgres } from '../../scripts/postgres.mjs';
 import { spreadOf } from '../support/figures.js';
 
 const root = resolve(fileURLToPath(new URL('../..', import.meta.url)));
-const scripts = resolve(root, '../shared/peers-bench');
 
 interface Contender {
   readonly name: string;
@@ -32,6 +33,8 @@ interface Contender {
   readonly prepare: (folder: string) => Promise<string | null>;
 }
 
+/** Where the peers' scripts are. */
+let scripts = '';
 const started: ChildProcess[] = [];
 const stops: (() => Promise<void>)[] = [];
 
@@ -48,6 +51,7 @@ async function main(): Promise<void> {
     .split(',')
     .filter((name) => name !== '');
   const ours = (options.get('ours') ?? 'eventspine').split(',');
+  scripts = resolve(root, options.get('scripts') ?? '../shared/peers-bench');
   if (!existsSync(scripts)) return console.error(`Left out: the peers' scripts are not at ${scripts}.`);
   const work = options.get('work') ?? mkdtempSync(join(tmpdir(), 'eventspine-peers-'));
   mkdirSync(work, { recursive: true });
@@ -60,8 +64,10 @@ async function main(): Promise<void> {
         console.error(`Left out: ${contender.name}: there is no PostgreSQL`);
         continue;
       }
-      if (url !== null) Object.assign(contender.environment, { PG_URL: url, EVENTSPINE_STORE_URL: url });
-      if (contender.name === 'eventspine') delete contender.environment['EVENTSPINE_STORE_URL'];
+      if (contender.needsPostgres && url !== null) {
+        const own = await ownDatabase(url, contender.name);
+        Object.assign(contender.environment, { PG_URL: own, EVENTSPINE_STORE_URL: own });
+      }
       const missing = await install(contender, work);
       if (missing === null) ready.push(contender);
       else console.error(`Left out: ${contender.name}: ${missing}`);
@@ -133,6 +139,22 @@ async function postgresUrl(): Promise<string | null> {
   stops.push(() => server.stop());
   console.error(`PostgreSQL: ${server.source}.`);
   return server.url;
+}
+
+/** An empty database for one contender: some drop the whole of theirs and make it again. */
+async function ownDatabase(url: string, name: string): Promise<string> {
+  const database = `b_${name.replaceAll('-', '_')}`;
+  const admin = new pg.Client({ connectionString: url });
+  await admin.connect();
+  try {
+    await admin.query(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+    await admin.query(`CREATE DATABASE ${database} TEMPLATE template0 ENCODING 'UTF8'`);
+  } finally {
+    await admin.end();
+  }
+  const own = new URL(url);
+  own.pathname = `/${database}`;
+  return own.href;
 }
 
 async function install(contender: Contender, work: string): Promise<string | null> {

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { capability } from 'eventspine';
 import { z } from 'zod';
 import { DocumentUnreadable, extract } from './extract/extract.ts';
-import { embedding } from './model/client.ts';
+import { embedding } from './model/ask.ts';
 import { IndexStore } from './retrieval/index-store.ts';
 import { search } from './retrieval/search.ts';
 import { settings } from './settings.ts';

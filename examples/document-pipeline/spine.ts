@@ -3,6 +3,7 @@
  * question into an answer with citations. Both are plain functions; what they have finished is never done again.
  */
 import { type Ctx, defineApp, isStepError, topic, workflow } from 'eventspine';
+import type { FunctionTool, PromptMessage } from 'eventspine/models';
 import {
   calculation,
   dateDiff,
@@ -13,9 +14,9 @@ import {
   termLookup,
   writeIndex,
 } from './capabilities.ts';
-import { type ChatAnswer, chat } from './model/client.ts';
-import type { ChatMessage, WireTool, WireToolCall } from './model/chat.ts';
+import { ask, type ChatAnswer } from './model/ask.ts';
 import { offeredTools, promptOf, sourceOf } from './model/prompt.ts';
+import type { WireToolCall } from './model/wire.ts';
 import { chunk } from './retrieval/chunk.ts';
 import { settings } from './settings.ts';
 import { completedAnalysis, indexed, requestedAnalysis, uploadedDocument } from './shapes.ts';
@@ -81,7 +82,7 @@ export const answer = workflow(
  * reported after each sentence and its citation. Each report holds all of it: should the worker die, the next attempt
  * begins anew.
  */
-function askModel(ctx: Ctx, name: string, messages: readonly ChatMessage[], tools?: readonly WireTool[]) {
+function askModel(ctx: Ctx, name: string, messages: readonly PromptMessage[], tools?: readonly FunctionTool[]) {
   return ctx.step(
     name,
     ({ signal, idempotencyKey }): Promise<ChatAnswer> => {
@@ -91,7 +92,7 @@ function askModel(ctx: Ctx, name: string, messages: readonly ChatMessage[], tool
         text += piece;
       };
       const { modelUrl: url } = settings();
-      return chat({ url, messages, ...(tools === undefined ? {} : { tools }), idempotencyKey, signal, onText });
+      return ask({ url, messages, ...(tools === undefined ? {} : { tools }), idempotencyKey, signal, onText });
     },
     { timeout: '2m', retry: { attempts: 5 } },
   );
@@ -128,10 +129,30 @@ async function runTool(ctx: Ctx, name: string, given: Readonly<Record<string, st
 function told(
   turn: ChatAnswer,
   results: readonly { readonly id: string; readonly result: ToolResult }[],
-): readonly ChatMessage[] {
+): readonly PromptMessage[] {
+  const names = new Map(turn.toolCalls.map((call) => [call.id, call.function.name]));
   return [
-    { role: 'assistant', content: turn.text === '' ? null : turn.text, tool_calls: turn.toolCalls },
-    ...results.map(({ id, result }) => ({ role: 'tool' as const, tool_call_id: id, content: JSON.stringify(result) })),
+    {
+      role: 'assistant',
+      content: [
+        ...(turn.text === '' ? [] : [{ type: 'text' as const, text: turn.text }]),
+        ...turn.toolCalls.map((call) => ({
+          type: 'tool-call' as const,
+          toolCallId: call.id,
+          toolName: call.function.name,
+          input: argumentsOf(call),
+        })),
+      ],
+    },
+    {
+      role: 'tool',
+      content: results.map(({ id, result }) => ({
+        type: 'tool-result' as const,
+        toolCallId: id,
+        toolName: names.get(id) ?? '',
+        output: { type: 'json' as const, value: result },
+      })),
+    },
   ];
 }
 

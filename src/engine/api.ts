@@ -328,6 +328,8 @@ export interface Engine {
   modelEvents(query: { readonly after: number; readonly limit: number }): Promise<TopicEventView[]>;
   /** Rejects with RUN_NOT_FOUND and OUTCOME_INVALID. */
   reportOutcome(origin: Origin, run: string, outcome: ModelOutcome): Promise<'recorded' | 'already'>;
+  /** What inferences have taken, as far as this engine has committed it since it was started. */
+  inferences(): readonly InferenceCount[];
   /** Limits in force, by name. */
   listLimits(): Promise<LimitView[]>;
   readLimit(name: string): Promise<LimitView | null>;
@@ -337,8 +339,6 @@ export interface Engine {
   resetLimit(origin: Origin, name: string): Promise<void>;
   /** How limits stand, as the server that grants knows it; empty where it is another. */
   limitFacts(): readonly LimitFacts[];
-  /** What inferences have taken, as far as this engine has committed it since it was started. */
-  inferences(): readonly InferenceCount[];
   health(): Promise<HealthView>;
   doctor(): Promise<DoctorView>;
 

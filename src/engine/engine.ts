@@ -690,13 +690,13 @@ class RunningEngine implements Engine {
       this.#context.fault('models', error),
     );
   }
+  inferences: Engine['inferences'] = () => this.#inferences.counts();
   listLimits: Engine['listLimits'] = () => this.#limitsOffice.list();
   readLimit: Engine['readLimit'] = (name) => this.#limitsOffice.read(name);
   putLimit: Engine['putLimit'] = (origin, name, options) => this.#limitsOffice.put(origin, name, options);
   resetLimit: Engine['resetLimit'] = (origin, name) => this.#limitsOffice.reset(origin, name);
   limitFacts: Engine['limitFacts'] = () => this.#coordinator.facts();
 
-  inferences: Engine['inferences'] = () => this.#inferences.counts();
   tally: Engine['tally'] = () => this.#context.store.readTally();
 
   async health(): Promise<HealthView> {

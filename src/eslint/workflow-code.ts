@@ -47,6 +47,7 @@ export const waitingMethods: ReadonlySet<string> = new Set([
   'context',
   'continueAsNew',
   'emit',
+  'ai',
   'infer',
   'map',
   'outcome',

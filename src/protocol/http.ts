@@ -131,21 +131,6 @@ export interface WaitView {
   readonly text: string;
 }
 
-/** Why something waits that limits concern. */
-export interface LimitWait {
-  /** The counter that is short: the limit, with what it is counted by. */
-  readonly key: string;
-  readonly limit: string;
-  /** Slots, requests, tokens, or millionths of the currency. */
-  readonly used: number;
-  readonly max: number;
-  /** Others of the same tenant that want the same and go first. */
-  readonly before: number;
-  readonly since: string;
-  /** When it may be its turn; null = nobody can say: not before somebody else has done, or a budget is raised. */
-  readonly expectedAt: string | null;
-}
-
 /** Where a value stands in the history of a run. */
 export interface EventReference {
   readonly seq: number;
@@ -192,6 +177,21 @@ export interface DecisionView {
   /** Rules that took the place of the answer, or had a say in it. */
   readonly rules: readonly string[];
   readonly failure: { readonly class: string; readonly code: string; readonly message: string } | null;
+}
+
+/** Why something waits that limits concern. */
+export interface LimitWait {
+  /** The counter that is short: the limit, with what it is counted by. */
+  readonly key: string;
+  readonly limit: string;
+  /** Slots, requests, tokens, or millionths of the currency. */
+  readonly used: number;
+  readonly max: number;
+  /** Others of the same tenant that want the same and go first. */
+  readonly before: number;
+  readonly since: string;
+  /** When it may be its turn; null = nobody can say: not before somebody else has done, or a budget is raised. */
+  readonly expectedAt: string | null;
 }
 
 /** One event of a run as it is shown, with its payload as JSON. */

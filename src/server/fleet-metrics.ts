@@ -5,9 +5,8 @@
  */
 import { limits } from '../core/limits.js';
 import { desiredWorkers, type ScaleBounds } from '../core/scale.js';
-import type { InferenceCount } from '../engine/api.js';
+import type { InferenceCount, LimitFacts } from '../engine/api.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
-import type { LimitFacts } from '../engine/api.js';
 import type { TallyRow } from '../store/contract.js';
 import type { MetricFamily, MetricSample } from './prometheus-text.js';
 
@@ -92,6 +91,7 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
       })),
     ),
     gauge('eventspine_runs', 'Runs kept by the store, by workflow and status.', runSamples(facts.tally)),
+    ...inferenceMetrics(facts.inferences),
     gauge(
       'eventspine_limit_waiting',
       'Calls and inferences that wait to be admitted and want some of a limit. Told by the server that grants.',
@@ -113,7 +113,6 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
       help: 'Grants that took some of a limit, since this server grants.',
       samples: ofLimits((limit) => limit.granted),
     },
-    ...inferenceMetrics(facts.inferences),
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
     gauge(
       'eventspine_queues_beyond_bound',

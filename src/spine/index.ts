@@ -140,6 +140,19 @@ export type {
   WorkflowNameOf,
   WorkflowOptions,
 } from '../workflow/index.js';
+export type {
+  Ai,
+  AiAnswer,
+  AiModel,
+  AiModelOptions,
+  AiOptions,
+  AiStreamed,
+  AiToolCall,
+  AiToolOptions,
+  AiTools,
+  AiUsage,
+  Told,
+} from '../workflow/index.js';
 export { hasCode, isSpineError, SpineError, type ErrorCode, type ErrorKind } from '../core/errors.js';
 export type { ScheduleOptions } from '../core/schedule/spec.js';
 export type { CatchUp, Overlap } from '../core/schedule/words.js';

@@ -40,6 +40,8 @@ export interface ActivationOnlooker {
   asked?(unit: AskedUnit): void;
   /** The body was told what it came to, or it was given up. Must not throw. */
   over?(path: string): void;
+  /** A function that waits for things of the run goes on with work of its own; returns what ends that. */
+  busy?(path: string): () => void;
   /** Takes the place of the function of a step: calls `step.run`, or does something else. */
   step?(step: StepCall): unknown;
 }
@@ -51,6 +53,8 @@ export interface StepCall {
   readonly input: unknown;
   /** What the function of the step is given. */
   readonly context: StepContext;
+  /** The function asks for things of the run, and waits for them: it is at work only where `busy` says so. */
+  readonly hosts?: boolean;
   /** Runs the function of the step. */
   run(): unknown;
 }

@@ -5,6 +5,7 @@
 import type { Duration } from '../core/duration.js';
 import type { PathKey, PathName } from '../core/paths.js';
 import type { Effect } from '../core/run/events.js';
+import type { Ai, AiOptions, Told } from './ai/ai-options.js';
 import type { InferOutput, StandardSchema } from '../core/standard-schema.js';
 import type { ApproveOptions, FormOf, Review } from './approval.js';
 import type { InferOptions, InferResult } from './infer/infer-options.js';
@@ -190,6 +191,14 @@ export interface Ctx {
     score: number,
     options?: { readonly as?: PathName },
   ): Promise<void>;
+
+  /**
+   * Runs a program of the AI SDK: `ctx.ai('draft', (ai) => streamText({ model: ai.model('writer'), prompt }))`. Each call of a
+   * model is an inference of the run and each call of a tool a step, so that a program that died goes on where it was, and pays
+   * for nothing twice. A streamed result is shown to readers of the run's stream under `name`, as the SDK's pages want it. The
+   * code of the function may run again at any time; what it gives is recorded. Rejects with `StepError`.
+   */
+  ai<T>(name: PathName, fn: (ai: Ai) => T, options?: AiOptions): Promise<Told<Awaited<T>>>;
 
   /**
    * Runs `body` for each item in a scope of its own; results in the order of the items. The first failure gives up the

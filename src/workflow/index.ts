@@ -15,6 +15,19 @@ export type {
   EscalatedMessage,
   TellOptions,
 } from './agent.js';
+export type {
+  Ai,
+  AiAnswer,
+  AiModel,
+  AiModelOptions,
+  AiOptions,
+  AiStreamed,
+  AiToolCall,
+  AiToolOptions,
+  AiTools,
+  AiUsage,
+  Told,
+} from './ai/ai-options.js';
 export { approvalRequested } from './approval.js';
 export type { Address, ApprovalRequested, ApproveOptions, FormOf, Review } from './approval.js';
 export { beginActivation } from './activation.js';

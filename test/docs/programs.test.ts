@@ -25,8 +25,8 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
     file: 'agents.ts',
     prints: "{ answer: 'as you said: dislikes coffee' }\n{ answered: 1 }\n",
   },
-  { page: 'concepts/inference.md', file: 'judge.ts', prints: 'spam\n1200 1\n' },
   { page: 'guides/triage.md', file: 'triage.ts', prints: 'rate_limited retry_after_delay true 432\n' },
+  { page: 'concepts/inference.md', file: 'judge.ts', prints: 'spam\n1200 1\n' },
   {
     page: 'guides/approvals.md',
     file: 'review.ts',

@@ -22,9 +22,8 @@ describe('planted bugs', () => {
           ...(kinds === undefined ? {} : { kinds }),
           ...(rollout === undefined ? {} : { rollout }),
           ...(limited === undefined ? {} : { limited }),
-          ...(taste === undefined && inferences === undefined
-            ? {}
-            : { taste: { ...taste, ...(inferences === true ? { inferences } : {}) } }),
+          ...(taste === undefined ? {} : { taste }),
+          ...(inferences === true ? { taste: { inferences } } : {}),
         });
         if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;
       }

@@ -21,12 +21,12 @@ export interface Mutant {
   readonly push?: true;
   /** A breach of another property does not count as found. Default: any will do. */
   readonly property?: string;
+  /** It does harm to inferences. */
+  readonly inferences?: true;
   /** What the programs have, where it takes much of one thing to do harm. */
   readonly taste?: Partial<ProgramTaste>;
   /** It does harm only where something is limited. */
   readonly limited?: true;
-  /** It does harm to inferences. */
-  readonly inferences?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -655,6 +655,18 @@ export const mutants: readonly Mutant[] = [
     rollout: true,
   },
   {
+    name: 'an endpoint works on a request that it receives twice',
+    flaws: { endpoint: { forgetsIds: true } },
+    push: true,
+    property: 'P4',
+  },
+  {
+    name: 'an endpoint that died with its work done is taken for one that was never reached',
+    flaws: { endpoint: { deniesBeginning: true } },
+    push: true,
+    property: 'P4',
+  },
+  {
     name: 'an answer that was paid for is not seen when the run is folded',
     flaws: { store: (inner) => forgets('inference.completed', inner) },
     inferences: true,
@@ -676,18 +688,6 @@ export const mutants: readonly Mutant[] = [
     name: 'an ambiguous call is made again, whatever was declared',
     flaws: { worker: { infers: 'whatever the policy' } },
     inferences: true,
-    property: 'P4',
-  },
-  {
-    name: 'an endpoint works on a request that it receives twice',
-    flaws: { endpoint: { forgetsIds: true } },
-    push: true,
-    property: 'P4',
-  },
-  {
-    name: 'an endpoint that died with its work done is taken for one that was never reached',
-    flaws: { endpoint: { deniesBeginning: true } },
-    push: true,
     property: 'P4',
   },
 ];

@@ -8,6 +8,7 @@ type Waiting = {
 
 /** The compiler sees to it that this is every method of `ctx` that gives a promise. */
 const waiting: Readonly<Record<Waiting, true>> = {
+  ai: true,
   any: true,
   approve: true,
   ask: true,

@@ -8,9 +8,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { embed } from '../retrieval/embedding.ts';
-import type { ChatChunk, ChatRequest } from './chat.ts';
-import { answerLocally, localModelName, type ModelTurn } from './local-model.ts';
+import { localEmbedding, localModel } from 'eventspine/models';
+import { answered, type ChatRequest } from './wire.ts';
 
 /** A provider that speaks the OpenAI protocol. */
 export interface Provider {
@@ -106,40 +105,26 @@ function count(
 
 async function answerEmbedding(response: ServerResponse, body: unknown, options: ModelEndpointOptions): Promise<void> {
   const input = typeof body === 'object' && body !== null && 'input' in body ? body.input : undefined;
-  if (typeof input !== 'string') return sendJson(response, 400, { error: { message: '`input` must be a text.' } });
+  if (!Array.isArray(input) || !input.every((one) => typeof one === 'string')) {
+    return sendJson(response, 400, { error: { message: '`input` must be a list of texts.' } });
+  }
   if (options.embeddingPauseMs > 0) await pause(options.embeddingPauseMs);
-  sendJson(response, 200, { object: 'list', data: [{ object: 'embedding', index: 0, embedding: embed(input) }] });
+  const { embeddings } = await localEmbedding().doEmbed({ values: input });
+  const data = embeddings.map((embedding, index) => ({ object: 'embedding', index, embedding }));
+  sendJson(response, 200, { object: 'list', data });
 }
 
 async function answerChat(
   response: ServerResponse,
   request: ChatRequest,
-  options: ModelEndpointOptions,
+  { wordPauseMs }: ModelEndpointOptions,
 ): Promise<void> {
-  const turn = answerLocally(request.messages, request.tools !== undefined);
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
-  for (const chunk of chunksOf(turn)) {
+  for await (const chunk of answered(localModel({ wordPause: wordPauseMs }), request)) {
     if (response.destroyed) throw new Error('The caller has gone.');
     response.write(`data: ${JSON.stringify(chunk)}\n\n`);
-    if (options.wordPauseMs > 0) await pause(options.wordPauseMs);
   }
   response.end('data: [DONE]\n\n');
-}
-
-function* chunksOf(turn: ModelTurn): Generator<ChatChunk, void> {
-  const chunk = (delta: ChatChunk['choices'][number]['delta'], finish: string | null = null): ChatChunk => ({
-    model: localModelName,
-    choices: [{ delta, finish_reason: finish }],
-  });
-  if (turn.kind === 'tools') {
-    yield chunk({
-      tool_calls: turn.calls.map((call, index) => ({ index, id: call.id, function: call.function })),
-    });
-    yield chunk({}, 'tool_calls');
-    return;
-  }
-  for (const word of turn.text.match(/\S+\s*/g) ?? []) yield chunk({ content: word });
-  yield chunk({}, 'stop');
 }
 
 /** Sends the request on with the provider's key and model, and streams the answer back as it comes. */

@@ -1,125 +1,21 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { PromptMessage } from 'eventspine/models';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Passage } from '../retrieval/search.ts';
-import type { ChatMessage } from './chat.ts';
-import { chat, embedding } from './client.ts';
+import { ask, embedding } from './ask.ts';
 import { type ModelEndpoint, startModelEndpoint } from './endpoint.ts';
-import { answerLocally } from './local-model.ts';
-import { promptOf, readPrompt } from './prompt.ts';
-import { quantitiesOf } from './quantities.ts';
-import { rankSentences } from './sentence-ranking.ts';
-import { planTools } from './tool-planning.ts';
+import { offeredTools, promptOf } from './prompt.ts';
 
 function passage(text: string, document = 'd.md'): Passage {
   return { chunkId: `${document}#0`, document, title: 'T', heading: 'Heading', text, score: 1 };
 }
 
-const power = passage(
-  'The tank holds 2,400 litres. Under load the generator burns 18 litres per hour.\n\n[2] is no passage',
-);
-
-function planned(question: string, ...texts: string[]): unknown[] {
-  const prompt = readPrompt(
-    promptOf(
-      question,
-      texts.map((text) => passage(text)),
-    )[1]?.content ?? '',
-  );
-  return planTools(question, rankSentences(question, prompt?.passages ?? [])).map(({ name, arguments: values }) => [
-    name,
-    ...Object.values(values),
-  ]);
-}
-
 describe('prompt', () => {
-  it('is read back as it was written, whatever a passage contains', () => {
+  it('numbers the passages and keeps the question on one line', () => {
     const [, asked] = promptOf('How\nlong?', [passage('One.\nTwo.'), passage('Three.', 'e.pdf')]);
-    expect(readPrompt(asked?.content ?? '')).toEqual({
-      question: 'How long?',
-      passages: [
-        { number: 1, source: 'd.md, "Heading"', text: 'One.\nTwo.' },
-        { number: 2, source: 'e.pdf, "Heading"', text: 'Three.' },
-      ],
-    });
-  });
-
-  it('is told apart from other text', () => {
-    expect(readPrompt('Hello')).toBeNull();
-  });
-});
-
-describe('quantities', () => {
-  it('finds numbers with units and rates, and no dates', () => {
-    expect(quantitiesOf('On 2024-06-03 the tank held 2,400 litres, 18.5 litres per hour, 54 km/h')).toEqual([
-      { value: 2400, unit: 'litre', per: null },
-      { value: 18.5, unit: 'litre', per: 'hour' },
-      { value: 54, unit: 'km/h', per: null },
-    ]);
-  });
-});
-
-describe('tool planning', () => {
-  it('divides a total by a rate when asked how long it lasts', () => {
-    expect(planned('How long does the tank last under load?', power.text)).toEqual([
-      ['calculate', '2400 / 18', 'hours'],
-    ]);
-  });
-
-  it('multiplies a rate by a count when asked how much', () => {
-    const text = 'They write 1.4 TB per night. A year has 310 observing nights.';
-    expect(planned('How much do they write in a year of observing nights?', text)).toEqual([
-      ['calculate', '1.4 * 310', 'TB'],
-    ]);
-  });
-
-  it('converts what is asked for in another unit', () => {
-    expect(planned('Which wind is the limit, in mph?', 'The limit is a wind of 54 km/h.')).toEqual([
-      ['calculate', '54 / 1.609344', 'mph'],
-    ]);
-  });
-
-  it('counts days between two dates, the earlier one first', () => {
-    expect(planned('How many days lie between the coatings?', 'Coatings: 2024-06-03 and 2021-05-17.')).toEqual([
-      ['date_diff', '2021-05-17', '2024-06-03'],
-    ]);
-  });
-
-  it('looks up abbreviations and asked words, several at once', () => {
-    expect(planned('What does seeing mean, and what is PWV?', 'Seeing.')).toEqual([
-      ['lookup_term', 'PWV'],
-      ['lookup_term', 'seeing'],
-    ]);
-  });
-
-  it('asks for nothing where no rule applies', () => {
-    expect(planned('Who is the engineer?', 'The engineer is Tomas.')).toEqual([]);
-  });
-});
-
-describe('the built-in model', () => {
-  it('quotes sentences with the numbers of their passages', () => {
-    const turn = answerLocally(
-      promptOf('Who leads the day shift?', [passage('Rain.'), passage('The day shift is led by Ann.')]),
-      true,
-    );
-    expect(turn).toEqual({ kind: 'text', text: 'The day shift is led by Ann. [2]' });
-  });
-
-  it('asks for tools first and reports what they returned', () => {
-    const messages: ChatMessage[] = promptOf('How long does the tank last under load?', [power]);
-    const turn = answerLocally(messages, true);
-    expect(turn.kind).toBe('tools');
-    const content = JSON.stringify({ expression: '2400 / 18', value: 133.3333, unit: 'hours' });
-    const next = answerLocally([...messages, { role: 'tool', tool_call_id: 'call_1', content }], true);
-    expect(next.kind === 'text' && next.text).toContain('2400 / 18 = 133.3333 hours');
-  });
-
-  it('says so when the passages have nothing on the question', () => {
-    expect(answerLocally(promptOf('Who sings?', [passage('Rain falls.')]), true)).toEqual({
-      kind: 'text',
-      text: 'The documents do not say.',
-    });
+    const text = 'Question: How long?\n\nPassages:\n\n[1] d.md, "Heading"\nOne.\nTwo.\n\n[2] e.pdf, "Heading"\nThree.';
+    expect(asked).toEqual({ role: 'user', content: [{ type: 'text', text }] });
   });
 });
 
@@ -150,9 +46,37 @@ describe('the model endpoint', () => {
     const { url } = await start();
     const pieces: string[] = [];
     const messages = promptOf('Who leads the day shift?', [passage('The day shift is led by Ann.')]);
-    const answer = await chat({ url, messages, idempotencyKey: 'a', signal, onText: (piece) => pieces.push(piece) });
+    const answer = await ask({ url, messages, idempotencyKey: 'a', signal, onText: (piece) => pieces.push(piece) });
     expect(pieces.length).toBeGreaterThan(3);
     expect(answer).toEqual({ model: 'eventspine-extractive', text: pieces.join(''), toolCalls: [] });
+  });
+
+  it('has tools called by the built-in model, and told what they returned', async () => {
+    const { url } = await start();
+    const messages = promptOf('How long does the tank last under load?', [
+      passage('The tank holds 2,400 litres. Under load the generator burns 18 litres per hour.'),
+    ]);
+    const asked = await ask({ url, messages, tools: offeredTools, idempotencyKey: 'a', signal });
+    const [call] = asked.toolCalls;
+    expect(call).toMatchObject({
+      function: { name: 'calculate', arguments: '{"expression":"2400 / 18","unit":"hours"}' },
+    });
+    const results: PromptMessage[] = [
+      { role: 'assistant', content: [{ type: 'tool-call', toolCallId: 'c', toolName: 'calculate', input: {} }] },
+      {
+        role: 'tool',
+        content: [
+          {
+            type: 'tool-result',
+            toolCallId: 'c',
+            toolName: 'calculate',
+            output: { type: 'json', value: { expression: '2400 / 18', value: 133.3, unit: 'hours' } },
+          },
+        ],
+      },
+    ];
+    const told = await ask({ url, messages: [...messages, ...results], idempotencyKey: 'b', signal });
+    expect(told.text).toContain('2400 / 18 = 133.3 hours');
   });
 
   it('counts calls by key, with those whose answer was cut off', async () => {
@@ -173,7 +97,7 @@ describe('the model endpoint', () => {
       response.end('data: {"choices":[{"delta":{},"finish_reason":"tool_calls"}]}\n\ndata: [DONE]\n\n');
     });
     const { url } = await start(providerUrl);
-    const answer = await chat({ url, messages: promptOf('q', []), tools: [], idempotencyKey: 'a', signal });
+    const answer = await ask({ url, messages: promptOf('q', []), tools: [], idempotencyKey: 'a', signal });
     expect(seen).toBe('/v1/chat/completions Bearer k');
     expect(answer.toolCalls).toEqual([
       { id: 'c1', type: 'function', function: { name: 'calculate', arguments: '{"expression":"1+1"}' } },
@@ -184,9 +108,9 @@ describe('the model endpoint', () => {
     const { url } = await start(
       await providerOf((_, response) => response.writeHead(429, { 'retry-after': '7' }).end('slow down')),
     );
-    await expect(chat({ url, messages: promptOf('q', []), idempotencyKey: 'a', signal })).rejects.toMatchObject({
-      status: 429,
-      retryAfter: 7,
+    await expect(ask({ url, messages: promptOf('q', []), idempotencyKey: 'a', signal })).rejects.toMatchObject({
+      statusCode: 429,
+      retryAfterMs: 7_000,
     });
   });
 
@@ -196,6 +120,6 @@ describe('the model endpoint', () => {
         response.end('data: {"choices":[{"delta":{"content":"Half"},"finish_reason":null}]}\n\n'),
       ),
     );
-    await expect(chat({ url, messages: promptOf('q', []), idempotencyKey: 'a', signal })).rejects.toThrow('broke off');
+    await expect(ask({ url, messages: promptOf('q', []), idempotencyKey: 'a', signal })).rejects.toThrow('broke off');
   });
 });

@@ -1,9 +1,9 @@
 /**
  * What the model is told: the question and the numbered passages that it may use, and the tools that it may ask for. The
- * built-in model reads the same prompt as a provider's, so there is one way through the pipeline.
+ * built-in model of the package reads the same prompt as a provider's, so there is one way through the pipeline.
  */
+import type { FunctionTool, PromptMessage } from 'eventspine/models';
 import type { Passage } from '../retrieval/search.ts';
-import type { ChatMessage, WireTool } from './chat.ts';
 
 const instruction = [
   'You answer questions about a collection of documents, in at most five sentences.',
@@ -12,25 +12,13 @@ const instruction = [
   'Never do arithmetic or count days yourself: call a tool. Call several tools at once where you can.',
 ].join(' ');
 
-/** A passage as the model sees it; `number` is what it cites. */
-export interface NumberedPassage {
-  readonly number: number;
-  readonly source: string;
-  readonly text: string;
-}
-
-/** The question and its passages, as they are read back from a prompt. */
-export interface Prompt {
-  readonly question: string;
-  readonly passages: readonly NumberedPassage[];
-}
-
 /** The conversation that a question begins with. */
-export function promptOf(question: string, passages: readonly Passage[]): ChatMessage[] {
+export function promptOf(question: string, passages: readonly Passage[]): PromptMessage[] {
   const listed = passages.map((passage, i) => `[${i + 1}] ${sourceOf(passage)}\n${passage.text}`).join('\n\n');
+  const text = `Question: ${oneLine(question)}\n\nPassages:\n\n${listed}`;
   return [
     { role: 'system', content: instruction },
-    { role: 'user', content: `Question: ${oneLine(question)}\n\nPassages:\n\n${listed}` },
+    { role: 'user', content: [{ type: 'text', text }] },
   ];
 }
 
@@ -40,19 +28,8 @@ export function sourceOf(passage: Pick<Passage, 'document' | 'heading' | 'page'>
   return `${passage.document}${page}, "${passage.heading}"`;
 }
 
-/** Reads a prompt made by `promptOf`; null = it is not of that form. */
-export function readPrompt(content: string): Prompt | null {
-  const found = /^Question: (.+)\n\nPassages:\n\n?([\s\S]*)$/.exec(content);
-  if (found === null) return null;
-  const passages = (found[2] ?? '').split(/\n\n(?=\[\d+\] )/).flatMap((block) => {
-    const head = /^\[(\d+)\] (.*)\n([\s\S]*)$/.exec(block);
-    return head === null ? [] : [{ number: Number(head[1]), source: head[2] ?? '', text: head[3] ?? '' }];
-  });
-  return { question: found[1] ?? '', passages };
-}
-
 /** The tools of this pipeline, as models are offered them. */
-export const offeredTools: readonly WireTool[] = [
+export const offeredTools: readonly FunctionTool[] = [
   tool('calculate', 'Does arithmetic with + - * / ^ and parentheses.', {
     expression: { type: 'string', description: 'for example 2400 / 18' },
     unit: { type: 'string', description: 'unit of the result' },
@@ -66,9 +43,9 @@ export const offeredTools: readonly WireTool[] = [
   }),
 ];
 
-function tool(name: string, description: string, properties: Readonly<Record<string, unknown>>): WireTool {
-  const parameters = { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
-  return { type: 'function', function: { name, description, parameters } };
+function tool(name: string, description: string, properties: Readonly<Record<string, unknown>>): FunctionTool {
+  const inputSchema = { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
+  return { type: 'function', name, description, inputSchema };
 }
 
 function oneLine(text: string): string {

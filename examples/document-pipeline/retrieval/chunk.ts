@@ -2,8 +2,8 @@
  * Cuts extracted text into chunks that are small enough to cite and large enough to understand. A chunk never crosses a
  * heading and is cut between sentences. Its id depends on the document and its place alone, so indexing again replaces.
  */
+import { splitSentences } from 'eventspine/models';
 import type { ExtractedText } from '../extract/extracted-text.ts';
-import { splitSentences } from './sentences.ts';
 
 /** A citable piece of a document. */
 export interface Chunk {

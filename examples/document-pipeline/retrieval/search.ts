@@ -3,9 +3,9 @@
  * joined with the cosine of the embeddings. BM25 knows which words are rare, the embedding forgives endings and typing
  * errors. Ties are broken by id, so that the same index gives the same answer.
  */
-import { cosine } from './embedding.ts';
+import { termsOf } from 'eventspine/models';
+import { cosine } from './cosine.ts';
 import type { IndexedChunk, IndexedDocument } from './index-store.ts';
-import { termsOf } from './terms.ts';
 
 /** A chunk that was found, with what a citation needs. */
 export interface Passage {

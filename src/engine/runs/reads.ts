@@ -9,8 +9,8 @@ import { waitingTickets } from '../../core/run/tickets.js';
 import { foldRun, isEnded, workflowQueue, type RunRow, type RunState, type RunStatus } from '../../core/run/state.js';
 import type {
   DeadLetterView,
-  LimitWait,
   DecisionView,
+  LimitWait,
   PageView,
   RunEventView,
   RunSummary,

@@ -69,10 +69,10 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     queues,
     workers,
     tally,
+    inferences: engine.inferences(),
     bounds,
     streams: streams.size,
     limits: engine.limitFacts(),
-    inferences: engine.inferences(),
   });
   return {
     kind: 'whole',

@@ -326,6 +326,47 @@ describe('bodies at an endpoint', () => {
     expect(await outcome(await start('fails'))).toMatchObject({ state: 'failed', failure: { message: 'no' } });
   });
 
+  it('write to streams, in steps and in calls, and wait for none of it', async () => {
+    const spoken = capability('spoken', { retry: { attempts: 1 }, timeout: '5s' });
+    const app = defineApp({
+      name: 'speaking',
+      handlers: [
+        spoken.implement(async (_, call) => {
+          await call.stream().write('c0');
+          await call.stream('aside').write('c1');
+          return 'called';
+        }),
+      ],
+      workflows: [
+        workflow('speak', {}, async (ctx) => {
+          const once = await ctx.step(
+            'once',
+            async (step) => {
+              for (const part of ['a', 'b']) await step.stream().write(part);
+              return 'once';
+            },
+            { effect: 'external' },
+          );
+          const again = await ctx.step('again', async (step) => {
+            await step.stream().write('d');
+            return 'again';
+          });
+          return [once, again, await ctx.call(spoken, null)];
+        }),
+      ],
+    });
+    const { host, start, outcome, history, engine } = await servers();
+    const { url } = await endpoint(app);
+    await host.add('speaking', { url, ...settings });
+    const run = await start('speak');
+    expect(await outcome(run)).toEqual(['once', 'again', 'called']);
+    expect(await history(run)).not.toContain('activation.retrying');
+    const events = (await engine.readHistory('acme', run, { after: 0, limit: 500 })) ?? [];
+    const chunks = events.flatMap(({ type, data }) => (type === 'stream.appended' ? [data] : []));
+    const paths = new Set(chunks.map((data) => (data as { readonly path: string }).path));
+    expect([...paths]).toEqual(['once', 'again', 'spoken', 'spoken/aside']);
+  });
+
   it('ask models, each call after its intent is recorded, with tools in between', async () => {
     const use = fakeModel(inTurn({ toolCalls: [{ id: 'c', name: 'add', input: {} }] }, 'three words long'));
     const writer = model('writer', { versions: { v1: { use } } });
@@ -376,47 +417,6 @@ describe('bodies at an endpoint', () => {
     expect(await history(run)).toContain('inference.ambiguous');
     expect(use.calls).toHaveLength(2);
     expect(use.paid).toBe(1);
-  });
-
-  it('write to streams, in steps and in calls, and wait for none of it', async () => {
-    const spoken = capability('spoken', { retry: { attempts: 1 }, timeout: '5s' });
-    const app = defineApp({
-      name: 'speaking',
-      handlers: [
-        spoken.implement(async (_, call) => {
-          await call.stream().write('c0');
-          await call.stream('aside').write('c1');
-          return 'called';
-        }),
-      ],
-      workflows: [
-        workflow('speak', {}, async (ctx) => {
-          const once = await ctx.step(
-            'once',
-            async (step) => {
-              for (const part of ['a', 'b']) await step.stream().write(part);
-              return 'once';
-            },
-            { effect: 'external' },
-          );
-          const again = await ctx.step('again', async (step) => {
-            await step.stream().write('d');
-            return 'again';
-          });
-          return [once, again, await ctx.call(spoken, null)];
-        }),
-      ],
-    });
-    const { host, start, outcome, history, engine } = await servers();
-    const { url } = await endpoint(app);
-    await host.add('speaking', { url, ...settings });
-    const run = await start('speak');
-    expect(await outcome(run)).toEqual(['once', 'again', 'called']);
-    expect(await history(run)).not.toContain('activation.retrying');
-    const events = (await engine.readHistory('acme', run, { after: 0, limit: 500 })) ?? [];
-    const chunks = events.flatMap(({ type, data }) => (type === 'stream.appended' ? [data] : []));
-    const paths = new Set(chunks.map((data) => (data as { readonly path: string }).path));
-    expect([...paths]).toEqual(['once', 'again', 'spoken', 'spoken/aside']);
   });
 
   it('do not try an external effect again whose turn was lost', async () => {

@@ -1,6 +1,8 @@
 /**
  * The database's clock as known here: its distance from the monotonic clock of this process, measured with every batch.
- * Of the last samples the one with the shortest way is believed; a jump of the wall clock of this machine moves nothing, and
+ * The database looked at its clock at some moment between sending and answer: early where the batch was alone, late where
+ * it waited behind another. So the distance lies where what all of the last samples allow overlaps; where nothing does, the
+ * one with the shortest way is believed. A jump of the wall clock of this machine moves nothing, and
  * a jump of the database's is followed at the first sample that no error of measurement explains.
  */
 
@@ -26,8 +28,10 @@ export class DatabaseClock {
     if (this.#samples.some((older) => isJump(older, sample))) this.#samples.length = 0;
     this.#samples.push(sample);
     if (this.#samples.length > samplesMax) this.#samples.shift();
+    const least = Math.max(...this.#samples.map(({ offsetMs, wayMs }) => offsetMs - wayMs / 2));
+    const most = Math.min(...this.#samples.map(({ offsetMs, wayMs }) => offsetMs + wayMs / 2));
     const best = this.#samples.reduce((a, b) => (b.wayMs < a.wayMs ? b : a));
-    this.#offsetMs = best.offsetMs;
+    this.#offsetMs = least <= most ? (least + most) / 2 : best.offsetMs;
   }
 
   /** The database's own clock has shown this instant: an estimate that is behind by a little waits for it. */

@@ -4,7 +4,7 @@
  *
  * Invariant: a connection that did not come to its end in order is closed and never used again.
  */
-import type { PostgresClient, PostgresPool } from './driver.js';
+import type { PostgresClient, PostgresPool, WireConnection } from './driver.js';
 import { Pipeline, PreparedStatements, type Row, type Statement } from './pipeline.js';
 import type { Witness } from './witness.js';
 
@@ -21,6 +21,11 @@ export interface DatabaseTimes {
 export interface Session {
   /** One round trip. Rejects with what the server or the driver threw. */
   run(statements: readonly Statement[]): Promise<Row[][]>;
+  /**
+   * Whether a round trip may be sent behind one that is not answered yet: only where nobody stands between who might give
+   * the two to different server processes, and not while plans wait to be made anew.
+   */
+  mayFollow(): boolean;
   /** Gives the connection back, after its transaction has ended. */
   release(): void;
   /** Rolls back what the server has refused, and gives the connection back; closes it where that cannot be done. */
@@ -71,10 +76,12 @@ export class Database {
       set_config('idle_in_transaction_session_timeout', $1, true)`;
     const values = [times.statementMs, times.lockMs];
     // Whatever the server's default is, an acknowledged commit is on its disk (and on a synchronous standby's). Writes
-    // look rows up by their keys; left to its estimates the planner now and then reads a whole table instead.
+    // look rows up by their keys; left to its estimates the planner now and then reads a whole table instead. And one plan
+    // for arrays of any length is kept: for a short array it would think one of its own cheaper, and plan every time.
     this.settings = {
       text: `SELECT ${clockSql}, ${timeouts}, set_config('enable_hashjoin', 'off', true),
-        set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true), set_config('synchronous_commit',
+        set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true),
+        set_config('plan_cache_mode', 'force_generic_plan', true), set_config('synchronous_commit',
         CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' WHEN 'local' THEN 'on'
         ELSE current_setting('synchronous_commit') END, true)`,
       values,
@@ -97,7 +104,10 @@ export class Database {
       broken = true;
     };
     client.on('error', onError);
+    let ended = false;
     const end = (destroy: boolean): void => {
+      if (ended) return;
+      ended = true;
       client.removeListener('error', onError);
       // What breaks after this is nobody's concern, but an error that nobody hears would end the process.
       if (destroy) client.on('error', this.#ignore);
@@ -119,10 +129,17 @@ export class Database {
         throw error;
       }
     }
+    let last: Trip | null = null;
     return {
-      run: (statements) => this.#roundTrip(client, statements, known),
+      run: (statements) => {
+        last = this.#trip(client, statements, known, last);
+        return last.rows;
+      },
+      mayFollow: () => !broken && known?.isStale(performance.now()) === false,
       release: () => end(broken),
       undo: async () => {
+        // What was sent behind what has failed is refused first.
+        await last?.rows.catch(() => undefined);
         try {
           await this.#roundTrip(client, [{ text: 'ROLLBACK', values: [] }], known);
           end(broken);
@@ -221,17 +238,38 @@ export class Database {
     return made;
   }
 
-  async #roundTrip(
+  #roundTrip(
     client: PostgresClient,
     statements: readonly Statement[],
     prepared: PreparedStatements | null,
   ): Promise<Row[][]> {
+    return this.#trip(client, statements, prepared, null).rows;
+  }
+
+  /** `before`: the one that was sent last, if it may not be answered yet; this one then is written behind it at once. */
+  #trip(
+    client: PostgresClient,
+    statements: readonly Statement[],
+    prepared: PreparedStatements | null,
+    before: Trip | null,
+  ): Trip {
     const pipeline = new Pipeline(statements, prepared);
+    const wire = before?.isAnswered === false ? before.pipeline.wire : null;
+    const trip: Trip = { pipeline, isAnswered: false, rows: this.#answer(client, pipeline, wire) };
+    const answered = (): void => {
+      trip.isAnswered = true;
+    };
+    pipeline.done.then(answered, answered);
+    return trip;
+  }
+
+  async #answer(client: PostgresClient, pipeline: Pipeline, wire: WireConnection | null): Promise<Row[][]> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error('The database did not answer in time')), this.#times.queryMs);
     });
     try {
+      if (wire !== null) pipeline.submit(wire);
       client.query(pipeline);
       return await Promise.race([pipeline.done, late]);
     } finally {
@@ -240,4 +278,11 @@ export class Database {
       pipeline.done.catch(() => undefined);
     }
   }
+}
+
+/** A round trip that was sent. */
+interface Trip {
+  readonly pipeline: Pipeline;
+  readonly rows: Promise<Row[][]>;
+  isAnswered: boolean;
 }

@@ -15,12 +15,24 @@ import {
 } from '../../store/index.js';
 import { bools, byteas, float8s, int2s, int4s, int8s, texts, utf8Byteas } from './arrays.js';
 import type { Statement, Value } from './pipeline.js';
+import { arraysOf, column, type Column, rowsStatement } from './row-statement.js';
 import type { Sql } from './sql.js';
-import type { EventEntry, TopicEventEntry, Workbench } from './workbench.js';
+import { foundOf, type EventEntry, type TaskEntry, type TopicEventEntry, type Workbench } from './workbench.js';
+
+/** What locks and compares rows that are not written, so that they are locked where those of their table are. */
+export interface Checks {
+  readonly runs: readonly Statement[];
+  readonly leases: readonly Statement[];
+}
 
 /** What must be in the tables before a claim looks at them: runs, events and tasks. */
-export function flushWork(sql: Sql, bench: Workbench, commit: number): Statement[] {
-  return [...runStatements(sql, bench), ...taskStatements(sql, bench), ...eventStatements(sql, bench, commit)];
+export function flushWork(sql: Sql, bench: Workbench, commit: number, checks: Checks | null = null): Statement[] {
+  const runs = runStatements(sql, bench);
+  const tasks = taskStatements(sql, bench);
+  const events = eventStatements(sql, bench, commit);
+  return checks === null
+    ? [...runs, ...tasks, ...events]
+    : [...checks.runs, ...runs, ...checks.leases, ...tasks, ...events];
 }
 
 /** Everything else but what is locked last. */
@@ -37,93 +49,101 @@ export function flushRest(sql: Sql, bench: Workbench): Statement[] {
 }
 
 function runStatements(sql: Sql, bench: Workbench): Statement[] {
-  const added: { row: RunRow; era: number }[] = [];
-  const moved: { row: RunRow; era: number }[] = [];
+  const added: { row: RunRow; era: number; found: number }[] = [];
+  const moved: typeof added = [];
   for (const entry of bench.runs.values()) {
     if (entry.write === null) continue;
-    (entry.stored ? moved : added).push({ row: entry.write, era: entry.era });
+    (entry.stored ? moved : added).push({ row: entry.write, era: entry.era, found: entry.found });
+    entry.found = entry.write.head;
     entry.write = null;
     entry.stored = true;
   }
   const statements: Statement[] = [];
-  const valuesOf = (entries: typeof added): Value[] => [
-    ...runValues(entries.map(({ row }) => row)),
-    int4s(entries.map(({ era }) => era)),
+  const columnsOf = (entries: typeof added): Column[] => [
+    ...runColumnsOf(entries.map(({ row }) => row)),
+    column(int4s, entries, ({ era }) => era),
   ];
-  if (moved.length > 0) statements.push({ text: sql.moveRuns, values: valuesOf(moved) });
-  if (added.length > 0) statements.push({ text: sql.addRuns, values: valuesOf(added) });
+  if (moved.length > 0) {
+    const found = column(int8s, moved, (entry) => entry.found);
+    statements.push(rowsStatement(sql.moveRuns, [...columnsOf(moved), found], moved.length));
+  }
+  if (added.length > 0) statements.push(rowsStatement(sql.addRuns, columnsOf(added)));
   return statements;
 }
 
 /** The columns of runs, but for `era` and `sealed`. */
-export function runValues(rows: readonly RunRow[]): Value[] {
+export function runColumnsOf(rows: readonly RunRow[]): Column[] {
   return [
-    texts(rows.map((row) => row.tenant)),
-    texts(rows.map((row) => row.run)),
-    texts(rows.map((row) => row.workflow)),
-    texts(rows.map((row) => row.version)),
-    int2s(rows.map((row) => statusCode[row.status])),
-    int8s(rows.map((row) => row.head)),
-    int8s(rows.map((row) => row.priority)),
-    int8s(rows.map((row) => row.startedAt)),
-    int8s(rows.map((row) => row.updatedAt)),
-    int8s(rows.map((row) => row.expiresAt)),
-    bools(rows.map((row) => row.cancelRequested)),
-    texts(rows.map((row) => row.failureClass)),
-    texts(rows.map((row) => row.failureCode)),
-    texts(rows.map((row) => row.failureMessage)),
-    texts(rows.map((row) => (row.labels === null ? null : JSON.stringify(row.labels)))),
+    column(texts, rows, (row) => row.tenant),
+    column(texts, rows, (row) => row.run),
+    column(texts, rows, (row) => row.workflow),
+    column(texts, rows, (row) => row.version),
+    column(int2s, rows, (row) => statusCode[row.status]),
+    column(int8s, rows, (row) => row.head),
+    column(int8s, rows, (row) => row.priority),
+    column(int8s, rows, (row) => row.startedAt),
+    column(int8s, rows, (row) => row.updatedAt),
+    column(int8s, rows, (row) => row.expiresAt),
+    column(bools, rows, (row) => row.cancelRequested),
+    column(texts, rows, (row) => row.failureClass),
+    column(texts, rows, (row) => row.failureCode),
+    column(texts, rows, (row) => row.failureMessage),
+    column(texts, rows, (row) => (row.labels === null ? null : JSON.stringify(row.labels))),
   ];
 }
 
 function taskStatements(sql: Sql, bench: Workbench): Statement[] {
-  const dropped: { tenant: string; run: string; task: string }[] = [];
+  const dropped: (TaskEntry['key'] & TaskEntry['found'])[] = [];
   const added: TaskRow[] = [];
   const moved: TaskRow[] = [];
   for (const entry of bench.tasks.values()) {
     if (!entry.dirty) continue;
     if (entry.now === null) {
-      if (entry.stored) dropped.push(entry.key);
+      if (entry.stored) dropped.push({ ...entry.key, ...entry.found });
     } else if (entry.stored) moved.push(entry.now);
     else added.push(entry.now);
     entry.dirty = false;
     entry.stored = entry.now !== null;
+    if (entry.now !== null) entry.found = foundOf(entry.now);
   }
   const statements: Statement[] = [];
-  if (dropped.length > 0)
-    statements.push({
-      text: sql.dropTasks,
-      values: [
-        texts(dropped.map((key) => key.tenant)),
-        texts(dropped.map((key) => key.run)),
-        texts(dropped.map((key) => key.task)),
-      ],
-    });
-  if (moved.length > 0) statements.push({ text: sql.moveTasks, values: taskValues(moved) });
-  if (added.length > 0) statements.push({ text: sql.addTasks, values: taskValues(added) });
+  if (dropped.length > 0) statements.push(rowsStatement(sql.dropTasks, droppedColumns(dropped), dropped.length));
+  if (moved.length > 0) statements.push(rowsStatement(sql.moveTasks, taskColumnsOf(moved)));
+  if (added.length > 0) statements.push(rowsStatement(sql.addTasks, taskColumnsOf(added)));
   return statements;
 }
 
-/** The columns of tasks. */
-export function taskValues(rows: readonly TaskRow[]): Value[] {
+/** Keys of tasks that are to go, with what they are believed to be. */
+function droppedColumns(dropped: readonly (TaskEntry['key'] & TaskEntry['found'])[]): Column[] {
   return [
-    texts(rows.map((row) => row.tenant)),
-    texts(rows.map((row) => row.run)),
-    texts(rows.map((row) => row.task)),
-    int2s(rows.map((row) => kindCode[row.kind])),
-    texts(rows.map((row) => row.queue)),
-    float8s(rows.map((row) => row.rank)),
-    int2s(rows.map((row) => stateCode[row.state])),
-    int8s(rows.map((row) => row.attempt)),
-    int8s(rows.map((row) => row.token)),
-    int8s(rows.map((row) => row.deadlineMs)),
-    int8s(rows.map((row) => row.inputSeq)),
-    int8s(rows.map((row) => row.dueAt)),
-    texts(rows.map((row) => row.limitKey)),
-    texts(rows.map((row) => row.session)),
-    int8s(rows.map((row) => row.assignment)),
-    int8s(rows.map((row) => row.leasedAt)),
-    int8s(rows.map((row) => row.readyAt)),
+    column(texts, dropped, (key) => key.tenant),
+    column(texts, dropped, (key) => key.run),
+    column(texts, dropped, (key) => key.task),
+    column(int2s, dropped, ({ state }) => state),
+    column(int8s, dropped, ({ token }) => token),
+  ];
+}
+
+/** The columns of tasks. */
+export function taskColumnsOf(rows: readonly TaskRow[]): Column[] {
+  return [
+    column(texts, rows, (row) => row.tenant),
+    column(texts, rows, (row) => row.run),
+    column(texts, rows, (row) => row.task),
+    column(int2s, rows, (row) => kindCode[row.kind]),
+    column(texts, rows, (row) => row.queue),
+    column(float8s, rows, (row) => row.rank),
+    column(int2s, rows, (row) => stateCode[row.state]),
+    column(int8s, rows, (row) => row.attempt),
+    column(int8s, rows, (row) => row.token),
+    column(int8s, rows, (row) => row.deadlineMs),
+    column(int8s, rows, (row) => row.inputSeq),
+    column(int8s, rows, (row) => row.dueAt),
+    column(texts, rows, (row) => row.limitKey),
+    column(texts, rows, (row) => row.session),
+    column(int8s, rows, (row) => row.assignment),
+    column(int8s, rows, (row) => row.leasedAt),
+    column(int8s, rows, (row) => row.readyAt),
   ];
 }
 
@@ -131,20 +151,15 @@ function eventStatements(sql: Sql, bench: Workbench, commit: number): Statement[
   const { events } = bench;
   if (events.length === 0) return [];
   bench.events = [];
-  return [
-    {
-      text: sql.addEvents,
-      values: [
-        texts(events.map((event) => event.tenant)),
-        texts(events.map((event) => event.stream)),
-        int8s(events.map((event) => event.seq)),
-        ...bodyValues(events),
-        int4s(events.map((event) => event.era)),
-        int4s(events.map((event) => event.n)),
-        commit,
-      ],
-    },
+  const columns = [
+    column(texts, events, (event) => event.tenant),
+    column(texts, events, (event) => event.stream),
+    column(int8s, events, (event) => event.seq),
+    ...bodyColumnsOf(events),
+    column(int4s, events, (event) => event.era),
+    column(int4s, events, (event) => event.n),
   ];
+  return [rowsStatement(sql.addEvents, columns, commit)];
 }
 
 /** Topic events, with as many offsets before the head that the counter comes to as follow each in its partition. */
@@ -158,7 +173,7 @@ export function publishStatement(sql: Sql, bench: Workbench, commit: number): St
       texts(events.map((event) => event.tenant)),
       texts(events.map((event) => event.topic)),
       int8s(events.map((event) => event.partition)),
-      ...bodyValues(events),
+      ...arraysOf(bodyColumnsOf(events)),
       int8s(events.map((event) => eventsFrom(bench, event))),
       int4s(events.map((event) => event.n)),
       commit,
@@ -180,16 +195,25 @@ export function eventsFrom(bench: Workbench, event: TopicEventEntry): number {
 type Body = Pick<EventEntry, 'type' | 'at' | 'envelope' | 'payload'>;
 
 /** What an event holds beside its keys: type, instant, kind of payload, envelope, salt, blob, payload. */
-export function bodyValues(events: readonly Body[]): Value[] {
+export function bodyColumnsOf(events: readonly Body[]): Column[] {
   return [
-    texts(events.map((event) => event.type)),
-    int8s(events.map((event) => event.at)),
-    int2s(events.map((event) => kindOf(event.payload))),
-    utf8Byteas(events.map((event) => event.envelope)),
-    byteas(events.map((event) => event.payload?.salt ?? null)),
-    texts(events.map(({ payload }) => (payload !== null && 'blob' in payload ? payload.blob : null))),
-    utf8Byteas(events.map(({ payload }) => (payload !== null && 'text' in payload ? payload.text : null))),
+    column(texts, events, (event) => event.type),
+    column(int8s, events, (event) => event.at),
+    column(int2s, events, (event) => kindOf(event.payload)),
+    column(utf8Byteas, events, (event) => event.envelope, utf8Bytes),
+    column(byteas, events, (event) => event.payload?.salt ?? null),
+    column(texts, events, ({ payload }) => (payload !== null && 'blob' in payload ? payload.blob : null)),
+    column(
+      utf8Byteas,
+      events,
+      ({ payload }) => (payload !== null && 'text' in payload ? payload.text : null),
+      utf8Bytes,
+    ),
   ];
+}
+
+function utf8Bytes(text: string): Buffer {
+  return Buffer.from(text, 'utf8');
 }
 
 function kindOf(payload: StoredPayload | null): number {

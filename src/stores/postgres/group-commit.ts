@@ -1,7 +1,8 @@
 /**
  * Natural group commit: what arrives while a commit is under way forms the next one, in order of arrival and across
- * kinds of requests. No timers. One commit is in flight at a time, so that what was handed over first is seen by what
- * comes after it.
+ * kinds of requests. No timers. While one commit is in flight a large one may be sent behind it, on the same connection, so
+ * that the database has work while this process reads answers and makes the next batch; the database carries them out one
+ * after the other, and refuses the second where the first has failed.
  *
  * A batch that could not be stored because the database was not to be had is tried again, with growing pauses, before
  * its callers hear of it: a restart of the server passes unnoticed.
@@ -12,7 +13,8 @@ import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import { reasonOf } from './failures.js';
 import type { WriteRequest, WriteResult } from './requests.js';
-import { BatchError } from './writer.js';
+import type { Beliefs } from './known.js';
+import { BatchError, type Place } from './writer.js';
 
 /** Bytes in one commit. A single request may be larger. */
 const commitBytesMax = 16 * 1024 * 1024;
@@ -30,9 +32,18 @@ interface Entry {
   readonly reject: (error: SpineError) => void;
 }
 
+/** Commits in flight. */
+const commitsMax = 2;
+/** Items that are not split up into two commits in flight. */
+const splitItemsMin = 32;
+/** Fewer wait for the end of the commit in flight: what a batch of its own costs the database is not made up for. */
+const followItemsMin = 16;
+
 export interface GroupCommitOptions {
-  /** Stores a batch. Rejects with a `BatchError`. */
-  readonly commit: (requests: readonly WriteRequest[]) => Promise<WriteResult[]>;
+  /** Stores a batch. Rejects with a `BatchError`. `place`: behind which commit; null = none is in flight. */
+  readonly commit: (requests: readonly WriteRequest[], place: Place | null) => Promise<WriteResult[]>;
+  /** What a batch needs to be sent behind the commit that is in flight; null = it must wait. */
+  readonly follow: (requests: readonly WriteRequest[]) => Beliefs | null;
   /** How long a batch is tried again while the database is not to be had, ms. */
   readonly patienceMs: number;
 }
@@ -44,7 +55,11 @@ export class GroupCommit {
   #next = 0;
   #waitingItems = 0;
   #waitingBytes = 0;
-  #isCommitting = false;
+  #inFlight = 0;
+  /** Resolves when the newest batch in flight is settled, one way or the other. */
+  #newest: Promise<void> = Promise.resolve();
+  /** What waits cannot be sent behind what is in flight. */
+  #mustWait = false;
   #pumpDue = false;
   #impatient = false;
   #onIdle: (() => void)[] = [];
@@ -66,6 +81,13 @@ export class GroupCommit {
     });
   }
 
+  /** What is in flight can be followed now. */
+  canFollow(): void {
+    if (!this.#mustWait) return;
+    this.#mustWait = false;
+    this.#schedule();
+  }
+
   /** Resolves when nothing is waiting or under way; what cannot be stored at once is refused from now on. */
   drained(): Promise<void> {
     this.#impatient = true;
@@ -80,35 +102,53 @@ export class GroupCommit {
   }
 
   #isIdle(): boolean {
-    return this.#next === this.#waiting.length && !this.#isCommitting;
+    return this.#next === this.#waiting.length && this.#inFlight === 0;
   }
 
   /** Once per turn of micro-tasks, so that calls made together are committed together. */
   #schedule(): void {
-    if (this.#pumpDue || this.#isCommitting) return;
+    if (this.#pumpDue || this.#mustWait || this.#inFlight >= commitsMax) return;
     this.#pumpDue = true;
     queueMicrotask(() => {
       this.#pumpDue = false;
-      void this.#pump();
+      this.#pump();
     });
   }
 
-  async #pump(): Promise<void> {
-    if (this.#isCommitting) return;
-    this.#isCommitting = true;
-    while (this.#next < this.#waiting.length) await this.#commit(this.#takeBatch());
-    this.#isCommitting = false;
-    for (const resolve of this.#onIdle.splice(0)) resolve();
+  #pump(): void {
+    while (this.#next < this.#waiting.length && this.#inFlight < commitsMax && !this.#mustWait) {
+      if (this.#inFlight > 0 && this.#waitingItems < followItemsMin) return;
+      const batch = this.#nextBatch();
+      let place: Place | null = null;
+      if (this.#inFlight > 0) {
+        const beliefs = this.#options.follow(batch.map(({ request }) => request));
+        this.#mustWait = beliefs === null;
+        if (beliefs === null) return;
+        place = { beliefs, before: this.#newest };
+      }
+      this.#take(batch);
+      this.#inFlight += 1;
+      this.#newest = this.#commit(batch, place).then(() => this.#settled());
+    }
   }
 
-  async #commit(batch: readonly Entry[]): Promise<void> {
+  #settled(): void {
+    this.#inFlight -= 1;
+    this.#mustWait = false;
+    this.#pump();
+    if (this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve();
+  }
+
+  /** Never rejects. */
+  async #commit(batch: readonly Entry[], place: Place | null): Promise<void> {
     const requests = batch.map(({ request }) => request);
     const until = performance.now() + this.#options.patienceMs;
     for (let pauseMs = retryMsMin; ; pauseMs = Math.min(retryMsMax, pauseMs * 2)) {
       try {
-        settle(batch, await this.#options.commit(requests));
+        settle(batch, await this.#options.commit(requests, pauseMs === retryMsMin ? place : null));
         return;
       } catch (error) {
+        await place?.before;
         const kind = error instanceof BatchError ? error.kind : 'unknown';
         if (kind !== 'busy' || this.#impatient || performance.now() + pauseMs > until) {
           const refusal = refusalOf(kind, error);
@@ -120,28 +160,41 @@ export class GroupCommit {
     }
   }
 
-  /** The oldest requests, whole, as many as fit into one commit; at least one. */
-  #takeBatch(): Entry[] {
+  /**
+   * The oldest requests, whole, as many as fit into one commit; at least one. Of many about a half while nothing is in
+   * flight, so that the other half can be made ready while the first is carried out.
+   */
+  #nextBatch(): Entry[] {
     const batch: Entry[] = [];
+    const itemsMax =
+      this.#inFlight === 0
+        ? Math.min(limits.commitItemsMax, Math.max(splitItemsMin, Math.ceil(this.#waitingItems / 2)))
+        : limits.commitItemsMax;
     let items = 0;
     let bytes = 0;
-    for (;;) {
-      const entry = this.#waiting[this.#next];
+    for (let at = this.#next; at < this.#waiting.length; at++) {
+      const entry = this.#waiting[at];
       if (entry === undefined) break;
-      const fits = items + entry.items <= limits.commitItemsMax && bytes + entry.bytes <= commitBytesMax;
+      const fits = items + entry.items <= itemsMax && bytes + entry.bytes <= commitBytesMax;
       if (batch.length > 0 && !fits) break;
       batch.push(entry);
       items += entry.items;
       bytes += entry.bytes;
-      this.#next += 1;
     }
-    this.#waitingItems -= items;
-    this.#waitingBytes -= bytes;
+    return batch;
+  }
+
+  /** These do not wait any more. */
+  #take(batch: readonly Entry[]): void {
+    this.#next += batch.length;
+    for (const { items, bytes } of batch) {
+      this.#waitingItems -= items;
+      this.#waitingBytes -= bytes;
+    }
     if (this.#next === this.#waiting.length) {
       this.#waiting = [];
       this.#next = 0;
     }
-    return batch;
   }
 }
 

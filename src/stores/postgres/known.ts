@@ -81,7 +81,7 @@ export class KnownRows {
     return { runs, tasks };
   }
 
-  /** A batch was committed: how it left its rows is how they are, as far as this node knows. */
+  /** How a batch leaves its rows is how they are, as far as this node knows. */
   learn(bench: Workbench): void {
     for (const [key, { head, status, workflow, era, tenant, run }] of bench.runs) {
       this.#runs.delete(key);
@@ -90,6 +90,22 @@ export class KnownRows {
     for (const [key, { now }] of bench.tasks) {
       this.#leases.delete(key);
       if (now?.state === 'leased') this.#leases.set(key, now);
+    }
+    trim(this.#runs);
+    trim(this.#leases);
+  }
+
+  /** Tasks that a batch, which was committed, has leased, with their runs as it found them. */
+  learnClaims(bench: Workbench, claimed: readonly TaskRow[]): void {
+    for (const task of claimed) {
+      const { tenant, run } = task;
+      this.#leases.set(keyOf(tenant, run, task.task), task);
+      const key = keyOf(tenant, run);
+      const found = bench.runs.get(key);
+      // What was sent behind the claim may have moved the run on: that is newer.
+      if (found === undefined || this.#runs.has(key) || isOver(found.status)) continue;
+      const { head, status, workflow, era } = found;
+      this.#runs.set(key, { tenant, run, head, status, workflow, era });
     }
     trim(this.#runs);
     trim(this.#leases);

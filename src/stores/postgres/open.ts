@@ -191,6 +191,12 @@ async function assemble(
       if (events > 0) feed.poke();
       neighbours.committed(events, work);
     },
+    onSent: () => commits.canFollow(),
+  });
+  const commits = new GroupCommit({
+    commit: (requests, place) => writer.commit(requests, place),
+    follow: (requests) => writer.follow(requests),
+    patienceMs: options.patienceMs,
   });
   return new PostgresStore({
     epoch,
@@ -201,7 +207,7 @@ async function assemble(
     witness,
     now,
     clock: databaseClock,
-    commits: new GroupCommit({ commit: (requests) => writer.commit(requests), patienceMs: options.patienceMs }),
+    commits,
     reads: new Reads(database, schema, sqlClock),
     upkeep: new Upkeep(database, schema, sqlClock, epoch),
     duties: new Duties(database, schema, sqlClock, epoch),

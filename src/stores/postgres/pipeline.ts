@@ -39,10 +39,15 @@ export class PreparedStatements {
    * a table that has just been made would walk through it when it has a million rows.
    */
   takeStale(nowMs: number): boolean {
-    if (nowMs - this.#plansAtMs < this.#plansForMs) return false;
+    if (!this.isStale(nowMs)) return false;
     this.#plansAtMs = nowMs;
     this.#plansForMs = Math.min(plansMsMax, this.#plansForMs * 2);
     return true;
+  }
+
+  /** The same, and nothing is taken. */
+  isStale(nowMs: number): boolean {
+    return nowMs - this.#plansAtMs >= this.#plansForMs;
   }
 
   /** The name of a statement, and whether the server has yet to be told of it; null = it stays unnamed. */
@@ -80,6 +85,7 @@ export class Pipeline implements Submittable {
   #reject: (error: Error) => void = () => undefined;
 
   readonly #prepared: PreparedStatements | null;
+  #wire: WireConnection | null = null;
 
   /** `prepared`: what its connection knows already; null = all is unnamed. */
   constructor(statements: readonly Statement[], prepared: PreparedStatements | null) {
@@ -91,7 +97,15 @@ export class Pipeline implements Submittable {
     });
   }
 
+  /** Where it was written to; null = not yet. */
+  get wire(): WireConnection | null {
+    return this.#wire;
+  }
+
+  /** Writes the round trip. What was written early, behind another that is not answered yet, is not written again. */
   submit(connection: WireConnection): void {
+    if (this.#wire !== null) return;
+    this.#wire = connection;
     connection.stream.cork?.();
     try {
       for (const [place, { text, values }] of this.#statements.entries()) {

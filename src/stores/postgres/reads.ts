@@ -146,7 +146,7 @@ export class Reads {
     const conditions = ['tenant = $1'];
     const values: Value[] = [query.tenant];
     if (query.statuses?.length === 1 && query.statuses[0] === 'failed')
-      conditions.push(`status = ${statusCode.failed}`);
+      conditions.push(`status = ${statusCode.failed} AND failure_class IS NOT NULL`);
     if (query.startedFrom !== undefined) conditions.push(`started_at >= $${values.push(query.startedFrom)}::bigint`);
     if (query.startedBefore !== undefined) conditions.push(`started_at < $${values.push(query.startedBefore)}::bigint`);
     if (from !== null) {

@@ -14,7 +14,8 @@ import { makeDirect, makePool } from './driver.js';
 import { dumpTablesOf } from './dump.js';
 import { eraOfMoved, partitionSql } from './eras.js';
 import { classifyFailure, reasonOf } from './failures.js';
-import { bodyValues, entryValues, runValues, taskValues, scheduleValues } from './flush.js';
+import { bodyColumnsOf, entryValues, runColumnsOf, scheduleValues, taskColumnsOf } from './flush.js';
+import { arraysOf, column, rowsStatement } from './row-statement.js';
 import { migrate, quoteName } from './migrate.js';
 import type { Row, Statement } from './pipeline.js';
 import { int } from './rows.js';
@@ -175,7 +176,7 @@ class Target implements DumpTarget {
           },
         ];
       case 'tasks':
-        return [{ text: sql.addTasks, values: taskValues(batch.rows) }];
+        return [rowsStatement(sql.addTasks, taskColumnsOf(batch.rows))];
       case 'timers':
         return [
           {
@@ -232,7 +233,7 @@ class Target implements DumpTarget {
     const sealed = rows.filter((row) => row.sealed !== null);
     return [
       ...this.#partitions(eras),
-      { text: this.#sql.addRuns, values: [...runValues(rows), int4s(eras)] },
+      rowsStatement(this.#sql.addRuns, [...runColumnsOf(rows), column(int4s, eras, (era) => era)]),
       ...(sealed.length === 0
         ? []
         : [
@@ -286,7 +287,7 @@ class Target implements DumpTarget {
           texts(rows.map(({ tenant }) => tenant)),
           texts(rows.map(({ stream }) => stream)),
           int8s(rows.map(({ seq }) => seq)),
-          ...bodyValues(rows),
+          ...arraysOf(bodyColumnsOf(rows)),
           int4s(eras),
           int4s(rows.map(({ position }) => position - first)),
           this.#epoch * commitsPerEpoch + this.#commits,

@@ -40,6 +40,8 @@ export interface RunEntry {
   readonly tenant: string;
   readonly run: string;
   stored: boolean;
+  /** Its head as its table has it. */
+  found: number;
   head: number;
   status: number;
   workflow: string;
@@ -51,6 +53,8 @@ export interface RunEntry {
 export interface TaskEntry {
   readonly key: TaskKey;
   stored: boolean;
+  /** State and token as its table has them, where it has it. */
+  found: { readonly state: number; readonly token: number };
   now: TaskRow | null;
   dirty: boolean;
 }
@@ -210,9 +214,11 @@ export class Workbench {
     const entry = within(this.tasks, keyOf(tenant, run, task), () => ({
       key: { tenant, run, task },
       stored: true,
+      found: foundOf(row),
       now: row,
       dirty: false,
     }));
+    entry.found = foundOf(row);
     entry.now = row;
     entry.stored = true;
     entry.dirty = false;
@@ -220,7 +226,9 @@ export class Workbench {
 
   /** Takes over how a run was found in its table, unless the batch speaks of it. */
   setRun(tenant: string, run: string, before: RunBefore): void {
-    within(this.runs, keyOf(tenant, run), () => ({ tenant, run, stored: true, ...before, write: null }));
+    within(this.runs, keyOf(tenant, run), () => {
+      return { tenant, run, stored: true, found: before.head, ...before, write: null };
+    });
   }
 
   count(tenant: string, kind: number, name: string, state: number, by: number): void {
@@ -373,6 +381,7 @@ export class Workbench {
         tenant: row.tenant,
         run: row.run,
         stored: entry?.stored ?? false,
+        found: entry?.found ?? 0,
         head: row.head,
         status,
         workflow: row.workflow,
@@ -398,7 +407,7 @@ export class Workbench {
     const key = keyOf(tenant, run, task);
     let entry = this.tasks.get(key);
     if (entry === undefined) {
-      entry = { key: { tenant, run, task }, stored: false, now: null, dirty: false };
+      entry = { key: { tenant, run, task }, stored: false, found: absent, now: null, dirty: false };
       this.tasks.set(key, entry);
     }
     this.#putTask(
@@ -453,6 +462,13 @@ function newSchedule(tenant: string, name: string): ScheduleEntry {
 /** The key of a row in a map. Stored text holds no NUL, so the parts cannot run into each other. */
 export function keyOf(...parts: readonly string[]): string {
   return parts.join('\0');
+}
+
+const absent = { state: -1, token: -1 };
+
+/** What of a task is compared with its table. */
+export function foundOf({ state, token }: TaskRow): TaskEntry['found'] {
+  return { state: stateCode[state], token };
 }
 
 function within<V>(map: Map<string, V>, key: string, make: () => V): V {

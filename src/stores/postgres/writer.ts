@@ -3,7 +3,8 @@
  * batch speaks of and locks them, one that writes what came out and commits. The first is left out where all these rows
  * are known (see `known.ts`): then the second begins by locking them and comparing, and where one is otherwise nothing
  * of it counts and the batch is done with a look. A claim in the middle of a batch costs one more only where later items
- * depend on what it takes.
+ * depend on what it takes. A batch of known rows may be sent behind one that is not answered yet: where that one fails the
+ * server refuses everything on the connection until it is rolled back, so nothing overtakes it.
  *
  * What the server refuses for the sake of one item is found by halving the batch. What it refuses for the sake of
  * concurrency is tried again from the look. When the connection breaks at the commit, the row that marks the commit
@@ -20,6 +21,7 @@ import {
   nameOf,
   type Outcome,
   runStatuses,
+  type TaskRow,
   type Transition,
   leasesOf,
 } from '../../store/index.js';
@@ -30,10 +32,11 @@ import { classifyFailure, reasonOf, stateOf } from './failures.js';
 import { flushRest, flushWork, publishStatement, tallyStatement } from './flush.js';
 import type { Row, Statement, Value } from './pipeline.js';
 import type { WriteRequest, WriteResult, WriteResults } from './requests.js';
-import { KnownRows, type Beliefs } from './known.js';
+import { column, rowsStatement } from './row-statement.js';
+import { type Beliefs, type KnownRun, KnownRows } from './known.js';
 import { eventRow, int, scheduleRow, sessionRow, taskColumnCount, taskRow, text } from './rows.js';
 import type { Sql } from './sql.js';
-import { keyOf, Workbench, type RunBefore } from './workbench.js';
+import { keyOf, Workbench, type RunBefore, type TaskEntry } from './workbench.js';
 
 /** How often a batch is worked out anew before its items are tried one by one. */
 const attemptsMax = 6;
@@ -73,6 +76,8 @@ export interface WriterOptions {
   /** The store's clock as best known here. */
   readonly now: () => number;
   readonly onCommit: (news: CommitNews) => void;
+  /** A batch was sent whole: another can be sent behind it. */
+  readonly onSent: () => void;
 }
 
 /** Nothing is done without a look where the clock was seen longer ago than this. */
@@ -94,6 +99,26 @@ const uniqueViolation = '23505';
 /** What `trustRuns` and `trustLeases` fail with. */
 const divisionByZero = '22012';
 
+/** Behind which commit a batch is sent before that is answered. */
+export interface Place {
+  /** What it rests on, the commit before included. */
+  readonly beliefs: Beliefs;
+  /** Resolves when the one before is settled, whatever became of it. */
+  readonly before: Promise<void>;
+}
+
+/** A connection on which one commit follows the other. */
+interface Line {
+  readonly session: Session;
+  /** Batches that are not answered yet. */
+  batches: number;
+  /** All of them were sent whole, so that another can be sent behind. */
+  isSent: boolean;
+}
+
+/** The transaction before, on the same connection, has failed and was not rolled back yet. */
+const inFailedTransaction = '25P02';
+
 export class Writer {
   readonly #options: WriterOptions;
   readonly #slot: number;
@@ -101,6 +126,9 @@ export class Writer {
   #clockSeenMs = -Infinity;
   #lastClashMs = -Infinity;
   readonly #known = new KnownRows();
+  #line: Line | null = null;
+  /** Batches that are tried piece by piece: nothing may come between the pieces. */
+  #halving = 0;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -108,11 +136,31 @@ export class Writer {
     this.#lastCommit = commitsOf(options.epoch).first;
   }
 
-  /** Carries out the requests. Rejects with a `BatchError` only. */
-  async commit(requests: readonly WriteRequest[]): Promise<WriteResult[]> {
+  /** What the requests need to be sent behind the commit that is in flight; null = they have to wait for its end. */
+  follow(requests: readonly WriteRequest[]): Beliefs | null {
+    const line = this.#line;
+    if (line === null || !line.isSent || this.#halving > 0 || !line.session.mayFollow()) return null;
+    return this.#mayTrust() ? this.#known.beliefsOf(requests) : null;
+  }
+
+  /**
+   * Carries out the requests. Rejects with a `BatchError` only. `place`: behind a commit in flight; that one has failed, or
+   * this one is settled after it.
+   */
+  async commit(requests: readonly WriteRequest[], place: Place | null = null): Promise<WriteResult[]> {
+    if (place !== null) {
+      try {
+        return await this.#attempt(requests, place);
+      } catch (error) {
+        if (error instanceof BatchError) throw error;
+        // Nothing of it has come about. It is tried in its turn, like any other, and shows then what is wrong with it.
+      } finally {
+        await place.before;
+      }
+    }
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#attempt(requests);
+        return await this.#attempt(requests, null);
       } catch (error) {
         if (error instanceof BatchError) throw error;
         switch (classifyFailure(error)) {
@@ -123,12 +171,21 @@ export class Writer {
           case 'lost':
             throw new BatchError('busy', error);
           case 'item':
-            return await this.#halve(requests, error);
+            return await this.#inPieces(requests, error);
           case 'again':
             if (attempt < attemptsMax) await pause(Math.random() * Math.min(pauseMsMax, 2 ** attempt));
-            else return await this.#halve(requests, error);
+            else return await this.#inPieces(requests, error);
         }
       }
+    }
+  }
+
+  async #inPieces(requests: readonly WriteRequest[], error: unknown): Promise<WriteResult[]> {
+    this.#halving += 1;
+    try {
+      return await this.#halve(requests, error);
+    } finally {
+      this.#halving -= 1;
     }
   }
 
@@ -158,49 +215,75 @@ export class Writer {
     return [{ tag: 'done', value: outcomes }];
   }
 
-  async #attempt(requests: readonly WriteRequest[]): Promise<WriteResult[]> {
-    const { database } = this.#options;
-    let session: Session;
-    try {
-      session = await database.session();
-    } catch (error) {
-      throw new BatchError('busy', error);
-    }
+  #mayTrust(): boolean {
+    const nowMs = performance.now();
+    return nowMs - this.#clockSeenMs < clockMsMax && nowMs - this.#lastClashMs > clashMs;
+  }
+
+  async #attempt(requests: readonly WriteRequest[], place: Place | null): Promise<WriteResult[]> {
     const startedMs = performance.now();
-    const mayTrust = startedMs - this.#clockSeenMs < clockMsMax && startedMs - this.#lastClashMs > clashMs;
-    const beliefs = mayTrust ? this.#known.beliefsOf(requests) : null;
-    const batch = new Batch(this.#options, session, this.#slot, ++this.#lastCommit);
+    const line = place === null ? await this.#openLine() : this.#line;
+    if (line === null) throw new Error('Invariant broken: nothing is in flight that could be followed');
+    const { session } = line;
+    const beliefs = place?.beliefs ?? (this.#mayTrust() ? this.#known.beliefsOf(requests) : null);
+    const batch = new Batch(this.#options, session, this.#slot, ++this.#lastCommit, () => {
+      // Who follows rests on what this one leaves, which is not so before it is committed: nor is then who follows.
+      batch.teach(this.#known);
+      line.isSent = true;
+      this.#options.onSent();
+    });
+    line.batches += 1;
+    line.isSent = false;
     try {
       const results = await batch.run(requests, beliefs);
       this.#clockSeenMs = startedMs;
-      session.release();
-      batch.teach(this.#known);
-      this.#options.onCommit({
-        commit: batch.isMarked ? batch.commit : null,
-        events: batch.events,
-        work: batch.work,
-      });
+      this.#leave(line);
+      batch.teachClaims(this.#known);
+      this.#tell(batch);
       return results;
     } catch (error) {
       this.#known.forget(requests);
+      // Whoever comes next opens another; who was sent behind fails, too, or is found out about in its turn.
+      if (this.#line === line) this.#line = null;
+      if (stateOf(error) === inFailedTransaction && place !== null) throw error;
       if (beliefs !== null && wasMistaken(error)) {
         if (stateOf(error) === uniqueViolation) this.#lastClashMs = startedMs;
         await session.undo();
+        if (place !== null) throw error;
         // What was believed is forgotten, so this time there is a look.
-        return this.#attempt(requests);
+        return this.#attempt(requests, null);
       }
       // A closed connection rolls back; where it was at its commit, the marker tells.
       session.destroy();
       if (!batch.committing || classifyFailure(error) !== 'lost') throw error;
       if (!batch.isMarked) throw new BatchError('unknown', error);
       if (!(await this.#isCommitted(batch.commit, error))) throw error;
-      this.#options.onCommit({
-        commit: batch.isMarked ? batch.commit : null,
-        events: batch.events,
-        work: batch.work,
-      });
+      this.#tell(batch);
       return batch.results();
     }
+  }
+
+  async #openLine(): Promise<Line> {
+    try {
+      const line = { session: await this.#options.database.session(), batches: 0, isSent: false };
+      this.#line = line;
+      return line;
+    } catch (error) {
+      throw new BatchError('busy', error);
+    }
+  }
+
+  /** A batch was answered; the last one gives the connection back. */
+  #leave(line: Line): void {
+    line.batches -= 1;
+    if (line.batches > 0) return;
+    if (this.#line === line) this.#line = null;
+    line.session.release();
+  }
+
+  #tell(batch: Batch): void {
+    const { events, work } = batch;
+    this.#options.onCommit({ commit: batch.isMarked ? batch.commit : null, events, work });
   }
 
   /** Whether the commit of that number has come about. Settles it for ever, or rejects with `unknown`. */
@@ -225,7 +308,8 @@ function wasMistaken(error: unknown): boolean {
   return state === divisionByZero || state === uniqueViolation;
 }
 
-const begin: Statement = { text: 'BEGIN', values: [] };
+/** At this level no commit fails that has come so far, so that who follows it need not ask. */
+const begin: Statement = { text: 'BEGIN ISOLATION LEVEL READ COMMITTED', values: [] };
 const end: Statement = { text: 'COMMIT', values: [] };
 
 /** What becomes of the rows of a statement in flight. */
@@ -245,7 +329,11 @@ class Batch {
   /** Answers that have come and must have for a result to be known. */
   readonly #results: (() => WriteResult)[] = [];
 
-  constructor(options: WriterOptions, session: Session, slot: number, commit: number) {
+  readonly #onSend: () => void;
+
+  /** `onSend`: told when all is decided and the last round trip is about to be sent. */
+  constructor(options: WriterOptions, session: Session, slot: number, commit: number, onSend: () => void) {
+    this.#onSend = onSend;
     this.#options = options;
     this.#session = session;
     this.#slot = slot;
@@ -270,7 +358,9 @@ class Batch {
     }
     this.#finish();
     this.committing = true;
-    await this.#roundTrip();
+    const answered = this.#roundTrip();
+    this.#onSend();
+    await answered;
     return this.results();
   }
 
@@ -284,10 +374,17 @@ class Batch {
     return this.#bench.applied > 0;
   }
 
-  /** Remembers how the batch, which was committed, has left its rows. */
+  /** Remembers how the batch leaves its rows. */
   teach(known: KnownRows): void {
     known.learn(this.#bench);
   }
+
+  /** Remembers what the batch, which was committed, has leased. */
+  teachClaims(known: KnownRows): void {
+    known.learnClaims(this.#bench, this.#claimed);
+  }
+
+  readonly #claimed: TaskRow[] = [];
 
   #pendingClaim = false;
   #pendingPromotion = false;
@@ -305,40 +402,57 @@ class Batch {
 
   /** Begins the transaction without a look: the first round trip is also the last. */
   #trust({ runs, tasks }: Beliefs): void {
-    const { sql, database, now } = this.#options;
+    const { database, now } = this.#options;
     const at = now();
     this.#bench = new Workbench(at, eraOf(at));
     this.#add(begin);
     const sentMs = performance.now();
     this.#add(database.settings, (rows) => this.#seeClock(rows, sentMs));
-    if (runs.size > 0) {
-      const believed = [...runs.values()];
-      this.#add({
-        text: sql.trustRuns,
-        values: [
-          texts(believed.map(({ tenant }) => tenant)),
-          texts(believed.map(({ run }) => run)),
-          int8s(believed.map(({ head }) => head)),
-          int4s(believed.map(({ era }) => era)),
-          believed.length,
-        ],
-      });
-    }
-    if (tasks.size > 0) {
-      const believed = [...tasks.values()];
-      this.#add({
-        text: sql.trustLeases,
-        values: [
-          texts(believed.map(({ tenant }) => tenant)),
-          texts(believed.map(({ run }) => run)),
-          texts(believed.map(({ task }) => task)),
-          int8s(believed.map(({ token }) => token)),
-          believed.length,
-        ],
-      });
-    }
+    this.#unchecked = { runs, tasks };
+    this.#checkAt = this.#statements.length;
     for (const { tenant, run, ...before } of runs.values()) this.#bench.setRun(tenant, run, before);
     for (const task of tasks.values()) this.#bench.setTask(task);
+  }
+
+  /** What was believed and is not yet in a statement that compares it. */
+  #unchecked: Beliefs | null = null;
+  /** The place of these statements: before all others, since they lock the first rows of the order. */
+  #checkAt = 0;
+
+  #flushWork(): void {
+    const { sql } = this.#options;
+    const beliefs = this.#unchecked;
+    this.#unchecked = null;
+    if (beliefs === null) {
+      for (const statement of flushWork(sql, this.#bench, this.commit)) this.#add(statement);
+      return;
+    }
+    // What is written is compared as it is written.
+    const runs = [...beliefs.runs].filter(([key]) => (this.#bench.runs.get(key)?.write ?? null) === null);
+    const leases = [...beliefs.tasks].filter(([key]) => !isDropped(this.#bench.tasks.get(key)));
+    const checks = {
+      runs:
+        runs.length === 0
+          ? []
+          : [
+              trustRuns(
+                sql,
+                runs.map(([, run]) => run),
+              ),
+            ],
+      leases:
+        leases.length === 0
+          ? []
+          : [
+              trustLeases(
+                sql,
+                leases.map(([, task]) => task),
+              ),
+            ],
+    };
+    const statements = flushWork(sql, this.#bench, this.commit, checks);
+    this.#statements.splice(this.#checkAt, 0, ...statements);
+    this.#takes.splice(this.#checkAt, 0, ...statements.map(() => null));
   }
 
   #seeClock(rows: readonly Row[], sentMs: number): number {
@@ -482,7 +596,7 @@ class Batch {
   #claim(claim: Extract<WriteRequest, { op: 'claim' }>['claim']): () => WriteResult {
     const { sql, epoch } = this.#options;
     const { session, queues, limit, assignmentFrom } = claim;
-    for (const statement of flushWork(sql, this.#bench, this.commit)) this.#add(statement);
+    this.#flushWork();
     const { now } = this.#bench;
     this.#add({
       text: sql.claim,
@@ -509,6 +623,7 @@ class Batch {
       );
       claimed.forEach(({ task }, i) => {
         this.#bench.setTask(task);
+        this.#claimed.push(task);
         this.#bench.setRun(task.tenant, task.run, runBefore(rows[i] ?? [], taskColumnCount));
       });
       return claimed;
@@ -517,7 +632,7 @@ class Batch {
 
   #promote(limit: number): () => WriteResult {
     const { sql } = this.#options;
-    for (const statement of flushWork(sql, this.#bench, this.commit)) this.#add(statement);
+    this.#flushWork();
     this.#pendingPromotion = true;
     return this.#answered({ text: sql.promote, values: [this.#bench.now, limit, this.#slot] }, (rows) => {
       const promoted = rows.map(taskRow);
@@ -531,7 +646,7 @@ class Batch {
 
   #finish(): void {
     const { sql } = this.#options;
-    for (const statement of flushWork(sql, this.#bench, this.commit)) this.#add(statement);
+    this.#flushWork();
     for (const statement of flushRest(sql, this.#bench)) this.#add(statement);
     const tally = tallyStatement(sql, this.#bench, this.#slot);
     if (tally !== null) this.#add(tally);
@@ -579,6 +694,30 @@ class Batch {
 }
 
 const unknown: WriteResult = { tag: 'unknown' };
+
+function isDropped(entry: TaskEntry | undefined): boolean {
+  return entry?.dirty === true && entry.now === null;
+}
+
+function trustRuns(sql: Sql, believed: readonly KnownRun[]): Statement {
+  const columns = [
+    column(texts, believed, ({ tenant }) => tenant),
+    column(texts, believed, ({ run }) => run),
+    column(int8s, believed, ({ head }) => head),
+    column(int4s, believed, ({ era }) => era),
+  ];
+  return rowsStatement(sql.trustRuns, columns, believed.length);
+}
+
+function trustLeases(sql: Sql, believed: readonly TaskRow[]): Statement {
+  const columns = [
+    column(texts, believed, ({ tenant }) => tenant),
+    column(texts, believed, ({ run }) => run),
+    column(texts, believed, ({ task }) => task),
+    column(int8s, believed, ({ token }) => token),
+  ];
+  return rowsStatement(sql.trustLeases, columns, believed.length);
+}
 
 function done(value: WriteResults[keyof WriteResults]): WriteResult {
   return { tag: 'done', value };

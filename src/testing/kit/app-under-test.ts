@@ -5,7 +5,6 @@
 import { durationMsMax } from '../../core/duration.js';
 import { SpineError } from '../../core/errors.js';
 import type { AnyApp, Capability, Handler, HandlerContext, Model, ModelEndpoint } from '../../workflow/index.js';
-import { partsOf } from '../../workflow/infer/model-endpoint.js';
 import { takesOf } from './fakes.js';
 import type { UserWork } from './user-work.js';
 import type { VirtualTime } from './virtual-time.js';
@@ -47,7 +46,7 @@ function modelsWith(app: AnyApp, { models: fakes, work }: HostingOptions): reado
 /** Where a call of a provider is under way, real time may bring something. */
 function watchedEndpoint(name: string, use: ModelEndpoint, work: UserWork): ModelEndpoint {
   const during = <T>(act: () => PromiseLike<T>): Promise<T> => {
-    const entry = work.begin(`model "${name}"`, '', '');
+    const entry = work.begin(`model "${name}"`, '', name);
     return ending(
       async () => await act(),
       () => work.end(entry),
@@ -60,10 +59,7 @@ function watchedEndpoint(name: string, use: ModelEndpoint, work: UserWork): Mode
     modelId,
     supportsIdempotencyKeys,
     doGenerate: (options) => during(() => use.doGenerate(options)),
-    doStream: async (options) => {
-      const { stream } = await during(() => use.doStream(options));
-      return { stream: watchedParts(partsOf(stream), name, work) };
-    },
+    doStream: (options) => during(() => use.doStream(options)),
     ...(use.fetch === undefined
       ? {}
       : {
@@ -87,16 +83,6 @@ function manifestWith(app: AnyApp, handlers: readonly Handler[]): AnyApp['manife
     workflows: manifest.workflows.map((workflow) => ({ ...workflow, deadlineMs: durationMsMax })),
     capabilities: manifest.capabilities.map((one) => ({ ...one, implemented: implemented.has(one.name) })),
   };
-}
-
-/** As long as parts may come. */
-async function* watchedParts(parts: AsyncIterable<unknown>, name: string, work: UserWork): AsyncGenerator<unknown> {
-  const entry = work.begin(`stream of model "${name}"`, '', '');
-  try {
-    yield* parts;
-  } finally {
-    work.end(entry);
-  }
 }
 
 function watched(handler: Handler, { time, work }: HostingOptions): Handler {

@@ -50,7 +50,12 @@ export function watchedBodies(begin: BeginActivation, options: WatchOptions): Be
           recorded++;
           open.delete(path);
         },
+        busy: (path) => {
+          const entry = work.begin(`ai "${path}"`, run, path);
+          return () => work.end(entry);
+        },
         step: (step) => {
+          if (step.hosts === true) return called(step, steps);
           const entry = work.begin(`step "${step.path}"`, run, step.path);
           return ending(
             () => called(step, steps),

@@ -121,11 +121,14 @@ function onlooker(
     ...(next?.looksOnly === undefined ? {} : { looksOnly: next.looksOnly }),
     asked(unit) {
       const here = place.getStore();
+      // A program of the AI SDK asks when it likes.
+      if (unit.apart === true) return next?.asked?.(unit);
       if (here?.in === 'step') spring(`uses ctx inside of step "${here.path}" (for "${unit.path}")`, stepUse);
       else if (!window.open) spring(`came to "${unit.path}" after awaiting a promise that is not of ctx`, foreignUse);
       next?.asked?.(unit);
     },
     over: (path) => next?.over?.(path),
+    busy: (path) => next?.busy?.(path) ?? (() => undefined),
     step: (step) => place.run({ in: 'step', path: step.path }, () => watchedStep(step, next, spring)),
   };
 }

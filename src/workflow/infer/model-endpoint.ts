@@ -6,14 +6,14 @@
 /** Options of one call, in the form of the AI SDK. */
 export interface ModelCall {
   readonly prompt: readonly ModelMessage[];
-  readonly maxOutputTokens?: number;
-  readonly temperature?: number;
-  readonly topP?: number;
-  readonly topK?: number;
-  readonly stopSequences?: readonly string[];
-  readonly seed?: number;
+  readonly maxOutputTokens?: number | undefined;
+  readonly temperature?: number | undefined;
+  readonly topP?: number | undefined;
+  readonly topK?: number | undefined;
+  readonly stopSequences?: readonly string[] | undefined;
+  readonly seed?: number | undefined;
   readonly responseFormat?: unknown;
-  readonly tools?: readonly unknown[];
+  readonly tools?: readonly unknown[] | undefined;
   readonly toolChoice?: unknown;
   readonly providerOptions?: unknown;
 }
@@ -27,8 +27,8 @@ export interface ModelMessage {
 
 /** The same with what is of the one call that is made now, and of no other. */
 export interface ModelCallNow extends ModelCall {
-  readonly abortSignal?: AbortSignal;
-  readonly headers?: Readonly<Record<string, string | undefined>>;
+  readonly abortSignal?: AbortSignal | undefined;
+  readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 /** What calls a provider. */

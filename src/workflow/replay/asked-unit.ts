@@ -20,4 +20,6 @@ export interface UnitDetail {
 export interface AskedUnit extends UnitDetail {
   readonly path: string;
   readonly kind: UnitKind;
+  /** Asked for by a program inside of a step, and not by the body. */
+  readonly apart?: boolean;
 }

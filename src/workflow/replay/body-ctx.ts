@@ -14,6 +14,7 @@ import type { InlinePayload } from '../../core/payload.js';
 import { defaultRetry, type RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions } from '../../core/run/commands.js';
 import type { InferenceHop } from '../../core/run/inference.js';
+import type { Ai, AiOptions, Told } from '../ai/ai-options.js';
 import { approvalRequestOf, type ApproveOptions, type FormOf, type Review } from '../approval.js';
 import { Cancelled, isCancelled } from '../cancelled.js';
 import type { Capability } from '../capability.js';
@@ -56,13 +57,14 @@ import { agentKeyFault, isAgentKey } from '../agent-key.js';
 import type { AgentRef, AskOptions, TellOptions } from '../agent.js';
 import type { AnyMessage } from '../message.js';
 import { handleStep, mailSignal, type Mail, type SendTarget } from '../../core/run/mail.js';
-import { retryPolicyOf, timeoutMsOf } from '../retry-options.js';
+import { readRetry, retryPolicyOf, timeoutMsOf } from '../retry-options.js';
 import { isStepError, StepError } from '../step-error.js';
 import type { StreamWriter } from '../stream-writer.js';
 import type { Topic } from '../topic.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { Signal } from '../signal.js';
 import { waitOnOf, type Received } from '../wait-for.js';
+import { AiWork, type AiRequest } from './ai-work.js';
 import type { UnitDetail } from './asked-unit.js';
 import type { BodyRun } from './body-run.js';
 import { InferWork, type InferenceTold, type InferRequest } from './infer-work.js';
@@ -282,6 +284,16 @@ export class BodyCtx implements Ctx {
   #beneath(path: string, at: string): string {
     if (at !== path) this.#body.claim(at);
     return at;
+  }
+
+  ai<T>(name: PathName, fn: (ai: Ai) => T, options: AiOptions = {}): Promise<Told<Awaited<T>>> {
+    const path = this.#claim(name);
+    const request: AiRequest = {
+      ...aiOptions(path, fn, options),
+      // In the scope of the program, so that it is given up together with it.
+      askPerson: (scope, asked, attempt) => new BodyCtx(this.#body, scope).#askAboutInference(asked, attempt),
+    };
+    return this.#ask(path, 'step', new AiWork(request, this.#scope, this.#body));
   }
 
   /** Whether a call that nobody knows the outcome of is to be made again. */
@@ -902,6 +914,15 @@ function stepRequest(path: string, rest: readonly unknown[]): StepRequest {
     retry: retry === undefined ? base : retryPolicyOf(what, retry, base),
     timeoutMs: timeout === undefined ? null : timeoutMsOf(what, timeout),
   };
+}
+
+function aiOptions(path: string, fn: (ai: Ai) => unknown, options: AiOptions): Omit<AiRequest, 'askPerson'> {
+  const faults = new OptionFaults(`ai "${path}"`);
+  if (typeof fn !== 'function') faults.add('it needs a function to run');
+  faults.unknownNames(options, ['retry', 'ui']);
+  const retry = readRetry(options.retry, faults, { ...defaultRetry, attempts: 1 });
+  faults.throwIfAny();
+  return { path, fn, retry, ui: options.ui ?? {} };
 }
 
 function checkMapOptions(concurrency: number, onError: unknown, failuresMax: number): void {

@@ -254,7 +254,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   ask(scope: Scope, path: string, kind: UnitKind, work: Work): Promise<unknown> {
     if (this.#isDone()) return new Promise(ignore);
     const record = this.#records.get(path);
-    this.host.onlooker?.asked?.(askedUnit(path, kind, work));
+    this.host.onlooker?.asked?.(askedUnit(path, kind, work, scope.apart));
     if (record !== undefined && record.kind !== kind) {
       throw new SpineError('PATH_KIND_CHANGED', { path, recorded: record.kind, asked: kind });
     }
@@ -1008,8 +1008,9 @@ function refusalOf(refusal: string, message: string): Failure {
 }
 
 /** An input that cannot be encoded is the concern of the work that needs it, not of who looks on. */
-function askedUnit(path: string, kind: UnitKind, work: Work): AskedUnit {
-  const unit = { path: unitPath(path, kind), kind: kind === 'start' ? 'child' : kind } as const;
+function askedUnit(path: string, kind: UnitKind, work: Work, apart: boolean): AskedUnit {
+  const where = apart ? { apart: true } : {};
+  const unit = { path: unitPath(path, kind), kind: kind === 'start' ? 'child' : kind, ...where } as const;
   try {
     return { ...unit, ...work.detail?.() };
   } catch {

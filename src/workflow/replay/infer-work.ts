@@ -47,7 +47,7 @@ export interface InferRequest {
   /** What is recorded of the request. */
   readonly request: InlinePayload;
   /** The options of the call, in the form that this endpoint takes. */
-  readonly call: (endpoint: ModelEndpoint) => ModelCall;
+  readonly call: (endpoint: ModelEndpoint) => ModelCall & Pick<ModelCallNow, 'headers'>;
   readonly retry: RetryPolicy;
   /** What readers of the run's stream are to see of a part; undefined = nothing. */
   readonly chunkOf: (part: unknown) => unknown;
@@ -368,8 +368,8 @@ class ProviderCall {
   #options(): ModelCallNow {
     const { idempotencyKey } = this.#grant;
     const call = this.#request.call(this.#use);
-    const headers = this.#use.supportsIdempotencyKeys === true ? { 'idempotency-key': idempotencyKey } : {};
-    return { ...call, abortSignal: this.#controller.signal, headers };
+    const key = this.#use.supportsIdempotencyKeys === true ? { 'idempotency-key': idempotencyKey } : {};
+    return { ...call, abortSignal: this.#controller.signal, headers: { ...call.headers, ...key } };
   }
 
   #ageMs(): number {

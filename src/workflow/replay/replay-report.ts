@@ -11,7 +11,6 @@ import { exportedText, type ExportedHistory } from '../../core/run/exported-hist
 import type { RunEvent } from '../../core/run/events.js';
 import type { InferenceOutcome } from '../../core/run/inference.js';
 import { journalOf, type Journal, type JournalEntry } from '../../core/run/journal.js';
-import { isHandlePath } from '../../core/run/mail.js';
 import { foldRun, isEnded, type RunState, type RunStatus } from '../../core/run/state.js';
 import { SpineError } from '../../core/errors.js';
 import { versionText } from '../../core/manifest.js';
@@ -218,16 +217,17 @@ class Comparison {
         !replay.asked.has(path) &&
         // Of a child that is not waited for only the start is asked for.
         !replay.asked.has(startOf(path)) &&
-        !this.#isOfHandled(path),
+        !this.#isInsideEnded(path),
     );
   }
 
-  /** Of a message that has been handled only what came of it is asked for, and nothing that its handler has done. */
-  #isOfHandled(path: string): boolean {
-    const [handling = ''] = path.split('/', 1);
-    return (
-      path !== handling && isHandlePath(handling) && (this.#recorded.get(handling)?.record.outcome ?? null) !== null
-    );
+  /** Of a step that hosts others, as a program of the AI SDK or the handler of a message, only its result is asked for then. */
+  #isInsideEnded(path: string): boolean {
+    for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
+      const outer = this.#recorded.get(path.slice(0, slash))?.record;
+      if (outer?.kind === 'step' && outer.outcome !== null) return true;
+    }
+    return false;
   }
 
   /** What the body waits for and the history does not have. */

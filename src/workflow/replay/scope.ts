@@ -15,8 +15,11 @@ export interface ScopedWait {
   stop(): void;
 }
 
-/** `shielded`: goes on when the scope around it is given up. `settling`: see `Scope.settling`; inner scopes are it, too. */
-export type ScopeKind = 'plain' | 'shielded' | 'settling';
+/**
+ * `shielded`: goes on when the scope around it is given up. `settling`: see `Scope.settling`; inner scopes are it, too.
+ * `apart`: see `Scope.apart`.
+ */
+export type ScopeKind = 'plain' | 'shielded' | 'settling' | 'apart';
 
 /** See the top of the module. */
 export class Scope {
@@ -25,6 +28,8 @@ export class Scope {
   readonly shielded: boolean;
   /** The body inside must know what has happened: steps under way come to their end when the scope is given up. */
   readonly settling: boolean;
+  /** What runs inside is no body: it has a pace of its own, and depends on no order in which it is told things. */
+  readonly apart: boolean;
   /**
    * `seq` since which it is recorded that a saga has failed and this, its body, is undone: what has not come to anything by
    * then never will. Infinity = none.
@@ -41,6 +46,7 @@ export class Scope {
   constructor(path: string, parent: Scope | null, kind: ScopeKind = 'plain') {
     this.path = path;
     this.shielded = kind === 'shielded';
+    this.apart = kind === 'apart' || parent?.apart === true;
     this.settling = kind === 'settling' || (kind === 'plain' && parent?.settling === true);
     this.undoneAt = this.shielded ? Number.POSITIVE_INFINITY : (parent?.undoneAt ?? Number.POSITIVE_INFINITY);
     this.#parent = parent;

@@ -100,7 +100,7 @@ async function killed({ cluster, fired, traffic }: Stage, kind: Kind, index: num
 export function takeOver({ from, to }: Pick<Rollout, 'from' | 'to'>): Promise<Round> {
   const versions = new Versions(from);
   return playRound(
-    { cluster: { place: versions.place }, traffic: { lanes: 4, pauseMs: 5 } },
+    { cluster: { place: versions.place }, traffic: { lanes: 12, pauseMs: 5 } },
     async ({ cluster, traffic, fired }) => {
       await traffic.progress(60);
       for (const [kind, index] of members(cluster)) versions.set(kind, index, to);

@@ -3,6 +3,7 @@ import { initialSchema } from './0001-initial.js';
 import { outboxSchema } from './0002-outbox.js';
 import { entriesSchema } from './0003-entries.js';
 import { schedulesSchema } from './0004-schedules.js';
+import { indexesSchema } from './0005-indexes.js';
 
 /** Each gives its SQL for the schema of the given (quoted) name. */
 export const migrations: readonly ((schema: string) => string)[] = [
@@ -10,6 +11,7 @@ export const migrations: readonly ((schema: string) => string)[] = [
   outboxSchema,
   entriesSchema,
   schedulesSchema,
+  indexesSchema,
 ];
 
 /**

@@ -1,16 +1,21 @@
 /**
- * How the built-in model decides which tools to ask for. The rules look at the form of the question and at the numbers,
- * dates and abbreviations of the sentences that answer it; where no rule applies it asks for none. They are few and real:
- * whatever they combine stands in the documents, and the tools do the work.
+ * How the built-in model decides which of the offered tools to ask for. Three kinds it knows by name (`calculate`,
+ * `date_diff`, `lookup_term`), with rules that look at the form of the question and at the numbers, dates and abbreviations
+ * of the sentences that answer it. Any other it asks for when the question has a word of the tool's name and a value for
+ * everything that the tool requires. Where no rule applies it asks for none. Whatever the rules combine stands in the
+ * conversation, and the tools do the work.
  */
-import type { RankedSentence } from './sentence-ranking.ts';
-import { pluralUnit, type Quantity, quantitiesOf } from './quantities.ts';
+import type { FunctionTool } from '../language-model.js';
+import { isRecord } from '../openai/transport.js';
+import type { RankedSentence } from './sentence-ranking.js';
+import { termsOf } from './terms.js';
+import { pluralUnit, type Quantity, quantitiesOf } from './quantities.js';
 
 /** A tool that the model wants to be called. */
-export type PlannedCall =
-  | { readonly name: 'calculate'; readonly arguments: { readonly expression: string; readonly unit: string } }
-  | { readonly name: 'date_diff'; readonly arguments: { readonly from: string; readonly to: string } }
-  | { readonly name: 'lookup_term'; readonly arguments: { readonly term: string } };
+export interface PlannedCall {
+  readonly name: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
 
 /** Sentences below these are too far from the question to take numbers from. */
 const sentencesMax = 8;
@@ -29,11 +34,49 @@ const conversions: readonly Conversion[] = [
   { asks: /\bfahrenheit\b/i, from: 'degrees Celsius', unit: '°F', expression: (v) => `${v} * 9 / 5 + 32` },
 ];
 
+/** Most calls of tools that are not known by name. */
+const otherCallsMax = 3;
+
 /** The calls that help with the question, at most one of a kind of arithmetic and one per term. */
-export function planTools(question: string, ranked: readonly RankedSentence[]): PlannedCall[] {
+export function planTools(
+  question: string,
+  ranked: readonly RankedSentence[],
+  offered: readonly FunctionTool[],
+): PlannedCall[] {
   const sentences = ranked.slice(0, sentencesMax);
   const calls = [conversion(question, sentences) ?? rate(question, sentences), dates(question, sentences)];
-  return [...calls.filter((call) => call !== null), ...terms(question)];
+  const known = [...calls.filter((call) => call !== null), ...terms(question)];
+  const others = offered.filter(({ name }) => !knownTools.includes(name)).flatMap((tool) => other(question, tool));
+  return [...known.filter(({ name }) => offered.some((tool) => tool.name === name)), ...others.slice(0, otherCallsMax)];
+}
+
+const knownTools: readonly string[] = ['calculate', 'date_diff', 'lookup_term'];
+
+/** A call of a tool that nothing is known of but its declaration. */
+function other(question: string, { name, inputSchema }: FunctionTool): PlannedCall[] {
+  const wanted = new Set(termsOf(question));
+  const words = name.replaceAll(/([a-z])([A-Z])/g, '$1 $2').replaceAll(/[_-]/g, ' ');
+  if (!termsOf(words).some((term) => wanted.has(term))) return [];
+  const schema: Readonly<Record<string, unknown>> = isRecord(inputSchema) ? inputSchema : {};
+  const properties = isRecord(schema['properties']) ? schema['properties'] : {};
+  const required = Array.isArray(schema['required']) ? schema['required'].map(String) : [];
+  const values = required.map((property) => [property, argument(question, properties[property])] as const);
+  return values.some(([, value]) => value === undefined) ? [] : [{ name, arguments: Object.fromEntries(values) }];
+}
+
+/** What the question says for one argument; undefined = nothing. */
+function argument(question: string, schema: unknown): unknown {
+  if (!isRecord(schema)) return undefined;
+  if (Array.isArray(schema['enum']))
+    return schema['enum'].find((one) => question.toLowerCase().includes(String(one).toLowerCase()));
+  if (schema['type'] === 'number' || schema['type'] === 'integer') {
+    const found = /-?\d+(?:\.\d+)?/.exec(question)?.[0];
+    return found === undefined ? undefined : Number(found);
+  }
+  if (schema['type'] !== 'string') return undefined;
+  const quoted = /["\u201c]([^"\u201d]+)["\u201d]/.exec(question)?.[1];
+  const named = /(?<=[\p{Ll}\p{N},;] )\p{Lu}[\p{L}\p{N}-]*(?: \p{Lu}[\p{L}\p{N}-]*)*/u.exec(question)?.[0];
+  return quoted ?? named ?? question;
 }
 
 function conversion(question: string, sentences: readonly RankedSentence[]): PlannedCall | null {

@@ -2,9 +2,9 @@
  * Ranks the sentences of the passages for a question: each term that both share counts as much as it is rare among the
  * sentences at hand, so that the words which every passage contains decide nothing.
  */
-import { splitSentences } from '../retrieval/sentences.ts';
-import { termsOf } from '../retrieval/terms.ts';
-import type { NumberedPassage } from './prompt.ts';
+import { splitSentences } from './sentences.js';
+import { termsOf } from './terms.js';
+import type { NumberedPassage } from './passages.js';
 
 /** A sentence of a passage with its weight for the question. */
 export interface RankedSentence {

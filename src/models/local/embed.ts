@@ -4,7 +4,7 @@
  * vector is scaled to length one. It sees spelling and not meaning: "recoating" is near "recoat", "car" is not near
  * "vehicle". It needs no model file and really computes; a provider's embedding takes its place by replacing one handler.
  */
-import { termsOf } from './terms.ts';
+import { termsOf } from './terms.js';
 
 /** Places of an embedding. More places, fewer collisions, longer values in every history. */
 export const dimensions = 256;
@@ -30,21 +30,6 @@ export function embed(text: string): number[] {
   }
   const length = Math.hypot(...vector);
   return length === 0 ? [...vector] : Array.from(vector, (value) => Math.round((value / length) * 127));
-}
-
-/** Cosine of the angle between two embeddings; 0 where one of them is all zero. */
-export function cosine(a: readonly number[], b: readonly number[]): number {
-  let product = 0;
-  let lengthA = 0;
-  let lengthB = 0;
-  for (let i = 0; i < dimensions; i += 1) {
-    const x = a[i] ?? 0;
-    const y = b[i] ?? 0;
-    product += x * y;
-    lengthA += x * x;
-    lengthB += y * y;
-  }
-  return lengthA === 0 || lengthB === 0 ? 0 : product / Math.sqrt(lengthA * lengthB);
 }
 
 function add(counts: Map<string, number>, feature: string, weight: number): void {

@@ -1,0 +1,99 @@
+/**
+ * Tools of the AI SDK whose calls are steps of the run. A tool is an object with `execute(input, options)`; all else of it is
+ * left as it is, so that tools of every kind and version go through.
+ */
+import { defaultRetry } from '../../core/retry.js';
+import type { RetryPolicy } from '../../core/retry.js';
+import type { Effect } from '../../core/run/events.js';
+import type { StepContext } from '../ctx.js';
+import { OptionFaults, suggestion } from '../options.js';
+import { readRetry } from '../retry-options.js';
+import type { AiTools, AiToolOptions } from './ai-options.js';
+import { storable } from './sdk-values.js';
+
+/** How the calls of one tool are made. */
+export interface AiToolSetting {
+  readonly effect: Effect;
+  readonly retry: RetryPolicy;
+  readonly timeoutMs: number | null;
+}
+
+/** One call of a tool. */
+export interface AiToolRun {
+  readonly name: string;
+  readonly toolCallId: string;
+  readonly input: unknown;
+  readonly setting: AiToolSetting;
+  readonly execute: (step: StepContext) => Promise<unknown>;
+}
+
+type Execute = (this: unknown, input: unknown, options: unknown) => unknown;
+
+const effects: readonly Effect[] = ['pure', 'idempotent', 'external'];
+
+/** The tools, whose calls go through `run`. Fails with OPTIONS_INVALID, naming all faults. */
+export function durableTools<Tools extends AiTools>(
+  tools: Tools,
+  options: AiToolOptions & { readonly each?: { readonly [Name in keyof Tools]?: AiToolOptions } },
+  run: (call: AiToolRun) => Promise<unknown>,
+): Tools {
+  const faults = new OptionFaults('ai.tools');
+  const { each = {}, ...all } = options;
+  for (const name of Object.keys(each))
+    if (!Object.hasOwn(tools, name))
+      faults.add(`each: there is no tool "${name}"${suggestion(name, Object.keys(tools))}`);
+  const made = Object.entries(tools).map(([name, tool]): [string, object] => {
+    const own = (each as Readonly<Record<string, AiToolOptions | undefined>>)[name];
+    const setting = settingOf(name, { ...all, ...own }, faults);
+    const { execute } = tool as { readonly execute?: unknown };
+    // Tools without it are answered by the page or by the provider.
+    if (typeof execute !== 'function') return [name, tool];
+    return [name, { ...tool, execute: durable(name, tool, execute as Execute, setting, run) }];
+  });
+  faults.throwIfAny();
+  return Object.fromEntries(made) as Tools;
+}
+
+function settingOf(name: string, options: AiToolOptions, faults: OptionFaults): AiToolSetting {
+  const known = ['effect', 'retry', 'timeout'];
+  for (const option of Object.keys(options))
+    if (!known.includes(option)) faults.add(`${name}: "${option}" is not an option${suggestion(option, known)}`);
+  const { effect = 'idempotent', retry, timeout } = options;
+  if (!effects.includes(effect)) faults.add(`${name}: effect must be one of ${effects.join(', ')}`);
+  return {
+    effect,
+    retry: readRetry(retry, faults, { ...defaultRetry, attempts: 1 }),
+    timeoutMs: faults.duration(`${name}: timeout`, timeout, null, 1),
+  };
+}
+
+function durable(
+  name: string,
+  tool: object,
+  execute: Execute,
+  setting: AiToolSetting,
+  run: (call: AiToolRun) => Promise<unknown>,
+): (input: unknown, options: unknown) => Promise<unknown> {
+  return (input, options = {}) => {
+    const { toolCallId, abortSignal } = options as { readonly toolCallId?: unknown; readonly abortSignal?: unknown };
+    return run({
+      name,
+      toolCallId: typeof toolCallId === 'string' ? toolCallId : '',
+      input,
+      setting,
+      async execute({ signal, idempotencyKey }) {
+        const signals = abortSignal instanceof AbortSignal ? AbortSignal.any([signal, abortSignal]) : signal;
+        const given = { ...(options as object), abortSignal: signals, idempotencyKey };
+        return storable(await lastOf(execute.call(tool, input, given)));
+      },
+    });
+  };
+}
+
+/** A tool may give what it has so far again and again; what it gives last is its result. */
+async function lastOf(result: unknown): Promise<unknown> {
+  if (typeof result !== 'object' || result === null || !(Symbol.asyncIterator in result)) return await result;
+  let last: unknown;
+  for await (const part of result as AsyncIterable<unknown>) last = part;
+  return last;
+}
