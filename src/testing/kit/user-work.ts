@@ -30,10 +30,11 @@ export class UserWork {
   /** By run and path, how often it has begun. */
   readonly #begun = new Map<string, Map<string, number>>();
 
-  /** A step or handler begins. */
-  begin(what: string, run: string, path: string): Work {
+  /** A step or handler begins, at its path; or something of which it does not matter how often it begins. */
+  begin(what: string, run: string, path?: string): Work {
     const work: Work = { what, run, sleeping: 0 };
     this.#work.add(work);
+    if (path === undefined) return work;
     const ofRun = this.#begun.get(run) ?? new Map<string, number>();
     this.#begun.set(run, ofRun.set(path, (ofRun.get(path) ?? 0) + 1));
     return work;

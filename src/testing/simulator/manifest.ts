@@ -28,6 +28,14 @@ export const simLimits: readonly LimitSpec[] = [
   { name: 'gpu-slots', rule: { kind: 'concurrency', max: 2, adaptive: null }, by: [], scope: 'named' },
 ];
 
+/** Holds for all inferences, in worlds whose bodies know how to wait for leave: those of real workers. */
+export const simModelLimit: LimitSpec = {
+  name: 'model-slots',
+  rule: { kind: 'concurrency', max: 2, adaptive: null },
+  by: [],
+  scope: 'inferences',
+};
+
 /** The agent of the worlds that have one. */
 export const simAgent = 'tally';
 

@@ -23,7 +23,16 @@ import {
   Terminal,
 } from '../../workflow/index.js';
 import { simGraph } from './graph-program.js';
-import { builds, limitedCapability, simAgent, simDeadlineMs, simLimits, simRetry, type BuildName } from './manifest.js';
+import {
+  builds,
+  limitedCapability,
+  simAgent,
+  simDeadlineMs,
+  simLimits,
+  simModelLimit,
+  simRetry,
+  type BuildName,
+} from './manifest.js';
 import {
   programCapabilities,
   programModel,
@@ -112,6 +121,7 @@ export function programApp(
   const endpoint = oracle(perform);
   return defineApp({
     name: 'simulated',
+    limits: limited ? [limit(simModelLimit.name, optionsOf(simModelLimit))] : [],
     models: [
       model(programModel, {
         policy: 'retry',
@@ -141,7 +151,7 @@ export function programApp(
 /** A provider of a model, to which the prompt says for which run and path it is asked. */
 function oracle(perform: PerformEffect) {
   const ask = async (call: ModelCallNow): Promise<string> => {
-    const [part] = call.prompt[0]?.content as readonly { readonly text: string }[];
+    const [part] = (call.prompt[0]?.content ?? []) as readonly { readonly text: string }[];
     const { at, node } = JSON.parse(part?.text ?? '') as { readonly at: string; readonly node: InferNode };
     const providerKey = call.headers?.['idempotency-key'] ?? '';
     const write = (): Promise<void> => Promise.resolve();

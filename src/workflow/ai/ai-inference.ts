@@ -2,9 +2,9 @@
  * Calls that the AI SDK makes of a model, as inferences: what is asked, under which name, and what the SDK gets of what was
  * recorded.
  */
-import { encodeValue } from '../../core/codec.js';
 import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
+import type { InlinePayload } from '../../core/payload.js';
 import type { Hash } from '../../core/ports.js';
 import { defaultRetry } from '../../core/retry.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
@@ -49,21 +49,22 @@ export function aiModelSetting(model: Model | null, name: string, options: AiMod
 
 /**
  * A call as an inference. Its fingerprint is of everything that the SDK asks for, apart from signal and headers, which say
- * nothing of the answer, and from the order of results of tools. Fails with VALUE_UNSTORABLE where the request cannot be recorded.
+ * nothing of the answer, and from the order of results of tools. Fails with VALUE_UNSTORABLE and VALUE_TOO_LARGE where the request cannot be recorded.
  */
 export function aiInference(
   { model, policy, retry, deadlineMs }: AiModelSetting,
   options: ModelCallNow,
   streamed: boolean,
   hash: Hash,
+  encode: (value: unknown) => InlinePayload,
 ): Omit<AskedInference, 'path'> {
   const { abortSignal: _, headers, ...call } = options;
   const stored = storable(call);
-  const request = encodeValue(stored);
+  const request = encode(stored);
   return {
     ask: {
       model: model.name,
-      fingerprint: fingerprintOf(encodeValue(inOneOrder(stored as ModelCall)), hash),
+      fingerprint: fingerprintOf(encode(inOneOrder(stored as ModelCall)), hash),
       estimate: {
         inputTokens: estimatedInputTokens(call.prompt, JSON.stringify(call.tools ?? '')),
         outputTokens: call.maxOutputTokens ?? limits.inferenceOutputTokensDefault,

@@ -6,7 +6,6 @@
  * on the order in which results come: each inference is found by what it asks, each tool by the id of its call. The program may
  * be begun anew at any moment, after the death of its worker as well as here, and finds again all that was asked before.
  */
-import { encodeValue } from '../../core/codec.js';
 import { failureOf } from '../../core/failure-of.js';
 import type { Failure } from '../../core/failure.js';
 import type { InlinePayload, Payload } from '../../core/payload.js';
@@ -162,7 +161,7 @@ export class AiWork implements Work {
     const { path } = this.#request;
     let result: InlinePayload;
     try {
-      result = encodeValue(value);
+      result = this.#host.encode(value);
     } catch (error) {
       return this.#submitFailure(wait, attempt, failureOf(error));
     }
@@ -236,7 +235,7 @@ export class AiWork implements Work {
   /** The inference of a call: the same one for the same call, also where the program was begun anew in between. */
   #infer(program: Program, setting: AiModelSetting, call: ModelCallNow, streamed: boolean): OpenInference {
     const { hash } = this.#host.host.ports;
-    const asked = aiInference(setting, call, streamed, hash);
+    const asked = aiInference(setting, call, streamed, hash, (value) => this.#host.encode(value));
     const { model, fingerprint } = asked.ask;
     const kind = streamed ? 'stream' : 'infer';
     const name = fingerprint.slice(0, fingerprintLength);

@@ -10,7 +10,7 @@ import { ticketSpace } from '../../../core/run/tickets.js';
 import { holderSpace } from '../../../engine/admission/counter-rows.js';
 import type { EventWrite, TaskRow, Violation } from '../../../store/index.js';
 import type { History, StoreAction } from '../history.js';
-import { simLimits } from '../manifest.js';
+import { simLimits, simModelLimit } from '../manifest.js';
 
 /** Every breach, in the order of its happening. */
 export function checkLimits(history: History): Violation[] {
@@ -47,6 +47,8 @@ class LimitModel {
   /** Paths of calls that limits concern, by task. */
   readonly #limited = new Map<string, string>();
   readonly #used = new Map<string, number>();
+  /** Inferences that were let in and have begun. */
+  readonly #begun = new Set<string>();
 
   look(action: StoreAction): void {
     if (action.kind === 'claim') for (const { task } of action.claimed) this.#claim(task);
@@ -84,12 +86,29 @@ class LimitModel {
         this.#admit(tenant, run, path, limits);
         break;
       }
+      case 'inference.admitted': {
+        const { path, grant } = data() as RunEventData['inference.admitted'];
+        this.#admit(tenant, run, path, grant.limits);
+        break;
+      }
+      case 'inference.begun':
+        this.#begun.add(`${tenant}/${run}/${(data() as { readonly path: string }).path}`);
+        break;
+      case 'activation.retrying':
+        for (const path of [...this.#begun]) if (path.startsWith(`${tenant}/${run}/`)) this.#free(path);
+        break;
+      case 'inference.completed':
+      case 'inference.retrying':
+      case 'inference.failed':
       case 'call.retrying':
       case 'call.completed':
       case 'call.failed':
         this.#free(`${tenant}/${run}/${(data() as { readonly path: string }).path}`);
         break;
       case 'run.cancel_requested':
+        for (const path of [...this.#admitted.keys()])
+          if (path.startsWith(`${tenant}/${run}/`) && !this.#isOfInference(path)) this.#free(path);
+        break;
       case 'run.succeeded':
       case 'run.failed':
       case 'run.cancelled':
@@ -116,6 +135,12 @@ class LimitModel {
   #free(path: string): void {
     for (const key of this.#admitted.get(path) ?? []) this.#used.set(key, (this.#used.get(key) ?? 1) - 1);
     this.#admitted.delete(path);
+    this.#begun.delete(path);
+  }
+
+  /** The body lives on to clean up, and may still be asking. */
+  #isOfInference(path: string): boolean {
+    return this.#admitted.get(path)?.some((key) => limitOfKey(key) === simModelLimit.name) === true;
   }
 
   #claim({ tenant, run, task }: TaskRow): void {
@@ -126,7 +151,7 @@ class LimitModel {
 }
 
 function ruleOf(key: string): (typeof simLimits)[number]['rule'] | null {
-  return simLimits.find(({ name }) => name === limitOfKey(key))?.rule ?? null;
+  return [...simLimits, simModelLimit].find(({ name }) => name === limitOfKey(key))?.rule ?? null;
 }
 
 /** Where the store's clock was set back by much, a new count begins: some of its time comes a second time. */
