@@ -22,7 +22,7 @@ const ticket = (key: string): EntryWrite => ({
 });
 
 async function faultsOf(system: readonly EntryWrite[], own: readonly EntryWrite[] = []): Promise<readonly string[]> {
-  const store = await createMemoryStore({ clock });
+  const store = createMemoryStore({ clock });
   const outcomes = await store.apply([
     { tenant: systemTenant, entries: [moveFence(null, '1.1', 1), ...system] },
     { tenant: 't', entries: own },
