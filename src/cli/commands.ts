@@ -149,6 +149,18 @@ const runs = {
   migrate: async () => (await import('./commands/runs.js')).migrateRuns,
 } satisfies Record<string, Load>;
 
+const modelParameter: Parameter = { name: 'model', says: 'Name of the model.', required: true };
+const versionParameter: Parameter = { name: 'version', says: 'Version of the model.', required: true };
+const modelCommands = {
+  list: async () => (await import('./commands/models.js')).listModels,
+  show: async () => (await import('./commands/models.js')).showModel,
+  weights: async () => (await import('./commands/models.js')).setWeights,
+  promote: async () => (await import('./commands/models.js')).promoteVersion,
+  rollback: async () => (await import('./commands/models.js')).rollBack,
+  reset: async () => (await import('./commands/models.js')).resetModel,
+  closeBreaker: async () => (await import('./commands/models.js')).closeBreaker,
+  report: async () => (await import('./commands/models.js')).reportModel,
+} satisfies Record<string, Load>;
 const limitParameter: Parameter = { name: 'limit', says: 'Name of the limit.', required: true };
 const limitCommands = {
   list: async () => (await import('./commands/limits.js')).listLimits,
@@ -817,6 +829,74 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine workers'],
     load: async () => (await import('./commands/fleet.js')).listWorkers,
+  },
+  {
+    words: ['models'],
+    says: 'Shows the models of the apps, how new runs are shared between their versions, and which endpoints are shut.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine models'],
+    load: modelCommands.list,
+  },
+  {
+    words: ['models', 'show'],
+    says: 'Shows a model with its versions.',
+    parameters: [modelParameter],
+    flags: overHttp,
+    examples: ['eventspine models show writer'],
+    load: modelCommands.show,
+  },
+  {
+    words: ['models', 'weights'],
+    says: 'Shares new runs between versions of a model. Runs that have asked a version stay with it.',
+    parameters: [modelParameter, { name: 'weight', says: 'Versions with their weights.', required: true, rest: true }],
+    flags: overHttp,
+    examples: ['eventspine models weights writer v1=90 v2=10'],
+    load: modelCommands.weights,
+  },
+  {
+    words: ['models', 'promote'],
+    says: 'Lets all new runs ask one version of a model.',
+    parameters: [modelParameter, versionParameter],
+    flags: overHttp,
+    examples: ['eventspine models promote writer v2'],
+    load: modelCommands.promote,
+  },
+  {
+    words: ['models', 'rollback'],
+    says: 'Takes the last change of a model back.',
+    parameters: [modelParameter],
+    flags: overHttp,
+    examples: ['eventspine models rollback writer'],
+    load: modelCommands.rollback,
+  },
+  {
+    words: ['models', 'reset'],
+    says: 'Lets the weights that the app declares hold again.',
+    parameters: [modelParameter],
+    flags: overHttp,
+    examples: ['eventspine models reset writer'],
+    load: modelCommands.reset,
+  },
+  {
+    words: ['models', 'close-breaker'],
+    says: 'Lets the endpoint of a version be called again at once.',
+    parameters: [modelParameter, versionParameter],
+    flags: overHttp,
+    examples: ['eventspine models close-breaker writer v2'],
+    load: modelCommands.closeBreaker,
+  },
+  {
+    words: ['models', 'report'],
+    says: 'Shows how the versions of a model do against one of them.',
+    parameters: [modelParameter],
+    flags: [
+      { name: 'against', type: 'text', value: 'version', says: 'Version to compare with. Default: the first.' },
+      { name: 'alpha', type: 'number', value: 'n', says: 'How often at most it may be wrong. Default 0.05.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine models report writer', 'eventspine models report writer --against v1'],
+    load: modelCommands.report,
   },
   {
     words: ['limits'],

@@ -9,6 +9,7 @@ import { type Duration, parseDuration } from '../core/duration.js';
 import { clientError } from '../core/client-errors.js';
 import type { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
+import type { ModelChange } from '../core/models/settings.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
   AgentSummary,
@@ -27,6 +28,8 @@ import type {
   LimitView,
   GraphView,
   HealthView,
+  ModelReportView,
+  ModelView,
   PageView,
   QueueView,
   RunEventView,
@@ -224,6 +227,7 @@ export interface Client<App = UntypedApp> {
   readonly deadLetters: DeadLettersApi;
   readonly redrives: RedrivesApi;
   readonly endpoints: EndpointsApi;
+  readonly models: ModelsApi;
   readonly limits: LimitsApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
@@ -322,6 +326,35 @@ export interface EndpointsApi {
   /** The secret for `createHandler` of the app. PUSH_DISABLED. */
   secret(app: string, options?: CallOptions): Promise<string>;
 }
+
+/** Models while they run. For operators, but for `outcome`. */
+export interface ModelsApi {
+  /** Models of the registered apps, by name. */
+  list(options?: CallOptions): Promise<readonly ModelView[]>;
+  /** MODEL_UNKNOWN. */
+  get(name: string, options?: CallOptions): Promise<ModelView>;
+  /** Changes how new runs are shared between versions, or closes a breaker. MODEL_UNKNOWN, MODEL_CHANGE_INVALID. */
+  change(name: string, order: ModelOrder, options?: CallOptions): Promise<ModelView>;
+  /** How the versions do against one of them, default the first. `alpha` (0.05): how often at most it is wrong. MODEL_UNKNOWN. */
+  report(
+    name: string,
+    options?: CallOptions & { readonly against?: string; readonly alpha?: number },
+  ): Promise<ModelReportView>;
+  /** What was changed, and which breakers have moved, oldest first. */
+  events(options?: CallOptions & { readonly limit?: number }): PageList<TopicEventView>;
+  /**
+   * Says what somebody has made of the answers of a model in a run: a score from 0 to 1. One for each run, model and `id`; a
+   * repeat changes nothing. RUN_NOT_FOUND, OUTCOME_INVALID.
+   */
+  outcome(
+    run: string,
+    outcome: { readonly model: string; readonly score: number; readonly id?: string },
+    options?: CallOptions,
+  ): Promise<void>;
+}
+
+/** What an operator does to a model; see docs/guides/models.md. */
+export type ModelOrder = ModelChange | { readonly change: 'reset-breaker'; readonly version: string };
 
 /** What holds work back. For operators. */
 export interface LimitsApi {
@@ -479,6 +512,31 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         (await transport.json<{ readonly secret: string }>(get(pathOf('readEndpointSecret', { app }), options))).secret,
     },
 
+    models: {
+      list: (options) => items<ModelView>(pathOf('listModels'), options),
+      get: (name, options) => transport.json<ModelView>(get(pathOf('readModel', { name }), options)),
+      change: (name, order, options) =>
+        transport.json<ModelView>({
+          ...get(pathOf('changeModel', { name }), options),
+          method: 'PUT',
+          body: JSON.stringify(order),
+          contentType: 'application/json',
+        }),
+      report: (name, { signal, ...query } = {}) =>
+        transport.json<ModelReportView>(get(pathOf('reportModel', { name }), optionsOf(signal), { ...query })),
+      events: ({ signal, ...query } = {}) =>
+        pageList((cursor) => transport.json(get(pathOf('readModelEvents'), optionsOf(signal), { ...query, cursor }))),
+      outcome: (run, outcome, options) =>
+        transport.exchange(
+          {
+            ...get(pathOf('reportOutcome', { id: run }), options),
+            method: 'POST',
+            body: JSON.stringify(outcome),
+            contentType: 'application/json',
+          },
+          () => undefined,
+        ),
+    },
     limits: {
       list: (options) => items<LimitView>(pathOf('listLimits'), options),
       get: (name, options) => transport.json<LimitView>(get(pathOf('readLimit', { name }), options)),

@@ -10,6 +10,8 @@ export {
   type RedrivesApi,
   type DeployOptions,
   type EndpointsApi,
+  type ModelOrder,
+  type ModelsApi,
   type LimitsApi,
   type EndpointSettings,
   type Published,

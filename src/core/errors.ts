@@ -213,6 +213,18 @@ export const errorCatalogue = {
     message: (d) => `No model "${d.name}" is registered.`,
     mend: 'Put model("...") into `models` of an app and start a worker that has it.',
   }),
+  MODEL_CHANGE_INVALID: entry<{ model: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `Model "${d.model}" cannot be changed so: ${d.faults.join('; ')}.`,
+    mend: 'See the versions with `eventspine models show`, and the changes that there are in docs/guides/models.md.',
+  }),
+  OUTCOME_INVALID: entry<{ run: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `That is no outcome of run "${d.run}": ${d.faults.join('; ')}.`,
+    mend: 'Name a model that the run has asked, and a score from 0 to 1.',
+  }),
   MODEL_VERSION_MISSING: entry<{ model: string; version: string }>({
     kind: 'transient',
     status: 409,

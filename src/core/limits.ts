@@ -72,6 +72,10 @@ export const limits = {
   inferenceToolsMax: 128,
   /** Versions of a model. */
   modelVersionsMax: 32,
+  /** Settings of a model that are kept for going back to them. */
+  modelPastMax: 20,
+  /** Hops of a chain of fallbacks. */
+  inferenceFallbacksMax: 8,
   /** Runs that started a run that started a run ..., in a chain. */
   childDepthMax: 16,
   /** Attempts that a retry policy may ask for. */

@@ -78,6 +78,14 @@ export const approvalTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic to which the engine itself publishes what becomes of models and their endpoints; there without being declared. */
+export const modelsTopic: TopicManifest = {
+  name: 'eventspine.models',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** The topic to which the engine itself publishes each change of a limit by an operator; there without being declared. */
 export const limitsTopic: TopicManifest = {
   name: 'eventspine.limits',
@@ -95,7 +103,7 @@ export const correctionTopic: TopicManifest = {
 };
 
 /** Topics of the engine's own. */
-export const ownTopics: readonly TopicManifest[] = [approvalTopic, limitsTopic, correctionTopic];
+export const ownTopics: readonly TopicManifest[] = [approvalTopic, limitsTopic, modelsTopic, correctionTopic];
 
 export interface WorkflowManifest {
   readonly name: string;

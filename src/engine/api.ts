@@ -22,6 +22,8 @@ import type {
   DeployAnswer,
   DoctorView,
   HealthView,
+  ModelReportView,
+  ModelView,
   LimitView,
   PageView,
   QueueView,
@@ -37,6 +39,16 @@ import type {
 import type { LetterFilter } from './deadletters/filter.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
+import type { ModelOrder } from './models/models-office.js';
+
+/** What somebody has made of the answers of a model in a run. */
+export interface ModelOutcome {
+  readonly model: string;
+  /** From 0 to 1. */
+  readonly score: number;
+  /** Tells several outcomes of one run and model apart. */
+  readonly id: string;
+}
 
 /** How a limit stands. */
 export interface LimitFacts {
@@ -329,6 +341,17 @@ export interface Engine {
   queues(): Promise<QueueView[]>;
   workers(): Promise<WorkerView[]>;
   tally(): Promise<TallyRow[]>;
+  /** Models that apps declare, as they are in force, by name. */
+  listModels(): Promise<ModelView[]>;
+  readModel(name: string): Promise<ModelView | null>;
+  /** Changes a model while it runs. Rejects with MODEL_UNKNOWN and MODEL_CHANGE_INVALID. */
+  changeModel(origin: Origin, name: string, order: ModelOrder): Promise<ModelView>;
+  /** How the versions of a model do against one of them, null = the first; null = there is no such model or version. */
+  modelReport(name: string, alpha: number, against: string | null): Promise<ModelReportView | null>;
+  /** What was changed, and which breakers have moved, oldest first. */
+  modelEvents(query: { readonly after: number; readonly limit: number }): Promise<TopicEventView[]>;
+  /** Rejects with RUN_NOT_FOUND and OUTCOME_INVALID. */
+  reportOutcome(origin: Origin, run: string, outcome: ModelOutcome): Promise<'recorded' | 'already'>;
   /** What inferences have taken, as far as this engine has committed it since it was started. */
   inferences(): readonly InferenceCount[];
   /** Limits in force, by name. */

@@ -3,7 +3,7 @@
  */
 import { SpineError, hasCode, isSpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
-import { versionsServed, versionText, type Manifest } from '../core/manifest.js';
+import { modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
 import type { DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
@@ -49,11 +49,17 @@ import { Family } from './runs/family.js';
 import { Followers, waitsForEnd } from './runs/followers.js';
 import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
+import { ArmTallies } from './models/arm-tallies.js';
+import { Breakers } from './models/breakers.js';
+import { ModelDoor } from './models/model-door.js';
+import { ModelSettings } from './models/model-settings.js';
+import { ModelsOffice } from './models/models-office.js';
 import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
 import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
+import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -91,6 +97,9 @@ export function createEngine(options: EngineOptions): Engine {
   return new RunningEngine(options);
 }
 
+/** What the feed calls the events of models. */
+const modelsStream = `${modelsTopic.name}/`;
+
 class RunningEngine implements Engine {
   readonly #context: EngineContext;
   readonly #version: string;
@@ -118,6 +127,10 @@ class RunningEngine implements Engine {
   readonly #redrives: Redrives;
   readonly #limitRules: LimitRules;
   readonly #coordinator: Coordinator;
+  readonly #modelSettings: ModelSettings;
+  readonly #breakers: Breakers;
+  readonly #tallies: ArmTallies;
+  readonly #modelsOffice: ModelsOffice;
   readonly #limitsOffice: LimitsOffice;
   readonly #approvals: Approvals;
   #started: Promise<void> | null = null;
@@ -150,7 +163,17 @@ class RunningEngine implements Engine {
       void this.#schedules.settle();
     });
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
-    const resolve = ticketResolver((name) => this.#catalog.model(name), ports.hash);
+    this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
+    this.#breakers = new Breakers(this.#context, this.#catalog);
+    this.#tallies = new ArmTallies(this.#context, this.#catalog);
+    this.#modelsOffice = new ModelsOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      settings: this.#modelSettings,
+      breakers: this.#breakers,
+      tallies: this.#tallies,
+    });
+    const resolve = ticketResolver((name) => this.#modelSettings.model(name), ports.hash);
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
     const committer = new Committer(
       this.#context,
@@ -161,6 +184,7 @@ class RunningEngine implements Engine {
       (transitions) => {
         this.#router.published(transitions);
         this.#coordinator.committed(transitions);
+        this.#tallies.published(transitions);
       },
     );
     this.#lanes = new Lanes(
@@ -169,7 +193,12 @@ class RunningEngine implements Engine {
       plain,
       committer,
       (key) => this.#dispatcher.seen(key),
-      limitGate(this.#limitRules),
+      new ModelDoor({
+        model: (name) => this.#modelSettings.model(name),
+        breakers: this.#breakers,
+        admission: limitGate(this.#limitRules),
+        hash: ports.hash,
+      }),
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     const explainer = { context: this.#context, rules: this.#limitRules, resolve };
@@ -241,6 +270,7 @@ class RunningEngine implements Engine {
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
+        if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
       },
       work: (queue, count) => this.#dispatcher.ready(queue, count),
     });
@@ -262,6 +292,8 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#graphs.committed(change));
     this.#lanes.onCommit((change) => this.#office.committed(change));
     this.#lanes.onCommit((change) => this.#agents.committed(change));
+    this.#lanes.onCommit((change) => this.#breakers.committed(change));
+    this.#lanes.onCommit((change) => this.#tallies.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
       {
@@ -279,6 +311,7 @@ class RunningEngine implements Engine {
       { name: 'schedules', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#schedules.settle() },
       { name: 'hints', everyMs: settings.lookEveryMs ?? 1_000, tick: () => this.#correctHints() },
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
+      { name: 'models', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#tickModels() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
       ...this.#outboxDuties(),
@@ -299,6 +332,7 @@ class RunningEngine implements Engine {
     await this.#neighbours.start();
     await this.#registry.start();
     await this.#dispatcher.endPredecessors();
+    await Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh()]);
     await this.#dispatcher.reap();
     await this.#schedules.settle();
     await this.#correctHints();
@@ -327,6 +361,8 @@ class RunningEngine implements Engine {
       this.#router.stop(),
       this.#redrives.stop(),
       this.#coordinator.stop(),
+      this.#breakers.stop(),
+      this.#tallies.tick(),
     ]);
     await this.#lookBack.stop();
     await this.#graphs.stop();
@@ -645,6 +681,31 @@ class RunningEngine implements Engine {
     return counts;
   }
 
+  listModels: Engine['listModels'] = () => this.#modelsOffice.list();
+  readModel: Engine['readModel'] = (name) => this.#modelsOffice.read(name);
+  changeModel: Engine['changeModel'] = (origin, name, order) => this.#modelsOffice.change(origin, name, order);
+  modelReport: Engine['modelReport'] = (name, alpha, against) => this.#modelsOffice.report(name, alpha, against);
+  modelEvents: Engine['modelEvents'] = (query) =>
+    this.#reads.topic(systemTenant, modelsTopic.name, { partition: 0, ...query });
+
+  async reportOutcome(...[origin, run, outcome]: Parameters<Engine['reportOutcome']>): Promise<'recorded' | 'already'> {
+    const state = await this.#reads.fold(origin.tenant, run);
+    if (state === null) throw new SpineError('RUN_NOT_FOUND', { run });
+    return this.#modelsOffice.outcome(origin, state, outcome);
+  }
+
+  /** Where no app has a model, nothing is asked of the store. */
+  async #tickModels(): Promise<void> {
+    if (this.#catalog.models.size === 0) return;
+    await Promise.all([this.#modelSettings.refresh(), this.#breakers.tick(), this.#tallies.tick()]);
+  }
+
+  /** A neighbour has changed a model, or moved a breaker. */
+  #lookAtModels(): void {
+    Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh()]).catch((error: unknown) =>
+      this.#context.fault('models', error),
+    );
+  }
   inferences: Engine['inferences'] = () => this.#inferences.counts();
   listLimits: Engine['listLimits'] = () => this.#limitsOffice.list();
   readLimit: Engine['readLimit'] = (name) => this.#limitsOffice.read(name);

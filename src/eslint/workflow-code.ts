@@ -50,6 +50,7 @@ export const waitingMethods: ReadonlySet<string> = new Set([
   'ai',
   'infer',
   'map',
+  'outcome',
   'race',
   'saga',
   'scope',

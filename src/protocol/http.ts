@@ -6,8 +6,9 @@ import type { ErrorKind } from '../core/errors.js';
 import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
-import type { AmbiguityPolicy, DecisionAlternative, InferenceHop, Spend, TokenUsage } from '../core/run/inference.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
+import type { ModelPrice } from '../core/manifest.js';
+import type { AmbiguityPolicy, DecisionAlternative, InferenceHop, Spend, TokenUsage } from '../core/run/inference.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
 /** What state the work is in, in the words that users see (docs/reference/states.md). */
@@ -599,6 +600,67 @@ export interface WorkerView {
   readonly queues: readonly string[];
   readonly host: string | null;
   readonly pid: number | null;
+}
+
+/** A model, as it is in force. */
+export interface ModelView {
+  readonly name: string;
+  /** What is done about an ambiguous call, the first that can be done. */
+  readonly policy: readonly AmbiguityPolicy[];
+  readonly versions: readonly ModelVersionView[];
+  /** Who has set its weights over those of the app; null = nobody. */
+  readonly set: { readonly by: string; readonly at: string } | null;
+  /** Changes that can be taken back. */
+  readonly steps: number;
+}
+
+/** A version of a model. */
+export interface ModelVersionView {
+  readonly version: string;
+  readonly endpoint: string;
+  /** Share of the new runs, against the weights of the others: in force, and as the app declares it. */
+  readonly weight: number;
+  readonly declaredWeight: number;
+  readonly windowTokens: number | null;
+  readonly outputTokensMax: number | null;
+  readonly price: ModelPrice | null;
+  /** Of its endpoint; `probeAt`: until then nobody calls it. */
+  readonly breaker: { readonly state: 'closed' | 'open' | 'half-open'; readonly probeAt: string | null };
+}
+
+/** How the versions of a model do. */
+export interface ModelReportView {
+  readonly model: string;
+  /** The version that the others are compared with. */
+  readonly against: string;
+  /** How often at most a difference is shown where there is none, however often one looks. */
+  readonly alpha: number;
+  readonly arms: readonly ModelArmView[];
+}
+
+/** How a version does: means of what it came to; null = nothing is known. */
+export interface ModelArmView {
+  readonly version: string;
+  /** That have ended. */
+  readonly inferences: number;
+  readonly failures: number;
+  readonly latencyMs: number | null;
+  readonly costMicros: number | null;
+  /** Outcomes that were reported, and their mean. */
+  readonly scores: number;
+  readonly score: number | null;
+  /** With the version that it is compared with. */
+  readonly comparisons: readonly ModelComparisonView[];
+}
+
+/** A quantity of a version, less that of the one it is compared with. */
+export interface ModelComparisonView {
+  readonly of: 'failures' | 'score' | 'latencyMs' | 'costMicros';
+  readonly difference: number;
+  /** Where it lies; null = too little is known. */
+  readonly interval: { readonly low: number; readonly high: number } | null;
+  /** Whether there is a difference. */
+  readonly isShown: boolean;
 }
 
 /** A limit as it is in force, and how it stands. */

@@ -3,7 +3,7 @@
  * a property that is added to a type and forgotten here does not compile.
  */
 import { failureClasses } from '../core/failure.js';
-import type { JsonSchema } from '../core/manifest.js';
+import type { JsonSchema, ModelPrice } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
 import { limitDimensions } from '../core/admission/limit.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
@@ -30,6 +30,11 @@ import {
   type DoctorCheck,
   type DoctorView,
   type EndpointView,
+  type ModelArmView,
+  type ModelComparisonView,
+  type ModelReportView,
+  type ModelVersionView,
+  type ModelView,
   type LimitCounterView,
   type LimitView,
   type LimitWait,
@@ -234,8 +239,8 @@ export const schemas = {
   ),
   TokenUsage: shape<TokenUsage>({ inputTokens: whole, cachedInputTokens: whole, outputTokens: whole }, {}),
   InferenceHop: shape<InferenceHop>(
-    { attempt: whole, version: text, endpoint: text, class: oneOf(failureClasses), code: text },
-    {},
+    { model: text, attempt: whole, version: text, endpoint: text, class: oneOf(failureClasses), code: text },
+    { model: true },
   ),
   ContextView: shape<ContextView>({ name: text, key: text, version: nullable(text), fetchedAt: instant }, {}),
   WaitView: shape<WaitView>(
@@ -567,6 +572,85 @@ export const schemas = {
     },
     {},
   ),
+  ModelView: shape<ModelView>(
+    {
+      name: text,
+      policy: { type: 'array', items: oneOf(ambiguityPolicies) },
+      versions: {
+        type: 'array',
+        items: shape<ModelVersionView>(
+          {
+            version: text,
+            endpoint: text,
+            weight: whole,
+            declaredWeight: whole,
+            windowTokens: nullable(whole),
+            outputTokensMax: nullable(whole),
+            price: nullable(
+              shape<ModelPrice>({ inputMicros: whole, outputMicros: whole, cachedInputMicros: whole }, {}),
+            ),
+            breaker: record({ state: oneOf(['closed', 'open', 'half-open']), probeAt: nullable(instant) }, [
+              'state',
+              'probeAt',
+            ]),
+          },
+          {},
+        ),
+      },
+      set: nullable(record({ by: text, at: instant }, ['by', 'at'])),
+      steps: whole,
+    },
+    {},
+  ),
+  ModelOrder: {
+    oneOf: [
+      record({ change: oneOf(['weights']), weights: { type: 'object', additionalProperties: whole } }, [
+        'change',
+        'weights',
+      ]),
+      record({ change: oneOf(['promote', 'reset-breaker']), version: text }, ['change', 'version']),
+      record({ change: oneOf(['rollback', 'reset']) }, ['change']),
+    ],
+  },
+  OutcomeRequest: record({ model: text, score: { type: 'number', minimum: 0, maximum: 1 }, id: text }, [
+    'model',
+    'score',
+  ]),
+  ModelReportView: shape<ModelReportView>(
+    {
+      model: text,
+      against: text,
+      alpha: { type: 'number' },
+      arms: {
+        type: 'array',
+        items: shape<ModelArmView>(
+          {
+            version: text,
+            inferences: whole,
+            failures: whole,
+            latencyMs: nullable({ type: 'number' }),
+            costMicros: nullable({ type: 'number' }),
+            scores: whole,
+            score: nullable({ type: 'number' }),
+            comparisons: {
+              type: 'array',
+              items: shape<ModelComparisonView>(
+                {
+                  of: oneOf(['failures', 'score', 'latencyMs', 'costMicros']),
+                  difference: { type: 'number' },
+                  interval: nullable(record({ low: { type: 'number' }, high: { type: 'number' } }, ['low', 'high'])),
+                  isShown: { type: 'boolean' },
+                },
+                {},
+              ),
+            },
+          },
+          {},
+        ),
+      },
+    },
+    {},
+  ),
   LimitView: shape<LimitView>(
     {
       name: text,
@@ -724,6 +808,7 @@ export const schemas = {
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
   EndpointPage: page('EndpointView'),
+  ModelPage: page('ModelView'),
   LimitPage: page('LimitView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;

@@ -585,6 +585,45 @@ const descriptions = {
   readEndpointSecret: get('The secret that the endpoint of an app checks signatures with.', 'EndpointSecret', {
     access: 'operator',
   }),
+  listModels: get('Models of the registered apps, as they are in force.', 'ModelPage', {
+    access: 'operator',
+  }),
+  readModel: get('A model: its versions, their weights, and the breakers of their endpoints.', 'ModelView', {
+    access: 'operator',
+  }),
+  changeModel: {
+    ...post(
+      'Changes how new runs are shared between the versions of a model, or lets an endpoint be called again. Runs that have asked a version stay with it.',
+      jsonBody('ModelOrder', 'What is changed.'),
+      [ok('ModelView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  reportModel: get('How the versions of a model do against one of them.', 'ModelReportView', {
+    query: [
+      {
+        name: 'against',
+        says: 'Version that the others are compared with; default: the first.',
+        type: 'string',
+      },
+      {
+        name: 'alpha',
+        says: 'How often at most a difference is shown where there is none, from 0.0001 to 0.5; default 0.05.',
+        type: 'string',
+      },
+    ],
+    access: 'operator',
+  }),
+  readModelEvents: get('What was changed of models, and which breakers have moved, oldest first.', 'TopicEventPage', {
+    query: [cursor, limit],
+    access: 'operator',
+  }),
+  reportOutcome: post(
+    'Says what somebody has made of the answers of a model in a run. One for each run, model and `id`; a repeat changes nothing.',
+    jsonBody('OutcomeRequest', 'The model, and the score.'),
+    [ok(null, 'It was there.'), ok(null, 'It is recorded.', 201)],
+  ),
   listLimits: get('Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),
   readLimit: get('A limit, with its counters that are used most.', 'LimitView', { access: 'operator' }),
   putLimit: {

@@ -22,6 +22,7 @@ import { intakeHandlers } from './handlers/intake.js';
 import { readTokenHandlers } from './handlers/read-tokens.js';
 import { runHandlers } from './handlers/runs.js';
 import { waitHandlers } from './handlers/waits.js';
+import { modelHandlers } from './handlers/models.js';
 import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { scalingHandlers } from './handlers/scaling.js';
@@ -112,6 +113,7 @@ export class Api {
       ...waitHandlers(context),
       ...agentHandlers(context),
       ...deadLetterHandlers(context),
+      ...modelHandlers(context),
       ...limitHandlers(context),
       ...scheduleHandlers(context),
       ...fleetHandlers(context),

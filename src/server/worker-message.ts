@@ -186,6 +186,7 @@ const ask = record({
   policy: policies,
   streamed: flag,
   deadlineMs: nullable(wholeMs),
+  chain: optional(record({ after: nullable(path), isLast: flag })),
 });
 const decisionText = text(limits.decisionTextLengthMax);
 const note = record({

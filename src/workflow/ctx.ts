@@ -183,6 +183,16 @@ export interface Ctx {
   infer(name: PathName, options: InferOptions): Promise<InferResult>;
 
   /**
+   * Says what has become of the answer of a model: a score from 0 to 1, by which its versions are compared. `answer` is what
+   * `infer` gave, or its `model`. The name is that of the model unless `as` says otherwise; one outcome for each.
+   */
+  outcome(
+    answer: Pick<InferResult, 'model'> | InferResult['model'],
+    score: number,
+    options?: { readonly as?: PathName },
+  ): Promise<void>;
+
+  /**
    * Runs a program of the AI SDK: `ctx.ai('draft', (ai) => streamText({ model: ai.model('writer'), prompt }))`. Each call of a
    * model is an inference of the run and each call of a tool a step, so that a program that died goes on where it was, and pays
    * for nothing twice. A streamed result is shown to readers of the run's stream under `name`, as the SDK's pages want it. The

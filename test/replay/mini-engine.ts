@@ -302,7 +302,7 @@ export class MiniEngine {
       hasAgent: () => true,
       admit: ({ path, first, attempt, ask }) => {
         if (ask.model === 'unknown') return null;
-        if (this.holdsInferences) return 'hold';
+        if (this.holdsInferences) return { version: 'v1', endpoint: 'e', until: null };
         const key = ask.policy.includes('retry-with-same-key') ? '' : `/${attempt}`;
         return this.grant(`${path}/${first}${key}`);
       },

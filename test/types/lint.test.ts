@@ -19,6 +19,7 @@ const waiting: Readonly<Record<Waiting, true>> = {
   emit: true,
   infer: true,
   map: true,
+  outcome: true,
   race: true,
   saga: true,
   scope: true,

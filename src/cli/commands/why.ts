@@ -42,7 +42,13 @@ function decisionText(decision: DecisionView): string[] {
     ...(confidence === null ? [] : [['confidence', String(confidence)] as const]),
     ...alternatives.map(({ text, probability }) => ['instead of', `${JSON.stringify(text)} (${probability})`] as const),
     ...rules.map((rule) => ['rule', rule] as const),
-    ...hops.map((hop) => ['before', `attempt ${hop.attempt} at ${hop.endpoint}: ${hop.class} (${hop.code})`] as const),
+    ...hops.map(
+      (hop) =>
+        [
+          'before',
+          `${hop.model === undefined ? '' : `${hop.model}, `}attempt ${hop.attempt} at ${hop.endpoint}: ${hop.class} (${hop.code})`,
+        ] as const,
+    ),
     ...ambiguous.map((one) => ['ambiguous', `attempt ${one.attempt}: ${one.policy}`] as const),
   ];
   return renderPairs(pairs);

@@ -8,15 +8,16 @@ import { decideRetry } from '../retry.js';
 import { limits } from '../limits.js';
 import type { BodyCommand, RunCommand } from './commands.js';
 import { accept, already, refused, type Decision } from './decision.js';
-import type { InferenceGrant, InferenceTicket } from './inference.js';
+import type { NewRunEvent } from './events.js';
+import { isGranted, shutFailure, type InferenceGrant, type InferenceTicket, type InferenceWait } from './inference.js';
 import type { InferenceUnit, RunState } from './state.js';
 
 /** What decisions over inferences are told of the world. */
 export interface InferenceContext {
   readonly now: number;
   readonly random: number;
-  /** Leave to call the model; `hold` = it has to wait, null = there is no such model. */
-  admit(ticket: InferenceTicket): InferenceGrant | 'hold' | null;
+  /** Leave to call the model, or what it has to wait for; null = there is no such model. */
+  admit(ticket: InferenceTicket): InferenceGrant | InferenceWait | null;
 }
 
 type Command<Op extends RunCommand['op']> = Extract<RunCommand, { readonly op: Op }>;
@@ -74,11 +75,13 @@ function decideRequest(
   // Also a repeat of what was answered before.
   if (unit !== undefined && (unit.status !== 'due' || unit.attempt !== attempt)) return already;
   const { tenant, run, workflow, priority } = state;
-  const { model, fingerprint, estimate, policy, streamed, deadlineMs } = ask;
+  const { model, fingerprint, estimate, policy, streamed, deadlineMs, chain } = ask;
   const first = unit?.first ?? state.head + 1;
-  const grant = context.admit({ tenant, run, workflow, priority, path, attempt, first, ask });
-  if (grant === null) return refused('unknown_model');
-  return accept({
+  const pinned = state.arms.get(model) ?? null;
+  const answer = context.admit({ tenant, run, workflow, priority, path, attempt, first, pinned, ask });
+  if (answer === null) return refused('unknown_model');
+  const hops = !isGranted(answer) && answer.until !== null && chain?.isLast === false;
+  const requested: NewRunEvent = {
     type: 'inference.requested',
     data: {
       path,
@@ -90,10 +93,24 @@ function decideRequest(
       policy,
       streamed,
       deadlineMs,
-      grant: grant === 'hold' ? null : grant,
+      ...(chain === undefined ? {} : { chain }),
+      ...(isGranted(answer) ? { grant: answer } : waiting(answer, hops)),
     },
     payload: request,
+  };
+  if (!hops) return accept(requested);
+  // Somebody else can be asked: it is for that to be tried before anybody waits.
+  return accept(requested, {
+    type: 'inference.failed',
+    data: { path, attempt, failure: shutFailure, usage: null, costMicros: 0 },
   });
+}
+
+type Waiting = Pick<Extract<NewRunEvent, { type: 'inference.requested' }>['data'], 'version' | 'shut' | 'grant'>;
+
+function waiting({ version, endpoint, until }: InferenceWait, hops: boolean): Waiting {
+  if (until === null) return { version, grant: null };
+  return { version, shut: { endpoint, until: hops ? null : until }, grant: null };
 }
 
 function completed(

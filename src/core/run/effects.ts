@@ -250,6 +250,8 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       const unit = after.units.get(path);
       const entry = unit?.kind === 'inference' ? inferenceTicketOf(after, path, unit) : null;
       if (entry !== null) effects.push({ tag: 'putEntry', entry });
+      const until = event.data.shut?.until ?? null;
+      if (until !== null) effects.push({ tag: 'setTimer', name: retryTimer(path), fireAt: until });
       break;
     }
     case 'inference.admitted': {

@@ -138,13 +138,16 @@ export interface RunEventData {
   'call.failed': { readonly path: string; readonly attempt: number; readonly failure: Failure };
   /**
    * A model is to be asked. With a `grant` this is the intent: the provider is called after it is committed. Without one
-   * the inference waits for admission. `first`: `seq` of the first request of the path, absent = this is it. Payload: the
-   * request.
+   * the inference waits for admission, or, where it is `shut`, until the breaker of its endpoint lets it ask again (null =
+   * it does not wait for that). `first`: `seq` of the first request of the path, absent = this is it; `version`: what is to be
+   * asked of the model, in the grant where there is one. Payload: the request.
    */
   'inference.requested': {
     readonly path: string;
     readonly attempt: number;
     readonly first?: number;
+    readonly version?: string;
+    readonly shut?: { readonly endpoint: string; readonly until: number | null };
     readonly grant: InferenceGrant | null;
   } & InferenceAsk;
   /** What had to wait may go on; the body says so (`inference.begun`) before it calls the provider. */

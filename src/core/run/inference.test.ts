@@ -8,7 +8,7 @@ import { decide, type Decision } from './decide.js';
 import { entryRowsOf } from './entry-rows.js';
 import { effectsOf, openRows, sweeps } from './effects.js';
 import type { NewRunEvent, RunEvent } from './events.js';
-import type { AmbiguityPolicy, InferenceAsk, InferenceGrant, InferenceOutcome } from './inference.js';
+import type { AmbiguityPolicy, InferenceAsk, InferenceGrant, InferenceTicket, InferenceOutcome } from './inference.js';
 import { applyEvent, emptyState, foldRun, type RunState } from './state.js';
 import { isWorkTimer } from './waits.js';
 
@@ -76,7 +76,9 @@ class Bench {
   readonly timers = new Map<string, number>();
   readonly entries = new Map<string, string>();
   /** What admission says. */
-  admission: InferenceGrant | 'hold' | null = grant;
+  admission: InferenceGrant | 'hold' | 'shut' | null = grant;
+  /** What it was asked. */
+  readonly tickets: InferenceTicket[] = [];
   now = 1_000;
 
   constructor() {
@@ -112,7 +114,12 @@ class Bench {
       newRunId: 'run_new',
       hasWorkflow: () => true,
       hasAgent: () => true,
-      admit: () => this.admission,
+      admit: (ticket) => {
+        this.tickets.push(ticket);
+        const waits = { version: 'v1', endpoint: 'e' };
+        if (this.admission === 'hold') return { ...waits, until: null };
+        return this.admission === 'shut' ? { ...waits, until: this.now + 500 } : this.admission;
+      },
       agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: () => null,
     });
@@ -396,6 +403,69 @@ describe('an inference', () => {
     bench.checkRows();
   });
 
+  it('waits by a timer where its endpoint is shut, and uses up no attempt by that', () => {
+    const bench = new Bench();
+    bench.admission = 'shut';
+    bench.do(infer());
+    expect(bench.unit()).toMatchObject({
+      status: 'retrying',
+      failures: 0,
+      hops: [{ endpoint: 'e', code: 'BREAKER_OPEN' }],
+    });
+    expect([bench.timers.get(':retry:a'), bench.entries.size, bench.state.spend.calls]).toEqual([
+      bench.now + 500,
+      0,
+      0,
+    ]);
+    bench.checkRows();
+    bench.do({ op: 'park', seen: bench.state.head });
+    bench.do({ op: 'fireTimer', name: ':retry:a' });
+    expect(bench.state.status).toBe('active');
+    bench.admission = grant;
+    bench.do(infer(2));
+    bench.do(complete(2));
+    expect(bench.unit()).toMatchObject({ status: 'completed' });
+    expect(bench.events.find(({ type }) => type === 'decision.recorded')?.data).toMatchObject({
+      hops: [{ attempt: 1, code: 'BREAKER_OPEN' }],
+    });
+  });
+
+  it('fails at once where its endpoint is shut and somebody else can be asked, who has it among its hops', () => {
+    const bench = new Bench();
+    bench.admission = 'shut';
+    bench.do({
+      op: 'infer',
+      path: 'b',
+      attempt: 1,
+      ask: { ...ask, chain: { after: null, isLast: false } },
+      request: payload,
+    });
+    expect(bench.state.units.get('b')).toMatchObject({ status: 'failed', hops: [{ code: 'BREAKER_OPEN' }] });
+    expect(bench.timers.size).toBe(0);
+    bench.checkRows();
+    bench.admission = grant;
+    bench.do({ ...infer(), ask: { ...ask, model: 'spare', chain: { after: 'b', isLast: true } } } as RunCommand);
+    bench.do(complete());
+    expect(bench.events.find(({ type }) => type === 'decision.recorded')?.data).toMatchObject({
+      model: 'spare',
+      hops: [{ model: ask.model, endpoint: 'e', code: 'BREAKER_OPEN' }],
+    });
+  });
+
+  it('asks for the version that the run has asked before, also where that waits', () => {
+    const bench = new Bench();
+    bench.admission = 'hold';
+    bench.do(infer());
+    bench.do({ op: 'infer', path: 'b', attempt: 1, ask, request: payload });
+    bench.do({ op: 'infer', path: 'c', attempt: 1, ask: { ...ask, model: 'other' }, request: payload });
+    expect(bench.tickets.map(({ pinned }) => pinned)).toEqual([null, 'v1', null]);
+    expect([...bench.entries.values()].map((value) => (JSON.parse(value) as { pinned: string }).pinned)).toEqual([
+      'v1',
+      'v1',
+      'v1',
+    ]);
+  });
+
   it('keeps no more hops than fit', () => {
     const bench = new Bench();
     for (let attempt = 1; attempt <= 12; attempt++) {
@@ -421,7 +491,7 @@ it('whatever is asked of the inferences of a run, its rows are what its log fold
     fc.constant<RunCommand>({ op: 'fail', failure: passing, path: null }),
     fc.constant<RunCommand>({ op: 'redrive', by: 'x' }),
   );
-  const answer = fc.constantFrom<InferenceGrant | 'hold'>(grant, 'hold');
+  const answer = fc.constantFrom<InferenceGrant | 'hold' | 'shut'>(grant, 'hold', 'shut');
   fc.assert(
     fc.property(fc.array(fc.tuple(command, answer), { maxLength: 25 }), (script) => {
       const bench = new Bench();

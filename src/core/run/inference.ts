@@ -4,7 +4,7 @@
  *
  * Invariant: money is integer micro-units of one currency, tokens are integers; nothing here is a fraction of either.
  */
-import type { Failure, FailureClass } from '../failure.js';
+import { failure, type Failure, type FailureClass } from '../failure.js';
 
 /**
  * What to do about a call of a provider that nobody knows the outcome of, since its worker died: call again; call again
@@ -55,6 +55,16 @@ export interface InferenceAsk {
   readonly streamed: boolean;
   /** Longest time of one call of the provider, ms; null = as long as the activation may take. */
   readonly deadlineMs: number | null;
+  /** Its place in a chain of fallbacks; absent = it stands alone. */
+  readonly chain?: InferenceChain;
+}
+
+/** Where an inference stands among those that are asked one after the other until one of them has an answer. */
+export interface InferenceChain {
+  /** Path of the inference that has failed before; null = it is the first. */
+  readonly after: string | null;
+  /** Nobody is asked after it, so that it waits for an endpoint that is shut. */
+  readonly isLast: boolean;
 }
 
 /** Leave to call a provider one time: which version of the model, where, and what was set aside for it. */
@@ -104,6 +114,8 @@ export interface DecisionNote {
 
 /** An attempt of an inference that gave no answer. */
 export interface InferenceHop {
+  /** Model that was asked; absent = the one that is asked now. */
+  readonly model?: string;
   readonly attempt: number;
   readonly version: string;
   readonly endpoint: string;
@@ -141,8 +153,34 @@ export function withUsage(spend: Spend, usage: TokenUsage | null, costMicros: nu
 }
 
 /** The hop that a failed attempt stands for. */
-export function hopOf(attempt: number, grant: InferenceGrant | null, { class: kind, code }: Failure): InferenceHop {
-  return { attempt, version: grant?.version ?? '', endpoint: grant?.endpoint ?? '', class: kind, code };
+export function hopOf(
+  attempt: number,
+  asked: Pick<InferenceGrant, 'version' | 'endpoint'> | null,
+  { class: kind, code }: Pick<Failure, 'class' | 'code'>,
+): InferenceHop {
+  return { attempt, version: asked?.version ?? '', endpoint: asked?.endpoint ?? '', class: kind, code };
+}
+
+/** Why nobody is called at an endpoint: too many calls of it have failed. */
+export const shutFailure: Failure = failure({
+  class: 'overloaded',
+  code: 'BREAKER_OPEN',
+  message: 'The breaker of the endpoint is open: too many of its last calls have failed.',
+  retryable: true,
+});
+
+/** An inference that has to wait: for the coordinator of admission, or until its endpoint may be called again. */
+export interface InferenceWait {
+  /** Version that it will ask. */
+  readonly version: string;
+  readonly endpoint: string;
+  /** Epoch ms; null = for the coordinator. */
+  readonly until: number | null;
+}
+
+/** Whether an inference may be begun. */
+export function isGranted(answer: InferenceGrant | InferenceWait): answer is InferenceGrant {
+  return 'idempotencyKey' in answer;
 }
 
 /** An inference as admission sees it. */
@@ -155,5 +193,7 @@ export interface InferenceTicket {
   readonly attempt: number;
   /** `seq` that the first `inference.requested` of the path has or will have: what all attempts have in common. */
   readonly first: number;
+  /** Version that the run has asked of the model before; null = none. */
+  readonly pinned: string | null;
   readonly ask: InferenceAsk;
 }

@@ -15,6 +15,7 @@ import {
   hopOf,
   leadsToRetry,
   nothingSpent,
+  shutFailure,
   withCall,
   withUsage,
   type InferenceAsk,
@@ -102,6 +103,8 @@ export interface InferenceUnit {
   readonly first: number;
   readonly request: number;
   readonly grant: InferenceGrant | null;
+  /** Version of the model that is asked, granted or not; null = that was left to admission. */
+  readonly version: string | null;
   readonly providerId: string | null;
   /** When this attempt was asked for, as the store's clock has it. */
   readonly since: number;
@@ -182,6 +185,8 @@ export interface RunState {
   readonly taken: Set<string>;
   /** What the inferences have taken. */
   spend: Spend;
+  /** Which version of each model the run asks, from the first time that it asks it. */
+  readonly arms: Map<string, string>;
   /** `seq` of the last event that concerns a waiting body. */
   lastWakeSeq: number;
   /** Number of progress reports so far. */
@@ -290,6 +295,7 @@ export function emptyState(tenant: string, run: string): RunState {
     taken: new Set(),
     contexts: new Map(),
     spend: nothingSpent,
+    arms: new Map(),
     born: 0,
     lastWakeSeq: 0,
     progress: 0,
@@ -458,7 +464,9 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       const unit = units.get(path);
       if (unit?.kind === 'inference') {
         const status = event.type === 'inference.failed' ? 'failed' : 'retrying';
-        const hops = [...unit.hops, hopOf(attempt, unit.grant, failure)].slice(-limits.inferenceHopsMax);
+        // That its endpoint is shut is a hop already.
+        const isShut = failure.code === shutFailure.code && unit.status === 'retrying';
+        const hops = isShut ? unit.hops : withHop(unit.hops, attempt, unit.grant, failure);
         setInference(units, path, { status, failures: unit.failures + 1, hops });
       }
       state.spend = withUsage(state.spend, usage, costMicros);
@@ -697,12 +705,15 @@ function setCall(
 
 /** Asked for the first time, or once more. */
 function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inference.requested' }>): void {
-  const { path, attempt, first = event.seq, grant, ...ask } = event.data;
+  const { path, attempt, first = event.seq, version: waitsFor = null, shut = null, grant, ...ask } = event.data;
   const before = state.units.get(path);
   const past = before?.kind === 'inference' ? before : null;
+  const version = grant?.version ?? waitsFor;
+  if (version !== null && !state.arms.has(ask.model)) state.arms.set(ask.model, version);
+  const hops = past?.hops ?? hopsBefore(state, ask.chain?.after ?? null);
   state.units.set(path, {
     kind: 'inference',
-    status: grant === null ? 'held' : 'begun',
+    status: shut !== null ? 'retrying' : grant === null ? 'held' : 'begun',
     attempt,
     failures: past?.failures ?? 0,
     ask,
@@ -711,14 +722,26 @@ function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inf
     grant,
     providerId: null,
     since: event.at,
-    hold: grant === null ? { phase: 'waiting', since: event.at, notBefore: null } : null,
-    hops: past?.hops ?? noHops,
+    hold: grant === null && shut === null ? { phase: 'waiting', since: event.at, notBefore: null } : null,
+    version,
+    hops:
+      shut === null ? hops : withHop(hops, attempt, { version: version ?? '', endpoint: shut.endpoint }, shutFailure),
   });
   if (grant !== null) state.spend = withCall(state.spend);
   noProgress(state, event.seq);
 }
 
 const noHops: readonly InferenceHop[] = [];
+
+/** Those of an inference that was asked before in the same chain. */
+function hopsBefore({ units }: RunState, path: string | null): readonly InferenceHop[] {
+  const unit = path === null ? undefined : units.get(path);
+  return unit?.kind === 'inference' ? unit.hops.map((hop) => ({ model: unit.ask.model, ...hop })) : noHops;
+}
+
+function withHop(hops: readonly InferenceHop[], ...hop: Parameters<typeof hopOf>): readonly InferenceHop[] {
+  return [...hops, hopOf(...hop)].slice(-limits.inferenceHopsMax);
+}
 
 function setInference(units: Map<string, Unit>, path: string, change: Partial<InferenceUnit>): void {
   const unit = units.get(path);

@@ -54,6 +54,8 @@ export type TicketValue = {
       readonly priority: number;
       /** `seq` of the first request of the path. */
       readonly first: number;
+      /** Version of the model that is asked; null = what admission finds. */
+      readonly pinned: string | null;
       readonly ask: InferenceAsk;
     }
 );
@@ -138,7 +140,7 @@ export function inferenceTicketOf(state: Owner, path: string, unit: InferenceUni
 export function inferenceEntry(
   { run, workflow, priority, startAt, startedAt }: Owner,
   path: string,
-  { attempt, first, request, ask }: InferenceUnit,
+  { attempt, first, request, version, ask }: InferenceUnit,
   phase: Hold['phase'],
   since: number,
 ): WaitEntry {
@@ -152,6 +154,7 @@ export function inferenceEntry(
     notBefore: null,
     priority,
     first,
+    pinned: version,
     ask,
   };
   return { space: ticketSpace, key: phase, ref: ticketRef(run, `i${request}`), value: JSON.stringify(value) };

@@ -65,9 +65,9 @@ export function ticketResolver(models: (name: string) => ModelManifest | null, h
       const nothing = { model: '', endpoint: '', tokens: 0, costMicros: 0 };
       return { work: { ...nothing, tenant, workflow, run, kind: 'call', capability, limits }, candidate: null };
     }
-    const { priority, path, attempt, first, ask } = value;
+    const { priority, path, attempt, first, pinned, ask } = value;
     const model = models(ask.model);
-    const ticket = { tenant, run, workflow, priority, path, attempt, first, ask };
+    const ticket = { tenant, run, workflow, priority, path, attempt, first, pinned, ask };
     const candidate = model === null ? null : candidateOf(ticket, model, hash);
     return candidate === null ? null : { work: inferenceWork(ticket, candidate), candidate };
   };

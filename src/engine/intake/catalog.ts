@@ -126,6 +126,11 @@ export class Catalog {
     return this.#models.get(name) ?? null;
   }
 
+  /** Models that apps declare, by name. */
+  get models(): ReadonlyMap<string, ModelManifest> {
+    return this.#models;
+  }
+
   /** Whether there is a workflow that says which signals it takes. */
   get declaresSignals(): boolean {
     return [...this.#workflows.values()].some(({ signals }) => signals !== null);

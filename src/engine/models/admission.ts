@@ -33,10 +33,14 @@ export function grantOf(
   return { version: version.version, arm, endpoint: version.endpoint, idempotencyKey, reserved, limits };
 }
 
-/** What a ticket asks for, by the manifest of its model; null = the model has no version. */
+/**
+ * What a ticket asks for, by the manifest of its model; null = the model has no version. A run stays with the version that it
+ * has asked before, whatever weights have come since, for as long as there is that version.
+ */
 export function candidateOf(ticket: InferenceTicket, model: ModelManifest, hash: Hash): Candidate | null {
-  const { tenant, run, ask } = ticket;
-  const version = versionOf(model, shareOf({ tenant, run, model: model.name }, hash));
+  const { tenant, run, pinned, ask } = ticket;
+  const kept = pinned === null ? undefined : model.versions.find((one) => one.version === pinned);
+  const version = kept ?? versionOf(model, shareOf({ tenant, run, model: model.name }, hash));
   if (version === null) return null;
   const { inputTokens, outputTokens } = ask.estimate;
   return {

@@ -5,7 +5,7 @@
 import { isoOf } from '../../core/instant.js';
 import { isBlobPayload } from '../../core/payload.js';
 import type { RunEvent } from '../../core/run/events.js';
-import { hopOf, type InferenceGrant } from '../../core/run/inference.js';
+import { hopOf, shutFailure, type InferenceGrant } from '../../core/run/inference.js';
 import type { DecisionView, EventReference } from '../../protocol/http.js';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -54,7 +54,9 @@ function note(run: string, all: Map<string, Found>, event: RunEvent): void {
       const { attempt, failure, costMicros } = event.data;
       const isOver = event.type === 'inference.failed';
       view.status = isOver ? 'failed' : 'retrying';
-      view.hops = [...view.hops, hopOf(attempt, found.grant, failure)];
+      // That its endpoint is shut was said with the request.
+      if (failure.code !== shutFailure.code || found.grant !== null)
+        view.hops = [...view.hops, hopOf(attempt, found.grant, failure)];
       view.costMicros += costMicros;
       view.failure = isOver ? { class: failure.class, code: failure.code, message: failure.message } : null;
       break;
@@ -67,8 +69,9 @@ function note(run: string, all: Map<string, Found>, event: RunEvent): void {
       break;
     }
     case 'decision.recorded': {
-      const { confidence, alternatives, rules } = event.data;
-      Object.assign(view, { confidence, alternatives, rules });
+      // With those of the models that were asked before in the same chain.
+      const { confidence, alternatives, rules, hops } = event.data;
+      Object.assign(view, { confidence, alternatives, rules, hops });
       break;
     }
   }
@@ -79,17 +82,17 @@ function request(
   all: Map<string, Found>,
   event: Extract<RunEvent, { type: 'inference.requested' }>,
 ): void {
-  const { path, attempt, model, fingerprint, policy, grant } = event.data;
+  const { path, attempt, model, fingerprint, policy, version = null, shut, grant } = event.data;
   const before = all.get(path)?.view;
   const view: Mutable<DecisionView> = {
     path,
-    status: grant === null ? 'held' : 'begun',
+    status: shut !== undefined ? 'retrying' : grant === null ? 'held' : 'begun',
     attempt,
     at: before?.at ?? isoOf(event.at),
     model,
-    version: null,
+    version,
     arm: null,
-    endpoint: null,
+    endpoint: shut?.endpoint ?? null,
     fingerprint,
     policy,
     input: referenceOf(run, event),
@@ -100,7 +103,10 @@ function request(
     costMicros: before?.costMicros ?? 0,
     latencyMs: null,
     firstPartMs: null,
-    hops: before?.hops ?? [],
+    hops: [
+      ...(before?.hops ?? []),
+      ...(shut === undefined ? [] : [hopOf(attempt, { version: version ?? '', ...shut }, shutFailure)]),
+    ],
     ambiguous: before?.ambiguous ?? [],
     confidence: null,
     alternatives: [],

@@ -13,7 +13,7 @@ import { limits } from '../../core/limits.js';
 import { approvalTopic } from '../../core/manifest.js';
 import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
 import type { RunCommand } from '../../core/run/commands.js';
-import type { InferenceGrant, InferenceTicket } from '../../core/run/inference.js';
+import type { InferenceTicket } from '../../core/run/inference.js';
 import { mailSignal } from '../../core/run/mail.js';
 import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
 import { activationTask, foldRun, isEnded, type RunState } from '../../core/run/state.js';
@@ -23,7 +23,7 @@ import type { LeaseKey, Outcome, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { readRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
-import { candidateOf, type Admission } from '../models/admission.js';
+import type { ModelDoor } from '../models/model-door.js';
 import { birth, withBirths, type BirthRequest, type RunBirth } from '../intake/birth.js';
 import { preparePublication, type Publication, type TopicEvent } from '../intake/topics.js';
 import { changeRun, emptyChange, newDeadLetterId, writeOf, type RunChange } from './change.js';
@@ -116,14 +116,14 @@ export class Lanes {
     plain: PlainValue,
     committer: Committer,
     seen: (key: string) => number | null,
-    admission: Admission,
+    models: ModelDoor,
   ) {
     this.#seen = seen;
     this.#context = context;
     this.#catalog = catalog;
     this.#plain = plain;
     this.#committer = committer;
-    this.#circumstances = new Circumstances(context, catalog, admission);
+    this.#circumstances = new Circumstances(context, catalog, models);
   }
 
   /** Called after each commit, in commit order of each run. */
@@ -770,7 +770,7 @@ const noneAgain: readonly Pending[] = [];
 class Circumstances implements DecideContext {
   readonly #context: EngineContext;
   readonly #catalog: Catalog;
-  readonly #admission: Admission;
+  readonly #models: ModelDoor;
   now = 0;
   worker = '';
   task: string | null = null;
@@ -778,10 +778,10 @@ class Circumstances implements DecideContext {
   unleased = true;
   tenant = '';
 
-  constructor(context: EngineContext, catalog: Catalog, admission: Admission) {
+  constructor(context: EngineContext, catalog: Catalog, models: ModelDoor) {
     this.#context = context;
     this.#catalog = catalog;
-    this.#admission = admission;
+    this.#models = models;
   }
 
   of({ job, leased }: Pending, at: number): this {
@@ -823,10 +823,8 @@ class Circumstances implements DecideContext {
     return this.#catalog.capability(name);
   }
 
-  admit(ticket: InferenceTicket): InferenceGrant | 'hold' | null {
-    const model = this.#catalog.model(ticket.ask.model);
-    const candidate = model === null ? null : candidateOf(ticket, model, this.#context.ports.hash);
-    return candidate === null ? null : this.#admission.ask(ticket, candidate);
+  admit(ticket: InferenceTicket): ReturnType<DecideContext['admit']> {
+    return this.#models.admit(ticket, this.now);
   }
 }
 

@@ -87,6 +87,17 @@ export class Reads {
     });
   }
 
+  /** A run as the engine has it. */
+  async fold(tenant: string, run: string): Promise<RunState | null> {
+    if ((await this.#context.store.readRun(tenant, run)) === null) return null;
+    const events = await this.#history(tenant, run);
+    return foldRun(
+      tenant,
+      run,
+      events.map(({ event }) => event),
+    );
+  }
+
   /** Queues of these calls that no connected worker serves. What is leased is at work, connected or not. */
   async #unserved(tasks: readonly TaskRow[]): Promise<ReadonlySet<string>> {
     const waiting = new Set(

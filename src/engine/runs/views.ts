@@ -2,6 +2,7 @@
 import { assertNever } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
 import { versionText } from '../../core/manifest.js';
+import { shutFailure } from '../../core/run/inference.js';
 import { isEnded, isOpenUnit, workflowQueue, type RunRow, type RunState, type Unit } from '../../core/run/state.js';
 import type { LimitWait, RunFold, RunSummary, RunViewState, StepView, WaitView } from '../../protocol/http.js';
 import type { TaskRow } from '../../store/contract.js';
@@ -222,7 +223,14 @@ function waits(state: RunState, activation: TaskRow | null, around: RunSurroundi
   return found;
 }
 
-function inferenceWait(path: string, { attempt, ask }: Extract<Unit, { kind: 'inference' }>): WaitView {
+function inferenceWait(path: string, { status, attempt, ask, hops }: Extract<Unit, { kind: 'inference' }>): WaitView {
+  const last = hops.at(-1);
+  if (status === 'retrying' && last?.code === shutFailure.code)
+    return {
+      kind: 'retry',
+      path,
+      text: `The breaker of endpoint ${last.endpoint} is open; model ${ask.model} is asked when it may be called again.`,
+    };
   return { kind: 'retry', path, text: `Model ${ask.model} failed; attempt ${attempt + 1} follows after a pause.` };
 }
 

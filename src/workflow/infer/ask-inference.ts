@@ -8,12 +8,13 @@ import { limits } from '../../core/limits.js';
 import type { Hash } from '../../core/ports.js';
 import type { InlinePayload } from '../../core/payload.js';
 import { defaultRetry } from '../../core/retry.js';
-import { ambiguityPolicies } from '../../core/run/inference.js';
+import { ambiguityPolicies, type InferenceChain } from '../../core/run/inference.js';
 import type { Model, ModelVersion } from '../model.js';
 import { OptionFaults, suggestion } from '../options.js';
 import type { InferRequest } from '../replay/infer-work.js';
 import { readRetry } from '../retry-options.js';
 import { schemaForModel, type AnswerCheck, type AnySchema } from './answer-schema.js';
+import { chainOf, type FallbackChain } from './fallback.js';
 import type { InferOptions } from './infer-options.js';
 import { textDelta } from './model-answer.js';
 import { estimatedInputTokens, messagesOf, promptFor } from './model-prompt.js';
@@ -45,6 +46,18 @@ export interface Question {
   /** How often the model may be asked, and told that its answer does not fit. */
   readonly rounds: number;
   readonly repairs: number;
+  /** Where it stands in a chain; null = it stands alone. */
+  readonly chain: InferenceChain | null;
+}
+
+/** A question with those who are asked when the model gives no answer. */
+export interface ChainedQuestion {
+  readonly question: Question;
+  /** Models that are asked after it. */
+  readonly models: readonly Model[];
+  readonly others: FallbackChain['others'];
+  /** Longest time of all models together; null = none. */
+  readonly withinMs: number | null;
 }
 
 const optionNames: readonly (keyof InferOptions)[] = [
@@ -66,10 +79,12 @@ const optionNames: readonly (keyof InferOptions)[] = [
   'timeout',
   'retry',
   'policy',
+  'fallback',
+  'within',
 ];
 
 /** Looks through the options. Fails with OPTIONS_INVALID, naming all faults, and with MODEL_UNKNOWN. */
-export function questionOf(what: string, options: InferOptions, surroundings: InferenceSurroundings): Question {
+export function questionOf(what: string, options: InferOptions, surroundings: InferenceSurroundings): ChainedQuestion {
   const faults = new OptionFaults(what);
   faults.unknownNames(options, optionNames);
   const { maxOutputTokens, temperature, topP, seed, stop, providerOptions, stream = false, timeout } = options;
@@ -80,6 +95,8 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
   const responseFormat = schema === null ? undefined : formatOf(schema, faults);
   const tools = toolsOf(options.tools ?? {}, faults);
   const deadlineMs = faults.duration('timeout', timeout, null, 1);
+  const withinMs = faults.duration('within', options.within, null, 1);
+  const chain = chainOf(options.fallback ?? [], faults);
   const retry = readRetry(options.retry, faults, defaultRetry);
   const { policy: wanted } = options;
   const listed = wanted === undefined ? null : typeof wanted === 'string' ? [wanted] : wanted;
@@ -88,7 +105,9 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
       faults.add(`policy must be of ${ambiguityPolicies.join(', ')}${suggestion(String(one), ambiguityPolicies)}`);
   faults.throwIfAny();
   const model = modelOf(options.model, surroundings);
-  return {
+  const models = chain.models.map((one) => modelOf(one, surroundings));
+  const standsAlone = models.length + chain.others.length === 0;
+  const question: Question = {
     model,
     messages: messagesOf(what, options),
     settings: given({
@@ -110,7 +129,22 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
     tools,
     rounds,
     repairs,
+    chain: standsAlone ? null : { after: null, isLast: false },
   };
+  return { question, models, others: chain.others, withinMs };
+}
+
+/** The question to the next model of a chain, from where the one at `after` has failed. */
+export function nextQuestion(
+  question: Question,
+  options: Pick<InferOptions, 'policy'>,
+  model: Model,
+  after: string,
+  messages: readonly ModelMessage[],
+  isLast: boolean,
+): Question {
+  const policy = options.policy === undefined ? model.policy : question.policy;
+  return { ...question, model, policy, messages, chain: { after, isLast } };
 }
 
 /** A schema that no library can say to a model is a fault: it would never be met. */
@@ -151,7 +185,7 @@ function modelOf(given: Model | string, surroundings: InferenceSurroundings): Mo
 
 /** The inference at `path` for a question. Fails with VALUE_UNSTORABLE where its request cannot be recorded. */
 export function inferenceOf(path: string, question: Question, check: AnswerCheck | null, hash: Hash): AskedInference {
-  const { model, messages, settings, streamed, deadlineMs, retry, policy } = question;
+  const { model, messages, settings, streamed, deadlineMs, retry, policy, chain } = question;
   const request = encodeValue({ prompt: messages, ...settings });
   const inputTokens = estimatedInputTokens(messages, JSON.stringify(settings.tools ?? ''));
   const outputTokens = settings.maxOutputTokens ?? limits.inferenceOutputTokensDefault;
@@ -164,6 +198,7 @@ export function inferenceOf(path: string, question: Question, check: AnswerCheck
       policy,
       streamed,
       deadlineMs,
+      ...(chain === null ? {} : { chain }),
     },
     request,
     call: (endpoint) => ({ ...settings, prompt: promptFor(endpoint, messages) }),

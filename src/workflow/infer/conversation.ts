@@ -24,10 +24,14 @@ export interface ConversationHost {
   runTool(path: string, tool: Tool, call: ToolCall, input: unknown): Promise<unknown>;
 }
 
-/** Has the conversation that begins with a question at `path`. Rejects with `StepError`. */
-export async function converse(path: string, question: Question, host: ConversationHost): Promise<InferResult> {
+/** Has the conversation that begins with a question at `path`; what is said is added to `messages`. Rejects with `StepError`. */
+export async function converse(
+  path: string,
+  question: Question,
+  host: ConversationHost,
+  messages: ModelMessage[] = [...question.messages],
+): Promise<InferResult> {
   const { model, schema } = question;
-  const messages = [...question.messages];
   const spent = new Sum();
   const ids = new Map<string, number>();
   let { rounds, repairs } = question;

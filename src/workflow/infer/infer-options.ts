@@ -6,6 +6,7 @@ import type { AmbiguityPolicy, InferenceHop, TokenUsage } from '../../core/run/i
 import type { Model } from '../model.js';
 import type { RetryOptions } from '../retry-options.js';
 import type { AnySchema } from './answer-schema.js';
+import type { Fallback } from './fallback.js';
 import type { ToolCall } from './model-answer.js';
 import type { AnyTool } from './tool.js';
 
@@ -63,6 +64,13 @@ export interface InferOptions<S extends AnySchema | undefined = AnySchema | unde
   readonly timeout?: Duration;
   /** Default: 4 attempts, pauses up to 60 s, or as long as the provider asks for. */
   readonly retry?: RetryOptions;
+  /**
+   * Who is asked when the model gives no answer, one after the other: models, then `rule(...)`s, then `person(...)`s. A model
+   * whose endpoint is shut is passed over at once. Tools that have run are not run again: the next model goes on from there.
+   */
+  readonly fallback?: readonly Fallback[];
+  /** Longest time of all models of the chain together; then what is left of it has its turn, or the inference fails. Default: none. */
+  readonly within?: Duration;
   /** What to do about a call whose worker died. Default: what the model says. */
   readonly policy?: AmbiguityPolicy | readonly AmbiguityPolicy[];
 }
@@ -83,8 +91,9 @@ export interface InferResult<Out = unknown> {
   readonly costMicros: number;
   /** Why the answer ended: `stop`, `length`, `tool-calls`, `content-filter`, `error` or `other`. */
   readonly finish: string;
+  /** Who has answered. Of a rule or a person `arm` is `rule` or `person`, and `name` the rule or whoever it was. */
   readonly model: { readonly name: string; readonly version: string; readonly arm: string };
-  /** Calls of the provider that failed, and how. */
+  /** Calls of providers that failed, and how; those of other models of the chain have their name in `model`. */
   readonly hops: readonly InferenceHop[];
   /** From 0 to 1, where the provider gives log probabilities; else null. */
   readonly confidence: number | null;

@@ -7,11 +7,13 @@ import { parseDuration, type Duration } from '../../core/duration.js';
 import { SpineError } from '../../core/errors.js';
 import { instantMsMax } from '../../core/instant.js';
 import { labelFaults } from '../../core/labels.js';
+import { modelsTopic } from '../../core/manifest.js';
 import { limits } from '../../core/limits.js';
 import { pathOf, type PathKey, type PathName } from '../../core/paths.js';
 import type { InlinePayload } from '../../core/payload.js';
 import { defaultRetry, type RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions } from '../../core/run/commands.js';
+import type { InferenceHop } from '../../core/run/inference.js';
 import type { Ai, AiOptions, Told } from '../ai/ai-options.js';
 import { approvalRequestOf, type ApproveOptions, type FormOf, type Review } from '../approval.js';
 import { Cancelled, isCancelled } from '../cancelled.js';
@@ -32,11 +34,21 @@ import type {
   StepOptions,
   Undo,
 } from '../ctx.js';
-import { inferenceOf, questionOf, type AskedInference, type Question } from '../infer/ask-inference.js';
-import type { AnswerCheck } from '../infer/answer-schema.js';
-import { converse } from '../infer/conversation.js';
+import {
+  inferenceOf,
+  nextQuestion,
+  questionOf,
+  type AskedInference,
+  type ChainedQuestion,
+  type Question,
+} from '../infer/ask-inference.js';
+import { checkedBySchema, doesNotFit, type AnswerCheck } from '../infer/answer-schema.js';
+import { chainTimedOut, endsChain, saidInstead, type ChainTrail, type Said } from '../infer/chain-trail.js';
+import { converse, type ConversationHost } from '../infer/conversation.js';
+import { answerForm, answerOfForm, type Person, type Rule } from '../infer/fallback.js';
 import type { InferOptions, InferResult } from '../infer/infer-options.js';
 import type { ToolCall } from '../infer/model-answer.js';
+import type { ModelMessage } from '../infer/model-endpoint.js';
 import { toolContext, type Tool } from '../infer/tool.js';
 import { jsonSchemaOf } from '../json-schema-of.js';
 import { makeLog, type Log } from '../log.js';
@@ -46,7 +58,7 @@ import type { AgentRef, AskOptions, TellOptions } from '../agent.js';
 import type { AnyMessage } from '../message.js';
 import { handleStep, mailSignal, type Mail, type SendTarget } from '../../core/run/mail.js';
 import { readRetry, retryPolicyOf, timeoutMsOf } from '../retry-options.js';
-import { StepError } from '../step-error.js';
+import { isStepError, StepError } from '../step-error.js';
 import type { StreamWriter } from '../stream-writer.js';
 import type { Topic } from '../topic.js';
 import type { AnyWorkflow } from '../workflow.js';
@@ -112,13 +124,142 @@ export class BodyCtx implements Ctx {
 
   infer<Out>(name: PathName, options: InferOptions): Promise<InferResult<Out>> {
     const path = this.#claim(name);
-    const question = questionOf(`infer "${path}"`, options, this.#body.host);
-    const had = converse(path, question, {
-      ask: (at, asked, check) => this.#infer(this.#beneath(path, at), asked, check),
-      runTool: (at, tool, call, input) => this.#runTool(this.#beneath(path, at), tool, call, input),
-    });
+    const chained = questionOf(`infer "${path}"`, options, this.#body.host);
+    const { question, withinMs } = chained;
+    const isPlain = question.chain === null && withinMs === null;
+    const had = isPlain ? this.#converse(path, question) : this.#askChain(path, chained, options);
     // What the schema of the options gives back, which is where the type comes from.
     return quiet(had as Promise<InferResult<Out>>);
+  }
+
+  outcome(
+    answer: Pick<InferResult, 'model'> | InferResult['model'],
+    score: number,
+    options: { readonly as?: PathName } = {},
+  ): Promise<void> {
+    const { name: model, version } = 'model' in answer ? answer.model : answer;
+    const path = this.#claim(options.as ?? ['outcome', model]);
+    if (!(score >= 0 && score <= 1))
+      throw new SpineError('OPTIONS_INVALID', {
+        what: `outcome "${path}"`,
+        faults: ['score is not a number from 0 to 1'],
+      });
+    const data = encodeValue({ change: 'outcome', model, version, score });
+    const topic = modelsTopic.name;
+    const work = this.#sending(data, { topic }, (stored) => ({ op: 'emit', path, topic, event: { data: stored } }));
+    return this.#ask<void>(path, 'emit', work);
+  }
+
+  #converse(path: string, question: Question, messages?: ModelMessage[]): Promise<InferResult> {
+    const host: ConversationHost = {
+      ask: (at, asked, check) => this.#infer(this.#beneath(path, at), asked, check),
+      runTool: (at, tool, call, input) => this.#runTool(this.#beneath(path, at), tool, call, input),
+    };
+    return converse(path, question, host, messages);
+  }
+
+  // ---------------------------------------------------------------- chains of fallbacks
+
+  /** Asks all models in their turn, for as long as there is time, then rules, then people. */
+  async #askChain(path: string, chained: ChainedQuestion, options: InferOptions): Promise<InferResult> {
+    const { question, others, withinMs } = chained;
+    const trail: ChainTrail = { path, messages: [...question.messages], hops: [], cause: null };
+    const answer =
+      withinMs === null
+        ? await this.#askModels(trail, chained, options)
+        : await this.#askInTime(trail, chained, options, withinMs);
+    if (answer !== null) return answer;
+    for (const [i, other] of others.entries()) {
+      const at = this.#beneath(path, pathOf(path, [other.kind, i + 1]));
+      const said =
+        other.kind === 'rule'
+          ? await this.#askRule(at, other, trail)
+          : await this.#askSomebody(at, other, question, trail);
+      if (said === null) continue;
+      const read = question.schema === null ? null : await checkedBySchema(question.schema, said.value);
+      if (read === null || read.ok) return saidInstead(said, read?.value, trail.hops);
+      trail.cause = new StepError(at, 1, doesNotFit(said.by, read.faults));
+    }
+    throw trail.cause ?? new StepError(path, 1, chainTimedOut(withinMs ?? 0));
+  }
+
+  /** Null = time was up first. What comes of the loser is of no interest: it is given up. */
+  async #askInTime(
+    trail: ChainTrail,
+    chained: ChainedQuestion,
+    options: InferOptions,
+    withinMs: number,
+  ): Promise<InferResult | null> {
+    const { path } = trail;
+    const race = this.#beneath(path, pathOf(path, 'within'));
+    const { winner, value } = await this.#contestAt(
+      race,
+      {
+        models: (ctx) => (ctx as BodyCtx).#askModels(trail, chained, options),
+        time: (ctx) => ctx.sleep('time', withinMs),
+      },
+      'settled',
+    );
+    if (winner === 'models') return value as InferResult | null;
+    trail.cause = new StepError(path, 1, chainTimedOut(withinMs));
+    return null;
+  }
+
+  /** Null = none of them has an answer; the trail says why. */
+  async #askModels(
+    trail: ChainTrail,
+    { question, models, others }: ChainedQuestion,
+    options: InferOptions,
+  ): Promise<InferResult | null> {
+    const { path, messages } = trail;
+    let [at, asked] = [path, question];
+    for (let i = 0; ; i++) {
+      const next = models[i];
+      try {
+        const answer = await this.#converse(at, asked, messages);
+        return { ...answer, hops: [...trail.hops, ...answer.hops] };
+      } catch (error) {
+        // Of a call that may have been paid for, a person has the say.
+        if (!isStepError(error) || isCancelled(error) || endsChain.has(error.code)) throw error;
+        trail.cause = error;
+        trail.hops.push(...this.#hopsOf(error.path, asked.model.name));
+        if (next === undefined) return null;
+        const isLast = i === models.length - 1 && others.length === 0;
+        asked = nextQuestion(question, options, next, error.path, messages, isLast);
+        at = this.#beneath(path, pathOf(path, ['fallback', i + 1]));
+      }
+    }
+  }
+
+  #hopsOf(path: string, model: string): InferenceHop[] {
+    return (this.#body.recordOf(path)?.inference?.hops ?? []).map((hop) => ({ model, ...hop }));
+  }
+
+  /** What a rule makes of it, recorded as a step; null = it has no answer. */
+  async #askRule(path: string, { name, answer }: Rule, { messages, cause }: ChainTrail): Promise<Said | null> {
+    const failure = cause?.failure ?? chainTimedOut(0);
+    const fn = (): unknown => answer({ messages, failure });
+    const step = new StepWork(stepRequest(path, [fn, { effect: 'pure', retry: { attempts: 1 } }]), this.#body);
+    const value = await this.#ask<unknown>(path, 'step', step);
+    return value === undefined || value === null ? null : { by: name, arm: 'rule', value };
+  }
+
+  /** What a person says; null = they have not, or would not. */
+  async #askSomebody(
+    path: string,
+    { to, title, expires }: Person,
+    { schema }: Question,
+    { messages, cause }: ChainTrail,
+  ): Promise<Said | null> {
+    const review = await this.#review(path, {
+      to,
+      ...(title === undefined ? {} : { title }),
+      ...(expires === undefined ? {} : { expires }),
+      show: { messages, why: cause?.failure.message ?? null },
+      form: answerForm(schema),
+    });
+    if (review.outcome !== 'approved') return null;
+    return { by: review.by, arm: 'person', value: answerOfForm(schema, review.form) };
   }
 
   #infer(path: string, question: Question, check: AnswerCheck | null): Promise<InferenceTold> {
@@ -666,7 +807,10 @@ export class BodyCtx implements Ctx {
   // ---------------------------------------------------------------- races
 
   #contest(name: PathName, branches: RaceBranches, until: 'settled' | 'succeeded'): Promise<Contest> {
-    const path = this.#claim(name);
+    return this.#contestAt(this.#claim(name), branches, until);
+  }
+
+  #contestAt(path: string, branches: RaceBranches, until: 'settled' | 'succeeded'): Promise<Contest> {
     const arms = Object.entries(branches).map(([branch, body]) => {
       const scope = new Scope(pathOf(path, branch), this.#scope);
       this.#body.claim(scope.path);

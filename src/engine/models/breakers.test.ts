@@ -1,0 +1,189 @@
+/** Breakers over several servers on one store: who is let through, and what a store without compare-and-put would do. */
+import { describe, expect, it } from 'vitest';
+import { defaultBreakerRule as rule } from '../../core/models/breaker.js';
+import type { FailureClass } from '../../core/failure.js';
+import type { RunEvent } from '../../core/run/events.js';
+import type { RunState } from '../../core/run/state.js';
+import { topicStream, type Store, type Transition } from '../../store/contract.js';
+import { modelsTopic } from '../../core/manifest.js';
+import { createMemoryStore } from '../../store/memory.js';
+import type { EngineContext } from '../context.js';
+import { EnvelopeWriter } from '../events/envelope-writer.js';
+import { Catalog } from '../intake/catalog.js';
+import type { CommittedChange } from '../runs/committed.js';
+import { Breakers } from './breakers.js';
+import { callerOf } from './model-door.js';
+import { nodePorts } from '../../runtime/index.js';
+import { systemTenant } from '../system-tenant.js';
+
+const endpoint = 'provider/model';
+
+/** xorshift32. */
+function chance(seed: number): () => number {
+  let x = seed * 2_654_435_761 || 1;
+  return () => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (x >>> 0) / 2 ** 32;
+  };
+}
+
+/** Servers on one store, with a clock that the test moves. */
+class World {
+  now = 1_000_000;
+  readonly store: Store;
+  readonly faults: string[] = [];
+  #calls = 0;
+  readonly random: () => number;
+
+  constructor(seed: number, change: (transition: Transition) => Transition = (transition) => transition) {
+    this.random = chance(seed);
+    const clock = { now: () => this.now, monotonicMs: () => this.now };
+    const store = createMemoryStore({ clock });
+    // Each write takes a while, so that servers overtake each other between reading and writing.
+    const apply: Store['apply'] = async (transitions) => {
+      await this.turns(Math.floor(this.random() * 4));
+      return store.apply(transitions.map(change));
+    };
+    const { now, readEntries, readEvents } = store;
+    const bound = { now: now.bind(store), readEntries: readEntries.bind(store), readEvents: readEvents.bind(store) };
+    this.store = { ...bound, apply } as unknown as Store;
+  }
+
+  server(): Breakers {
+    const clock = { now: () => this.now, monotonicMs: () => this.now };
+    const random = {
+      next: this.random,
+      bytes: (n: number) => Uint8Array.from({ length: n }, () => this.random() * 256),
+    };
+    const ports = { ...nodePorts, clock, random };
+    const context = {
+      store: this.store,
+      settings: { dedupeTtlMs: 60_000 },
+      ports,
+      envelopes: new EnvelopeWriter(ports, { region: 'test', valueBytesMax: 1_000_000 }, 1),
+      fault: (what: string, error: unknown) => this.faults.push(`${what}: ${String(error)}`),
+    };
+    return new Breakers(context as unknown as EngineContext, new Catalog());
+  }
+
+  async turns(n: number): Promise<void> {
+    for (let i = 0; i < n; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+
+  /** A call that has ended: the commit that says so. */
+  change(run: string, failed: FailureClass | null): CommittedChange {
+    const data = { path: 'a', attempt: 1, ...(failed === null ? {} : { failure: { class: failed } }) };
+    const type = failed === null ? 'inference.completed' : 'inference.failed';
+    const unit = { kind: 'inference', attempt: 1, grant: { endpoint } };
+    return {
+      key: run,
+      tenant: 't',
+      run,
+      state: { units: new Map([['a', unit]]) } as unknown as RunState,
+      events: [{ type, data } as unknown as RunEvent],
+      actor: null,
+      task: null,
+      own: true,
+    };
+  }
+
+  newRun(): string {
+    return `run_${++this.#calls}`;
+  }
+}
+
+const caller = (run: string): string => callerOf({ tenant: 't', run, path: 'a', attempt: 1 });
+
+/**
+ * Servers that call, die and come back, and an endpoint that is down. Answers how often somebody was let through although
+ * the endpoint was shut and another probe was still on its way.
+ */
+async function secondProbes(world: World, steps: number): Promise<number> {
+  const servers = [world.server(), world.server(), world.server()];
+  let open: { readonly run: string; readonly server: number; readonly at: number } | null = null;
+  let second = 0;
+  for (let i = 0; i < 40; i++) servers[i % 3]?.committed(world.change(world.newRun(), 'overloaded'));
+  await world.turns(60);
+  await Promise.all(servers.map((server) => server.refresh()));
+  expect(servers.map((server) => server.of(endpoint).state)).toEqual(['open', 'open', 'open']);
+  for (let i = 0; i < steps; i++) {
+    const at = Math.floor(world.random() * 3);
+    const dice = world.random();
+    const server = servers[at];
+    if (dice < 0.55) {
+      const run = world.newRun();
+      if (server?.shutUntil(endpoint, caller(run), world.now) === null) {
+        if (open !== null && world.now < open.at + rule.probeMs) second += 1;
+        open = { run, server: at, at: world.now };
+      }
+    } else if (dice < 0.7) world.now += Math.floor(world.random() * rule.openMs);
+    else if (dice < 0.76 && open !== null) {
+      servers[open.server]?.committed(world.change(open.run, 'timeout'));
+      open = null;
+    } else if (dice < 0.78) {
+      // It dies with its probe, of which nothing is heard any more.
+      servers[at] = world.server();
+      await servers[at]?.refresh();
+    } else if (dice < 0.9) await server?.refresh();
+    await world.turns(Math.floor(world.random() * 6));
+  }
+  await world.turns(20);
+  return second;
+}
+
+describe('breakers of several servers', () => {
+  it('let one probe at a time through, whoever asks, dies or comes back', async () => {
+    for (let seed = 1; seed <= 12; seed++) {
+      const world = new World(seed);
+      expect({ seed, second: await secondProbes(world, 250) }).toEqual({ seed, second: 0 });
+      expect(world.faults).toEqual([]);
+    }
+  });
+
+  it('would let several through on a store that writes whatever it is told', async () => {
+    const careless = ({ entries = [], ...rest }: Transition): Transition => ({
+      ...rest,
+      entries: entries.map((entry) => {
+        const unconditional: { expected?: string | null } = { ...entry };
+        delete unconditional.expected;
+        return unconditional as typeof entry;
+      }),
+    });
+    let found = 0;
+    for (let seed = 1; seed <= 12; seed++) found += await secondProbes(new World(seed, careless), 250);
+    expect(found).toBeGreaterThan(0);
+  });
+
+  it('closes for all when the probe of one is good, and each move is told of one time', async () => {
+    const world = new World(3);
+    const [a, b] = [world.server(), world.server()];
+    for (let i = 0; i < 10; i++) a.committed(world.change(world.newRun(), 'overloaded'));
+    await world.turns(40);
+    await b.refresh();
+    expect(b.shutUntil(endpoint, 'x', world.now)).toBeGreaterThanOrEqual(world.now + rule.openMs);
+    world.now += rule.openMs;
+    expect(b.shutUntil(endpoint, 'x', world.now)).toBeGreaterThan(world.now);
+    await world.turns(20);
+    expect(b.shutUntil(endpoint, caller('probe'), world.now)).toBeNull();
+    expect(b.shutUntil(endpoint, caller('other'), world.now)).toBeGreaterThan(world.now);
+    b.committed(world.change('probe', null));
+    await world.turns(20);
+    await a.refresh();
+    expect([a.of(endpoint).state, a.shutUntil(endpoint, 'y', world.now)]).toEqual(['closed', null]);
+    const told = { tenant: systemTenant, stream: topicStream(modelsTopic.name, 0), after: -1, limit: 10 };
+    const moves = (await world.store.readEvents(told)).map(({ payload }) => JSON.stringify(payload));
+    expect(moves).toHaveLength(3);
+    expect(moves.map((move) => /to\\":\\"([a-z-]+)/.exec(move)?.[1])).toEqual(['open', 'half-open', 'closed']);
+  });
+
+  it('asks nothing of the store while all calls go well', async () => {
+    const world = new World(4);
+    const server = world.server();
+    for (let i = 0; i < 100; i++)
+      server.committed(world.change(world.newRun(), i % 2 === 0 ? null : 'invalid_request'));
+    await world.turns(20);
+    expect(server.of(endpoint)).toEqual({ state: 'closed', slices: [] });
+  });
+});

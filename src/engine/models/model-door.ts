@@ -1,0 +1,50 @@
+/**
+ * The way to a model: which version a run asks, whether its endpoint may be called, and whether limits let it. Asked in the
+ * turn in which an intent is decided, so that it goes by what this server has in memory.
+ *
+ * Invariant: a run that has asked a version of a model asks no other while there is that version.
+ */
+import type { ModelManifest } from '../../core/manifest.js';
+import type { Hash } from '../../core/ports.js';
+import type { InferenceGrant, InferenceTicket, InferenceWait } from '../../core/run/inference.js';
+import { candidateOf, type Admission } from './admission.js';
+import type { Breakers } from './breakers.js';
+
+export interface ModelDoorOptions {
+  /** Models with the weights in force. */
+  readonly model: (name: string) => ModelManifest | null;
+  readonly breakers: Pick<Breakers, 'shutUntil'>;
+  readonly admission: Admission;
+  readonly hash: Hash;
+}
+
+export class ModelDoor {
+  readonly #options: ModelDoorOptions;
+
+  constructor(options: ModelDoorOptions) {
+    this.#options = options;
+  }
+
+  /** See `DecideContext.admit`. */
+  admit(ticket: InferenceTicket, now: number): InferenceGrant | InferenceWait | null {
+    const { model: find, breakers, admission, hash } = this.#options;
+    const model = find(ticket.ask.model);
+    const candidate = model === null ? null : candidateOf(ticket, model, hash);
+    if (candidate === null) return null;
+    const { version, endpoint } = candidate.version;
+    const until = breakers.shutUntil(endpoint, callerOf(ticket), now);
+    if (until !== null) return { version, endpoint, until };
+    const answer = admission.ask(ticket, candidate);
+    return answer === 'hold' ? { version, endpoint, until: null } : answer;
+  }
+}
+
+/** Whoever would call: an attempt of an inference, told apart from all others. */
+export function callerOf({
+  tenant,
+  run,
+  path,
+  attempt,
+}: Pick<InferenceTicket, 'tenant' | 'run' | 'path' | 'attempt'>): string {
+  return [tenant, run, attempt, path].join('/');
+}
