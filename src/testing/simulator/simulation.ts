@@ -490,7 +490,7 @@ class Simulation {
     )
       return false;
     if ((await redriveRows(store)).some(isRedriving)) return false;
-    if (!(await areLimitsAtRest(store))) return false;
+    if (!(await areLimitsAtRest(store, tally))) return false;
     if (!(await isRouted(store)) || !(await areAgentsAtRest(store, tally)) || (await store.dueTimers(1)).length > 0)
       return false;
     const sessions = await store.listSessions();
@@ -556,8 +556,10 @@ async function isRouted(store: Store): Promise<boolean> {
   return true;
 }
 
-/** Nobody holds a share of a limit. */
-async function areLimitsAtRest(store: Store): Promise<boolean> {
+/** Nobody holds a share of a limit, and every ticket is put away. */
+async function areLimitsAtRest(store: Store, tally: readonly TallyRow[]): Promise<boolean> {
+  for (const tenant of new Set(tally.map((row) => row.tenant)))
+    if ((await store.readEntries({ tenant, space: ticketSpace, limit: 1 })).length > 0) return false;
   return (await store.readEntries({ tenant: systemTenant, space: holderSpace, limit: 1 })).length === 0;
 }
 

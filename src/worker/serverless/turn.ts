@@ -34,6 +34,8 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
   const { journal } = turn;
   const commands: BodyCommand[] = [];
   let submissions = 0;
+  /** Beginnings that the body has yet to be told of. */
+  let unconfirmed = 0;
   let seq = journal.head;
   const isBegun = (command: BodyCommand): boolean =>
     asksForIntent(command) &&
@@ -49,9 +51,13 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
         const begun = given.filter(isBegun);
         commands.push(...given.filter((command) => !isBegun(command)));
         const isWriting = given.some(({ op }) => op === 'append');
-        if (begun.length > 0) ports.timers.turn(() => confirm(i, begun, given.length, isWriting));
-        // They go with the turn, before what comes after them, so who writes to a stream need not wait for them.
-        else if (isWriting) queueMicrotask(() => activation.settle({ i, ok: true, head: seq }));
+        if (begun.length > 0) {
+          unconfirmed += 1;
+          ports.timers.turn(() => confirm(i, begun, given.length, isWriting));
+        } else if (isWriting) {
+          // They go with the turn, before what comes after them, so who writes to a stream need not wait for them.
+          queueMicrotask(() => activation.settle({ i, ok: true, head: seq }));
+        }
         return i;
       },
       valueBytesMax: limits.payloadBytesMax,
@@ -64,6 +70,7 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
 
     /** The beginning is on record since the turn before. */
     function confirm(i: number, begun: readonly BodyCommand[], given: number, isWriting: boolean): void {
+      unconfirmed -= 1;
       const events = turn.begun
         .filter(({ data }) => begun.some((command) => asksForIntent(command) && command.path === data.path))
         .map((entry) => ({ ...entry, seq: ++seq }));
@@ -80,7 +87,8 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
     signal.addEventListener('abort', hangUp, { once: true });
 
     function look(): void {
-      if (activation.resting) return finish(commands);
+      // After a stand-still timers come first: a body that is still to be told that it has begun only seems to rest.
+      if (unconfirmed === 0 && activation.resting) return finish(commands);
       cancelLook = ports.timers.after(lookEveryMs, look);
     }
 
