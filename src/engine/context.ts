@@ -1,6 +1,7 @@
 /**
  * What every part of one engine shares: its store, its ports, its settings and the writer of envelopes.
  */
+import type { BreakerRule } from '../core/models/breaker.js';
 import type { Ports } from '../core/ports.js';
 import type { Store } from '../store/contract.js';
 import type { EnvelopeWriter } from './events/envelope-writer.js';
@@ -33,6 +34,8 @@ export interface EngineSettings {
   readonly valueBytesMax: number;
   /** Schedules that one tenant may have by the API. */
   readonly schedulesPerTenantMax: number;
+  /** When breakers of model endpoints open, and for how long. Default `defaultBreakerRule`: 5 s, doubling up to 5 min. */
+  readonly breaker: BreakerRule;
   /** How often due timers and ready work are looked for, though they are told of anyway. null = 1 s, and less for timers on a shared store. */
   readonly lookEveryMs: number | null;
 }

@@ -2,6 +2,7 @@
  * The engine: puts the parts together and is the only door to them. It decides and commits; it runs no user code.
  */
 import { SpineError, hasCode, isSpineError } from '../core/errors.js';
+import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
 import { modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
@@ -89,6 +90,7 @@ const defaultSettings: EngineSettings = {
   dedupeTtlMs: limits.dedupeTtlMs,
   valueBytesMax: limits.valueBytesMax,
   schedulesPerTenantMax: limits.schedulesPerTenantMax,
+  breaker: defaultBreakerRule,
   lookEveryMs: null,
 };
 

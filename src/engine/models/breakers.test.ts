@@ -60,7 +60,7 @@ class World {
     const ports = { ...nodePorts, clock, random };
     const context = {
       store: this.store,
-      settings: { dedupeTtlMs: 60_000 },
+      settings: { dedupeTtlMs: 60_000, breaker: rule },
       ports,
       envelopes: new EnvelopeWriter(ports, { region: 'test', valueBytesMax: 1_000_000 }, 1),
       fault: (what: string, error: unknown) => this.faults.push(`${what}: ${String(error)}`),

@@ -8,13 +8,13 @@
 import {
   afterProbe,
   closedBreaker,
-  defaultBreakerRule,
   endpointSays,
   isIdle,
   probeTime,
   withCalls,
   withProbe,
   type Breaker,
+  type BreakerRule,
   type CallCounts,
 } from '../../core/models/breaker.js';
 import { isoOf } from '../../core/instant.js';
@@ -40,8 +40,6 @@ interface Counting extends CallCounts {
   readonly sinceMs: number;
 }
 
-const rule = defaultBreakerRule;
-
 /** How long whoever found a probe due waits for it to be taken: it asks again then. */
 const probePauseMs = 250;
 /** Whoever waits for an endpoint comes back at some time in this span, so that not all of them come at once. */
@@ -52,6 +50,7 @@ const lookAgainMs = 5_000;
 export class Breakers {
   readonly #context: EngineContext;
   readonly #catalog: Catalog;
+  readonly #rule: BreakerRule;
   /** Those that are not idle. */
   #known = new Map<string, Breaker>();
   readonly #counts = new Map<string, Counting>();
@@ -63,6 +62,7 @@ export class Breakers {
   constructor(context: EngineContext, catalog: Catalog) {
     this.#context = context;
     this.#catalog = catalog;
+    this.#rule = context.settings.breaker;
   }
 
   /** The breaker of an endpoint as it was last seen. */
@@ -73,7 +73,7 @@ export class Breakers {
   /** When this caller may ask again whether it may call; null = it may call now. */
   shutUntil(endpoint: string, caller: string, now: number): number | null {
     const breaker = this.#known.get(endpoint);
-    const at = breaker === undefined ? null : probeTime(breaker, now, rule);
+    const at = breaker === undefined ? null : probeTime(breaker, now, this.#rule);
     if (breaker === undefined || at === null) return null;
     const probe = this.#probes.get(endpoint);
     if (breaker.state === 'half-open' && probe?.name === breaker.probe && (probe.caller ?? caller) === caller) {
@@ -110,7 +110,7 @@ export class Breakers {
     const nowMs = this.#context.ports.clock.monotonicMs();
     for (const [endpoint, { failures, sinceMs }] of this.#counts) {
       if (failures > 0 || this.#known.has(endpoint)) this.#count(endpoint);
-      else if (nowMs - sinceMs > rule.windowMs) this.#counts.delete(endpoint);
+      else if (nowMs - sinceMs > this.#rule.windowMs) this.#counts.delete(endpoint);
     }
     await Promise.all(this.#moving.values());
     await this.refresh();
@@ -141,7 +141,7 @@ export class Breakers {
     const probe = this.#probes.get(endpoint);
     if (probe?.caller === caller) {
       this.#probes.delete(endpoint);
-      this.#move(endpoint, (breaker, now) => afterProbe(breaker, probe.name, isGood, now, rule));
+      this.#move(endpoint, (breaker, now) => afterProbe(breaker, probe.name, isGood, now, this.#rule));
       return;
     }
     const nowMs = this.#context.ports.clock.monotonicMs();
@@ -155,14 +155,14 @@ export class Breakers {
     const counted = this.#counts.get(endpoint);
     if (counted === undefined || this.#moving.has(endpoint)) return;
     this.#counts.delete(endpoint);
-    this.#move(endpoint, (breaker, now) => withCalls(breaker, counted, now, rule));
+    this.#move(endpoint, (breaker, now) => withCalls(breaker, counted, now, this.#rule));
   }
 
   #takeProbe(endpoint: string): void {
     if (this.#moving.has(endpoint)) return;
     const name = `${this.#context.ports.clock.monotonicMs()}.${this.#context.ports.random.next()}`;
     this.#move(endpoint, (breaker, now) => {
-      const probed = withProbe(breaker, name, now, rule);
+      const probed = withProbe(breaker, name, now, this.#rule);
       if (probed === null) return breaker;
       this.#probes.set(endpoint, { name, caller: null });
       return probed;
@@ -194,7 +194,7 @@ export class Breakers {
         const after = change(before, now);
         if (after === before) return null;
         const event = after.state === before.state ? null : moveEvent(endpoint, before, after, actor);
-        return { value: isIdle(after, now, rule) ? null : after, event };
+        return { value: isIdle(after, now, this.#rule) ? null : after, event };
       },
     );
     if (stored === null) this.#known.delete(endpoint);

@@ -4,7 +4,7 @@
  */
 import type { Manifest } from '../../core/manifest.js';
 import type { Engine } from '../../engine/api.js';
-import { createEngine } from '../../engine/index.js';
+import { createEngine, type EngineSettings } from '../../engine/index.js';
 import type { ServerMessage, WorkerMessage } from '../../protocol/worker.js';
 import type { Store } from '../../store/index.js';
 import type { FaultMeter } from './fault-meter.js';
@@ -30,7 +30,7 @@ export interface SimServerOptions {
   readonly openStore: () => Promise<Store>;
   /** A planted bug: see `SimStore`. */
   readonly lateTo?: () => Store;
-  readonly settings: { readonly sessionDeadMs: number; readonly sessionBeatMs: number };
+  readonly settings: Pick<EngineSettings, 'sessionDeadMs' | 'sessionBeatMs' | 'breaker'>;
   /** The definitions that it knows from the beginning, as if deployed. */
   readonly manifest: Manifest;
   /** Faults that the engine reports of itself. */

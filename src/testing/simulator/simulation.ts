@@ -7,6 +7,7 @@ import { childSpace } from '../../core/run/effects.js';
 import { foldRun } from '../../core/run/state.js';
 import { inboxSpace, indexSpace, signalSpace, waitSpace } from '../../core/run/waits.js';
 import { isRedriveRow } from '../../engine/deadletters/redrives.js';
+import { defaultBreakerRule } from '../../core/models/breaker.js';
 import { ticketSpace } from '../../core/run/tickets.js';
 import { holderSpace } from '../../engine/admission/counter-rows.js';
 import { systemTenant } from '../../engine/system-tenant.js';
@@ -141,6 +142,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 /** Bounds of one simulation. */
 const stepsMax = 150_000;
 const healMsMax = 300_000;
+/** Breakers of a world that lives for minutes: as ours are, and quicker. */
+const breaker = { ...defaultBreakerRule, openMs: 500, openMsMax: 4_000, probeMs: 10_000 };
 const violationsMax = 20;
 
 /** Faults after which the server may not know that a worker had received, or even begun, what it then gives to another. */
@@ -224,7 +227,7 @@ class Simulation {
           return opened;
         },
         ...(flaws.lateWrites === true ? { lateTo: () => newest() } : {}),
-        settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5) },
+        settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5), breaker },
         manifest:
           this.#options.workers === 'real'
             ? programApp(async () => undefined, fleet.rollout.first, this.#hasAgents(), this.#isLimited()).manifest
