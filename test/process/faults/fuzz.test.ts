@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { limits } from '../../../src/core/limits.js';
 import type { Problem } from '../../../src/protocol/http.js';
 import { endAll, nightly, script, type Child } from '../support/processes.js';
 import { requestOf, type OpenApi, type WireRequest } from '../support/request-arbitrary.js';
@@ -128,7 +129,10 @@ function send({ method, target, headers, body }: WireRequest): Promise<Reply> {
       headers: { ...headers, ...(body === null ? {} : { 'content-length': body.length }) },
       agent,
     });
-    const timer = setTimeout(() => sent.destroy(new Error(`no answer in 15 s to ${method} ${target}`)), 15_000);
+    // A claim may wait for work, as long as the API lets it.
+    const patienceMs = target.includes('/worker/claim') ? limits.claimWaitMsMax + 10_000 : 15_000;
+    const late = new Error(`no answer in ${patienceMs / 1_000} s to ${method} ${target}`);
+    const timer = setTimeout(() => sent.destroy(late), patienceMs);
     let status = 0;
     const done = (reply: Reply): void => {
       clearTimeout(timer);
