@@ -54,6 +54,8 @@ describeUnless(await missingRegistry(), 'a plain JavaScript project', () => {
       'eventspine/server',
       'eventspine/page',
       'eventspine/react',
+      'eventspine/ai-sdk',
+      'eventspine/models',
       'eventspine/mount',
       'eventspine/testing',
       'eventspine/triage',
