@@ -161,6 +161,18 @@ describe('the ledger', () => {
     ).toBe(2);
   });
 
+  it('frees slots of a limit that is not in force meanwhile', () => {
+    const specs = [spec('slots', slots(1))];
+    let isInForce = true;
+    const ledger = new Ledger(() => (isInForce ? slots(1) : null));
+    const shares = reserved(ledger, specs, work, 0) ?? [];
+    expect(reserved(ledger, specs, work, 0)).toBeNull();
+    isInForce = false;
+    ledger.settle(shares, done, '', 1);
+    isInForce = true;
+    expect(reserved(ledger, specs, work, 2)).not.toBeNull();
+  });
+
   it('leaks nothing: when all is settled, all slots are free and all counters can be forgotten', () => {
     const specs = [
       spec('slots', slots(4), ['tenant']),

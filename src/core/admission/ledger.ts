@@ -174,17 +174,18 @@ export class Ledger {
   #settle({ key, amount, mark }: Share, settlement: Settlement, now: number): void {
     const known = this.#counters.get(key);
     const rule = this.#rules(key);
-    if (known === undefined || rule === null) return;
-    const counter = currentOf(known, rule, now);
+    if (known === undefined) return;
+    // A limit that is not in force now may be again, and must not find slots taken by nobody.
+    const counter = rule === null ? known : currentOf(known, rule, now);
     switch (counter.k) {
       case 'slots': {
-        if (rule.kind !== 'concurrency') return;
+        if (rule?.kind !== 'concurrency') return this.#set(key, { ...counter, used: Math.max(0, counter.used - 1) });
         const { overloaded, firstPartMs, heldMs } = settlement;
         this.#set(key, slotFreed(counter, rule, { mark: mark ?? 0, overloaded, firstPartMs, heldMs }));
         return;
       }
       case 'bucket': {
-        if (rule.kind !== 'rate') return;
+        if (rule?.kind !== 'rate') return;
         // A request that was made was made: only tokens turn out to be others than reserved.
         const requests = settlement.begun ? amount : 0;
         const used = rule.of === 'requests' ? requests : (settlement.tokens ?? amount);
