@@ -19,6 +19,8 @@ export interface Mutant {
   readonly agents?: true;
   /** It does harm where work is pushed to an endpoint, which only real workers do. */
   readonly push?: true;
+  /** Where the search begins, for what shows in few worlds. Default 1. */
+  readonly from?: number;
   /** A breach of another property does not count as found. Default: any will do. */
   readonly property?: string;
   /** It does harm to inferences. */
@@ -476,6 +478,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'who grants does not compare the fence',
+    from: 740,
     flaws: withTransitions(({ entries = [], ...rest }) => ({
       ...rest,
       entries: entries.map((write) => {
@@ -595,6 +598,7 @@ export const mutants: readonly Mutant[] = [
   { name: 'an agent that goes on as new leaves its mail behind', flaws: withTransitions(leavesMail), agents: true },
   {
     name: 'an agent that goes on as new forgets how far it has read',
+    from: 1_210,
     flaws: withTransitions(forgetsOffsets),
     kinds: ['server crash', 'store ambiguous'],
     agents: true,
