@@ -300,3 +300,28 @@ export type IntentCommand = Extract<BodyCommand, { readonly op: 'beginStep' | 'i
 export function asksForIntent(command: BodyCommand): command is IntentCommand {
   return command.op === 'beginStep' || command.op === 'infer' || command.op === 'beginInference';
 }
+
+/** A command by which a body ends its run, or gives it up. */
+export type EndCommand = Extract<
+  BodyCommand,
+  { readonly op: 'succeed' | 'fail' | 'refuse' | 'continueAsNew' | 'endCancelled' | 'abandon' }
+>;
+
+const ends: ReadonlySet<string> = new Set<EndCommand['op']>([
+  'succeed',
+  'fail',
+  'refuse',
+  'continueAsNew',
+  'endCancelled',
+  'abandon',
+]);
+
+/** True for a command by which a body ends its run, or gives it up. */
+export function isEnd(command: BodyCommand): command is EndCommand {
+  return ends.has(command.op);
+}
+
+/** True for a command after which the life of the body is over: an end, or leaving memory. */
+export function endsOrParks(command: BodyCommand): boolean {
+  return command.op === 'park' || isEnd(command);
+}

@@ -7,7 +7,7 @@ import { failure, type Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import { limits } from '../limits.js';
 import { decideRetry, type RetryPolicy } from '../retry.js';
-import type { BodyCommand, RunCommand, TaskCommand } from './commands.js';
+import { endsOrParks, type BodyCommand, type RunCommand, type TaskCommand } from './commands.js';
 import { decideAdmission, decideInference, type InferenceContext } from './decide-inference.js';
 import type { NewRunEvent, RunEventData } from './events.js';
 import { pathOfRetryTimer, runTimers } from './effects.js';
@@ -209,20 +209,6 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
 function successorId({ workflow, agent }: RunState, context: DecideContext): string {
   return agent === null ? context.newRunId : context.agentRunId(workflow, agent.key, agent.generation + 1);
 }
-
-function endsOrParks(command: BodyCommand): boolean {
-  return endings.has(command.op);
-}
-
-const endings: ReadonlySet<BodyCommand['op']> = new Set([
-  'park',
-  'succeed',
-  'fail',
-  'refuse',
-  'continueAsNew',
-  'endCancelled',
-  'abandon',
-] as const);
 
 function isPath(path: string): boolean {
   return path.length > 0 && path.length <= limits.pathLengthMax && !path.startsWith(':');

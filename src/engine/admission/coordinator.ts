@@ -16,6 +16,7 @@ import { runKey } from '../runs/committed.js';
 import type { JobOutcome, LaneJob } from '../runs/lanes.js';
 import { grantOf } from '../models/admission.js';
 import { systemTenant } from '../system-tenant.js';
+import { HeldDuty, renewMs } from '../upkeep/held-duty.js';
 import { moveFence, readCounters, readFence, readHolders, readSpace, type Holder } from './counter-rows.js';
 import { Desk, type Plan } from './desk.js';
 import type { LimitRules } from './limit-rules.js';
@@ -45,8 +46,7 @@ export class Coordinator {
   #writes = 0;
   /** There is something in the store that only a coordinator sees to. */
   #isNeeded = false;
-  #isHolding = false;
-  #askAtMs = Number.NEGATIVE_INFINITY;
+  readonly #duty: HeldDuty;
   #sweepAtMs = Number.NEGATIVE_INFINITY;
   #sweepNow = false;
   /** Runs of neighbours that have moved, and were not looked at. */
@@ -69,6 +69,7 @@ export class Coordinator {
     this.#lanes = lanes;
     this.#desk = new Desk(rules, context.ports.hash, resolve);
     this.#resolveTicket = resolve;
+    this.#duty = new HeldDuty(context, 'admission');
   }
 
   /** Whether this server grants at present; for tests and metrics. */
@@ -173,7 +174,7 @@ export class Coordinator {
     do {
       this.#again = false;
       if (!(await this.#isWanted())) return;
-      if (!(await this.#hold())) return this.#forget();
+      if (!(await this.#duty.hold())) return this.#forget();
       try {
         if (this.#isInDoubt) this.#forget();
         if (this.#fence === null && !(await this.#takeOver())) return;
@@ -197,16 +198,6 @@ export class Coordinator {
     this.#isNeeded = this.#rules.inForce.size > 0 || (await readFence(this.#context.store)) !== null;
     if (this.#isNeeded) this.#sweepAtMs = Number.NEGATIVE_INFINITY;
     return this.#isNeeded;
-  }
-
-  async #hold(): Promise<boolean> {
-    const { store, ports } = this.#context;
-    if (!store.shared) return true;
-    const nowMs = ports.clock.monotonicMs();
-    if (nowMs < this.#askAtMs) return this.#isHolding;
-    this.#askAtMs = nowMs + renewMs;
-    this.#isHolding = await store.holdDuty('admission', dutyMs);
-    return this.#isHolding;
   }
 
   #forget(): void {
@@ -353,7 +344,7 @@ export class Coordinator {
         if (outcome?.tag !== 'applied') {
           // Another server has taken over.
           this.#forget();
-          this.#askAtMs = Number.NEGATIVE_INFINITY;
+          this.#duty.doubt();
           return this.#alarmIn(renewMs);
         }
         this.#fence = fence;
@@ -467,8 +458,6 @@ const gatherMs = 15;
 /** How often all is looked through, while there are limits and while there are none. */
 const sweepEveryMs = 10_000;
 const idleSweepMs = 10_000;
-const dutyMs = 3_000;
-const renewMs = 1_000;
 /** The store's clock may be set while somebody sleeps by it. */
 const sleepMaxMs = 1_000;
 const resumeAfterMs = 250;

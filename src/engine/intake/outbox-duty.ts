@@ -8,12 +8,10 @@
 import type { CancelTimer } from '../../core/ports.js';
 import type { LeaveOutcome, Outbox, OutboxEntry, Outcome, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
+import { HeldDuty } from '../upkeep/held-duty.js';
 
 /** Pause between two questions of the server that has the duty. */
 export const outboxEveryMs = 250;
-/** How long the duty is held, and after what time it is asked for again. */
-const dutyMs = 3_000;
-const renewMs = 1_000;
 /** After something was left here it is asked for after these times, each after the one before; then the duty finds it. */
 const soonMs = [10, 20, 40, 80, 160] as const;
 /** Entries carried out at once, and how often in one go. */
@@ -24,8 +22,7 @@ export class OutboxDuty {
   readonly #context: EngineContext;
   readonly #outbox: Outbox;
   readonly #settled: (transitions: readonly Transition[]) => void;
-  #isHolding = false;
-  #askAtMs = Number.NEGATIVE_INFINITY;
+  readonly #duty: HeldDuty;
   #draining: Promise<number> | null = null;
   #next: Promise<number> | null = null;
   #cancel: CancelTimer | null = null;
@@ -36,6 +33,7 @@ export class OutboxDuty {
     this.#context = context;
     this.#outbox = outbox;
     this.#settled = settled;
+    this.#duty = new HeldDuty(context, 'outbox');
   }
 
   /** Leaves a transition in the transaction of a caller, and looks for it soon. See `Outbox.leave`. */
@@ -47,7 +45,7 @@ export class OutboxDuty {
 
   /** A round of the duty, on the one server that has it. */
   async tick(): Promise<void> {
-    if (await this.#hold()) await this.drain();
+    if (await this.#duty.hold()) await this.drain();
   }
 
   /** Carries out everything that was committed before the call. Returns how much it found. Safe at any time, anywhere. */
@@ -74,16 +72,6 @@ export class OutboxDuty {
     this.#cancel = null;
     await this.#draining?.catch(() => undefined);
     await this.#next?.catch(() => undefined);
-  }
-
-  async #hold(): Promise<boolean> {
-    const { store, ports } = this.#context;
-    if (!store.shared) return true;
-    const nowMs = ports.clock.monotonicMs();
-    if (nowMs < this.#askAtMs) return this.#isHolding;
-    this.#askAtMs = nowMs + renewMs;
-    this.#isHolding = await store.holdDuty('outbox', dutyMs);
-    return this.#isHolding;
   }
 
   #lookSoon(step: number): void {

@@ -5,7 +5,7 @@
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import { effectsOf, openRows, sweeps, type TableEffect, type Task } from '../../core/run/effects.js';
-import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
+import type { NewRunEvent, RunEvent, RunEventData } from '../../core/run/events.js';
 import { applyEvent, rowOf, type RunState } from '../../core/run/state.js';
 import type {
   BlobWrite,
@@ -169,27 +169,20 @@ function deadLetterOf(
   event: Extract<RunEvent, { type: 'run.failed' }>,
   attempts: number,
 ): DeadLetterWrite {
-  const { failure, path, deadLetter } = event.data;
-  return {
-    op: 'add',
-    row: {
-      tenant: state.tenant,
-      id: deadLetter,
-      run: state.run,
-      workflow: state.workflow,
-      path,
-      class: failure.class,
-      code: failure.code,
-      message: failure.message,
-      attempts,
-      at: event.at,
-    },
-  };
+  return letterOf(state, event.data, attempts, event.at);
 }
 
 /** The message is found by the event that brought it. */
 function burialOf(state: RunState, event: Extract<RunEvent, { type: 'message.buried' }>): DeadLetterWrite {
-  const { failure, path, deadLetter, attempts } = event.data;
+  return letterOf(state, event.data, event.data.attempts, event.at);
+}
+
+function letterOf(
+  state: RunState,
+  { failure, path, deadLetter }: Pick<RunEventData['run.failed'], 'failure' | 'path' | 'deadLetter'>,
+  attempts: number,
+  at: number,
+): DeadLetterWrite {
   return {
     op: 'add',
     row: {
@@ -202,7 +195,7 @@ function burialOf(state: RunState, event: Extract<RunEvent, { type: 'message.bur
       code: failure.code,
       message: failure.message,
       attempts,
-      at: event.at,
+      at,
     },
   };
 }

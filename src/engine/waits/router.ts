@@ -16,6 +16,7 @@ import { topicStream, type EntryRow, type EntryWrite, type EventRow, type Transi
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import type { Catalog, TopicEntry } from '../intake/catalog.js';
+import { HeldDuty, renewMs } from '../upkeep/held-duty.js';
 import { fieldsOf, indexWrites } from './index-entries.js';
 import type { LookBack } from './look-back.js';
 
@@ -56,8 +57,7 @@ export class Router {
   readonly #moved = new Map<string, Partition>();
   /** Offset of the next event, of partitions that were looked at since the duty is held. */
   readonly #cursors = new Map<string, number>();
-  #isHolding = false;
-  #askAtMs = Number.NEGATIVE_INFINITY;
+  readonly #duty: HeldDuty;
   #sweepAtMs = Number.NEGATIVE_INFINITY;
   #routing: Promise<void> | null = null;
   #current: Round | null = null;
@@ -69,6 +69,11 @@ export class Router {
     this.#catalog = catalog;
     this.#lookBack = lookBack;
     this.#office = office;
+    this.#duty = new HeldDuty(context, 'router', () => {
+      // Whoever had it meanwhile has moved the cursors on.
+      this.#cursors.clear();
+      this.#sweepAtMs = Number.NEGATIVE_INFINITY;
+    });
   }
 
   /** Transitions were applied: what they have published is routed at once. */
@@ -141,7 +146,7 @@ export class Router {
   async #round(): Promise<void> {
     do {
       this.#again = false;
-      if (!(await this.#hold())) return this.#moved.clear();
+      if (!(await this.#duty.hold())) return this.#moved.clear();
       await this.#sweep();
       const untilMs = this.#context.ports.clock.monotonicMs() + renewMs;
       const round: Round = { untilMs, underWay: new Set(), runners: new Set(), failures: [] };
@@ -184,22 +189,6 @@ export class Router {
         underWay.delete(key);
       }
     }
-  }
-
-  async #hold(): Promise<boolean> {
-    const { store, ports } = this.#context;
-    if (!store.shared) return true;
-    const nowMs = ports.clock.monotonicMs();
-    if (nowMs < this.#askAtMs) return this.#isHolding;
-    this.#askAtMs = nowMs + renewMs;
-    const held = await store.holdDuty('router', dutyMs);
-    if (held && !this.#isHolding) {
-      // Whoever had it meanwhile has moved the cursors on.
-      this.#cursors.clear();
-      this.#sweepAtMs = Number.NEGATIVE_INFINITY;
-    }
-    this.#isHolding = held;
-    return held;
   }
 
   /** Compares heads with cursors: finds what was published before this server had the duty, and lost news. */
@@ -398,9 +387,6 @@ const waitsAtOnce = 500;
 const sweepEveryMs = 5_000;
 /** A store that numbers events after their commit does so within this time. */
 const numberedAfterMs = 20;
-/** How long the duty is held, and after what time it is asked for again. */
-const dutyMs = 3_000;
-const renewMs = 1_000;
 
 /** Pause between two rounds that nothing has asked for. */
 export const routerEveryMs = 1_000;

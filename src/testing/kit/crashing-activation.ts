@@ -7,7 +7,7 @@
  */
 import { isIntent, type AbortReason, type JournalEntry, type SubmissionResult } from '../../core/run/journal.js';
 import type { Payload } from '../../core/payload.js';
-import type { BodyCommand } from '../../core/run/commands.js';
+import { endsOrParks, type BodyCommand } from '../../core/run/commands.js';
 import type {
   Activation,
   ActivationEnd,
@@ -146,7 +146,7 @@ class CrashingActivation implements Activation {
     for (const command of commands) this.#note(command);
     const i = this.#parts.host.submit(commands);
     this.#own.add(i);
-    if (commands.some(({ op }) => lastOps.has(op))) this.#last = i;
+    if (commands.some(endsOrParks)) this.#last = i;
     return i;
   }
 
@@ -206,14 +206,3 @@ function ownOf(command: BodyCommand): { readonly path: string; readonly value: P
       return null;
   }
 }
-
-/** Commands after which a life is over, one way or the other. */
-const lastOps: ReadonlySet<BodyCommand['op']> = new Set([
-  'park',
-  'succeed',
-  'fail',
-  'refuse',
-  'continueAsNew',
-  'endCancelled',
-  'abandon',
-]);

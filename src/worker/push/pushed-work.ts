@@ -7,7 +7,7 @@ import { errorCatalogue, type ErrorCode } from '../../core/errors.js';
 import { failure, type Failure } from '../../core/failure.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload, type InlinePayload, type Payload } from '../../core/payload.js';
-import { asksForIntent, type BodyCommand } from '../../core/run/commands.js';
+import { asksForIntent, isEnd, type BodyCommand } from '../../core/run/commands.js';
 import { isIntent } from '../../core/run/journal.js';
 import type { CallChunks, PushedTurn, PushRequest } from '../../protocol/push.js';
 import { pushProtocol } from '../../protocol/push.js';
@@ -195,8 +195,6 @@ const outcomes: ReadonlySet<JournalEntry['type']> = new Set([
   'run.cancel_requested',
 ] as const);
 
-const endings: ReadonlySet<string> = new Set(['succeed', 'fail', 'refuse', 'continueAsNew', 'endCancelled', 'abandon']);
-
 class PushedBodyWork extends PushedWork implements Work {
   readonly kind = 'activation';
   readonly #assignment: ActivationAssignment;
@@ -307,7 +305,7 @@ class PushedBodyWork extends PushedWork implements Work {
       if (command.op === 'progress') this.#progress = Math.max(this.#progress, command.index + 1);
       else if (command.op === 'append' && command.attempt === 0)
         this.#streams[command.path] = command.from + command.count;
-    return !commands.some(({ op }) => endings.has(op));
+    return !commands.some(isEnd);
   }
 
   async #park(): Promise<boolean> {

@@ -4,7 +4,7 @@
  */
 import type { InlinePayload, Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
-import type { BodyCommand } from '../../core/run/commands.js';
+import { isEnd, type EndCommand } from '../../core/run/commands.js';
 import type { Journal } from '../../core/run/journal.js';
 import { utf8Length } from '../../core/utf8.js';
 import { beginActivation } from '../activation.js';
@@ -26,12 +26,6 @@ export interface DryReplayInput {
   /** A model of the app; it is never asked. */
   readonly model: (name: string) => Model | null;
 }
-
-/** A command by which a body ends its run. */
-export type EndCommand = Extract<
-  BodyCommand,
-  { readonly op: 'succeed' | 'fail' | 'refuse' | 'continueAsNew' | 'endCancelled' | 'abandon' }
->;
 
 /** How far the body came. */
 export interface DryReplay {
@@ -111,18 +105,4 @@ export async function dryReplay(parts: DryReplayInput, ports: Ports): Promise<Dr
   const left = new Set(open);
   activation.abort('ended');
   return { asked, open: left, end, stuck: end === null && left.size === 0 };
-}
-
-function isEnd(command: BodyCommand): command is EndCommand {
-  switch (command.op) {
-    case 'succeed':
-    case 'fail':
-    case 'refuse':
-    case 'continueAsNew':
-    case 'endCancelled':
-    case 'abandon':
-      return true;
-    default:
-      return false;
-  }
 }

@@ -8,6 +8,7 @@
  */
 import { encodeValue } from '../../core/codec.js';
 import { exportedText, type ExportedHistory } from '../../core/run/exported-history.js';
+import type { EndCommand } from '../../core/run/commands.js';
 import type { RunEvent } from '../../core/run/events.js';
 import type { InferenceOutcome } from '../../core/run/inference.js';
 import { journalOf, type Journal, type JournalEntry } from '../../core/run/journal.js';
@@ -19,7 +20,7 @@ import type { Ports } from '../../core/ports.js';
 import { findModel, findWorkflow, versionsOf, type AnyApp } from '../app.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
-import { dryReplay, type DryReplay, type EndCommand } from './dry-replay.js';
+import { dryReplay, type DryReplay } from './dry-replay.js';
 import { isOfPath, noteEntry, startOf, type PathRecord, type UnitKind } from './path-record.js';
 
 /** `note`: safe. `warning`: the run goes on, but look at it. `break`: the run would fail or could not go on. */
