@@ -160,6 +160,7 @@ const modelCommands = {
   reset: async () => (await import('./commands/models.js')).resetModel,
   closeBreaker: async () => (await import('./commands/models.js')).closeBreaker,
   report: async () => (await import('./commands/models.js')).reportModel,
+  shadow: async () => (await import('./commands/models.js')).setShadow,
 } satisfies Record<string, Load>;
 const limitParameter: Parameter = { name: 'limit', says: 'Name of the limit.', required: true };
 const limitCommands = {
@@ -863,6 +864,28 @@ export const commands: readonly Command[] = [
     load: modelCommands.promote,
   },
   {
+    words: ['models', 'shadow'],
+    says: 'Asks a version of a model beside those that answer, to see how it would do. Nobody gets its answers.',
+    parameters: [modelParameter, { ...versionParameter, required: false }],
+    flags: [
+      { name: 'share', type: 'number', value: 'n', says: 'Of the inferences, above 0 and up to 1. Default 0.1.' },
+      { name: 'concurrency', type: 'number', value: 'n', says: 'Calls under way at one time. Default 2.' },
+      {
+        name: 'per-day',
+        type: 'number',
+        value: 'amount',
+        says: 'What its calls of a day (UTC) may cost, in the currency of prices. Default: there is no bound.',
+      },
+      { name: 'off', type: 'truth', says: 'Asks none from now on.' },
+      ...overHttp,
+    ],
+    examples: [
+      'eventspine models shadow writer v2 --share 0.1 --concurrency 2 --per-day 5',
+      'eventspine models shadow writer --off',
+    ],
+    load: modelCommands.shadow,
+  },
+  {
     words: ['models', 'rollback'],
     says: 'Takes the last change of a model back.',
     parameters: [modelParameter],
@@ -888,7 +911,7 @@ export const commands: readonly Command[] = [
   },
   {
     words: ['models', 'report'],
-    says: 'Shows how the versions of a model do against one of them.',
+    says: 'Shows how the versions of a model do against one of them, and how its shadow does beside them.',
     parameters: [modelParameter],
     flags: [
       { name: 'against', type: 'text', value: 'version', says: 'Version to compare with. Default: the first.' },

@@ -74,6 +74,21 @@ export const limits = {
   modelVersionsMax: 32,
   /** Settings of a model that are kept for going back to them. */
   modelPastMax: 20,
+  /** Calls of the shadow of one model under way at one time, on all workers together. */
+  shadowConcurrencyMax: 64,
+  /** Longest call of a shadow, and how long its report may take, before it counts as lost. */
+  shadowMsMax: 120_000,
+  shadowReportMs: 30_000,
+  /** Pairs of versions of one model whose answers were compared that are remembered. */
+  shadowTalliesMax: 32,
+  /** Characters of an answer that are compared. */
+  shadowTextLengthMax: 64 * 1024,
+  /** Answers of which one server remembers that a shadow may be asked beside them. */
+  shadowsDueMax: 1_000,
+  /** What one worker does for shadows at one time: calls, and characters of requests and answers that it keeps for them. */
+  shadowsPerWorkerMax: 8,
+  shadowsPerMessageMax: 64,
+  shadowLengthMax: 32 * 1024 * 1024,
   /** Hops of a chain of fallbacks. */
   inferenceFallbacksMax: 8,
   /** Runs that started a run that started a run ..., in a chain. */

@@ -55,6 +55,7 @@ import { Breakers } from './models/breakers.js';
 import { ModelDoor } from './models/model-door.js';
 import { ModelSettings } from './models/model-settings.js';
 import { ModelsOffice } from './models/models-office.js';
+import { Shadows } from './models/shadows.js';
 import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
@@ -132,6 +133,7 @@ class RunningEngine implements Engine {
   readonly #modelSettings: ModelSettings;
   readonly #breakers: Breakers;
   readonly #tallies: ArmTallies;
+  readonly #shadows: Shadows;
   readonly #modelsOffice: ModelsOffice;
   readonly #limitsOffice: LimitsOffice;
   readonly #approvals: Approvals;
@@ -168,12 +170,19 @@ class RunningEngine implements Engine {
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
     this.#breakers = new Breakers(this.#context, this.#catalog);
     this.#tallies = new ArmTallies(this.#context, this.#catalog);
+    this.#shadows = new Shadows({
+      context: this.#context,
+      catalog: this.#catalog,
+      model: (name) => this.#modelSettings.model(name),
+      breakers: this.#breakers,
+    });
     this.#modelsOffice = new ModelsOffice({
       context: this.#context,
       catalog: this.#catalog,
       settings: this.#modelSettings,
       breakers: this.#breakers,
       tallies: this.#tallies,
+      shadows: this.#shadows,
     });
     const resolve = ticketResolver((name) => this.#modelSettings.model(name), ports.hash);
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
@@ -217,6 +226,7 @@ class RunningEngine implements Engine {
       lanes: this.#lanes,
       registry: this.#registry,
       blobsPath: options.blobsPath ?? '/v1/blobs',
+      shadows: this.#shadows,
     });
     const family = new Family(this.#context, this.#lanes, this.#reads);
     this.#lookBack = new LookBack(this.#context, this.#lanes, (tenant, topic) => this.#router.index(tenant, topic));
@@ -296,6 +306,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#agents.committed(change));
     this.#lanes.onCommit((change) => this.#breakers.committed(change));
     this.#lanes.onCommit((change) => this.#tallies.committed(change));
+    this.#lanes.onCommit((change) => this.#shadows.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
       {
@@ -699,7 +710,12 @@ class RunningEngine implements Engine {
   /** Where no app has a model, nothing is asked of the store. */
   async #tickModels(): Promise<void> {
     if (this.#catalog.models.size === 0) return;
-    await Promise.all([this.#modelSettings.refresh(), this.#breakers.tick(), this.#tallies.tick()]);
+    await Promise.all([
+      this.#modelSettings.refresh(),
+      this.#breakers.tick(),
+      this.#tallies.tick(),
+      this.#shadows.tick(),
+    ]);
   }
 
   /** A neighbour has changed a model, or moved a breaker. */

@@ -181,6 +181,8 @@ class HandWorker {
       case 'goodbye':
         this.goodbyes.push(message.reason);
         break;
+      case 'shadow':
+        break;
     }
   }
 }

@@ -7,7 +7,8 @@ import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
-import type { ModelPrice } from '../core/manifest.js';
+import type { ModelPrice, ShadowRule } from '../core/manifest.js';
+import type { ShadowEvidence } from '../core/models/shadow.js';
 import type { AmbiguityPolicy, DecisionAlternative, InferenceHop, Spend, TokenUsage } from '../core/run/inference.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
@@ -612,6 +613,22 @@ export interface ModelView {
   readonly set: { readonly by: string; readonly at: string } | null;
   /** Changes that can be taken back. */
   readonly steps: number;
+  /** Null = no version is asked beside the others, and none was. */
+  readonly shadow: ModelShadowView | null;
+}
+
+/** The version of a model that is asked beside the others, and what came of those that were. */
+export interface ModelShadowView {
+  /** In force; null = none is asked now. */
+  readonly rule: ShadowRule | null;
+  /** Whether an operator has set it, and not the app. */
+  readonly isSet: boolean;
+  /** Calls that are being made. */
+  readonly underWay: number;
+  /** What the calls of today (UTC) have cost. */
+  readonly spentTodayMicros: number;
+  /** Of each pair of versions, the ones that were compared last last. */
+  readonly evidence: readonly ShadowEvidence[];
 }
 
 /** A version of a model. */
@@ -636,6 +653,7 @@ export interface ModelReportView {
   /** How often at most a difference is shown where there is none, however often one looks. */
   readonly alpha: number;
   readonly arms: readonly ModelArmView[];
+  readonly shadow: ModelShadowView | null;
 }
 
 /** How a version does: means of what it came to; null = nothing is known. */

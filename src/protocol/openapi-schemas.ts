@@ -3,7 +3,8 @@
  * a property that is added to a type and forgotten here does not compile.
  */
 import { failureClasses } from '../core/failure.js';
-import type { JsonSchema, ModelPrice } from '../core/manifest.js';
+import type { JsonSchema, ModelPrice, ShadowRule } from '../core/manifest.js';
+import type { ShadowDifference, ShadowEvidence, ShadowRatio } from '../core/models/shadow.js';
 import { limits } from '../core/limits.js';
 import { limitDimensions } from '../core/admission/limit.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
@@ -33,6 +34,7 @@ import {
   type ModelArmView,
   type ModelComparisonView,
   type ModelReportView,
+  type ModelShadowView,
   type ModelVersionView,
   type ModelView,
   type LimitCounterView,
@@ -134,6 +136,56 @@ const approvalView: Properties<ApprovalView> = {
 const person = record({ user: text, roles: texts }, ['user']);
 
 /** The schemas by the name that `#/components/schemas` gives them. */
+const interval = record({ low: { type: 'number' }, high: { type: 'number' } }, ['low', 'high']);
+const shadowRatio = nullable(shape<ShadowRatio>({ n: whole, mean: { type: 'number' }, interval }, {}));
+const shadowDifference = nullable(
+  shape<ShadowDifference>(
+    {
+      shadow: { type: 'number' },
+      primary: { type: 'number' },
+      difference: { type: 'number' },
+      interval: nullable(interval),
+    },
+    {},
+  ),
+);
+const shadowRule: Properties<ShadowRule> = {
+  version: text,
+  share: { type: 'number', exclusiveMinimum: 0, maximum: 1 },
+  concurrency: { ...whole, minimum: 1, maximum: limits.shadowConcurrencyMax },
+  perDayMicros: nullable(whole),
+};
+const modelShadow = nullable(
+  shape<ModelShadowView>(
+    {
+      rule: nullable(shape<ShadowRule>(shadowRule, {})),
+      isSet: flag,
+      underWay: whole,
+      spentTodayMicros: whole,
+      evidence: {
+        type: 'array',
+        items: shape<ShadowEvidence>(
+          {
+            version: text,
+            against: text,
+            answers: whole,
+            failures: { type: 'object', additionalProperties: whole },
+            spentMicros: whole,
+            exact: shadowRatio,
+            json: shadowRatio,
+            similarity: shadowRatio,
+            tools: shadowRatio,
+            latencyMs: shadowDifference,
+            costMicros: shadowDifference,
+          },
+          {},
+        ),
+      },
+    },
+    {},
+  ),
+);
+
 export const schemas = {
   Problem: shape<Problem>(
     {
@@ -599,6 +651,7 @@ export const schemas = {
       },
       set: nullable(record({ by: text, at: instant }, ['by', 'at'])),
       steps: whole,
+      shadow: modelShadow,
     },
     {},
   ),
@@ -609,6 +662,10 @@ export const schemas = {
         'weights',
       ]),
       record({ change: oneOf(['promote', 'reset-breaker']), version: text }, ['change', 'version']),
+      record({ change: oneOf(['shadow']), shadow: nullable(record({ ...shadowRule }, ['version'])) }, [
+        'change',
+        'shadow',
+      ]),
       record({ change: oneOf(['rollback', 'reset']) }, ['change']),
     ],
   },
@@ -648,6 +705,7 @@ export const schemas = {
           {},
         ),
       },
+      shadow: modelShadow,
     },
     {},
   ),

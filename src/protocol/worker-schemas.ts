@@ -22,10 +22,12 @@ import type {
   JsonSchema,
   Manifest,
   ScheduleManifest,
+  ShadowRule,
   SignalManifest,
   TopicManifest,
   WorkflowManifest,
 } from '../core/manifest.js';
+import type { AnswerComparison } from '../core/models/answer-comparison.js';
 import type { BlobPayload, InlinePayload } from '../core/payload.js';
 import type { RetryPolicy } from '../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
@@ -73,6 +75,10 @@ import {
   type Hello,
   type Resume,
   type ServerMessage,
+  type ShadowAsk,
+  type ShadowEnd,
+  type ShadowLeave,
+  type ShadowMessage,
   type Submission,
   type Welcome,
   type WorkerMessage,
@@ -215,8 +221,12 @@ const manifest = shape<Manifest>(
           ),
           limits: list(name),
           policy,
+          shadow: shape<ShadowRule>(
+            { version: name, share: ratio, concurrency: count, perDayMicros: nullable(count) },
+            {},
+          ),
         },
-        { limits: true },
+        { limits: true, shadow: true },
       ),
     ),
     schedules: list(shape<ScheduleManifest>({ name, tenant: text, spec: object }, {})),
@@ -468,6 +478,32 @@ const workerMessages: { readonly [T in WorkerMessage['t']]: JsonSchema } = {
   ),
   release: shape<FromWorker<'release'>>({ t: constant('release'), assignments: counts }, {}),
   drain: shape<FromWorker<'drain'>>({ t: constant('drain') }, {}),
+  shadow: shape<ShadowMessage>(
+    {
+      t: constant('shadow'),
+      asks: list(shape<ShadowAsk>({ n: count, tenant: key, run: key, path, attempt: count }, {})),
+      ends: list(
+        shape<ShadowEnd>(
+          {
+            model: name,
+            ticket: key,
+            latencyMs: amount,
+            costMicros: count,
+            usage: nullable(usage),
+            failure: nullable(oneOf(failureClasses)),
+            comparison: nullable(
+              shape<AnswerComparison>(
+                { exact: flag, json: nullable(flag), similarity: nullable(ratio), tools: nullable(flag) },
+                {},
+              ),
+            ),
+          },
+          {},
+        ),
+      ),
+    },
+    {},
+  ),
   beat: shape<Beat>({ t: constant('beat'), session: key, n: count, received: count }, {}),
   bye: shape<FromWorker<'bye'>>({ t: constant('bye') }, {}),
 };
@@ -485,8 +521,9 @@ const serverMessages: { readonly [T in ServerMessage['t']]: JsonSchema } = {
       lost: counts,
       valueBytesMax: count,
       blobs: text,
+      shadows: flag,
     },
-    { assigned: true, valueBytesMax: true },
+    { assigned: true, valueBytesMax: true, shadows: true },
   ),
   assign: shape<FromServer<'assign'>>({ t: constant('assign'), items: list(ref('Assignment')) }, {}),
   results: shape<FromServer<'results'>>({ t: constant('results'), items: list(ref('SubmissionResult')) }, {}),
@@ -501,6 +538,13 @@ const serverMessages: { readonly [T in ServerMessage['t']]: JsonSchema } = {
     {
       t: constant('abort'),
       items: list(record({ assignment: count, reason: abortReason }, ['assignment', 'reason'])),
+    },
+    {},
+  ),
+  shadow: shape<FromServer<'shadow'>>(
+    {
+      t: constant('shadow'),
+      items: list(shape<ShadowLeave>({ n: count, ticket: nullable(key), ms: count }, {})),
     },
     {},
   ),

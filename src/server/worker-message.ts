@@ -4,6 +4,7 @@
  */
 import { durationMsMax } from '../core/duration.js';
 import { SpineError, isSpineError } from '../core/errors.js';
+import { failureClasses } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
 import { labelFaults } from '../core/labels.js';
 import { ambiguityPolicies } from '../core/run/inference.js';
@@ -203,6 +204,18 @@ const inferenceOutcome = record({
   providerId: nullable(key),
 });
 
+const shadowAsk = record({ n: count, tenant: key, run: key, path, attempt: count });
+const comparison = record({ exact: flag, json: nullable(flag), similarity: nullable(ratio), tools: nullable(flag) });
+const shadowEnd = record({
+  model: name,
+  ticket: key,
+  latencyMs: amount,
+  costMicros: count,
+  usage: nullable(usage),
+  failure: nullable(oneOf(...failureClasses)),
+  comparison: nullable(comparison),
+});
+
 /** Every command that a worker may send; the compiler misses one that is not here. */
 const shapes = {
   beginStep: { path, attempt: count, effect },
@@ -285,6 +298,10 @@ const messages = fieldsByName({
     ),
   },
   release: { assignments: list(count, itemsMax) },
+  shadow: {
+    asks: list(shadowAsk, limits.shadowsPerMessageMax),
+    ends: list(shadowEnd, limits.shadowsPerMessageMax),
+  },
   drain: {},
   beat: { session: key, n: count, received: count },
   bye: {},

@@ -96,6 +96,7 @@ export type {
   ModelOptions,
   ModelVersion,
   ModelVersionOptions,
+  ShadowOptions,
   OutputOf,
   PriceOptions,
   PromptMessage,

@@ -13,6 +13,7 @@ import type {
   SubmissionResult,
 } from '../protocol/worker.js';
 import type { Activation, ActivationHost, BeginActivation } from '../workflow/activation-contract.js';
+import type { MirroredInference } from '../workflow/infer/mirrored-inference.js';
 import type { Model } from '../workflow/model.js';
 import { leaseIsGone, type StopReason, type Work, type WorkHost } from './work.js';
 
@@ -21,6 +22,8 @@ export interface BodyHost extends WorkHost {
   readonly parkAfterMs: () => number;
   readonly begin: BeginActivation;
   readonly model: (name: string) => Model | null;
+  /** Takes an inference whose grant names a shadow, once its answer is recorded. */
+  readonly mirror: (inference: MirroredInference) => void;
 }
 
 /** Runs `definition`, the workflow of the assignment in its version, from the journal on. */
@@ -109,6 +112,7 @@ function activationHost(assignment: ActivationAssignment, host: BodyHost): Activ
     store: (payload) => host.store(payload),
     load: (payload) => host.load(payload),
     model: host.model,
+    mirror: host.mirror,
     log: ({ level, message, fields, tenant, run, path }) =>
       host.log(level, message, { ...fields, tenant, run, workflow, attempt, path }),
   };

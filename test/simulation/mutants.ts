@@ -3,6 +3,7 @@
  * that the product has no code for being wrong. A mutant says which property its breach is expected to show under.
  */
 import type { ClaimedTask, EntryWrite, Outcome, ScheduleWrite, Store, Transition } from '../../src/store/index.js';
+import { shadowSpace } from '../../src/engine/models/shadows.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
 import type { ProgramTaste } from '../../src/testing/simulator/program.js';
 import type { Flaws } from '../../src/testing/simulator/simulation.js';
@@ -29,6 +30,8 @@ export interface Mutant {
   readonly taste?: Partial<ProgramTaste>;
   /** It does harm only where something is limited. */
   readonly limited?: true;
+  /** It does harm to shadows of models, which only real workers ask. */
+  readonly shadowed?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -708,4 +711,32 @@ export const mutants: readonly Mutant[] = [
     inferences: true,
     property: 'P4',
   },
+  {
+    name: 'the answer of a shadow is given to the run',
+    flaws: { shadow: 'answers' },
+    shadowed: true,
+    property: 'shadows',
+  },
+  {
+    name: 'a replay asks the shadow',
+    flaws: { shadow: 'in a replay' },
+    shadowed: true,
+    property: 'shadows',
+  },
+  {
+    name: 'the places of shadows are given out from any value',
+    flaws: withTransitions(({ entries = [], ...rest }) => ({
+      ...rest,
+      entries: entries.map((write) => (write.space === shadowSpace ? unguarded(write) : write)),
+    })),
+    shadowed: true,
+    from: 31,
+    servers: 3,
+    property: 'shadows',
+  },
 ];
+
+function unguarded(write: EntryWrite): EntryWrite {
+  const { expected: _, ...bare } = write;
+  return bare;
+}

@@ -107,6 +107,7 @@ export class Admission {
       lost: resumed?.lost ?? [],
       valueBytesMax: this.#context.settings.valueBytesMax,
       blobs: this.#blobsPath,
+      shadows: true,
     });
     if (resumed !== null && hello.resume !== undefined) {
       const missed = this.#sentNowhere(session, hello.resume);

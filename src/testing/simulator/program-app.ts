@@ -97,19 +97,33 @@ async function takeNote(self: AgentSelf, { id, type }: AgentMessage): Promise<vo
   if (type === 'add' && before.length % 4 === 2) await self.ask(simAgent, 'relay', add, null, { timeout: '1h' });
 }
 
+/** What the shadow of the model does, and what is wrong with it. */
+export interface ShadowStage {
+  /** A call of its endpoint begins, for the inference at `at`: `tenant/run/path`. Rejects where it fails. */
+  readonly perform: (node: InferNode, at: string, key: string) => Promise<void>;
+  readonly flaw: ShadowFlaw | null;
+}
+
+/** A planted bug: its answer is given to the run, or the run asks it itself, as often as its body is run. */
+export type ShadowFlaw = 'answers' | 'in a replay';
+
+/** Bounds of the shadow in a simulated world. */
+export const simShadow = { version: 'shadow', share: 0.6, concurrency: 2, perDay: 0.0022 } as const;
+
 /** The app of one worker, in one of its builds. Its versions differ by their names only: every run may migrate. */
 export function programApp(
   perform: PerformEffect,
   build: BuildName = 'plain',
   withAgents = false,
   limited = false,
+  shadow: ShadowStage | null = null,
 ): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
   const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow => {
     const program: AnyWorkflow = workflow(
       'program',
       { ...options, completes: done, ...(version === null ? {} : { version, previous }) },
-      (ctx, input) => runProgram(ctx, input as Program, { perform, program }),
+      (ctx, input) => runProgram(ctx, input as Program, { perform, program, shadow }),
     );
     return program;
   };
@@ -118,14 +132,27 @@ export function programApp(
     current,
     earlier.map((version) => inVersion(version, [])),
   );
-  const endpoint = oracle(perform);
+  const endpoint = oracle(async (node, at, providerKey) => {
+    const write = (): Promise<void> => Promise.resolve();
+    await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
+    return shadow?.flaw === 'answers' ? shadowAnswer(at) : at;
+  });
+  const beside = oracle(async (node, at, key) => {
+    await shadow?.perform(node, at, key);
+    return shadowAnswer(at);
+  });
   return defineApp({
     name: 'simulated',
     limits: limited ? [limit(simModelLimit.name, optionsOf(simModelLimit))] : [],
     models: [
       model(programModel, {
         policy: 'retry',
-        versions: { v1: { ...endpoint, weight: 1 }, v2: { ...endpoint, weight: 1 } },
+        versions: {
+          v1: { ...endpoint, weight: 1 },
+          v2: { ...endpoint, weight: 1 },
+          ...(shadow === null ? {} : { [simShadow.version]: { ...beside, endpoint: 'beside', weight: 0 } }),
+        },
+        ...(shadow === null ? {} : { shadow: simShadow }),
       }),
     ],
     topics: withAgents ? [seen, noted, done, heard] : [seen, noted, done],
@@ -133,7 +160,7 @@ export function programApp(
     workflows: [
       program,
       workflow('watch', { ...options, on: seen }, (ctx, data) =>
-        runProgram(ctx, (data as { readonly program: Program }).program, { perform, program }),
+        runProgram(ctx, (data as { readonly program: Program }).program, { perform, program, shadow }),
       ),
       { ...workflow('graph', options, () => undefined), graph: simGraph },
     ],
@@ -148,15 +175,17 @@ export function programApp(
   });
 }
 
+/** What a shadow says, and no run may ever have. */
+export function shadowAnswer(at: string): string {
+  return `beside ${at}`;
+}
+
 /** A provider of a model, to which the prompt says for which run and path it is asked. */
-function oracle(perform: PerformEffect) {
+function oracle(answer: (node: InferNode, at: string, key: string) => Promise<string>) {
   const ask = async (call: ModelCallNow): Promise<string> => {
     const [part] = (call.prompt[0]?.content ?? []) as readonly { readonly text: string }[];
     const { at, node } = JSON.parse(part?.text ?? '') as { readonly at: string; readonly node: InferNode };
-    const providerKey = call.headers?.['idempotency-key'] ?? '';
-    const write = (): Promise<void> => Promise.resolve();
-    await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
-    return at;
+    return await answer(node, at, call.headers?.['idempotency-key'] ?? '');
   };
   const end = { finishReason: 'stop', usage: { inputTokens: 3, outputTokens: 2 } };
   return {
@@ -191,6 +220,7 @@ interface Means {
   readonly perform: PerformEffect;
   /** What child runs are runs of. */
   readonly program: AnyWorkflow;
+  readonly shadow: ShadowStage | null;
 }
 
 async function runProgram(ctx: Ctx, program: Program, means: Means): Promise<number> {
@@ -220,7 +250,7 @@ async function runNode(ctx: Ctx, node: ProgramNode, means: Means): Promise<void>
     case 'child':
       return runLeaf(ctx, node, node.name, means);
     case 'infer':
-      return runInference(ctx, node);
+      return runInference(ctx, node, means);
     case 'saga':
       return runSaga(ctx, node, means);
     case 'map': {
@@ -296,7 +326,7 @@ async function runLeaf(ctx: Ctx, node: RaceNode, name: string, means: Means): Pr
   );
 }
 
-async function runInference(ctx: Ctx, node: InferNode): Promise<void> {
+async function runInference(ctx: Ctx, node: InferNode, { shadow }: Means): Promise<void> {
   const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
   const { text } = await ctx.infer(node.name, {
@@ -306,6 +336,7 @@ async function runInference(ctx: Ctx, node: InferNode): Promise<void> {
     stream: node.streamed,
     retry: { attempts, min: minMs, max: maxMs, factor },
   });
+  if (shadow?.flaw === 'in a replay') shadow.perform(node, at, '').catch(() => undefined);
   if (text !== at) throw new Error(`Invariant broken: ${at} was answered with ${text}`);
 }
 

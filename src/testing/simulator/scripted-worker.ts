@@ -210,6 +210,9 @@ class WorkerLife {
         }
         this.#grant();
         break;
+      case 'shadow':
+        // It asks for no leave.
+        break;
     }
   }
 

@@ -15,6 +15,7 @@ import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
 import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
+import { checkShadows } from './shadows.js';
 import { checkStreams } from './streams.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
@@ -36,6 +37,7 @@ export {
   checkRedrives,
   checkRequests,
   checkSagas,
+  checkShadows,
   checkStreams,
   checkTicks,
   checkTimers,
@@ -64,6 +66,7 @@ export const checkers: readonly Checker[] = [
   checkAgents,
   checkFamily,
   checkSagas,
+  checkShadows,
   checkStreams,
   checkReadings,
   checkEndings,
