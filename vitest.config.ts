@@ -41,6 +41,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'main',
+          // Two hundred small files: to load everything anew for each took a third of the time.
+          isolate: false,
           include: [
             'src/**/*.test.ts',
             'scripts/**/*.test.ts',
