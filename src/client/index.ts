@@ -12,6 +12,8 @@ export {
   type EndpointsApi,
   type ModelOrder,
   type ModelsApi,
+  type TriageApi,
+  type TriageOrder,
   type LimitsApi,
   type EndpointSettings,
   type Published,

@@ -7,8 +7,16 @@
  * Invariant: total. No thrown value, however odd, makes `failureOf` throw.
  */
 import { isSpineError, type ErrorCode, type SpineError } from './errors.js';
-import { failure, failureClasses, type Failure, type FailureClass, type FailureTriage } from './failure.js';
-import { classifyFailure, type Triage } from './triage/classify.js';
+import {
+  failure,
+  failureClasses,
+  type Failure,
+  type FailureClass,
+  type FailureShadow,
+  type FailureTriage,
+} from './failure.js';
+import type { Triage } from './triage/classify.js';
+import { classifyByForce } from './triage/in-force.js';
 
 /** What the rules found; the texts come from the thrown value. */
 interface Verdict {
@@ -35,7 +43,7 @@ type Shape = Readonly<Record<string, unknown>>;
  */
 export function failureOf(thrown: unknown): Failure {
   const chain = causesOf(thrown);
-  const triage = triageOf(thrown, chain);
+  const { verdict: triage, shadow } = triageOf(thrown, chain);
   const verdict = verdictOf(chain, triage);
   const retryAfterMs = firstOf(chain, retryAfterOf) ?? statedPause(verdict, triage);
   const stack = textOf(chain[0], 'stack');
@@ -47,7 +55,13 @@ export function failureOf(thrown: unknown): Failure {
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(stack === undefined ? {} : { stack }),
     ...(triage === null || triage.label !== verdict.class ? {} : { triage: recorded(triage) }),
+    ...(triage === null || shadow === null ? {} : { shadow: besideOf(chain, triage, shadow) }),
   });
+}
+
+function besideOf(chain: readonly Shape[], { label: against }: Triage, shadow: Triage): FailureShadow {
+  const { label, version } = shadow;
+  return { label, against, class: verdictOf(chain, shadow).class, version };
 }
 
 function recorded({ remedy, confidence, reason, version }: Triage): FailureTriage {
@@ -126,12 +140,18 @@ function byWordsAlone(triage: Triage | null): Verdict {
   return { class: sure ? triage.label : 'unknown', retryable: true };
 }
 
+interface Said {
+  readonly verdict: Triage | null;
+  readonly shadow: Triage | null;
+}
+
 /** Triage of what the error says; null for what says nothing and for errors of ours, which say what they are. */
-function triageOf(thrown: unknown, chain: readonly Shape[]): Triage | null {
-  if (chain.some((shape) => catalogued(shape) !== undefined)) return null;
+function triageOf(thrown: unknown, chain: readonly Shape[]): Said {
+  const nothing = { verdict: null, shadow: null };
+  if (chain.some((shape) => catalogued(shape) !== undefined)) return nothing;
   const texts = chain.length === 0 && typeof thrown === 'string' ? [thrown] : chain.flatMap(textsOf);
-  if (texts.length === 0) return null;
-  return classifyFailure({
+  if (texts.length === 0) return nothing;
+  return classifyByForce({
     text: texts.join('\n'),
     httpStatus: firstOf(chain, statusOf) ?? null,
     codes: chain.flatMap((shape) => ['code', 'type', 'name'].flatMap((name) => textOf(shape, name) ?? [])),

@@ -111,6 +111,11 @@ export const limits = {
   triageTailLengthMax: 4 * 1024,
   /** Why a failure has its class, as it is kept with it. */
   triageReasonLengthMax: 240,
+  /** Models of triage that were in force before and can be gone back to, and characters of the data of one. */
+  triagePastMax: 5,
+  triageModelLengthMax: 512 * 1024,
+  /** Corrections that models of triage are held against, the newest. */
+  triageCorrectionsMax: 500,
   /** Redrives of many that a tenant may have under way, letters a second that one may send back, and as it is if nothing is said. */
   redrivesMax: 20,
   redriveRateMax: 1_000,

@@ -182,6 +182,7 @@ class HandWorker {
         this.goodbyes.push(message.reason);
         break;
       case 'shadow':
+      case 'triage':
         break;
     }
   }

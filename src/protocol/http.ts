@@ -681,6 +681,50 @@ export interface ModelComparisonView {
   readonly isShown: boolean;
 }
 
+/** What failures are classified by, and how the model that is asked beside it differs. */
+export interface TriageView {
+  /** Version of the classifier in force, `rules.model`. */
+  readonly inForce: string;
+  /** Of the one beside it; null = there is none. */
+  readonly shadow: string | null;
+  /** Who has changed it last; null = nobody ever has. */
+  readonly set: { readonly by: string; readonly at: string } | null;
+  /** Promotions that can be taken back. */
+  readonly steps: number;
+  /** Of failures since the shadow is there; null = there is none. */
+  readonly verdicts: TriageVerdictsView | null;
+  readonly corrections: TriageCorrectionsView;
+}
+
+/** Failed attempts by the verdicts of both. */
+export interface TriageVerdictsView {
+  readonly failures: number;
+  readonly same: number;
+  /** The most frequent first. */
+  readonly pairs: readonly {
+    readonly class: string;
+    readonly shadow: string;
+    readonly count: number;
+    /** Of these, failures that would have had another class: a verdict decides only where its words are clear. */
+    readonly changes: number;
+  }[];
+}
+
+/** What both make of the failures that operators have corrected, by their messages alone. */
+export interface TriageCorrectionsView {
+  /** The newest are looked at. */
+  readonly count: number;
+  readonly inForceRight: number;
+  readonly shadowRight: number | null;
+  /** Where the two differ: which class it is, and what each says. */
+  readonly differences: readonly {
+    readonly label: string;
+    readonly class: string;
+    readonly shadow: string;
+    readonly count: number;
+  }[];
+}
+
 /** A limit as it is in force, and how it stands. */
 export interface LimitView {
   readonly name: string;

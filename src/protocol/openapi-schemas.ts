@@ -62,6 +62,9 @@ import {
   type StrandedWork,
   type TopicEventView,
   type TopicView,
+  type TriageCorrectionsView,
+  type TriageVerdictsView,
+  type TriageView,
   type ContextView,
   type DecisionView,
   type EventReference,
@@ -709,6 +712,56 @@ export const schemas = {
     },
     {},
   ),
+  TriageView: shape<TriageView>(
+    {
+      inForce: text,
+      shadow: nullable(text),
+      set: nullable(record({ by: text, at: instant }, ['by', 'at'])),
+      steps: whole,
+      verdicts: nullable(
+        shape<TriageVerdictsView>(
+          {
+            failures: whole,
+            same: whole,
+            pairs: {
+              type: 'array',
+              items: record({ class: text, shadow: text, count: whole, changes: whole }, [
+                'class',
+                'shadow',
+                'count',
+                'changes',
+              ]),
+            },
+          },
+          {},
+        ),
+      ),
+      corrections: shape<TriageCorrectionsView>(
+        {
+          count: whole,
+          inForceRight: whole,
+          shadowRight: nullable(whole),
+          differences: {
+            type: 'array',
+            items: record({ label: text, class: text, shadow: text, count: whole }, [
+              'label',
+              'class',
+              'shadow',
+              'count',
+            ]),
+          },
+        },
+        {},
+      ),
+    },
+    {},
+  ),
+  TriageOrder: {
+    oneOf: [
+      record({ change: oneOf(['shadow']), model: nullable({ type: 'object' }) }, ['change', 'model']),
+      record({ change: oneOf(['promote', 'rollback']) }, ['change']),
+    ],
+  },
   LimitView: shape<LimitView>(
     {
       name: text,

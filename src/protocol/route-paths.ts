@@ -88,6 +88,8 @@ export const routePaths = {
   reportModel: '/v1/models/{name}/report',
   readModelEvents: '/v1/model-events',
   reportOutcome: '/v1/runs/{id}/outcomes',
+  readTriage: '/v1/triage',
+  changeTriage: '/v1/triage',
   listLimits: '/v1/limits',
   readLimit: '/v1/limits/{name}',
   putLimit: '/v1/limits/{name}',

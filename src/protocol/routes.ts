@@ -624,6 +624,18 @@ const descriptions = {
     jsonBody('OutcomeRequest', 'The model, and the score.'),
     [ok(null, 'It was there.'), ok(null, 'It is recorded.', 201)],
   ),
+  readTriage: get('What failures are classified by, and how the model in the shadow differs from it.', 'TriageView', {
+    access: 'operator',
+  }),
+  changeTriage: {
+    ...post(
+      'Asks a model of triage beside the one in force, promotes it, or takes a promotion back.',
+      jsonBody('TriageOrder', 'What is changed.'),
+      [ok('TriageView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
   listLimits: get('Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),
   readLimit: get('A limit, with its counters that are used most.', 'LimitView', { access: 'operator' }),
   putLimit: {

@@ -7,7 +7,7 @@
  */
 import type { LimitSpec } from '../core/admission/limit.js';
 import { durationMsMax } from '../core/duration.js';
-import { failureClasses, type Failure, type FailureTriage } from '../core/failure.js';
+import { failureClasses, type Failure, type FailureShadow, type FailureTriage } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
 import { limits } from '../core/limits.js';
 import type {
@@ -30,6 +30,7 @@ import type {
 import type { AnswerComparison } from '../core/models/answer-comparison.js';
 import type { BlobPayload, InlinePayload } from '../core/payload.js';
 import type { RetryPolicy } from '../core/retry.js';
+import type { ModelData } from '../core/triage/model.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
 import {
   ambiguityPolicies,
@@ -135,8 +136,9 @@ const failure = shape<Failure>(
       { remedy: name, confidence: amount, reason: upTo(limits.errorMessageLengthMax), version: name },
       {},
     ),
+    shadow: shape<FailureShadow>({ label: name, against: name, class: name, version: name }, {}),
   },
-  { retryAfterMs: true, stack: true, triage: true },
+  { retryAfterMs: true, stack: true, triage: true, shadow: true },
 );
 const inlinePayload = shape<InlinePayload>({ codec: constant('json/1'), text: upTo(limits.payloadBytesMax) }, {});
 const blobHash: JsonSchema = { type: 'string', pattern: '^[0-9a-f]{64}$' };
@@ -430,6 +432,17 @@ const activationParts = {
   journal: ref('Journal'),
 } as const;
 
+const triageModel = shape<ModelData>(
+  {
+    version: count,
+    labels: list(oneOf(failureClasses)),
+    biases: list({ type: 'number' }),
+    scales: list({ type: 'number' }),
+    mix: shape<ModelData['mix']>({ rules: { type: 'number' }, model: { type: 'number' } }, {}),
+    weights: upTo(limits.triageModelLengthMax),
+  },
+  {},
+);
 const abortReason = oneOf(['lease_lost', 'cancelled', 'deadline', 'ended']);
 
 type FromWorker<T extends WorkerMessage['t']> = Extract<WorkerMessage, { readonly t: T }>;
@@ -546,6 +559,10 @@ const serverMessages: { readonly [T in ServerMessage['t']]: JsonSchema } = {
       t: constant('shadow'),
       items: list(shape<ShadowLeave>({ n: count, ticket: nullable(key), ms: count }, {})),
     },
+    {},
+  ),
+  triage: shape<FromServer<'triage'>>(
+    { t: constant('triage'), inForce: nullable(triageModel), shadow: nullable(triageModel) },
     {},
   ),
   goodbye: shape<FromServer<'goodbye'>>({ t: constant('goodbye'), reason: text }, {}),

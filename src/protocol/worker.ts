@@ -15,6 +15,7 @@ import type { Manifest } from '../core/manifest.js';
 import type { ShadowOutcome } from '../core/models/shadow.js';
 import type { Payload } from '../core/payload.js';
 import type { TokenUsage } from '../core/run/inference.js';
+import type { TriageModels } from '../core/triage/in-force.js';
 
 export type { AbortReason, Journal, JournalEntry, JournalEventType, SubmissionResult } from '../core/run/journal.js';
 
@@ -90,6 +91,7 @@ export type ServerMessage =
    */
   | { readonly t: 'abort'; readonly items: readonly { readonly assignment: number; readonly reason: AbortReason }[] }
   | { readonly t: 'shadow'; readonly items: readonly ShadowLeave[] }
+  | TriageMessage
   /** The session is over; connect anew without resuming. */
   | { readonly t: 'goodbye'; readonly reason: string };
 
@@ -124,6 +126,14 @@ export interface ShadowMessage {
   readonly t: 'shadow';
   readonly asks: readonly ShadowAsk[];
   readonly ends: readonly ShadowEnd[];
+}
+
+/**
+ * What failures are to be classified by from now on; comes after `welcome` where it is not what is shipped, and when operators
+ * change it. A worker that takes no notice classifies as it does, and its verdicts say by which version.
+ */
+export interface TriageMessage extends TriageModels {
+  readonly t: 'triage';
 }
 
 /** May a shadow be asked what this inference was asked? Of the server that has recorded the answer. */

@@ -49,6 +49,8 @@ const names = [
   'queues',
   'workers',
   'tally',
+  'readTriage',
+  'changeTriage',
   'listModels',
   'readModel',
   'changeModel',

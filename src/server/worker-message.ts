@@ -149,6 +149,7 @@ const failure = record({
   triage: optional(
     record({ remedy: name, confidence: amount, reason: text(limits.errorMessageLengthMax), version: name }),
   ),
+  shadow: optional(record({ label: name, against: name, class: name, version: name })),
 });
 const effect = oneOf('pure', 'idempotent', 'external');
 const labels: Check = (value) => isRecord(value) && labelFaults(value).length === 0;

@@ -8,6 +8,7 @@
 import { errorCatalogue, type ErrorCode } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { CancelTimer, Ports } from '../core/ports.js';
+import type { TriageModels } from '../core/triage/in-force.js';
 import type {
   AbortReason,
   Assignment,
@@ -39,6 +40,8 @@ export interface LinkOwner {
   welcomed(resumed: boolean): void;
   /** The server will never take this worker as it is. The link has closed itself. */
   refused(code: string, reason: string): void;
+  /** Failures are classified by these from now on. */
+  classifies(models: TriageModels): void;
   /** Leave to call shadows, or that there is none. */
   lent(leaves: readonly ShadowLeave[]): void;
   /** For a resume: what is still worked on, with the last event each has seen. */
@@ -290,6 +293,9 @@ export class SessionLink {
         break;
       case 'shadow':
         owner.lent(message.items);
+        break;
+      case 'triage':
+        owner.classifies(message);
         break;
       case 'abort':
         for (const { assignment, reason } of message.items) {

@@ -9,6 +9,7 @@ import { SpineError } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import { limits } from '../core/limits.js';
 import type { Ports } from '../core/ports.js';
+import { installTriage, type TriageModels } from '../core/triage/in-force.js';
 import { journalEventTypes, type JournalEntry } from '../core/run/journal.js';
 import { SlotMap } from './slot-map.js';
 import {
@@ -365,6 +366,17 @@ export class WorkerRuntime implements Worker, LinkOwner {
     this.#shadows.connected();
     this.#onWelcome();
     this.#changed();
+  }
+
+  classifies(models: TriageModels): void {
+    try {
+      installTriage(models);
+      const { inForce, shadow } = models;
+      this.#log('info', 'triage changed', { model: inForce?.version ?? 'shipped', shadow: shadow?.version ?? null });
+    } catch (error) {
+      // Of a newer server, perhaps: failures are classified as before, and say by what.
+      this.#log('warn', 'a model of triage cannot be read here', { error: String(error) });
+    }
   }
 
   lent(leaves: readonly ShadowLeave[]): void {

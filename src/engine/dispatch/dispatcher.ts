@@ -26,7 +26,7 @@ import { Reaper } from './reaper.js';
 import { refusalText } from './refusal-text.js';
 import { leaseOf, type Session } from './session.js';
 
-export interface DispatcherOptions extends Pick<AdmissionOptions, 'context' | 'registry' | 'blobsPath'> {
+export interface DispatcherOptions extends Pick<AdmissionOptions, 'context' | 'registry' | 'blobsPath' | 'triage'> {
   readonly lanes: Lanes;
   readonly shadows: Pick<Shadows, 'begin' | 'end'>;
 }
@@ -46,7 +46,7 @@ export class Dispatcher {
   readonly #shadows: DispatcherOptions['shadows'];
 
   constructor(options: DispatcherOptions) {
-    const { context, lanes, registry, blobsPath, shadows } = options;
+    const { context, lanes, registry, blobsPath, shadows, triage } = options;
     const { ports, settings } = context;
     this.#context = context;
     this.#lanes = lanes;
@@ -67,7 +67,17 @@ export class Dispatcher {
     this.#claims = claims;
     this.#losses = losses;
     this.#reaper = new Reaper({ context, sessions, pulses, heartbeats, losses });
-    this.#admission = new Admission({ context, registry, blobsPath, sessions, pulses, heartbeats, delivery, claims });
+    this.#admission = new Admission({
+      context,
+      registry,
+      blobsPath,
+      triage,
+      sessions,
+      pulses,
+      heartbeats,
+      delivery,
+      claims,
+    });
   }
 
   sessions(): IterableIterator<Session> {

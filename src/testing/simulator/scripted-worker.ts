@@ -211,7 +211,8 @@ class WorkerLife {
         this.#grant();
         break;
       case 'shadow':
-        // It asks for no leave.
+      case 'triage':
+        // It asks for no leave, and its failures are what it says.
         break;
     }
   }
