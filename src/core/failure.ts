@@ -53,6 +53,9 @@ export interface FailureTriage {
   readonly reason: string;
   /** Of the classifier, `rules.model`. */
   readonly version: string;
+  /** The most that one request may have, and what this one had, where its words say so: tokens, bytes or items. */
+  readonly limit?: number;
+  readonly used?: number;
 }
 
 const known: ReadonlySet<string> = new Set(failureClasses);
@@ -82,12 +85,14 @@ function stackLengthMax({ triage }: Failure): number {
 
 const triageWordLengthMax = 40;
 
-function verdictOf({ remedy, confidence, reason, version }: FailureTriage): FailureTriage {
+function verdictOf({ remedy, confidence, reason, version, limit, used }: FailureTriage): FailureTriage {
   return {
     remedy: storable(remedy, triageWordLengthMax),
     confidence,
     reason: storable(reason, limits.triageReasonLengthMax),
     version: storable(version, triageWordLengthMax),
+    ...(limit === undefined ? {} : { limit }),
+    ...(used === undefined ? {} : { used }),
   };
 }
 
