@@ -13,6 +13,7 @@ import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
+import { checkRemedies } from './remedies.js';
 import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
 import { checkStreams } from './streams.js';
@@ -34,6 +35,7 @@ export {
   checkNeighbours,
   checkReadings,
   checkRedrives,
+  checkRemedies,
   checkRequests,
   checkSagas,
   checkStreams,
@@ -57,6 +59,7 @@ export const checkers: readonly Checker[] = [
   checkTicks,
   checkEffects,
   checkInferences,
+  checkRemedies,
   checkGraphs,
   checkRedrives,
   checkRequests,
