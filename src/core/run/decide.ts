@@ -8,7 +8,7 @@ import { nodeOfPath, standsInFor } from '../graph/graph.js';
 import type { Payload } from '../payload.js';
 import { limits } from '../limits.js';
 import type { RemedyPolicy } from '../remedies.js';
-import { choiceFor, mergedRemedies } from '../remedies.js';
+import { choiceFor } from '../remedies.js';
 import { decideRetry, type RetryPolicy } from '../retry.js';
 import { endsOrParks, type BodyCommand, type RunCommand, type TaskCommand } from './commands.js';
 import { decideAdmission, decideInference, type InferenceContext } from './decide-inference.js';
@@ -25,7 +25,7 @@ import {
 } from './decide-waits.js';
 import { already, accept, refused, type Decision } from './decision.js';
 import { decideAdvance, nodesToRedo } from './decide-graph.js';
-import { leftMsOf, remedied } from './remedied.js';
+import { declaredRemedies, leftMsOf, remedied } from './remedied.js';
 import { activationTask, capabilityQueue, isEnded, type RunState, type Unit } from './state.js';
 import { pathOfEscalationTimer, waitOfExpiryTimer } from './waits.js';
 
@@ -273,7 +273,7 @@ function decideCall(state: RunState, command: Extract<BodyCommand, { op: 'call' 
       effect: capability.effect,
       priority: options.priority ?? state.priority,
       ...limitsOf(capability),
-      ...declared(mergedRemedies(capability.remedies, options.remedies)),
+      ...declaredRemedies(capability.remedies, options.remedies),
     },
     payload: state.edits.get(path) ?? command.input,
   });
@@ -284,10 +284,6 @@ function limitsOf({ limits: named = [] }: { readonly limits?: readonly string[] 
   readonly limits?: readonly string[];
 } {
   return named.length === 0 ? {} : { limits: named };
-}
-
-function declared(remedies: RemedyPolicy): { readonly remedies?: RemedyPolicy } {
-  return Object.keys(remedies).length === 0 ? {} : { remedies };
 }
 
 /** The ticket of a call that waits is served. */

@@ -2,7 +2,14 @@
  * Failures of the units of a run with what is done about them, as their events record it.
  */
 import type { Failure } from '../failure.js';
-import { decideRemedy, tooLongFailure, type RemedyCase, type TakenRemedy } from '../remedies.js';
+import {
+  decideRemedy,
+  mergedRemedies,
+  tooLongFailure,
+  type RemedyCase,
+  type RemedyPolicy,
+  type TakenRemedy,
+} from '../remedies.js';
 import type { RunState } from './state.js';
 
 /** What an event tells of a failure. */
@@ -26,6 +33,14 @@ export function remedied(found: RemedyCase): Remedied {
   const { tooLongMs } = decision;
   const cause = tooLongMs === null ? failure : tooLongFailure(failure, tooLongMs, leftMs ?? 0);
   return { tag: 'over', told: { failure: cause, remedy } };
+}
+
+/** What is recorded of policies on top of each other: nothing where they say nothing. */
+export function declaredRemedies(...policies: readonly (RemedyPolicy | undefined)[]): {
+  readonly remedies?: RemedyPolicy;
+} {
+  const remedies = mergedRemedies(...policies);
+  return Object.keys(remedies).length === 0 ? {} : { remedies };
 }
 
 /** Ms until the run has to be over, or the timer at `until` fires; null = neither is known. */

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import {
   capability,
+  dag,
   defineApp,
   isStepError,
   model,
@@ -350,6 +351,28 @@ describe('policies of other places', () => {
     await using spine = await testSpine(app, { traps: false });
     await spine.result(await spine.start('w', null));
     expect(tries).toEqual({ app: 1, capability: 4, call: 1 });
+  });
+
+  it('hold for nodes of graphs, whose fallback is asked at once where that is declared', async () => {
+    let tries = 0;
+    const graph = dag('g', {
+      nodes: {
+        shaky: {
+          run: () => {
+            tries += 1;
+            return flaky();
+          },
+          fallback: () => 'instead',
+          remedies: { timeout: 'fallback' },
+        },
+      },
+    });
+    await using spine = await testSpine(defineApp({ workflows: [graph] }), { traps: false });
+    const run = await spine.start('g', null as never);
+    expect(await spine.result(run)).toMatchObject({ shaky: 'instead' });
+    expect(tries).toBe(1);
+    const { events } = await spine.exportHistory(run.id);
+    expect(taken(events)).toEqual([['shaky', { name: 'fallback' }]]);
   });
 
   it('are looked through where they are declared', () => {

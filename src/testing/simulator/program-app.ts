@@ -184,8 +184,7 @@ function oracle(perform: PerformEffect, isLarge: boolean) {
     const providerKey = call.headers?.['idempotency-key'] ?? '';
     const write = (): Promise<void> => Promise.resolve();
     await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
-    if (node.mend !== undefined && !isLarge && asked.pad !== undefined)
-      throw new Terminal('context_length_exceeded');
+    if (node.mend !== undefined && !isLarge && asked.pad !== undefined) throw new Terminal('context_length_exceeded');
     return at;
   };
   const end = { finishReason: 'stop', usage: { inputTokens: 3, outputTokens: 2 } };
@@ -337,7 +336,8 @@ async function runInference(ctx: Ctx, node: InferNode): Promise<void> {
     stream: node.streamed,
     retry: { attempts, min: minMs, max: maxMs, factor },
   });
-  if (text !== (node.mend === undefined ? at : again(at))) throw new Error(`Invariant broken: ${at} was answered with ${text}`);
+  if (text !== (node.mend === undefined ? at : again(at)))
+    throw new Error(`Invariant broken: ${at} was answered with ${text}`);
 }
 
 async function runWait(ctx: Ctx, node: WaitNode, name: string): Promise<void> {

@@ -38,7 +38,8 @@ function checkRun(events: readonly RunEvent[], report: (property: string, detail
         const after = chain?.after ?? '';
         const remedy = owed.get(after);
         if (remedy === undefined) report('P4', `${path} is asked, and nothing says so of ${after} before ${event.seq}`);
-        if (remedy?.version !== reroute) report('P8', `${path} is asked of ${reroute}, where ${remedy?.version} was due`);
+        if (remedy?.version !== reroute)
+          report('P8', `${path} is asked of ${reroute}, where ${remedy?.version} was due`);
         if (reroute !== undefined && grant !== null && grant.version !== reroute)
           report('P8', `${path} was given ${grant.version} at attempt ${attempt}, where ${reroute} was asked for`);
         mended.set(after, path);
