@@ -86,6 +86,12 @@ describe('decideRemedy', () => {
     expect(decideRemedy(given)).toEqual({ tag: 'over', remedy, tooLongMs: null });
   });
 
+  it('does nothing about what may have been paid for, whatever is declared', () => {
+    const ambiguous = failure({ class: 'unknown', code: 'INFERENCE_AMBIGUOUS', message: 'm', retryable: false });
+    for (const choice of remedyChoices)
+      expect(decideRemedy(found({ failure: ambiguous, choice, can: all })).remedy).toEqual({ name: 'person' });
+  });
+
   it('does not wait longer than there is time for, and takes what comes next instead', () => {
     const failed = cause('rate_limited', true, 60_000);
     expect(decideRemedy(found({ failure: failed, leftMs: 60_001 })).tag).toBe('again');

@@ -50,6 +50,9 @@ export interface TakenRemedy {
   readonly proposed?: Omit<TakenRemedy, 'proposed'>;
 }
 
+/** Codes of failures of which nobody knows what has happened: a person says first what became of it, whatever is declared. */
+export const ambiguousCodes: ReadonlySet<string> = new Set(['INFERENCE_AMBIGUOUS', 'EFFECT_AMBIGUOUS']);
+
 /** A failure with all that its remedy depends on. */
 export interface RemedyCase {
   readonly failure: Failure;
@@ -72,7 +75,8 @@ export type RemedyDecision =
 /** What follows from a failure: the first that can be carried out of what was declared, and of what suits it. */
 export function decideRemedy(found: RemedyCase): RemedyDecision {
   const { failure: cause, choice } = found;
-  if (choice === 'person') return { tag: 'over', remedy: asked(found), tooLongMs: null };
+  if (ambiguousCodes.has(cause.code)) return over({ name: 'person' });
+  if (choice === 'person') return over(asked(found));
   const suiting = suitingRemedies(cause);
   const order = choice === 'auto' ? suiting : [choice, ...suiting.filter((one) => one !== choice)];
   let tooLongMs: number | null = null;
