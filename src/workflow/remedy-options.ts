@@ -4,7 +4,7 @@
 import { failureClasses } from '../core/failure.js';
 import { remedyChoices, type RemedyPolicy } from '../core/remedies.js';
 import { SpineError } from '../core/errors.js';
-import { OptionFaults, suggestion } from './options.js';
+import { suggestion, type OptionFaults } from './options.js';
 
 /** The policy that was given; faults go to `faults`. */
 export function readRemedies(given: RemedyPolicy | undefined, faults: Pick<OptionFaults, 'add'>): RemedyPolicy {
