@@ -83,6 +83,17 @@ function stackLengthMax({ triage }: Failure): number {
   );
 }
 
+/** The failure with room for so many characters beside it in its envelope; that is taken from the stack as well. */
+export function withRoomBeside(cause: Failure, characters: number): Failure {
+  const { stack, triage } = cause;
+  const sizes = triage?.limit === undefined && triage?.used === undefined ? 0 : sizesLengthMax;
+  const lengthMax = Math.max(0, stackLengthMax(cause) - sizes - characters);
+  return stack === undefined || stack.length <= lengthMax ? cause : { ...cause, stack: stack.slice(0, lengthMax) };
+}
+
+/** `limit` and `used`, as JSON. */
+const sizesLengthMax = 60;
+
 const triageWordLengthMax = 40;
 
 function verdictOf({ remedy, confidence, reason, version, limit, used }: FailureTriage): FailureTriage {

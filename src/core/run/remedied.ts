@@ -1,7 +1,7 @@
 /**
  * Failures of the units of a run with what is done about them, as their events record it.
  */
-import type { Failure } from '../failure.js';
+import { withRoomBeside, type Failure } from '../failure.js';
 import {
   decideRemedy,
   mergedRemedies,
@@ -29,10 +29,14 @@ export function remedied(found: RemedyCase): Remedied {
   if (failure.class === 'cancelled' && !failure.retryable) return { tag: 'over', told: { failure } };
   const decision = decideRemedy(found);
   const { remedy } = decision;
-  if (decision.tag === 'again') return { tag: 'again', delayMs: decision.delayMs, told: { failure, remedy } };
+  if (decision.tag === 'again') return { tag: 'again', delayMs: decision.delayMs, told: told(failure, remedy) };
   const { tooLongMs } = decision;
   const cause = tooLongMs === null ? failure : tooLongFailure(failure, tooLongMs, leftMs ?? 0);
-  return { tag: 'over', told: { failure: cause, remedy } };
+  return { tag: 'over', told: told(cause, remedy) };
+}
+
+function told(cause: Failure, remedy: TakenRemedy): ToldFailure {
+  return { failure: withRoomBeside(cause, JSON.stringify(remedy).length + '"remedy":,'.length), remedy };
 }
 
 /** What is recorded of policies on top of each other: nothing where they say nothing. */

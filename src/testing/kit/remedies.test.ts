@@ -12,6 +12,7 @@ import {
   model,
   person,
   rule,
+  tool,
   workflow,
   type AnyApp,
   type Ctx,
@@ -210,6 +211,31 @@ describe.each([
     const decisions = events.flatMap((event) => (event.type === 'decision.recorded' ? [event.data] : []));
     expect(decisions.map(({ remedy }) => remedy?.name)).toEqual(['repair', undefined]);
     expect(decisions[0]?.rules).toContain('invalid_output: repair');
+  });
+
+  it('stays with the version that had room for as long as the conversation lasts', async () => {
+    const tiny = small(300, 'tiny');
+    const large = fakeModel(
+      (call) => (call.prompt.length === 1 ? { toolCalls: [{ name: 'look', input: {}, id: 'c1' }] } : 'done'),
+      { modelId: 'large' },
+    );
+    const look = tool({ input: { type: 'object' }, run: () => 'blue' });
+    const { value, events } = await ran(
+      [twoWindows(tiny, large)],
+      async (ctx) => {
+        const { text, usage } = await ctx.infer('a', { model: 'writer', prompt: long, tools: { look } });
+        // What comes after it is asked of the version of the run again.
+        const other = await ctx.infer('b', { model: 'writer', prompt: 'short' });
+        return [text, usage.inputTokens, other.model.version];
+      },
+      options,
+    );
+    expect(value).toEqual(['done', 20, 'tiny']);
+    expect(large.paid).toBe(2);
+    const asked = events.flatMap((event) =>
+      event.type === 'inference.requested' ? [[event.data.path, event.data.reroute ?? null]] : [],
+    );
+    expect(new Set(asked.map(String))).toEqual(new Set(['a,', 'a/again:1,large', 'a/ask:2,large', 'b,']));
   });
 
   it('quarantines: nobody else is asked, and the run is a dead letter', async () => {

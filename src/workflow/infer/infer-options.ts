@@ -102,7 +102,7 @@ export interface InferResult<Out = unknown> {
   readonly finish: string;
   /** Who has answered. Of a rule or a person `arm` is `rule` or `person`, and `name` the rule or whoever it was. */
   readonly model: { readonly name: string; readonly version: string; readonly arm: string };
-  /** Calls of providers that failed, and how; those of other models of the chain have their name in `model`. */
+  /** Calls of providers that failed, how, and what was done about them (`remedy`); those of other models of the chain have their name in `model`. */
   readonly hops: readonly InferenceHop[];
   /** From 0 to 1, where the provider gives log probabilities; else null. */
   readonly confidence: number | null;
