@@ -66,6 +66,9 @@ export interface FailureTriage {
   readonly reason: string;
   /** Of the classifier, `rules.model`. */
   readonly version: string;
+  /** The most that one request may have, and what this one had, where its words say so: tokens, bytes or items. */
+  readonly limit?: number;
+  readonly used?: number;
 }
 
 const known: ReadonlySet<string> = new Set(failureClasses);
@@ -93,6 +96,17 @@ function stackLengthMax({ triage, shadow }: Failure): number {
   return limits.errorStackLengthMax - said - (shadow === undefined ? 0 : 4 * triageWordLengthMax);
 }
 
+/** The failure with room for so many characters beside it in its envelope; that is taken from the stack as well. */
+export function withRoomBeside(cause: Failure, characters: number): Failure {
+  const { stack, triage } = cause;
+  const sizes = triage?.limit === undefined && triage?.used === undefined ? 0 : sizesLengthMax;
+  const lengthMax = Math.max(0, stackLengthMax(cause) - sizes - characters);
+  return stack === undefined || stack.length <= lengthMax ? cause : { ...cause, stack: stack.slice(0, lengthMax) };
+}
+
+/** `limit` and `used`, as JSON. */
+const sizesLengthMax = 60;
+
 const triageWordLengthMax = 40;
 
 function shadowOf({ label, against, class: kind, version }: FailureShadow): FailureShadow {
@@ -104,12 +118,14 @@ function classOf(given: FailureClass): FailureClass {
   return known.has(given) ? given : 'unknown';
 }
 
-function verdictOf({ remedy, confidence, reason, version }: FailureTriage): FailureTriage {
+function verdictOf({ remedy, confidence, reason, version, limit, used }: FailureTriage): FailureTriage {
   return {
     remedy: storable(remedy, triageWordLengthMax),
     confidence,
     reason: storable(reason, limits.triageReasonLengthMax),
     version: storable(version, triageWordLengthMax),
+    ...(limit === undefined ? {} : { limit }),
+    ...(used === undefined ? {} : { used }),
   };
 }
 

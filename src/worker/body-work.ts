@@ -12,6 +12,7 @@ import type {
   Submission,
   SubmissionResult,
 } from '../protocol/worker.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import type { Activation, ActivationHost, BeginActivation } from '../workflow/activation-contract.js';
 import type { MirroredInference } from '../workflow/infer/mirrored-inference.js';
 import type { Model } from '../workflow/model.js';
@@ -24,6 +25,7 @@ export interface BodyHost extends WorkHost {
   readonly model: (name: string) => Model | null;
   /** Takes an inference whose grant names a shadow, once its answer is recorded. */
   readonly mirror: (inference: MirroredInference) => void;
+  readonly remedies: RemedyPolicy;
 }
 
 /** Runs `definition`, the workflow of the assignment in its version, from the journal on. */
@@ -113,6 +115,7 @@ function activationHost(assignment: ActivationAssignment, host: BodyHost): Activ
     load: (payload) => host.load(payload),
     model: host.model,
     mirror: host.mirror,
+    remedies: host.remedies,
     log: ({ level, message, fields, tenant, run, path }) =>
       host.log(level, message, { ...fields, tenant, run, workflow, attempt, path }),
   };

@@ -444,6 +444,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
         parkAfterMs: () => this.#parkAfterMs(),
         model: (name) => registry.model?.(name) ?? null,
         mirror: (inference) => this.#shadows.offer(inference),
+        remedies: registry.remedies ?? {},
       });
     const error =
       known === undefined

@@ -6,6 +6,7 @@ import type { BodyCommand } from '../core/run/commands.js';
 import type { AbortReason, Journal, JournalEntry, SubmissionResult } from '../core/run/journal.js';
 import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
 import type { Ports } from '../core/ports.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import type { StepContext } from './ctx.js';
 import type { MirroredInference } from './infer/mirrored-inference.js';
 import type { LogRecord } from './log.js';
@@ -34,6 +35,8 @@ export interface ActivationHost {
    * run. Must not throw. Absent = nothing is.
    */
   mirror?(inference: MirroredInference): void;
+  /** What the app declares about failures; absent = nothing. */
+  readonly remedies?: RemedyPolicy;
   /** Watches what the body asks for. Absent in production. */
   readonly onlooker?: ActivationOnlooker;
 }

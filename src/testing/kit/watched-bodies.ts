@@ -41,6 +41,7 @@ export function watchedBodies(begin: BeginActivation, options: WatchOptions): Be
       load: (payload) => host.load(payload),
       model: (name) => host.model?.(name) ?? null,
       mirror: (inference) => host.mirror?.(inference),
+      remedies: host.remedies ?? {},
       log: (record) => {
         log(record);
         host.log(record);

@@ -18,6 +18,7 @@ import {
   type AgentSelf,
   type AnyApp,
   type AnyWorkflow,
+  type CompactRequest,
   type Ctx,
   type ModelCallNow,
   Terminal,
@@ -37,6 +38,7 @@ import {
   programCapabilities,
   programModel,
   programSignals,
+  programWindows,
   type CallNode,
   type Program,
   type ChildNode,
@@ -132,15 +134,9 @@ export function programApp(
     current,
     earlier.map((version) => inVersion(version, [])),
   );
-  const endpoint = oracle(async (node, at, providerKey) => {
-    const write = (): Promise<void> => Promise.resolve();
-    await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
-    return shadow?.flaw === 'answers' ? shadowAnswer(at) : at;
-  });
-  const beside = oracle(async (node, at, key) => {
-    await shadow?.perform(node, at, key);
-    return shadowAnswer(at);
-  });
+  const { small, large } = programWindows;
+  const said = shadow?.flaw === 'answers' ? shadowAnswer : (at: string): string => at;
+  const endpoint = { ...oracle(perform, false, said), window: small };
   return defineApp({
     name: 'simulated',
     limits: limited ? [limit(simModelLimit.name, optionsOf(simModelLimit))] : [],
@@ -150,7 +146,8 @@ export function programApp(
         versions: {
           v1: { ...endpoint, weight: 1 },
           v2: { ...endpoint, weight: 1 },
-          ...(shadow === null ? {} : { [simShadow.version]: { ...beside, endpoint: 'beside', weight: 0 } }),
+          large: { ...oracle(perform, true, said), weight: 0, window: large },
+          ...(shadow === null ? {} : { [simShadow.version]: { ...beside(shadow), endpoint: 'beside', weight: 0 } }),
         },
         ...(shadow === null ? {} : { shadow: simShadow }),
       }),
@@ -180,12 +177,50 @@ export function shadowAnswer(at: string): string {
   return `beside ${at}`;
 }
 
+/** The prompt of an inference. `pad`: it is too long for the small versions. */
+interface Asked {
+  readonly at: string;
+  readonly node: InferNode;
+  readonly pad?: string;
+}
+
+/** Where an inference is asked that was asked in vain at `at`. */
+function again(at: string): string {
+  return `${at}/again:1`;
+}
+
+/** Without what is of no use. */
+function withoutPad({ messages }: CompactRequest): CompactRequest {
+  const [part] = (messages[0]?.content ?? []) as readonly { readonly text: string }[];
+  const { at, node } = JSON.parse(part?.text ?? '') as Asked;
+  return { messages: [{ role: 'user', content: JSON.stringify({ at: again(at), node }) }] };
+}
+
 /** A provider of a model, to which the prompt says for which run and path it is asked. */
-function oracle(answer: (node: InferNode, at: string, key: string) => Promise<string>) {
+function oracle(perform: PerformEffect, isLarge: boolean, said: (at: string) => string) {
+  return speaker(async (asked, providerKey) => {
+    const { node } = asked;
+    const at = isLarge ? again(asked.at) : asked.at;
+    const write = (): Promise<void> => Promise.resolve();
+    await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
+    if (node.mend !== undefined && !isLarge && asked.pad !== undefined) throw new Terminal('context_length_exceeded');
+    return said(at);
+  });
+}
+
+/** The provider of the shadow. */
+function beside({ perform }: ShadowStage) {
+  return speaker(async ({ at, node }, key) => {
+    await perform(node, at, key);
+    return shadowAnswer(at);
+  });
+}
+
+/** Answers with what `answer` makes of a prompt and the idempotency key, whole or in parts. */
+function speaker(answer: (asked: Asked, key: string) => Promise<string>) {
   const ask = async (call: ModelCallNow): Promise<string> => {
     const [part] = (call.prompt[0]?.content ?? []) as readonly { readonly text: string }[];
-    const { at, node } = JSON.parse(part?.text ?? '') as { readonly at: string; readonly node: InferNode };
-    return await answer(node, at, call.headers?.['idempotency-key'] ?? '');
+    return await answer(JSON.parse(part?.text ?? '') as Asked, call.headers?.['idempotency-key'] ?? '');
   };
   const end = { finishReason: 'stop', usage: { inputTokens: 3, outputTokens: 2 } };
   return {
@@ -331,13 +366,15 @@ async function runInference(ctx: Ctx, node: InferNode, { shadow }: Means): Promi
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
   const { text } = await ctx.infer(node.name, {
     model: programModel,
-    prompt: JSON.stringify({ at, node }),
+    prompt: JSON.stringify({ at, node, ...(node.mend === undefined ? {} : { pad: 'x'.repeat(400) }) }),
+    ...(node.mend === 'compact' ? { compact: withoutPad, remedies: { context_length_exceeded: 'compact' } } : {}),
     policy: node.policy,
     stream: node.streamed,
     retry: { attempts, min: minMs, max: maxMs, factor },
   });
   if (shadow?.flaw === 'in a replay') shadow.perform(node, at, '').catch(() => undefined);
-  if (text !== at) throw new Error(`Invariant broken: ${at} was answered with ${text}`);
+  if (text !== (node.mend === undefined ? at : again(at)))
+    throw new Error(`Invariant broken: ${at} was answered with ${text}`);
 }
 
 async function runWait(ctx: Ctx, node: WaitNode, name: string): Promise<void> {

@@ -71,6 +71,7 @@ function outside(host: ActivationHost): Omit<ActivationHost, 'ports' | 'parkAfte
     log: (record) => out(() => host.log(record)),
     model: (name) => host.model?.(name) ?? null,
     mirror: (inference) => out(() => host.mirror?.(inference)),
+    remedies: host.remedies ?? {},
   };
 }
 

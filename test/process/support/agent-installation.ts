@@ -1,4 +1,4 @@
-/** One server and one worker with models in processes of their own; the worker is killed and replaced. */
+/** One server and one worker with agents in processes of their own; the worker is killed and replaced. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,19 +10,19 @@ export class AgentInstallation {
   readonly url: string;
   readonly #folder = mkdtempSync(join(tmpdir(), 'eventspine-agents-'));
   readonly #environment: Readonly<Record<string, string>>;
-  readonly #server: Child;
   readonly #program: string;
+  readonly #server: Child;
   #worker: Child;
 
   private constructor(port: number, environment: Readonly<Record<string, string>>, program: string) {
-    this.url = `http://127.0.0.1:${port}`;
     this.#program = program;
+    this.url = `http://127.0.0.1:${port}`;
     this.#environment = { ...environment, EXECUTIONS: join(this.#folder, 'executions.jsonl') };
     this.#server = script('server.mjs', [join(this.#folder, 'store.db'), String(port)]);
     this.#worker = this.#startWorker();
   }
 
-  /** `program`: what the worker runs, in this folder. */
+  /** `program`: of the worker. */
   static async begin(
     environment: Readonly<Record<string, string>>,
     program = 'ai-worker.mjs',

@@ -13,6 +13,7 @@ import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
+import { checkRemedies } from './remedies.js';
 import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
 import { checkShadows } from './shadows.js';
@@ -35,6 +36,7 @@ export {
   checkNeighbours,
   checkReadings,
   checkRedrives,
+  checkRemedies,
   checkRequests,
   checkSagas,
   checkShadows,
@@ -59,6 +61,7 @@ export const checkers: readonly Checker[] = [
   checkTicks,
   checkEffects,
   checkInferences,
+  checkRemedies,
   checkGraphs,
   checkRedrives,
   checkRequests,

@@ -4,7 +4,7 @@
  * ever gets what a shadow has said.
  */
 import { jsonOf } from '../../../core/codec.js';
-import { noShadow, type ShadowState } from '../../../core/models/shadow.js';
+import { noShadow, type ShadowState, type ShadowTicket } from '../../../core/models/shadow.js';
 import { isBlobPayload } from '../../../core/payload.js';
 import { shadowSpace } from '../../../engine/models/shadows.js';
 import { parseEnvelope } from '../../../engine/events/envelope-writer.js';
@@ -22,23 +22,23 @@ export function checkShadows(history: History): Violation[] {
   };
   const tickets = ticketsOf(history, (detail) => report('', 'tickets', detail));
   const answered = answersOf(history);
-  for (const [at, calls] of grouped(history.shadows, ({ tenant, run, path }) => `${tenant}/${run}/${path}`)) {
-    const [{ tenant, run }] = calls as [(typeof calls)[number]];
+  for (const { tenant, run, path, key, step } of history.shadows)
+    if ((tickets.get(key)?.step ?? Infinity) > step) report(tenant, run, `${path} was mirrored without a ticket`);
+  for (const [at, ofOne] of grouped([...tickets.values()], ({ of }) => `${of.tenant}/${of.run}/${of.path}`)) {
+    const [{ of }] = ofOne as [(typeof ofOne)[number]];
     const steps = answered.get(at) ?? [];
-    if (calls.length > steps.length)
-      report(tenant, run, `${at} was mirrored ${calls.length} times, with ${steps.length} answers`);
-    for (const [i, { key, step }] of calls.entries()) {
-      if ((steps[i] ?? Infinity) > step) report(tenant, run, `${at} was mirrored before its answer was recorded`);
-      if ((tickets.get(key) ?? Infinity) > step) report(tenant, run, `${at} was mirrored without a ticket`);
-    }
+    if (ofOne.length > steps.length)
+      report(of.tenant, of.run, `${at} has ${ofOne.length} tickets, with ${steps.length} answers`);
+    if (ofOne.some(({ step }, i) => (steps[i] ?? Infinity) > step))
+      report(of.tenant, of.run, `${at} was given leave before its answer was recorded`);
   }
   const keys = history.shadows.map(({ key }) => key);
   if (new Set(keys).size < keys.length) report('', 'tickets', 'two calls were made under one ticket');
   for (const [key, rows] of history.final?.histories ?? []) {
     const [tenant = '', run = ''] = key.split('/');
-    for (const { type, seq, data, payload } of rows.map((row) => readRunEvent(row).event)) {
+    for (const { type, seq, payload } of rows.map((row) => readRunEvent(row).event)) {
       if (type !== 'inference.completed' || payload === undefined || isBlobPayload(payload)) continue;
-      const said = shadowAnswer(`${tenant}/${run}/${data.path}`);
+      const said = shadowAnswer(`${tenant}/${run}/`);
       if (JSON.stringify(jsonOf(payload)).includes(said))
         report(tenant, run, `event ${seq} has the answer of the shadow`);
     }
@@ -46,10 +46,15 @@ export function checkShadows(history: History): Violation[] {
   return violations;
 }
 
-/** Every ticket, with the event of the world by which it was written. */
-function ticketsOf(history: History, report: (detail: string) => void): ReadonlyMap<string, number> {
+/** A ticket, with the event of the world by which it was written. */
+interface Written extends ShadowTicket {
+  readonly step: number;
+}
+
+/** Every ticket, in the order in which they were written. */
+function ticketsOf(history: History, report: (detail: string) => void): ReadonlyMap<string, Written> {
   let state = noShadow;
-  const tickets = new Map<string, number>();
+  const tickets = new Map<string, Written>();
   for (const action of history.actions) {
     if (action.kind !== 'apply' || action.outcome.tag !== 'applied') continue;
     for (const entry of action.transition.entries ?? []) {
@@ -59,9 +64,9 @@ function ticketsOf(history: History, report: (detail: string) => void): Readonly
       const after = new Set(next.underWay.map(({ id }) => id));
       const begun = next.underWay.filter(({ id }) => !before.has(id));
       const ended = state.underWay.filter(({ id }) => !after.has(id));
-      for (const { id } of begun) {
-        if (tickets.has(id)) report(`${id} was written twice`);
-        tickets.set(id, action.step);
+      for (const ticket of begun) {
+        if (tickets.has(ticket.id)) report(`${ticket.id} was written twice`);
+        tickets.set(ticket.id, { ...ticket, step: action.step });
       }
       if (begun.length > 0) boundsOf(next, report);
       if (ended.length !== toldIn(action.transition)) report(`${ended.length} tickets ended without a word on them`);
