@@ -46,7 +46,8 @@ it('corrections become a model that is tried in the shadow, decides once it is p
     await expect(run.result()).rejects.toThrow();
     const { items } = await run.history().page();
     const event = items.find(({ type }: RunEventView) => type === 'step.failed');
-    return (event?.data as { readonly failure: Record<string, unknown> }).failure;
+    const { failure = {} } = (event?.data ?? {}) as { readonly failure?: Record<string, unknown> };
+    return failure;
   };
 
   // What it is called today, and what a person says of it.

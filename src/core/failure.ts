@@ -93,7 +93,7 @@ export function failure(f: Failure): Failure {
 /** All of it together fits an envelope: what is said of the class takes its room from the stack. */
 function stackLengthMax({ triage, shadow }: Failure): number {
   const said = triage === undefined ? 0 : limits.triageReasonLengthMax + 2 * triageWordLengthMax;
-  return limits.errorStackLengthMax - said - (shadow === undefined ? 0 : 4 * triageWordLengthMax);
+  return limits.errorStackLengthMax - said - (shadow === undefined ? 0 : 5 * triageWordLengthMax);
 }
 
 /** The failure with room for so many characters beside it in its envelope; that is taken from the stack as well. */

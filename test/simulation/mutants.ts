@@ -3,7 +3,6 @@
  * that the product has no code for being wrong. A mutant says which property its breach is expected to show under.
  */
 import type { ClaimedTask, EntryWrite, Outcome, ScheduleWrite, Store, Transition } from '../../src/store/index.js';
-import { shadowSpace } from '../../src/engine/models/shadows.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
 import type { ProgramTaste } from '../../src/testing/simulator/program.js';
 import type { Flaws } from '../../src/testing/simulator/simulation.js';
@@ -726,17 +725,6 @@ export const mutants: readonly Mutant[] = [
     property: 'shadows',
   },
   {
-    name: 'the places of shadows are given out from any value',
-    flaws: withTransitions(({ entries = [], ...rest }) => ({
-      ...rest,
-      entries: entries.map((write) => (write.space === shadowSpace ? unguarded(write) : write)),
-    })),
-    shadowed: true,
-    from: 31,
-    servers: 3,
-    property: 'shadows',
-  },
-  {
     name: 'a reroute is forgotten by a replay',
     flaws: withTransitions((transition) => ({
       ...transition,
@@ -748,8 +736,3 @@ export const mutants: readonly Mutant[] = [
     property: 'P4',
   },
 ];
-
-function unguarded(write: EntryWrite): EntryWrite {
-  const { expected: _, ...bare } = write;
-  return bare;
-}
