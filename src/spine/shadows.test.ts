@@ -171,6 +171,14 @@ describe('a shadow', () => {
     expect(shadow.calls).toHaveLength(2);
   });
 
+  it('is refused in code with all that is wrong with it', () => {
+    const use = fakeModel('one');
+    const wrong = { version: 'v9', share: 2, concurrency: 0, perDay: -1, shares: 1 };
+    expect(() => writerOf(use, use, wrong)).toThrow(/"shares" is not an option.*v9.*share.*concurrency.*money/s);
+    const free = { versions: { v1: { use }, v2: { use } }, shadow: { version: 'v2', perDay: 5 } };
+    expect(() => model('writer', free)).toThrow(/v2" has no price/);
+  });
+
   it('is set by operators over what the app declares, each change an event', async () => {
     const writer = writerOf(fakeModel('one'), fakeModel('two'), { version: 'v2', share: 0.5 });
     const { models } = open([writer], () => Promise.resolve(null));

@@ -88,7 +88,7 @@ export function modelDataFault(value: unknown): string | null {
   if (!Number.isSafeInteger(version) || Number(version) < 1) return 'its version is no integer from 1';
   if (!Array.isArray(labels) || labels.length === 0 || new Set(labels).size < labels.length) return 'it has no labels';
   const unknown = (labels as readonly unknown[]).find((one) => !(failureClasses as readonly unknown[]).includes(one));
-  if (unknown !== undefined) return `"${String(unknown)}" is no class of failure`;
+  if (unknown !== undefined) return `${JSON.stringify(unknown)} is no class of failure`;
   for (const [name, list] of Object.entries({ biases, scales }))
     if (!isNumbers(list, labels.length)) return `its ${name} are not ${labels.length} numbers`;
   const { rules, model } = (mix ?? {}) as Readonly<Record<string, unknown>>;

@@ -273,10 +273,14 @@ export class Dispatcher {
   /** Leave goes out on the line that it was asked for on, or nowhere. */
   #lend(session: Session, ask: ShadowAsk): void {
     const { channel } = session;
-    this.#shadows.begin(ask).then(
-      (leave) => channel?.send({ t: 'shadow', items: [leave] }),
-      (error: unknown) => this.#context.fault('shadow', error),
-    );
+    this.#shadows
+      .begin(ask)
+      .catch((error: unknown) => {
+        this.#context.fault('shadow', error);
+        return { n: ask.n, ticket: null, ms: 0 };
+      })
+      .then((leave) => channel?.send({ t: 'shadow', items: [leave] }))
+      .catch((error: unknown) => this.#context.fault('shadow', error));
   }
 
   #submit(session: Session, submission: Submission): void {
