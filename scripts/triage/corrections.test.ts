@@ -2,10 +2,11 @@
  * From corrections to a classifier of one's own, as docs/guides/triage.md describes it: an operator corrects dead letters, a
  * model is trained on that, tried in the shadow, promoted, and taken back.
  */
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
 import { classifyFailure, rulesVersion } from '../../src/core/triage/classify.js';
 import { installTriage } from '../../src/core/triage/in-force.js';
@@ -68,8 +69,8 @@ it('corrections become a model that is tried in the shadow, decides once it is p
   const lines = (await topics.events('eventspine.corrections').page()).items.map(({ event }) => event['data']);
   writeFileSync(exported, lines.map((line) => JSON.stringify(line)).join('\n'));
   const file = join(folder, 'triage.json');
-  const command = ['train', '--data', exported, '--version', String(modelData.version + 1), '--out', file];
-  execFileSync(process.execPath, ['--import', 'tsx', 'scripts/triage/main.ts', ...command], { stdio: 'pipe' });
+  const command = ['train', '--alone', '--data', exported, '--version', next.split('.')[1] ?? '', '--out', file];
+  await promisify(execFile)(process.execPath, ['--import', 'tsx', 'scripts/triage/main.ts', ...command]);
   const model = JSON.parse(readFileSync(file, 'utf8')) as ModelData;
 
   // In the shadow it decides nothing; its verdict is recorded beside the other.
@@ -116,4 +117,4 @@ it('corrections become a model that is tried in the shadow, decides once it is p
     /--version/,
   );
   await expect(triage.change({ change: 'shadow', model: { ...model, weights: 'AAAA' } })).rejects.toThrow(/weights/);
-});
+}, 60_000);
