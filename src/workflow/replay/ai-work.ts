@@ -8,6 +8,7 @@
  */
 import { failureOf } from '../../core/failure-of.js';
 import type { Failure } from '../../core/failure.js';
+import { limits } from '../../core/limits.js';
 import type { InlinePayload, Payload } from '../../core/payload.js';
 import { pathOf } from '../../core/paths.js';
 import type { RetryPolicy } from '../../core/retry.js';
@@ -280,10 +281,11 @@ export class AiWork implements Work {
   async #asked(model: Model, asked: AskedCall, relay: PartRelay): Promise<unknown> {
     const scope = this.#scope;
     const tried = new Set<string>();
+    const alone = { model, later: [] };
     let [at, ask] = [asked.path, asked.ask];
     for (let n = 1; ; n++) {
       const can: Can = (failure, version) => {
-        const reroute = largerWindow({ model, later: [] }, failure, version, tried);
+        const reroute = n > limits.inferenceRemediesMax ? null : largerWindow(alone, failure, version, tried);
         return reroute === null ? {} : { reroute };
       };
       const now: AskedInference = { ...asked, path: at, ask, can };
