@@ -11,6 +11,7 @@ import { jsonSchemaOf } from './json-schema-of.js';
 import { manifestOf } from './manifest-of.js';
 import { OptionFaults } from './options.js';
 import type { Model } from './model.js';
+import type { AnyPrompt } from './prompt.js';
 import type { Schedule } from './schedule.js';
 import { selectorFault } from './selector.js';
 import type { Topic } from './topic.js';
@@ -37,6 +38,8 @@ export interface AppOptions<
   readonly limits?: readonly Limit[];
   /** Models that its bodies ask (`ctx.infer`). */
   readonly models?: readonly Model[];
+  /** Prompts that its bodies ask by, so that their names and versions are in the manifest. */
+  readonly prompts?: readonly AnyPrompt[];
   /** What starts workflows of the app again and again. A later manifest without one removes it. */
   readonly schedules?: readonly Schedule[];
 }
@@ -56,6 +59,7 @@ export interface AnyApp {
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
   readonly models: readonly Model[];
+  readonly prompts: readonly AnyPrompt[];
   /** The definitions as data; made on first use. */
   readonly manifest: Manifest;
 }
@@ -92,6 +96,7 @@ export function defineApp<
     'capabilities',
     'limits',
     'models',
+    'prompts',
     'schedules',
   ]);
   const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
@@ -111,6 +116,12 @@ export function defineApp<
     ...workflows.flatMap((one) => one.capabilities ?? []),
   ]);
   const models = listOf(faults, 'models', 'model', options.models);
+  const prompts = listOf(faults, 'prompts', 'prompt', options.prompts);
+  refuseDuplicates(
+    faults,
+    'prompt',
+    prompts.map((one) => one.name),
+  );
   const limits = unique(faults, 'limit', [
     ...listOf(faults, 'limits', 'limit', options.limits),
     ...capabilities.flatMap((one) => one.limits),
@@ -163,6 +174,7 @@ export function defineApp<
     limits,
     schedules,
     models,
+    prompts,
     get manifest() {
       manifest ??= manifestOf({
         name,
@@ -174,6 +186,7 @@ export function defineApp<
         limits,
         schedules,
         models,
+        prompts,
       });
       return manifest;
     },

@@ -4,7 +4,8 @@
  */
 import { limits } from '../core/limits.js';
 import type { ModelManifest, ModelPrice } from '../core/manifest.js';
-import { ambiguityPolicies, type AmbiguityPolicy } from '../core/run/inference.js';
+import { ambiguityPolicies, type AmbiguityPolicy, type CacheAsk } from '../core/run/inference.js';
+import { readCache, type CacheOptions } from './infer/cache-options.js';
 import { isModelEndpoint, type ModelEndpoint } from './infer/model-endpoint.js';
 import { readLimits, type Limit } from './limit.js';
 import { OptionFaults, suggestion } from './options.js';
@@ -46,6 +47,11 @@ export interface ModelOptions {
   readonly policy?: AmbiguityPolicy | readonly AmbiguityPolicy[];
   /** What each attempt has to find room in, beside the limits of all inferences. It waits where there is none. */
   readonly limits?: readonly Limit[];
+  /**
+   * Answers are kept, and take the place of calls where the same is asked again in the same tenant. It does not hold for
+   * inferences whose tools have external effects. Default: none is kept.
+   */
+  readonly cache?: CacheOptions | false;
 }
 
 /** A version as workers have it. */
@@ -66,13 +72,15 @@ export interface Model<Name extends string = string> {
   readonly versions: readonly ModelVersion[];
   readonly policy: readonly AmbiguityPolicy[];
   readonly limits: readonly Limit[];
+  /** What its inferences have to do with kept answers unless they say otherwise; null = nothing. */
+  readonly cache: CacheAsk | null;
 }
 
 /** Defines a model. Fails with OPTIONS_INVALID, naming all faults. */
 export function model<const Name extends string>(name: Name, options: ModelOptions): Model<Name> {
   const faults = new OptionFaults(`model "${name}"`);
   faults.name(name);
-  faults.unknownNames(options, ['versions', 'policy', 'limits']);
+  faults.unknownNames(options, ['versions', 'policy', 'limits', 'cache']);
   const given = Object.entries(options.versions ?? {});
   if (given.length === 0) faults.add('versions must name at least one version');
   if (given.length > limits.modelVersionsMax) faults.add(`there are more than ${limits.modelVersionsMax} versions`);
@@ -85,8 +93,9 @@ export function model<const Name extends string>(name: Name, options: ModelOptio
   if (isWeighted && versions.every(({ weight }) => weight === 0)) faults.add('no version has a weight above 0');
   const policy = readPolicy(options.policy, versions, faults);
   const named = readLimits(options.limits, faults);
+  const cache = readCache(options.cache, faults, null);
   faults.throwIfAny();
-  return { kind: 'model', name, versions, policy, limits: named };
+  return { kind: 'model', name, versions, policy, limits: named, cache };
 }
 
 /** The model as data. */

@@ -7,8 +7,10 @@ import { limits } from '../../core/limits.js';
 import type { InlinePayload } from '../../core/payload.js';
 import type { Hash } from '../../core/ports.js';
 import { defaultRetry } from '../../core/retry.js';
-import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
+import type { Effect } from '../../core/run/events.js';
+import { ambiguityPolicies, type AmbiguityPolicy, type CacheAsk } from '../../core/run/inference.js';
 import { fingerprintOf, versionOf, type AskedInference } from '../infer/ask-inference.js';
+import { readCache } from '../infer/cache-options.js';
 import type { GeneratedAnswer, RecordedAnswer } from '../infer/model-answer.js';
 import { estimatedInputTokens } from '../infer/model-prompt.js';
 import type { ModelCall, ModelCallNow } from '../infer/model-endpoint.js';
@@ -24,6 +26,8 @@ export interface AiModelSetting {
   readonly policy: readonly AmbiguityPolicy[];
   readonly retry: AskedInference['retry'];
   readonly deadlineMs: number | null;
+  /** Null = nothing is kept. */
+  readonly cache: CacheAsk | null;
   /** That of the models of all versions. */
   readonly specificationVersion: string;
 }
@@ -32,7 +36,8 @@ export interface AiModelSetting {
 export function aiModelSetting(model: Model | null, name: string, options: AiModelOptions): AiModelSetting {
   if (model === null) throw new SpineError('MODEL_UNKNOWN', { name });
   const faults = new OptionFaults(`ai.model "${name}"`);
-  faults.unknownNames(options, ['retry', 'timeout', 'policy']);
+  faults.unknownNames(options, ['retry', 'timeout', 'policy', 'cache']);
+  const cache = readCache(options.cache, faults, model.cache);
   const retry = readRetry(options.retry, faults, defaultRetry);
   const deadlineMs = faults.duration('timeout', options.timeout, null, 1);
   const { policy } = options;
@@ -44,18 +49,19 @@ export function aiModelSetting(model: Model | null, name: string, options: AiMod
   // The SDK is told once which form answers have.
   if (others.length > 0) faults.add('its versions are of different specification versions');
   faults.throwIfAny();
-  return { model, policy: listed, retry, deadlineMs, specificationVersion };
+  return { model, policy: listed, retry, deadlineMs, cache, specificationVersion };
 }
 
 /**
  * A call as an inference. Its fingerprint is of everything that the SDK asks for, apart from signal and headers, which say
  * nothing of the answer, and from the order of results of tools. Fails with VALUE_UNSTORABLE and VALUE_TOO_LARGE where the
- * request cannot be recorded.
+ * request cannot be recorded. `effects`: of the tools that the program has given to `ai.tools`.
  */
 export function aiInference(
-  { model, policy, retry, deadlineMs }: AiModelSetting,
+  { model, policy, retry, deadlineMs, cache }: AiModelSetting,
   options: ModelCallNow,
   streamed: boolean,
+  effects: ReadonlyMap<string, Effect>,
   hash: Hash,
   encode: (value: unknown) => InlinePayload,
 ): Omit<AskedInference, 'path'> {
@@ -73,6 +79,7 @@ export function aiInference(
       policy,
       streamed,
       deadlineMs,
+      ...(cache === null || !mayRepeat(call, effects) ? {} : { cache }),
     },
     request,
     call: () => ({ ...call, ...(headers === undefined ? {} : { headers }) }),
@@ -82,6 +89,15 @@ export function aiInference(
     chunkOf: () => undefined,
     versionOf: (version) => versionOf(model, version),
   };
+}
+
+/** Whether an answer from before will do: what it may ask for has no external effect. */
+function mayRepeat({ tools = [] }: ModelCall, effects: ReadonlyMap<string, Effect>): boolean {
+  return tools.every((tool) => {
+    const { type, name } = tool as { readonly type?: unknown; readonly name?: unknown };
+    const effect = type === 'function' && typeof name === 'string' ? effects.get(name) : undefined;
+    return effect !== undefined && effect !== 'external';
+  });
 }
 
 /**

@@ -8,13 +8,16 @@ import { limits } from '../../core/limits.js';
 import type { Hash } from '../../core/ports.js';
 import type { InlinePayload } from '../../core/payload.js';
 import { defaultRetry } from '../../core/retry.js';
-import { ambiguityPolicies, type InferenceChain } from '../../core/run/inference.js';
+import { parseDuration } from '../../core/duration.js';
+import { ambiguityPolicies, type CacheAsk, type InferenceChain, type PromptVersion } from '../../core/run/inference.js';
 import type { Model, ModelVersion } from '../model.js';
 import { OptionFaults, suggestion } from '../options.js';
+import { isFilledPrompt, textOfPrompt, type AnyPrompt } from '../prompt.js';
 import type { InferRequest } from '../replay/infer-work.js';
 import { readRetry } from '../retry-options.js';
 import { schemaForModel, type AnswerCheck, type AnySchema } from './answer-schema.js';
-import { chainOf, type FallbackChain } from './fallback.js';
+import { externalTool, readCache } from './cache-options.js';
+import { chainOf, type Cached, type FallbackChain } from './fallback.js';
 import type { InferOptions } from './infer-options.js';
 import { textDelta } from './model-answer.js';
 import { estimatedInputTokens, messagesOf, promptFor } from './model-prompt.js';
@@ -28,6 +31,8 @@ export type AskedInference = Omit<InferRequest, 'askPerson'>;
 export interface InferenceSurroundings {
   readonly ports: { readonly hash: Hash };
   model?(name: string): Model | null;
+  /** The version by which the run asks. */
+  promptVersion(prompt: AnyPrompt): string;
 }
 
 /** What is asked, once it was looked through. */
@@ -48,6 +53,9 @@ export interface Question {
   readonly repairs: number;
   /** Where it stands in a chain; null = it stands alone. */
   readonly chain: InferenceChain | null;
+  /** Null = nothing is kept, and nothing that was. */
+  readonly cache: CacheAsk | null;
+  readonly prompt: PromptVersion | null;
 }
 
 /** A question with those who are asked when the model gives no answer. */
@@ -56,6 +64,8 @@ export interface ChainedQuestion {
   /** Models that are asked after it. */
   readonly models: readonly Model[];
   readonly others: FallbackChain['others'];
+  /** How long answers are kept for those of the chain that take answers from before, ms; 0 = none does. */
+  readonly keepMs: number;
   /** Longest time of all models together; null = none. */
   readonly withinMs: number | null;
 }
@@ -79,6 +89,7 @@ const optionNames: readonly (keyof InferOptions)[] = [
   'timeout',
   'retry',
   'policy',
+  'cache',
   'fallback',
   'within',
 ];
@@ -98,6 +109,12 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
   const withinMs = faults.duration('within', options.within, null, 1);
   const chain = chainOf(options.fallback ?? [], faults);
   const retry = readRetry(options.retry, faults, defaultRetry);
+  const ownCache = readCache(options.cache, faults, null);
+  const external = externalTool(tools);
+  if (external !== null && (ownCache !== null || chain.keepMs > 0))
+    faults.add(
+      `${ownCache === null ? 'cached(...)' : 'cache'}: tool "${external}" has an external effect, which an answer from before would ask for again`,
+    );
   const { policy: wanted } = options;
   const listed = wanted === undefined ? null : typeof wanted === 'string' ? [wanted] : wanted;
   for (const one of listed ?? [])
@@ -107,9 +124,10 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
   const model = modelOf(options.model, surroundings);
   const models = chain.models.map((one) => modelOf(one, surroundings));
   const standsAlone = models.length + chain.others.length === 0;
+  const { version: prompt, said } = saidBy(options, surroundings);
   const question: Question = {
     model,
-    messages: messagesOf(what, options),
+    messages: messagesOf(what, said),
     settings: given({
       maxOutputTokens,
       temperature,
@@ -130,21 +148,65 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
     rounds,
     repairs,
     chain: standsAlone ? null : { after: null, isLast: false },
+    cache: cacheOf(options, model, external === null, chain.keepMs),
+    prompt,
   };
-  return { question, models, others: chain.others, withinMs };
+  return { question, models, others: chain.others, withinMs, keepMs: chain.keepMs };
+}
+
+/** What is asked, as it is given or as a prompt writes it in the version of the run. Fails with PROMPT_VERSION_MISSING. */
+function saidBy(
+  { prompt, messages, system }: Pick<InferOptions, 'prompt' | 'messages' | 'system'>,
+  surroundings: InferenceSurroundings,
+): { readonly version: PromptVersion | null; readonly said: Parameters<typeof messagesOf>[1] } {
+  if (!isFilledPrompt(prompt)) return { version: null, said: { prompt, messages, system } };
+  const version = { name: prompt.prompt.name, version: surroundings.promptVersion(prompt.prompt) };
+  const text = textOfPrompt(prompt, version.version);
+  // Messages that are given beside it are a fault, which is found later.
+  if (typeof text === 'string' || messages !== undefined)
+    return { version, said: { prompt: String(text), messages, system } };
+  return { version, said: { messages: text, system } };
+}
+
+/**
+ * What an inference has to do with kept answers. What a model says for all of its inferences is left aside where a tool has an
+ * external effect; and where a chain takes answers from before, they are kept for it.
+ */
+function cacheOf(
+  { cache }: Pick<InferOptions, 'cache'>,
+  model: Model,
+  mayKeep: boolean,
+  keepMs: number,
+): CacheAsk | null {
+  const wanted = mayKeep ? readCache(cache, new OptionFaults('cache'), model.cache) : null;
+  if (keepMs === 0 || !mayKeep) return wanted;
+  return { freshMs: wanted?.freshMs ?? null, keepMs: Math.max(wanted?.keepMs ?? 0, keepMs) };
+}
+
+/** The question to those who have answered before: nobody is called. */
+export function questionOfMemory(
+  question: Question,
+  models: readonly Model[],
+  { maxAge }: Cached,
+  after: string,
+): Question {
+  const onlyOf = [...new Set([question.model, ...models].map(({ name }) => name))];
+  const freshMs = parseDuration(maxAge);
+  return { ...question, repairs: 0, chain: { after, isLast: false }, cache: { freshMs, keepMs: 0, onlyOf } };
 }
 
 /** The question to the next model of a chain, from where the one at `after` has failed. */
 export function nextQuestion(
   question: Question,
-  options: Pick<InferOptions, 'policy'>,
+  options: Pick<InferOptions, 'policy' | 'cache'>,
   model: Model,
   after: string,
   messages: readonly ModelMessage[],
-  isLast: boolean,
+  { isLast, keepMs }: { readonly isLast: boolean; readonly keepMs: number },
 ): Question {
   const policy = options.policy === undefined ? model.policy : question.policy;
-  return { ...question, model, policy, messages, chain: { after, isLast } };
+  const cache = cacheOf(options, model, externalTool(question.tools) === null, keepMs);
+  return { ...question, model, policy, messages, chain: { after, isLast }, cache };
 }
 
 /** A schema that no library can say to a model is a fault: it would never be met. */
@@ -185,7 +247,7 @@ function modelOf(given: Model | string, surroundings: InferenceSurroundings): Mo
 
 /** The inference at `path` for a question. Fails with VALUE_UNSTORABLE where its request cannot be recorded. */
 export function inferenceOf(path: string, question: Question, check: AnswerCheck | null, hash: Hash): AskedInference {
-  const { model, messages, settings, streamed, deadlineMs, retry, policy, chain } = question;
+  const { model, messages, settings, streamed, deadlineMs, retry, policy, chain, cache, prompt } = question;
   const request = encodeValue({ prompt: messages, ...settings });
   const inputTokens = estimatedInputTokens(messages, JSON.stringify(settings.tools ?? ''));
   const outputTokens = settings.maxOutputTokens ?? limits.inferenceOutputTokensDefault;
@@ -199,6 +261,8 @@ export function inferenceOf(path: string, question: Question, check: AnswerCheck
       streamed,
       deadlineMs,
       ...(chain === null ? {} : { chain }),
+      ...(cache === null ? {} : { cache: streamed ? { ...cache, shown: true as const } : cache }),
+      ...(prompt === null ? {} : { prompt }),
     },
     request,
     call: (endpoint) => ({ ...settings, prompt: promptFor(endpoint, messages) }),

@@ -16,6 +16,7 @@ import type { CancelTimer } from '../../core/ports.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type {
   AmbiguityPolicy,
+  CachedFrom,
   InferenceAsk,
   InferenceGrant,
   InferenceHop,
@@ -66,7 +67,7 @@ export interface InferenceTold {
   /** As it was recorded: a `RecordedAnswer`. */
   readonly answer: unknown;
   readonly attempt: number;
-  readonly outcome: InferenceOutcome;
+  readonly outcome: InferenceOutcome & { readonly cached?: CachedFrom };
   readonly grant: InferenceGrant | null;
   readonly hops: readonly InferenceHop[];
 }
