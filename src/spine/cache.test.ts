@@ -12,6 +12,7 @@ import {
   person,
   prompt,
   rule,
+  signal,
   tool,
   workflow,
   type AnyApp,
@@ -311,6 +312,33 @@ describe('prompts with versions', () => {
       versions.add(version);
     }
     expect(versions).toEqual(new Set(['v1', 'v2']));
+  });
+
+  it('end a run whose version has gone, until it is there again', async () => {
+    const [first, second] = [() => 'first', () => 'second'];
+    const both = prompt('greeting', { versions: { v1: first, v2: second }, use: 'v1' });
+    let current = both;
+    const use = fakeModel(({ prompt: asked }) => JSON.stringify(asked));
+    const writer = model('writer', { versions: { v1: { use } } });
+    const go = signal('go');
+    const opened = open(
+      async (ctx) => {
+        await ctx.infer('a', { model: writer, prompt: current.with() });
+        await ctx.waitFor(go);
+        return (await ctx.infer('b', { model: writer, prompt: current.with() })).text;
+      },
+      [writer],
+    );
+    const run = await opened.start('w', null);
+    while ((await run.status()).state !== 'waiting') await new Promise((resolve) => setTimeout(resolve, 5));
+    current = prompt('greeting', { versions: { v2: second } }) as unknown as typeof both;
+    await run.signal('go', null);
+    await expect(run.result()).rejects.toThrow(/version "v1" of prompt "greeting".*it has v2/);
+    // The last version would be that of new runs.
+    current = prompt('greeting', { versions: { v1: first, v2: second } });
+    for await (const letter of opened.deadLetters.list()) await opened.deadLetters.redrive(letter.id);
+    expect(await run.result()).toContain('first');
+    expect(use.calls).toHaveLength(2);
   });
 
   it('are in the manifest by their names and versions, without their text', () => {

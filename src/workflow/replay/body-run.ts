@@ -87,7 +87,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly #pump: Pump;
   readonly #root = new Scope('', null);
   readonly #records = new Map<string, PathRecord>();
-  /** The version of each prompt that was asked by here. */
+  /** The version of each prompt that the run asks by. */
   readonly #prompts = new Map<string, string>();
   /** Inputs that a person gave steps in the place of the body's, by path. */
   readonly #edits = new Map<string, Payload>();
@@ -165,6 +165,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.#input = input;
     this.#pump = pumpOf(host.ports.timers);
     this.#now = startedAt;
+    for (const [name, pinned] of Object.entries(journal.prompts ?? {})) this.#prompts.set(name, pinned);
     let replayUpTo = 0;
     for (const entry of journal.entries) {
       this.#note(entry);
@@ -335,13 +336,9 @@ export class BodyRun implements Activation, Pumped, StepHost {
 
   /** A run stays with the version that it has asked by first; what the journal does not have is decided here. */
   #promptVersion(prompt: AnyPrompt): string {
-    const { name } = prompt;
-    const recorded = this.#input.journal.prompts ?? {};
     const version =
-      this.#prompts.get(name) ??
-      (Object.hasOwn(recorded, name) ? recorded[name] : undefined) ??
-      chosenVersion(prompt, this.tenant, this.run, this.host.ports.hash);
-    this.#prompts.set(name, version);
+      this.#prompts.get(prompt.name) ?? chosenVersion(prompt, this.tenant, this.run, this.host.ports.hash);
+    this.#prompts.set(prompt.name, version);
     return version;
   }
 
@@ -598,6 +595,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
   // ---------------------------------------------------------------- what is recorded
 
   #note(entry: JournalEntry): void {
+    if (entry.type === 'inference.requested' && entry.data.prompt !== undefined) {
+      const { name, version } = entry.data.prompt;
+      if (!this.#prompts.has(name)) this.#prompts.set(name, version);
+    }
     if (entry.type === 'run.cancel_requested') {
       this.#due.push({ seq: entry.seq, at: entry.at, reason: entry.data.reason });
       this.#wake();
