@@ -11,6 +11,7 @@ import { checkLeases } from './leases.js';
 import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
+import { checkPredictions } from './predictions.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
 import { checkRequests } from './requests.js';
@@ -32,6 +33,7 @@ export {
   checkLimits,
   checkLog,
   checkNeighbours,
+  checkPredictions,
   checkReadings,
   checkRedrives,
   checkRequests,
@@ -57,6 +59,7 @@ export const checkers: readonly Checker[] = [
   checkTicks,
   checkEffects,
   checkInferences,
+  checkPredictions,
   checkGraphs,
   checkRedrives,
   checkRequests,
