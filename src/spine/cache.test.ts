@@ -232,7 +232,7 @@ describe('answers that are kept', () => {
     expect(use.calls).toHaveLength(2);
     isUp = false;
     const old = await run('asked before');
-    expect(old.result).toMatchObject(['from the model', 'cached', [expect.any(String), expect.any(String)]]);
+    expect(old.result).toMatchObject(['from the model', 'cached', { length: 2 }]);
     expect((await decisionsOf(opened, old.id)).at(-1)).toMatchObject({
       path: 'a/cached:1',
       model: 'writer',
@@ -262,7 +262,6 @@ describe('answers that are kept', () => {
     expect(decisions.at(-1)).toMatchObject({
       path: 'a/person:3',
       arm: 'person',
-      by: expect.any(String),
       comment: 'looked it up',
       rules: [],
       hops: [{ model: 'writer' }, { model: 'spare' }, { code: 'PREDICTION_MISSING' }],

@@ -163,9 +163,8 @@ function saidBy(
   const version = { name: prompt.prompt.name, version: surroundings.promptVersion(prompt.prompt) };
   const text = textOfPrompt(prompt, version.version);
   // Messages that are given beside it are a fault, which is found later.
-  if (typeof text === 'string' || messages !== undefined)
-    return { version, said: { prompt: String(text), messages, system } };
-  return { version, said: { messages: text, system } };
+  if (messages !== undefined) return { version, said: { prompt: '', messages, system } };
+  return { version, said: typeof text === 'string' ? { prompt: text, system } : { messages: text, system } };
 }
 
 /**
