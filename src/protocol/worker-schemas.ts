@@ -249,7 +249,7 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
       durationMs: amount,
       withInput: flag,
       result: payload,
-      decides: shape<DecidesFor>({ after: path, rule: text }, { rule: true }),
+      decides: shape<DecidesFor>({ after: path, rule: name }, { rule: true }),
     },
     { decides: true },
   ),

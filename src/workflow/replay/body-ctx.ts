@@ -271,7 +271,7 @@ export class BodyCtx implements Ctx {
       return said;
     };
     const request = stepRequest(path, [fn, { effect: 'pure', retry: { attempts: 1 } }]);
-    const decides = (): DecidesFor | null => (fits ? { after: last, rule: name } : null);
+    const decides = (): DecidesFor | null => (fits ? { after: last, rule: name.slice(0, limits.nameLengthMax) } : null);
     const step = new StepWork({ ...request, decides }, this.#body);
     const value = await this.#ask<unknown>(path, 'step', step);
     return value === undefined || value === null ? null : { by: name, arm: 'rule', value };
