@@ -191,6 +191,27 @@ describe('kept answers', () => {
     expect(stats.bytes).toBeLessThan(1_000);
   });
 
+  it('are what is known of them, also where a newer one comes while they are read', async () => {
+    const world = new World();
+    const ask = world.ask('q');
+    await world.answered('acme', ask, 'old');
+    const { readEntries } = world.store;
+    const read = readEntries.bind(world.store);
+    let newer = 0;
+    world.store.readEntries = async (query) => {
+      if (query.space === 'prediction-answers' && newer < 5) {
+        world.now += 10;
+        newer += 1;
+        await world.answered('acme', ask, `newer ${newer}`);
+      }
+      return read(query);
+    };
+    // Of one that never comes to rest nothing is known.
+    expect(await world.served('acme', ask)).toBeNull();
+    newer = 4;
+    expect(await world.served('acme', ask)).toBe('newer 5');
+  });
+
   it('are not dropped by who has read of an older one', async () => {
     const world = new World();
     const ask = world.ask('q');

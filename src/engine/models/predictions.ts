@@ -45,6 +45,11 @@ export interface Recollection {
 type Command<Op extends RunCommand['op']> = Extract<RunCommand, { readonly op: Op }>;
 type Completion = Command<'completeInference'>;
 
+/** An answer as its entry has it, with the event that tells it from others to the same question. */
+interface StoredAnswer extends InlinePayload {
+  readonly event: string;
+}
+
 interface Kept {
   readonly row: EntryRow;
   readonly answer: KeptAnswer;
@@ -129,7 +134,7 @@ export class Predictions {
       alternatives: alternatives.slice(0, limits.decisionAlternativesMax),
     };
     const place = { key: unit.ask.fingerprint, ref: predictionRef(kept), run: '', at };
-    const answer: InlinePayload = { codec: command.result.codec, text };
+    const answer: StoredAnswer = { event: kept.event, codec: command.result.codec, text };
     return [
       { op: 'put', space: predictionSpace, ...place, value: JSON.stringify(kept) },
       { op: 'put', space: predictionAnswerSpace, ...place, value: JSON.stringify(answer) },
@@ -140,13 +145,17 @@ export class Predictions {
     const { tenant, ask } = ticket;
     const { store } = this.#context;
     const [key, limit] = [ask.fingerprint, limits.predictionVersionsMax];
-    const rows = await store.readEntries({ tenant, space: predictionSpace, key, limit });
-    const kept = servingOf(rows.map(answerOf), ask, this.#versionOf(ticket), store.now());
-    if (kept === null) return null;
-    const answers = await store.readEntries({ tenant, space: predictionAnswerSpace, key, limit });
-    const found = answers.find(({ ref }) => ref === predictionRef(kept));
-    // The two are read one after the other: the answer may be gone by now, or be a newer one, which is as good.
-    return found === undefined ? null : { ...kept, answer: JSON.parse(found.value) as InlinePayload };
+    for (let attempt = 1; attempt <= findAttemptsMax; attempt++) {
+      const rows = await store.readEntries({ tenant, space: predictionSpace, key, limit });
+      const kept = servingOf(rows.map(answerOf), ask, this.#versionOf(ticket), store.now());
+      if (kept === null) return null;
+      const answers = await store.readEntries({ tenant, space: predictionAnswerSpace, key, limit });
+      const row = answers.find(({ ref }) => ref === predictionRef(kept));
+      const found = row === undefined ? null : (JSON.parse(row.value) as StoredAnswer);
+      // The two are read one after the other: a newer answer may have come in between, which is not the one that is known.
+      if (found?.event === kept.event) return { ...kept, answer: { codec: found.codec, text: found.text } };
+    }
+    return null;
   }
 
   async #textOf(tenant: string, result: Payload): Promise<string | null> {
@@ -298,6 +307,9 @@ export class Predictions {
     return dropped;
   }
 }
+
+/** Of an answer that is given anew while it is looked for; then it is a miss. */
+const findAttemptsMax = 3;
 
 /** Transitions in one call of upkeep. */
 const dropBatch = 100;
