@@ -87,13 +87,14 @@ export class Predictions {
   async read(state: RunState, commands: readonly RunCommand[], known: Recollection | null): Promise<Recollection> {
     const answers = new Map(known?.answers);
     const texts = new Map(known?.texts);
-    for (const command of commands) {
+    const read = async (command: RunCommand): Promise<void> => {
       if (command.op === 'infer' && looks(state, command) && !answers.has(command.path))
         answers.set(command.path, await this.#find(ticketOf(state, command)));
-      if (command.op !== 'completeInference' || !keeps(state, command) || texts.has(command.path)) continue;
+      if (command.op !== 'completeInference' || !keeps(state, command) || texts.has(command.path)) return;
       await this.#register(state.tenant);
       texts.set(command.path, await this.#textOf(state.tenant, command.result));
-    }
+    };
+    await Promise.all(commands.map(read));
     return { answers, texts };
   }
 
