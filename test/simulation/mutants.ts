@@ -734,7 +734,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'an answer to another question serves',
-    flaws: { store: readsAnswers(({ key: _, ...query }) => query) },
+    flaws: { store: readsAnswers(({ tenant, space, limit }) => ({ tenant, space, limit })) },
     taste: { inferences: true, caches: true },
     property: 'cache',
   },
