@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Manifest } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
-import type { InferenceCount, PredictionCounts } from '../engine/api.js';
+import type { InferenceCount, PredictionCounts, RemedyCount } from '../engine/api.js';
 import type { HealthView, Problem, QueueView, ScaleView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
 import { fakeEngine } from './engine.test.fake.js';
@@ -78,6 +78,8 @@ const inferences: InferenceCount[] = [
   },
 ];
 
+const remedies: RemedyCount[] = [{ class: 'overloaded', remedy: 'fallback', count: 2 }];
+
 function server(given: readonly QueueView[] = queues, authorized: readonly string[] | null = null) {
   return createServer({
     engine: fakeEngine({
@@ -87,6 +89,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       tally: () => Promise.resolve(tally),
       predictions: () => predictions,
       inferences: () => inferences,
+      remedies: () => remedies,
       limitFacts: () => [],
       definitions: () => [manifest],
     }),
@@ -239,6 +242,7 @@ describe('docs/reference/metrics.md', () => {
       tally,
       inferences,
       predictions,
+      remedies,
       bounds,
       streams: 0,
       limits,

@@ -4,6 +4,7 @@
  */
 import { canonicalJson } from '../core/canonical-json.js';
 import type { Manifest } from '../core/manifest.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import type { Agent } from './agent.js';
 import type { Capability, Handler } from './capability.js';
 import type { Limit } from './limit.js';
@@ -12,6 +13,7 @@ import { manifestOf } from './manifest-of.js';
 import { OptionFaults } from './options.js';
 import type { Model } from './model.js';
 import type { AnyPrompt } from './prompt.js';
+import { readRemedies } from './remedy-options.js';
 import type { Schedule } from './schedule.js';
 import { selectorFault } from './selector.js';
 import type { Topic } from './topic.js';
@@ -42,6 +44,11 @@ export interface AppOptions<
   readonly prompts?: readonly AnyPrompt[];
   /** What starts workflows of the app again and again. A later manifest without one removes it. */
   readonly schedules?: readonly Schedule[];
+  /**
+   * What is done about failures, by class, where nothing closer says otherwise: a model, a capability, a node of a graph, a
+   * step or an inference. Default: `auto` for all.
+   */
+  readonly remedies?: RemedyPolicy;
 }
 
 /** An app of any types. */
@@ -60,6 +67,7 @@ export interface AnyApp {
   readonly schedules: readonly Schedule[];
   readonly models: readonly Model[];
   readonly prompts: readonly AnyPrompt[];
+  readonly remedies: RemedyPolicy;
   /** The definitions as data; made on first use. */
   readonly manifest: Manifest;
 }
@@ -98,6 +106,7 @@ export function defineApp<
     'models',
     'prompts',
     'schedules',
+    'remedies',
   ]);
   const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
   const agents = listOf(faults, 'agents', 'agent', options.agents);
@@ -128,6 +137,7 @@ export function defineApp<
     ...models.flatMap((one) => one.limits),
   ]);
   const schedules = listOf(faults, 'schedules', 'schedule', options.schedules);
+  const remedies = readRemedies(options.remedies, faults);
   refuseDuplicates(
     faults,
     'model',
@@ -175,6 +185,7 @@ export function defineApp<
     schedules,
     models,
     prompts,
+    remedies,
     get manifest() {
       manifest ??= manifestOf({
         name,
@@ -187,6 +198,7 @@ export function defineApp<
         schedules,
         models,
         prompts,
+        remedies,
       });
       return manifest;
     },
@@ -275,7 +287,7 @@ function isSame(one: Topic | Capability | Limit, other: Topic | Capability | Lim
 function plainText(one: Topic | Capability | Limit): string {
   if (one.kind === 'limit') return canonicalJson(one.spec);
   if (one.kind === 'topic') return canonicalJson({ ...one, schema: jsonSchemaOf(one.schema, 'input') });
-  const { name, effect, timeoutMs, deadlineMs, retry, limits } = one;
+  const { name, effect, timeoutMs, deadlineMs, retry, remedies, limits } = one;
   const schemas = [jsonSchemaOf(one.input, 'input'), jsonSchemaOf(one.output, 'output')];
   return canonicalJson({
     name,
@@ -283,6 +295,7 @@ function plainText(one: Topic | Capability | Limit): string {
     timeoutMs,
     deadlineMs,
     retry,
+    remedies,
     schemas,
     limits: limits.map((limit) => limit.name),
   });

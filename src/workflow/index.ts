@@ -100,6 +100,7 @@ export type {
 export type { CacheOptions } from './infer/cache-options.js';
 export { cached, person, rule } from './infer/fallback.js';
 export type { Cached, CachedOptions, Fallback, Person, PersonOptions, Rule, RuleRequest } from './infer/fallback.js';
+export type { Compact, CompactReason, CompactRequest } from './infer/compact.js';
 export { tool } from './infer/tool.js';
 export type { AnyTool, CapabilityToolOptions, Tool, ToolContext, ToolInput, ToolOptions } from './infer/tool.js';
 export type { InferOptions, InferResult, PromptMessage, PromptPart } from './infer/infer-options.js';
@@ -115,6 +116,7 @@ export type {
   MessageOptions,
   MessageReply,
 } from './message.js';
+export type { Remedy, RemedyChoice, RemedyPolicy, TakenRemedy } from '../core/remedies.js';
 export type { RetryOptions } from './retry-options.js';
 export { signal } from './signal.js';
 export type { Signal, SignalOptions } from './signal.js';

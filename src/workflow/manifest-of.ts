@@ -13,6 +13,7 @@ import {
   type WorkflowManifest,
 } from '../core/manifest.js';
 import type { Hash } from '../core/ports.js';
+import { mergedRemedies, type RemedyPolicy } from '../core/remedies.js';
 import type { Agent } from './agent.js';
 import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
@@ -37,18 +38,19 @@ export interface Definitions {
   readonly schedules: readonly Schedule[];
   readonly models: readonly Model[];
   readonly prompts: readonly AnyPrompt[];
+  readonly remedies: RemedyPolicy;
 }
 
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
-  const { name, topics, workflows, agents, capabilities, implemented, limits, schedules, models, prompts } =
+  const { name, topics, workflows, agents, capabilities, implemented, limits, schedules, models, remedies, prompts } =
     definitions;
   return {
     format: 1,
     app: name,
     topics: byName(topics).map(topicManifest),
     workflows: byName([...workflows.map(workflowManifest), ...agents.map(agentManifest)]),
-    capabilities: byName(capabilities).map((one) => capabilityManifest(one, implemented.has(one.name))),
+    capabilities: byName(capabilities).map((one) => capabilityManifest(one, implemented.has(one.name), remedies)),
     // Left out where there are none, so that an app without any has the hash that it always had.
     ...(limits.length === 0 ? {} : { limits: byName(limits).map(({ spec }) => spec) }),
     ...(models.length === 0 ? {} : { models: byName(models).map(modelManifest) }),
@@ -104,8 +106,9 @@ function signalManifest({ name, schema }: Signal): SignalManifest {
   return { name, schema: jsonSchemaOf(schema, 'input') };
 }
 
-function capabilityManifest(capability: Capability, implemented: boolean): CapabilityManifest {
+function capabilityManifest(capability: Capability, implemented: boolean, declared: RemedyPolicy): CapabilityManifest {
   const { name, input, output, effect, deadlineMs, retry, limits } = capability;
+  const remedies = mergedRemedies(declared, capability.remedies);
   return {
     name,
     input: jsonSchemaOf(input, 'input'),
@@ -115,6 +118,7 @@ function capabilityManifest(capability: Capability, implemented: boolean): Capab
     retry,
     implemented,
     ...(limits.length === 0 ? {} : { limits: byName(limits).map((one) => one.name) }),
+    ...(Object.keys(remedies).length === 0 ? {} : { remedies }),
   };
 }
 

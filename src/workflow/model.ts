@@ -4,11 +4,14 @@
  */
 import { limits } from '../core/limits.js';
 import type { ModelManifest, ModelPrice } from '../core/manifest.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import { ambiguityPolicies, type AmbiguityPolicy, type CacheAsk } from '../core/run/inference.js';
 import { readCache, type CacheOptions } from './infer/cache-options.js';
+import { readCompact, type Compact } from './infer/compact.js';
 import { isModelEndpoint, type ModelEndpoint } from './infer/model-endpoint.js';
 import { readLimits, type Limit } from './limit.js';
 import { OptionFaults, suggestion } from './options.js';
+import { readRemedies } from './remedy-options.js';
 
 /** Prices for a million tokens, in units of one currency (USD, unless limits say otherwise), e.g. `{ input: 2.5, output: 10 }`. */
 export interface PriceOptions {
@@ -52,6 +55,10 @@ export interface ModelOptions {
    * inferences whose tools have external effects. Default: none is kept.
    */
   readonly cache?: CacheOptions | false;
+  /** What is done about its failures, by class. Default: what the app says, then `auto`. */
+  readonly remedies?: RemedyPolicy;
+  /** Makes a request smaller that was too long or too large for it. Default: nobody does. */
+  readonly compact?: Compact;
 }
 
 /** A version as workers have it. */
@@ -74,13 +81,15 @@ export interface Model<Name extends string = string> {
   readonly limits: readonly Limit[];
   /** What its inferences have to do with kept answers unless they say otherwise; null = nothing. */
   readonly cache: CacheAsk | null;
+  readonly remedies: RemedyPolicy;
+  readonly compact: Compact | null;
 }
 
 /** Defines a model. Fails with OPTIONS_INVALID, naming all faults. */
 export function model<const Name extends string>(name: Name, options: ModelOptions): Model<Name> {
   const faults = new OptionFaults(`model "${name}"`);
   faults.name(name);
-  faults.unknownNames(options, ['versions', 'policy', 'limits', 'cache']);
+  faults.unknownNames(options, ['versions', 'policy', 'limits', 'cache', 'remedies', 'compact']);
   const given = Object.entries(options.versions ?? {});
   if (given.length === 0) faults.add('versions must name at least one version');
   if (given.length > limits.modelVersionsMax) faults.add(`there are more than ${limits.modelVersionsMax} versions`);
@@ -94,8 +103,10 @@ export function model<const Name extends string>(name: Name, options: ModelOptio
   const policy = readPolicy(options.policy, versions, faults);
   const named = readLimits(options.limits, faults);
   const cache = readCache(options.cache, faults, null);
+  const remedies = readRemedies(options.remedies, faults);
+  const compact = readCompact(options.compact, faults);
   faults.throwIfAny();
-  return { kind: 'model', name, versions, policy, limits: named, cache };
+  return { kind: 'model', name, versions, policy, limits: named, cache, remedies, compact };
 }
 
 /** The model as data. */

@@ -9,7 +9,20 @@ const seedsMax = 5_000;
 describe('planted bugs', () => {
   it.each(mutants)(
     'is found: $name',
-    async ({ flaws, kinds, servers = 1, rollout, property, agents, push, limited, taste, inferences, from = 1 }) => {
+    async ({
+      flaws,
+      kinds,
+      servers = 1,
+      rollout,
+      property,
+      agents,
+      push,
+      limited,
+      taste,
+      inferences,
+      remedies,
+      from = 1,
+    }) => {
       let killedBy: number | null = null;
       for (let seed = from; killedBy === null && seed < from + seedsMax; seed++) {
         resetMutants();
@@ -24,6 +37,7 @@ describe('planted bugs', () => {
           ...(limited === undefined ? {} : { limited }),
           ...(taste === undefined ? {} : { taste }),
           ...(inferences === true ? { taste: { inferences } } : {}),
+          ...(remedies === true ? { workers: 'real', taste: { inferences: remedies, remedies } } : {}),
         });
         if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;
       }

@@ -71,6 +71,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     tally,
     inferences: engine.inferences(),
     predictions: engine.predictions(),
+    remedies: engine.remedies(),
     bounds,
     streams: streams.size,
     limits: engine.limitFacts(),

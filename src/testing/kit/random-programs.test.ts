@@ -24,6 +24,7 @@ const taste = {
   poison: false,
   inferences: true,
   caches: false,
+  remedies: true,
 };
 const seeds = Array.from({ length: 80 }, (_, i) => i + 1);
 const crashSeeds = seeds.slice(0, 25);

@@ -107,6 +107,8 @@ export interface InferNode extends Omit<EffectNode, 'chunks'> {
   readonly policy: 'retry' | 'retry-with-same-key' | 'dead-letter';
   /** The answer comes in parts. */
   readonly streamed: boolean;
+  /** It is too long for the versions that runs are given, and what is done about that. Absent = it is not. */
+  readonly mend?: 'reroute' | 'compact';
   /** One of a few questions that all runs ask alike, whose answers are kept for a time. Absent = a question of its own. */
   readonly shared?: { readonly question: number; readonly ttlMs: number };
 }
@@ -116,6 +118,9 @@ export function sharedQuestion({ question }: NonNullable<InferNode['shared']>): 
   const name = `question ${question}`;
   return { op: 'infer', name, policy: 'retry', streamed: false, ms: 20, fails: 0, kills: 0, attempts: 4 };
 }
+
+/** Tokens that the versions take which runs are given, and that of the one that nobody is given. */
+export const programWindows = { small: 100, large: 10_000 } as const;
 
 /** The model of all programs. */
 export const programModel = 'oracle';
@@ -147,6 +152,8 @@ export interface ProgramTaste {
   readonly inferences: boolean;
   /** Some of them share their answers. */
   readonly caches: boolean;
+  /** Some of them are asked otherwise where they have failed. */
+  readonly remedies: boolean;
 }
 
 /** The capabilities that programs call. */
@@ -258,10 +265,13 @@ function makeInference(prng: Prng, taste: ProgramTaste, name: string): InferNode
   const { chunks: _, ...rest } = effect(prng, taste);
   const node: InferNode = { op: 'infer', name, policy, streamed: taste.streams && prng.chance(0.5), ...rest };
   // Only where there are some, so that the other worlds stay as they are.
-  if (!taste.caches || prng.chance(0.3)) return node;
-  const shared = { question: prng.int(0, 1), ttlMs: prng.pick([100, 5_000, 60_000]) };
-  const { ms, fails, kills, attempts } = sharedQuestion(shared);
-  return { ...node, ms, fails, kills, attempts, shared };
+  if (taste.caches && !prng.chance(0.3)) {
+    const shared = { question: prng.int(0, 1), ttlMs: prng.pick([100, 5_000, 60_000]) };
+    const { ms, fails, kills, attempts } = sharedQuestion(shared);
+    return { ...node, ms, fails, kills, attempts, shared };
+  }
+  if (!taste.remedies || !prng.chance(0.5)) return node;
+  return { ...node, mend: prng.pick(['reroute', 'compact'] as const) };
 }
 
 function effect(prng: Prng, taste: ProgramTaste): Omit<EffectNode, 'name'> {

@@ -6,6 +6,7 @@ import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { InlinePayload } from '../../core/payload.js';
 import type { Hash } from '../../core/ports.js';
+import { mergedRemedies, type RemedyPolicy } from '../../core/remedies.js';
 import { defaultRetry } from '../../core/retry.js';
 import type { Effect } from '../../core/run/events.js';
 import { ambiguityPolicies, type AmbiguityPolicy, type CacheAsk } from '../../core/run/inference.js';
@@ -16,6 +17,7 @@ import { estimatedInputTokens } from '../infer/model-prompt.js';
 import type { ModelCall, ModelCallNow } from '../infer/model-endpoint.js';
 import type { Model } from '../model.js';
 import { OptionFaults, suggestion } from '../options.js';
+import { readRemedies } from '../remedy-options.js';
 import { readRetry } from '../retry-options.js';
 import type { AiModelOptions } from './ai-options.js';
 import { storable } from './sdk-values.js';
@@ -25,6 +27,7 @@ export interface AiModelSetting {
   readonly model: Model;
   readonly policy: readonly AmbiguityPolicy[];
   readonly retry: AskedInference['retry'];
+  readonly remedies: RemedyPolicy;
   readonly deadlineMs: number | null;
   /** Null = nothing is kept. */
   readonly cache: CacheAsk | null;
@@ -33,12 +36,18 @@ export interface AiModelSetting {
 }
 
 /** What calls of a model have in common. Fails with OPTIONS_INVALID, naming all faults, and with MODEL_UNKNOWN. */
-export function aiModelSetting(model: Model | null, name: string, options: AiModelOptions): AiModelSetting {
+export function aiModelSetting(
+  model: Model | null,
+  name: string,
+  options: AiModelOptions,
+  declared: RemedyPolicy = {},
+): AiModelSetting {
   if (model === null) throw new SpineError('MODEL_UNKNOWN', { name });
   const faults = new OptionFaults(`ai.model "${name}"`);
-  faults.unknownNames(options, ['retry', 'timeout', 'policy', 'cache']);
+  faults.unknownNames(options, ['retry', 'timeout', 'policy', 'cache', 'remedies']);
   const cache = readCache(options.cache, faults, model.cache);
   const retry = readRetry(options.retry, faults, defaultRetry);
+  const own = readRemedies(options.remedies, faults);
   const deadlineMs = faults.duration('timeout', options.timeout, null, 1);
   const { policy } = options;
   const listed = policy === undefined ? model.policy : typeof policy === 'string' ? [policy] : policy;
@@ -49,7 +58,8 @@ export function aiModelSetting(model: Model | null, name: string, options: AiMod
   // The SDK is told once which form answers have.
   if (others.length > 0) faults.add('its versions are of different specification versions');
   faults.throwIfAny();
-  return { model, policy: listed, retry, deadlineMs, cache, specificationVersion };
+  const remedies = mergedRemedies(declared, model.remedies, own);
+  return { model, policy: listed, retry, remedies, deadlineMs, cache, specificationVersion };
 }
 
 /**
@@ -58,13 +68,13 @@ export function aiModelSetting(model: Model | null, name: string, options: AiMod
  * request cannot be recorded. `effects`: of the tools that the program has given to `ai.tools`.
  */
 export function aiInference(
-  { model, policy, retry, deadlineMs, cache }: AiModelSetting,
+  { model, policy, retry, remedies, deadlineMs, cache }: AiModelSetting,
   options: ModelCallNow,
   streamed: boolean,
   effects: ReadonlyMap<string, Effect>,
   hash: Hash,
   encode: (value: unknown) => InlinePayload,
-): Omit<AskedInference, 'path'> {
+): Omit<AskedInference, 'path' | 'can'> {
   const { abortSignal: _, headers, ...call } = options;
   const stored = storable(call);
   const request = encode(stored);
@@ -84,6 +94,7 @@ export function aiInference(
     request,
     call: () => ({ ...call, ...(headers === undefined ? {} : { headers }) }),
     retry,
+    remedies,
     check: null,
     // Readers are shown what the program makes of the parts.
     chunkOf: () => undefined,

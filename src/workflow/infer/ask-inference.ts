@@ -7,6 +7,7 @@ import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { Hash } from '../../core/ports.js';
 import type { InlinePayload } from '../../core/payload.js';
+import { mergedRemedies, type RemedyPolicy } from '../../core/remedies.js';
 import { defaultRetry } from '../../core/retry.js';
 import { parseDuration } from '../../core/duration.js';
 import { ambiguityPolicies, type CacheAsk, type InferenceChain, type PromptVersion } from '../../core/run/inference.js';
@@ -14,11 +15,14 @@ import type { Model, ModelVersion } from '../model.js';
 import { OptionFaults, suggestion } from '../options.js';
 import { isFilledPrompt, textOfPrompt, type AnyPrompt } from '../prompt.js';
 import type { InferRequest } from '../replay/infer-work.js';
+import { readRemedies } from '../remedy-options.js';
 import { readRetry } from '../retry-options.js';
 import { schemaForModel, type AnswerCheck, type AnySchema } from './answer-schema.js';
 import { externalTool, readCache } from './cache-options.js';
 import { chainOf, type Cached, type FallbackChain } from './fallback.js';
+import { readCompact, type Compact } from './compact.js';
 import type { InferOptions } from './infer-options.js';
+import type { Can } from './mended-inference.js';
 import { textDelta } from './model-answer.js';
 import { estimatedInputTokens, messagesOf, promptFor } from './model-prompt.js';
 import type { ModelCall, ModelMessage } from './model-endpoint.js';
@@ -33,6 +37,8 @@ export interface InferenceSurroundings {
   model?(name: string): Model | null;
   /** The version by which the run asks. */
   promptVersion(prompt: AnyPrompt): string;
+  /** What the app declares about failures; absent = nothing. */
+  readonly remedies?: RemedyPolicy;
 }
 
 /** What is asked, once it was looked through. */
@@ -56,6 +62,13 @@ export interface Question {
   /** Null = nothing is kept, and nothing that was. */
   readonly cache: CacheAsk | null;
   readonly prompt: PromptVersion | null;
+  /** Models that come after it in the chain. */
+  readonly later: readonly Model[];
+  /** Version that is asked in the place of the one that the run has; null = that one. */
+  readonly reroute: string | null;
+  readonly remedies: RemedyPolicy;
+  /** Makes the request smaller; null = nobody does. */
+  readonly compact: Compact | null;
 }
 
 /** A question with those who are asked when the model gives no answer. */
@@ -92,6 +105,8 @@ const optionNames: readonly (keyof InferOptions)[] = [
   'cache',
   'fallback',
   'within',
+  'remedies',
+  'compact',
 ];
 
 /** Looks through the options. Fails with OPTIONS_INVALID, naming all faults, and with MODEL_UNKNOWN. */
@@ -120,6 +135,8 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
   for (const one of listed ?? [])
     if (!ambiguityPolicies.includes(one))
       faults.add(`policy must be of ${ambiguityPolicies.join(', ')}${suggestion(String(one), ambiguityPolicies)}`);
+  const remedies = readRemedies(options.remedies, faults);
+  const compact = readCompact(options.compact, faults);
   faults.throwIfAny();
   const model = modelOf(options.model, surroundings);
   const models = chain.models.map((one) => modelOf(one, surroundings));
@@ -150,6 +167,10 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
     chain: standsAlone ? null : { after: null, isLast: false },
     cache: cacheOf(options, model, external === null, chain.keepMs),
     prompt,
+    later: models,
+    reroute: null,
+    remedies: mergedRemedies(surroundings.remedies, model.remedies, remedies),
+    compact: compact ?? model.compact,
   };
   return { question, models, others: chain.others, withinMs, keepMs: chain.keepMs };
 }
@@ -194,18 +215,36 @@ export function questionOfMemory(
   return { ...question, repairs: 0, chain: { after, isLast: false }, cache: { freshMs, keepMs: 0, onlyOf } };
 }
 
-/** The question to the next model of a chain, from where the one at `after` has failed. */
+/** The question to another model of a chain, from where the one at `after` has failed. */
 export function nextQuestion(
   question: Question,
-  options: Pick<InferOptions, 'policy' | 'cache'>,
-  model: Model,
-  after: string,
-  messages: readonly ModelMessage[],
-  { isLast, keepMs }: { readonly isLast: boolean; readonly keepMs: number },
+  options: Pick<InferOptions, 'policy' | 'cache' | 'remedies' | 'compact'>,
+  surroundings: Pick<InferenceSurroundings, 'remedies'>,
+  { model, later, after, messages, isLast, keepMs }: NextInChain,
 ): Question {
-  const policy = options.policy === undefined ? model.policy : question.policy;
-  const cache = cacheOf(options, model, externalTool(question.tools) === null, keepMs);
-  return { ...question, model, policy, messages, chain: { after, isLast }, cache };
+  return {
+    ...question,
+    model,
+    later,
+    messages,
+    policy: options.policy === undefined ? model.policy : question.policy,
+    remedies: mergedRemedies(surroundings.remedies, model.remedies, options.remedies),
+    compact: options.compact ?? model.compact,
+    cache: cacheOf(options, model, externalTool(question.tools) === null, keepMs),
+    chain: { ...question.chain, after, isLast },
+  };
+}
+
+/** Who is asked next, and where. */
+export interface NextInChain {
+  readonly model: Model;
+  readonly later: readonly Model[];
+  /** Path of the inference that has failed. */
+  readonly after: string;
+  readonly messages: readonly ModelMessage[];
+  readonly isLast: boolean;
+  /** How long its answers are kept for the chain, ms. */
+  readonly keepMs: number;
 }
 
 /** A schema that no library can say to a model is a fault: it would never be met. */
@@ -245,8 +284,15 @@ function modelOf(given: Model | string, surroundings: InferenceSurroundings): Mo
 }
 
 /** The inference at `path` for a question. Fails with VALUE_UNSTORABLE where its request cannot be recorded. */
-export function inferenceOf(path: string, question: Question, check: AnswerCheck | null, hash: Hash): AskedInference {
-  const { model, messages, settings, streamed, deadlineMs, retry, policy, chain, cache, prompt } = question;
+export function inferenceOf(
+  path: string,
+  question: Question,
+  check: AnswerCheck | null,
+  can: Can,
+  hash: Hash,
+): AskedInference {
+  const { model, messages, settings, streamed, deadlineMs, retry, policy, chain, reroute, remedies } = question;
+  const { cache, prompt } = question;
   const request = encodeValue({ prompt: messages, ...settings });
   const inputTokens = estimatedInputTokens(messages, JSON.stringify(settings.tools ?? ''));
   const outputTokens = settings.maxOutputTokens ?? limits.inferenceOutputTokensDefault;
@@ -262,10 +308,13 @@ export function inferenceOf(path: string, question: Question, check: AnswerCheck
       ...(chain === null ? {} : { chain }),
       ...(cache === null ? {} : { cache: streamed ? { ...cache, shown: true as const } : cache }),
       ...(prompt === null ? {} : { prompt }),
+      ...(reroute === null ? {} : { reroute }),
     },
     request,
     call: (endpoint) => ({ ...settings, prompt: promptFor(endpoint, messages) }),
     retry,
+    remedies,
+    can,
     chunkOf: (part) => textDelta(part) ?? undefined,
     versionOf: (version) => versionOf(model, version),
     check,

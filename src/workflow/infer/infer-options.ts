@@ -2,12 +2,14 @@
  * What a body gives to `ctx.infer`, and what it gets.
  */
 import type { Duration } from '../../core/duration.js';
+import type { RemedyPolicy } from '../../core/remedies.js';
 import type { AmbiguityPolicy, InferenceHop, TokenUsage } from '../../core/run/inference.js';
 import type { Model } from '../model.js';
 import type { RetryOptions } from '../retry-options.js';
 import type { FilledPrompt } from '../prompt.js';
 import type { AnySchema } from './answer-schema.js';
 import type { CacheOptions } from './cache-options.js';
+import type { Compact } from './compact.js';
 import type { Fallback } from './fallback.js';
 import type { ToolCall } from './model-answer.js';
 import type { AnyTool } from './tool.js';
@@ -78,6 +80,13 @@ export interface InferOptions<S extends AnySchema | undefined = AnySchema | unde
    * it is not older than this. Not with tools that have external effects. Default: what the model says; `false` = none does.
    */
   readonly cache?: CacheOptions | false;
+  /** What is done about failures, by class. Default: what the model says, then the app, then `auto`. */
+  readonly remedies?: RemedyPolicy;
+  /**
+   * Makes the request smaller where it was too long or too large; the model is asked again with what it gives, which is
+   * recorded, up to 3 times. Default: that of the model.
+   */
+  readonly compact?: Compact;
   /** What to do about a call whose worker died. Default: what the model says. */
   readonly policy?: AmbiguityPolicy | readonly AmbiguityPolicy[];
 }
@@ -100,7 +109,7 @@ export interface InferResult<Out = unknown> {
   readonly finish: string;
   /** Who has answered. Of a rule or a person `arm` is `rule` or `person`, and `name` the rule or whoever it was. */
   readonly model: { readonly name: string; readonly version: string; readonly arm: string };
-  /** Calls of providers that failed, and how; those of other models of the chain have their name in `model`. */
+  /** Calls of providers that failed, how, and what was done about them (`remedy`); those of other models of the chain have their name in `model`. */
   readonly hops: readonly InferenceHop[];
   /** From 0 to 1, where the provider gives log probabilities; else null. */
   readonly confidence: number | null;

@@ -160,6 +160,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
       ports: host.ports,
       model: (name) => host.model?.(name) ?? null,
       promptVersion: (prompt) => this.#promptVersion(prompt),
+      ...(host.remedies === undefined ? {} : { remedies: host.remedies }),
     };
     this.#workflow = workflow;
     this.#input = input;

@@ -14,6 +14,7 @@ import { checkNeighbours } from './neighbours.js';
 import { checkPredictions } from './predictions.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
+import { checkRemedies } from './remedies.js';
 import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
 import { checkStreams } from './streams.js';
@@ -36,6 +37,7 @@ export {
   checkPredictions,
   checkReadings,
   checkRedrives,
+  checkRemedies,
   checkRequests,
   checkSagas,
   checkStreams,
@@ -60,6 +62,7 @@ export const checkers: readonly Checker[] = [
   checkEffects,
   checkInferences,
   checkPredictions,
+  checkRemedies,
   checkGraphs,
   checkRedrives,
   checkRequests,
