@@ -1,5 +1,5 @@
 /**
- * `npm run triage -- train` writes the model that is shipped, `npm run triage -- evaluate` the page of figures. Both read
+ * `npm run triage -- train` writes the model that is shipped, or one of your own where `--out` names a JSON file, `npm run triage -- evaluate` the page of figures. Both read
  * the development set, or the files given with `--data` (repeated; operators' corrections have the same form), and the
  * messages that were written by hand.
  */
@@ -35,7 +35,8 @@ function run(argv: readonly string[]): void {
     case 'train': {
       const version = Number(values.version ?? modelData.version);
       const data = train([...development, ...written], { version, seed: Number(values.seed ?? 1), mix });
-      write(values.out ?? 'src/core/triage/model-data.ts', moduleOf(data));
+      const file = values.out ?? 'src/core/triage/model-data.ts';
+      write(file, file.endsWith('.json') ? `${JSON.stringify(data)}\n` : moduleOf(data));
       return;
     }
     case 'evaluate':

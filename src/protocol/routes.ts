@@ -630,6 +630,17 @@ const descriptions = {
       query: [{ name: 'model', says: 'Only those of this model.', type: 'string' }],
     }),
     method: 'DELETE',
+  },
+  readTriage: get('What failures are classified by, and how the model in the shadow differs from it.', 'TriageView', {
+    access: 'operator',
+  }),
+  changeTriage: {
+    ...post(
+      'Asks a model of triage beside the one in force, promotes it, or takes a promotion back.',
+      jsonBody('TriageOrder', 'What is changed.'),
+      [ok('TriageView')],
+    ),
+    method: 'PUT',
     access: 'operator',
   },
   listLimits: get('Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),

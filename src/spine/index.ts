@@ -98,6 +98,7 @@ export type {
   ModelOptions,
   ModelVersion,
   ModelVersionOptions,
+  ShadowOptions,
   OutputOf,
   PriceOptions,
   PromptMessage,

@@ -17,6 +17,7 @@ import { checkRedrives } from './redrives.js';
 import { checkRemedies } from './remedies.js';
 import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
+import { checkShadows } from './shadows.js';
 import { checkStreams } from './streams.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
@@ -40,6 +41,7 @@ export {
   checkRemedies,
   checkRequests,
   checkSagas,
+  checkShadows,
   checkStreams,
   checkTicks,
   checkTimers,
@@ -70,6 +72,7 @@ export const checkers: readonly Checker[] = [
   checkAgents,
   checkFamily,
   checkSagas,
+  checkShadows,
   checkStreams,
   checkReadings,
   checkEndings,
