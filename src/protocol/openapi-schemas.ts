@@ -67,6 +67,9 @@ import {
   type TriageVerdictsView,
   type TriageView,
   type ContextView,
+  type CacheCleared,
+  type CacheModelView,
+  type CacheView,
   type DecisionView,
   type EventReference,
   type WaitView,
@@ -257,8 +260,16 @@ export const schemas = {
     { capability: true, model: true, run: true },
   ),
   Spend: shape<Spend>(
-    { calls: whole, inputTokens: whole, outputTokens: whole, costMicros: whole, ambiguous: whole },
-    {},
+    {
+      calls: whole,
+      inputTokens: whole,
+      outputTokens: whole,
+      costMicros: whole,
+      ambiguous: whole,
+      cached: whole,
+      savedMicros: whole,
+    },
+    { cached: true, savedMicros: true },
   ),
   DecisionView: shape<DecisionView>(
     {
@@ -285,6 +296,18 @@ export const schemas = {
       confidence: nullable({ type: 'number', minimum: 0, maximum: 1 }),
       alternatives: list(record({ text, probability: { type: 'number' } }, ['text', 'probability'])),
       rules: texts,
+      prompt: nullable(record({ name: text, version: text }, ['name', 'version'])),
+      cached: nullable(
+        record({ model: text, version: text, event: text, at: instant, savedMicros: whole }, [
+          'model',
+          'version',
+          'event',
+          'at',
+          'savedMicros',
+        ]),
+      ),
+      by: nullable(text),
+      comment: nullable(text),
       failure: nullable(failureView),
     },
     {},
@@ -731,6 +754,21 @@ export const schemas = {
     },
     {},
   ),
+  CacheView: shape<CacheView>(
+    {
+      answers: whole,
+      bytes: whole,
+      answersMax: whole,
+      bytesMax: whole,
+      oldestAt: nullable(instant),
+      models: {
+        type: 'array',
+        items: shape<CacheModelView>({ model: text, version: text, answers: whole, bytes: whole }, {}),
+      },
+    },
+    {},
+  ),
+  CacheCleared: shape<CacheCleared>({ cleared: whole }, {}),
   TriageView: shape<TriageView>(
     {
       inForce: text,

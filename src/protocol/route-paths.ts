@@ -88,6 +88,8 @@ export const routePaths = {
   reportModel: '/v1/models/{name}/report',
   readModelEvents: '/v1/model-events',
   reportOutcome: '/v1/runs/{id}/outcomes',
+  readCache: '/v1/cache',
+  clearCache: '/v1/cache',
   readTriage: '/v1/triage',
   changeTriage: '/v1/triage',
   listLimits: '/v1/limits',

@@ -624,6 +624,13 @@ const descriptions = {
     jsonBody('OutcomeRequest', 'The model, and the score.'),
     [ok(null, 'It was there.'), ok(null, 'It is recorded.', 201)],
   ),
+  readCache: get('Answers of models that are kept to serve again, of the tenant.', 'CacheView', { access: 'operator' }),
+  clearCache: {
+    ...get('Drops answers that are kept. What is kept from then on stays.', 'CacheCleared', {
+      query: [{ name: 'model', says: 'Only those of this model.', type: 'string' }],
+    }),
+    method: 'DELETE',
+  },
   readTriage: get('What failures are classified by, and how the model in the shadow differs from it.', 'TriageView', {
     access: 'operator',
   }),

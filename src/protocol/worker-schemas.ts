@@ -15,6 +15,7 @@ import type {
   CapabilityManifest,
   MessageManifest,
   ModelManifest,
+  PromptManifest,
   ModelPrice,
   ModelVersionManifest,
   EndpointEntry,
@@ -35,11 +36,14 @@ import type { ModelData } from '../core/triage/model.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
 import {
   ambiguityPolicies,
+  type CacheAsk,
+  type DecidesFor,
   type DecisionAlternative,
   type DecisionNote,
   type InferenceAsk,
   type InferenceChain,
   type InferenceOutcome,
+  type PromptVersion,
   type TokenEstimate,
   type TokenUsage,
 } from '../core/run/inference.js';
@@ -259,10 +263,16 @@ const manifest = shape<Manifest>(
         { limits: true, shadow: true },
       ),
     ),
+    prompts: list(
+      shape<PromptManifest>(
+        { name, versions: list(shape<PromptManifest['versions'][number]>({ version: name, weight: count }, {})) },
+        {},
+      ),
+    ),
     schedules: list(shape<ScheduleManifest>({ name, tenant: text, spec: object }, {})),
     endpoint,
   },
-  { limits: true, models: true, schedules: true, endpoint: true },
+  { limits: true, models: true, prompts: true, schedules: true, endpoint: true },
 );
 
 type Command = BodyCommand | TaskCommand;
@@ -272,8 +282,16 @@ type CommandOf<Op extends Command['op']> = Extract<Command, { readonly op: Op }>
 const commands: { readonly [Op in Command['op']]: JsonSchema } = {
   beginStep: shape<CommandOf<'beginStep'>>({ op: constant('beginStep'), path, attempt: count, effect }, {}),
   completeStep: shape<CommandOf<'completeStep'>>(
-    { op: constant('completeStep'), path, attempt: count, durationMs: amount, withInput: flag, result: payload },
-    {},
+    {
+      op: constant('completeStep'),
+      path,
+      attempt: count,
+      durationMs: amount,
+      withInput: flag,
+      result: payload,
+      decides: shape<DecidesFor>({ after: path, rule: name }, { rule: true }),
+    },
+    { decides: true },
   ),
   failStep: shape<CommandOf<'failStep'>>(
     { op: constant('failStep'), path, attempt: count, failure, retry, choice, withInput: flag },
@@ -307,8 +325,13 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
           deadlineMs: nullable(spanMs),
           chain: shape<InferenceChain>({ after: nullable(path), isLast: flag, until: path }, { until: true }),
           reroute: name,
+          cache: shape<CacheAsk>(
+            { freshMs: nullable(spanMs), keepMs: spanMs, shown: constant(true), onlyOf: list(name) },
+            { shown: true, onlyOf: true },
+          ),
+          prompt: shape<PromptVersion>({ name, version: name }, {}),
         },
-        { chain: true, reroute: true },
+        { chain: true, reroute: true, cache: true, prompt: true },
       ),
       request: payload,
     },
@@ -436,8 +459,8 @@ const journalEntry = record({ seq: count, at: count, type: oneOf(journalEventTyp
   'data',
 ]);
 const journal = shape<Journal>(
-  { head: count, progress: count, streams: object, entries: list(ref('JournalEntry')) },
-  { streams: true },
+  { head: count, progress: count, streams: object, prompts: object, entries: list(ref('JournalEntry')) },
+  { streams: true, prompts: true },
 );
 
 const taskBase = {

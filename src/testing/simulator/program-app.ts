@@ -48,13 +48,14 @@ import {
   type SagaNode,
   type StepNode,
   type WaitNode,
+  sharedQuestion,
 } from './program.js';
 import { programFailure, retryOf } from './scripted-body.js';
 
 /** Where an effect runs, as its code is told. */
 export interface EffectSite {
   readonly kind: 'step' | 'call' | 'infer';
-  /** Tenant, run and path. */
+  /** Tenant, run and path; empty of a question that many ask alike. */
   readonly idempotencyKey: string;
   readonly attempt: number;
   /** Adds a chunk to the stream of the effect. */
@@ -63,8 +64,8 @@ export interface EffectSite {
   readonly providerKey?: string;
 }
 
-/** Performs an effect: resolves, or rejects where the provider fails. Never settles where it takes its worker down. */
-export type PerformEffect = (node: StepNode | CallNode | InferNode, site: EffectSite) => Promise<void>;
+/** Performs an effect: resolves with tenant, run and path for which it was done, or rejects where the provider fails. Never settles where it takes its worker down. */
+export type PerformEffect = (node: StepNode | CallNode | InferNode, site: EffectSite) => Promise<string>;
 
 const retry = { attempts: simRetry.attempts, min: simRetry.minMs, max: simRetry.maxMs, factor: simRetry.factor };
 const seen = topic('seen', { partitions: 3 });
@@ -135,7 +136,7 @@ export function programApp(
     earlier.map((version) => inVersion(version, [])),
   );
   const { small, large } = programWindows;
-  const said = shadow?.flaw === 'answers' ? shadowAnswer : (at: string): string => at;
+  const said = shadow?.flaw === 'answers' ? shadowAnswer : (answer: string): string => answer;
   const endpoint = { ...oracle(perform, false, said), window: small };
   return defineApp({
     name: 'simulated',
@@ -197,14 +198,14 @@ function withoutPad({ messages }: CompactRequest): CompactRequest {
 }
 
 /** A provider of a model, to which the prompt says for which run and path it is asked. */
-function oracle(perform: PerformEffect, isLarge: boolean, said: (at: string) => string) {
+function oracle(perform: PerformEffect, isLarge: boolean, said: (answer: string) => string) {
   return speaker(async (asked, providerKey) => {
     const { node } = asked;
     const at = isLarge ? again(asked.at) : asked.at;
     const write = (): Promise<void> => Promise.resolve();
-    await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
+    const answer = await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
     if (node.mend !== undefined && !isLarge && asked.pad !== undefined) throw new Terminal('context_length_exceeded');
-    return said(at);
+    return said(answer);
   });
 }
 
@@ -363,16 +364,21 @@ async function runLeaf(ctx: Ctx, node: RaceNode, name: string, means: Means): Pr
 
 async function runInference(ctx: Ctx, node: InferNode, { shadow }: Means): Promise<void> {
   const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
+  const { shared } = node;
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
+  const asked = shared === undefined ? { at, node } : { at: '', node: sharedQuestion(shared) };
   const { text } = await ctx.infer(node.name, {
     model: programModel,
-    prompt: JSON.stringify({ at, node, ...(node.mend === undefined ? {} : { pad: 'x'.repeat(400) }) }),
+    prompt: JSON.stringify(asked),
     ...(node.mend === 'compact' ? { compact: withoutPad, remedies: { context_length_exceeded: 'compact' } } : {}),
     policy: node.policy,
     stream: node.streamed,
     retry: { attempts, min: minMs, max: maxMs, factor },
+    ...(shared === undefined ? {} : { cache: { ttl: shared.ttlMs } }),
   });
   if (shadow?.flaw === 'in a replay') shadow.perform(node, at, '').catch(() => undefined);
+  // Whose answer it may be is for a checker to say.
+  if (shared !== undefined) return;
   if (text !== (node.mend === undefined ? at : again(at)))
     throw new Error(`Invariant broken: ${at} was answered with ${text}`);
 }

@@ -237,7 +237,7 @@ class Simulation {
         manifest:
           this.#options.workers === 'real'
             ? programApp(
-                async () => undefined,
+                async () => '',
                 fleet.rollout.first,
                 this.#hasAgents(),
                 this.#isLimited(),
@@ -433,6 +433,7 @@ class Simulation {
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
       inferences: this.#hasInferences(),
+      caches: this.#world.prng.fork('caches').chance(0.4),
       // Bodies of scripted workers know of no remedy.
       remedies: this.#options.workers === 'real' && this.#world.prng.fork('remedies').chance(0.5),
     };

@@ -17,6 +17,7 @@ import { choiceFor, type RemedyPolicy } from '../../core/remedies.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type {
   AmbiguityPolicy,
+  CachedFrom,
   InferenceAsk,
   InferenceGrant,
   InferenceHop,
@@ -73,7 +74,7 @@ export interface InferenceTold {
   /** As it was recorded: a `RecordedAnswer`. */
   readonly answer: unknown;
   readonly attempt: number;
-  readonly outcome: InferenceOutcome;
+  readonly outcome: InferenceOutcome & { readonly cached?: CachedFrom };
   readonly grant: InferenceGrant | null;
   readonly hops: readonly InferenceHop[];
 }

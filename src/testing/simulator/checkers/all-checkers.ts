@@ -11,6 +11,7 @@ import { checkLeases } from './leases.js';
 import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
+import { checkPredictions } from './predictions.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
 import { checkRemedies } from './remedies.js';
@@ -34,6 +35,7 @@ export {
   checkLimits,
   checkLog,
   checkNeighbours,
+  checkPredictions,
   checkReadings,
   checkRedrives,
   checkRemedies,
@@ -61,6 +63,7 @@ export const checkers: readonly Checker[] = [
   checkTicks,
   checkEffects,
   checkInferences,
+  checkPredictions,
   checkRemedies,
   checkGraphs,
   checkRedrives,
