@@ -630,6 +630,7 @@ const descriptions = {
       query: [{ name: 'model', says: 'Only those of this model.', type: 'string' }],
     }),
     method: 'DELETE',
+    access: 'operator',
   },
   readTriage: get('What failures are classified by, and how the model in the shadow differs from it.', 'TriageView', {
     access: 'operator',
