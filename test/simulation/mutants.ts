@@ -519,6 +519,11 @@ export const mutants: readonly Mutant[] = [
     limited: true,
   },
   { name: 'steps run again after their commit', flaws: { worker: { rerunsCompleted: true } } },
+  {
+    name: 'an external step that another life had begun is run again',
+    flaws: { worker: { repeatsExternal: true } },
+    property: 'P4',
+  },
   { name: 'unanswered submissions are not repeated', flaws: { worker: { forgetsUnanswered: true } } },
   { name: 'bodies park over what they have not seen', flaws: { worker: { parksBlindly: true } } },
   { name: 'a received assignment is forgotten', flaws: { worker: { forgetsAssignments: true } } },

@@ -184,7 +184,6 @@ class Simulation {
 
   async run(): Promise<SimulationReport> {
     const world = this.#world;
-    this.#history.isReal = this.#options.workers === 'real';
     const prng = world.prng.fork('shape');
     const clock = {
       now: () => Math.floor(world.nowMs + this.#storeOffsetMs),
