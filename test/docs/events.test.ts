@@ -65,7 +65,7 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
     shut: true,
     grant: true,
   },
-  'inference.admitted': { path: true, attempt: true, grant: true },
+  'inference.admitted': { path: true, attempt: true, grant: true, reservedAt: true },
   'inference.begun': { path: true, attempt: true },
   'inference.identified': { path: true, attempt: true, providerId: true },
   'inference.ambiguous': { path: true, attempt: true, policy: true },

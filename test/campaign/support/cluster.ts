@@ -57,6 +57,8 @@ class Member {
   }
 }
 
+const lastWordsMax = 12;
+
 /** Exit code of a server under test. */
 const storeFailed = 3;
 
@@ -118,6 +120,16 @@ export class Cluster {
   /** What it has said of itself in its present life. */
   log(kind: Kind, index: number): readonly string[] {
     return this.#member(kind, index).child.errors;
+  }
+
+  /** The end of what each of them has said in its present life, for whoever wonders why nothing goes on. */
+  lastWords(): string {
+    const words = (kind: Kind): string[] =>
+      this.#members(kind).flatMap(({ child }, i) => [
+        `${kind} ${i} (${child.pid}):`,
+        ...child.errors.slice(-lastWordsMax),
+      ]);
+    return [...words('server'), ...words('worker')].join('\n  ');
   }
 
   async kill(kind: Kind, index: number): Promise<void> {

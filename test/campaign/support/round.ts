@@ -76,6 +76,8 @@ export async function playRound(options: StageOptions, act: (stage: Stage) => Pr
     await traffic.progress(10);
     await cluster.whole();
     return await concluded(cluster, traffic, faults, longestMs, options);
+  } catch (error) {
+    throw new Error(`${String(error)}\n${cluster?.lastWords() ?? ''}`, { cause: error });
   } finally {
     await cluster?.end();
     await between?.end();
