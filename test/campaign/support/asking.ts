@@ -62,6 +62,18 @@ export class Asking {
     }
   }
 
+  /** Cancels a run; asks again until somebody answers. */
+  async cancel(run: string, headers: Readonly<Record<string, string>> = {}): Promise<void> {
+    const begun = performance.now();
+    for (;;) {
+      const init = { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body: '{}' };
+      const answer = await this.#ask(`/v1/runs/${run}/cancel`, requestMs, init);
+      if (answer !== null && answer.status < 300) return;
+      if (performance.now() - begun > patienceMs) throw new Error(`nobody cancels ${run}; the last was ${this.#last}`);
+      await pause(100);
+    }
+  }
+
   /** The body of a 200; null = 404. Asks on where nobody answers. */
   async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<unknown> {
     const begun = performance.now();
@@ -88,6 +100,20 @@ export class Asking {
       return null;
     }
   }
+}
+
+/** Does the work for each, so many at a time. */
+export async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = [...items];
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+    }),
+  );
 }
 
 export function pause(ms: number): Promise<void> {

@@ -17,6 +17,8 @@ export interface ClusterOptions {
   readonly databaseOf?: (server: number) => string;
   readonly servers?: number;
   readonly workers?: number;
+  /** The app of the workers, as a file of this folder. Default: `app.mjs`. */
+  readonly app?: string;
   /** Where each process lives: its network namespace and address, its environment. Asked again for each life. */
   readonly place?: (kind: 'server' | 'worker', index: number) => Place;
 }
@@ -70,7 +72,7 @@ export class Cluster {
   readonly #workers: Member[];
 
   private constructor(options: ClusterOptions, addresses: readonly { readonly host: string; readonly port: number }[]) {
-    const { place = nowhereSpecial, database, databaseOf = () => database } = options;
+    const { place = nowhereSpecial, database, databaseOf = () => database, app } = options;
     this.urls = addresses.map(({ host, port }) => `http://${host}:${port}`);
     this.#servers = addresses.map(
       ({ host, port }, i) =>
@@ -81,7 +83,11 @@ export class Cluster {
       const urls = this.urls.map((_url, k) => this.urls[(i + k) % this.urls.length] ?? '');
       return new Member(() => {
         const at = place('worker', i);
-        const environment = { ...at.environment, EXECUTIONS: this.#executionsFile };
+        const environment = {
+          ...at.environment,
+          EXECUTIONS: this.#executionsFile,
+          ...(app === undefined ? {} : { APP: `./${app}` }),
+        };
         return launch('worker.mjs', urls, { ...at, environment });
       });
     });
@@ -177,12 +183,17 @@ export class Cluster {
   }
 
   executions(): Execution[] {
+    return this.notes().map((note) => note as Execution);
+  }
+
+  /** What workers have written down outside of the system, in the words of their app. */
+  notes(): unknown[] {
     if (!existsSync(this.#executionsFile)) return [];
     // A killed writer may leave half a line; appends are atomic otherwise.
     return readFileSync(this.#executionsFile, 'utf8')
       .split('\n')
       .filter((line) => line.endsWith('}'))
-      .map((line) => JSON.parse(line) as Execution);
+      .map((line) => JSON.parse(line) as unknown);
   }
 
   async end(): Promise<void> {

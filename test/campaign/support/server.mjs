@@ -16,8 +16,9 @@ const engine = createEngine({
   log: (record) => console.error(JSON.stringify({ at: Date.now(), ...record })),
 });
 await engine.start();
-const everybody = { tenant: 'default', user: 'campaign', roles: ['operator', 'worker'] };
-const server = createServer({ engine, host, port: Number(port), authorize: () => everybody });
+const everybody = { user: 'campaign', roles: ['operator', 'worker'] };
+const authorize = ({ headers }) => ({ ...everybody, tenant: headers.get('x-tenant') ?? 'default' });
+const server = createServer({ engine, host, port: Number(port), authorize });
 const { url } = await server.listen();
 void store.failed.then((error) => {
   console.error(`failed: ${String(error)}`);

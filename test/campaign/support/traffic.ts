@@ -3,7 +3,7 @@
  * readers that follow runs from server to server. Runs in the process of the test, which no fault touches.
  */
 import type { DoctorView, RunEventView, RunView } from '../../../src/protocol/http.js';
-import { Asking, pause } from './asking.js';
+import { Asking, inParallel, pause } from './asking.js';
 import type { Acknowledgement, Evidence, Execution, Reading, Standstill } from './evidence.js';
 
 export interface TrafficOptions {
@@ -252,15 +252,6 @@ async function* serverSentEvents(body: ReadableStream<Uint8Array>): AsyncGenerat
       if (event !== undefined) yield { id: fields.get('id') ?? null, event, data: fields.get('data') ?? '' };
     }
   }
-}
-
-async function inParallel<T>(items: readonly T[], width: number, work: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items];
-  await Promise.all(
-    Array.from({ length: width }, async () => {
-      for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
-    }),
-  );
 }
 
 function sample<T>(items: readonly T[], size: number): T[] {
