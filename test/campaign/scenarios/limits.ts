@@ -14,7 +14,7 @@ import { Database } from '../support/database.js';
 import type { Violation } from '../support/evidence.js';
 import { allowed } from '../support/limited-rules.mjs';
 import { admissionsOf, leakedSlots, limitViolations, rulesOf, type Admissions } from '../support/limit-sweep.js';
-import type { Round } from '../support/round.js';
+import { deathsOf, type Round } from '../support/round.js';
 
 const trace = fileURLToPath(new URL('../../../../shared/data/traces/azure_llm_2023_conv.csv.gz', import.meta.url));
 
@@ -82,6 +82,7 @@ export async function limitsUnderKills({
     });
     violations.push(...limitViolations(admissions, rules));
     const leaked = await leaks(asking);
+    violations.push(...deathsOf(cluster));
     for (const one of leaked) violations.push({ property: 'P16-leak', detail: one });
     const taken = admissions.flatMap((one) => one.taken).length;
     console.log(`most at one time, as seen from outside: ${JSON.stringify(mostOutside(cluster))}`);

@@ -36,6 +36,8 @@ class Member {
   child: Child;
   /** How often it has ended by itself because its store had lost something. */
   failures = 0;
+  /** What it said when it had ended by itself for no reason that it may have. */
+  readonly deaths: string[] = [];
   readonly #start: () => Child;
 
   constructor(start: () => Child) {
@@ -47,12 +49,14 @@ class Member {
     this.child = this.#watched();
   }
 
-  /** Whoever looks after a server starts it again when its store has failed. */
+  /** Whoever looks after a process starts it again when it has ended; only that of a store that has failed is in order. */
   #watched(): Child {
     const child = this.#start();
     void child.exited.then((code) => {
-      if (code !== storeFailed || this.child !== child) return;
-      this.failures += 1;
+      // By a signal, or in good order: that was us.
+      if (code === null || code === 0 || this.child !== child) return;
+      if (code === storeFailed) this.failures += 1;
+      else this.deaths.push(`ended with ${code}: ${child.errors.slice(-deathLinesMax).join('\n')}`);
       this.again();
     });
     return child;
@@ -60,6 +64,7 @@ class Member {
 }
 
 const lastWordsMax = 12;
+const deathLinesMax = 80;
 
 /** Exit code of a server under test. */
 const storeFailed = 3;
@@ -123,6 +128,11 @@ export class Cluster {
     return this.#servers.reduce((sum, { failures }) => sum + failures, 0);
   }
 
+  /** What those said that have ended by themselves for no reason that they may have. */
+  get deaths(): readonly string[] {
+    return [...this.#servers, ...this.#workers].flatMap(({ deaths }) => deaths);
+  }
+
   /** What it has said of itself in its present life. */
   log(kind: Kind, index: number): readonly string[] {
     return this.#member(kind, index).child.errors;
@@ -135,7 +145,7 @@ export class Cluster {
         `${kind} ${i} (${child.pid}):`,
         ...child.errors.slice(-lastWordsMax),
       ]);
-    return [...words('server'), ...words('worker')].join('\n  ');
+    return [...this.deaths, ...words('server'), ...words('worker')].join('\n  ');
   }
 
   async kill(kind: Kind, index: number): Promise<void> {

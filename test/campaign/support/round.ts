@@ -86,6 +86,11 @@ export async function playRound(options: StageOptions, act: (stage: Stage) => Pr
   }
 }
 
+/** A process that ends by itself, whatever happens to others, is a finding. */
+export function deathsOf({ deaths }: Pick<Cluster, 'deaths'>): Violation[] {
+  return deaths.map((detail) => ({ property: 'P30', detail }));
+}
+
 /** Waits for everything that is open and judges it. */
 export async function concluded(
   cluster: Cluster,
@@ -113,6 +118,6 @@ export async function concluded(
       streamConnections,
     },
     longestMs: { ...longestMs, start: longestStartMs, untilAllEnded: Math.round(performance.now() - begun) },
-    violations: judge(evidence),
+    violations: [...judge(evidence), ...deathsOf(cluster)],
   };
 }
