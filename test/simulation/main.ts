@@ -23,6 +23,7 @@ const { values } = parseArgs({
     agents: { type: 'boolean' },
     rollout: { type: 'boolean' },
     limited: { type: 'boolean' },
+    ai: { type: 'boolean' },
     brief: { type: 'boolean', default: false },
     push: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
@@ -36,6 +37,7 @@ let steps = 0;
 let failed = 0;
 let runs = 0;
 const faults: Record<string, number> = {};
+const forms: Record<string, number> = {};
 const engineFaults = new Map<string, number>();
 for (let seed = from; seed < from + count; seed++) {
   const report = await simulate({
@@ -48,11 +50,13 @@ for (let seed = from; seed < from + count; seed++) {
     ...(values.agents === undefined ? {} : { agents: values.agents }),
     ...(values.rollout === undefined ? {} : { rollout: values.rollout }),
     ...(values.limited === undefined ? {} : { limited: values.limited }),
+    ...(values.ai === undefined ? {} : { taste: { ai: values.ai } }),
     ...(values.verbose ? { onEvent: (line) => console.log(line) } : {}),
   });
   steps += report.steps;
   runs += report.runs;
   for (const [kind, times] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + times;
+  for (const [form, times] of Object.entries(report.forms)) forms[form] = (forms[form] ?? 0) + times;
   for (const fault of report.engineFaults) {
     const short = fault.replace(/^\d+ /, '').slice(0, 110);
     engineFaults.set(short, (engineFaults.get(short) ?? 0) + 1);
@@ -69,6 +73,6 @@ const seconds = (performance.now() - startedMs) / 1000;
 console.log(
   `${count} seeds, ${failed} failed, ${runs} runs, ${steps} steps in ${seconds.toFixed(1)} s (${Math.round(steps / seconds)}/s)`,
 );
-console.log(faults);
+console.log(faults, forms);
 console.log(engineFaults);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -9,7 +9,20 @@ const seedsMax = 5_000;
 describe('planted bugs', () => {
   it.each(mutants)(
     'is found: $name',
-    async ({ flaws, kinds, servers = 1, rollout, property, agents, push, limited, taste, inferences, from = 1 }) => {
+    async ({
+      flaws,
+      kinds,
+      servers = 1,
+      rollout,
+      property,
+      agents,
+      push,
+      limited,
+      taste,
+      inferences,
+      ai,
+      from = 1,
+    }) => {
       let killedBy: number | null = null;
       for (let seed = from; killedBy === null && seed < from + seedsMax; seed++) {
         resetMutants();
@@ -23,6 +36,7 @@ describe('planted bugs', () => {
           ...(rollout === undefined ? {} : { rollout }),
           ...(limited === undefined ? {} : { limited }),
           ...(taste === undefined ? {} : { taste }),
+          ...(ai === true ? { taste: { ai }, workers: 'real' } : {}),
           ...(inferences === true ? { taste: { inferences } } : {}),
         });
         if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;

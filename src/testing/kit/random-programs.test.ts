@@ -23,6 +23,8 @@ const taste = {
   failures: true,
   poison: false,
   inferences: true,
+  // What is ambiguous in them depends on where they die.
+  ai: false,
 };
 const seeds = Array.from({ length: 80 }, (_, i) => i + 1);
 const crashSeeds = seeds.slice(0, 25);

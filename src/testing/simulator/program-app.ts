@@ -22,6 +22,7 @@ import {
   type ModelCallNow,
   Terminal,
 } from '../../workflow/index.js';
+import { askedBy, askFor, runAi } from './ai-program.js';
 import { simGraph } from './graph-program.js';
 import {
   builds,
@@ -148,15 +149,16 @@ export function programApp(
   });
 }
 
-/** A provider of a model, to which the prompt says for which run and path it is asked. */
+/** A provider of a model, to which the prompt says for which run and path it is asked, and which tools it wants. */
 function oracle(perform: PerformEffect) {
-  const ask = async (call: ModelCallNow): Promise<string> => {
+  const ask = async (call: ModelCallNow): Promise<{ readonly text: string; readonly calls: readonly object[] }> => {
     const [part] = (call.prompt[0]?.content ?? []) as readonly { readonly text: string }[];
-    const { at, node } = JSON.parse(part?.text ?? '') as { readonly at: string; readonly node: InferNode };
+    const { at, node, calls } = askedBy(part?.text ?? '');
     const providerKey = call.headers?.['idempotency-key'] ?? '';
     const write = (): Promise<void> => Promise.resolve();
     await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
-    return at;
+    const wanted = calls.map(({ id, name }) => ({ type: 'tool-call', toolCallId: id, toolName: name, input: '{}' }));
+    return { text: at, calls: wanted };
   };
   const end = { finishReason: 'stop', usage: { inputTokens: 3, outputTokens: 2 } };
   return {
@@ -165,13 +167,17 @@ function oracle(perform: PerformEffect) {
       provider: 'oracle',
       modelId: 'm',
       supportsIdempotencyKeys: true,
-      doGenerate: async (call: ModelCallNow) => ({ content: [{ type: 'text', text: await ask(call) }], ...end }),
+      doGenerate: async (call: ModelCallNow) => {
+        const { text, calls } = await ask(call);
+        return { content: [{ type: 'text', text }, ...calls], ...end };
+      },
       doStream: async (call: ModelCallNow) => {
         const said = ask(call);
         const parts = async function* () {
-          const text = await said;
+          const { text, calls } = await said;
           yield { type: 'text-delta', id: '0', delta: text.slice(0, 3) };
           yield { type: 'text-delta', id: '0', delta: text.slice(3) };
+          yield* calls;
           yield { type: 'finish', ...end };
         };
         return await Promise.resolve({ stream: parts() });
@@ -221,6 +227,8 @@ async function runNode(ctx: Ctx, node: ProgramNode, means: Means): Promise<void>
       return runLeaf(ctx, node, node.name, means);
     case 'infer':
       return runInference(ctx, node);
+    case 'ai':
+      return runAi(ctx, node, means.perform);
     case 'saga':
       return runSaga(ctx, node, means);
     case 'map': {
@@ -301,7 +309,7 @@ async function runInference(ctx: Ctx, node: InferNode): Promise<void> {
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
   const { text } = await ctx.infer(node.name, {
     model: programModel,
-    prompt: JSON.stringify({ at, node }),
+    prompt: askFor(at, node),
     policy: node.policy,
     stream: node.streamed,
     retry: { attempts, min: minMs, max: maxMs, factor },

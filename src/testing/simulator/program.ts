@@ -22,6 +22,7 @@ export type ProgramNode =
   | { readonly op: 'progress'; readonly name: string }
   | WaitNode
   | InferNode
+  | AiNode
   | ChildNode
   | SagaNode
   | { readonly op: 'race'; readonly name: string; readonly branches: readonly RaceNode[] };
@@ -109,6 +110,31 @@ export interface InferNode extends Omit<EffectNode, 'chunks'> {
   readonly streamed: boolean;
 }
 
+/**
+ * A program that asks a model at a pace of its own, in rounds, and does with tools what the model wants. Its asks and tools have
+ * names of their own; that of a tool is its path.
+ */
+export interface AiNode {
+  readonly op: 'ai';
+  readonly name: string;
+  readonly rounds: readonly AiRound[];
+  readonly policy: InferNode['policy'];
+  /** Its prompts tell in which pieces the answers before have come, so that another life of it may ask for something else. */
+  readonly fickle: boolean;
+}
+
+/** What is asked side by side, and the tools that the first answer calls. Two that are alike ask the very same. */
+export interface AiRound {
+  readonly asks: readonly InferNode[];
+  readonly tools: readonly AiTool[];
+}
+
+/** A call of a tool; those that are external are called `send`, others `look`. */
+export interface AiTool {
+  readonly id: string;
+  readonly step: StepNode;
+}
+
 /** The model of all programs. */
 export const programModel = 'oracle';
 
@@ -137,6 +163,8 @@ export interface ProgramTaste {
   readonly failures: boolean;
   readonly poison: boolean;
   readonly inferences: boolean;
+  /** Only real workers run them. */
+  readonly ai: boolean;
 }
 
 /** The capabilities that programs call. */
@@ -179,6 +207,7 @@ function makeNode(prng: Prng, taste: ProgramTaste, name: string, depth: number):
     'saga',
   ] as const);
   // Only where there are some, so that the other worlds stay as they are.
+  if (taste.ai && prng.chance(0.3)) return makeAi(prng, taste, name);
   if (taste.inferences && prng.chance(0.3)) return makeInference(prng, taste, name);
   if (kind === 'call' && taste.calls) return makeCall(prng, taste, name);
   if (kind === 'map' && taste.maps) {
@@ -249,6 +278,32 @@ function makeInference(prng: Prng, taste: ProgramTaste, name: string): InferNode
   return { op: 'infer', name, policy, streamed: taste.streams && prng.chance(0.5), ...rest };
 }
 
+function makeAi(prng: Prng, taste: ProgramTaste, name: string): AiNode {
+  const policy = prng.pick(['retry', 'retry-with-same-key', 'dead-letter'] as const);
+  const rounds = Array.from({ length: prng.int(1, 3) }, (_, round): AiRound => {
+    const asks = Array.from({ length: prng.pick([1, 1, 2, 3]) }, (__, i) => ({
+      ...makeInference(prng, taste, `${name}/ask:${round}:${i}`),
+      policy,
+      streamed: prng.chance(0.5),
+    }));
+    const [first] = asks;
+    const tools = Array.from({ length: prng.int(0, 3) }, (__, i): AiTool => {
+      const id = `c${round}-${i}`;
+      const external = prng.chance(0.4);
+      const path = `${name}/tool:${toolOf(external)}:${id}`;
+      // The model is told of a failure, so a tool has one attempt.
+      return { id, step: { op: 'step', name: path, ...effect(prng, taste), external, attempts: 1, chunks: 0 } };
+    });
+    return { asks: first !== undefined && prng.chance(0.2) ? [...asks, first] : asks, tools };
+  });
+  return { op: 'ai', name, rounds, policy, fickle: prng.chance(0.3) };
+}
+
+/** The name under which a model knows a tool. */
+export function toolOf(external: boolean): 'send' | 'look' {
+  return external ? 'send' : 'look';
+}
+
 function effect(prng: Prng, taste: ProgramTaste): Omit<EffectNode, 'name'> {
   const attempts = prng.int(1, 4);
   return {
@@ -267,6 +322,7 @@ export function effectsOfProgram(program: Program): (StepNode | CallNode)[] {
     if (node.op === 'map') return node.items.filter(isEffect);
     if (node.op === 'race') return node.branches.filter(isEffect);
     if (node.op === 'saga') return node.items.flatMap(({ act, undo }) => [act, undo]);
+    if (node.op === 'ai') return node.rounds.flatMap(({ tools }) => tools.map(({ step }) => step));
     return [];
   });
 }

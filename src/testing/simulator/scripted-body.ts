@@ -209,6 +209,8 @@ export class ScriptedBody {
         return this.#wait(node);
       case 'infer':
         return this.#infer(node);
+      case 'ai':
+        throw new Error('Invariant broken: scripted bodies have no AI SDK');
       case 'map':
         return this.#map(node);
       case 'race':

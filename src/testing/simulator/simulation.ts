@@ -47,6 +47,7 @@ import { SimServer } from './sim-server.js';
 import type { StoreWeather } from './sim-store.js';
 import type { SimWorker } from './sim-worker.js';
 import { World } from './world.js';
+import type { WorkerMessage } from '../../protocol/worker.js';
 
 /** What the data lives on. Opened anew by each life of a server; contents stay. */
 export interface SimDisk {
@@ -61,6 +62,8 @@ export interface Flaws {
   readonly store?: (inner: Store) => Store;
   readonly worker?: WorkerFlaw;
   readonly endpoint?: EndpointFlaw;
+  /** What real workers say comes out otherwise. */
+  readonly garbled?: (message: WorkerMessage) => WorkerMessage;
   /** Probability that a message overtakes the one before it. */
   readonly reorder?: number;
   /** What a dead server had handed to the store is written seconds later, when another owns the store. */
@@ -384,6 +387,7 @@ class Simulation {
           ? new RealWorker({
               ...common,
               agents: this.#hasAgents(),
+              garbled: this.#options.flaws?.garbled,
               endpoint: i === 0 || pushes.chance(0.5) ? endpoint : null,
             })
           : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
@@ -419,6 +423,7 @@ class Simulation {
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
       inferences: this.#world.prng.fork('inferences').chance(0.4),
+      ai: this.#options.workers === 'real' && this.#world.prng.fork('ai').chance(0.4),
     };
     const brief = this.#options.brief === true;
     return {

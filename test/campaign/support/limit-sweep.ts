@@ -111,6 +111,7 @@ export function admissionsOf(history: readonly RunEventView[], rules: ReadonlyMa
       case 'call.completed':
       case 'call.retrying':
       case 'call.failed':
+      case 'inference.ambiguous':
       case 'inference.retrying':
       case 'inference.failed':
         close((data as { readonly path: string }).path, at, null);
