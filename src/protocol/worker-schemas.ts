@@ -27,6 +27,7 @@ import type {
   WorkflowManifest,
 } from '../core/manifest.js';
 import type { BlobPayload, InlinePayload } from '../core/payload.js';
+import { remedyChoices, type Remediable, type TakenRemedy } from '../core/remedies.js';
 import type { RetryPolicy } from '../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
 import {
@@ -126,11 +127,37 @@ const failure = shape<Failure>(
     retryAfterMs: spanMs,
     stack: upTo(limits.errorStackLengthMax),
     triage: shape<FailureTriage>(
-      { remedy: name, confidence: amount, reason: upTo(limits.errorMessageLengthMax), version: name },
-      {},
+      {
+        remedy: name,
+        confidence: amount,
+        reason: upTo(limits.errorMessageLengthMax),
+        version: name,
+        limit: count,
+        used: count,
+      },
+      { limit: true, used: true },
     ),
   },
   { retryAfterMs: true, stack: true, triage: true },
+);
+const choice = oneOf(remedyChoices);
+const remedyPolicy: JsonSchema = {
+  type: 'object',
+  propertyNames: oneOf(failureClasses),
+  additionalProperties: choice,
+};
+const remediable = shape<Required<Remediable>>(
+  {
+    reroute: {
+      oneOf: [
+        { type: 'object', properties: { version: name }, required: ['version'] },
+        { type: 'object', properties: { model: name }, required: ['model'] },
+      ],
+    },
+    compact: constant(true),
+    fallback: constant(true),
+  },
+  { reroute: true, compact: true, fallback: true },
 );
 const inlinePayload = shape<InlinePayload>({ codec: constant('json/1'), text: upTo(limits.payloadBytesMax) }, {});
 const blobHash: JsonSchema = { type: 'string', pattern: '^[0-9a-f]{64}$' };
@@ -184,8 +211,9 @@ const manifest = shape<Manifest>(
           retry,
           implemented: flag,
           limits: list(name),
+          remedies: remedyPolicy,
         },
-        { limits: true },
+        { limits: true, remedies: true },
       ),
     ),
     limits: list(
@@ -236,8 +264,8 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
     {},
   ),
   failStep: shape<CommandOf<'failStep'>>(
-    { op: constant('failStep'), path, attempt: count, failure, retry, withInput: flag },
-    { withInput: true },
+    { op: constant('failStep'), path, attempt: count, failure, retry, choice, withInput: flag },
+    { choice: true, withInput: true },
   ),
   call: shape<CommandOf<'call'>>(
     {
@@ -246,8 +274,8 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
       capability: name,
       input: payload,
       options: shape<CallOptions>(
-        { retry, deadlineMs: spanMs, priority: { ...count, maximum: limits.priorityMax } },
-        { retry: true, deadlineMs: true, priority: true },
+        { retry, deadlineMs: spanMs, priority: { ...count, maximum: limits.priorityMax }, remedies: remedyPolicy },
+        { retry: true, deadlineMs: true, priority: true, remedies: true },
       ),
     },
     {},
@@ -265,9 +293,10 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
           policy,
           streamed: flag,
           deadlineMs: nullable(spanMs),
-          chain: shape<InferenceChain>({ after: nullable(path), isLast: flag }, {}),
+          chain: shape<InferenceChain>({ after: nullable(path), isLast: flag, until: path }, { until: true }),
+          reroute: name,
         },
-        { chain: true },
+        { chain: true, reroute: true },
       ),
       request: payload,
     },
@@ -302,8 +331,9 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
             shape<DecisionAlternative>({ text: upTo(limits.decisionTextLengthMax), probability: ratio }, {}),
           ),
           rules: list(upTo(limits.decisionTextLengthMax)),
+          remedy: shape<Pick<TakenRemedy, 'name'>>({ name: constant('repair') }, {}),
         },
-        {},
+        { remedy: true },
       ),
     },
     {},
@@ -317,8 +347,10 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
       usage: nullable(usage),
       costMicros: count,
       retry,
+      choice,
+      can: remediable,
     },
-    {},
+    { choice: true, can: true },
   ),
   settleAmbiguity: shape<CommandOf<'settleAmbiguity'>>(
     { op: constant('settleAmbiguity'), path, attempt: count, policy: oneOf(ambiguityPolicies) },

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Manifest } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
-import type { InferenceCount } from '../engine/api.js';
+import type { InferenceCount, RemedyCount } from '../engine/api.js';
 import type { HealthView, Problem, QueueView, ScaleView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
 import { fakeEngine } from './engine.test.fake.js';
@@ -73,6 +73,8 @@ const inferences: InferenceCount[] = [
   },
 ];
 
+const remedies: RemedyCount[] = [{ class: 'overloaded', remedy: 'fallback', count: 2 }];
+
 function server(given: readonly QueueView[] = queues, authorized: readonly string[] | null = null) {
   return createServer({
     engine: fakeEngine({
@@ -81,6 +83,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       workers: () => Promise.resolve(workers),
       tally: () => Promise.resolve(tally),
       inferences: () => inferences,
+      remedies: () => remedies,
       limitFacts: () => [],
       definitions: () => [manifest],
     }),
@@ -226,7 +229,7 @@ describe('docs/reference/metrics.md', () => {
     );
     const bounds = { targetPerWorker: 1, min: 0, max: 1, activation: 0 };
     const limits = [{ limit: 'gpu', waiting: 0, counters: 1, fullest: 0, granted: 1 }];
-    const families = fleetMetrics({ health, queues, workers, tally, inferences, bounds, streams: 0, limits });
+    const families = fleetMetrics({ health, queues, workers, tally, inferences, remedies, bounds, streams: 0, limits });
     expect(listed).toEqual(
       families.map(({ name, type, samples }) => [name, type, Object.keys(samples[0]?.labels ?? {})]),
     );

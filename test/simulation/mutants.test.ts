@@ -21,6 +21,7 @@ describe('planted bugs', () => {
       taste,
       inferences,
       ai,
+      remedies,
       from = 1,
     }) => {
       let killedBy: number | null = null;
@@ -38,6 +39,7 @@ describe('planted bugs', () => {
           ...(taste === undefined ? {} : { taste }),
           ...(ai === true ? { taste: { ai }, workers: 'real' } : {}),
           ...(inferences === true ? { taste: { inferences } } : {}),
+          ...(remedies === true ? { workers: 'real', taste: { inferences: remedies, remedies } } : {}),
         });
         if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;
       }

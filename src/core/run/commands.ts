@@ -5,6 +5,7 @@
  */
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
+import type { Remediable, RemedyChoice, RemedyPolicy } from '../remedies.js';
 import type { RetryPolicy } from '../retry.js';
 import type { SkipReason } from '../graph/graph.js';
 import type { Effect, RunEventData } from './events.js';
@@ -36,6 +37,8 @@ export type BodyCommand =
       readonly attempt: number;
       readonly failure: Failure;
       readonly retry: RetryPolicy;
+      /** What is declared for failures of this class. Absent = `auto`. */
+      readonly choice?: RemedyChoice;
       /** The step is given an input. Absent = it has none. */
       readonly withInput?: true;
     }
@@ -74,6 +77,9 @@ export type BodyCommand =
       readonly usage: TokenUsage | null;
       readonly costMicros: number;
       readonly retry: RetryPolicy;
+      /** What is declared for failures of this class, absent = `auto`; and what the body can do beside another attempt. */
+      readonly choice?: RemedyChoice;
+      readonly can?: Remediable;
     }
   /** An earlier activation has begun the attempt, and nobody knows what came of it. */
   | {
@@ -152,6 +158,7 @@ export interface CallOptions {
   readonly retry?: RetryPolicy;
   readonly deadlineMs?: number;
   readonly priority?: number;
+  readonly remedies?: RemedyPolicy;
 }
 
 export interface ChildOptions {

@@ -4,12 +4,20 @@
  * Invariant: of one attempt at most one outcome is recorded, and the intent of an attempt is recorded before anybody may
  * call the provider for it.
  */
-import { decideRetry } from '../retry.js';
+import { remedyText } from '../remedies.js';
 import { limits } from '../limits.js';
 import type { BodyCommand, RunCommand } from './commands.js';
 import { accept, already, refused, type Decision } from './decision.js';
 import type { NewRunEvent } from './events.js';
-import { isGranted, shutFailure, type InferenceGrant, type InferenceTicket, type InferenceWait } from './inference.js';
+import {
+  isGranted,
+  shutFailure,
+  type DecisionNote,
+  type InferenceGrant,
+  type InferenceTicket,
+  type InferenceWait,
+} from './inference.js';
+import { leftMsOf, remedied } from './remedied.js';
 import type { InferenceUnit, RunState } from './state.js';
 
 /** What decisions over inferences are told of the world. */
@@ -58,7 +66,7 @@ export function decideInference(state: RunState, command: InferenceCommand, cont
     case 'completeInference':
       return unit.status === 'begun' ? completed(state, unit, command) : already;
     case 'failInference':
-      return decideFailure(unit, command, context);
+      return decideFailure(state, unit, command, context);
   }
 }
 
@@ -75,7 +83,7 @@ function decideRequest(
   // Also a repeat of what was answered before.
   if (unit !== undefined && (unit.status !== 'due' || unit.attempt !== attempt)) return already;
   const { tenant, run, workflow, priority } = state;
-  const { model, fingerprint, estimate, policy, streamed, deadlineMs, chain } = ask;
+  const { model, fingerprint, estimate, policy, streamed, deadlineMs, chain, reroute } = ask;
   const first = unit?.first ?? state.head + 1;
   const pinned = state.arms.get(model) ?? null;
   const answer = context.admit({ tenant, run, workflow, priority, path, attempt, first, pinned, ask });
@@ -94,6 +102,7 @@ function decideRequest(
       streamed,
       deadlineMs,
       ...(chain === undefined ? {} : { chain }),
+      ...(reroute === undefined ? {} : { reroute }),
       ...(isGranted(answer) ? { grant: answer } : waiting(answer, hops)),
     },
     payload: request,
@@ -102,7 +111,7 @@ function decideRequest(
   // Somebody else can be asked: it is for that to be tried before anybody waits.
   return accept(requested, {
     type: 'inference.failed',
-    data: { path, attempt, failure: shutFailure, usage: null, costMicros: 0 },
+    data: { path, attempt, failure: shutFailure, remedy: { name: 'fallback' }, usage: null, costMicros: 0 },
   });
 }
 
@@ -146,25 +155,46 @@ function completed(
         hops,
         confidence: note.confidence,
         alternatives: note.alternatives.slice(0, limits.decisionAlternativesMax),
-        rules: note.rules.slice(0, limits.decisionRulesMax),
+        rules: rulesOf(unit, note),
+        ...(note.remedy === undefined ? {} : { remedy: note.remedy }),
       },
     },
   );
 }
 
+/** Remedies that led to the answer, and what its worker says of it. */
+function rulesOf({ hops }: InferenceUnit, note: DecisionNote): readonly string[] {
+  const taken = hops.flatMap(({ class: kind, remedy }) =>
+    remedy === undefined ? [] : [`${kind}: ${remedyText(remedy)}`.slice(0, limits.decisionTextLengthMax)],
+  );
+  const repair = note.remedy === undefined ? [] : [`invalid_output: ${remedyText(note.remedy)}`];
+  return [...new Set([...note.rules, ...repair, ...taken])].slice(0, limits.decisionRulesMax);
+}
+
 /** What was begun may be tried again. What waits or pauses can only be given up, and a failure that is told twice is not that. */
 function decideFailure(
+  state: RunState,
   unit: InferenceUnit,
-  { path, attempt, failure, usage, costMicros, retry }: Command<'failInference'>,
+  { path, attempt, failure, usage, costMicros, retry, choice, can }: Command<'failInference'>,
   { now, random }: InferenceContext,
 ): Decision {
   const isBegun = unit.status === 'begun';
   if (!isBegun && failure.class !== 'cancelled') return already;
-  const next = decideRetry(retry, unit.failures + 1, failure, random);
-  if (next.tag === 'exhausted' || !isBegun)
-    return accept({ type: 'inference.failed', data: { path, attempt, failure, usage, costMicros } });
+  const { chain } = unit.ask;
+  const found = {
+    failure,
+    choice: choice ?? 'auto',
+    retry,
+    attempt: unit.failures + 1,
+    can: can ?? (chain?.isLast === false ? { fallback: true as const } : {}),
+    leftMs: leftMsOf(state, now, chain?.until ?? null),
+    random,
+  };
+  const next = remedied(found);
+  if (next.tag === 'over' || !isBegun)
+    return accept({ type: 'inference.failed', data: { path, attempt, ...next.told, usage, costMicros } });
   const retryAt = now + next.delayMs;
-  return accept({ type: 'inference.retrying', data: { path, attempt, retryAt, failure, usage, costMicros } });
+  return accept({ type: 'inference.retrying', data: { path, attempt, retryAt, ...next.told, usage, costMicros } });
 }
 
 /** The ticket of an inference that waits is served. */

@@ -5,6 +5,7 @@
  */
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
+import type { RemedyPolicy, TakenRemedy } from '../remedies.js';
 import type { RetryPolicy } from '../retry.js';
 import type { SkipReason } from '../graph/graph.js';
 import type {
@@ -88,11 +89,13 @@ export interface RunEventData {
     readonly durationMs: number;
     readonly withInput: boolean;
   };
+  /** `remedy`, here and below: what is done about the failure. Absent = it was recorded before remedies were. */
   'step.retrying': {
     readonly path: string;
     readonly attempt: number;
     readonly retryAt: number;
     readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
   };
   /** The pause before the next attempt is over. */
   'step.due': { readonly path: string; readonly attempt: number };
@@ -101,6 +104,7 @@ export interface RunEventData {
     readonly path: string;
     readonly attempt: number;
     readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
     readonly withInput?: true;
   };
   /** Payload: the input. */
@@ -114,6 +118,8 @@ export interface RunEventData {
     readonly priority: number;
     /** Limits that it has to be admitted under (`call.admitted`) before it is queued. Absent = none. */
     readonly limits?: readonly string[];
+    /** What is done about its failures, where that was declared. */
+    readonly remedies?: RemedyPolicy;
   };
   /** Admission has let the attempt go on. `limits`: keys of the counters that it draws on, `reservedAt`: since when. */
   'call.admitted': {
@@ -127,6 +133,7 @@ export interface RunEventData {
     readonly attempt: number;
     readonly retryAt: number;
     readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
   };
   /** Payload: the result. */
   'call.completed': {
@@ -135,7 +142,12 @@ export interface RunEventData {
     readonly worker: string;
     readonly durationMs: number;
   };
-  'call.failed': { readonly path: string; readonly attempt: number; readonly failure: Failure };
+  'call.failed': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
+  };
   /**
    * A model is to be asked. With a `grant` this is the intent: the provider is called after it is committed. Without one
    * the inference waits for admission, or, where it is `shut`, until the breaker of its endpoint lets it ask again (null =
@@ -174,6 +186,7 @@ export interface RunEventData {
     readonly attempt: number;
     readonly retryAt: number;
     readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
     readonly usage: TokenUsage | null;
     readonly costMicros: number;
   };
@@ -183,6 +196,7 @@ export interface RunEventData {
     readonly path: string;
     readonly attempt: number;
     readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
     readonly usage: TokenUsage | null;
     readonly costMicros: number;
   };

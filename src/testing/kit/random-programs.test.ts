@@ -25,6 +25,7 @@ const taste = {
   inferences: true,
   // What is ambiguous in them depends on where they die.
   ai: false,
+  remedies: true,
 };
 const seeds = Array.from({ length: 80 }, (_, i) => i + 1);
 const crashSeeds = seeds.slice(0, 25);

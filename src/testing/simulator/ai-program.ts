@@ -14,12 +14,14 @@ interface Asked {
   readonly node: InferNode;
   /** Tools that the answer is to call. */
   readonly calls: readonly { readonly id: string; readonly name: string }[];
+  /** It is too long for the small versions. */
+  readonly pad?: string;
 }
 
 /** The text that asks for an answer. */
-export function askFor(at: string, node: InferNode, tools: readonly AiTool[] = []): string {
+export function askFor(at: string, node: InferNode, tools: readonly AiTool[] = [], pad?: string): string {
   const calls = tools.map(({ id, step }) => ({ id, name: toolOf(step.external) }));
-  return JSON.stringify({ at, node, calls } satisfies Asked);
+  return JSON.stringify({ at, node, calls, ...(pad === undefined ? {} : { pad }) } satisfies Asked);
 }
 
 /** What a text asks for. */

@@ -18,6 +18,7 @@ import {
   type AgentSelf,
   type AnyApp,
   type AnyWorkflow,
+  type CompactRequest,
   type Ctx,
   type ModelCallNow,
   Terminal,
@@ -38,6 +39,7 @@ import {
   programCapabilities,
   programModel,
   programSignals,
+  programWindows,
   type CallNode,
   type Program,
   type ChildNode,
@@ -119,14 +121,19 @@ export function programApp(
     current,
     earlier.map((version) => inVersion(version, [])),
   );
-  const endpoint = oracle(perform);
+  const { small, large } = programWindows;
+  const endpoint = { ...oracle(perform, false), window: small };
   return defineApp({
     name: 'simulated',
     limits: limited ? [limit(simModelLimit.name, optionsOf(simModelLimit))] : [],
     models: [
       model(programModel, {
         policy: 'retry',
-        versions: { v1: { ...endpoint, weight: 1 }, v2: { ...endpoint, weight: 1 } },
+        versions: {
+          v1: { ...endpoint, weight: 1 },
+          v2: { ...endpoint, weight: 1 },
+          large: { ...oracle(perform, true), weight: 0, window: large },
+        },
       }),
     ],
     topics: withAgents ? [seen, noted, done, heard] : [seen, noted, done],
@@ -149,14 +156,29 @@ export function programApp(
   });
 }
 
+/** Where an inference is asked that was asked in vain at `at`. */
+function again(at: string): string {
+  return `${at}/again:1`;
+}
+
+/** Without what is of no use. */
+function withoutPad({ messages }: CompactRequest): CompactRequest {
+  const [part] = (messages[0]?.content ?? []) as readonly { readonly text: string }[];
+  const { at, node } = askedBy(part?.text ?? '');
+  return { messages: [{ role: 'user', content: askFor(again(at), node) }] };
+}
+
 /** A provider of a model, to which the prompt says for which run and path it is asked, and which tools it wants. */
-function oracle(perform: PerformEffect) {
+function oracle(perform: PerformEffect, isLarge: boolean) {
   const ask = async (call: ModelCallNow): Promise<{ readonly text: string; readonly calls: readonly object[] }> => {
     const [part] = (call.prompt[0]?.content ?? []) as readonly { readonly text: string }[];
-    const { at, node, calls } = askedBy(part?.text ?? '');
+    const asked = askedBy(part?.text ?? '');
+    const { node, calls, pad } = asked;
+    const at = isLarge ? again(asked.at) : asked.at;
     const providerKey = call.headers?.['idempotency-key'] ?? '';
     const write = (): Promise<void> => Promise.resolve();
     await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
+    if (node.mend !== undefined && !isLarge && pad !== undefined) throw new Terminal('context_length_exceeded');
     const wanted = calls.map(({ id, name }) => ({ type: 'tool-call', toolCallId: id, toolName: name, input: '{}' }));
     return { text: at, calls: wanted };
   };
@@ -309,12 +331,14 @@ async function runInference(ctx: Ctx, node: InferNode): Promise<void> {
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
   const { text } = await ctx.infer(node.name, {
     model: programModel,
-    prompt: askFor(at, node),
+    prompt: askFor(at, node, [], node.mend === undefined ? undefined : 'x'.repeat(400)),
+    ...(node.mend === 'compact' ? { compact: withoutPad, remedies: { context_length_exceeded: 'compact' } } : {}),
     policy: node.policy,
     stream: node.streamed,
     retry: { attempts, min: minMs, max: maxMs, factor },
   });
-  if (text !== at) throw new Error(`Invariant broken: ${at} was answered with ${text}`);
+  if (text !== (node.mend === undefined ? at : again(at)))
+    throw new Error(`Invariant broken: ${at} was answered with ${text}`);
 }
 
 async function runWait(ctx: Ctx, node: WaitNode, name: string): Promise<void> {

@@ -108,6 +108,8 @@ export interface InferNode extends Omit<EffectNode, 'chunks'> {
   readonly policy: 'retry' | 'retry-with-same-key' | 'dead-letter';
   /** The answer comes in parts. */
   readonly streamed: boolean;
+  /** It is too long for the versions that runs are given, and what is done about that. Absent = it is not. */
+  readonly mend?: 'reroute' | 'compact';
 }
 
 /**
@@ -134,6 +136,9 @@ export interface AiTool {
   readonly id: string;
   readonly step: StepNode;
 }
+
+/** Tokens that the versions take which runs are given, and that of the one that nobody is given. */
+export const programWindows = { small: 100, large: 10_000 } as const;
 
 /** The model of all programs. */
 export const programModel = 'oracle';
@@ -165,6 +170,8 @@ export interface ProgramTaste {
   readonly inferences: boolean;
   /** Only real workers run them. */
   readonly ai: boolean;
+  /** Some of them are asked otherwise where they have failed. */
+  readonly remedies: boolean;
 }
 
 /** The capabilities that programs call. */
@@ -275,14 +282,16 @@ function makeCall(prng: Prng, taste: ProgramTaste, name: string): CallNode {
 function makeInference(prng: Prng, taste: ProgramTaste, name: string): InferNode {
   const policy = prng.pick(['retry', 'retry-with-same-key', 'dead-letter'] as const);
   const { chunks: _, ...rest } = effect(prng, taste);
-  return { op: 'infer', name, policy, streamed: taste.streams && prng.chance(0.5), ...rest };
+  const node: InferNode = { op: 'infer', name, policy, streamed: taste.streams && prng.chance(0.5), ...rest };
+  if (!taste.remedies || !prng.chance(0.5)) return node;
+  return { ...node, mend: prng.pick(['reroute', 'compact'] as const) };
 }
 
 function makeAi(prng: Prng, taste: ProgramTaste, name: string): AiNode {
   const policy = prng.pick(['retry', 'retry-with-same-key', 'dead-letter'] as const);
   const rounds = Array.from({ length: prng.int(1, 3) }, (_, round): AiRound => {
     const asks = Array.from({ length: prng.pick([1, 1, 2, 3]) }, (__, i) => ({
-      ...makeInference(prng, taste, `${name}/ask:${round}:${i}`),
+      ...makeInference(prng, { ...taste, remedies: false }, `${name}/ask:${round}:${i}`),
       policy,
       streamed: prng.chance(0.5),
     }));

@@ -13,6 +13,7 @@ import { costMicrosOf } from '../../core/models/cost.js';
 import { limits } from '../../core/limits.js';
 import type { InlinePayload } from '../../core/payload.js';
 import type { CancelTimer } from '../../core/ports.js';
+import { choiceFor, type RemedyPolicy } from '../../core/remedies.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type {
   AmbiguityPolicy,
@@ -24,6 +25,7 @@ import type {
 } from '../../core/run/inference.js';
 import { isCancelled } from '../cancelled.js';
 import { doesNotFit, type AnswerCheck } from '../infer/answer-schema.js';
+import type { Can } from '../infer/mended-inference.js';
 import {
   addPart,
   errorOfPart,
@@ -49,6 +51,9 @@ export interface InferRequest {
   /** The options of the call, in the form that this endpoint takes. */
   readonly call: (endpoint: ModelEndpoint) => ModelCall & Pick<ModelCallNow, 'headers'>;
   readonly retry: RetryPolicy;
+  /** What is declared about failures, and what can be done about one of a version beside another attempt. */
+  readonly remedies: RemedyPolicy;
+  readonly can: Can;
   /** What readers of the run's stream are to see of a part; undefined = nothing. */
   readonly chunkOf: (part: unknown) => unknown;
   /** Hears the parts of a streamed answer while they come. A later attempt begins anew. */
@@ -91,7 +96,7 @@ export class InferWork implements Work {
     const record = this.#host.recordOf(path);
     const attempt = record?.attempt ?? 1;
     if (record !== undefined && record.begun >= attempt) {
-      this.#settle(wait, attempt).catch((error: unknown) => this.#fail(wait, attempt, failureOf(error)));
+      this.#settle(wait, attempt).catch((error: unknown) => this.#fail(wait, attempt, this.#failureOf(error)));
       return;
     }
     if (record?.inference?.grant === undefined || record.inference.grant === null) return this.#ask(attempt);
@@ -107,7 +112,7 @@ export class InferWork implements Work {
     const version = grant === null ? null : versionOf(grant.version);
     if (grant === null || version === null) {
       const missing = new SpineError('MODEL_VERSION_MISSING', { model: ask.model, version: grant?.version ?? '' });
-      return this.#fail(wait, attempt, failureOf(missing));
+      return this.#fail(wait, attempt, this.#failureOf(missing));
     }
     this.#run(wait, attempt, grant, version);
   }
@@ -119,7 +124,7 @@ export class InferWork implements Work {
     const { path } = this.#request;
     const record = this.#host.recordOf(path);
     if (record === undefined ? !this.#launched : record.outcome !== null) return;
-    const cause = failure({ ...failureOf(reason), class: 'cancelled', retryable: false });
+    const cause = failure({ ...this.#failureOf(reason), class: 'cancelled', retryable: false });
     this.#submitFailure(record?.attempt ?? 1, cause, null, 0);
   }
 
@@ -147,7 +152,7 @@ export class InferWork implements Work {
           if (!call.over) await this.#complete(wait, attempt, version, answered);
         },
         (error: unknown) => {
-          if (!call.over) this.#fail(wait, attempt, failureOf(error));
+          if (!call.over) this.#fail(wait, attempt, this.#failureOf(error));
         },
       )
       .finally(() => this.#host.leave());
@@ -167,11 +172,16 @@ export class InferWork implements Work {
       wait.own = stored;
       const outcome = { usage, costMicros, finish, durationMs, firstPartMs, providerId };
       const rules = fault === null ? [] : [`does not fit: ${fault.faults.join('; ')}`.slice(0, ruleLengthMax)];
-      const note = { confidence, alternatives, rules };
+      const repair = fault === null ? {} : { remedy: { name: 'repair' } as const };
+      const note = { confidence, alternatives, rules, ...repair };
       this.#host.submitWith(stored, (result) => ({ op: 'completeInference', path, attempt, outcome, result, note }));
     } catch (error) {
-      this.#fail(wait, attempt, failureOf(error), usage, costMicros);
+      this.#fail(wait, attempt, this.#failureOf(error), usage, costMicros);
     }
+  }
+
+  #failureOf(error: unknown): Failure {
+    return failureOf(error, this.#host.host.ports.clock.now());
   }
 
   #fail(wait: Wait, attempt: number, cause: Failure, usage: TokenUsage | null = null, costMicros = 0): void {
@@ -179,8 +189,10 @@ export class InferWork implements Work {
   }
 
   #submitFailure(attempt: number, cause: Failure, usage: TokenUsage | null, costMicros: number): void {
-    const { path, retry } = this.#request;
-    this.#host.submit({ op: 'failInference', path, attempt, failure: cause, usage, costMicros, retry });
+    const { path, retry, remedies, can: canDo } = this.#request;
+    const choice = choiceFor(remedies, cause.class);
+    const can = canDo(cause, this.#host.recordOf(path)?.inference?.grant?.version ?? null);
+    this.#host.submit({ op: 'failInference', path, attempt, failure: cause, usage, costMicros, retry, choice, can });
   }
 
   // ---------------------------------------------------------------- a call of an earlier activation
