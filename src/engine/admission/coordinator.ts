@@ -403,7 +403,9 @@ export class Coordinator {
     const reservedAt = holder?.at ?? this.#context.store.now();
     if (value.kind === 'call') return { op: 'admitCall', path, task: value.task, attempt, limits: keys, reservedAt };
     const candidate = this.#resolveTicket(ticket, value)?.candidate ?? null;
-    return candidate === null ? null : { op: 'admitInference', path, attempt, grant: grantOf(candidate, keys) };
+    return candidate === null
+      ? null
+      : { op: 'admitInference', path, attempt, grant: grantOf(candidate, keys), reservedAt };
   }
 
   /** The run has not taken what it was given, or had it already: looks what has become of the ticket. */

@@ -6,6 +6,7 @@ import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkFamily } from './family.js';
 import { checkGraphs } from './graphs.js';
+import { checkAiPrograms } from './ai-programs.js';
 import { checkInferences } from './inferences.js';
 import { checkLeases } from './leases.js';
 import { checkLimits } from './limits.js';
@@ -26,6 +27,7 @@ import { checkVersions } from './versions.js';
 
 export {
   checkAgents,
+  checkAiPrograms,
   checkEffects,
   checkEndings,
   checkFamily,
@@ -64,6 +66,7 @@ export const checkers: readonly Checker[] = [
   checkEffects,
   checkInferences,
   checkPredictions,
+  checkAiPrograms,
   checkRemedies,
   checkGraphs,
   checkRedrives,
