@@ -10,6 +10,7 @@ import { clientError } from '../core/client-errors.js';
 import type { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
 import type { ModelChange } from '../core/models/settings.js';
+import type { ModelData } from '../core/triage/model.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
   AgentSummary,
@@ -21,6 +22,8 @@ import type {
   DeadLetterView,
   RedriveRequest,
   RedriveView,
+  CacheCleared,
+  CacheView,
   DecisionView,
   DeployAnswer,
   DoctorView,
@@ -38,6 +41,7 @@ import type {
   RunViewState,
   ScaleView,
   TopicEventView,
+  TriageView,
   TopicView,
   WorkerView,
 } from '../protocol/http.js';
@@ -228,7 +232,9 @@ export interface Client<App = UntypedApp> {
   readonly redrives: RedrivesApi;
   readonly endpoints: EndpointsApi;
   readonly models: ModelsApi;
+  readonly cache: CacheApi;
   readonly limits: LimitsApi;
+  readonly triage: TriageApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
@@ -355,6 +361,27 @@ export interface ModelsApi {
 
 /** What an operator does to a model; see docs/guides/models.md. */
 export type ModelOrder = ModelChange | { readonly change: 'reset-breaker'; readonly version: string };
+
+/** Answers of models that are kept to serve again. For operators. */
+export interface CacheApi {
+  /** What the tenant keeps. */
+  stats(options?: CallOptions): Promise<CacheView>;
+  /** Drops it, or what is of one model; resolves with how many answers that were. */
+  clear(options?: CallOptions & { readonly model?: string }): Promise<number>;
+}
+
+/** What failures are classified by. For operators. */
+export interface TriageApi {
+  /** What is in force, and how the model in the shadow differs from it. */
+  report(options?: CallOptions): Promise<TriageView>;
+  /** Asks a model beside the one in force (null = none), promotes it, or takes a promotion back. TRIAGE_CHANGE_INVALID. */
+  change(order: TriageOrder, options?: CallOptions): Promise<TriageView>;
+}
+
+/** What an operator does to triage; see docs/guides/triage.md. */
+export type TriageOrder =
+  | { readonly change: 'shadow'; readonly model: ModelData | null }
+  | { readonly change: 'promote' | 'rollback' };
 
 /** What holds work back. For operators. */
 export interface LimitsApi {
@@ -536,6 +563,26 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           },
           () => undefined,
         ),
+    },
+    cache: {
+      stats: (options) => transport.json<CacheView>(get(pathOf('readCache'), options)),
+      clear: async ({ signal, ...query } = {}) =>
+        (
+          await transport.json<CacheCleared>({
+            ...get(pathOf('clearCache'), optionsOf(signal), { ...query }),
+            method: 'DELETE',
+          })
+        ).cleared,
+    },
+    triage: {
+      report: (options) => transport.json<TriageView>(get(pathOf('readTriage'), options)),
+      change: (order, options) =>
+        transport.json<TriageView>({
+          ...get(pathOf('changeTriage'), options),
+          method: 'PUT',
+          body: JSON.stringify(order),
+          contentType: 'application/json',
+        }),
     },
     limits: {
       list: (options) => items<LimitView>(pathOf('listLimits'), options),

@@ -213,11 +213,24 @@ export const errorCatalogue = {
     message: (d) => `No model "${d.name}" is registered.`,
     mend: 'Put model("...") into `models` of an app and start a worker that has it.',
   }),
+  PROMPT_VERSION_MISSING: entry<{ prompt: string; version: string; known: readonly string[] }>({
+    kind: 'terminal',
+    status: 409,
+    message: (d) =>
+      `The run asks by version "${d.version}" of prompt "${d.prompt}", which this code does not have; it has ${d.known.join(', ')}.`,
+    mend: 'Keep a version in the code for as long as runs live that ask by it. Deploy it again, then redrive the run.',
+  }),
   MODEL_CHANGE_INVALID: entry<{ model: string; faults: readonly string[] }>({
     kind: 'invalid',
     status: 422,
     message: (d) => `Model "${d.model}" cannot be changed so: ${d.faults.join('; ')}.`,
     mend: 'See the versions with `eventspine models show`, and the changes that there are in docs/guides/models.md.',
+  }),
+  TRIAGE_CHANGE_INVALID: entry<{ fault: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `Triage cannot be changed so: ${d.fault}.`,
+    mend: 'See what is in force with `eventspine triage report`, and how a model is trained in docs/guides/triage.md.',
   }),
   OUTCOME_INVALID: entry<{ run: string; faults: readonly string[] }>({
     kind: 'invalid',

@@ -60,6 +60,8 @@ export const limits = {
   decisionAlternativesMax: 5,
   decisionRulesMax: 5,
   decisionTextLengthMax: 80,
+  /** What a person has said of their answer, as a decision record keeps it: so many characters from its beginning. */
+  decisionCommentLengthMax: 200,
   /** Tokens of an answer that limits reserve where nobody says how long it may be. */
   inferenceOutputTokensDefault: 1_024,
   /** Times that a model is asked in one inference with tools unless its options say otherwise, and at most. */
@@ -73,10 +75,37 @@ export const limits = {
   inferenceCompactionsMax: 3,
   /** Tools of one inference. */
   inferenceToolsMax: 128,
+  /** An answer of a model that is kept to serve again, encoded; larger ones are not kept. */
+  predictionBytesMax: 256 * 1024,
+  /** Answers that are kept of one tenant, and their size together, unless the settings of the engine say otherwise. */
+  predictionsPerTenantMax: 10_000,
+  predictionBytesPerTenantMax: 64 * 1024 * 1024,
+  /** Answers of one fingerprint that are looked at: one for each model and version that has answered. */
+  predictionVersionsMax: 64,
+  /** Kept answers that are looked at in one round of their upkeep, and how often a tenant has its turn. */
+  predictionSweepItemsMax: 5_000,
+  predictionSweepMs: 60_000,
+  /** Versions of a prompt. */
+  promptVersionsMax: 64,
   /** Versions of a model. */
   modelVersionsMax: 32,
   /** Settings of a model that are kept for going back to them. */
   modelPastMax: 20,
+  /** Calls of the shadow of one model under way at one time, on all workers together. */
+  shadowConcurrencyMax: 64,
+  /** Longest call of a shadow, and how long its report may take, before it counts as lost. */
+  shadowMsMax: 120_000,
+  shadowReportMs: 30_000,
+  /** Pairs of versions of one model whose answers were compared that are remembered. */
+  shadowTalliesMax: 32,
+  /** Characters of an answer that are compared. */
+  shadowTextLengthMax: 64 * 1024,
+  /** Answers of which one server remembers that a shadow may be asked beside them. */
+  shadowsDueMax: 1_000,
+  /** What one worker does for shadows at one time: calls, and characters of requests and answers that it keeps for them. */
+  shadowsPerWorkerMax: 8,
+  shadowsPerMessageMax: 64,
+  shadowLengthMax: 32 * 1024 * 1024,
   /** Hops of a chain of fallbacks. */
   inferenceFallbacksMax: 8,
   /** Runs that started a run that started a run ..., in a chain. */
@@ -101,6 +130,11 @@ export const limits = {
   triageTailLengthMax: 4 * 1024,
   /** Why a failure has its class, as it is kept with it. */
   triageReasonLengthMax: 240,
+  /** Models of triage that were in force before and can be gone back to, and characters of the data of one. */
+  triagePastMax: 5,
+  triageModelLengthMax: 512 * 1024,
+  /** Corrections that models of triage are held against, the newest. */
+  triageCorrectionsMax: 500,
   /** Redrives of many that a tenant may have under way, letters a second that one may send back, and as it is if nothing is said. */
   redrivesMax: 20,
   redriveRateMax: 1_000,

@@ -22,10 +22,19 @@ export interface Manifest {
   readonly limits?: readonly LimitSpec[];
   /** Models that its bodies ask. Absent = none. */
   readonly models?: readonly ModelManifest[];
+  /** Prompts that its bodies ask by. Absent = none. */
+  readonly prompts?: readonly PromptManifest[];
   /** Absent = none. */
   readonly schedules?: readonly ScheduleManifest[];
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
   readonly endpoint?: EndpointEntry;
+}
+
+/** What is known of a prompt outside of the app: not its text. */
+export interface PromptManifest {
+  readonly name: string;
+  /** In the order in which the app names them, with the share of new runs that ask by each. */
+  readonly versions: readonly { readonly version: string; readonly weight: number }[];
 }
 
 export interface ScheduleManifest {
@@ -181,6 +190,19 @@ export interface ModelManifest {
   readonly policy: readonly AmbiguityPolicy[];
   /** Limits that each attempt has to be admitted under, beside those of all inferences. Absent = none. */
   readonly limits?: readonly string[];
+  /** The version that is asked beside the others, to see how it would do. Absent = none. */
+  readonly shadow?: ShadowRule;
+}
+
+/** Which version is asked beside the others, and how much of it there may be. */
+export interface ShadowRule {
+  readonly version: string;
+  /** Of the inferences that other versions answer, above 0 and up to 1. */
+  readonly share: number;
+  /** Calls under way at one time, on all workers together. */
+  readonly concurrency: number;
+  /** What its calls of one day (UTC) may cost, micro-units; null = there is no bound. */
+  readonly perDayMicros: number | null;
 }
 
 export interface ModelVersionManifest {

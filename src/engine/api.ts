@@ -16,6 +16,7 @@ import type {
   AgentView,
   ApprovalDetail,
   ApprovalView,
+  CacheView,
   DeadLetterCount,
   DeadLetterDetail,
   DeadLetterView,
@@ -25,6 +26,7 @@ import type {
   HealthView,
   ModelReportView,
   ModelView,
+  TriageView,
   LimitView,
   PageView,
   QueueView,
@@ -41,6 +43,7 @@ import type { LetterFilter } from './deadletters/filter.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
 import type { ModelOrder } from './models/models-office.js';
+import type { TriageOrder } from './triage/triage-office.js';
 
 /** What somebody has made of the answers of a model in a run. */
 export interface ModelOutcome {
@@ -176,6 +179,25 @@ export interface RunStreamHandlers {
   /** Events up to `to` are gone. */
   readonly onGap: (from: number, to: number) => void;
   readonly onError: (error: Error) => void;
+}
+
+/** What has become of answers that are kept. Counts only rise. */
+export interface PredictionCounts {
+  readonly models: readonly PredictionCount[];
+  /** Dropped since their time was over, and since there were too many. */
+  readonly expired: number;
+  readonly evicted: number;
+}
+
+/** Of one model. */
+export interface PredictionCount {
+  readonly model: string;
+  /** Inferences that an answer from before has served, and those that looked for one and found none. */
+  readonly hits: number;
+  readonly misses: number;
+  readonly stored: number;
+  /** What the calls had cost that were not made again. */
+  readonly savedMicros: number;
 }
 
 /** How often a remedy was taken for failures of a class. Counts only rise. */
@@ -349,6 +371,10 @@ export interface Engine {
   queues(): Promise<QueueView[]>;
   workers(): Promise<WorkerView[]>;
   tally(): Promise<TallyRow[]>;
+  /** What failures are classified by; corrections are those of the tenant. */
+  readTriage(tenant: string): Promise<TriageView>;
+  /** Changes it. Rejects with TRIAGE_CHANGE_INVALID. */
+  changeTriage(origin: Origin, order: TriageOrder): Promise<TriageView>;
   /** Models that apps declare, as they are in force, by name. */
   listModels(): Promise<ModelView[]>;
   readModel(name: string): Promise<ModelView | null>;
@@ -362,6 +388,12 @@ export interface Engine {
   reportOutcome(origin: Origin, run: string, outcome: ModelOutcome): Promise<'recorded' | 'already'>;
   /** What inferences have taken, as far as this engine has committed it since it was started. */
   inferences(): readonly InferenceCount[];
+  /** What a tenant keeps of answers. */
+  readCache(tenant: string): Promise<CacheView>;
+  /** Drops it, of one model or of all; resolves with how many answers that were. */
+  clearCache(tenant: string, model: string | null): Promise<number>;
+  /** How often answers were kept and served, as far as this engine has committed it since it was started. */
+  predictions(): PredictionCounts;
   /** What was done about failures, as far as this engine has committed it since it was started. */
   remedies(): readonly RemedyCount[];
   /** Limits in force, by name. */

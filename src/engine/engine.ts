@@ -55,6 +55,8 @@ import { Breakers } from './models/breakers.js';
 import { ModelDoor } from './models/model-door.js';
 import { ModelSettings } from './models/model-settings.js';
 import { ModelsOffice } from './models/models-office.js';
+import { Predictions } from './models/predictions.js';
+import { Shadows } from './models/shadows.js';
 import { RemedyTally } from './runs/remedy-tally.js';
 import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
@@ -63,6 +65,7 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
 import { Router, routerEveryMs } from './waits/router.js';
@@ -91,6 +94,8 @@ const defaultSettings: EngineSettings = {
   dedupeTtlMs: limits.dedupeTtlMs,
   valueBytesMax: limits.valueBytesMax,
   schedulesPerTenantMax: limits.schedulesPerTenantMax,
+  predictionsPerTenantMax: limits.predictionsPerTenantMax,
+  predictionBytesPerTenantMax: limits.predictionBytesPerTenantMax,
   breaker: defaultBreakerRule,
   lookEveryMs: null,
 };
@@ -134,9 +139,13 @@ class RunningEngine implements Engine {
   readonly #modelSettings: ModelSettings;
   readonly #breakers: Breakers;
   readonly #tallies: ArmTallies;
+  readonly #shadows: Shadows;
+  readonly #triage: TriageOffice;
   readonly #modelsOffice: ModelsOffice;
+  readonly #predictions: Predictions;
   readonly #limitsOffice: LimitsOffice;
   readonly #approvals: Approvals;
+  #look: 'none' | 'under way' | 'again' = 'none';
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
 
@@ -170,12 +179,26 @@ class RunningEngine implements Engine {
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
     this.#breakers = new Breakers(this.#context, this.#catalog);
     this.#tallies = new ArmTallies(this.#context, this.#catalog);
+    this.#shadows = new Shadows({
+      context: this.#context,
+      catalog: this.#catalog,
+      model: (name) => this.#modelSettings.model(name),
+      breakers: this.#breakers,
+    });
+    this.#triage = new TriageOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      tell: (message) => {
+        for (const session of this.#dispatcher.sessions()) session.send(message);
+      },
+    });
     this.#modelsOffice = new ModelsOffice({
       context: this.#context,
       catalog: this.#catalog,
       settings: this.#modelSettings,
       breakers: this.#breakers,
       tallies: this.#tallies,
+      shadows: this.#shadows,
     });
     const resolve = ticketResolver((name) => this.#modelSettings.model(name), ports.hash);
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
@@ -189,20 +212,24 @@ class RunningEngine implements Engine {
         this.#router.published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
+        this.#predictions.published(transitions);
       },
     );
+    const door = new ModelDoor({
+      model: (name) => this.#modelSettings.model(name),
+      breakers: this.#breakers,
+      admission: limitGate(this.#limitRules),
+      hash: ports.hash,
+    });
+    this.#predictions = new Predictions(this.#context, (ticket) => door.versionOf(ticket));
     this.#lanes = new Lanes(
       this.#context,
       this.#catalog,
       plain,
       committer,
       (key) => this.#dispatcher.seen(key),
-      new ModelDoor({
-        model: (name) => this.#modelSettings.model(name),
-        breakers: this.#breakers,
-        admission: limitGate(this.#limitRules),
-        hash: ports.hash,
-      }),
+      door,
+      this.#predictions,
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     const explainer = { context: this.#context, rules: this.#limitRules, resolve };
@@ -219,6 +246,8 @@ class RunningEngine implements Engine {
       lanes: this.#lanes,
       registry: this.#registry,
       blobsPath: options.blobsPath ?? '/v1/blobs',
+      shadows: this.#shadows,
+      triage: () => this.#triage.message,
     });
     const family = new Family(this.#context, this.#lanes, this.#reads);
     this.#lookBack = new LookBack(this.#context, this.#lanes, (tenant, topic) => this.#router.index(tenant, topic));
@@ -299,6 +328,9 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#agents.committed(change));
     this.#lanes.onCommit((change) => this.#breakers.committed(change));
     this.#lanes.onCommit((change) => this.#tallies.committed(change));
+    this.#lanes.onCommit((change) => this.#predictions.committed(change));
+    this.#lanes.onCommit((change) => this.#shadows.committed(change));
+    this.#lanes.onCommit((change) => this.#triage.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
       {
@@ -318,6 +350,7 @@ class RunningEngine implements Engine {
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
       { name: 'models', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#tickModels() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
+      { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
       ...this.#outboxDuties(),
     ]);
@@ -337,7 +370,7 @@ class RunningEngine implements Engine {
     await this.#neighbours.start();
     await this.#registry.start();
     await this.#dispatcher.endPredecessors();
-    await Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh()]);
+    await Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh(), this.#triage.refresh()]);
     await this.#dispatcher.reap();
     await this.#schedules.settle();
     await this.#correctHints();
@@ -368,6 +401,7 @@ class RunningEngine implements Engine {
       this.#coordinator.stop(),
       this.#breakers.stop(),
       this.#tallies.tick(),
+      this.#triage.tick().catch((error: unknown) => this.#context.fault('triage', error)),
     ]);
     await this.#lookBack.stop();
     await this.#graphs.stop();
@@ -686,6 +720,8 @@ class RunningEngine implements Engine {
     return counts;
   }
 
+  readTriage: Engine['readTriage'] = (tenant) => this.#triage.view(tenant);
+  changeTriage: Engine['changeTriage'] = (origin, order) => this.#triage.change(origin, order);
   listModels: Engine['listModels'] = () => this.#modelsOffice.list();
   readModel: Engine['readModel'] = (name) => this.#modelsOffice.read(name);
   changeModel: Engine['changeModel'] = (origin, name, order) => this.#modelsOffice.change(origin, name, order);
@@ -701,16 +737,39 @@ class RunningEngine implements Engine {
 
   /** Where no app has a model, nothing is asked of the store. */
   async #tickModels(): Promise<void> {
+    await this.#triage.tick();
     if (this.#catalog.models.size === 0) return;
-    await Promise.all([this.#modelSettings.refresh(), this.#breakers.tick(), this.#tallies.tick()]);
+    await Promise.all([
+      this.#modelSettings.refresh(),
+      this.#breakers.tick(),
+      this.#tallies.tick(),
+      this.#shadows.tick(),
+    ]);
   }
 
-  /** A neighbour has changed a model, or moved a breaker. */
+  /**
+   * A neighbour has changed a model, or moved a breaker. What comes while one look is under way is seen by the next: shadows tell
+   * of each call.
+   */
   #lookAtModels(): void {
-    Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh()]).catch((error: unknown) =>
-      this.#context.fault('models', error),
-    );
+    if (this.#look !== 'none') {
+      this.#look = 'again';
+      return;
+    }
+    this.#look = 'under way';
+    Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh(), this.#triage.refresh()])
+      .catch((error: unknown) => this.#context.fault('models', error))
+      .finally(() => {
+        const isStale = this.#look === 'again';
+        this.#look = 'none';
+        if (isStale && this.#stopped === null) this.#lookAtModels();
+      });
   }
+
+  readCache: Engine['readCache'] = (tenant) => this.#predictions.stats(tenant);
+  clearCache: Engine['clearCache'] = (tenant, model) => this.#predictions.clear(tenant, model);
+  predictions: Engine['predictions'] = () => this.#predictions.counts();
+
   inferences: Engine['inferences'] = () => this.#inferences.counts();
 
   remedies: Engine['remedies'] = () => this.#remedies.counts();
@@ -815,6 +874,12 @@ class RunningEngine implements Engine {
     for (const { queue, ready } of await this.#context.store.queueStats())
       if (ready > 0) this.#dispatcher.raiseHint(queue, ready);
     this.#dispatcher.pump();
+  }
+
+  async #sweepPredictions(): Promise<void> {
+    const { store, settings } = this.#context;
+    if (store.shared && !(await store.holdDuty('predictions', 3 * settings.upkeepEveryMs))) return;
+    await this.#predictions.sweep();
   }
 
   async #expire(): Promise<void> {

@@ -7,7 +7,7 @@
  */
 import type { LimitSpec } from '../core/admission/limit.js';
 import { durationMsMax } from '../core/duration.js';
-import { failureClasses, type Failure, type FailureTriage } from '../core/failure.js';
+import { failureClasses, type Failure, type FailureShadow, type FailureTriage } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
 import { limits } from '../core/limits.js';
 import type {
@@ -15,6 +15,7 @@ import type {
   CapabilityManifest,
   MessageManifest,
   ModelManifest,
+  PromptManifest,
   ModelPrice,
   ModelVersionManifest,
   EndpointEntry,
@@ -22,21 +23,27 @@ import type {
   JsonSchema,
   Manifest,
   ScheduleManifest,
+  ShadowRule,
   SignalManifest,
   TopicManifest,
   WorkflowManifest,
 } from '../core/manifest.js';
+import type { AnswerComparison } from '../core/models/answer-comparison.js';
 import type { BlobPayload, InlinePayload } from '../core/payload.js';
 import { remedyChoices, type Remediable, type TakenRemedy } from '../core/remedies.js';
 import type { RetryPolicy } from '../core/retry.js';
+import type { ModelData } from '../core/triage/model.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
 import {
   ambiguityPolicies,
+  type CacheAsk,
+  type DecidesFor,
   type DecisionAlternative,
   type DecisionNote,
   type InferenceAsk,
   type InferenceChain,
   type InferenceOutcome,
+  type PromptVersion,
   type TokenEstimate,
   type TokenUsage,
 } from '../core/run/inference.js';
@@ -74,6 +81,10 @@ import {
   type Hello,
   type Resume,
   type ServerMessage,
+  type ShadowAsk,
+  type ShadowEnd,
+  type ShadowLeave,
+  type ShadowMessage,
   type Submission,
   type Welcome,
   type WorkerMessage,
@@ -137,8 +148,9 @@ const failure = shape<Failure>(
       },
       { limit: true, used: true },
     ),
+    shadow: shape<FailureShadow>({ label: name, against: name, class: name, version: name }, {}),
   },
-  { retryAfterMs: true, stack: true, triage: true },
+  { retryAfterMs: true, stack: true, triage: true, shadow: true },
 );
 const choice = oneOf(remedyChoices);
 const remedyPolicy: JsonSchema = {
@@ -243,14 +255,24 @@ const manifest = shape<Manifest>(
           ),
           limits: list(name),
           policy,
+          shadow: shape<ShadowRule>(
+            { version: name, share: ratio, concurrency: count, perDayMicros: nullable(count) },
+            {},
+          ),
         },
-        { limits: true },
+        { limits: true, shadow: true },
+      ),
+    ),
+    prompts: list(
+      shape<PromptManifest>(
+        { name, versions: list(shape<PromptManifest['versions'][number]>({ version: name, weight: count }, {})) },
+        {},
       ),
     ),
     schedules: list(shape<ScheduleManifest>({ name, tenant: text, spec: object }, {})),
     endpoint,
   },
-  { limits: true, models: true, schedules: true, endpoint: true },
+  { limits: true, models: true, prompts: true, schedules: true, endpoint: true },
 );
 
 type Command = BodyCommand | TaskCommand;
@@ -260,8 +282,16 @@ type CommandOf<Op extends Command['op']> = Extract<Command, { readonly op: Op }>
 const commands: { readonly [Op in Command['op']]: JsonSchema } = {
   beginStep: shape<CommandOf<'beginStep'>>({ op: constant('beginStep'), path, attempt: count, effect }, {}),
   completeStep: shape<CommandOf<'completeStep'>>(
-    { op: constant('completeStep'), path, attempt: count, durationMs: amount, withInput: flag, result: payload },
-    {},
+    {
+      op: constant('completeStep'),
+      path,
+      attempt: count,
+      durationMs: amount,
+      withInput: flag,
+      result: payload,
+      decides: shape<DecidesFor>({ after: path, rule: name }, { rule: true }),
+    },
+    { decides: true },
   ),
   failStep: shape<CommandOf<'failStep'>>(
     { op: constant('failStep'), path, attempt: count, failure, retry, choice, withInput: flag },
@@ -295,8 +325,13 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
           deadlineMs: nullable(spanMs),
           chain: shape<InferenceChain>({ after: nullable(path), isLast: flag, until: path }, { until: true }),
           reroute: name,
+          cache: shape<CacheAsk>(
+            { freshMs: nullable(spanMs), keepMs: spanMs, shown: constant(true), onlyOf: list(name) },
+            { shown: true, onlyOf: true },
+          ),
+          prompt: shape<PromptVersion>({ name, version: name }, {}),
         },
-        { chain: true, reroute: true },
+        { chain: true, reroute: true, cache: true, prompt: true },
       ),
       request: payload,
     },
@@ -424,8 +459,8 @@ const journalEntry = record({ seq: count, at: count, type: oneOf(journalEventTyp
   'data',
 ]);
 const journal = shape<Journal>(
-  { head: count, progress: count, streams: object, entries: list(ref('JournalEntry')) },
-  { streams: true },
+  { head: count, progress: count, streams: object, prompts: object, entries: list(ref('JournalEntry')) },
+  { streams: true, prompts: true },
 );
 
 const taskBase = {
@@ -452,6 +487,17 @@ const activationParts = {
   journal: ref('Journal'),
 } as const;
 
+const triageModel = shape<ModelData>(
+  {
+    version: count,
+    labels: list(oneOf(failureClasses)),
+    biases: list({ type: 'number' }),
+    scales: list({ type: 'number' }),
+    mix: shape<ModelData['mix']>({ rules: { type: 'number' }, model: { type: 'number' } }, {}),
+    weights: upTo(limits.triageModelLengthMax),
+  },
+  {},
+);
 const abortReason = oneOf(['lease_lost', 'cancelled', 'deadline', 'ended']);
 
 type FromWorker<T extends WorkerMessage['t']> = Extract<WorkerMessage, { readonly t: T }>;
@@ -500,6 +546,32 @@ const workerMessages: { readonly [T in WorkerMessage['t']]: JsonSchema } = {
   ),
   release: shape<FromWorker<'release'>>({ t: constant('release'), assignments: counts }, {}),
   drain: shape<FromWorker<'drain'>>({ t: constant('drain') }, {}),
+  shadow: shape<ShadowMessage>(
+    {
+      t: constant('shadow'),
+      asks: list(shape<ShadowAsk>({ n: count, tenant: key, run: key, path, attempt: count }, {})),
+      ends: list(
+        shape<ShadowEnd>(
+          {
+            model: name,
+            ticket: key,
+            latencyMs: amount,
+            costMicros: count,
+            usage: nullable(usage),
+            failure: nullable(oneOf(failureClasses)),
+            comparison: nullable(
+              shape<AnswerComparison>(
+                { exact: flag, json: nullable(flag), similarity: nullable(ratio), tools: nullable(flag) },
+                {},
+              ),
+            ),
+          },
+          {},
+        ),
+      ),
+    },
+    {},
+  ),
   beat: shape<Beat>({ t: constant('beat'), session: key, n: count, received: count }, {}),
   bye: shape<FromWorker<'bye'>>({ t: constant('bye') }, {}),
 };
@@ -517,8 +589,9 @@ const serverMessages: { readonly [T in ServerMessage['t']]: JsonSchema } = {
       lost: counts,
       valueBytesMax: count,
       blobs: text,
+      shadows: flag,
     },
-    { assigned: true, valueBytesMax: true },
+    { assigned: true, valueBytesMax: true, shadows: true },
   ),
   assign: shape<FromServer<'assign'>>({ t: constant('assign'), items: list(ref('Assignment')) }, {}),
   results: shape<FromServer<'results'>>({ t: constant('results'), items: list(ref('SubmissionResult')) }, {}),
@@ -534,6 +607,17 @@ const serverMessages: { readonly [T in ServerMessage['t']]: JsonSchema } = {
       t: constant('abort'),
       items: list(record({ assignment: count, reason: abortReason }, ['assignment', 'reason'])),
     },
+    {},
+  ),
+  shadow: shape<FromServer<'shadow'>>(
+    {
+      t: constant('shadow'),
+      items: list(shape<ShadowLeave>({ n: count, ticket: nullable(key), ms: count }, {})),
+    },
+    {},
+  ),
+  triage: shape<FromServer<'triage'>>(
+    { t: constant('triage'), inForce: nullable(triageModel), shadow: nullable(triageModel) },
     {},
   ),
   goodbye: shape<FromServer<'goodbye'>>({ t: constant('goodbye'), reason: text }, {}),

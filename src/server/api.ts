@@ -23,6 +23,8 @@ import { readTokenHandlers } from './handlers/read-tokens.js';
 import { runHandlers } from './handlers/runs.js';
 import { waitHandlers } from './handlers/waits.js';
 import { modelHandlers } from './handlers/models.js';
+import { cacheHandlers } from './handlers/cache.js';
+import { triageHandlers } from './handlers/triage.js';
 import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { scalingHandlers } from './handlers/scaling.js';
@@ -114,6 +116,8 @@ export class Api {
       ...agentHandlers(context),
       ...deadLetterHandlers(context),
       ...modelHandlers(context),
+      ...cacheHandlers(context),
+      ...triageHandlers(context),
       ...limitHandlers(context),
       ...scheduleHandlers(context),
       ...fleetHandlers(context),

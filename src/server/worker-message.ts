@@ -4,6 +4,7 @@
  */
 import { durationMsMax } from '../core/duration.js';
 import { SpineError, isSpineError } from '../core/errors.js';
+import { failureClasses } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
 import { labelFaults } from '../core/labels.js';
 import { ambiguityPolicies } from '../core/run/inference.js';
@@ -156,6 +157,7 @@ const failure = record({
       used: optional(count),
     }),
   ),
+  shadow: optional(record({ label: name, against: name, class: name, version: name })),
 });
 const effect = oneOf('pure', 'idempotent', 'external');
 const labels: Check = (value) => isRecord(value) && labelFaults(value).length === 0;
@@ -165,6 +167,7 @@ const match: Check = (value) =>
   isRecord(value) &&
   Object.keys(value).length <= limits.indexFieldsMax &&
   Object.values(value).every(text(limits.indexValueLengthMax));
+const decides = record({ after: path, rule: optional(name) });
 const waitOn: Check = (value) => waits.some((isOne) => isOne(value));
 const waits: readonly Check[] = [
   record({ kind: oneOf('event'), topic: name, match }),
@@ -174,6 +177,7 @@ const waits: readonly Check[] = [
     title: text(limits.approvalTitleLengthMax),
     to: addresses,
     escalations: list(record({ afterMs: wholeMs, to: addresses }), limits.approvalEscalationsMax),
+    decides: optional(decides),
   }),
 ];
 
@@ -196,6 +200,15 @@ const ask = record({
   deadlineMs: nullable(wholeMs),
   chain: optional(record({ after: nullable(path), isLast: flag, until: optional(path) })),
   reroute: optional(name),
+  cache: optional(
+    record({
+      freshMs: nullable(wholeMs),
+      keepMs: wholeMs,
+      shown: optional((value) => value === true),
+      onlyOf: optional(list(name, limits.inferenceFallbacksMax + 1)),
+    }),
+  ),
+  prompt: optional(record({ name, version: name })),
 });
 const decisionText = text(limits.decisionTextLengthMax);
 const note = record({
@@ -219,10 +232,29 @@ const inferenceOutcome = record({
   providerId: nullable(key),
 });
 
+const shadowAsk = record({ n: count, tenant: key, run: key, path, attempt: count });
+const comparison = record({ exact: flag, json: nullable(flag), similarity: nullable(ratio), tools: nullable(flag) });
+const shadowEnd = record({
+  model: name,
+  ticket: key,
+  latencyMs: amount,
+  costMicros: count,
+  usage: nullable(usage),
+  failure: nullable(oneOf(...failureClasses)),
+  comparison: nullable(comparison),
+});
+
 /** Every command that a worker may send; the compiler misses one that is not here. */
 const shapes = {
   beginStep: { path, attempt: count, effect },
-  completeStep: { path, attempt: count, durationMs: amount, withInput: flag, result: payload },
+  completeStep: {
+    path,
+    attempt: count,
+    durationMs: amount,
+    withInput: flag,
+    result: payload,
+    decides: optional(decides),
+  },
   failStep: { path, attempt: count, failure, retry, choice: optional(choice), withInput: optional(flag) },
   call: {
     path,
@@ -315,6 +347,10 @@ const messages = fieldsByName({
     ),
   },
   release: { assignments: list(count, itemsMax) },
+  shadow: {
+    asks: list(shadowAsk, limits.shadowsPerMessageMax),
+    ends: list(shadowEnd, limits.shadowsPerMessageMax),
+  },
   drain: {},
   beat: { session: key, n: count, received: count },
   bye: {},

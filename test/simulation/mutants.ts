@@ -2,7 +2,16 @@
  * Planted bugs: what the simulator must find, or it is the bug. Each is a wrapper or a flag outside of the product, so
  * that the product has no code for being wrong. A mutant says which property its breach is expected to show under.
  */
-import type { ClaimedTask, EntryWrite, Outcome, ScheduleWrite, Store, Transition } from '../../src/store/index.js';
+import type {
+  ClaimedTask,
+  EntryQuery,
+  EntryRow,
+  EntryWrite,
+  Outcome,
+  ScheduleWrite,
+  Store,
+  Transition,
+} from '../../src/store/index.js';
 import { unwantedFailure } from '../../src/core/run/inference.js';
 import type { Submission, WorkerMessage } from '../../src/protocol/worker.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
@@ -35,6 +44,8 @@ export interface Mutant {
   readonly taste?: Partial<ProgramTaste>;
   /** It does harm only where something is limited. */
   readonly limited?: true;
+  /** It does harm to shadows of models, which only real workers ask. */
+  readonly shadowed?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -49,6 +60,27 @@ function altered(inner: Store, changes: Partial<Store>): Store {
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
+}
+
+/** Reads kept answers in another way than it is asked to. */
+function readsAnswers(
+  change: (query: EntryQuery) => EntryQuery,
+  changed: (row: EntryRow) => EntryRow = (row) => row,
+): (inner: Store) => Store {
+  return (inner) =>
+    altered(inner, {
+      readEntries: async (query) =>
+        query.space.startsWith('prediction') && query.key !== undefined
+          ? (await inner.readEntries(change(query))).map(changed)
+          : inner.readEntries(query),
+    });
+}
+
+/** As if it had been kept just now, and for ever. */
+function agelessly(row: EntryRow): EntryRow {
+  if (row.space !== 'predictions') return row;
+  const eternal = { ...(JSON.parse(row.value) as object), keptAt: row.at + 1e9, expiresAt: row.at + 1e12 };
+  return { ...row, value: JSON.stringify(eternal) };
 }
 
 /** Whether an agent commits what its handler came to. */
@@ -726,6 +758,24 @@ export const mutants: readonly Mutant[] = [
     property: 'P4',
   },
   {
+    name: 'answers of one tenant serve another',
+    flaws: { store: readsAnswers((query) => ({ ...query, tenant: 'acme' })) },
+    taste: { inferences: true, caches: true },
+    property: 'cache',
+  },
+  {
+    name: 'an answer serves after its time',
+    flaws: { store: readsAnswers((query) => query, agelessly) },
+    taste: { inferences: true, caches: true },
+    property: 'cache',
+  },
+  {
+    name: 'an answer to another question serves',
+    flaws: { store: readsAnswers(({ tenant, space, limit }) => ({ tenant, space, limit })) },
+    taste: { inferences: true, caches: true },
+    property: 'cache',
+  },
+  {
     name: 'a provider is called before the intent is recorded',
     flaws: { worker: { infers: 'before the intent' } },
     inferences: true,
@@ -762,6 +812,18 @@ export const mutants: readonly Mutant[] = [
     flaws: { worker: { infers: 'whatever the policy' } },
     inferences: true,
     property: 'P4',
+  },
+  {
+    name: 'the answer of a shadow is given to the run',
+    flaws: { shadow: 'answers' },
+    shadowed: true,
+    property: 'shadows',
+  },
+  {
+    name: 'a replay asks the shadow',
+    flaws: { shadow: 'in a replay' },
+    shadowed: true,
+    property: 'shadows',
   },
   {
     name: 'a reroute is forgotten by a replay',

@@ -60,6 +60,47 @@ export interface InferenceAsk {
   readonly chain?: InferenceChain;
   /** Version that is asked whatever arm the run is in, since that of the run could not answer. Absent = that of the run. */
   readonly reroute?: string;
+  /** Whether an answer from before will do, and for how long the new one is kept; absent = neither. */
+  readonly cache?: CacheAsk;
+  /** The prompt that the request was made by; absent = by none that has a name. */
+  readonly prompt?: PromptVersion;
+}
+
+/** What an inference has to do with answers that are kept. */
+export interface CacheAsk {
+  /** How old an answer of the same version may be that serves without a call, ms; null = none does. */
+  readonly freshMs: number | null;
+  /** How long the answer is kept for others, ms; 0 = it is not kept. */
+  readonly keepMs: number;
+  /** Readers of the run's stream see the text of an answer that serves. Absent = they do not. */
+  readonly shown?: true;
+  /** Nobody is called: the newest answer that one of these models gave serves, whatever its version, or none does. */
+  readonly onlyOf?: readonly string[];
+}
+
+/** A version of a named prompt. */
+export interface PromptVersion {
+  readonly name: string;
+  readonly version: string;
+}
+
+/** Where an answer comes from that was given before. */
+export interface CachedFrom {
+  readonly model: string;
+  readonly version: string;
+  /** The event that has the answer: run and `seq`. */
+  readonly event: string;
+  /** When it was given, epoch ms. */
+  readonly at: number;
+  /** What it cost then. */
+  readonly savedMicros: number;
+}
+
+/** Whose answer stands where no model gave one: `after` is the path of the inference that was asked last. */
+export interface DecidesFor {
+  readonly after: string;
+  /** The rule; absent = a person. */
+  readonly rule?: string;
 }
 
 /** Where an inference stands among those that are asked one after the other until one of them has an answer. */
@@ -85,6 +126,8 @@ export interface InferenceGrant {
   readonly reserved: { readonly tokens: number; readonly costMicros: number };
   /** Keys of the limits that this counts in. */
   readonly limits: readonly string[];
+  /** Version that may be asked the same once the answer is recorded, to see how it would do. Absent = none. */
+  readonly shadow?: string;
 }
 
 /** What a call of the provider came to. */
@@ -141,6 +184,9 @@ export interface Spend {
   readonly costMicros: number;
   /** Calls among them whose outcome nobody knew. */
   readonly ambiguous: number;
+  /** Answers from before that took the place of a call, and what those had cost. Absent = none did. */
+  readonly cached?: number;
+  readonly savedMicros?: number;
 }
 
 /** Of a run that has asked no model. */
@@ -161,6 +207,11 @@ export function withUsage(spend: Spend, usage: TokenUsage | null, costMicros: nu
   };
 }
 
+/** What was spent, with an answer from before that took the place of a call. */
+export function withCached(spend: Spend, { savedMicros }: CachedFrom): Spend {
+  return { ...spend, cached: (spend.cached ?? 0) + 1, savedMicros: (spend.savedMicros ?? 0) + savedMicros };
+}
+
 /** The hop that a failed attempt stands for. */
 export function hopOf(
   attempt: number,
@@ -178,6 +229,14 @@ export const shutFailure: Failure = failure({
   code: 'BREAKER_OPEN',
   message: 'The breaker of the endpoint is open: too many of its last calls have failed.',
   retryable: true,
+});
+
+/** Why a chain goes on from where an answer from before would have done. */
+export const nothingKept: Failure = failure({
+  class: 'dependency',
+  code: 'PREDICTION_MISSING',
+  message: 'No earlier answer to this request is kept.',
+  retryable: false,
 });
 
 /** Why nobody is called for a program of the AI SDK that was begun anew and asks for something else now. */

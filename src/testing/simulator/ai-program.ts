@@ -8,7 +8,7 @@ import type { PerformEffect } from './program-app.js';
 import { retryOf } from './scripted-body.js';
 
 /** What is asked of the model, as the first message says it. */
-interface Asked {
+export interface Asked {
   /** Tenant, run, and name of the ask. */
   readonly at: string;
   readonly node: InferNode;

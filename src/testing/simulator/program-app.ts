@@ -49,13 +49,14 @@ import {
   type SagaNode,
   type StepNode,
   type WaitNode,
+  sharedQuestion,
 } from './program.js';
 import { programFailure, retryOf } from './scripted-body.js';
 
 /** Where an effect runs, as its code is told. */
 export interface EffectSite {
   readonly kind: 'step' | 'call' | 'infer';
-  /** Tenant, run and path. */
+  /** Tenant, run and path; empty of a question that many ask alike. */
   readonly idempotencyKey: string;
   readonly attempt: number;
   /** Adds a chunk to the stream of the effect. */
@@ -64,8 +65,8 @@ export interface EffectSite {
   readonly providerKey?: string;
 }
 
-/** Performs an effect: resolves, or rejects where the provider fails. Never settles where it takes its worker down. */
-export type PerformEffect = (node: StepNode | CallNode | InferNode, site: EffectSite) => Promise<void>;
+/** Performs an effect: resolves with tenant, run and path for which it was done, or rejects where the provider fails. Never settles where it takes its worker down. */
+export type PerformEffect = (node: StepNode | CallNode | InferNode, site: EffectSite) => Promise<string>;
 
 const retry = { attempts: simRetry.attempts, min: simRetry.minMs, max: simRetry.maxMs, factor: simRetry.factor };
 const seen = topic('seen', { partitions: 3 });
@@ -100,19 +101,33 @@ async function takeNote(self: AgentSelf, { id, type }: AgentMessage): Promise<vo
   if (type === 'add' && before.length % 4 === 2) await self.ask(simAgent, 'relay', add, null, { timeout: '1h' });
 }
 
+/** What the shadow of the model does, and what is wrong with it. */
+export interface ShadowStage {
+  /** A call of its endpoint begins, for the inference at `at`: `tenant/run/path`. Rejects where it fails. */
+  readonly perform: (node: InferNode, at: string, key: string) => Promise<void>;
+  readonly flaw: ShadowFlaw | null;
+}
+
+/** A planted bug: its answer is given to the run, or the run asks it itself, as often as its body is run. */
+export type ShadowFlaw = 'answers' | 'in a replay';
+
+/** Bounds of the shadow in a simulated world. */
+export const simShadow = { version: 'shadow', share: 0.6, concurrency: 2, perDay: 0.0022 } as const;
+
 /** The app of one worker, in one of its builds. Its versions differ by their names only: every run may migrate. */
 export function programApp(
   perform: PerformEffect,
   build: BuildName = 'plain',
   withAgents = false,
   limited = false,
+  shadow: ShadowStage | null = null,
 ): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
   const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow => {
     const program: AnyWorkflow = workflow(
       'program',
       { ...options, completes: done, ...(version === null ? {} : { version, previous }) },
-      (ctx, input) => runProgram(ctx, input as Program, { perform, program }),
+      (ctx, input) => runProgram(ctx, input as Program, { perform, program, shadow }),
     );
     return program;
   };
@@ -122,7 +137,8 @@ export function programApp(
     earlier.map((version) => inVersion(version, [])),
   );
   const { small, large } = programWindows;
-  const endpoint = { ...oracle(perform, false), window: small };
+  const said = shadow?.flaw === 'answers' ? shadowAnswer : (answer: string): string => answer;
+  const endpoint = { ...oracle(perform, false, said), window: small };
   return defineApp({
     name: 'simulated',
     limits: limited ? [limit(simModelLimit.name, optionsOf(simModelLimit))] : [],
@@ -132,8 +148,10 @@ export function programApp(
         versions: {
           v1: { ...endpoint, weight: 1 },
           v2: { ...endpoint, weight: 1 },
-          large: { ...oracle(perform, true), weight: 0, window: large },
+          large: { ...oracle(perform, true, said), weight: 0, window: large },
+          ...(shadow === null ? {} : { [simShadow.version]: { ...beside(shadow), endpoint: 'beside', weight: 0 } }),
         },
+        ...(shadow === null ? {} : { shadow: simShadow }),
       }),
     ],
     topics: withAgents ? [seen, noted, done, heard] : [seen, noted, done],
@@ -141,7 +159,7 @@ export function programApp(
     workflows: [
       program,
       workflow('watch', { ...options, on: seen }, (ctx, data) =>
-        runProgram(ctx, (data as { readonly program: Program }).program, { perform, program }),
+        runProgram(ctx, (data as { readonly program: Program }).program, { perform, program, shadow }),
       ),
       { ...workflow('graph', options, () => undefined), graph: simGraph },
     ],
@@ -156,6 +174,11 @@ export function programApp(
   });
 }
 
+/** What a shadow says, and no run may ever have. */
+export function shadowAnswer(at: string): string {
+  return `beside ${at}`;
+}
+
 /** Where an inference is asked that was asked in vain at `at`. */
 function again(at: string): string {
   return `${at}/again:1`;
@@ -168,19 +191,39 @@ function withoutPad({ messages }: CompactRequest): CompactRequest {
   return { messages: [{ role: 'user', content: askFor(again(at), node) }] };
 }
 
-/** A provider of a model, to which the prompt says for which run and path it is asked, and which tools it wants. */
-function oracle(perform: PerformEffect, isLarge: boolean) {
+/** A provider of a model, to which the prompt says for which run and path it is asked. */
+function oracle(perform: PerformEffect, isLarge: boolean, said: (answer: string) => string) {
+  return speaker(async (asked, providerKey) => {
+    const { node, pad } = asked;
+    const at = isLarge ? again(asked.at) : asked.at;
+    const write = (): Promise<void> => Promise.resolve();
+    const answer = await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
+    if (node.mend !== undefined && !isLarge && pad !== undefined) throw new Terminal('context_length_exceeded');
+    return said(answer);
+  });
+}
+
+/** The provider of the shadow. */
+function beside({ perform }: ShadowStage) {
+  return speaker(async ({ at, node }, key) => {
+    await perform(node, at, key);
+    return shadowAnswer(at);
+  });
+}
+
+/** Answers with what `answer` makes of a prompt and the idempotency key, whole or in parts, and calls the tools that are wanted. */
+function speaker(answer: (asked: Asked, key: string) => Promise<string>) {
   const ask = async (call: ModelCallNow): Promise<{ readonly text: string; readonly calls: readonly object[] }> => {
     const [part] = (call.prompt[0]?.content ?? []) as readonly { readonly text: string }[];
     const asked = askedBy(part?.text ?? '');
-    const { node, calls, pad } = asked;
-    const at = isLarge ? again(asked.at) : asked.at;
-    const providerKey = call.headers?.['idempotency-key'] ?? '';
-    const write = (): Promise<void> => Promise.resolve();
-    await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
-    if (node.mend !== undefined && !isLarge && pad !== undefined) throw new Terminal('context_length_exceeded');
-    const wanted = calls.map(({ id, name }) => ({ type: 'tool-call', toolCallId: id, toolName: name, input: '{}' }));
-    return { text: at, calls: wanted };
+    const text = await answer(asked, call.headers?.['idempotency-key'] ?? '');
+    const calls = asked.calls.map(({ id, name }) => ({
+      type: 'tool-call',
+      toolCallId: id,
+      toolName: name,
+      input: '{}',
+    }));
+    return { text, calls };
   };
   const end = { finishReason: 'stop', usage: { inputTokens: 3, outputTokens: 2 } };
   return {
@@ -219,6 +262,7 @@ interface Means {
   readonly perform: PerformEffect;
   /** What child runs are runs of. */
   readonly program: AnyWorkflow;
+  readonly shadow: ShadowStage | null;
 }
 
 async function runProgram(ctx: Ctx, program: Program, means: Means): Promise<number> {
@@ -248,7 +292,7 @@ async function runNode(ctx: Ctx, node: ProgramNode, means: Means): Promise<void>
     case 'child':
       return runLeaf(ctx, node, node.name, means);
     case 'infer':
-      return runInference(ctx, node);
+      return runInference(ctx, node, means);
     case 'ai':
       return runAi(ctx, node, means.perform);
     case 'saga':
@@ -326,17 +370,24 @@ async function runLeaf(ctx: Ctx, node: RaceNode, name: string, means: Means): Pr
   );
 }
 
-async function runInference(ctx: Ctx, node: InferNode): Promise<void> {
+async function runInference(ctx: Ctx, node: InferNode, { shadow }: Means): Promise<void> {
   const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
+  const { shared } = node;
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
+  const asked = shared === undefined ? { at, node } : { at: '', node: sharedQuestion(shared) };
+  const pad = asked.node.mend === undefined ? undefined : 'x'.repeat(400);
   const { text } = await ctx.infer(node.name, {
     model: programModel,
-    prompt: askFor(at, node, [], node.mend === undefined ? undefined : 'x'.repeat(400)),
+    prompt: askFor(asked.at, asked.node, [], pad),
     ...(node.mend === 'compact' ? { compact: withoutPad, remedies: { context_length_exceeded: 'compact' } } : {}),
     policy: node.policy,
     stream: node.streamed,
     retry: { attempts, min: minMs, max: maxMs, factor },
+    ...(shared === undefined ? {} : { cache: { ttl: shared.ttlMs } }),
   });
+  if (shadow?.flaw === 'in a replay') shadow.perform(node, at, '').catch(() => undefined);
+  // Whose answer it may be is for a checker to say.
+  if (shared !== undefined) return;
   if (text !== (node.mend === undefined ? at : again(at)))
     throw new Error(`Invariant broken: ${at} was answered with ${text}`);
 }

@@ -17,7 +17,7 @@ import type { Route } from './cluster.js';
 import { versionsOfBuild, type BuildName } from './manifest.js';
 import type { Network, WireEnd } from './network.js';
 import { performedOn, type ClaimMark } from './performance.js';
-import { programApp } from './program-app.js';
+import { programApp, providerError, type ShadowStage } from './program-app.js';
 import type { SimProcess } from './process.js';
 import type { Provider } from './provider.js';
 import type { SimWorker } from './sim-worker.js';
@@ -37,6 +37,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly agents: boolean;
   /** Whether a capability is limited. */
   readonly limited: boolean;
+  /** Whether a version of the model is asked beside the others, and what is wrong with that; null = none is. */
+  readonly shadow: Pick<ShadowStage, 'flaw'> | null;
   /** The build that the process would be started with now. */
   readonly build: () => BuildName;
   /** Where its work is pushed to; null = it does it itself. */
@@ -86,6 +88,7 @@ export class RealWorker implements SimWorker {
               build,
               agents,
               limited,
+              this.#shadowStage(ports),
             ),
             connect: transport,
             ports,
@@ -100,10 +103,26 @@ export class RealWorker implements SimWorker {
     worker.start().catch(() => undefined);
   }
 
+  #shadowStage(ports: Ports): ShadowStage | null {
+    const { shadow, world, history } = this.#options;
+    if (shadow === null) return null;
+    const prng = world.prng.fork(`${this.host.name}/shadow`);
+    return {
+      flaw: shadow.flaw,
+      perform: async (node, at, key) => {
+        const [tenant = '', run = '', ...path] = at.split('/');
+        history.shadows.push({ tenant, run, path: path.join('/'), key, step: world.steps });
+        const dice = prng.next();
+        await new Promise<void>((resolve) => dice > 0.1 && void ports.timers.after(node.ms * (1 + dice), resolve));
+        if (dice > 0.8) throw providerError();
+      },
+    };
+  }
+
   /** As a server that pushes has it: a session whose work is done by requests. */
   #pushing(endpoint: SimEndpoint, claims: Claims, transport: WorkerTransport, ports: Ports): Worker {
     const { slots, only, agents, limited, world } = this.#options;
-    const app = programApp(async () => undefined, 'plain', agents, limited);
+    const app = programApp(async () => '', 'plain', agents, limited);
     const health = new EndpointHealth(ports, slots);
     const client = endpoint.senderFrom(this.host.main, ports, (task) =>
       task.kind === 'describe'

@@ -37,7 +37,7 @@ import { Nemesis, type FaultKind } from './nemesis.js';
 import { Network } from './network.js';
 import { Observer } from './observer.js';
 import { OutsideClient, tenants, type ClientPlan } from './outside-client.js';
-import { programApp } from './program-app.js';
+import { programApp, type ShadowFlaw } from './program-app.js';
 import { effectsOfProgram, type Program, type ProgramTaste } from './program.js';
 import { Provider } from './provider.js';
 import { RealWorker } from './real-worker.js';
@@ -62,6 +62,7 @@ export interface Flaws {
   readonly store?: (inner: Store) => Store;
   readonly worker?: WorkerFlaw;
   readonly endpoint?: EndpointFlaw;
+  readonly shadow?: ShadowFlaw;
   /** What real workers say comes out otherwise. */
   readonly garbled?: (message: WorkerMessage) => WorkerMessage;
   /** Probability that a message overtakes the one before it. */
@@ -84,6 +85,11 @@ export interface SimulationOptions {
   readonly agents?: boolean;
   /** Whether one of the capabilities is limited. Default: the seed decides. */
   readonly limited?: boolean;
+  /**
+   * Whether a version of the model is asked beside the others; only with real workers that push nothing. Default: in some
+   * worlds that have inferences.
+   */
+  readonly shadowed?: boolean;
   /**
    * Some of the workers push their work to an endpoint; only with real workers. There is no rollout in such a world.
    * Default false.
@@ -232,7 +238,13 @@ class Simulation {
         settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5), breaker },
         manifest:
           this.#options.workers === 'real'
-            ? programApp(async () => undefined, fleet.rollout.first, this.#hasAgents(), this.#isLimited()).manifest
+            ? programApp(
+                async () => '',
+                fleet.rollout.first,
+                this.#hasAgents(),
+                this.#isLimited(),
+                this.#isShadowed() ? { perform: async () => undefined, flaw: null } : null,
+              ).manifest
             : simManifest(fleet.rollout.first, this.#isLimited()),
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
@@ -387,6 +399,7 @@ class Simulation {
           ? new RealWorker({
               ...common,
               agents: this.#hasAgents(),
+              shadow: this.#isShadowed() ? { flaw: this.#options.flaws?.shadow ?? null } : null,
               garbled: this.#options.flaws?.garbled,
               endpoint: i === 0 || pushes.chance(0.5) ? endpoint : null,
             })
@@ -422,7 +435,8 @@ class Simulation {
       streams: prng.chance(0.5),
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
-      inferences: this.#world.prng.fork('inferences').chance(0.4),
+      inferences: this.#hasInferences(),
+      caches: this.#world.prng.fork('caches').chance(0.4),
       ai: this.#options.workers === 'real' && this.#world.prng.fork('ai').chance(0.4),
       // Bodies of scripted workers know of no remedy.
       remedies: this.#options.workers === 'real' && this.#world.prng.fork('remedies').chance(0.5),
@@ -451,6 +465,17 @@ class Simulation {
   /** Whether a capability is limited. */
   #isLimited(): boolean {
     return this.#options.limited ?? this.#world.prng.fork('limits').chance(0.4);
+  }
+
+  #hasInferences(): boolean {
+    return this.#world.prng.fork('inferences').chance(0.4);
+  }
+
+  #isShadowed(): boolean {
+    const { workers, push, shadowed, taste } = this.#options;
+    if (workers !== 'real' || push === true) return false;
+    const asks = taste?.inferences ?? this.#hasInferences();
+    return shadowed ?? (asks && this.#world.prng.fork('shadows').chance(0.4));
   }
 
   /** Half of all worlds have a schedule. Few ticks are made up for at once: the store's clock may jump by hours. */

@@ -31,11 +31,12 @@ type Execute = (this: unknown, input: unknown, options: unknown) => unknown;
 
 const effects: readonly Effect[] = ['pure', 'idempotent', 'external'];
 
-/** The tools, whose calls go through `run`. Fails with OPTIONS_INVALID, naming all faults. */
+/** The tools, whose calls go through `run`; what they do is noted in `effects`. Fails with OPTIONS_INVALID, naming all faults. */
 export function durableTools<Tools extends AiTools>(
   tools: Tools,
   options: AiToolOptions & { readonly each?: { readonly [Name in keyof Tools]?: AiToolOptions } },
   run: (call: AiToolRun) => Promise<unknown>,
+  effects: Map<string, Effect>,
 ): Tools {
   const faults = new OptionFaults('ai.tools');
   const { each = {}, ...all } = options;
@@ -45,6 +46,8 @@ export function durableTools<Tools extends AiTools>(
   const made = Object.entries(tools).map(([name, tool]): [string, object] => {
     const own = (each as Readonly<Record<string, AiToolOptions | undefined>>)[name];
     const setting = settingOf(name, { ...all, ...own }, faults);
+    // Of two programs' tools of one name, the graver holds.
+    if (effects.get(name) !== 'external') effects.set(name, setting.effect);
     const { execute } = tool as { readonly execute?: unknown };
     // Tools without it are answered by the page or by the provider.
     if (typeof execute !== 'function') return [name, tool];

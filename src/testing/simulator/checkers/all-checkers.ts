@@ -12,11 +12,13 @@ import { checkLeases } from './leases.js';
 import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
+import { checkPredictions } from './predictions.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
 import { checkRemedies } from './remedies.js';
 import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
+import { checkShadows } from './shadows.js';
 import { checkStreams } from './streams.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
@@ -35,11 +37,13 @@ export {
   checkLimits,
   checkLog,
   checkNeighbours,
+  checkPredictions,
   checkReadings,
   checkRedrives,
   checkRemedies,
   checkRequests,
   checkSagas,
+  checkShadows,
   checkStreams,
   checkTicks,
   checkTimers,
@@ -61,6 +65,7 @@ export const checkers: readonly Checker[] = [
   checkTicks,
   checkEffects,
   checkInferences,
+  checkPredictions,
   checkAiPrograms,
   checkRemedies,
   checkGraphs,
@@ -70,6 +75,7 @@ export const checkers: readonly Checker[] = [
   checkAgents,
   checkFamily,
   checkSagas,
+  checkShadows,
   checkStreams,
   checkReadings,
   checkEndings,
