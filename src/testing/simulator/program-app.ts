@@ -23,7 +23,7 @@ import {
   type ModelCallNow,
   Terminal,
 } from '../../workflow/index.js';
-import { askedBy, askFor, runAi } from './ai-program.js';
+import { askedBy, askFor, runAi, type Asked } from './ai-program.js';
 import { simGraph } from './graph-program.js';
 import {
   builds,
