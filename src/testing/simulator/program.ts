@@ -307,7 +307,7 @@ function makeAi(prng: Prng, taste: ProgramTaste, name: string): AiNode {
   const policy = prng.pick(['retry', 'retry-with-same-key', 'dead-letter'] as const);
   const rounds = Array.from({ length: prng.int(1, 3) }, (_, round): AiRound => {
     const asks = Array.from({ length: prng.pick([1, 1, 2, 3]) }, (__, i) => ({
-      ...makeInference(prng, { ...taste, remedies: false }, `${name}/ask:${round}:${i}`),
+      ...makeInference(prng, { ...taste, remedies: false, caches: false }, `${name}/ask:${round}:${i}`),
       policy,
       streamed: prng.chance(0.5),
     }));

@@ -79,7 +79,10 @@ export function admissionsOf(history: readonly RunEventView[], rules: ReadonlyMa
   };
   for (const { type, at: isoAt, data, seq } of history) {
     const at = Date.parse(isoAt);
-    const of = <T extends keyof RunEventData>(_: T): RunEventData[T] => data as RunEventData[T];
+    const of = <T extends keyof RunEventData>(wanted: T): RunEventData[T] => {
+      if (wanted !== type) throw new Error(`${type} was taken for ${wanted}`);
+      return data as RunEventData[T];
+    };
     switch (type) {
       case 'call.scheduled':
         if (of(type).limits === undefined) past.push(`${of(type).path} at ${seq}`);
