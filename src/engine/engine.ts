@@ -53,6 +53,7 @@ import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { ArmTallies } from './models/arm-tallies.js';
 import { Breakers } from './models/breakers.js';
 import { ModelDoor } from './models/model-door.js';
+import { Pauses } from './models/pauses.js';
 import { ModelSettings } from './models/model-settings.js';
 import { ModelsOffice } from './models/models-office.js';
 import { InferenceTally } from './models/inference-tally.js';
@@ -131,6 +132,7 @@ class RunningEngine implements Engine {
   readonly #coordinator: Coordinator;
   readonly #modelSettings: ModelSettings;
   readonly #breakers: Breakers;
+  readonly #pauses: Pauses;
   readonly #tallies: ArmTallies;
   readonly #modelsOffice: ModelsOffice;
   readonly #limitsOffice: LimitsOffice;
@@ -167,12 +169,14 @@ class RunningEngine implements Engine {
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
     this.#breakers = new Breakers(this.#context, this.#catalog);
+    this.#pauses = new Pauses(this.#context, this.#catalog);
     this.#tallies = new ArmTallies(this.#context, this.#catalog);
     this.#modelsOffice = new ModelsOffice({
       context: this.#context,
       catalog: this.#catalog,
       settings: this.#modelSettings,
       breakers: this.#breakers,
+      pauses: this.#pauses,
       tallies: this.#tallies,
     });
     const resolve = ticketResolver((name) => this.#modelSettings.model(name), ports.hash);
@@ -198,12 +202,14 @@ class RunningEngine implements Engine {
       new ModelDoor({
         model: (name) => this.#modelSettings.model(name),
         breakers: this.#breakers,
+        pauses: this.#pauses,
         admission: limitGate(this.#limitRules),
         hash: ports.hash,
       }),
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
-    const explainer = { context: this.#context, rules: this.#limitRules, resolve };
+    const told = (place: string): number | null => this.#pauses.until(place);
+    const explainer = { context: this.#context, rules: this.#limitRules, resolve, told };
     this.#reads = new Reads(
       this.#context,
       plain,
@@ -237,6 +243,7 @@ class RunningEngine implements Engine {
       rules: this.#limitRules,
       lanes: this.#lanes,
       resolve,
+      told,
     });
     this.#limitsOffice = new LimitsOffice({
       context: this.#context,
@@ -295,6 +302,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#office.committed(change));
     this.#lanes.onCommit((change) => this.#agents.committed(change));
     this.#lanes.onCommit((change) => this.#breakers.committed(change));
+    this.#lanes.onCommit((change) => this.#pauses.committed(change));
     this.#lanes.onCommit((change) => this.#tallies.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
@@ -334,7 +342,7 @@ class RunningEngine implements Engine {
     await this.#neighbours.start();
     await this.#registry.start();
     await this.#dispatcher.endPredecessors();
-    await Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh()]);
+    await Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh(), this.#pauses.refresh()]);
     await this.#dispatcher.reap();
     await this.#schedules.settle();
     await this.#correctHints();
@@ -364,6 +372,7 @@ class RunningEngine implements Engine {
       this.#redrives.stop(),
       this.#coordinator.stop(),
       this.#breakers.stop(),
+      this.#pauses.stop(),
       this.#tallies.tick(),
     ]);
     await this.#lookBack.stop();
@@ -699,13 +708,18 @@ class RunningEngine implements Engine {
   /** Where no app has a model, nothing is asked of the store. */
   async #tickModels(): Promise<void> {
     if (this.#catalog.models.size === 0) return;
-    await Promise.all([this.#modelSettings.refresh(), this.#breakers.tick(), this.#tallies.tick()]);
+    await Promise.all([
+      this.#modelSettings.refresh(),
+      this.#breakers.tick(),
+      this.#pauses.tick(),
+      this.#tallies.tick(),
+    ]);
   }
 
   /** A neighbour has changed a model, or moved a breaker. */
   #lookAtModels(): void {
-    Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh()]).catch((error: unknown) =>
-      this.#context.fault('models', error),
+    Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh(), this.#pauses.refresh()]).catch(
+      (error: unknown) => this.#context.fault('models', error),
     );
   }
   inferences: Engine['inferences'] = () => this.#inferences.counts();

@@ -5,6 +5,7 @@
  *
  * What is not named here is to be ignored by whoever reads it: the protocol only ever adds.
  */
+import type { Feedback, Remaining } from '../core/admission/feedback.js';
 import type { LimitSpec } from '../core/admission/limit.js';
 import { durationMsMax } from '../core/duration.js';
 import { failureClasses, type Failure, type FailureTriage } from '../core/failure.js';
@@ -132,6 +133,10 @@ const failure = shape<Failure>(
   },
   { retryAfterMs: true, stack: true, triage: true },
 );
+const left = nullable(
+  shape<Remaining>({ limit: nullable(count), remaining: nullable(count), resetMs: nullable(count) }, {}),
+);
+const feedback = shape<Feedback>({ retryAfterMs: nullable(count), requests: left, tokens: left }, {});
 const inlinePayload = shape<InlinePayload>({ codec: constant('json/1'), text: upTo(limits.payloadBytesMax) }, {});
 const blobHash: JsonSchema = { type: 'string', pattern: '^[0-9a-f]{64}$' };
 const blobPayload = shape<BlobPayload>({ codec: constant('json/1'), blob: blobHash, size: count }, {});
@@ -305,8 +310,9 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
         },
         {},
       ),
+      feedback,
     },
-    {},
+    { feedback: true },
   ),
   failInference: shape<CommandOf<'failInference'>>(
     {
@@ -317,8 +323,9 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
       usage: nullable(usage),
       costMicros: count,
       retry,
+      feedback,
     },
-    {},
+    { feedback: true },
   ),
   settleAmbiguity: shape<CommandOf<'settleAmbiguity'>>(
     { op: constant('settleAmbiguity'), path, attempt: count, policy: oneOf(ambiguityPolicies) },
@@ -375,10 +382,10 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
   endCancelled: shape<CommandOf<'endCancelled'>>({ op: constant('endCancelled') }, {}),
   abandon: shape<CommandOf<'abandon'>>({ op: constant('abandon'), failure }, {}),
   completeTask: shape<CommandOf<'completeTask'>>(
-    { op: constant('completeTask'), result: payload, durationMs: amount },
-    {},
+    { op: constant('completeTask'), result: payload, durationMs: amount, feedback },
+    { feedback: true },
   ),
-  failTask: shape<CommandOf<'failTask'>>({ op: constant('failTask'), failure }, {}),
+  failTask: shape<CommandOf<'failTask'>>({ op: constant('failTask'), failure, feedback }, { feedback: true }),
   appendTask: shape<CommandOf<'appendTask'>>(
     { op: constant('appendTask'), name: nullable(path), from: count, count, chunks: payload },
     {},

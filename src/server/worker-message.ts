@@ -203,6 +203,9 @@ const inferenceOutcome = record({
   providerId: nullable(key),
 });
 
+const left = nullable(record({ limit: nullable(count), remaining: nullable(count), resetMs: nullable(count) }));
+const feedback = optional(record({ retryAfterMs: nullable(count), requests: left, tokens: left }));
+
 /** Every command that a worker may send; the compiler misses one that is not here. */
 const shapes = {
   beginStep: { path, attempt: count, effect },
@@ -217,8 +220,8 @@ const shapes = {
   infer: { path, attempt: count, ask, request: payload },
   beginInference: { path, attempt: count },
   identifyInference: { path, attempt: count, providerId: key },
-  completeInference: { path, attempt: count, outcome: inferenceOutcome, result: payload, note },
-  failInference: { path, attempt: count, failure, usage: nullable(usage), costMicros: count, retry },
+  completeInference: { path, attempt: count, outcome: inferenceOutcome, result: payload, note, feedback },
+  failInference: { path, attempt: count, failure, usage: nullable(usage), costMicros: count, retry, feedback },
   settleAmbiguity: { path, attempt: count, policy: oneOf(...ambiguityPolicies) },
   sleep: { path, ms: wholeMs },
   sleepUntil: { path, at: instant },
@@ -246,8 +249,8 @@ const shapes = {
   continueAsNew: { input: payload },
   endCancelled: {},
   abandon: { failure },
-  completeTask: { result: payload, durationMs: amount },
-  failTask: { failure },
+  completeTask: { result: payload, durationMs: amount, feedback },
+  failTask: { failure, feedback },
   appendTask: { name: nullable(path), from: count, count, chunks: payload },
 } satisfies Readonly<Record<BodyCommand['op'] | TaskCommand['op'], Shape>>;
 

@@ -4,12 +4,19 @@
  * Invariant: of one attempt at most one outcome is recorded, and the intent of an attempt is recorded before anybody may
  * call the provider for it.
  */
+import type { Feedback } from '../admission/feedback.js';
 import { decideRetry } from '../retry.js';
 import { limits } from '../limits.js';
 import type { BodyCommand, RunCommand } from './commands.js';
 import { accept, already, refused, type Decision } from './decision.js';
 import type { NewRunEvent } from './events.js';
-import { isGranted, shutFailure, type InferenceGrant, type InferenceTicket, type InferenceWait } from './inference.js';
+import {
+  isGranted,
+  shutFailureOf,
+  type InferenceGrant,
+  type InferenceTicket,
+  type InferenceWait,
+} from './inference.js';
 import type { InferenceUnit, RunState } from './state.js';
 
 /** What decisions over inferences are told of the world. */
@@ -102,28 +109,32 @@ function decideRequest(
   // Somebody else can be asked: it is for that to be tried before anybody waits.
   return accept(requested, {
     type: 'inference.failed',
-    data: { path, attempt, failure: shutFailure, usage: null, costMicros: 0 },
+    data: { path, attempt, failure: shutFailureOf(answer), usage: null, costMicros: 0 },
   });
 }
 
 type Waiting = Pick<Extract<NewRunEvent, { type: 'inference.requested' }>['data'], 'version' | 'shut' | 'grant'>;
 
-function waiting({ version, endpoint, until }: InferenceWait, hops: boolean): Waiting {
+function waiting({ version, endpoint, until, paused }: InferenceWait, hops: boolean): Waiting {
   if (until === null) return { version, grant: null };
-  return { version, shut: { endpoint, until: hops ? null : until }, grant: null };
+  return {
+    version,
+    shut: { endpoint, until: hops ? null : until, ...(paused === undefined ? {} : { paused }) },
+    grant: null,
+  };
 }
 
 function completed(
   { head }: RunState,
   unit: InferenceUnit,
-  { path, attempt, outcome, result, note }: Command<'completeInference'>,
+  { path, attempt, outcome, result, note, feedback }: Command<'completeInference'>,
 ): Decision {
   const { usage, costMicros, finish, durationMs, firstPartMs, providerId } = outcome;
   const { ask, grant, request, hops } = unit;
   return accept(
     {
       type: 'inference.completed',
-      data: { path, attempt, usage, costMicros, finish, durationMs, firstPartMs, providerId },
+      data: { path, attempt, usage, costMicros, finish, durationMs, firstPartMs, providerId, ...said(feedback) },
       payload: result,
     },
     {
@@ -155,16 +166,19 @@ function completed(
 /** What was begun may be tried again. What waits or pauses can only be given up, and a failure that is told twice is not that. */
 function decideFailure(
   unit: InferenceUnit,
-  { path, attempt, failure, usage, costMicros, retry }: Command<'failInference'>,
+  { path, attempt, failure, usage, costMicros, retry, feedback }: Command<'failInference'>,
   { now, random }: InferenceContext,
 ): Decision {
   const isBegun = unit.status === 'begun';
   if (!isBegun && failure.class !== 'cancelled') return already;
   const next = decideRetry(retry, unit.failures + 1, failure, random);
-  if (next.tag === 'exhausted' || !isBegun)
-    return accept({ type: 'inference.failed', data: { path, attempt, failure, usage, costMicros } });
-  const retryAt = now + next.delayMs;
-  return accept({ type: 'inference.retrying', data: { path, attempt, retryAt, failure, usage, costMicros } });
+  const data = { path, attempt, failure, usage, costMicros, ...said(feedback) };
+  if (next.tag === 'exhausted' || !isBegun) return accept({ type: 'inference.failed', data });
+  return accept({ type: 'inference.retrying', data: { ...data, retryAt: now + next.delayMs } });
+}
+
+function said(feedback: Feedback | undefined): { readonly feedback?: Feedback } {
+  return feedback === undefined ? {} : { feedback };
 }
 
 /** The ticket of an inference that waits is served. */

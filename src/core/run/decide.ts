@@ -3,6 +3,7 @@
  * randomness, ids and the manifest's answers come in with the context.
  */
 import { assertNever } from '../errors.js';
+import type { Feedback } from '../admission/feedback.js';
 import { failure, type Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import { limits } from '../limits.js';
@@ -369,29 +370,28 @@ function decideTask(state: RunState, command: TaskCommand, context: DecideContex
     return decideAppend(state, stream, unit.attempt, command, context);
   }
   if (command.op === 'completeTask') {
-    const { durationMs, result } = command;
+    const { durationMs, result, feedback } = command;
+    const said = feedback === undefined ? {} : { feedback };
     return accept({
       type: 'call.completed',
-      data: { path, attempt: unit.attempt, worker: context.worker, durationMs },
+      data: { path, attempt: unit.attempt, worker: context.worker, durationMs, ...said },
       payload: result,
     });
   }
-  return callFailure(path, unit.attempt, unit.call.retry, command.failure, context);
+  return callFailure(path, unit.attempt, unit.call.retry, command, context);
 }
 
 function callFailure(
   path: string,
   attempt: number,
   retry: RetryPolicy,
-  cause: Failure,
+  { failure: cause, feedback }: { readonly failure: Failure; readonly feedback?: Feedback },
   context: DecideContext,
 ): Decision {
   const next = decideRetry(retry, attempt, cause, context.random);
-  if (next.tag === 'exhausted') return accept({ type: 'call.failed', data: { path, attempt, failure: cause } });
-  return accept({
-    type: 'call.retrying',
-    data: { path, attempt, retryAt: context.now + next.delayMs, failure: cause },
-  });
+  const data = { path, attempt, failure: cause, ...(feedback === undefined ? {} : { feedback }) };
+  if (next.tag === 'exhausted') return accept({ type: 'call.failed', data });
+  return accept({ type: 'call.retrying', data: { ...data, retryAt: context.now + next.delayMs } });
 }
 
 /** The worker died or hung: a crash claim counts as an attempt (P9), or a poison task would circle for ever. */
@@ -414,7 +414,7 @@ function decideLost(state: RunState, cause: Failure, context: DecideContext): De
     });
     return accept({ type: 'call.failed', data: { path, attempt: unit.attempt, failure: ambiguous } });
   }
-  return callFailure(path, unit.attempt, unit.call.retry, cause, context);
+  return callFailure(path, unit.attempt, unit.call.retry, { failure: cause }, context);
 }
 
 /** Only an activation that got nowhere uses up an attempt: replay is free, so progress earns a fresh count. */

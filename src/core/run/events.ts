@@ -3,6 +3,7 @@
  * content); user content is the payload beside it. Adding an event type or a field is a change of the stored format:
  * see docs/reference/events.md.
  */
+import type { Feedback } from '../admission/feedback.js';
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { RetryPolicy } from '../retry.js';
@@ -122,11 +123,13 @@ export interface RunEventData {
     readonly limits: readonly string[];
     readonly reservedAt: number;
   };
+  /** `feedback`, of this and all that end an attempt: what the other side says of its own limits; absent = nothing. */
   'call.retrying': {
     readonly path: string;
     readonly attempt: number;
     readonly retryAt: number;
     readonly failure: Failure;
+    readonly feedback?: Feedback;
   };
   /** Payload: the result. */
   'call.completed': {
@@ -134,12 +137,18 @@ export interface RunEventData {
     readonly attempt: number;
     readonly worker: string;
     readonly durationMs: number;
+    readonly feedback?: Feedback;
   };
-  'call.failed': { readonly path: string; readonly attempt: number; readonly failure: Failure };
+  'call.failed': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly failure: Failure;
+    readonly feedback?: Feedback;
+  };
   /**
    * A model is to be asked. With a `grant` this is the intent: the provider is called after it is committed. Without one
-   * the inference waits for admission, or, where it is `shut`, until the breaker of its endpoint lets it ask again (null =
-   * it does not wait for that). `first`: `seq` of the first request of the path, absent = this is it; `version`: what is to be
+   * the inference waits for admission, or, where it is `shut`, until the breaker of its endpoint lets it ask again, or the
+   * pause that the endpoint has asked for is over (`paused`); null = it does not wait for that. `first`: `seq` of the first request of the path, absent = this is it; `version`: what is to be
    * asked of the model, in the grant where there is one. Payload: the request.
    */
   'inference.requested': {
@@ -147,7 +156,7 @@ export interface RunEventData {
     readonly attempt: number;
     readonly first?: number;
     readonly version?: string;
-    readonly shut?: { readonly endpoint: string; readonly until: number | null };
+    readonly shut?: { readonly endpoint: string; readonly until: number | null; readonly paused?: true };
     readonly grant: InferenceGrant | null;
   } & InferenceAsk;
   /** What had to wait may go on; the body says so (`inference.begun`) before it calls the provider. */
@@ -159,7 +168,11 @@ export interface RunEventData {
   /** Nobody knows whether the provider was called, or what it said: its worker died. `policy`: what is done about it. */
   'inference.ambiguous': { readonly path: string; readonly attempt: number; readonly policy: AmbiguityPolicy };
   /** Payload: the answer. */
-  'inference.completed': { readonly path: string; readonly attempt: number } & InferenceOutcome;
+  'inference.completed': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly feedback?: Feedback;
+  } & InferenceOutcome;
   /** `usage`: what the failed call has taken all the same; null = nothing is known of it. */
   'inference.retrying': {
     readonly path: string;
@@ -168,6 +181,7 @@ export interface RunEventData {
     readonly failure: Failure;
     readonly usage: TokenUsage | null;
     readonly costMicros: number;
+    readonly feedback?: Feedback;
   };
   /** The pause before the next attempt is over. */
   'inference.due': { readonly path: string; readonly attempt: number };
@@ -177,6 +191,7 @@ export interface RunEventData {
     readonly failure: Failure;
     readonly usage: TokenUsage | null;
     readonly costMicros: number;
+    readonly feedback?: Feedback;
   };
   /**
    * What was decided by a model, and on what grounds: for people and auditors. `input`: `seq` of the request of the attempt,

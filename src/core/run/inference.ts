@@ -169,6 +169,24 @@ export const shutFailure: Failure = failure({
   retryable: true,
 });
 
+/** Why nobody is called at an endpoint: it has asked for a pause, or has nothing left of a limit of its own. */
+export const pausedFailure: Failure = failure({
+  class: 'rate_limited',
+  code: 'ENDPOINT_PAUSED',
+  message: 'The endpoint has asked for a pause, and nobody calls it until then.',
+  retryable: true,
+});
+
+/** Why nobody is called at an endpoint that is shut. */
+export function shutFailureOf({ paused = false }: { readonly paused?: boolean }): Failure {
+  return paused ? pausedFailure : shutFailure;
+}
+
+/** Whether this says that nobody was called, since the endpoint was shut. */
+export function saysShut({ code }: Pick<Failure, 'code'>): boolean {
+  return code === shutFailure.code || code === pausedFailure.code;
+}
+
 /** An inference that has to wait: for the coordinator of admission, or until its endpoint may be called again. */
 export interface InferenceWait {
   /** Version that it will ask. */
@@ -176,6 +194,8 @@ export interface InferenceWait {
   readonly endpoint: string;
   /** Epoch ms; null = for the coordinator. */
   readonly until: number | null;
+  /** The endpoint has asked for it. Absent = its breaker is not closed. */
+  readonly paused?: true;
 }
 
 /** Whether an inference may be begun. */

@@ -15,7 +15,8 @@ import {
   hopOf,
   leadsToRetry,
   nothingSpent,
-  shutFailure,
+  saysShut,
+  shutFailureOf,
   withCall,
   withUsage,
   type InferenceAsk,
@@ -110,6 +111,8 @@ export interface InferenceUnit {
   readonly since: number;
   /** How the attempt stands with the limits that concern it; null = none does. */
   readonly hold: Hold | PastHold | null;
+  /** While it pauses since its endpoint is shut: until when; null = it does not. */
+  readonly shutUntil: number | null;
   /** The last attempts that gave no answer. */
   readonly hops: readonly InferenceHop[];
 }
@@ -465,7 +468,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       if (unit?.kind === 'inference') {
         const status = event.type === 'inference.failed' ? 'failed' : 'retrying';
         // That its endpoint is shut is a hop already.
-        const isShut = failure.code === shutFailure.code && unit.status === 'retrying';
+        const isShut = saysShut(failure) && unit.status === 'retrying';
         const hops = isShut ? unit.hops : withHop(unit.hops, attempt, unit.grant, failure);
         setInference(units, path, { status, failures: unit.failures + 1, hops });
       }
@@ -725,7 +728,10 @@ function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inf
     hold: grant === null && shut === null ? { phase: 'waiting', since: event.at, notBefore: null } : null,
     version,
     hops:
-      shut === null ? hops : withHop(hops, attempt, { version: version ?? '', endpoint: shut.endpoint }, shutFailure),
+      shut === null
+        ? hops
+        : withHop(hops, attempt, { version: version ?? '', endpoint: shut.endpoint }, shutFailureOf(shut)),
+    shutUntil: shut?.until ?? null,
   });
   if (grant !== null) state.spend = withCall(state.spend);
   noProgress(state, event.seq);

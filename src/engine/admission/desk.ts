@@ -28,7 +28,7 @@ import {
   type TicketKey,
   type WaitingTicket,
 } from './ticket-rows.js';
-import { limitOfKey } from '../../core/admission/limit.js';
+import { limitOfKey, placeOf } from '../../core/admission/limit.js';
 import { runOfTicket, type TicketValue } from '../../core/run/tickets.js';
 
 /** What one round has decided. */
@@ -42,6 +42,9 @@ export interface Plan {
   readonly isFull: boolean;
 }
 
+/** Until when a place has asked for a pause, as far as this server knows; null = it has not. */
+export type Told = (place: string) => number | null;
+
 export interface Granted {
   readonly ticket: WaitingTicket;
   readonly shares: readonly Share[];
@@ -51,6 +54,7 @@ export class Desk {
   readonly #rules: LimitRules;
   readonly #hash: Hash;
   readonly #resolve: ResolveTicket;
+  readonly #told: Told;
   #specs: LimitRules['inForce'];
   #ledger: Ledger;
   readonly #queue = new FairQueue<WaitingTicket>();
@@ -67,17 +71,18 @@ export class Desk {
   /** Grants so far, by limit. Not cleared: it only counts. */
   readonly #granted = new Map<string, number>();
 
-  constructor(rules: LimitRules, hash: Hash, resolve: ResolveTicket) {
+  constructor(rules: LimitRules, hash: Hash, resolve: ResolveTicket, told: Told) {
     this.#rules = rules;
     this.#hash = hash;
     this.#resolve = resolve;
+    this.#told = told;
     this.#specs = rules.inForce;
-    this.#ledger = new Ledger((key) => rules.ruleOf(key));
+    this.#ledger = new Ledger((key) => rules.ruleOf(key), told);
   }
 
   /** Nothing is known any more. */
   clear(): void {
-    this.#ledger = new Ledger((key) => this.#rules.ruleOf(key));
+    this.#ledger = new Ledger((key) => this.#rules.ruleOf(key), this.#told);
     this.#queue.clear();
     for (const map of [this.#later, this.#byRun, this.#waiting, this.#holders, this.#settled, this.#reserved])
       map.clear();
@@ -190,7 +195,7 @@ export class Desk {
     for (const { ticket, shares } of granted) {
       if (shares.length === 0) continue;
       const { tenant, ref, resolved } = ticket;
-      const endpoint = resolved?.work.endpoint ?? '';
+      const endpoint = resolved === null ? '' : placeOf(resolved.work);
       const holder: Holder = { tenant, ref, shares, endpoint, at: now };
       this.#hold(holder);
       entries.push(holderPut(holder, now));

@@ -9,11 +9,13 @@ import type { Hash } from '../../core/ports.js';
 import type { InferenceGrant, InferenceTicket, InferenceWait } from '../../core/run/inference.js';
 import { candidateOf, type Admission } from './admission.js';
 import type { Breakers } from './breakers.js';
+import type { Pauses } from './pauses.js';
 
 export interface ModelDoorOptions {
   /** Models with the weights in force. */
   readonly model: (name: string) => ModelManifest | null;
   readonly breakers: Pick<Breakers, 'shutUntil'>;
+  readonly pauses: Pick<Pauses, 'shutUntil'>;
   readonly admission: Admission;
   readonly hash: Hash;
 }
@@ -27,11 +29,14 @@ export class ModelDoor {
 
   /** See `DecideContext.admit`. */
   admit(ticket: InferenceTicket, now: number): InferenceGrant | InferenceWait | null {
-    const { model: find, breakers, admission, hash } = this.#options;
+    const { model: find, breakers, pauses, admission, hash } = this.#options;
     const model = find(ticket.ask.model);
     const candidate = model === null ? null : candidateOf(ticket, model, hash);
     if (candidate === null) return null;
     const { version, endpoint } = candidate.version;
+    // Before the breaker, or a probe would be let through that nobody may make.
+    const paused = pauses.shutUntil(endpoint);
+    if (paused !== null) return { version, endpoint, until: paused, paused: true };
     const until = breakers.shutUntil(endpoint, callerOf(ticket), now);
     if (until !== null) return { version, endpoint, until };
     const answer = admission.ask(ticket, candidate);

@@ -5,6 +5,13 @@
  * Invariant: the provider is called after the intent of the attempt is committed, one time for each intent; an intent of an
  * earlier activation whose outcome is unknown is settled by the declared policy and in no other way.
  */
+import {
+  agedFeedback,
+  feedbackOfAnswer,
+  feedbackOfError,
+  pausesOf,
+  type Feedback,
+} from '../../core/admission/feedback.js';
 import { encodeValue } from '../../core/codec.js';
 import { SpineError } from '../../core/errors.js';
 import { failureOf } from '../../core/failure-of.js';
@@ -147,7 +154,7 @@ export class InferWork implements Work {
           if (!call.over) await this.#complete(wait, attempt, version, answered);
         },
         (error: unknown) => {
-          if (!call.over) this.#fail(wait, attempt, failureOf(error));
+          if (!call.over) this.#fail(wait, attempt, failureOf(error), null, 0, call.saidBy(error));
         },
       )
       .finally(() => this.#host.leave());
@@ -155,7 +162,7 @@ export class InferWork implements Work {
 
   async #complete(wait: Wait, attempt: number, { price }: ModelVersion, answered: Answered): Promise<void> {
     const { path, ask, check } = this.#request;
-    const { answer, durationMs, firstPartMs } = answered;
+    const { answer, durationMs, firstPartMs, feedback } = answered;
     const { usage, finish, providerId, confidence, alternatives } = factsOf(answer);
     const costMicros = costMicrosOf(price, usage);
     try {
@@ -163,24 +170,39 @@ export class InferWork implements Work {
       const fault = check === null ? null : await check(answer);
       if (wait.phase !== 'working') return;
       if (fault?.isFinal === true)
-        return this.#fail(wait, attempt, doesNotFit(ask.model, fault.faults), usage, costMicros);
+        return this.#fail(wait, attempt, doesNotFit(ask.model, fault.faults), usage, costMicros, feedback);
       wait.own = stored;
       const outcome = { usage, costMicros, finish, durationMs, firstPartMs, providerId };
       const rules = fault === null ? [] : [`does not fit: ${fault.faults.join('; ')}`.slice(0, ruleLengthMax)];
       const note = { confidence, alternatives, rules };
-      this.#host.submitWith(stored, (result) => ({ op: 'completeInference', path, attempt, outcome, result, note }));
+      const common = { op: 'completeInference', path, attempt, outcome, note, ...told(feedback) } as const;
+      this.#host.submitWith(stored, (result) => ({ ...common, result }));
     } catch (error) {
-      this.#fail(wait, attempt, failureOf(error), usage, costMicros);
+      this.#fail(wait, attempt, failureOf(error), usage, costMicros, feedback);
     }
   }
 
-  #fail(wait: Wait, attempt: number, cause: Failure, usage: TokenUsage | null = null, costMicros = 0): void {
-    if (wait.phase === 'working') this.#submitFailure(attempt, cause, usage, costMicros);
+  #fail(
+    wait: Wait,
+    attempt: number,
+    cause: Failure,
+    usage: TokenUsage | null = null,
+    costMicros = 0,
+    feedback: Feedback | null = null,
+  ): void {
+    if (wait.phase === 'working') this.#submitFailure(attempt, cause, usage, costMicros, feedback);
   }
 
-  #submitFailure(attempt: number, cause: Failure, usage: TokenUsage | null, costMicros: number): void {
+  #submitFailure(
+    attempt: number,
+    cause: Failure,
+    usage: TokenUsage | null,
+    costMicros: number,
+    feedback: Feedback | null = null,
+  ): void {
     const { path, retry } = this.#request;
-    this.#host.submit({ op: 'failInference', path, attempt, failure: cause, usage, costMicros, retry });
+    const common = { op: 'failInference', path, attempt, failure: cause, usage, costMicros, retry } as const;
+    this.#host.submit({ ...common, ...told(feedback) });
   }
 
   // ---------------------------------------------------------------- a call of an earlier activation
@@ -261,10 +283,16 @@ function ambiguous(path: string): Failure {
   return failure({ class: 'unknown', code, message, retryable: false });
 }
 
+function told(feedback: Feedback | null): { readonly feedback?: Feedback } {
+  return feedback === null ? {} : { feedback };
+}
+
 interface Answered {
   readonly answer: RecordedAnswer;
   readonly durationMs: number;
   readonly firstPartMs: number | null;
+  /** What the provider has said of its limits; null = nothing that matters here. */
+  readonly feedback: Feedback | null;
 }
 
 /** One call of the provider. */
@@ -305,7 +333,7 @@ class ProviderCall {
     const { abortSignal } = { abortSignal: this.#controller.signal };
     const found: unknown = await this.#within(async () => await this.#use.fetch?.(providerId, { abortSignal }));
     if (found === null || found === undefined) return null;
-    return { answer: generatedAnswer(found), durationMs: this.#ageMs(), firstPartMs: null };
+    return { answer: generatedAnswer(found), durationMs: this.#ageMs(), firstPartMs: null, feedback: null };
   }
 
   /** An endpoint that takes no notice of its signal is left alone when its time is up. */
@@ -328,13 +356,16 @@ class ProviderCall {
   }
 
   async #generate(): Promise<Answered> {
-    const answer = generatedAnswer(await this.#use.doGenerate(this.#options()));
-    return { answer, durationMs: this.#ageMs(), firstPartMs: null };
+    const found: unknown = await this.#use.doGenerate(this.#options());
+    const feedback = this.#ofUse(feedbackOfAnswer(found, this.#now()));
+    return { answer: generatedAnswer(found), durationMs: this.#ageMs(), firstPartMs: null, feedback };
   }
 
   async #stream(): Promise<Answered> {
     const { path, chunkOf, onPart } = this.#request;
-    const { stream } = await this.#use.doStream(this.#options());
+    const opened = await this.#use.doStream(this.#options());
+    const { stream } = opened;
+    const [said, saidMs] = [feedbackOfAnswer(opened, this.#now()), this.#ageMs()];
     const chunks = new ChunkBatcher(this.#host.host.ports, (batch) => this.#host.append(path, this.#attempt, batch));
     const parts: Readonly<Record<string, unknown>>[] = [];
     let firstPartMs: number | null = null;
@@ -354,7 +385,23 @@ class ProviderCall {
     if (!finished) throw streamCut();
     // Before the outcome: whoever sees that the inference has ended has seen all of its stream.
     await chunks.end();
-    return { answer: { parts }, durationMs: this.#ageMs(), firstPartMs };
+    const durationMs = this.#ageMs();
+    const feedback = said === null ? null : this.#ofUse(agedFeedback(said, durationMs - saidMs));
+    return { answer: { parts }, durationMs, firstPartMs, feedback };
+  }
+
+  /** What the answer that an error stands for has said. */
+  saidBy(error: unknown): Feedback | null {
+    return this.#ofUse(feedbackOfError(error, this.#now()));
+  }
+
+  /** What is left of limits is of use to those of ours that the call draws on; a pause is to everybody. */
+  #ofUse(feedback: Feedback | null): Feedback | null {
+    return feedback === null || this.#grant.limits.length > 0 ? feedback : pausesOf(feedback);
+  }
+
+  #now(): number {
+    return this.#host.host.ports.clock.now();
   }
 
   /** Told early only where somebody may look for it: the answer has it too. */
