@@ -52,6 +52,7 @@ import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { ArmTallies } from './models/arm-tallies.js';
 import { Breakers } from './models/breakers.js';
+import { endpointFacts } from './models/endpoint-facts.js';
 import { ModelDoor } from './models/model-door.js';
 import { Pauses } from './models/pauses.js';
 import { ModelSettings } from './models/model-settings.js';
@@ -243,7 +244,7 @@ class RunningEngine implements Engine {
       rules: this.#limitRules,
       lanes: this.#lanes,
       resolve,
-      told,
+      doors: { told, shutUntil: (...asked) => this.#breakers.shutUntil(...asked) },
     });
     this.#limitsOffice = new LimitsOffice({
       context: this.#context,
@@ -728,6 +729,7 @@ class RunningEngine implements Engine {
   putLimit: Engine['putLimit'] = (origin, name, options) => this.#limitsOffice.put(origin, name, options);
   resetLimit: Engine['resetLimit'] = (origin, name) => this.#limitsOffice.reset(origin, name);
   limitFacts: Engine['limitFacts'] = () => this.#coordinator.facts();
+  endpointFacts: Engine['endpointFacts'] = () => endpointFacts(this.#breakers, this.#pauses);
 
   tally: Engine['tally'] = () => this.#context.store.readTally();
 

@@ -60,6 +60,7 @@ const names = [
   'putLimit',
   'resetLimit',
   'limitFacts',
+  'endpointFacts',
   'health',
   'doctor',
   'follow',

@@ -73,6 +73,18 @@ const inferences: InferenceCount[] = [
   },
 ];
 
+const endpoints = [
+  {
+    endpoint: 'openai/gpt',
+    breaker: 'open' as const,
+    moves: { closed: 1, open: 2, 'half-open': 1 },
+    probes: 1,
+    refused: 7,
+    refusedPaused: 3,
+    isPaused: true,
+  },
+];
+
 function server(given: readonly QueueView[] = queues, authorized: readonly string[] | null = null) {
   return createServer({
     engine: fakeEngine({
@@ -82,6 +94,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       tally: () => Promise.resolve(tally),
       inferences: () => inferences,
       limitFacts: () => [],
+      endpointFacts: () => endpoints,
       definitions: () => [manifest],
     }),
     ...(authorized === null ? {} : { authorize: () => ({ tenant: 't', user: 'u', roles: authorized }) }),
@@ -226,7 +239,17 @@ describe('docs/reference/metrics.md', () => {
     );
     const bounds = { targetPerWorker: 1, min: 0, max: 1, activation: 0 };
     const limits = [{ limit: 'gpu', waiting: 0, counters: 1, fullest: 0, granted: 1 }];
-    const families = fleetMetrics({ health, queues, workers, tally, inferences, bounds, streams: 0, limits });
+    const families = fleetMetrics({
+      health,
+      queues,
+      workers,
+      tally,
+      inferences,
+      bounds,
+      streams: 0,
+      limits,
+      endpoints,
+    });
     expect(listed).toEqual(
       families.map(({ name, type, samples }) => [name, type, Object.keys(samples[0]?.labels ?? {})]),
     );

@@ -25,6 +25,7 @@ const { values } = parseArgs({
     limited: { type: 'boolean' },
     brief: { type: 'boolean', default: false },
     push: { type: 'boolean', default: false },
+    storms: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -43,6 +44,8 @@ for (let seed = from; seed < from + count; seed++) {
     workers: values.workers === 'real' ? 'real' : 'scripted',
     brief: values.brief,
     push: values.push,
+    storms: values.storms,
+    ...(values.storms ? { taste: { inferences: true } } : {}),
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),
     ...(values.agents === undefined ? {} : { agents: values.agents }),

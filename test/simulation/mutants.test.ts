@@ -9,7 +9,20 @@ const seedsMax = 5_000;
 describe('planted bugs', () => {
   it.each(mutants)(
     'is found: $name',
-    async ({ flaws, kinds, servers = 1, rollout, property, agents, push, limited, taste, inferences, from = 1 }) => {
+    async ({
+      flaws,
+      kinds,
+      servers = 1,
+      rollout,
+      property,
+      agents,
+      push,
+      limited,
+      taste,
+      inferences,
+      storms,
+      from = 1,
+    }) => {
       let killedBy: number | null = null;
       for (let seed = from; killedBy === null && seed < from + seedsMax; seed++) {
         resetMutants();
@@ -20,6 +33,7 @@ describe('planted bugs', () => {
           ...(agents === true ? { agents, workers: 'real' } : {}),
           ...(push === true ? { push, workers: 'real' } : {}),
           ...(kinds === undefined ? {} : { kinds }),
+          ...(storms === true ? { storms, workers: 'real', taste: { inferences: true } } : {}),
           ...(rollout === undefined ? {} : { rollout }),
           ...(limited === undefined ? {} : { limited }),
           ...(taste === undefined ? {} : { taste }),

@@ -23,6 +23,8 @@ export interface Mutant {
   readonly from?: number;
   /** A breach of another property does not count as found. Default: any will do. */
   readonly property?: string;
+  /** It does harm where the model has storms. */
+  readonly storms?: true;
   /** It does harm to inferences. */
   readonly inferences?: true;
   /** What the programs have, where it takes much of one thing to do harm. */
@@ -80,6 +82,26 @@ const nothingButCalls: Partial<ProgramTaste> = {
   sagas: false,
   streams: false,
 };
+
+/** Without those by which a server does not hear for long what others have written. */
+const stormKinds: readonly FaultKind[] = ['server crash', 'worker crash', 'store ambiguous', 'store slow'];
+
+function isHalfOpen(write: EntryWrite): boolean {
+  return write.space === 'model-breakers' && write.op === 'put' && write.value.includes('"half-open"');
+}
+
+function withoutExpectation(write: EntryWrite): EntryWrite {
+  const { expected: _, ...rest } = write;
+  return rest;
+}
+
+/** Values that are shared are read as if they were not there, but where they are changed. */
+function readsNothingOf(space: string, inner: Store): Store {
+  return altered(inner, {
+    readEntries: async (query) =>
+      query.space === space && query.key === undefined ? [] : await inner.readEntries(query),
+  });
+}
 
 function withoutEntries(isLost: (write: EntryWrite) => boolean): (transition: Transition) => Transition {
   return ({ entries = [], ...rest }) => ({ ...rest, entries: entries.filter((write) => !isLost(write)) });
@@ -701,6 +723,36 @@ export const mutants: readonly Mutant[] = [
     flaws: { worker: { infers: 'in a replay' } },
     inferences: true,
     property: 'P4',
+  },
+  {
+    name: 'two servers probe the same endpoint',
+    // Whoever writes last has the probe, and the other one believes to have it.
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).map((write) => (isHalfOpen(write) ? withoutExpectation(write) : write)),
+    })),
+    from: 113,
+    storms: true,
+    servers: 3,
+    kinds: stormKinds,
+    property: 'endpoints',
+  },
+  {
+    name: 'a breaker that is open is not heard of by the other servers',
+    flaws: { store: (inner) => readsNothingOf('model-breakers', inner) },
+    storms: true,
+    servers: 2,
+    kinds: stormKinds,
+    property: 'endpoints',
+  },
+  {
+    name: 'a pause that an endpoint has asked for is not heard of by the other servers',
+    flaws: { store: (inner) => readsNothingOf('endpoint-pauses', inner) },
+    from: 26,
+    storms: true,
+    servers: 2,
+    kinds: stormKinds,
+    property: 'endpoints',
   },
   {
     name: 'an ambiguous call is made again, whatever was declared',

@@ -126,13 +126,13 @@ export class Ledger {
 
   /** Shares of all that is demanded, or word of what is short. Changes nothing in the latter case. */
   reserve(demands: readonly Demand[], now: number): Verdict {
-    const short = this.#short(demands, now);
+    const short = this.short(demands, now);
     if (short.length > 0) return { tag: 'short', short };
     return { tag: 'reserved', shares: demands.flatMap((demand) => this.#take(demand, now) ?? []) };
   }
 
   /** What is short now. Empty = it would be reserved. */
-  #short(demands: readonly Demand[], now: number): Shortage[] {
+  short(demands: readonly Demand[], now: number): Shortage[] {
     const short: Shortage[] = [];
     for (const { key, amount } of demands) {
       const at = this.#roomAt(key, amount, now);

@@ -18,7 +18,7 @@ import { grantOf } from '../models/admission.js';
 import { systemTenant } from '../system-tenant.js';
 import { HeldDuty, renewMs } from '../upkeep/held-duty.js';
 import { moveFence, readCounters, readFence, readHolders, readSpace, type Holder } from './counter-rows.js';
-import { Desk, type Plan, type Told } from './desk.js';
+import { Desk, type Doors, type Plan } from './desk.js';
 import type { LimitRules } from './limit-rules.js';
 import {
   readSettledValue,
@@ -32,8 +32,7 @@ export interface CoordinatorOptions {
   readonly context: EngineContext;
   readonly rules: LimitRules;
   readonly resolve: ResolveTicket;
-  /** Pauses that were heard of from what no limit concerns. */
-  readonly told: Told;
+  readonly doors: Doors;
   readonly lanes: { submit(job: LaneJob): Promise<JobOutcome> };
 }
 
@@ -65,11 +64,11 @@ export class Coordinator {
   /** Something has failed that memory does not know the outcome of. */
   #isInDoubt = false;
 
-  constructor({ context, rules, resolve, told, lanes }: CoordinatorOptions) {
+  constructor({ context, rules, resolve, doors, lanes }: CoordinatorOptions) {
     this.#context = context;
     this.#rules = rules;
     this.#lanes = lanes;
-    this.#desk = new Desk(rules, context.ports.hash, resolve, told);
+    this.#desk = new Desk(rules, context.ports.hash, resolve, doors);
     this.#resolveTicket = resolve;
     this.#duty = new HeldDuty(context, 'admission');
   }

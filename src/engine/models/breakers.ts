@@ -35,6 +35,16 @@ interface Probe {
   caller: string | null;
 }
 
+/** What has come of a breaker since the engine was started; only what this engine has done itself. */
+export interface BreakerCounts {
+  /** Moves to each state. */
+  readonly moves: Readonly<Record<Breaker['state'], number>>;
+  /** How often somebody was told to come back later. */
+  readonly refused: number;
+  /** Probes that were let through. */
+  readonly probes: number;
+}
+
 interface Counting extends CallCounts {
   /** Since when, monotonic ms. */
   readonly sinceMs: number;
@@ -55,6 +65,7 @@ export class Breakers {
   #known = new Map<string, Breaker>();
   readonly #counts = new Map<string, Counting>();
   readonly #probes = new Map<string, Probe>();
+  readonly #tallies = new Map<string, { moves: Record<Breaker['state'], number>; refused: number; probes: number }>();
   /** What is under way, by endpoint: one at a time. */
   readonly #moving = new Map<string, Promise<void>>();
   #stopped = false;
@@ -70,6 +81,15 @@ export class Breakers {
     return this.#known.get(endpoint) ?? closedBreaker;
   }
 
+  /** Endpoints whose breakers are not idle, or of which something was counted. */
+  endpoints(): string[] {
+    return [...new Set([...this.#known.keys(), ...this.#tallies.keys()])];
+  }
+
+  counts(endpoint: string): BreakerCounts {
+    return this.#tallies.get(endpoint) ?? newTally();
+  }
+
   /** When this caller may ask again whether it may call; null = it may call now. */
   shutUntil(endpoint: string, caller: string, now: number): number | null {
     const breaker = this.#known.get(endpoint);
@@ -78,9 +98,11 @@ export class Breakers {
     const probe = this.#probes.get(endpoint);
     if (breaker.state === 'half-open' && probe?.name === breaker.probe && (probe.caller ?? caller) === caller) {
       // Also where the same attempt is decided over once more.
+      if (probe.caller === null) this.#tally(endpoint).probes += 1;
       probe.caller = caller;
       return null;
     }
+    this.#tally(endpoint).refused += 1;
     const spread = Math.floor(this.#context.ports.random.next() * spreadMs);
     if (at > now) return (breaker.state === 'open' ? at : Math.min(at, now + lookAgainMs)) + spread;
     this.#takeProbe(endpoint);
@@ -185,6 +207,7 @@ export class Breakers {
 
   async #change(endpoint: string, actor: string, change: (breaker: Breaker, now: number) => Breaker): Promise<void> {
     const place = { space: breakerSpace, key: endpoint, ref: '' };
+    const moved = new Set<Breaker['state']>();
     const stored = await changeValue<Breaker>(
       { context: this.#context, catalog: this.#catalog },
       place,
@@ -194,12 +217,28 @@ export class Breakers {
         const after = change(before, now);
         if (after === before) return null;
         const event = after.state === before.state ? null : moveEvent(endpoint, before, after, actor);
+        moved.clear();
+        if (event !== null) moved.add(after.state);
         return { value: isIdle(after, now, this.#rule) ? null : after, event };
       },
     );
+    for (const state of moved) this.#tally(endpoint).moves[state] += 1;
     if (stored === null) this.#known.delete(endpoint);
     else this.#known.set(endpoint, stored);
   }
+
+  /** Endpoints are those of manifests, and few. */
+  #tally(endpoint: string) {
+    const known = this.#tallies.get(endpoint);
+    if (known !== undefined) return known;
+    const made = newTally();
+    this.#tallies.set(endpoint, made);
+    return made;
+  }
+}
+
+function newTally() {
+  return { moves: { closed: 0, open: 0, 'half-open': 0 }, refused: 0, probes: 0 };
 }
 
 /** What the event of a move says. */

@@ -36,6 +36,7 @@ export class Pauses {
   readonly #stored = new Map<string, number>();
   /** What is under way, by endpoint: one at a time. */
   readonly #moving = new Map<string, Promise<void>>();
+  readonly #refused = new Map<string, number>();
   #stopped = false;
 
   constructor(context: EngineContext, catalog: Catalog) {
@@ -55,12 +56,23 @@ export class Pauses {
   /** When somebody who finds it paused asks again; null = it may be called now. */
   shutUntil(endpoint: string): number | null {
     const until = this.until(endpoint);
+    if (until !== null) this.#refused.set(endpoint, this.refused(endpoint) + 1);
     return until === null ? null : until + Math.floor(this.#context.ports.random.next() * spreadMs);
   }
 
   /** How many endpoints pause now. */
   get size(): number {
     return [...this.#known.keys()].filter((endpoint) => this.until(endpoint) !== null).length;
+  }
+
+  /** Endpoints that pause, or of which somebody was told to come back later. */
+  endpoints(): string[] {
+    return [...new Set([...this.#known.keys(), ...this.#refused.keys()])];
+  }
+
+  /** How often somebody was told to come back later, since the engine was started. */
+  refused(endpoint: string): number {
+    return this.#refused.get(endpoint) ?? 0;
   }
 
   /** Calls that have ended here: what their endpoints have said of themselves. */

@@ -103,13 +103,14 @@ export function programApp(
   build: BuildName = 'plain',
   withAgents = false,
   limited = false,
+  patience = 0,
 ): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
   const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow => {
     const program: AnyWorkflow = workflow(
       'program',
       { ...options, completes: done, ...(version === null ? {} : { version, previous }) },
-      (ctx, input) => runProgram(ctx, input as Program, { perform, program }),
+      (ctx, input) => runProgram(ctx, input as Program, { perform, patience, program }),
     );
     return program;
   };
@@ -133,7 +134,7 @@ export function programApp(
     workflows: [
       program,
       workflow('watch', { ...options, on: seen }, (ctx, data) =>
-        runProgram(ctx, (data as { readonly program: Program }).program, { perform, program }),
+        runProgram(ctx, (data as { readonly program: Program }).program, { perform, patience, program }),
       ),
       { ...workflow('graph', options, () => undefined), graph: simGraph },
     ],
@@ -186,9 +187,19 @@ export function providerError(): Error {
   return new Transient(programFailure.message, { code: programFailure.code, class: programFailure.class });
 }
 
+/** What a model throws in a storm. */
+export function stormError(kind: 'down' | 'told', leftMs: number): Error {
+  const [text, failed] =
+    kind === 'down' ? ['No capacity.', 'overloaded' as const] : ['Slower.', 'rate_limited' as const];
+  const headers = kind === 'told' ? { 'retry-after-ms': String(leftMs) } : {};
+  return Object.assign(new Transient(text, { code: 'STORM', class: failed }), { headers });
+}
+
 /** What the nodes of a program work with. */
 interface Means {
   readonly perform: PerformEffect;
+  /** Attempts of an inference beyond those that its node has, for the weather. */
+  readonly patience: number;
   /** What child runs are runs of. */
   readonly program: AnyWorkflow;
 }
@@ -220,7 +231,7 @@ async function runNode(ctx: Ctx, node: ProgramNode, means: Means): Promise<void>
     case 'child':
       return runLeaf(ctx, node, node.name, means);
     case 'infer':
-      return runInference(ctx, node);
+      return runInference(ctx, node, means);
     case 'saga':
       return runSaga(ctx, node, means);
     case 'map': {
@@ -296,7 +307,7 @@ async function runLeaf(ctx: Ctx, node: RaceNode, name: string, means: Means): Pr
   );
 }
 
-async function runInference(ctx: Ctx, node: InferNode): Promise<void> {
+async function runInference(ctx: Ctx, node: InferNode, { patience }: Means): Promise<void> {
   const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
   const { text } = await ctx.infer(node.name, {
@@ -304,7 +315,7 @@ async function runInference(ctx: Ctx, node: InferNode): Promise<void> {
     prompt: JSON.stringify({ at, node }),
     policy: node.policy,
     stream: node.streamed,
-    retry: { attempts, min: minMs, max: maxMs, factor },
+    retry: { attempts: attempts + patience, min: minMs, max: maxMs, factor },
   });
   if (text !== at) throw new Error(`Invariant broken: ${at} was answered with ${text}`);
 }

@@ -37,6 +37,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly agents: boolean;
   /** Whether a capability is limited. */
   readonly limited: boolean;
+  /** Attempts of inferences for the weather at the model. */
+  readonly patience: number;
   /** The build that the process would be started with now. */
   readonly build: () => BuildName;
   /** Where its work is pushed to; null = it does it itself. */
@@ -65,7 +67,7 @@ export class RealWorker implements SimWorker {
   }
 
   #boot(ports: Ports, heart: SimProcess): void {
-    const { slots, parkAfterMs, only, provider, agents, limited, history, endpoint } = this.#options;
+    const { slots, parkAfterMs, only, provider, agents, limited, patience, history, endpoint } = this.#options;
     const build = this.#options.build();
     const claims = new Claims(history, build);
     const transport = this.#transport(claims, heart);
@@ -84,6 +86,7 @@ export class RealWorker implements SimWorker {
               build,
               agents,
               limited,
+              patience,
             ),
             connect: transport,
             ports,

@@ -4,6 +4,7 @@ import type { History } from '../history.js';
 import { checkAgents } from './agents.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
+import { checkEndpoints } from './endpoints.js';
 import { checkFamily } from './family.js';
 import { checkGraphs } from './graphs.js';
 import { checkInferences } from './inferences.js';
@@ -25,6 +26,7 @@ export {
   checkAgents,
   checkEffects,
   checkEndings,
+  checkEndpoints,
   checkFamily,
   checkGraphs,
   checkInferences,
@@ -57,6 +59,7 @@ export const checkers: readonly Checker[] = [
   checkTicks,
   checkEffects,
   checkInferences,
+  checkEndpoints,
   checkGraphs,
   checkRedrives,
   checkRequests,
