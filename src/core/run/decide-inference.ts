@@ -11,7 +11,9 @@ import type { BodyCommand, RunCommand } from './commands.js';
 import { accept, already, refused, type Decision } from './decision.js';
 import type { NewRunEvent } from './events.js';
 import {
+  ambiguousFailure,
   isGranted,
+  leadsToRetry,
   shutFailureOf,
   type InferenceGrant,
   type InferenceTicket,
@@ -59,9 +61,7 @@ export function decideInference(state: RunState, command: InferenceCommand, cont
       return accept({ type: 'inference.identified', data: { path, attempt, providerId } });
     }
     case 'settleAmbiguity':
-      return unit.status === 'begun'
-        ? accept({ type: 'inference.ambiguous', data: { path, attempt, policy: command.policy } })
-        : already;
+      return unit.status === 'begun' ? ambiguous(unit, command) : already;
     case 'completeInference':
       return unit.status === 'begun' ? completed(state, unit, command) : already;
     case 'failInference':
@@ -111,6 +111,19 @@ function decideRequest(
     type: 'inference.failed',
     data: { path, attempt, failure: shutFailureOf(answer), usage: null, costMicros: 0 },
   });
+}
+
+/** Whatever is declared, it is not called without end: it may be what its workers die of, and each call may be paid. */
+function ambiguous(unit: InferenceUnit, { path, attempt, policy }: Command<'settleAmbiguity'>): Decision {
+  if (!leadsToRetry(policy) || unit.ambiguous + 1 < limits.inferenceAmbiguousMax)
+    return accept({ type: 'inference.ambiguous', data: { path, attempt, policy } });
+  return accept(
+    { type: 'inference.ambiguous', data: { path, attempt, policy: 'dead-letter' } },
+    {
+      type: 'inference.failed',
+      data: { path, attempt, failure: ambiguousFailure(path), usage: null, costMicros: 0 },
+    },
+  );
 }
 
 type Waiting = Pick<Extract<NewRunEvent, { type: 'inference.requested' }>['data'], 'version' | 'shut' | 'grant'>;

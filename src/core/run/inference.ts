@@ -4,6 +4,7 @@
  *
  * Invariant: money is integer micro-units of one currency, tokens are integers; nothing here is a fraction of either.
  */
+import { SpineError } from '../errors.js';
 import { failure, type Failure, type FailureClass } from '../failure.js';
 
 /**
@@ -196,6 +197,12 @@ export interface InferenceWait {
   readonly until: number | null;
   /** The endpoint has asked for it. Absent = its breaker is not closed. */
   readonly paused?: true;
+}
+
+/** Nobody knows whether the provider was called, or what it said, and it is not called again. */
+export function ambiguousFailure(path: string): Failure {
+  const { code, message } = new SpineError('INFERENCE_AMBIGUOUS', { path });
+  return failure({ class: 'unknown', code, message, retryable: false });
 }
 
 /** Whether an inference may be begun. */

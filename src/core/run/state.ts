@@ -113,6 +113,8 @@ export interface InferenceUnit {
   readonly hold: Hold | PastHold | null;
   /** While it pauses since its endpoint is shut: until when; null = it does not. */
   readonly shutUntil: number | null;
+  /** Attempts of which nobody knows what became. */
+  readonly ambiguous: number;
   /** The last attempts that gave no answer. */
   readonly hops: readonly InferenceHop[];
 }
@@ -446,6 +448,8 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'inference.ambiguous': {
       const { path, attempt, policy } = event.data;
       state.spend = { ...state.spend, ambiguous: state.spend.ambiguous + 1 };
+      const unit = units.get(path);
+      if (unit?.kind === 'inference') setInference(units, path, { ambiguous: unit.ambiguous + 1 });
       if (leadsToRetry(policy)) {
         endInferenceHold(units, path, event.seq);
         setInference(units, path, { status: 'due', attempt: attempt + 1 });
@@ -732,6 +736,7 @@ function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inf
         ? hops
         : withHop(hops, attempt, { version: version ?? '', endpoint: shut.endpoint }, shutFailureOf(shut)),
     shutUntil: shut?.until ?? null,
+    ambiguous: past?.ambiguous ?? 0,
   });
   if (grant !== null) state.spend = withCall(state.spend);
   noProgress(state, event.seq);

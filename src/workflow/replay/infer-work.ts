@@ -21,6 +21,7 @@ import { limits } from '../../core/limits.js';
 import type { InlinePayload } from '../../core/payload.js';
 import type { CancelTimer } from '../../core/ports.js';
 import type { RetryPolicy } from '../../core/retry.js';
+import { ambiguousFailure } from '../../core/run/inference.js';
 import type {
   AmbiguityPolicy,
   InferenceAsk,
@@ -226,7 +227,7 @@ export class InferWork implements Work {
         return await this.#askPerson(wait, attempt);
       case 'dead-letter':
         this.#settled(attempt, policy);
-        this.#fail(wait, attempt, ambiguous(this.#request.path));
+        this.#fail(wait, attempt, ambiguousFailure(this.#request.path));
         return true;
     }
   }
@@ -277,11 +278,6 @@ export class InferWork implements Work {
 }
 
 const ruleLengthMax = limits.decisionTextLengthMax;
-
-function ambiguous(path: string): Failure {
-  const { code, message } = new SpineError('INFERENCE_AMBIGUOUS', { path });
-  return failure({ class: 'unknown', code, message, retryable: false });
-}
 
 function told(feedback: Feedback | null): { readonly feedback?: Feedback } {
   return feedback === null ? {} : { feedback };
