@@ -244,7 +244,11 @@ class RunningEngine implements Engine {
       rules: this.#limitRules,
       lanes: this.#lanes,
       resolve,
-      doors: { told, shutUntil: (...asked) => this.#breakers.shutUntil(...asked) },
+      doors: {
+        told,
+        shutUntil: (...asked) => this.#breakers.shutUntil(...asked),
+        probeOf: (...asked) => this.#breakers.probeOf(...asked),
+      },
     });
     this.#limitsOffice = new LimitsOffice({
       context: this.#context,

@@ -70,6 +70,8 @@ export interface InferenceChain {
 
 /** Leave to call a provider one time: which version of the model, where, and what was set aside for it. */
 export interface InferenceGrant {
+  /** The call is a probe of an endpoint whose breaker is not closed: its name there. Absent = it is none. */
+  readonly probe?: string;
   /** Version of the model, as the app names it. */
   readonly version: string;
   /** Why this version: the name of the arm that the run is in. */

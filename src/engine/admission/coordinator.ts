@@ -15,6 +15,7 @@ import type { EngineContext } from '../context.js';
 import { runKey } from '../runs/committed.js';
 import type { JobOutcome, LaneJob } from '../runs/lanes.js';
 import { grantOf } from '../models/admission.js';
+import { callerOf } from '../models/model-door.js';
 import { systemTenant } from '../system-tenant.js';
 import { HeldDuty, renewMs } from '../upkeep/held-duty.js';
 import { moveFence, readCounters, readFence, readHolders, readSpace, type Holder } from './counter-rows.js';
@@ -42,6 +43,7 @@ export class Coordinator {
   readonly #lanes: CoordinatorOptions['lanes'];
   readonly #resolveTicket: ResolveTicket;
   readonly #desk: Desk;
+  readonly #doors: Doors;
   /** Value of the fence as this server has written it; null = it has not, and knows nothing. */
   #fence: string | null = null;
   #writes = 0;
@@ -68,6 +70,7 @@ export class Coordinator {
     this.#context = context;
     this.#rules = rules;
     this.#lanes = lanes;
+    this.#doors = doors;
     this.#desk = new Desk(rules, context.ports.hash, resolve, doors);
     this.#resolveTicket = resolve;
     this.#duty = new HeldDuty(context, 'admission');
@@ -404,7 +407,10 @@ export class Coordinator {
     const reservedAt = holder?.at ?? this.#context.store.now();
     if (value.kind === 'call') return { op: 'admitCall', path, task: value.task, attempt, limits: keys, reservedAt };
     const candidate = this.#resolveTicket(ticket, value)?.candidate ?? null;
-    return candidate === null ? null : { op: 'admitInference', path, attempt, grant: grantOf(candidate, keys) };
+    if (candidate === null) return null;
+    const caller = callerOf({ tenant: ticket.tenant, run: runOfTicket(ticket.ref), path, attempt });
+    const probe = this.#doors.probeOf(candidate.version.endpoint, caller);
+    return { op: 'admitInference', path, attempt, grant: grantOf(candidate, keys, probe) };
   }
 
   /** The run has not taken what it was given, or had it already: looks what has become of the ticket. */

@@ -49,6 +49,8 @@ export interface Doors {
   told(place: string): number | null;
   /** When this work may ask again whether it may call the endpoint; null = it may now, and is counted upon to do so. */
   shutUntil(endpoint: string, caller: string, now: number): number | null;
+  /** The name of the probe that this work makes of the endpoint; null = it makes none. */
+  probeOf(endpoint: string, caller: string): string | null;
 }
 
 export interface Granted {

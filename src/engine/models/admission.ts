@@ -29,8 +29,10 @@ export interface Admission {
 export function grantOf(
   { version, arm, idempotencyKey, reserved }: Candidate,
   limits: readonly string[],
+  probe: string | null = null,
 ): InferenceGrant {
-  return { version: version.version, arm, endpoint: version.endpoint, idempotencyKey, reserved, limits };
+  const grant = { version: version.version, arm, endpoint: version.endpoint, idempotencyKey, reserved, limits };
+  return probe === null ? grant : { ...grant, probe };
 }
 
 /**

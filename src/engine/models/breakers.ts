@@ -12,6 +12,7 @@ import {
   isIdle,
   probeTime,
   withCalls,
+  withoutProbe,
   withProbe,
   type Breaker,
   type BreakerRule,
@@ -103,10 +104,27 @@ export class Breakers {
       return null;
     }
     this.#tally(endpoint).refused += 1;
-    const spread = Math.floor(this.#context.ports.random.next() * spreadMs);
-    if (at > now) return (breaker.state === 'open' ? at : Math.min(at, now + lookAgainMs)) + spread;
+    if (at > now) return this.#again(breaker, at, now);
     this.#takeProbe(endpoint);
-    return now + probePauseMs + spread;
+    return now + probePauseMs + Math.floor(this.#context.ports.random.next() * spreadMs);
+  }
+
+  /** The same without taking anybody for the one who probes: null = it may call, or ask to probe. */
+  closedUntil(endpoint: string, now: number): number | null {
+    const breaker = this.#known.get(endpoint);
+    const at = breaker === undefined ? null : probeTime(breaker, now, this.#rule);
+    return at === null || at <= now ? null : this.#again(this.of(endpoint), at, now);
+  }
+
+  /** The name of the probe that this caller makes; null = it makes none. */
+  probeOf(endpoint: string, caller: string): string | null {
+    const probe = this.#probes.get(endpoint);
+    return probe?.caller === caller ? probe.name : null;
+  }
+
+  #again({ state }: Breaker, at: number, now: number): number {
+    const spread = Math.floor(this.#context.ports.random.next() * spreadMs);
+    return (state === 'open' ? at : Math.min(at, now + lookAgainMs)) + spread;
   }
 
   /** Calls that have ended here: what they say of their endpoints. */
@@ -123,7 +141,10 @@ export class Breakers {
       const unit = state.units.get(path);
       if (unit?.kind !== 'inference' || unit.grant === null || unit.attempt !== attempt) continue;
       const says = event.type === 'inference.completed' ? 'good' : endpointSays(event.data.failure.class);
-      if (says !== null) this.#ended(unit.grant.endpoint, callerOf({ tenant, run, path, attempt }), says === 'good');
+      const { endpoint, probe = this.probeOf(unit.grant.endpoint, callerOf({ tenant, run, path, attempt })) } =
+        unit.grant;
+      if (probe !== null) this.#probed(endpoint, probe, says);
+      else if (says !== null) this.#ended(endpoint, says === 'good');
     }
   }
 
@@ -159,13 +180,15 @@ export class Breakers {
     await Promise.all(this.#moving.values());
   }
 
-  #ended(endpoint: string, caller: string, isGood: boolean): void {
-    const probe = this.#probes.get(endpoint);
-    if (probe?.caller === caller) {
-      this.#probes.delete(endpoint);
-      this.#move(endpoint, (breaker, now) => afterProbe(breaker, probe.name, isGood, now, this.#rule));
-      return;
-    }
+  /** What came of a probe: whichever server it was that had taken it. */
+  #probed(endpoint: string, probe: string, says: 'good' | 'bad' | null): void {
+    if (this.#probes.get(endpoint)?.name === probe) this.#probes.delete(endpoint);
+    this.#move(endpoint, (breaker, now) =>
+      says === null ? withoutProbe(breaker, probe, now) : afterProbe(breaker, probe, says === 'good', now, this.#rule),
+    );
+  }
+
+  #ended(endpoint: string, isGood: boolean): void {
     const nowMs = this.#context.ports.clock.monotonicMs();
     const { calls, failures, sinceMs } = this.#counts.get(endpoint) ?? { calls: 0, failures: 0, sinceMs: nowMs };
     this.#counts.set(endpoint, { calls: calls + 1, failures: failures + (isGood ? 0 : 1), sinceMs });

@@ -14,7 +14,7 @@ import type { Pauses } from './pauses.js';
 export interface ModelDoorOptions {
   /** Models with the weights in force. */
   readonly model: (name: string) => ModelManifest | null;
-  readonly breakers: Pick<Breakers, 'shutUntil'>;
+  readonly breakers: Pick<Breakers, 'shutUntil' | 'closedUntil' | 'probeOf'>;
   readonly pauses: Pick<Pauses, 'shutUntil'>;
   readonly admission: Admission;
   readonly hash: Hash;
@@ -37,10 +37,14 @@ export class ModelDoor {
     // Before the breaker, or a probe would be let through that nobody may make.
     const paused = pauses.shutUntil(endpoint);
     if (paused !== null) return { version, endpoint, until: paused, paused: true };
-    const until = breakers.shutUntil(endpoint, callerOf(ticket), now);
-    if (until !== null) return { version, endpoint, until };
     const answer = admission.ask(ticket, candidate);
-    return answer === 'hold' ? { version, endpoint, until: null } : answer;
+    // What waits for limits probes when it has been let in, and not before.
+    const caller = callerOf(ticket);
+    const until = answer === 'hold' ? breakers.closedUntil(endpoint, now) : breakers.shutUntil(endpoint, caller, now);
+    if (until !== null) return { version, endpoint, until };
+    if (answer === 'hold') return { version, endpoint, until: null };
+    const probe = breakers.probeOf(endpoint, caller);
+    return probe === null ? answer : { ...answer, probe };
   }
 }
 
