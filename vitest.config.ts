@@ -1,8 +1,8 @@
 /**
- * Seven projects, because they want different machines: `main` (unit, conformance, model, docs, types) runs files side
- * by side, and so do `process`, whose programs mostly start and wait, and `packaging`, which installs fresh apps; `postgres`
- * has a server that is found or started for it; `simulation` is CPU-bound and long; `faults` and `campaign` kill, fill up and
- * overload real processes and run one file at a time.
+ * Five projects, because they want different machines: `main` (unit, conformance, model, docs, types) is many small files;
+ * `postgres` has a server that is found or started for it; `simulation` is CPU-bound and long; the programs of `process` mostly
+ * start, wait and install, so that `npm test` gives it a worker more; `campaign` has several servers, workers and a database for
+ * each test, and runs one file at a time.
  * Workers are forks, so that a test that ends its process or blocks its loop harms only its own file.
  */
 import { fileURLToPath } from 'node:url';
@@ -41,6 +41,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'main',
+          // Two hundred small files: to load everything anew for each took a third of the time.
+          isolate: false,
           include: [
             'src/**/*.test.ts',
             'scripts/**/*.test.ts',
@@ -83,30 +85,10 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'packaging',
-          include: ['test/process/packaging/**/*.test.ts'],
-          testTimeout: 3 * minute,
-          hookTimeout: 3 * minute,
-        },
-      },
-      {
-        extends: true,
-        test: {
           name: 'process',
           include: ['test/process/**/*.test.ts'],
-          exclude: ['test/process/{packaging,faults}/**'],
           testTimeout: nightly ? 60 * minute : 3 * minute,
-          hookTimeout: minute,
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: 'faults',
-          include: ['test/process/faults/**/*.test.ts'],
-          testTimeout: nightly ? 60 * minute : 3 * minute,
-          hookTimeout: minute,
-          fileParallelism: false,
+          hookTimeout: 3 * minute,
         },
       },
     ],

@@ -35,9 +35,8 @@ const phases = [
   suite('main', 8 * minute, ['src']),
   suite('postgres', 8 * minute, [join('test', 'postgres')]),
   suite('simulation', 6 * minute, [join('test', 'simulation')]),
-  suite('process', 10 * minute, [join('test', 'process')]),
-  suite('faults', 8 * minute, [join('test', 'process', 'faults')]),
-  suite('packaging', 8 * minute, [join('test', 'process', 'packaging')]),
+  // Three at a time on two cores: what they do most is wait for processes, packages and time-outs.
+  suite('process', 12 * minute, [join('test', 'process')], ['--maxWorkers=3']),
   suite('campaign', 8 * minute, [join('test', 'campaign')]),
   // Takes up where the last call was ended: what has reached its goal is not done again until the report is gone.
   ...(nightly ? [command('shards', 300 * minute, () => ['--import', 'tsx', join('test', 'campaign', 'main.ts')])] : []),
@@ -106,8 +105,8 @@ function command(name, msMax, args) {
   };
 }
 
-/** A phase that is a project of vitest.config.ts. A folder that is there and yields no test is a failure. */
-function suite(name, msMax, folders) {
+/** A phase that is a project of vitest.config.ts, with flags of vitest where it needs some. A folder that is there and yields no test is a failure. */
+function suite(name, msMax, folders, flags = []) {
   return {
     name,
     run: async () => {
@@ -126,6 +125,7 @@ function suite(name, msMax, folders) {
           '--reporter=default',
           '--reporter=json',
           `--outputFile.json=${file}`,
+          ...flags,
         ],
         { msMax: msMax * stretch, env },
       );

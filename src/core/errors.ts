@@ -238,6 +238,13 @@ export const errorCatalogue = {
       `Whether the provider has answered inference "${d.path}" is not known: its worker died in the meantime.`,
     mend: 'Look at the provider, then redrive the run. To go on without asking, give the model another `policy`.',
   }),
+  PAUSE_TOO_LONG: entry<{ pauseMs: number; leftMs: number; message: string }>({
+    kind: 'terminal',
+    status: 503,
+    message: (d) =>
+      `Asked to wait ${d.pauseMs} ms, which is longer than the ${Math.max(0, d.leftMs)} ms that are left: ${d.message}`,
+    mend: 'Give the run or the chain more time (`timeout`, `within`), name a `fallback`, or redrive after the pause.',
+  }),
   DEFINITION_INVALID: entry<{ name: string; faults: readonly string[] }>({
     kind: 'invalid',
     status: 422,

@@ -112,6 +112,46 @@ describe('failureOf', () => {
     expect(failureOf(thrown).retryAfterMs).toBe(expected);
   });
 
+  const now = Date.UTC(2026, 9, 21, 7, 0, 0);
+
+  it.each([
+    ['a date', { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }, 28 * 60_000],
+    ['a date long hence', { 'Retry-After': 'Wed, 21 Oct 2026 09:00:00 GMT' }, 2 * 3_600_000],
+    ['more than a day', { 'retry-after': '200000' }, 200_000_000],
+    ['more than anybody waits', { 'retry-after': '99999999' }, limits.retryPauseMsMax],
+    ['when the tokens are back', { 'x-ratelimit-remaining-tokens': '0', 'x-ratelimit-reset-tokens': '6m0s' }, 360_000],
+    [
+      'when both are back',
+      {
+        'anthropic-ratelimit-requests-remaining': '0',
+        'anthropic-ratelimit-requests-reset': '2026-10-21T07:01:00Z',
+        'anthropic-ratelimit-tokens-remaining': '0',
+        'anthropic-ratelimit-tokens-reset': '2026-10-21T07:02:00Z',
+      },
+      120_000,
+    ],
+    [
+      'nothing of what is not used up',
+      { 'x-ratelimit-remaining-tokens': '5', 'x-ratelimit-reset-tokens': '6m0s' },
+      undefined,
+    ],
+  ])('reads headers with the clock of whoever has caught it: %s', (_, headers, expected) => {
+    expect(failureOf(error({ status: 429, responseHeaders: headers }), now).retryAfterMs).toBe(expected);
+  });
+
+  it('takes limits that are met for a pause only where a limit was met', () => {
+    const headers = { 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '1h' };
+    expect(failureOf(error({ status: 500, headers }), now).retryAfterMs).toBeUndefined();
+  });
+
+  it('keeps the sizes that the words state', () => {
+    const words = "This model's maximum context length is 8192 tokens, however you requested 9500 tokens.";
+    expect(failureOf(error({ status: 400, code: 'context_length_exceeded' }, words)).triage).toMatchObject({
+      limit: 8_192,
+      used: 9_500,
+    });
+  });
+
   it('takes code and message from the error, and the message of the cause where it says more', () => {
     const thrown = new TypeError('fetch failed', {
       cause: error({ code: 'ENOTFOUND' }, 'getaddrinfo ENOTFOUND model'),

@@ -6,8 +6,10 @@
  *
  * Invariant: total. No thrown value, however odd, makes `failureOf` throw.
  */
+import { pauseOf, readFeedback, type HeaderSource } from './admission/feedback.js';
 import { isSpineError, type ErrorCode, type SpineError } from './errors.js';
 import { failure, failureClasses, type Failure, type FailureClass, type FailureTriage } from './failure.js';
+import { limits } from './limits.js';
 import { classifyFailure, type Triage } from './triage/classify.js';
 
 /** What the rules found; the texts come from the thrown value. */
@@ -29,15 +31,16 @@ type Shape = Readonly<Record<string, unknown>>;
  * name the class where they mean the same in any program, and never end the attempts: an error that nothing else is known
  * about stays retryable, and is `unknown` where its words are not clear.
  *
- * `retryAfterMs` is read from `retryAfterMs` (ms), `retryAfter` (seconds), a `retry-after-ms` / `retry-after` header in
- * seconds, or the words of a provider that has no capacity for now; a `retry-after` date is ignored, since a date needs a
- * clock.
+ * `retryAfterMs` is read from `retryAfterMs` (ms), `retryAfter` (seconds), the headers by which providers speak of their
+ * limits (`readFeedback`), or the words of a provider that has no capacity for now. It is kept however long it is, up to
+ * `limits.retryPauseMsMax`. `now`: epoch ms on the clock of whoever has caught it, for headers that name an instant; without
+ * one these say nothing.
  */
-export function failureOf(thrown: unknown): Failure {
+export function failureOf(thrown: unknown, now: number | null = null): Failure {
   const chain = causesOf(thrown);
   const triage = triageOf(thrown, chain);
   const verdict = verdictOf(chain, triage);
-  const retryAfterMs = firstOf(chain, retryAfterOf) ?? statedPause(verdict, triage);
+  const retryAfterMs = firstOf(chain, (shape) => retryAfterOf(shape, verdict, now)) ?? statedPause(verdict, triage);
   const stack = textOf(chain[0], 'stack');
   return failure({
     class: verdict.class,
@@ -50,8 +53,13 @@ export function failureOf(thrown: unknown): Failure {
   });
 }
 
-function recorded({ remedy, confidence, reason, version }: Triage): FailureTriage {
-  return { remedy, confidence, reason, version };
+function recorded({ remedy, confidence, reason, version, extract }: Triage): FailureTriage {
+  const { limit, used } = extract ?? {};
+  return { remedy, confidence, reason, version, ...sizeOf('limit', limit), ...sizeOf('used', used) };
+}
+
+function sizeOf<Name extends string>(name: Name, size: number | undefined): { readonly [N in Name]?: number } {
+  return size !== undefined && Number.isSafeInteger(size) ? ({ [name]: size } as { [N in Name]: number }) : {};
 }
 
 /** Causes looked at; longer chains are of no use and cyclic ones must end. */
@@ -159,8 +167,11 @@ function saidBy(shape: Shape, depth: number): string[] {
 
 /** A pause that the words state, where waiting is the remedy. */
 function statedPause(verdict: Verdict, triage: Triage | null): number | undefined {
-  if (verdict.class !== 'rate_limited' && verdict.class !== 'overloaded') return undefined;
-  return pause(triage?.extract?.retry_after_s, 1_000);
+  return isWaitedFor(verdict) ? pause(triage?.extract?.retry_after_s, 1_000) : undefined;
+}
+
+function isWaitedFor({ class: kind }: Verdict): boolean {
+  return kind === 'rate_limited' || kind === 'overloaded';
 }
 
 /** Classes that the same request meets again, whenever it is sent. */
@@ -329,37 +340,54 @@ function byNetworkCode(shape: Shape): Verdict | undefined {
   return networkCodes.has(code) ? verdict('network') : undefined;
 }
 
-/** Longer pauses than this are a provider's mistake or a quota of another day; the retry policy's own bound takes over. */
-const retryAfterMsMax = 24 * 60 * 60_000;
-
-function retryAfterOf(shape: Shape): number | undefined {
-  const response = read(shape, 'response');
-  const own = read(shape, 'headers') ?? read(shape, 'responseHeaders');
-  const headers = own ?? (isShape(response) ? read(response, 'headers') : undefined);
+function retryAfterOf(shape: Shape, verdict: Verdict, now: number | null): number | undefined {
   return (
     pause(read(shape, 'retryAfterMs'), 1) ??
     pause(read(shape, 'retryAfter'), 1_000) ??
-    pause(headerOf(headers, 'retry-after-ms'), 1) ??
-    pause(headerOf(headers, 'retry-after'), 1_000)
+    pause(pauseOfHeaders(shape, verdict, now), 1)
   );
+}
+
+function pauseOfHeaders(shape: Shape, verdict: Verdict, now: number | null): number | undefined {
+  const response = read(shape, 'response');
+  const own = read(shape, 'headers') ?? read(shape, 'responseHeaders');
+  const headers = own ?? (isShape(response) ? read(response, 'headers') : undefined);
+  if (!isShape(headers)) return undefined;
+  const feedback = readFeedback(textsOnly(headers), now);
+  if (feedback === null) return undefined;
+  // When a limit is full again says something where it is a limit that was met.
+  return (isWaitedFor(verdict) ? pauseOf(feedback) : feedback.retryAfterMs) ?? undefined;
+}
+
+/** Headers out of a `Headers`-like object or a plain record, with whatever throws or is no text left out. */
+function textsOnly(headers: Shape): HeaderSource {
+  const get = read(headers, 'get');
+  const names = typeof get === 'function' ? null : namesOf(headers);
+  return {
+    get(name) {
+      try {
+        const key = names?.find((one) => one.toLowerCase() === name) ?? name;
+        const value: unknown = typeof get === 'function' ? get.call(headers, name) : headers[key];
+        return typeof value === 'string' || typeof value === 'number' ? String(value) : null;
+      } catch {
+        return null;
+      }
+    },
+  };
+}
+
+function namesOf(headers: Shape): string[] {
+  try {
+    return Object.keys(headers);
+  } catch {
+    return [];
+  }
 }
 
 function pause(value: unknown, unitMs: number): number | undefined {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
   if (typeof number !== 'number' || !Number.isFinite(number) || number < 0) return undefined;
-  return Math.min(Math.ceil(number * unitMs), retryAfterMsMax);
-}
-
-/** A header out of a `Headers`-like object or a plain record. */
-function headerOf(headers: unknown, name: string): unknown {
-  if (!isShape(headers)) return undefined;
-  const get = read(headers, 'get');
-  if (typeof get !== 'function') return read(headers, name);
-  try {
-    return get.call(headers, name);
-  } catch {
-    return undefined;
-  }
+  return Math.min(Math.ceil(number * unitMs), limits.retryPauseMsMax);
 }
 
 /** The error's own code, the code of what caused it, else its name. */

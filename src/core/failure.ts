@@ -53,6 +53,9 @@ export interface FailureTriage {
   readonly reason: string;
   /** Of the classifier, `rules.model`. */
   readonly version: string;
+  /** The most that one request may have, and what this one had, where its words say so: tokens, bytes or items. */
+  readonly limit?: number;
+  readonly used?: number;
 }
 
 const known: ReadonlySet<string> = new Set(failureClasses);
@@ -80,14 +83,27 @@ function stackLengthMax({ triage }: Failure): number {
   );
 }
 
+/** The failure with room for so many characters beside it in its envelope; that is taken from the stack as well. */
+export function withRoomBeside(cause: Failure, characters: number): Failure {
+  const { stack, triage } = cause;
+  const sizes = triage?.limit === undefined && triage?.used === undefined ? 0 : sizesLengthMax;
+  const lengthMax = Math.max(0, stackLengthMax(cause) - sizes - characters);
+  return stack === undefined || stack.length <= lengthMax ? cause : { ...cause, stack: stack.slice(0, lengthMax) };
+}
+
+/** `limit` and `used`, as JSON. */
+const sizesLengthMax = 60;
+
 const triageWordLengthMax = 40;
 
-function verdictOf({ remedy, confidence, reason, version }: FailureTriage): FailureTriage {
+function verdictOf({ remedy, confidence, reason, version, limit, used }: FailureTriage): FailureTriage {
   return {
     remedy: storable(remedy, triageWordLengthMax),
     confidence,
     reason: storable(reason, limits.triageReasonLengthMax),
     version: storable(version, triageWordLengthMax),
+    ...(limit === undefined ? {} : { limit }),
+    ...(used === undefined ? {} : { used }),
   };
 }
 

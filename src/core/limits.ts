@@ -68,6 +68,9 @@ export const limits = {
   /** Times that a model is told why its answer does not fit, unless its options say otherwise, and at most. */
   inferenceRepairsDefault: 1,
   inferenceRepairsMax: 5,
+  /** Times that an inference is asked anew with another version, a smaller request or after a person's word, and of these with a smaller request. */
+  inferenceRemediesMax: 8,
+  inferenceCompactionsMax: 3,
   /** Tools of one inference. */
   inferenceToolsMax: 128,
   /** Versions of a model. */
@@ -80,6 +83,8 @@ export const limits = {
   childDepthMax: 16,
   /** Attempts that a retry policy may ask for. */
   retryAttemptsMax: 1_000,
+  /** Longest pause that is kept as a provider asks for it; a longer one counts as this long. */
+  retryPauseMsMax: 400 * 24 * 60 * 60_000,
   /** Partitions of a topic. */
   topicPartitionsMax: 1_024,
   /** Length of a step path, in UTF-16 units. */

@@ -6,6 +6,7 @@ import type { LimitSpec } from './admission/limit.js';
 import type { Graph } from './graph/graph.js';
 import type { AmbiguityPolicy } from './run/inference.js';
 import type { Effect } from './run/events.js';
+import type { RemedyPolicy } from './remedies.js';
 import type { RetryPolicy } from './retry.js';
 import type { ScheduleSpec } from './schedule/spec.js';
 
@@ -167,6 +168,8 @@ export interface CapabilityManifest {
   readonly implemented: boolean;
   /** Limits that each attempt of a call has to be admitted under. Absent = none. */
   readonly limits?: readonly string[];
+  /** What is done about its failures, where that is declared. */
+  readonly remedies?: RemedyPolicy;
 }
 
 /** A model by its logical name. What calls it stays in the workers. */

@@ -6,6 +6,7 @@ import type { EventRow, ManifestRow, StoredPayload } from '../store/contract.js'
 import type { Manifest } from '../core/manifest.js';
 import type { Failure, FailureClass } from '../core/failure.js';
 import type { InlinePayload, Payload } from '../core/payload.js';
+import type { Remedy } from '../core/remedies.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
@@ -192,6 +193,13 @@ export interface RunStreamHandlers {
   readonly onError: (error: Error) => void;
 }
 
+/** How often a remedy was taken for failures of a class. Counts only rise. */
+export interface RemedyCount {
+  readonly class: FailureClass;
+  readonly remedy: Remedy;
+  readonly count: number;
+}
+
 /** What inferences of one version of a model have taken. Counts only rise. */
 export interface InferenceCount {
   readonly model: string;
@@ -369,6 +377,8 @@ export interface Engine {
   reportOutcome(origin: Origin, run: string, outcome: ModelOutcome): Promise<'recorded' | 'already'>;
   /** What inferences have taken, as far as this engine has committed it since it was started. */
   inferences(): readonly InferenceCount[];
+  /** What was done about failures, as far as this engine has committed it since it was started. */
+  remedies(): readonly RemedyCount[];
   /** Limits in force, by name. */
   listLimits(): Promise<LimitView[]>;
   readLimit(name: string): Promise<LimitView | null>;

@@ -57,6 +57,7 @@ import { ModelDoor } from './models/model-door.js';
 import { Pauses } from './models/pauses.js';
 import { ModelSettings } from './models/model-settings.js';
 import { ModelsOffice } from './models/models-office.js';
+import { RemedyTally } from './runs/remedy-tally.js';
 import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
 import { Reads } from './runs/reads.js';
@@ -113,6 +114,7 @@ class RunningEngine implements Engine {
   readonly #intake: Intake;
   readonly #reads: Reads;
   readonly #inferences = new InferenceTally();
+  readonly #remedies = new RemedyTally();
   readonly #followers: Followers;
   readonly #dispatcher: Dispatcher;
   readonly #timers: TimerDuty;
@@ -299,6 +301,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit(({ own, state, events }) => {
       if (own) this.#inferences.note(state, events);
+      if (own) this.#remedies.note(events);
     });
     this.#lanes.onCommit((change) => this.#followers.committed(change));
     this.#lanes.onCommit((change) => this.#lookBack.committed(change));
@@ -728,6 +731,8 @@ class RunningEngine implements Engine {
     );
   }
   inferences: Engine['inferences'] = () => this.#inferences.counts();
+
+  remedies: Engine['remedies'] = () => this.#remedies.counts();
   listLimits: Engine['listLimits'] = () => this.#limitsOffice.list();
   readLimit: Engine['readLimit'] = (name) => this.#limitsOffice.read(name);
   putLimit: Engine['putLimit'] = (origin, name, options) => this.#limitsOffice.put(origin, name, options);

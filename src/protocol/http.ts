@@ -347,8 +347,13 @@ export interface TrailItem {
     readonly class: string;
     readonly code: string;
     readonly message: string;
+    /** Of triage: how sure it was, why, and in which version; null = the class does not come from there. */
     readonly confidence: number | null;
+    readonly reason: string | null;
+    readonly classifier: string | null;
   } | null;
+  /** What was done about it, as a word for programs and with whom it went to; null = nothing, or that was not recorded. */
+  readonly remedy: { readonly name: string; readonly text: string } | null;
   /** When the next attempt was to be made. */
   readonly retryAt: string | null;
   /** Of a person: who, and why. */

@@ -7,6 +7,7 @@ import type { JsonSchema, ModelPrice } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
 import { limitDimensions } from '../core/admission/limit.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
+import { remedies, type TakenRemedy } from '../core/remedies.js';
 import { ambiguityPolicies, type InferenceHop, type Spend, type TokenUsage } from '../core/run/inference.js';
 import { exportedHistoryFormat, type ExportedHistory } from '../core/run/exported-history.js';
 import {
@@ -239,8 +240,20 @@ export const schemas = {
   ),
   TokenUsage: shape<TokenUsage>({ inputTokens: whole, cachedInputTokens: whole, outputTokens: whole }, {}),
   InferenceHop: shape<InferenceHop>(
-    { model: text, attempt: whole, version: text, endpoint: text, class: oneOf(failureClasses), code: text },
-    { model: true },
+    {
+      model: text,
+      attempt: whole,
+      version: text,
+      endpoint: text,
+      class: oneOf(failureClasses),
+      code: text,
+      remedy: reference('TakenRemedy'),
+    },
+    { model: true, remedy: true },
+  ),
+  TakenRemedy: shape<TakenRemedy>(
+    { name: oneOf(remedies), version: text, model: text, proposed: reference('TakenRemedy') },
+    { version: true, model: true, proposed: true },
   ),
   ContextView: shape<ContextView>({ name: text, key: text, version: nullable(text), fetchedAt: instant }, {}),
   WaitView: shape<WaitView>(
@@ -401,13 +414,19 @@ export const schemas = {
       what: oneOf(['attempt_failed', 'gave_up', 'redriven', 'edited']),
       attempt: nullable(whole),
       failure: nullable(
-        record({ class: oneOf(failureClasses), code: text, message: text, confidence: nullable({ type: 'number' }) }, [
-          'class',
-          'code',
-          'message',
-          'confidence',
-        ]),
+        record(
+          {
+            class: oneOf(failureClasses),
+            code: text,
+            message: text,
+            confidence: nullable({ type: 'number' }),
+            reason: nullable(text),
+            classifier: nullable(text),
+          },
+          ['class', 'code', 'message', 'confidence', 'reason', 'classifier'],
+        ),
       ),
+      remedy: nullable(record({ name: oneOf(remedies), text }, ['name', 'text'])),
       retryAt: nullable(instant),
       by: nullable(text),
       reason: nullable(text),

@@ -28,6 +28,7 @@ import type {
   WorkflowManifest,
 } from '../core/manifest.js';
 import type { BlobPayload, InlinePayload } from '../core/payload.js';
+import { remedyChoices, type Remediable, type TakenRemedy } from '../core/remedies.js';
 import type { RetryPolicy } from '../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
 import {
@@ -127,8 +128,15 @@ const failure = shape<Failure>(
     retryAfterMs: spanMs,
     stack: upTo(limits.errorStackLengthMax),
     triage: shape<FailureTriage>(
-      { remedy: name, confidence: amount, reason: upTo(limits.errorMessageLengthMax), version: name },
-      {},
+      {
+        remedy: name,
+        confidence: amount,
+        reason: upTo(limits.errorMessageLengthMax),
+        version: name,
+        limit: count,
+        used: count,
+      },
+      { limit: true, used: true },
     ),
   },
   { retryAfterMs: true, stack: true, triage: true },
@@ -137,6 +145,25 @@ const left = nullable(
   shape<Remaining>({ limit: nullable(count), remaining: nullable(count), resetMs: nullable(count) }, {}),
 );
 const feedback = shape<Feedback>({ retryAfterMs: nullable(count), requests: left, tokens: left }, {});
+const choice = oneOf(remedyChoices);
+const remedyPolicy: JsonSchema = {
+  type: 'object',
+  propertyNames: oneOf(failureClasses),
+  additionalProperties: choice,
+};
+const remediable = shape<Required<Remediable>>(
+  {
+    reroute: {
+      oneOf: [
+        { type: 'object', properties: { version: name }, required: ['version'] },
+        { type: 'object', properties: { model: name }, required: ['model'] },
+      ],
+    },
+    compact: constant(true),
+    fallback: constant(true),
+  },
+  { reroute: true, compact: true, fallback: true },
+);
 const inlinePayload = shape<InlinePayload>({ codec: constant('json/1'), text: upTo(limits.payloadBytesMax) }, {});
 const blobHash: JsonSchema = { type: 'string', pattern: '^[0-9a-f]{64}$' };
 const blobPayload = shape<BlobPayload>({ codec: constant('json/1'), blob: blobHash, size: count }, {});
@@ -189,8 +216,9 @@ const manifest = shape<Manifest>(
           retry,
           implemented: flag,
           limits: list(name),
+          remedies: remedyPolicy,
         },
-        { limits: true },
+        { limits: true, remedies: true },
       ),
     ),
     limits: list(
@@ -241,8 +269,8 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
     {},
   ),
   failStep: shape<CommandOf<'failStep'>>(
-    { op: constant('failStep'), path, attempt: count, failure, retry, withInput: flag },
-    { withInput: true },
+    { op: constant('failStep'), path, attempt: count, failure, retry, choice, withInput: flag },
+    { choice: true, withInput: true },
   ),
   call: shape<CommandOf<'call'>>(
     {
@@ -251,8 +279,8 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
       capability: name,
       input: payload,
       options: shape<CallOptions>(
-        { retry, deadlineMs: spanMs, priority: { ...count, maximum: limits.priorityMax } },
-        { retry: true, deadlineMs: true, priority: true },
+        { retry, deadlineMs: spanMs, priority: { ...count, maximum: limits.priorityMax }, remedies: remedyPolicy },
+        { retry: true, deadlineMs: true, priority: true, remedies: true },
       ),
     },
     {},
@@ -270,9 +298,10 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
           policy,
           streamed: flag,
           deadlineMs: nullable(spanMs),
-          chain: shape<InferenceChain>({ after: nullable(path), isLast: flag }, {}),
+          chain: shape<InferenceChain>({ after: nullable(path), isLast: flag, until: path }, { until: true }),
+          reroute: name,
         },
-        { chain: true },
+        { chain: true, reroute: true },
       ),
       request: payload,
     },
@@ -307,8 +336,9 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
             shape<DecisionAlternative>({ text: upTo(limits.decisionTextLengthMax), probability: ratio }, {}),
           ),
           rules: list(upTo(limits.decisionTextLengthMax)),
+          remedy: shape<Pick<TakenRemedy, 'name'>>({ name: constant('repair') }, {}),
         },
-        {},
+        { remedy: true },
       ),
       feedback,
     },
@@ -323,9 +353,11 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
       usage: nullable(usage),
       costMicros: count,
       retry,
+      choice,
+      can: remediable,
       feedback,
     },
-    { feedback: true },
+    { choice: true, can: true, feedback: true },
   ),
   settleAmbiguity: shape<CommandOf<'settleAmbiguity'>>(
     { op: constant('settleAmbiguity'), path, attempt: count, policy: oneOf(ambiguityPolicies) },

@@ -28,6 +28,7 @@ const names = [
   'readHistory',
   'readDecisions',
   'inferences',
+  'remedies',
   'exportHistory',
   'listRuns',
   'listDeadLetters',

@@ -5,7 +5,7 @@
  */
 import { limits } from '../core/limits.js';
 import { desiredWorkers, type ScaleBounds } from '../core/scale.js';
-import type { EndpointFacts, InferenceCount, LimitFacts } from '../engine/api.js';
+import type { EndpointFacts, InferenceCount, LimitFacts, RemedyCount } from '../engine/api.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
 import type { MetricFamily, MetricSample } from './prometheus-text.js';
@@ -17,6 +17,7 @@ export interface FleetFacts {
   readonly workers: readonly WorkerView[];
   readonly tally: readonly TallyRow[];
   readonly inferences: readonly InferenceCount[];
+  readonly remedies: readonly RemedyCount[];
   readonly bounds: ScaleBounds;
   /** Limits, as the server knows them that grants; empty on the others. */
   readonly limits: readonly LimitFacts[];
@@ -94,6 +95,11 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
     ),
     gauge('eventspine_runs', 'Runs kept by the store, by workflow and status.', runSamples(facts.tally)),
     ...inferenceMetrics(facts.inferences),
+    counter(
+      'eventspine_remedies_total',
+      'What was done about failures, by their class, through this server.',
+      facts.remedies.map(({ class: kind, remedy, count }) => ({ labels: { class: kind, remedy }, value: count })),
+    ),
     gauge(
       'eventspine_limit_waiting',
       'Calls and inferences that wait to be admitted and want some of a limit. Told by the server that grants.',

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Manifest } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
-import type { InferenceCount } from '../engine/api.js';
+import type { InferenceCount, RemedyCount } from '../engine/api.js';
 import type { HealthView, Problem, QueueView, ScaleView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
 import { fakeEngine } from './engine.test.fake.js';
@@ -84,6 +84,7 @@ const endpoints = [
     isPaused: true,
   },
 ];
+const remedies: RemedyCount[] = [{ class: 'overloaded', remedy: 'fallback', count: 2 }];
 
 function server(given: readonly QueueView[] = queues, authorized: readonly string[] | null = null) {
   return createServer({
@@ -93,6 +94,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       workers: () => Promise.resolve(workers),
       tally: () => Promise.resolve(tally),
       inferences: () => inferences,
+      remedies: () => remedies,
       limitFacts: () => [],
       endpointFacts: () => endpoints,
       definitions: () => [manifest],
@@ -245,6 +247,7 @@ describe('docs/reference/metrics.md', () => {
       workers,
       tally,
       inferences,
+      remedies,
       bounds,
       streams: 0,
       limits,

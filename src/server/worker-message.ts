@@ -8,6 +8,7 @@ import { instantMsMax } from '../core/instant.js';
 import { labelFaults } from '../core/labels.js';
 import { ambiguityPolicies } from '../core/run/inference.js';
 import { limits } from '../core/limits.js';
+import { isRemedyPolicy, remedyChoices } from '../core/remedies.js';
 import type { BodyCommand, TaskCommand } from '../core/run/commands.js';
 import { isAddress } from '../core/run/waits.js';
 import type { Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
@@ -146,7 +147,14 @@ const failure = record({
   retryAfterMs: optional(wholeMs),
   stack: optional(text(limits.errorStackLengthMax)),
   triage: optional(
-    record({ remedy: name, confidence: amount, reason: text(limits.errorMessageLengthMax), version: name }),
+    record({
+      remedy: name,
+      confidence: amount,
+      reason: text(limits.errorMessageLengthMax),
+      version: name,
+      limit: optional(count),
+      used: optional(count),
+    }),
   ),
 });
 const effect = oneOf('pure', 'idempotent', 'external');
@@ -186,13 +194,21 @@ const ask = record({
   policy: policies,
   streamed: flag,
   deadlineMs: nullable(wholeMs),
-  chain: optional(record({ after: nullable(path), isLast: flag })),
+  chain: optional(record({ after: nullable(path), isLast: flag, until: optional(path) })),
+  reroute: optional(name),
 });
 const decisionText = text(limits.decisionTextLengthMax);
 const note = record({
   confidence: nullable(ratio),
   alternatives: list(record({ text: decisionText, probability: ratio }), limits.decisionAlternativesMax),
   rules: list(decisionText, limits.decisionRulesMax),
+  remedy: optional(record({ name: oneOf('repair') })),
+});
+const choice = oneOf(...remedyChoices);
+const remediable = record({
+  reroute: optional((value) => record({ version: name })(value) || record({ model: name })(value)),
+  compact: optional((value) => value === true),
+  fallback: optional((value) => value === true),
 });
 const inferenceOutcome = record({
   usage,
@@ -210,18 +226,33 @@ const feedback = optional(record({ retryAfterMs: nullable(count), requests: left
 const shapes = {
   beginStep: { path, attempt: count, effect },
   completeStep: { path, attempt: count, durationMs: amount, withInput: flag, result: payload },
-  failStep: { path, attempt: count, failure, retry, withInput: optional(flag) },
+  failStep: { path, attempt: count, failure, retry, choice: optional(choice), withInput: optional(flag) },
   call: {
     path,
     capability: name,
     input: payload,
-    options: record({ retry: optional(retry), deadlineMs: optional(wholeMs), priority: optional(priority) }),
+    options: record({
+      retry: optional(retry),
+      deadlineMs: optional(wholeMs),
+      priority: optional(priority),
+      remedies: optional(isRemedyPolicy),
+    }),
   },
   infer: { path, attempt: count, ask, request: payload },
   beginInference: { path, attempt: count },
   identifyInference: { path, attempt: count, providerId: key },
   completeInference: { path, attempt: count, outcome: inferenceOutcome, result: payload, note, feedback },
-  failInference: { path, attempt: count, failure, usage: nullable(usage), costMicros: count, retry, feedback },
+  failInference: {
+    path,
+    attempt: count,
+    failure,
+    usage: nullable(usage),
+    costMicros: count,
+    retry,
+    choice: optional(choice),
+    can: optional(remediable),
+    feedback,
+  },
   settleAmbiguity: { path, attempt: count, policy: oneOf(...ambiguityPolicies) },
   sleep: { path, ms: wholeMs },
   sleepUntil: { path, at: instant },

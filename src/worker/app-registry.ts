@@ -2,6 +2,7 @@
  * What a worker can run: the bodies and handlers of an app, looked up by the names that assignments carry.
  */
 import type { Manifest } from '../core/manifest.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import { findHandler, findModel, findWorkflow, versionsOf, type AnyApp } from '../workflow/app.js';
 import type { Model } from '../workflow/model.js';
 import type { Handler } from '../workflow/capability.js';
@@ -18,6 +19,8 @@ export interface AppRegistry {
   handler(capability: string): Handler | undefined;
   /** A model that bodies ask; null = it is not here. Absent = there is none at all. */
   model?(name: string): Model | null;
+  /** What the app declares about failures. */
+  readonly remedies?: RemedyPolicy;
 }
 
 /** The registry of an app. */
@@ -31,6 +34,7 @@ export function registryOf(app: AnyApp): AppRegistry {
     definition: (workflow, version) => findWorkflow(app, workflow, version),
     handler: (capability) => findHandler(app, capability),
     model: (name) => findModel(app, name),
+    remedies: app.remedies,
   };
 }
 

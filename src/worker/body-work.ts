@@ -12,6 +12,7 @@ import type {
   Submission,
   SubmissionResult,
 } from '../protocol/worker.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import type { Activation, ActivationHost, BeginActivation } from '../workflow/activation-contract.js';
 import type { Model } from '../workflow/model.js';
 import { leaseIsGone, type StopReason, type Work, type WorkHost } from './work.js';
@@ -21,6 +22,7 @@ export interface BodyHost extends WorkHost {
   readonly parkAfterMs: () => number;
   readonly begin: BeginActivation;
   readonly model: (name: string) => Model | null;
+  readonly remedies: RemedyPolicy;
 }
 
 /** Runs `definition`, the workflow of the assignment in its version, from the journal on. */
@@ -109,6 +111,7 @@ function activationHost(assignment: ActivationAssignment, host: BodyHost): Activ
     store: (payload) => host.store(payload),
     load: (payload) => host.load(payload),
     model: host.model,
+    remedies: host.remedies,
     log: ({ level, message, fields, tenant, run, path }) =>
       host.log(level, message, { ...fields, tenant, run, workflow, attempt, path }),
   };

@@ -97,7 +97,7 @@ class CallWork implements Work {
     const error = this.#errorOf(reason);
     if (reason === 'drain') {
       // The attempt was made and counts; released without a count, a call that never ends would circle for ever.
-      if (!this.#submitted) this.#fail(failureOf(error));
+      if (!this.#submitted) this.#fail(this.#failureOf(error));
     } else this.#dead = true;
     for (const resolve of this.#onAnswer.values()) resolve();
     this.#onAnswer.clear();
@@ -115,7 +115,7 @@ class CallWork implements Work {
       const durationMs = Math.round(this.#host.ports.clock.monotonicMs() - this.#startedMs);
       this.#host.submit([{ op: 'completeTask', result: outcome, durationMs, ...this.#feedback(null) }]);
     } catch (error) {
-      if (!this.#submitted && !this.#dead) this.#fail(failureOf(error), error);
+      if (!this.#submitted && !this.#dead) this.#fail(this.#failureOf(error), error);
     } finally {
       this.#cancelDeadline();
     }
@@ -152,7 +152,7 @@ class CallWork implements Work {
     if (this.#submitted || this.#dead) return;
     const error = new SpineError('TASK_TIMEOUT', { deadlineMs: this.#assignment.deadlineMs });
     // A handler that does not heed its signal must not hold up the retry.
-    this.#fail(failureOf(error));
+    this.#fail(this.#failureOf(error));
     this.#abort.abort(error);
   }
 
@@ -176,6 +176,10 @@ class CallWork implements Work {
 
   #flushStreams(): void {
     for (const stream of this.#streams.values()) stream.flush();
+  }
+
+  #failureOf(error: unknown): Failure {
+    return failureOf(error, this.#host.ports.clock.now());
   }
 
   #fail(cause: Failure, thrown: unknown = null): void {

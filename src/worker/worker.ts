@@ -420,6 +420,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
         begin,
         parkAfterMs: () => this.#parkAfterMs(),
         model: (name) => registry.model?.(name) ?? null,
+        remedies: registry.remedies ?? {},
       });
     const error =
       known === undefined

@@ -6,6 +6,7 @@ import type { BodyCommand } from '../core/run/commands.js';
 import type { AbortReason, Journal, JournalEntry, SubmissionResult } from '../core/run/journal.js';
 import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
 import type { Ports } from '../core/ports.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import type { StepContext } from './ctx.js';
 import type { LogRecord } from './log.js';
 import type { Model } from './model.js';
@@ -28,6 +29,8 @@ export interface ActivationHost {
   log(record: LogRecord): void;
   /** A model of the app, by name; null = it has none of that name. */
   model?(name: string): Model | null;
+  /** What the app declares about failures; absent = nothing. */
+  readonly remedies?: RemedyPolicy;
   /** Watches what the body asks for. Absent in production. */
   readonly onlooker?: ActivationOnlooker;
 }

@@ -4,6 +4,7 @@
  */
 import { canonicalJson } from '../core/canonical-json.js';
 import type { Manifest } from '../core/manifest.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import type { Agent } from './agent.js';
 import type { Capability, Handler } from './capability.js';
 import type { Limit } from './limit.js';
@@ -11,6 +12,7 @@ import { jsonSchemaOf } from './json-schema-of.js';
 import { manifestOf } from './manifest-of.js';
 import { OptionFaults } from './options.js';
 import type { Model } from './model.js';
+import { readRemedies } from './remedy-options.js';
 import type { Schedule } from './schedule.js';
 import { selectorFault } from './selector.js';
 import type { Topic } from './topic.js';
@@ -39,6 +41,11 @@ export interface AppOptions<
   readonly models?: readonly Model[];
   /** What starts workflows of the app again and again. A later manifest without one removes it. */
   readonly schedules?: readonly Schedule[];
+  /**
+   * What is done about failures, by class, where nothing closer says otherwise: a model, a capability, a node of a graph, a
+   * step or an inference. Default: `auto` for all.
+   */
+  readonly remedies?: RemedyPolicy;
 }
 
 /** An app of any types. */
@@ -56,6 +63,7 @@ export interface AnyApp {
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
   readonly models: readonly Model[];
+  readonly remedies: RemedyPolicy;
   /** The definitions as data; made on first use. */
   readonly manifest: Manifest;
 }
@@ -93,6 +101,7 @@ export function defineApp<
     'limits',
     'models',
     'schedules',
+    'remedies',
   ]);
   const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
   const agents = listOf(faults, 'agents', 'agent', options.agents);
@@ -117,6 +126,7 @@ export function defineApp<
     ...models.flatMap((one) => one.limits),
   ]);
   const schedules = listOf(faults, 'schedules', 'schedule', options.schedules);
+  const remedies = readRemedies(options.remedies, faults);
   refuseDuplicates(
     faults,
     'model',
@@ -163,6 +173,7 @@ export function defineApp<
     limits,
     schedules,
     models,
+    remedies,
     get manifest() {
       manifest ??= manifestOf({
         name,
@@ -174,6 +185,7 @@ export function defineApp<
         limits,
         schedules,
         models,
+        remedies,
       });
       return manifest;
     },
@@ -262,7 +274,7 @@ function isSame(one: Topic | Capability | Limit, other: Topic | Capability | Lim
 function plainText(one: Topic | Capability | Limit): string {
   if (one.kind === 'limit') return canonicalJson(one.spec);
   if (one.kind === 'topic') return canonicalJson({ ...one, schema: jsonSchemaOf(one.schema, 'input') });
-  const { name, effect, timeoutMs, deadlineMs, retry, limits } = one;
+  const { name, effect, timeoutMs, deadlineMs, retry, remedies, limits } = one;
   const schemas = [jsonSchemaOf(one.input, 'input'), jsonSchemaOf(one.output, 'output')];
   return canonicalJson({
     name,
@@ -270,6 +282,7 @@ function plainText(one: Topic | Capability | Limit): string {
     timeoutMs,
     deadlineMs,
     retry,
+    remedies,
     schemas,
     limits: limits.map((limit) => limit.name),
   });

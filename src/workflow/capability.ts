@@ -6,12 +6,14 @@ import type { HeaderSource } from '../core/admission/feedback.js';
 import type { Duration } from '../core/duration.js';
 import { limits } from '../core/limits.js';
 import type { PathName } from '../core/paths.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import type { RetryPolicy } from '../core/retry.js';
 import type { Effect } from '../core/run/events.js';
 import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
 import { readLimits, type Limit } from './limit.js';
 import type { Log } from './log.js';
 import { OptionFaults } from './options.js';
+import { readRemedies } from './remedy-options.js';
 import { readRetry, type RetryOptions } from './retry-options.js';
 import type { StreamWriter } from './stream-writer.js';
 
@@ -29,6 +31,8 @@ export interface CapabilityOptions<I extends StandardSchema, O extends StandardS
   readonly deadline?: Duration;
   /** Default: 4 attempts, pauses up to 60 s. */
   readonly retry?: RetryOptions;
+  /** What is done about its failures, by class. Default: what the app says, then `auto`. */
+  readonly remedies?: RemedyPolicy;
   /** What each attempt has to find room in before it is queued. It waits where there is none. Default: nothing. */
   readonly limits?: readonly Limit[];
 }
@@ -66,6 +70,7 @@ export interface Capability<Name extends string = string, In = unknown, Out = un
   readonly timeoutMs: number;
   readonly deadlineMs: number;
   readonly retry: RetryPolicy;
+  readonly remedies: RemedyPolicy;
   readonly limits: readonly Limit[];
   /** Types only; never set. */
   readonly types?: { readonly input: In; readonly output: Out };
@@ -97,7 +102,7 @@ export function capability<
   const faults = new OptionFaults(`capability "${name}"`);
   const { input, output, effect, timeout, deadline } = options;
   faults.name(name);
-  faults.unknownNames(options, ['input', 'output', 'effect', 'timeout', 'deadline', 'retry', 'limits']);
+  faults.unknownNames(options, ['input', 'output', 'effect', 'timeout', 'deadline', 'retry', 'remedies', 'limits']);
   faults.schema('input', input);
   faults.schema('output', output);
   faults.effect(effect);
@@ -105,6 +110,7 @@ export function capability<
   const deadlineMs = faults.duration('deadline', deadline, timeoutMs, 1);
   if (timeout !== undefined && timeoutMs > deadlineMs) faults.add('timeout is longer than deadline');
   const retry = readRetry(options.retry, faults);
+  const remedies = readRemedies(options.remedies, faults);
   const named = readLimits(options.limits, faults);
   faults.throwIfAny();
   const defined: Capability<Name, InferInput<I>, InferOutput<O>> = {
@@ -116,6 +122,7 @@ export function capability<
     timeoutMs: Math.min(timeoutMs, deadlineMs),
     deadlineMs,
     retry,
+    remedies,
     limits: named,
   };
   return {

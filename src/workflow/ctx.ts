@@ -4,6 +4,7 @@
  */
 import type { Duration } from '../core/duration.js';
 import type { PathKey, PathName } from '../core/paths.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import type { Effect } from '../core/run/events.js';
 import type { Ai, AiOptions, Told } from './ai/ai-options.js';
 import type { InferOutput, StandardSchema } from '../core/standard-schema.js';
@@ -53,6 +54,8 @@ export interface StepContext {
 export interface StepOptions {
   /** Default: 4 attempts; 1 where the effect is external, because a failure does not prove that nothing happened. */
   readonly retry?: RetryOptions;
+  /** What is done about failures, by class: `wait`, `retry`, `quarantine` or `person`. Default: what the app says, then `auto`. */
+  readonly remedies?: RemedyPolicy;
   /** Longest time of one attempt; then the signal is aborted and the attempt fails with class `timeout`. Default: none. */
   readonly timeout?: Duration;
   /**
@@ -68,6 +71,8 @@ export interface CallOptionsOf {
   readonly as?: PathName;
   /** Default: what the capability says. */
   readonly retry?: RetryOptions;
+  /** What is done about failures, by class. Default: what the capability says. */
+  readonly remedies?: RemedyPolicy;
   /** Longest time of one attempt. Default: what the capability says. */
   readonly timeout?: Duration;
   /** Higher goes first. Default: the priority of the run. */

@@ -6,6 +6,7 @@ import type { Condition, Join, Selection } from '../core/graph/graph.js';
 import type { Duration } from '../core/duration.js';
 import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
 import type { Capability, HandlerContext } from './capability.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import type { RetryOptions } from './retry-options.js';
 import type { Topic } from './topic.js';
 
@@ -46,6 +47,8 @@ export interface DagNode {
   readonly retry?: RetryOptions;
   /** Longest time of one attempt. Default: that of the capability. */
   readonly timeout?: Duration;
+  /** What is done about its failures, by class. Default: what the capability says, then `auto`. */
+  readonly remedies?: RemedyPolicy;
   /** Higher goes first, 0 to 9. Default: that of the run. */
   readonly priority?: number;
 }

@@ -29,6 +29,7 @@ import type {
   DagWork,
 } from './dag-types.js';
 import { OptionFaults } from './options.js';
+import { readRemedies } from './remedy-options.js';
 import { readRetry } from './retry-options.js';
 import type { Topic } from './topic.js';
 import type { Workflow } from './workflow.js';
@@ -67,6 +68,7 @@ const nodeOptions = [
   'map',
   'fallback',
   'retry',
+  'remedies',
   'timeout',
   'priority',
 ] as const;
@@ -179,6 +181,7 @@ class NodeReader {
     const work = this.#capabilityOf(name, 'run', node, faults);
     const standIn = fallback === undefined ? null : this.#capabilityOf(`${name}.fallback`, 'fallback', node, faults);
     const retry = node.retry === undefined ? undefined : readRetry(node.retry, faults, work?.retry ?? defaultRetry);
+    const remedies = readRemedies(node.remedies, faults);
     if (faults.count > 0 || work === null) {
       this.failed = true;
       return [];
@@ -197,6 +200,7 @@ class NodeReader {
         ...read,
         ...(standIn === null ? {} : { fallback: standIn.name }),
         ...(retry === undefined ? {} : { retry }),
+        ...(Object.keys(remedies).length === 0 ? {} : { remedies }),
         ...(timeoutMs === undefined ? {} : { deadlineMs: timeoutMs }),
         ...(priority === undefined ? {} : { priority }),
       },

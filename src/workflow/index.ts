@@ -89,6 +89,7 @@ export type { Model, ModelOptions, ModelVersion, ModelVersionOptions, PriceOptio
 export type { ModelCall, ModelCallNow, ModelEndpoint, ModelMessage } from './infer/model-endpoint.js';
 export type { AnySchema } from './infer/answer-schema.js';
 export { person, rule } from './infer/fallback.js';
+export type { Compact, CompactReason, CompactRequest } from './infer/compact.js';
 export type { Fallback, Person, PersonOptions, Rule, RuleRequest } from './infer/fallback.js';
 export { tool } from './infer/tool.js';
 export type { AnyTool, CapabilityToolOptions, Tool, ToolContext, ToolInput, ToolOptions } from './infer/tool.js';
@@ -109,6 +110,7 @@ export type {
   MessageOptions,
   MessageReply,
 } from './message.js';
+export type { Remedy, RemedyChoice, RemedyPolicy, TakenRemedy } from '../core/remedies.js';
 export type { RetryOptions } from './retry-options.js';
 export { signal } from './signal.js';
 export type { Signal, SignalOptions } from './signal.js';

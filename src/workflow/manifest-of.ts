@@ -13,6 +13,7 @@ import {
   type WorkflowManifest,
 } from '../core/manifest.js';
 import type { Hash } from '../core/ports.js';
+import { mergedRemedies, type RemedyPolicy } from '../core/remedies.js';
 import type { Agent } from './agent.js';
 import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
@@ -35,17 +36,19 @@ export interface Definitions {
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
   readonly models: readonly Model[];
+  readonly remedies: RemedyPolicy;
 }
 
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
-  const { name, topics, workflows, agents, capabilities, implemented, limits, schedules, models } = definitions;
+  const { name, topics, workflows, agents, capabilities, implemented, limits, schedules, models, remedies } =
+    definitions;
   return {
     format: 1,
     app: name,
     topics: byName(topics).map(topicManifest),
     workflows: byName([...workflows.map(workflowManifest), ...agents.map(agentManifest)]),
-    capabilities: byName(capabilities).map((one) => capabilityManifest(one, implemented.has(one.name))),
+    capabilities: byName(capabilities).map((one) => capabilityManifest(one, implemented.has(one.name), remedies)),
     // Left out where there are none, so that an app without any has the hash that it always had.
     ...(limits.length === 0 ? {} : { limits: byName(limits).map(({ spec }) => spec) }),
     ...(models.length === 0 ? {} : { models: byName(models).map(modelManifest) }),
@@ -100,8 +103,9 @@ function signalManifest({ name, schema }: Signal): SignalManifest {
   return { name, schema: jsonSchemaOf(schema, 'input') };
 }
 
-function capabilityManifest(capability: Capability, implemented: boolean): CapabilityManifest {
+function capabilityManifest(capability: Capability, implemented: boolean, declared: RemedyPolicy): CapabilityManifest {
   const { name, input, output, effect, deadlineMs, retry, limits } = capability;
+  const remedies = mergedRemedies(declared, capability.remedies);
   return {
     name,
     input: jsonSchemaOf(input, 'input'),
@@ -111,6 +115,7 @@ function capabilityManifest(capability: Capability, implemented: boolean): Capab
     retry,
     implemented,
     ...(limits.length === 0 ? {} : { limits: byName(limits).map((one) => one.name) }),
+    ...(Object.keys(remedies).length === 0 ? {} : { remedies }),
   };
 }
 

@@ -4,10 +4,13 @@
  */
 import { limits } from '../core/limits.js';
 import type { ModelManifest, ModelPrice } from '../core/manifest.js';
+import type { RemedyPolicy } from '../core/remedies.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../core/run/inference.js';
+import { readCompact, type Compact } from './infer/compact.js';
 import { isModelEndpoint, type ModelEndpoint } from './infer/model-endpoint.js';
 import { readLimits, type Limit } from './limit.js';
 import { OptionFaults, suggestion } from './options.js';
+import { readRemedies } from './remedy-options.js';
 
 /** Prices for a million tokens, in units of one currency (USD, unless limits say otherwise), e.g. `{ input: 2.5, output: 10 }`. */
 export interface PriceOptions {
@@ -46,6 +49,10 @@ export interface ModelOptions {
   readonly policy?: AmbiguityPolicy | readonly AmbiguityPolicy[];
   /** What each attempt has to find room in, beside the limits of all inferences. It waits where there is none. */
   readonly limits?: readonly Limit[];
+  /** What is done about its failures, by class. Default: what the app says, then `auto`. */
+  readonly remedies?: RemedyPolicy;
+  /** Makes a request smaller that was too long or too large for it. Default: nobody does. */
+  readonly compact?: Compact;
 }
 
 /** A version as workers have it. */
@@ -66,13 +73,15 @@ export interface Model<Name extends string = string> {
   readonly versions: readonly ModelVersion[];
   readonly policy: readonly AmbiguityPolicy[];
   readonly limits: readonly Limit[];
+  readonly remedies: RemedyPolicy;
+  readonly compact: Compact | null;
 }
 
 /** Defines a model. Fails with OPTIONS_INVALID, naming all faults. */
 export function model<const Name extends string>(name: Name, options: ModelOptions): Model<Name> {
   const faults = new OptionFaults(`model "${name}"`);
   faults.name(name);
-  faults.unknownNames(options, ['versions', 'policy', 'limits']);
+  faults.unknownNames(options, ['versions', 'policy', 'limits', 'remedies', 'compact']);
   const given = Object.entries(options.versions ?? {});
   if (given.length === 0) faults.add('versions must name at least one version');
   if (given.length > limits.modelVersionsMax) faults.add(`there are more than ${limits.modelVersionsMax} versions`);
@@ -85,8 +94,10 @@ export function model<const Name extends string>(name: Name, options: ModelOptio
   if (isWeighted && versions.every(({ weight }) => weight === 0)) faults.add('no version has a weight above 0');
   const policy = readPolicy(options.policy, versions, faults);
   const named = readLimits(options.limits, faults);
+  const remedies = readRemedies(options.remedies, faults);
+  const compact = readCompact(options.compact, faults);
   faults.throwIfAny();
-  return { kind: 'model', name, versions, policy, limits: named };
+  return { kind: 'model', name, versions, policy, limits: named, remedies, compact };
 }
 
 /** The model as data. */

@@ -64,6 +64,29 @@ describe.each([6, 7] as const)('ctx.ai with version %d in the test kit', (versio
     expect(sent).toEqual(['ada']);
   });
 
+  it('asks the version with the larger window where a prompt is too long, and pays for one answer', async () => {
+    const tooLong = Object.assign(new Error('too long'), { code: 'context_length_exceeded', retryable: false });
+    const tiny = fakeModel(() => {
+      throw tooLong;
+    });
+    const large = fakeModel('There is room.');
+    const windows = model('windows', {
+      versions: { tiny: { use: tiny, window: 10 }, large: { use: large, window: 10_000 } },
+    });
+    const long = workflow('long', {}, async (ctx) => {
+      const { text } = await ctx.ai('draft', (ai) => streamText({ model: ai.model('windows'), prompt: 'Much.' }));
+      return text;
+    });
+    const both = defineApp({ workflows: [long], models: [windows] });
+    await using t = await testSpine(both, { crash: 'every-await' });
+    const run = await t.start('long', null);
+    expect(await t.result(run)).toBe('There is room.');
+    expect(large.paid).toBe(1);
+    const { events } = await t.exportHistory(run.id);
+    const taken = events.flatMap((event) => (event.type === 'inference.failed' ? [event.data.remedy] : []));
+    expect(taken).toEqual([{ name: 'reroute', version: 'large' }]);
+  });
+
   it('lets a fake take the place of a whole program', async () => {
     await using t = await testSpine(app, { steps: { draft: () => ({ text: 'A draft.' }) } });
     expect(await t.result(await t.start('letter', 'ada'))).toBe('A draft.');

@@ -28,6 +28,11 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
   { page: 'guides/triage.md', file: 'triage.ts', prints: 'rate_limited retry_after_delay true 432\n' },
   { page: 'concepts/inference.md', file: 'judge.ts', prints: 'spam\n1200 1\n' },
   {
+    page: 'concepts/failures.md',
+    file: 'remedies.ts',
+    prints: 'large, after context_length_exceeded: reroute\n',
+  },
+  {
     page: 'guides/approvals.md',
     file: 'review.ts',
     prints:

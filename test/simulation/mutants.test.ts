@@ -20,6 +20,7 @@ describe('planted bugs', () => {
       limited,
       taste,
       inferences,
+      remedies,
       storms,
       from = 1,
     }) => {
@@ -38,6 +39,7 @@ describe('planted bugs', () => {
           ...(limited === undefined ? {} : { limited }),
           ...(taste === undefined ? {} : { taste }),
           ...(inferences === true ? { taste: { inferences } } : {}),
+          ...(remedies === true ? { workers: 'real', taste: { inferences: remedies, remedies } } : {}),
         });
         if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;
       }

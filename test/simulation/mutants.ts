@@ -27,6 +27,8 @@ export interface Mutant {
   readonly storms?: true;
   /** It does harm to inferences. */
   readonly inferences?: true;
+  /** It does harm where inferences are asked otherwise, which only bodies of real workers are. */
+  readonly remedies?: true;
   /** What the programs have, where it takes much of one thing to do harm. */
   readonly taste?: Partial<ProgramTaste>;
   /** It does harm only where something is limited. */
@@ -748,6 +750,17 @@ export const mutants: readonly Mutant[] = [
     name: 'an ambiguous call is made again, whatever was declared',
     flaws: { worker: { infers: 'whatever the policy' } },
     inferences: true,
+    property: 'P4',
+  },
+  {
+    name: 'a reroute is forgotten by a replay',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      events: (transition.events ?? []).map((row) =>
+        row.type === 'inference.failed' ? { ...row, envelope: row.envelope.replace(/"remedy":\{[^}]*\},?/, '') } : row,
+      ),
+    })),
+    remedies: true,
     property: 'P4',
   },
 ];

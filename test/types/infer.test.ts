@@ -1,5 +1,5 @@
 /** Types of inferences: what a schema gives back is what the body gets. `tsc` is the judge. */
-import { describe, expectTypeOf, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import { z } from 'zod';
 import { capability, defineApp, model, tool, workflow, type Ctx, type Model } from '../../src/workflow/index.js';
 import { fakeModel } from '../../src/testing/index.js';
@@ -31,6 +31,22 @@ export async function body(ctx: Ctx): Promise<void> {
     tools: { add, anything, search },
   });
   await ctx.infer('e', { model: writer, prompt: 'x', policy: ['fetch-by-id', 'retry'], timeout: '30s' });
+  await ctx.infer('r', {
+    model: writer,
+    prompt: 'x',
+    remedies: { overloaded: 'fallback', context_length_exceeded: 'person', timeout: 'auto' },
+    compact: ({ messages }, { limit, failure }) => {
+      expectTypeOf(limit).toEqualTypeOf<number | null>();
+      expectTypeOf(failure.message).toEqualTypeOf<string>();
+      return { messages: messages.slice(-2) };
+    },
+  });
+  await ctx.step('s', () => 1, { remedies: { timeout: 'quarantine' } });
+  await ctx.call(search, { query: 'x' }, { remedies: { dependency: 'person' } });
+  // @ts-expect-error there is no such class
+  await ctx.step('t', () => 1, { remedies: { timeouts: 'auto' } });
+  // @ts-expect-error there is no such remedy
+  await ctx.infer('u', { model: writer, prompt: 'x', remedies: { timeout: 'pray' } });
   // @ts-expect-error there is no such policy
   await ctx.infer('f', { model: writer, prompt: 'x', policy: 'hope' });
   // @ts-expect-error a function is no tool
@@ -48,5 +64,8 @@ describe('types of inferences', () => {
   it('are checked by the compiler', () => {
     expectTypeOf(writer).toExtend<Model<'writer'>>();
     defineApp({ models: [writer], capabilities: [search], workflows: [workflow('w', {}, () => 'done')] });
+    defineApp({ remedies: { overloaded: 'fallback' } });
+    // @ts-expect-error there is no such remedy
+    expect(() => defineApp({ remedies: { overloaded: 'never' } })).toThrow();
   });
 });

@@ -67,11 +67,12 @@ function triageLines({ confidence, reason, remedy }: DeadLetterDetail): [string,
   return [...sure, ...(reason === null ? [] : [['reason', reason] as [string, string]]), ['remedy', remedy.name]];
 }
 
-function trailRow({ at, what, attempt, failure, retryAt, by, reason }: TrailItem): string[] {
+function trailRow({ at, what, attempt, failure, remedy, retryAt, by, reason }: TrailItem): string[] {
   const failed = failure === null ? '' : `${failure.class} (${failure.code}): ${failure.message}`;
   const person = by === null ? '' : `by ${by}${reason === null ? '' : `: ${reason}`}`;
+  const done = remedy === null ? '' : `; ${remedy.text}`;
   const later = retryAt === null ? '' : `; again at ${retryAt}`;
-  return [at, what.replace('_', ' '), attempt === null ? '' : String(attempt), `${failed}${later}${person}`];
+  return [at, what.replace('_', ' '), attempt === null ? '' : String(attempt), `${failed}${done}${later}${person}`];
 }
 
 /** Sends runs back to work: those of the letters given, or all that the flags mean. Stops at the first that is refused. */

@@ -1,4 +1,5 @@
 /** `eventspine why`. */
+import { remedyText } from '../../core/remedies.js';
 import type { DecisionView } from '../../protocol/http.js';
 import type { CommandRun } from '../command.js';
 import { exitCodes } from '../exit-codes.js';
@@ -46,7 +47,7 @@ function decisionText(decision: DecisionView): string[] {
       (hop) =>
         [
           'before',
-          `${hop.model === undefined ? '' : `${hop.model}, `}attempt ${hop.attempt} at ${hop.endpoint}: ${hop.class} (${hop.code})`,
+          `${hop.model === undefined ? '' : `${hop.model}, `}attempt ${hop.attempt} at ${hop.endpoint}: ${hop.class} (${hop.code})${hop.remedy === undefined ? '' : `, ${remedyText(hop.remedy)}`}`,
         ] as const,
     ),
     ...ambiguous.map((one) => ['ambiguous', `attempt ${one.attempt}: ${one.policy}`] as const),

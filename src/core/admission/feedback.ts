@@ -24,14 +24,28 @@ export interface Feedback {
 /** Headers by lower-case name, or as `fetch` gives them. */
 export type HeaderSource = { get(name: string): string | null } | Readonly<Record<string, string | undefined>>;
 
-/** `now`: epoch ms on the clock of whoever has the answer, for headers that name an instant. Null = nothing was said. */
-export function readFeedback(headers: HeaderSource, now: number): Feedback | null {
+/**
+ * `now`: epoch ms on the clock of whoever has the answer, for headers that name an instant; without a clock (null) these say
+ * nothing. Null = nothing was said.
+ */
+export function readFeedback(headers: HeaderSource, now: number | null): Feedback | null {
   const header = (name: string): string | null => valueOf(headers, name);
   const retryAfterMs = msOf(header('retry-after-ms'), 1) ?? afterOf(header('retry-after'), now);
   const requests = remainingOf(header, 'requests', now);
   const tokens = remainingOf(header, 'tokens', now) ?? remainingOf(header, 'input-tokens', now);
   if (retryAfterMs === null && requests === null && tokens === null) return null;
   return { retryAfterMs, requests, tokens };
+}
+
+/**
+ * How long nothing is wanted, in ms: `Retry-After`, else until what is used up is there again. Null = nobody has said.
+ */
+export function pauseOf({ retryAfterMs, requests, tokens }: Feedback): number | null {
+  if (retryAfterMs !== null) return retryAfterMs;
+  const resets = [requests, tokens].flatMap((one) =>
+    one?.remaining === 0 && one.resetMs !== null ? [one.resetMs] : [],
+  );
+  return resets.length === 0 ? null : Math.max(...resets);
 }
 
 /** Libraries keep headers in many forms: what is not a text, or cannot be read, says nothing. */
@@ -126,7 +140,7 @@ function isGetter(headers: HeaderSource): headers is { get(name: string): string
   return typeof headers.get === 'function';
 }
 
-function remainingOf(header: (name: string) => string | null, what: string, now: number): Remaining | null {
+function remainingOf(header: (name: string) => string | null, what: string, now: number | null): Remaining | null {
   const of = (part: string): string | null =>
     header(`x-ratelimit-${part}-${what}`) ?? header(`anthropic-ratelimit-${what}-${part}`);
   const found: Remaining = {
@@ -149,7 +163,7 @@ function msOf(text: string | null, unitMs: number): number | null {
 }
 
 /** RFC 9110, 10.2.3: seconds, or a date. */
-function afterOf(text: string | null, now: number): number | null {
+function afterOf(text: string | null, now: number | null): number | null {
   return msOf(text, 1_000) ?? instantOf(text, now);
 }
 
@@ -157,10 +171,11 @@ function afterOf(text: string | null, now: number): number | null {
 const epochSecondsFrom = 1_000_000_000;
 
 /** `6m0s`, `250ms`, `1.5` (seconds), `1790000000` (seconds since 1970), or an instant in ISO 8601. */
-function resetOf(text: string | null, now: number): number | null {
+function resetOf(text: string | null, now: number | null): number | null {
   if (text === null) return null;
   const seconds = msOf(text, 1_000);
-  if (seconds !== null) return seconds >= epochSecondsFrom * 1_000 ? Math.max(0, seconds - now) : seconds;
+  if (seconds !== null && seconds < epochSecondsFrom * 1_000) return seconds;
+  if (seconds !== null) return now === null ? null : Math.max(0, seconds - now);
   return durationOf(text.trim()) ?? instantOf(text, now);
 }
 
@@ -174,8 +189,8 @@ function durationOf(text: string): number | null {
   return Math.ceil(sum);
 }
 
-function instantOf(text: string | null, now: number): number | null {
-  if (text === null || !/[a-zA-Z]{3}|T\d/.test(text)) return null;
+function instantOf(text: string | null, now: number | null): number | null {
+  if (text === null || now === null || !/[a-zA-Z]{3}|T\d/.test(text)) return null;
   const at = epochMsOf(text);
   return at === null ? null : Math.max(0, at - now);
 }

@@ -2,6 +2,7 @@
  * What is wrong with a graph, in words: all of it at once. The same check at definition, where it is the user's own text, and
  * where a server is given a manifest, of which it believes nothing.
  */
+import { isRemedyPolicy } from '../remedies.js';
 import { limits } from '../limits.js';
 import {
   inputRoot,
@@ -108,7 +109,7 @@ export function isGraph(value: unknown): value is Graph {
 
 function isNode(value: unknown): boolean {
   if (!isRecord(value)) return false;
-  const { name, capability, after, join, input, when, map, fallback, deadlineMs, priority, retry } = value;
+  const { name, capability, after, join, input, when, map, fallback, deadlineMs, priority, retry, remedies } = value;
   return (
     isText(name) &&
     isText(capability) &&
@@ -125,7 +126,8 @@ function isNode(value: unknown): boolean {
     (fallback === undefined || isText(fallback)) &&
     (deadlineMs === undefined || isWhole(deadlineMs, 1)) &&
     (priority === undefined || (isWhole(priority, 0) && Number(priority) <= limits.priorityMax)) &&
-    (retry === undefined || isRetry(retry))
+    (retry === undefined || isRetry(retry)) &&
+    (remedies === undefined || isRemedyPolicy(remedies))
   );
 }
 

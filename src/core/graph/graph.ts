@@ -3,6 +3,7 @@
  * kept with each run, so that a run goes on with the graph that it began with. What is absent has its default: the text is
  * kept inline with every run, so it is kept short.
  */
+import type { RemedyPolicy } from '../remedies.js';
 import type { RetryPolicy } from '../retry.js';
 
 /** A whole graph. Nodes are in the order in which they were defined. */
@@ -32,6 +33,7 @@ export interface GraphNode {
   readonly retry?: RetryPolicy;
   readonly deadlineMs?: number;
   readonly priority?: number;
+  readonly remedies?: RemedyPolicy;
 }
 
 /** `all`: every one has succeeded; `any`: one has; `settled`: every one has come to an end, whatever it was. */

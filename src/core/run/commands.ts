@@ -6,6 +6,7 @@
 import type { Feedback } from '../admission/feedback.js';
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
+import type { Remediable, RemedyChoice, RemedyPolicy } from '../remedies.js';
 import type { RetryPolicy } from '../retry.js';
 import type { SkipReason } from '../graph/graph.js';
 import type { Effect, RunEventData } from './events.js';
@@ -37,6 +38,8 @@ export type BodyCommand =
       readonly attempt: number;
       readonly failure: Failure;
       readonly retry: RetryPolicy;
+      /** What is declared for failures of this class. Absent = `auto`. */
+      readonly choice?: RemedyChoice;
       /** The step is given an input. Absent = it has none. */
       readonly withInput?: true;
     }
@@ -78,6 +81,9 @@ export type BodyCommand =
       readonly costMicros: number;
       readonly retry: RetryPolicy;
       readonly feedback?: Feedback;
+      /** What is declared for failures of this class, absent = `auto`; and what the body can do beside another attempt. */
+      readonly choice?: RemedyChoice;
+      readonly can?: Remediable;
     }
   /** An earlier activation has begun the attempt, and nobody knows what came of it. */
   | {
@@ -156,6 +162,7 @@ export interface CallOptions {
   readonly retry?: RetryPolicy;
   readonly deadlineMs?: number;
   readonly priority?: number;
+  readonly remedies?: RemedyPolicy;
 }
 
 export interface ChildOptions {

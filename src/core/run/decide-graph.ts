@@ -7,8 +7,10 @@ import { nodeOfPath, type Graph } from '../graph/graph.js';
 import { limits } from '../limits.js';
 import type { AdvanceCommand } from './commands.js';
 import { accept, already, refused, type Decision } from './decision.js';
+import type { RemedyPolicy } from '../remedies.js';
 import type { RetryPolicy } from '../retry.js';
 import type { Effect, NewRunEvent } from './events.js';
+import { declaredRemedies } from './remedied.js';
 import { capabilityQueue, isEnded, type RunState } from './state.js';
 
 /** What of a `DecideContext` is needed here. */
@@ -19,6 +21,7 @@ interface GraphContext {
     readonly deadlineMs: number;
     readonly effect: Effect;
     readonly limits?: readonly string[];
+    readonly remedies?: RemedyPolicy;
   } | null;
 }
 
@@ -65,6 +68,7 @@ function scheduled(state: RunState, call: AdvanceCommand['calls'][number], conte
       effect: capability.effect,
       priority: options.priority ?? state.priority,
       ...(capability.limits === undefined || capability.limits.length === 0 ? {} : { limits: capability.limits }),
+      ...declaredRemedies(capability.remedies, options.remedies),
     },
     payload: input,
   };

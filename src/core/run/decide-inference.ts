@@ -5,7 +5,7 @@
  * call the provider for it.
  */
 import type { Feedback } from '../admission/feedback.js';
-import { decideRetry } from '../retry.js';
+import { remedyText } from '../remedies.js';
 import { limits } from '../limits.js';
 import type { BodyCommand, RunCommand } from './commands.js';
 import { accept, already, refused, type Decision } from './decision.js';
@@ -15,10 +15,12 @@ import {
   isGranted,
   leadsToRetry,
   shutFailureOf,
+  type DecisionNote,
   type InferenceGrant,
   type InferenceTicket,
   type InferenceWait,
 } from './inference.js';
+import { leftMsOf, remedied } from './remedied.js';
 import type { InferenceUnit, RunState } from './state.js';
 
 /** What decisions over inferences are told of the world. */
@@ -65,7 +67,7 @@ export function decideInference(state: RunState, command: InferenceCommand, cont
     case 'completeInference':
       return unit.status === 'begun' ? completed(state, unit, command) : already;
     case 'failInference':
-      return decideFailure(unit, command, context);
+      return decideFailure(state, unit, command, context);
   }
 }
 
@@ -82,7 +84,7 @@ function decideRequest(
   // Also a repeat of what was answered before.
   if (unit !== undefined && (unit.status !== 'due' || unit.attempt !== attempt)) return already;
   const { tenant, run, workflow, priority } = state;
-  const { model, fingerprint, estimate, policy, streamed, deadlineMs, chain } = ask;
+  const { model, fingerprint, estimate, policy, streamed, deadlineMs, chain, reroute } = ask;
   const first = unit?.first ?? state.head + 1;
   const pinned = state.arms.get(model) ?? null;
   const answer = context.admit({ tenant, run, workflow, priority, path, attempt, first, pinned, ask });
@@ -101,6 +103,7 @@ function decideRequest(
       streamed,
       deadlineMs,
       ...(chain === undefined ? {} : { chain }),
+      ...(reroute === undefined ? {} : { reroute }),
       ...(isGranted(answer) ? { grant: answer } : waiting(answer, hops)),
     },
     payload: request,
@@ -109,7 +112,7 @@ function decideRequest(
   // Somebody else can be asked: it is for that to be tried before anybody waits.
   return accept(requested, {
     type: 'inference.failed',
-    data: { path, attempt, failure: shutFailureOf(answer), usage: null, costMicros: 0 },
+    data: { path, attempt, failure: shutFailureOf(answer), remedy: { name: 'fallback' }, usage: null, costMicros: 0 },
   });
 }
 
@@ -170,24 +173,52 @@ function completed(
         hops,
         confidence: note.confidence,
         alternatives: note.alternatives.slice(0, limits.decisionAlternativesMax),
-        rules: note.rules.slice(0, limits.decisionRulesMax),
+        rules: rulesOf(unit, note),
+        ...(note.remedy === undefined ? {} : { remedy: note.remedy }),
       },
     },
   );
 }
 
+/** Remedies that led to the answer, and what its worker says of it. */
+function rulesOf({ hops }: InferenceUnit, note: DecisionNote): readonly string[] {
+  const taken = hops.flatMap(({ class: kind, remedy }) =>
+    remedy === undefined ? [] : [`${kind}: ${remedyText(remedy)}`.slice(0, limits.decisionTextLengthMax)],
+  );
+  const repair = note.remedy === undefined ? [] : [`invalid_output: ${remedyText(note.remedy)}`];
+  return [...new Set([...note.rules, ...repair, ...taken])].slice(0, limits.decisionRulesMax);
+}
+
 /** What was begun may be tried again. What waits or pauses can only be given up, and a failure that is told twice is not that. */
 function decideFailure(
+  state: RunState,
   unit: InferenceUnit,
-  { path, attempt, failure, usage, costMicros, retry, feedback }: Command<'failInference'>,
+  { path, attempt, failure, usage, costMicros, retry, choice, can, feedback }: Command<'failInference'>,
   { now, random }: InferenceContext,
 ): Decision {
   const isBegun = unit.status === 'begun';
   if (!isBegun && failure.class !== 'cancelled') return already;
-  const next = decideRetry(retry, unit.failures + 1, failure, random);
-  const data = { path, attempt, failure, usage, costMicros, ...said(feedback) };
-  if (next.tag === 'exhausted' || !isBegun) return accept({ type: 'inference.failed', data });
-  return accept({ type: 'inference.retrying', data: { ...data, retryAt: now + next.delayMs } });
+  const { chain } = unit.ask;
+  const found = {
+    failure,
+    choice: choice ?? 'auto',
+    retry,
+    attempt: unit.failures + 1,
+    can: can ?? (chain?.isLast === false ? { fallback: true as const } : {}),
+    leftMs: leftMsOf(state, now, chain?.until ?? null),
+    random,
+  };
+  const next = remedied(found);
+  if (next.tag === 'over' || !isBegun)
+    return accept({
+      type: 'inference.failed',
+      data: { path, attempt, ...next.told, usage, costMicros, ...said(feedback) },
+    });
+  const retryAt = now + next.delayMs;
+  return accept({
+    type: 'inference.retrying',
+    data: { path, attempt, retryAt, ...next.told, usage, costMicros, ...said(feedback) },
+  });
 }
 
 function said(feedback: Feedback | undefined): { readonly feedback?: Feedback } {

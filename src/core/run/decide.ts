@@ -5,8 +5,11 @@
 import { assertNever } from '../errors.js';
 import type { Feedback } from '../admission/feedback.js';
 import { failure, type Failure } from '../failure.js';
+import { nodeOfPath, standsInFor } from '../graph/graph.js';
 import type { Payload } from '../payload.js';
 import { limits } from '../limits.js';
+import type { RemedyPolicy } from '../remedies.js';
+import { choiceFor } from '../remedies.js';
 import { decideRetry, type RetryPolicy } from '../retry.js';
 import { endsOrParks, type BodyCommand, type RunCommand, type TaskCommand } from './commands.js';
 import { decideAdmission, decideInference, type InferenceContext } from './decide-inference.js';
@@ -23,6 +26,7 @@ import {
 } from './decide-waits.js';
 import { already, accept, refused, type Decision } from './decision.js';
 import { decideAdvance, nodesToRedo } from './decide-graph.js';
+import { declaredRemedies, leftMsOf, remedied } from './remedied.js';
 import { activationTask, capabilityQueue, isEnded, type RunState, type Unit } from './state.js';
 import { pathOfEscalationTimer, waitOfExpiryTimer } from './waits.js';
 
@@ -53,6 +57,7 @@ export interface DecideContext extends InferenceContext {
     readonly effect: RunEventData['call.scheduled']['effect'];
     /** Absent = none. */
     readonly limits?: readonly string[];
+    readonly remedies?: RemedyPolicy;
   } | null;
 }
 
@@ -242,15 +247,14 @@ function decideStepFailure(
   // A repeat of what was answered before.
   if (unit !== undefined && isBehind(unit, command.attempt)) return already;
   const { path, attempt } = command;
-  const next = decideRetry(command.retry, attempt, command.failure, context.random);
-  if (next.tag === 'exhausted') {
+  const { failure: cause, retry, choice = 'auto' } = command;
+  const { now, random } = context;
+  const next = remedied({ failure: cause, choice, retry, attempt, can: {}, leftMs: leftMsOf(state, now), random });
+  if (next.tag === 'over') {
     const given = command.withInput === true ? ({ withInput: true } as const) : {};
-    return accept({ type: 'step.failed', data: { path, attempt, failure: command.failure, ...given } });
+    return accept({ type: 'step.failed', data: { path, attempt, ...next.told, ...given } });
   }
-  return accept({
-    type: 'step.retrying',
-    data: { path, attempt, retryAt: context.now + next.delayMs, failure: command.failure },
-  });
+  return accept({ type: 'step.retrying', data: { path, attempt, retryAt: now + next.delayMs, ...next.told } });
 }
 
 function decideCall(state: RunState, command: Extract<BodyCommand, { op: 'call' }>, context: DecideContext): Decision {
@@ -270,6 +274,7 @@ function decideCall(state: RunState, command: Extract<BodyCommand, { op: 'call' 
       effect: capability.effect,
       priority: options.priority ?? state.priority,
       ...limitsOf(capability),
+      ...declaredRemedies(capability.remedies, options.remedies),
     },
     payload: state.edits.get(path) ?? command.input,
   });
@@ -378,20 +383,28 @@ function decideTask(state: RunState, command: TaskCommand, context: DecideContex
       payload: result,
     });
   }
-  return callFailure(path, unit.attempt, unit.call.retry, command, context);
+  return callFailure(state, path, unit, command, context);
 }
 
 function callFailure(
+  state: RunState,
   path: string,
-  attempt: number,
-  retry: RetryPolicy,
+  { attempt, call: { retry, remedies } }: Extract<Unit, { kind: 'call' }>,
   { failure: cause, feedback }: { readonly failure: Failure; readonly feedback?: Feedback },
-  context: DecideContext,
+  { now, random }: DecideContext,
 ): Decision {
-  const next = decideRetry(retry, attempt, cause, context.random);
-  const data = { path, attempt, failure: cause, ...(feedback === undefined ? {} : { feedback }) };
-  if (next.tag === 'exhausted') return accept({ type: 'call.failed', data });
-  return accept({ type: 'call.retrying', data: { ...data, retryAt: context.now + next.delayMs } });
+  const choice = choiceFor(remedies, cause.class);
+  const can = standsBy(state, path) ? { fallback: true as const } : {};
+  const next = remedied({ failure: cause, choice, retry, attempt, can, leftMs: leftMsOf(state, now), random });
+  const said = feedback === undefined ? {} : { feedback };
+  if (next.tag === 'over') return accept({ type: 'call.failed', data: { path, attempt, ...next.told, ...said } });
+  return accept({ type: 'call.retrying', data: { path, attempt, retryAt: now + next.delayMs, ...next.told, ...said } });
+}
+
+/** Whether the graph has another capability called where this one has failed. */
+function standsBy({ graph }: RunState, path: string): boolean {
+  if (graph === null || standsInFor(path) !== null) return false;
+  return graph.nodes.some(({ name, fallback }) => fallback !== undefined && name === nodeOfPath(path));
 }
 
 /** The worker died or hung: a crash claim counts as an attempt (P9), or a poison task would circle for ever. */
@@ -412,9 +425,10 @@ function decideLost(state: RunState, cause: Failure, context: DecideContext): De
       message: `${cause.message} The effect may or may not have happened.`,
       retryable: false,
     });
-    return accept({ type: 'call.failed', data: { path, attempt: unit.attempt, failure: ambiguous } });
+    const remedy = { name: 'person' } as const;
+    return accept({ type: 'call.failed', data: { path, attempt: unit.attempt, failure: ambiguous, remedy } });
   }
-  return callFailure(path, unit.attempt, unit.call.retry, { failure: cause }, context);
+  return callFailure(state, path, unit, { failure: cause }, context);
 }
 
 /** Only an activation that got nowhere uses up an attempt: replay is free, so progress earns a fresh count. */
@@ -531,6 +545,7 @@ function toRedo(state: RunState): { readonly paths: readonly string[]; readonly 
   const paths: string[] = [];
   const children: string[] = [];
   const undone = undoneSagas(state);
+  const mended = mendedInferences(state);
   for (const [path, unit] of state.units) {
     // What a saga has undone is not begun anew: what came before it in the saga is no longer there.
     if (undone.some((prefix) => path.startsWith(prefix))) continue;
@@ -539,9 +554,26 @@ function toRedo(state: RunState): { readonly paths: readonly string[]; readonly 
     else if (unit.kind === 'child' && (unit.status === 'cancelled' || unit.status === 'stopping')) paths.push(path);
     // It may be paid for already: what becomes of it is a question of its policy, not of the redrive.
     else if (unit.kind === 'inference' && unit.status === 'begun') continue;
+    // Another was asked in its place, and has answered.
+    else if (mended.has(path)) continue;
     else if ('status' in unit && unit.kind !== 'child' && isUnfinished(unit.status)) paths.push(path);
   }
   return { paths, children };
+}
+
+/** Inferences that have failed, and whose question was answered by one that was asked after them. */
+function mendedInferences({ units }: RunState): ReadonlySet<string> {
+  const mended = new Set<string>();
+  for (const unit of units.values()) {
+    if (unit.kind !== 'inference' || unit.status !== 'completed') continue;
+    let after = unit.ask.chain?.after ?? null;
+    while (after !== null && !mended.has(after)) {
+      mended.add(after);
+      const before = units.get(after);
+      after = before?.kind === 'inference' ? (before.ask.chain?.after ?? null) : null;
+    }
+  }
+  return mended;
 }
 
 /** Prefixes of the paths of what sagas that were undone had done. */

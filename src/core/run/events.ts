@@ -6,6 +6,7 @@
 import type { Feedback } from '../admission/feedback.js';
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
+import type { RemedyPolicy, TakenRemedy } from '../remedies.js';
 import type { RetryPolicy } from '../retry.js';
 import type { SkipReason } from '../graph/graph.js';
 import type {
@@ -89,11 +90,13 @@ export interface RunEventData {
     readonly durationMs: number;
     readonly withInput: boolean;
   };
+  /** `remedy`, here and below: what is done about the failure. Absent = it was recorded before remedies were. */
   'step.retrying': {
     readonly path: string;
     readonly attempt: number;
     readonly retryAt: number;
     readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
   };
   /** The pause before the next attempt is over. */
   'step.due': { readonly path: string; readonly attempt: number };
@@ -102,6 +105,7 @@ export interface RunEventData {
     readonly path: string;
     readonly attempt: number;
     readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
     readonly withInput?: true;
   };
   /** Payload: the input. */
@@ -115,6 +119,8 @@ export interface RunEventData {
     readonly priority: number;
     /** Limits that it has to be admitted under (`call.admitted`) before it is queued. Absent = none. */
     readonly limits?: readonly string[];
+    /** What is done about its failures, where that was declared. */
+    readonly remedies?: RemedyPolicy;
   };
   /** Admission has let the attempt go on. `limits`: keys of the counters that it draws on, `reservedAt`: since when. */
   'call.admitted': {
@@ -129,6 +135,7 @@ export interface RunEventData {
     readonly attempt: number;
     readonly retryAt: number;
     readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
     readonly feedback?: Feedback;
   };
   /** Payload: the result. */
@@ -143,6 +150,7 @@ export interface RunEventData {
     readonly path: string;
     readonly attempt: number;
     readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
     readonly feedback?: Feedback;
   };
   /**
@@ -179,6 +187,7 @@ export interface RunEventData {
     readonly attempt: number;
     readonly retryAt: number;
     readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
     readonly usage: TokenUsage | null;
     readonly costMicros: number;
     readonly feedback?: Feedback;
@@ -189,6 +198,7 @@ export interface RunEventData {
     readonly path: string;
     readonly attempt: number;
     readonly failure: Failure;
+    readonly remedy?: TakenRemedy;
     readonly usage: TokenUsage | null;
     readonly costMicros: number;
     readonly feedback?: Feedback;

@@ -6,6 +6,7 @@
  */
 import { SpineError } from '../errors.js';
 import { failure, type Failure, type FailureClass } from '../failure.js';
+import type { TakenRemedy } from '../remedies.js';
 
 /**
  * What to do about a call of a provider that nobody knows the outcome of, since its worker died: call again; call again
@@ -58,6 +59,8 @@ export interface InferenceAsk {
   readonly deadlineMs: number | null;
   /** Its place in a chain of fallbacks; absent = it stands alone. */
   readonly chain?: InferenceChain;
+  /** Version that is asked whatever arm the run is in, since that of the run could not answer. Absent = that of the run. */
+  readonly reroute?: string;
 }
 
 /** Where an inference stands among those that are asked one after the other until one of them has an answer. */
@@ -66,6 +69,8 @@ export interface InferenceChain {
   readonly after: string | null;
   /** Nobody is asked after it, so that it waits for an endpoint that is shut. */
   readonly isLast: boolean;
+  /** Path of the timer that ends the time of all models of the chain; absent = they have as long as they need. */
+  readonly until?: string;
 }
 
 /** Leave to call a provider one time: which version of the model, where, and what was set aside for it. */
@@ -113,6 +118,8 @@ export interface DecisionNote {
   readonly alternatives: readonly DecisionAlternative[];
   /** Rules that took the place of the answer of the model, or had a say in it. */
   readonly rules: readonly string[];
+  /** What is done about an answer that does not fit. Absent = nothing has to be. */
+  readonly remedy?: TakenRemedy;
 }
 
 /** An attempt of an inference that gave no answer. */
@@ -124,6 +131,8 @@ export interface InferenceHop {
   readonly endpoint: string;
   readonly class: FailureClass;
   readonly code: string;
+  /** What was done about it. */
+  readonly remedy?: TakenRemedy;
 }
 
 /** What the inferences of a run have taken so far. */
@@ -160,8 +169,10 @@ export function hopOf(
   attempt: number,
   asked: Pick<InferenceGrant, 'version' | 'endpoint'> | null,
   { class: kind, code }: Pick<Failure, 'class' | 'code'>,
+  remedy?: TakenRemedy,
 ): InferenceHop {
-  return { attempt, version: asked?.version ?? '', endpoint: asked?.endpoint ?? '', class: kind, code };
+  const taken = remedy === undefined ? {} : { remedy };
+  return { attempt, version: asked?.version ?? '', endpoint: asked?.endpoint ?? '', class: kind, code, ...taken };
 }
 
 /** Why nobody is called at an endpoint: too many calls of it have failed. */

@@ -9,6 +9,7 @@ import { forgets } from '../graph/progress.js';
 import { readGraph } from '../graph/stored-graph.js';
 import { limits } from '../limits.js';
 import type { Payload } from '../payload.js';
+import type { RemedyPolicy } from '../remedies.js';
 import type { RetryPolicy } from '../retry.js';
 import { wakes, type Effect, type ParentLink, type RunEvent, type StreamWriter } from './events.js';
 import {
@@ -133,6 +134,8 @@ export interface Call {
   readonly inputSeq: number;
   /** Limits that each attempt has to be admitted under. */
   readonly limits: readonly string[];
+  /** What is done about its failures, where that was declared. */
+  readonly remedies?: RemedyPolicy;
 }
 
 export interface RunState {
@@ -149,6 +152,8 @@ export interface RunState {
   startAt: number | null;
   updatedAt: number;
   timeoutMs: number | null;
+  /** When it fails for that. */
+  timeoutAt: number | null;
   retainMs: number | null;
   completes: string | null;
   labels: Readonly<Record<string, string>> | null;
@@ -269,6 +274,7 @@ export function emptyState(tenant: string, run: string): RunState {
     startAt: null,
     updatedAt: 0,
     timeoutMs: null,
+    timeoutAt: null,
     retainMs: null,
     completes: null,
     labels: null,
@@ -334,6 +340,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.startedAt = event.at;
       state.startAt = d.startAt ?? null;
       state.timeoutMs = d.timeoutMs;
+      state.timeoutAt = d.timeoutMs === null ? null : (d.startAt ?? event.at) + d.timeoutMs;
       state.retainMs = d.retainMs;
       state.completes = d.completes;
       state.labels = d.labels;
@@ -388,7 +395,17 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       break;
     }
     case 'call.scheduled': {
-      const { path, capability, queue, priority, deadlineMs, retry, effect, limits: named = noLimits } = event.data;
+      const {
+        path,
+        capability,
+        queue,
+        priority,
+        deadlineMs,
+        retry,
+        effect,
+        remedies,
+        limits: named = noLimits,
+      } = event.data;
       const call: Call = {
         task: `c${event.seq}`,
         capability,
@@ -399,6 +416,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
         effect,
         inputSeq: event.seq,
         limits: named,
+        ...(remedies === undefined ? {} : { remedies }),
       };
       units.set(path, { kind: 'call', status: 'scheduled', attempt: 1, call, hold: holdOf(call, event.at, null) });
       state.callPaths.set(call.task, path);
@@ -466,14 +484,14 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     }
     case 'inference.retrying':
     case 'inference.failed': {
-      const { path, attempt, failure, usage, costMicros } = event.data;
+      const { path, attempt, failure, remedy, usage, costMicros } = event.data;
       endInferenceHold(units, path, event.seq);
       const unit = units.get(path);
       if (unit?.kind === 'inference') {
         const status = event.type === 'inference.failed' ? 'failed' : 'retrying';
         // That its endpoint is shut is a hop already.
         const isShut = saysShut(failure) && unit.status === 'retrying';
-        const hops = isShut ? unit.hops : withHop(unit.hops, attempt, unit.grant, failure);
+        const hops = isShut ? unit.hops : withHop(unit.hops, attempt, unit.grant, failure, remedy);
         setInference(units, path, { status, failures: unit.failures + 1, hops });
       }
       state.spend = withUsage(state.spend, usage, costMicros);
@@ -639,6 +657,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.deadLetter = null;
       state.cancel = null;
       state.status = 'waiting';
+      state.timeoutAt = state.timeoutMs === null ? null : event.at + state.timeoutMs;
       if (state.graph === null) for (const path of event.data.paths) units.delete(path);
       else redriveGraph(state, state.graph, new Set(event.data.paths));
       for (const path of event.data.children ?? []) setChild(units, path, 'started');
@@ -716,7 +735,8 @@ function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inf
   const before = state.units.get(path);
   const past = before?.kind === 'inference' ? before : null;
   const version = grant?.version ?? waitsFor;
-  if (version !== null && !state.arms.has(ask.model)) state.arms.set(ask.model, version);
+  // The arm of the run is the one that it was given, not the one that helped it out.
+  if (version !== null && ask.reroute === undefined && !state.arms.has(ask.model)) state.arms.set(ask.model, version);
   const hops = past?.hops ?? hopsBefore(state, ask.chain?.after ?? null);
   state.units.set(path, {
     kind: 'inference',

@@ -36,7 +36,7 @@ export interface Triage {
 }
 
 /** Rises with every change of the rules. */
-export const rulesVersion = 1;
+export const rulesVersion = 2;
 
 /** Options of `classifyFailure`. */
 export interface ClassifyOptions {

@@ -71,7 +71,15 @@ const statusPriors: Readonly<Record<number, Prior>> = {
 
 const sourcePriors: Readonly<Record<FailureSource, Prior>> = {
   // Names of databases stand in connection errors of which the words alone tell nothing else.
-  store: { dependency: 4, network: -3, timeout: -3, overloaded: -2.5, permission: -1, rate_limited: -1, internal: -1 },
+  store: {
+    dependency: 4,
+    network: -3,
+    timeout: -3,
+    overloaded: -2.5,
+    permission: -1,
+    rate_limited: -1,
+    internal: -2.5,
+  },
   bus: { poison: 4, dependency: 1, invalid_output: -3, invalid_request: -2, auth: -1, tool_error: -1 },
   tool: { tool_error: 2.4, permission: -1, model_not_found: -1, invalid_request: -1, internal: -1 },
   parser: { invalid_output: 1.4, invalid_request: -0.4 },

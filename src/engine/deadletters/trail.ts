@@ -2,6 +2,7 @@
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import type { Failure } from '../../core/failure.js';
+import { remedyText, type TakenRemedy } from '../../core/remedies.js';
 import type { RunEvent } from '../../core/run/events.js';
 import type { DeadLetterRow } from '../../store/contract.js';
 import type { DeadLetterDetail, TrailItem } from '../../protocol/http.js';
@@ -40,18 +41,20 @@ function itemOf({ path }: Pick<DeadLetterRow, 'path'>, event: RunEvent): TrailIt
     case 'step.retrying':
     case 'call.retrying':
     case 'inference.retrying': {
-      const { attempt, failure, retryAt } = event.data;
-      return event.data.path === path ? failedItem(event, 'attempt_failed', attempt, failure, retryAt) : null;
+      const { attempt, failure, retryAt, remedy } = event.data;
+      return isOf(path, event.data.path)
+        ? failedItem(event, 'attempt_failed', attempt, failure, remedy, retryAt)
+        : null;
     }
     case 'activation.retrying': {
       const { attempt, failure, retryAt } = event.data;
-      return path === null ? failedItem(event, 'attempt_failed', attempt, failure, retryAt) : null;
+      return path === null ? failedItem(event, 'attempt_failed', attempt, failure, undefined, retryAt) : null;
     }
     case 'step.failed':
     case 'call.failed':
     case 'inference.failed':
-      return event.data.path === path
-        ? failedItem(event, 'attempt_failed', event.data.attempt, event.data.failure)
+      return isOf(path, event.data.path)
+        ? failedItem(event, 'attempt_failed', event.data.attempt, event.data.failure, event.data.remedy)
         : null;
     case 'node.failed':
       return event.data.path === path ? failedItem(event, 'attempt_failed', null, event.data.failure) : null;
@@ -68,18 +71,34 @@ function itemOf({ path }: Pick<DeadLetterRow, 'path'>, event: RunEvent): TrailIt
   }
 }
 
+/** Also of what was asked before in the place of what has failed. */
+function isOf(letter: string | null, path: string): boolean {
+  if (path === letter) return true;
+  const base = letter?.replace(/\/again:\d+$/, '') ?? null;
+  return base !== letter && (path === base || (base !== null && path.startsWith(`${base}/again:`)));
+}
+
 function failedItem(
   { at }: RunEvent,
   what: TrailItem['what'],
   attempt: number | null,
   { class: failureClass, code, message, triage }: Failure,
+  remedy?: TakenRemedy,
   retryAt?: number,
 ): TrailItem {
   return {
     at: isoOf(at),
     what,
     attempt,
-    failure: { class: failureClass, code, message, confidence: triage?.confidence ?? null },
+    failure: {
+      class: failureClass,
+      code,
+      message,
+      confidence: triage?.confidence ?? null,
+      reason: triage?.reason ?? null,
+      classifier: triage?.version ?? null,
+    },
+    remedy: remedy === undefined ? null : { name: remedy.name, text: remedyText(remedy) },
     retryAt: retryAt === undefined ? null : isoOf(retryAt),
     by: null,
     reason: null,
@@ -87,5 +106,5 @@ function failedItem(
 }
 
 function personsItem({ at }: RunEvent, what: TrailItem['what'], by: string, reason: string | null): TrailItem {
-  return { at: isoOf(at), what, attempt: null, failure: null, retryAt: null, by, reason };
+  return { at: isoOf(at), what, attempt: null, failure: null, remedy: null, retryAt: null, by, reason };
 }

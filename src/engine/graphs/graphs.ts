@@ -244,6 +244,7 @@ function callOf({ path, node, capability, given }: PlannedCall, input: Payload):
       : {
           ...(node.retry === undefined ? {} : { retry: node.retry }),
           ...(node.deadlineMs === undefined ? {} : { deadlineMs: node.deadlineMs }),
+          ...(node.remedies === undefined ? {} : { remedies: node.remedies }),
         };
   return {
     path,

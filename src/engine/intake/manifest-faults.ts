@@ -7,6 +7,7 @@ import { durationMsMax } from '../../core/duration.js';
 import { graphFaults, isGraph } from '../../core/graph/graph-faults.js';
 import { limits } from '../../core/limits.js';
 import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
+import { isRemedyPolicy } from '../../core/remedies.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
 import { specFaults } from '../../core/schedule/spec.js';
 
@@ -162,6 +163,7 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     retry,
     implemented: (value) => typeof value === 'boolean',
     limits: (value) => value === undefined || (Array.isArray(value) && value.every(isName)),
+    remedies: (value) => value === undefined || isRemedyPolicy(value),
   },
   models: {
     versions: isVersions,

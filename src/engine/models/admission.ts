@@ -37,11 +37,12 @@ export function grantOf(
 
 /**
  * What a ticket asks for, by the manifest of its model; null = the model has no version. A run stays with the version that it
- * has asked before, whatever weights have come since, for as long as there is that version.
+ * has asked before, whatever weights have come since, for as long as there is that version. Only a reroute asks another one.
  */
 export function candidateOf(ticket: InferenceTicket, model: ModelManifest, hash: Hash): Candidate | null {
   const { tenant, run, pinned, ask } = ticket;
-  const kept = pinned === null ? undefined : model.versions.find((one) => one.version === pinned);
+  const wanted = ask.reroute ?? pinned;
+  const kept = wanted === null ? undefined : model.versions.find((one) => one.version === wanted);
   const version = kept ?? versionOf(model, shareOf({ tenant, run, model: model.name }, hash));
   if (version === null) return null;
   const { inputTokens, outputTokens } = ask.estimate;

@@ -51,11 +51,12 @@ function note(run: string, all: Map<string, Found>, event: RunEvent): void {
       break;
     case 'inference.retrying':
     case 'inference.failed': {
-      const { attempt, failure, costMicros } = event.data;
+      const { attempt, failure, remedy, costMicros } = event.data;
       const isOver = event.type === 'inference.failed';
       view.status = isOver ? 'failed' : 'retrying';
       // That its endpoint is shut was said with the request.
-      if (!saysShut(failure) || found.grant !== null) view.hops = [...view.hops, hopOf(attempt, found.grant, failure)];
+      if (!saysShut(failure) || found.grant !== null)
+        view.hops = [...view.hops, hopOf(attempt, found.grant, failure, remedy)];
       view.costMicros += costMicros;
       view.failure = isOver ? { class: failure.class, code: failure.code, message: failure.message } : null;
       break;

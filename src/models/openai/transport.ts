@@ -4,10 +4,10 @@
  * Invariant: a request ends. It is answered, or it fails within its limits, or the caller's signal ends it; and no request
  * follows a redirect, because that would carry the key to somewhere else.
  */
+import { readFeedback } from '../../core/admission/feedback.js';
 import { limits } from '../../core/limits.js';
 import type { Ports } from '../../core/ports.js';
 import { isModelCallError, ModelCallError, type ModelCallFacts } from '../model-call-error.js';
-import { retryAfterMsOf } from './retry-after.js';
 
 /** The runtime's `fetch`, or one with a proxy, a test's, another runtime's. */
 export type FetchPort = (url: string, request: RequestInit) => Promise<Response>;
@@ -138,7 +138,7 @@ async function refusal(
   const responseBody = await beginningOf(body);
   const data = errorOf(responseBody);
   const said = data?.message ?? (responseBody.trim().slice(0, 300) || 'nothing');
-  const retryAfterMs = retryAfterMsOf(responseHeaders, endpoint.ports.clock.now());
+  const retryAfterMs = readFeedback(responseHeaders, endpoint.ports.clock.now())?.retryAfterMs ?? null;
   return new ModelCallError({
     message: `The endpoint answered ${statusCode}: ${said}`,
     code: data?.code ?? 'MODEL_CALL_FAILED',

@@ -23,6 +23,7 @@ const taste = {
   failures: true,
   poison: false,
   inferences: true,
+  remedies: true,
 };
 const seeds = Array.from({ length: 80 }, (_, i) => i + 1);
 const crashSeeds = seeds.slice(0, 25);

@@ -18,6 +18,7 @@ import {
   type AgentSelf,
   type AnyApp,
   type AnyWorkflow,
+  type CompactRequest,
   type Ctx,
   type ModelCallNow,
   Terminal,
@@ -37,6 +38,7 @@ import {
   programCapabilities,
   programModel,
   programSignals,
+  programWindows,
   type CallNode,
   type Program,
   type ChildNode,
@@ -119,14 +121,19 @@ export function programApp(
     current,
     earlier.map((version) => inVersion(version, [])),
   );
-  const endpoint = oracle(perform);
+  const { small, large } = programWindows;
+  const endpoint = { ...oracle(perform, false), window: small };
   return defineApp({
     name: 'simulated',
     limits: limited ? [limit(simModelLimit.name, optionsOf(simModelLimit))] : [],
     models: [
       model(programModel, {
         policy: 'retry',
-        versions: { v1: { ...endpoint, weight: 1 }, v2: { ...endpoint, weight: 1 } },
+        versions: {
+          v1: { ...endpoint, weight: 1 },
+          v2: { ...endpoint, weight: 1 },
+          large: { ...oracle(perform, true), weight: 0, window: large },
+        },
       }),
     ],
     topics: withAgents ? [seen, noted, done, heard] : [seen, noted, done],
@@ -149,14 +156,36 @@ export function programApp(
   });
 }
 
+/** The prompt of an inference. `pad`: it is too long for the small versions. */
+interface Asked {
+  readonly at: string;
+  readonly node: InferNode;
+  readonly pad?: string;
+}
+
+/** Where an inference is asked that was asked in vain at `at`. */
+function again(at: string): string {
+  return `${at}/again:1`;
+}
+
+/** Without what is of no use. */
+function withoutPad({ messages }: CompactRequest): CompactRequest {
+  const [part] = (messages[0]?.content ?? []) as readonly { readonly text: string }[];
+  const { at, node } = JSON.parse(part?.text ?? '') as Asked;
+  return { messages: [{ role: 'user', content: JSON.stringify({ at: again(at), node }) }] };
+}
+
 /** A provider of a model, to which the prompt says for which run and path it is asked. */
-function oracle(perform: PerformEffect) {
+function oracle(perform: PerformEffect, isLarge: boolean) {
   const ask = async (call: ModelCallNow): Promise<string> => {
     const [part] = (call.prompt[0]?.content ?? []) as readonly { readonly text: string }[];
-    const { at, node } = JSON.parse(part?.text ?? '') as { readonly at: string; readonly node: InferNode };
+    const asked = JSON.parse(part?.text ?? '') as Asked;
+    const { node } = asked;
+    const at = isLarge ? again(asked.at) : asked.at;
     const providerKey = call.headers?.['idempotency-key'] ?? '';
     const write = (): Promise<void> => Promise.resolve();
     await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
+    if (node.mend !== undefined && !isLarge && asked.pad !== undefined) throw new Terminal('context_length_exceeded');
     return at;
   };
   const end = { finishReason: 'stop', usage: { inputTokens: 3, outputTokens: 2 } };
@@ -312,12 +341,14 @@ async function runInference(ctx: Ctx, node: InferNode, { patience }: Means): Pro
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
   const { text } = await ctx.infer(node.name, {
     model: programModel,
-    prompt: JSON.stringify({ at, node }),
+    prompt: JSON.stringify({ at, node, ...(node.mend === undefined ? {} : { pad: 'x'.repeat(400) }) }),
+    ...(node.mend === 'compact' ? { compact: withoutPad, remedies: { context_length_exceeded: 'compact' } } : {}),
     policy: node.policy,
     stream: node.streamed,
     retry: { attempts: attempts + patience, min: minMs, max: maxMs, factor },
   });
-  if (text !== at) throw new Error(`Invariant broken: ${at} was answered with ${text}`);
+  if (text !== (node.mend === undefined ? at : again(at)))
+    throw new Error(`Invariant broken: ${at} was answered with ${text}`);
 }
 
 async function runWait(ctx: Ctx, node: WaitNode, name: string): Promise<void> {

@@ -107,7 +107,12 @@ export interface InferNode extends Omit<EffectNode, 'chunks'> {
   readonly policy: 'retry' | 'retry-with-same-key' | 'dead-letter';
   /** The answer comes in parts. */
   readonly streamed: boolean;
+  /** It is too long for the versions that runs are given, and what is done about that. Absent = it is not. */
+  readonly mend?: 'reroute' | 'compact';
 }
+
+/** Tokens that the versions take which runs are given, and that of the one that nobody is given. */
+export const programWindows = { small: 100, large: 10_000 } as const;
 
 /** The model of all programs. */
 export const programModel = 'oracle';
@@ -137,6 +142,8 @@ export interface ProgramTaste {
   readonly failures: boolean;
   readonly poison: boolean;
   readonly inferences: boolean;
+  /** Some of them are asked otherwise where they have failed. */
+  readonly remedies: boolean;
 }
 
 /** The capabilities that programs call. */
@@ -246,7 +253,9 @@ function makeCall(prng: Prng, taste: ProgramTaste, name: string): CallNode {
 function makeInference(prng: Prng, taste: ProgramTaste, name: string): InferNode {
   const policy = prng.pick(['retry', 'retry-with-same-key', 'dead-letter'] as const);
   const { chunks: _, ...rest } = effect(prng, taste);
-  return { op: 'infer', name, policy, streamed: taste.streams && prng.chance(0.5), ...rest };
+  const node: InferNode = { op: 'infer', name, policy, streamed: taste.streams && prng.chance(0.5), ...rest };
+  if (!taste.remedies || !prng.chance(0.5)) return node;
+  return { ...node, mend: prng.pick(['reroute', 'compact'] as const) };
 }
 
 function effect(prng: Prng, taste: ProgramTaste): Omit<EffectNode, 'name'> {

@@ -439,6 +439,8 @@ class Simulation {
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
       inferences: this.#world.prng.fork('inferences').chance(0.4),
+      // Bodies of scripted workers know of no remedy.
+      remedies: this.#options.workers === 'real' && this.#world.prng.fork('remedies').chance(0.5),
     };
     const brief = this.#options.brief === true;
     return {

@@ -9,6 +9,7 @@ import { failure } from '../../core/failure.js';
 import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { Ports } from '../../core/ports.js';
+import type { RemedyPolicy } from '../../core/remedies.js';
 import { asksForIntent, type BodyCommand } from '../../core/run/commands.js';
 import type { PushedTurn, TurnAnswer } from '../../protocol/push.js';
 import type { SubmissionResult } from '../../protocol/worker.js';
@@ -23,6 +24,8 @@ export interface TurnOptions {
   readonly signal: AbortSignal;
   readonly log: (record: LogRecord) => void;
   readonly model: (name: string) => Model | null;
+  /** What the app declares about failures. */
+  readonly remedies: RemedyPolicy;
 }
 
 /** Pause between two looks whether the body has come to rest, ms. Nothing of it costs anything while steps run. */
@@ -30,7 +33,7 @@ const lookEveryMs = 3;
 
 /** Runs a turn. Never rejects: what goes wrong in the body is a command. */
 export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAnswer> {
-  const { ports, definition, timeoutMs, signal, log, model } = options;
+  const { ports, definition, timeoutMs, signal, log, model, remedies } = options;
   const { journal } = turn;
   const commands: BodyCommand[] = [];
   let submissions = 0;
@@ -66,6 +69,7 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
       load: (payload) => Promise.reject(new SpineError('BLOB_NOT_FOUND', { blob: payload.blob })),
       log,
       model,
+      remedies,
     });
 
     /** The beginning is on record since the turn before. */

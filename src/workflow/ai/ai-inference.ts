@@ -6,6 +6,7 @@ import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { InlinePayload } from '../../core/payload.js';
 import type { Hash } from '../../core/ports.js';
+import { mergedRemedies, type RemedyPolicy } from '../../core/remedies.js';
 import { defaultRetry } from '../../core/retry.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
 import { fingerprintOf, versionOf, type AskedInference } from '../infer/ask-inference.js';
@@ -14,6 +15,7 @@ import { estimatedInputTokens } from '../infer/model-prompt.js';
 import type { ModelCall, ModelCallNow } from '../infer/model-endpoint.js';
 import type { Model } from '../model.js';
 import { OptionFaults, suggestion } from '../options.js';
+import { readRemedies } from '../remedy-options.js';
 import { readRetry } from '../retry-options.js';
 import type { AiModelOptions } from './ai-options.js';
 import { storable } from './sdk-values.js';
@@ -23,17 +25,24 @@ export interface AiModelSetting {
   readonly model: Model;
   readonly policy: readonly AmbiguityPolicy[];
   readonly retry: AskedInference['retry'];
+  readonly remedies: RemedyPolicy;
   readonly deadlineMs: number | null;
   /** That of the models of all versions. */
   readonly specificationVersion: string;
 }
 
 /** What calls of a model have in common. Fails with OPTIONS_INVALID, naming all faults, and with MODEL_UNKNOWN. */
-export function aiModelSetting(model: Model | null, name: string, options: AiModelOptions): AiModelSetting {
+export function aiModelSetting(
+  model: Model | null,
+  name: string,
+  options: AiModelOptions,
+  declared: RemedyPolicy = {},
+): AiModelSetting {
   if (model === null) throw new SpineError('MODEL_UNKNOWN', { name });
   const faults = new OptionFaults(`ai.model "${name}"`);
-  faults.unknownNames(options, ['retry', 'timeout', 'policy']);
+  faults.unknownNames(options, ['retry', 'timeout', 'policy', 'remedies']);
   const retry = readRetry(options.retry, faults, defaultRetry);
+  const own = readRemedies(options.remedies, faults);
   const deadlineMs = faults.duration('timeout', options.timeout, null, 1);
   const { policy } = options;
   const listed = policy === undefined ? model.policy : typeof policy === 'string' ? [policy] : policy;
@@ -44,7 +53,8 @@ export function aiModelSetting(model: Model | null, name: string, options: AiMod
   // The SDK is told once which form answers have.
   if (others.length > 0) faults.add('its versions are of different specification versions');
   faults.throwIfAny();
-  return { model, policy: listed, retry, deadlineMs, specificationVersion };
+  const remedies = mergedRemedies(declared, model.remedies, own);
+  return { model, policy: listed, retry, remedies, deadlineMs, specificationVersion };
 }
 
 /**
@@ -53,12 +63,12 @@ export function aiModelSetting(model: Model | null, name: string, options: AiMod
  * request cannot be recorded.
  */
 export function aiInference(
-  { model, policy, retry, deadlineMs }: AiModelSetting,
+  { model, policy, retry, remedies, deadlineMs }: AiModelSetting,
   options: ModelCallNow,
   streamed: boolean,
   hash: Hash,
   encode: (value: unknown) => InlinePayload,
-): Omit<AskedInference, 'path'> {
+): Omit<AskedInference, 'path' | 'can'> {
   const { abortSignal: _, headers, ...call } = options;
   const stored = storable(call);
   const request = encode(stored);
@@ -77,6 +87,7 @@ export function aiInference(
     request,
     call: () => ({ ...call, ...(headers === undefined ? {} : { headers }) }),
     retry,
+    remedies,
     check: null,
     // Readers are shown what the program makes of the parts.
     chunkOf: () => undefined,

@@ -3,6 +3,7 @@
  * nothing is imported from there, and versions 6 and 7 take the same objects.
  */
 import type { Duration } from '../../core/duration.js';
+import type { RemedyPolicy } from '../../core/remedies.js';
 import type { Effect } from '../../core/run/events.js';
 import type { AmbiguityPolicy } from '../../core/run/inference.js';
 import type { AnyTool } from '../infer/tool.js';
@@ -24,6 +25,11 @@ export interface AiOptions {
 export interface AiModelOptions {
   /** Attempts of each inference. Default: 4, with pauses up to 60 s, or as long as the provider asks for. */
   readonly retry?: RetryOptions;
+  /**
+   * What is done about failures, by class: `wait`, `retry`, `reroute`, `quarantine` or `person`. Default: what the model says,
+   * then the app, then `auto`.
+   */
+  readonly remedies?: RemedyPolicy;
   /** Longest time of one call of the provider. Default: none beside the deadline of the activation. */
   readonly timeout?: Duration;
   /** What to do about a call whose worker died. Default: what the model says. */

@@ -7,15 +7,19 @@ import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { Hash } from '../../core/ports.js';
 import type { InlinePayload } from '../../core/payload.js';
+import { mergedRemedies, type RemedyPolicy } from '../../core/remedies.js';
 import { defaultRetry } from '../../core/retry.js';
 import { ambiguityPolicies, type InferenceChain } from '../../core/run/inference.js';
 import type { Model, ModelVersion } from '../model.js';
 import { OptionFaults, suggestion } from '../options.js';
 import type { InferRequest } from '../replay/infer-work.js';
+import { readRemedies } from '../remedy-options.js';
 import { readRetry } from '../retry-options.js';
 import { schemaForModel, type AnswerCheck, type AnySchema } from './answer-schema.js';
 import { chainOf, type FallbackChain } from './fallback.js';
+import { readCompact, type Compact } from './compact.js';
 import type { InferOptions } from './infer-options.js';
+import type { Can } from './mended-inference.js';
 import { textDelta } from './model-answer.js';
 import { estimatedInputTokens, messagesOf, promptFor } from './model-prompt.js';
 import type { ModelCall, ModelMessage } from './model-endpoint.js';
@@ -28,6 +32,8 @@ export type AskedInference = Omit<InferRequest, 'askPerson'>;
 export interface InferenceSurroundings {
   readonly ports: { readonly hash: Hash };
   model?(name: string): Model | null;
+  /** What the app declares about failures; absent = nothing. */
+  readonly remedies?: RemedyPolicy;
 }
 
 /** What is asked, once it was looked through. */
@@ -48,6 +54,13 @@ export interface Question {
   readonly repairs: number;
   /** Where it stands in a chain; null = it stands alone. */
   readonly chain: InferenceChain | null;
+  /** Models that come after it in the chain. */
+  readonly later: readonly Model[];
+  /** Version that is asked in the place of the one that the run has; null = that one. */
+  readonly reroute: string | null;
+  readonly remedies: RemedyPolicy;
+  /** Makes the request smaller; null = nobody does. */
+  readonly compact: Compact | null;
 }
 
 /** A question with those who are asked when the model gives no answer. */
@@ -81,6 +94,8 @@ const optionNames: readonly (keyof InferOptions)[] = [
   'policy',
   'fallback',
   'within',
+  'remedies',
+  'compact',
 ];
 
 /** Looks through the options. Fails with OPTIONS_INVALID, naming all faults, and with MODEL_UNKNOWN. */
@@ -103,6 +118,8 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
   for (const one of listed ?? [])
     if (!ambiguityPolicies.includes(one))
       faults.add(`policy must be of ${ambiguityPolicies.join(', ')}${suggestion(String(one), ambiguityPolicies)}`);
+  const remedies = readRemedies(options.remedies, faults);
+  const compact = readCompact(options.compact, faults);
   faults.throwIfAny();
   const model = modelOf(options.model, surroundings);
   const models = chain.models.map((one) => modelOf(one, surroundings));
@@ -130,21 +147,41 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
     rounds,
     repairs,
     chain: standsAlone ? null : { after: null, isLast: false },
+    later: models,
+    reroute: null,
+    remedies: mergedRemedies(surroundings.remedies, model.remedies, remedies),
+    compact: compact ?? model.compact,
   };
   return { question, models, others: chain.others, withinMs };
 }
 
-/** The question to the next model of a chain, from where the one at `after` has failed. */
+/** The question to another model of a chain, from where the one at `after` has failed. */
 export function nextQuestion(
   question: Question,
-  options: Pick<InferOptions, 'policy'>,
-  model: Model,
-  after: string,
-  messages: readonly ModelMessage[],
-  isLast: boolean,
+  options: Pick<InferOptions, 'policy' | 'remedies' | 'compact'>,
+  surroundings: Pick<InferenceSurroundings, 'remedies'>,
+  { model, later, after, messages, isLast }: NextInChain,
 ): Question {
-  const policy = options.policy === undefined ? model.policy : question.policy;
-  return { ...question, model, policy, messages, chain: { after, isLast } };
+  return {
+    ...question,
+    model,
+    later,
+    messages,
+    policy: options.policy === undefined ? model.policy : question.policy,
+    remedies: mergedRemedies(surroundings.remedies, model.remedies, options.remedies),
+    compact: options.compact ?? model.compact,
+    chain: { ...question.chain, after, isLast },
+  };
+}
+
+/** Who is asked next, and where. */
+export interface NextInChain {
+  readonly model: Model;
+  readonly later: readonly Model[];
+  /** Path of the inference that has failed. */
+  readonly after: string;
+  readonly messages: readonly ModelMessage[];
+  readonly isLast: boolean;
 }
 
 /** A schema that no library can say to a model is a fault: it would never be met. */
@@ -184,8 +221,14 @@ function modelOf(given: Model | string, surroundings: InferenceSurroundings): Mo
 }
 
 /** The inference at `path` for a question. Fails with VALUE_UNSTORABLE where its request cannot be recorded. */
-export function inferenceOf(path: string, question: Question, check: AnswerCheck | null, hash: Hash): AskedInference {
-  const { model, messages, settings, streamed, deadlineMs, retry, policy, chain } = question;
+export function inferenceOf(
+  path: string,
+  question: Question,
+  check: AnswerCheck | null,
+  can: Can,
+  hash: Hash,
+): AskedInference {
+  const { model, messages, settings, streamed, deadlineMs, retry, policy, chain, reroute, remedies } = question;
   const request = encodeValue({ prompt: messages, ...settings });
   const inputTokens = estimatedInputTokens(messages, JSON.stringify(settings.tools ?? ''));
   const outputTokens = settings.maxOutputTokens ?? limits.inferenceOutputTokensDefault;
@@ -199,10 +242,13 @@ export function inferenceOf(path: string, question: Question, check: AnswerCheck
       streamed,
       deadlineMs,
       ...(chain === null ? {} : { chain }),
+      ...(reroute === null ? {} : { reroute }),
     },
     request,
     call: (endpoint) => ({ ...settings, prompt: promptFor(endpoint, messages) }),
     retry,
+    remedies,
+    can,
     chunkOf: (part) => textDelta(part) ?? undefined,
     versionOf: (version) => versionOf(model, version),
     check,

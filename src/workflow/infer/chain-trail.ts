@@ -1,5 +1,6 @@
 /** A chain of fallbacks on its way: what was said and what has failed so far, and what stands for an answer in the end. */
 import { failure, type Failure } from '../../core/failure.js';
+import { ambiguousCodes } from '../../core/remedies.js';
 import type { InferenceHop } from '../../core/run/inference.js';
 import type { StepError } from '../step-error.js';
 import type { InferResult } from './infer-options.js';
@@ -25,7 +26,7 @@ export interface Said {
 }
 
 /** Failures after which nobody else is asked: a person has to say first what became of the call. */
-export const endsChain: ReadonlySet<string> = new Set(['INFERENCE_AMBIGUOUS', 'EFFECT_AMBIGUOUS']);
+export const endsChain: ReadonlySet<string> = ambiguousCodes;
 
 /** Why models are given up whose time is over. */
 export function chainTimedOut(withinMs: number): Failure {

@@ -90,7 +90,7 @@ describe('an answer with a schema', () => {
     expect(said).toMatchObject({ role: 'assistant', content: [{ type: 'text', text: '{"label":"eggs","score":2}' }] });
     expect(JSON.stringify(told)).toContain('label');
     expect(ofType(engine, 'decision.recorded').map(({ data }) => [data.path, data.rules.length])).toEqual([
-      ['judge', 1],
+      ['judge', 2],
       ['judge/ask:2', 0],
     ]);
     await replays(engine, use.calls);

@@ -5,12 +5,14 @@
  * Invariant: what is asked and done next follows from the question and from recorded answers alone.
  */
 import { pathOf, type PathName } from '../../core/paths.js';
+import { choiceFor, type RemedyChoice } from '../../core/remedies.js';
 import type { InferenceHop, TokenUsage } from '../../core/run/inference.js';
 import { isCancelled } from '../cancelled.js';
 import type { InferenceTold } from '../replay/infer-work.js';
 import { isStepError, StepError } from '../step-error.js';
 import { checkedBySchema, doesNotFit, readAnswer, type AnswerCheck, type Checked } from './answer-schema.js';
 import type { Question } from './ask-inference.js';
+import type { Mended } from './mended-inference.js';
 import type { InferResult } from './infer-options.js';
 import { factsOf, type AnswerFacts, type RecordedAnswer, type ToolCall } from './model-answer.js';
 import type { ModelMessage } from './model-endpoint.js';
@@ -18,8 +20,8 @@ import type { Tool } from './tool.js';
 
 /** What a conversation asks of the body that it belongs to. */
 export interface ConversationHost {
-  /** Asks the model, at a path of this conversation. */
-  ask(path: string, question: Question, check: AnswerCheck | null): Promise<InferenceTold>;
+  /** Asks the model, at a path of this conversation, and gives the question that it has answered: it may be another one. */
+  ask(path: string, question: Question, check: AnswerCheck | null): Promise<Mended>;
   /** Does the work of a tool, at a path of this conversation. `given` is what the model has written, `input` what the schema made of it. */
   runTool(path: string, tool: Tool, call: ToolCall, input: unknown): Promise<unknown>;
 }
@@ -32,13 +34,19 @@ export async function converse(
   messages: ModelMessage[] = [...question.messages],
 ): Promise<InferResult> {
   const { model, schema } = question;
+  let asked = question;
   const spent = new Sum();
   const ids = new Map<string, number>();
   let { rounds, repairs } = question;
+  const isRepaired = repairing.has(choiceFor(question.remedies, 'invalid_output'));
   for (let n = 1; ; n++) {
     const at = n === 1 ? path : pathOf(path, ['ask', n]);
     const isLast = repairs === 0;
-    const told = await host.ask(at, { ...question, messages: [...messages] }, checkOf(question, isLast));
+    const mended = await host.ask(at, { ...asked, messages: [...messages] }, checkOf(question, isLast || !isRepaired));
+    const { told } = mended;
+    // What could not be taken is not asked for again in the next round.
+    asked = { ...mended.question, chain: question.chain };
+    messages.splice(0, messages.length, ...asked.messages);
     const facts = factsOf(told.answer as RecordedAnswer);
     spent.add(told);
     rounds -= 1;
@@ -56,6 +64,8 @@ export async function converse(
     messages.push(saidBy(facts), userSays(repairText(read.faults)));
   }
 }
+
+const repairing: ReadonlySet<RemedyChoice> = new Set(['auto', 'repair']);
 
 /** Fails what would be left as it is; of what is mended it is known that it did not fit. */
 function checkOf(question: Question, isFinal: boolean): AnswerCheck | null {

@@ -2,10 +2,12 @@
  * What a body gives to `ctx.infer`, and what it gets.
  */
 import type { Duration } from '../../core/duration.js';
+import type { RemedyPolicy } from '../../core/remedies.js';
 import type { AmbiguityPolicy, InferenceHop, TokenUsage } from '../../core/run/inference.js';
 import type { Model } from '../model.js';
 import type { RetryOptions } from '../retry-options.js';
 import type { AnySchema } from './answer-schema.js';
+import type { Compact } from './compact.js';
 import type { Fallback } from './fallback.js';
 import type { ToolCall } from './model-answer.js';
 import type { AnyTool } from './tool.js';
@@ -71,6 +73,13 @@ export interface InferOptions<S extends AnySchema | undefined = AnySchema | unde
   readonly fallback?: readonly Fallback[];
   /** Longest time of all models of the chain together; then what is left of it has its turn, or the inference fails. Default: none. */
   readonly within?: Duration;
+  /** What is done about failures, by class. Default: what the model says, then the app, then `auto`. */
+  readonly remedies?: RemedyPolicy;
+  /**
+   * Makes the request smaller where it was too long or too large; the model is asked again with what it gives, which is
+   * recorded, up to 3 times. Default: that of the model.
+   */
+  readonly compact?: Compact;
   /** What to do about a call whose worker died. Default: what the model says. */
   readonly policy?: AmbiguityPolicy | readonly AmbiguityPolicy[];
 }
@@ -93,7 +102,7 @@ export interface InferResult<Out = unknown> {
   readonly finish: string;
   /** Who has answered. Of a rule or a person `arm` is `rule` or `person`, and `name` the rule or whoever it was. */
   readonly model: { readonly name: string; readonly version: string; readonly arm: string };
-  /** Calls of providers that failed, and how; those of other models of the chain have their name in `model`. */
+  /** Calls of providers that failed, how, and what was done about them (`remedy`); those of other models of the chain have their name in `model`. */
   readonly hops: readonly InferenceHop[];
   /** From 0 to 1, where the provider gives log probabilities; else null. */
   readonly confidence: number | null;

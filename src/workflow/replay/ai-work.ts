@@ -24,6 +24,7 @@ import type { AskedInference } from '../infer/ask-inference.js';
 import type { RecordedAnswer } from '../infer/model-answer.js';
 import type { ModelCallNow } from '../infer/model-endpoint.js';
 import type { Tool } from '../infer/tool.js';
+import { largerWindow, type Can } from '../infer/mended-inference.js';
 import { makeLog } from '../log.js';
 import type { Model } from '../model.js';
 import { isStepError, type StepError } from '../step-error.js';
@@ -58,6 +59,9 @@ export interface AiRequest {
   /** Does the work of a tool of ours, at a path that is claimed. */
   readonly runTool: (scope: Scope, path: string, tool: Tool, call: AiToolRun) => Promise<unknown>;
 }
+
+/** An inference of a program. */
+type AskedCall = Omit<AskedInference, 'can'>;
 
 /** An inference that was asked for in this activation. */
 interface OpenInference {
@@ -148,7 +152,11 @@ export class AiWork implements Work {
   #causeOf(error: unknown): Failure {
     if (isStepError(error)) return error.failure;
     const { name } = error instanceof Error ? error : { name: '' };
-    return this.#failed !== null && name.startsWith('AI_') ? this.#failed.failure : failureOf(error);
+    return this.#failed !== null && name.startsWith('AI_') ? this.#failed.failure : this.#failureOf(error);
+  }
+
+  #failureOf(error: unknown): Failure {
+    return failureOf(error, this.#host.host.ports.clock.now());
   }
 
   #end(wait: Wait): void {
@@ -166,7 +174,7 @@ export class AiWork implements Work {
     try {
       result = this.#host.encode(value);
     } catch (error) {
-      return this.#submitFailure(wait, attempt, failureOf(error));
+      return this.#submitFailure(wait, attempt, this.#failureOf(error));
     }
     wait.own = result;
     this.#host.submitTogether(
@@ -203,7 +211,7 @@ export class AiWork implements Work {
     const { host } = this.#host;
     const model = typeof given === 'string' ? (host.model?.(given) ?? null) : given;
     const name = typeof given === 'string' ? given : given.name;
-    const setting = aiModelSetting(model, name, options);
+    const setting = aiModelSetting(model, name, options, this.#host.host.remedies);
     const { use } = setting.model.versions[0] ?? {};
     const asked = (call: ModelCallNow, streamed: boolean): OpenInference =>
       this.#infer(program, setting, call, streamed);
@@ -246,21 +254,14 @@ export class AiWork implements Work {
     const path = pathOf(this.#request.path, [kind, model, name, n]);
     const known = this.#inferences.get(path);
     if (known !== undefined) return known;
-    const made = this.#opened({ ...asked, path });
+    const made = this.#opened(setting.model, { ...asked, path });
     this.#inferences.set(path, made);
     return made;
   }
 
-  #opened(asked: AskedInference): OpenInference {
-    const scope = this.#scope;
+  #opened(model: Model, asked: AskedCall): OpenInference {
     const relay = new PartRelay(this.#restart);
-    const request: InferRequest = {
-      ...asked,
-      onPart: (part, attempt) => relay.put(part, attempt),
-      askPerson: (attempt) => this.#request.askPerson(scope, asked, attempt),
-    };
-    this.#host.claim(asked.path);
-    const told = this.#host.ask(scope, asked.path, 'inference', new InferWork(request, this.#host)).then(
+    const told = this.#asked(model, asked, relay).then(
       (outcome) => {
         // It was put in by `InferWork`, through the codec.
         const answer = (outcome as InferenceTold).answer as RecordedAnswer;
@@ -276,6 +277,37 @@ export class AiWork implements Work {
       },
     );
     return { told, relay };
+  }
+
+  /** Asks, and where a prompt was too long asks a version with a larger window, as often as there is one. */
+  async #asked(model: Model, asked: AskedCall, relay: PartRelay): Promise<unknown> {
+    const scope = this.#scope;
+    const tried = new Set<string>();
+    let [at, ask] = [asked.path, asked.ask];
+    for (let n = 1; ; n++) {
+      const can: Can = (failure, version) => {
+        const reroute = largerWindow({ model, later: [] }, failure, version, tried);
+        return reroute === null ? {} : { reroute };
+      };
+      const now: AskedInference = { ...asked, path: at, ask, can };
+      const request: InferRequest = {
+        ...now,
+        onPart: (part, attempt) => relay.put(part, attempt),
+        askPerson: (attempt) => this.#request.askPerson(scope, now, attempt),
+      };
+      this.#host.claim(at);
+      try {
+        return await this.#host.ask(scope, at, 'inference', new InferWork(request, this.#host));
+      } catch (error) {
+        const { outcome = null, inference = null } = this.#host.recordOf(at) ?? {};
+        const remedy = outcome?.type === 'inference.failed' ? outcome.data.remedy : undefined;
+        if (isCancelled(error) || remedy?.name !== 'reroute' || remedy.version === undefined) throw error;
+        const version = inference?.grant?.version;
+        if (version !== undefined) tried.add(version);
+        ask = { ...asked.ask, reroute: remedy.version, chain: { after: at, isLast: true } };
+        at = pathOf(asked.path, ['again', n]);
+      }
+    }
   }
 
   // ---------------------------------------------------------------- tools
@@ -308,7 +340,7 @@ export class AiWork implements Work {
     const { input, work } = call;
     if (work.kind === 'own') return this.#request.runTool(this.#scope, path, work.tool, call);
     const { effect, retry, timeoutMs } = work.setting;
-    const step = { path, fn: work.execute, input: { value: input }, effect, retry, timeoutMs };
+    const step = { path, fn: work.execute, input: { value: input }, effect, retry, remedies: {}, timeoutMs };
     return this.#host.ask(this.#scope, path, 'step', new StepWork(step, this.#host));
   }
 

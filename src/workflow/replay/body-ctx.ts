@@ -11,9 +11,9 @@ import { modelsTopic } from '../../core/manifest.js';
 import { limits } from '../../core/limits.js';
 import { pathOf, type PathKey, type PathName } from '../../core/paths.js';
 import type { InlinePayload } from '../../core/payload.js';
+import { remedyText, type TakenRemedy } from '../../core/remedies.js';
 import { defaultRetry, type RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions } from '../../core/run/commands.js';
-import type { InferenceHop } from '../../core/run/inference.js';
 import type { Ai, AiOptions, Told } from '../ai/ai-options.js';
 import type { AiToolRun } from '../ai/ai-tools.js';
 import { approvalRequestOf, type ApproveOptions, type FormOf, type Review } from '../approval.js';
@@ -45,9 +45,11 @@ import {
 } from '../infer/ask-inference.js';
 import { checkedBySchema, doesNotFit, type AnswerCheck } from '../infer/answer-schema.js';
 import { chainTimedOut, endsChain, saidInstead, type ChainTrail, type Said } from '../infer/chain-trail.js';
+import { compacted, type CompactRequest } from '../infer/compact.js';
 import { converse, type ConversationHost } from '../infer/conversation.js';
 import { answerForm, answerOfForm, type Person, type Rule } from '../infer/fallback.js';
 import type { InferOptions, InferResult } from '../infer/infer-options.js';
+import { askMended, type Can, type Mended, type MendingHost, type RecordedFailure } from '../infer/mended-inference.js';
 import type { ToolCall } from '../infer/model-answer.js';
 import type { ModelMessage } from '../infer/model-endpoint.js';
 import { toolContext, type Tool } from '../infer/tool.js';
@@ -58,6 +60,7 @@ import { agentKeyFault, isAgentKey } from '../agent-key.js';
 import type { AgentRef, AskOptions, TellOptions } from '../agent.js';
 import type { AnyMessage } from '../message.js';
 import { handleStep, mailSignal, type Mail, type SendTarget } from '../../core/run/mail.js';
+import { remedyPolicyOf } from '../remedy-options.js';
 import { readRetry, retryPolicyOf, timeoutMsOf } from '../retry-options.js';
 import { isStepError, StepError } from '../step-error.js';
 import type { StreamWriter } from '../stream-writer.js';
@@ -85,6 +88,8 @@ type AnyFn = (...given: never[]) => unknown;
 export class BodyCtx implements Ctx {
   readonly #body: BodyRun;
   readonly #scope: Scope;
+  /** What people have agreed to, by the path of what had failed. */
+  readonly #agreed = new Map<string, TakenRemedy>();
 
   constructor(body: BodyRun, scope: Scope) {
     this.#body = body;
@@ -153,10 +158,43 @@ export class BodyCtx implements Ctx {
 
   #converse(path: string, question: Question, messages?: ModelMessage[]): Promise<InferResult> {
     const host: ConversationHost = {
-      ask: (at, asked, check) => this.#infer(this.#beneath(path, at), asked, check),
+      ask: (at, asked, check) => this.#askMended(path, at, asked, check),
       runTool: (at, tool, call, input) => this.#runTool(this.#beneath(path, at), tool, call, input),
     };
     return converse(path, question, host, messages);
+  }
+
+  #askMended(path: string, at: string, question: Question, check: AnswerCheck | null): Promise<Mended> {
+    const host: MendingHost = {
+      ask: (under, asked, checked, can) => this.#infer(this.#beneath(path, under), asked, checked, can),
+      failureAt: (failed) => this.#failureAt(failed),
+      compact: (under, hook, request, failure) => {
+        const fn = () => compacted(under, hook, request, { failure });
+        const step = new StepWork(stepRequest(under, [fn, { effect: 'idempotent' }]), this.#body);
+        return this.#ask<CompactRequest | null>(this.#beneath(path, under), 'step', step);
+      },
+      agrees: async (under, failed, failure, proposed) => {
+        const review = await this.#review(this.#beneath(path, under), {
+          title: `${failure.class}: ${remedyText(proposed)}?`,
+          show: { inference: failed, class: failure.class, why: failure.message, proposed: remedyText(proposed) },
+          to: 'role:operator',
+        });
+        if (review.outcome !== 'approved') return false;
+        this.#agreed.set(failed, proposed);
+        return true;
+      },
+    };
+    return askMended(at, question, check, host);
+  }
+
+  #failureAt(path: string): RecordedFailure {
+    const record = this.#body.recordOf(path);
+    const outcome = record?.outcome;
+    return {
+      remedy: outcome?.type === 'inference.failed' ? (outcome.data.remedy ?? null) : null,
+      version: record?.inference?.grant?.version ?? null,
+      hops: record?.inference?.hops ?? [],
+    };
   }
 
   // ---------------------------------------------------------------- chains of fallbacks
@@ -193,10 +231,13 @@ export class BodyCtx implements Ctx {
   ): Promise<InferResult | null> {
     const { path } = trail;
     const race = this.#beneath(path, pathOf(path, 'within'));
+    const until = pathOf(pathOf(race, 'time'), 'time');
+    const chain = { after: null, isLast: true, ...chained.question.chain, until };
+    const timed = { ...chained, question: { ...chained.question, chain } };
     const { winner, value } = await this.#contestAt(
       race,
       {
-        models: (ctx) => (ctx as BodyCtx).#askModels(trail, chained, options),
+        models: (ctx) => (ctx as BodyCtx).#askModels(trail, timed, options),
         time: (ctx) => ctx.sleep('time', withinMs),
       },
       'settled',
@@ -214,26 +255,31 @@ export class BodyCtx implements Ctx {
   ): Promise<InferResult | null> {
     const { path, messages } = trail;
     let [at, asked] = [path, question];
-    for (let i = 0; ; i++) {
-      const next = models[i];
+    for (let i = 0; ; ) {
       try {
         const answer = await this.#converse(at, asked, messages);
         return { ...answer, hops: [...trail.hops, ...answer.hops] };
       } catch (error) {
         // Of a call that may have been paid for, a person has the say.
         if (!isStepError(error) || isCancelled(error) || endsChain.has(error.code)) throw error;
+        const { remedy, hops } = this.#failureAt(error.path);
+        const taken = this.#agreed.get(error.path) ?? remedy;
+        // Nobody else is to be asked without a person's word.
+        if (taken?.name === 'quarantine' || taken?.name === 'person') throw error;
         trail.cause = error;
-        trail.hops.push(...this.#hopsOf(error.path, asked.model.name));
+        trail.hops.push(...hops.map((hop) => ({ model: asked.model.name, ...hop })));
+        const to = taken?.model === undefined ? -1 : models.findIndex(({ name }, j) => j >= i && name === taken.model);
+        if (to > i) i = to;
+        const next = models[i];
         if (next === undefined) return null;
-        const isLast = i === models.length - 1 && others.length === 0;
-        asked = nextQuestion(question, options, next, error.path, messages, isLast);
-        at = this.#beneath(path, pathOf(path, ['fallback', i + 1]));
+        i += 1;
+        const later = models.slice(i);
+        const isLast = later.length === 0 && others.length === 0;
+        const { path: after } = error;
+        asked = nextQuestion(question, options, this.#body.host, { model: next, later, after, messages, isLast });
+        at = this.#beneath(path, pathOf(path, ['fallback', i]));
       }
     }
-  }
-
-  #hopsOf(path: string, model: string): InferenceHop[] {
-    return (this.#body.recordOf(path)?.inference?.hops ?? []).map((hop) => ({ model, ...hop }));
   }
 
   /** What a rule makes of it, recorded as a step; null = it has no answer. */
@@ -263,8 +309,8 @@ export class BodyCtx implements Ctx {
     return { by: review.by, arm: 'person', value: answerOfForm(schema, review.form) };
   }
 
-  #infer(path: string, question: Question, check: AnswerCheck | null): Promise<InferenceTold> {
-    const asked = inferenceOf(path, question, check, this.#body.host.ports.hash);
+  #infer(path: string, question: Question, check: AnswerCheck | null, can: Can): Promise<InferenceTold> {
+    const asked = inferenceOf(path, question, check, can, this.#body.host.ports.hash);
     const request: InferRequest = { ...asked, askPerson: (attempt) => this.#askAboutInference(asked, attempt) };
     return this.#ask<InferenceTold>(path, 'inference', new InferWork(request, this.#body));
   }
@@ -919,7 +965,7 @@ function stepRequest(path: string, rest: readonly unknown[]): StepRequest {
   if (typeof fn !== 'function') {
     throw new SpineError('OPTIONS_INVALID', { what: `step "${path}"`, faults: ['it needs a function to run'] });
   }
-  const { effect = 'idempotent', retry, timeout } = ((hasInput ? rest[2] : rest[1]) ?? {}) as StepOptions;
+  const { effect = 'idempotent', retry, remedies, timeout } = ((hasInput ? rest[2] : rest[1]) ?? {}) as StepOptions;
   const what = `step "${path}"`;
   const base = effect === 'external' ? externalRetry : defaultRetry;
   return {
@@ -928,6 +974,7 @@ function stepRequest(path: string, rest: readonly unknown[]): StepRequest {
     input,
     effect,
     retry: retry === undefined ? base : retryPolicyOf(what, retry, base),
+    remedies: remedyPolicyOf(what, remedies),
     timeoutMs: timeout === undefined ? null : timeoutMsOf(what, timeout),
   };
 }
@@ -972,7 +1019,7 @@ function withInput(fn: AnyFn): StepRequest['fn'] {
 }
 
 function callOptions(path: string, capability: Capability, options: CallOptionsOf): CallOptions {
-  const { retry, timeout, priority } = options;
+  const { retry, remedies, timeout, priority } = options;
   const what = `call "${path}"`;
   if (priority !== undefined) {
     const faults = new OptionFaults(what);
@@ -983,6 +1030,7 @@ function callOptions(path: string, capability: Capability, options: CallOptionsO
     ...(retry === undefined ? {} : { retry: retryPolicyOf(what, retry, capability.retry) }),
     ...(timeout === undefined ? {} : { deadlineMs: timeoutMsOf(what, timeout) }),
     ...(priority === undefined ? {} : { priority }),
+    ...(remedies === undefined ? {} : { remedies: remedyPolicyOf(what, remedies) }),
   };
 }
 

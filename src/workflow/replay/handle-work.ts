@@ -9,6 +9,7 @@ import { encodeValue } from '../../core/codec.js';
 import { failureOf } from '../../core/failure-of.js';
 import type { Failure } from '../../core/failure.js';
 import type { InlinePayload, Payload } from '../../core/payload.js';
+import { choiceFor } from '../../core/remedies.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import { Cancelled } from '../cancelled.js';
@@ -84,7 +85,7 @@ export class HandleWork implements Work {
       (error: unknown) => {
         if (wait.phase !== 'hosting') return;
         scope.giveUp(new Cancelled('sibling_failed'));
-        this.#fail(wait, attempt, failureOf(error));
+        this.#fail(wait, attempt, failureOf(error, this.#host.host.ports.clock.now()));
       },
     );
   }
@@ -101,7 +102,7 @@ export class HandleWork implements Work {
     try {
       result = encodeValue(state, limits.payloadBytesMax);
     } catch (error) {
-      return this.#fail(wait, attempt, failureOf(error));
+      return this.#fail(wait, attempt, failureOf(error, this.#host.host.ports.clock.now()));
     }
     wait.own = result;
     this.#host.submitTogether(
@@ -120,6 +121,7 @@ export class HandleWork implements Work {
     wait.phase = 'working';
     wait.own = null;
     const retry = failed.retryable ? this.#retry : { ...this.#retry, attempts: 1 };
-    this.#host.submit({ op: 'failStep', path: this.#path, attempt, failure: failed, retry });
+    const choice = choiceFor(this.#host.host.remedies, failed.class);
+    this.#host.submit({ op: 'failStep', path: this.#path, attempt, failure: failed, retry, choice });
   }
 }

@@ -20,6 +20,7 @@ import { costMicrosOf } from '../../core/models/cost.js';
 import { limits } from '../../core/limits.js';
 import type { InlinePayload } from '../../core/payload.js';
 import type { CancelTimer } from '../../core/ports.js';
+import { choiceFor, type RemedyPolicy } from '../../core/remedies.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import { ambiguousFailure } from '../../core/run/inference.js';
 import type {
@@ -32,6 +33,7 @@ import type {
 } from '../../core/run/inference.js';
 import { isCancelled } from '../cancelled.js';
 import { doesNotFit, type AnswerCheck } from '../infer/answer-schema.js';
+import type { Can } from '../infer/mended-inference.js';
 import {
   addPart,
   errorOfPart,
@@ -57,6 +59,9 @@ export interface InferRequest {
   /** The options of the call, in the form that this endpoint takes. */
   readonly call: (endpoint: ModelEndpoint) => ModelCall & Pick<ModelCallNow, 'headers'>;
   readonly retry: RetryPolicy;
+  /** What is declared about failures, and what can be done about one of a version beside another attempt. */
+  readonly remedies: RemedyPolicy;
+  readonly can: Can;
   /** What readers of the run's stream are to see of a part; undefined = nothing. */
   readonly chunkOf: (part: unknown) => unknown;
   /** Hears the parts of a streamed answer while they come. A later attempt begins anew. */
@@ -99,7 +104,7 @@ export class InferWork implements Work {
     const record = this.#host.recordOf(path);
     const attempt = record?.attempt ?? 1;
     if (record !== undefined && record.begun >= attempt) {
-      this.#settle(wait, attempt).catch((error: unknown) => this.#fail(wait, attempt, failureOf(error)));
+      this.#settle(wait, attempt).catch((error: unknown) => this.#fail(wait, attempt, this.#failureOf(error)));
       return;
     }
     if (record?.inference?.grant === undefined || record.inference.grant === null) return this.#ask(attempt);
@@ -115,7 +120,7 @@ export class InferWork implements Work {
     const version = grant === null ? null : versionOf(grant.version);
     if (grant === null || version === null) {
       const missing = new SpineError('MODEL_VERSION_MISSING', { model: ask.model, version: grant?.version ?? '' });
-      return this.#fail(wait, attempt, failureOf(missing));
+      return this.#fail(wait, attempt, this.#failureOf(missing));
     }
     this.#run(wait, attempt, grant, version);
   }
@@ -127,7 +132,7 @@ export class InferWork implements Work {
     const { path } = this.#request;
     const record = this.#host.recordOf(path);
     if (record === undefined ? !this.#launched : record.outcome !== null) return;
-    const cause = failure({ ...failureOf(reason), class: 'cancelled', retryable: false });
+    const cause = failure({ ...this.#failureOf(reason), class: 'cancelled', retryable: false });
     this.#submitFailure(record?.attempt ?? 1, cause, null, 0);
   }
 
@@ -155,7 +160,7 @@ export class InferWork implements Work {
           if (!call.over) await this.#complete(wait, attempt, version, answered);
         },
         (error: unknown) => {
-          if (!call.over) this.#fail(wait, attempt, failureOf(error), null, 0, call.saidBy(error));
+          if (!call.over) this.#fail(wait, attempt, this.#failureOf(error), null, 0, call.saidBy(error));
         },
       )
       .finally(() => this.#host.leave());
@@ -175,12 +180,17 @@ export class InferWork implements Work {
       wait.own = stored;
       const outcome = { usage, costMicros, finish, durationMs, firstPartMs, providerId };
       const rules = fault === null ? [] : [`does not fit: ${fault.faults.join('; ')}`.slice(0, ruleLengthMax)];
-      const note = { confidence, alternatives, rules };
+      const repair = fault === null ? {} : { remedy: { name: 'repair' } as const };
+      const note = { confidence, alternatives, rules, ...repair };
       const common = { op: 'completeInference', path, attempt, outcome, note, ...told(feedback) } as const;
       this.#host.submitWith(stored, (result) => ({ ...common, result }));
     } catch (error) {
-      this.#fail(wait, attempt, failureOf(error), usage, costMicros, feedback);
+      this.#fail(wait, attempt, this.#failureOf(error), usage, costMicros, feedback);
     }
+  }
+
+  #failureOf(error: unknown): Failure {
+    return failureOf(error, this.#host.host.ports.clock.now());
   }
 
   #fail(
@@ -201,8 +211,20 @@ export class InferWork implements Work {
     costMicros: number,
     feedback: Feedback | null = null,
   ): void {
-    const { path, retry } = this.#request;
-    const common = { op: 'failInference', path, attempt, failure: cause, usage, costMicros, retry } as const;
+    const { path, retry, remedies, can: canDo } = this.#request;
+    const choice = choiceFor(remedies, cause.class);
+    const can = canDo(cause, this.#host.recordOf(path)?.inference?.grant?.version ?? null);
+    const common = {
+      op: 'failInference',
+      path,
+      attempt,
+      failure: cause,
+      usage,
+      costMicros,
+      retry,
+      choice,
+      can,
+    } as const;
     this.#host.submit({ ...common, ...told(feedback) });
   }
 

@@ -3,7 +3,7 @@
  * the paths of one activation.
  */
 import { assertNever } from '../../core/errors.js';
-import type { Failure } from '../../core/failure.js';
+import type { RunEventData } from '../../core/run/events.js';
 import {
   hopOf,
   leadsToRetry,
@@ -172,14 +172,14 @@ export function noteEntry(before: PathRecord | undefined, entry: PathEntry): Pat
     }
     case 'inference.retrying':
       record.waitingSince = entry.seq;
-      noteHop(record, entry.data.attempt, entry.data.failure);
+      noteHop(record, entry.data);
       break;
     case 'inference.due':
       record.waitingSince = 0;
       moveOn(record, entry.data.attempt);
       break;
     case 'inference.failed':
-      noteHop(record, entry.data.attempt, entry.data.failure);
+      noteHop(record, entry.data);
       record.outcome = entry;
       record.waitingSince = 0;
       break;
@@ -213,10 +213,12 @@ function moveOn(record: PathRecord, attempt: number): void {
   if (record.inference !== null) record.inference.grant = null;
 }
 
-function noteHop({ inference }: PathRecord, attempt: number, cause: Failure): void {
+type FailedAttempt = Pick<RunEventData['inference.failed'], 'attempt' | 'failure' | 'remedy'>;
+
+function noteHop({ inference }: PathRecord, { attempt, failure: cause, remedy }: FailedAttempt): void {
   // That the endpoint is shut was noted with the request.
   if (saysShut(cause) && inference?.grant === null) return;
-  inference?.hops.push(hopOf(attempt, inference.grant, cause));
+  inference?.hops.push(hopOf(attempt, inference.grant, cause, remedy));
 }
 
 function kindOf(entry: PathEntry): UnitKind {

@@ -11,6 +11,7 @@ import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { InlinePayload } from '../../core/payload.js';
 import type { CancelTimer } from '../../core/ports.js';
+import { choiceFor, mergedRemedies, type RemedyPolicy } from '../../core/remedies.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import type { Effect } from '../../core/run/events.js';
@@ -55,6 +56,8 @@ export interface StepRequest {
   readonly input: { readonly value: unknown } | null;
   readonly effect: Effect;
   readonly retry: RetryPolicy;
+  /** What is declared about failures. */
+  readonly remedies: RemedyPolicy;
   readonly timeoutMs: number | null;
 }
 
@@ -112,11 +115,11 @@ export class StepWork implements Work {
       // Now, not with the result: the function may change it, and what cannot be stored must not have run.
       if (input !== null) inputText = this.#step.encode(input.value).text;
     } catch (error) {
-      return this.#fail(attempt, failureOf(error), 1);
+      return this.#fail(attempt, this.#failureOf(error), 1);
     }
     this.#attempt = new Attempt(this.#request, attempt, this.#step, {
       onValue: (value, durationMs) => this.#complete(wait, attempt, inputText, value, durationMs),
-      onError: (error) => this.#fail(attempt, failureOf(error)),
+      onError: (error) => this.#fail(attempt, this.#failureOf(error)),
     });
     this.#attempt.run();
   }
@@ -129,14 +132,14 @@ export class StepWork implements Work {
       wait.own = result;
       stored = inputText === null ? result : pairOf(inputText, result, this.#step.host.valueBytesMax);
     } catch (error) {
-      return this.#fail(attempt, failureOf(error));
+      return this.#fail(attempt, this.#failureOf(error));
     }
     const withInput = inputText !== null;
     this.#step.submitWith(stored, (result) => ({ op: 'completeStep', path, attempt, durationMs, withInput, result }));
   }
 
   #fail(attempt: number, failed: Failure, attempts = this.#request.retry.attempts): void {
-    const { path, retry, input } = this.#request;
+    const { path, retry, remedies, input } = this.#request;
     const wanted = this.#hastened ? 1 : attempts;
     const given = input === null ? {} : ({ withInput: true } as const);
     this.#step.submit({
@@ -145,8 +148,13 @@ export class StepWork implements Work {
       attempt,
       failure: failed,
       retry: { ...retry, attempts: wanted },
+      choice: choiceFor(mergedRemedies(this.#step.host.remedies, remedies), failed.class),
       ...given,
     });
+  }
+
+  #failureOf(error: unknown): Failure {
+    return failureOf(error, this.#step.host.ports.clock.now());
   }
 }
 

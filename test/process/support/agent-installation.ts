@@ -10,18 +10,24 @@ export class AgentInstallation {
   readonly url: string;
   readonly #folder = mkdtempSync(join(tmpdir(), 'eventspine-agents-'));
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #program: string;
   readonly #server: Child;
   #worker: Child;
 
-  private constructor(port: number, environment: Readonly<Record<string, string>>) {
+  private constructor(port: number, environment: Readonly<Record<string, string>>, program: string) {
+    this.#program = program;
     this.url = `http://127.0.0.1:${port}`;
     this.#environment = { ...environment, EXECUTIONS: join(this.#folder, 'executions.jsonl') };
     this.#server = script('server.mjs', [join(this.#folder, 'store.db'), String(port)]);
     this.#worker = this.#startWorker();
   }
 
-  static async begin(environment: Readonly<Record<string, string>>): Promise<AgentInstallation> {
-    const made = new AgentInstallation(await freePort(), environment);
+  /** `program`: of the worker. */
+  static async begin(
+    environment: Readonly<Record<string, string>>,
+    program = 'ai-worker.mjs',
+  ): Promise<AgentInstallation> {
+    const made = new AgentInstallation(await freePort(), environment, program);
     await made.#server.line((line) => line.startsWith('ready'));
     await made.#worker.line((line) => line === 'ready', 60_000);
     return made;
@@ -88,7 +94,7 @@ export class AgentInstallation {
   }
 
   #startWorker(): Child {
-    return script('ai-worker.mjs', [this.url], this.#environment);
+    return script(this.#program, [this.url], this.#environment);
   }
 }
 

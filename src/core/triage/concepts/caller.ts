@@ -46,7 +46,7 @@ const identity: readonly Concept[] = [
       /login (?:required|expired|again)/,
       /session (?:has )?expired/,
       /(?:did ?nt|did not|do not|not) (?:provide|providing|pass|send|include|set)[^.]{0,12}(?:api ?key|token|credential|authorization)/,
-      /(?:could not|unable to|failed to) (?:resolve|load|find|locate|get|determine)[^.]{0,24}credentials/,
+      /(?:could not|unable to|failed to) (?:\w{1,20} )?(?:resolve|load|find|locate|get|determine)[^.]{0,24}credentials/,
       /no auth/,
       /\b(?:resolve|determine|find|select)\b[^.]{0,12}\bauthentication\b/,
       /\b(?:either|neither|expected|set|provide|pass)\b[^.]{0,20}\bapi key\b[^.]{0,16}\b(?:token|to be set)\b/,

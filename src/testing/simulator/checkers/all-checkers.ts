@@ -14,6 +14,7 @@ import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
+import { checkRemedies } from './remedies.js';
 import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
 import { checkStreams } from './streams.js';
@@ -36,6 +37,7 @@ export {
   checkNeighbours,
   checkReadings,
   checkRedrives,
+  checkRemedies,
   checkRequests,
   checkSagas,
   checkStreams,
@@ -60,6 +62,7 @@ export const checkers: readonly Checker[] = [
   checkEffects,
   checkInferences,
   checkEndpoints,
+  checkRemedies,
   checkGraphs,
   checkRedrives,
   checkRequests,

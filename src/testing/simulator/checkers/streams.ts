@@ -29,7 +29,9 @@ export function checkStreams(history: History): Violation[] {
     );
     const streams = new Map<string, Stream>();
     // Models speak in texts, which name no execution.
-    const inferences = new Set(program?.nodes.flatMap((node) => (node.op === 'infer' ? [node.name] : [])));
+    const inferences = new Set(
+      program?.nodes.flatMap((node) => (node.op === 'infer' ? [node.name, `${node.name}/again:1`] : [])),
+    );
     for (const row of rows) {
       const { event } = readRunEvent(row);
       const isText = inferences.has('path' in event.data ? (event.data.path ?? '') : '');
