@@ -192,10 +192,10 @@ class CallWork implements Work {
   /** What the error says by its headers, else what the handler has reported. */
   #feedback(thrown: unknown): { readonly feedback?: Feedback } {
     const { clock } = this.#host.ports;
-    const reported = this.#said;
+    const { feedback: reported, atMs } = this.#said ?? { feedback: null, atMs: 0 };
     const found =
       feedbackOfError(thrown, clock.now()) ??
-      (reported?.feedback == null ? null : agedFeedback(reported.feedback, clock.monotonicMs() - reported.atMs));
+      (reported === null ? null : agedFeedback(reported, clock.monotonicMs() - atMs));
     return found === null ? {} : { feedback: found };
   }
 

@@ -57,7 +57,7 @@ export interface HandlerContext {
    * as `fetch` gives them or as a record. It holds for limits that count by `capability`, and for pauses of all calls of the
    * capability that limits concern; the last word counts. Headers of what the handler throws are read without it.
    */
-  feedback(headers: HeaderSource): void;
+  readonly feedback: (headers: HeaderSource) => void;
 }
 
 /** A capability. `In` and `Out` are what callers give and get. */

@@ -50,8 +50,8 @@ export function embedding<const Name extends string>(name: Name, options: Embedd
   faults.unknownNames(options, ['use', 'limits', 'timeout', 'retry']);
   if (typeof use?.doEmbed !== 'function') faults.add('use is not an embedding model: it needs doEmbed');
   faults.throwIfAny();
-  const { implement, ...defined } = capability(name, { ...rest, input: texts, output: vectors, effect: 'idempotent' });
-  return { ...defined, handler: implement((values, context) => embedded(use, values, context)) };
+  const defined = capability(name, { ...rest, input: texts, output: vectors, effect: 'idempotent' });
+  return { ...defined, handler: defined.implement((values, context) => embedded(use, values, context)) };
 }
 
 /** What is asked for, and what is given back. */

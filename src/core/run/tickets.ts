@@ -228,6 +228,7 @@ export function isRefusal({ class: kind }: Pick<Failure, 'class'>): boolean {
 
 /** What was said by headers, or in the words of the failure. */
 export function saidWith({ retryAfterMs }: Failure, feedback: Feedback | null): Feedback | null {
-  if (retryAfterMs === undefined || feedback?.retryAfterMs != null) return feedback;
-  return { requests: null, tokens: null, ...feedback, retryAfterMs };
+  const said = feedback ?? { retryAfterMs: null, requests: null, tokens: null };
+  if (retryAfterMs === undefined || said.retryAfterMs !== null) return feedback;
+  return { ...said, retryAfterMs };
 }

@@ -46,7 +46,7 @@ export interface Plan {
 /** What keeps work from where it is done, beside limits. */
 export interface Doors {
   /** Until when a place has asked for a pause, as far as this server knows; null = it has not. */
-  told(place: string): number | null;
+  readonly told: (place: string) => number | null;
   /** When this work may ask again whether it may call the endpoint; null = it may now, and is counted upon to do so. */
   shutUntil(endpoint: string, caller: string, now: number): number | null;
   /** The name of the probe that this work makes of the endpoint; null = it makes none. */

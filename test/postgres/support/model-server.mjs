@@ -30,7 +30,7 @@ const listening = await server.listen();
 const writer = model('writer', { versions: { v1: { use: openaiCompatible({ baseUrl: endpoint, model: 'm' }) } } });
 const ask = workflow('ask', {}, async (ctx, n) => {
   const retry = { attempts: 100, min: 100, max: 400 };
-  return (await ctx.infer('a', { model: writer, prompt: `number ${n}`, retry })).text;
+  return (await ctx.infer('a', { model: writer, prompt: `number ${String(n)}`, retry })).text;
 });
 const worker = createWorker({
   app: defineApp({ name: 'asks', models: [writer], workflows: [ask] }),
