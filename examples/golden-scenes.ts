@@ -17,6 +17,7 @@ import { app as drawnApp } from './graph/spine.ts';
 import { app as graphApp } from './state-graph/spine.ts';
 import { app as helloApp } from './hello/spine.ts';
 import { app as lettersApp } from './inference/spine.ts';
+import { app as museumApp } from './answers-kept/spine.ts';
 import { app as albumApp } from './limits/spine.ts';
 import { app as reportsApp, wordStats } from './python-worker/spine.ts';
 import { app as schedulesApp } from './schedules/spine.ts';
@@ -62,6 +63,18 @@ export const scenes: readonly Scene<AnyApp>[] = [
       const run = await t.start('letter', 'Where is my order A123?');
       await t.result(run);
       return run.id;
+    },
+  }),
+  scene('answers-kept/histories/asked-again.json', museumApp, {
+    options: () => ({}),
+    async play(t) {
+      // Of two runs that ask by the same wording, the second is answered by what the first has paid for.
+      for (let visitor = 1; visitor <= 5; visitor++) {
+        const run = await t.start('ask', 'When do you open?');
+        const { isOld } = (await t.result(run)) as { readonly isOld: boolean };
+        if (isOld) return run.id;
+      }
+      throw new Error('Invariant broken: of five runs no two ask by the same of two versions');
     },
   }),
   scene('limits/histories/album.json', albumApp, {

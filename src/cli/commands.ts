@@ -162,6 +162,11 @@ const modelCommands = {
   report: async () => (await import('./commands/models.js')).reportModel,
 } satisfies Record<string, Load>;
 const limitParameter: Parameter = { name: 'limit', says: 'Name of the limit.', required: true };
+const cache = {
+  stats: async () => (await import('./commands/cache.js')).showCache,
+  clear: async () => (await import('./commands/cache.js')).clearCache,
+} as const;
+
 const limitCommands = {
   list: async () => (await import('./commands/limits.js')).listLimits,
   show: async () => (await import('./commands/limits.js')).showLimit,
@@ -897,6 +902,22 @@ export const commands: readonly Command[] = [
     ],
     examples: ['eventspine models report writer', 'eventspine models report writer --against v1'],
     load: modelCommands.report,
+  },
+  {
+    words: ['cache', 'stats'],
+    says: 'Shows the answers of models that are kept to serve again.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine cache stats'],
+    load: cache.stats,
+  },
+  {
+    words: ['cache', 'clear'],
+    says: 'Drops answers that are kept; what is kept from then on stays.',
+    parameters: [],
+    flags: [{ name: 'model', type: 'text', value: 'name', says: 'Only those of this model.' }, ...overHttp],
+    examples: ['eventspine cache clear', 'eventspine cache clear --model writer'],
+    load: cache.clear,
   },
   {
     words: ['limits'],

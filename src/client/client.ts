@@ -21,6 +21,8 @@ import type {
   DeadLetterView,
   RedriveRequest,
   RedriveView,
+  CacheCleared,
+  CacheView,
   DecisionView,
   DeployAnswer,
   DoctorView,
@@ -228,6 +230,7 @@ export interface Client<App = UntypedApp> {
   readonly redrives: RedrivesApi;
   readonly endpoints: EndpointsApi;
   readonly models: ModelsApi;
+  readonly cache: CacheApi;
   readonly limits: LimitsApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
@@ -355,6 +358,14 @@ export interface ModelsApi {
 
 /** What an operator does to a model; see docs/guides/models.md. */
 export type ModelOrder = ModelChange | { readonly change: 'reset-breaker'; readonly version: string };
+
+/** Answers of models that are kept to serve again. For operators. */
+export interface CacheApi {
+  /** What the tenant keeps. */
+  stats(options?: CallOptions): Promise<CacheView>;
+  /** Drops it, or what is of one model; resolves with how many answers that were. */
+  clear(options?: CallOptions & { readonly model?: string }): Promise<number>;
+}
 
 /** What holds work back. For operators. */
 export interface LimitsApi {
@@ -536,6 +547,16 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           },
           () => undefined,
         ),
+    },
+    cache: {
+      stats: (options) => transport.json<CacheView>(get(pathOf('readCache'), options)),
+      clear: async ({ signal, ...query } = {}) =>
+        (
+          await transport.json<CacheCleared>({
+            ...get(pathOf('clearCache'), optionsOf(signal), { ...query }),
+            method: 'DELETE',
+          })
+        ).cleared,
     },
     limits: {
       list: (options) => items<LimitView>(pathOf('listLimits'), options),

@@ -213,6 +213,13 @@ export const errorCatalogue = {
     message: (d) => `No model "${d.name}" is registered.`,
     mend: 'Put model("...") into `models` of an app and start a worker that has it.',
   }),
+  PROMPT_VERSION_MISSING: entry<{ prompt: string; version: string; known: readonly string[] }>({
+    kind: 'terminal',
+    status: 409,
+    message: (d) =>
+      `The run asks by version "${d.version}" of prompt "${d.prompt}", which this code does not have; it has ${d.known.join(', ')}.`,
+    mend: 'Keep a version in the code for as long as runs live that ask by it. Deploy it again, then redrive the run.',
+  }),
   MODEL_CHANGE_INVALID: entry<{ model: string; faults: readonly string[] }>({
     kind: 'invalid',
     status: 422,

@@ -60,6 +60,8 @@ export const limits = {
   decisionAlternativesMax: 5,
   decisionRulesMax: 5,
   decisionTextLengthMax: 80,
+  /** What a person has said of their answer, as a decision record keeps it: so many characters from its beginning. */
+  decisionCommentLengthMax: 200,
   /** Tokens of an answer that limits reserve where nobody says how long it may be. */
   inferenceOutputTokensDefault: 1_024,
   /** Times that a model is asked in one inference with tools unless its options say otherwise, and at most. */
@@ -73,6 +75,18 @@ export const limits = {
   inferenceCompactionsMax: 3,
   /** Tools of one inference. */
   inferenceToolsMax: 128,
+  /** An answer of a model that is kept to serve again, encoded; larger ones are not kept. */
+  predictionBytesMax: 256 * 1024,
+  /** Answers that are kept of one tenant, and their size together, unless the settings of the engine say otherwise. */
+  predictionsPerTenantMax: 10_000,
+  predictionBytesPerTenantMax: 64 * 1024 * 1024,
+  /** Answers of one fingerprint that are looked at: one for each model and version that has answered. */
+  predictionVersionsMax: 64,
+  /** Kept answers that are looked at in one round of their upkeep, and how often a tenant has its turn. */
+  predictionSweepItemsMax: 5_000,
+  predictionSweepMs: 60_000,
+  /** Versions of a prompt. */
+  promptVersionsMax: 64,
   /** Versions of a model. */
   modelVersionsMax: 32,
   /** Settings of a model that are kept for going back to them. */

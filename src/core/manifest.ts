@@ -22,10 +22,19 @@ export interface Manifest {
   readonly limits?: readonly LimitSpec[];
   /** Models that its bodies ask. Absent = none. */
   readonly models?: readonly ModelManifest[];
+  /** Prompts that its bodies ask by. Absent = none. */
+  readonly prompts?: readonly PromptManifest[];
   /** Absent = none. */
   readonly schedules?: readonly ScheduleManifest[];
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
   readonly endpoint?: EndpointEntry;
+}
+
+/** What is known of a prompt outside of the app: not its text. */
+export interface PromptManifest {
+  readonly name: string;
+  /** In the order in which the app names them, with the share of new runs that ask by each. */
+  readonly versions: readonly { readonly version: string; readonly weight: number }[];
 }
 
 export interface ScheduleManifest {

@@ -26,6 +26,12 @@ export function exceedsUtf8(text: string, bytesMax: number): boolean {
   return utf8Length(text) > bytesMax;
 }
 
+/** True where the units at `at` and after it are one character. */
+export function isSurrogatePairAt(text: string, at: number): boolean {
+  const unit = text.charCodeAt(at);
+  return unit >= 0xd800 && unit <= 0xdbff && isLowSurrogate(text, at + 1);
+}
+
 function isLowSurrogate(text: string, at: number): boolean {
   const unit = text.charCodeAt(at);
   return unit >= 0xdc00 && unit <= 0xdfff;

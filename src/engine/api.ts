@@ -16,6 +16,7 @@ import type {
   AgentView,
   ApprovalDetail,
   ApprovalView,
+  CacheView,
   DeadLetterCount,
   DeadLetterDetail,
   DeadLetterView,
@@ -191,6 +192,25 @@ export interface RunStreamHandlers {
   /** Events up to `to` are gone. */
   readonly onGap: (from: number, to: number) => void;
   readonly onError: (error: Error) => void;
+}
+
+/** What has become of answers that are kept. Counts only rise. */
+export interface PredictionCounts {
+  readonly models: readonly PredictionCount[];
+  /** Dropped since their time was over, and since there were too many. */
+  readonly expired: number;
+  readonly evicted: number;
+}
+
+/** Of one model. */
+export interface PredictionCount {
+  readonly model: string;
+  /** Inferences that an answer from before has served, and those that looked for one and found none. */
+  readonly hits: number;
+  readonly misses: number;
+  readonly stored: number;
+  /** What the calls had cost that were not made again. */
+  readonly savedMicros: number;
 }
 
 /** How often a remedy was taken for failures of a class. Counts only rise. */
@@ -377,6 +397,12 @@ export interface Engine {
   reportOutcome(origin: Origin, run: string, outcome: ModelOutcome): Promise<'recorded' | 'already'>;
   /** What inferences have taken, as far as this engine has committed it since it was started. */
   inferences(): readonly InferenceCount[];
+  /** What a tenant keeps of answers. */
+  readCache(tenant: string): Promise<CacheView>;
+  /** Drops it, of one model or of all; resolves with how many answers that were. */
+  clearCache(tenant: string, model: string | null): Promise<number>;
+  /** How often answers were kept and served, as far as this engine has committed it since it was started. */
+  predictions(): PredictionCounts;
   /** What was done about failures, as far as this engine has committed it since it was started. */
   remedies(): readonly RemedyCount[];
   /** Limits in force, by name. */

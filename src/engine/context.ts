@@ -34,6 +34,9 @@ export interface EngineSettings {
   readonly valueBytesMax: number;
   /** Schedules that one tenant may have by the API. */
   readonly schedulesPerTenantMax: number;
+  /** Answers of models that are kept of one tenant, and their size together; the oldest go first. */
+  readonly predictionsPerTenantMax: number;
+  readonly predictionBytesPerTenantMax: number;
   /** When breakers of model endpoints open, and for how long. Default `defaultBreakerRule`: 5 s, doubling up to 5 min. */
   readonly breaker: BreakerRule;
   /** How often due timers and ready work are looked for, though they are told of anyway. null = 1 s, and less for timers on a shared store. */

@@ -57,6 +57,7 @@ import { ModelDoor } from './models/model-door.js';
 import { Pauses } from './models/pauses.js';
 import { ModelSettings } from './models/model-settings.js';
 import { ModelsOffice } from './models/models-office.js';
+import { Predictions } from './models/predictions.js';
 import { RemedyTally } from './runs/remedy-tally.js';
 import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
@@ -93,6 +94,8 @@ const defaultSettings: EngineSettings = {
   dedupeTtlMs: limits.dedupeTtlMs,
   valueBytesMax: limits.valueBytesMax,
   schedulesPerTenantMax: limits.schedulesPerTenantMax,
+  predictionsPerTenantMax: limits.predictionsPerTenantMax,
+  predictionBytesPerTenantMax: limits.predictionBytesPerTenantMax,
   breaker: defaultBreakerRule,
   lookEveryMs: null,
 };
@@ -138,6 +141,7 @@ class RunningEngine implements Engine {
   readonly #pauses: Pauses;
   readonly #tallies: ArmTallies;
   readonly #modelsOffice: ModelsOffice;
+  readonly #predictions: Predictions;
   readonly #limitsOffice: LimitsOffice;
   readonly #approvals: Approvals;
   #started: Promise<void> | null = null;
@@ -194,21 +198,25 @@ class RunningEngine implements Engine {
         this.#router.published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
+        this.#predictions.published(transitions);
       },
     );
+    const door = new ModelDoor({
+      model: (name) => this.#modelSettings.model(name),
+      breakers: this.#breakers,
+      pauses: this.#pauses,
+      admission: limitGate(this.#limitRules),
+      hash: ports.hash,
+    });
+    this.#predictions = new Predictions(this.#context, (ticket) => door.versionOf(ticket));
     this.#lanes = new Lanes(
       this.#context,
       this.#catalog,
       plain,
       committer,
       (key) => this.#dispatcher.seen(key),
-      new ModelDoor({
-        model: (name) => this.#modelSettings.model(name),
-        breakers: this.#breakers,
-        pauses: this.#pauses,
-        admission: limitGate(this.#limitRules),
-        hash: ports.hash,
-      }),
+      door,
+      this.#predictions,
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     const told = (place: string): number | null => this.#pauses.until(place);
@@ -312,6 +320,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#breakers.committed(change));
     this.#lanes.onCommit((change) => this.#pauses.committed(change));
     this.#lanes.onCommit((change) => this.#tallies.committed(change));
+    this.#lanes.onCommit((change) => this.#predictions.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
       {
@@ -331,6 +340,7 @@ class RunningEngine implements Engine {
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
       { name: 'models', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#tickModels() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
+      { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
       ...this.#outboxDuties(),
     ]);
@@ -730,6 +740,11 @@ class RunningEngine implements Engine {
       (error: unknown) => this.#context.fault('models', error),
     );
   }
+
+  readCache: Engine['readCache'] = (tenant) => this.#predictions.stats(tenant);
+  clearCache: Engine['clearCache'] = (tenant, model) => this.#predictions.clear(tenant, model);
+  predictions: Engine['predictions'] = () => this.#predictions.counts();
+
   inferences: Engine['inferences'] = () => this.#inferences.counts();
 
   remedies: Engine['remedies'] = () => this.#remedies.counts();
@@ -835,6 +850,12 @@ class RunningEngine implements Engine {
     for (const { queue, ready } of await this.#context.store.queueStats())
       if (ready > 0) this.#dispatcher.raiseHint(queue, ready);
     this.#dispatcher.pump();
+  }
+
+  async #sweepPredictions(): Promise<void> {
+    const { store, settings } = this.#context;
+    if (store.shared && !(await store.holdDuty('predictions', 3 * settings.upkeepEveryMs))) return;
+    await this.#predictions.sweep();
   }
 
   async #expire(): Promise<void> {

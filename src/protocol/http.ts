@@ -8,7 +8,15 @@ import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import type { ModelPrice } from '../core/manifest.js';
-import type { AmbiguityPolicy, DecisionAlternative, InferenceHop, Spend, TokenUsage } from '../core/run/inference.js';
+import type {
+  AmbiguityPolicy,
+  CachedFrom,
+  DecisionAlternative,
+  InferenceHop,
+  PromptVersion,
+  Spend,
+  TokenUsage,
+} from '../core/run/inference.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
 /** What state the work is in, in the words that users see (docs/reference/states.md). */
@@ -176,6 +184,13 @@ export interface DecisionView {
   readonly alternatives: readonly DecisionAlternative[];
   /** Rules that took the place of the answer, or had a say in it. */
   readonly rules: readonly string[];
+  /** The prompt that it was asked by; null = by none that has a name. */
+  readonly prompt: PromptVersion | null;
+  /** Where an answer comes from that was given before: nobody was called. */
+  readonly cached: (Omit<CachedFrom, 'at'> & { readonly at: string }) | null;
+  /** Of the answer of a rule or a person (`arm`): who it was, and what they have said of it. */
+  readonly by: string | null;
+  readonly comment: string | null;
   readonly failure: { readonly class: string; readonly code: string; readonly message: string } | null;
 }
 
@@ -645,6 +660,31 @@ export interface ModelReportView {
   /** How often at most a difference is shown where there is none, however often one looks. */
   readonly alpha: number;
   readonly arms: readonly ModelArmView[];
+}
+
+/** Answers of models that are kept to serve again. */
+export interface CacheView {
+  readonly answers: number;
+  /** Of all of them together. */
+  readonly bytes: number;
+  readonly answersMax: number;
+  readonly bytesMax: number;
+  /** When the oldest was given; null = there is none. */
+  readonly oldestAt: string | null;
+  readonly models: readonly CacheModelView[];
+}
+
+/** Those of a version of a model. */
+export interface CacheModelView {
+  readonly model: string;
+  readonly version: string;
+  readonly answers: number;
+  readonly bytes: number;
+}
+
+/** What was cleared. */
+export interface CacheCleared {
+  readonly cleared: number;
 }
 
 /** How a version does: means of what it came to; null = nothing is known. */

@@ -62,6 +62,9 @@ import {
   type TopicEventView,
   type TopicView,
   type ContextView,
+  type CacheCleared,
+  type CacheModelView,
+  type CacheView,
   type DecisionView,
   type EventReference,
   type WaitView,
@@ -202,8 +205,16 @@ export const schemas = {
     { capability: true, model: true, run: true },
   ),
   Spend: shape<Spend>(
-    { calls: whole, inputTokens: whole, outputTokens: whole, costMicros: whole, ambiguous: whole },
-    {},
+    {
+      calls: whole,
+      inputTokens: whole,
+      outputTokens: whole,
+      costMicros: whole,
+      ambiguous: whole,
+      cached: whole,
+      savedMicros: whole,
+    },
+    { cached: true, savedMicros: true },
   ),
   DecisionView: shape<DecisionView>(
     {
@@ -230,6 +241,18 @@ export const schemas = {
       confidence: nullable({ type: 'number', minimum: 0, maximum: 1 }),
       alternatives: list(record({ text, probability: { type: 'number' } }, ['text', 'probability'])),
       rules: texts,
+      prompt: nullable(record({ name: text, version: text }, ['name', 'version'])),
+      cached: nullable(
+        record({ model: text, version: text, event: text, at: instant, savedMicros: whole }, [
+          'model',
+          'version',
+          'event',
+          'at',
+          'savedMicros',
+        ]),
+      ),
+      by: nullable(text),
+      comment: nullable(text),
       failure: nullable(failureView),
     },
     {},
@@ -672,6 +695,21 @@ export const schemas = {
     },
     {},
   ),
+  CacheView: shape<CacheView>(
+    {
+      answers: whole,
+      bytes: whole,
+      answersMax: whole,
+      bytesMax: whole,
+      oldestAt: nullable(instant),
+      models: {
+        type: 'array',
+        items: shape<CacheModelView>({ model: text, version: text, answers: whole, bytes: whole }, {}),
+      },
+    },
+    {},
+  ),
+  CacheCleared: shape<CacheCleared>({ cleared: whole }, {}),
   LimitView: shape<LimitView>(
     {
       name: text,

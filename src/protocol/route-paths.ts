@@ -88,6 +88,8 @@ export const routePaths = {
   reportModel: '/v1/models/{name}/report',
   readModelEvents: '/v1/model-events',
   reportOutcome: '/v1/runs/{id}/outcomes',
+  readCache: '/v1/cache',
+  clearCache: '/v1/cache',
   listLimits: '/v1/limits',
   readLimit: '/v1/limits/{name}',
   putLimit: '/v1/limits/{name}',

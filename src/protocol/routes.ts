@@ -624,6 +624,14 @@ const descriptions = {
     jsonBody('OutcomeRequest', 'The model, and the score.'),
     [ok(null, 'It was there.'), ok(null, 'It is recorded.', 201)],
   ),
+  readCache: get('Answers of models that are kept to serve again, of the tenant.', 'CacheView', { access: 'operator' }),
+  clearCache: {
+    ...get('Drops answers that are kept. What is kept from then on stays.', 'CacheCleared', {
+      query: [{ name: 'model', says: 'Only those of this model.', type: 'string' }],
+    }),
+    method: 'DELETE',
+    access: 'operator',
+  },
   listLimits: get('Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),
   readLimit: get('A limit, with its counters that are used most.', 'LimitView', { access: 'operator' }),
   putLimit: {

@@ -16,6 +16,7 @@ import type {
   CapabilityManifest,
   MessageManifest,
   ModelManifest,
+  PromptManifest,
   ModelPrice,
   ModelVersionManifest,
   EndpointEntry,
@@ -33,11 +34,14 @@ import type { RetryPolicy } from '../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
 import {
   ambiguityPolicies,
+  type CacheAsk,
+  type DecidesFor,
   type DecisionAlternative,
   type DecisionNote,
   type InferenceAsk,
   type InferenceChain,
   type InferenceOutcome,
+  type PromptVersion,
   type TokenEstimate,
   type TokenUsage,
 } from '../core/run/inference.js';
@@ -252,10 +256,16 @@ const manifest = shape<Manifest>(
         { limits: true },
       ),
     ),
+    prompts: list(
+      shape<PromptManifest>(
+        { name, versions: list(shape<PromptManifest['versions'][number]>({ version: name, weight: count }, {})) },
+        {},
+      ),
+    ),
     schedules: list(shape<ScheduleManifest>({ name, tenant: text, spec: object }, {})),
     endpoint,
   },
-  { limits: true, models: true, schedules: true, endpoint: true },
+  { limits: true, models: true, prompts: true, schedules: true, endpoint: true },
 );
 
 type Command = BodyCommand | TaskCommand;
@@ -265,8 +275,16 @@ type CommandOf<Op extends Command['op']> = Extract<Command, { readonly op: Op }>
 const commands: { readonly [Op in Command['op']]: JsonSchema } = {
   beginStep: shape<CommandOf<'beginStep'>>({ op: constant('beginStep'), path, attempt: count, effect }, {}),
   completeStep: shape<CommandOf<'completeStep'>>(
-    { op: constant('completeStep'), path, attempt: count, durationMs: amount, withInput: flag, result: payload },
-    {},
+    {
+      op: constant('completeStep'),
+      path,
+      attempt: count,
+      durationMs: amount,
+      withInput: flag,
+      result: payload,
+      decides: shape<DecidesFor>({ after: path, rule: name }, { rule: true }),
+    },
+    { decides: true },
   ),
   failStep: shape<CommandOf<'failStep'>>(
     { op: constant('failStep'), path, attempt: count, failure, retry, choice, withInput: flag },
@@ -300,8 +318,13 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
           deadlineMs: nullable(spanMs),
           chain: shape<InferenceChain>({ after: nullable(path), isLast: flag, until: path }, { until: true }),
           reroute: name,
+          cache: shape<CacheAsk>(
+            { freshMs: nullable(spanMs), keepMs: spanMs, shown: constant(true), onlyOf: list(name) },
+            { shown: true, onlyOf: true },
+          ),
+          prompt: shape<PromptVersion>({ name, version: name }, {}),
         },
-        { chain: true, reroute: true },
+        { chain: true, reroute: true, cache: true, prompt: true },
       ),
       request: payload,
     },
@@ -431,8 +454,8 @@ const journalEntry = record({ seq: count, at: count, type: oneOf(journalEventTyp
   'data',
 ]);
 const journal = shape<Journal>(
-  { head: count, progress: count, streams: object, entries: list(ref('JournalEntry')) },
-  { streams: true },
+  { head: count, progress: count, streams: object, prompts: object, entries: list(ref('JournalEntry')) },
+  { streams: true, prompts: true },
 );
 
 const taskBase = {

@@ -23,6 +23,7 @@ import { readTokenHandlers } from './handlers/read-tokens.js';
 import { runHandlers } from './handlers/runs.js';
 import { waitHandlers } from './handlers/waits.js';
 import { modelHandlers } from './handlers/models.js';
+import { cacheHandlers } from './handlers/cache.js';
 import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { scalingHandlers } from './handlers/scaling.js';
@@ -114,6 +115,7 @@ export class Api {
       ...agentHandlers(context),
       ...deadLetterHandlers(context),
       ...modelHandlers(context),
+      ...cacheHandlers(context),
       ...limitHandlers(context),
       ...scheduleHandlers(context),
       ...fleetHandlers(context),

@@ -5,7 +5,14 @@
  */
 import { limits } from '../core/limits.js';
 import { desiredWorkers, type ScaleBounds } from '../core/scale.js';
-import type { EndpointFacts, InferenceCount, LimitFacts, RemedyCount } from '../engine/api.js';
+import type {
+  EndpointFacts,
+  InferenceCount,
+  LimitFacts,
+  PredictionCount,
+  PredictionCounts,
+  RemedyCount,
+} from '../engine/api.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
 import type { MetricFamily, MetricSample } from './prometheus-text.js';
@@ -17,6 +24,7 @@ export interface FleetFacts {
   readonly workers: readonly WorkerView[];
   readonly tally: readonly TallyRow[];
   readonly inferences: readonly InferenceCount[];
+  readonly predictions: PredictionCounts;
   readonly remedies: readonly RemedyCount[];
   readonly bounds: ScaleBounds;
   /** Limits, as the server knows them that grants; empty on the others. */
@@ -95,6 +103,7 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
     ),
     gauge('eventspine_runs', 'Runs kept by the store, by workflow and status.', runSamples(facts.tally)),
     ...inferenceMetrics(facts.inferences),
+    ...predictionMetrics(facts.predictions),
     counter(
       'eventspine_remedies_total',
       'What was done about failures, by their class, through this server.',
@@ -216,6 +225,41 @@ function inferenceMetrics(counts: readonly InferenceCount[]): MetricFamily[] {
       'eventspine_inference_seconds_total',
       'Time that completed calls took.',
       by((count) => count.durationMs / 1_000),
+    ),
+  ];
+}
+
+function predictionMetrics({ models, expired, evicted }: PredictionCounts): MetricFamily[] {
+  const by = (value: (count: PredictionCount) => number): MetricSample[] =>
+    models.map((count) => ({ labels: { model: count.model }, value: value(count) }));
+  return [
+    counter(
+      'eventspine_prediction_cache_hits_total',
+      'Inferences that an answer from before has served, through this server.',
+      by((count) => count.hits),
+    ),
+    counter(
+      'eventspine_prediction_cache_misses_total',
+      'Inferences that looked for an answer from before and found none.',
+      by((count) => count.misses),
+    ),
+    counter(
+      'eventspine_prediction_cache_stored_total',
+      'Answers that were kept.',
+      by((count) => count.stored),
+    ),
+    counter(
+      'eventspine_prediction_cache_saved_micros_total',
+      'What the calls had cost that were not made again, millionths of a unit of the currency.',
+      by((count) => count.savedMicros),
+    ),
+    counter(
+      'eventspine_prediction_cache_dropped_total',
+      'Answers that were dropped: their time was over, or a tenant had too many.',
+      [
+        { labels: { why: 'expired' }, value: expired },
+        { labels: { why: 'evicted' }, value: evicted },
+      ],
     ),
   ];
 }

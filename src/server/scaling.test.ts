@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Manifest } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
-import type { InferenceCount, RemedyCount } from '../engine/api.js';
+import type { InferenceCount, PredictionCounts, RemedyCount } from '../engine/api.js';
 import type { HealthView, Problem, QueueView, ScaleView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
 import { fakeEngine } from './engine.test.fake.js';
@@ -56,6 +56,11 @@ const tally: TallyRow[] = [
   { tenant: 'b', kind: 'run', name: 'answer', state: 'active', count: 4 },
   { tenant: 'b', kind: 'task', name: 'workflow:answer', state: 'ready', count: 9 },
 ];
+const predictions: PredictionCounts = {
+  models: [{ model: 'writer', hits: 3, misses: 1, stored: 1, savedMicros: 600 }],
+  expired: 2,
+  evicted: 0,
+};
 const inferences: InferenceCount[] = [
   {
     model: 'writer',
@@ -93,6 +98,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       queues: () => Promise.resolve([...given]),
       workers: () => Promise.resolve(workers),
       tally: () => Promise.resolve(tally),
+      predictions: () => predictions,
       inferences: () => inferences,
       remedies: () => remedies,
       limitFacts: () => [],
@@ -247,6 +253,7 @@ describe('docs/reference/metrics.md', () => {
       workers,
       tally,
       inferences,
+      predictions,
       remedies,
       bounds,
       streams: 0,

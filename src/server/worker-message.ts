@@ -165,6 +165,7 @@ const match: Check = (value) =>
   isRecord(value) &&
   Object.keys(value).length <= limits.indexFieldsMax &&
   Object.values(value).every(text(limits.indexValueLengthMax));
+const decides = record({ after: path, rule: optional(name) });
 const waitOn: Check = (value) => waits.some((isOne) => isOne(value));
 const waits: readonly Check[] = [
   record({ kind: oneOf('event'), topic: name, match }),
@@ -174,6 +175,7 @@ const waits: readonly Check[] = [
     title: text(limits.approvalTitleLengthMax),
     to: addresses,
     escalations: list(record({ afterMs: wholeMs, to: addresses }), limits.approvalEscalationsMax),
+    decides: optional(decides),
   }),
 ];
 
@@ -196,6 +198,15 @@ const ask = record({
   deadlineMs: nullable(wholeMs),
   chain: optional(record({ after: nullable(path), isLast: flag, until: optional(path) })),
   reroute: optional(name),
+  cache: optional(
+    record({
+      freshMs: nullable(wholeMs),
+      keepMs: wholeMs,
+      shown: optional((value) => value === true),
+      onlyOf: optional(list(name, limits.inferenceFallbacksMax + 1)),
+    }),
+  ),
+  prompt: optional(record({ name, version: name })),
 });
 const decisionText = text(limits.decisionTextLengthMax);
 const note = record({
@@ -225,7 +236,14 @@ const feedback = optional(record({ retryAfterMs: nullable(count), requests: left
 /** Every command that a worker may send; the compiler misses one that is not here. */
 const shapes = {
   beginStep: { path, attempt: count, effect },
-  completeStep: { path, attempt: count, durationMs: amount, withInput: flag, result: payload },
+  completeStep: {
+    path,
+    attempt: count,
+    durationMs: amount,
+    withInput: flag,
+    result: payload,
+    decides: optional(decides),
+  },
   failStep: { path, attempt: count, failure, retry, choice: optional(choice), withInput: optional(flag) },
   call: {
     path,

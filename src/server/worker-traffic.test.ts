@@ -14,7 +14,7 @@ import { workerProtocolSchema } from '../protocol/worker-schemas.js';
 import { nodePorts } from '../runtime/index.js';
 import { createMemoryStore } from '../store/memory.js';
 import { createInProcessTransport, createWorker, type WorkerTransport } from '../worker/index.js';
-import { capability, defineApp, topic, workflow } from '../workflow/index.js';
+import { cached, capability, defineApp, model, prompt, rule, topic, workflow } from '../workflow/index.js';
 import { readWorkerMessage } from './worker-message.js';
 
 const ajv = new Ajv2020({ strict: false, allErrors: true });
@@ -54,8 +54,14 @@ function listeningTo(transport: WorkerTransport): WorkerTransport {
 const origin: Origin = { tenant: 'acme', actor: 'test', traceparent: null, correlation: null };
 const heard = topic('heard');
 const work = capability('work', { retry: { attempts: 2, min: 1, max: 1 } });
+const shut = (): Promise<never> => Promise.reject(new Error('shut'));
+const use = { specificationVersion: 'v3', provider: 'p', modelId: 'm', doGenerate: shut, doStream: shut };
+const writer = model('writer', { versions: { v1: { use } } });
+const greeting = prompt('greeting', { versions: { v1: () => 'hello' } });
 const app = defineApp({
   name: 'talkative',
+  models: [writer],
+  prompts: [greeting],
   topics: [heard],
   handlers: [
     work.implement((input, { attempt }) => {
@@ -71,6 +77,14 @@ const app = defineApp({
       await ctx.race('race', { call: (branch) => branch.call(work, [1]), slow: (branch) => branch.sleep('1h') });
       await ctx.emit(heard, { b: 2 });
       await ctx.sleep('30ms');
+      await ctx.infer('asked', {
+        model: writer,
+        prompt: greeting.with(),
+        stream: true,
+        cache: { ttl: '1h' },
+        retry: { attempts: 1 },
+        fallback: [cached({ maxAge: '1h' }), rule('said', () => 'by rule')],
+      });
       await ctx
         .step('fails', () => Promise.reject(new Error('no')), { retry: { attempts: 2, min: 1, max: 1 } })
         .catch(() => null);

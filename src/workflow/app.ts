@@ -12,6 +12,7 @@ import { jsonSchemaOf } from './json-schema-of.js';
 import { manifestOf } from './manifest-of.js';
 import { OptionFaults } from './options.js';
 import type { Model } from './model.js';
+import type { AnyPrompt } from './prompt.js';
 import { readRemedies } from './remedy-options.js';
 import type { Schedule } from './schedule.js';
 import { selectorFault } from './selector.js';
@@ -39,6 +40,8 @@ export interface AppOptions<
   readonly limits?: readonly Limit[];
   /** Models that its bodies ask (`ctx.infer`). */
   readonly models?: readonly Model[];
+  /** Prompts that its bodies ask by, so that their names and versions are in the manifest. */
+  readonly prompts?: readonly AnyPrompt[];
   /** What starts workflows of the app again and again. A later manifest without one removes it. */
   readonly schedules?: readonly Schedule[];
   /**
@@ -63,6 +66,7 @@ export interface AnyApp {
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
   readonly models: readonly Model[];
+  readonly prompts: readonly AnyPrompt[];
   readonly remedies: RemedyPolicy;
   /** The definitions as data; made on first use. */
   readonly manifest: Manifest;
@@ -100,6 +104,7 @@ export function defineApp<
     'capabilities',
     'limits',
     'models',
+    'prompts',
     'schedules',
     'remedies',
   ]);
@@ -120,6 +125,12 @@ export function defineApp<
     ...workflows.flatMap((one) => one.capabilities ?? []),
   ]);
   const models = listOf(faults, 'models', 'model', options.models);
+  const prompts = listOf(faults, 'prompts', 'prompt', options.prompts);
+  refuseDuplicates(
+    faults,
+    'prompt',
+    prompts.map((one) => one.name),
+  );
   const limits = unique(faults, 'limit', [
     ...listOf(faults, 'limits', 'limit', options.limits),
     ...capabilities.flatMap((one) => one.limits),
@@ -173,6 +184,7 @@ export function defineApp<
     limits,
     schedules,
     models,
+    prompts,
     remedies,
     get manifest() {
       manifest ??= manifestOf({
@@ -185,6 +197,7 @@ export function defineApp<
         limits,
         schedules,
         models,
+        prompts,
         remedies,
       });
       return manifest;

@@ -88,9 +88,21 @@ export { model } from './model.js';
 export type { Model, ModelOptions, ModelVersion, ModelVersionOptions, PriceOptions } from './model.js';
 export type { ModelCall, ModelCallNow, ModelEndpoint, ModelMessage } from './infer/model-endpoint.js';
 export type { AnySchema } from './infer/answer-schema.js';
-export { person, rule } from './infer/fallback.js';
+export { prompt } from './prompt.js';
+export type {
+  AnyPrompt,
+  FilledPrompt,
+  Prompt,
+  PromptOptions,
+  PromptText,
+  PromptVars,
+  PromptVersionEntry,
+  PromptVersions,
+} from './prompt.js';
+export type { CacheOptions } from './infer/cache-options.js';
+export { cached, person, rule } from './infer/fallback.js';
+export type { Cached, CachedOptions, Fallback, Person, PersonOptions, Rule, RuleRequest } from './infer/fallback.js';
 export type { Compact, CompactReason, CompactRequest } from './infer/compact.js';
-export type { Fallback, Person, PersonOptions, Rule, RuleRequest } from './infer/fallback.js';
 export { tool } from './infer/tool.js';
 export type { AnyTool, CapabilityToolOptions, Tool, ToolContext, ToolInput, ToolOptions } from './infer/tool.js';
 export type { InferOptions, InferResult, PromptMessage, PromptPart } from './infer/infer-options.js';

@@ -19,6 +19,7 @@ import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
 import type { Limit } from './limit.js';
 import { modelManifest, type Model } from './model.js';
+import { promptManifest, type AnyPrompt } from './prompt.js';
 import type { Schedule } from './schedule.js';
 import type { Signal } from './signal.js';
 import type { Topic } from './topic.js';
@@ -36,12 +37,13 @@ export interface Definitions {
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
   readonly models: readonly Model[];
+  readonly prompts: readonly AnyPrompt[];
   readonly remedies: RemedyPolicy;
 }
 
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
-  const { name, topics, workflows, agents, capabilities, implemented, limits, schedules, models, remedies } =
+  const { name, topics, workflows, agents, capabilities, implemented, limits, schedules, models, remedies, prompts } =
     definitions;
   return {
     format: 1,
@@ -52,6 +54,7 @@ export function manifestOf(definitions: Definitions): Manifest {
     // Left out where there are none, so that an app without any has the hash that it always had.
     ...(limits.length === 0 ? {} : { limits: byName(limits).map(({ spec }) => spec) }),
     ...(models.length === 0 ? {} : { models: byName(models).map(modelManifest) }),
+    ...(prompts.length === 0 ? {} : { prompts: byName(prompts).map(promptManifest) }),
     ...(schedules.length === 0 ? {} : { schedules: byName(schedules).map(scheduleManifest) }),
   };
 }

@@ -5,7 +5,8 @@
 import { limits } from '../core/limits.js';
 import type { ModelManifest, ModelPrice } from '../core/manifest.js';
 import type { RemedyPolicy } from '../core/remedies.js';
-import { ambiguityPolicies, type AmbiguityPolicy } from '../core/run/inference.js';
+import { ambiguityPolicies, type AmbiguityPolicy, type CacheAsk } from '../core/run/inference.js';
+import { readCache, type CacheOptions } from './infer/cache-options.js';
 import { readCompact, type Compact } from './infer/compact.js';
 import { isModelEndpoint, type ModelEndpoint } from './infer/model-endpoint.js';
 import { readLimits, type Limit } from './limit.js';
@@ -49,6 +50,11 @@ export interface ModelOptions {
   readonly policy?: AmbiguityPolicy | readonly AmbiguityPolicy[];
   /** What each attempt has to find room in, beside the limits of all inferences. It waits where there is none. */
   readonly limits?: readonly Limit[];
+  /**
+   * Answers are kept, and take the place of calls where the same is asked again in the same tenant. It does not hold for
+   * inferences whose tools have external effects. Default: none is kept.
+   */
+  readonly cache?: CacheOptions | false;
   /** What is done about its failures, by class. Default: what the app says, then `auto`. */
   readonly remedies?: RemedyPolicy;
   /** Makes a request smaller that was too long or too large for it. Default: nobody does. */
@@ -73,6 +79,8 @@ export interface Model<Name extends string = string> {
   readonly versions: readonly ModelVersion[];
   readonly policy: readonly AmbiguityPolicy[];
   readonly limits: readonly Limit[];
+  /** What its inferences have to do with kept answers unless they say otherwise; null = nothing. */
+  readonly cache: CacheAsk | null;
   readonly remedies: RemedyPolicy;
   readonly compact: Compact | null;
 }
@@ -81,7 +89,7 @@ export interface Model<Name extends string = string> {
 export function model<const Name extends string>(name: Name, options: ModelOptions): Model<Name> {
   const faults = new OptionFaults(`model "${name}"`);
   faults.name(name);
-  faults.unknownNames(options, ['versions', 'policy', 'limits', 'remedies', 'compact']);
+  faults.unknownNames(options, ['versions', 'policy', 'limits', 'cache', 'remedies', 'compact']);
   const given = Object.entries(options.versions ?? {});
   if (given.length === 0) faults.add('versions must name at least one version');
   if (given.length > limits.modelVersionsMax) faults.add(`there are more than ${limits.modelVersionsMax} versions`);
@@ -94,10 +102,11 @@ export function model<const Name extends string>(name: Name, options: ModelOptio
   if (isWeighted && versions.every(({ weight }) => weight === 0)) faults.add('no version has a weight above 0');
   const policy = readPolicy(options.policy, versions, faults);
   const named = readLimits(options.limits, faults);
+  const cache = readCache(options.cache, faults, null);
   const remedies = readRemedies(options.remedies, faults);
   const compact = readCompact(options.compact, faults);
   faults.throwIfAny();
-  return { kind: 'model', name, versions, policy, limits: named, remedies, compact };
+  return { kind: 'model', name, versions, policy, limits: named, cache, remedies, compact };
 }
 
 /** The model as data. */

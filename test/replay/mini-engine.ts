@@ -300,6 +300,7 @@ export class MiniEngine {
       newRunId: 'run_new',
       hasWorkflow: () => true,
       hasAgent: () => true,
+      recall: () => null,
       admit: ({ path, first, attempt, ask }) => {
         if (ask.model === 'unknown') return null;
         if (this.holdsInferences) return { version: 'v1', endpoint: 'e', until: null };

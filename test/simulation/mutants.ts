@@ -2,7 +2,16 @@
  * Planted bugs: what the simulator must find, or it is the bug. Each is a wrapper or a flag outside of the product, so
  * that the product has no code for being wrong. A mutant says which property its breach is expected to show under.
  */
-import type { ClaimedTask, EntryWrite, Outcome, ScheduleWrite, Store, Transition } from '../../src/store/index.js';
+import type {
+  ClaimedTask,
+  EntryQuery,
+  EntryRow,
+  EntryWrite,
+  Outcome,
+  ScheduleWrite,
+  Store,
+  Transition,
+} from '../../src/store/index.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
 import type { ProgramTaste } from '../../src/testing/simulator/program.js';
 import type { Flaws } from '../../src/testing/simulator/simulation.js';
@@ -47,6 +56,27 @@ function altered(inner: Store, changes: Partial<Store>): Store {
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
+}
+
+/** Reads kept answers in another way than it is asked to. */
+function readsAnswers(
+  change: (query: EntryQuery) => EntryQuery,
+  changed: (row: EntryRow) => EntryRow = (row) => row,
+): (inner: Store) => Store {
+  return (inner) =>
+    altered(inner, {
+      readEntries: async (query) =>
+        query.space.startsWith('prediction') && query.key !== undefined
+          ? (await inner.readEntries(change(query))).map(changed)
+          : inner.readEntries(query),
+    });
+}
+
+/** As if it had been kept just now, and for ever. */
+function agelessly(row: EntryRow): EntryRow {
+  if (row.space !== 'predictions') return row;
+  const eternal = { ...(JSON.parse(row.value) as object), keptAt: row.at + 1e9, expiresAt: row.at + 1e12 };
+  return { ...row, value: JSON.stringify(eternal) };
 }
 
 /** Whether an agent commits what its handler came to. */
@@ -708,6 +738,24 @@ export const mutants: readonly Mutant[] = [
     flaws: { store: (inner) => forgets('inference.completed', inner) },
     inferences: true,
     property: 'P4',
+  },
+  {
+    name: 'answers of one tenant serve another',
+    flaws: { store: readsAnswers((query) => ({ ...query, tenant: 'acme' })) },
+    taste: { inferences: true, caches: true },
+    property: 'cache',
+  },
+  {
+    name: 'an answer serves after its time',
+    flaws: { store: readsAnswers((query) => query, agelessly) },
+    taste: { inferences: true, caches: true },
+    property: 'cache',
+  },
+  {
+    name: 'an answer to another question serves',
+    flaws: { store: readsAnswers(({ tenant, space, limit }) => ({ tenant, space, limit })) },
+    taste: { inferences: true, caches: true },
+    property: 'cache',
   },
   {
     name: 'a provider is called before the intent is recorded',

@@ -21,15 +21,21 @@ export const whyRun: CommandRun = async (invocation) => {
 };
 
 function decisionText(decision: DecisionView): string[] {
-  const { path, status, model, version, arm, endpoint, attempt, usage, confidence, failure, input, output } = decision;
+  const { path, status, model, arm, attempt, usage, confidence, failure, input, output } = decision;
   const { finish, latencyMs, firstPartMs, costMicros, hops, ambiguous, alternatives, rules, fingerprint } = decision;
+  const { prompt, cached, by, comment } = decision;
+  const state = `${path}: ${status}${finish === null ? '' : ` (${finish})`}`;
   const first = firstPartMs === null ? '' : `, first part after ${span(firstPartMs)}`;
   const pairs: (readonly [string, string])[] = [
-    ['inference', `${path}: ${status}${finish === null ? '' : ` (${finish})`}, attempt ${attempt}`],
-    [
-      'model',
-      version === null ? `${model}, waits for leave` : `${model} ${version} (arm ${arm ?? ''}) at ${endpoint ?? ''}`,
-    ],
+    by === null ? ['inference', `${state}, attempt ${attempt}`] : ['decision', state],
+    by === null ? ['model', modelText(decision)] : ['instead of', `model ${model}, by the ${arm ?? ''} ${by}`],
+    ...(comment === null ? [] : [['comment', JSON.stringify(comment)] as const]),
+    ...(prompt === null ? [] : [['prompt', `${prompt.name} ${prompt.version}`] as const]),
+    ...(cached === null
+      ? []
+      : [
+          ['cached', `since ${cached.at}, from event ${cached.event}; saved ${moneyText(cached.savedMicros)}`] as const,
+        ]),
     ['asked', `event ${input.event}${sizeText(input.blob)}, fingerprint ${fingerprint.slice(0, fingerprintShown)}`],
     ...(output === null ? [] : [['answered', `event ${output.event}${sizeText(output.blob)}`] as const]),
     ...(failure === null ? [] : [['failed', `${failure.class} (${failure.code}): ${failure.message}`] as const]),
@@ -53,6 +59,11 @@ function decisionText(decision: DecisionView): string[] {
     ...ambiguous.map((one) => ['ambiguous', `attempt ${one.attempt}: ${one.policy}`] as const),
   ];
   return renderPairs(pairs);
+}
+
+function modelText({ model, version, arm, endpoint, status }: DecisionView): string {
+  if (version !== null) return `${model} ${version} (arm ${arm ?? ''}) at ${endpoint ?? ''}`;
+  return status === 'held' ? `${model}, waits for leave` : model;
 }
 
 const fingerprintShown = 12;

@@ -12,6 +12,7 @@ import type { SkipReason } from '../graph/graph.js';
 import type { Effect, RunEventData } from './events.js';
 import type {
   AmbiguityPolicy,
+  DecidesFor,
   DecisionNote,
   InferenceAsk,
   InferenceGrant,
@@ -31,6 +32,8 @@ export type BodyCommand =
       readonly durationMs: number;
       readonly withInput: boolean;
       readonly result: Payload;
+      /** The step is a rule that answers in the place of a model. */
+      readonly decides?: DecidesFor;
     }
   | {
       readonly op: 'failStep';

@@ -10,25 +10,35 @@ import { limits } from '../limits.js';
 import type { BodyCommand, RunCommand } from './commands.js';
 import { accept, already, refused, type Decision } from './decision.js';
 import type { NewRunEvent } from './events.js';
+import { payloadOfJson, jsonOf } from '../codec.js';
+import { cachedFrom, chunksOfText, textOfAnswer, type RecalledAnswer } from '../models/prediction.js';
 import {
   ambiguousFailure,
   isGranted,
   leadsToRetry,
+  nothingKept,
   shutFailureOf,
+  type DecidesFor,
   type DecisionNote,
+  type InferenceAsk,
   type InferenceGrant,
   type InferenceTicket,
   type InferenceWait,
 } from './inference.js';
 import { leftMsOf, remedied } from './remedied.js';
-import type { InferenceUnit, RunState } from './state.js';
+import { hopsBefore, type InferenceUnit, type RunState } from './state.js';
 
 /** What decisions over inferences are told of the world. */
 export interface InferenceContext {
   readonly now: number;
   readonly random: number;
+  /** The task under whose lease the command comes, and the token of the lease. */
+  readonly task: string | null;
+  readonly token: number;
   /** Leave to call the model, or what it has to wait for; null = there is no such model. */
   admit(ticket: InferenceTicket): InferenceGrant | InferenceWait | null;
+  /** An answer from before that serves; null = there is none. */
+  recall(ticket: InferenceTicket): RecalledAnswer | null;
 }
 
 type Command<Op extends RunCommand['op']> = Extract<RunCommand, { readonly op: Op }>;
@@ -84,28 +94,23 @@ function decideRequest(
   // Also a repeat of what was answered before.
   if (unit !== undefined && (unit.status !== 'due' || unit.attempt !== attempt)) return already;
   const { tenant, run, workflow, priority } = state;
-  const { model, fingerprint, estimate, policy, streamed, deadlineMs, chain, reroute } = ask;
   const first = unit?.first ?? state.head + 1;
-  const pinned = state.arms.get(model) ?? null;
-  const answer = context.admit({ tenant, run, workflow, priority, path, attempt, first, pinned, ask });
+  const pinned = state.arms.get(ask.model) ?? null;
+  const ticket: InferenceTicket = { tenant, run, workflow, priority, path, attempt, first, pinned, ask };
+  const asked = { path, attempt, ...(unit === undefined ? {} : { first }), ...known(ask) };
+  const kept = ask.cache === undefined ? null : context.recall(ticket);
+  if (kept !== null) return decideRecalled(state, unit, asked, kept, request, context);
+  if (ask.cache?.onlyOf !== undefined)
+    return accept(
+      { type: 'inference.requested', data: { ...asked, recalled: true, grant: null }, payload: request },
+      { type: 'inference.failed', data: { path, attempt, failure: nothingKept, usage: null, costMicros: 0 } },
+    );
+  const answer = context.admit(ticket);
   if (answer === null) return refused('unknown_model');
-  const hops = !isGranted(answer) && answer.until !== null && chain?.isLast === false;
+  const hops = !isGranted(answer) && answer.until !== null && ask.chain?.isLast === false;
   const requested: NewRunEvent = {
     type: 'inference.requested',
-    data: {
-      path,
-      attempt,
-      ...(unit === undefined ? {} : { first }),
-      model,
-      fingerprint,
-      estimate,
-      policy,
-      streamed,
-      deadlineMs,
-      ...(chain === undefined ? {} : { chain }),
-      ...(reroute === undefined ? {} : { reroute }),
-      ...(isGranted(answer) ? { grant: answer } : waiting(answer, hops)),
-    },
+    data: { ...asked, ...(isGranted(answer) ? { grant: answer } : waiting(answer, hops)) },
     payload: request,
   };
   if (!hops) return accept(requested);
@@ -127,6 +132,122 @@ function ambiguous(unit: InferenceUnit, { path, attempt, policy }: Command<'sett
       data: { path, attempt, failure: ambiguousFailure(path), usage: null, costMicros: 0 },
     },
   );
+}
+
+/** What is known by its name: whatever else a worker may send is not recorded. */
+function known({
+  model,
+  fingerprint,
+  estimate,
+  policy,
+  streamed,
+  deadlineMs,
+  chain,
+  reroute,
+  cache,
+  prompt,
+}: InferenceAsk): InferenceAsk {
+  return {
+    model,
+    fingerprint,
+    estimate,
+    policy,
+    streamed,
+    deadlineMs,
+    ...(chain === undefined ? {} : { chain }),
+    ...(reroute === undefined ? {} : { reroute }),
+    ...(cache === undefined ? {} : { cache }),
+    ...(prompt === undefined ? {} : { prompt }),
+  };
+}
+
+type Asked = Omit<Extract<NewRunEvent, { type: 'inference.requested' }>['data'], 'grant'>;
+
+const nothingUsed = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
+
+/** An answer that is kept takes the place of the call: request, stream, answer and grounds are one commit. */
+function decideRecalled(
+  state: RunState,
+  unit: InferenceUnit | undefined,
+  asked: Asked,
+  kept: RecalledAnswer,
+  request: Command<'infer'>['request'],
+  context: InferenceContext,
+): Decision {
+  const { path, attempt, model, fingerprint, cache, prompt, chain } = asked;
+  const { version, endpoint, finish, confidence, alternatives } = kept;
+  const cached = cachedFrom(kept);
+  // A run stays with the version that it asks; an answer of another one, which serves since nobody else does, changes nothing in that.
+  const isOfAny = cache?.onlyOf !== undefined;
+  const shown = cache?.shown === true ? shownAnswer(state, path, attempt, kept, context) : [];
+  return accept(
+    {
+      type: 'inference.requested',
+      data: { ...asked, ...(isOfAny ? {} : { version }), recalled: true, grant: null },
+      payload: request,
+    },
+    ...shown,
+    {
+      type: 'inference.completed',
+      data: {
+        path,
+        attempt,
+        usage: nothingUsed,
+        costMicros: 0,
+        finish,
+        durationMs: 0,
+        firstPartMs: null,
+        providerId: null,
+        cached,
+      },
+      payload: kept.answer,
+    },
+    {
+      type: 'decision.recorded',
+      data: {
+        path,
+        attempt,
+        model: isOfAny ? kept.model : model,
+        version,
+        arm: isOfAny ? 'cached' : version,
+        endpoint,
+        fingerprint,
+        input: state.head + 1,
+        output: state.head + shown.length + 2,
+        finish,
+        usage: nothingUsed,
+        costMicros: 0,
+        latencyMs: 0,
+        firstPartMs: null,
+        hops: unit?.hops ?? hopsBefore(state, chain?.after ?? null),
+        ...(prompt === undefined ? {} : { prompt }),
+        cached,
+        confidence,
+        alternatives,
+        rules: [],
+      },
+    },
+  );
+}
+
+/** The text of the answer, for the readers of the stream: all of it at once. */
+function shownAnswer(
+  state: RunState,
+  path: string,
+  attempt: number,
+  { answer }: RecalledAnswer,
+  { task, token }: InferenceContext,
+): NewRunEvent[] {
+  const stream = state.streams.get(path);
+  // What nobody could write, nobody can read.
+  if (stream === undefined && state.streams.size >= limits.streamsPerRunMax) return [];
+  const begun = (stream?.attempt ?? 0) + 1;
+  const writer = { attempt, lease: `${task}.${token}` };
+  return chunksOfText(textOfAnswer(jsonOf(answer))).map((chunk, i) => ({
+    type: 'stream.appended',
+    data: { path, attempt: begun, offset: (stream?.next ?? 0) + i, count: 1, writer },
+    payload: payloadOfJson([chunk]),
+  }));
 }
 
 type Waiting = Pick<Extract<NewRunEvent, { type: 'inference.requested' }>['data'], 'version' | 'shut' | 'grant'>;
@@ -171,6 +292,7 @@ function completed(
         latencyMs: durationMs,
         firstPartMs,
         hops,
+        ...(ask.prompt === undefined ? {} : { prompt: ask.prompt }),
         confidence: note.confidence,
         alternatives: note.alternatives.slice(0, limits.decisionAlternativesMax),
         rules: rulesOf(unit, note),
@@ -230,4 +352,47 @@ export function decideAdmission({ units }: RunState, { path, attempt, grant }: C
   const unit = units.get(path);
   if (unit?.kind !== 'inference' || unit.status !== 'held' || unit.attempt !== attempt) return already;
   return accept({ type: 'inference.admitted', data: { path, attempt, grant } });
+}
+
+/**
+ * The record of what a rule or a person has decided where no model had an answer. Null = no inference was asked before it.
+ * `output`: the event that has their answer.
+ */
+export function decidedInstead(
+  state: RunState,
+  path: string,
+  { after, rule }: DecidesFor,
+  output: number,
+  said: { readonly by: string; readonly comment: string | null },
+): NewRunEvent | null {
+  const unit = state.units.get(after);
+  if (unit?.kind !== 'inference') return null;
+  const { ask, request } = unit;
+  const { by, comment } = said;
+  return {
+    type: 'decision.recorded',
+    data: {
+      path,
+      attempt: 1,
+      model: ask.model,
+      version: '',
+      arm: rule === undefined ? 'person' : 'rule',
+      endpoint: '',
+      fingerprint: ask.fingerprint,
+      input: request,
+      output,
+      finish: 'stop',
+      usage: nothingUsed,
+      costMicros: 0,
+      latencyMs: 0,
+      firstPartMs: null,
+      hops: hopsBefore(state, after),
+      ...(ask.prompt === undefined ? {} : { prompt: ask.prompt }),
+      by: by.slice(0, limits.nameLengthMax),
+      ...(comment === null ? {} : { comment: comment.slice(0, limits.decisionCommentLengthMax) }),
+      confidence: null,
+      alternatives: [],
+      rules: rule === undefined ? [] : [rule.slice(0, limits.decisionTextLengthMax)],
+    },
+  };
 }

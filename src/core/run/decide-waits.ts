@@ -1,7 +1,10 @@
 /**
  * Decisions over waits: what opens, satisfies, ends and returns them. Pure, as all of `decide`.
  */
+import { jsonOf } from '../codec.js';
 import { limits } from '../limits.js';
+import { isBlobPayload, type Payload } from '../payload.js';
+import { decidedInstead } from './decide-inference.js';
 import type { BodyCommand, ReviewCommand, RunCommand } from './commands.js';
 import { accept, already, refused, type Decision } from './decision.js';
 import type { NewRunEvent } from './events.js';
@@ -81,17 +84,31 @@ export function decideReview(state: RunState, command: ReviewCommand): Decision 
   if (unit.status !== 'open' || isEnded(state.status)) return settled(unit, command);
   if (command.op !== 'review' && state.head >= limits.historyEventsMax) return refused('history_full');
   switch (command.op) {
-    case 'review':
-      return accept({
+    case 'review': {
+      const satisfied: NewRunEvent = {
         type: 'wait.satisfied',
         data: { path, by: { kind: 'approval', outcome: command.outcome, by: by.name } },
         ...(command.answer === null ? {} : { payload: command.answer }),
-      });
+      };
+      const { decides } = unit.on;
+      const decided =
+        decides === undefined || command.outcome !== 'approved'
+          ? null
+          : decidedInstead(state, path, decides, state.head + 1, { by: by.name, comment: commentIn(command.answer) });
+      return decided === null ? accept(satisfied) : accept(satisfied, decided);
+    }
     case 'delegate':
       return accept({ type: 'approval.delegated', data: { path, by: by.name, to: command.to } });
     case 'comment':
       return accept({ type: 'approval.commented', data: { path, by: by.name }, payload: command.text });
   }
+}
+
+/** What is too large to be at hand is not looked into. */
+function commentIn(answer: Payload | null): string | null {
+  if (answer === null || isBlobPayload(answer)) return null;
+  const { comment } = (jsonOf(answer) ?? {}) as { readonly comment?: unknown };
+  return typeof comment === 'string' && comment !== '' ? comment : null;
 }
 
 function settled(unit: WaitUnit, command: ReviewCommand): Decision {

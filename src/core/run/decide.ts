@@ -12,7 +12,7 @@ import type { RemedyPolicy } from '../remedies.js';
 import { choiceFor } from '../remedies.js';
 import { decideRetry, type RetryPolicy } from '../retry.js';
 import { endsOrParks, type BodyCommand, type RunCommand, type TaskCommand } from './commands.js';
-import { decideAdmission, decideInference, type InferenceContext } from './decide-inference.js';
+import { decideAdmission, decidedInstead, decideInference, type InferenceContext } from './decide-inference.js';
 import type { NewRunEvent, RunEventData } from './events.js';
 import { pathOfRetryTimer, runTimers } from './effects.js';
 import {
@@ -113,8 +113,16 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
       if (unit !== undefined && unit.kind !== 'step') return refused('path_in_use');
       // P4: the first recorded outcome of a step never changes.
       if (unit?.status === 'completed' || unit?.status === 'failed') return already;
-      const { path, attempt, durationMs, withInput, result } = command;
-      return accept({ type: 'step.completed', data: { path, attempt, durationMs, withInput }, payload: result });
+      const { path, attempt, durationMs, withInput, result, decides } = command;
+      const completed = {
+        type: 'step.completed',
+        data: { path, attempt, durationMs, withInput },
+        payload: result,
+      } as const;
+      const by = decides?.rule ?? '';
+      const decided =
+        decides === undefined ? null : decidedInstead(state, path, decides, state.head + 1, { by, comment: null });
+      return decided === null ? accept(completed) : accept(completed, decided);
     }
     case 'failStep':
       return decideStepFailure(state, command, context);

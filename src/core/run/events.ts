@@ -11,11 +11,13 @@ import type { RetryPolicy } from '../retry.js';
 import type { SkipReason } from '../graph/graph.js';
 import type {
   AmbiguityPolicy,
+  CachedFrom,
   DecisionNote,
   InferenceAsk,
   InferenceGrant,
   InferenceHop,
   InferenceOutcome,
+  PromptVersion,
   TokenUsage,
 } from './inference.js';
 import type { AgentIdentity, Mail, SendTarget } from './mail.js';
@@ -155,9 +157,10 @@ export interface RunEventData {
   };
   /**
    * A model is to be asked. With a `grant` this is the intent: the provider is called after it is committed. Without one
-   * the inference waits for admission, or, where it is `shut`, until the breaker of its endpoint lets it ask again, or the
-   * pause that the endpoint has asked for is over (`paused`); null = it does not wait for that. `first`: `seq` of the first request of the path, absent = this is it; `version`: what is to be
-   * asked of the model, in the grant where there is one. Payload: the request.
+   * the inference waits for admission, or, where it is `shut`, until the breaker of its endpoint lets it ask again, or
+   * the pause that the endpoint has asked for is over (`paused`); null = it does not wait for that. `first`: `seq` of the first request of the path, absent = this is it; `version`: what is to be
+   * asked of the model, in the grant where there is one; `recalled`: nobody is called, since an answer that is kept serves, or
+   * only such a one would: what it came to is in the same commit. Payload: the request.
    */
   'inference.requested': {
     readonly path: string;
@@ -165,6 +168,7 @@ export interface RunEventData {
     readonly first?: number;
     readonly version?: string;
     readonly shut?: { readonly endpoint: string; readonly until: number | null; readonly paused?: true };
+    readonly recalled?: true;
     readonly grant: InferenceGrant | null;
   } & InferenceAsk;
   /** What had to wait may go on; the body says so (`inference.begun`) before it calls the provider. */
@@ -175,10 +179,11 @@ export interface RunEventData {
   'inference.identified': { readonly path: string; readonly attempt: number; readonly providerId: string };
   /** Nobody knows whether the provider was called, or what it said: its worker died. `policy`: what is done about it. */
   'inference.ambiguous': { readonly path: string; readonly attempt: number; readonly policy: AmbiguityPolicy };
-  /** Payload: the answer. */
+  /** Payload: the answer. `cached`: it was given before, and nobody was called. */
   'inference.completed': {
     readonly path: string;
     readonly attempt: number;
+    readonly cached?: CachedFrom;
     readonly feedback?: Feedback;
   } & InferenceOutcome;
   /** `usage`: what the failed call has taken all the same; null = nothing is known of it. */
@@ -204,8 +209,9 @@ export interface RunEventData {
     readonly feedback?: Feedback;
   };
   /**
-   * What was decided by a model, and on what grounds: for people and auditors. `input`: `seq` of the request of the attempt,
-   * `output`: `seq` of the answer.
+   * What was decided by a model, or by a rule or a person in its place, and on what grounds: for people and auditors. `input`:
+   * `seq` of the request of the attempt, `output`: `seq` of the answer. Of a rule or a person `arm` is `rule` or `person`, `path`
+   * that of its step or approval, and `model` the one that was asked last.
    */
   'decision.recorded': {
     readonly path: string;
@@ -224,6 +230,11 @@ export interface RunEventData {
     readonly firstPartMs: number | null;
     /** Attempts before this one, and how they failed. */
     readonly hops: readonly InferenceHop[];
+    readonly prompt?: PromptVersion;
+    readonly cached?: CachedFrom;
+    /** Who has decided, and what they have said of it. Absent = a model. */
+    readonly by?: string;
+    readonly comment?: string;
   } & DecisionNote;
   'timer.set': { readonly path: string; readonly fireAt: number };
   'timer.fired': { readonly path: string };

@@ -75,6 +75,7 @@ class Run {
       newRunId: 'n',
       hasWorkflow: () => false,
       hasAgent: () => false,
+      recall: () => null,
       admit: () => null,
       agentRunId: () => '',
       unleased: true,

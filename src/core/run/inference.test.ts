@@ -114,6 +114,7 @@ class Bench {
       newRunId: 'run_new',
       hasWorkflow: () => true,
       hasAgent: () => true,
+      recall: () => null,
       admit: (ticket) => {
         this.tickets.push(ticket);
         const waits = { version: 'v1', endpoint: 'e' };

@@ -61,6 +61,47 @@ export interface InferenceAsk {
   readonly chain?: InferenceChain;
   /** Version that is asked whatever arm the run is in, since that of the run could not answer. Absent = that of the run. */
   readonly reroute?: string;
+  /** Whether an answer from before will do, and for how long the new one is kept; absent = neither. */
+  readonly cache?: CacheAsk;
+  /** The prompt that the request was made by; absent = by none that has a name. */
+  readonly prompt?: PromptVersion;
+}
+
+/** What an inference has to do with answers that are kept. */
+export interface CacheAsk {
+  /** How old an answer of the same version may be that serves without a call, ms; null = none does. */
+  readonly freshMs: number | null;
+  /** How long the answer is kept for others, ms; 0 = it is not kept. */
+  readonly keepMs: number;
+  /** Readers of the run's stream see the text of an answer that serves. Absent = they do not. */
+  readonly shown?: true;
+  /** Nobody is called: the newest answer that one of these models gave serves, whatever its version, or none does. */
+  readonly onlyOf?: readonly string[];
+}
+
+/** A version of a named prompt. */
+export interface PromptVersion {
+  readonly name: string;
+  readonly version: string;
+}
+
+/** Where an answer comes from that was given before. */
+export interface CachedFrom {
+  readonly model: string;
+  readonly version: string;
+  /** The event that has the answer: run and `seq`. */
+  readonly event: string;
+  /** When it was given, epoch ms. */
+  readonly at: number;
+  /** What it cost then. */
+  readonly savedMicros: number;
+}
+
+/** Whose answer stands where no model gave one: `after` is the path of the inference that was asked last. */
+export interface DecidesFor {
+  readonly after: string;
+  /** The rule; absent = a person. */
+  readonly rule?: string;
 }
 
 /** Where an inference stands among those that are asked one after the other until one of them has an answer. */
@@ -144,6 +185,9 @@ export interface Spend {
   readonly costMicros: number;
   /** Calls among them whose outcome nobody knew. */
   readonly ambiguous: number;
+  /** Answers from before that took the place of a call, and what those had cost. Absent = none did. */
+  readonly cached?: number;
+  readonly savedMicros?: number;
 }
 
 /** Of a run that has asked no model. */
@@ -162,6 +206,11 @@ export function withUsage(spend: Spend, usage: TokenUsage | null, costMicros: nu
     outputTokens: spend.outputTokens + (usage?.outputTokens ?? 0),
     costMicros: spend.costMicros + costMicros,
   };
+}
+
+/** What was spent, with an answer from before that took the place of a call. */
+export function withCached(spend: Spend, { savedMicros }: CachedFrom): Spend {
+  return { ...spend, cached: (spend.cached ?? 0) + 1, savedMicros: (spend.savedMicros ?? 0) + savedMicros };
 }
 
 /** The hop that a failed attempt stands for. */
@@ -200,6 +249,14 @@ export function shutFailureOf({ paused = false }: { readonly paused?: boolean })
 export function saysShut({ code }: Pick<Failure, 'code'>): boolean {
   return code === shutFailure.code || code === pausedFailure.code;
 }
+
+/** Why a chain goes on from where an answer from before would have done. */
+export const nothingKept: Failure = failure({
+  class: 'dependency',
+  code: 'PREDICTION_MISSING',
+  message: 'No earlier answer to this request is kept.',
+  retryable: false,
+});
 
 /** An inference that has to wait: for the coordinator of admission, or until its endpoint may be called again. */
 export interface InferenceWait {

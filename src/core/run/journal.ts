@@ -14,6 +14,8 @@ export interface Journal {
   readonly progress: number;
   /** Chunks that the body itself has written so far, by the path of the stream. Absent = none. */
   readonly streams?: Readonly<Record<string, number>>;
+  /** The version of each prompt that the run has asked by, from the first time on. Absent = none. */
+  readonly prompts?: Readonly<Record<string, string>>;
   readonly entries: readonly JournalEntry[];
 }
 
@@ -99,8 +101,13 @@ export function journalEntry(event: RunEvent, withPayload: boolean): JournalEntr
   const { seq, at, type, data, payload } = event;
   // The input of a call and the request of an inference are of no use to the body that sent them.
   const isSent = type === 'call.scheduled' || type === 'inference.requested';
-  const carried = withPayload && payload !== undefined && !isSent && !isInputOfBody(event);
+  const carried = (withPayload || isFromCache(event)) && payload !== undefined && !isSent && !isInputOfBody(event);
   return (carried ? { seq, at, type, data, payload } : { seq, at, type, data }) as JournalEntry;
+}
+
+/** The body has asked, and has not got the answer yet. */
+function isFromCache(event: RunEvent): boolean {
+  return event.type === 'inference.completed' && event.data.cached !== undefined;
 }
 
 /** It comes with the assignment. */
@@ -113,7 +120,11 @@ export function journalOf(events: readonly RunEvent[]): Journal {
   let entries: JournalEntry[] = [];
   let progress = 0;
   const streams: Record<string, number> = Object.create(null) as Record<string, number>;
+  const prompts: Record<string, string> = Object.create(null) as Record<string, string>;
   for (const event of events) {
+    // Also of what is forgotten afterwards: a run stays with the version that it has begun with.
+    if (event.type === 'inference.requested' && event.data.prompt !== undefined)
+      prompts[event.data.prompt.name] ??= event.data.prompt.version;
     if (event.type === 'progress.reported') progress = event.data.index + 1;
     if (event.type === 'stream.appended' && event.data.attempt === 0)
       streams[event.data.path] = event.data.offset + event.data.count;
@@ -132,5 +143,11 @@ export function journalOf(events: readonly RunEvent[]): Journal {
     if (entry !== null) entries.push(entry);
   }
   const head = events.at(-1)?.seq ?? 0;
-  return Object.keys(streams).length === 0 ? { head, progress, entries } : { head, progress, streams, entries };
+  return {
+    head,
+    progress,
+    ...(Object.keys(streams).length === 0 ? {} : { streams }),
+    ...(Object.keys(prompts).length === 0 ? {} : { prompts }),
+    entries,
+  };
 }

@@ -48,6 +48,7 @@ class Key {
       newRunId: 'run_new',
       hasWorkflow: () => false,
       hasAgent: (name) => name === 'tally',
+      recall: () => null,
       admit: () => null,
       agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: () => null,

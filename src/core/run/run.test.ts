@@ -57,6 +57,7 @@ class Bench {
       newRunId: 'run_new',
       hasWorkflow: (name) => name === 'known',
       hasAgent: (name) => name === 'known',
+      recall: () => null,
       admit: () => null,
       agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: (name) =>

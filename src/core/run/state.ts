@@ -18,6 +18,7 @@ import {
   nothingSpent,
   saysShut,
   shutFailureOf,
+  withCached,
   withCall,
   withUsage,
   type InferenceAsk,
@@ -480,6 +481,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       endInferenceHold(units, path, event.seq);
       setInference(units, path, { status: 'completed', providerId });
       state.spend = withUsage(state.spend, usage, costMicros);
+      if (event.data.cached !== undefined) state.spend = withCached(state.spend, event.data.cached);
       break;
     }
     case 'inference.retrying':
@@ -731,7 +733,16 @@ function setCall(
 
 /** Asked for the first time, or once more. */
 function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inference.requested' }>): void {
-  const { path, attempt, first = event.seq, version: waitsFor = null, shut = null, grant, ...ask } = event.data;
+  const {
+    path,
+    attempt,
+    first = event.seq,
+    version: waitsFor = null,
+    shut = null,
+    grant,
+    recalled,
+    ...ask
+  } = event.data;
   const before = state.units.get(path);
   const past = before?.kind === 'inference' ? before : null;
   const version = grant?.version ?? waitsFor;
@@ -749,7 +760,10 @@ function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inf
     grant,
     providerId: null,
     since: event.at,
-    hold: grant === null && shut === null ? { phase: 'waiting', since: event.at, notBefore: null } : null,
+    hold:
+      grant === null && shut === null && recalled !== true
+        ? { phase: 'waiting', since: event.at, notBefore: null }
+        : null,
     version,
     hops:
       shut === null
@@ -765,7 +779,7 @@ function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inf
 const noHops: readonly InferenceHop[] = [];
 
 /** Those of an inference that was asked before in the same chain. */
-function hopsBefore({ units }: RunState, path: string | null): readonly InferenceHop[] {
+export function hopsBefore({ units }: Pick<RunState, 'units'>, path: string | null): readonly InferenceHop[] {
   const unit = path === null ? undefined : units.get(path);
   return unit?.kind === 'inference' ? unit.hops.map((hop) => ({ model: unit.ask.model, ...hop })) : noHops;
 }

@@ -79,6 +79,7 @@ class Bench {
       newRunId: 'run_new',
       hasWorkflow: () => true,
       hasAgent: () => true,
+      recall: () => null,
       admit: () => null,
       agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: () => null,

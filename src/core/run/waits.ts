@@ -5,6 +5,7 @@
  * Invariant: within a run, an event or a signal satisfies at most one wait, the one that was opened first.
  */
 import { limits } from '../limits.js';
+import type { DecidesFor } from './inference.js';
 import type { RunState, Unit } from './state.js';
 
 /** What is waited for. */
@@ -19,6 +20,8 @@ export type WaitOn =
       readonly title: string;
       readonly to: readonly string[];
       readonly escalations: readonly Escalation[];
+      /** The person answers in the place of a model. */
+      readonly decides?: DecidesFor;
     };
 
 /** Who is asked as well when an approval has been open for so long. */

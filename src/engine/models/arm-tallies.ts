@@ -55,6 +55,8 @@ export class ArmTallies {
     for (const event of events) {
       if (event.type !== 'inference.completed' && event.type !== 'inference.failed') continue;
       const unit = state.units.get(event.data.path);
+      // An answer from before was counted when it was given.
+      if (event.type === 'inference.completed' && event.data.cached !== undefined) continue;
       // What was given up says nothing of the version.
       if (unit?.kind !== 'inference' || unit.version === null) continue;
       if (event.type === 'inference.failed' && event.data.failure.class === 'cancelled') continue;

@@ -6,7 +6,7 @@
  */
 import { limits } from '../../core/limits.js';
 import type { RunEvent } from '../../core/run/events.js';
-import type { TokenUsage } from '../../core/run/inference.js';
+import { nothingKept, type TokenUsage } from '../../core/run/inference.js';
 import type { RunState } from '../../core/run/state.js';
 import type { InferenceCount } from '../api.js';
 
@@ -28,6 +28,8 @@ export class InferenceTally {
           this.#of(state, event.data.path).ambiguous += 1;
           break;
         case 'inference.completed': {
+          // Nobody was called; kept answers are counted apart.
+          if (event.data.cached !== undefined) break;
           const { path, usage, costMicros, durationMs } = event.data;
           const count = this.#spent(state, path, usage, costMicros);
           count.completed += 1;
@@ -37,6 +39,7 @@ export class InferenceTally {
         case 'inference.retrying':
         case 'inference.failed': {
           const { path, usage, costMicros } = event.data;
+          if (event.data.failure.code === nothingKept.code) break;
           this.#spent(state, path, usage, costMicros)[event.type === 'inference.failed' ? 'failed' : 'retried'] += 1;
           break;
         }

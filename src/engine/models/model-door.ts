@@ -27,6 +27,13 @@ export class ModelDoor {
     this.#options = options;
   }
 
+  /** The version that the run would ask; null = there is no such model. */
+  versionOf(ticket: InferenceTicket): string | null {
+    const { model: find, hash } = this.#options;
+    const model = find(ticket.ask.model);
+    return model === null ? null : (candidateOf(ticket, model, hash)?.version.version ?? null);
+  }
+
   /** See `DecideContext.admit`. */
   admit(ticket: InferenceTicket, now: number): InferenceGrant | InferenceWait | null {
     const { model: find, breakers, pauses, admission, hash } = this.#options;

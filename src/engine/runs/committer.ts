@@ -5,6 +5,7 @@
  * Invariants: transitions reach the store in the order in which they were handed over, and each is answered one time,
  * after its commit. A call that fails fails for all that were in it: of none of them is it known that it is durable.
  */
+import { predictionSpace } from '../../core/models/prediction.js';
 import { ticketSpace } from '../../core/run/tickets.js';
 import type { Outcome, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
@@ -38,7 +39,7 @@ export class Committer {
   #gathered: Commit[] = [];
   #blobBytes = 0;
 
-  /** `published` hears of the transitions that have published something, or moved tickets, after their commit. */
+  /** `published` hears of the transitions that have published something, moved tickets or kept answers, after their commit. */
   constructor(context: Pick<EngineContext, 'store' | 'fault'>, opening: Opening, published: Opening = () => undefined) {
     this.#context = context;
     this.#opening = opening;
@@ -94,7 +95,7 @@ export class Committer {
 
 function publishes({ publishes: events, entries }: Transition): boolean {
   if (events !== undefined && events.length > 0) return true;
-  return entries?.some(({ space }) => space === ticketSpace) === true;
+  return entries?.some(({ space }) => space === ticketSpace || space === predictionSpace) === true;
 }
 
 const unanswered: CommitAnswer = {

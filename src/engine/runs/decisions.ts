@@ -18,12 +18,13 @@ interface Found {
 /** The inferences of a run, in the order in which they were asked for. */
 export function decisionsOf(run: string, events: readonly RunEvent[]): DecisionView[] {
   const found = new Map<string, Found>();
-  for (const event of events) note(run, found, event);
+  for (const event of events) note(run, found, event, events);
   return [...found.values()].map(({ view }) => view);
 }
 
-function note(run: string, all: Map<string, Found>, event: RunEvent): void {
+function note(run: string, all: Map<string, Found>, event: RunEvent, events: readonly RunEvent[]): void {
   if (event.type === 'inference.requested') return request(run, all, event);
+  if (event.type === 'decision.recorded' && event.data.by !== undefined) return instead(run, all, event, events);
   if (event.type === 'run.redriven') {
     for (const path of event.data.paths) all.delete(path);
     return;
@@ -70,8 +71,11 @@ function note(run: string, all: Map<string, Found>, event: RunEvent): void {
     }
     case 'decision.recorded': {
       // With those of the models that were asked before in the same chain.
-      const { confidence, alternatives, rules, hops } = event.data;
+      const { confidence, alternatives, rules, hops, cached } = event.data;
       Object.assign(view, { confidence, alternatives, rules, hops });
+      if (cached === undefined) break;
+      const { model, version, arm, endpoint } = event.data;
+      Object.assign(view, { model, version, arm, endpoint, cached: { ...cached, at: isoOf(cached.at) } });
       break;
     }
   }
@@ -82,7 +86,7 @@ function request(
   all: Map<string, Found>,
   event: Extract<RunEvent, { type: 'inference.requested' }>,
 ): void {
-  const { path, attempt, model, fingerprint, policy, version = null, shut, grant } = event.data;
+  const { path, attempt, model, fingerprint, policy, version = null, shut, prompt = null, grant } = event.data;
   const before = all.get(path)?.view;
   const view: Mutable<DecisionView> = {
     path,
@@ -111,11 +115,72 @@ function request(
     confidence: null,
     alternatives: [],
     rules: [],
+    prompt,
+    cached: null,
+    by: null,
+    comment: null,
     failure: null,
   };
   const found: Found = { view, grant };
   if (grant !== null) granted(found, grant);
   all.set(path, found);
+}
+
+/** What a rule or a person has decided, since no model had an answer. */
+function instead(
+  run: string,
+  all: Map<string, Found>,
+  { at, data }: Extract<RunEvent, { type: 'decision.recorded' }>,
+  events: readonly RunEvent[],
+): void {
+  const {
+    path,
+    attempt,
+    model,
+    arm,
+    fingerprint,
+    finish,
+    hops,
+    rules,
+    prompt = null,
+    by = null,
+    comment = null,
+  } = data;
+  const eventAt = (seq: number): EventReference => {
+    const event = events[seq - 1];
+    return event === undefined ? { seq, event: `${run}/${seq}`, blob: null } : referenceOf(run, event);
+  };
+  const view: DecisionView = {
+    path,
+    status: 'completed',
+    attempt,
+    at: isoOf(at),
+    model,
+    version: null,
+    arm,
+    endpoint: null,
+    fingerprint,
+    policy: [],
+    input: eventAt(data.input),
+    output: eventAt(data.output),
+    providerId: null,
+    finish,
+    usage: null,
+    costMicros: 0,
+    latencyMs: null,
+    firstPartMs: null,
+    hops,
+    ambiguous: [],
+    confidence: null,
+    alternatives: [],
+    rules,
+    prompt,
+    cached: null,
+    by,
+    comment,
+    failure: null,
+  };
+  all.set(path, { view, grant: null });
 }
 
 function granted(found: Found, grant: InferenceGrant): void {

@@ -24,6 +24,7 @@ import type { EngineContext } from '../context.js';
 import { readRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
 import type { ModelDoor } from '../models/model-door.js';
+import type { Predictions, Recollection } from '../models/predictions.js';
 import { birth, withBirths, type BirthRequest, type RunBirth } from '../intake/birth.js';
 import { preparePublication, type Publication, type TopicEvent } from '../intake/topics.js';
 import { changeRun, emptyChange, newDeadLetterId, writeOf, type RunChange } from './change.js';
@@ -93,6 +94,8 @@ interface Pending {
   answered: boolean;
   /** For `cancel`: somebody turned out to hold the activation. */
   leased: boolean;
+  /** What was read of kept answers before it is decided. */
+  recollection: Recollection | null;
 }
 
 /** A commit that meets a conflict this often has a competitor that never rests; give the caller the say. */
@@ -104,6 +107,7 @@ export class Lanes {
   readonly #plain: PlainValue;
   readonly #committer: Committer;
   readonly #circumstances: Circumstances;
+  readonly #predictions: Predictions;
   readonly #seen: (key: string) => number | null;
   readonly #lanes = new Map<string, Lane>();
   readonly #listeners: CommitListener[] = [];
@@ -117,13 +121,15 @@ export class Lanes {
     committer: Committer,
     seen: (key: string) => number | null,
     models: ModelDoor,
+    predictions: Predictions,
   ) {
+    this.#predictions = predictions;
     this.#seen = seen;
     this.#context = context;
     this.#catalog = catalog;
     this.#plain = plain;
     this.#committer = committer;
-    this.#circumstances = new Circumstances(context, catalog, models);
+    this.#circumstances = new Circumstances(context, catalog, models, predictions);
   }
 
   /** Called after each commit, in commit order of each run. */
@@ -138,7 +144,16 @@ export class Lanes {
   /** As `submit`, for those who need no promise: `settle` is called one time, perhaps before this returns. */
   offer(job: LaneJob, settle: (outcome: JobOutcome) => void): void {
     const lane = this.#laneOf(job.key, job.tenant, job.run);
-    lane.queue.push({ job, settle, published: null, attempts: 0, alone: false, answered: false, leased: false });
+    lane.queue.push({
+      job,
+      settle,
+      published: null,
+      attempts: 0,
+      alone: false,
+      answered: false,
+      leased: false,
+      recollection: null,
+    });
     if (lane.busy) return;
     if (!isCallEnd(job)) return this.#work(lane);
     // Ends of calls come many at a time: all that arrive in this turn are one transition.
@@ -237,7 +252,7 @@ export class Lanes {
       const group = takeGroup(lane.queue);
       if (lane.state === null || isTooOld(lane.state, group)) return this.#loadFor(lane, group);
       // A neighbour may have moved the run on from what is remembered here, and only a commit would show it.
-      if (this.#handle(lane, lane.state, group, this.#context.store.shared)) return;
+      if (this.#prepared(lane, lane.state, group, this.#context.store.shared)) return;
     }
     lane.busy = false;
     if (lane.unsure) this.#lookUpLater(lane);
@@ -250,7 +265,7 @@ export class Lanes {
       (state) => {
         lane.state = state;
         if (state === null) for (const pending of group) this.#answer(pending, { tag: 'refused', reason: 'not_found' });
-        else if (this.#handle(lane, state, group, false)) return;
+        else if (this.#prepared(lane, state, group, false)) return;
         this.#work(lane);
       },
       (error: unknown) => {
@@ -258,6 +273,25 @@ export class Lanes {
         this.#work(lane);
       },
     );
+  }
+
+  /** As `#handle`, after what the jobs have to know of kept answers was read. */
+  #prepared(lane: Lane, state: RunState, group: readonly Pending[], mayBeOld: boolean): boolean {
+    const asking = group.filter(({ job, recollection }) => this.#predictions.wants(state, job.commands, recollection));
+    if (asking.length === 0) return this.#handle(lane, state, group, mayBeOld);
+    const reading = asking.map(async (pending) => {
+      pending.recollection = await this.#predictions.read(state, pending.job.commands, pending.recollection);
+    });
+    Promise.all(reading).then(
+      () => {
+        if (!this.#handle(lane, state, group, mayBeOld)) this.#work(lane);
+      },
+      (error: unknown) => {
+        this.#sink(lane, group, error);
+        this.#work(lane);
+      },
+    );
+    return true;
   }
 
   /** What these jobs have come to is not known. */
@@ -393,6 +427,10 @@ export class Lanes {
           break;
         case 'accepted':
           changeRun(this.#context, change, state, decision.events, at, { actor: job.actor, event: null });
+          if (command.op === 'completeInference') {
+            const seq = state.head - decision.events.length + 1;
+            change.entries.push(...this.#predictions.keeping(state, command, seq, at, pending.recollection));
+          }
           if (command.op === 'emit')
             this.#addEmitted(caused.publications, pending, state, at, command, decision.events);
           else if (command.op === 'startChild' || command.op === 'continueAsNew')
@@ -771,6 +809,8 @@ class Circumstances implements DecideContext {
   readonly #context: EngineContext;
   readonly #catalog: Catalog;
   readonly #models: ModelDoor;
+  readonly #predictions: Predictions;
+  #recollection: Recollection | null = null;
   now = 0;
   worker = '';
   task: string | null = null;
@@ -778,14 +818,16 @@ class Circumstances implements DecideContext {
   unleased = true;
   tenant = '';
 
-  constructor(context: EngineContext, catalog: Catalog, models: ModelDoor) {
+  constructor(context: EngineContext, catalog: Catalog, models: ModelDoor, predictions: Predictions) {
+    this.#predictions = predictions;
     this.#context = context;
     this.#catalog = catalog;
     this.#models = models;
   }
 
-  of({ job, leased }: Pending, at: number): this {
+  of({ job, leased, recollection }: Pending, at: number): this {
     this.now = at;
+    this.#recollection = recollection;
     this.tenant = job.tenant;
     this.worker = job.worker;
     this.task = job.lease === null ? null : job.lease.task;
@@ -825,6 +867,10 @@ class Circumstances implements DecideContext {
 
   admit(ticket: InferenceTicket): ReturnType<DecideContext['admit']> {
     return this.#models.admit(ticket, this.now);
+  }
+
+  recall(ticket: InferenceTicket): ReturnType<DecideContext['recall']> {
+    return this.#predictions.recalled(ticket, this.#recollection, this.now);
   }
 }
 

@@ -70,6 +70,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     workers,
     tally,
     inferences: engine.inferences(),
+    predictions: engine.predictions(),
     remedies: engine.remedies(),
     bounds,
     streams: streams.size,

@@ -120,7 +120,8 @@ class CrashingActivation implements Activation {
     this.#own = new Set();
     this.#last = 0;
     const streams = Object.fromEntries(this.#streams);
-    const journal = { head: this.#head, progress: this.#progress, streams, entries: [...this.#entries] };
+    const { prompts = {} } = input.journal;
+    const journal = { head: this.#head, progress: this.#progress, streams, prompts, entries: [...this.#entries] };
     const inner = begin(definition, { ...input, journal }, { ...this.#hostOf(host) });
     void inner.ended.then((end) => {
       if (life === this.#life) this.#resolveEnded(end);

@@ -23,16 +23,18 @@ const taste = {
   failures: true,
   poison: false,
   inferences: true,
+  caches: false,
   remedies: true,
 };
 const seeds = Array.from({ length: 80 }, (_, i) => i + 1);
 const crashSeeds = seeds.slice(0, 25);
 
 /** Effects take no time and fail as often as the program says. */
-const app = programApp(async (node, { kind, attempt }) => {
+const app = programApp(async (node, { kind, attempt, idempotencyKey }) => {
   await Promise.resolve();
   // A provider is not told which attempt it is.
   if (kind !== 'infer' && attempt <= node.fails) throw providerError();
+  return idempotencyKey;
 });
 
 function programOf(seed: number, rest: Pick<ProgramTaste, 'races'> & Partial<ProgramTaste>): Program {

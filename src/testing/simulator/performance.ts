@@ -26,9 +26,12 @@ export interface Stage {
 
 /** Effects as one process performs them. */
 export function performedOn({ history, provider, timers, claimOf, request, die }: Stage): PerformEffect {
-  return async (node: StepNode | CallNode | InferNode, site: EffectSite) => {
-    const { kind, idempotencyKey, attempt, write, providerKey } = site;
-    const [tenant = '', run = '', ...rest] = idempotencyKey.split('/');
+  return async (node: StepNode | CallNode | InferNode, at: EffectSite) => {
+    const { kind, idempotencyKey, attempt, write, providerKey } = at;
+    // A shared question does not say for whom it is asked; the key of the call does.
+    const asker = idempotencyKey === '' ? provider.askerOf(providerKey ?? '') : null;
+    const site = asker === null ? idempotencyKey : `${asker.tenant}/${asker.run}/${asker.path}`;
+    const [tenant = '', run = '', ...rest] = site.split('/');
     const path = rest.join('/');
     const claim = claimOf(kind === 'call' ? idempotencyKey : `${tenant}/${run}`);
     const begun = {
@@ -56,5 +59,6 @@ export function performedOn({ history, provider, timers, claimOf, request, die }
     }
     if (fate === 'fails') throw providerError();
     if (fate === 'down' || fate === 'told') throw stormError(fate, provider.stormMs);
+    return site;
   };
 }

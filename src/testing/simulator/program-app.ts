@@ -48,13 +48,14 @@ import {
   type SagaNode,
   type StepNode,
   type WaitNode,
+  sharedQuestion,
 } from './program.js';
 import { programFailure, retryOf } from './scripted-body.js';
 
 /** Where an effect runs, as its code is told. */
 export interface EffectSite {
   readonly kind: 'step' | 'call' | 'infer';
-  /** Tenant, run and path. */
+  /** Tenant, run and path; empty of a question that many ask alike. */
   readonly idempotencyKey: string;
   readonly attempt: number;
   /** Adds a chunk to the stream of the effect. */
@@ -63,8 +64,8 @@ export interface EffectSite {
   readonly providerKey?: string;
 }
 
-/** Performs an effect: resolves, or rejects where the provider fails. Never settles where it takes its worker down. */
-export type PerformEffect = (node: StepNode | CallNode | InferNode, site: EffectSite) => Promise<void>;
+/** Performs an effect: resolves with tenant, run and path for which it was done, or rejects where the provider fails. Never settles where it takes its worker down. */
+export type PerformEffect = (node: StepNode | CallNode | InferNode, site: EffectSite) => Promise<string>;
 
 const retry = { attempts: simRetry.attempts, min: simRetry.minMs, max: simRetry.maxMs, factor: simRetry.factor };
 const seen = topic('seen', { partitions: 3 });
@@ -184,9 +185,9 @@ function oracle(perform: PerformEffect, isLarge: boolean) {
     const at = isLarge ? again(asked.at) : asked.at;
     const providerKey = call.headers?.['idempotency-key'] ?? '';
     const write = (): Promise<void> => Promise.resolve();
-    await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
+    const said = await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
     if (node.mend !== undefined && !isLarge && asked.pad !== undefined) throw new Terminal('context_length_exceeded');
-    return at;
+    return said;
   };
   const end = { finishReason: 'stop', usage: { inputTokens: 3, outputTokens: 2 } };
   return {
@@ -338,15 +339,20 @@ async function runLeaf(ctx: Ctx, node: RaceNode, name: string, means: Means): Pr
 
 async function runInference(ctx: Ctx, node: InferNode, { patience }: Means): Promise<void> {
   const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
+  const { shared } = node;
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
+  const asked = shared === undefined ? { at, node } : { at: '', node: sharedQuestion(shared) };
   const { text } = await ctx.infer(node.name, {
     model: programModel,
-    prompt: JSON.stringify({ at, node, ...(node.mend === undefined ? {} : { pad: 'x'.repeat(400) }) }),
+    prompt: JSON.stringify(asked),
     ...(node.mend === 'compact' ? { compact: withoutPad, remedies: { context_length_exceeded: 'compact' } } : {}),
     policy: node.policy,
     stream: node.streamed,
     retry: { attempts: attempts + patience, min: minMs, max: maxMs, factor },
+    ...(shared === undefined ? {} : { cache: { ttl: shared.ttlMs } }),
   });
+  // Whose answer it may be is for a checker to say.
+  if (shared !== undefined) return;
   if (text !== (node.mend === undefined ? at : again(at)))
     throw new Error(`Invariant broken: ${at} was answered with ${text}`);
 }

@@ -109,6 +109,14 @@ export interface InferNode extends Omit<EffectNode, 'chunks'> {
   readonly streamed: boolean;
   /** It is too long for the versions that runs are given, and what is done about that. Absent = it is not. */
   readonly mend?: 'reroute' | 'compact';
+  /** One of a few questions that all runs ask alike, whose answers are kept for a time. Absent = a question of its own. */
+  readonly shared?: { readonly question: number; readonly ttlMs: number };
+}
+
+/** What is asked by a shared question: the same for all runs and tenants. */
+export function sharedQuestion({ question }: NonNullable<InferNode['shared']>): InferNode {
+  const name = `question ${question}`;
+  return { op: 'infer', name, policy: 'retry', streamed: false, ms: 20, fails: 0, kills: 0, attempts: 4 };
 }
 
 /** Tokens that the versions take which runs are given, and that of the one that nobody is given. */
@@ -142,6 +150,8 @@ export interface ProgramTaste {
   readonly failures: boolean;
   readonly poison: boolean;
   readonly inferences: boolean;
+  /** Some of them share their answers. */
+  readonly caches: boolean;
   /** Some of them are asked otherwise where they have failed. */
   readonly remedies: boolean;
 }
@@ -186,7 +196,7 @@ function makeNode(prng: Prng, taste: ProgramTaste, name: string, depth: number):
     'saga',
   ] as const);
   // Only where there are some, so that the other worlds stay as they are.
-  if (taste.inferences && prng.chance(0.3)) return makeInference(prng, taste, name);
+  if (taste.inferences && prng.chance(taste.caches ? 0.6 : 0.3)) return makeInference(prng, taste, name);
   if (kind === 'call' && taste.calls) return makeCall(prng, taste, name);
   if (kind === 'map' && taste.maps) {
     const isOfChildren = depth === 0 && taste.children && prng.chance(0.2);
@@ -254,6 +264,12 @@ function makeInference(prng: Prng, taste: ProgramTaste, name: string): InferNode
   const policy = prng.pick(['retry', 'retry-with-same-key', 'dead-letter'] as const);
   const { chunks: _, ...rest } = effect(prng, taste);
   const node: InferNode = { op: 'infer', name, policy, streamed: taste.streams && prng.chance(0.5), ...rest };
+  // Only where there are some, so that the other worlds stay as they are.
+  if (taste.caches && !prng.chance(0.3)) {
+    const shared = { question: prng.int(0, 1), ttlMs: prng.pick([100, 5_000, 60_000]) };
+    const { ms, fails, kills, attempts } = sharedQuestion(shared);
+    return { ...node, ms, fails, kills, attempts, shared };
+  }
   if (!taste.remedies || !prng.chance(0.5)) return node;
   return { ...node, mend: prng.pick(['reroute', 'compact'] as const) };
 }

@@ -2,6 +2,7 @@
  * The outside world that effects reach: a provider that counts what it is asked to do, by effect key. It outlives every
  * process, so that what the product believes can be compared with what really happened.
  */
+import { parseEnvelope } from '../../engine/events/envelope-writer.js';
 import type { Execution, History } from './history.js';
 import type { CallNode, InferNode, StepNode } from './program.js';
 import type { Prng } from './prng.js';
@@ -29,12 +30,27 @@ export function stormsOf(prng: Prng, fromMs: number, spreadMs: number): Storm[] 
   return storms;
 }
 
+/** An inference. */
+export interface Asker {
+  readonly tenant: string;
+  readonly run: string;
+  readonly path: string;
+}
+
+interface GrantEvent {
+  readonly path: string;
+  readonly grant: { readonly idempotencyKey: string } | null;
+}
+
 /** Counts executions and decides their fates, which depend on how often the effect was tried before. */
 export class Provider {
   readonly #world: World;
   readonly #history: History;
   readonly #tries = new Map<string, number>();
   readonly #storms: readonly Storm[];
+  /** For whom each key was given, as far as `#read` actions say. */
+  readonly #askers = new Map<string, Asker>();
+  #read = 0;
 
   constructor(world: World, history: History, storms: readonly Storm[] = []) {
     this.#world = world;
@@ -51,6 +67,21 @@ export class Provider {
   #storm(): Storm | undefined {
     const { nowMs } = this.#world;
     return this.#storms.find(({ fromMs, toMs }) => fromMs <= nowMs && nowMs < toMs);
+  }
+
+  /** Who calls with this idempotency key: the inference whose intent it was given with. Null = there is no such intent. */
+  askerOf(key: string): Asker | null {
+    const { actions } = this.#history;
+    for (; this.#read < actions.length; this.#read++) {
+      const action = actions[this.#read];
+      if (action?.kind !== 'apply' || action.outcome.tag !== 'applied') continue;
+      for (const { run, type, envelope } of action.transition.events ?? []) {
+        if (type !== 'inference.requested' && type !== 'inference.admitted') continue;
+        const { path, grant } = parseEnvelope(envelope).data as GrantEvent;
+        if (grant !== null) this.#askers.set(grant.idempotencyKey, { tenant: action.transition.tenant, run, path });
+      }
+    }
+    return this.#askers.get(key) ?? null;
   }
 
   /** User code begins. */

@@ -104,7 +104,7 @@ export class RealWorker implements SimWorker {
   /** As a server that pushes has it: a session whose work is done by requests. */
   #pushing(endpoint: SimEndpoint, claims: Claims, transport: WorkerTransport, ports: Ports): Worker {
     const { slots, only, agents, limited, world } = this.#options;
-    const app = programApp(async () => undefined, 'plain', agents, limited);
+    const app = programApp(async () => '', 'plain', agents, limited);
     const health = new EndpointHealth(ports, slots);
     const client = endpoint.senderFrom(this.host.main, ports, (task) =>
       task.kind === 'describe'

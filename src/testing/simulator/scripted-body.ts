@@ -11,7 +11,7 @@ import type { JournalEntry } from '../../core/run/journal.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type { ActivationAssignment } from '../../protocol/worker.js';
 import type { WaitOn } from '../../core/run/waits.js';
-import { programModel } from './program.js';
+import { programModel, sharedQuestion } from './program.js';
 import type { CallNode, ChildNode, InferNode, Program, ProgramNode, SagaNode, StepNode, WaitNode } from './program.js';
 
 /** What a body needs of its worker. */
@@ -398,8 +398,10 @@ export class ScriptedBody {
   }
 
   #askFor(node: InferNode, attempt: number): void {
-    const { name: path, policy, streamed } = node;
-    const request = payloadOfJson(node);
+    const { name: path, policy, streamed, shared } = node;
+    const request = payloadOfJson(shared === undefined ? node : sharedQuestion(shared));
+    const shown = streamed ? { shown: true as const } : {};
+    const cache = shared === undefined ? {} : { cache: { freshMs: shared.ttlMs, keepMs: shared.ttlMs, ...shown } };
     this.#asked.add(path);
     this.#submitted.add(path);
     this.#outbox.push({
@@ -413,6 +415,7 @@ export class ScriptedBody {
         policy: [policy],
         streamed,
         deadlineMs: null,
+        ...cache,
       },
       request,
     });
@@ -447,7 +450,8 @@ export class ScriptedBody {
       this.#submitted.add(path);
       const outcome = { usage: someTokens, costMicros: 5, finish: 'stop', durationMs: node.ms, firstPartMs: null };
       const note = { confidence: null, alternatives: [], rules: [] };
-      const result = payloadOfJson({ content: [{ type: 'text', text: path }] });
+      // Of two calls no two answers are the same.
+      const result = payloadOfJson({ content: [{ type: 'text', text: `${path} by ${key}, ${attempt}` }] });
       const retry = retryOf(node.attempts);
       this.#host.submit([
         failed === null

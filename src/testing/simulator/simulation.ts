@@ -246,7 +246,7 @@ class Simulation {
         },
         manifest:
           this.#options.workers === 'real'
-            ? programApp(async () => undefined, fleet.rollout.first, this.#hasAgents(), this.#isLimited()).manifest
+            ? programApp(async () => '', fleet.rollout.first, this.#hasAgents(), this.#isLimited()).manifest
             : simManifest(fleet.rollout.first, this.#isLimited()),
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
@@ -439,6 +439,7 @@ class Simulation {
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
       inferences: this.#world.prng.fork('inferences').chance(0.4),
+      caches: this.#world.prng.fork('caches').chance(0.4),
       // Bodies of scripted workers know of no remedy.
       remedies: this.#options.workers === 'real' && this.#world.prng.fork('remedies').chance(0.5),
     };

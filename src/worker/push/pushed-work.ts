@@ -273,7 +273,13 @@ class PushedBodyWork extends PushedWork implements Work {
       protocol: pushProtocol,
       timeoutMs: this.timeoutMs,
       input: await this.inline(input),
-      journal: { head: this.#head, progress: this.#progress, streams: { ...this.#streams }, entries },
+      journal: {
+        ...this.#assignment.journal,
+        head: this.#head,
+        progress: this.#progress,
+        streams: { ...this.#streams },
+        entries,
+      },
       begun,
     };
   }

@@ -8,8 +8,10 @@ import type { InlinePayload } from '../../core/payload.js';
 import type { Hash } from '../../core/ports.js';
 import { mergedRemedies, type RemedyPolicy } from '../../core/remedies.js';
 import { defaultRetry } from '../../core/retry.js';
-import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
+import type { Effect } from '../../core/run/events.js';
+import { ambiguityPolicies, type AmbiguityPolicy, type CacheAsk } from '../../core/run/inference.js';
 import { fingerprintOf, versionOf, type AskedInference } from '../infer/ask-inference.js';
+import { readCache } from '../infer/cache-options.js';
 import type { GeneratedAnswer, RecordedAnswer } from '../infer/model-answer.js';
 import { estimatedInputTokens } from '../infer/model-prompt.js';
 import type { ModelCall, ModelCallNow } from '../infer/model-endpoint.js';
@@ -27,6 +29,8 @@ export interface AiModelSetting {
   readonly retry: AskedInference['retry'];
   readonly remedies: RemedyPolicy;
   readonly deadlineMs: number | null;
+  /** Null = nothing is kept. */
+  readonly cache: CacheAsk | null;
   /** That of the models of all versions. */
   readonly specificationVersion: string;
 }
@@ -40,7 +44,8 @@ export function aiModelSetting(
 ): AiModelSetting {
   if (model === null) throw new SpineError('MODEL_UNKNOWN', { name });
   const faults = new OptionFaults(`ai.model "${name}"`);
-  faults.unknownNames(options, ['retry', 'timeout', 'policy', 'remedies']);
+  faults.unknownNames(options, ['retry', 'timeout', 'policy', 'cache', 'remedies']);
+  const cache = readCache(options.cache, faults, model.cache);
   const retry = readRetry(options.retry, faults, defaultRetry);
   const own = readRemedies(options.remedies, faults);
   const deadlineMs = faults.duration('timeout', options.timeout, null, 1);
@@ -54,18 +59,19 @@ export function aiModelSetting(
   if (others.length > 0) faults.add('its versions are of different specification versions');
   faults.throwIfAny();
   const remedies = mergedRemedies(declared, model.remedies, own);
-  return { model, policy: listed, retry, remedies, deadlineMs, specificationVersion };
+  return { model, policy: listed, retry, remedies, deadlineMs, cache, specificationVersion };
 }
 
 /**
  * A call as an inference. Its fingerprint is of everything that the SDK asks for, apart from signal and headers, which say
  * nothing of the answer, and from the order of results of tools. Fails with VALUE_UNSTORABLE and VALUE_TOO_LARGE where the
- * request cannot be recorded.
+ * request cannot be recorded. `effects`: of the tools that the program has given to `ai.tools`.
  */
 export function aiInference(
-  { model, policy, retry, remedies, deadlineMs }: AiModelSetting,
+  { model, policy, retry, remedies, deadlineMs, cache }: AiModelSetting,
   options: ModelCallNow,
   streamed: boolean,
+  effects: ReadonlyMap<string, Effect>,
   hash: Hash,
   encode: (value: unknown) => InlinePayload,
 ): Omit<AskedInference, 'path' | 'can'> {
@@ -83,6 +89,7 @@ export function aiInference(
       policy,
       streamed,
       deadlineMs,
+      ...(cache === null || !mayRepeat(call, effects) ? {} : { cache }),
     },
     request,
     call: () => ({ ...call, ...(headers === undefined ? {} : { headers }) }),
@@ -93,6 +100,15 @@ export function aiInference(
     chunkOf: () => undefined,
     versionOf: (version) => versionOf(model, version),
   };
+}
+
+/** Whether an answer from before will do: what it may ask for has no external effect. */
+function mayRepeat({ tools = [] }: ModelCall, effects: ReadonlyMap<string, Effect>): boolean {
+  return tools.every((tool) => {
+    const { type, name } = tool as { readonly type?: unknown; readonly name?: unknown };
+    const effect = type === 'function' && typeof name === 'string' ? effects.get(name) : undefined;
+    return effect !== undefined && effect !== 'external';
+  });
 }
 
 /**

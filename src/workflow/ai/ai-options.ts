@@ -6,6 +6,7 @@ import type { Duration } from '../../core/duration.js';
 import type { RemedyPolicy } from '../../core/remedies.js';
 import type { Effect } from '../../core/run/events.js';
 import type { AmbiguityPolicy } from '../../core/run/inference.js';
+import type { CacheOptions } from '../infer/cache-options.js';
 import type { AnyTool } from '../infer/tool.js';
 import type { Model } from '../model.js';
 import type { RetryOptions } from '../retry-options.js';
@@ -34,6 +35,11 @@ export interface AiModelOptions {
   readonly timeout?: Duration;
   /** What to do about a call whose worker died. Default: what the model says. */
   readonly policy?: AmbiguityPolicy | readonly AmbiguityPolicy[];
+  /**
+   * As for `ctx.infer`. It holds for calls without tools, and for those all of whose tools were given to `ai.tools` and have no
+   * external effect; others are made. Default: what the model says.
+   */
+  readonly cache?: CacheOptions | false;
 }
 
 /** Options of `ai.tools`, for one tool or for all of them. */

@@ -39,11 +39,12 @@ type Execute = (this: unknown, input: unknown, options: unknown) => unknown;
 
 const effects: readonly Effect[] = ['pure', 'idempotent', 'external'];
 
-/** The tools, whose calls go through `run`. Fails with OPTIONS_INVALID, naming all faults. */
+/** The tools, whose calls go through `run`; what they do is noted in `effects`. Fails with OPTIONS_INVALID, naming all faults. */
 export function durableTools<Tools extends AiTools>(
   tools: Tools,
   options: AiToolOptions & { readonly each?: { readonly [Name in keyof Tools]?: AiToolOptions } },
   run: (call: AiToolRun) => Promise<unknown>,
+  effects: Map<string, Effect>,
 ): AiToolsOf<Tools> {
   const faults = new OptionFaults('ai.tools');
   const { each = {}, ...all } = options;
@@ -54,9 +55,13 @@ export function durableTools<Tools extends AiTools>(
     const own = (each as Readonly<Record<string, AiToolOptions | undefined>>)[name];
     if (isOwn(tool)) {
       if (own !== undefined) faults.add(`${name}: a ${tool.kind} has its effect and its retries by itself`);
-      return [name, ownTool(name, toolOf(tool), run)];
+      const made = toolOf(tool);
+      if (effects.get(name) !== 'external') effects.set(name, effectOf(made));
+      return [name, ownTool(name, made, run)];
     }
     const setting = settingOf(name, { ...all, ...own }, faults);
+    // Of two programs' tools of one name, the graver holds.
+    if (effects.get(name) !== 'external') effects.set(name, setting.effect);
     const { execute } = tool as { readonly execute?: unknown };
     // Tools without it are answered by the page or by the provider.
     if (typeof execute !== 'function') return [name, tool];
@@ -64,6 +69,10 @@ export function durableTools<Tools extends AiTools>(
   });
   faults.throwIfAny();
   return Object.fromEntries(made) as AiToolsOf<Tools>;
+}
+
+function effectOf({ work }: Tool): Effect {
+  return work.kind === 'call' ? work.capability.effect : work.effect;
 }
 
 function isOwn(tool: object): tool is AnyTool {

@@ -9,14 +9,17 @@ import type { Hash } from '../../core/ports.js';
 import type { InlinePayload } from '../../core/payload.js';
 import { mergedRemedies, type RemedyPolicy } from '../../core/remedies.js';
 import { defaultRetry } from '../../core/retry.js';
-import { ambiguityPolicies, type InferenceChain } from '../../core/run/inference.js';
+import { parseDuration } from '../../core/duration.js';
+import { ambiguityPolicies, type CacheAsk, type InferenceChain, type PromptVersion } from '../../core/run/inference.js';
 import type { Model, ModelVersion } from '../model.js';
 import { OptionFaults, suggestion } from '../options.js';
+import { isFilledPrompt, textOfPrompt, type AnyPrompt } from '../prompt.js';
 import type { InferRequest } from '../replay/infer-work.js';
 import { readRemedies } from '../remedy-options.js';
 import { readRetry } from '../retry-options.js';
 import { schemaForModel, type AnswerCheck, type AnySchema } from './answer-schema.js';
-import { chainOf, type FallbackChain } from './fallback.js';
+import { externalTool, readCache } from './cache-options.js';
+import { chainOf, type Cached, type FallbackChain } from './fallback.js';
 import { readCompact, type Compact } from './compact.js';
 import type { InferOptions } from './infer-options.js';
 import type { Can } from './mended-inference.js';
@@ -32,6 +35,8 @@ export type AskedInference = Omit<InferRequest, 'askPerson'>;
 export interface InferenceSurroundings {
   readonly ports: { readonly hash: Hash };
   model?(name: string): Model | null;
+  /** The version by which the run asks. */
+  promptVersion(prompt: AnyPrompt): string;
   /** What the app declares about failures; absent = nothing. */
   readonly remedies?: RemedyPolicy;
 }
@@ -54,6 +59,9 @@ export interface Question {
   readonly repairs: number;
   /** Where it stands in a chain; null = it stands alone. */
   readonly chain: InferenceChain | null;
+  /** Null = nothing is kept, and nothing that was. */
+  readonly cache: CacheAsk | null;
+  readonly prompt: PromptVersion | null;
   /** Models that come after it in the chain. */
   readonly later: readonly Model[];
   /** Version that is asked in the place of the one that the run has; null = that one. */
@@ -69,6 +77,8 @@ export interface ChainedQuestion {
   /** Models that are asked after it. */
   readonly models: readonly Model[];
   readonly others: FallbackChain['others'];
+  /** How long answers are kept for those of the chain that take answers from before, ms; 0 = none does. */
+  readonly keepMs: number;
   /** Longest time of all models together; null = none. */
   readonly withinMs: number | null;
 }
@@ -92,6 +102,7 @@ const optionNames: readonly (keyof InferOptions)[] = [
   'timeout',
   'retry',
   'policy',
+  'cache',
   'fallback',
   'within',
   'remedies',
@@ -113,6 +124,12 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
   const withinMs = faults.duration('within', options.within, null, 1);
   const chain = chainOf(options.fallback ?? [], faults);
   const retry = readRetry(options.retry, faults, defaultRetry);
+  const ownCache = readCache(options.cache, faults, null);
+  const external = externalTool(tools);
+  if (external !== null && (ownCache !== null || chain.keepMs > 0))
+    faults.add(
+      `${ownCache === null ? 'cached(...)' : 'cache'}: tool "${external}" has an external effect, which an answer from before would ask for again`,
+    );
   const { policy: wanted } = options;
   const listed = wanted === undefined ? null : typeof wanted === 'string' ? [wanted] : wanted;
   for (const one of listed ?? [])
@@ -124,9 +141,10 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
   const model = modelOf(options.model, surroundings);
   const models = chain.models.map((one) => modelOf(one, surroundings));
   const standsAlone = models.length + chain.others.length === 0;
+  const { version: prompt, said } = saidBy(options, surroundings);
   const question: Question = {
     model,
-    messages: messagesOf(what, options),
+    messages: messagesOf(what, said),
     settings: given({
       maxOutputTokens,
       temperature,
@@ -147,20 +165,62 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
     rounds,
     repairs,
     chain: standsAlone ? null : { after: null, isLast: false },
+    cache: cacheOf(options, model, external === null, chain.keepMs),
+    prompt,
     later: models,
     reroute: null,
     remedies: mergedRemedies(surroundings.remedies, model.remedies, remedies),
     compact: compact ?? model.compact,
   };
-  return { question, models, others: chain.others, withinMs };
+  return { question, models, others: chain.others, withinMs, keepMs: chain.keepMs };
+}
+
+/** What is asked, as it is given or as a prompt writes it in the version of the run. Fails with PROMPT_VERSION_MISSING. */
+function saidBy(
+  { prompt, messages, system }: Pick<InferOptions, 'prompt' | 'messages' | 'system'>,
+  surroundings: InferenceSurroundings,
+): { readonly version: PromptVersion | null; readonly said: Parameters<typeof messagesOf>[1] } {
+  if (!isFilledPrompt(prompt)) return { version: null, said: { prompt, messages, system } };
+  const version = { name: prompt.prompt.name, version: surroundings.promptVersion(prompt.prompt) };
+  const text = textOfPrompt(prompt, version.version);
+  // Messages that are given beside it are a fault, which is found later.
+  if (messages !== undefined) return { version, said: { prompt: '', messages, system } };
+  return { version, said: typeof text === 'string' ? { prompt: text, system } : { messages: text, system } };
+}
+
+/**
+ * What an inference has to do with kept answers. What a model says for all of its inferences is left aside where a tool has an
+ * external effect; and where a chain takes answers from before, they are kept for it.
+ */
+function cacheOf(
+  { cache }: Pick<InferOptions, 'cache'>,
+  model: Model,
+  mayKeep: boolean,
+  keepMs: number,
+): CacheAsk | null {
+  const wanted = mayKeep ? readCache(cache, new OptionFaults('cache'), model.cache) : null;
+  if (keepMs === 0 || !mayKeep) return wanted;
+  return { freshMs: wanted?.freshMs ?? null, keepMs: Math.max(wanted?.keepMs ?? 0, keepMs) };
+}
+
+/** The question to those who have answered before: nobody is called. */
+export function questionOfMemory(
+  question: Question,
+  models: readonly Model[],
+  { maxAge }: Cached,
+  after: string,
+): Question {
+  const onlyOf = [...new Set([question.model, ...models].map(({ name }) => name))];
+  const freshMs = parseDuration(maxAge);
+  return { ...question, repairs: 0, chain: { after, isLast: false }, cache: { freshMs, keepMs: 0, onlyOf } };
 }
 
 /** The question to another model of a chain, from where the one at `after` has failed. */
 export function nextQuestion(
   question: Question,
-  options: Pick<InferOptions, 'policy' | 'remedies' | 'compact'>,
+  options: Pick<InferOptions, 'policy' | 'cache' | 'remedies' | 'compact'>,
   surroundings: Pick<InferenceSurroundings, 'remedies'>,
-  { model, later, after, messages, isLast }: NextInChain,
+  { model, later, after, messages, isLast, keepMs }: NextInChain,
 ): Question {
   return {
     ...question,
@@ -170,6 +230,7 @@ export function nextQuestion(
     policy: options.policy === undefined ? model.policy : question.policy,
     remedies: mergedRemedies(surroundings.remedies, model.remedies, options.remedies),
     compact: options.compact ?? model.compact,
+    cache: cacheOf(options, model, externalTool(question.tools) === null, keepMs),
     chain: { ...question.chain, after, isLast },
   };
 }
@@ -182,6 +243,8 @@ export interface NextInChain {
   readonly after: string;
   readonly messages: readonly ModelMessage[];
   readonly isLast: boolean;
+  /** How long its answers are kept for the chain, ms. */
+  readonly keepMs: number;
 }
 
 /** A schema that no library can say to a model is a fault: it would never be met. */
@@ -229,6 +292,7 @@ export function inferenceOf(
   hash: Hash,
 ): AskedInference {
   const { model, messages, settings, streamed, deadlineMs, retry, policy, chain, reroute, remedies } = question;
+  const { cache, prompt } = question;
   const request = encodeValue({ prompt: messages, ...settings });
   const inputTokens = estimatedInputTokens(messages, JSON.stringify(settings.tools ?? ''));
   const outputTokens = settings.maxOutputTokens ?? limits.inferenceOutputTokensDefault;
@@ -242,6 +306,8 @@ export function inferenceOf(
       streamed,
       deadlineMs,
       ...(chain === null ? {} : { chain }),
+      ...(cache === null ? {} : { cache: streamed ? { ...cache, shown: true as const } : cache }),
+      ...(prompt === null ? {} : { prompt }),
       ...(reroute === null ? {} : { reroute }),
     },
     request,

@@ -13,6 +13,8 @@ export interface ChainTrail {
   /** The conversation so far. */
   readonly messages: ModelMessage[];
   readonly hops: InferenceHop[];
+  /** Path of the inference that was asked last. */
+  last: string;
   /** Why the last of them has no answer. */
   cause: StepError | null;
 }

@@ -38,11 +38,15 @@ export async function converse(
   const spent = new Sum();
   const ids = new Map<string, number>();
   let { rounds, repairs } = question;
+  /** The time that it is asked without a look at what was answered before. */
+  let distrusts = 0;
   const isRepaired = repairing.has(choiceFor(question.remedies, 'invalid_output'));
   for (let n = 1; ; n++) {
     const at = n === 1 ? path : pathOf(path, ['ask', n]);
     const isLast = repairs === 0;
-    const mended = await host.ask(at, { ...asked, messages: [...messages] }, checkOf(question, isLast || !isRepaired));
+    const cache = n === distrusts && question.cache !== null ? { ...question.cache, freshMs: null } : question.cache;
+    const check = checkOf(question, isLast || !isRepaired);
+    const mended = await host.ask(at, { ...asked, messages: [...messages], cache }, check);
     const { told } = mended;
     // What could not be taken is not asked for again in the next round.
     asked = { ...mended.question, chain: question.chain };
@@ -58,7 +62,14 @@ export async function converse(
       continue;
     }
     const read = await objectOf(question, facts);
-    if (read.ok) return resultOf(model.name, told, facts, spent, read.value);
+    // It fitted when it was given: what was asked for says more by now than the model was told. Now the model has its turn.
+    if (!read.ok && told.outcome.cached !== undefined && cache?.onlyOf === undefined) {
+      distrusts = n + 1;
+      rounds += 1;
+      continue;
+    }
+    const isOfAny = cache?.onlyOf !== undefined;
+    if (read.ok) return resultOf(model.name, told, facts, spent, read.value, isOfAny);
     if (isLast || schema === null) throw new StepError(at, told.attempt, doesNotFit(model.name, read.faults));
     repairs -= 1;
     messages.push(saidBy(facts), userSays(repairText(read.faults)));
@@ -93,10 +104,18 @@ function resultOf(
   { text, reasoning, toolCalls, confidence }: AnswerFacts,
   { usage, costMicros, hops }: Sum,
   object: unknown,
+  isOfAny: boolean,
 ): InferResult {
-  const { finish } = outcome;
-  const of = { name: model, version: grant?.version ?? '', arm: grant?.arm ?? '' };
-  return { text, object, reasoning, toolCalls, usage, costMicros, finish, model: of, hops, confidence };
+  const { finish, cached } = outcome;
+  const result = { text, object, reasoning, toolCalls, usage, costMicros, finish, hops, confidence };
+  if (cached === undefined)
+    return { ...result, model: { name: model, version: grant?.version ?? '', arm: grant?.arm ?? '' } };
+  const { version, at, savedMicros } = cached;
+  return {
+    ...result,
+    model: { name: cached.model, version, arm: isOfAny ? 'cached' : version },
+    cached: { at, savedMicros },
+  };
 }
 
 /** What the model is told of a call of a tool: what came of it, or why nothing did. */

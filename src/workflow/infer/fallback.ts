@@ -1,6 +1,6 @@
 /**
- * What is to be done when a model gives no answer: other models are asked, then rules, then people, in that order. Here are
- * rules and people as values, and the reading of a chain from the options of `ctx.infer`.
+ * What is to be done when a model gives no answer: other models are asked, then answers from before, rules and people
+ * in the order in which they are named. Here these are values, and the reading of a chain from the options of `ctx.infer`.
  */
 import type { Duration } from '../../core/duration.js';
 import { limits } from '../../core/limits.js';
@@ -9,6 +9,7 @@ import type { StandardResult, StandardSchema } from '../../core/standard-schema.
 import type { Address } from '../approval.js';
 import type { Model } from '../model.js';
 import type { OptionFaults } from '../options.js';
+import { readAge } from './cache-options.js';
 import { checkedBySchema, schemaForModel, type AnySchema } from './answer-schema.js';
 import type { ModelMessage } from './model-endpoint.js';
 
@@ -55,13 +56,34 @@ export function person(options: PersonOptions): Person {
   return { kind: 'person', ...options };
 }
 
+/** Options of `cached`. */
+export interface CachedOptions {
+  /** How old an answer may be. Answers of an inference with this in its chain are kept for as long. */
+  readonly maxAge: Duration;
+}
+
+/** An answer from before, where no model has one now. */
+export interface Cached extends CachedOptions {
+  readonly kind: 'cached';
+}
+
+/**
+ * An answer that a model of the chain has given to the same request, in the same tenant, whichever version it was: the newest
+ * that is not older than `maxAge`. Not for inferences whose tools have external effects.
+ */
+export function cached(options: CachedOptions): Cached {
+  return { kind: 'cached', ...options };
+}
+
 /** What may follow a model. A text is the name of a model of the app. */
-export type Fallback = Model | string | Rule | Person;
+export type Fallback = Model | string | Cached | Rule | Person;
 
 /** A chain, once it was looked through: models come first. */
 export interface FallbackChain {
   readonly models: readonly (Model | string)[];
-  readonly others: readonly (Rule | Person)[];
+  readonly others: readonly (Cached | Rule | Person)[];
+  /** The oldest answer that one of them takes, ms; 0 = none takes any. */
+  readonly keepMs: number;
 }
 
 /** Reads the chain. */
@@ -69,15 +91,19 @@ export function chainOf(given: readonly Fallback[], faults: OptionFaults): Fallb
   if (given.length > limits.inferenceFallbacksMax)
     faults.add(`fallback may have ${limits.inferenceFallbacksMax} entries`);
   const models: (Model | string)[] = [];
-  const others: (Rule | Person)[] = [];
+  const others: FallbackChain['others'][number][] = [];
+  let keepMs = 0;
   for (const [i, one] of given.entries()) {
     if (typeof one === 'string' || one?.kind === 'model') {
       if (others.length > 0) faults.add(`fallback[${i}] is a model; models come before rules and people`);
       models.push(one);
+    } else if (one?.kind === 'cached') {
+      keepMs = Math.max(keepMs, readAge(faults, `fallback[${i}].maxAge`, one.maxAge));
+      others.push(one);
     } else if (one?.kind === 'rule' || one?.kind === 'person') others.push(one);
-    else faults.add(`fallback[${i}] is no model, rule(...) or person(...)`);
+    else faults.add(`fallback[${i}] is no model, cached(...), rule(...) or person(...)`);
   }
-  return { models, others };
+  return { models, others, keepMs };
 }
 
 /** What a person fills in: what the schema of the answer asks for, else a text. */

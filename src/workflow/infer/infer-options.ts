@@ -6,7 +6,9 @@ import type { RemedyPolicy } from '../../core/remedies.js';
 import type { AmbiguityPolicy, InferenceHop, TokenUsage } from '../../core/run/inference.js';
 import type { Model } from '../model.js';
 import type { RetryOptions } from '../retry-options.js';
+import type { FilledPrompt } from '../prompt.js';
 import type { AnySchema } from './answer-schema.js';
+import type { CacheOptions } from './cache-options.js';
 import type { Compact } from './compact.js';
 import type { Fallback } from './fallback.js';
 import type { ToolCall } from './model-answer.js';
@@ -33,8 +35,8 @@ export type PromptMessage =
 export interface InferOptions<S extends AnySchema | undefined = AnySchema | undefined> {
   /** The model, or its name where the app has it under `models`. */
   readonly model: Model | string;
-  /** What is asked; or `messages`. */
-  readonly prompt?: string | readonly PromptPart[];
+  /** What is asked: a text, parts, or a prompt with what it is about (`prompt(...).with(...)`). Or `messages`. */
+  readonly prompt?: string | readonly PromptPart[] | FilledPrompt;
   readonly messages?: readonly PromptMessage[];
   /** Goes before everything else. */
   readonly system?: string;
@@ -67,12 +69,17 @@ export interface InferOptions<S extends AnySchema | undefined = AnySchema | unde
   /** Default: 4 attempts, pauses up to 60 s, or as long as the provider asks for. */
   readonly retry?: RetryOptions;
   /**
-   * Who is asked when the model gives no answer, one after the other: models, then `rule(...)`s, then `person(...)`s. A model
+   * Who is asked when the model gives no answer, one after the other: models, then `cached(...)`, `rule(...)`s and `person(...)`s. A model
    * whose endpoint is shut is passed over at once. Tools that have run are not run again: the next model goes on from there.
    */
   readonly fallback?: readonly Fallback[];
   /** Longest time of all models of the chain together; then what is left of it has its turn, or the inference fails. Default: none. */
   readonly within?: Duration;
+  /**
+   * An answer to the same request, of the same version of the model and in the same tenant, takes the place of the call where
+   * it is not older than this. Not with tools that have external effects. Default: what the model says; `false` = none does.
+   */
+  readonly cache?: CacheOptions | false;
   /** What is done about failures, by class. Default: what the model says, then the app, then `auto`. */
   readonly remedies?: RemedyPolicy;
   /**
@@ -106,4 +113,6 @@ export interface InferResult<Out = unknown> {
   readonly hops: readonly InferenceHop[];
   /** From 0 to 1, where the provider gives log probabilities; else null. */
   readonly confidence: number | null;
+  /** The answer (of several rounds, the last) was given before, at this time (epoch ms), and what it cost then. Absent = it was not. */
+  readonly cached?: { readonly at: number; readonly savedMicros: number };
 }

@@ -8,10 +8,12 @@
  */
 import { failureOf } from '../../core/failure-of.js';
 import type { Failure } from '../../core/failure.js';
+import { limits } from '../../core/limits.js';
 import type { InlinePayload, Payload } from '../../core/payload.js';
 import { pathOf } from '../../core/paths.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand } from '../../core/run/commands.js';
+import type { Effect } from '../../core/run/events.js';
 import { aiInference, aiModelSetting, partsOf, type AiModelSetting } from '../ai/ai-inference.js';
 import type { Ai, AiModel, AiModelOptions, AiStreamed, AiToolOptions, AiTools, AiToolsOf } from '../ai/ai-options.js';
 import { durableTools, type AiToolRun } from '../ai/ai-tools.js';
@@ -83,6 +85,8 @@ export class AiWork implements Work {
   #begun = 0;
   #inferences = new Map<string, OpenInference>();
   #tools = new Map<string, Promise<unknown>>();
+  /** Of the tools that the program has made durable, by name. */
+  readonly #effects = new Map<string, Effect>();
   /** The inference that has failed last: what the SDK makes of it says less. */
   #failed: StepError | null = null;
   #isRestarting = false;
@@ -238,7 +242,8 @@ export class AiWork implements Work {
     tools: Tools,
     options: AiToolOptions & { readonly each?: { readonly [Name in keyof Tools]?: AiToolOptions } },
   ): AiToolsOf<Tools> {
-    return durableTools(tools, options, (call) => program.waitFor(undefined, () => this.#tool(program, call)));
+    const run = (call: AiToolRun): Promise<unknown> => program.waitFor(undefined, () => this.#tool(program, call));
+    return durableTools(tools, options, run, this.#effects);
   }
 
   // ---------------------------------------------------------------- inferences
@@ -246,7 +251,7 @@ export class AiWork implements Work {
   /** The inference of a call: the same one for the same call, also where the program was begun anew in between. */
   #infer(program: Program, setting: AiModelSetting, call: ModelCallNow, streamed: boolean): OpenInference {
     const { hash } = this.#host.host.ports;
-    const asked = aiInference(setting, call, streamed, hash, (value) => this.#host.encode(value));
+    const asked = aiInference(setting, call, streamed, this.#effects, hash, (value) => this.#host.encode(value));
     const { model, fingerprint } = asked.ask;
     const kind = streamed ? 'stream' : 'infer';
     const name = fingerprint.slice(0, fingerprintLength);
@@ -283,10 +288,11 @@ export class AiWork implements Work {
   async #asked(model: Model, asked: AskedCall, relay: PartRelay): Promise<unknown> {
     const scope = this.#scope;
     const tried = new Set<string>();
+    const alone = { model, later: [] };
     let [at, ask] = [asked.path, asked.ask];
     for (let n = 1; ; n++) {
       const can: Can = (failure, version) => {
-        const reroute = largerWindow({ model, later: [] }, failure, version, tried);
+        const reroute = n > limits.inferenceRemediesMax ? null : largerWindow(alone, failure, version, tried);
         return reroute === null ? {} : { reroute };
       };
       const now: AskedInference = { ...asked, path: at, ask, can };

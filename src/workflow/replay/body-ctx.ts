@@ -14,6 +14,7 @@ import type { InlinePayload } from '../../core/payload.js';
 import { remedyText, type TakenRemedy } from '../../core/remedies.js';
 import { defaultRetry, type RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions } from '../../core/run/commands.js';
+import type { DecidesFor } from '../../core/run/inference.js';
 import type { Ai, AiOptions, Told } from '../ai/ai-options.js';
 import type { AiToolRun } from '../ai/ai-tools.js';
 import { approvalRequestOf, type ApproveOptions, type FormOf, type Review } from '../approval.js';
@@ -39,6 +40,7 @@ import {
   inferenceOf,
   nextQuestion,
   questionOf,
+  questionOfMemory,
   type AskedInference,
   type ChainedQuestion,
   type Question,
@@ -130,7 +132,7 @@ export class BodyCtx implements Ctx {
 
   infer<Out>(name: PathName, options: InferOptions): Promise<InferResult<Out>> {
     const path = this.#claim(name);
-    const chained = questionOf(`infer "${path}"`, options, this.#body.host);
+    const chained = questionOf(`infer "${path}"`, options, this.#body.surroundings);
     const { question, withinMs } = chained;
     const isPlain = question.chain === null && withinMs === null;
     const had = isPlain ? this.#converse(path, question) : this.#askChain(path, chained, options);
@@ -202,7 +204,7 @@ export class BodyCtx implements Ctx {
   /** Asks all models in their turn, for as long as there is time, then rules, then people. */
   async #askChain(path: string, chained: ChainedQuestion, options: InferOptions): Promise<InferResult> {
     const { question, others, withinMs } = chained;
-    const trail: ChainTrail = { path, messages: [...question.messages], hops: [], cause: null };
+    const trail: ChainTrail = { path, messages: [...question.messages], hops: [], last: path, cause: null };
     const answer =
       withinMs === null
         ? await this.#askModels(trail, chained, options)
@@ -210,9 +212,14 @@ export class BodyCtx implements Ctx {
     if (answer !== null) return answer;
     for (const [i, other] of others.entries()) {
       const at = this.#beneath(path, pathOf(path, [other.kind, i + 1]));
+      if (other.kind === 'cached') {
+        const found = await this.#askMemory(at, questionOfMemory(question, chained.models, other, trail.last), trail);
+        if (found !== null) return { ...found, hops: [...trail.hops, ...found.hops] };
+        continue;
+      }
       const said =
         other.kind === 'rule'
-          ? await this.#askRule(at, other, trail)
+          ? await this.#askRule(at, other, question, trail)
           : await this.#askSomebody(at, other, question, trail);
       if (said === null) continue;
       const read = question.schema === null ? null : await checkedBySchema(question.schema, said.value);
@@ -250,12 +257,13 @@ export class BodyCtx implements Ctx {
   /** Null = none of them has an answer; the trail says why. */
   async #askModels(
     trail: ChainTrail,
-    { question, models, others }: ChainedQuestion,
+    { question, models, others, keepMs }: ChainedQuestion,
     options: InferOptions,
   ): Promise<InferResult | null> {
     const { path, messages } = trail;
     let [at, asked] = [path, question];
     for (let i = 0; ; ) {
+      trail.last = at;
       try {
         const answer = await this.#converse(at, asked, messages);
         return { ...answer, hops: [...trail.hops, ...answer.hops] };
@@ -267,6 +275,7 @@ export class BodyCtx implements Ctx {
         // Nobody else is to be asked without a person's word.
         if (taken?.name === 'quarantine' || taken?.name === 'person') throw error;
         trail.cause = error;
+        trail.last = error.path;
         trail.hops.push(...hops.map((hop) => ({ model: asked.model.name, ...hop })));
         const to = taken?.model === undefined ? -1 : models.findIndex(({ name }, j) => j >= i && name === taken.model);
         if (to > i) i = to;
@@ -276,17 +285,43 @@ export class BodyCtx implements Ctx {
         const later = models.slice(i);
         const isLast = later.length === 0 && others.length === 0;
         const { path: after } = error;
-        asked = nextQuestion(question, options, this.#body.host, { model: next, later, after, messages, isLast });
+        const place = { model: next, later, after, messages, isLast, keepMs };
+        asked = nextQuestion(question, options, this.#body.surroundings, place);
         at = this.#beneath(path, pathOf(path, ['fallback', i]));
       }
     }
   }
 
-  /** What a rule makes of it, recorded as a step; null = it has no answer. */
-  async #askRule(path: string, { name, answer }: Rule, { messages, cause }: ChainTrail): Promise<Said | null> {
+  /** What was answered before; null = nothing that serves. */
+  async #askMemory(path: string, question: Question, trail: ChainTrail): Promise<InferResult | null> {
+    trail.last = path;
+    try {
+      return await this.#converse(path, question, [...question.messages]);
+    } catch (error) {
+      if (!isStepError(error) || isCancelled(error)) throw error;
+      trail.last = error.path;
+      trail.hops.push(...this.#failureAt(error.path).hops.map((hop) => ({ model: question.model.name, ...hop })));
+      return null;
+    }
+  }
+
+  /** What a rule makes of it, recorded as a step with what it stands for; null = it has no answer. */
+  async #askRule(
+    path: string,
+    { name, answer }: Rule,
+    { schema }: Question,
+    { messages, cause, last }: ChainTrail,
+  ): Promise<Said | null> {
     const failure = cause?.failure ?? chainTimedOut(0);
-    const fn = (): unknown => answer({ messages, failure });
-    const step = new StepWork(stepRequest(path, [fn, { effect: 'pure', retry: { attempts: 1 } }]), this.#body);
+    let fits = false;
+    const fn = async (): Promise<unknown> => {
+      const said = await answer({ messages, failure });
+      fits = said !== undefined && said !== null && (schema === null || (await checkedBySchema(schema, said)).ok);
+      return said;
+    };
+    const request = stepRequest(path, [fn, { effect: 'pure', retry: { attempts: 1 } }]);
+    const decides = (): DecidesFor | null => (fits ? { after: last, rule: name.slice(0, limits.nameLengthMax) } : null);
+    const step = new StepWork({ ...request, decides }, this.#body);
     const value = await this.#ask<unknown>(path, 'step', step);
     return value === undefined || value === null ? null : { by: name, arm: 'rule', value };
   }
@@ -296,15 +331,16 @@ export class BodyCtx implements Ctx {
     path: string,
     { to, title, expires }: Person,
     { schema }: Question,
-    { messages, cause }: ChainTrail,
+    { messages, cause, last }: ChainTrail,
   ): Promise<Said | null> {
-    const review = await this.#review(path, {
+    const options = {
       to,
       ...(title === undefined ? {} : { title }),
       ...(expires === undefined ? {} : { expires }),
       show: { messages, why: cause?.failure.message ?? null },
       form: answerForm(schema),
-    });
+    };
+    const review = await this.#review(path, options, { after: last });
     if (review.outcome !== 'approved') return null;
     return { by: review.by, arm: 'person', value: answerOfForm(schema, review.form) };
   }
@@ -405,7 +441,12 @@ export class BodyCtx implements Ctx {
     return this.#review(this.#claim(name), options);
   }
 
-  #review<const Options extends ApproveOptions>(path: string, options: Options): Promise<Review<FormOf<Options>>> {
+  /** `decides`: the word takes the place of the answer of a model. */
+  #review<const Options extends ApproveOptions>(
+    path: string,
+    options: Options,
+    decides?: DecidesFor,
+  ): Promise<Review<FormOf<Options>>> {
     const { timeoutMs, ...asked } = approvalRequestOf(path, options);
     const form = options.form ?? null;
     const shown = this.#body.encode({ show: options.show ?? null, form: jsonSchemaOf(form, 'input') });
@@ -413,7 +454,7 @@ export class BodyCtx implements Ctx {
       this.#body.submitWith(shown, (request) => ({
         op: 'wait',
         path,
-        on: { kind: 'approval', ...asked },
+        on: { kind: 'approval', ...asked, ...(decides === undefined ? {} : { decides }) },
         timeoutMs,
         request,
       }));

@@ -25,6 +25,8 @@ import { isStepError, StepError } from '../step-error.js';
 import { isTerminal, isTransient, type Terminal } from '../thrown.js';
 import type { AnyWorkflow } from '../workflow.js';
 import { ChunkBatcher, type ChunkBatch, type StreamWriter } from '../stream-writer.js';
+import type { InferenceSurroundings } from '../infer/ask-inference.js';
+import { chosenVersion, type AnyPrompt } from '../prompt.js';
 import type { AskedUnit } from './asked-unit.js';
 import { BodyCtx } from './body-ctx.js';
 import { checkInput } from './check-input.js';
@@ -74,6 +76,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly run: string;
   readonly info: RunInfo;
   readonly ended: Promise<ActivationEnd>;
+  /** What questions to models are made of. */
+  readonly surroundings: InferenceSurroundings;
   queued = false;
   /** The scope whose body is being called at this moment; null outside of that. */
   entering: Scope | null = null;
@@ -83,6 +87,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
   readonly #pump: Pump;
   readonly #root = new Scope('', null);
   readonly #records = new Map<string, PathRecord>();
+  /** The version of each prompt that the run asks by. */
+  readonly #prompts = new Map<string, string>();
   /** Inputs that a person gave steps in the place of the body's, by path. */
   readonly #edits = new Map<string, Payload>();
   /** Signals received, by `seq`: their waits come to them later. */
@@ -150,10 +156,17 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
+    this.surroundings = {
+      ports: host.ports,
+      model: (name) => host.model?.(name) ?? null,
+      promptVersion: (prompt) => this.#promptVersion(prompt),
+      ...(host.remedies === undefined ? {} : { remedies: host.remedies }),
+    };
     this.#workflow = workflow;
     this.#input = input;
     this.#pump = pumpOf(host.ports.timers);
     this.#now = startedAt;
+    for (const [name, pinned] of Object.entries(journal.prompts ?? {})) this.#prompts.set(name, pinned);
     let replayUpTo = 0;
     for (const entry of journal.entries) {
       this.#note(entry);
@@ -320,6 +333,14 @@ export class BodyRun implements Activation, Pumped, StepHost {
     const index = this.#progress++;
     if (this.#isDone() || index < this.#input.journal.progress) return;
     this.submitWith(value, (payload) => ({ op: 'progress', index, value: payload }));
+  }
+
+  /** A run stays with the version that it has asked by first; what the journal does not have is decided here. */
+  #promptVersion(prompt: AnyPrompt): string {
+    const version =
+      this.#prompts.get(prompt.name) ?? chosenVersion(prompt, this.tenant, this.run, this.host.ports.hash);
+    this.#prompts.set(prompt.name, version);
+    return version;
   }
 
   recordOf(path: string): PathRecord | undefined {
@@ -575,6 +596,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
   // ---------------------------------------------------------------- what is recorded
 
   #note(entry: JournalEntry): void {
+    if (entry.type === 'inference.requested' && entry.data.prompt !== undefined) {
+      const { name, version } = entry.data.prompt;
+      if (!this.#prompts.has(name)) this.#prompts.set(name, version);
+    }
     if (entry.type === 'run.cancel_requested') {
       this.#due.push({ seq: entry.seq, at: entry.at, reason: entry.data.reason });
       this.#wake();

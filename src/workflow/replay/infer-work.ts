@@ -25,6 +25,7 @@ import type { RetryPolicy } from '../../core/retry.js';
 import { ambiguousFailure } from '../../core/run/inference.js';
 import type {
   AmbiguityPolicy,
+  CachedFrom,
   InferenceAsk,
   InferenceGrant,
   InferenceHop,
@@ -79,7 +80,7 @@ export interface InferenceTold {
   /** As it was recorded: a `RecordedAnswer`. */
   readonly answer: unknown;
   readonly attempt: number;
-  readonly outcome: InferenceOutcome;
+  readonly outcome: InferenceOutcome & { readonly cached?: CachedFrom };
   readonly grant: InferenceGrant | null;
   readonly hops: readonly InferenceHop[];
 }

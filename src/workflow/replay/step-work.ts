@@ -15,6 +15,7 @@ import { choiceFor, mergedRemedies, type RemedyPolicy } from '../../core/remedie
 import type { RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import type { Effect } from '../../core/run/events.js';
+import type { DecidesFor } from '../../core/run/inference.js';
 import { exceedsUtf8 } from '../../core/utf8.js';
 import { pathOf, type PathName } from '../../core/paths.js';
 import type { StepContext } from '../ctx.js';
@@ -59,6 +60,8 @@ export interface StepRequest {
   /** What is declared about failures. */
   readonly remedies: RemedyPolicy;
   readonly timeoutMs: number | null;
+  /** What its result stands for, once there is one; null = nothing but itself. */
+  readonly decides?: () => DecidesFor | null;
 }
 
 /** See the top of the module. */
@@ -135,7 +138,16 @@ export class StepWork implements Work {
       return this.#fail(attempt, this.#failureOf(error));
     }
     const withInput = inputText !== null;
-    this.#step.submitWith(stored, (result) => ({ op: 'completeStep', path, attempt, durationMs, withInput, result }));
+    const decides = this.#request.decides?.() ?? null;
+    this.#step.submitWith(stored, (result) => ({
+      op: 'completeStep',
+      path,
+      attempt,
+      durationMs,
+      withInput,
+      result,
+      ...(decides === null ? {} : { decides }),
+    }));
   }
 
   #fail(attempt: number, failed: Failure, attempts = this.#request.retry.attempts): void {

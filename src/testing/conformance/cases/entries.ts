@@ -1,5 +1,7 @@
 /** Entries of secondary indexes. */
 import assert from 'node:assert/strict';
+import { limits } from '../../../core/limits.js';
+import { predictionAnswerSpace, predictionSpace } from '../../../core/models/prediction.js';
 import type { EntryQuery, EntryRow, EntryWrite, Store } from '../../../store/index.js';
 import {
   applyAll,
@@ -265,6 +267,31 @@ export const entryCases: readonly StoreCase[] = [
       await applyAll(store, { tenant, entries: [put({ key: 'a' }), put({ key: 'b' })] });
       await applyAll(store, { tenant, entries: [drop('a', 'r')] });
       assert.deepEqual(await read(await reopen()), ['b/r']);
+    },
+  },
+  {
+    concern,
+    name: 'keeps answers of models whole, and drops the two entries of one only while it is the same',
+    run: async ({ store }) => {
+      const text = '🙂ö"\\n'.repeat(Math.floor(limits.predictionBytesMax / 16));
+      const kept = (value: string): EntryWrite[] => [
+        put({ space: predictionSpace, key: 'f', ref: '["m","v"]', value }),
+        put({ space: predictionAnswerSpace, key: 'f', ref: '["m","v"]', value: JSON.stringify({ value, text }) }),
+      ];
+      const dropping = (expected: string): EntryWrite[] => [
+        { op: 'drop', space: predictionSpace, key: 'f', ref: '["m","v"]', expected },
+        { op: 'drop', space: predictionAnswerSpace, key: 'f', ref: '["m","v"]' },
+      ];
+      const answer = async (): Promise<unknown> => {
+        const [entry] = await store.readEntries({ tenant, space: predictionAnswerSpace, key: 'f', limit: 9 });
+        return entry === undefined ? null : JSON.parse(entry.value);
+      };
+      await applyAll(store, { tenant, entries: kept('first') }, { tenant, entries: kept('second') });
+      assert.deepEqual(await answer(), { value: 'second', text });
+      assert.equal((await applyOne(store, { tenant, entries: dropping('first') })).tag, 'conflict');
+      assert.deepEqual(await answer(), { value: 'second', text });
+      await applyAll(store, { tenant, entries: dropping('second') });
+      assert.equal(await answer(), null);
     },
   },
   {

@@ -12,6 +12,7 @@ import { checkLeases } from './leases.js';
 import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
+import { checkPredictions } from './predictions.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
 import { checkRemedies } from './remedies.js';
@@ -35,6 +36,7 @@ export {
   checkLimits,
   checkLog,
   checkNeighbours,
+  checkPredictions,
   checkReadings,
   checkRedrives,
   checkRemedies,
@@ -62,6 +64,7 @@ export const checkers: readonly Checker[] = [
   checkEffects,
   checkInferences,
   checkEndpoints,
+  checkPredictions,
   checkRemedies,
   checkGraphs,
   checkRedrives,

@@ -60,6 +60,8 @@ class Story {
       readonly close?: string;
       readonly timer?: number;
       readonly storeMs?: number;
+      /** Date of the events. */
+      readonly at?: number;
       readonly status?: RunRow['status'];
       readonly outcome?: Outcome;
     },
@@ -69,7 +71,7 @@ class Story {
       run: 'run_1',
       seq: expected + i + 1,
       type,
-      at: 1_000,
+      at: how.at ?? 1_000,
       envelope: JSON.stringify({ id: `run_1/${expected + i + 1}`, data, payload: { codec: 'json/1', size: 1 } }),
       payload: body === null ? null : { salt: new Uint8Array(), text: body },
     }));
@@ -220,6 +222,51 @@ function effect(name: string): StepNode {
   return { op: 'step', name, ms: 1, fails: 0, kills: 0, attempts: 1, chunks: 0, external: false };
 }
 
+const grant: NonNullable<RunEventData['inference.requested']['grant']> = {
+  version: 'v1',
+  arm: 'v1',
+  endpoint: 'e',
+  idempotencyKey: 'k',
+  reserved: { tokens: 0, costMicros: 0 },
+  limits: [],
+};
+
+function asked(path: string, how: { readonly grant: typeof grant | null; readonly recalled: boolean }) {
+  return event('inference.requested', {
+    path,
+    attempt: 1,
+    model: 'm',
+    fingerprint: 'f',
+    estimate: { inputTokens: 0, outputTokens: 0 },
+    policy: ['retry'],
+    streamed: false,
+    deadlineMs: null,
+    cache: { freshMs: 100, keepMs: 100 },
+    version: 'v1',
+    grant: how.grant,
+    ...(how.recalled ? { recalled: true as const } : {}),
+  });
+}
+
+function answered(path: string, from: { readonly event: string; readonly at: number } | null) {
+  const data = {
+    path,
+    attempt: 1,
+    usage: { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 },
+    costMicros: 0,
+    finish: 'stop',
+    durationMs: 0,
+    firstPartMs: null,
+    providerId: null,
+  };
+  const cached = from === null ? {} : { cached: { model: 'm', version: 'v1', savedMicros: 0, ...from } };
+  return event('inference.completed', { ...data, ...cached }, '"yes"');
+}
+
+function recalled(source: string, at: number) {
+  return [asked('b', { grant: null, recalled: true }), answered('b', { event: source, at })];
+}
+
 const sagaOfTwo: Program = {
   nodes: [
     {
@@ -236,6 +283,13 @@ const sagaOfTwo: Program = {
 describe('checkers', () => {
   it('find nothing wrong with a right history', () => {
     expect(new Story().properties()).toEqual([]);
+  });
+
+  it('find nothing wrong with an answer that serves in its time', () => {
+    const story = new Story();
+    story.commit([asked('a', { grant, recalled: false }), answered('a', null)], { token: 1, at: 2_000 });
+    story.commit(recalled(`run_1/${story.head}`, 2_000), { token: 1, at: 2_099 });
+    expect(story.properties()).not.toContain('cache');
   });
 
   const breaches: readonly [string, string, (story: Story) => Partial<FinalState> | void][] = [
@@ -600,6 +654,19 @@ describe('checkers', () => {
       (story) => {
         for (let i = 0; i < 2; i++)
           story.commit([event('run.redriven', { by: 'x', paths: [], deadLetter: 'dlq_1' })], { token: 1 });
+      },
+    ],
+    [
+      'an answer serves that nobody has given in its tenant',
+      'cache',
+      (story) => story.commit(recalled('run_2/3', 1_000), { token: 1 }),
+    ],
+    [
+      'an answer serves after its time',
+      'cache',
+      (story) => {
+        story.commit([asked('a', { grant, recalled: false }), answered('a', null)], { token: 1, at: 2_000 });
+        story.commit(recalled(`run_1/${story.head}`, 2_000), { token: 1, at: 2_100 });
       },
     ],
     [
