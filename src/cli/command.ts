@@ -9,7 +9,8 @@ import type { Io } from './io.js';
 export interface Flag {
   /** As typed after `--`. */
   readonly name: string;
-  readonly type: 'truth' | 'text' | 'number';
+  /** A `number` is whole and 0 or more; a `fraction` is any number of 0 or more. */
+  readonly type: 'truth' | 'text' | 'number' | 'fraction';
   /** One letter, as typed after `-`. */
   readonly short?: string;
   /** May be given several times. */

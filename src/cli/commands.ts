@@ -160,6 +160,7 @@ const modelCommands = {
   reset: async () => (await import('./commands/models.js')).resetModel,
   closeBreaker: async () => (await import('./commands/models.js')).closeBreaker,
   report: async () => (await import('./commands/models.js')).reportModel,
+  shadow: async () => (await import('./commands/models.js')).setShadow,
 } satisfies Record<string, Load>;
 const limitParameter: Parameter = { name: 'limit', says: 'Name of the limit.', required: true };
 const cache = {
@@ -868,6 +869,28 @@ export const commands: readonly Command[] = [
     load: modelCommands.promote,
   },
   {
+    words: ['models', 'shadow'],
+    says: 'Asks a version of a model beside those that answer, to see how it would do. Nobody gets its answers.',
+    parameters: [modelParameter, { ...versionParameter, required: false }],
+    flags: [
+      { name: 'share', type: 'fraction', value: 'n', says: 'Of the inferences, above 0 and up to 1. Default 0.1.' },
+      { name: 'concurrency', type: 'number', value: 'n', says: 'Calls under way at one time. Default 2.' },
+      {
+        name: 'per-day',
+        type: 'fraction',
+        value: 'amount',
+        says: 'What its calls of a day (UTC) may cost, in the currency of prices. Default: there is no bound.',
+      },
+      { name: 'off', type: 'truth', says: 'Asks none from now on.' },
+      ...overHttp,
+    ],
+    examples: [
+      'eventspine models shadow writer v2 --share 0.1 --concurrency 2 --per-day 5',
+      'eventspine models shadow writer --off',
+    ],
+    load: modelCommands.shadow,
+  },
+  {
     words: ['models', 'rollback'],
     says: 'Takes the last change of a model back.',
     parameters: [modelParameter],
@@ -893,11 +916,11 @@ export const commands: readonly Command[] = [
   },
   {
     words: ['models', 'report'],
-    says: 'Shows how the versions of a model do against one of them.',
+    says: 'Shows how the versions of a model do against one of them, and how its shadow does beside them.',
     parameters: [modelParameter],
     flags: [
       { name: 'against', type: 'text', value: 'version', says: 'Version to compare with. Default: the first.' },
-      { name: 'alpha', type: 'number', value: 'n', says: 'How often at most it may be wrong. Default 0.05.' },
+      { name: 'alpha', type: 'fraction', value: 'n', says: 'How often at most it may be wrong. Default 0.05.' },
       ...overHttp,
     ],
     examples: ['eventspine models report writer', 'eventspine models report writer --against v1'],
@@ -918,6 +941,38 @@ export const commands: readonly Command[] = [
     flags: [{ name: 'model', type: 'text', value: 'name', says: 'Only those of this model.' }, ...overHttp],
     examples: ['eventspine cache clear', 'eventspine cache clear --model writer'],
     load: cache.clear,
+  },
+  {
+    words: ['triage', 'report'],
+    says: 'Shows what failures are classified by, and how the model in the shadow differs from it.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine triage report'],
+    load: async () => (await import('./commands/triage.js')).reportTriage,
+  },
+  {
+    words: ['triage', 'shadow'],
+    says: 'Asks a model of triage beside the one in force. Its verdicts are recorded, and decide nothing.',
+    parameters: [{ name: 'file', says: 'The model, as `npm run triage -- train --out` writes it.', required: false }],
+    flags: [{ name: 'off', type: 'truth', says: 'Asks none from now on.' }, ...overHttp],
+    examples: ['eventspine triage shadow triage-2.json', 'eventspine triage shadow --off'],
+    load: async () => (await import('./commands/triage.js')).setTriageShadow,
+  },
+  {
+    words: ['triage', 'promote'],
+    says: 'Lets failures be classified by the model in the shadow from now on.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine triage promote'],
+    load: async () => (await import('./commands/triage.js')).promoteTriage,
+  },
+  {
+    words: ['triage', 'rollback'],
+    says: 'Takes the last promotion of a model of triage back.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine triage rollback'],
+    load: async () => (await import('./commands/triage.js')).rollBackTriage,
   },
   {
     words: ['limits'],

@@ -69,6 +69,7 @@ describe('parseCommandLine', () => {
     ['serve --port eight', /whole number of 0 or more, not "eight"/],
     ['serve --port 1.5', /whole number/],
     ['serve --port=-1', /whole number/],
+    ['models report writer --alpha x', /must be a number of 0 or more, not "x"/],
     ['serve --json=yes', /--json takes no value/],
     ['runs show', /needs <run>: Id of the run/],
     ['runs show a b', /does not know what to do with "b"/],

@@ -83,8 +83,10 @@ function valueOf(flag: Flag, given: string | undefined, inline: boolean): string
     throw invalid(`--${flag.name} needs a value: --${flag.name} <${flag.value ?? 'value'}>.`);
   if (flag.type === 'text') return given;
   const number = Number(given);
-  if (given.trim() === '' || !Number.isInteger(number) || number < 0) {
-    throw invalid(`--${flag.name} must be a whole number of 0 or more, not "${given}".`);
+  const isOne = flag.type === 'fraction' ? Number.isFinite(number) : Number.isInteger(number);
+  if (given.trim() === '' || !isOne || number < 0) {
+    const kind = flag.type === 'fraction' ? 'a number' : 'a whole number';
+    throw invalid(`--${flag.name} must be ${kind} of 0 or more, not "${given}".`);
   }
   return number;
 }

@@ -10,6 +10,7 @@ import { clientError } from '../core/client-errors.js';
 import type { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
 import type { ModelChange } from '../core/models/settings.js';
+import type { ModelData } from '../core/triage/model.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
   AgentSummary,
@@ -40,6 +41,7 @@ import type {
   RunViewState,
   ScaleView,
   TopicEventView,
+  TriageView,
   TopicView,
   WorkerView,
 } from '../protocol/http.js';
@@ -232,6 +234,7 @@ export interface Client<App = UntypedApp> {
   readonly models: ModelsApi;
   readonly cache: CacheApi;
   readonly limits: LimitsApi;
+  readonly triage: TriageApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
@@ -366,6 +369,19 @@ export interface CacheApi {
   /** Drops it, or what is of one model; resolves with how many answers that were. */
   clear(options?: CallOptions & { readonly model?: string }): Promise<number>;
 }
+
+/** What failures are classified by. For operators. */
+export interface TriageApi {
+  /** What is in force, and how the model in the shadow differs from it. */
+  report(options?: CallOptions): Promise<TriageView>;
+  /** Asks a model beside the one in force (null = none), promotes it, or takes a promotion back. TRIAGE_CHANGE_INVALID. */
+  change(order: TriageOrder, options?: CallOptions): Promise<TriageView>;
+}
+
+/** What an operator does to triage; see docs/guides/triage.md. */
+export type TriageOrder =
+  | { readonly change: 'shadow'; readonly model: ModelData | null }
+  | { readonly change: 'promote' | 'rollback' };
 
 /** What holds work back. For operators. */
 export interface LimitsApi {
@@ -557,6 +573,16 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
             method: 'DELETE',
           })
         ).cleared,
+    },
+    triage: {
+      report: (options) => transport.json<TriageView>(get(pathOf('readTriage'), options)),
+      change: (order, options) =>
+        transport.json<TriageView>({
+          ...get(pathOf('changeTriage'), options),
+          method: 'PUT',
+          body: JSON.stringify(order),
+          contentType: 'application/json',
+        }),
     },
     limits: {
       list: (options) => items<LimitView>(pathOf('listLimits'), options),

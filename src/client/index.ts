@@ -13,6 +13,8 @@ export {
   type ModelOrder,
   type ModelsApi,
   type CacheApi,
+  type TriageApi,
+  type TriageOrder,
   type LimitsApi,
   type EndpointSettings,
   type Published,

@@ -226,6 +226,12 @@ export const errorCatalogue = {
     message: (d) => `Model "${d.model}" cannot be changed so: ${d.faults.join('; ')}.`,
     mend: 'See the versions with `eventspine models show`, and the changes that there are in docs/guides/models.md.',
   }),
+  TRIAGE_CHANGE_INVALID: entry<{ fault: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `Triage cannot be changed so: ${d.fault}.`,
+    mend: 'See what is in force with `eventspine triage report`, and how a model is trained in docs/guides/triage.md.',
+  }),
   OUTCOME_INVALID: entry<{ run: string; faults: readonly string[] }>({
     kind: 'invalid',
     status: 422,

@@ -8,9 +8,17 @@
  */
 import { pauseOf, readFeedback, type HeaderSource } from './admission/feedback.js';
 import { isSpineError, type ErrorCode, type SpineError } from './errors.js';
-import { failure, failureClasses, type Failure, type FailureClass, type FailureTriage } from './failure.js';
+import {
+  failure,
+  failureClasses,
+  type Failure,
+  type FailureClass,
+  type FailureShadow,
+  type FailureTriage,
+} from './failure.js';
 import { limits } from './limits.js';
-import { classifyFailure, type Triage } from './triage/classify.js';
+import type { Triage } from './triage/classify.js';
+import { classifyByForce } from './triage/in-force.js';
 
 /** What the rules found; the texts come from the thrown value. */
 interface Verdict {
@@ -38,7 +46,7 @@ type Shape = Readonly<Record<string, unknown>>;
  */
 export function failureOf(thrown: unknown, now: number | null = null): Failure {
   const chain = causesOf(thrown);
-  const triage = triageOf(thrown, chain);
+  const { verdict: triage, shadow } = triageOf(thrown, chain);
   const verdict = verdictOf(chain, triage);
   const retryAfterMs = firstOf(chain, (shape) => retryAfterOf(shape, verdict, now)) ?? statedPause(verdict, triage);
   const stack = textOf(chain[0], 'stack');
@@ -50,7 +58,13 @@ export function failureOf(thrown: unknown, now: number | null = null): Failure {
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(stack === undefined ? {} : { stack }),
     ...(triage === null || triage.label !== verdict.class ? {} : { triage: recorded(triage) }),
+    ...(triage === null || shadow === null ? {} : { shadow: besideOf(chain, triage, shadow) }),
   });
+}
+
+function besideOf(chain: readonly Shape[], { label: against }: Triage, shadow: Triage): FailureShadow {
+  const { label, version } = shadow;
+  return { label, against, class: verdictOf(chain, shadow).class, version };
 }
 
 function recorded({ remedy, confidence, reason, version, extract }: Triage): FailureTriage {
@@ -134,12 +148,18 @@ function byWordsAlone(triage: Triage | null): Verdict {
   return { class: sure ? triage.label : 'unknown', retryable: true };
 }
 
+interface Said {
+  readonly verdict: Triage | null;
+  readonly shadow: Triage | null;
+}
+
 /** Triage of what the error says; null for what says nothing and for errors of ours, which say what they are. */
-function triageOf(thrown: unknown, chain: readonly Shape[]): Triage | null {
-  if (chain.some((shape) => catalogued(shape) !== undefined)) return null;
+function triageOf(thrown: unknown, chain: readonly Shape[]): Said {
+  const nothing = { verdict: null, shadow: null };
+  if (chain.some((shape) => catalogued(shape) !== undefined)) return nothing;
   const texts = chain.length === 0 && typeof thrown === 'string' ? [thrown] : chain.flatMap(textsOf);
-  if (texts.length === 0) return null;
-  return classifyFailure({
+  if (texts.length === 0) return nothing;
+  return classifyByForce({
     text: texts.join('\n'),
     httpStatus: firstOf(chain, statusOf) ?? null,
     codes: chain.flatMap((shape) => ['code', 'type', 'name'].flatMap((name) => textOf(shape, name) ?? [])),

@@ -41,6 +41,19 @@ export interface Failure {
   readonly stack?: string;
   /** What triage made of its words, where they bear the class out. Absent = the class comes from elsewhere. */
   readonly triage?: FailureTriage;
+  /** What it would be by the classifier that is asked beside the one in force, which decides nothing. Absent = there is none. */
+  readonly shadow?: FailureShadow;
+}
+
+/** What another classifier makes of a failure. */
+export interface FailureShadow {
+  /** Its verdict, and that of the one in force. */
+  readonly label: FailureClass;
+  readonly against: FailureClass;
+  /** The class that the failure would have by it: a verdict decides only where its words are clear. */
+  readonly class: FailureClass;
+  /** Of that classifier, `rules.model`. */
+  readonly version: string;
 }
 
 /** The verdict of triage as it is recorded with a failure. */
@@ -66,21 +79,21 @@ const known: ReadonlySet<string> = new Set(failureClasses);
  */
 export function failure(f: Failure): Failure {
   return {
-    class: known.has(f.class) ? f.class : 'unknown',
+    class: classOf(f.class),
     code: storable(f.code, limits.nameLengthMax),
     message: storable(f.message, limits.errorMessageLengthMax),
     retryable: f.retryable,
     ...(f.retryAfterMs === undefined ? {} : { retryAfterMs: f.retryAfterMs }),
     ...(f.stack === undefined ? {} : { stack: storable(f.stack, stackLengthMax(f)) }),
     ...(f.triage === undefined ? {} : { triage: verdictOf(f.triage) }),
+    ...(f.shadow === undefined ? {} : { shadow: shadowOf(f.shadow) }),
   };
 }
 
 /** All of it together fits an envelope: what is said of the class takes its room from the stack. */
-function stackLengthMax({ triage }: Failure): number {
-  return (
-    limits.errorStackLengthMax - (triage === undefined ? 0 : limits.triageReasonLengthMax + 2 * triageWordLengthMax)
-  );
+function stackLengthMax({ triage, shadow }: Failure): number {
+  const said = triage === undefined ? 0 : limits.triageReasonLengthMax + 2 * triageWordLengthMax;
+  return limits.errorStackLengthMax - said - (shadow === undefined ? 0 : 5 * triageWordLengthMax);
 }
 
 /** The failure with room for so many characters beside it in its envelope; that is taken from the stack as well. */
@@ -95,6 +108,15 @@ export function withRoomBeside(cause: Failure, characters: number): Failure {
 const sizesLengthMax = 60;
 
 const triageWordLengthMax = 40;
+
+function shadowOf({ label, against, class: kind, version }: FailureShadow): FailureShadow {
+  const classes = { label: classOf(label), against: classOf(against), class: classOf(kind) };
+  return { ...classes, version: storable(version, triageWordLengthMax) };
+}
+
+function classOf(given: FailureClass): FailureClass {
+  return known.has(given) ? given : 'unknown';
+}
 
 function verdictOf({ remedy, confidence, reason, version, limit, used }: FailureTriage): FailureTriage {
   return {

@@ -91,6 +91,21 @@ export const limits = {
   modelVersionsMax: 32,
   /** Settings of a model that are kept for going back to them. */
   modelPastMax: 20,
+  /** Calls of the shadow of one model under way at one time, on all workers together. */
+  shadowConcurrencyMax: 64,
+  /** Longest call of a shadow, and how long its report may take, before it counts as lost. */
+  shadowMsMax: 120_000,
+  shadowReportMs: 30_000,
+  /** Pairs of versions of one model whose answers were compared that are remembered. */
+  shadowTalliesMax: 32,
+  /** Characters of an answer that are compared. */
+  shadowTextLengthMax: 64 * 1024,
+  /** Answers of which one server remembers that a shadow may be asked beside them. */
+  shadowsDueMax: 1_000,
+  /** What one worker does for shadows at one time: calls, and characters of requests and answers that it keeps for them. */
+  shadowsPerWorkerMax: 8,
+  shadowsPerMessageMax: 64,
+  shadowLengthMax: 32 * 1024 * 1024,
   /** Hops of a chain of fallbacks. */
   inferenceFallbacksMax: 8,
   /** Runs that started a run that started a run ..., in a chain. */
@@ -115,6 +130,11 @@ export const limits = {
   triageTailLengthMax: 4 * 1024,
   /** Why a failure has its class, as it is kept with it. */
   triageReasonLengthMax: 240,
+  /** Models of triage that were in force before and can be gone back to, and characters of the data of one. */
+  triagePastMax: 5,
+  triageModelLengthMax: 512 * 1024,
+  /** Corrections that models of triage are held against, the newest. */
+  triageCorrectionsMax: 500,
   /** Redrives of many that a tenant may have under way, letters a second that one may send back, and as it is if nothing is said. */
   redrivesMax: 20,
   redriveRateMax: 1_000,

@@ -190,6 +190,19 @@ export interface ModelManifest {
   readonly policy: readonly AmbiguityPolicy[];
   /** Limits that each attempt has to be admitted under, beside those of all inferences. Absent = none. */
   readonly limits?: readonly string[];
+  /** The version that is asked beside the others, to see how it would do. Absent = none. */
+  readonly shadow?: ShadowRule;
+}
+
+/** Which version is asked beside the others, and how much of it there may be. */
+export interface ShadowRule {
+  readonly version: string;
+  /** Of the inferences that other versions answer, above 0 and up to 1. */
+  readonly share: number;
+  /** Calls under way at one time, on all workers together. */
+  readonly concurrency: number;
+  /** What its calls of one day (UTC) may cost, micro-units; null = there is no bound. */
+  readonly perDayMicros: number | null;
 }
 
 export interface ModelVersionManifest {

@@ -26,6 +26,7 @@ import type {
   HealthView,
   ModelReportView,
   ModelView,
+  TriageView,
   LimitView,
   PageView,
   QueueView,
@@ -42,6 +43,7 @@ import type { LetterFilter } from './deadletters/filter.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
 import type { ModelOrder } from './models/models-office.js';
+import type { TriageOrder } from './triage/triage-office.js';
 
 /** What somebody has made of the answers of a model in a run. */
 export interface ModelOutcome {
@@ -384,6 +386,10 @@ export interface Engine {
   queues(): Promise<QueueView[]>;
   workers(): Promise<WorkerView[]>;
   tally(): Promise<TallyRow[]>;
+  /** What failures are classified by; corrections are those of the tenant. */
+  readTriage(tenant: string): Promise<TriageView>;
+  /** Changes it. Rejects with TRIAGE_CHANGE_INVALID. */
+  changeTriage(origin: Origin, order: TriageOrder): Promise<TriageView>;
   /** Models that apps declare, as they are in force, by name. */
   listModels(): Promise<ModelView[]>;
   readModel(name: string): Promise<ModelView | null>;

@@ -58,6 +58,7 @@ import { Pauses } from './models/pauses.js';
 import { ModelSettings } from './models/model-settings.js';
 import { ModelsOffice } from './models/models-office.js';
 import { Predictions } from './models/predictions.js';
+import { Shadows } from './models/shadows.js';
 import { RemedyTally } from './runs/remedy-tally.js';
 import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
@@ -66,6 +67,7 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
 import { Router, routerEveryMs } from './waits/router.js';
@@ -140,10 +142,13 @@ class RunningEngine implements Engine {
   readonly #breakers: Breakers;
   readonly #pauses: Pauses;
   readonly #tallies: ArmTallies;
+  readonly #shadows: Shadows;
+  readonly #triage: TriageOffice;
   readonly #modelsOffice: ModelsOffice;
   readonly #predictions: Predictions;
   readonly #limitsOffice: LimitsOffice;
   readonly #approvals: Approvals;
+  #look: 'none' | 'under way' | 'again' = 'none';
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
 
@@ -178,6 +183,20 @@ class RunningEngine implements Engine {
     this.#breakers = new Breakers(this.#context, this.#catalog);
     this.#pauses = new Pauses(this.#context, this.#catalog);
     this.#tallies = new ArmTallies(this.#context, this.#catalog);
+    this.#shadows = new Shadows({
+      context: this.#context,
+      catalog: this.#catalog,
+      model: (name) => this.#modelSettings.model(name),
+      breakers: this.#breakers,
+      pauses: this.#pauses,
+    });
+    this.#triage = new TriageOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      tell: (message) => {
+        for (const session of this.#dispatcher.sessions()) session.send(message);
+      },
+    });
     this.#modelsOffice = new ModelsOffice({
       context: this.#context,
       catalog: this.#catalog,
@@ -185,6 +204,7 @@ class RunningEngine implements Engine {
       breakers: this.#breakers,
       pauses: this.#pauses,
       tallies: this.#tallies,
+      shadows: this.#shadows,
     });
     const resolve = ticketResolver((name) => this.#modelSettings.model(name), ports.hash);
     const plain = (payload: Payload): unknown => ('text' in payload ? jsonOf(payload) : undefined);
@@ -234,6 +254,8 @@ class RunningEngine implements Engine {
       lanes: this.#lanes,
       registry: this.#registry,
       blobsPath: options.blobsPath ?? '/v1/blobs',
+      shadows: this.#shadows,
+      triage: () => this.#triage.message,
     });
     const family = new Family(this.#context, this.#lanes, this.#reads);
     this.#lookBack = new LookBack(this.#context, this.#lanes, (tenant, topic) => this.#router.index(tenant, topic));
@@ -321,6 +343,8 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#pauses.committed(change));
     this.#lanes.onCommit((change) => this.#tallies.committed(change));
     this.#lanes.onCommit((change) => this.#predictions.committed(change));
+    this.#lanes.onCommit((change) => this.#shadows.committed(change));
+    this.#lanes.onCommit((change) => this.#triage.committed(change));
     this.#duties = new Duties(this.#context, [
       { name: 'heartbeats', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.storeBeats() },
       {
@@ -360,7 +384,12 @@ class RunningEngine implements Engine {
     await this.#neighbours.start();
     await this.#registry.start();
     await this.#dispatcher.endPredecessors();
-    await Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh(), this.#pauses.refresh()]);
+    await Promise.all([
+      this.#modelSettings.refresh(),
+      this.#breakers.refresh(),
+      this.#pauses.refresh(),
+      this.#triage.refresh(),
+    ]);
     await this.#dispatcher.reap();
     await this.#schedules.settle();
     await this.#correctHints();
@@ -392,6 +421,7 @@ class RunningEngine implements Engine {
       this.#breakers.stop(),
       this.#pauses.stop(),
       this.#tallies.tick(),
+      this.#triage.tick().catch((error: unknown) => this.#context.fault('triage', error)),
     ]);
     await this.#lookBack.stop();
     await this.#graphs.stop();
@@ -710,6 +740,8 @@ class RunningEngine implements Engine {
     return counts;
   }
 
+  readTriage: Engine['readTriage'] = (tenant) => this.#triage.view(tenant);
+  changeTriage: Engine['changeTriage'] = (origin, order) => this.#triage.change(origin, order);
   listModels: Engine['listModels'] = () => this.#modelsOffice.list();
   readModel: Engine['readModel'] = (name) => this.#modelsOffice.read(name);
   changeModel: Engine['changeModel'] = (origin, name, order) => this.#modelsOffice.change(origin, name, order);
@@ -725,20 +757,39 @@ class RunningEngine implements Engine {
 
   /** Where no app has a model, nothing is asked of the store. */
   async #tickModels(): Promise<void> {
+    await this.#triage.tick();
     if (this.#catalog.models.size === 0) return;
     await Promise.all([
       this.#modelSettings.refresh(),
       this.#breakers.tick(),
       this.#pauses.tick(),
       this.#tallies.tick(),
+      this.#shadows.tick(),
     ]);
   }
 
-  /** A neighbour has changed a model, or moved a breaker. */
+  /**
+   * A neighbour has changed a model, or moved a breaker. What comes while one look is under way is seen by the next: shadows tell
+   * of each call.
+   */
   #lookAtModels(): void {
-    Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh(), this.#pauses.refresh()]).catch(
-      (error: unknown) => this.#context.fault('models', error),
-    );
+    if (this.#look !== 'none') {
+      this.#look = 'again';
+      return;
+    }
+    this.#look = 'under way';
+    Promise.all([
+      this.#modelSettings.refresh(),
+      this.#breakers.refresh(),
+      this.#pauses.refresh(),
+      this.#triage.refresh(),
+    ])
+      .catch((error: unknown) => this.#context.fault('models', error))
+      .finally(() => {
+        const isStale = this.#look === 'again';
+        this.#look = 'none';
+        if (isStale && this.#stopped === null) this.#lookAtModels();
+      });
   }
 
   readCache: Engine['readCache'] = (tenant) => this.#predictions.stats(tenant);

@@ -4,12 +4,15 @@ import { payloadOfJson } from '../core/codec.js';
 import type { Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
 import type { BodyCommand, TaskCommand } from '../core/run/commands.js';
+import type { TriageModels } from '../core/triage/in-force.js';
+import { modelData } from '../core/triage/model-data.js';
 import type { Assignment, JournalEntry, Resume, ServerMessage, SubmissionResult } from '../protocol/worker.js';
 import { nodePorts } from '../runtime/index.js';
 import { createMemoryStore, type MemoryStore } from '../store/memory.js';
 import { MemoryData } from '../store/memory-data.js';
 import type { Engine, Origin, WorkerLine } from './api.js';
 import { createEngine } from './engine.js';
+import type { TriageOrder } from './triage/triage-office.js';
 
 const retry = { attempts: 3, minMs: 100, maxMs: 1000, factor: 2 };
 const origin: Origin = { tenant: 'default', actor: 'test', traceparent: null, correlation: null };
@@ -88,6 +91,7 @@ class HandWorker {
   readonly results = new Map<number, SubmissionResult>();
   readonly aborted: number[] = [];
   readonly goodbyes: string[] = [];
+  readonly classifiers: TriageModels[] = [];
   session = '';
   lost: readonly number[] = [];
   resumed: boolean | null = null;
@@ -180,6 +184,11 @@ class HandWorker {
         break;
       case 'goodbye':
         this.goodbyes.push(message.reason);
+        break;
+      case 'shadow':
+        break;
+      case 'triage':
+        this.classifiers.push(message);
         break;
     }
   }
@@ -644,5 +653,32 @@ describe('versions', () => {
     expect([a, b].map((engine) => engine.definitions()[0]?.workflows[0]?.version)).toEqual(['1', '1']);
     old.submit(succeed);
     await time.settle();
+  });
+});
+
+describe('a model of triage', () => {
+  it('that one server is given is told to the workers of all, and to those that come later', async () => {
+    const workers = [await worker(a, 'w1'), await worker(b, 'w2')];
+    const versions = (of: HandWorker): unknown[] =>
+      of.classifiers.map(({ inForce, shadow }) => [inForce?.version ?? null, shadow?.version ?? null]);
+    expect(workers.map(versions)).toEqual([[], []]);
+    const change = async (order: TriageOrder): Promise<void> => {
+      const changed = a.changeTriage(origin, order);
+      await time.advance(3_000);
+      await changed;
+    };
+    await change({ change: 'shadow', model: { ...modelData, version: 41 } });
+    expect(workers.map(versions)).toEqual([[[null, 41]], [[null, 41]]]);
+    await change({ change: 'promote' });
+    for (const one of [...workers, await worker(a, 'w3'), await worker(b, 'w4')])
+      expect(versions(one).at(-1)).toEqual([41, null]);
+    await change({ change: 'rollback' });
+    // A process that was told of another one is told of this, though it is what it began with.
+    expect(versions(await worker(b, 'w5'))).toEqual([[null, null]]);
+    expect(versions(workers[1] as HandWorker)).toEqual([
+      [null, 41],
+      [41, null],
+      [null, null],
+    ]);
   });
 });

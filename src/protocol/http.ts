@@ -7,7 +7,7 @@ import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
-import type { ModelPrice } from '../core/manifest.js';
+import type { ModelPrice, ShadowRule } from '../core/manifest.js';
 import type {
   AmbiguityPolicy,
   CachedFrom,
@@ -17,6 +17,7 @@ import type {
   Spend,
   TokenUsage,
 } from '../core/run/inference.js';
+import type { ShadowEvidence } from '../core/models/shadow.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
 /** What state the work is in, in the words that users see (docs/reference/states.md). */
@@ -634,6 +635,22 @@ export interface ModelView {
   readonly set: { readonly by: string; readonly at: string } | null;
   /** Changes that can be taken back. */
   readonly steps: number;
+  /** Null = no version is asked beside the others, and none was. */
+  readonly shadow: ModelShadowView | null;
+}
+
+/** The version of a model that is asked beside the others, and what came of those that were. */
+export interface ModelShadowView {
+  /** In force; null = none is asked now. */
+  readonly rule: ShadowRule | null;
+  /** Whether an operator has set it, and not the app. */
+  readonly isSet: boolean;
+  /** Calls that are being made. */
+  readonly underWay: number;
+  /** What the calls of today (UTC) have cost. */
+  readonly spentTodayMicros: number;
+  /** Of each pair of versions, the ones that were compared last last. */
+  readonly evidence: readonly ShadowEvidence[];
 }
 
 /** A version of a model. */
@@ -660,6 +677,7 @@ export interface ModelReportView {
   /** How often at most a difference is shown where there is none, however often one looks. */
   readonly alpha: number;
   readonly arms: readonly ModelArmView[];
+  readonly shadow: ModelShadowView | null;
 }
 
 /** Answers of models that are kept to serve again. */
@@ -710,6 +728,50 @@ export interface ModelComparisonView {
   readonly interval: { readonly low: number; readonly high: number } | null;
   /** Whether there is a difference. */
   readonly isShown: boolean;
+}
+
+/** What failures are classified by, and how the model that is asked beside it differs. */
+export interface TriageView {
+  /** Version of the classifier in force, `rules.model`. */
+  readonly inForce: string;
+  /** Of the one beside it; null = there is none. */
+  readonly shadow: string | null;
+  /** Who has changed it last; null = nobody ever has. */
+  readonly set: { readonly by: string; readonly at: string } | null;
+  /** Promotions that can be taken back. */
+  readonly steps: number;
+  /** Of failures since the shadow is there; null = there is none. */
+  readonly verdicts: TriageVerdictsView | null;
+  readonly corrections: TriageCorrectionsView;
+}
+
+/** Failed attempts by the verdicts of both. */
+export interface TriageVerdictsView {
+  readonly failures: number;
+  readonly same: number;
+  /** The most frequent first. */
+  readonly pairs: readonly {
+    readonly class: string;
+    readonly shadow: string;
+    readonly count: number;
+    /** Of these, failures that would have had another class: a verdict decides only where its words are clear. */
+    readonly changes: number;
+  }[];
+}
+
+/** What both make of the failures that operators have corrected, by their messages alone. */
+export interface TriageCorrectionsView {
+  /** The newest are looked at. */
+  readonly count: number;
+  readonly inForceRight: number;
+  readonly shadowRight: number | null;
+  /** Where the two differ: which class it is, and what each says. */
+  readonly differences: readonly {
+    readonly label: string;
+    readonly class: string;
+    readonly shadow: string;
+    readonly count: number;
+  }[];
 }
 
 /** A limit as it is in force, and how it stands. */

@@ -3,7 +3,8 @@
  * a property that is added to a type and forgotten here does not compile.
  */
 import { failureClasses } from '../core/failure.js';
-import type { JsonSchema, ModelPrice } from '../core/manifest.js';
+import type { JsonSchema, ModelPrice, ShadowRule } from '../core/manifest.js';
+import type { ShadowDifference, ShadowEvidence, ShadowRatio } from '../core/models/shadow.js';
 import { limits } from '../core/limits.js';
 import { limitDimensions } from '../core/admission/limit.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
@@ -34,6 +35,7 @@ import {
   type ModelArmView,
   type ModelComparisonView,
   type ModelReportView,
+  type ModelShadowView,
   type ModelVersionView,
   type ModelView,
   type LimitCounterView,
@@ -61,6 +63,9 @@ import {
   type StrandedWork,
   type TopicEventView,
   type TopicView,
+  type TriageCorrectionsView,
+  type TriageVerdictsView,
+  type TriageView,
   type ContextView,
   type CacheCleared,
   type CacheModelView,
@@ -138,6 +143,56 @@ const approvalView: Properties<ApprovalView> = {
 const person = record({ user: text, roles: texts }, ['user']);
 
 /** The schemas by the name that `#/components/schemas` gives them. */
+const interval = record({ low: { type: 'number' }, high: { type: 'number' } }, ['low', 'high']);
+const shadowRatio = nullable(shape<ShadowRatio>({ n: whole, mean: { type: 'number' }, interval }, {}));
+const shadowDifference = nullable(
+  shape<ShadowDifference>(
+    {
+      shadow: { type: 'number' },
+      primary: { type: 'number' },
+      difference: { type: 'number' },
+      interval: nullable(interval),
+    },
+    {},
+  ),
+);
+const shadowRule: Properties<ShadowRule> = {
+  version: text,
+  share: { type: 'number', exclusiveMinimum: 0, maximum: 1 },
+  concurrency: { ...whole, minimum: 1, maximum: limits.shadowConcurrencyMax },
+  perDayMicros: nullable(whole),
+};
+const modelShadow = nullable(
+  shape<ModelShadowView>(
+    {
+      rule: nullable(shape<ShadowRule>(shadowRule, {})),
+      isSet: flag,
+      underWay: whole,
+      spentTodayMicros: whole,
+      evidence: {
+        type: 'array',
+        items: shape<ShadowEvidence>(
+          {
+            version: text,
+            against: text,
+            answers: whole,
+            failures: { type: 'object', additionalProperties: whole },
+            spentMicros: whole,
+            exact: shadowRatio,
+            json: shadowRatio,
+            similarity: shadowRatio,
+            tools: shadowRatio,
+            latencyMs: shadowDifference,
+            costMicros: shadowDifference,
+          },
+          {},
+        ),
+      },
+    },
+    {},
+  ),
+);
+
 export const schemas = {
   Problem: shape<Problem>(
     {
@@ -643,6 +698,7 @@ export const schemas = {
       },
       set: nullable(record({ by: text, at: instant }, ['by', 'at'])),
       steps: whole,
+      shadow: modelShadow,
     },
     {},
   ),
@@ -653,6 +709,10 @@ export const schemas = {
         'weights',
       ]),
       record({ change: oneOf(['promote', 'reset-breaker']), version: text }, ['change', 'version']),
+      record({ change: oneOf(['shadow']), shadow: nullable(record({ ...shadowRule }, ['version'])) }, [
+        'change',
+        'shadow',
+      ]),
       record({ change: oneOf(['rollback', 'reset']) }, ['change']),
     ],
   },
@@ -692,6 +752,7 @@ export const schemas = {
           {},
         ),
       },
+      shadow: modelShadow,
     },
     {},
   ),
@@ -710,6 +771,56 @@ export const schemas = {
     {},
   ),
   CacheCleared: shape<CacheCleared>({ cleared: whole }, {}),
+  TriageView: shape<TriageView>(
+    {
+      inForce: text,
+      shadow: nullable(text),
+      set: nullable(record({ by: text, at: instant }, ['by', 'at'])),
+      steps: whole,
+      verdicts: nullable(
+        shape<TriageVerdictsView>(
+          {
+            failures: whole,
+            same: whole,
+            pairs: {
+              type: 'array',
+              items: record({ class: text, shadow: text, count: whole, changes: whole }, [
+                'class',
+                'shadow',
+                'count',
+                'changes',
+              ]),
+            },
+          },
+          {},
+        ),
+      ),
+      corrections: shape<TriageCorrectionsView>(
+        {
+          count: whole,
+          inForceRight: whole,
+          shadowRight: nullable(whole),
+          differences: {
+            type: 'array',
+            items: record({ label: text, class: text, shadow: text, count: whole }, [
+              'label',
+              'class',
+              'shadow',
+              'count',
+            ]),
+          },
+        },
+        {},
+      ),
+    },
+    {},
+  ),
+  TriageOrder: {
+    oneOf: [
+      record({ change: oneOf(['shadow']), model: nullable({ type: 'object' }) }, ['change', 'model']),
+      record({ change: oneOf(['promote', 'rollback']) }, ['change']),
+    ],
+  },
   LimitView: shape<LimitView>(
     {
       name: text,

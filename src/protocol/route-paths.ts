@@ -90,6 +90,8 @@ export const routePaths = {
   reportOutcome: '/v1/runs/{id}/outcomes',
   readCache: '/v1/cache',
   clearCache: '/v1/cache',
+  readTriage: '/v1/triage',
+  changeTriage: '/v1/triage',
   listLimits: '/v1/limits',
   readLimit: '/v1/limits/{name}',
   putLimit: '/v1/limits/{name}',

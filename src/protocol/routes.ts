@@ -632,6 +632,18 @@ const descriptions = {
     method: 'DELETE',
     access: 'operator',
   },
+  readTriage: get('What failures are classified by, and how the model in the shadow differs from it.', 'TriageView', {
+    access: 'operator',
+  }),
+  changeTriage: {
+    ...post(
+      'Asks a model of triage beside the one in force, promotes it, or takes a promotion back.',
+      jsonBody('TriageOrder', 'What is changed.'),
+      [ok('TriageView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
   listLimits: get('Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),
   readLimit: get('A limit, with its counters that are used most.', 'LimitView', { access: 'operator' }),
   putLimit: {

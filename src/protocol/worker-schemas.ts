@@ -8,7 +8,7 @@
 import type { Feedback, Remaining } from '../core/admission/feedback.js';
 import type { LimitSpec } from '../core/admission/limit.js';
 import { durationMsMax } from '../core/duration.js';
-import { failureClasses, type Failure, type FailureTriage } from '../core/failure.js';
+import { failureClasses, type Failure, type FailureShadow, type FailureTriage } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
 import { limits } from '../core/limits.js';
 import type {
@@ -24,13 +24,16 @@ import type {
   JsonSchema,
   Manifest,
   ScheduleManifest,
+  ShadowRule,
   SignalManifest,
   TopicManifest,
   WorkflowManifest,
 } from '../core/manifest.js';
+import type { AnswerComparison } from '../core/models/answer-comparison.js';
 import type { BlobPayload, InlinePayload } from '../core/payload.js';
 import { remedyChoices, type Remediable, type TakenRemedy } from '../core/remedies.js';
 import type { RetryPolicy } from '../core/retry.js';
+import type { ModelData } from '../core/triage/model.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
 import {
   ambiguityPolicies,
@@ -79,6 +82,10 @@ import {
   type Hello,
   type Resume,
   type ServerMessage,
+  type ShadowAsk,
+  type ShadowEnd,
+  type ShadowLeave,
+  type ShadowMessage,
   type Submission,
   type Welcome,
   type WorkerMessage,
@@ -142,8 +149,9 @@ const failure = shape<Failure>(
       },
       { limit: true, used: true },
     ),
+    shadow: shape<FailureShadow>({ label: name, against: name, class: name, version: name }, {}),
   },
-  { retryAfterMs: true, stack: true, triage: true },
+  { retryAfterMs: true, stack: true, triage: true, shadow: true },
 );
 const left = nullable(
   shape<Remaining>({ limit: nullable(count), remaining: nullable(count), resetMs: nullable(count) }, {}),
@@ -252,8 +260,12 @@ const manifest = shape<Manifest>(
           ),
           limits: list(name),
           policy,
+          shadow: shape<ShadowRule>(
+            { version: name, share: ratio, concurrency: count, perDayMicros: nullable(count) },
+            {},
+          ),
         },
-        { limits: true },
+        { limits: true, shadow: true },
       ),
     ),
     prompts: list(
@@ -482,6 +494,17 @@ const activationParts = {
   journal: ref('Journal'),
 } as const;
 
+const triageModel = shape<ModelData>(
+  {
+    version: count,
+    labels: list(oneOf(failureClasses)),
+    biases: list({ type: 'number' }),
+    scales: list({ type: 'number' }),
+    mix: shape<ModelData['mix']>({ rules: { type: 'number' }, model: { type: 'number' } }, {}),
+    weights: upTo(limits.triageModelLengthMax),
+  },
+  {},
+);
 const abortReason = oneOf(['lease_lost', 'cancelled', 'deadline', 'ended']);
 
 type FromWorker<T extends WorkerMessage['t']> = Extract<WorkerMessage, { readonly t: T }>;
@@ -530,6 +553,32 @@ const workerMessages: { readonly [T in WorkerMessage['t']]: JsonSchema } = {
   ),
   release: shape<FromWorker<'release'>>({ t: constant('release'), assignments: counts }, {}),
   drain: shape<FromWorker<'drain'>>({ t: constant('drain') }, {}),
+  shadow: shape<ShadowMessage>(
+    {
+      t: constant('shadow'),
+      asks: list(shape<ShadowAsk>({ n: count, tenant: key, run: key, path, attempt: count }, {})),
+      ends: list(
+        shape<ShadowEnd>(
+          {
+            model: name,
+            ticket: key,
+            latencyMs: amount,
+            costMicros: count,
+            usage: nullable(usage),
+            failure: nullable(oneOf(failureClasses)),
+            comparison: nullable(
+              shape<AnswerComparison>(
+                { exact: flag, json: nullable(flag), similarity: nullable(ratio), tools: nullable(flag) },
+                {},
+              ),
+            ),
+          },
+          {},
+        ),
+      ),
+    },
+    {},
+  ),
   beat: shape<Beat>({ t: constant('beat'), session: key, n: count, received: count }, {}),
   bye: shape<FromWorker<'bye'>>({ t: constant('bye') }, {}),
 };
@@ -547,8 +596,9 @@ const serverMessages: { readonly [T in ServerMessage['t']]: JsonSchema } = {
       lost: counts,
       valueBytesMax: count,
       blobs: text,
+      shadows: flag,
     },
-    { assigned: true, valueBytesMax: true },
+    { assigned: true, valueBytesMax: true, shadows: true },
   ),
   assign: shape<FromServer<'assign'>>({ t: constant('assign'), items: list(ref('Assignment')) }, {}),
   results: shape<FromServer<'results'>>({ t: constant('results'), items: list(ref('SubmissionResult')) }, {}),
@@ -564,6 +614,17 @@ const serverMessages: { readonly [T in ServerMessage['t']]: JsonSchema } = {
       t: constant('abort'),
       items: list(record({ assignment: count, reason: abortReason }, ['assignment', 'reason'])),
     },
+    {},
+  ),
+  shadow: shape<FromServer<'shadow'>>(
+    {
+      t: constant('shadow'),
+      items: list(shape<ShadowLeave>({ n: count, ticket: nullable(key), ms: count }, {})),
+    },
+    {},
+  ),
+  triage: shape<FromServer<'triage'>>(
+    { t: constant('triage'), inForce: nullable(triageModel), shadow: nullable(triageModel) },
     {},
   ),
   goodbye: shape<FromServer<'goodbye'>>({ t: constant('goodbye'), reason: text }, {}),

@@ -12,7 +12,10 @@
 import type { BodyCommand, TaskCommand } from '../core/run/commands.js';
 import type { AbortReason, Journal, JournalEntry, SubmissionResult } from '../core/run/journal.js';
 import type { Manifest } from '../core/manifest.js';
+import type { ShadowOutcome } from '../core/models/shadow.js';
 import type { Payload } from '../core/payload.js';
+import type { TokenUsage } from '../core/run/inference.js';
+import type { TriageModels } from '../core/triage/in-force.js';
 
 export type { AbortReason, Journal, JournalEntry, JournalEventType, SubmissionResult } from '../core/run/journal.js';
 
@@ -30,6 +33,7 @@ export type WorkerMessage =
   /** No more assignments, please; what is in flight goes on. */
   | { readonly t: 'drain' }
   | Beat
+  | ShadowMessage
   /** Everything is finished or released; the session may end. */
   | { readonly t: 'bye' };
 
@@ -86,6 +90,8 @@ export type ServerMessage =
    * named too: its number is used up, and credit counts on from there.
    */
   | { readonly t: 'abort'; readonly items: readonly { readonly assignment: number; readonly reason: AbortReason }[] }
+  | { readonly t: 'shadow'; readonly items: readonly ShadowLeave[] }
+  | TriageMessage
   /** The session is over; connect anew without resuming. */
   | { readonly t: 'goodbye'; readonly reason: string };
 
@@ -107,6 +113,52 @@ export interface Welcome {
   readonly valueBytesMax?: number;
   /** Path, under the server's base URL, of the blobs of a tenant: `${blobs}/{tenant}/{hash}`. */
   readonly blobs: string;
+  /** The server takes messages about shadows. Absent = it knows nothing of them. */
+  readonly shadows?: boolean;
+}
+
+/**
+ * Of calls of shadows: leave that is asked for, when the answer of the inference is recorded and its grant names a shadow, and
+ * what came of those that had leave. A worker may leave them all alone. Nothing of it is repeated: leave that is not answered
+ * on its line is none, and what is not heard of counts as lost.
+ */
+export interface ShadowMessage {
+  readonly t: 'shadow';
+  readonly asks: readonly ShadowAsk[];
+  readonly ends: readonly ShadowEnd[];
+}
+
+/**
+ * What failures are to be classified by from now on; comes after `welcome` where it is not what is shipped, and when operators
+ * change it. A worker that takes no notice classifies as it does, and its verdicts say by which version.
+ */
+export interface TriageMessage extends TriageModels {
+  readonly t: 'triage';
+}
+
+/** May a shadow be asked what this inference was asked? Of the server that has recorded the answer. */
+export interface ShadowAsk {
+  /** Number of the question, for its answer. */
+  readonly n: number;
+  readonly tenant: string;
+  readonly run: string;
+  readonly path: string;
+  readonly attempt: number;
+}
+
+export interface ShadowLeave {
+  readonly n: number;
+  /** What the call is reported under, and its idempotency key; null = it is not to be made. */
+  readonly ticket: string | null;
+  /** Longest time of the call, ms. */
+  readonly ms: number;
+}
+
+/** What a call of a shadow came to. */
+export interface ShadowEnd extends ShadowOutcome {
+  readonly model: string;
+  readonly ticket: string;
+  readonly usage: TokenUsage | null;
 }
 
 export type Assignment = ActivationAssignment | CallAssignment;

@@ -24,6 +24,7 @@ import { runHandlers } from './handlers/runs.js';
 import { waitHandlers } from './handlers/waits.js';
 import { modelHandlers } from './handlers/models.js';
 import { cacheHandlers } from './handlers/cache.js';
+import { triageHandlers } from './handlers/triage.js';
 import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { scalingHandlers } from './handlers/scaling.js';
@@ -116,6 +117,7 @@ export class Api {
       ...deadLetterHandlers(context),
       ...modelHandlers(context),
       ...cacheHandlers(context),
+      ...triageHandlers(context),
       ...limitHandlers(context),
       ...scheduleHandlers(context),
       ...fleetHandlers(context),

@@ -50,6 +50,8 @@ const names = [
   'queues',
   'workers',
   'tally',
+  'readTriage',
+  'changeTriage',
   'listModels',
   'readModel',
   'changeModel',

@@ -4,6 +4,7 @@
  */
 import { durationMsMax } from '../core/duration.js';
 import { SpineError, isSpineError } from '../core/errors.js';
+import { failureClasses } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
 import { labelFaults } from '../core/labels.js';
 import { ambiguityPolicies } from '../core/run/inference.js';
@@ -156,6 +157,7 @@ const failure = record({
       used: optional(count),
     }),
   ),
+  shadow: optional(record({ label: name, against: name, class: name, version: name })),
 });
 const effect = oneOf('pure', 'idempotent', 'external');
 const labels: Check = (value) => isRecord(value) && labelFaults(value).length === 0;
@@ -232,6 +234,17 @@ const inferenceOutcome = record({
 
 const left = nullable(record({ limit: nullable(count), remaining: nullable(count), resetMs: nullable(count) }));
 const feedback = optional(record({ retryAfterMs: nullable(count), requests: left, tokens: left }));
+const shadowAsk = record({ n: count, tenant: key, run: key, path, attempt: count });
+const comparison = record({ exact: flag, json: nullable(flag), similarity: nullable(ratio), tools: nullable(flag) });
+const shadowEnd = record({
+  model: name,
+  ticket: key,
+  latencyMs: amount,
+  costMicros: count,
+  usage: nullable(usage),
+  failure: nullable(oneOf(...failureClasses)),
+  comparison: nullable(comparison),
+});
 
 /** Every command that a worker may send; the compiler misses one that is not here. */
 const shapes = {
@@ -337,6 +350,10 @@ const messages = fieldsByName({
     ),
   },
   release: { assignments: list(count, itemsMax) },
+  shadow: {
+    asks: list(shadowAsk, limits.shadowsPerMessageMax),
+    ends: list(shadowEnd, limits.shadowsPerMessageMax),
+  },
   drain: {},
   beat: { session: key, n: count, received: count },
   bye: {},

@@ -109,6 +109,7 @@ export type {
   ModelOptions,
   ModelVersion,
   ModelVersionOptions,
+  ShadowOptions,
   OutputOf,
   PriceOptions,
   PromptMessage,

@@ -14,6 +14,7 @@ import type {
 } from '../protocol/worker.js';
 import type { RemedyPolicy } from '../core/remedies.js';
 import type { Activation, ActivationHost, BeginActivation } from '../workflow/activation-contract.js';
+import type { MirroredInference } from '../workflow/infer/mirrored-inference.js';
 import type { Model } from '../workflow/model.js';
 import { leaseIsGone, type StopReason, type Work, type WorkHost } from './work.js';
 
@@ -22,6 +23,8 @@ export interface BodyHost extends WorkHost {
   readonly parkAfterMs: () => number;
   readonly begin: BeginActivation;
   readonly model: (name: string) => Model | null;
+  /** Takes an inference whose grant names a shadow, once its answer is recorded. */
+  readonly mirror: (inference: MirroredInference) => void;
   readonly remedies: RemedyPolicy;
 }
 
@@ -111,6 +114,7 @@ function activationHost(assignment: ActivationAssignment, host: BodyHost): Activ
     store: (payload) => host.store(payload),
     load: (payload) => host.load(payload),
     model: host.model,
+    mirror: host.mirror,
     remedies: host.remedies,
     log: ({ level, message, fields, tenant, run, path }) =>
       host.log(level, message, { ...fields, tenant, run, workflow, attempt, path }),

@@ -8,6 +8,7 @@
 import { errorCatalogue, type ErrorCode } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { CancelTimer, Ports } from '../core/ports.js';
+import type { TriageModels } from '../core/triage/in-force.js';
 import type {
   AbortReason,
   Assignment,
@@ -15,6 +16,8 @@ import type {
   Hello,
   Resume,
   ServerMessage,
+  ShadowLeave,
+  ShadowMessage,
   Submission,
   SubmissionResult,
   Welcome,
@@ -37,6 +40,10 @@ export interface LinkOwner {
   welcomed(resumed: boolean): void;
   /** The server will never take this worker as it is. The link has closed itself. */
   refused(code: string, reason: string): void;
+  /** Failures are classified by these from now on. */
+  classifies(models: TriageModels): void;
+  /** Leave to call shadows, or that there is none. */
+  lent(leaves: readonly ShadowLeave[]): void;
   /** For a resume: what is still worked on, with the last event each has seen. */
   holding(): Resume['holding'];
   /** Granted and unused credit above which no more is granted. */
@@ -58,6 +65,8 @@ interface SessionFacts {
   beatMs: number;
   blobs: string;
   valueBytesMax: number;
+  /** The server takes messages about shadows. */
+  shadows: boolean;
   /** Highest assignment number in use; credit counts on from there. */
   assigned: number;
   creditUpTo: number;
@@ -143,6 +152,13 @@ export class SessionLink {
   release(assignment: number): void {
     this.#releases.push(assignment);
     this.#schedule();
+  }
+
+  /** Sends a message about shadows now. False where it cannot: no session stands, or the server does not know them. */
+  tellOfShadows(message: ShadowMessage): boolean {
+    if (!this.#ready || this.#connection === null || this.#session?.shadows !== true) return false;
+    this.#connection.send(message);
+    return true;
   }
 
   /** Nothing more can be committed for the assignment. */
@@ -275,6 +291,12 @@ export class SessionLink {
       case 'results':
         for (const result of message.items) this.#answer(result);
         break;
+      case 'shadow':
+        owner.lent(message.items);
+        break;
+      case 'triage':
+        owner.classifies(message);
+        break;
       case 'abort':
         for (const { assignment, reason } of message.items) {
           // It may name an assignment that was never sent; its number is used up all the same.
@@ -321,6 +343,7 @@ export class SessionLink {
     const session = this.#session ?? this.#beginSession(welcome);
     session.beatMs = welcome.beatMs;
     session.blobs = welcome.blobs;
+    session.shadows = welcome.shadows === true;
     session.valueBytesMax = welcome.valueBytesMax ?? limits.payloadBytesMax;
     session.assigned = Math.max(session.pulse.received, welcome.assigned ?? 0);
     session.creditUpTo = 0;
@@ -364,6 +387,7 @@ export class SessionLink {
       beatMs: welcome.beatMs,
       blobs: welcome.blobs,
       valueBytesMax: limits.payloadBytesMax,
+      shadows: false,
       assigned: 0,
       creditUpTo: 0,
       heart: null,

@@ -9,6 +9,7 @@ import { SpineError } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import { limits } from '../core/limits.js';
 import type { Ports } from '../core/ports.js';
+import { installTriage, type TriageModels } from '../core/triage/in-force.js';
 import { journalEventTypes, type JournalEntry } from '../core/run/journal.js';
 import { SlotMap } from './slot-map.js';
 import {
@@ -17,6 +18,7 @@ import {
   type Assignment,
   type Delivery,
   type Resume,
+  type ShadowLeave,
   type Submission,
   type SubmissionResult,
 } from '../protocol/worker.js';
@@ -27,6 +29,7 @@ import { beginCall } from './call-work.js';
 import { PayloadBlobs } from './payload-blobs.js';
 import { refuse } from './refused-work.js';
 import { SessionLink, type LinkOwner } from './session-link.js';
+import { ShadowCalls } from './shadow-calls.js';
 import type { WorkerTransport } from './transport.js';
 import type { Work, WorkHost } from './work.js';
 import { workerLog, type WorkerLog, type WorkerLogRecord } from './worker-log.js';
@@ -128,6 +131,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
   readonly #log: WorkerLog;
   readonly #link: SessionLink;
   readonly #blobs: PayloadBlobs;
+  readonly #shadows: ShadowCalls;
   /** Assignments that are ours, until they are idle and answered. */
   readonly #works = new SlotMap<number, Kept>();
   /** Bodies at work, by serial number. */
@@ -172,6 +176,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
         ...(parts.pid === undefined ? {} : { pid: parts.pid }),
       },
     });
+    this.#shadows = new ShadowCalls({ ports, tell: (message) => this.#link.tellOfShadows(message) });
     parts.gate?.onWider(() => this.#link.slotsChanged());
     this.#blobs = new PayloadBlobs({ transport, ports, path: () => this.#link.blobs });
   }
@@ -235,6 +240,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
     if (this.#state === 'idle' || this.#state === 'stopped' || this.#stopping !== null) return this.stop();
     this.#state = 'draining';
     const { drainGraceMs, ports } = this.#parts;
+    this.#shadows.stop();
     this.#log('info', 'draining', { running: this.#busy, graceMs: drainGraceMs });
     this.#link.drain();
     const finished = (): boolean => this.#stopping !== null || (this.#works.size === 0 && this.#link.unanswered === 0);
@@ -249,6 +255,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
   async #stop(error: Error | null): Promise<void> {
     const wasIdle = this.#state === 'idle';
     this.#state = 'draining';
+    this.#shadows.stop();
     for (const { work } of this.#works.values()) work.stop('stop');
     this.#works.clear();
     this.#changed();
@@ -356,8 +363,24 @@ export class WorkerRuntime implements Worker, LinkOwner {
 
   welcomed(): void {
     if (this.#state === 'connecting') this.#state = 'connected';
+    this.#shadows.connected();
     this.#onWelcome();
     this.#changed();
+  }
+
+  classifies(models: TriageModels): void {
+    try {
+      installTriage(models);
+      const { inForce, shadow } = models;
+      this.#log('info', 'triage changed', { model: inForce?.version ?? 'shipped', shadow: shadow?.version ?? null });
+    } catch (error) {
+      // Of a newer server, perhaps: failures are classified as before, and say by what.
+      this.#log('warn', 'a model of triage cannot be read here', { error: String(error) });
+    }
+  }
+
+  lent(leaves: readonly ShadowLeave[]): void {
+    for (const leave of leaves) this.#shadows.lent(leave);
   }
 
   refused(code: string, reason: string): void {
@@ -420,6 +443,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
         begin,
         parkAfterMs: () => this.#parkAfterMs(),
         model: (name) => registry.model?.(name) ?? null,
+        mirror: (inference) => this.#shadows.offer(inference),
         remedies: registry.remedies ?? {},
       });
     const error =

@@ -8,6 +8,7 @@ import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
 import type { Ports } from '../core/ports.js';
 import type { RemedyPolicy } from '../core/remedies.js';
 import type { StepContext } from './ctx.js';
+import type { MirroredInference } from './infer/mirrored-inference.js';
 import type { LogRecord } from './log.js';
 import type { Model } from './model.js';
 import type { AskedUnit } from './replay/asked-unit.js';
@@ -29,6 +30,11 @@ export interface ActivationHost {
   log(record: LogRecord): void;
   /** A model of the app, by name; null = it has none of that name. */
   model?(name: string): Model | null;
+  /**
+   * Takes an inference that has its answer recorded, and whose grant names a shadow: what is done with it is no part of the
+   * run. Must not throw. Absent = nothing is.
+   */
+  mirror?(inference: MirroredInference): void;
   /** What the app declares about failures; absent = nothing. */
   readonly remedies?: RemedyPolicy;
   /** Watches what the body asks for. Absent in production. */

@@ -85,7 +85,7 @@ export type { DagMap, DagNode, DagNodes, DagOutcome, DagWork } from './dag-types
 export { makeLog } from './log.js';
 export type { Log, LogLevel, LogRecord } from './log.js';
 export { model } from './model.js';
-export type { Model, ModelOptions, ModelVersion, ModelVersionOptions, PriceOptions } from './model.js';
+export type { Model, ModelOptions, ModelVersion, ModelVersionOptions, PriceOptions, ShadowOptions } from './model.js';
 export type { ModelCall, ModelCallNow, ModelEndpoint, ModelMessage } from './infer/model-endpoint.js';
 export type { AnySchema } from './infer/answer-schema.js';
 export { prompt } from './prompt.js';

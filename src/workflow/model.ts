@@ -3,7 +3,8 @@
  * the manifest; what calls the provider stays in the worker.
  */
 import { limits } from '../core/limits.js';
-import type { ModelManifest, ModelPrice } from '../core/manifest.js';
+import type { ModelManifest, ModelPrice, ModelVersionManifest, ShadowRule } from '../core/manifest.js';
+import { shadowDefaults, shadowFaults } from '../core/models/shadow.js';
 import type { RemedyPolicy } from '../core/remedies.js';
 import { ambiguityPolicies, type AmbiguityPolicy, type CacheAsk } from '../core/run/inference.js';
 import { readCache, type CacheOptions } from './infer/cache-options.js';
@@ -37,6 +38,17 @@ export interface ModelVersionOptions {
   readonly price?: PriceOptions;
 }
 
+/** Which version is asked beside the others, and how much of it there may be. */
+export interface ShadowOptions {
+  readonly version: string;
+  /** Of the inferences that other versions answer, above 0 and up to 1. Default 0.1. */
+  readonly share?: number;
+  /** Calls under way at one time, on all workers together. Default 2. */
+  readonly concurrency?: number;
+  /** What its calls of one day (UTC) may cost, in units of the currency of prices. Default: there is no bound. */
+  readonly perDay?: number;
+}
+
 /** Options of `model`. */
 export interface ModelOptions {
   readonly versions: Readonly<Record<string, ModelVersionOptions>>;
@@ -48,6 +60,11 @@ export interface ModelOptions {
    * where every endpoint honours such keys, else `retry`.
    */
   readonly policy?: AmbiguityPolicy | readonly AmbiguityPolicy[];
+  /**
+   * A version that is asked the same as the others were, once their answer is recorded, to see how it would do; nobody gets its
+   * answers. Operators may set another. Default: none.
+   */
+  readonly shadow?: ShadowOptions;
   /** What each attempt has to find room in, beside the limits of all inferences. It waits where there is none. */
   readonly limits?: readonly Limit[];
   /**
@@ -79,6 +96,7 @@ export interface Model<Name extends string = string> {
   readonly versions: readonly ModelVersion[];
   readonly policy: readonly AmbiguityPolicy[];
   readonly limits: readonly Limit[];
+  readonly shadow: ShadowRule | null;
   /** What its inferences have to do with kept answers unless they say otherwise; null = nothing. */
   readonly cache: CacheAsk | null;
   readonly remedies: RemedyPolicy;
@@ -89,7 +107,7 @@ export interface Model<Name extends string = string> {
 export function model<const Name extends string>(name: Name, options: ModelOptions): Model<Name> {
   const faults = new OptionFaults(`model "${name}"`);
   faults.name(name);
-  faults.unknownNames(options, ['versions', 'policy', 'limits', 'cache', 'remedies', 'compact']);
+  faults.unknownNames(options, ['versions', 'policy', 'shadow', 'limits', 'cache', 'remedies', 'compact']);
   const given = Object.entries(options.versions ?? {});
   if (given.length === 0) faults.add('versions must name at least one version');
   if (given.length > limits.modelVersionsMax) faults.add(`there are more than ${limits.modelVersionsMax} versions`);
@@ -102,28 +120,27 @@ export function model<const Name extends string>(name: Name, options: ModelOptio
   if (isWeighted && versions.every(({ weight }) => weight === 0)) faults.add('no version has a weight above 0');
   const policy = readPolicy(options.policy, versions, faults);
   const named = readLimits(options.limits, faults);
+  const shadow = options.shadow === undefined ? null : readShadow(options.shadow, versions, faults);
   const cache = readCache(options.cache, faults, null);
   const remedies = readRemedies(options.remedies, faults);
   const compact = readCompact(options.compact, faults);
   faults.throwIfAny();
-  return { kind: 'model', name, versions, policy, limits: named, cache, remedies, compact };
+  return { kind: 'model', name, versions, policy, limits: named, remedies, compact, shadow, cache };
 }
 
 /** The model as data. */
-export function modelManifest({ name, versions, policy, limits: named }: Model): ModelManifest {
+export function modelManifest({ name, versions, policy, limits: named, shadow }: Model): ModelManifest {
   return {
     name,
     policy,
-    versions: versions.map(({ version, endpoint, weight, window, maxOutput, price }) => ({
-      version,
-      endpoint,
-      weight,
-      windowTokens: window,
-      outputTokensMax: maxOutput,
-      price,
-    })),
+    versions: versions.map(versionManifest),
+    ...(shadow === null ? {} : { shadow }),
     ...(named.length === 0 ? {} : { limits: named.map((one) => one.name).sort() }),
   };
+}
+
+function versionManifest({ version, endpoint, weight, window, maxOutput, price }: ModelVersion): ModelVersionManifest {
+  return { version, endpoint, weight, windowTokens: window, outputTokensMax: maxOutput, price };
 }
 
 const microsPerUnit = 1_000_000;
@@ -169,6 +186,17 @@ function priceOf({ input, output, cachedInput = input }: PriceOptions): ModelPri
     outputMicros: Math.round(output * microsPerUnit),
     cachedInputMicros: Math.round(cachedInput * microsPerUnit),
   };
+}
+
+function readShadow(options: ShadowOptions, versions: readonly ModelVersion[], faults: OptionFaults): ShadowRule {
+  const known: readonly string[] = ['version', 'share', 'concurrency', 'perDay'];
+  for (const option of Object.keys(options))
+    if (!known.includes(option)) faults.add(`shadow: "${option}" is not an option${suggestion(option, known)}`);
+  const { version, perDay, share = shadowDefaults.share, concurrency = shadowDefaults.concurrency } = options;
+  const perDayMicros = perDay === undefined ? shadowDefaults.perDayMicros : Math.round(perDay * microsPerUnit);
+  const rule = { version, share, concurrency, perDayMicros };
+  for (const fault of shadowFaults(rule, { versions: versions.map(versionManifest) })) faults.add(fault);
+  return rule;
 }
 
 function readPolicy(

@@ -23,6 +23,7 @@ const { values } = parseArgs({
     agents: { type: 'boolean' },
     rollout: { type: 'boolean' },
     limited: { type: 'boolean' },
+    shadowed: { type: 'boolean' },
     brief: { type: 'boolean', default: false },
     push: { type: 'boolean', default: false },
     storms: { type: 'boolean', default: false },
@@ -51,6 +52,7 @@ for (let seed = from; seed < from + count; seed++) {
     ...(values.agents === undefined ? {} : { agents: values.agents }),
     ...(values.rollout === undefined ? {} : { rollout: values.rollout }),
     ...(values.limited === undefined ? {} : { limited: values.limited }),
+    ...(values.shadowed === undefined ? {} : { shadowed: values.shadowed, taste: { inferences: values.shadowed } }),
     ...(values.verbose ? { onEvent: (line) => console.log(line) } : {}),
   });
   steps += report.steps;

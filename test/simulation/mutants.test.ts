@@ -7,44 +7,30 @@ import { mutants, resetMutants } from './mutants.js';
 const seedsMax = 5_000;
 
 describe('planted bugs', () => {
-  it.each(mutants)(
-    'is found: $name',
-    async ({
-      flaws,
-      kinds,
-      servers = 1,
-      rollout,
-      property,
-      agents,
-      push,
-      limited,
-      taste,
-      inferences,
-      remedies,
-      storms,
-      from = 1,
-    }) => {
-      let killedBy: number | null = null;
-      for (let seed = from; killedBy === null && seed < from + seedsMax; seed++) {
-        resetMutants();
-        const { violations } = await simulate({
-          seed,
-          servers,
-          flaws,
-          ...(agents === true ? { agents, workers: 'real' } : {}),
-          ...(push === true ? { push, workers: 'real' } : {}),
-          ...(kinds === undefined ? {} : { kinds }),
-          ...(storms === true ? { storms, workers: 'real', taste: { inferences: true } } : {}),
-          ...(rollout === undefined ? {} : { rollout }),
-          ...(limited === undefined ? {} : { limited }),
-          ...(taste === undefined ? {} : { taste }),
-          ...(inferences === true ? { taste: { inferences } } : {}),
-          ...(remedies === true ? { workers: 'real', taste: { inferences: remedies, remedies } } : {}),
-        });
-        if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;
-      }
-      expect(killedBy).not.toBeNull();
-      console.log(`found by seed ${killedBy}`);
-    },
-  );
+  it.each(mutants)('is found: $name', async (mutant) => {
+    const { flaws, kinds, servers = 1, rollout, property, from = 1 } = mutant;
+    const { agents, push, limited, taste, inferences, remedies, shadowed, storms } = mutant;
+    let killedBy: number | null = null;
+    for (let seed = from; killedBy === null && seed < from + seedsMax; seed++) {
+      resetMutants();
+      const { violations } = await simulate({
+        seed,
+        servers,
+        flaws,
+        ...(agents === true ? { agents, workers: 'real' } : {}),
+        ...(push === true ? { push, workers: 'real' } : {}),
+        ...(kinds === undefined ? {} : { kinds }),
+        ...(storms === true ? { storms, workers: 'real', taste: { inferences: true } } : {}),
+        ...(rollout === undefined ? {} : { rollout }),
+        ...(limited === undefined ? {} : { limited }),
+        ...(taste === undefined ? {} : { taste }),
+        ...(shadowed === true ? { shadowed, workers: 'real', taste: { inferences: true } } : {}),
+        ...(inferences === true ? { taste: { inferences } } : {}),
+        ...(remedies === true ? { workers: 'real', taste: { inferences: remedies, remedies } } : {}),
+      });
+      if (violations.some((found) => property === undefined || found.property === property)) killedBy = seed;
+    }
+    expect(killedBy).not.toBeNull();
+    console.log(`found by seed ${killedBy}`);
+  });
 });

@@ -42,6 +42,8 @@ export interface Mutant {
   readonly taste?: Partial<ProgramTaste>;
   /** It does harm only where something is limited. */
   readonly limited?: true;
+  /** It does harm to shadows of models, which only real workers ask. */
+  readonly shadowed?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -799,6 +801,18 @@ export const mutants: readonly Mutant[] = [
     flaws: { worker: { infers: 'whatever the policy' } },
     inferences: true,
     property: 'P4',
+  },
+  {
+    name: 'the answer of a shadow is given to the run',
+    flaws: { shadow: 'answers' },
+    shadowed: true,
+    property: 'shadows',
+  },
+  {
+    name: 'a replay asks the shadow',
+    flaws: { shadow: 'in a replay' },
+    shadowed: true,
+    property: 'shadows',
   },
   {
     name: 'a reroute is forgotten by a replay',

@@ -1,7 +1,13 @@
 /** `eventspine models`: what is behind the names of models, how it does, and how it is changed while it runs. */
 import type { ModelOrder } from '../../client/client.js';
-import type { ModelArmView, ModelReportView, ModelView } from '../../protocol/http.js';
+import type { ModelArmView, ModelReportView, ModelShadowView, ModelView } from '../../protocol/http.js';
 import { SpineError } from '../../core/errors.js';
+import {
+  shadowDefaults,
+  type ShadowDifference,
+  type ShadowEvidence,
+  type ShadowRatio,
+} from '../../core/models/shadow.js';
 import type { CommandRun, Invocation } from '../command.js';
 import { exitCodes } from '../exit-codes.js';
 import { printList, printValue } from '../report.js';
@@ -41,6 +47,23 @@ export const setWeights: CommandRun = (invocation) => {
 /** All new runs ask one version. */
 export const promoteVersion: CommandRun = (invocation) =>
   change(invocation, { change: 'promote', version: invocation.words.one('version') });
+
+/** A version is asked beside the others, or none is. */
+export const setShadow: CommandRun = (invocation) => {
+  const { words, flags } = invocation;
+  const version = words.maybe('version');
+  if (flags.truth('off') === (version !== undefined))
+    throw new SpineError('REQUEST_INVALID', { faults: ['name the version that is to be a shadow, or say --off'] });
+  if (version === undefined) return change(invocation, { change: 'shadow', shadow: null });
+  const perDay = flags.number('per-day');
+  const shadow = {
+    version,
+    share: flags.number('share') ?? shadowDefaults.share,
+    concurrency: flags.number('concurrency') ?? shadowDefaults.concurrency,
+    perDayMicros: perDay === undefined ? shadowDefaults.perDayMicros : Math.round(perDay * microsPerUnit),
+  };
+  return change(invocation, { change: 'shadow', shadow });
+};
 
 /** Takes the last change back. */
 export const rollBack: CommandRun = (invocation) => change(invocation, { change: 'rollback' });
@@ -97,12 +120,57 @@ function printModel(invocation: Invocation, model: ModelView): void {
         pausedUntil === null ? '-' : `until ${pausedUntil}`,
       ]),
     ),
+    ...(model.shadow === null ? [] : ['', ...shadowLines(model.shadow)]),
   ]);
 }
 
 const microsPerUnit = 1_000_000;
 
-function reportLines({ model, against, alpha, arms }: ModelReportView): string[] {
+function money(micros: number): string {
+  return String(Number((micros / microsPerUnit).toFixed(6)));
+}
+
+/** The shadow in force, and what is known of it and of those before it. */
+function shadowLines({ rule, isSet, underWay, spentTodayMicros, evidence }: ModelShadowView): string[] {
+  const inForce =
+    rule === null
+      ? ['no version is asked beside the others now']
+      : [
+          `shadow ${rule.version}${isSet ? '' : ' (as the app declares)'}, asked beside ${rule.share * 100} % of the inferences`,
+          `  ${underWay} of ${rule.concurrency} calls under way; spent today ${money(spentTodayMicros)}` +
+            (rule.perDayMicros === null ? '' : ` of ${money(rule.perDayMicros)}`),
+        ];
+  return [...inForce, ...evidence.flatMap(evidenceLines)];
+}
+
+function evidenceLines(one: ShadowEvidence): string[] {
+  const { version, against, answers, failures, spentMicros } = one;
+  const failed = Object.entries(failures).map(([kind, count]) => `${kind} ${count}`);
+  const ratio = (of: string, found: ShadowRatio | null): string[] =>
+    found === null
+      ? []
+      : [
+          `  ${of}: ${rounded(found.mean)} (${rounded(found.interval.low)} to ${rounded(found.interval.high)}) of ${found.n}`,
+        ];
+  const pair = (of: string, found: ShadowDifference | null, shown: (value: number) => string): string[] => {
+    if (found === null) return [];
+    const { shadow, primary, interval } = found;
+    const range =
+      interval === null ? 'too little is known' : `difference ${shown(interval.low)} to ${shown(interval.high)}`;
+    return [`  ${of}: ${shown(shadow)}, beside ${shown(primary)} (${range})`];
+  };
+  return [
+    `${version} beside ${against}: ${answers} answers, failed: ${failed.length === 0 ? 'none' : failed.join(', ')}; spent ${money(spentMicros)}`,
+    ...ratio('same answer', one.exact),
+    ...ratio('same JSON', one.json),
+    ...ratio('likeness of texts', one.similarity),
+    ...ratio('same calls of tools', one.tools),
+    ...pair('latency ms', one.latencyMs, rounded),
+    ...pair('cost', one.costMicros, money),
+  ];
+}
+
+function reportLines({ model, against, alpha, arms, shadow }: ModelReportView): string[] {
   const shown = (value: number | null, digits: number, scale = 1): string =>
     value === null ? '' : (value / scale).toFixed(digits);
   return [
@@ -120,6 +188,7 @@ function reportLines({ model, against, alpha, arms }: ModelReportView): string[]
     ),
     '',
     ...arms.flatMap((arm) => comparisonLines(arm, against)),
+    ...(shadow === null ? [] : [...shadowLines(shadow), '']),
     `Of ${model}; a difference is shown where there is none at most ${alpha * 100} times in 100, however often one looks.`,
   ];
 }

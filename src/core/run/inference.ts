@@ -129,6 +129,8 @@ export interface InferenceGrant {
   readonly reserved: { readonly tokens: number; readonly costMicros: number };
   /** Keys of the limits that this counts in. */
   readonly limits: readonly string[];
+  /** Version that may be asked the same once the answer is recorded, to see how it would do. Absent = none. */
+  readonly shadow?: string;
 }
 
 /** What a call of the provider came to. */

@@ -8,7 +8,7 @@ import { SpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import { queuesServed } from '../../core/scale.js';
-import { workerProtocol, type Hello, type Resume } from '../../protocol/worker.js';
+import { workerProtocol, type Hello, type Resume, type TriageMessage } from '../../protocol/worker.js';
 import type { NewSession, TaskRow } from '../../store/contract.js';
 import type { WorkerChannel } from '../api.js';
 import type { EngineContext } from '../context.js';
@@ -27,6 +27,8 @@ export interface AdmissionOptions {
   readonly registry: Pick<Registry, 'registerWorker' | 'joined' | 'hashOf'>;
   /** Path of blobs under the server's base URL. */
   readonly blobsPath: string;
+  /** What workers classify failures by; null = by what they have. */
+  readonly triage: () => TriageMessage | null;
   readonly sessions: OwnedSessions;
   readonly pulses: Pulses;
   /** Knows whether the store can be reached. */
@@ -41,6 +43,7 @@ export class Admission {
   readonly #context: EngineContext;
   readonly #registry: AdmissionOptions['registry'];
   readonly #blobsPath: string;
+  readonly #triage: AdmissionOptions['triage'];
   readonly #sessions: OwnedSessions;
   readonly #pulses: Pulses;
   readonly #heartbeats: AdmissionOptions['heartbeats'];
@@ -54,6 +57,7 @@ export class Admission {
     this.#context = options.context;
     this.#registry = options.registry;
     this.#blobsPath = options.blobsPath;
+    this.#triage = options.triage;
     this.#sessions = options.sessions;
     this.#pulses = options.pulses;
     this.#heartbeats = options.heartbeats;
@@ -107,7 +111,10 @@ export class Admission {
       lost: resumed?.lost ?? [],
       valueBytesMax: this.#context.settings.valueBytesMax,
       blobs: this.#blobsPath,
+      shadows: true,
     });
+    const triage = this.#triage();
+    if (triage !== null) channel.send(triage);
     if (resumed !== null && hello.resume !== undefined) {
       const missed = this.#sentNowhere(session, hello.resume);
       await this.#delivery.catchUp(session, hello.resume, channel);

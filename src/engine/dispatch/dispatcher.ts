@@ -7,10 +7,11 @@
 import { SpineError, isSpineError } from '../../core/errors.js';
 import { failure } from '../../core/failure.js';
 import { limits } from '../../core/limits.js';
-import type { Submission, SubmissionResult, WorkerMessage } from '../../protocol/worker.js';
+import type { ShadowAsk, Submission, SubmissionResult, WorkerMessage } from '../../protocol/worker.js';
 import type { LeaseKey, SessionRow, Transition } from '../../store/contract.js';
 import type { WorkerChannel, WorkerLine } from '../api.js';
 import type { EngineContext } from '../context.js';
+import type { Shadows } from '../models/shadows.js';
 import { runKey, type CommittedChange } from '../runs/committed.js';
 import type { JobOutcome, LaneJob, Lanes } from '../runs/lanes.js';
 import { Admission, type AdmissionOptions } from './admission.js';
@@ -25,8 +26,9 @@ import { Reaper } from './reaper.js';
 import { refusalText } from './refusal-text.js';
 import { leaseOf, type Session } from './session.js';
 
-export interface DispatcherOptions extends Pick<AdmissionOptions, 'context' | 'registry' | 'blobsPath'> {
+export interface DispatcherOptions extends Pick<AdmissionOptions, 'context' | 'registry' | 'blobsPath' | 'triage'> {
   readonly lanes: Lanes;
+  readonly shadows: Pick<Shadows, 'begin' | 'end'>;
 }
 
 export class Dispatcher {
@@ -41,12 +43,14 @@ export class Dispatcher {
   readonly #losses: Losses;
   readonly #reaper: Reaper;
   readonly #admission: Admission;
+  readonly #shadows: DispatcherOptions['shadows'];
 
   constructor(options: DispatcherOptions) {
-    const { context, lanes, registry, blobsPath } = options;
+    const { context, lanes, registry, blobsPath, shadows, triage } = options;
     const { ports, settings } = context;
     this.#context = context;
     this.#lanes = lanes;
+    this.#shadows = shadows;
     // Each part knows only parts that are made before it; what a deadline sets off is the one call that goes back.
     const deadlines = new Deadlines(ports, () => this.#losses.endOverdue());
     const sessions = new OwnedSessions(ports.clock, deadlines);
@@ -63,7 +67,17 @@ export class Dispatcher {
     this.#claims = claims;
     this.#losses = losses;
     this.#reaper = new Reaper({ context, sessions, pulses, heartbeats, losses });
-    this.#admission = new Admission({ context, registry, blobsPath, sessions, pulses, heartbeats, delivery, claims });
+    this.#admission = new Admission({
+      context,
+      registry,
+      blobsPath,
+      triage,
+      sessions,
+      pulses,
+      heartbeats,
+      delivery,
+      claims,
+    });
   }
 
   sessions(): IterableIterator<Session> {
@@ -242,6 +256,11 @@ export class Dispatcher {
         this.#claims.giveBack(session, held).catch((error: unknown) => this.#context.fault('release', error));
         break;
       }
+      case 'shadow':
+        for (const ask of message.asks) this.#lend(session, ask);
+        for (const end of message.ends)
+          this.#shadows.end(end).catch((error: unknown) => this.#context.fault('shadow', error));
+        break;
       case 'drain':
         session.draining = true;
         break;
@@ -249,6 +268,19 @@ export class Dispatcher {
         this.#bye(session).catch((error: unknown) => this.#context.fault('bye', error));
         break;
     }
+  }
+
+  /** Leave goes out on the line that it was asked for on, or nowhere. */
+  #lend(session: Session, ask: ShadowAsk): void {
+    const { channel } = session;
+    this.#shadows
+      .begin(ask)
+      .catch((error: unknown) => {
+        this.#context.fault('shadow', error);
+        return { n: ask.n, ticket: null, ms: 0 };
+      })
+      .then((leave) => channel?.send({ t: 'shadow', items: [leave] }))
+      .catch((error: unknown) => this.#context.fault('shadow', error));
   }
 
   #submit(session: Session, submission: Submission): void {

@@ -168,6 +168,7 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
   models: {
     versions: isVersions,
     limits: (value) => value === undefined || (Array.isArray(value) && value.every(isName)),
+    shadow: (value) => value === undefined || isShadowRule(value),
     policy: (value) => Array.isArray(value) && value.every((one: AmbiguityPolicy) => ambiguityPolicies.includes(one)),
   },
 };
@@ -182,6 +183,13 @@ function isModelVersion(value: unknown): boolean {
   if (!isRecord(value) || !isName(value['version']) || !isName(value['endpoint'])) return false;
   const { weight, windowTokens, outputTokensMax, price } = value;
   return isCount(weight) && [windowTokens, outputTokensMax].every(nullable(isCount)) && nullable(isPrice)(price);
+}
+
+/** Only its form: of one that names no version of its model nothing comes into force. */
+function isShadowRule(value: unknown): boolean {
+  if (!isRecord(value) || !isName(value['version'])) return false;
+  const { share, concurrency, perDayMicros } = value;
+  return typeof share === 'number' && isCount(concurrency) && nullable(isCount)(perDayMicros);
 }
 
 function isPrice(value: unknown): boolean {

@@ -6,6 +6,7 @@
  */
 import { estimatedCostMicros } from '../../core/models/cost.js';
 import { shareOf, versionOf } from '../../core/models/arms.js';
+import { shadowOf } from '../../core/models/shadow.js';
 import type { ModelManifest, ModelVersionManifest } from '../../core/manifest.js';
 import type { Hash } from '../../core/ports.js';
 import type { InferenceGrant, InferenceTicket } from '../../core/run/inference.js';
@@ -17,6 +18,8 @@ export interface Candidate {
   readonly arm: string;
   readonly idempotencyKey: string;
   readonly reserved: InferenceGrant['reserved'];
+  /** Version that may be asked beside it; null = none. */
+  readonly shadow: string | null;
 }
 
 /** Whoever has a say in whether a model may be asked now. Must not throw. */
@@ -27,12 +30,21 @@ export interface Admission {
 
 /** The grant that a candidate comes to, counted in these limits. */
 export function grantOf(
-  { version, arm, idempotencyKey, reserved }: Candidate,
+  { version, arm, idempotencyKey, reserved, shadow }: Candidate,
   limits: readonly string[],
   probe: string | null = null,
 ): InferenceGrant {
-  const grant = { version: version.version, arm, endpoint: version.endpoint, idempotencyKey, reserved, limits };
-  return probe === null ? grant : { ...grant, probe };
+  const { version: name, endpoint } = version;
+  return {
+    version: name,
+    arm,
+    endpoint,
+    idempotencyKey,
+    reserved,
+    limits,
+    ...(probe === null ? {} : { probe }),
+    ...(shadow === null ? {} : { shadow }),
+  };
 }
 
 /**
@@ -40,7 +52,7 @@ export function grantOf(
  * has asked before, whatever weights have come since, for as long as there is that version. Only a reroute asks another one.
  */
 export function candidateOf(ticket: InferenceTicket, model: ModelManifest, hash: Hash): Candidate | null {
-  const { tenant, run, pinned, ask } = ticket;
+  const { tenant, run, path, pinned, ask } = ticket;
   const wanted = ask.reroute ?? pinned;
   const kept = wanted === null ? undefined : model.versions.find((one) => one.version === wanted);
   const version = kept ?? versionOf(model, shareOf({ tenant, run, model: model.name }, hash));
@@ -52,6 +64,7 @@ export function candidateOf(ticket: InferenceTicket, model: ModelManifest, hash:
     arm: version.version,
     idempotencyKey: keyOf(ticket, hash),
     reserved: { tokens: inputTokens + outputTokens, costMicros: estimatedCostMicros(version.price, ask.estimate) },
+    shadow: shadowOf(model, version.version, { tenant, run, path }, hash),
   };
 }
 

@@ -9,8 +9,15 @@ import { limits } from '../../core/limits.js';
 import { modelsTopic, type ModelManifest } from '../../core/manifest.js';
 import { compareArms, emptyTally, type ArmTally } from '../../core/models/arm-tally.js';
 import { changedSetting, unchanged, type ModelChange, type ModelSetting } from '../../core/models/settings.js';
+import { evidenceOf, spentOn } from '../../core/models/shadow.js';
 import type { RunState } from '../../core/run/state.js';
-import type { ModelArmView, ModelReportView, ModelVersionView, ModelView } from '../../protocol/http.js';
+import type {
+  ModelArmView,
+  ModelReportView,
+  ModelShadowView,
+  ModelVersionView,
+  ModelView,
+} from '../../protocol/http.js';
 import type { ModelOutcome, Origin } from '../api.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
@@ -20,6 +27,7 @@ import type { ArmTallies } from './arm-tallies.js';
 import type { Breakers } from './breakers.js';
 import { settingSpace, type ModelSettings } from './model-settings.js';
 import { changeValue } from './shared-value.js';
+import type { Shadows } from './shadows.js';
 
 export interface ModelsOfficeOptions {
   readonly context: EngineContext;
@@ -28,6 +36,7 @@ export interface ModelsOfficeOptions {
   readonly breakers: Breakers;
   readonly pauses: Pauses;
   readonly tallies: ArmTallies;
+  readonly shadows: Shadows;
 }
 
 /** What operators may do: also to what is not a setting. */
@@ -43,14 +52,15 @@ export class ModelsOffice {
   async list(): Promise<ModelView[]> {
     const { settings, breakers, pauses } = this.#options;
     await Promise.all([settings.refresh(), breakers.refresh(), pauses.refresh()]);
-    return [...settings.all.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((model) => this.#viewOf(model));
+    const models = [...settings.all.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return await Promise.all(models.map((model) => this.#viewOf(model)));
   }
 
   async read(name: string): Promise<ModelView | null> {
     const { settings, breakers, pauses } = this.#options;
     await Promise.all([settings.refresh(), breakers.refresh(), pauses.refresh()]);
     const model = settings.model(name);
-    return model === null ? null : this.#viewOf(model);
+    return model === null ? null : await this.#viewOf(model);
   }
 
   /** Rejects with MODEL_UNKNOWN and MODEL_CHANGE_INVALID. */
@@ -67,13 +77,15 @@ export class ModelsOffice {
         (before, now) => {
           const next = changedSetting(before ?? unchanged, order, declared, origin.actor, now);
           if (!('past' in next)) throw new SpineError('MODEL_CHANGE_INVALID', { model: name, faults: next });
-          const [from, to] = [before?.weights ?? null, next.weights];
+          const of = (setting: ModelSetting | null) =>
+            order.change === 'shadow' ? (setting?.shadow ?? null) : (setting?.weights ?? null);
+          const [from, to] = [of(before), of(next)];
           return { value: next, event: { change: order.change, model: name, from, to, by: origin.actor } };
         },
       );
       if (set !== null) settings.put(name, set);
     }
-    return this.#viewOf(settings.model(name) ?? declared);
+    return await this.#viewOf(settings.model(name) ?? declared);
   }
 
   async #resetBreaker({ name, versions }: ModelManifest, version: string, actor: string): Promise<void> {
@@ -86,11 +98,12 @@ export class ModelsOffice {
 
   /** How the versions of a model do, each against `against` (default: the first that the app names). Null = no such model. */
   async report(name: string, alpha: number, against: string | null): Promise<ModelReportView | null> {
-    const { catalog, tallies } = this.#options;
+    const { catalog, tallies, settings } = this.#options;
     const model = catalog.model(name);
     const base = against ?? model?.versions[0]?.version ?? '';
     if (model === null || !model.versions.some(({ version }) => version === base)) return null;
-    const known = await tallies.read(name);
+    await settings.refresh();
+    const [known, shadow] = await Promise.all([tallies.read(name), this.#shadowView(name, alpha)]);
     const of = (version: string): ArmTally => known.get(version) ?? emptyTally;
     // Also those that have gone from the app: what they came to is still of interest.
     const versions = [...new Set([...model.versions.map(({ version }) => version), ...known.keys()])];
@@ -102,6 +115,7 @@ export class ModelsOffice {
         ...armView(version, of(version)),
         comparisons: version === base ? [] : compareArms(of(version), of(base), alpha),
       })),
+      shadow,
     };
   }
 
@@ -137,8 +151,9 @@ export class ModelsOffice {
     return 'recorded';
   }
 
-  #viewOf({ name, policy, versions }: ModelManifest): ModelView {
+  async #viewOf({ name, policy, versions }: ModelManifest): Promise<ModelView> {
     const { catalog, settings } = this.#options;
+    const shadow = await this.#shadowView(name, alphaDefault);
     const setting = settings.setting(name);
     const declared = catalog.model(name)?.versions ?? versions;
     return {
@@ -147,6 +162,21 @@ export class ModelsOffice {
       versions: versions.map((version) => this.#versionView(version, declared)),
       set: setting === null || setting.weights === null ? null : { by: setting.by, at: isoOf(setting.at) },
       steps: setting?.past.length ?? 0,
+      shadow,
+    };
+  }
+
+  async #shadowView(name: string, alpha: number): Promise<ModelShadowView | null> {
+    const { context, settings, shadows } = this.#options;
+    const state = await shadows.read(name);
+    const rule = settings.model(name)?.shadow ?? null;
+    if (rule === null && state.tallies.length === 0) return null;
+    return {
+      rule,
+      isSet: settings.setting(name)?.shadow !== undefined,
+      underWay: state.underWay.length,
+      spentTodayMicros: spentOn(state, context.store.now()),
+      evidence: state.tallies.map((tally) => evidenceOf(tally, alpha)),
     };
   }
 
@@ -169,6 +199,9 @@ export class ModelsOffice {
     };
   }
 }
+
+/** What intervals are shown at where nobody asks for another. */
+const alphaDefault = 0.05;
 
 function armView(version: string, tally: ArmTally): Omit<ModelArmView, 'comparisons'> {
   const { inferences, failures, latency, cost, scores } = tally;

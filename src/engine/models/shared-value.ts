@@ -6,7 +6,7 @@ import { payloadOfJson } from '../../core/codec.js';
 import { SpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { modelsTopic } from '../../core/manifest.js';
-import type { Transition } from '../../store/contract.js';
+import type { EntryWrite, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
 import { preparePublication } from '../intake/topics.js';
@@ -24,6 +24,8 @@ export interface ValueChange<T> {
   readonly value: T | null;
   /** Data of the event that tells of it; null = nobody is told. */
   readonly event: object | null;
+  /** Entries of the installation that are written with it. */
+  readonly beside?: readonly EntryWrite[];
 }
 
 /** Who has made a change. */
@@ -56,6 +58,7 @@ export async function changeValue<T>(
         value === null
           ? { op: 'drop', ...place, expected }
           : { op: 'put', ...place, value, run: '', at: now, expected },
+        ...(next.beside ?? []),
       ],
       ...(next.event === null ? {} : telling(context, catalog, actor, next.event, now)),
     };

@@ -1,6 +1,8 @@
 /** Models for operators, and what users make of their answers. */
 import { SpineError } from '../../core/errors.js';
+import type { ShadowRule } from '../../core/manifest.js';
 import type { ModelWeights } from '../../core/models/settings.js';
+import { shadowDefaults } from '../../core/models/shadow.js';
 import type { ModelOrder } from '../../engine/models/models-office.js';
 import type { ModelView, PageView, TopicEventView } from '../../protocol/http.js';
 import { empty, json, type Answer } from '../answer.js';
@@ -52,7 +54,7 @@ function alphaOf(request: ApiRequest): number {
 
 /** What it says is checked against the model; here only its form. */
 function orderOf(body: unknown): ModelOrder {
-  const { change, weights, version } = membersOf(body, 'the body', ['change', 'weights', 'version']);
+  const { change, weights, version, shadow } = membersOf(body, 'the body', ['change', 'weights', 'version', 'shadow']);
   switch (change) {
     case 'weights':
       if (typeof weights !== 'object' || weights === null || Array.isArray(weights))
@@ -62,12 +64,24 @@ function orderOf(body: unknown): ModelOrder {
     case 'reset-breaker':
       if (typeof version !== 'string') throw invalid('version is no text');
       return { change, version };
+    case 'shadow':
+      return { change, shadow: shadow === null ? null : shadowRuleOf(shadow) };
     case 'rollback':
     case 'reset':
       return { change };
     default:
-      throw invalid('change is none of weights, promote, rollback, reset and reset-breaker');
+      throw invalid('change is none of weights, promote, shadow, rollback, reset and reset-breaker');
   }
+}
+
+function shadowRuleOf(value: unknown): ShadowRule {
+  const names = ['version', 'share', 'concurrency', 'perDayMicros'];
+  const given: Readonly<Record<string, unknown>> = { ...shadowDefaults, ...membersOf(value, 'shadow', names) };
+  const { version, share, concurrency, perDayMicros } = given;
+  if (typeof version !== 'string' || typeof share !== 'number' || typeof concurrency !== 'number')
+    throw invalid('shadow needs a version, and perhaps a share and a concurrency, which are numbers');
+  if (perDayMicros !== null && typeof perDayMicros !== 'number') throw invalid('perDayMicros is no number');
+  return { version, share, concurrency, perDayMicros };
 }
 
 async function readEvents(engine: HandlerContext['engine'], { query }: ApiRequest): Promise<Answer> {

@@ -139,6 +139,7 @@ class CrashingActivation implements Activation {
       load: (payload) => host.load(payload),
       log: (record) => host.log(record),
       model: (name) => host.model?.(name) ?? null,
+      mirror: (inference) => host.mirror?.(inference),
       remedies: host.remedies ?? {},
       ...(host.onlooker === undefined ? {} : { onlooker: host.onlooker }),
     };

@@ -40,6 +40,7 @@ export function watchedBodies(begin: BeginActivation, options: WatchOptions): Be
       store: (payload) => host.store(payload),
       load: (payload) => host.load(payload),
       model: (name) => host.model?.(name) ?? null,
+      mirror: (inference) => host.mirror?.(inference),
       remedies: host.remedies ?? {},
       log: (record) => {
         log(record);

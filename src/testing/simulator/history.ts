@@ -78,6 +78,17 @@ export interface Execution {
   crashed: boolean;
 }
 
+/** One call of the version of a model that is asked beside those that answer. */
+export interface ShadowCall {
+  readonly tenant: string;
+  readonly run: string;
+  readonly path: string;
+  /** The idempotency key that came with it; empty = none. */
+  readonly key: string;
+  /** Event of the world in which it began. */
+  readonly step: number;
+}
+
 /** One logical request of the outside client, over all its repeats. */
 export interface Operation {
   readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule' | 'migrate' | 'tell' | 'sweep';
@@ -148,6 +159,7 @@ export interface FinalState {
 export interface History {
   readonly actions: StoreAction[];
   readonly executions: Execution[];
+  readonly shadows: ShadowCall[];
   readonly operations: Operation[];
   readonly readings: Reading[];
   readonly bodies: BodyFeed[];
@@ -175,6 +187,7 @@ export function emptyHistory(): History {
   return {
     actions: [],
     executions: [],
+    shadows: [],
     operations: [],
     readings: [],
     bodies: [],

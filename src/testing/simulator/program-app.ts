@@ -100,6 +100,19 @@ async function takeNote(self: AgentSelf, { id, type }: AgentMessage): Promise<vo
   if (type === 'add' && before.length % 4 === 2) await self.ask(simAgent, 'relay', add, null, { timeout: '1h' });
 }
 
+/** What the shadow of the model does, and what is wrong with it. */
+export interface ShadowStage {
+  /** A call of its endpoint begins, for the inference at `at`: `tenant/run/path`. Rejects where it fails. */
+  readonly perform: (node: InferNode, at: string, key: string) => Promise<void>;
+  readonly flaw: ShadowFlaw | null;
+}
+
+/** A planted bug: its answer is given to the run, or the run asks it itself, as often as its body is run. */
+export type ShadowFlaw = 'answers' | 'in a replay';
+
+/** Bounds of the shadow in a simulated world. */
+export const simShadow = { version: 'shadow', share: 0.6, concurrency: 2, perDay: 0.0022 } as const;
+
 /** The app of one worker, in one of its builds. Its versions differ by their names only: every run may migrate. */
 export function programApp(
   perform: PerformEffect,
@@ -107,13 +120,14 @@ export function programApp(
   withAgents = false,
   limited = false,
   patience = 0,
+  shadow: ShadowStage | null = null,
 ): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
   const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow => {
     const program: AnyWorkflow = workflow(
       'program',
       { ...options, completes: done, ...(version === null ? {} : { version, previous }) },
-      (ctx, input) => runProgram(ctx, input as Program, { perform, patience, program }),
+      (ctx, input) => runProgram(ctx, input as Program, { perform, patience, program, shadow }),
     );
     return program;
   };
@@ -123,7 +137,8 @@ export function programApp(
     earlier.map((version) => inVersion(version, [])),
   );
   const { small, large } = programWindows;
-  const endpoint = { ...oracle(perform, false), window: small };
+  const said = shadow?.flaw === 'answers' ? shadowAnswer : (answer: string): string => answer;
+  const endpoint = { ...oracle(perform, false, said), window: small };
   return defineApp({
     name: 'simulated',
     limits: limited ? [limit(simModelLimit.name, optionsOf(simModelLimit))] : [],
@@ -133,8 +148,10 @@ export function programApp(
         versions: {
           v1: { ...endpoint, weight: 1 },
           v2: { ...endpoint, weight: 1 },
-          large: { ...oracle(perform, true), weight: 0, window: large },
+          large: { ...oracle(perform, true, said), weight: 0, window: large },
+          ...(shadow === null ? {} : { [simShadow.version]: { ...beside(shadow), endpoint: 'beside', weight: 0 } }),
         },
+        ...(shadow === null ? {} : { shadow: simShadow }),
       }),
     ],
     topics: withAgents ? [seen, noted, done, heard] : [seen, noted, done],
@@ -142,7 +159,7 @@ export function programApp(
     workflows: [
       program,
       workflow('watch', { ...options, on: seen }, (ctx, data) =>
-        runProgram(ctx, (data as { readonly program: Program }).program, { perform, patience, program }),
+        runProgram(ctx, (data as { readonly program: Program }).program, { perform, patience, program, shadow }),
       ),
       { ...workflow('graph', options, () => undefined), graph: simGraph },
     ],
@@ -155,6 +172,11 @@ export function programApp(
       }),
     ),
   });
+}
+
+/** What a shadow says, and no run may ever have. */
+export function shadowAnswer(at: string): string {
+  return `beside ${at}`;
 }
 
 /** The prompt of an inference. `pad`: it is too long for the small versions. */
@@ -177,17 +199,30 @@ function withoutPad({ messages }: CompactRequest): CompactRequest {
 }
 
 /** A provider of a model, to which the prompt says for which run and path it is asked. */
-function oracle(perform: PerformEffect, isLarge: boolean) {
-  const ask = async (call: ModelCallNow): Promise<string> => {
-    const [part] = (call.prompt[0]?.content ?? []) as readonly { readonly text: string }[];
-    const asked = JSON.parse(part?.text ?? '') as Asked;
+function oracle(perform: PerformEffect, isLarge: boolean, said: (answer: string) => string) {
+  return speaker(async (asked, providerKey) => {
     const { node } = asked;
     const at = isLarge ? again(asked.at) : asked.at;
-    const providerKey = call.headers?.['idempotency-key'] ?? '';
     const write = (): Promise<void> => Promise.resolve();
-    const said = await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
+    const answer = await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
     if (node.mend !== undefined && !isLarge && asked.pad !== undefined) throw new Terminal('context_length_exceeded');
-    return said;
+    return said(answer);
+  });
+}
+
+/** The provider of the shadow. */
+function beside({ perform }: ShadowStage) {
+  return speaker(async ({ at, node }, key) => {
+    await perform(node, at, key);
+    return shadowAnswer(at);
+  });
+}
+
+/** Answers with what `answer` makes of a prompt and the idempotency key, whole or in parts. */
+function speaker(answer: (asked: Asked, key: string) => Promise<string>) {
+  const ask = async (call: ModelCallNow): Promise<string> => {
+    const [part] = (call.prompt[0]?.content ?? []) as readonly { readonly text: string }[];
+    return await answer(JSON.parse(part?.text ?? '') as Asked, call.headers?.['idempotency-key'] ?? '');
   };
   const end = { finishReason: 'stop', usage: { inputTokens: 3, outputTokens: 2 } };
   return {
@@ -232,6 +267,7 @@ interface Means {
   readonly patience: number;
   /** What child runs are runs of. */
   readonly program: AnyWorkflow;
+  readonly shadow: ShadowStage | null;
 }
 
 async function runProgram(ctx: Ctx, program: Program, means: Means): Promise<number> {
@@ -337,7 +373,7 @@ async function runLeaf(ctx: Ctx, node: RaceNode, name: string, means: Means): Pr
   );
 }
 
-async function runInference(ctx: Ctx, node: InferNode, { patience }: Means): Promise<void> {
+async function runInference(ctx: Ctx, node: InferNode, { patience, shadow }: Means): Promise<void> {
   const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
   const { shared } = node;
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
@@ -351,6 +387,7 @@ async function runInference(ctx: Ctx, node: InferNode, { patience }: Means): Pro
     retry: { attempts: attempts + patience, min: minMs, max: maxMs, factor },
     ...(shared === undefined ? {} : { cache: { ttl: shared.ttlMs } }),
   });
+  if (shadow?.flaw === 'in a replay') shadow.perform(node, at, '').catch(() => undefined);
   // Whose answer it may be is for a checker to say.
   if (shared !== undefined) return;
   if (text !== (node.mend === undefined ? at : again(at)))

@@ -17,7 +17,7 @@ import type { Route } from './cluster.js';
 import { versionsOfBuild, type BuildName } from './manifest.js';
 import type { Network, WireEnd } from './network.js';
 import { performedOn, type ClaimMark } from './performance.js';
-import { programApp } from './program-app.js';
+import { programApp, providerError, type ShadowStage } from './program-app.js';
 import type { SimProcess } from './process.js';
 import type { Provider } from './provider.js';
 import type { SimWorker } from './sim-worker.js';
@@ -39,6 +39,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly limited: boolean;
   /** Attempts of inferences for the weather at the model. */
   readonly patience: number;
+  /** Whether a version of the model is asked beside the others, and what is wrong with that; null = none is. */
+  readonly shadow: Pick<ShadowStage, 'flaw'> | null;
   /** The build that the process would be started with now. */
   readonly build: () => BuildName;
   /** Where its work is pushed to; null = it does it itself. */
@@ -87,6 +89,7 @@ export class RealWorker implements SimWorker {
               agents,
               limited,
               patience,
+              this.#shadowStage(ports),
             ),
             connect: transport,
             ports,
@@ -99,6 +102,22 @@ export class RealWorker implements SimWorker {
         : this.#pushing(endpoint, claims, transport, ports);
     this.#worker = worker;
     worker.start().catch(() => undefined);
+  }
+
+  #shadowStage(ports: Ports): ShadowStage | null {
+    const { shadow, world, history } = this.#options;
+    if (shadow === null) return null;
+    const prng = world.prng.fork(`${this.host.name}/shadow`);
+    return {
+      flaw: shadow.flaw,
+      perform: async (node, at, key) => {
+        const [tenant = '', run = '', ...path] = at.split('/');
+        history.shadows.push({ tenant, run, path: path.join('/'), key, step: world.steps });
+        const dice = prng.next();
+        await new Promise<void>((resolve) => dice > 0.1 && void ports.timers.after(node.ms * (1 + dice), resolve));
+        if (dice > 0.8) throw providerError();
+      },
+    };
   }
 
   /** As a server that pushes has it: a session whose work is done by requests. */

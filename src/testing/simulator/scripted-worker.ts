@@ -210,6 +210,10 @@ class WorkerLife {
         }
         this.#grant();
         break;
+      case 'shadow':
+      case 'triage':
+        // It asks for no leave, and its failures are what it says.
+        break;
     }
   }
 

@@ -37,7 +37,7 @@ import { Nemesis, type FaultKind } from './nemesis.js';
 import { Network } from './network.js';
 import { Observer } from './observer.js';
 import { OutsideClient, tenants, type ClientPlan } from './outside-client.js';
-import { programApp } from './program-app.js';
+import { programApp, type ShadowFlaw } from './program-app.js';
 import { effectsOfProgram, type Program, type ProgramTaste } from './program.js';
 import { Provider, stormsOf } from './provider.js';
 import { RealWorker } from './real-worker.js';
@@ -61,6 +61,7 @@ export interface Flaws {
   readonly store?: (inner: Store) => Store;
   readonly worker?: WorkerFlaw;
   readonly endpoint?: EndpointFlaw;
+  readonly shadow?: ShadowFlaw;
   /** Probability that a message overtakes the one before it. */
   readonly reorder?: number;
   /** What a dead server had handed to the store is written seconds later, when another owns the store. */
@@ -81,6 +82,11 @@ export interface SimulationOptions {
   readonly agents?: boolean;
   /** Whether one of the capabilities is limited. Default: the seed decides. */
   readonly limited?: boolean;
+  /**
+   * Whether a version of the model is asked beside the others; only with real workers that push nothing. Default: in some
+   * worlds that have inferences.
+   */
+  readonly shadowed?: boolean;
   /**
    * Some of the workers push their work to an endpoint; only with real workers. There is no rollout in such a world.
    * Default false.
@@ -246,7 +252,14 @@ class Simulation {
         },
         manifest:
           this.#options.workers === 'real'
-            ? programApp(async () => '', fleet.rollout.first, this.#hasAgents(), this.#isLimited()).manifest
+            ? programApp(
+                async () => '',
+                fleet.rollout.first,
+                this.#hasAgents(),
+                this.#isLimited(),
+                0,
+                this.#isShadowed() ? { perform: async () => undefined, flaw: null } : null,
+              ).manifest
             : simManifest(fleet.rollout.first, this.#isLimited()),
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
@@ -404,6 +417,7 @@ class Simulation {
           ? new RealWorker({
               ...common,
               agents: this.#hasAgents(),
+              shadow: this.#isShadowed() ? { flaw: this.#options.flaws?.shadow ?? null } : null,
               endpoint: i === 0 || pushes.chance(0.5) ? endpoint : null,
             })
           : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
@@ -438,7 +452,7 @@ class Simulation {
       streams: prng.chance(0.5),
       failures: prng.chance(0.6),
       poison: prng.chance(0.3),
-      inferences: this.#world.prng.fork('inferences').chance(0.4),
+      inferences: this.#hasInferences(),
       caches: this.#world.prng.fork('caches').chance(0.4),
       // Bodies of scripted workers know of no remedy.
       remedies: this.#options.workers === 'real' && this.#world.prng.fork('remedies').chance(0.5),
@@ -472,6 +486,17 @@ class Simulation {
   /** Whether a capability is limited. */
   #isLimited(): boolean {
     return this.#options.limited ?? this.#world.prng.fork('limits').chance(0.4);
+  }
+
+  #hasInferences(): boolean {
+    return this.#world.prng.fork('inferences').chance(0.4);
+  }
+
+  #isShadowed(): boolean {
+    const { workers, push, shadowed, taste } = this.#options;
+    if (workers !== 'real' || push === true) return false;
+    const asks = taste?.inferences ?? this.#hasInferences();
+    return shadowed ?? (asks && this.#world.prng.fork('shadows').chance(0.4));
   }
 
   /** Half of all worlds have a schedule. Few ticks are made up for at once: the store's clock may jump by hours. */

@@ -50,7 +50,8 @@ export async function readAnswer(schema: AnySchema, text: string): Promise<Check
   return found === null ? { ok: false, faults: ['the answer is not JSON'] } : checkedBySchema(schema, found.value);
 }
 
-function jsonIn(text: string): { readonly value: unknown } | null {
+/** The JSON in a text, also where there are words or a fence around it; null = there is none. */
+export function jsonIn(text: string): { readonly value: unknown } | null {
   const fenced = /```(?:json)?\s*\n([\s\S]*?)\n\s*```/.exec(text)?.[1];
   const first = text.search(/[[{]/);
   const last = Math.max(text.lastIndexOf('}'), text.lastIndexOf(']'));

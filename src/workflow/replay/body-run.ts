@@ -654,6 +654,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (wait.phase === 'recorded') return;
     wait.phase = 'recorded';
     wait.outcome = outcome;
+    wait.work.recorded?.(outcome);
     this.#due.push(wait);
     const payload = this.#payloadOf(outcome);
     if (outcome.type === 'context.used' && payload !== undefined && !isBlobPayload(payload)) wait.own = payload;

@@ -44,10 +44,12 @@ import {
   providerIdOf,
   type RecordedAnswer,
 } from '../infer/model-answer.js';
+import { mirrored } from '../infer/mirrored-inference.js';
 import { partsOf, type ModelCall, type ModelCallNow, type ModelEndpoint } from '../infer/model-endpoint.js';
 import type { ModelVersion } from '../model.js';
 import { ChunkBatcher } from '../stream-writer.js';
 import type { UnitDetail } from './asked-unit.js';
+import type { OutcomeEntry } from './path-record.js';
 import type { StepHost } from './step-work.js';
 import type { Wait, Work } from './wait.js';
 
@@ -93,6 +95,8 @@ export class InferWork implements Work {
   /** Attempt whose intent is on its way to be committed; 0 = none. */
   #beginning = 0;
   #launched = false;
+  /** What was answered to a call that was made here, while its outcome is on its way to be recorded. */
+  #answered: { readonly attempt: number; readonly answer: RecordedAnswer } | null = null;
 
   constructor(request: InferRequest, host: StepHost) {
     this.#request = request;
@@ -124,6 +128,21 @@ export class InferWork implements Work {
       return this.#fail(wait, attempt, this.#failureOf(missing));
     }
     this.#run(wait, attempt, grant, version);
+  }
+
+  /** An answer of another activation is not ours, so that nothing is mirrored twice. */
+  recorded({ type, data }: OutcomeEntry): void {
+    const answered = this.#answered;
+    this.#answered = null;
+    if (answered === null || type !== 'inference.completed' || data.attempt !== answered.attempt) return;
+    const { host, tenant, run } = this.#host;
+    const { path, ask, call, versionOf, request } = this.#request;
+    const { shadow } = this.#host.recordOf(path)?.inference?.grant ?? {};
+    const version = shadow === undefined ? null : versionOf(shadow);
+    if (version === null || host.mirror === undefined) return;
+    const { attempt, answer } = answered;
+    const { clock } = host.ports;
+    host.mirror(mirrored({ tenant, run, path, attempt, ask, request, call, version, answer, clock }));
   }
 
   abort(reason: unknown): void {
@@ -158,7 +177,9 @@ export class InferWork implements Work {
       .run()
       .then(
         async (answered) => {
-          if (!call.over) await this.#complete(wait, attempt, version, answered);
+          if (call.over) return;
+          if (grant.shadow !== undefined) this.#answered = { attempt, answer: answered.answer };
+          await this.#complete(wait, attempt, version, answered);
         },
         (error: unknown) => {
           if (!call.over) this.#fail(wait, attempt, this.#failureOf(error), null, 0, call.saidBy(error));

@@ -24,6 +24,8 @@ export interface Work {
   launch(wait: Wait): void;
   /** The intent of an attempt is committed. */
   begun?(wait: Wait, attempt: number): void;
+  /** What it came to is recorded; the body has not been told yet. Also of what an earlier activation did. */
+  recorded?(outcome: OutcomeEntry): void;
   /** The result is no longer wanted. */
   abort?(reason: unknown): void;
   /** The result should come soon, good or bad: an effect that is under way is asked to end. */

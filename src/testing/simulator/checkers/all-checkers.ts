@@ -18,6 +18,7 @@ import { checkRedrives } from './redrives.js';
 import { checkRemedies } from './remedies.js';
 import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
+import { checkShadows } from './shadows.js';
 import { checkStreams } from './streams.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
@@ -42,6 +43,7 @@ export {
   checkRemedies,
   checkRequests,
   checkSagas,
+  checkShadows,
   checkStreams,
   checkTicks,
   checkTimers,
@@ -73,6 +75,7 @@ export const checkers: readonly Checker[] = [
   checkAgents,
   checkFamily,
   checkSagas,
+  checkShadows,
   checkStreams,
   checkReadings,
   checkEndings,
