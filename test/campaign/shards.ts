@@ -1,9 +1,11 @@
 /** What a night consists of: each shard with its goal, the round that brings it nearer, and what it needs. */
 import { existsSync } from 'node:fs';
 import { powerLossMissing } from '../process/support/power.js';
+import { killedAgents } from './scenarios/agents.js';
 import { clockJumps } from './scenarios/clocks.js';
 import { failover } from './scenarios/failover.js';
 import { fullDisk, smallDiskMissing } from './scenarios/full-disk.js';
+import { floodedTenant, limitsUnderKills, traceMissing } from './scenarios/limits.js';
 import { kills, mixedKills, rollingRestarts, zombies } from './scenarios/kills.js';
 import { networkCuts } from './scenarios/network.js';
 import { poolerKills, poolerMissing } from './scenarios/pooler.js';
@@ -50,6 +52,28 @@ export const shards: Readonly<Record<string, Shard>> = {
     unit: faultsOf,
     missing: databaseMissing,
     round: () => zombies({ faults: 14 }),
+  },
+  limits: {
+    says: 'limits over three servers under an hour of real requests, servers and workers killed; every window is swept',
+    goal: 200,
+    unit: only('server killed', 'worker killed'),
+    missing: () => databaseMissing() ?? traceMissing,
+    // The first round is short: what is broken at once is seen at once.
+    round: (number) => limitsUnderKills(number === 0 ? { minutes: 2, kills: 40 } : { minutes: 10, kills: 200 }),
+  },
+  agents: {
+    says: 'the worker of agents of the AI SDK (versions 6 and 7) killed, with the endpoint of their models as the witness',
+    goal: 200,
+    unit: faultsOf,
+    missing: () => null,
+    round: () => killedAgents(10),
+  },
+  fairness: {
+    says: 'a tenant that floods the installation, and another that asks for little',
+    goal: 10,
+    unit: only('flood'),
+    missing: databaseMissing,
+    round: () => floodedTenant({ turns: 5, calls: 100 }),
   },
   'rolling-restarts': {
     says: 'servers restarted in good order, one after the other',

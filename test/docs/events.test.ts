@@ -70,7 +70,7 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
     recalled: true,
     grant: true,
   },
-  'inference.admitted': { path: true, attempt: true, grant: true },
+  'inference.admitted': { path: true, attempt: true, grant: true, reservedAt: true },
   'inference.begun': { path: true, attempt: true },
   'inference.identified': { path: true, attempt: true, providerId: true },
   'inference.ambiguous': { path: true, attempt: true, policy: true },

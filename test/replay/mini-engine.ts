@@ -273,7 +273,8 @@ export class MiniEngine {
     const unit = this.state.units.get(path);
     if (unit?.kind !== 'inference') throw new Error(`no inference at ${path}`);
     const { attempt, first } = unit;
-    this.#outside({ op: 'admitInference', path, attempt, grant: this.grant(`${path}/${first}`) }, null);
+    const grant = this.grant(`${path}/${first}`);
+    this.#outside({ op: 'admitInference', path, attempt, grant, reservedAt: 0 }, null);
   }
 
   #taskOf(path: string): string {

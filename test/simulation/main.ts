@@ -24,6 +24,7 @@ const { values } = parseArgs({
     rollout: { type: 'boolean' },
     limited: { type: 'boolean' },
     shadowed: { type: 'boolean' },
+    ai: { type: 'boolean' },
     brief: { type: 'boolean', default: false },
     push: { type: 'boolean', default: false },
     storms: { type: 'boolean', default: false },
@@ -38,6 +39,7 @@ let steps = 0;
 let failed = 0;
 let runs = 0;
 const faults: Record<string, number> = {};
+const forms: Record<string, number> = {};
 const engineFaults = new Map<string, number>();
 for (let seed = from; seed < from + count; seed++) {
   const report = await simulate({
@@ -53,11 +55,13 @@ for (let seed = from; seed < from + count; seed++) {
     ...(values.rollout === undefined ? {} : { rollout: values.rollout }),
     ...(values.limited === undefined ? {} : { limited: values.limited }),
     ...(values.shadowed === undefined ? {} : { shadowed: values.shadowed, taste: { inferences: values.shadowed } }),
+    ...(values.ai === undefined ? {} : { taste: { ai: values.ai } }),
     ...(values.verbose ? { onEvent: (line) => console.log(line) } : {}),
   });
   steps += report.steps;
   runs += report.runs;
   for (const [kind, times] of Object.entries(report.faults)) faults[kind] = (faults[kind] ?? 0) + times;
+  for (const [form, times] of Object.entries(report.forms)) forms[form] = (forms[form] ?? 0) + times;
   for (const fault of report.engineFaults) {
     const short = fault.replace(/^\d+ /, '').slice(0, 110);
     engineFaults.set(short, (engineFaults.get(short) ?? 0) + 1);
@@ -74,6 +78,6 @@ const seconds = (performance.now() - startedMs) / 1000;
 console.log(
   `${count} seeds, ${failed} failed, ${runs} runs, ${steps} steps in ${seconds.toFixed(1)} s (${Math.round(steps / seconds)}/s)`,
 );
-console.log(faults);
+console.log(faults, forms);
 console.log(engineFaults);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -12,6 +12,8 @@ import type {
   Store,
   Transition,
 } from '../../src/store/index.js';
+import { unwantedFailure } from '../../src/core/run/inference.js';
+import type { Submission, WorkerMessage } from '../../src/protocol/worker.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
 import type { ProgramTaste } from '../../src/testing/simulator/program.js';
 import type { Flaws } from '../../src/testing/simulator/simulation.js';
@@ -34,6 +36,8 @@ export interface Mutant {
   readonly property?: string;
   /** It does harm where the model has storms. */
   readonly storms?: true;
+  /** It does harm to programs of the AI SDK, which only real workers run. */
+  readonly ai?: true;
   /** It does harm to inferences. */
   readonly inferences?: true;
   /** It does harm where inferences are asked otherwise, which only bodies of real workers are. */
@@ -353,6 +357,30 @@ function forgets(type: string, inner: Store): Store {
   });
 }
 
+/** Whoever folds the history of a run does not see what has come of the tools of a program, or of its models. */
+function forgetsInside(type: 'step.completed' | 'inference.completed', inner: Store): Store {
+  return altered(inner, {
+    readHistories: async (keys) =>
+      (await inner.readHistories(keys)).map((rows) =>
+        rows.map((row) =>
+          row.type === type && /"path":"[^"]*\/(tool|infer|stream):/.test(row.envelope)
+            ? { ...row, type: 'approval.commented' }
+            : row,
+        ),
+      ),
+  });
+}
+
+/** Nobody hears that an inference is not wanted any more: what is said of it is of no attempt that there is. */
+function keepsUnwanted(message: WorkerMessage): WorkerMessage {
+  if (message.t !== 'submit') return message;
+  const heard = (command: Submission['commands'][number]): Submission['commands'][number] =>
+    command.op === 'failInference' && command.failure.code === unwantedFailure.code
+      ? { ...command, attempt: command.attempt + 1_000 }
+      : command;
+  return { ...message, items: message.items.map((item) => ({ ...item, commands: item.commands.map(heard) })) };
+}
+
 /** Errands stay where they are when they are seen to, a few times, and what came of them is forgotten. */
 function repeatsErrands(inner: Store): Store {
   return altered(forgets('child.ended', inner), {
@@ -570,6 +598,11 @@ export const mutants: readonly Mutant[] = [
     limited: true,
   },
   { name: 'steps run again after their commit', flaws: { worker: { rerunsCompleted: true } } },
+  {
+    name: 'an external step that another life had begun is run again',
+    flaws: { worker: { repeatsExternal: true } },
+    property: 'P4',
+  },
   { name: 'unanswered submissions are not repeated', flaws: { worker: { forgetsUnanswered: true } } },
   { name: 'bodies park over what they have not seen', flaws: { worker: { parksBlindly: true } } },
   { name: 'a received assignment is forgotten', flaws: { worker: { forgetsAssignments: true } } },
@@ -795,6 +828,26 @@ export const mutants: readonly Mutant[] = [
     servers: 2,
     kinds: stormKinds,
     property: 'endpoints',
+  },
+  {
+    name: 'a tool is run again after a crash between it and the model',
+    flaws: { store: (inner) => forgetsInside('step.completed', inner) },
+    ai: true,
+    from: 5,
+    property: 'P4',
+  },
+  {
+    name: 'an answer that a program was given is lost in a crash',
+    flaws: { store: (inner) => forgetsInside('inference.completed', inner) },
+    ai: true,
+    property: 'P4',
+  },
+  {
+    name: 'what a life of a program has asked for that is over stays open',
+    flaws: { garbled: keepsUnwanted },
+    ai: true,
+    limited: true,
+    from: 15,
   },
   {
     name: 'an ambiguous call is made again, whatever was declared',

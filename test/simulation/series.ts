@@ -37,7 +37,7 @@ const pushEvery = 8;
 const rareFormsFrom = 500;
 
 /** What only some workers do. */
-const realOnly: readonly Form[] = ['agents'];
+const realOnly: readonly Form[] = ['agents', 'tools'];
 
 /** The campaign as a test. */
 export function itKeepsEveryProperty({ workers, store, seeds }: Campaign): void {

@@ -279,12 +279,13 @@ export type RunCommand =
       readonly mail?: Mail;
       readonly failure?: Failure;
     }
-  /** Admission lets an inference go on that waits. */
+  /** Admission lets an inference go on that waits. `reservedAt`: since when it draws on the counters that its grant names. */
   | {
       readonly op: 'admitInference';
       readonly path: string;
       readonly attempt: number;
       readonly grant: InferenceGrant;
+      readonly reservedAt: number;
     }
   /** An event of a topic for the wait that was opened by event `opened`. */
   | {

@@ -348,10 +348,11 @@ function said(feedback: Feedback | undefined): { readonly feedback?: Feedback } 
 }
 
 /** The ticket of an inference that waits is served. */
-export function decideAdmission({ units }: RunState, { path, attempt, grant }: Command<'admitInference'>): Decision {
+export function decideAdmission({ units }: RunState, command: Command<'admitInference'>): Decision {
+  const { path, attempt, grant, reservedAt } = command;
   const unit = units.get(path);
   if (unit?.kind !== 'inference' || unit.status !== 'held' || unit.attempt !== attempt) return already;
-  return accept({ type: 'inference.admitted', data: { path, attempt, grant } });
+  return accept({ type: 'inference.admitted', data: { path, attempt, grant, reservedAt } });
 }
 
 /**

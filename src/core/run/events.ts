@@ -171,8 +171,16 @@ export interface RunEventData {
     readonly recalled?: true;
     readonly grant: InferenceGrant | null;
   } & InferenceAsk;
-  /** What had to wait may go on; the body says so (`inference.begun`) before it calls the provider. */
-  'inference.admitted': { readonly path: string; readonly attempt: number; readonly grant: InferenceGrant };
+  /**
+   * What had to wait may go on; the body says so (`inference.begun`) before it calls the provider. `reservedAt`: since when it
+   * draws on the counters that its grant names; absent in events from before that was told.
+   */
+  'inference.admitted': {
+    readonly path: string;
+    readonly attempt: number;
+    readonly grant: InferenceGrant;
+    readonly reservedAt?: number;
+  };
   /** The intent of an inference that had to wait: the provider is called after this is committed. */
   'inference.begun': { readonly path: string; readonly attempt: number };
   /** The provider has named the answer that is on its way. */

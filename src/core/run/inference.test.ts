@@ -67,7 +67,7 @@ const settle = (attempt: number, policy: AmbiguityPolicy): RunCommand => ({
   attempt,
   policy,
 });
-const admit = (attempt = 1): RunCommand => ({ op: 'admitInference', path: 'a', attempt, grant });
+const admit = (attempt = 1): RunCommand => ({ op: 'admitInference', path: 'a', attempt, grant, reservedAt: 5 });
 
 /** A run with its log, and the tables that the effects of its events make. */
 class Bench {
@@ -205,7 +205,7 @@ describe('an inference', () => {
       const bench = new Bench();
       bench.admission = 'hold';
       bench.do(infer());
-      bench.do({ op: 'admitInference', path: 'a', attempt: 1, grant: limited });
+      bench.do({ op: 'admitInference', path: 'a', attempt: 1, grant: limited, reservedAt: 5 });
       expect([...bench.entries.keys()]).toEqual([granted]);
       bench.checkRows();
       return bench;

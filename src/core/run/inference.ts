@@ -260,6 +260,14 @@ export const nothingKept: Failure = failure({
   retryable: false,
 });
 
+/** Why nobody is called for a program of the AI SDK that was begun anew and asks for something else now. */
+export const unwantedFailure: Failure = failure({
+  class: 'cancelled',
+  code: 'INFERENCE_UNWANTED',
+  message: 'The program that asked for it was begun anew, and asks for something else.',
+  retryable: false,
+});
+
 /** An inference that has to wait: for the coordinator of admission, or until its endpoint may be called again. */
 export interface InferenceWait {
   /** Version that it will ask. */

@@ -410,7 +410,7 @@ export class Coordinator {
     if (candidate === null) return null;
     const caller = callerOf({ tenant: ticket.tenant, run: runOfTicket(ticket.ref), path, attempt });
     const probe = this.#doors.probeOf(candidate.version.endpoint, caller);
-    return { op: 'admitInference', path, attempt, grant: grantOf(candidate, keys, probe) };
+    return { op: 'admitInference', path, attempt, grant: grantOf(candidate, keys, probe), reservedAt };
   }
 
   /** The run has not taken what it was given, or had it already: looks what has become of the ticket. */

@@ -24,6 +24,8 @@ const taste = {
   poison: false,
   inferences: true,
   caches: false,
+  // What is ambiguous in them depends on where they die.
+  ai: false,
   remedies: true,
 };
 const seeds = Array.from({ length: 80 }, (_, i) => i + 1);

@@ -23,18 +23,22 @@ const signs = {
   redrives: 'run.redriven',
 } as const satisfies Record<string, RunEventType>;
 
-/** A form of work. Schedules show by what a client was told. */
-export type Form = keyof typeof signs | 'schedules';
+/** A form of work. Schedules show by what a client was told, programs of the AI SDK by the paths of their tools. */
+export type Form = keyof typeof signs | 'schedules' | 'tools';
 
 /** All forms. */
-export const forms: readonly Form[] = [...(Object.keys(signs) as (keyof typeof signs)[]), 'schedules'];
+export const forms: readonly Form[] = [...(Object.keys(signs) as (keyof typeof signs)[]), 'schedules', 'tools'];
 
 /** How often each form was seen. */
 export function formsOf({ final, operations }: History): Record<Form, number> {
   const types = new Map<string, number>();
+  let tools = 0;
   for (const rows of final?.histories.values() ?? [])
-    for (const { type } of rows) types.set(type, (types.get(type) ?? 0) + 1);
+    for (const { type, envelope } of rows) {
+      types.set(type, (types.get(type) ?? 0) + 1);
+      if (type === 'step.completed' && envelope.includes('/tool:')) tools += 1;
+    }
   const schedules = operations.filter(({ kind, ackedAtMs }) => kind === 'schedule' && ackedAtMs !== null).length;
   const counts = Object.entries(signs).map(([form, type]) => [form, types.get(type) ?? 0]);
-  return { ...(Object.fromEntries(counts) as Record<keyof typeof signs, number>), schedules };
+  return { ...(Object.fromEntries(counts) as Record<keyof typeof signs, number>), schedules, tools };
 }

@@ -167,8 +167,6 @@ export interface History {
   readonly attemptsMax: Map<string, number>;
   /** What each run was to do, by `tenant/run`. */
   readonly programs: Map<string, Program>;
-  /** Bodies run in the real runtime, which alone tells the attempts of a step apart in every case. */
-  isReal: boolean;
   /** There is an endpoint to which work is pushed. */
   pushes: boolean;
   /** World time at which all faults were over. */
@@ -193,7 +191,6 @@ export function emptyHistory(): History {
     bodies: [],
     attemptsMax: new Map(),
     programs: new Map(),
-    isReal: false,
     pushes: false,
     healedAtMs: 0,
     blindSpots: 0,

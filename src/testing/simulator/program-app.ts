@@ -23,6 +23,7 @@ import {
   type ModelCallNow,
   Terminal,
 } from '../../workflow/index.js';
+import { askedBy, askFor, runAi, type Asked } from './ai-program.js';
 import { simGraph } from './graph-program.js';
 import {
   builds,
@@ -179,13 +180,6 @@ export function shadowAnswer(at: string): string {
   return `beside ${at}`;
 }
 
-/** The prompt of an inference. `pad`: it is too long for the small versions. */
-interface Asked {
-  readonly at: string;
-  readonly node: InferNode;
-  readonly pad?: string;
-}
-
 /** Where an inference is asked that was asked in vain at `at`. */
 function again(at: string): string {
   return `${at}/again:1`;
@@ -194,18 +188,18 @@ function again(at: string): string {
 /** Without what is of no use. */
 function withoutPad({ messages }: CompactRequest): CompactRequest {
   const [part] = (messages[0]?.content ?? []) as readonly { readonly text: string }[];
-  const { at, node } = JSON.parse(part?.text ?? '') as Asked;
-  return { messages: [{ role: 'user', content: JSON.stringify({ at: again(at), node }) }] };
+  const { at, node } = askedBy(part?.text ?? '');
+  return { messages: [{ role: 'user', content: askFor(again(at), node) }] };
 }
 
 /** A provider of a model, to which the prompt says for which run and path it is asked. */
 function oracle(perform: PerformEffect, isLarge: boolean, said: (answer: string) => string) {
   return speaker(async (asked, providerKey) => {
-    const { node } = asked;
+    const { node, pad } = asked;
     const at = isLarge ? again(asked.at) : asked.at;
     const write = (): Promise<void> => Promise.resolve();
     const answer = await perform(node, { kind: 'infer', idempotencyKey: at, attempt: 0, write, providerKey });
-    if (node.mend !== undefined && !isLarge && asked.pad !== undefined) throw new Terminal('context_length_exceeded');
+    if (node.mend !== undefined && !isLarge && pad !== undefined) throw new Terminal('context_length_exceeded');
     return said(answer);
   });
 }
@@ -218,11 +212,19 @@ function beside({ perform }: ShadowStage) {
   });
 }
 
-/** Answers with what `answer` makes of a prompt and the idempotency key, whole or in parts. */
+/** Answers with what `answer` makes of a prompt and the idempotency key, whole or in parts, and calls the tools that are wanted. */
 function speaker(answer: (asked: Asked, key: string) => Promise<string>) {
-  const ask = async (call: ModelCallNow): Promise<string> => {
+  const ask = async (call: ModelCallNow): Promise<{ readonly text: string; readonly calls: readonly object[] }> => {
     const [part] = (call.prompt[0]?.content ?? []) as readonly { readonly text: string }[];
-    return await answer(JSON.parse(part?.text ?? '') as Asked, call.headers?.['idempotency-key'] ?? '');
+    const asked = askedBy(part?.text ?? '');
+    const text = await answer(asked, call.headers?.['idempotency-key'] ?? '');
+    const calls = asked.calls.map(({ id, name }) => ({
+      type: 'tool-call',
+      toolCallId: id,
+      toolName: name,
+      input: '{}',
+    }));
+    return { text, calls };
   };
   const end = { finishReason: 'stop', usage: { inputTokens: 3, outputTokens: 2 } };
   return {
@@ -231,13 +233,17 @@ function speaker(answer: (asked: Asked, key: string) => Promise<string>) {
       provider: 'oracle',
       modelId: 'm',
       supportsIdempotencyKeys: true,
-      doGenerate: async (call: ModelCallNow) => ({ content: [{ type: 'text', text: await ask(call) }], ...end }),
+      doGenerate: async (call: ModelCallNow) => {
+        const { text, calls } = await ask(call);
+        return { content: [{ type: 'text', text }, ...calls], ...end };
+      },
       doStream: async (call: ModelCallNow) => {
         const said = ask(call);
         const parts = async function* () {
-          const text = await said;
+          const { text, calls } = await said;
           yield { type: 'text-delta', id: '0', delta: text.slice(0, 3) };
           yield { type: 'text-delta', id: '0', delta: text.slice(3) };
+          yield* calls;
           yield { type: 'finish', ...end };
         };
         return await Promise.resolve({ stream: parts() });
@@ -298,6 +304,8 @@ async function runNode(ctx: Ctx, node: ProgramNode, means: Means): Promise<void>
       return runLeaf(ctx, node, node.name, means);
     case 'infer':
       return runInference(ctx, node, means);
+    case 'ai':
+      return runAi(ctx, node, means.perform);
     case 'saga':
       return runSaga(ctx, node, means);
     case 'map': {
@@ -378,9 +386,10 @@ async function runInference(ctx: Ctx, node: InferNode, { patience, shadow }: Mea
   const { shared } = node;
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
   const asked = shared === undefined ? { at, node } : { at: '', node: sharedQuestion(shared) };
+  const pad = asked.node.mend === undefined ? undefined : 'x'.repeat(400);
   const { text } = await ctx.infer(node.name, {
     model: programModel,
-    prompt: JSON.stringify(asked),
+    prompt: askFor(asked.at, asked.node, [], pad),
     ...(node.mend === 'compact' ? { compact: withoutPad, remedies: { context_length_exceeded: 'compact' } } : {}),
     policy: node.policy,
     stream: node.streamed,

@@ -22,6 +22,7 @@ export type ProgramNode =
   | { readonly op: 'progress'; readonly name: string }
   | WaitNode
   | InferNode
+  | AiNode
   | ChildNode
   | SagaNode
   | { readonly op: 'race'; readonly name: string; readonly branches: readonly RaceNode[] };
@@ -119,6 +120,31 @@ export function sharedQuestion({ question }: NonNullable<InferNode['shared']>): 
   return { op: 'infer', name, policy: 'retry', streamed: false, ms: 20, fails: 0, kills: 0, attempts: 4 };
 }
 
+/**
+ * A program that asks a model at a pace of its own, in rounds, and does with tools what the model wants. Its asks and tools have
+ * names of their own; that of a tool is its path.
+ */
+export interface AiNode {
+  readonly op: 'ai';
+  readonly name: string;
+  readonly rounds: readonly AiRound[];
+  readonly policy: InferNode['policy'];
+  /** Its prompts tell in which pieces the answers before have come, so that another life of it may ask for something else. */
+  readonly fickle: boolean;
+}
+
+/** What is asked side by side, and the tools that the first answer calls. Two that are alike ask the very same. */
+export interface AiRound {
+  readonly asks: readonly InferNode[];
+  readonly tools: readonly AiTool[];
+}
+
+/** A call of a tool; those that are external are called `send`, others `look`. */
+export interface AiTool {
+  readonly id: string;
+  readonly step: StepNode;
+}
+
 /** Tokens that the versions take which runs are given, and that of the one that nobody is given. */
 export const programWindows = { small: 100, large: 10_000 } as const;
 
@@ -152,6 +178,8 @@ export interface ProgramTaste {
   readonly inferences: boolean;
   /** Some of them share their answers. */
   readonly caches: boolean;
+  /** Only real workers run them. */
+  readonly ai: boolean;
   /** Some of them are asked otherwise where they have failed. */
   readonly remedies: boolean;
 }
@@ -196,6 +224,7 @@ function makeNode(prng: Prng, taste: ProgramTaste, name: string, depth: number):
     'saga',
   ] as const);
   // Only where there are some, so that the other worlds stay as they are.
+  if (taste.ai && prng.chance(0.3)) return makeAi(prng, taste, name);
   if (taste.inferences && prng.chance(taste.caches ? 0.6 : 0.3)) return makeInference(prng, taste, name);
   if (kind === 'call' && taste.calls) return makeCall(prng, taste, name);
   if (kind === 'map' && taste.maps) {
@@ -274,6 +303,32 @@ function makeInference(prng: Prng, taste: ProgramTaste, name: string): InferNode
   return { ...node, mend: prng.pick(['reroute', 'compact'] as const) };
 }
 
+function makeAi(prng: Prng, taste: ProgramTaste, name: string): AiNode {
+  const policy = prng.pick(['retry', 'retry-with-same-key', 'dead-letter'] as const);
+  const rounds = Array.from({ length: prng.int(1, 3) }, (_, round): AiRound => {
+    const asks = Array.from({ length: prng.pick([1, 1, 2, 3]) }, (__, i) => ({
+      ...makeInference(prng, { ...taste, remedies: false, caches: false }, `${name}/ask:${round}:${i}`),
+      policy,
+      streamed: prng.chance(0.5),
+    }));
+    const [first] = asks;
+    const tools = Array.from({ length: prng.int(0, 3) }, (__, i): AiTool => {
+      const id = `c${round}-${i}`;
+      const external = prng.chance(0.4);
+      const path = `${name}/tool:${toolOf(external)}:${id}`;
+      // The model is told of a failure, so a tool has one attempt.
+      return { id, step: { op: 'step', name: path, ...effect(prng, taste), external, attempts: 1, chunks: 0 } };
+    });
+    return { asks: first !== undefined && prng.chance(0.2) ? [...asks, first] : asks, tools };
+  });
+  return { op: 'ai', name, rounds, policy, fickle: prng.chance(0.3) };
+}
+
+/** The name under which a model knows a tool. */
+export function toolOf(external: boolean): 'send' | 'look' {
+  return external ? 'send' : 'look';
+}
+
 function effect(prng: Prng, taste: ProgramTaste): Omit<EffectNode, 'name'> {
   const attempts = prng.int(1, 4);
   return {
@@ -292,6 +347,7 @@ export function effectsOfProgram(program: Program): (StepNode | CallNode)[] {
     if (node.op === 'map') return node.items.filter(isEffect);
     if (node.op === 'race') return node.branches.filter(isEffect);
     if (node.op === 'saga') return node.items.flatMap(({ act, undo }) => [act, undo]);
+    if (node.op === 'ai') return node.rounds.flatMap(({ tools }) => tools.map(({ step }) => step));
     return [];
   });
 }

@@ -46,6 +46,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   /** Where its work is pushed to; null = it does it itself. */
   readonly endpoint: SimEndpoint | null;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
+  /** A planted bug: what it says comes out otherwise. */
+  readonly garbled?: ((message: WorkerMessage) => WorkerMessage) | undefined;
 }
 
 /** See the head of this file. */
@@ -152,7 +154,7 @@ export class RealWorker implements SimWorker {
   }
 
   #transport(claims: Claims, heart: SimProcess): WorkerTransport {
-    const { network, route, heartRoute, world } = this.#options;
+    const { network, route, heartRoute, world, garbled = (message) => message } = this.#options;
     const blobs = (): Engine => {
       const { engine } = route.server;
       if (engine === null) throw new SpineError('SHUTTING_DOWN', {});
@@ -170,7 +172,11 @@ export class RealWorker implements SimWorker {
           },
           onClose,
         });
-        return { send: (message) => wire.send(message), close: () => wire.close('closed'), bufferedBytes: () => 0 };
+        return {
+          send: (message) => wire.send(garbled(message)),
+          close: () => wire.close('closed'),
+          bufferedBytes: () => 0,
+        };
       },
       putBlob: async ({ tenant, hash }, bytes) => blobs().putBlob(tenant, hash, bytes),
       getBlob: async ({ tenant, hash }) => {

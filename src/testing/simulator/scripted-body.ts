@@ -35,6 +35,8 @@ export interface BodyHost {
 export interface BodyFlaw {
   /** Runs a step again although its result is recorded. */
   readonly rerunsCompleted?: boolean;
+  /** Runs an external step again that another activation had begun. */
+  readonly repeatsExternal?: boolean;
   /** Parks over events that it has not seen. */
   readonly parksBlindly?: boolean;
   /** Calls the provider before the intent is recorded; again, although its answer is recorded; or again, though nobody may. */
@@ -70,7 +72,7 @@ export class ScriptedBody {
   readonly #submitted = new Set<string>();
   readonly #running = new Set<string>();
   readonly #rerun = new Set<string>();
-  /** Inferences whose intent this body has asked for: it may call once it is there. */
+  /** Inferences and external steps whose intent this body has asked for: it may go on once it is there. */
   readonly #asked = new Set<string>();
   #progress: number;
   #cancelled = false;
@@ -207,6 +209,8 @@ export class ScriptedBody {
         return this.#wait(node);
       case 'infer':
         return this.#infer(node);
+      case 'ai':
+        throw new Error('Invariant broken: scripted bodies have no AI SDK');
       case 'map':
         return this.#map(node);
       case 'race':
@@ -477,10 +481,19 @@ export class ScriptedBody {
     }
     if (entry?.type === 'step.retrying' || this.#running.has(path) || this.#submitted.has(path)) return 'pending';
     const attempt = entry?.type === 'step.due' || entry?.type === 'step.started' ? entry.data.attempt : 1;
-    if (node.external && entry?.type !== 'step.started')
+    if (!node.external) this.#execute(node, attempt);
+    else if (entry?.type !== 'step.started') {
+      this.#asked.add(path);
       this.#once(path, { op: 'beginStep', path, attempt, effect: 'external' });
-    else this.#execute(node, attempt);
+    } else if (this.#asked.delete(path) || this.#flaw.repeatsExternal === true) this.#execute(node, attempt);
+    else this.#giveUp(path, attempt);
     return 'pending';
+  }
+
+  /** Another activation has begun it, and nobody knows whether it has happened. */
+  #giveUp(path: string, attempt: number): void {
+    const cause = failure({ class: 'unknown', code: 'EFFECT_AMBIGUOUS', message: 'Nobody knows.', retryable: false });
+    this.#once(path, { op: 'failStep', path, attempt, failure: cause, retry: retryOf(1) });
   }
 
   #execute(node: StepNode, attempt: number): void {

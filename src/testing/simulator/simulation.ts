@@ -47,6 +47,7 @@ import { SimServer } from './sim-server.js';
 import type { StoreWeather } from './sim-store.js';
 import type { SimWorker } from './sim-worker.js';
 import { World } from './world.js';
+import type { WorkerMessage } from '../../protocol/worker.js';
 
 /** What the data lives on. Opened anew by each life of a server; contents stay. */
 export interface SimDisk {
@@ -62,6 +63,8 @@ export interface Flaws {
   readonly worker?: WorkerFlaw;
   readonly endpoint?: EndpointFlaw;
   readonly shadow?: ShadowFlaw;
+  /** What real workers say comes out otherwise. */
+  readonly garbled?: (message: WorkerMessage) => WorkerMessage;
   /** Probability that a message overtakes the one before it. */
   readonly reorder?: number;
   /** What a dead server had handed to the store is written seconds later, when another owns the store. */
@@ -202,7 +205,6 @@ class Simulation {
   async run(): Promise<SimulationReport> {
     const world = this.#world;
     this.#history.breaker = this.#hasStorms() ? touchy : null;
-    this.#history.isReal = this.#options.workers === 'real';
     const prng = world.prng.fork('shape');
     const clock = {
       now: () => Math.floor(world.nowMs + this.#storeOffsetMs),
@@ -418,6 +420,7 @@ class Simulation {
               ...common,
               agents: this.#hasAgents(),
               shadow: this.#isShadowed() ? { flaw: this.#options.flaws?.shadow ?? null } : null,
+              garbled: this.#options.flaws?.garbled,
               endpoint: i === 0 || pushes.chance(0.5) ? endpoint : null,
             })
           : new ScriptedWorker({ ...common, flaw: this.#options.flaws?.worker ?? {} });
@@ -454,6 +457,7 @@ class Simulation {
       poison: prng.chance(0.3),
       inferences: this.#hasInferences(),
       caches: this.#world.prng.fork('caches').chance(0.4),
+      ai: this.#options.workers === 'real' && this.#world.prng.fork('ai').chance(0.4),
       // Bodies of scripted workers know of no remedy.
       remedies: this.#options.workers === 'real' && this.#world.prng.fork('remedies').chance(0.5),
     };

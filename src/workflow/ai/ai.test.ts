@@ -296,6 +296,60 @@ describe.each([6, 7] as const)('version %d of the AI SDK in ctx.ai', (version) =
     expect([use.paid, log]).toEqual([3, ['Lima', 'Oslo', 'ada']]);
   });
 
+  it('gives up what an earlier life has asked for, where it asks for something else now', async () => {
+    const use = fakeModel(() => 'fine');
+    const writer = writerOf(use);
+    let life = 0;
+    const engine = engineFor((ctx) =>
+      ctx.ai('draft', async (ai) => {
+        const prompt = `It is ${(life += 1)} o'clock.`;
+        return (await generateText({ model: ai.model(writer), prompt })).text;
+      }),
+    );
+    const inferences = (): unknown[] =>
+      [...engine.state.units.values()].flatMap((unit) => (unit.kind === 'inference' ? [unit.status] : []));
+    const paths = (): string[] =>
+      [...engine.state.units].flatMap(([path, { kind }]) => (kind === 'inference' ? [path] : []));
+    engine.holdsInferences = true;
+    engine.begin();
+    await drained(engine);
+    engine.time.advance(engine.parkAfterMs);
+    await drained(engine);
+    expect(await engine.activation?.ended).toBe('parked');
+    engine.admit(paths()[0] ?? '');
+    engine.begin();
+    await drained(engine);
+    expect(inferences()).toEqual(['admitted', 'held']);
+    // Nobody waits for the first any more, and the second may be waiting for its slot.
+    engine.time.advance(engine.parkAfterMs);
+    await drained(engine);
+    expect(inferences()).toEqual(['failed', 'held']);
+    engine.admit(paths()[1] ?? '');
+    await drained(engine);
+    expect([output(engine), use.paid, life]).toEqual(['fine', 1, 2]);
+    expect(ofType(engine, 'inference.failed').map(({ data }) => data.failure.code)).toEqual(['INFERENCE_UNWANTED']);
+  });
+
+  it('leaves nothing open that an earlier life has called, and that nobody asks for any more', async () => {
+    const use = fakeModel(() => 'fine');
+    const writer = writerOf(use);
+    let life = 0;
+    const engine = engineFor((ctx) =>
+      ctx.ai('draft', async (ai) => {
+        const prompt = `It is ${(life += 1)} o'clock.`;
+        return (await generateText({ model: ai.model(writer), prompt })).text;
+      }),
+    );
+    engine.begin();
+    await commits(engine, 1);
+    await quiet(engine);
+    dies(engine);
+    await drained(engine);
+    expect([output(engine), use.paid, life]).toEqual(['fine', 2, 2]);
+    expect(ofType(engine, 'inference.ambiguous').map(({ data }) => data.policy)).toEqual(['dead-letter']);
+    expect(engine.state.spend.ambiguous).toBe(1);
+  });
+
   it('ends with the run that is cancelled, without another word to the program', async () => {
     const use = fakeModel(() => new Promise<string>(() => undefined));
     const writer = writerOf(use);

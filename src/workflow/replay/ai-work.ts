@@ -14,6 +14,7 @@ import { pathOf } from '../../core/paths.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand } from '../../core/run/commands.js';
 import type { Effect } from '../../core/run/events.js';
+import { unwantedFailure } from '../../core/run/inference.js';
 import { aiInference, aiModelSetting, partsOf, type AiModelSetting } from '../ai/ai-inference.js';
 import type { Ai, AiModel, AiModelOptions, AiStreamed, AiToolOptions, AiTools, AiToolsOf } from '../ai/ai-options.js';
 import { durableTools, type AiToolRun } from '../ai/ai-tools.js';
@@ -32,7 +33,7 @@ import type { Model } from '../model.js';
 import { isStepError, type StepError } from '../step-error.js';
 import { ChunkBatcher, type StreamWriter } from '../stream-writer.js';
 import { InferWork, type InferenceTold, type InferRequest } from './infer-work.js';
-import type { UnitKind } from './path-record.js';
+import type { PathRecord, UnitKind } from './path-record.js';
 import { Scope } from './scope.js';
 import { StepWork, type StepHost } from './step-work.js';
 import type { Wait, Work } from './wait.js';
@@ -42,6 +43,7 @@ export interface AiHost extends StepHost {
   claim(path: string): void;
   ask(scope: Scope, path: string, kind: UnitKind, work: Work): Promise<unknown>;
   release(path: string): void;
+  unaskedInferences(path: string): readonly (readonly [path: string, record: PathRecord])[];
   submitTogether(
     payloads: readonly InlinePayload[],
     commands: (stored: readonly Payload[]) => readonly BodyCommand[],
@@ -114,6 +116,26 @@ export class AiWork implements Work {
     this.#program = null;
   }
 
+  /**
+   * What an earlier life has asked for and this one has not, as where its prompt tells the time, waits for nobody, and must
+   * not keep others waiting by what it was given. What was called is left to the end: nobody else waits for that.
+   */
+  atRest(): boolean {
+    const unasked = this.#host
+      .unaskedInferences(this.#request.path)
+      .filter(([, { begun, attempt }]) => begun < attempt);
+    this.#giveUp(unasked);
+    return unasked.length > 0;
+  }
+
+  #giveUp(unasked: ReturnType<AiHost['unaskedInferences']>): void {
+    for (const [path, { begun, attempt }] of unasked) {
+      if (begun >= attempt) this.#host.submit({ op: 'settleAmbiguity', path, attempt, policy: 'dead-letter' });
+      const nothing = { usage: null, costMicros: 0, retry: this.#request.retry };
+      this.#host.submit({ op: 'failInference', path, attempt, failure: unwantedFailure, ...nothing });
+    }
+  }
+
   /** The program was given something that is not what is recorded: it is begun anew, and finds what is. */
   readonly #restart = (): void => {
     if (this.#isRestarting) return;
@@ -169,6 +191,7 @@ export class AiWork implements Work {
     wait.phase = 'working';
     this.#scope.giveUp(new Cancelled('sibling_failed'));
     this.#scope.close();
+    this.#giveUp(this.#host.unaskedInferences(this.#request.path));
   }
 
   #complete(wait: Wait, attempt: number, value: unknown, durationMs: number): void {
@@ -255,13 +278,20 @@ export class AiWork implements Work {
     const { model, fingerprint } = asked.ask;
     const kind = streamed ? 'stream' : 'infer';
     const name = fingerprint.slice(0, fingerprintLength);
-    const n = program.next(`${kind} ${model} ${name}`);
-    const path = pathOf(this.#request.path, [kind, model, name, n]);
+    let path: string;
+    do path = pathOf(this.#request.path, [kind, model, name, program.next(`${kind} ${model} ${name}`)]);
+    while (this.#isUnwanted(path));
     const known = this.#inferences.get(path);
     if (known !== undefined) return known;
     const made = this.#opened(setting.model, { ...asked, path });
     this.#inferences.set(path, made);
     return made;
+  }
+
+  /** It was given up when no life seemed to ask for it. Whoever does now asks anew. */
+  #isUnwanted(path: string): boolean {
+    const outcome = this.#host.recordOf(path)?.outcome;
+    return outcome?.type === 'inference.failed' && outcome.data.failure.code === unwantedFailure.code;
   }
 
   #opened(model: Model, asked: AskedCall): OpenInference {
@@ -276,6 +306,11 @@ export class AiWork implements Work {
       async (error: unknown) => {
         // Suspended and given up are the same to a program: it hears nothing more.
         if (isCancelled(error)) return await never();
+        if (isStepError(error) && error.code === unwantedFailure.code) {
+          this.#inferences.delete(asked.path);
+          this.#restart();
+          return await never();
+        }
         if (isStepError(error)) this.#failed = error;
         relay.fail(error);
         throw error;
@@ -312,6 +347,7 @@ export class AiWork implements Work {
         if (version !== undefined) tried.add(version);
         ask = { ...asked.ask, reroute: remedy.version, chain: { after: at, isLast: true } };
         at = pathOf(asked.path, ['again', n]);
+        while (this.#isUnwanted(at)) at = pathOf(asked.path, ['again', (n += 1)]);
       }
     }
   }

@@ -426,6 +426,14 @@ export class BodyRun implements Activation, Pumped, StepHost {
     for (const claimed of this.#claimed.keys()) if (claimed.startsWith(`${path}/`)) this.#claimed.delete(claimed);
   }
 
+  /** Inferences beneath a path that have not come to anything, and that nobody in this activation has asked for. */
+  unaskedInferences(path: string): readonly (readonly [path: string, record: PathRecord])[] {
+    return [...this.#records].filter(
+      ([inner, { kind, outcome }]) =>
+        kind === 'inference' && outcome === null && inner.startsWith(`${path}/`) && !this.#claimed.has(inner),
+    );
+  }
+
   /** Messages that no wait has got yet. */
   get unread(): number {
     return this.#unread;
@@ -784,6 +792,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
       if ([...this.#open].some((wait) => wait.phase === 'waiting')) this.#watchForParking(busyLookMs);
       return;
     }
+    const rested = [...this.#open].filter(({ phase, work }) => phase === 'hosting' && work.atRest?.() === true);
+    if (rested.length > 0) return this.#watchForParking(busyLookMs);
     this.#phase = 'parking';
     this.#parkSubmission = this.#send([{ op: 'park', seen: this.#seen }]);
   }

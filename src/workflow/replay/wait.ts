@@ -30,6 +30,11 @@ export interface Work {
   abort?(reason: unknown): void;
   /** The result should come soon, good or bad: an effect that is under way is asked to end. */
   hasten?(reason: unknown): void;
+  /**
+   * All that the body waits for is owed by the outside, so what it hosts has asked for all that it can ask for now. True where
+   * something was given up for that.
+   */
+  atRest?(): boolean;
   /** What the body gets, where that is more than the recorded value. What it throws, the wait rejects with. */
   receive?(outcome: ReceivedOutcome, value: unknown): unknown;
   /** Says what is asked for; called for onlookers only. */

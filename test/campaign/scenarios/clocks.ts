@@ -7,7 +7,7 @@ import { mkdtempSync, chmodSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { playRound, type Round, type RoundSize } from '../support/round.js';
-import { pause } from '../support/traffic.js';
+import { pause } from '../support/asking.js';
 import { WrongClock } from '../support/wrong-clock.js';
 
 const twoHours = 7_200;

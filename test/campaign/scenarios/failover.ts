@@ -11,7 +11,8 @@ import { Database } from '../support/database.js';
 import { violationsIn, type Evidence, type Violation } from '../support/evidence.js';
 import { Mover } from '../support/mover.js';
 import { concluded, type Round } from '../support/round.js';
-import { pause, Traffic } from '../support/traffic.js';
+import { pause } from '../support/asking.js';
+import { Traffic } from '../support/traffic.js';
 
 export async function failover(kind: 'synchronous' | 'asynchronous'): Promise<Round> {
   const folder = mkdtempSync(join(tmpdir(), 'eventspine-failover-'));

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../../process/support/until.js';
 import { playRound, type Round, type RoundSize } from '../support/round.js';
-import { pause } from '../support/traffic.js';
+import { pause } from '../support/asking.js';
 
 /** What is missing for a small disk; null = nothing. */
 export const smallDiskMissing = process.getuid?.() !== 0 ? 'mounting a small file system needs root' : null;

@@ -3,7 +3,7 @@
  * that are ended, zombies that sleep past the death of their sessions, rolling restarts.
  */
 import { playRound, type Round, type RoundSize, type Stage, type StageOptions } from '../support/round.js';
-import { pause } from '../support/traffic.js';
+import { pause } from '../support/asking.js';
 
 /** Above `sessionDeadMs` of the servers under test, with the time that a reaper needs to hear of it. */
 const freezeMsMin = 2_600;

@@ -4,7 +4,7 @@
  */
 import { Network } from '../support/network.js';
 import { playRound, type Round, type RoundSize } from '../support/round.js';
-import { pause } from '../support/traffic.js';
+import { pause } from '../support/asking.js';
 
 type Way = 'both' | 'there' | 'back' | 'half open';
 

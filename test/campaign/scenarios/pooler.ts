@@ -5,7 +5,7 @@
 import { pgbouncerProgram } from '../../../scripts/pgbouncer.mjs';
 import { Pooler } from '../../postgres/pooler.js';
 import { playRound, type Round, type RoundSize } from '../support/round.js';
-import { pause } from '../support/traffic.js';
+import { pause } from '../support/asking.js';
 import { killing } from './kills.js';
 
 /** Why there is no pooler here; null = there is one. */

@@ -11,7 +11,7 @@ import { script } from '../../process/support/processes.js';
 import { Database, type DatabaseOptions } from '../support/database.js';
 import type { Violation } from '../support/evidence.js';
 import type { Round } from '../support/round.js';
-import { pause } from '../support/traffic.js';
+import { pause } from '../support/asking.js';
 
 /** How a database may lie about what it has kept. */
 export type Carelessness = 'fsync=off' | 'lying fsync';

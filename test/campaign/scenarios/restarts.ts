@@ -1,6 +1,6 @@
 /** The database stopped and started every few seconds, in good order and as after a crash, for longer than the servers wait. */
 import { playRound, type Round, type RoundSize, type StageOptions } from '../support/round.js';
-import { pause } from '../support/traffic.js';
+import { pause } from '../support/asking.js';
 
 /** Gaps: mostly short ones; some outlast the patience of a session (1.5 s), so that leases are lost with it. */
 const downMs = [0, 300, 1_000, 2_500];

@@ -5,7 +5,7 @@
 import type { Change } from '../support/builds.js';
 import type { Cluster, ClusterOptions, Kind } from '../support/cluster.js';
 import { playRound, type Round, type Stage, type StageOptions } from '../support/round.js';
-import { pause } from '../support/traffic.js';
+import { pause } from '../support/asking.js';
 
 /** What the next version may do: all of it is added, and none of it has to be understood. */
 export const nextVersion: readonly Change[] = [

@@ -4,7 +4,7 @@
  */
 import pg from 'pg';
 import { playRound, type Round } from '../support/round.js';
-import { pause } from '../support/traffic.js';
+import { pause } from '../support/asking.js';
 
 /** Holds a snapshot for so long. The rate of its last part must be at least half of that of its first. */
 export function heldSnapshot(ms: number): Promise<Round> {

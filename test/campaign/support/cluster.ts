@@ -17,6 +17,8 @@ export interface ClusterOptions {
   readonly databaseOf?: (server: number) => string;
   readonly servers?: number;
   readonly workers?: number;
+  /** The app of the workers, as a file of this folder. Default: `app.mjs`. */
+  readonly app?: string;
   /** Where each process lives: its network namespace and address, its environment. Asked again for each life. */
   readonly place?: (kind: 'server' | 'worker', index: number) => Place;
 }
@@ -34,6 +36,8 @@ class Member {
   child: Child;
   /** How often it has ended by itself because its store had lost something. */
   failures = 0;
+  /** What it said when it had ended by itself for no reason that it may have. */
+  readonly deaths: string[] = [];
   readonly #start: () => Child;
 
   constructor(start: () => Child) {
@@ -45,17 +49,22 @@ class Member {
     this.child = this.#watched();
   }
 
-  /** Whoever looks after a server starts it again when its store has failed. */
+  /** Whoever looks after a process starts it again when it has ended; only that of a store that has failed is in order. */
   #watched(): Child {
     const child = this.#start();
     void child.exited.then((code) => {
-      if (code !== storeFailed || this.child !== child) return;
-      this.failures += 1;
+      // By a signal, or in good order: that was us.
+      if (code === null || code === 0 || this.child !== child) return;
+      if (code === storeFailed) this.failures += 1;
+      else this.deaths.push(`ended with ${code}: ${child.errors.slice(-deathLinesMax).join('\n')}`);
       this.again();
     });
     return child;
   }
 }
+
+const lastWordsMax = 12;
+const deathLinesMax = 80;
 
 /** Exit code of a server under test. */
 const storeFailed = 3;
@@ -68,7 +77,7 @@ export class Cluster {
   readonly #workers: Member[];
 
   private constructor(options: ClusterOptions, addresses: readonly { readonly host: string; readonly port: number }[]) {
-    const { place = nowhereSpecial, database, databaseOf = () => database } = options;
+    const { place = nowhereSpecial, database, databaseOf = () => database, app } = options;
     this.urls = addresses.map(({ host, port }) => `http://${host}:${port}`);
     this.#servers = addresses.map(
       ({ host, port }, i) =>
@@ -79,7 +88,11 @@ export class Cluster {
       const urls = this.urls.map((_url, k) => this.urls[(i + k) % this.urls.length] ?? '');
       return new Member(() => {
         const at = place('worker', i);
-        const environment = { ...at.environment, EXECUTIONS: this.#executionsFile };
+        const environment = {
+          ...at.environment,
+          EXECUTIONS: this.#executionsFile,
+          ...(app === undefined ? {} : { APP: `./${app}` }),
+        };
         return launch('worker.mjs', urls, { ...at, environment });
       });
     });
@@ -115,9 +128,24 @@ export class Cluster {
     return this.#servers.reduce((sum, { failures }) => sum + failures, 0);
   }
 
+  /** What those said that have ended by themselves for no reason that they may have. */
+  get deaths(): readonly string[] {
+    return [...this.#servers, ...this.#workers].flatMap(({ deaths }) => deaths);
+  }
+
   /** What it has said of itself in its present life. */
   log(kind: Kind, index: number): readonly string[] {
     return this.#member(kind, index).child.errors;
+  }
+
+  /** The end of what each of them has said in its present life, for whoever wonders why nothing goes on. */
+  lastWords(): string {
+    const words = (kind: Kind): string[] =>
+      this.#members(kind).flatMap(({ child }, i) => [
+        `${kind} ${i} (${child.pid}):`,
+        ...child.errors.slice(-lastWordsMax),
+      ]);
+    return [...this.deaths, ...words('server'), ...words('worker')].join('\n  ');
   }
 
   async kill(kind: Kind, index: number): Promise<void> {
@@ -165,12 +193,17 @@ export class Cluster {
   }
 
   executions(): Execution[] {
+    return this.notes().map((note) => note as Execution);
+  }
+
+  /** What workers have written down outside of the system, in the words of their app. */
+  notes(): unknown[] {
     if (!existsSync(this.#executionsFile)) return [];
     // A killed writer may leave half a line; appends are atomic otherwise.
     return readFileSync(this.#executionsFile, 'utf8')
       .split('\n')
       .filter((line) => line.endsWith('}'))
-      .map((line) => JSON.parse(line) as Execution);
+      .map((line) => JSON.parse(line) as unknown);
   }
 
   async end(): Promise<void> {

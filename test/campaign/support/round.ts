@@ -76,12 +76,19 @@ export async function playRound(options: StageOptions, act: (stage: Stage) => Pr
     await traffic.progress(10);
     await cluster.whole();
     return await concluded(cluster, traffic, faults, longestMs, options);
+  } catch (error) {
+    throw new Error(`${String(error)}\n${cluster?.lastWords() ?? ''}`, { cause: error });
   } finally {
     await cluster?.end();
     await between?.end();
     await database.end();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** A process that ends by itself, whatever happens to others, is a finding. */
+export function deathsOf({ deaths }: Pick<Cluster, 'deaths'>): Violation[] {
+  return deaths.map((detail) => ({ property: 'P30', detail }));
 }
 
 /** Waits for everything that is open and judges it. */
@@ -111,6 +118,6 @@ export async function concluded(
       streamConnections,
     },
     longestMs: { ...longestMs, start: longestStartMs, untilAllEnded: Math.round(performance.now() - begun) },
-    violations: judge(evidence),
+    violations: [...judge(evidence), ...deathsOf(cluster)],
   };
 }

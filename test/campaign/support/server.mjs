@@ -15,14 +15,13 @@ const engine = createEngine({
   settings: { sessionDeadMs: 1_500, sessionBeatMs: 300, upkeepEveryMs: 1_000 },
   log: (record) => console.error(JSON.stringify({ at: Date.now(), ...record })),
 });
-await engine.start();
-const everybody = { tenant: 'default', user: 'campaign', roles: ['operator', 'worker'] };
-const server = createServer({ engine, host, port: Number(port), authorize: () => everybody });
+// The database may have gone again since: whoever looks after a server starts it anew.
+await engine.start().catch(failed);
+const everybody = { user: 'campaign', roles: ['operator', 'worker'] };
+const authorize = ({ headers }) => ({ ...everybody, tenant: headers.get('x-tenant') ?? 'default' });
+const server = createServer({ engine, host, port: Number(port), authorize });
 const { url } = await server.listen();
-void store.failed.then((error) => {
-  console.error(`failed: ${String(error)}`);
-  process.exit(3);
-});
+void store.failed.then(failed);
 let ending = false;
 process.on('SIGTERM', () => {
   if (ending) return;
@@ -33,6 +32,11 @@ process.on('SIGTERM', () => {
     .then(() => process.exit(0));
 });
 console.log(`ready ${url}`);
+
+function failed(error) {
+  console.error(`failed: ${String(error)}`);
+  process.exit(3);
+}
 
 /** Whatever starts a server in production would start it again until the database is there. */
 async function opened() {

@@ -2,7 +2,9 @@
  * The load of a campaign and its ledger: clients that start runs at any server and ask the next one where nobody answers,
  * readers that follow runs from server to server. Runs in the process of the test, which no fault touches.
  */
+import { cpus, loadavg } from 'node:os';
 import type { DoctorView, RunEventView, RunView } from '../../../src/protocol/http.js';
+import { Asking, inParallel, pause } from './asking.js';
 import type { Acknowledgement, Evidence, Execution, Reading, Standstill } from './evidence.js';
 
 export interface TrafficOptions {
@@ -27,20 +29,20 @@ export interface TrafficCounts {
   readonly longestStartMs: number;
 }
 
-const requestMs = 3_000;
-/** How long a client asks before the system is taken for dead. */
-const startMsMax = 90_000;
+/**
+ * How long a run may take. Servers under test take who is silent for 1.5 s for dead, so that on a machine with ten times the work
+ * that it can do sessions die, and what they had under way is begun again, more often than anything comes to its end.
+ */
+const patienceMs = 180_000;
 
 export class Traffic {
   readonly acknowledged: Acknowledgement[] = [];
   readonly #options: Required<TrafficOptions>;
+  readonly #asking: Asking;
   readonly #lanes: Promise<void>[] = [];
   readonly #readings: Promise<Reading>[] = [];
   #running = true;
-  #unanswered = 0;
   #streamConnections = 0;
-  #longestStartMs = 0;
-  #next = 0;
   #roundTrips = 0;
   #held = false;
   #starting = 0;
@@ -48,6 +50,7 @@ export class Traffic {
 
   constructor(options: TrafficOptions) {
     this.#options = { lanes: 2, pauseMs: 40, followEvery: 8, ...options };
+    this.#asking = new Asking(options.urls);
     for (let lane = 0; lane < this.#options.lanes; lane++) this.#lanes.push(this.#work(lane));
     // Whoever waits for the end hears of it; until then it must not count as unhandled.
     for (const lane of this.#lanes) lane.catch(() => undefined);
@@ -56,9 +59,9 @@ export class Traffic {
   get counts(): TrafficCounts {
     return {
       acknowledged: this.acknowledged.length,
-      unanswered: this.#unanswered,
+      unanswered: this.#asking.unanswered,
       streamConnections: this.#streamConnections,
-      longestStartMs: Math.round(this.#longestStartMs),
+      longestStartMs: Math.round(this.#asking.longestStartMs),
     };
   }
 
@@ -73,18 +76,18 @@ export class Traffic {
   }
 
   /** Starts one run and waits for its end, timer and all. Resolves with how long that took, ms. */
-  async roundTrip(ms = 60_000): Promise<number> {
+  async roundTrip(ms = patienceMs): Promise<number> {
     const begun = performance.now();
     // Runs of every third value sleep.
     const value = 3 * this.#roundTrips++;
     const key = `trip-${value}`;
-    const run = await this.#start(key, value);
+    const run = await this.#asking.start('chain', key, { value });
     this.acknowledged.push({ key, run, value });
     for (;;) {
-      const view = (await this.#get(`/v1/runs/${run}`)) as RunView | null;
+      const view = (await this.#asking.get(`/v1/runs/${run}`)) as RunView | null;
       if (view?.endedAt !== undefined && view.endedAt !== null) return performance.now() - begun;
       if (performance.now() - begun > ms)
-        throw new Error(`${run} is ${view?.state} after ${ms} ms: ${JSON.stringify(view?.waitingFor)}`);
+        throw new Error(`${run} is ${view?.state} after ${ms} ms: ${JSON.stringify(view?.waitingFor)}; ${load()}`);
       await pause(20);
     }
   }
@@ -94,11 +97,12 @@ export class Traffic {
     this.#held = true;
     while (this.#starting > 0) await pause(10);
     for (const { run } of this.acknowledged.slice(this.#endedUpTo)) {
-      const until = performance.now() + 60_000;
+      const until = performance.now() + patienceMs;
       for (;;) {
-        const view = (await this.#get(`/v1/runs/${run}`)) as RunView | null;
+        const view = (await this.#asking.get(`/v1/runs/${run}`)) as RunView | null;
         if (view === null || view.endedAt !== null) break;
-        if (performance.now() > until) throw new Error(`${run} is ${view.state}: ${JSON.stringify(view.waitingFor)}`);
+        if (performance.now() > until)
+          throw new Error(`${run} is ${view.state}: ${JSON.stringify(view.waitingFor)}; ${load()}`);
         await pause(20);
       }
     }
@@ -128,20 +132,20 @@ export class Traffic {
     // What the system does not know is not waited for.
     await inParallel(this.acknowledged, 8, async ({ run }) => {
       for (;;) {
-        const view = (await this.#get(`/v1/runs/${run}`)) as RunView | null;
+        const view = (await this.#asking.get(`/v1/runs/${run}`)) as RunView | null;
         if (view !== null) views.set(run, view);
         if (view === null || view.endedAt !== null || performance.now() > until) break;
         await pause(50);
       }
       if (!views.has(run)) return;
-      const page = (await this.#get(`/v1/runs/${run}/history?limit=500`)) as { items: RunEventView[] };
+      const page = (await this.#asking.get(`/v1/runs/${run}/history?limit=500`)) as { items: RunEventView[] };
       histories.set(run, page.items);
       const last = page.items.at(-1);
       if (last?.type === 'run.succeeded') outputs.set(run, last.payload);
     });
     const askedAgain: Acknowledgement[] = [];
     await inParallel(sample(this.acknowledged, 100), 4, async ({ key, value }) => {
-      askedAgain.push({ key, value, run: await this.#start(key, value) });
+      askedAgain.push({ key, value, run: await this.#asking.start('chain', key, { value }) });
     });
     const late = pause(20_000).then(() => null);
     const readings: Reading[] = [];
@@ -160,7 +164,7 @@ export class Traffic {
       executions: outside.executions(),
       standstills: outside.standstills,
       readings,
-      doctor: (await this.#get('/v1/doctor')) as DoctorView,
+      doctor: (await this.#asking.get('/v1/doctor')) as DoctorView,
       clocksAgree: outside.clocksAgree ?? true,
     };
   }
@@ -170,34 +174,11 @@ export class Traffic {
       while (this.#held) await pause(10);
       const key = `lane${lane}-${value}`;
       this.#starting += 1;
-      const run = await this.#start(key, value);
+      const run = await this.#asking.start('chain', key, { value });
       this.#starting -= 1;
       this.acknowledged.push({ key, run, value });
       if (value % this.#options.followEvery === 0) this.#readings.push(this.#follow(run));
       await pause(this.#options.pauseMs);
-    }
-  }
-
-  /** Starts a run; asks again with the same key, at the next server, until somebody answers. */
-  async #start(key: string, value: number): Promise<string> {
-    const begun = performance.now();
-    for (;;) {
-      const answer = await this.#ask('/v1/workflows/chain/runs', {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', 'idempotency-key': key },
-        body: JSON.stringify({ value }),
-      });
-      const waited = performance.now() - begun;
-      if (answer?.status === 202) {
-        this.#longestStartMs = Math.max(this.#longestStartMs, waited);
-        return (answer.body as { id: string }).id;
-      }
-      // A server that has just come may not have heard of the workflow.
-      if (answer !== null && answer.status < 500 && ![404, 408, 409, 429].includes(answer.status))
-        throw new Error(`${answer.status} ${JSON.stringify(answer.body)}`);
-      this.#unanswered += 1;
-      if (waited > startMsMax) throw new Error(`nobody took ${key} within ${startMsMax} ms`);
-      await pause(50);
     }
   }
 
@@ -211,7 +192,7 @@ export class Traffic {
       const stop = new AbortController();
       let silence = setTimeout(() => stop.abort(), 10_000);
       try {
-        const answer: Response = await fetch(`${this.#server()}/v1/runs/${run}/stream`, {
+        const answer: Response = await fetch(`${this.#asking.server()}/v1/runs/${run}/stream`, {
           headers: cursor === null ? {} : { 'last-event-id': cursor },
           signal: stop.signal,
         });
@@ -243,41 +224,13 @@ export class Traffic {
     const ids: string[] = [];
     let cursor: string | null = null;
     do {
-      const page = (await this.#get(
+      const page = (await this.#asking.get(
         `/v1/runs?limit=200${cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`}`,
       )) as { items: { id: string }[]; next: string | null };
       ids.push(...page.items.map(({ id }) => id));
       cursor = page.next;
     } while (cursor !== null);
     return ids;
-  }
-
-  /** The body of a 200; null = 404. Asks on where nobody answers. */
-  async #get(path: string): Promise<unknown> {
-    const begun = performance.now();
-    for (;;) {
-      const answer = await this.#ask(path, {}, 20_000);
-      if (answer?.status === 200) return answer.body;
-      if (answer?.status === 404) return null;
-      if (performance.now() - begun > startMsMax) throw new Error(`${path}: ${JSON.stringify(answer)}`);
-      await pause(100);
-    }
-  }
-
-  /** One request at one server; null = no answer. */
-  async #ask(path: string, init: RequestInit, ms = requestMs): Promise<{ status: number; body: unknown } | null> {
-    try {
-      const answer = await fetch(this.#server() + path, { ...init, signal: AbortSignal.timeout(ms) });
-      return { status: answer.status, body: await answer.json() };
-    } catch {
-      return null;
-    }
-  }
-
-  #server(): string {
-    const { urls } = this.#options;
-    this.#next += 1;
-    return urls[this.#next % urls.length] ?? '';
   }
 }
 
@@ -309,20 +262,12 @@ async function* serverSentEvents(body: ReadableStream<Uint8Array>): AsyncGenerat
   }
 }
 
-async function inParallel<T>(items: readonly T[], width: number, work: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items];
-  await Promise.all(
-    Array.from({ length: width }, async () => {
-      for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
-    }),
-  );
+function load(): string {
+  const [minute = 0] = loadavg();
+  return `the load is ${minute.toFixed(1)} on ${cpus().length} processors`;
 }
 
 function sample<T>(items: readonly T[], size: number): T[] {
   const step = Math.max(1, Math.floor(items.length / size));
   return items.filter((_, i) => i % step === 0);
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((wake) => setTimeout(wake, ms));
 }

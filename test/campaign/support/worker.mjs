@@ -1,6 +1,5 @@
-// A worker that knows all servers. `worker.mjs <url>...`.
-import { app } from './app.mjs';
-
+// A worker that knows all servers. `worker.mjs <url>...`; APP names another app than that of the folder.
+const { app } = await import(process.env.APP ?? './app.mjs');
 const build = process.env.EVENTSPINE_BUILD ?? new URL('../../../dist/', import.meta.url).href;
 const { createWorker } = await import(`${build}worker/index.js`);
 

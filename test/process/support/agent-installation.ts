@@ -44,6 +44,10 @@ export class AgentInstallation {
     return ((await this.post(`/v1/workflows/${workflow}/runs`, input)) as { id: string }).id;
   }
 
+  async run(id: string): Promise<RunView> {
+    return (await this.get(`/v1/runs/${id}`)) as RunView;
+  }
+
   async history(id: string): Promise<readonly RunEventView[]> {
     return ((await this.get(`/v1/runs/${id}/history?limit=500`)) as { items: readonly RunEventView[] }).items;
   }
@@ -54,7 +58,7 @@ export class AgentInstallation {
     const views: RunView[] = [];
     for (const id of ids) {
       for (;;) {
-        const view = (await this.get(`/v1/runs/${id}`)) as RunView;
+        const view = await this.run(id);
         if (view.endedAt !== null) {
           views.push(view);
           break;

@@ -22,7 +22,8 @@ const done = (tool, key) => appendFileSync(EXECUTIONS, `${JSON.stringify({ tool,
 const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
 
 function agentOf(version, { ToolLoopAgent, tool }) {
-  return workflow(`agent-${version}`, {}, async (ctx, { tag, model: name }) => {
+  // On a machine with too much to do a body may lose more workers than are killed.
+  return workflow(`agent-${version}`, { retry: { attempts: 50 } }, async (ctx, { tag, model: name }) => {
     const { text, steps, toolResults } = await ctx.ai('answer', (ai) => {
       const tools = {
         look: tool({

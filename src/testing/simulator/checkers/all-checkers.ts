@@ -7,6 +7,7 @@ import { checkEndings } from './endings.js';
 import { checkEndpoints } from './endpoints.js';
 import { checkFamily } from './family.js';
 import { checkGraphs } from './graphs.js';
+import { checkAiPrograms } from './ai-programs.js';
 import { checkInferences } from './inferences.js';
 import { checkLeases } from './leases.js';
 import { checkLimits } from './limits.js';
@@ -27,6 +28,7 @@ import { checkVersions } from './versions.js';
 
 export {
   checkAgents,
+  checkAiPrograms,
   checkEffects,
   checkEndings,
   checkEndpoints,
@@ -67,6 +69,7 @@ export const checkers: readonly Checker[] = [
   checkInferences,
   checkEndpoints,
   checkPredictions,
+  checkAiPrograms,
   checkRemedies,
   checkGraphs,
   checkRedrives,

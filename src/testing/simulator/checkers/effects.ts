@@ -64,7 +64,7 @@ export function checkEffects(history: History): Violation[] {
         );
       for (const [request, count] of timesByRequest(executions))
         if (count > 1) report('P4', `${path} was started ${count} times in one request (${request})`);
-      if (history.isReal && isExternal(executions[0]))
+      if (isExternal(executions[0]))
         for (const [attempt, count] of timesOf(executions.map((execution) => execution.attempt)))
           if (count > 1 + redrives)
             report('P4', `${path} is external, and attempt ${attempt} of it was started ${count} times`);

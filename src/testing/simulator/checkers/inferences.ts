@@ -35,17 +35,25 @@ export function checkInferences(history: History): Violation[] {
     const report = (property: string, detail: string): void => {
       violations.push({ property, tenant, subject, detail });
     };
-    const facts = factsOf(
-      rows.map((row) => readRunEvent(row).event),
-      report,
-    );
+    const events = rows.map((row) => readRunEvent(row).event);
+    const facts = factsOf(events, report);
+    const pathOf = pathsByKey(events);
     for (const [path, found] of facts)
       if (found.intents > 1 + found.reasons)
         report('P4', `${path} was asked for ${found.intents} times, with ${found.reasons} reasons for another`);
-    for (const [path, executions] of grouped(calls.get(key) ?? [], (execution) => execution.path))
+    for (const [path, executions] of grouped(calls.get(key) ?? [], (one) => pathOf.get(one.key ?? '') ?? one.path))
       checkCalls(path, executions, facts.get(path), recordedAt.get(`${key}/${path}`) ?? [], report);
   }
   return violations;
+}
+
+/** Providers are not told of paths: a program of the AI SDK is known by the key that was granted for its call. */
+function pathsByKey(events: readonly RunEvent[]): ReadonlyMap<string, string> {
+  const paths = new Map<string, string>();
+  for (const { type, data } of events)
+    if (type === 'inference.requested' || type === 'inference.admitted')
+      if (data.grant !== null) paths.set(data.grant.idempotencyKey, data.path);
+  return paths;
 }
 
 type Report = (property: string, detail: string) => void;

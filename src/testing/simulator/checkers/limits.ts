@@ -97,6 +97,7 @@ class LimitModel {
       case 'activation.retrying':
         for (const path of [...this.#begun]) if (path.startsWith(`${tenant}/${run}/`)) this.#free(path);
         break;
+      case 'inference.ambiguous':
       case 'inference.completed':
       case 'inference.retrying':
       case 'inference.failed':
