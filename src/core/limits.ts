@@ -62,6 +62,8 @@ export const limits = {
   decisionTextLengthMax: 80,
   /** What a person has said of their answer, as a decision record keeps it: so many characters from its beginning. */
   decisionCommentLengthMax: 200,
+  /** Ambiguous calls of one inference after which a person has to say whether there is to be another, whatever its policy. */
+  inferenceAmbiguousMax: 10,
   /** Tokens of an answer that limits reserve where nobody says how long it may be. */
   inferenceOutputTokensDefault: 1_024,
   /** Times that a model is asked in one inference with tools unless its options say otherwise, and at most. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { limits } from '../../core/limits.js';
 import { MiniEngine, settled, type MiniOptions } from '../../../test/replay/mini-engine.js';
 import { fakeModel, type FakeModelAnswer, type FakeModelOptions } from '../../testing/kit/fake-model.js';
 import type { AmbiguityPolicy } from '../../core/run/inference.js';
@@ -173,6 +174,20 @@ describe('an inference', () => {
     expect(output(engine)).toBe('hello');
     expect(engine.paths('inference.begun')).toEqual(['draft']);
     expect(use.calls).toHaveLength(1);
+  });
+
+  it('is put before a person when too many workers have died over it, whatever its policy', async () => {
+    const use = fakeModel(() => new Promise<string>(() => undefined));
+    const writer = model('writer', { versions: { v1: { use } }, policy: 'retry' });
+    const engine = engineFor(async (ctx) => (await ctx.infer('draft', { model: writer, prompt: 'hi' })).text);
+    for (let life = 0; life <= limits.inferenceAmbiguousMax && !engine.ended; life++) {
+      engine.activation?.abort('lease_lost');
+      engine.begin();
+      await engine.drain();
+      await settled(8);
+    }
+    expect(engine.last).toMatchObject({ type: 'run.failed', data: { failure: { code: 'INFERENCE_AMBIGUOUS' } } });
+    expect(use.calls).toHaveLength(limits.inferenceAmbiguousMax);
   });
 
   it('is told of options that are none, of an unknown model, and of two prompts', async () => {
