@@ -222,6 +222,10 @@ export const limits = {
   /** Tickets granted in one commit, and those of one tenant that the coordinator of admission keeps in memory. */
   admissionBatchMax: 256,
   admissionTicketsMax: 10_000,
+  /** Calls of one inference of which nobody knows what became, after which it is not called again: it may be what kills workers. */
+  inferenceAmbiguousMax: 10,
+  /** Longest pause of an endpoint, however long a one it has asked for: then one call may hear whether it still holds. */
+  endpointPauseMsMax: 86_400_000,
   /** Due timers handled in one tick. */
   timerBatchMax: 500,
   /** The shortest interval of a schedule, and the longest cron expression. */

@@ -66,6 +66,21 @@ export interface LimitFacts {
   readonly granted: number;
 }
 
+/** How an endpoint of models stands, as one server knows it; what is counted is what this server has done. */
+export interface EndpointFacts {
+  readonly endpoint: string;
+  readonly breaker: 'closed' | 'open' | 'half-open';
+  /** Moves of its breaker to each state. */
+  readonly moves: Readonly<Record<'closed' | 'open' | 'half-open', number>>;
+  /** Probes that were let through. */
+  readonly probes: number;
+  /** How often an inference was held back, or sent on to a fallback: by the breaker, and by a pause. */
+  readonly refused: number;
+  readonly refusedPaused: number;
+  /** It has asked for a pause that is not over. */
+  readonly isPaused: boolean;
+}
+
 /** Where a request comes from; goes into the envelopes of the events that it causes. */
 export interface Origin {
   readonly tenant: string;
@@ -405,6 +420,8 @@ export interface Engine {
   resetLimit(origin: Origin, name: string): Promise<void>;
   /** How limits stand, as the server that grants knows it; empty where it is another. */
   limitFacts(): readonly LimitFacts[];
+  /** How endpoints of models stand with their breakers and pauses: those of which there is something to say. */
+  endpointFacts(): readonly EndpointFacts[];
   health(): Promise<HealthView>;
   doctor(): Promise<DoctorView>;
 

@@ -52,7 +52,9 @@ import { runKey } from './runs/committed.js';
 import { Lanes, type JobOutcome } from './runs/lanes.js';
 import { ArmTallies } from './models/arm-tallies.js';
 import { Breakers } from './models/breakers.js';
+import { endpointFacts } from './models/endpoint-facts.js';
 import { ModelDoor } from './models/model-door.js';
+import { Pauses } from './models/pauses.js';
 import { ModelSettings } from './models/model-settings.js';
 import { ModelsOffice } from './models/models-office.js';
 import { Predictions } from './models/predictions.js';
@@ -138,6 +140,7 @@ class RunningEngine implements Engine {
   readonly #coordinator: Coordinator;
   readonly #modelSettings: ModelSettings;
   readonly #breakers: Breakers;
+  readonly #pauses: Pauses;
   readonly #tallies: ArmTallies;
   readonly #shadows: Shadows;
   readonly #triage: TriageOffice;
@@ -178,12 +181,14 @@ class RunningEngine implements Engine {
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
     this.#breakers = new Breakers(this.#context, this.#catalog);
+    this.#pauses = new Pauses(this.#context, this.#catalog);
     this.#tallies = new ArmTallies(this.#context, this.#catalog);
     this.#shadows = new Shadows({
       context: this.#context,
       catalog: this.#catalog,
       model: (name) => this.#modelSettings.model(name),
       breakers: this.#breakers,
+      pauses: this.#pauses,
     });
     this.#triage = new TriageOffice({
       context: this.#context,
@@ -197,6 +202,7 @@ class RunningEngine implements Engine {
       catalog: this.#catalog,
       settings: this.#modelSettings,
       breakers: this.#breakers,
+      pauses: this.#pauses,
       tallies: this.#tallies,
       shadows: this.#shadows,
     });
@@ -218,6 +224,7 @@ class RunningEngine implements Engine {
     const door = new ModelDoor({
       model: (name) => this.#modelSettings.model(name),
       breakers: this.#breakers,
+      pauses: this.#pauses,
       admission: limitGate(this.#limitRules),
       hash: ports.hash,
     });
@@ -232,7 +239,8 @@ class RunningEngine implements Engine {
       this.#predictions,
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
-    const explainer = { context: this.#context, rules: this.#limitRules, resolve };
+    const told = (place: string): number | null => this.#pauses.until(place);
+    const explainer = { context: this.#context, rules: this.#limitRules, resolve, told };
     this.#reads = new Reads(
       this.#context,
       plain,
@@ -268,6 +276,11 @@ class RunningEngine implements Engine {
       rules: this.#limitRules,
       lanes: this.#lanes,
       resolve,
+      doors: {
+        told,
+        shutUntil: (...asked) => this.#breakers.shutUntil(...asked),
+        probeOf: (...asked) => this.#breakers.probeOf(...asked),
+      },
     });
     this.#limitsOffice = new LimitsOffice({
       context: this.#context,
@@ -327,6 +340,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#office.committed(change));
     this.#lanes.onCommit((change) => this.#agents.committed(change));
     this.#lanes.onCommit((change) => this.#breakers.committed(change));
+    this.#lanes.onCommit((change) => this.#pauses.committed(change));
     this.#lanes.onCommit((change) => this.#tallies.committed(change));
     this.#lanes.onCommit((change) => this.#predictions.committed(change));
     this.#lanes.onCommit((change) => this.#shadows.committed(change));
@@ -370,7 +384,12 @@ class RunningEngine implements Engine {
     await this.#neighbours.start();
     await this.#registry.start();
     await this.#dispatcher.endPredecessors();
-    await Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh(), this.#triage.refresh()]);
+    await Promise.all([
+      this.#modelSettings.refresh(),
+      this.#breakers.refresh(),
+      this.#pauses.refresh(),
+      this.#triage.refresh(),
+    ]);
     await this.#dispatcher.reap();
     await this.#schedules.settle();
     await this.#correctHints();
@@ -400,6 +419,7 @@ class RunningEngine implements Engine {
       this.#redrives.stop(),
       this.#coordinator.stop(),
       this.#breakers.stop(),
+      this.#pauses.stop(),
       this.#tallies.tick(),
       this.#triage.tick().catch((error: unknown) => this.#context.fault('triage', error)),
     ]);
@@ -742,6 +762,7 @@ class RunningEngine implements Engine {
     await Promise.all([
       this.#modelSettings.refresh(),
       this.#breakers.tick(),
+      this.#pauses.tick(),
       this.#tallies.tick(),
       this.#shadows.tick(),
     ]);
@@ -757,7 +778,12 @@ class RunningEngine implements Engine {
       return;
     }
     this.#look = 'under way';
-    Promise.all([this.#modelSettings.refresh(), this.#breakers.refresh(), this.#triage.refresh()])
+    Promise.all([
+      this.#modelSettings.refresh(),
+      this.#breakers.refresh(),
+      this.#pauses.refresh(),
+      this.#triage.refresh(),
+    ])
       .catch((error: unknown) => this.#context.fault('models', error))
       .finally(() => {
         const isStale = this.#look === 'again';
@@ -778,6 +804,7 @@ class RunningEngine implements Engine {
   putLimit: Engine['putLimit'] = (origin, name, options) => this.#limitsOffice.put(origin, name, options);
   resetLimit: Engine['resetLimit'] = (origin, name) => this.#limitsOffice.reset(origin, name);
   limitFacts: Engine['limitFacts'] = () => this.#coordinator.facts();
+  endpointFacts: Engine['endpointFacts'] = () => endpointFacts(this.#breakers, this.#pauses);
 
   tally: Engine['tally'] = () => this.#context.store.readTally();
 

@@ -208,6 +208,8 @@ export interface LimitWait {
   readonly since: string;
   /** When it may be its turn; null = nobody can say: not before somebody else has done, or a budget is raised. */
   readonly expectedAt: string | null;
+  /** The endpoint or capability that has asked for a pause, where that is what it waits for. */
+  readonly paused?: string;
 }
 
 /** One event of a run as it is shown, with its payload as JSON. */
@@ -663,6 +665,8 @@ export interface ModelVersionView {
   readonly price: ModelPrice | null;
   /** Of its endpoint; `probeAt`: until then nobody calls it. */
   readonly breaker: { readonly state: 'closed' | 'open' | 'half-open'; readonly probeAt: string | null };
+  /** The endpoint has asked for a pause, and nobody calls it until then; null = it has not. */
+  readonly pausedUntil: string | null;
 }
 
 /** How the versions of a model do. */

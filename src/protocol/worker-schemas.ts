@@ -5,6 +5,7 @@
  *
  * What is not named here is to be ignored by whoever reads it: the protocol only ever adds.
  */
+import type { Feedback, Remaining } from '../core/admission/feedback.js';
 import type { LimitSpec } from '../core/admission/limit.js';
 import { durationMsMax } from '../core/duration.js';
 import { failureClasses, type Failure, type FailureShadow, type FailureTriage } from '../core/failure.js';
@@ -152,6 +153,10 @@ const failure = shape<Failure>(
   },
   { retryAfterMs: true, stack: true, triage: true, shadow: true },
 );
+const left = nullable(
+  shape<Remaining>({ limit: nullable(count), remaining: nullable(count), resetMs: nullable(count) }, {}),
+);
+const feedback = shape<Feedback>({ retryAfterMs: nullable(count), requests: left, tokens: left }, {});
 const choice = oneOf(remedyChoices);
 const remedyPolicy: JsonSchema = {
   type: 'object',
@@ -370,8 +375,9 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
         },
         { remedy: true },
       ),
+      feedback,
     },
-    {},
+    { feedback: true },
   ),
   failInference: shape<CommandOf<'failInference'>>(
     {
@@ -384,8 +390,9 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
       retry,
       choice,
       can: remediable,
+      feedback,
     },
-    { choice: true, can: true },
+    { choice: true, can: true, feedback: true },
   ),
   settleAmbiguity: shape<CommandOf<'settleAmbiguity'>>(
     { op: constant('settleAmbiguity'), path, attempt: count, policy: oneOf(ambiguityPolicies) },
@@ -442,10 +449,10 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
   endCancelled: shape<CommandOf<'endCancelled'>>({ op: constant('endCancelled') }, {}),
   abandon: shape<CommandOf<'abandon'>>({ op: constant('abandon'), failure }, {}),
   completeTask: shape<CommandOf<'completeTask'>>(
-    { op: constant('completeTask'), result: payload, durationMs: amount },
-    {},
+    { op: constant('completeTask'), result: payload, durationMs: amount, feedback },
+    { feedback: true },
   ),
-  failTask: shape<CommandOf<'failTask'>>({ op: constant('failTask'), failure }, {}),
+  failTask: shape<CommandOf<'failTask'>>({ op: constant('failTask'), failure, feedback }, { feedback: true }),
   appendTask: shape<CommandOf<'appendTask'>>(
     { op: constant('appendTask'), name: nullable(path), from: count, count, chunks: payload },
     {},

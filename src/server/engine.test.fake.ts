@@ -63,6 +63,7 @@ const names = [
   'putLimit',
   'resetLimit',
   'limitFacts',
+  'endpointFacts',
   'health',
   'doctor',
   'follow',

@@ -5,7 +5,14 @@
  */
 import { limits } from '../core/limits.js';
 import { desiredWorkers, type ScaleBounds } from '../core/scale.js';
-import type { InferenceCount, LimitFacts, PredictionCount, PredictionCounts, RemedyCount } from '../engine/api.js';
+import type {
+  EndpointFacts,
+  InferenceCount,
+  LimitFacts,
+  PredictionCount,
+  PredictionCounts,
+  RemedyCount,
+} from '../engine/api.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
 import type { MetricFamily, MetricSample } from './prometheus-text.js';
@@ -22,6 +29,8 @@ export interface FleetFacts {
   readonly bounds: ScaleBounds;
   /** Limits, as the server knows them that grants; empty on the others. */
   readonly limits: readonly LimitFacts[];
+  /** Endpoints of models of whose breakers and pauses there is something to say. */
+  readonly endpoints: readonly EndpointFacts[];
   /** Open event streams of this server. */
   readonly streams: number;
 }
@@ -121,11 +130,53 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
       help: 'Grants that took some of a limit, since this server grants.',
       samples: ofLimits((limit) => limit.granted),
     },
+    ...endpointMetrics(facts.endpoints.slice(0, limits.metricNamesMax)),
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
     gauge(
       'eventspine_queues_beyond_bound',
       `Queues without samples of their own; they are added up under "${othersLabel}".`,
       [one(Math.max(0, facts.queues.length - limits.metricNamesMax))],
+    ),
+  ];
+}
+
+const breakerStates = ['closed', 'open', 'half-open'] as const;
+
+function endpointMetrics(endpoints: readonly EndpointFacts[]): MetricFamily[] {
+  const by = (value: (facts: EndpointFacts) => number): MetricSample[] =>
+    endpoints.map((facts) => ({ labels: { endpoint: facts.endpoint }, value: value(facts) }));
+  const byState = (value: (facts: EndpointFacts, state: (typeof breakerStates)[number]) => number): MetricSample[] =>
+    endpoints.flatMap((facts) =>
+      breakerStates.map((state) => ({ labels: { endpoint: facts.endpoint, state }, value: value(facts, state) })),
+    );
+  return [
+    gauge(
+      'eventspine_breaker_state',
+      '1 for the state that the breaker of an endpoint is in, as this server knows it, 0 for the others.',
+      byState(({ breaker }, state) => (breaker === state ? 1 : 0)),
+    ),
+    counter(
+      'eventspine_breaker_moves_total',
+      'Moves of the breaker of an endpoint that this server has made, by the state that it moved to.',
+      byState(({ moves }, state) => moves[state]),
+    ),
+    counter(
+      'eventspine_breaker_probes_total',
+      'Probes of an endpoint that this server has let through.',
+      by(({ probes }) => probes),
+    ),
+    gauge(
+      'eventspine_endpoint_paused',
+      '1 while an endpoint has asked for a pause, as this server knows it, else 0.',
+      by(({ isPaused }) => (isPaused ? 1 : 0)),
+    ),
+    counter(
+      'eventspine_endpoint_refused_total',
+      'How often this server held an inference back, or sent it on to a fallback, by why.',
+      endpoints.flatMap(({ endpoint, refused, refusedPaused }) => [
+        { labels: { endpoint, why: 'breaker' }, value: refused },
+        { labels: { endpoint, why: 'pause' }, value: refusedPaused },
+      ]),
     ),
   ];
 }

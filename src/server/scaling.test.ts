@@ -78,6 +78,17 @@ const inferences: InferenceCount[] = [
   },
 ];
 
+const endpoints = [
+  {
+    endpoint: 'openai/gpt',
+    breaker: 'open' as const,
+    moves: { closed: 1, open: 2, 'half-open': 1 },
+    probes: 1,
+    refused: 7,
+    refusedPaused: 3,
+    isPaused: true,
+  },
+];
 const remedies: RemedyCount[] = [{ class: 'overloaded', remedy: 'fallback', count: 2 }];
 
 function server(given: readonly QueueView[] = queues, authorized: readonly string[] | null = null) {
@@ -91,6 +102,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       inferences: () => inferences,
       remedies: () => remedies,
       limitFacts: () => [],
+      endpointFacts: () => endpoints,
       definitions: () => [manifest],
     }),
     ...(authorized === null ? {} : { authorize: () => ({ tenant: 't', user: 'u', roles: authorized }) }),
@@ -246,6 +258,7 @@ describe('docs/reference/metrics.md', () => {
       bounds,
       streams: 0,
       limits,
+      endpoints,
     });
     expect(listed).toEqual(
       families.map(({ name, type, samples }) => [name, type, Object.keys(samples[0]?.labels ?? {})]),

@@ -232,6 +232,8 @@ const inferenceOutcome = record({
   providerId: nullable(key),
 });
 
+const left = nullable(record({ limit: nullable(count), remaining: nullable(count), resetMs: nullable(count) }));
+const feedback = optional(record({ retryAfterMs: nullable(count), requests: left, tokens: left }));
 const shadowAsk = record({ n: count, tenant: key, run: key, path, attempt: count });
 const comparison = record({ exact: flag, json: nullable(flag), similarity: nullable(ratio), tools: nullable(flag) });
 const shadowEnd = record({
@@ -270,7 +272,7 @@ const shapes = {
   infer: { path, attempt: count, ask, request: payload },
   beginInference: { path, attempt: count },
   identifyInference: { path, attempt: count, providerId: key },
-  completeInference: { path, attempt: count, outcome: inferenceOutcome, result: payload, note },
+  completeInference: { path, attempt: count, outcome: inferenceOutcome, result: payload, note, feedback },
   failInference: {
     path,
     attempt: count,
@@ -280,6 +282,7 @@ const shapes = {
     retry,
     choice: optional(choice),
     can: optional(remediable),
+    feedback,
   },
   settleAmbiguity: { path, attempt: count, policy: oneOf(...ambiguityPolicies) },
   sleep: { path, ms: wholeMs },
@@ -308,8 +311,8 @@ const shapes = {
   continueAsNew: { input: payload },
   endCancelled: {},
   abandon: { failure },
-  completeTask: { result: payload, durationMs: amount },
-  failTask: { failure },
+  completeTask: { result: payload, durationMs: amount, feedback },
+  failTask: { failure, feedback },
   appendTask: { name: nullable(path), from: count, count, chunks: payload },
 } satisfies Readonly<Record<BodyCommand['op'] | TaskCommand['op'], Shape>>;
 

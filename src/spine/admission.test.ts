@@ -15,6 +15,7 @@ import {
   type LimitOptions,
   type Spine,
 } from './index.js';
+import type { ModelCallNow } from '../workflow/infer/model-endpoint.js';
 
 let opened: Spine<AnyApp> | null = null;
 
@@ -194,5 +195,58 @@ describe('a limit of inferences', () => {
     const wrong = { rate: { tokens: 1 }, concurrency: 2 } as unknown as LimitOptions;
     await expect(spine.limits.set('x', wrong)).rejects.toThrow(/exactly one/);
     await expect(spine.limits.reset('x')).rejects.toThrow(/no limit/);
+  });
+});
+
+describe('what others say of their limits', () => {
+  it('pauses the limited calls of a capability whose handler reports it, and says so', async () => {
+    const search = capability('search', { limits: [limit('searches', { concurrency: 5, by: ['capability'] })] });
+    let made = 0;
+    const handler = search.implement((_, { feedback }) => {
+      made += 1;
+      if (made === 1)
+        feedback(new Headers({ 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '1s' }));
+      return made;
+    });
+    const calls = workflow('calls', {}, async (ctx) => await ctx.call(search, null));
+    const app = defineApp({ workflows: [calls], handlers: [handler] });
+    opened = createSpine(app as AnyApp, { store: memory() });
+    expect(await (await opened.start('calls', null)).result()).toBe(1);
+    const second = await opened.start('calls', null);
+    const wait = async () => (await second.status()).waitingFor[0];
+    await expect.poll(async () => (await wait())?.text).toContain('is rate paused: capability:search has asked');
+    expect((await wait())?.limit).toMatchObject({ paused: 'capability:search' });
+    expect(made).toBe(1);
+    expect(await second.result()).toBe(2);
+  });
+
+  it('keeps an inference that waits for a limit from an endpoint of whose pause another run was told', async () => {
+    const use = fakeModel('said');
+    let refuses = true;
+    const { specificationVersion, provider, modelId } = use;
+    const doGenerate = async (call: ModelCallNow): Promise<unknown> => {
+      const answer = await use.doGenerate(call);
+      if (!refuses) return answer;
+      refuses = false;
+      throw Object.assign(new Error('busy'), { statusCode: 429, responseHeaders: { 'retry-after': '1' } });
+    };
+    const endpoint = { specificationVersion, provider, modelId, doGenerate, doStream: use.doStream.bind(use) };
+    const free = model('free', { versions: { v1: { use: endpoint } } });
+    const bound = model('bound', {
+      versions: { v1: { use: endpoint } },
+      limits: [limit('one', { concurrency: 1, by: ['model'] })],
+    });
+    const asks = workflow('asks', {}, async (ctx, input) => {
+      const name = String(input);
+      return (await ctx.infer('a', { model: name, prompt: name })).text;
+    });
+    const app = defineApp({ models: [free, bound], workflows: [asks] });
+    opened = createSpine(app as AnyApp, { store: memory() });
+    const first = await opened.start('asks', 'free');
+    await expect.poll(() => use.calls.length).toBe(1);
+    const second = await opened.start('asks', 'bound');
+    await expect.poll(async () => (await second.status()).waitingFor[0]?.text).toContain('ate paused');
+    expect(use.calls).toHaveLength(1);
+    expect(await Promise.all([first.result(), second.result()])).toEqual(['said', 'said']);
   });
 });

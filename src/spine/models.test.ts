@@ -15,6 +15,7 @@ import {
   type Model,
   type Spine,
 } from './index.js';
+import type { ModelCallNow } from '../workflow/infer/model-endpoint.js';
 
 let spine: Spine<AnyApp> | null = null;
 
@@ -162,6 +163,63 @@ describe('a breaker', () => {
       { change: 'breaker', endpoint: 'fake/bad', from: 'closed', to: 'open', by: 'engine' },
       { change: 'breaker', endpoint: 'fake/bad', from: 'open', to: 'closed' },
     ]);
+  });
+});
+
+/** A provider whose next answers come with headers, or are refusals with them. */
+function telling(modelId: string) {
+  const script: { readonly status: number | null; readonly headers: Readonly<Record<string, string>> }[] = [];
+  const use = fakeModel('said', { modelId });
+  const answer = async (call: ModelCallNow): Promise<object> => {
+    const { status = null, headers = {} } = script.shift() ?? {};
+    const given = (await use.doGenerate(call)) as object;
+    if (status !== null) throw Object.assign(new Error('refused'), { statusCode: status, responseHeaders: headers });
+    return { ...given, response: { headers } };
+  };
+  const { specificationVersion, provider } = use;
+  const doStream = use.doStream.bind(use);
+  return { use: { specificationVersion, provider, modelId, doGenerate: answer, doStream }, calls: use.calls, script };
+}
+
+describe('a pause that an endpoint asks for', () => {
+  it('holds for all runs, says why they wait, and ends by itself', async () => {
+    const { use, calls, script } = telling('slow');
+    const main = model('main', { versions: { v1: { use } } });
+    const { start, models } = open([main], async (ctx) => (await ctx.infer('a', { model: main, prompt: '1' })).text);
+    script.push({ status: 429, headers: { 'retry-after-ms': '1200' } });
+    const first = await start('w', null);
+    await expect.poll(async () => (await models.get('main')).versions[0]?.pausedUntil).toBeTruthy();
+    const second = await start('w', null);
+    const waits = async () => (await second.status()).waitingFor[0];
+    await expect.poll(async () => (await waits())?.text).toContain('Rate paused: endpoint fake/slow');
+    expect((await waits())?.until).toBeDefined();
+    expect(calls).toHaveLength(1);
+    expect(await Promise.all([first.result(), second.result()])).toEqual(['said', 'said']);
+    expect(calls).toHaveLength(3);
+    expect((await models.get('main')).versions[0]?.pausedUntil).toBeNull();
+    const told = (await models.events().page()).items.map(({ event }) => event['data']);
+    expect(told).toMatchObject([{ change: 'pause', endpoint: 'fake/slow', by: 'engine' }]);
+  });
+
+  it('is asked for by an answer that says that nothing is left; who has somebody else to ask, asks him', async () => {
+    const { use, calls, script } = telling('spent');
+    const main = model('main', { versions: { v1: { use } } });
+    const spare = model('spare', { versions: { v1: { use: fakeModel('spare', { modelId: 'spare' }) } } });
+    const { start, models } = open([main, spare], async (ctx, input) => {
+      const options = { model: main, prompt: '1', fallback: input === true ? [spare] : [] };
+      const { text, hops } = await ctx.infer('a', options);
+      return [text, hops.map(({ class: kind, code }) => `${kind} ${code}`)];
+    });
+    script.push({
+      status: null,
+      headers: { 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '1h' },
+    });
+    expect(await (await start('w', false)).result()).toEqual(['said', []]);
+    expect(await (await start('w', true)).result()).toEqual(['spare', ['rate_limited ENDPOINT_PAUSED']]);
+    expect(calls).toHaveLength(1);
+    // The provider has raised it, an operator knows.
+    await models.change('main', { change: 'reset-breaker', version: 'v1' });
+    expect(await (await start('w', true)).result()).toEqual(['said', []]);
   });
 });
 

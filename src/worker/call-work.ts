@@ -4,6 +4,13 @@
  *
  * Invariant: at most one outcome is submitted for an assignment, whatever the handler does after its end.
  */
+import {
+  agedFeedback,
+  feedbackOfError,
+  readFeedback,
+  type Feedback,
+  type HeaderSource,
+} from '../core/admission/feedback.js';
 import { decodeValue, encodeValue } from '../core/codec.js';
 import { SpineError } from '../core/errors.js';
 import { failureOf } from '../core/failure-of.js';
@@ -41,6 +48,8 @@ class CallWork implements Work {
   #submitted = false;
   #failed = false;
   #dead = false;
+  /** What the handler has heard of the limits of others, and when. */
+  #said: { readonly feedback: Feedback | null; readonly atMs: number } | null = null;
   readonly #streams = new Map<string | null, ChunkBatcher>();
   /** Batches of chunks that were not answered yet, by their submission. */
   readonly #onAnswer = new Map<number, () => void>();
@@ -104,9 +113,9 @@ class CallWork implements Work {
       if (this.#submitted || this.#dead) return;
       this.#submitted = true;
       const durationMs = Math.round(this.#host.ports.clock.monotonicMs() - this.#startedMs);
-      this.#host.submit([{ op: 'completeTask', result: outcome, durationMs }]);
+      this.#host.submit([{ op: 'completeTask', result: outcome, durationMs, ...this.#feedback(null) }]);
     } catch (error) {
-      if (!this.#submitted && !this.#dead) this.#fail(this.#failureOf(error));
+      if (!this.#submitted && !this.#dead) this.#fail(this.#failureOf(error), error);
     } finally {
       this.#cancelDeadline();
     }
@@ -129,6 +138,10 @@ class CallWork implements Work {
       log,
       run: { id: run, tenant },
       stream: (name?: PathName) => this.#stream(name === undefined ? null : pathOf('', name)),
+      feedback: (headers: HeaderSource) => {
+        const { clock } = this.#host.ports;
+        this.#said = { feedback: readFeedback(headers, clock.now()), atMs: clock.monotonicMs() };
+      },
     };
     const returned = await handle(value, context);
     const output = await checkedValue(defined.output, returned, capability, 'OUTPUT_INVALID');
@@ -169,11 +182,21 @@ class CallWork implements Work {
     return failureOf(error, this.#host.ports.clock.now());
   }
 
-  #fail(cause: Failure): void {
+  #fail(cause: Failure, thrown: unknown = null): void {
     this.#flushStreams();
     this.#submitted = true;
     this.#failed = true;
-    this.#host.submit([{ op: 'failTask', failure: cause }]);
+    this.#host.submit([{ op: 'failTask', failure: cause, ...this.#feedback(thrown) }]);
+  }
+
+  /** What the error says by its headers, else what the handler has reported. */
+  #feedback(thrown: unknown): { readonly feedback?: Feedback } {
+    const { clock } = this.#host.ports;
+    const { feedback: reported, atMs } = this.#said ?? { feedback: null, atMs: 0 };
+    const found =
+      feedbackOfError(thrown, clock.now()) ??
+      (reported === null ? null : agedFeedback(reported, clock.monotonicMs() - atMs));
+    return found === null ? {} : { feedback: found };
   }
 
   #errorOf(reason: StopReason): Error {

@@ -2,6 +2,7 @@
  * Capabilities as values: a named kind of work that some pool of workers offers, with its own queue and scaling. The
  * definition is shared by callers (`ctx.call`) and by the pool, which joins it to its code with `implement`.
  */
+import type { HeaderSource } from '../core/admission/feedback.js';
 import type { Duration } from '../core/duration.js';
 import { limits } from '../core/limits.js';
 import type { PathName } from '../core/paths.js';
@@ -51,6 +52,12 @@ export interface HandlerContext {
    * Asked for twice it is the same. A later attempt begins it anew, which readers are told.
    */
   stream(name?: PathName): StreamWriter;
+  /**
+   * Says what whoever is called says of its own limits: its headers (`Retry-After`, `x-ratelimit-*`, `anthropic-ratelimit-*`),
+   * as `fetch` gives them or as a record. It holds for limits that count by `capability`, and for pauses of all calls of the
+   * capability that limits concern; the last word counts. Headers of what the handler throws are read without it.
+   */
+  readonly feedback: (headers: HeaderSource) => void;
 }
 
 /** A capability. `In` and `Out` are what callers give and get. */

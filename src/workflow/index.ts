@@ -23,8 +23,10 @@ export type {
   AiOptions,
   AiStreamed,
   AiToolCall,
+  AiTool,
   AiToolOptions,
   AiTools,
+  AiToolsOf,
   AiUsage,
   Told,
 } from './ai/ai-options.js';
@@ -106,6 +108,10 @@ export type { AnyTool, CapabilityToolOptions, Tool, ToolContext, ToolInput, Tool
 export type { InferOptions, InferResult, PromptMessage, PromptPart } from './infer/infer-options.js';
 export type { ToolCall } from './infer/model-answer.js';
 export { manifestHash } from './manifest-of.js';
+export { embedding } from './embedding.js';
+export type { Embedding, EmbeddingEndpoint, EmbeddingOptions } from './embedding.js';
+export { mcpTools } from './mcp.js';
+export type { McpAiClient, McpClient, McpOptions, McpSdkClient, McpToolOptions, McpTools } from './mcp.js';
 export { message } from './message.js';
 export type {
   AnyMessage,

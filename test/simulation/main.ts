@@ -27,6 +27,7 @@ const { values } = parseArgs({
     ai: { type: 'boolean' },
     brief: { type: 'boolean', default: false },
     push: { type: 'boolean', default: false },
+    storms: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -46,6 +47,8 @@ for (let seed = from; seed < from + count; seed++) {
     workers: values.workers === 'real' ? 'real' : 'scripted',
     brief: values.brief,
     push: values.push,
+    storms: values.storms,
+    ...(values.storms ? { taste: { inferences: true } } : {}),
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),
     ...(values.agents === undefined ? {} : { agents: values.agents }),

@@ -9,7 +9,7 @@ const seedsMax = 5_000;
 describe('planted bugs', () => {
   it.each(mutants)('is found: $name', async (mutant) => {
     const { flaws, kinds, servers = 1, rollout, property, from = 1 } = mutant;
-    const { agents, push, limited, taste, inferences, ai, remedies, shadowed } = mutant;
+    const { agents, push, limited, taste, inferences, ai, remedies, shadowed, storms } = mutant;
     let killedBy: number | null = null;
     for (let seed = from; killedBy === null && seed < from + seedsMax; seed++) {
       resetMutants();
@@ -20,6 +20,7 @@ describe('planted bugs', () => {
         ...(agents === true ? { agents, workers: 'real' } : {}),
         ...(push === true ? { push, workers: 'real' } : {}),
         ...(kinds === undefined ? {} : { kinds }),
+        ...(storms === true ? { storms, workers: 'real', taste: { inferences: true } } : {}),
         ...(rollout === undefined ? {} : { rollout }),
         ...(limited === undefined ? {} : { limited }),
         ...(taste === undefined ? {} : { taste }),

@@ -34,6 +34,8 @@ export interface Mutant {
   readonly from?: number;
   /** A breach of another property does not count as found. Default: any will do. */
   readonly property?: string;
+  /** It does harm where the model has storms. */
+  readonly storms?: true;
   /** It does harm to programs of the AI SDK, which only real workers run. */
   readonly ai?: true;
   /** It does harm to inferences. */
@@ -118,6 +120,21 @@ const nothingButCalls: Partial<ProgramTaste> = {
   sagas: false,
   streams: false,
 };
+
+/** Without those by which a server does not hear for long what others have written. */
+const stormKinds: readonly FaultKind[] = ['server crash', 'worker crash', 'store ambiguous', 'store slow'];
+
+function isHalfOpen(write: EntryWrite): boolean {
+  return write.space === 'model-breakers' && write.op === 'put' && write.value.includes('"half-open"');
+}
+
+/** Values that are shared are read as if they were not there, but where they are changed. */
+function readsNothingOf(space: string, inner: Store): Store {
+  return altered(inner, {
+    readEntries: async (query) =>
+      query.space === space && query.key === undefined ? [] : await inner.readEntries(query),
+  });
+}
 
 function withoutEntries(isLost: (write: EntryWrite) => boolean): (transition: Transition) => Transition {
   return ({ entries = [], ...rest }) => ({ ...rest, entries: entries.filter((write) => !isLost(write)) });
@@ -786,6 +803,31 @@ export const mutants: readonly Mutant[] = [
     flaws: { worker: { infers: 'in a replay' } },
     inferences: true,
     property: 'P4',
+  },
+  {
+    name: 'a probe is not written down, and each server makes its own',
+    flaws: withTransitions(withoutEntries(isHalfOpen)),
+    storms: true,
+    servers: 3,
+    kinds: stormKinds,
+    property: 'endpoints',
+  },
+  {
+    name: 'a breaker that is open is not heard of by the other servers',
+    flaws: { store: (inner) => readsNothingOf('model-breakers', inner) },
+    storms: true,
+    servers: 2,
+    kinds: stormKinds,
+    property: 'endpoints',
+  },
+  {
+    name: 'a pause that an endpoint has asked for is not heard of by the other servers',
+    flaws: { store: (inner) => readsNothingOf('endpoint-pauses', inner) },
+    from: 26,
+    storms: true,
+    servers: 2,
+    kinds: stormKinds,
+    property: 'endpoints',
   },
   {
     name: 'a tool is run again after a crash between it and the model',

@@ -110,13 +110,14 @@ function printModel(invocation: Invocation, model: ModelView): void {
     ]),
     '',
     ...renderTable(
-      ['VERSION', 'WEIGHT', 'DECLARED', 'ENDPOINT', 'BREAKER'],
-      model.versions.map(({ version, weight, declaredWeight, endpoint, breaker }) => [
+      ['VERSION', 'WEIGHT', 'DECLARED', 'ENDPOINT', 'BREAKER', 'PAUSED'],
+      model.versions.map(({ version, weight, declaredWeight, endpoint, breaker, pausedUntil }) => [
         version,
         String(weight),
         String(declaredWeight),
         endpoint,
         breaker.probeAt === null ? breaker.state : `${breaker.state} until ${breaker.probeAt}`,
+        pausedUntil === null ? '-' : `until ${pausedUntil}`,
       ]),
     ),
     ...(model.shadow === null ? [] : ['', ...shadowLines(model.shadow)]),

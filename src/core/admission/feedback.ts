@@ -4,6 +4,7 @@
  *
  * Invariant: a header that cannot be understood says nothing; none makes a call fail.
  */
+import { limits } from '../limits.js';
 
 /** What is left of one thing, and when it is full again; null = not said. */
 export interface Remaining {
@@ -47,12 +48,92 @@ export function pauseOf({ retryAfterMs, requests, tokens }: Feedback): number | 
   return resets.length === 0 ? null : Math.max(...resets);
 }
 
+/** Libraries keep headers in many forms: what is not a text, or cannot be read, says nothing. */
 function valueOf(headers: HeaderSource, name: string): string | null {
-  if (isGetter(headers)) return headers.get(name);
-  const direct = headers[name];
-  if (direct !== undefined) return direct;
-  const found = Object.keys(headers).find((key) => key.toLowerCase() === name);
-  return found === undefined ? null : (headers[found] ?? null);
+  try {
+    const found: unknown = isGetter(headers) ? headers.get(name) : headers[keyIn(headers, name)];
+    return typeof found === 'string' ? found : null;
+  } catch {
+    return null;
+  }
+}
+
+function keyIn(headers: Readonly<Record<string, string | undefined>>, name: string): string {
+  if (headers[name] !== undefined) return name;
+  return Object.keys(headers).find((key) => key.toLowerCase() === name) ?? name;
+}
+
+/**
+ * The same, said `ageMs` ago: pauses are shorter by so much, and what is left has grown as if it came back evenly until it is
+ * full again. What nobody can tell any more is left out; null = nothing is left to be said.
+ */
+export function agedFeedback({ retryAfterMs, requests, tokens }: Feedback, ageMs: number): Feedback | null {
+  const aged: Feedback = {
+    retryAfterMs: retryAfterMs === null || retryAfterMs <= ageMs ? null : retryAfterMs - ageMs,
+    requests: agedRemaining(requests, ageMs),
+    tokens: agedRemaining(tokens, ageMs),
+  };
+  return aged.retryAfterMs === null && aged.requests === null && aged.tokens === null ? null : aged;
+}
+
+function agedRemaining(said: Remaining | null, ageMs: number): Remaining | null {
+  if (said === null || ageMs <= 0) return said;
+  const { limit, remaining, resetMs } = said;
+  if (resetMs === null) return ageMs > unsureAfterMs ? null : said;
+  if (resetMs <= ageMs) return null;
+  const back = limit === null || remaining === null ? 0 : Math.max(0, limit - remaining) * (ageMs / resetMs);
+  // Of one that had nothing left the pause goes on: it is told apart by its zero.
+  const left = remaining === null || remaining === 0 ? remaining : remaining + Math.ceil(back);
+  return { limit, remaining: left, resetMs: resetMs - ageMs };
+}
+
+/** How long it holds what was left where nothing is said of when it comes back. */
+const unsureAfterMs = 1_000;
+
+/** What of it is of use where no counter of ours is that of the endpoint: only what asks for a pause. Null = nothing. */
+export function pausesOf(feedback: Feedback): Feedback | null {
+  const spent = (said: Remaining | null): Remaining | null =>
+    said?.remaining === 0 && (said.resetMs ?? 0) > 0 ? said : null;
+  const { retryAfterMs, requests, tokens } = feedback;
+  const kept = { retryAfterMs, requests: spent(requests), tokens: spent(tokens) };
+  return kept.retryAfterMs === null && kept.requests === null && kept.tokens === null ? null : kept;
+}
+
+/** For how long nothing is wanted, ms; 0 = no pause. `refused`: the call was refused for want of room. */
+export function toldPauseMs({ retryAfterMs, requests, tokens }: Feedback, refused: boolean): number {
+  const spent = [requests, tokens].flatMap((said) => (said?.remaining === 0 ? [said.resetMs ?? 0] : []));
+  return Math.min(limits.endpointPauseMsMax, Math.max(0, refused ? (retryAfterMs ?? 0) : 0, ...spent));
+}
+
+/** What a thrown error says by the headers of the answer that it stands for, wherever its library keeps them. */
+export function feedbackOfError(thrown: unknown, now: number): Feedback | null {
+  try {
+    let at: unknown = thrown;
+    for (let depth = 0; depth < causesMax && isRecord(at); depth++) {
+      const { response, responseHeaders, headers, cause } = at;
+      for (const found of [responseHeaders, headers, isRecord(response) ? response['headers'] : undefined]) {
+        const said = isRecord(found) ? readFeedback(found as HeaderSource, now) : null;
+        if (said !== null) return said;
+      }
+      at = cause;
+    }
+  } catch {
+    // An error that cannot be looked at says nothing.
+  }
+  return null;
+}
+
+/** What an answer in the form of the AI SDK says: `doGenerate` and `doStream` give `response.headers`. */
+export function feedbackOfAnswer(answer: unknown, now: number): Feedback | null {
+  const response = isRecord(answer) ? answer['response'] : undefined;
+  const headers = isRecord(response) ? response['headers'] : undefined;
+  return isRecord(headers) ? readFeedback(headers as HeaderSource, now) : null;
+}
+
+const causesMax = 4;
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }
 
 function isGetter(headers: HeaderSource): headers is { get(name: string): string | null } {

@@ -138,6 +138,64 @@ describe('the ledger', () => {
     expect(reserved(ledger, specs, work, 3_000)).not.toBeNull();
   });
 
+  it('keeps a pause that was heard of elsewhere, and says until when', () => {
+    const specs = [spec('slots', slots(5))];
+    const ledger = new Ledger(
+      (key) => specs.find(({ name }) => name === key)?.rule ?? null,
+      (place) => (place === 'gpt' ? 500 : null),
+    );
+    expect(ledger.reserve(demandsOf(specs, work), 20)).toEqual({
+      tag: 'short',
+      short: [{ key: pauseKey('gpt'), at: 500 }],
+    });
+    expect(ledger.view(pauseKey('gpt'), 20)?.resetAt).toBe(500);
+    expect(reserved(ledger, specs, work, 500)).not.toBeNull();
+  });
+
+  it('pauses a capability whose handler reports that nothing is left', () => {
+    const specs = [spec('t', { kind: 'rate', of: 'requests', amount: 100, perMs: 1_000, burst: 100 }, ['capability'])];
+    const ledger = ledgerOf(specs);
+    const call: Work = { ...work, kind: 'call', model: '', endpoint: '', capability: 'search', limits: ['t'] };
+    const shares = reserved(ledger, specs, call, 0) ?? [];
+    const feedback = { retryAfterMs: null, requests: { limit: 100, remaining: 0, resetMs: 700 }, tokens: null };
+    ledger.settle(shares, { ...done, feedback }, 'capability:search', 0);
+    expect(reserved(ledger, specs, { ...call, capability: 'other' }, 10)).not.toBeNull();
+    expect(ledger.reserve(demandsOf(specs, call), 1)).toMatchObject({
+      short: [{ key: 't[capability=search]' }, { key: pauseKey('capability:search'), at: 700 }],
+    });
+  });
+
+  it('never gives more than is declared, whatever an endpoint says is left', () => {
+    const specs = [spec('t', tokens(1_000, 60_000), ['endpoint']), spec('slots', slots(3), ['endpoint'])];
+    const count = fc.option(fc.integer({ min: 0, max: 1e9 }), { nil: null });
+    const left = fc.option(fc.record({ limit: count, remaining: count, resetMs: count }), { nil: null });
+    const said = fc.record({ retryAfterMs: count, requests: left, tokens: left });
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(said, fc.boolean(), fc.integer({ min: 0, max: 5_000 })), { maxLength: 12 }),
+        (all) => {
+          const [with_, without] = [ledgerOf(specs), ledgerOf(specs)];
+          let now = 0;
+          for (const [feedback, overloaded, ms] of all) {
+            now += ms;
+            const shares = reserved(with_, specs, work, now);
+            const others = reserved(without, specs, work, now);
+            // What was let in with the word of the endpoint would have been let in without it.
+            if (shares !== null) expect(others).not.toBeNull();
+            if (shares === null) {
+              if (others !== null) without.settle(others, { ...done, begun: false, tokens: 0 }, '', now);
+              continue;
+            }
+            with_.settle(shares, { ...done, overloaded, feedback }, 'gpt', now);
+            without.settle(others ?? [], done, '', now);
+            const view = (ledger: Ledger): number => ledger.view('t[endpoint=gpt]', now)?.used ?? 0;
+            expect(view(with_)).toBeGreaterThanOrEqual(view(without));
+          }
+        },
+      ),
+    );
+  });
+
   it('cuts an adaptive limit once for one overload, and lets it grow with what goes well', () => {
     const rule: LimitRule = { kind: 'concurrency', max: 30, adaptive: { min: 2 } };
     const specs = [spec('s', rule, ['endpoint'])];

@@ -7,8 +7,18 @@
  */
 import { budgetRoomAt, budgetSettled, newBudget, rolled, spent, type Budget } from './budget.js';
 import { filled, lowered, newBucket, roomAt, settled, taken, type Bucket } from './bucket.js';
-import type { Feedback } from './feedback.js';
-import { amountOf, concerns, keyOfLimit, limitOfKey, type LimitRule, type LimitSpec, type Work } from './limit.js';
+import { toldPauseMs, type Feedback } from './feedback.js';
+import {
+  amountOf,
+  concerns,
+  isOfPlace,
+  keyOfLimit,
+  limitOfKey,
+  placeOf,
+  type LimitRule,
+  type LimitSpec,
+  type Work,
+} from './limit.js';
 import { ceilingOf, newSlots, slotFreed, slotTaken, type Slots } from './slots.js';
 
 /** An endpoint has said that it wants nothing before `until`. */
@@ -78,21 +88,31 @@ export interface CounterView {
 
 const pauseName = ':pause';
 
-/** The key of the pause of an endpoint. */
-export function pauseKey(endpoint: string): string {
-  return keyOfLimit({ name: pauseName, by: ['endpoint'] }, { ...noWork, endpoint });
+/** The key of the pause of a place: the endpoint of a model, or a capability. */
+export function pauseKey(place: string): string {
+  return keyOfLimit({ name: pauseName, by: ['endpoint'] }, { ...noWork, endpoint: place });
+}
+
+/** The place of which the key is the pause; null = it is of a limit. */
+export function placeOfPause(key: string): string | null {
+  return limitOfKey(key) === pauseName ? decodeURIComponent(key.slice(key.indexOf('=') + 1, -1)) : null;
 }
 
 const noWork = { tenant: '', workflow: '', run: '', model: '', endpoint: '', capability: '' } as const;
 
 export class Ledger {
   readonly #rules: (key: string) => LimitRule | null;
+  readonly #told: (place: string) => number | null;
   readonly #counters = new Map<string, Counter>();
   readonly #changed = new Set<string>();
 
-  /** `rules`: the rule in force for a key; null = its limit is no longer there. */
-  constructor(rules: (key: string) => LimitRule | null) {
+  /**
+   * `rules`: the rule in force for a key; null = its limit is no longer there. `told`: until when a place wants nothing, as far
+   * as is known from elsewhere; null = nothing is known.
+   */
+  constructor(rules: (key: string) => LimitRule | null, told: (place: string) => number | null = nobodyTold) {
     this.#rules = rules;
+    this.#told = told;
   }
 
   get size(): number {
@@ -106,13 +126,13 @@ export class Ledger {
 
   /** Shares of all that is demanded, or word of what is short. Changes nothing in the latter case. */
   reserve(demands: readonly Demand[], now: number): Verdict {
-    const short = this.#short(demands, now);
+    const short = this.short(demands, now);
     if (short.length > 0) return { tag: 'short', short };
     return { tag: 'reserved', shares: demands.flatMap((demand) => this.#take(demand, now) ?? []) };
   }
 
   /** What is short now. Empty = it would be reserved. */
-  #short(demands: readonly Demand[], now: number): Shortage[] {
+  short(demands: readonly Demand[], now: number): Shortage[] {
     const short: Shortage[] = [];
     for (const { key, amount } of demands) {
       const at = this.#roomAt(key, amount, now);
@@ -124,7 +144,8 @@ export class Ledger {
   /** When a counter has room for so much: `now` or before = at once; null = not by itself. */
   #roomAt(key: string, amount: number, now: number): number | null {
     const known = this.#counters.get(key);
-    if (limitOfKey(key) === pauseName) return known?.k === 'pause' ? known.until : now;
+    const place = placeOfPause(key);
+    if (place !== null) return Math.max(known?.k === 'pause' ? known.until : now, this.#told(place) ?? now);
     const rule = this.#rules(key);
     if (rule === null) return now;
     const counter = currentOf(known, rule, now);
@@ -165,10 +186,10 @@ export class Ledger {
     return null;
   }
 
-  /** Settles every share of one reservation, and learns from what the endpoint has said. */
-  settle(shares: readonly Share[], settlement: Settlement, endpoint: string, now: number): void {
+  /** Settles every share of one reservation, and learns from what the place of the work has said. */
+  settle(shares: readonly Share[], settlement: Settlement, place: string, now: number): void {
     for (const share of shares) this.#settle(share, settlement, now);
-    if (endpoint !== '' && settlement.feedback !== null) this.#heed(endpoint, settlement, shares, now);
+    if (place !== '' && settlement.feedback !== null) this.#heed(place, settlement, shares, now);
   }
 
   #settle({ key, amount, mark }: Share, settlement: Settlement, now: number): void {
@@ -203,14 +224,13 @@ export class Ledger {
     }
   }
 
-  /** What the endpoint itself says of its limits holds beside ours. */
-  #heed(endpoint: string, { feedback, overloaded }: Settlement, shares: readonly Share[], now: number): void {
+  /** What the other side says of its limits holds beside ours. It never gives more than we allow. */
+  #heed(place: string, { feedback, overloaded }: Settlement, shares: readonly Share[], now: number): void {
     if (feedback === null) return;
-    const { retryAfterMs, requests, tokens } = feedback;
-    const spentUp = [requests, tokens].flatMap((left) => (left?.remaining === 0 ? [left.resetMs ?? 0] : []));
-    const pauseMs = Math.max(overloaded ? (retryAfterMs ?? 0) : 0, ...spentUp);
+    const { requests, tokens } = feedback;
+    const pauseMs = toldPauseMs(feedback, overloaded);
     if (pauseMs > 0) {
-      const key = pauseKey(endpoint);
+      const key = pauseKey(place);
       const known = this.#counters.get(key);
       const until = Math.max(now + pauseMs, known?.k === 'pause' ? known.until : 0);
       this.#set(key, { k: 'pause', until });
@@ -218,9 +238,8 @@ export class Ledger {
     for (const { key } of shares) {
       const rule = this.#rules(key);
       const counter = this.#counters.get(key);
-      // Only a bucket of this endpoint alone is the one of which it speaks.
-      if (counter?.k !== 'bucket' || rule?.kind !== 'rate' || !key.includes(`endpoint=${encodeURIComponent(endpoint)}`))
-        continue;
+      // Only a bucket of this place alone is the one of which it speaks.
+      if (counter?.k !== 'bucket' || rule?.kind !== 'rate' || !isOfPlace(key, place)) continue;
       const left = rule.of === 'requests' ? requests?.remaining : tokens?.remaining;
       if (left !== undefined && left !== null) this.#set(key, lowered(counter, left));
     }
@@ -252,13 +271,20 @@ export class Ledger {
   }
 
   view(key: string, now: number): CounterView | null {
-    return counterView(key, this.#counters.get(key), this.#rules(key), now);
+    const place = placeOfPause(key);
+    const until = place === null ? null : this.#roomAt(key, 0, now);
+    const counter = until === null ? this.#counters.get(key) : ({ k: 'pause', until } as const);
+    return counterView(key, counter, this.#rules(key), now);
   }
 
   #set(key: string, counter: Counter): void {
     this.#counters.set(key, counter);
     this.#changed.add(key);
   }
+}
+
+function nobodyTold(): null {
+  return null;
 }
 
 /** How a counter stands; null = there is no such limit. `counter`: undefined = nothing was ever counted. */
@@ -288,7 +314,8 @@ export function demandsOf(specs: Iterable<LimitSpec>, work: Work): Demand[] {
   const demands: Demand[] = [];
   for (const spec of specs)
     if (concerns(spec, work)) demands.push({ key: keyOfLimit(spec, work), amount: amountOf(spec.rule, work) });
-  if (demands.length > 0 && work.endpoint !== '') demands.push({ key: pauseKey(work.endpoint), amount: 0 });
+  const place = placeOf(work);
+  if (demands.length > 0 && place !== '') demands.push({ key: pauseKey(place), amount: 0 });
   return demands;
 }
 

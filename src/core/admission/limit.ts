@@ -68,6 +68,23 @@ export function concerns(spec: LimitSpec, work: Pick<Work, 'kind' | 'limits'>): 
   return work.limits.includes(spec.name) || (spec.scope === 'inferences' && work.kind === 'inference');
 }
 
+/** Who does the work, as far as somebody has limits of his own: the endpoint of a model, or a capability. */
+export function placeOf({ endpoint, capability }: Pick<Work, 'endpoint' | 'capability'>): string {
+  return endpoint === '' && capability !== '' ? `${capabilityPlace}${capability}` : endpoint;
+}
+
+/** Whether the counter of this key is of that place alone, so that what is said there is said of it. */
+export function isOfPlace(key: string, place: string): boolean {
+  const isCapability = place.startsWith(capabilityPlace);
+  const value = encodeURIComponent(isCapability ? place.slice(capabilityPlace.length) : place);
+  const named = `${isCapability ? 'capability' : 'endpoint'}=${value}`;
+  return (
+    key.includes(`[${named},`) || key.includes(`[${named}]`) || key.includes(`,${named},`) || key.includes(`,${named}]`)
+  );
+}
+
+const capabilityPlace = 'capability:';
+
 /** The key of the counter that the work draws on: `tokens[tenant=acme,model=writer]`. */
 export function keyOfLimit(spec: Pick<LimitSpec, 'name' | 'by'>, work: Pick<Work, LimitDimension>): string {
   if (spec.by.length === 0) return spec.name;

@@ -111,6 +111,12 @@ export function afterProbe(breaker: Breaker, probe: string, isGood: boolean, now
   return isGood ? closedBreaker : openedBreaker(breaker.pauses + 1, now, rule);
 }
 
+/** The breaker when nothing can be said of its probe: somebody else may probe at once. */
+export function withoutProbe(breaker: Breaker, probe: string, now: number): Breaker {
+  if (breaker.state !== 'half-open' || breaker.probe !== probe) return breaker;
+  return { state: 'open', since: breaker.since, probeAt: now, pauses: breaker.pauses };
+}
+
 /** Nothing is in the window any more, so that it says nothing that an absent breaker would not. */
 export function isIdle(breaker: Breaker, now: number, rule: BreakerRule): boolean {
   return breaker.state === 'closed' && keptSlices(breaker.slices, now, rule).every(({ failures }) => failures === 0);

@@ -3,6 +3,7 @@
  * worker that holds a call, the rest from clients, timers and the reaper. All are idempotent by path: asking twice for
  * the same thing is answered with what was recorded first.
  */
+import type { Feedback } from '../admission/feedback.js';
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { Remediable, RemedyChoice, RemedyPolicy } from '../remedies.js';
@@ -71,6 +72,8 @@ export type BodyCommand =
       readonly outcome: InferenceOutcome;
       readonly result: Payload;
       readonly note: DecisionNote;
+      /** What the provider has said of its own limits with its answer. */
+      readonly feedback?: Feedback;
     }
   | {
       readonly op: 'failInference';
@@ -80,6 +83,7 @@ export type BodyCommand =
       readonly usage: TokenUsage | null;
       readonly costMicros: number;
       readonly retry: RetryPolicy;
+      readonly feedback?: Feedback;
       /** What is declared for failures of this class, absent = `auto`; and what the body can do beside another attempt. */
       readonly choice?: RemedyChoice;
       readonly can?: Remediable;
@@ -179,8 +183,14 @@ export interface EmittedEvent {
 }
 
 export type TaskCommand =
-  | { readonly op: 'completeTask'; readonly result: Payload; readonly durationMs: number }
-  | { readonly op: 'failTask'; readonly failure: Failure }
+  | {
+      readonly op: 'completeTask';
+      readonly result: Payload;
+      readonly durationMs: number;
+      /** What whoever the handler has called says of its own limits. */
+      readonly feedback?: Feedback;
+    }
+  | { readonly op: 'failTask'; readonly failure: Failure; readonly feedback?: Feedback }
   /** Adds chunks to the stream of the call, or to the one of that name beneath it. */
   | {
       readonly op: 'appendTask';

@@ -4,6 +4,7 @@
  * Invariant: of one attempt at most one outcome is recorded, and the intent of an attempt is recorded before anybody may
  * call the provider for it.
  */
+import type { Feedback } from '../admission/feedback.js';
 import { remedyText } from '../remedies.js';
 import { limits } from '../limits.js';
 import type { BodyCommand, RunCommand } from './commands.js';
@@ -12,9 +13,11 @@ import type { NewRunEvent } from './events.js';
 import { payloadOfJson, jsonOf } from '../codec.js';
 import { cachedFrom, chunksOfText, textOfAnswer, type RecalledAnswer } from '../models/prediction.js';
 import {
+  ambiguousFailure,
   isGranted,
+  leadsToRetry,
   nothingKept,
-  shutFailure,
+  shutFailureOf,
   type DecidesFor,
   type DecisionNote,
   type InferenceAsk,
@@ -70,9 +73,7 @@ export function decideInference(state: RunState, command: InferenceCommand, cont
       return accept({ type: 'inference.identified', data: { path, attempt, providerId } });
     }
     case 'settleAmbiguity':
-      return unit.status === 'begun'
-        ? accept({ type: 'inference.ambiguous', data: { path, attempt, policy: command.policy } })
-        : already;
+      return unit.status === 'begun' ? ambiguous(unit, command) : already;
     case 'completeInference':
       return unit.status === 'begun' ? completed(state, unit, command) : already;
     case 'failInference':
@@ -116,8 +117,21 @@ function decideRequest(
   // Somebody else can be asked: it is for that to be tried before anybody waits.
   return accept(requested, {
     type: 'inference.failed',
-    data: { path, attempt, failure: shutFailure, remedy: { name: 'fallback' }, usage: null, costMicros: 0 },
+    data: { path, attempt, failure: shutFailureOf(answer), remedy: { name: 'fallback' }, usage: null, costMicros: 0 },
   });
+}
+
+/** Whatever is declared, it is not called without end: it may be what its workers die of, and each call may be paid. */
+function ambiguous(unit: InferenceUnit, { path, attempt, policy }: Command<'settleAmbiguity'>): Decision {
+  if (!leadsToRetry(policy) || unit.ambiguous + 1 < limits.inferenceAmbiguousMax)
+    return accept({ type: 'inference.ambiguous', data: { path, attempt, policy } });
+  return accept(
+    { type: 'inference.ambiguous', data: { path, attempt, policy: 'dead-letter' } },
+    {
+      type: 'inference.failed',
+      data: { path, attempt, failure: ambiguousFailure(path), usage: null, costMicros: 0 },
+    },
+  );
 }
 
 /** What is known by its name: whatever else a worker may send is not recorded. */
@@ -238,22 +252,26 @@ function shownAnswer(
 
 type Waiting = Pick<Extract<NewRunEvent, { type: 'inference.requested' }>['data'], 'version' | 'shut' | 'grant'>;
 
-function waiting({ version, endpoint, until }: InferenceWait, hops: boolean): Waiting {
+function waiting({ version, endpoint, until, paused }: InferenceWait, hops: boolean): Waiting {
   if (until === null) return { version, grant: null };
-  return { version, shut: { endpoint, until: hops ? null : until }, grant: null };
+  return {
+    version,
+    shut: { endpoint, until: hops ? null : until, ...(paused === undefined ? {} : { paused }) },
+    grant: null,
+  };
 }
 
 function completed(
   { head }: RunState,
   unit: InferenceUnit,
-  { path, attempt, outcome, result, note }: Command<'completeInference'>,
+  { path, attempt, outcome, result, note, feedback }: Command<'completeInference'>,
 ): Decision {
   const { usage, costMicros, finish, durationMs, firstPartMs, providerId } = outcome;
   const { ask, grant, request, hops } = unit;
   return accept(
     {
       type: 'inference.completed',
-      data: { path, attempt, usage, costMicros, finish, durationMs, firstPartMs, providerId },
+      data: { path, attempt, usage, costMicros, finish, durationMs, firstPartMs, providerId, ...said(feedback) },
       payload: result,
     },
     {
@@ -297,7 +315,7 @@ function rulesOf({ hops }: InferenceUnit, note: DecisionNote): readonly string[]
 function decideFailure(
   state: RunState,
   unit: InferenceUnit,
-  { path, attempt, failure, usage, costMicros, retry, choice, can }: Command<'failInference'>,
+  { path, attempt, failure, usage, costMicros, retry, choice, can, feedback }: Command<'failInference'>,
   { now, random }: InferenceContext,
 ): Decision {
   const isBegun = unit.status === 'begun';
@@ -314,9 +332,19 @@ function decideFailure(
   };
   const next = remedied(found);
   if (next.tag === 'over' || !isBegun)
-    return accept({ type: 'inference.failed', data: { path, attempt, ...next.told, usage, costMicros } });
+    return accept({
+      type: 'inference.failed',
+      data: { path, attempt, ...next.told, usage, costMicros, ...said(feedback) },
+    });
   const retryAt = now + next.delayMs;
-  return accept({ type: 'inference.retrying', data: { path, attempt, retryAt, ...next.told, usage, costMicros } });
+  return accept({
+    type: 'inference.retrying',
+    data: { path, attempt, retryAt, ...next.told, usage, costMicros, ...said(feedback) },
+  });
+}
+
+function said(feedback: Feedback | undefined): { readonly feedback?: Feedback } {
+  return feedback === undefined ? {} : { feedback };
 }
 
 /** The ticket of an inference that waits is served. */

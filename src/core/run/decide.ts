@@ -3,6 +3,7 @@
  * randomness, ids and the manifest's answers come in with the context.
  */
 import { assertNever } from '../errors.js';
+import type { Feedback } from '../admission/feedback.js';
 import { failure, type Failure } from '../failure.js';
 import { nodeOfPath, standsInFor } from '../graph/graph.js';
 import type { Payload } from '../payload.js';
@@ -382,28 +383,30 @@ function decideTask(state: RunState, command: TaskCommand, context: DecideContex
     return decideAppend(state, stream, unit.attempt, command, context);
   }
   if (command.op === 'completeTask') {
-    const { durationMs, result } = command;
+    const { durationMs, result, feedback } = command;
+    const said = feedback === undefined ? {} : { feedback };
     return accept({
       type: 'call.completed',
-      data: { path, attempt: unit.attempt, worker: context.worker, durationMs },
+      data: { path, attempt: unit.attempt, worker: context.worker, durationMs, ...said },
       payload: result,
     });
   }
-  return callFailure(state, path, unit, command.failure, context);
+  return callFailure(state, path, unit, command, context);
 }
 
 function callFailure(
   state: RunState,
   path: string,
   { attempt, call: { retry, remedies } }: Extract<Unit, { kind: 'call' }>,
-  cause: Failure,
+  { failure: cause, feedback }: { readonly failure: Failure; readonly feedback?: Feedback },
   { now, random }: DecideContext,
 ): Decision {
   const choice = choiceFor(remedies, cause.class);
   const can = standsBy(state, path) ? { fallback: true as const } : {};
   const next = remedied({ failure: cause, choice, retry, attempt, can, leftMs: leftMsOf(state, now), random });
-  if (next.tag === 'over') return accept({ type: 'call.failed', data: { path, attempt, ...next.told } });
-  return accept({ type: 'call.retrying', data: { path, attempt, retryAt: now + next.delayMs, ...next.told } });
+  const said = feedback === undefined ? {} : { feedback };
+  if (next.tag === 'over') return accept({ type: 'call.failed', data: { path, attempt, ...next.told, ...said } });
+  return accept({ type: 'call.retrying', data: { path, attempt, retryAt: now + next.delayMs, ...next.told, ...said } });
 }
 
 /** Whether the graph has another capability called where this one has failed. */
@@ -433,7 +436,7 @@ function decideLost(state: RunState, cause: Failure, context: DecideContext): De
     const remedy = { name: 'person' } as const;
     return accept({ type: 'call.failed', data: { path, attempt: unit.attempt, failure: ambiguous, remedy } });
   }
-  return callFailure(state, path, unit, cause, context);
+  return callFailure(state, path, unit, { failure: cause }, context);
 }
 
 /** Only an activation that got nowhere uses up an attempt: replay is free, so progress earns a fresh count. */

@@ -300,7 +300,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       const unit = after.units.get(event.data.path);
       if (unit?.kind !== 'call') break;
       effects.push({ tag: 'requeueTask', task: callTask(unit, event.data.retryAt) });
-      effects.push(...settling(after, event.data, unit, failedWith(event.data.failure)));
+      effects.push(...settling(after, event.data, unit, failedWith(event.data.failure, event.data.feedback ?? null)));
       effects.push(...ticketing(after, event.data.path, unit));
       break;
     }
@@ -310,7 +310,8 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
       if (unit?.kind === 'call') {
         effects.push({ tag: 'closeTask', task: unit.call.task });
         const { type, data } = event;
-        const came = type === 'call.failed' ? failedWith(data.failure) : answered(data.durationMs);
+        const feedback = data.feedback ?? null;
+        const came = type === 'call.failed' ? failedWith(data.failure, feedback) : answered(data.durationMs, feedback);
         effects.push(...settling(after, data, unit, came));
       }
       if (after.graph !== null) effects.push(advanceSoon(event));
@@ -513,11 +514,15 @@ function inferenceSettlings(after: RunState, event: RunEvent): TableEffect[] {
 
 function inferenceCame({ status }: InferenceUnit, event: RunEvent): SettledValue {
   switch (event.type) {
-    case 'inference.completed':
-      return answeredWith(event.data.usage, event.data.costMicros, event.data.firstPartMs);
+    case 'inference.completed': {
+      const { usage, costMicros, firstPartMs, feedback = null } = event.data;
+      return answeredWith(usage, costMicros, firstPartMs, feedback);
+    }
     case 'inference.retrying':
-    case 'inference.failed':
-      return inferenceFailedWith(event.data.failure, event.data.usage, event.data.costMicros);
+    case 'inference.failed': {
+      const { failure, usage, costMicros, feedback = null } = event.data;
+      return inferenceFailedWith(failure, usage, costMicros, feedback);
+    }
     default:
       return status === 'admitted' ? unbegun : abandoned;
   }

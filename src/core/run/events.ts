@@ -3,6 +3,7 @@
  * content); user content is the payload beside it. Adding an event type or a field is a change of the stored format:
  * see docs/reference/events.md.
  */
+import type { Feedback } from '../admission/feedback.js';
 import type { Failure } from '../failure.js';
 import type { Payload } from '../payload.js';
 import type { RemedyPolicy, TakenRemedy } from '../remedies.js';
@@ -130,12 +131,14 @@ export interface RunEventData {
     readonly limits: readonly string[];
     readonly reservedAt: number;
   };
+  /** `feedback`, of this and all that end an attempt: what the other side says of its own limits; absent = nothing. */
   'call.retrying': {
     readonly path: string;
     readonly attempt: number;
     readonly retryAt: number;
     readonly failure: Failure;
     readonly remedy?: TakenRemedy;
+    readonly feedback?: Feedback;
   };
   /** Payload: the result. */
   'call.completed': {
@@ -143,17 +146,19 @@ export interface RunEventData {
     readonly attempt: number;
     readonly worker: string;
     readonly durationMs: number;
+    readonly feedback?: Feedback;
   };
   'call.failed': {
     readonly path: string;
     readonly attempt: number;
     readonly failure: Failure;
     readonly remedy?: TakenRemedy;
+    readonly feedback?: Feedback;
   };
   /**
    * A model is to be asked. With a `grant` this is the intent: the provider is called after it is committed. Without one
-   * the inference waits for admission, or, where it is `shut`, until the breaker of its endpoint lets it ask again (null =
-   * it does not wait for that). `first`: `seq` of the first request of the path, absent = this is it; `version`: what is to be
+   * the inference waits for admission, or, where it is `shut`, until the breaker of its endpoint lets it ask again, or
+   * the pause that the endpoint has asked for is over (`paused`); null = it does not wait for that. `first`: `seq` of the first request of the path, absent = this is it; `version`: what is to be
    * asked of the model, in the grant where there is one; `recalled`: nobody is called, since an answer that is kept serves, or
    * only such a one would: what it came to is in the same commit. Payload: the request.
    */
@@ -162,7 +167,7 @@ export interface RunEventData {
     readonly attempt: number;
     readonly first?: number;
     readonly version?: string;
-    readonly shut?: { readonly endpoint: string; readonly until: number | null };
+    readonly shut?: { readonly endpoint: string; readonly until: number | null; readonly paused?: true };
     readonly recalled?: true;
     readonly grant: InferenceGrant | null;
   } & InferenceAsk;
@@ -187,6 +192,7 @@ export interface RunEventData {
     readonly path: string;
     readonly attempt: number;
     readonly cached?: CachedFrom;
+    readonly feedback?: Feedback;
   } & InferenceOutcome;
   /** `usage`: what the failed call has taken all the same; null = nothing is known of it. */
   'inference.retrying': {
@@ -197,6 +203,7 @@ export interface RunEventData {
     readonly remedy?: TakenRemedy;
     readonly usage: TokenUsage | null;
     readonly costMicros: number;
+    readonly feedback?: Feedback;
   };
   /** The pause before the next attempt is over. */
   'inference.due': { readonly path: string; readonly attempt: number };
@@ -207,6 +214,7 @@ export interface RunEventData {
     readonly remedy?: TakenRemedy;
     readonly usage: TokenUsage | null;
     readonly costMicros: number;
+    readonly feedback?: Feedback;
   };
   /**
    * What was decided by a model, or by a rule or a person in its place, and on what grounds: for people and auditors. `input`:

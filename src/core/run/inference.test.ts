@@ -338,6 +338,20 @@ describe('an inference', () => {
     expect(bench.timers.get(':retry:a')).toBe(bench.now + weekMs);
   });
 
+  it('is not called without end where its workers die of it, whatever its policy', () => {
+    const bench = new Bench();
+    for (let attempt = 1; attempt < limits.inferenceAmbiguousMax; attempt++) {
+      bench.do(infer(attempt));
+      bench.do(settle(attempt, 'retry'));
+    }
+    expect(bench.unit()).toMatchObject({ status: 'due', ambiguous: limits.inferenceAmbiguousMax - 1 });
+    bench.do(infer(limits.inferenceAmbiguousMax));
+    bench.do(settle(limits.inferenceAmbiguousMax, 'retry'));
+    expect(bench.unit()).toMatchObject({ status: 'failed' });
+    expect(bench.state.spend.calls).toBe(limits.inferenceAmbiguousMax);
+    bench.checkRows();
+  });
+
   it('counts what is ambiguous, and does not count it among the failures', () => {
     const bench = new Bench();
     for (const attempt of [1, 2, 3, 4, 5]) {

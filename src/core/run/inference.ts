@@ -4,6 +4,7 @@
  *
  * Invariant: money is integer micro-units of one currency, tokens are integers; nothing here is a fraction of either.
  */
+import { SpineError } from '../errors.js';
 import { failure, type Failure, type FailureClass } from '../failure.js';
 import type { TakenRemedy } from '../remedies.js';
 
@@ -115,6 +116,8 @@ export interface InferenceChain {
 
 /** Leave to call a provider one time: which version of the model, where, and what was set aside for it. */
 export interface InferenceGrant {
+  /** The call is a probe of an endpoint whose breaker is not closed: its name there. Absent = it is none. */
+  readonly probe?: string;
   /** Version of the model, as the app names it. */
   readonly version: string;
   /** Why this version: the name of the arm that the run is in. */
@@ -231,6 +234,24 @@ export const shutFailure: Failure = failure({
   retryable: true,
 });
 
+/** Why nobody is called at an endpoint: it has asked for a pause, or has nothing left of a limit of its own. */
+export const pausedFailure: Failure = failure({
+  class: 'rate_limited',
+  code: 'ENDPOINT_PAUSED',
+  message: 'The endpoint has asked for a pause, and nobody calls it until then.',
+  retryable: true,
+});
+
+/** Why nobody is called at an endpoint that is shut. */
+export function shutFailureOf({ paused = false }: { readonly paused?: boolean }): Failure {
+  return paused ? pausedFailure : shutFailure;
+}
+
+/** Whether this says that nobody was called, since the endpoint was shut. */
+export function saysShut({ code }: Pick<Failure, 'code'>): boolean {
+  return code === shutFailure.code || code === pausedFailure.code;
+}
+
 /** Why a chain goes on from where an answer from before would have done. */
 export const nothingKept: Failure = failure({
   class: 'dependency',
@@ -254,6 +275,14 @@ export interface InferenceWait {
   readonly endpoint: string;
   /** Epoch ms; null = for the coordinator. */
   readonly until: number | null;
+  /** The endpoint has asked for it. Absent = its breaker is not closed. */
+  readonly paused?: true;
+}
+
+/** Nobody knows whether the provider was called, or what it said, and it is not called again. */
+export function ambiguousFailure(path: string): Failure {
+  const { code, message } = new SpineError('INFERENCE_AMBIGUOUS', { path });
+  return failure({ class: 'unknown', code, message, retryable: false });
 }
 
 /** Whether an inference may be begun. */

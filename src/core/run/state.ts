@@ -16,7 +16,8 @@ import {
   hopOf,
   leadsToRetry,
   nothingSpent,
-  shutFailure,
+  saysShut,
+  shutFailureOf,
   withCached,
   withCall,
   withUsage,
@@ -112,6 +113,10 @@ export interface InferenceUnit {
   readonly since: number;
   /** How the attempt stands with the limits that concern it; null = none does. */
   readonly hold: Hold | PastHold | null;
+  /** While it pauses since its endpoint is shut: until when; null = it does not. */
+  readonly shutUntil: number | null;
+  /** Attempts of which nobody knows what became. */
+  readonly ambiguous: number;
   /** The last attempts that gave no answer. */
   readonly hops: readonly InferenceHop[];
 }
@@ -462,6 +467,8 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'inference.ambiguous': {
       const { path, attempt, policy } = event.data;
       state.spend = { ...state.spend, ambiguous: state.spend.ambiguous + 1 };
+      const unit = units.get(path);
+      if (unit?.kind === 'inference') setInference(units, path, { ambiguous: unit.ambiguous + 1 });
       if (leadsToRetry(policy)) {
         endInferenceHold(units, path, event.seq);
         setInference(units, path, { status: 'due', attempt: attempt + 1 });
@@ -485,7 +492,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       if (unit?.kind === 'inference') {
         const status = event.type === 'inference.failed' ? 'failed' : 'retrying';
         // That its endpoint is shut is a hop already.
-        const isShut = failure.code === shutFailure.code && unit.status === 'retrying';
+        const isShut = saysShut(failure) && unit.status === 'retrying';
         const hops = isShut ? unit.hops : withHop(unit.hops, attempt, unit.grant, failure, remedy);
         setInference(units, path, { status, failures: unit.failures + 1, hops });
       }
@@ -759,7 +766,11 @@ function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inf
         : null,
     version,
     hops:
-      shut === null ? hops : withHop(hops, attempt, { version: version ?? '', endpoint: shut.endpoint }, shutFailure),
+      shut === null
+        ? hops
+        : withHop(hops, attempt, { version: version ?? '', endpoint: shut.endpoint }, shutFailureOf(shut)),
+    shutUntil: shut?.until ?? null,
+    ambiguous: past?.ambiguous ?? 0,
   });
   if (grant !== null) state.spend = withCall(state.spend);
   noProgress(state, event.seq);

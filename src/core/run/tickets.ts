@@ -5,6 +5,7 @@
  *
  * Invariant: at any time a ticket is in one phase at most. It is settled at most once, and only after it was granted.
  */
+import type { Feedback } from '../admission/feedback.js';
 import type { Settlement } from '../admission/ledger.js';
 import type { Failure } from '../failure.js';
 import { limits } from '../limits.js';
@@ -189,25 +190,45 @@ export const unbegun: SettledValue = {
 export const abandoned: SettledValue = { ...unbegun, begun: true, tokens: null, costMicros: null };
 
 /** Of work that was done. */
-export function answered(firstPartMs: number | null): SettledValue {
-  return { ...abandoned, firstPartMs };
+export function answered(firstPartMs: number | null, feedback: Feedback | null): SettledValue {
+  return { ...abandoned, firstPartMs, feedback };
 }
 
 /** Of an inference that has given an answer. */
-export function answeredWith(usage: TokenUsage, costMicros: number, firstPartMs: number | null): SettledValue {
-  return { ...abandoned, tokens: usage.inputTokens + usage.outputTokens, costMicros, firstPartMs };
+export function answeredWith(
+  usage: TokenUsage,
+  costMicros: number,
+  firstPartMs: number | null,
+  feedback: Feedback | null,
+): SettledValue {
+  return { ...answered(firstPartMs, feedback), tokens: usage.inputTokens + usage.outputTokens, costMicros };
 }
 
 /** Of an inference that has failed. What was refused has used nothing; of all else it is known, or nobody knows. */
-export function inferenceFailedWith(failure: Failure, usage: TokenUsage | null, costMicros: number): SettledValue {
-  const failed = failedWith(failure);
+export function inferenceFailedWith(
+  failure: Failure,
+  usage: TokenUsage | null,
+  costMicros: number,
+  feedback: Feedback | null,
+): SettledValue {
+  const failed = failedWith(failure, feedback);
   if (usage !== null) return { ...failed, tokens: usage.inputTokens + usage.outputTokens, costMicros };
   return failed.overloaded ? { ...failed, tokens: 0, costMicros: 0 } : failed;
 }
 
 /** Of work that has failed, as far as its failure says anything of the other side. */
-export function failedWith({ class: kind, retryAfterMs }: Failure): SettledValue {
-  const overloaded = kind === 'overloaded' || kind === 'rate_limited';
-  const feedback = retryAfterMs === undefined ? null : { retryAfterMs, requests: null, tokens: null };
-  return { ...abandoned, overloaded, feedback };
+export function failedWith(failure: Failure, feedback: Feedback | null): SettledValue {
+  return { ...abandoned, overloaded: isRefusal(failure), feedback: saidWith(failure, feedback) };
+}
+
+/** Whether the other side had no room for it. */
+export function isRefusal({ class: kind }: Pick<Failure, 'class'>): boolean {
+  return kind === 'overloaded' || kind === 'rate_limited';
+}
+
+/** What was said by headers, or in the words of the failure. */
+export function saidWith({ retryAfterMs }: Failure, feedback: Feedback | null): Feedback | null {
+  const said = feedback ?? { retryAfterMs: null, requests: null, tokens: null };
+  if (retryAfterMs === undefined || said.retryAfterMs !== null) return feedback;
+  return { ...said, retryAfterMs };
 }

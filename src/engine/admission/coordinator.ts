@@ -15,10 +15,11 @@ import type { EngineContext } from '../context.js';
 import { runKey } from '../runs/committed.js';
 import type { JobOutcome, LaneJob } from '../runs/lanes.js';
 import { grantOf } from '../models/admission.js';
+import { callerOf } from '../models/model-door.js';
 import { systemTenant } from '../system-tenant.js';
 import { HeldDuty, renewMs } from '../upkeep/held-duty.js';
 import { moveFence, readCounters, readFence, readHolders, readSpace, type Holder } from './counter-rows.js';
-import { Desk, type Plan } from './desk.js';
+import { Desk, type Doors, type Plan } from './desk.js';
 import type { LimitRules } from './limit-rules.js';
 import {
   readSettledValue,
@@ -32,6 +33,7 @@ export interface CoordinatorOptions {
   readonly context: EngineContext;
   readonly rules: LimitRules;
   readonly resolve: ResolveTicket;
+  readonly doors: Doors;
   readonly lanes: { submit(job: LaneJob): Promise<JobOutcome> };
 }
 
@@ -41,6 +43,7 @@ export class Coordinator {
   readonly #lanes: CoordinatorOptions['lanes'];
   readonly #resolveTicket: ResolveTicket;
   readonly #desk: Desk;
+  readonly #doors: Doors;
   /** Value of the fence as this server has written it; null = it has not, and knows nothing. */
   #fence: string | null = null;
   #writes = 0;
@@ -63,11 +66,12 @@ export class Coordinator {
   /** Something has failed that memory does not know the outcome of. */
   #isInDoubt = false;
 
-  constructor({ context, rules, resolve, lanes }: CoordinatorOptions) {
+  constructor({ context, rules, resolve, doors, lanes }: CoordinatorOptions) {
     this.#context = context;
     this.#rules = rules;
     this.#lanes = lanes;
-    this.#desk = new Desk(rules, context.ports.hash, resolve);
+    this.#doors = doors;
+    this.#desk = new Desk(rules, context.ports.hash, resolve, doors);
     this.#resolveTicket = resolve;
     this.#duty = new HeldDuty(context, 'admission');
   }
@@ -403,9 +407,10 @@ export class Coordinator {
     const reservedAt = holder?.at ?? this.#context.store.now();
     if (value.kind === 'call') return { op: 'admitCall', path, task: value.task, attempt, limits: keys, reservedAt };
     const candidate = this.#resolveTicket(ticket, value)?.candidate ?? null;
-    return candidate === null
-      ? null
-      : { op: 'admitInference', path, attempt, grant: grantOf(candidate, keys), reservedAt };
+    if (candidate === null) return null;
+    const caller = callerOf({ tenant: ticket.tenant, run: runOfTicket(ticket.ref), path, attempt });
+    const probe = this.#doors.probeOf(candidate.version.endpoint, caller);
+    return { op: 'admitInference', path, attempt, grant: grantOf(candidate, keys, probe), reservedAt };
   }
 
   /** The run has not taken what it was given, or had it already: looks what has become of the ticket. */

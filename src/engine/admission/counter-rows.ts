@@ -17,7 +17,7 @@ export const holderSpace = 'limit-holders';
 /** A ticket that has shares of counters. */
 export interface Holder extends TicketKey {
   readonly shares: readonly Share[];
-  /** Where the work is done, where that has limits of its own; empty = nowhere in particular. */
+  /** Who does the work (`placeOf`): the endpoint of a model, or a capability; empty = nobody in particular. */
   readonly endpoint: string;
   /** When it was granted. */
   readonly at: number;

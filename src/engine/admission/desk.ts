@@ -5,7 +5,7 @@
  *
  * Invariant: after a plan was committed, memory and store say the same. After one that was not, memory is thrown away.
  */
-import { demandsOf, Ledger, type Share } from '../../core/admission/ledger.js';
+import { demandsOf, Ledger, pauseKey, type Share } from '../../core/admission/ledger.js';
 import { FairQueue } from '../../core/admission/queue.js';
 import type { Hash } from '../../core/ports.js';
 import type { LimitFacts } from '../api.js';
@@ -18,6 +18,7 @@ import {
   type Holder,
   type StoredCounter,
 } from './counter-rows.js';
+import { callerOf } from '../models/model-door.js';
 import type { LimitRules } from './limit-rules.js';
 import {
   runOf,
@@ -28,7 +29,7 @@ import {
   type TicketKey,
   type WaitingTicket,
 } from './ticket-rows.js';
-import { limitOfKey } from '../../core/admission/limit.js';
+import { limitOfKey, placeOf } from '../../core/admission/limit.js';
 import { runOfTicket, type TicketValue } from '../../core/run/tickets.js';
 
 /** What one round has decided. */
@@ -42,6 +43,16 @@ export interface Plan {
   readonly isFull: boolean;
 }
 
+/** What keeps work from where it is done, beside limits. */
+export interface Doors {
+  /** Until when a place has asked for a pause, as far as this server knows; null = it has not. */
+  readonly told: (place: string) => number | null;
+  /** When this work may ask again whether it may call the endpoint; null = it may now, and is counted upon to do so. */
+  shutUntil(endpoint: string, caller: string, now: number): number | null;
+  /** The name of the probe that this work makes of the endpoint; null = it makes none. */
+  probeOf(endpoint: string, caller: string): string | null;
+}
+
 export interface Granted {
   readonly ticket: WaitingTicket;
   readonly shares: readonly Share[];
@@ -51,6 +62,7 @@ export class Desk {
   readonly #rules: LimitRules;
   readonly #hash: Hash;
   readonly #resolve: ResolveTicket;
+  readonly #doors: Doors;
   #specs: LimitRules['inForce'];
   #ledger: Ledger;
   readonly #queue = new FairQueue<WaitingTicket>();
@@ -67,17 +79,18 @@ export class Desk {
   /** Grants so far, by limit. Not cleared: it only counts. */
   readonly #granted = new Map<string, number>();
 
-  constructor(rules: LimitRules, hash: Hash, resolve: ResolveTicket) {
+  constructor(rules: LimitRules, hash: Hash, resolve: ResolveTicket, doors: Doors) {
     this.#rules = rules;
     this.#hash = hash;
     this.#resolve = resolve;
+    this.#doors = doors;
     this.#specs = rules.inForce;
-    this.#ledger = new Ledger((key) => rules.ruleOf(key));
+    this.#ledger = new Ledger((key) => rules.ruleOf(key), doors.told);
   }
 
   /** Nothing is known any more. */
   clear(): void {
-    this.#ledger = new Ledger((key) => this.#rules.ruleOf(key));
+    this.#ledger = new Ledger((key) => this.#rules.ruleOf(key), this.#doors.told);
     this.#queue.clear();
     for (const map of [this.#later, this.#byRun, this.#waiting, this.#holders, this.#settled, this.#reserved])
       map.clear();
@@ -190,7 +203,7 @@ export class Desk {
     for (const { ticket, shares } of granted) {
       if (shares.length === 0) continue;
       const { tenant, ref, resolved } = ticket;
-      const endpoint = resolved?.work.endpoint ?? '';
+      const endpoint = resolved === null ? '' : placeOf(resolved.work);
       const holder: Holder = { tenant, ref, shares, endpoint, at: now };
       this.#hold(holder);
       entries.push(holderPut(holder, now));
@@ -238,16 +251,22 @@ export class Desk {
     for (const { value } of this.#later.values()) nextAt = earlier(nextAt, value.notBefore);
     const shares = new Map<string, readonly Share[]>();
     const admitted = this.#queue.admit(most, (ticket) => {
-      const verdict = this.#ledger.reserve(ticket.demands, now);
-      if (verdict.tag === 'short') {
+      const short = this.#ledger.short(ticket.demands, now);
+      if (short.length > 0) {
         // All of it is needed at once: the latest of them is when.
         let at: number | null = 0;
-        for (const shortage of verdict.short)
-          at = at === null || shortage.at === null ? null : Math.max(at, shortage.at);
+        for (const shortage of short) at = at === null || shortage.at === null ? null : Math.max(at, shortage.at);
         nextAt = earlier(nextAt, at);
-        return verdict.short.map(({ key }) => key);
+        return short.map(({ key }) => key);
       }
-      shares.set(ticket.id, verdict.shares);
+      // Asked last, since whoever is let through is to probe.
+      const shut = this.#shut(ticket, now);
+      if (shut !== null) {
+        nextAt = earlier(nextAt, shut.until);
+        return [pauseKey(shut.endpoint)];
+      }
+      const verdict = this.#ledger.reserve(ticket.demands, now);
+      shares.set(ticket.id, verdict.tag === 'reserved' ? verdict.shares : []);
       return [];
     });
     const granted = admitted.map((ticket) => {
@@ -260,6 +279,18 @@ export class Desk {
       return { ticket, shares: shares.get(ticket.id) ?? [] };
     });
     return { granted, nextAt };
+  }
+
+  /** The breaker of the endpoint that the ticket would call is not closed, and somebody else probes. */
+  #shut(
+    { tenant, ref, value, resolved }: WaitingTicket,
+    now: number,
+  ): { readonly endpoint: string; readonly until: number } | null {
+    const endpoint = resolved?.work.endpoint ?? '';
+    if (endpoint === '') return null;
+    const caller = callerOf({ tenant, run: runOfTicket(ref), path: value.path, attempt: value.attempt });
+    const until = this.#doors.shutUntil(endpoint, caller, now);
+    return until === null ? null : { endpoint, until };
   }
 
   #takeSettled(now: number, most: number, entries: EntryWrite[]): SettledTicket[] {

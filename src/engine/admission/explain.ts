@@ -2,7 +2,7 @@
  * Why something waits: the counter that is short for it, how much of it is used, who is before it, and when it may be its
  * turn. Any server says so, by what lies in the store; the coordinator is not asked.
  */
-import { Ledger, demandsOf, type Demand, type Shortage } from '../../core/admission/ledger.js';
+import { Ledger, demandsOf, placeOfPause, type Demand, type Shortage } from '../../core/admission/ledger.js';
 import { limitOfKey } from '../../core/admission/limit.js';
 import { isoOf } from '../../core/instant.js';
 import { ticketSpace } from '../../core/run/tickets.js';
@@ -19,11 +19,13 @@ export interface Explainer {
   readonly context: Pick<EngineContext, 'store' | 'ports'>;
   readonly rules: LimitRules;
   readonly resolve: ResolveTicket;
+  /** Until when a place has asked for a pause; null = it has not. */
+  readonly told: (place: string) => number | null;
 }
 
 /** What a ticket that waits is waiting for; null = for nothing that limits know of. */
 export async function explainWait(
-  { context: { store, ports }, rules, resolve }: Explainer,
+  { context: { store, ports }, rules, resolve, told }: Explainer,
   key: TicketKey,
   text: string,
 ): Promise<LimitWait | null> {
@@ -38,7 +40,9 @@ export async function explainWait(
     (counter) => counter ?? [],
   );
   const now = store.now();
-  const short = shortest(counters, rules, demands, now);
+  const ledger = ledgerOf(counters, rules, told);
+  const short = shortest(ledger, demands, now);
+  const paused = short === null || short.at === null ? null : placeOfPause(short.key);
   const wanted = short?.key ?? first.key;
   const before = (await readSpace(store, key.tenant, ticketSpace, 'waiting', placesMax)).filter(
     ({ ref, value: other }) => {
@@ -48,7 +52,6 @@ export async function explainWait(
       return work !== undefined && demandsOf(specs, work).some((demand) => demand.key === wanted);
     },
   ).length;
-  const ledger = ledgerOf(counters, rules);
   const view = ledger.view(wanted, now);
   const notBefore = value.notBefore ?? 0;
   const expectedAt = Math.max(
@@ -63,23 +66,19 @@ export async function explainWait(
     before,
     since: isoOf(value.since),
     expectedAt: expectedAt <= 0 ? null : isoOf(Math.max(now, expectedAt)),
+    ...(paused === null ? {} : { paused }),
   };
 }
 
-function ledgerOf(counters: readonly StoredCounter[], rules: LimitRules): Ledger {
-  const ledger = new Ledger((key) => rules.ruleOf(key));
+function ledgerOf(counters: readonly StoredCounter[], rules: LimitRules, told: Explainer['told']): Ledger {
+  const ledger = new Ledger((key) => rules.ruleOf(key), told);
   for (const { key, counter } of counters) ledger.restore(key, counter);
   return ledger;
 }
 
 /** The counter that will be short for the longest time. */
-function shortest(
-  counters: readonly StoredCounter[],
-  rules: LimitRules,
-  demands: readonly Demand[],
-  now: number,
-): Shortage | null {
-  const verdict = ledgerOf(counters, rules).reserve(demands, now);
+function shortest(ledger: Ledger, demands: readonly Demand[], now: number): Shortage | null {
+  const verdict = ledger.reserve(demands, now);
   if (verdict.tag === 'reserved') return null;
   return verdict.short.reduce((worst, one) => {
     if (worst.at === null || one.at === null) return worst.at === null ? worst : one;

@@ -32,9 +32,19 @@ export interface Admission {
 export function grantOf(
   { version, arm, idempotencyKey, reserved, shadow }: Candidate,
   limits: readonly string[],
+  probe: string | null = null,
 ): InferenceGrant {
   const { version: name, endpoint } = version;
-  return { version: name, arm, endpoint, idempotencyKey, reserved, limits, ...(shadow === null ? {} : { shadow }) };
+  return {
+    version: name,
+    arm,
+    endpoint,
+    idempotencyKey,
+    reserved,
+    limits,
+    ...(probe === null ? {} : { probe }),
+    ...(shadow === null ? {} : { shadow }),
+  };
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   isIdle,
   probeTime,
   withCalls,
+  withoutProbe,
   withProbe,
   type Breaker,
   type BreakerRule,
@@ -35,6 +36,16 @@ interface Probe {
   caller: string | null;
 }
 
+/** What has come of a breaker since the engine was started; only what this engine has done itself. */
+export interface BreakerCounts {
+  /** Moves to each state. */
+  readonly moves: Readonly<Record<Breaker['state'], number>>;
+  /** How often somebody was told to come back later. */
+  readonly refused: number;
+  /** Probes that were let through. */
+  readonly probes: number;
+}
+
 interface Counting extends CallCounts {
   /** Since when, monotonic ms. */
   readonly sinceMs: number;
@@ -55,6 +66,7 @@ export class Breakers {
   #known = new Map<string, Breaker>();
   readonly #counts = new Map<string, Counting>();
   readonly #probes = new Map<string, Probe>();
+  readonly #tallies = new Map<string, { moves: Record<Breaker['state'], number>; refused: number; probes: number }>();
   /** What is under way, by endpoint: one at a time. */
   readonly #moving = new Map<string, Promise<void>>();
   #stopped = false;
@@ -70,6 +82,15 @@ export class Breakers {
     return this.#known.get(endpoint) ?? closedBreaker;
   }
 
+  /** Endpoints whose breakers are not idle, or of which something was counted. */
+  endpoints(): string[] {
+    return [...new Set([...this.#known.keys(), ...this.#tallies.keys()])];
+  }
+
+  counts(endpoint: string): BreakerCounts {
+    return this.#tallies.get(endpoint) ?? newTally();
+  }
+
   /** When this caller may ask again whether it may call; null = it may call now. */
   shutUntil(endpoint: string, caller: string, now: number): number | null {
     const breaker = this.#known.get(endpoint);
@@ -78,13 +99,32 @@ export class Breakers {
     const probe = this.#probes.get(endpoint);
     if (breaker.state === 'half-open' && probe?.name === breaker.probe && (probe.caller ?? caller) === caller) {
       // Also where the same attempt is decided over once more.
+      if (probe.caller === null) this.#tally(endpoint).probes += 1;
       probe.caller = caller;
       return null;
     }
-    const spread = Math.floor(this.#context.ports.random.next() * spreadMs);
-    if (at > now) return (breaker.state === 'open' ? at : Math.min(at, now + lookAgainMs)) + spread;
+    this.#tally(endpoint).refused += 1;
+    if (at > now) return this.#again(breaker, at, now);
     this.#takeProbe(endpoint);
-    return now + probePauseMs + spread;
+    return now + probePauseMs + Math.floor(this.#context.ports.random.next() * spreadMs);
+  }
+
+  /** The same without taking anybody for the one who probes: null = it may call, or ask to probe. */
+  closedUntil(endpoint: string, now: number): number | null {
+    const breaker = this.#known.get(endpoint);
+    const at = breaker === undefined ? null : probeTime(breaker, now, this.#rule);
+    return at === null || at <= now ? null : this.#again(this.of(endpoint), at, now);
+  }
+
+  /** The name of the probe that this caller makes; null = it makes none. */
+  probeOf(endpoint: string, caller: string): string | null {
+    const probe = this.#probes.get(endpoint);
+    return probe?.caller === caller ? probe.name : null;
+  }
+
+  #again({ state }: Breaker, at: number, now: number): number {
+    const spread = Math.floor(this.#context.ports.random.next() * spreadMs);
+    return (state === 'open' ? at : Math.min(at, now + lookAgainMs)) + spread;
   }
 
   /** Calls that have ended here: what they say of their endpoints. */
@@ -101,7 +141,10 @@ export class Breakers {
       const unit = state.units.get(path);
       if (unit?.kind !== 'inference' || unit.grant === null || unit.attempt !== attempt) continue;
       const says = event.type === 'inference.completed' ? 'good' : endpointSays(event.data.failure.class);
-      if (says !== null) this.#ended(unit.grant.endpoint, callerOf({ tenant, run, path, attempt }), says === 'good');
+      const { endpoint, probe = this.probeOf(unit.grant.endpoint, callerOf({ tenant, run, path, attempt })) } =
+        unit.grant;
+      if (probe !== null) this.#probed(endpoint, probe, says);
+      else if (says !== null) this.#ended(endpoint, says === 'good');
     }
   }
 
@@ -137,13 +180,15 @@ export class Breakers {
     await Promise.all(this.#moving.values());
   }
 
-  #ended(endpoint: string, caller: string, isGood: boolean): void {
-    const probe = this.#probes.get(endpoint);
-    if (probe?.caller === caller) {
-      this.#probes.delete(endpoint);
-      this.#move(endpoint, (breaker, now) => afterProbe(breaker, probe.name, isGood, now, this.#rule));
-      return;
-    }
+  /** What came of a probe: whichever server it was that had taken it. */
+  #probed(endpoint: string, probe: string, says: 'good' | 'bad' | null): void {
+    if (this.#probes.get(endpoint)?.name === probe) this.#probes.delete(endpoint);
+    this.#move(endpoint, (breaker, now) =>
+      says === null ? withoutProbe(breaker, probe, now) : afterProbe(breaker, probe, says === 'good', now, this.#rule),
+    );
+  }
+
+  #ended(endpoint: string, isGood: boolean): void {
     const nowMs = this.#context.ports.clock.monotonicMs();
     const { calls, failures, sinceMs } = this.#counts.get(endpoint) ?? { calls: 0, failures: 0, sinceMs: nowMs };
     this.#counts.set(endpoint, { calls: calls + 1, failures: failures + (isGood ? 0 : 1), sinceMs });
@@ -185,6 +230,7 @@ export class Breakers {
 
   async #change(endpoint: string, actor: string, change: (breaker: Breaker, now: number) => Breaker): Promise<void> {
     const place = { space: breakerSpace, key: endpoint, ref: '' };
+    const moved = new Set<Breaker['state']>();
     const stored = await changeValue<Breaker>(
       { context: this.#context, catalog: this.#catalog },
       place,
@@ -194,12 +240,28 @@ export class Breakers {
         const after = change(before, now);
         if (after === before) return null;
         const event = after.state === before.state ? null : moveEvent(endpoint, before, after, actor);
+        moved.clear();
+        if (event !== null) moved.add(after.state);
         return { value: isIdle(after, now, this.#rule) ? null : after, event };
       },
     );
+    for (const state of moved) this.#tally(endpoint).moves[state] += 1;
     if (stored === null) this.#known.delete(endpoint);
     else this.#known.set(endpoint, stored);
   }
+
+  /** Endpoints are those of manifests, and few. */
+  #tally(endpoint: string) {
+    const known = this.#tallies.get(endpoint);
+    if (known !== undefined) return known;
+    const made = newTally();
+    this.#tallies.set(endpoint, made);
+    return made;
+  }
+}
+
+function newTally() {
+  return { moves: { closed: 0, open: 0, 'half-open': 0 }, refused: 0, probes: 0 };
 }
 
 /** What the event of a move says. */

@@ -9,11 +9,13 @@ import type { Hash } from '../../core/ports.js';
 import type { InferenceGrant, InferenceTicket, InferenceWait } from '../../core/run/inference.js';
 import { candidateOf, type Admission } from './admission.js';
 import type { Breakers } from './breakers.js';
+import type { Pauses } from './pauses.js';
 
 export interface ModelDoorOptions {
   /** Models with the weights in force. */
   readonly model: (name: string) => ModelManifest | null;
-  readonly breakers: Pick<Breakers, 'shutUntil'>;
+  readonly breakers: Pick<Breakers, 'shutUntil' | 'closedUntil' | 'probeOf'>;
+  readonly pauses: Pick<Pauses, 'shutUntil'>;
   readonly admission: Admission;
   readonly hash: Hash;
 }
@@ -34,15 +36,22 @@ export class ModelDoor {
 
   /** See `DecideContext.admit`. */
   admit(ticket: InferenceTicket, now: number): InferenceGrant | InferenceWait | null {
-    const { model: find, breakers, admission, hash } = this.#options;
+    const { model: find, breakers, pauses, admission, hash } = this.#options;
     const model = find(ticket.ask.model);
     const candidate = model === null ? null : candidateOf(ticket, model, hash);
     if (candidate === null) return null;
     const { version, endpoint } = candidate.version;
-    const until = breakers.shutUntil(endpoint, callerOf(ticket), now);
-    if (until !== null) return { version, endpoint, until };
+    // Before the breaker, or a probe would be let through that nobody may make.
+    const paused = pauses.shutUntil(endpoint);
+    if (paused !== null) return { version, endpoint, until: paused, paused: true };
     const answer = admission.ask(ticket, candidate);
-    return answer === 'hold' ? { version, endpoint, until: null } : answer;
+    // What waits for limits probes when it has been let in, and not before.
+    const caller = callerOf(ticket);
+    const until = answer === 'hold' ? breakers.closedUntil(endpoint, now) : breakers.shutUntil(endpoint, caller, now);
+    if (until !== null) return { version, endpoint, until };
+    if (answer === 'hold') return { version, endpoint, until: null };
+    const probe = breakers.probeOf(endpoint, caller);
+    return probe === null ? answer : { ...answer, probe };
   }
 }
 

@@ -22,6 +22,7 @@ import type { ModelOutcome, Origin } from '../api.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
 import { preparePublication } from '../intake/topics.js';
+import type { Pauses } from './pauses.js';
 import type { ArmTallies } from './arm-tallies.js';
 import type { Breakers } from './breakers.js';
 import { settingSpace, type ModelSettings } from './model-settings.js';
@@ -33,6 +34,7 @@ export interface ModelsOfficeOptions {
   readonly catalog: Catalog;
   readonly settings: ModelSettings;
   readonly breakers: Breakers;
+  readonly pauses: Pauses;
   readonly tallies: ArmTallies;
   readonly shadows: Shadows;
 }
@@ -48,15 +50,15 @@ export class ModelsOffice {
   }
 
   async list(): Promise<ModelView[]> {
-    const { settings, breakers } = this.#options;
-    await Promise.all([settings.refresh(), breakers.refresh()]);
+    const { settings, breakers, pauses } = this.#options;
+    await Promise.all([settings.refresh(), breakers.refresh(), pauses.refresh()]);
     const models = [...settings.all.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
     return await Promise.all(models.map((model) => this.#viewOf(model)));
   }
 
   async read(name: string): Promise<ModelView | null> {
-    const { settings, breakers } = this.#options;
-    await Promise.all([settings.refresh(), breakers.refresh()]);
+    const { settings, breakers, pauses } = this.#options;
+    await Promise.all([settings.refresh(), breakers.refresh(), pauses.refresh()]);
     const model = settings.model(name);
     return model === null ? null : await this.#viewOf(model);
   }
@@ -91,6 +93,7 @@ export class ModelsOffice {
     if (found === undefined)
       throw new SpineError('MODEL_CHANGE_INVALID', { model: name, faults: [`there is no version "${version}"`] });
     await this.#options.breakers.reset(found.endpoint, actor);
+    await this.#options.pauses.reset(found.endpoint, actor);
   }
 
   /** How the versions of a model do, each against `against` (default: the first that the app names). Null = no such model. */
@@ -182,6 +185,7 @@ export class ModelsOffice {
     declared: ModelManifest['versions'],
   ): ModelVersionView {
     const breaker = this.#options.breakers.of(endpoint);
+    const pausedUntil = this.#options.pauses.until(endpoint);
     return {
       version,
       endpoint,
@@ -191,6 +195,7 @@ export class ModelsOffice {
       outputTokensMax,
       price,
       breaker: { state: breaker.state, probeAt: breaker.state === 'open' ? isoOf(breaker.probeAt) : null },
+      pausedUntil: pausedUntil === null ? null : isoOf(pausedUntil),
     };
   }
 }

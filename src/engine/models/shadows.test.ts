@@ -88,6 +88,7 @@ class World {
       context: context as unknown as EngineContext,
       catalog: new Catalog(),
       model: () => this.model,
+      pauses: { until: () => null },
       breakers: { of: () => ({ state: this.breaker }) as never },
     });
   }

@@ -29,6 +29,7 @@ import type { Catalog } from '../intake/catalog.js';
 import type { CommittedChange } from '../runs/committed.js';
 import { systemTenant } from '../system-tenant.js';
 import type { Breakers } from './breakers.js';
+import type { Pauses } from './pauses.js';
 import { callerOf } from './model-door.js';
 import { changeValue, engineActor } from './shared-value.js';
 
@@ -41,6 +42,7 @@ export interface ShadowsOptions {
   /** Models as they are in force. */
   readonly model: (name: string) => ModelManifest | null;
   readonly breakers: Pick<Breakers, 'of'>;
+  readonly pauses: Pick<Pauses, 'until'>;
 }
 
 /** An answer that was recorded here, whose grant names a shadow. */
@@ -79,14 +81,14 @@ export class Shadows {
     const due = this.#due.get(key);
     this.#due.delete(key);
     if (due === undefined) return none;
-    const { context, model: find, breakers } = this.#options;
+    const { context, model: find, breakers, pauses } = this.#options;
     const { version, ask, of } = due;
     const model = find(ask.model);
     const rule = model?.shadow;
     const asked = model?.versions.find((one) => one.version === version);
     // It may have been changed since the grant.
     if (rule?.version !== version || asked === undefined) return none;
-    if (breakers.of(asked.endpoint).state !== 'closed') return none;
+    if (breakers.of(asked.endpoint).state !== 'closed' || pauses.until(asked.endpoint) !== null) return none;
     const ms = Math.min(limits.shadowMsMax, ask.deadlineMs ?? limits.shadowMsMax);
     const costMicros = estimatedCostMicros(asked.price, ask.estimate);
     const id = `shadow-${context.ports.hash.sha256([tenant, run, path, of.answer].join('\0')).slice(0, idDigits)}`;

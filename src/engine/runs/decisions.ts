@@ -5,7 +5,7 @@
 import { isoOf } from '../../core/instant.js';
 import { isBlobPayload } from '../../core/payload.js';
 import type { RunEvent } from '../../core/run/events.js';
-import { hopOf, shutFailure, type InferenceGrant } from '../../core/run/inference.js';
+import { hopOf, saysShut, shutFailureOf, type InferenceGrant } from '../../core/run/inference.js';
 import type { DecisionView, EventReference } from '../../protocol/http.js';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -56,7 +56,7 @@ function note(run: string, all: Map<string, Found>, event: RunEvent, events: rea
       const isOver = event.type === 'inference.failed';
       view.status = isOver ? 'failed' : 'retrying';
       // That its endpoint is shut was said with the request.
-      if (failure.code !== shutFailure.code || found.grant !== null)
+      if (!saysShut(failure) || found.grant !== null)
         view.hops = [...view.hops, hopOf(attempt, found.grant, failure, remedy)];
       view.costMicros += costMicros;
       view.failure = isOver ? { class: failure.class, code: failure.code, message: failure.message } : null;
@@ -109,7 +109,7 @@ function request(
     firstPartMs: null,
     hops: [
       ...(before?.hops ?? []),
-      ...(shut === undefined ? [] : [hopOf(attempt, { version: version ?? '', ...shut }, shutFailure)]),
+      ...(shut === undefined ? [] : [hopOf(attempt, { version: version ?? '', ...shut }, shutFailureOf(shut))]),
     ],
     ambiguous: before?.ambiguous ?? [],
     confidence: null,

@@ -2,7 +2,7 @@
 import { assertNever } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
 import { versionText } from '../../core/manifest.js';
-import { shutFailure } from '../../core/run/inference.js';
+import { pausedFailure, saysShut } from '../../core/run/inference.js';
 import { isEnded, isOpenUnit, workflowQueue, type RunRow, type RunState, type Unit } from '../../core/run/state.js';
 import type { LimitWait, RunFold, RunSummary, RunViewState, StepView, WaitView } from '../../protocol/http.js';
 import type { TaskRow } from '../../store/contract.js';
@@ -223,14 +223,20 @@ function waits(state: RunState, activation: TaskRow | null, around: RunSurroundi
   return found;
 }
 
-function inferenceWait(path: string, { status, attempt, ask, hops }: Extract<Unit, { kind: 'inference' }>): WaitView {
+function inferenceWait(
+  path: string,
+  { status, attempt, ask, hops, shutUntil }: Extract<Unit, { kind: 'inference' }>,
+): WaitView {
   const last = hops.at(-1);
-  if (status === 'retrying' && last?.code === shutFailure.code)
-    return {
-      kind: 'retry',
-      path,
-      text: `The breaker of endpoint ${last.endpoint} is open; model ${ask.model} is asked when it may be called again.`,
-    };
+  if (status === 'retrying' && last !== undefined && saysShut(last)) {
+    const until = shutUntil === null ? {} : { until: iso(shutUntil) };
+    const when = shutUntil === null ? 'when it may be called again' : `at ${iso(shutUntil)}`;
+    const why =
+      last.code === pausedFailure.code
+        ? `Rate paused: endpoint ${last.endpoint} has asked for a pause`
+        : `The breaker of endpoint ${last.endpoint} is open`;
+    return { kind: 'retry', path, ...until, text: `${why}; model ${ask.model} is asked again ${when}.` };
+  }
   return { kind: 'retry', path, text: `Model ${ask.model} failed; attempt ${attempt + 1} follows after a pause.` };
 }
 
@@ -238,10 +244,13 @@ function inferenceWait(path: string, { status, attempt, ask, hops }: Extract<Uni
 function limitWait(path: string, what: string, limit: LimitWait | undefined, notBefore: number | null): WaitView {
   const pause = notBefore === null ? '' : `, not before ${iso(notBefore)}`;
   if (limit === undefined) return { kind: 'limit', path, text: `${what} waits to be admitted${pause}.` };
-  const { key, used, max, before, expectedAt } = limit;
+  const { key, used, max, before, expectedAt, paused } = limit;
   const others = before === 0 ? '' : `, ${before} before it`;
   const when = expectedAt === null ? '' : `; its turn is expected at ${expectedAt}`;
-  const text = `${what} waits for room under ${key}: ${used} of ${max} in use${others}${pause}${when}.`;
+  const text =
+    paused === undefined
+      ? `${what} waits for room under ${key}: ${used} of ${max} in use${others}${pause}${when}.`
+      : `${what} is rate paused: ${paused} has asked for a pause${others}${pause}${when}.`;
   return { kind: 'limit', path, ...(expectedAt === null ? {} : { until: expectedAt }), limit, text };
 }
 

@@ -75,6 +75,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     bounds,
     streams: streams.size,
     limits: engine.limitFacts(),
+    endpoints: engine.endpointFacts(),
   });
   return {
     kind: 'whole',

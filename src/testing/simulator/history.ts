@@ -3,6 +3,7 @@
  * start of user code, every request of the outside client, what each reader and each body was told, and what was left
  * at the end. Plain data: checkers (`checkers/`) look at nothing else, and are tested with histories written by hand.
  */
+import type { BreakerRule } from '../../core/models/breaker.js';
 import type { RunRow } from '../../core/run/state.js';
 import type { Program } from './program.js';
 import type {
@@ -172,6 +173,10 @@ export interface History {
   healedAtMs: number;
   /** Faults that may hide from the server that a worker had received or begun something. */
   blindSpots: number;
+  /** The model has storms, and breakers go by this rule; null = it has none. */
+  breaker: BreakerRule | null;
+  /** Faults by which a server may not hear for a while what another has written. */
+  deafSpots: number;
   final: FinalState | null;
 }
 
@@ -189,6 +194,8 @@ export function emptyHistory(): History {
     pushes: false,
     healedAtMs: 0,
     blindSpots: 0,
+    breaker: null,
+    deafSpots: 0,
     final: null,
   };
 }

@@ -1,7 +1,7 @@
 /** What the code of steps and handlers does in the simulated world: takes its time at the provider, and meets its fate. */
 import type { Timers } from '../../core/ports.js';
 import type { History } from './history.js';
-import { providerError, type EffectSite, type PerformEffect } from './program-app.js';
+import { providerError, stormError, type EffectSite, type PerformEffect } from './program-app.js';
 import type { CallNode, InferNode, StepNode } from './program.js';
 import type { Provider } from './provider.js';
 
@@ -58,6 +58,7 @@ export function performedOn({ history, provider, timers, claimOf, request, die }
       await new Promise(() => undefined);
     }
     if (fate === 'fails') throw providerError();
+    if (fate === 'down' || fate === 'told') throw stormError(fate, provider.stormMs);
     return site;
   };
 }

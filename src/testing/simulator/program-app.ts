@@ -120,6 +120,7 @@ export function programApp(
   build: BuildName = 'plain',
   withAgents = false,
   limited = false,
+  patience = 0,
   shadow: ShadowStage | null = null,
 ): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
@@ -127,7 +128,7 @@ export function programApp(
     const program: AnyWorkflow = workflow(
       'program',
       { ...options, completes: done, ...(version === null ? {} : { version, previous }) },
-      (ctx, input) => runProgram(ctx, input as Program, { perform, program, shadow }),
+      (ctx, input) => runProgram(ctx, input as Program, { perform, patience, program, shadow }),
     );
     return program;
   };
@@ -159,7 +160,7 @@ export function programApp(
     workflows: [
       program,
       workflow('watch', { ...options, on: seen }, (ctx, data) =>
-        runProgram(ctx, (data as { readonly program: Program }).program, { perform, program, shadow }),
+        runProgram(ctx, (data as { readonly program: Program }).program, { perform, patience, program, shadow }),
       ),
       { ...workflow('graph', options, () => undefined), graph: simGraph },
     ],
@@ -257,9 +258,19 @@ export function providerError(): Error {
   return new Transient(programFailure.message, { code: programFailure.code, class: programFailure.class });
 }
 
+/** What a model throws in a storm. */
+export function stormError(kind: 'down' | 'told', leftMs: number): Error {
+  const [text, failed] =
+    kind === 'down' ? ['No capacity.', 'overloaded' as const] : ['Slower.', 'rate_limited' as const];
+  const headers = kind === 'told' ? { 'retry-after-ms': String(leftMs) } : {};
+  return Object.assign(new Transient(text, { code: 'STORM', class: failed }), { headers });
+}
+
 /** What the nodes of a program work with. */
 interface Means {
   readonly perform: PerformEffect;
+  /** Attempts of an inference beyond those that its node has, for the weather. */
+  readonly patience: number;
   /** What child runs are runs of. */
   readonly program: AnyWorkflow;
   readonly shadow: ShadowStage | null;
@@ -370,7 +381,7 @@ async function runLeaf(ctx: Ctx, node: RaceNode, name: string, means: Means): Pr
   );
 }
 
-async function runInference(ctx: Ctx, node: InferNode, { shadow }: Means): Promise<void> {
+async function runInference(ctx: Ctx, node: InferNode, { patience, shadow }: Means): Promise<void> {
   const { attempts, minMs, maxMs, factor } = retryOf(node.attempts);
   const { shared } = node;
   const at = `${ctx.run.tenant}/${ctx.run.id}/${node.name}`;
@@ -382,7 +393,7 @@ async function runInference(ctx: Ctx, node: InferNode, { shadow }: Means): Promi
     ...(node.mend === 'compact' ? { compact: withoutPad, remedies: { context_length_exceeded: 'compact' } } : {}),
     policy: node.policy,
     stream: node.streamed,
-    retry: { attempts, min: minMs, max: maxMs, factor },
+    retry: { attempts: attempts + patience, min: minMs, max: maxMs, factor },
     ...(shared === undefined ? {} : { cache: { ttl: shared.ttlMs } }),
   });
   if (shadow?.flaw === 'in a replay') shadow.perform(node, at, '').catch(() => undefined);

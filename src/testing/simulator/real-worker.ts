@@ -37,6 +37,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly agents: boolean;
   /** Whether a capability is limited. */
   readonly limited: boolean;
+  /** Attempts of inferences for the weather at the model. */
+  readonly patience: number;
   /** Whether a version of the model is asked beside the others, and what is wrong with that; null = none is. */
   readonly shadow: Pick<ShadowStage, 'flaw'> | null;
   /** The build that the process would be started with now. */
@@ -69,7 +71,7 @@ export class RealWorker implements SimWorker {
   }
 
   #boot(ports: Ports, heart: SimProcess): void {
-    const { slots, parkAfterMs, only, provider, agents, limited, history, endpoint } = this.#options;
+    const { slots, parkAfterMs, only, provider, agents, limited, patience, history, endpoint } = this.#options;
     const build = this.#options.build();
     const claims = new Claims(history, build);
     const transport = this.#transport(claims, heart);
@@ -88,6 +90,7 @@ export class RealWorker implements SimWorker {
               build,
               agents,
               limited,
+              patience,
               this.#shadowStage(ports),
             ),
             connect: transport,

@@ -39,7 +39,7 @@ import { Observer } from './observer.js';
 import { OutsideClient, tenants, type ClientPlan } from './outside-client.js';
 import { programApp, type ShadowFlaw } from './program-app.js';
 import { effectsOfProgram, type Program, type ProgramTaste } from './program.js';
-import { Provider } from './provider.js';
+import { Provider, stormsOf } from './provider.js';
 import { RealWorker } from './real-worker.js';
 import { Readers } from './readers.js';
 import { ScriptedWorker, type WorkerFlaw } from './scripted-worker.js';
@@ -106,6 +106,11 @@ export interface SimulationOptions {
    * many can be looked at. Default false.
    */
   readonly brief?: boolean;
+  /**
+   * The model has storms: times in which it has no capacity, or asks for pauses; only with real workers, and without `push`.
+   * Default false.
+   */
+  readonly storms?: boolean;
   /** Overrides which kinds of nodes programs have. */
   readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
@@ -153,12 +158,18 @@ const stepsMax = 150_000;
 const healMsMax = 300_000;
 /** Breakers of a world that lives for minutes: as ours are, and quicker. */
 const breaker = { ...defaultBreakerRule, openMs: 500, openMsMax: 4_000, probeMs: 10_000 };
+/** In storms they open after a few calls, so that they do in worlds of a few runs. */
+const touchy = { ...breaker, callsMin: 3 };
+/** More than there can be failures by the weather. */
+const stormAttempts = 200;
 const violationsMax = 20;
 
 /** Faults after which the server may not know that a worker had received, or even begun, what it then gives to another. */
 const blindingFaults: readonly string[] = ['server crash', 'server pause', 'worker pause', 'worker block', 'cut'];
 /** The same where a neighbour may act on what one server no longer hears or no longer tells. */
 const blindingClusterFaults: readonly string[] = ['store cut', 'server stop'];
+
+const deafeningFaults: readonly string[] = ['server pause', 'store cut', 'news lost'];
 
 /** The workers of a world before they are made. */
 interface Fleet {
@@ -193,6 +204,7 @@ class Simulation {
 
   async run(): Promise<SimulationReport> {
     const world = this.#world;
+    this.#history.breaker = this.#hasStorms() ? touchy : null;
     const prng = world.prng.fork('shape');
     const clock = {
       now: () => Math.floor(world.nowMs + this.#storeOffsetMs),
@@ -235,7 +247,11 @@ class Simulation {
           return opened;
         },
         ...(flaws.lateWrites === true ? { lateTo: () => newest() } : {}),
-        settings: { sessionDeadMs, sessionBeatMs: Math.floor(sessionDeadMs / 5), breaker },
+        settings: {
+          sessionDeadMs,
+          sessionBeatMs: Math.floor(sessionDeadMs / 5),
+          breaker: this.#hasStorms() ? touchy : breaker,
+        },
         manifest:
           this.#options.workers === 'real'
             ? programApp(
@@ -243,6 +259,7 @@ class Simulation {
                 fleet.rollout.first,
                 this.#hasAgents(),
                 this.#isLimited(),
+                0,
                 this.#isShadowed() ? { perform: async () => undefined, flaw: null } : null,
               ).manifest
             : simManifest(fleet.rollout.first, this.#isLimited()),
@@ -250,7 +267,8 @@ class Simulation {
       });
     const plan = this.#clientPlan();
     const fleet = this.#fleet(plan.spreadMs);
-    const provider = new Provider(world, this.#history);
+    const storms = this.#hasStorms() ? stormsOf(world.prng.fork('storms'), world.nowMs, plan.spreadMs) : [];
+    const provider = new Provider(world, this.#history, storms);
     const cluster = new Cluster(Array.from({ length: count }, (_, i) => serverOf(i)));
     const endpoint = this.#endpoint(network, provider);
     const workers = this.#workers(fleet, network, cluster, provider, endpoint);
@@ -314,6 +332,7 @@ class Simulation {
     const counts = this.#meter.counts();
     const blinding = count === 1 ? blindingFaults : [...blindingFaults, ...blindingClusterFaults];
     this.#history.blindSpots = blinding.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
+    this.#history.deafSpots = deafeningFaults.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
     await this.#verdict(data, workers, client);
     this.#options.onHistory?.(this.#history);
     return {
@@ -390,6 +409,7 @@ class Simulation {
         heartRoute: cluster.servers.length > 1 && routes.chance(0.2) ? new Route(cluster, routes) : null,
         history: this.#history,
         provider,
+        patience: this.#hasStorms() ? stormAttempts : 0,
         slots: prng.pick([1, 3, 10]),
         parkAfterMs: prng.pick([0, 50, 2_000]),
         only,
@@ -460,6 +480,11 @@ class Simulation {
   #hasAgents(): boolean {
     const { workers, agents } = this.#options;
     return workers === 'real' && (agents ?? this.#world.prng.fork('agents').chance(0.4));
+  }
+
+  #hasStorms(): boolean {
+    const { workers, push, storms } = this.#options;
+    return storms === true && workers === 'real' && push !== true;
   }
 
   /** Whether a capability is limited. */

@@ -7,6 +7,7 @@ import type { RemedyPolicy } from '../../core/remedies.js';
 import type { Effect } from '../../core/run/events.js';
 import type { AmbiguityPolicy } from '../../core/run/inference.js';
 import type { CacheOptions } from '../infer/cache-options.js';
+import type { AnyTool } from '../infer/tool.js';
 import type { Model } from '../model.js';
 import type { RetryOptions } from '../retry-options.js';
 
@@ -66,8 +67,18 @@ export interface AiModel {
   doStream(options: never): PromiseLike<never>;
 }
 
-/** Tools by their names, as the AI SDK has them. */
+/** Tools by their names, as the AI SDK has them, or capabilities and tools of ours (`tool`). */
 export type AiTools = Readonly<Record<string, object>>;
+
+/** A tool of ours, as the AI SDK has tools. It is for the SDK alone: what it takes and gives is the SDK's. */
+export interface AiTool {
+  readonly description?: string;
+  readonly inputSchema: never;
+  execute(input: unknown, options: unknown): Promise<unknown>;
+}
+
+/** Tools as the program hands them to the SDK. */
+export type AiToolsOf<Tools> = { [Name in keyof Tools]: Tools[Name] extends AnyTool ? AiTool : Tools[Name] };
 
 /** What the function of `ctx.ai` is given. */
 export interface Ai {
@@ -78,12 +89,14 @@ export interface Ai {
   model(model: Model | string, options?: AiModelOptions): AiModel;
   /**
    * The same tools, each call of them a step of the run by its `toolCallId`. `options`: for all of them, or by name.
-   * `execute` is given `idempotencyKey` beside what the SDK gives. OPTIONS_INVALID.
+   * `execute` is given `idempotencyKey` beside what the SDK gives. A capability is a tool as well: each call of it is a call
+   * beneath the function, with the limits, the retries and the effect of the capability, done by its own pool; `options` are
+   * not for it. OPTIONS_INVALID.
    */
   tools<Tools extends AiTools>(
     tools: Tools,
     options?: AiToolOptions & { readonly each?: { readonly [Name in keyof Tools]?: AiToolOptions } },
-  ): Tools;
+  ): AiToolsOf<Tools>;
   /**
    * Shows a streamed result to the readers of the run, and resolves when it has ended. For functions that have several: the one
    * that is returned is shown by itself.

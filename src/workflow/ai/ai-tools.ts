@@ -1,6 +1,6 @@
 /**
  * Tools of the AI SDK whose calls are steps of the run. A tool is an object with `execute(input, options)`; all else of it is
- * left as it is, so that tools of every kind and version go through.
+ * left as it is, so that tools of every kind and version go through. Capabilities, and tools of ours, are put into that form.
  */
 import { defaultRetry } from '../../core/retry.js';
 import type { RetryPolicy } from '../../core/retry.js';
@@ -8,7 +8,9 @@ import type { Effect } from '../../core/run/events.js';
 import type { StepContext } from '../ctx.js';
 import { OptionFaults, suggestion } from '../options.js';
 import { readRetry } from '../retry-options.js';
-import type { AiTools, AiToolOptions } from './ai-options.js';
+import { checkedBySchema } from '../infer/answer-schema.js';
+import { toolOf, type AnyTool, type Tool } from '../infer/tool.js';
+import type { AiTools, AiToolOptions, AiToolsOf } from './ai-options.js';
 import { storable } from './sdk-values.js';
 
 /** How the calls of one tool are made. */
@@ -23,8 +25,14 @@ export interface AiToolRun {
   readonly name: string;
   readonly toolCallId: string;
   readonly input: unknown;
-  readonly setting: AiToolSetting;
-  readonly execute: (step: StepContext) => Promise<unknown>;
+  readonly work:
+    | {
+        readonly kind: 'sdk';
+        readonly setting: AiToolSetting;
+        readonly execute: (step: StepContext) => Promise<unknown>;
+      }
+    /** A capability, or a function with an effect and retries of its own. */
+    | { readonly kind: 'own'; readonly tool: Tool };
 }
 
 type Execute = (this: unknown, input: unknown, options: unknown) => unknown;
@@ -37,7 +45,7 @@ export function durableTools<Tools extends AiTools>(
   options: AiToolOptions & { readonly each?: { readonly [Name in keyof Tools]?: AiToolOptions } },
   run: (call: AiToolRun) => Promise<unknown>,
   effects: Map<string, Effect>,
-): Tools {
+): AiToolsOf<Tools> {
   const faults = new OptionFaults('ai.tools');
   const { each = {}, ...all } = options;
   for (const name of Object.keys(each))
@@ -45,6 +53,12 @@ export function durableTools<Tools extends AiTools>(
       faults.add(`each: there is no tool "${name}"${suggestion(name, Object.keys(tools))}`);
   const made = Object.entries(tools).map(([name, tool]): [string, object] => {
     const own = (each as Readonly<Record<string, AiToolOptions | undefined>>)[name];
+    if (isOwn(tool)) {
+      if (own !== undefined) faults.add(`${name}: a ${tool.kind} has its effect and its retries by itself`);
+      const made = toolOf(tool);
+      if (effects.get(name) !== 'external') effects.set(name, effectOf(made));
+      return [name, ownTool(name, made, run)];
+    }
     const setting = settingOf(name, { ...all, ...own }, faults);
     // Of two programs' tools of one name, the graver holds.
     if (effects.get(name) !== 'external') effects.set(name, setting.effect);
@@ -54,7 +68,36 @@ export function durableTools<Tools extends AiTools>(
     return [name, { ...tool, execute: durable(name, tool, execute as Execute, setting, run) }];
   });
   faults.throwIfAny();
-  return Object.fromEntries(made) as Tools;
+  return Object.fromEntries(made) as AiToolsOf<Tools>;
+}
+
+function effectOf({ work }: Tool): Effect {
+  return work.kind === 'call' ? work.capability.effect : work.effect;
+}
+
+function isOwn(tool: object): tool is AnyTool {
+  return 'kind' in tool && (tool.kind === 'capability' || tool.kind === 'tool');
+}
+
+/** By this the SDK knows its own schemas; it is registered, so that all copies of the SDK have the same. */
+const schemaSymbol = Symbol.for('vercel.ai.schema');
+
+/** A tool of ours in the form of the SDK. The input goes on as the model has written it: who does the work reads it. */
+function ownTool(name: string, tool: Tool, run: (call: AiToolRun) => Promise<unknown>): object {
+  const { description, input, parameters } = tool;
+  const validate = async (value: unknown): Promise<object> => {
+    const read = await checkedBySchema(input, value);
+    return read.ok ? { success: true, value } : { success: false, error: new TypeError(read.faults.join('; ')) };
+  };
+  return {
+    ...(description === null ? {} : { description }),
+    inputSchema: { [schemaSymbol]: true, jsonSchema: parameters, validate },
+    execute: (given: unknown, options: unknown = {}) => {
+      const { toolCallId } = options as { readonly toolCallId?: unknown };
+      const id = typeof toolCallId === 'string' ? toolCallId : '';
+      return run({ name, toolCallId: id, input: given, work: { kind: 'own', tool } });
+    },
+  };
 }
 
 function settingOf(name: string, options: AiToolOptions, faults: OptionFaults): AiToolSetting {
@@ -83,11 +126,14 @@ function durable(
       name,
       toolCallId: typeof toolCallId === 'string' ? toolCallId : '',
       input,
-      setting,
-      async execute({ signal, idempotencyKey }) {
-        const signals = abortSignal instanceof AbortSignal ? AbortSignal.any([signal, abortSignal]) : signal;
-        const given = { ...(options as object), abortSignal: signals, idempotencyKey };
-        return storable(await lastOf(execute.call(tool, input, given)));
+      work: {
+        kind: 'sdk',
+        setting,
+        async execute({ signal, idempotencyKey }) {
+          const signals = abortSignal instanceof AbortSignal ? AbortSignal.any([signal, abortSignal]) : signal;
+          const given = { ...(options as object), abortSignal: signals, idempotencyKey };
+          return storable(await lastOf(execute.call(tool, input, given)));
+        },
       },
     });
   };

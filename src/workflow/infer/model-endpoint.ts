@@ -41,7 +41,9 @@ export interface ModelEndpoint {
   readonly supportsIdempotencyKeys?: boolean;
   // Methods, so that models whose options are described more closely fit as well.
   doGenerate(options: ModelCallNow): PromiseLike<unknown>;
-  doStream(options: ModelCallNow): PromiseLike<{ readonly stream: AsyncIterable<unknown> | ReadableStreamLike }>;
+  doStream(
+    options: ModelCallNow,
+  ): PromiseLike<{ readonly stream: AsyncIterable<unknown> | ReadableStreamLike; readonly response?: unknown }>;
   /** The answer of an earlier call by its id at the provider, as `doGenerate` gives it; null = there is none (yet). */
   fetch?(providerId: string, options: { readonly abortSignal?: AbortSignal }): PromiseLike<unknown>;
 }

@@ -121,9 +121,10 @@ export function toolOf(given: AnyTool): Tool {
   return given.kind === 'tool' ? given : capabilityTool(given, null);
 }
 
-function capabilityTool(capability: Capability, description: string | null): Tool {
+/** A tool whose work a capability does. `schema`: what the model has to give. Default: what the capability takes. */
+export function capabilityTool(capability: Capability, description: string | null, schema?: AnySchema): Tool {
   const faults = new OptionFaults(`tool of capability "${capability.name}"`);
-  const input = capability.input ?? anything;
+  const input = schema ?? capability.input ?? anything;
   const parameters = parametersOf(input, faults);
   faults.throwIfAny();
   return { kind: 'tool', description, input, parameters, work: { kind: 'call', capability } };

@@ -16,7 +16,7 @@ import type { BodyCommand } from '../../core/run/commands.js';
 import type { Effect } from '../../core/run/events.js';
 import { unwantedFailure } from '../../core/run/inference.js';
 import { aiInference, aiModelSetting, partsOf, type AiModelSetting } from '../ai/ai-inference.js';
-import type { Ai, AiModel, AiModelOptions, AiStreamed, AiToolOptions, AiTools } from '../ai/ai-options.js';
+import type { Ai, AiModel, AiModelOptions, AiStreamed, AiToolOptions, AiTools, AiToolsOf } from '../ai/ai-options.js';
 import { durableTools, type AiToolRun } from '../ai/ai-tools.js';
 import { PartRelay } from '../ai/part-relay.js';
 import { recordedOf } from '../ai/sdk-result.js';
@@ -26,6 +26,7 @@ import type { StepContext } from '../ctx.js';
 import type { AskedInference } from '../infer/ask-inference.js';
 import type { RecordedAnswer } from '../infer/model-answer.js';
 import type { ModelCallNow } from '../infer/model-endpoint.js';
+import type { Tool } from '../infer/tool.js';
 import { largerWindow, type Can } from '../infer/mended-inference.js';
 import { makeLog } from '../log.js';
 import type { Model } from '../model.js';
@@ -59,6 +60,8 @@ export interface AiRequest {
   readonly ui: object;
   /** Whether a person says that a call nobody knows the outcome of is to be made again. */
   readonly askPerson: (scope: Scope, asked: AskedInference, attempt: number) => Promise<boolean>;
+  /** Does the work of a tool of ours, at a path that is claimed. */
+  readonly runTool: (scope: Scope, path: string, tool: Tool, call: AiToolRun) => Promise<unknown>;
 }
 
 /** An inference of a program. */
@@ -261,7 +264,7 @@ export class AiWork implements Work {
     program: Program,
     tools: Tools,
     options: AiToolOptions & { readonly each?: { readonly [Name in keyof Tools]?: AiToolOptions } },
-  ): Tools {
+  ): AiToolsOf<Tools> {
     const run = (call: AiToolRun): Promise<unknown> => program.waitFor(undefined, () => this.#tool(program, call));
     return durableTools(tools, options, run, this.#effects);
   }
@@ -363,21 +366,24 @@ export class AiWork implements Work {
     return result;
   }
 
-  async #called(path: string, { input, execute, setting }: AiToolRun): Promise<unknown> {
-    const { effect, retry, timeoutMs } = setting;
+  async #called(path: string, call: AiToolRun): Promise<unknown> {
     this.#host.claim(path);
-    const work = new StepWork(
-      { path, fn: execute, input: { value: input }, effect, retry, remedies: {}, timeoutMs },
-      this.#host,
-    );
     try {
-      return await this.#host.ask(this.#scope, path, 'step', work);
+      return await this.#worked(path, call);
     } catch (error) {
       if (isCancelled(error)) return await never();
       // Nobody knows whether it has happened, so the model must not be told that it has not.
       if (isStepError(error) && error.code === 'EFFECT_AMBIGUOUS') return await this.#endedBy(error);
       throw error;
     }
+  }
+
+  #worked(path: string, call: AiToolRun): Promise<unknown> {
+    const { input, work } = call;
+    if (work.kind === 'own') return this.#request.runTool(this.#scope, path, work.tool, call);
+    const { effect, retry, timeoutMs } = work.setting;
+    const step = { path, fn: work.execute, input: { value: input }, effect, retry, remedies: {}, timeoutMs };
+    return this.#host.ask(this.#scope, path, 'step', new StepWork(step, this.#host));
   }
 
   #endedBy({ failure }: StepError): Promise<never> {

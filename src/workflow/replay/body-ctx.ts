@@ -16,6 +16,7 @@ import { defaultRetry, type RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions } from '../../core/run/commands.js';
 import type { DecidesFor } from '../../core/run/inference.js';
 import type { Ai, AiOptions, Told } from '../ai/ai-options.js';
+import type { AiToolRun } from '../ai/ai-tools.js';
 import { approvalRequestOf, type ApproveOptions, type FormOf, type Review } from '../approval.js';
 import { Cancelled, isCancelled } from '../cancelled.js';
 import type { Capability } from '../capability.js';
@@ -350,7 +351,12 @@ export class BodyCtx implements Ctx {
     return this.#ask<InferenceTold>(path, 'inference', new InferWork(request, this.#body));
   }
 
-  #runTool(path: string, { work }: Tool, { toolCallId, input }: ToolCall, read: unknown): Promise<unknown> {
+  #runTool(
+    path: string,
+    { work }: Tool,
+    { toolCallId, input }: Pick<ToolCall, 'toolCallId' | 'input'>,
+    read: unknown,
+  ): Promise<unknown> {
     if (work.kind === 'call') return this.#callAt(path, work.capability, read, {});
     const { run, effect, retry, timeout } = work;
     const fn = (_given: unknown, step: StepContext): unknown => run(read, toolContext(step, toolCallId));
@@ -360,6 +366,15 @@ export class BodyCtx implements Ctx {
       ...(timeout === undefined ? {} : { timeout }),
     };
     return this.#ask<unknown>(path, 'step', new StepWork(stepRequest(path, [input, fn, options]), this.#body));
+  }
+
+  /** The same for a program of the AI SDK, which has seen that the input fits. */
+  async #runAiTool(path: string, tool: Tool, call: AiToolRun): Promise<unknown> {
+    const { input } = call;
+    // A capability reads it where it is done.
+    if (tool.work.kind === 'call') return await this.#runTool(path, tool, call, input);
+    const read = await checkedBySchema(tool.input, input);
+    return await this.#runTool(path, tool, call, read.ok ? read.value : input);
   }
 
   /** A path inside of the thing at `path`; its own was claimed with it. */
@@ -374,6 +389,7 @@ export class BodyCtx implements Ctx {
       ...aiOptions(path, fn, options),
       // In the scope of the program, so that it is given up together with it.
       askPerson: (scope, asked, attempt) => new BodyCtx(this.#body, scope).#askAboutInference(asked, attempt),
+      runTool: (scope, at, tool, call) => new BodyCtx(this.#body, scope).#runAiTool(at, tool, call),
     };
     return this.#ask(path, 'step', new AiWork(request, this.#scope, this.#body));
   }
@@ -1004,7 +1020,11 @@ function stepRequest(path: string, rest: readonly unknown[]): StepRequest {
   };
 }
 
-function aiOptions(path: string, fn: (ai: Ai) => unknown, options: AiOptions): Omit<AiRequest, 'askPerson'> {
+function aiOptions(
+  path: string,
+  fn: (ai: Ai) => unknown,
+  options: AiOptions,
+): Omit<AiRequest, 'askPerson' | 'runTool'> {
   const faults = new OptionFaults(`ai "${path}"`);
   if (typeof fn !== 'function') faults.add('it needs a function to run');
   faults.unknownNames(options, ['retry', 'ui']);

@@ -5,6 +5,13 @@
  * Invariant: the provider is called after the intent of the attempt is committed, one time for each intent; an intent of an
  * earlier activation whose outcome is unknown is settled by the declared policy and in no other way.
  */
+import {
+  agedFeedback,
+  feedbackOfAnswer,
+  feedbackOfError,
+  pausesOf,
+  type Feedback,
+} from '../../core/admission/feedback.js';
 import { encodeValue } from '../../core/codec.js';
 import { SpineError } from '../../core/errors.js';
 import { failureOf } from '../../core/failure-of.js';
@@ -15,6 +22,7 @@ import type { InlinePayload } from '../../core/payload.js';
 import type { CancelTimer } from '../../core/ports.js';
 import { choiceFor, type RemedyPolicy } from '../../core/remedies.js';
 import type { RetryPolicy } from '../../core/retry.js';
+import { ambiguousFailure } from '../../core/run/inference.js';
 import type {
   AmbiguityPolicy,
   CachedFrom,
@@ -174,7 +182,7 @@ export class InferWork implements Work {
           await this.#complete(wait, attempt, version, answered);
         },
         (error: unknown) => {
-          if (!call.over) this.#fail(wait, attempt, this.#failureOf(error));
+          if (!call.over) this.#fail(wait, attempt, this.#failureOf(error), null, 0, call.saidBy(error));
         },
       )
       .finally(() => this.#host.leave());
@@ -182,7 +190,7 @@ export class InferWork implements Work {
 
   async #complete(wait: Wait, attempt: number, { price }: ModelVersion, answered: Answered): Promise<void> {
     const { path, ask, check } = this.#request;
-    const { answer, durationMs, firstPartMs } = answered;
+    const { answer, durationMs, firstPartMs, feedback } = answered;
     const { usage, finish, providerId, confidence, alternatives } = factsOf(answer);
     const costMicros = costMicrosOf(price, usage);
     try {
@@ -190,15 +198,16 @@ export class InferWork implements Work {
       const fault = check === null ? null : await check(answer);
       if (wait.phase !== 'working') return;
       if (fault?.isFinal === true)
-        return this.#fail(wait, attempt, doesNotFit(ask.model, fault.faults), usage, costMicros);
+        return this.#fail(wait, attempt, doesNotFit(ask.model, fault.faults), usage, costMicros, feedback);
       wait.own = stored;
       const outcome = { usage, costMicros, finish, durationMs, firstPartMs, providerId };
       const rules = fault === null ? [] : [`does not fit: ${fault.faults.join('; ')}`.slice(0, ruleLengthMax)];
       const repair = fault === null ? {} : { remedy: { name: 'repair' } as const };
       const note = { confidence, alternatives, rules, ...repair };
-      this.#host.submitWith(stored, (result) => ({ op: 'completeInference', path, attempt, outcome, result, note }));
+      const common = { op: 'completeInference', path, attempt, outcome, note, ...told(feedback) } as const;
+      this.#host.submitWith(stored, (result) => ({ ...common, result }));
     } catch (error) {
-      this.#fail(wait, attempt, this.#failureOf(error), usage, costMicros);
+      this.#fail(wait, attempt, this.#failureOf(error), usage, costMicros, feedback);
     }
   }
 
@@ -206,15 +215,39 @@ export class InferWork implements Work {
     return failureOf(error, this.#host.host.ports.clock.now());
   }
 
-  #fail(wait: Wait, attempt: number, cause: Failure, usage: TokenUsage | null = null, costMicros = 0): void {
-    if (wait.phase === 'working') this.#submitFailure(attempt, cause, usage, costMicros);
+  #fail(
+    wait: Wait,
+    attempt: number,
+    cause: Failure,
+    usage: TokenUsage | null = null,
+    costMicros = 0,
+    feedback: Feedback | null = null,
+  ): void {
+    if (wait.phase === 'working') this.#submitFailure(attempt, cause, usage, costMicros, feedback);
   }
 
-  #submitFailure(attempt: number, cause: Failure, usage: TokenUsage | null, costMicros: number): void {
+  #submitFailure(
+    attempt: number,
+    cause: Failure,
+    usage: TokenUsage | null,
+    costMicros: number,
+    feedback: Feedback | null = null,
+  ): void {
     const { path, retry, remedies, can: canDo } = this.#request;
     const choice = choiceFor(remedies, cause.class);
     const can = canDo(cause, this.#host.recordOf(path)?.inference?.grant?.version ?? null);
-    this.#host.submit({ op: 'failInference', path, attempt, failure: cause, usage, costMicros, retry, choice, can });
+    const common = {
+      op: 'failInference',
+      path,
+      attempt,
+      failure: cause,
+      usage,
+      costMicros,
+      retry,
+      choice,
+      can,
+    } as const;
+    this.#host.submit({ ...common, ...told(feedback) });
   }
 
   // ---------------------------------------------------------------- a call of an earlier activation
@@ -242,7 +275,7 @@ export class InferWork implements Work {
         return await this.#askPerson(wait, attempt);
       case 'dead-letter':
         this.#settled(attempt, policy);
-        this.#fail(wait, attempt, ambiguous(this.#request.path));
+        this.#fail(wait, attempt, ambiguousFailure(this.#request.path));
         return true;
     }
   }
@@ -294,15 +327,16 @@ export class InferWork implements Work {
 
 const ruleLengthMax = limits.decisionTextLengthMax;
 
-function ambiguous(path: string): Failure {
-  const { code, message } = new SpineError('INFERENCE_AMBIGUOUS', { path });
-  return failure({ class: 'unknown', code, message, retryable: false });
+function told(feedback: Feedback | null): { readonly feedback?: Feedback } {
+  return feedback === null ? {} : { feedback };
 }
 
 interface Answered {
   readonly answer: RecordedAnswer;
   readonly durationMs: number;
   readonly firstPartMs: number | null;
+  /** What the provider has said of its limits; null = nothing that matters here. */
+  readonly feedback: Feedback | null;
 }
 
 /** One call of the provider. */
@@ -343,7 +377,7 @@ class ProviderCall {
     const { abortSignal } = { abortSignal: this.#controller.signal };
     const found: unknown = await this.#within(async () => await this.#use.fetch?.(providerId, { abortSignal }));
     if (found === null || found === undefined) return null;
-    return { answer: generatedAnswer(found), durationMs: this.#ageMs(), firstPartMs: null };
+    return { answer: generatedAnswer(found), durationMs: this.#ageMs(), firstPartMs: null, feedback: null };
   }
 
   /** An endpoint that takes no notice of its signal is left alone when its time is up. */
@@ -366,13 +400,16 @@ class ProviderCall {
   }
 
   async #generate(): Promise<Answered> {
-    const answer = generatedAnswer(await this.#use.doGenerate(this.#options()));
-    return { answer, durationMs: this.#ageMs(), firstPartMs: null };
+    const found: unknown = await this.#use.doGenerate(this.#options());
+    const feedback = this.#ofUse(feedbackOfAnswer(found, this.#now()));
+    return { answer: generatedAnswer(found), durationMs: this.#ageMs(), firstPartMs: null, feedback };
   }
 
   async #stream(): Promise<Answered> {
     const { path, chunkOf, onPart } = this.#request;
-    const { stream } = await this.#use.doStream(this.#options());
+    const opened = await this.#use.doStream(this.#options());
+    const { stream } = opened;
+    const [said, saidMs] = [feedbackOfAnswer(opened, this.#now()), this.#ageMs()];
     const chunks = new ChunkBatcher(this.#host.host.ports, (batch) => this.#host.append(path, this.#attempt, batch));
     const parts: Readonly<Record<string, unknown>>[] = [];
     let firstPartMs: number | null = null;
@@ -392,7 +429,23 @@ class ProviderCall {
     if (!finished) throw streamCut();
     // Before the outcome: whoever sees that the inference has ended has seen all of its stream.
     await chunks.end();
-    return { answer: { parts }, durationMs: this.#ageMs(), firstPartMs };
+    const durationMs = this.#ageMs();
+    const feedback = said === null ? null : this.#ofUse(agedFeedback(said, durationMs - saidMs));
+    return { answer: { parts }, durationMs, firstPartMs, feedback };
+  }
+
+  /** What the answer that an error stands for has said. */
+  saidBy(error: unknown): Feedback | null {
+    return this.#ofUse(feedbackOfError(error, this.#now()));
+  }
+
+  /** What is left of limits is of use to those of ours that the call draws on; a pause is to everybody. */
+  #ofUse(feedback: Feedback | null): Feedback | null {
+    return feedback === null || this.#grant.limits.length > 0 ? feedback : pausesOf(feedback);
+  }
+
+  #now(): number {
+    return this.#host.host.ports.clock.now();
   }
 
   /** Told early only where somebody may look for it: the answer has it too. */

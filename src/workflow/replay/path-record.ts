@@ -4,7 +4,14 @@
  */
 import { assertNever } from '../../core/errors.js';
 import type { RunEventData } from '../../core/run/events.js';
-import { hopOf, leadsToRetry, shutFailure, type InferenceGrant, type InferenceHop } from '../../core/run/inference.js';
+import {
+  hopOf,
+  leadsToRetry,
+  saysShut,
+  shutFailureOf,
+  type InferenceGrant,
+  type InferenceHop,
+} from '../../core/run/inference.js';
 import type { JournalEntry } from '../../core/run/journal.js';
 
 /** What kind of thing a path names. */
@@ -145,7 +152,7 @@ export function noteEntry(before: PathRecord | undefined, entry: PathEntry): Pat
       if (grant !== null) record.begun = attempt;
       record.waitingSince = grant === null ? entry.seq : 0;
       if (record.inference !== null) Object.assign(record.inference, { grant, providerId: null });
-      if (shut !== undefined) record.inference?.hops.push(hopOf(attempt, { version, ...shut }, shutFailure));
+      if (shut !== undefined) record.inference?.hops.push(hopOf(attempt, { version, ...shut }, shutFailureOf(shut)));
       break;
     }
     case 'inference.admitted':
@@ -210,7 +217,7 @@ type FailedAttempt = Pick<RunEventData['inference.failed'], 'attempt' | 'failure
 
 function noteHop({ inference }: PathRecord, { attempt, failure: cause, remedy }: FailedAttempt): void {
   // That the endpoint is shut was noted with the request.
-  if (cause.code === shutFailure.code && inference?.grant === null) return;
+  if (saysShut(cause) && inference?.grant === null) return;
   inference?.hops.push(hopOf(attempt, inference.grant, cause, remedy));
 }
 

@@ -4,6 +4,7 @@ import type { History } from '../history.js';
 import { checkAgents } from './agents.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
+import { checkEndpoints } from './endpoints.js';
 import { checkFamily } from './family.js';
 import { checkGraphs } from './graphs.js';
 import { checkAiPrograms } from './ai-programs.js';
@@ -30,6 +31,7 @@ export {
   checkAiPrograms,
   checkEffects,
   checkEndings,
+  checkEndpoints,
   checkFamily,
   checkGraphs,
   checkInferences,
@@ -65,6 +67,7 @@ export const checkers: readonly Checker[] = [
   checkTicks,
   checkEffects,
   checkInferences,
+  checkEndpoints,
   checkPredictions,
   checkAiPrograms,
   checkRemedies,
