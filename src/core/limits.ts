@@ -62,7 +62,7 @@ export const limits = {
   decisionTextLengthMax: 80,
   /** What a person has said of their answer, as a decision record keeps it: so many characters from its beginning. */
   decisionCommentLengthMax: 200,
-  /** Ambiguous calls of one inference after which a person has to say whether there is to be another, whatever its policy. */
+  /** Calls of one inference of which nobody knows what became, after which it is not called again: it may be what kills workers. */
   inferenceAmbiguousMax: 10,
   /** Tokens of an answer that limits reserve where nobody says how long it may be. */
   inferenceOutputTokensDefault: 1_024,
@@ -222,8 +222,6 @@ export const limits = {
   /** Tickets granted in one commit, and those of one tenant that the coordinator of admission keeps in memory. */
   admissionBatchMax: 256,
   admissionTicketsMax: 10_000,
-  /** Calls of one inference of which nobody knows what became, after which it is not called again: it may be what kills workers. */
-  inferenceAmbiguousMax: 10,
   /** Longest pause of an endpoint, however long a one it has asked for: then one call may hear whether it still holds. */
   endpointPauseMsMax: 86_400_000,
   /** Due timers handled in one tick. */

@@ -254,11 +254,7 @@ export class InferWork implements Work {
 
   /** What is done about an attempt that was begun and has no outcome: the first of the policies that can be carried out. */
   async #settle(wait: Wait, attempt: number): Promise<void> {
-    const { hops = [] } = this.#host.recordOf(this.#request.path)?.inference ?? {};
-    // An answer that takes its worker down would do so for ever: where a limit lets the body leave memory before, its attempts
-    // do not count.
-    const isTooMany = attempt - hops.length >= limits.inferenceAmbiguousMax;
-    for (const policy of [...(isTooMany ? [] : this.#request.ask.policy), 'dead-letter'] as const)
+    for (const policy of [...this.#request.ask.policy, 'dead-letter'] as const)
       if (await this.#carriedOut(wait, attempt, policy)) return;
   }
 
