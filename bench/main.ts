@@ -21,6 +21,7 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
     asks: 'what very long runs, wide maps, many children and a hundred thousand sleepers cost',
   },
   infer: { file: './infer.ts', asks: 'what ctx.infer without limits costs beside ctx.step' },
+  batches: { file: './batches.ts', asks: 'what it brings to put small calls together' },
   graph: { file: './graph.ts', asks: 'what a map of ten thousand items costs in a graph' },
   backlog: { file: './backlog.ts', asks: 'whether a backlog of a million runs slows the queue down' },
 };

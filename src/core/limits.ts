@@ -219,6 +219,11 @@ export const limits = {
   abortGraceMs: 10_000,
   /** A task of a run that only a newer version can read stays out of its queue this long, and is tried again. */
   unreadableAsideMs: 5_000,
+  /** Calls that are done together, unless their handler says otherwise, and at most; how long the first waits for others. */
+  callBatchDefault: 64,
+  callBatchMax: 1_000,
+  callBatchWaitMsDefault: 10,
+  callBatchWaitMsMax: 60_000,
   /** Tickets granted in one commit, and those of one tenant that the coordinator of admission keeps in memory. */
   admissionBatchMax: 256,
   admissionTicketsMax: 10_000,

@@ -22,6 +22,7 @@ import type { CallAssignment, Submission, SubmissionResult } from '../protocol/w
 import type { Handler } from '../workflow/capability.js';
 import { makeLog } from '../workflow/log.js';
 import { ChunkBatcher, type StreamWriter } from '../workflow/stream-writer.js';
+import type { CallBatches } from './call-batches.js';
 import { checkedValue } from './checked-value.js';
 import { leaseIsGone, type StopReason, type Work, type WorkHost } from './work.js';
 
@@ -29,9 +30,14 @@ import { leaseIsGone, type StopReason, type Work, type WorkHost } from './work.j
 const deadlineMargin = 0.05;
 const deadlineMarginMsMax = 500;
 
-/** Begins in a later micro-task, so that the caller can register it first. */
-export function beginCall(assignment: CallAssignment, handler: Handler, host: WorkHost): Work {
-  return new CallWork(assignment, handler, host);
+/** Begins in a later micro-task, so that the caller can register it first. `batches`: where it meets others; null = it is alone. */
+export function beginCall(
+  assignment: CallAssignment,
+  handler: Handler,
+  host: WorkHost,
+  batches: CallBatches | null,
+): Work {
+  return new CallWork(assignment, handler, host, batches);
 }
 
 class CallWork implements Work {
@@ -42,6 +48,7 @@ class CallWork implements Work {
   readonly #assignment: CallAssignment;
   readonly #handler: Handler;
   readonly #host: WorkHost;
+  readonly #batches: CallBatches | null;
   readonly #abort = new AbortController();
   readonly #startedMs: number;
   readonly #cancelDeadline: CancelTimer;
@@ -54,7 +61,8 @@ class CallWork implements Work {
   /** Batches of chunks that were not answered yet, by their submission. */
   readonly #onAnswer = new Map<number, () => void>();
 
-  constructor(assignment: CallAssignment, handler: Handler, host: WorkHost) {
+  constructor(assignment: CallAssignment, handler: Handler, host: WorkHost, batches: CallBatches | null) {
+    this.#batches = batches;
     this.#assignment = assignment;
     this.#handler = handler;
     this.#host = host;
@@ -124,7 +132,8 @@ class CallWork implements Work {
   async #call() {
     const { input, attempt, idempotencyKey, tenant, run, capability } = this.#assignment;
     const text = isBlobPayload(input) ? await this.#host.load(input) : input;
-    const { handle, capability: defined } = this.#handler;
+    const handler = this.#handler;
+    const defined = handler.capability;
     const value = await checkedValue(defined.input, decodeValue(text), capability, 'INPUT_INVALID');
     // Aborted while it was being fetched: the handler need not begin.
     this.#abort.signal.throwIfAborted();
@@ -143,7 +152,9 @@ class CallWork implements Work {
         this.#said = { feedback: readFeedback(headers, clock.now()), atMs: clock.monotonicMs() };
       },
     };
-    const returned = await handle(value, context);
+    const returned = await (this.#batches === null
+      ? handler.handle(value, context)
+      : this.#batches.do(handler, value, context));
     const output = await checkedValue(defined.output, returned, capability, 'OUTPUT_INVALID');
     return this.#host.fit(encodeValue(output, this.#host.valueBytesMax));
   }

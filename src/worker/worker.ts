@@ -11,6 +11,7 @@ import { limits } from '../core/limits.js';
 import type { Ports } from '../core/ports.js';
 import { installTriage, type TriageModels } from '../core/triage/in-force.js';
 import { journalEventTypes, type JournalEntry } from '../core/run/journal.js';
+import { CallBatches } from './call-batches.js';
 import { SlotMap } from './slot-map.js';
 import {
   workerProtocol,
@@ -132,6 +133,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
   readonly #link: SessionLink;
   readonly #blobs: PayloadBlobs;
   readonly #shadows: ShadowCalls;
+  readonly #batches: CallBatches;
   /** Assignments that are ours, until they are idle and answered. */
   readonly #works = new SlotMap<number, Kept>();
   /** Bodies at work, by serial number. */
@@ -176,6 +178,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
         ...(parts.pid === undefined ? {} : { pid: parts.pid }),
       },
     });
+    this.#batches = new CallBatches(ports.timers);
     this.#shadows = new ShadowCalls({ ports, tell: (message) => this.#link.tellOfShadows(message) });
     parts.gate?.onWider(() => this.#link.slotsChanged());
     this.#blobs = new PayloadBlobs({ transport, ports, path: () => this.#link.blobs });
@@ -431,7 +434,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
     if (beginWork !== undefined) return beginWork(assignment, host);
     if (assignment.kind === 'call') {
       const handler = registry.handler(assignment.capability);
-      if (handler !== undefined) return beginCall(assignment, handler, host);
+      if (handler !== undefined) return beginCall(assignment, handler, host, this.#batches);
       return refuse(assignment, new SpineError('CAPABILITY_UNKNOWN', { name: assignment.capability }), host);
     }
     const { workflow, version } = assignment;

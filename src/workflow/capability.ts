@@ -10,6 +10,7 @@ import type { RemedyPolicy } from '../core/remedies.js';
 import type { RetryPolicy } from '../core/retry.js';
 import type { Effect } from '../core/run/events.js';
 import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
+import { doBatch, readBatching, type BatchContext, type Batching, type BatchOptions } from './call-batch.js';
 import { readLimits, type Limit } from './limit.js';
 import type { Log } from './log.js';
 import { OptionFaults } from './options.js';
@@ -80,6 +81,17 @@ export interface Capability<Name extends string = string, In = unknown, Out = un
 export interface DefinedCapability<Name extends string, In, Out, Given, Returned> extends Capability<Name, In, Out> {
   /** Joins the capability to the code that does the work. Opens nothing; put the result into `handlers` of an app. */
   implement(handler: (input: Given, context: HandlerContext) => Returned | Promise<Returned>): Handler<Name>;
+  /**
+   * The same for code that does many calls at once. A worker puts together what comes within a moment; each call keeps its own
+   * attempts, key and outcome. An `Error` in the place of a result fails that call alone.
+   */
+  implementBatch(
+    options: BatchOptions,
+    handler: (
+      inputs: readonly Given[],
+      context: BatchContext,
+    ) => readonly (Returned | Error)[] | Promise<readonly (Returned | Error)[]>,
+  ): Handler<Name>;
 }
 
 /** A capability joined to its code. */
@@ -88,6 +100,8 @@ export interface Handler<Name extends string = string> {
   readonly capability: Capability<Name>;
   /** The user's code; its input has passed the schema. */
   readonly handle: (input: unknown, context: HandlerContext) => unknown;
+  /** How calls are done together; null = each by itself. */
+  readonly batching: Batching | null;
 }
 
 /** Defines a capability. Fails with OPTIONS_INVALID, naming all faults. */
@@ -134,7 +148,15 @@ export function capability<
         misuse.throwIfAny();
       }
       // The worker hands over what came through the schema, which is where the types come from.
-      return { kind: 'handler', capability: defined, handle: handler as Handler['handle'] };
+      return { kind: 'handler', capability: defined, handle: handler as Handler['handle'], batching: null };
+    },
+    implementBatch(batchOptions, handler) {
+      const misuse = new OptionFaults(`batches of capability "${name}"`);
+      const batching = readBatching(batchOptions, handler as Batching['handle'], misuse);
+      misuse.throwIfAny();
+      const handle: Handler['handle'] = (one, context) =>
+        new Promise((resolve, reject) => void doBatch(name, batching, [{ input: one, context, resolve, reject }]));
+      return { kind: 'handler', capability: defined, handle, batching };
     },
   };
 }

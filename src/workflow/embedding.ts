@@ -7,6 +7,7 @@
 import type { HeaderSource } from '../core/admission/feedback.js';
 import type { Duration } from '../core/duration.js';
 import type { StandardSchema } from '../core/standard-schema.js';
+import type { BatchContext, BatchOptions } from './call-batch.js';
 import { capability, type Capability, type Handler, type HandlerContext } from './capability.js';
 import type { Limit } from './limit.js';
 import { OptionFaults } from './options.js';
@@ -31,6 +32,8 @@ export interface EmbeddingOptions {
   readonly timeout?: Duration;
   /** Default: 4 attempts, pauses up to 60 s. */
   readonly retry?: RetryOptions;
+  /** Texts of several calls go to the model together, e.g. `{ max: 64, wait: '20ms' }`. Default: each call by itself. */
+  readonly batch?: BatchOptions;
 }
 
 /** A capability that makes vectors of texts, with the handler that does. */
@@ -46,12 +49,30 @@ export interface Embedding<Name extends string = string>
  */
 export function embedding<const Name extends string>(name: Name, options: EmbeddingOptions): Embedding<Name> {
   const faults = new OptionFaults(`embedding "${name}"`);
-  const { use, ...rest } = options;
-  faults.unknownNames(options, ['use', 'limits', 'timeout', 'retry']);
+  const { use, batch, ...rest } = options;
+  faults.unknownNames(options, ['use', 'limits', 'timeout', 'retry', 'batch']);
   if (typeof use?.doEmbed !== 'function') faults.add('use is not an embedding model: it needs doEmbed');
   faults.throwIfAny();
   const defined = capability(name, { ...rest, input: texts, output: vectors, effect: 'idempotent' });
-  return { ...defined, handler: defined.implement((values, context) => embedded(use, values, context)) };
+  const handler =
+    batch === undefined
+      ? defined.implement((values, context) => embedded(use, values, context))
+      : defined.implementBatch(batch, (lists, context) => embeddedTogether(use, lists, context));
+  return { ...defined, handler };
+}
+
+/** The texts of all calls in one list, and the vectors back to whom they are of. */
+async function embeddedTogether(
+  use: EmbeddingEndpoint,
+  lists: readonly (readonly string[])[],
+  { signal, calls, feedback }: BatchContext,
+): Promise<number[][][]> {
+  const [first] = calls;
+  // A key stands for one request, and no later attempt need be in the same company.
+  const idempotencyKey = calls.length === 1 ? (first?.idempotencyKey ?? null) : null;
+  const made = await embedded(use, lists.flat(), { signal, feedback, idempotencyKey });
+  let from = 0;
+  return lists.map(({ length }) => made.slice(from, (from += length)));
 }
 
 /** What is asked for, and what is given back. */
@@ -74,13 +95,18 @@ function schemaOf<T>(message: string, fits: (value: unknown) => boolean): Standa
 async function embedded(
   use: EmbeddingEndpoint,
   asked: readonly string[],
-  { signal, idempotencyKey, feedback }: HandlerContext,
+  {
+    signal,
+    idempotencyKey,
+    feedback,
+  }: Pick<HandlerContext, 'signal' | 'feedback'> & { readonly idempotencyKey: string | null },
 ): Promise<number[][]> {
   const most = Math.max(1, (await use.maxEmbeddingsPerCall) ?? asked.length);
   const made: number[][] = [];
   for (let i = 0; i < asked.length; i += most) {
     const values = asked.slice(i, i + most);
-    const headers = { 'idempotency-key': i === 0 ? idempotencyKey : `${idempotencyKey}/${i}` };
+    const headers =
+      idempotencyKey === null ? {} : { 'idempotency-key': i === 0 ? idempotencyKey : `${idempotencyKey}/${i}` };
     const { embeddings, response } = await use.doEmbed({ values, abortSignal: signal, headers });
     if (embeddings.length !== values.length)
       throw Object.assign(new Error(`The model gave ${embeddings.length} vectors for ${values.length} texts.`), {

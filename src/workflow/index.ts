@@ -57,6 +57,7 @@ export type {
 } from './app.js';
 export { Cancelled, isCancelled } from './cancelled.js';
 export type { CancelCause } from './cancelled.js';
+export type { BatchContext, BatchOptions } from './call-batch.js';
 export { capability } from './capability.js';
 export type { Capability, CapabilityOptions, DefinedCapability, Handler, HandlerContext } from './capability.js';
 export type { LimitOptions } from '../core/admission/limit-options.js';

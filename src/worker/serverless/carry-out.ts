@@ -78,7 +78,7 @@ function call(task: PushedCall, { registry, ports, log, signal }: Circumstances)
       load: (payload) => Promise.reject(new SpineError('BLOB_NOT_FOUND', { blob: payload.blob })),
       giveBack: () => undefined,
     };
-    const work = beginCall({ ...task, assignment: 1 }, handler, host);
+    const work = beginCall({ ...task, assignment: 1 }, handler, host, null);
     const hangUp = (): void => {
       work.stop('lease_lost');
       finish({ outcome: 'failed', failure: timedOut(task.timeoutMs) });
