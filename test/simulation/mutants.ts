@@ -410,6 +410,7 @@ function withoutErrands(isLost: (name: string) => boolean): Flaws {
 export const mutants: readonly Mutant[] = [
   {
     name: 'a former owner of the store writes on, unfenced',
+    from: 50,
     flaws: { store: unfenced, lateWrites: true },
     kinds: ['server crash', 'store slow', 'cut'],
   },
@@ -523,7 +524,7 @@ export const mutants: readonly Mutant[] = [
         : transition,
     ),
   },
-  { name: 'waits do not look back', flaws: { store: looksOnlyForward } },
+  { name: 'waits do not look back', from: 40, flaws: { store: looksOnlyForward } },
   { name: 'a signal is consumed twice', flaws: { store: forgetsOutcomes } },
   {
     name: 'entries of waits stay when the wait is over',
@@ -552,6 +553,7 @@ export const mutants: readonly Mutant[] = [
   { name: 'messages overtake each other', flaws: { reorder: 0.2 } },
   {
     name: 'a slot is never given back by what has ended',
+    from: 95,
     flaws: withTransitions(withoutEntries((write) => write.space === 'tickets' && write.key === 'settled')),
     limited: true,
   },
@@ -682,7 +684,7 @@ export const mutants: readonly Mutant[] = [
   { name: 'an agent that goes on as new leaves its mail behind', flaws: withTransitions(leavesMail), agents: true },
   {
     name: 'an agent that goes on as new forgets how far it has read',
-    from: 1_210,
+    from: 1_400,
     flaws: withTransitions(forgetsOffsets),
     kinds: ['server crash', 'store ambiguous'],
     agents: true,
@@ -690,6 +692,7 @@ export const mutants: readonly Mutant[] = [
   { name: 'the end of a child is not told', flaws: withoutErrands(isOfChild), property: 'P3' },
   {
     name: 'children are not told that their parent has left them',
+    from: 1_160,
     flaws: withoutErrands((name) => name === ':parent:cancel'),
     property: 'P23',
   },

@@ -18,7 +18,7 @@ export const nextVersion: readonly Change[] = [
   // Fields that are new in messages both ways, and in what is recorded.
   { file: 'engine/dispatch/admission.js', find: /t: 'welcome',/, become: "t: 'welcome', mood: 'calm'," },
   { file: 'worker/session-link.js', find: /\{ t: 'hello',/, become: "{ t: 'hello', mood: 'calm'," },
-  { file: 'core/run/decide.js', find: /(type: 'step\.completed', data: \{)/, become: "$1 mood: 'calm'," },
+  { file: 'core/run/decide.js', find: /(type: 'step\.completed',\s+data: \{)/, become: "$1 mood: 'calm'," },
   // A type of event that is read from this version on and written by none.
   { file: 'core/run/state.js', find: /(case 'step\.completed':)/, become: "case 'run.mooded': break; $1" },
 ];
