@@ -37,7 +37,7 @@ export class CallBatches {
         'abort',
         () => {
           // Once it is being done its own work ends it.
-          if (calls.delete(call)) reject(signal.reason);
+          if (calls.delete(call)) call.reject(signal.reason);
         },
         { once: true },
       );
