@@ -91,13 +91,15 @@ describeUnless(noPostgres, 'servers on one store, in processes of their own', ()
     runs.push(...(await a.startMany(6)), ...(await b.startMany(6)));
     await b.child.kill('SIGKILL');
     const c = await new Server(schema, endpoint).ready();
+    // Where it was the prober that has died, the next one has to wait until that probe is given up.
+    await expect.poll(() => endpoint.books().received - calls, inTime).toBeGreaterThan(0);
     await pause(2_000);
     const probes = endpoint.books().received - calls;
     // A pause is as long as the probe takes, and 1.5 s.
-    expect(probes).toBeGreaterThan(0);
     expect(probes).toBeLessThanOrEqual(1 + (performance.now() - atMs) / 1_500);
-    const waiting = (await a.get<RunView>(`/v1/runs/${runs[0] ?? ''}`)).waitingFor[0];
-    expect(waiting?.text).toContain(`The breaker of endpoint ${name} is open`);
+    await expect
+      .poll(async () => (await a.get<RunView>(`/v1/runs/${runs[0] ?? ''}`)).waitingFor[0]?.text, inTime)
+      .toContain(`The breaker of endpoint ${name} is open`);
     expect(await a.metric(`eventspine_endpoint_refused_total{endpoint="${name}",why="breaker"}`)).toBeGreaterThan(0);
     endpoint.setScript({});
     await ended(c, runs);

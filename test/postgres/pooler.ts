@@ -1,11 +1,11 @@
 /** A PgBouncer of a test's own in front of a server, which can be killed and started again on its port. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { NoPgbouncer, Pgbouncer } from '../../scripts/pgbouncer.mjs';
+import { freePort } from '../support/free-port.js';
 
 export class Pooler {
   readonly url: string;
@@ -96,14 +96,4 @@ async function answers(url: string): Promise<void> {
       await client.end().catch(() => undefined);
     }
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

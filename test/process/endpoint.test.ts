@@ -2,24 +2,16 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
 import type { EndpointView, PageView, RunEventView, RunView } from '../../src/protocol/http.js';
 import { endAll, eventspine, script, type Child } from './support/processes.js';
+import { freePort } from '../support/free-port.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'eventspine-endpoint-'));
 afterEach(async () => {
   await endAll();
   rmSync(folder, { recursive: true, force: true });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 const runs = 12;
 const pushSecret = `whsec_${Buffer.alloc(32, 3).toString('base64')}`;

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, existsSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../process/support/installation.js';
+import { freePort } from '../../support/free-port.js';
 import { Child } from '../../process/support/processes.js';
 import { awakeningMs, type Execution, type Standstill } from './evidence.js';
 

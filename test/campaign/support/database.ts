@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { postgresPrograms, type PostgresPrograms } from '../../../scripts/postgres.mjs';
-import { freePort } from '../../process/support/installation.js';
+import { freePort } from '../../support/free-port.js';
 
 export interface DatabaseOptions {
   /** Holds the log, and the data unless `data` says otherwise. */

@@ -16,7 +16,7 @@ const breaker = {
   failureRatio: 0.5,
   openMs: 1_500,
   openMsMax: 1_500,
-  probeMs: 20_000,
+  probeMs: 5_000,
 };
 const engine = createEngine({
   store,

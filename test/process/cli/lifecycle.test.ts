@@ -1,7 +1,7 @@
 /** Commands that run on: who owns a file, what a drain leaves, who outlives whom. Counted outside of the system. */
 import { existsSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePort } from '../support/installation.js';
+import { freePort } from '../../support/free-port.js';
 import { type Child, endAll } from '../support/processes.js';
 import { until } from '../support/until.js';
 import { jsonLines, listening, Project } from './project.js';

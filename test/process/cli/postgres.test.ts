@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { Database, databaseMissing } from '../../campaign/support/database.js';
 import { describeUnless } from '../../skip.js';
-import { freePort } from '../support/installation.js';
+import { freePort } from '../../support/free-port.js';
 import { type Child, endAll } from '../support/processes.js';
 import { until } from '../support/until.js';
 import { jsonLines, listening, Project } from './project.js';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeUnless } from '../../skip.js';
 import { openChromium } from '../page/open-chromium.js';
-import { freePort } from '../support/installation.js';
+import { freePort } from '../../support/free-port.js';
 import { type Child, endAll } from '../support/processes.js';
 import { until } from '../support/until.js';
 import { FreshApp, missingRegistry } from './fresh-app.js';

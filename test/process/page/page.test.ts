@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { describeUnless } from '../../skip.js';
-import { freePort } from '../support/installation.js';
+import { freePort } from '../../support/free-port.js';
 import { Child, endAll, root } from '../support/processes.js';
 import { until } from '../support/until.js';
 import { bundlePage } from './bundle.js';

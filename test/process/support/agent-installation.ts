@@ -1,10 +1,10 @@
 /** One server and one worker with agents in processes of their own; the worker is killed and replaced. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RunEventView, RunView } from '../../../src/protocol/http.js';
 import { script, type Child } from './processes.js';
+import { freePort } from '../../support/free-port.js';
 
 export class AgentInstallation {
   readonly url: string;
@@ -105,15 +105,4 @@ export class AgentInstallation {
 async function answered(answer: Response): Promise<unknown> {
   if (!answer.ok) throw new Error(`${answer.url}: ${answer.status} ${await answer.text()}`);
   return await answer.json();
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }

@@ -1,10 +1,10 @@
 /** A whole installation in processes of its own: one server on SQLite, some workers, and a client that remembers. */
 import { mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RunEventView, RunView } from '../../../src/protocol/http.js';
 import { script, type Child } from './processes.js';
+import { freePort } from '../../support/free-port.js';
 
 export interface Execution {
   readonly run: string;
@@ -128,16 +128,3 @@ export class Installation {
 }
 
 class Unexpected extends Error {}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() =>
-        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port')),
-      );
-    });
-  });
-}
