@@ -48,6 +48,8 @@ async function fill(database: string): Promise<void> {
   await build.applyAll(store, build.start());
   await store.release([await claim(store, 'ses_1')]);
   await store.holdDuty('timers', 60_000);
+  // Events get their place in the feed after their commit; what has none yet would get one in the copy.
+  await expect.poll(() => store.feedHead()).toBeGreaterThan(0);
   await store.close();
 }
 
