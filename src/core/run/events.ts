@@ -403,3 +403,23 @@ const waking: ReadonlySet<RunEventType> = new Set([
 export function wakes(type: RunEventType): boolean {
   return waking.has(type);
 }
+
+/** An attempt of a piece of work that came to nothing, whether it is made again or not. */
+export type FailedAttempt = Extract<
+  RunEvent,
+  { readonly type: `${'step' | 'call' | 'inference'}.${'retrying' | 'failed'}` }
+>;
+
+export function isFailedAttempt(event: RunEvent): event is FailedAttempt {
+  switch (event.type) {
+    case 'step.retrying':
+    case 'step.failed':
+    case 'call.retrying':
+    case 'call.failed':
+    case 'inference.retrying':
+    case 'inference.failed':
+      return true;
+    default:
+      return false;
+  }
+}

@@ -1,75 +1,26 @@
 /** Breakers over several servers on one store: who is let through, and what a store without compare-and-put would do. */
 import { describe, expect, it } from 'vitest';
+import { RacingServers } from '../../../test/support/racing-servers.js';
 import { defaultBreakerRule as rule } from '../../core/models/breaker.js';
 import type { FailureClass } from '../../core/failure.js';
 import type { RunEvent } from '../../core/run/events.js';
 import type { RunState } from '../../core/run/state.js';
-import { topicStream, type Store, type Transition } from '../../store/contract.js';
+import { topicStream, type Transition } from '../../store/contract.js';
 import { modelsTopic } from '../../core/manifest.js';
-import { createMemoryStore } from '../../store/memory.js';
-import type { EngineContext } from '../context.js';
-import { EnvelopeWriter } from '../events/envelope-writer.js';
 import { Catalog } from '../intake/catalog.js';
 import type { CommittedChange } from '../runs/committed.js';
 import { Breakers } from './breakers.js';
 import { callerOf } from './model-door.js';
-import { nodePorts } from '../../runtime/index.js';
 import { systemTenant } from '../system-tenant.js';
 
 const endpoint = 'provider/model';
 
-/** xorshift32. */
-function chance(seed: number): () => number {
-  let x = seed * 2_654_435_761 || 1;
-  return () => {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return (x >>> 0) / 2 ** 32;
-  };
-}
-
 /** Servers on one store, with a clock that the test moves. */
-class World {
-  now = 1_000_000;
-  readonly store: Store;
-  readonly faults: string[] = [];
+class World extends RacingServers {
   #calls = 0;
-  readonly random: () => number;
-
-  constructor(seed: number, change: (transition: Transition) => Transition = (transition) => transition) {
-    this.random = chance(seed);
-    const clock = { now: () => this.now, monotonicMs: () => this.now };
-    const store = createMemoryStore({ clock });
-    // Each write takes a while, so that servers overtake each other between reading and writing.
-    const apply: Store['apply'] = async (transitions) => {
-      await this.turns(Math.floor(this.random() * 4));
-      return store.apply(transitions.map(change));
-    };
-    const { now, readEntries, readEvents } = store;
-    const bound = { now: now.bind(store), readEntries: readEntries.bind(store), readEvents: readEvents.bind(store) };
-    this.store = { ...bound, apply } as unknown as Store;
-  }
 
   server(): Breakers {
-    const clock = { now: () => this.now, monotonicMs: () => this.now };
-    const random = {
-      next: this.random,
-      bytes: (n: number) => Uint8Array.from({ length: n }, () => this.random() * 256),
-    };
-    const ports = { ...nodePorts, clock, random };
-    const context = {
-      store: this.store,
-      settings: { dedupeTtlMs: 60_000, breaker: rule },
-      ports,
-      envelopes: new EnvelopeWriter(ports, { region: 'test', valueBytesMax: 1_000_000 }, 1),
-      fault: (what: string, error: unknown) => this.faults.push(`${what}: ${String(error)}`),
-    };
-    return new Breakers(context as unknown as EngineContext, new Catalog());
-  }
-
-  async turns(n: number): Promise<void> {
-    for (let i = 0; i < n; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+    return new Breakers(this.context({ breaker: rule }), new Catalog());
   }
 
   /** A call that has ended: the commit that says so. */

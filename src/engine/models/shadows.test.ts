@@ -1,16 +1,13 @@
 /** Places of shadows over several servers on one store: who gets leave, and what becomes of calls that nobody tells of. */
 import { describe, expect, it } from 'vitest';
+import { RacingServers } from '../../../test/support/racing-servers.js';
 import { limits } from '../../core/limits.js';
 import { modelsTopic, type ModelManifest, type ShadowRule } from '../../core/manifest.js';
 import { spentOn } from '../../core/models/shadow.js';
 import type { RunEvent } from '../../core/run/events.js';
 import type { RunState } from '../../core/run/state.js';
-import { nodePorts } from '../../runtime/index.js';
-import { topicStream, type Store, type Transition } from '../../store/contract.js';
-import { createMemoryStore } from '../../store/memory.js';
+import { topicStream, type Transition } from '../../store/contract.js';
 import type { ShadowEnd, ShadowLeave } from '../../protocol/worker.js';
-import type { EngineContext } from '../context.js';
-import { EnvelopeWriter } from '../events/envelope-writer.js';
 import { Catalog } from '../intake/catalog.js';
 import type { CommittedChange } from '../runs/committed.js';
 import { systemTenant } from '../system-tenant.js';
@@ -40,61 +37,18 @@ const ask = {
   deadlineMs: null,
 };
 
-/** xorshift32. */
-function chance(seed: number): () => number {
-  let x = seed * 2_654_435_761 || 1;
-  return () => {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return (x >>> 0) / 2 ** 32;
-  };
-}
-
-class World {
-  now = Date.UTC(2026, 0, 1, 12);
-  readonly store: Store;
-  readonly random: () => number;
+class World extends RacingServers {
   model: ModelManifest | null = writer;
   breaker: 'closed' | 'open' = 'closed';
 
-  constructor(seed: number, change: (transition: Transition) => Transition = (transition) => transition) {
-    this.random = chance(seed);
-    const clock = { now: () => this.now, monotonicMs: () => this.now };
-    const store = createMemoryStore({ clock });
-    const apply: Store['apply'] = async (transitions) => {
-      await this.turns(Math.floor(this.random() * 4));
-      return store.apply(transitions.map(change));
-    };
-    const { now, readEntries, readEvents } = store;
-    const bound = { now: now.bind(store), readEntries: readEntries.bind(store), readEvents: readEvents.bind(store) };
-    this.store = { ...bound, apply } as unknown as Store;
-  }
-
   server(): Shadows {
-    const clock = { now: () => this.now, monotonicMs: () => this.now };
-    const random = {
-      next: this.random,
-      bytes: (n: number) => Uint8Array.from({ length: n }, () => this.random() * 256),
-    };
-    const ports = { ...nodePorts, clock, random };
-    const context = {
-      store: this.store,
-      settings: { dedupeTtlMs: 60_000 },
-      ports,
-      envelopes: new EnvelopeWriter(ports, { region: 'test', valueBytesMax: 1_000_000 }, 1),
-    };
     return new Shadows({
-      context: context as unknown as EngineContext,
+      context: this.context(),
       catalog: new Catalog(),
       model: () => this.model,
       pauses: { until: () => null },
       breakers: { of: () => ({ state: this.breaker }) as never },
     });
-  }
-
-  async turns(n: number): Promise<void> {
-    for (let i = 0; i < n; i++) await new Promise<void>((resolve) => setImmediate(resolve));
   }
 
   async told(): Promise<string[]> {

@@ -4,7 +4,7 @@
  *
  * Invariant: classes and remedies are closed lists, so there is a bound on how many are told apart.
  */
-import type { RunEvent } from '../../core/run/events.js';
+import { isFailedAttempt, type RunEvent } from '../../core/run/events.js';
 import type { RemedyCount } from '../api.js';
 
 /** See the top of the module. */
@@ -13,19 +13,10 @@ export class RemedyTally {
 
   note(events: readonly RunEvent[]): void {
     for (const event of events) {
-      switch (event.type) {
-        case 'step.retrying':
-        case 'step.failed':
-        case 'call.retrying':
-        case 'call.failed':
-        case 'inference.retrying':
-        case 'inference.failed':
-          if (event.data.remedy !== undefined) this.#add(event.data.failure.class, event.data.remedy.name);
-          break;
-        case 'decision.recorded':
-          if (event.data.remedy !== undefined) this.#add('invalid_output', event.data.remedy.name);
-          break;
-        default:
+      if (isFailedAttempt(event)) {
+        if (event.data.remedy !== undefined) this.#add(event.data.failure.class, event.data.remedy.name);
+      } else if (event.type === 'decision.recorded' && event.data.remedy !== undefined) {
+        this.#add('invalid_output', event.data.remedy.name);
       }
     }
   }

@@ -12,6 +12,7 @@ import { SpineError } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import { correctionTopic } from '../../core/manifest.js';
+import { isFailedAttempt } from '../../core/run/events.js';
 import type { Failure } from '../../core/failure.js';
 import { rulesVersion, classifyFailure } from '../../core/triage/classify.js';
 import { loadModel, type Model, type ModelData } from '../../core/triage/model.js';
@@ -79,19 +80,7 @@ export class TriageOffice {
   /** Failures that were recorded here, with both verdicts. */
   committed({ events, own }: CommittedChange): void {
     if (!own) return;
-    for (const { type, data } of events) {
-      switch (type) {
-        case 'step.retrying':
-        case 'step.failed':
-        case 'call.retrying':
-        case 'call.failed':
-        case 'inference.retrying':
-        case 'inference.failed':
-          this.#count(data.failure);
-          break;
-        default:
-      }
-    }
+    for (const event of events) if (isFailedAttempt(event)) this.#count(event.data.failure);
   }
 
   /** Writes what was counted, and, where there are neighbours, looks what they have set. */

@@ -9,7 +9,7 @@ import { decodeValue, payloadOfJson } from '../../core/codec.js';
 import { errorCatalogue, type ErrorCode } from '../../core/errors.js';
 import type { Manifest } from '../../core/manifest.js';
 import type { Ports } from '../../core/ports.js';
-import type { BodyCommand, TaskCommand } from '../../core/run/commands.js';
+import { endsOrParks, type BodyCommand, type TaskCommand } from '../../core/run/commands.js';
 import {
   workerProtocol,
   type ActivationAssignment,
@@ -434,7 +434,7 @@ class WorkerLife {
     const body = this.#bodies.get(assignment);
     const [first] = commands;
     if (first?.op === 'park' && !result.ok && result.code === 'stale') return body?.unparked();
-    if (!result.ok || commands.some((command) => endsWork(command.op))) this.#forget(assignment);
+    if (!result.ok || commands.some(endsWork)) this.#forget(assignment);
     else body?.advance();
   }
 
@@ -450,20 +450,16 @@ class WorkerLife {
 const handshakeMs = 5_000;
 const reconnectMsMax = 400;
 
-const endings: ReadonlySet<string> = new Set([
-  'park',
-  'succeed',
-  'fail',
-  'refuse',
-  'continueAsNew',
-  'endCancelled',
-  'abandon',
-  'completeTask',
-  'failTask',
-]);
-
-function endsWork(op: string): boolean {
-  return endings.has(op);
+function endsWork(command: BodyCommand | TaskCommand): boolean {
+  switch (command.op) {
+    case 'completeTask':
+    case 'failTask':
+      return true;
+    case 'appendTask':
+      return false;
+    default:
+      return endsOrParks(command);
+  }
 }
 
 function isTransient(code: string): boolean {

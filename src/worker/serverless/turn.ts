@@ -10,7 +10,7 @@ import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { Ports } from '../../core/ports.js';
 import type { RemedyPolicy } from '../../core/remedies.js';
-import { asksForIntent, type BodyCommand } from '../../core/run/commands.js';
+import { asksForIntent, isEnd, type BodyCommand } from '../../core/run/commands.js';
 import type { PushedTurn, TurnAnswer } from '../../protocol/push.js';
 import type { SubmissionResult } from '../../protocol/worker.js';
 import { beginActivation, type LogRecord, type Model } from '../../workflow/index.js';
@@ -85,7 +85,7 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
 
     let cancelLook = ports.timers.after(lookEveryMs, look);
     const cancelTimeout = ports.timers.after(timeoutMs, () => {
-      finish(commands.some(({ op }) => advances.has(op)) ? commands : [...commands.filter(isKept), tooSlow(timeoutMs)]);
+      finish(commands.some(isAdvance) ? commands : [...commands.filter(isKept), tooSlow(timeoutMs)]);
     });
     const hangUp = (): void => finish(commands);
     signal.addEventListener('abort', hangUp, { once: true });
@@ -107,7 +107,7 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
 }
 
 /**
- * What a body goes on from in the next turn. Of a turn that was out of time with none of these a server could not tell that
+ * What a body goes on from in the next turn, beside its end. Of a turn that was out of time with none of these a server could not tell that
  * it was not at rest, and would leave the body to wait for nothing.
  */
 const advances: ReadonlySet<BodyCommand['op']> = new Set([
@@ -121,13 +121,11 @@ const advances: ReadonlySet<BodyCommand['op']> = new Set([
   'startChild',
   'putContext',
   'useContext',
-  'succeed',
-  'fail',
-  'refuse',
-  'continueAsNew',
-  'endCancelled',
-  'abandon',
 ] as const);
+
+function isAdvance(command: BodyCommand): boolean {
+  return advances.has(command.op) || isEnd(command);
+}
 
 /** Chunks of a step that has come to nothing are written again by its next attempt; as progress they would make that free. */
 function isKept({ op }: BodyCommand): boolean {
