@@ -15,6 +15,8 @@ export const layers: Readonly<Record<string, number>> = {
   eslint: 1,
   protocol: 1,
   store: 1,
+  // The port that message buses outside are behind; their clients are folders of `buses/`.
+  bus: 1,
   workflow: 1,
   'stores/sqlite': 2,
   'stores/postgres': 2,
