@@ -67,6 +67,7 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
@@ -126,6 +127,7 @@ class RunningEngine implements Engine {
   readonly #timers: TimerDuty;
   readonly #schedules: Schedules;
   readonly #subscriptions: Subscriptions;
+  readonly #deliveries: Deliveries;
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
@@ -179,6 +181,7 @@ class RunningEngine implements Engine {
     this.#registry = new Registry(this.#context, this.#catalog, (manifest, registeredAt) => {
       this.#schedules.registered(manifest, registeredAt);
       this.#subscriptions.registered(manifest, registeredAt);
+      this.#deliveries.redefined();
       void this.#schedules.settle();
       void this.#subscriptions.settle();
     });
@@ -221,6 +224,7 @@ class RunningEngine implements Engine {
       },
       (transitions) => {
         this.#router.published(transitions);
+        this.#deliveries.published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
         this.#predictions.published(transitions);
@@ -276,6 +280,14 @@ class RunningEngine implements Engine {
     });
     this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
+    this.#deliveries = new Deliveries({
+      context: this.#context,
+      catalog: this.#catalog,
+      lanes: this.#lanes,
+      subscriptions: this.#subscriptions,
+      latest: (tenant, run) => this.#reads.latest(tenant, run),
+      lookFor: (workflow) => this.#lookForWorkflow(workflow),
+    });
     this.#coordinator = new Coordinator({
       context: this.#context,
       rules: this.#limitRules,
@@ -293,6 +305,7 @@ class RunningEngine implements Engine {
       rules: this.#limitRules,
       changed: async (transitions) => {
         this.#router.published(transitions);
+        this.#deliveries.published(transitions);
         await this.#coordinator.limitsChanged();
       },
     });
@@ -320,6 +333,7 @@ class RunningEngine implements Engine {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
+        this.#deliveries.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
         if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
       },
@@ -332,6 +346,7 @@ class RunningEngine implements Engine {
             this.#dispatcher.opening(transitions);
             this.#timers.opening(transitions);
             this.#router.published(transitions);
+            this.#deliveries.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit(({ own, state, events }) => {
@@ -343,6 +358,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#schedules.committed(change));
     this.#lanes.onCommit((change) => this.#graphs.committed(change));
     this.#lanes.onCommit((change) => this.#office.committed(change));
+    this.#lanes.onCommit((change) => this.#deliveries.committed(change));
     this.#lanes.onCommit((change) => this.#agents.committed(change));
     this.#lanes.onCommit((change) => this.#breakers.committed(change));
     this.#lanes.onCommit((change) => this.#pauses.committed(change));
@@ -359,6 +375,7 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
       {
         name: 'admission',
         everyMs: settings.lookEveryMs ?? admissionEveryMs,
@@ -421,6 +438,7 @@ class RunningEngine implements Engine {
       this.#outbox?.stop(),
       this.#neighbours.stop(),
       this.#router.stop(),
+      this.#deliveries.stop(),
       this.#redrives.stop(),
       this.#coordinator.stop(),
       this.#breakers.stop(),
