@@ -392,6 +392,18 @@ export const errorCatalogue = {
     message: (d) => `There is no dead letter "${d.id}".`,
     mend: 'List the dead letters; it may have been redriven or discarded.',
   }),
+  SUBSCRIPTION_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no subscription "${d.name}".`,
+    mend: 'Declare it in an app, or make it with `eventspine subscriptions put`; `eventspine subscriptions list` shows what there is.',
+  }),
+  SUBSCRIPTION_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The subscription "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/consumers.md has examples.',
+  }),
   DEAD_EVENT_NOT_FOUND: entry<{ id: string }>({
     kind: 'notFound',
     status: 404,

@@ -128,6 +128,8 @@ export const limits = {
   subscriptionAheadMax: 512,
   /** Runs that it starts in one commit. */
   subscriptionStartsMax: 64,
+  /** Events that a dry run of a replay looks at. */
+  replayScanMax: 20_000,
   /** Length of a step path, in UTF-16 units. */
   pathLengthMax: 512,
   /** Length of names (workflow, capability, topic), tenants and idempotency keys. */

@@ -6,7 +6,7 @@ import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
 import { modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
-import type { DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
+import type { DoctorView, HealthView, QueueView, ReplayAnswer, RunViewState, WorkerView } from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import { isBlobPayload, type Payload } from '../core/payload.js';
@@ -67,7 +67,9 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
 import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { SubscriptionOffice } from './topics/subscription-office.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
 import { TriageOffice } from './triage/triage-office.js';
@@ -129,6 +131,7 @@ class RunningEngine implements Engine {
   readonly #schedules: Schedules;
   readonly #subscriptions: Subscriptions;
   readonly #deliveries: Deliveries;
+  readonly #subscriptionOffice: SubscriptionOffice;
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
@@ -248,6 +251,7 @@ class RunningEngine implements Engine {
       (key) => this.#dispatcher.seen(key),
       door,
       this.#predictions,
+      new DeadLetterMirror(this.#context, this.#catalog),
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     const told = (place: string): number | null => this.#pauses.until(place);
@@ -291,6 +295,14 @@ class RunningEngine implements Engine {
       latest: (tenant, run) => this.#reads.latest(tenant, run),
       lookFor: (workflow) => this.#lookForWorkflow(workflow),
     });
+    this.#subscriptionOffice = new SubscriptionOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      lanes: this.#lanes,
+      subscriptions: this.#subscriptions,
+      changed: (tenant) => this.#deliveries.changed(tenant),
+    });
+    this.#deadEvents.onRedrive((origin, dead) => this.#deliveries.redrive(origin, dead));
     this.#coordinator = new Coordinator({
       context: this.#context,
       rules: this.#limitRules,
@@ -672,6 +684,18 @@ class RunningEngine implements Engine {
     this.#schedules.trigger(origin, name, options?.idempotencyKey);
   readSchedule: Engine['readSchedule'] = (tenant, name) => this.#schedules.read(tenant, name);
   listSchedules: Engine['listSchedules'] = (tenant, query) => this.#schedules.list(tenant, query);
+
+  pauseSubscription: Engine['pauseSubscription'] = (origin, name, reason) =>
+    this.#subscriptionOffice.pause(origin, name, reason?.slice(0, limits.errorMessageLengthMax) ?? null);
+  resumeSubscription: Engine['resumeSubscription'] = (origin, name) => this.#subscriptionOffice.resume(origin, name);
+  seekSubscription: Engine['seekSubscription'] = (origin, name, request) =>
+    this.#subscriptionOffice.seek(origin, name, request);
+  async replaySubscription(
+    ...[origin, name, request]: Parameters<Engine['replaySubscription']>
+  ): Promise<ReplayAnswer> {
+    if (request.workflow !== undefined) await this.#lookForWorkflow(request.workflow);
+    return this.#subscriptionOffice.replay(origin, name, request);
+  }
 
   readRun: Engine['readRun'] = (tenant, run) => this.#sought(() => this.#reads.run(tenant, run));
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));

@@ -6,12 +6,12 @@
  * Invariant: of each event after the start of a subscription that its filter lets pass there is one run, or a dead event,
  * or the cursor is still before it. A seek by hand is a new start.
  */
-import { SpineError } from '../../core/errors.js';
+import { isSpineError, SpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
-import { jsonOf } from '../../core/codec.js';
 import { limits } from '../../core/limits.js';
 import { subscriptionsTopic, type WorkflowManifest } from '../../core/manifest.js';
-import { isBlobPayload, type Payload } from '../../core/payload.js';
+import type { Payload } from '../../core/payload.js';
+import type { RunTrigger } from '../../core/run/events.js';
 import { isEnded, type RunRow } from '../../core/run/state.js';
 import {
   planDelivery,
@@ -22,9 +22,10 @@ import {
   type DeliveryPlan,
   type RunUnderWay,
 } from '../../core/topics/delivery.js';
-import { asksForData, passes } from '../../core/topics/filter.js';
-import type { Filter } from '../../core/topics/subscription.js';
+import type { DeadEvent } from '../../core/topics/dead-event.js';
+import type { Filter, Subscription } from '../../core/topics/subscription.js';
 import { topicStream, type EventRow, type PartitionKey, type Transition } from '../../store/contract.js';
+import type { Origin } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import { birth, withBirths, type RunBirth } from '../intake/birth.js';
@@ -32,7 +33,9 @@ import type { Catalog } from '../intake/catalog.js';
 import { runKey, type CommittedChange } from '../runs/committed.js';
 import type { CommitAnswer } from '../runs/committer.js';
 import type { Lanes } from '../runs/lanes.js';
+import { arrivedEvent } from './arrivals.js';
 import { cursorWrite, offsetOf, readCursor } from './cursors.js';
+import { deadEventWrites, withAdded, type AddedWrites } from './dead-events.js';
 import { PartitionReader } from './partition-reader.js';
 import { keyOf, PartitionRounds } from './partition-rounds.js';
 import { settingGuard, type SubscriptionInForce, type Subscriptions } from './subscriptions.js';
@@ -65,6 +68,7 @@ interface Delivery {
   readonly cursor: DeliveryCursor;
   readonly text: string;
   readonly births: readonly RunBirth[];
+  readonly dead: readonly AddedWrites[];
   readonly at: number;
 }
 
@@ -87,6 +91,8 @@ export class Deliveries {
   readonly #suspects = new Map<string, Set<string>>();
   /** Places whose last batch held something that the store cannot keep. */
   readonly #alone = new Set<string>();
+  /** Of these, those whose next event cannot become a run, and why. */
+  readonly #unborn = new Map<string, string>();
   #checkAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: DeliveriesOptions) {
@@ -238,6 +244,7 @@ export class Deliveries {
       switch (answer.tag) {
         case 'applied':
           this.#alone.delete(key);
+          this.#unborn.delete(key);
           this.#moveOn(key, at, place, delivery);
           break;
         case 'conflict':
@@ -247,8 +254,9 @@ export class Deliveries {
           this.#rounds.again(at);
           return head;
         case 'unstorable':
-          // Which of them it is comes out when each is alone.
-          if (this.#alone.has(key)) throw refusal(spec.name, answer);
+          // Which of them it is comes out when each is alone; that one is a dead event.
+          if (this.#alone.has(key) && !this.#unborn.has(key)) this.#unborn.set(key, answer.reason);
+          else if (this.#alone.has(key)) throw refusal(spec.name, answer);
           this.#alone.add(key);
           this.#rounds.again(at);
           return head;
@@ -262,7 +270,7 @@ export class Deliveries {
     return head;
   }
 
-  /** The runs of what is to begin. */
+  /** The runs of what is to begin; of what cannot become one, a dead event. */
   async #begin(
     at: PartitionKey,
     subscription: SubscriptionInForce,
@@ -272,30 +280,100 @@ export class Deliveries {
   ): Promise<Delivery> {
     const now = this.#deps.context.store.now();
     const births: RunBirth[] = [];
+    const dead: AddedWrites[] = [];
     const begun: RunUnderWay[] = [];
     for (const { offset, key } of plan.begin) {
       const row = await read.row(offset);
       // What was deleted since it was read begins nothing.
       if (row === null || workflow === null) continue;
-      const born = this.#birth(at, subscription, workflow, row, now);
-      births.push(born);
-      begun.push({ offset, run: born.state.run, key });
+      try {
+        const reason = this.#unborn.get(placeOf(subscription, at));
+        if (reason !== undefined) throw new SpineError('VALUE_UNSTORABLE', { path: '$', reason });
+        const born = this.#birth(at, subscription, workflow, row, now);
+        births.push(born);
+        begun.push({ offset, run: born.state.run, key });
+      } catch (error) {
+        if (!isSpineError(error)) throw error;
+        dead.push(this.#deathOf(at, subscription, row, error));
+      }
     }
     const cursor = withRuns(plan.cursor, begun);
-    return { cursor, text: JSON.stringify(cursor), births, at: now };
+    return { cursor, text: JSON.stringify(cursor), births, dead, at: now };
+  }
+
+  #deathOf(
+    { tenant, topic, partition }: PartitionKey,
+    { spec }: SubscriptionInForce,
+    row: EventRow,
+    { code, message }: SpineError,
+  ): AddedWrites {
+    const envelope = parseEnvelope(row.envelope);
+    const { source = null, ...attributes } = envelope.attributes ?? {};
+    return deadEventWrites(
+      this.#deps,
+      {
+        source: `subscription:${spec.name}`,
+        position: { topic, partition, offset: String(row.seq) },
+        class: 'poison',
+        code,
+        message,
+        attempts: 0,
+        event: {
+          id: envelope.id,
+          type: envelope.type,
+          source: source === null ? null : String(source),
+          key: (envelope.data as { readonly key: string }).key,
+          attributes,
+        },
+        data: payloadOf(envelope, row.payload),
+      },
+      { tenant, actor: `subscription:${spec.name}`, mirror: spec.dead },
+    );
+  }
+
+  /** The way back of a dead event that came from a subscription which starts runs: a run for it, out of its order. */
+  async redrive(origin: Origin, { source, position, event, data }: DeadEvent): Promise<AddedWrites | null> {
+    const name = source.startsWith(sourcePrefix) ? source.slice(sourcePrefix.length) : null;
+    const found = name === null ? null : await this.#deps.subscriptions.find(origin.tenant, name);
+    if (found === null || found.spec.workflow === null) return null;
+    const workflow = await this.#workflowOf(found.spec.workflow);
+    if (workflow === null) return null;
+    const { context } = this.#deps;
+    const { tenant, actor, traceparent } = origin;
+    const run = newId('run', context.ports);
+    const eventId = event.id ?? run;
+    const born = birth(context, workflow, {
+      tenant,
+      run,
+      input: data ?? emptyInput,
+      at: context.store.now(),
+      actor,
+      cause: null,
+      correlation: eventId,
+      traceparent,
+      trigger: {
+        topic: found.spec.topic,
+        eventId,
+        ...(position === null
+          ? {}
+          : { subscription: subscriptionOf(found.spec, position.partition, Number(position.offset)) }),
+      },
+    });
+    return { publishes: [], dedupe: [], entries: [], blobs: [], births: [born] };
   }
 
   #write(
     at: PartitionKey,
     subscription: SubscriptionInForce,
     before: string | null,
-    { cursor, births, at: now }: Delivery,
+    { cursor, births, dead, at: now }: Delivery,
   ): Promise<CommitAnswer> {
     const { name } = subscription.spec;
     const entries = [cursorWrite(name, at, before, cursor, now), settingGuard(subscription, now)];
-    const transition = withBirths({ tenant: at.tenant, entries }, births);
+    const transition = withAdded(withBirths({ tenant: at.tenant, entries }, births), dead);
+    const all = [...births, ...dead.flatMap((one) => one.births)];
     return new Promise((settle) => {
-      this.#deps.lanes.bear({ births, transition, actor: `subscription:${name}`, settle });
+      this.#deps.lanes.bear({ births: all, transition, actor: `subscription:${name}`, settle });
     });
   }
 
@@ -317,16 +395,7 @@ export class Deliveries {
       cause: envelope.id,
       correlation: envelope.correlation ?? envelope.id,
       traceparent: envelope.traceparent,
-      trigger: {
-        topic,
-        eventId: envelope.id,
-        subscription: {
-          name: spec.name,
-          partition,
-          offset: row.seq,
-          ...(spec.dead === null ? {} : { dead: spec.dead }),
-        },
-      },
+      trigger: { topic, eventId: envelope.id, subscription: subscriptionOf(spec, partition, row.seq) },
     });
   }
 
@@ -340,32 +409,9 @@ export class Deliveries {
   async #fill(place: Place, filter: Filter | null, read: PartitionReader, to: number): Promise<void> {
     if (place.window.length >= limits.subscriptionAheadMax || place.readTo >= to) return;
     const rows = await read.after(place.readTo - 1);
-    for (const row of rows) place.window.push(await this.#arrived(row, filter));
+    for (const row of rows) place.window.push(await arrivedEvent(this.#deps.context, row, filter));
     // What is before the head and is not there was deleted.
     place.readTo = (rows.at(-1)?.seq ?? to - 1) + 1;
-  }
-
-  async #arrived(row: EventRow, filter: Filter | null): Promise<ArrivedEvent> {
-    const envelope = parseEnvelope(row.envelope);
-    const { key } = envelope.data as { readonly key: string };
-    const isWanted =
-      filter === null ||
-      passes(filter, {
-        attributes: { ...envelope.attributes, id: envelope.id, type: envelope.type, partitionkey: key },
-        data: asksForData(filter) ? await this.#dataOf(row.tenant, payloadOf(envelope, row.payload)) : noData,
-      });
-    return { offset: row.seq, key: this.#deps.context.ports.hash.sha256(key).slice(0, keyLength), isWanted };
-  }
-
-  /** Data that is kept as a blob is fetched; where it is very large, servers do not look into it, and its fields match nothing. */
-  async #dataOf(tenant: string, payload: Payload | null): Promise<() => unknown> {
-    if (payload === null) return noData;
-    if (!isBlobPayload(payload)) return () => jsonOf(payload);
-    if (payload.size > limits.payloadBytesMax) return noData;
-    const bytes = await this.#deps.context.store.readBlob(tenant, payload.blob);
-    if (bytes === null) return noData;
-    const text = new TextDecoder().decode(bytes);
-    return () => jsonOf({ codec: payload.codec, text });
   }
 
   async #load(key: string, at: PartitionKey, subscription: SubscriptionInForce, head: number): Promise<Place> {
@@ -410,6 +456,14 @@ export class Deliveries {
   }
 }
 
+function subscriptionOf(
+  { name, dead }: Subscription,
+  partition: number,
+  offset: number,
+): NonNullable<RunTrigger['subscription']> {
+  return { name, partition, offset, ...(dead === null ? {} : { dead }) };
+}
+
 function placeOf({ spec }: SubscriptionInForce, at: PartitionKey): string {
   return `${spec.name} ${keyOf(at)}`;
 }
@@ -425,11 +479,9 @@ function refusal(name: string, answer: Exclude<CommitAnswer, { tag: 'applied' | 
   }
 }
 
+const sourcePrefix = 'subscription:';
 const noneEnded: ReadonlyMap<string, string | null> = new Map();
 const emptyInput: Payload = { codec: 'json/1', text: 'null' };
-const noData = (): unknown => undefined;
-/** Characters of the fingerprint of a key: two keys of one partition that share it would wait for each other, and no more. */
-const keyLength = 16;
 /** Runs that are read at one time. */
 const readAtOnce = 16;
 /** A run of a neighbour moves several times before it ends. */
