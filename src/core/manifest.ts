@@ -112,8 +112,22 @@ export const correctionTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic of events that were given up on, and of what was done about them; there without being declared. */
+export const deadEventsTopic: TopicManifest = {
+  name: 'eventspine.dead-events',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** Topics of the engine's own. */
-export const ownTopics: readonly TopicManifest[] = [approvalTopic, limitsTopic, modelsTopic, correctionTopic];
+export const ownTopics: readonly TopicManifest[] = [
+  approvalTopic,
+  limitsTopic,
+  modelsTopic,
+  correctionTopic,
+  deadEventsTopic,
+];
 
 export interface WorkflowManifest {
   readonly name: string;
