@@ -11,7 +11,6 @@ import { headerNames, type Route, type RouteId } from '../protocol/routes.js';
 import type { Grant } from './grant.js';
 import type { Principal } from './options.js';
 import { decodeSegment } from './path-segment.js';
-import { readTraceparent } from './request-headers.js';
 
 /** What a transport knows of a request before its body is read. */
 export interface HttpHead {
