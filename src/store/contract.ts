@@ -141,6 +141,8 @@ export interface Transition {
   readonly events?: readonly EventWrite[];
   /** Events of topics; offsets are given by the store, dense from 0 per partition. */
   readonly publishes?: readonly TopicEventWrite[];
+  /** Events of topics that go for good. Their offsets are never given again, and no counter changes. */
+  readonly trims?: readonly TopicTrim[];
   readonly tasks?: readonly TaskWrite[];
   readonly timers?: readonly TimerWrite[];
   readonly entries?: readonly EntryWrite[];
@@ -234,6 +236,17 @@ export interface TopicEventWrite {
   readonly at: number;
   readonly envelope: string;
   readonly payload: StoredPayload | null;
+}
+
+/**
+ * Offsets of a partition whose events go, with their hold on blobs. One that is gone already is passed over. Whoever trims
+ * has read what it names: an event that is not durable when the transition is handed over may stay.
+ */
+export interface TopicTrim {
+  readonly topic: string;
+  readonly partition: number;
+  /** At most `trimOffsetsMax` in all trims of a transition. */
+  readonly offsets: readonly number[];
 }
 
 /** An event as read. `stream` is a run id, or `topic/partition`; `seq` is the run's seq, or the offset. */
@@ -580,6 +593,9 @@ export interface Violation {
 
 /** How much longer than what is asked for a duty may be held before that is taken for a clock that went back. */
 export const dutyTtlFactor = 2;
+
+/** Offsets that one transition may trim: what a store deletes beside the work of a batch has a bound. */
+export const trimOffsetsMax = 1_000;
 
 /** Tenant, space, key and ref of an entry together, as UTF-8: they are the key of an index, and PostgreSQL bounds those. */
 export const entryKeyBytesMax = 2_000;

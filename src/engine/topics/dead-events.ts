@@ -20,7 +20,7 @@ import type { CommandOutcome, Origin } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { withBirths, type RunBirth } from '../intake/birth.js';
 import type { Catalog } from '../intake/catalog.js';
-import { preparePublication, type TopicCause } from '../intake/topics.js';
+import { preparePublication, type TopicCause } from './publication.js';
 import type { CommitAnswer } from '../runs/committer.js';
 import type { Lanes } from '../runs/lanes.js';
 
