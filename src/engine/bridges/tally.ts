@@ -1,11 +1,6 @@
 /** What a bridge has done and how it stands, for views and metrics. Counts only rise while the server runs. */
+import type { BridgeState } from '../../protocol/http.js';
 import type { EngineContext } from '../context.js';
-
-/**
- * `standby`: another server has the work. `waiting`: the topic is not known yet, or takes nothing just now. `failed`: see
- * the error; it tries again by itself.
- */
-export type BridgeState = 'starting' | 'running' | 'standby' | 'waiting' | 'failed' | 'stopped';
 
 /** How far a bridge is behind in one partition. */
 export interface BridgeLag {
