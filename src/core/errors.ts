@@ -726,6 +726,30 @@ export const errorCatalogue = {
     message: (d) => `Node ${d.node} cannot run ${d.file} by itself, and tsx is not installed beside it.`,
     mend: 'Run `npm install --save-dev tsx` there, use Node 22.18 or newer, or compile the app to JavaScript first.',
   }),
+  BRIDGES_INVALID: entry<{ faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `The bridges are not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named members of the file; docs/guides/bridges.md describes them.',
+  }),
+  BRIDGE_UNKNOWN: entry<{ name: string; known: readonly string[] }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `This server has no bridge "${d.name}"${known(d.known)}.`,
+    mend: 'Ask a server that was started with the file of the bridge, or mend the name.',
+  }),
+  BUS_MESSAGE_UNREADABLE: entry<{ reason: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The message is no event that can be stored: ${d.reason}.`,
+    mend: 'Mend its sender; the dead event has it as it came, and can be sent back once the bridge accepts such messages.',
+  }),
+  BUS_UNAVAILABLE: entry<{ bus: string; reason: string }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) => `The bus "${d.bus}" cannot be used: ${d.reason}.`,
+    mend: 'The bridge tries again by itself; look at the bus, its URL and its credentials.',
+  }),
   ADDRESS_UNAVAILABLE: entry<{ address: string; reason: string }>({
     kind: 'conflict',
     status: 409,
