@@ -10,6 +10,10 @@ import type { BusPlaceSpec } from '../core/topics/bridge.js';
 type Driver = (place: BusPlaceSpec) => Promise<Bus>;
 
 const drivers: Readonly<Record<string, Driver>> = {
+  kafka: async ({ url, options }) => {
+    const { kafka } = await import('../buses/kafka/index.js');
+    return kafka({ ...options, brokers: hostsOf(url) });
+  },
   nats: async ({ url, options }) => {
     const { nats } = await import('../buses/nats/index.js');
     return nats({ ...options, servers: hostsOf(url) });
