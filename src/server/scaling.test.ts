@@ -103,6 +103,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       remedies: () => remedies,
       limitFacts: () => [],
       endpointFacts: () => endpoints,
+      bridgeFacts: () => [],
       definitions: () => [manifest],
     }),
     ...(authorized === null ? {} : { authorize: () => ({ tenant: 't', user: 'u', roles: authorized }) }),
@@ -259,6 +260,7 @@ describe('docs/reference/metrics.md', () => {
       streams: 0,
       limits,
       endpoints,
+      bridges: [{ bridge: 'b', direction: 'in', state: 'running', moved: 1, duplicates: 0, dead: 0, lag: 0, lagAgeMs: 0 }],
     });
     expect(listed).toEqual(
       families.map(({ name, type, samples }) => [name, type, Object.keys(samples[0]?.labels ?? {})]),
