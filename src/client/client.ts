@@ -14,6 +14,8 @@ import type { ModelData } from '../core/triage/model.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
   AgentSummary,
+  BridgeSeekRequest,
+  BridgeView,
   BulkAnswer,
   CommandAnswer,
   DeadEventDetail,
@@ -242,6 +244,7 @@ export interface Client<App = UntypedApp> {
   readonly approvals: ApprovalsApi;
   readonly deadLetters: DeadLettersApi;
   readonly deadEvents: DeadEventsApi;
+  readonly bridges: BridgesApi;
   readonly redrives: RedrivesApi;
   readonly endpoints: EndpointsApi;
   readonly models: ModelsApi;
@@ -332,6 +335,13 @@ export interface DeadEventsApi {
   redrive(id: string, options?: CallOptions & { readonly reason?: string }): Promise<CommandAnswer>;
   /** Gives it up for good. DEAD_EVENT_NOT_FOUND. */
   discard(id: string, options?: CallOptions & { readonly reason?: string }): Promise<void>;
+}
+
+/** Bridges of the server to buses outside. */
+export interface BridgesApi {
+  list(options?: CallOptions): Promise<readonly BridgeView[]>;
+  /** Lets one go on at another offset. BRIDGE_UNKNOWN, BRIDGES_INVALID. */
+  seek(name: string, to: BridgeSeekRequest, options?: CallOptions): Promise<BridgeView>;
 }
 
 /** Redrives of many dead letters by a filter, at a bounded rate. They go on whatever dies meanwhile. */
@@ -557,6 +567,11 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           { ...get(pathOf('discardDeadEvent', { id }), optionsOf(signal), { reason }), method: 'DELETE' },
           () => undefined,
         ),
+    },
+
+    bridges: {
+      list: (options) => items<BridgeView>(pathOf('listBridges'), options),
+      seek: (name, to, options) => transport.json(command(pathOf('seekBridge', { name }), to, false, options)),
     },
 
     redrives: {

@@ -745,12 +745,6 @@ export const errorCatalogue = {
     message: (d) => `The message is no event that can be stored: ${d.reason}.`,
     mend: 'Mend its sender; the dead event has it as it came, and can be sent back once the bridge accepts such messages.',
   }),
-  BUS_UNAVAILABLE: entry<{ bus: string; reason: string }>({
-    kind: 'transient',
-    status: 503,
-    message: (d) => `The bus "${d.bus}" cannot be used: ${d.reason}.`,
-    mend: 'The bridge tries again by itself; look at the bus, its URL and its credentials.',
-  }),
   BUS_OPTIONS_INVALID: entry<{ bus: string; faults: readonly string[] }>({
     kind: 'invalid',
     status: 400,
@@ -793,6 +787,12 @@ export const errorCatalogue = {
     status: 503,
     message: (d) => `The bus "${d.bus}" was closed.`,
     mend: 'Open a new one; nothing is sent or read through one that was closed.',
+  }),
+  NATS_CLIENT_MISSING: entry<{ packages: readonly string[] }>({
+    kind: 'terminal',
+    status: 500,
+    message: (d) => `The client for NATS is not installed: ${d.packages.join(', ')}.`,
+    mend: 'Run `npm install @nats-io/transport-node @nats-io/jetstream` beside this package.',
   }),
   KAFKA_CLIENT_UNUSABLE: entry<{ reason: string }>({
     kind: 'terminal',
