@@ -20,9 +20,9 @@ import type { CommandOutcome, Origin } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { withBirths, type RunBirth } from '../intake/birth.js';
 import type { Catalog } from '../intake/catalog.js';
-import { preparePublication, type TopicCause } from '../intake/topics.js';
 import type { CommitAnswer } from '../runs/committer.js';
 import type { Lanes } from '../runs/lanes.js';
+import { preparePublication, type TopicCause } from './publication.js';
 
 /** What is added to a transition; of its births, `withBirths` makes writes, and `Lanes.bear` tells of them. */
 export type AddedWrites = Required<Pick<Transition, 'publishes' | 'dedupe' | 'entries' | 'blobs'>> & {
