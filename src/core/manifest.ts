@@ -115,19 +115,19 @@ export const correctionTopic: TopicManifest = {
   partitions: 1,
 };
 
-/** The topic of events that were given up on, and of what was done about them; there without being declared. */
-export const deadEventsTopic: TopicManifest = {
-  name: 'eventspine.dead-events',
-  schema: null,
-  key: null,
-  partitions: 1,
-};
-
 /** The topic to which the engine itself publishes what operators do to subscriptions; there without being declared. */
 export const subscriptionsTopic: TopicManifest = {
   name: 'eventspine.subscriptions',
   schema: null,
   key: 'subscription',
+  partitions: 1,
+};
+
+/** The topic of events that were given up on, and of what was done about them; there without being declared. */
+export const deadEventsTopic: TopicManifest = {
+  name: 'eventspine.dead-events',
+  schema: null,
+  key: null,
   partitions: 1,
 };
 
@@ -137,8 +137,8 @@ export const ownTopics: readonly TopicManifest[] = [
   limitsTopic,
   modelsTopic,
   correctionTopic,
-  deadEventsTopic,
   subscriptionsTopic,
+  deadEventsTopic,
 ];
 
 export interface WorkflowManifest {
