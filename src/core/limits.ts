@@ -143,6 +143,12 @@ export const limits = {
   pullsWaitingMax: 5_000,
   /** Longest pause before an event that was given back comes again. */
   nackDelayMsMax: 24 * 60 * 60_000,
+  /** Events of one partition that a subscription has gone past while an earlier one waits for its key. */
+  subscriptionAheadMax: 512,
+  /** Runs that it starts in one commit. */
+  subscriptionStartsMax: 64,
+  /** Events that a dry run of a replay looks at. */
+  replayScanMax: 20_000,
   /** Length of a step path, in UTF-16 units. */
   pathLengthMax: 512,
   /** Length of names (workflow, capability, topic), tenants and idempotency keys. */

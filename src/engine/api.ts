@@ -8,6 +8,7 @@ import type { Failure, FailureClass } from '../core/failure.js';
 import type { InlinePayload, Payload } from '../core/payload.js';
 import type { Remedy } from '../core/remedies.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
+import type { StartPosition } from '../core/topics/subscription.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
@@ -33,11 +34,13 @@ import type {
   PageView,
   QueueView,
   RedriveView,
+  ReplayAnswer,
   RunEventView,
   RunSummary,
   RunFold,
   RunViewState,
   ScheduleView,
+  SeekAnswer,
   TopicEventView,
   WorkerView,
 } from '../protocol/http.js';
@@ -139,6 +142,24 @@ export type PublishOutcome =
 export type PutScheduleOutcome =
   | { readonly tag: 'created' | 'updated' | 'unchanged' }
   | { readonly tag: 'error'; readonly error: Error };
+
+/** Where the cursors of a subscription are to be. */
+export interface SeekRequest {
+  readonly to: StartPosition;
+  /** Default: all. */
+  readonly partition?: number;
+}
+
+/** Which events are to go through a subscription once more. */
+export interface ReplayRequest {
+  readonly from: StartPosition;
+  /** Name of the subscription that is made for it. Default: a new one. */
+  readonly into?: string;
+  /** What handles the events. Default: what handles those of the subscription. */
+  readonly workflow?: string;
+  /** Only count them. Default false. */
+  readonly dryRun?: boolean;
+}
 
 export type CommandOutcome =
   | { readonly tag: 'done' }
@@ -337,6 +358,15 @@ export interface Engine {
     tenant: string,
     query: { readonly cursor?: string; readonly limit?: number },
   ): Promise<PageView<ScheduleView>>;
+
+  /** Nothing of it is begun after this was answered, until it is resumed. `error`: SUBSCRIPTION_NOT_FOUND. */
+  pauseSubscription(origin: Origin, name: string, reason: string | null): Promise<CommandOutcome>;
+  /** `error`: SUBSCRIPTION_NOT_FOUND. */
+  resumeSubscription(origin: Origin, name: string): Promise<CommandOutcome>;
+  /** Sets its cursors to another place. Rejects with SUBSCRIPTION_NOT_FOUND. */
+  seekSubscription(origin: Origin, name: string, request: SeekRequest): Promise<SeekAnswer>;
+  /** Sends events that were through a group of their own. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_INVALID, WORKFLOW_UNKNOWN. */
+  replaySubscription(origin: Origin, name: string, request: ReplayRequest): Promise<ReplayAnswer>;
 
   readRun(tenant: string, run: string): Promise<RunFold | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */

@@ -6,7 +6,7 @@ import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
 import { modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
-import type { DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
+import type { DoctorView, HealthView, QueueView, ReplayAnswer, RunViewState, WorkerView } from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import { isBlobPayload, type Payload } from '../core/payload.js';
@@ -67,6 +67,9 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
+import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { SubscriptionOffice } from './topics/subscription-office.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
 import { TriageOffice } from './triage/triage-office.js';
@@ -127,6 +130,8 @@ class RunningEngine implements Engine {
   readonly #timers: TimerDuty;
   readonly #schedules: Schedules;
   readonly #subscriptions: Subscriptions;
+  readonly #deliveries: Deliveries;
+  readonly #subscriptionOffice: SubscriptionOffice;
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
@@ -181,6 +186,7 @@ class RunningEngine implements Engine {
     this.#registry = new Registry(this.#context, this.#catalog, (manifest, registeredAt) => {
       this.#schedules.registered(manifest, registeredAt);
       this.#subscriptions.registered(manifest, registeredAt);
+      this.#deliveries.redefined();
       void this.#schedules.settle();
       void this.#subscriptions.settle();
     });
@@ -223,6 +229,7 @@ class RunningEngine implements Engine {
       },
       (transitions) => {
         this.#router.published(transitions);
+        this.#deliveries.published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
         this.#predictions.published(transitions);
@@ -244,6 +251,7 @@ class RunningEngine implements Engine {
       (key) => this.#dispatcher.seen(key),
       door,
       this.#predictions,
+      new DeadLetterMirror(this.#context, this.#catalog),
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     const told = (place: string): number | null => this.#pauses.until(place);
@@ -279,6 +287,22 @@ class RunningEngine implements Engine {
     this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
     this.#deadEvents = new DeadEvents({ context: this.#context, catalog: this.#catalog }, this.#lanes);
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
+    this.#deliveries = new Deliveries({
+      context: this.#context,
+      catalog: this.#catalog,
+      lanes: this.#lanes,
+      subscriptions: this.#subscriptions,
+      latest: (tenant, run) => this.#reads.latest(tenant, run),
+      lookFor: (workflow) => this.#lookForWorkflow(workflow),
+    });
+    this.#subscriptionOffice = new SubscriptionOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      lanes: this.#lanes,
+      subscriptions: this.#subscriptions,
+      changed: (tenant) => this.#deliveries.changed(tenant),
+    });
+    this.#deadEvents.onRedrive((origin, dead) => this.#deliveries.redrive(origin, dead));
     this.#coordinator = new Coordinator({
       context: this.#context,
       rules: this.#limitRules,
@@ -296,6 +320,7 @@ class RunningEngine implements Engine {
       rules: this.#limitRules,
       changed: async (transitions) => {
         this.#router.published(transitions);
+        this.#deliveries.published(transitions);
         await this.#coordinator.limitsChanged();
       },
     });
@@ -323,6 +348,7 @@ class RunningEngine implements Engine {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
+        this.#deliveries.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
         if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
       },
@@ -335,6 +361,7 @@ class RunningEngine implements Engine {
             this.#dispatcher.opening(transitions);
             this.#timers.opening(transitions);
             this.#router.published(transitions);
+            this.#deliveries.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit(({ own, state, events }) => {
@@ -346,6 +373,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#schedules.committed(change));
     this.#lanes.onCommit((change) => this.#graphs.committed(change));
     this.#lanes.onCommit((change) => this.#office.committed(change));
+    this.#lanes.onCommit((change) => this.#deliveries.committed(change));
     this.#lanes.onCommit((change) => this.#agents.committed(change));
     this.#lanes.onCommit((change) => this.#breakers.committed(change));
     this.#lanes.onCommit((change) => this.#pauses.committed(change));
@@ -362,6 +390,7 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
       {
         name: 'admission',
         everyMs: settings.lookEveryMs ?? admissionEveryMs,
@@ -424,6 +453,7 @@ class RunningEngine implements Engine {
       this.#outbox?.stop(),
       this.#neighbours.stop(),
       this.#router.stop(),
+      this.#deliveries.stop(),
       this.#redrives.stop(),
       this.#coordinator.stop(),
       this.#breakers.stop(),
@@ -654,6 +684,18 @@ class RunningEngine implements Engine {
     this.#schedules.trigger(origin, name, options?.idempotencyKey);
   readSchedule: Engine['readSchedule'] = (tenant, name) => this.#schedules.read(tenant, name);
   listSchedules: Engine['listSchedules'] = (tenant, query) => this.#schedules.list(tenant, query);
+
+  pauseSubscription: Engine['pauseSubscription'] = (origin, name, reason) =>
+    this.#subscriptionOffice.pause(origin, name, reason?.slice(0, limits.errorMessageLengthMax) ?? null);
+  resumeSubscription: Engine['resumeSubscription'] = (origin, name) => this.#subscriptionOffice.resume(origin, name);
+  seekSubscription: Engine['seekSubscription'] = (origin, name, request) =>
+    this.#subscriptionOffice.seek(origin, name, request);
+  async replaySubscription(
+    ...[origin, name, request]: Parameters<Engine['replaySubscription']>
+  ): Promise<ReplayAnswer> {
+    if (request.workflow !== undefined) await this.#lookForWorkflow(request.workflow);
+    return this.#subscriptionOffice.replay(origin, name, request);
+  }
 
   readRun: Engine['readRun'] = (tenant, run) => this.#sought(() => this.#reads.run(tenant, run));
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));

@@ -907,3 +907,30 @@ export type StreamEvent =
   | { readonly event: 'end'; readonly data: { readonly state: RunViewState } };
 
 export type { Failure };
+
+/** Where the cursors of a subscription were set to. */
+export interface SeekAnswer {
+  readonly name: string;
+  readonly partitions: readonly {
+    readonly partition: number;
+    /** Offset of the next event. */
+    readonly next: number;
+    /** Offset of the event that is published next. */
+    readonly head: number;
+  }[];
+}
+
+/** What a replay begins, or would begin. */
+export interface ReplayAnswer extends SeekAnswer {
+  /** The subscription that was made for it; null = it was a dry run. */
+  readonly into: string | null;
+  /** null = its events are pulled. */
+  readonly workflow: string | null;
+  readonly dryRun: boolean;
+  /** Events that lie in between; of a dry run, those that it has looked at. */
+  readonly events: number;
+  /** Of these, those that the filter lets pass; null = nobody has looked. */
+  readonly wanted: number | null;
+  /** A dry run has looked at all of them. */
+  readonly isWhole: boolean;
+}
