@@ -122,6 +122,7 @@ const redriveParameter: Parameter = { name: 'redrive', says: 'Id of the redrive.
 const scheduleParameter: Parameter = { name: 'schedule', says: 'Name of the schedule.', required: true };
 const letters: Parameter = { name: 'dead-letter', says: 'Ids of dead letters.', required: true, rest: true };
 
+const subscriptionParameter: Parameter = { name: 'subscription', says: 'Name of the subscription.', required: true };
 const deadEvent: Parameter = { name: 'dead-event', says: 'Id of the dead event.', required: true };
 const deadEventsMeant: Parameter = { name: 'dead-event', says: 'Ids of dead events.', required: false, rest: true };
 const deadEventFlags: readonly Flag[] = [
@@ -728,6 +729,50 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine dead-letters discard dlq_01h455vb4pex5vsknk084sn02q'],
     load: async () => (await import('./commands/dead-letters.js')).discardDeadLetters,
+  },
+  {
+    words: ['subscriptions', 'list'],
+    says: 'Lists subscriptions with what handles their events and how far they are behind.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine subscriptions list'],
+    load: async () => (await import('./commands/consumers.js')).listSubscriptions,
+  },
+  {
+    words: ['subscriptions', 'show'],
+    says: 'Shows a subscription with its partitions and consumers.',
+    parameters: [subscriptionParameter],
+    flags: overHttp,
+    examples: ['eventspine subscriptions show audit'],
+    load: async () => (await import('./commands/consumers.js')).showSubscription,
+  },
+  {
+    words: ['subscriptions', 'put'],
+    says: 'Makes a subscription whose events are pulled, or changes one that was made.',
+    parameters: [
+      subscriptionParameter,
+      { name: 'options', says: 'Topic and options as JSON, @file, or - for the standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [`eventspine subscriptions put audit '{"topic":"order.placed","from":"oldest","deliveries":3}'`],
+    load: async () => (await import('./commands/consumers.js')).putSubscription,
+  },
+  {
+    words: ['subscriptions', 'delete'],
+    says: 'Removes a subscription that was made over the API, with its cursors.',
+    parameters: [subscriptionParameter],
+    flags: overHttp,
+    examples: ['eventspine subscriptions delete audit'],
+    load: async () => (await import('./commands/consumers.js')).deleteSubscription,
+  },
+  {
+    words: ['subscriptions', 'consume'],
+    says: 'Pulls the events of a subscription and prints them as JSON lines; each is settled when it is printed.',
+    more: 'Goes on until it is interrupted, or until --limit events were printed.',
+    parameters: [subscriptionParameter],
+    flags: [{ ...limit, says: 'Print so many events and end. Default: go on.' }, ...overHttp],
+    examples: ['eventspine subscriptions consume audit', 'eventspine subscriptions consume audit --limit 10'],
+    load: async () => (await import('./commands/consumers.js')).consumeSubscription,
   },
   {
     words: ['dead-events', 'list'],

@@ -73,6 +73,7 @@ import {
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
+import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
 
 /** Options of `start`. */
 export interface StartOptions extends CallOptions {
@@ -248,6 +249,8 @@ export interface Client<App = UntypedApp> {
   readonly limits: LimitsApi;
   readonly triage: TriageApi;
   readonly topics: TopicsApi;
+  /** Durable cursors over topics: what there is, and consumers that pull. */
+  readonly subscriptions: SubscriptionsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
   /** Depth and lag of every queue. */
@@ -644,6 +647,8 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           transport.json(get(pathOf('readTopic', { topic }), optionsOf(signal), { ...query, cursor })),
         ),
     },
+
+    subscriptions: subscriptionsOver(transport),
 
     schedules: schedulesOver<App>(transport, settings),
 

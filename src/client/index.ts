@@ -72,7 +72,18 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
+export {
+  Nack,
+  type ConsumedEvent,
+  type ConsumeOptions,
+  type NackOptions,
+  type PullOptions,
+  type SubscriptionRequest,
+  type SubscriptionsApi,
+} from './subscriptions.js';
+export type { SubscriptionOptions } from '../core/topics/subscription-options.js';
 export type {
+  AckAnswer,
   ApprovalDetail,
   ApprovalNote,
   ApprovalState,
@@ -85,7 +96,16 @@ export type {
   DeadLetterView,
   CacheModelView,
   CacheView,
+  ConsumerView,
   DecisionView,
+  EventPosition,
+  NackAnswer,
+  PullAnswer,
+  PulledEvent,
+  RenewAnswer,
+  SubscriptionDetail,
+  SubscriptionPartitionView,
+  SubscriptionView,
   ReadTokenView,
   RedriveRequest,
   RedriveView,

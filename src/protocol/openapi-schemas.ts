@@ -21,6 +21,21 @@ import {
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterCount,
+  type AckAnswer,
+  type AckRequest,
+  type ConsumerView,
+  type EventPosition,
+  type LeaveRequest,
+  type NackAnswer,
+  type NackRequest,
+  type PullAnswer,
+  type PulledEvent,
+  type PullRequest,
+  type RenewAnswer,
+  type RenewRequest,
+  type SubscriptionDetail,
+  type SubscriptionPartitionView,
+  type SubscriptionView,
   type DeadEventDetail,
   type DeadEventView,
   type DeadLetterDetail,
@@ -123,6 +138,28 @@ const runSummary: Properties<RunSummary> = {
 };
 
 const remedyShape = record({ name: text, text, redriveMayHelp: flag }, ['name', 'text', 'redriveMayHelp']);
+
+const lagBound = nullable(record({ count: nullable(whole), ageMs: nullable(whole) }, ['count', 'ageMs']));
+const startPosition = { oneOf: [oneOf(['newest', 'oldest']), { type: 'object' }] };
+const deliveryOrder = oneOf(['key', 'partition', 'none']);
+const subscriptionView: Properties<SubscriptionView> = {
+  name: text,
+  topic: text,
+  workflow: nullable(text),
+  filter: nullable({ type: 'object' }),
+  from: startPosition,
+  order: deliveryOrder,
+  window: whole,
+  deliveries: nullable(whole),
+  lagMax: lagBound,
+  dead: nullable(text),
+  declared: flag,
+  paused: nullable(record({ by: text, at: instant, reason: nullable(text) }, ['by', 'at', 'reason'])),
+  lag: whole,
+  ageMs: nullable(whole),
+  behind: nullable(text),
+};
+const eventPosition = shape<EventPosition>({ partition: whole, offset: whole, token: text }, {});
 
 const deadEvent: Properties<DeadEventView> = {
   id: text,
@@ -472,6 +509,83 @@ export const schemas = {
     { topic: text, partition: whole, offset: whole, event: { type: 'object' } },
     {},
   ),
+  SubscriptionView: shape<SubscriptionView>(subscriptionView, {}),
+  SubscriptionDetail: shape<SubscriptionDetail>(
+    {
+      ...subscriptionView,
+      partitions: list(
+        shape<SubscriptionPartitionView>(
+          {
+            partition: whole,
+            head: whole,
+            next: whole,
+            lag: whole,
+            ageMs: nullable(whole),
+            consumer: nullable(text),
+            inHand: whole,
+          },
+          {},
+        ),
+      ),
+      consumers: list(shape<ConsumerView>({ consumer: text, until: instant }, {})),
+    },
+    {},
+  ),
+  SubscriptionRequest: record(
+    {
+      topic: text,
+      dead: text,
+      filter: { type: 'object' },
+      from: startPosition,
+      order: deliveryOrder,
+      window: whole,
+      deliveries: whole,
+      lagMax: record({ count: whole, age: { type: ['string', 'integer'] } }, []),
+    },
+    ['topic'],
+  ),
+  PullRequest: shape<PullRequest>(
+    { consumer: text, max: whole, waitMs: whole, leaseMs: whole },
+    { max: true, waitMs: true, leaseMs: true },
+  ),
+  PullAnswer: shape<PullAnswer>(
+    {
+      events: list(
+        shape<PulledEvent>(
+          {
+            topic: text,
+            partition: whole,
+            offset: whole,
+            token: text,
+            delivery: whole,
+            key: text,
+            event: { type: 'object' },
+          },
+          {},
+        ),
+      ),
+      partitions: list(whole),
+      isPaused: flag,
+    },
+    {},
+  ),
+  AckRequest: shape<AckRequest>({ consumer: text, positions: list(eventPosition) }, {}),
+  AckAnswer: shape<AckAnswer>({ settled: whole }, {}),
+  NackRequest: shape<NackRequest>(
+    { consumer: text, positions: list(eventPosition), delayMs: whole, reason: text, dead: flag },
+    { delayMs: true, reason: true, dead: true },
+  ),
+  NackAnswer: shape<NackAnswer>({ again: whole, dead: whole }, {}),
+  RenewRequest: shape<RenewRequest>(
+    {
+      consumer: text,
+      deliveries: list(record({ partition: whole, token: text }, ['partition', 'token'])),
+      leaseMs: whole,
+    },
+    { leaseMs: true },
+  ),
+  RenewAnswer: shape<RenewAnswer>({ lost: list(text) }, {}),
+  LeaveRequest: shape<LeaveRequest>({ consumer: text }, {}),
   DeadEventView: shape<DeadEventView>(deadEvent, {}),
   DeadEventDetail: shape<DeadEventDetail>(
     { ...deadEvent, attributes: { type: 'object' }, data: {}, dataref: text },
@@ -972,6 +1086,7 @@ export const schemas = {
   DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
   TopicEventPage: page('TopicEventView'),
+  SubscriptionPage: page('SubscriptionView'),
   DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),
   RedrivePage: page('RedriveView'),

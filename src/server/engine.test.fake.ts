@@ -36,6 +36,16 @@ const names = [
   'redriveDeadLetter',
   'editDeadLetter',
   'correctDeadLetter',
+  'listSubscriptions',
+  'readSubscription',
+  'putSubscription',
+  'removeSubscription',
+  'pullEvents',
+  'ackEvents',
+  'nackEvents',
+  'renewEvents',
+  'leaveSubscription',
+  'subscriptionFacts',
   'listDeadEvents',
   'readDeadEvent',
   'redriveDeadEvent',
@@ -92,5 +102,5 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
       },
     ]),
   );
-  return { ...(refusing as unknown as Engine), ...methods };
+  return { ...(refusing as unknown as Engine), endPulls: () => undefined, ...methods };
 }

@@ -49,7 +49,9 @@ class Bench {
     const before = withoutLost(this.state, this.now);
     if (!isFreeFor(before, consumer, this.now)) return { token: '', offsets: [], deliveries: [], dead: [] };
     const token = `t${++this.#tokens}`;
-    const fresh = this.keys.flatMap((key, offset) => (offset < before.read ? [] : [{ offset, key, isWanted: true }]));
+    const fresh = this.keys.flatMap((key, offset) =>
+      offset < before.read ? [] : [{ offset, key: String(key), isWanted: true }],
+    );
     const { state, out, dead } = handOut(leasedTo(before, consumer, this.now, ms), fresh, {
       order: this.order,
       delivery: { token, until: this.now + ms },
@@ -239,8 +241,8 @@ describe('a partition that is pulled', () => {
     const first = bench.pull('a', 2);
     bench.nack('a', first.token, [0], true);
     bench.ack('a', first.token, 1);
-    const back = reopened(bench.state, 0, 1);
-    expect(reopened(bench.state, 2, 1)).toBeNull();
+    const back = reopened(bench.state, 0, '1');
+    expect(reopened(bench.state, 2, '1')).toBeNull();
     if (back === null) throw new Error('not brought back');
     bench.state = back;
     expect(cursorOf(bench.state).next).toBe(0);

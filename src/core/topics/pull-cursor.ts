@@ -6,13 +6,14 @@
  * and only the token of that delivery settles it; of one key, nothing is handed out while an earlier event of it was handed
  * out before or waits.
  */
+import type { ArrivedEvent } from './delivery.js';
 import type { Cursor, DeliveryOrder } from './subscription.js';
 
 /** An event that was read and is not settled. */
 export interface OpenEvent {
   readonly offset: number;
-  /** What it is kept in order by, as a number: different keys may share one, the same key never has two. */
-  readonly key: number;
+  /** Fingerprint of what it is kept in order by. */
+  readonly key: string;
   /** How often it was handed out, the delivery that it is out in included. */
   readonly deliveries: number;
   /** Not before this instant, epoch ms; 0 = at once. */
@@ -45,6 +46,8 @@ export interface PullCursor extends Cursor {
   readonly read?: number;
   readonly open?: readonly OpenEvent[];
   readonly lease?: PartitionLease;
+  /** How often it was set by hand. */
+  readonly seeks?: number;
 }
 
 /** The same with everything there. */
@@ -53,14 +56,7 @@ export interface PullState {
   /** In the order of their offsets. */
   readonly open: readonly OpenEvent[];
   readonly lease: PartitionLease | null;
-}
-
-/** An event that follows what was read. */
-export interface FreshEvent {
-  readonly offset: number;
-  readonly key: number;
-  /** Passes the filter. */
-  readonly isWanted: boolean;
+  readonly seeks: number;
 }
 
 /** Where somebody says that an event was settled. */
@@ -69,17 +65,18 @@ export interface SettledPosition {
   readonly token: string;
 }
 
-export function stateOf({ next, read = next, open = [], lease }: PullCursor): PullState {
-  return { read: Math.max(read, next), open: open.filter(({ offset }) => offset >= next), lease: lease ?? null };
+export function stateOf({ next, read = next, open = [], lease, seeks = 0 }: PullCursor): PullState {
+  return { read: Math.max(read, next), open: open.filter(({ offset }) => offset >= next), lease: lease ?? null, seeks };
 }
 
-export function cursorOf({ read, open, lease }: PullState): PullCursor {
+export function cursorOf({ read, open, lease, seeks }: PullState): PullCursor {
   const next = open[0]?.offset ?? read;
   return {
     next,
     ...(read === next ? {} : { read }),
     ...(open.length === 0 ? {} : { open }),
     ...(lease === null ? {} : { lease }),
+    ...(seeks === 0 ? {} : { seeks }),
   };
 }
 
@@ -137,17 +134,17 @@ export interface HandedOut {
  * Hands out what may be: first what waits, then what is new. The last delivery of an event is made alone, so that an event
  * which kills its consumers takes no others with it.
  */
-export function handOut(state: PullState, fresh: readonly FreshEvent[], rules: HandOutRules): HandedOut {
+export function handOut(state: PullState, fresh: readonly ArrivedEvent[], rules: HandOutRules): HandedOut {
   const { order, delivery, now, max, windowMax, deliveriesMax } = rules;
   const open: OpenEvent[] = [];
   const out: OpenEvent[] = [];
   const dead: OpenEvent[] = [];
-  const blocked = new Set<number>();
+  const blocked = new Set<string>();
   let hasKept = false;
   // Nothing more of this partition, for the sake of an event that is to go alone.
   let isShut = false;
   const isOut = state.open.some((one) => one.out !== undefined);
-  const isBlocked = (key: number): boolean =>
+  const isBlocked = (key: string): boolean =>
     (order === 'key' && blocked.has(key)) || (order === 'partition' && hasKept);
   const keep = (one: OpenEvent): void => {
     open.push(one);
@@ -256,6 +253,7 @@ export function nacked(
     if (events.includes(found) || dead.includes(found)) continue;
     (isDead || found.deliveries >= deliveriesMax ? dead : events).push(found);
   }
+  const said = why === null ? {} : { why };
   const follows = (one: OpenEvent): boolean =>
     order !== 'none' &&
     events.some(({ offset, key }) => offset < one.offset && (order === 'partition' || key === one.key));
@@ -263,9 +261,9 @@ export function nacked(
     .filter((one) => !dead.includes(one))
     .map((one) => {
       if (!events.includes(one)) return one.out !== undefined && follows(one) ? uncounted(one) : one;
-      return { ...waiting(one), at: now + delayMs(one.deliveries), ...(why === null ? {} : { why }) };
+      return { ...waiting(one), at: now + delayMs(one.deliveries), ...said };
     });
-  return { tag: 'settled', state: held({ ...state, open }, now), events, dead };
+  return { tag: 'settled', state: held({ ...state, open }, now), events, dead: dead.map((one) => ({ ...one, ...said })) };
 }
 
 /** The consumer is still at work on these deliveries. Those that it no longer has are not among the answer. */
@@ -287,7 +285,7 @@ export function renewed(
 }
 
 /** An event that was given up on comes again, counted anew; null = it is open. */
-export function reopened(state: PullState, offset: number, key: number): PullState | null {
+export function reopened(state: PullState, offset: number, key: string): PullState | null {
   if (offset >= state.read || state.open.some((one) => one.offset === offset)) return null;
   const open = [...state.open, { offset, key, deliveries: 0, at: 0 }].sort((a, b) => a.offset - b.offset);
   return { ...state, open };

@@ -38,23 +38,31 @@ import {
   stateOf,
   withoutLost,
   type Delivery,
-  type FreshEvent,
   type OpenEvent,
   type PullCursor,
   type PullState,
   type Settled,
 } from '../../core/topics/pull-cursor.js';
-import { fnv1a, rendezvous } from '../../core/topics/spread.js';
+import type { ArrivedEvent } from '../../core/topics/delivery.js';
+import { rendezvous } from '../../core/topics/spread.js';
 import type { Subscription } from '../../core/topics/subscription.js';
-import { topicStream, type EntryRow, type EntryWrite, type EventRow, type Transition } from '../../store/contract.js';
+import {
+  topicStream,
+  type EntryRow,
+  type EntryWrite,
+  type EventRow,
+  type PartitionKey,
+  type Transition,
+} from '../../store/contract.js';
 import type { Origin } from '../api.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
 import type { CommitAnswer } from '../runs/committer.js';
 import type { Lanes } from '../runs/lanes.js';
-import { cursorKey, cursorWrite, offsetOf, readCursors, readEntry, type Partition } from './cursors.js';
+import { arrivedEvent } from './arrivals.js';
+import { cursorKey, cursorWrite, offsetOf, readCursors, readEntry } from './cursors.js';
 import { deadEventWrites, withAdded, type AddedWrites } from './dead-events.js';
-import { deadEventOf, isWantedBy, storedEvent, type StoredEvent } from './stored-event.js';
+import { deadEventOf, storedEvent, type StoredEvent } from './stored-event.js';
 import { settingGuard, type SubscriptionInForce, type Subscriptions } from './subscriptions.js';
 
 /** Consumers that live. Key: the subscription; ref: the consumer; value: JSON of `Member`. */
@@ -76,7 +84,7 @@ export interface ConsumersOptions {
 
 /** A partition of a subscription, as it was read. */
 interface Place {
-  readonly at: Partition;
+  readonly at: PartitionKey;
   /** The entry; null = there is none yet. */
   readonly text: string | null;
   readonly state: PullState;
@@ -85,7 +93,7 @@ interface Place {
 /** What a look has come to. */
 interface Look {
   readonly answer: PullAnswer;
-  /** When another look may find more without anybody telling of it, epoch ms. */
+  /** When another look may find more without anybody telling of it, epoch ms; minus infinity = the consumer has left. */
   readonly againAt: number;
 }
 
@@ -96,6 +104,8 @@ interface Puller {
   readonly consumer: string;
   readonly max: number;
   readonly leaseMs: number;
+  /** It was there at the look before: if it is not any more, it has left. */
+  readonly isMember: boolean;
 }
 
 export class Consumers {
@@ -126,6 +136,12 @@ export class Consumers {
     if (slash >= 0) this.#wake(topicSignal(tenant, stream.slice(0, slash)));
   }
 
+  /** Something was changed of subscriptions of a tenant: pulls of it look again. */
+  changed(tenant: string): void {
+    for (const signal of [...this.#waiting.keys()])
+      if (signal.startsWith(subscriptionSignal(tenant, ''))) this.#wake(signal);
+  }
+
   /** Pulls that wait are answered with nothing. */
   stop(): void {
     this.#isStopped = true;
@@ -137,14 +153,15 @@ export class Consumers {
     const { clock } = this.#context.ports;
     const untilMs = clock.monotonicMs() + (request.waitMs ?? 0);
     const { consumer, max = limits.pullEventsDefault, leaseMs = limits.consumerLeaseMsDefault } = request;
-    for (;;) {
+    for (let isMember = false; ; isMember = true) {
       const found = await this.#find(origin.tenant, name);
       const signals = [topicSignal(origin.tenant, found.spec.topic), subscriptionSignal(origin.tenant, name)];
       const news = this.#listen(signals);
       try {
-        const { answer, againAt } = await this.#look({ origin, found, consumer, max, leaseMs });
+        const { answer, againAt } = await this.#look({ origin, found, consumer, max, leaseMs, isMember });
         const leftMs = untilMs - clock.monotonicMs();
-        if (answer.events.length > 0 || leftMs <= 0 || this.#isStopped || max === 0) return answer;
+        const isOver = leftMs <= 0 || this.#isStopped || max === 0 || againAt === Number.NEGATIVE_INFINITY;
+        if (answer.events.length > 0 || isOver) return answer;
         const store = this.#context.store;
         const idleMs = store.shared ? lookAgainMsShared : lookAgainMs;
         await news.wait(Math.max(1, Math.min(leftMs, idleMs, leaseMs / 3, againAt - store.now())));
@@ -226,7 +243,8 @@ export class Consumers {
     if (row?.seq !== offset) throw refuse('the topic no longer has it');
     const place = await this.#read(name, at);
     if (place === null) throw refuse('the subscription has not begun on its partition');
-    const state = reopened(place.state, offset, fnv1a(storedEvent(row).key));
+    const { key } = await arrivedEvent(this.#context, row, null);
+    const state = reopened(place.state, offset, key);
     if (state === null) throw refuse('it is on its way to a consumer');
     if (state.open.length > limits.subscriptionWindowMax)
       throw refuse('too many events of its partition are not settled');
@@ -248,12 +266,14 @@ export class Consumers {
   }
 
   async #look(puller: Puller): Promise<Look> {
-    const { origin, found, consumer, max, leaseMs } = puller;
+    const { origin, found, consumer, max, leaseMs, isMember } = puller;
     const { store } = this.#context;
     const { name, topic } = found.spec;
     const tenant = origin.tenant;
-    const members = await this.#join(tenant, name, consumer, leaseMs);
+    const members = await this.#join(tenant, name, consumer, leaseMs, isMember);
     const isPaused = (found.setting?.paused ?? null) !== null;
+    if (members === null)
+      return { answer: { events: [], partitions: [], isPaused }, againAt: Number.NEGATIVE_INFINITY };
     const heads = await this.#heads(tenant, topic);
     const places = await this.#places(found, tenant, heads);
     const now = store.now();
@@ -338,7 +358,7 @@ export class Consumers {
     return { events, againAt };
   }
 
-  async #pulled(at: Partition, one: OpenEvent, token: string, stored: StoredEvent | undefined) {
+  async #pulled(at: PartitionKey, one: OpenEvent, token: string, stored: StoredEvent | undefined) {
     if (stored === undefined) throw new Error('Invariant broken: an event is handed out that was not read');
     const { row, key } = stored;
     const event = await this.#options.view(at.topic, at.partition, row);
@@ -364,37 +384,42 @@ export class Consumers {
       bytesMax,
       rows,
     }: { readonly max: number; readonly bytesMax: number; readonly rows: Map<number, StoredEvent> },
-  ): Promise<FreshEvent[]> {
+  ): Promise<ArrivedEvent[]> {
     const { store } = this.#context;
-    const fresh: FreshEvent[] = [];
+    const fresh: ArrivedEvent[] = [];
     let wanted = 0;
     let bytes = 0;
     let { read } = state;
     const most = Math.min(max, windowMax - state.open.length);
     if (head <= read || most <= 0) return fresh;
     for (let looked = 0; looked < scanEventsMax && read < head; ) {
-      const page = await store.readEvents({ ...streamOf(at), after: read - 1, limit: Math.max(most, pageEvents) });
+      const limit = Math.max(most, pageEvents);
+      const page = await store.readEvents({ ...streamOf(at), after: read - 1, limit });
       for (const row of page) {
         const stored = storedEvent(row);
-        const isWanted = await isWantedBy(filter, stored, store);
+        const arrived = await arrivedEvent(this.#context, row, filter);
+        const { isWanted } = arrived;
         if (isWanted && (wanted >= most || (wanted > 0 && bytes + sizeOf(stored) > bytesMax))) return fresh;
         if (isWanted) {
           wanted += 1;
           bytes += sizeOf(stored);
           rows.set(row.seq, stored);
         }
-        fresh.push({ offset: row.seq, key: fnv1a(stored.key), isWanted });
+        fresh.push(arrived);
       }
-      const last = page.at(-1);
-      if (last === undefined) break;
       looked += page.length;
-      read = last.seq + 1;
+      read = (page.at(-1)?.seq ?? read - 1) + 1;
+      if (page.length < limit) {
+        // What is left of it was trimmed.
+        if (read < head) fresh.push({ offset: head - 1, key: '', isWanted: false });
+        break;
+      }
     }
     return fresh;
   }
 
   /** Reads events that are open; those that are gone are left out. */
-  async #readOpen(at: Partition, open: readonly OpenEvent[], rows: Map<number, StoredEvent>): Promise<void> {
+  async #readOpen(at: PartitionKey, open: readonly OpenEvent[], rows: Map<number, StoredEvent>): Promise<void> {
     const { store } = this.#context;
     for (let i = 0; i < open.length; ) {
       const one = open[i];
@@ -447,7 +472,7 @@ export class Consumers {
   async #renewPartition(
     origin: Origin,
     { name }: Subscription,
-    at: Partition,
+    at: PartitionKey,
     {
       consumer,
       tokens,
@@ -467,7 +492,7 @@ export class Consumers {
   async #change(
     origin: Origin,
     name: string,
-    at: Partition,
+    at: PartitionKey,
     change: (place: Place, now: number) => { readonly state: PullState; readonly added: readonly AddedWrites[] } | null,
   ): Promise<void> {
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
@@ -485,7 +510,7 @@ export class Consumers {
     throw new SpineError('STORE_BUSY', {});
   }
 
-  async #buryRead(origin: Origin, spec: Subscription, at: Partition, one: OpenEvent): Promise<AddedWrites> {
+  async #buryRead(origin: Origin, spec: Subscription, at: PartitionKey, one: OpenEvent): Promise<AddedWrites> {
     const [row] = await this.#context.store.readEvents({ ...streamOf(at), after: one.offset - 1, limit: 1 });
     return this.#bury(origin, spec, at, one, row?.seq === one.offset ? storedEvent(row) : undefined);
   }
@@ -493,7 +518,7 @@ export class Consumers {
   #bury(
     origin: Origin,
     spec: Subscription,
-    at: Partition,
+    at: PartitionKey,
     { offset, deliveries, why }: OpenEvent,
     stored: StoredEvent | undefined,
   ): AddedWrites {
@@ -519,8 +544,14 @@ export class Consumers {
     );
   }
 
-  /** Says that the consumer lives; returns those that do. */
-  async #join(tenant: string, name: string, consumer: string, leaseMs: number): Promise<readonly string[]> {
+  /** Says that the consumer lives; returns those that do, or null where it was one of them and has left. */
+  async #join(
+    tenant: string,
+    name: string,
+    consumer: string,
+    leaseMs: number,
+    isMember = false,
+  ): Promise<readonly string[] | null> {
     const { store } = this.#context;
     const now = store.now();
     const rows: readonly EntryRow[] = await store.readEntries({
@@ -534,6 +565,7 @@ export class Consumers {
     if (others.length >= limits.consumersMax)
       throw new SpineError('CONSUMERS_FULL', { name, max: limits.consumersMax });
     const mine = rows.find(({ ref }) => ref === consumer);
+    if (mine === undefined && isMember) return null;
     if (mine === undefined || untilOf(mine) < now + (2 / 3) * leaseMs) {
       const member: Member = { until: now + leaseMs };
       const gone = rows.filter((row) => row.ref !== consumer && untilOf(row) < now - goneMs);
@@ -580,7 +612,7 @@ export class Consumers {
     return places;
   }
 
-  async #read(name: string, at: Partition): Promise<Place | null> {
+  async #read(name: string, at: PartitionKey): Promise<Place | null> {
     const row = await readEntry(this.#context.store, at.tenant, cursorKey(name, at));
     return row === null ? null : { at, text: row.value, state: stateOf(JSON.parse(row.value) as PullCursor) };
   }
@@ -655,11 +687,11 @@ function deliveriesMaxOf({ deliveriesMax }: Subscription): number {
   return deliveriesMax ?? limits.subscriptionDeliveriesDefault;
 }
 
-function streamOf({ tenant, topic, partition }: Partition): { readonly tenant: string; readonly stream: string } {
+function streamOf({ tenant, topic, partition }: PartitionKey): { readonly tenant: string; readonly stream: string } {
   return { tenant, stream: topicStream(topic, partition) };
 }
 
-function partitionOf(tenant: string, topic: string, ref: string): Partition | null {
+function partitionOf(tenant: string, topic: string, ref: string): PartitionKey | null {
   return ref.startsWith(`${topic}/`) ? { tenant, topic, partition: Number(ref.slice(topic.length + 1)) } : null;
 }
 

@@ -108,8 +108,7 @@ export class Lag {
       const stream = topicStream(topic, partition);
       const text = cursors.get(stream);
       const cursor = text === undefined ? null : (JSON.parse(text) as PullCursor);
-      const next =
-        cursor?.next ?? (await offsetOf(store, at, head, spec.from, await this.#subscriptions.since(found)));
+      const next = cursor?.next ?? (await offsetOf(store, at, head, spec.from, await this.#subscriptions.since(found)));
       const pulled = spec.workflow === null && cursor !== null;
       const count = pulled ? pendingOf(stateOf(cursor), head) : Math.max(0, head - next);
       const [oldest] = count === 0 ? [] : await store.readEvents({ tenant, stream, after: next - 1, limit: 1 });

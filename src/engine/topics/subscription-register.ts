@@ -187,10 +187,7 @@ export class SubscriptionRegister {
   }
 }
 
-function viewOf(
-  { spec, made, setting }: SubscriptionInForce,
-  partitions: readonly PartitionLag[],
-): SubscriptionView {
+function viewOf({ spec, made, setting }: SubscriptionInForce, partitions: readonly PartitionLag[]): SubscriptionView {
   const { name, topic, workflow, filter, from, order, windowMax, lagMax, dead } = spec;
   const lag = totalOf(partitions);
   const paused = setting?.paused ?? null;
@@ -224,4 +221,3 @@ function placeOf(name: string): { readonly space: string; readonly key: string; 
 
 /** Of several that change one subscription at the same time, one gets through with each attempt. */
 const attemptsMax = 10;
-
