@@ -249,10 +249,10 @@ export interface Client<App = UntypedApp> {
   readonly limits: LimitsApi;
   readonly triage: TriageApi;
   readonly topics: TopicsApi;
-  /** Durable cursors over topics: what there is, and consumers that pull. */
-  readonly subscriptions: SubscriptionsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
+  /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
+  readonly subscriptions: SubscriptionsApi;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
   /** How many workers a group of queues wants, as an autoscaler would ask. REQUEST_INVALID. */

@@ -76,11 +76,11 @@ export {
   Nack,
   type ConsumedEvent,
   type ConsumeOptions,
+  type ConsumersApi,
   type NackOptions,
   type PullOptions,
-  type SubscriptionRequest,
-  type SubscriptionsApi,
-} from './subscriptions.js';
+} from './consumers.js';
+export type { ReplayOptions, SeekOptions, SubscriptionRequest, SubscriptionsApi } from './subscriptions.js';
 export type { SubscriptionOptions } from '../core/topics/subscription-options.js';
 export type {
   AckAnswer,
@@ -109,6 +109,8 @@ export type {
   ReadTokenView,
   RedriveRequest,
   RedriveView,
+  ReplayAnswer,
+  SeekAnswer,
   RunEventView,
   RunView,
   RunViewState,

@@ -179,6 +179,11 @@ export const limits = {
   redriveCountMax: 100_000,
   /** How long one that has ended can be looked at. */
   redriveRetainMs: 7 * 24 * 60 * 60_000,
+  /** Bridges of one file, messages in one of their batches, and partitions that they make a topic with. */
+  bridgesMax: 64,
+  bridgeBatchDefault: 100,
+  bridgeBatchMax: 1_000,
+  bridgePartitionsMax: 1_024,
   /** Attempts in the trail of a dead letter: the newest. */
   trailItemsMax: 100,
   /** Characters of one line that `eventspine classify` reads; a longer one is left out. */

@@ -28,6 +28,8 @@ import type {
   AgentView,
   ApprovalDetail,
   ApprovalView,
+  BridgeState,
+  BridgeView,
   CacheView,
   DeadEventDetail,
   DeadEventView,
@@ -83,6 +85,19 @@ export interface LimitFacts {
   readonly fullest: number;
   /** Tickets that this server has granted some of it, since it grants. */
   readonly granted: number;
+}
+
+/** How a bridge of this server stands; what is counted is what this server has done. */
+export interface BridgeFacts {
+  readonly bridge: string;
+  readonly direction: 'in' | 'out';
+  readonly state: BridgeState;
+  readonly moved: number;
+  readonly duplicates: number;
+  readonly dead: number;
+  /** Messages that it is behind, and the age of the oldest, as far as it is known. */
+  readonly lag: number;
+  readonly lagAgeMs: number;
 }
 
 /** How an endpoint of models stands, as one server knows it; what is counted is what this server has done. */
@@ -461,6 +476,11 @@ export interface Engine {
   redriveDeadEvent(origin: Origin, id: string, reason: string | null): Promise<CommandOutcome>;
   /** Gives it up for good. `error`: DEAD_EVENT_NOT_FOUND. */
   discardDeadEvent(origin: Origin, id: string, reason: string | null): Promise<CommandOutcome>;
+  /** Bridges that this server runs, and how they stand. */
+  listBridges(): BridgeView[];
+  bridgeFacts(): readonly BridgeFacts[];
+  /** Lets one go on at another offset. Rejects with BRIDGE_UNKNOWN, and BRIDGES_INVALID where it does not know the partition. */
+  seekBridge(origin: Origin, name: string, partition: number, offset: bigint): Promise<BridgeView>;
   /** Begins to redrive all that a filter means. Rejects with REDRIVES_FULL. */
   beginRedrive(origin: Origin, request: ManyRequest): Promise<RedriveView>;
   readRedrive(tenant: string, id: string): Promise<RedriveView | null>;

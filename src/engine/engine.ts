@@ -31,6 +31,7 @@ import { LimitRules } from './admission/limit-rules.js';
 import { LimitsOffice } from './admission/limits-office.js';
 import { ticketResolver } from './admission/ticket-rows.js';
 import { Agents } from './agents/agents.js';
+import { Bridges, type BridgeSetup } from './bridges/bridges.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
 import { DeadLetters } from './deadletters/letters.js';
@@ -89,6 +90,8 @@ export interface EngineOptions {
   /** Version of the package, for `health`. */
   readonly version?: string;
   readonly settings?: Partial<EngineSettings>;
+  /** Bridges to buses outside, which this server runs. Default: none. */
+  readonly bridges?: readonly BridgeSetup[];
   /** Where faults and notable facts go; default: nowhere. */
   readonly log?: EngineLog;
   /** Path of blobs under the server's base URL, as workers are told. Default `/v1/blobs`. */
@@ -151,6 +154,7 @@ class RunningEngine implements Engine {
   readonly #letters: DeadLetters;
   readonly #redrives: Redrives;
   readonly #deadEvents: DeadEvents;
+  readonly #bridges: Bridges;
   readonly #limitRules: LimitRules;
   readonly #coordinator: Coordinator;
   readonly #modelSettings: ModelSettings;
@@ -237,6 +241,7 @@ class RunningEngine implements Engine {
         this.#router.published(transitions);
         this.#deliveries.published(transitions);
         this.#consumers.published(transitions);
+        this.#bridges.published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
         this.#predictions.published(transitions);
@@ -294,6 +299,12 @@ class RunningEngine implements Engine {
     });
     this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
     this.#deadEvents = new DeadEvents({ context: this.#context, catalog: this.#catalog }, this.#lanes);
+    const look = (): Promise<void> => (store.shared ? this.#registry.look() : Promise.resolve());
+    this.#bridges = new Bridges(
+      { context: this.#context, catalog: this.#catalog, lanes: this.#lanes, look },
+      options.bridges ?? [],
+    );
+    this.#deadEvents.onRedrive((origin, dead) => this.#bridges.redrive(origin, dead));
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
     this.#deliveries = new Deliveries({
       context: this.#context,
@@ -373,7 +384,7 @@ class RunningEngine implements Engine {
       cancel: (origin, run, reason) => this.cancel(origin, run, { reason }),
       redrive: (row) => this.#redrives.due(row),
     });
-    this.#health = new Health(this.#context, this.#dispatcher);
+    this.#health = new Health(this.#context, this.#dispatcher, (afterMs) => this.#bridges.faults(afterMs));
     this.#neighbours = new Neighbours(this.#context, {
       moved: ({ tenant, run, key, seq }) => {
         this.#lanes.moved(tenant, run, seq);
@@ -381,6 +392,7 @@ class RunningEngine implements Engine {
         this.#router.moved(tenant, run);
         this.#deliveries.moved(tenant, run);
         this.#consumers.moved(tenant, run);
+        this.#bridges.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
         if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
       },
@@ -395,6 +407,7 @@ class RunningEngine implements Engine {
             this.#router.published(transitions);
             this.#deliveries.published(transitions);
             this.#consumers.published(transitions);
+            this.#bridges.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit(({ own, state, events }) => {
@@ -438,6 +451,7 @@ class RunningEngine implements Engine {
       { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
       ...this.#outboxDuties(),
+      ...(this.#bridges.any ? [{ name: 'bridges', everyMs: bridgesEveryMs, tick: () => this.#bridges.tick() }] : []),
     ]);
   }
 
@@ -466,6 +480,7 @@ class RunningEngine implements Engine {
     await this.#correctHints();
     this.#timers.start();
     this.#duties.start();
+    this.#bridges.start();
   }
 
   stop(): Promise<void> {
@@ -479,6 +494,7 @@ class RunningEngine implements Engine {
     await this.#dispatcher.storeBeats().catch((error: unknown) => this.#context.fault('heartbeats', error));
     await this.#dispatcher.leave();
     this.#dispatcher.stop();
+    await this.#bridges.stop();
     this.#lanes.stop();
     this.#followers.stop();
     this.#consumers.stop();
@@ -637,6 +653,9 @@ class RunningEngine implements Engine {
     this.#consumers.leave(origin, name, request);
   endPulls: Engine['endPulls'] = () => this.#consumers.stop();
   subscriptionFacts: Engine['subscriptionFacts'] = () => this.#lag.facts();
+  listBridges: Engine['listBridges'] = () => this.#bridges.list();
+  bridgeFacts: Engine['bridgeFacts'] = () => this.#bridges.facts();
+  seekBridge: Engine['seekBridge'] = (origin, name, ...to) => this.#bridges.seek(origin.actor, name, ...to);
   listDeadEvents: Engine['listDeadEvents'] = (tenant, query) => this.#deadEvents.list(tenant, query);
   readDeadEvent: Engine['readDeadEvent'] = (tenant, id) => this.#deadEvents.read(tenant, id);
   redriveDeadEvent: Engine['redriveDeadEvent'] = (origin, id, reason) => this.#deadEvents.redrive(origin, id, reason);
@@ -1043,6 +1062,9 @@ function isThere({ channel, byRequests }: Session): boolean {
 
 /** Leases counted for a list of workers; beyond it the counts are too low. */
 const leaseScanMax = 10_000;
+
+/** How often it is looked how far bridges are behind. */
+const bridgesEveryMs = 5_000;
 
 /** Retention works in small bites, so that it never stands in the way of commits for long. */
 const expireBatch = 200;

@@ -18,6 +18,9 @@ import {
   type ApprovalNote,
   type ApprovalView,
   tickOutcomes,
+  bridgeStates,
+  type BridgeSeekRequest,
+  type BridgeView,
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterCount,
@@ -74,6 +77,8 @@ import {
   type ReadTokenRequest,
   type ReadTokenView,
   readTokenSights,
+  type ReplayAnswer,
+  type SeekAnswer,
   type StartAnswer,
   type StepView,
   type TickView,
@@ -112,6 +117,17 @@ function page(name: string): JsonSchema {
   };
 }
 
+const startPosition: JsonSchema = {
+  oneOf: [
+    oneOf(['newest', 'oldest']),
+    record({ offset: whole }, ['offset']),
+    record({ at: { anyOf: [instant, whole] } }, ['at']),
+  ],
+};
+const seekAnswer: Properties<SeekAnswer> = {
+  name: text,
+  partitions: list(shape<SeekAnswer['partitions'][number]>({ partition: whole, next: whole, head: whole }, {})),
+};
 const ambiguityPolicy = oneOf(ambiguityPolicies);
 const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
 const links = record({ self: text, history: text, result: text, stream: text }, [
@@ -140,7 +156,6 @@ const runSummary: Properties<RunSummary> = {
 const remedyShape = record({ name: text, text, redriveMayHelp: flag }, ['name', 'text', 'redriveMayHelp']);
 
 const lagBound = nullable(record({ count: nullable(whole), ageMs: nullable(whole) }, ['count', 'ageMs']));
-const startPosition = { oneOf: [oneOf(['newest', 'oldest']), { type: 'object' }] };
 const deliveryOrder = oneOf(['key', 'partition', 'none']);
 const subscriptionView: Properties<SubscriptionView> = {
   name: text,
@@ -586,6 +601,27 @@ export const schemas = {
   ),
   RenewAnswer: shape<RenewAnswer>({ lost: list(text) }, {}),
   LeaveRequest: shape<LeaveRequest>({ consumer: text }, {}),
+  BridgeView: shape<BridgeView>(
+    {
+      name: text,
+      direction: oneOf(['in', 'out']),
+      bus: text,
+      tenant: text,
+      topic: text,
+      outside: text,
+      state: oneOf(bridgeStates),
+      error: nullable(text),
+      moved: whole,
+      duplicates: whole,
+      dead: whole,
+      lag: list(
+        record({ partition: nullable(whole), count: whole, ageMs: nullable(whole) }, ['partition', 'count', 'ageMs']),
+      ),
+      positions: list(record({ partition: text, next: text }, ['partition', 'next'])),
+    },
+    {},
+  ),
+  BridgeSeekRequest: shape<BridgeSeekRequest>({ partition: whole, offset: { type: ['integer', 'string'] } }, {}),
   DeadEventView: shape<DeadEventView>(deadEvent, {}),
   DeadEventDetail: shape<DeadEventDetail>(
     { ...deadEvent, attributes: { type: 'object' }, data: {}, dataref: text },
@@ -720,6 +756,21 @@ export const schemas = {
     ['start'],
   ),
   PauseRequest: record({ reason: text }, []),
+  SeekRequest: record({ to: startPosition, partition: whole }, ['to']),
+  SeekAnswer: shape<SeekAnswer>(seekAnswer, {}),
+  ReplayRequest: record({ from: startPosition, into: text, workflow: text, dryRun: flag }, ['from']),
+  ReplayAnswer: shape<ReplayAnswer>(
+    {
+      ...seekAnswer,
+      into: nullable(text),
+      workflow: nullable(text),
+      dryRun: flag,
+      events: whole,
+      wanted: nullable(whole),
+      isWhole: flag,
+    },
+    {},
+  ),
   ScheduleView: shape<ScheduleView>(
     {
       name: text,
@@ -1087,6 +1138,7 @@ export const schemas = {
   TopicPage: page('TopicView'),
   TopicEventPage: page('TopicEventView'),
   SubscriptionPage: page('SubscriptionView'),
+  BridgePage: page('BridgeView'),
   DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),
   RedrivePage: page('RedriveView'),

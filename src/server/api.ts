@@ -17,6 +17,7 @@ import type { Handler, HandlerContext } from './handlers/context.js';
 import { endpointHandlers } from './handlers/endpoints.js';
 import { eventHandlers } from './handlers/events.js';
 import { consumerHandlers } from './handlers/consumers.js';
+import { bridgeHandlers } from './handlers/bridges.js';
 import { deadEventHandlers } from './handlers/dead-events.js';
 import { deadLetterHandlers } from './handlers/dead-letters.js';
 import { fleetHandlers } from './handlers/fleet.js';
@@ -29,6 +30,7 @@ import { cacheHandlers } from './handlers/cache.js';
 import { triageHandlers } from './handlers/triage.js';
 import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
+import { subscriptionOrderHandlers } from './handlers/subscription-orders.js';
 import { scalingHandlers } from './handlers/scaling.js';
 import { workerHandlers } from './handlers/worker.js';
 import { PlainWorkers } from './plain-workers.js';
@@ -117,6 +119,7 @@ export class Api {
       ...waitHandlers(context),
       ...agentHandlers(context),
       ...consumerHandlers(context),
+      ...bridgeHandlers(context),
       ...deadEventHandlers(context),
       ...deadLetterHandlers(context),
       ...modelHandlers(context),
@@ -124,6 +127,7 @@ export class Api {
       ...triageHandlers(context),
       ...limitHandlers(context),
       ...scheduleHandlers(context),
+      ...subscriptionOrderHandlers(context),
       ...fleetHandlers(context),
       ...readTokenHandlers(context),
       ...scalingHandlers(context),

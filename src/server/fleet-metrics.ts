@@ -6,6 +6,7 @@
 import { limits } from '../core/limits.js';
 import { desiredWorkers, type ScaleBounds } from '../core/scale.js';
 import type {
+  BridgeFacts,
   EndpointFacts,
   InferenceCount,
   LimitFacts,
@@ -34,6 +35,8 @@ export interface FleetFacts {
   readonly endpoints: readonly EndpointFacts[];
   /** How far subscriptions are behind. */
   readonly subscriptions: readonly SubscriptionFacts[];
+  /** Bridges that this server runs. */
+  readonly bridges: readonly BridgeFacts[];
   /** Open event streams of this server. */
   readonly streams: number;
 }
@@ -135,6 +138,7 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
     },
     ...endpointMetrics(facts.endpoints.slice(0, limits.metricNamesMax)),
     ...subscriptionMetrics(facts.subscriptions.slice(0, limits.metricNamesMax)),
+    ...bridgeMetrics(facts.bridges),
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
     gauge(
       'eventspine_queues_beyond_bound',
@@ -162,6 +166,38 @@ function subscriptionMetrics(subscriptions: readonly SubscriptionFacts[]): Metri
       'eventspine_subscription_refused_total',
       'Events that this server has refused since a subscription of their topic was further behind than it may be.',
       by(({ refused }) => refused),
+    ),
+  ];
+}
+
+function bridgeMetrics(bridges: readonly BridgeFacts[]): MetricFamily[] {
+  const by = (value: (facts: BridgeFacts) => number): MetricSample[] =>
+    bridges.map((facts) => ({ labels: { bridge: facts.bridge }, value: value(facts) }));
+  return [
+    gauge(
+      'eventspine_bridge_up',
+      '0 while a bridge of this server fails, else 1.',
+      by(({ state }) => (state === 'failed' ? 0 : 1)),
+    ),
+    counter(
+      'eventspine_bridge_messages_total',
+      'Messages of a bridge by what this server has made of them.',
+      bridges.flatMap((facts) =>
+        (['moved', 'duplicates', 'dead'] as const).map((outcome) => ({
+          labels: { bridge: facts.bridge, direction: facts.direction, outcome },
+          value: facts[outcome],
+        })),
+      ),
+    ),
+    gauge(
+      'eventspine_bridge_lag',
+      'Messages that a bridge is behind, as this server knows.',
+      by(({ lag }) => lag),
+    ),
+    gauge(
+      'eventspine_bridge_lag_age_seconds',
+      'Age of the oldest message that a bridge is behind; 0 where none is, or it is not known.',
+      by(({ lagAgeMs }) => lagAgeMs / 1_000),
     ),
   ];
 }

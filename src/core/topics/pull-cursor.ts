@@ -263,7 +263,12 @@ export function nacked(
       if (!events.includes(one)) return one.out !== undefined && follows(one) ? uncounted(one) : one;
       return { ...waiting(one), at: now + delayMs(one.deliveries), ...said };
     });
-  return { tag: 'settled', state: held({ ...state, open }, now), events, dead: dead.map((one) => ({ ...one, ...said })) };
+  return {
+    tag: 'settled',
+    state: held({ ...state, open }, now),
+    events,
+    dead: dead.map((one) => ({ ...one, ...said })),
+  };
 }
 
 /** The consumer is still at work on these deliveries. Those that it no longer has are not among the answer. */

@@ -78,6 +78,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     limits: engine.limitFacts(),
     endpoints: engine.endpointFacts(),
     subscriptions,
+    bridges: engine.bridgeFacts(),
   });
   return {
     kind: 'whole',
