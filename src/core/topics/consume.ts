@@ -27,6 +27,7 @@ export interface PulledEvent {
   readonly event: Readonly<Record<string, unknown>>;
 }
 
+/** What a pull is answered. */
 export interface PullAnswer {
   readonly events: readonly PulledEvent[];
   /** Partitions that the consumer has now. */
@@ -48,6 +49,7 @@ export interface AckRequest {
   readonly positions: readonly EventPosition[];
 }
 
+/** What became of settled events. */
 export interface AckAnswer {
   /** Settled now; those that were settled by the same delivery before are not counted. */
   readonly settled: number;
@@ -63,6 +65,7 @@ export interface NackRequest extends AckRequest {
   readonly dead?: boolean;
 }
 
+/** What becomes of events that were given back. */
 export interface NackAnswer {
   /** Come again. */
   readonly again: number;
@@ -79,6 +82,7 @@ export interface RenewRequest {
   readonly leaseMs?: number;
 }
 
+/** What a renewal is answered. */
 export interface RenewAnswer {
   /** Tokens of deliveries that are not the consumer's any more: what it does with them counts for nothing. */
   readonly lost: readonly string[];
