@@ -254,7 +254,7 @@ export interface Client<App = UntypedApp> {
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
-  /** Durable cursors over topics. */
+  /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
   readonly subscriptions: SubscriptionsApi;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
@@ -663,8 +663,9 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         ),
     },
 
-    schedules: schedulesOver<App>(transport, settings),
     subscriptions: subscriptionsOver(transport),
+
+    schedules: schedulesOver<App>(transport, settings),
 
     queues: (options) => items<QueueView>(pathOf('listQueues'), options),
     scale: ({ signal, ...query } = {}) =>

@@ -73,8 +73,18 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
-export type { ReplayOptions, SeekOptions, SubscriptionsApi } from './subscriptions.js';
+export {
+  Nack,
+  type ConsumedEvent,
+  type ConsumeOptions,
+  type ConsumersApi,
+  type NackOptions,
+  type PullOptions,
+} from './consumers.js';
+export type { ReplayOptions, SeekOptions, SubscriptionRequest, SubscriptionsApi } from './subscriptions.js';
+export type { SubscriptionOptions } from '../core/topics/subscription-options.js';
 export type {
+  AckAnswer,
   ApprovalDetail,
   ApprovalNote,
   ApprovalState,
@@ -90,7 +100,16 @@ export type {
   DeadLetterView,
   CacheModelView,
   CacheView,
+  ConsumerView,
   DecisionView,
+  EventPosition,
+  NackAnswer,
+  PullAnswer,
+  PulledEvent,
+  RenewAnswer,
+  SubscriptionDetail,
+  SubscriptionPartitionView,
+  SubscriptionView,
   ReadTokenView,
   RedriveRequest,
   RedriveView,

@@ -40,6 +40,16 @@ const names = [
   'redriveDeadLetter',
   'editDeadLetter',
   'correctDeadLetter',
+  'listSubscriptions',
+  'readSubscription',
+  'putSubscription',
+  'removeSubscription',
+  'pullEvents',
+  'ackEvents',
+  'nackEvents',
+  'renewEvents',
+  'leaveSubscription',
+  'subscriptionFacts',
   'listBridges',
   'seekBridge',
   'bridgeFacts',
@@ -99,5 +109,5 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
       },
     ]),
   );
-  return { ...(refusing as unknown as Engine), ...methods };
+  return { ...(refusing as unknown as Engine), endPulls: () => undefined, ...methods };
 }
