@@ -37,13 +37,29 @@ import type {
   RunViewState,
   ScheduleView,
   TopicEventView,
+  TopicView,
   WorkerView,
 } from '../protocol/http.js';
 import type { LetterFilter } from './deadletters/filter.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
 import type { ModelOrder } from './models/models-office.js';
+import type { TrimReason } from './topics/keeper.js';
+import type { TopicGap } from './topics/low-water.js';
 import type { TriageOrder } from './triage/triage-office.js';
+
+/** Part of a partition. */
+export interface TopicPage {
+  readonly items: readonly TopicEventView[];
+  /** Offsets before the first item that were trimmed; null = none. */
+  readonly gap: TopicGap | null;
+}
+
+/** What has become of topics through this server, since it began. */
+export interface TopicFacts {
+  /** Events that were deleted, by why. */
+  readonly trimmed: Readonly<Record<TrimReason, number>>;
+}
 
 /** What somebody has made of the answers of a model in a run. */
 export interface ModelOutcome {
@@ -372,17 +388,17 @@ export interface Engine {
   readRedrive(tenant: string, id: string): Promise<RedriveView | null>;
   listRedrives(tenant: string): Promise<PageView<RedriveView>>;
   cancelRedrive(origin: Origin, id: string): Promise<CommandOutcome>;
+  /** Events with a higher offset than `after`, and what is missing before the first of them because it was trimmed. */
   readTopic(
     tenant: string,
     topic: string,
     query: { readonly partition: number; readonly after: number; readonly limit: number },
-  ): Promise<TopicEventView[]>;
-  listTopics(tenant: string): Promise<
-    readonly {
-      readonly topic: string;
-      readonly partitions: readonly { readonly partition: number; readonly head: number }[];
-    }[]
-  >;
+  ): Promise<TopicPage>;
+  /** Offset of the first event of a partition at or after an instant, epoch ms; of the next one where there is none. */
+  offsetAt(tenant: string, topic: string, partition: number, instantMs: number): Promise<number>;
+  listTopics(tenant: string): Promise<readonly TopicView[]>;
+  /** What has become of topics through this server. */
+  topicFacts(): TopicFacts;
   queues(): Promise<QueueView[]>;
   workers(): Promise<WorkerView[]>;
   tally(): Promise<TallyRow[]>;

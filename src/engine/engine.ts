@@ -10,7 +10,7 @@ import type { DoctorView, HealthView, QueueView, RunViewState, WorkerView } from
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import { isBlobPayload, type Payload } from '../core/payload.js';
-import type { SessionRow, Store } from '../store/contract.js';
+import { topicStream, type SessionRow, type Store } from '../store/contract.js';
 import type {
   CommandOutcome,
   Engine,
@@ -67,6 +67,9 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { TopicKeeper } from './topics/keeper.js';
+import { readLows } from './topics/low-water.js';
+import { offsetAt } from './topics/offset-at.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -143,6 +146,7 @@ class RunningEngine implements Engine {
   readonly #pauses: Pauses;
   readonly #tallies: ArmTallies;
   readonly #shadows: Shadows;
+  readonly #keeper: TopicKeeper;
   readonly #triage: TriageOffice;
   readonly #modelsOffice: ModelsOffice;
   readonly #predictions: Predictions;
@@ -178,6 +182,7 @@ class RunningEngine implements Engine {
       this.#schedules.registered(manifest, registeredAt);
       void this.#schedules.settle();
     });
+    this.#keeper = new TopicKeeper(this.#context, this.#catalog, () => []);
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
     this.#breakers = new Breakers(this.#context, this.#catalog);
@@ -364,6 +369,7 @@ class RunningEngine implements Engine {
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
       { name: 'models', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#tickModels() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
+      { name: 'topics', everyMs: settings.upkeepEveryMs, tick: () => this.#keeper.tick() },
       { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
       ...this.#outboxDuties(),
@@ -653,10 +659,20 @@ class RunningEngine implements Engine {
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#letters.list(tenant, query);
   readTopic: Engine['readTopic'] = (tenant, topic, query) => this.#reads.topic(tenant, topic, query);
 
+  async offsetAt(...[tenant, topic, partition, instantMs]: Parameters<Engine['offsetAt']>): Promise<number> {
+    const { store } = this.#context;
+    const heads = await store.listTopics(tenant);
+    const head = heads.find((one) => one.topic === topic && one.partition === partition)?.head ?? 0;
+    return offsetAt(store, { tenant, topic, partition }, head, instantMs);
+  }
+
+  topicFacts: Engine['topicFacts'] = () => ({ trimmed: { ...this.#keeper.trimmed } });
+
   readDeadLetter: Engine['readDeadLetter'] = (tenant, id) => this.#letters.read(tenant, id);
 
   async listTopics(tenant: string): ReturnType<Engine['listTopics']> {
-    const heads = await this.#context.store.listTopics(tenant);
+    const { store } = this.#context;
+    const [heads, lows] = await Promise.all([store.listTopics(tenant), readLows(store, tenant)]);
     const names = new Set([...this.#catalog.topicNames(), ...heads.map((head) => head.topic)]);
     return [...names].sort().map((topic) => {
       const partitions = Math.max(
@@ -667,7 +683,11 @@ class RunningEngine implements Engine {
         heads.find((h) => h.topic === topic && h.partition === partition)?.head ?? 0;
       return {
         topic,
-        partitions: Array.from({ length: partitions }, (_, partition) => ({ partition, head: headOf(partition) })),
+        partitions: Array.from({ length: partitions }, (_, partition) => ({
+          partition,
+          head: headOf(partition),
+          low: lows.get(topicStream(topic, partition)) ?? 0,
+        })),
       };
     });
   }
@@ -747,7 +767,7 @@ class RunningEngine implements Engine {
   changeModel: Engine['changeModel'] = (origin, name, order) => this.#modelsOffice.change(origin, name, order);
   modelReport: Engine['modelReport'] = (name, alpha, against) => this.#modelsOffice.report(name, alpha, against);
   modelEvents: Engine['modelEvents'] = (query) =>
-    this.#reads.topic(systemTenant, modelsTopic.name, { partition: 0, ...query });
+    this.#reads.topic(systemTenant, modelsTopic.name, { partition: 0, ...query }).then(({ items }) => [...items]);
 
   async reportOutcome(...[origin, run, outcome]: Parameters<Engine['reportOutcome']>): Promise<'recorded' | 'already'> {
     const state = await this.#reads.fold(origin.tenant, run);

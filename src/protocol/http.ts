@@ -311,10 +311,24 @@ export interface DeployAnswer {
   readonly stranded: readonly StrandedWork[];
 }
 
-/** A topic and its partitions; `head` is the offset of the next event. */
+/** A topic and its partitions. */
 export interface TopicView {
   readonly topic: string;
-  readonly partitions: readonly { readonly partition: number; readonly head: number }[];
+  readonly partitions: readonly TopicPartitionView[];
+}
+
+export interface TopicPartitionView {
+  readonly partition: number;
+  /** Offset of the next event. */
+  readonly head: number;
+  /** Every event with a lower offset is gone by retention. */
+  readonly low: number;
+}
+
+/** Events of one partition. */
+export interface TopicEventPage extends PageView<TopicEventView> {
+  /** Offsets that were asked for and are gone by retention; null = nothing is missing. */
+  readonly gap: { readonly from: number; readonly to: number } | null;
 }
 
 export interface TopicEventView {

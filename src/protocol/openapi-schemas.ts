@@ -62,6 +62,8 @@ import {
   type TickView,
   type StrandedWork,
   type TopicEventView,
+  type TopicEventPage,
+  type TopicPartitionView,
   type TopicView,
   type TriageCorrectionsView,
   type TriageVerdictsView,
@@ -444,7 +446,10 @@ export const schemas = {
     {},
   ),
   TopicView: shape<TopicView>(
-    { topic: text, partitions: list(record({ partition: whole, head: whole }, ['partition', 'head'])) },
+    {
+      topic: text,
+      partitions: list(shape<TopicPartitionView>({ partition: whole, head: whole, low: whole }, {})),
+    },
     {},
   ),
   TopicEventView: shape<TopicEventView>(
@@ -945,7 +950,14 @@ export const schemas = {
   RunEventPage: page('RunEventView'),
   DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
-  TopicEventPage: page('TopicEventView'),
+  TopicEventPage: shape<TopicEventPage>(
+    {
+      items: list(reference('TopicEventView')),
+      next: nullable(text),
+      gap: nullable(record({ from: whole, to: whole }, ['from', 'to'])),
+    },
+    {},
+  ),
   DeadLetterPage: page('DeadLetterView'),
   RedrivePage: page('RedriveView'),
   ApprovalPage: page('ApprovalView'),

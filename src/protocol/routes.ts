@@ -239,7 +239,12 @@ const descriptions = {
   readTopic: get('Events of one partition, in order.', 'TopicEventPage', {
     query: [
       { name: 'partition', says: 'Number of the partition; 0 by default.', type: 'integer' },
-      { name: 'after', says: 'Offset after which to begin; -1, the begin, by default.', type: 'integer' },
+      {
+        name: 'after',
+        says: 'Offset after which to begin; by default at the oldest event that is kept.',
+        type: 'integer',
+      },
+      { name: 'at', says: 'Begin with the first event at or after this instant, ISO 8601.', type: 'string' },
       { ...cursor, says: '`next` of the page before; the same as `after`.' },
       limit,
     ],

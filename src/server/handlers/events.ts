@@ -12,7 +12,7 @@ import {
   type DecodedEvent,
   type HttpMessage,
 } from '../../protocol/cloudevents.js';
-import type { PageView, PublishAnswer, PublishItemAnswer, TopicEventView, TopicView } from '../../protocol/http.js';
+import type { PageView, PublishAnswer, PublishItemAnswer, TopicEventPage, TopicView } from '../../protocol/http.js';
 import { headerNames } from '../../protocol/routes.js';
 import { nodePorts } from '../../runtime/index.js';
 import { json, type Answer } from '../answer.js';
@@ -146,13 +146,17 @@ async function readTopic(context: HandlerContext, request: ApiRequest): Promise<
   const { query } = request;
   const offsets = { min: -1, max: Number.MAX_SAFE_INTEGER };
   const limit = query.limit();
-  const items = await context.engine.readTopic(request.tenant, request.segment('topic'), {
-    partition: query.integer('partition', { min: 0, max: 65_535 }) ?? 0,
-    after: query.integer('cursor', offsets) ?? query.integer('after', offsets) ?? -1,
-    limit,
-  });
+  const { tenant } = request;
+  const topic = request.segment('topic');
+  const partition = query.integer('partition', { min: 0, max: 65_535 }) ?? 0;
+  const cursor = query.integer('cursor', offsets) ?? query.integer('after', offsets);
+  const at = query.instant('at');
+  if (at !== undefined && query.text('after') !== undefined) throw invalid('give either after or at');
+  const after = cursor ?? (at === undefined ? -1 : (await context.engine.offsetAt(tenant, topic, partition, at)) - 1);
+  const { items, gap } = await context.engine.readTopic(tenant, topic, { partition, after, limit });
   const last = items.at(-1);
   const next = last === undefined || items.length < limit ? null : String(last.offset);
-  const page: PageView<TopicEventView> = { items, next };
+  // Who says no offset wants what there is.
+  const page: TopicEventPage = { items, next, gap: cursor === undefined ? null : gap };
   return json(200, page);
 }

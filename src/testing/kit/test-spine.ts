@@ -377,7 +377,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     const pages = partitions.map(({ partition, head }) =>
       this.#engine.readTopic(this.#tenant, topic, { partition, after: -1, limit: head + 1 }),
     );
-    return (await this.#driver.through(Promise.all(pages))).flat().map(({ event }) => event);
+    return (await this.#driver.through(Promise.all(pages))).flatMap(({ items }) => items).map(({ event }) => event);
   }
 
   async cancel(run: RunRef, options: { readonly reason?: string; readonly graceMs?: number } = {}): Promise<void> {
