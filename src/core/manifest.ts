@@ -11,6 +11,7 @@ import type { RetryPolicy } from './retry.js';
 import type { ScheduleSpec } from './schedule/spec.js';
 import type { TopicCompaction, TopicRetention } from './topics/retention.js';
 import type { SourceRule } from './topics/source-rule.js';
+import type { Subscription } from './topics/subscription.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -28,6 +29,8 @@ export interface Manifest {
   readonly prompts?: readonly PromptManifest[];
   /** Absent = none. */
   readonly schedules?: readonly ScheduleManifest[];
+  /** Absent = none. */
+  readonly subscriptions?: readonly Subscription[];
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
   readonly endpoint?: EndpointEntry;
 }
@@ -122,8 +125,31 @@ export const correctionTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic to which the engine itself publishes what operators do to subscriptions; there without being declared. */
+export const subscriptionsTopic: TopicManifest = {
+  name: 'eventspine.subscriptions',
+  schema: null,
+  key: 'subscription',
+  partitions: 1,
+};
+
+/** The topic of events that were given up on, and of what was done about them; there without being declared. */
+export const deadEventsTopic: TopicManifest = {
+  name: 'eventspine.dead-events',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** Topics of the engine's own. */
-export const ownTopics: readonly TopicManifest[] = [approvalTopic, limitsTopic, modelsTopic, correctionTopic];
+export const ownTopics: readonly TopicManifest[] = [
+  approvalTopic,
+  limitsTopic,
+  modelsTopic,
+  correctionTopic,
+  subscriptionsTopic,
+  deadEventsTopic,
+];
 
 export interface WorkflowManifest {
   readonly name: string;

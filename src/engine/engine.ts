@@ -70,6 +70,8 @@ import { TimerDuty } from './timers/timer-duty.js';
 import { TopicKeeper } from './topics/keeper.js';
 import { readLows } from './topics/low-water.js';
 import { offsetAt } from './topics/offset-at.js';
+import { Subscriptions } from './topics/subscriptions.js';
+import { DeadEvents } from './topics/dead-events.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -127,6 +129,7 @@ class RunningEngine implements Engine {
   readonly #dispatcher: Dispatcher;
   readonly #timers: TimerDuty;
   readonly #schedules: Schedules;
+  readonly #subscriptions: Subscriptions;
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
@@ -139,6 +142,7 @@ class RunningEngine implements Engine {
   readonly #agents: Agents;
   readonly #letters: DeadLetters;
   readonly #redrives: Redrives;
+  readonly #deadEvents: DeadEvents;
   readonly #limitRules: LimitRules;
   readonly #coordinator: Coordinator;
   readonly #modelSettings: ModelSettings;
@@ -180,9 +184,14 @@ class RunningEngine implements Engine {
     };
     this.#registry = new Registry(this.#context, this.#catalog, (manifest, registeredAt) => {
       this.#schedules.registered(manifest, registeredAt);
+      this.#subscriptions.registered(manifest, registeredAt);
       void this.#schedules.settle();
+      void this.#subscriptions.settle();
     });
-    this.#keeper = new TopicKeeper(this.#context, this.#catalog, () => []);
+    this.#subscriptions = new Subscriptions(this.#context, this.#catalog);
+    this.#keeper = new TopicKeeper(this.#context, this.#catalog, async (tenant, topic) =>
+      (await this.#subscriptions.of(tenant, topic)).map(({ spec }) => spec.name),
+    );
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
     this.#breakers = new Breakers(this.#context, this.#catalog);
@@ -275,6 +284,7 @@ class RunningEngine implements Engine {
       command: (origin, run, command) => this.#command(origin, run, command),
     });
     this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
+    this.#deadEvents = new DeadEvents({ context: this.#context, catalog: this.#catalog }, this.#lanes);
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
     this.#coordinator = new Coordinator({
       context: this.#context,
@@ -437,7 +447,7 @@ class RunningEngine implements Engine {
 
   async register(manifest: Manifest): Promise<{ readonly hash: string }> {
     const registered = await this.#registry.register(manifest);
-    await this.#schedules.settle();
+    await Promise.all([this.#schedules.settle(), this.#subscriptions.settle()]);
     return registered;
   }
 
@@ -553,6 +563,10 @@ class RunningEngine implements Engine {
   redriveDeadLetter: Engine['redriveDeadLetter'] = (origin, id, options) => this.#letters.redrive(origin, id, options);
   correctDeadLetter: Engine['correctDeadLetter'] = (origin, id, said) => this.#letters.correct(origin, id, said);
   editDeadLetter: Engine['editDeadLetter'] = (origin, id, edit) => this.#letters.edit(origin, id, edit);
+  listDeadEvents: Engine['listDeadEvents'] = (tenant, query) => this.#deadEvents.list(tenant, query);
+  readDeadEvent: Engine['readDeadEvent'] = (tenant, id) => this.#deadEvents.read(tenant, id);
+  redriveDeadEvent: Engine['redriveDeadEvent'] = (origin, id, reason) => this.#deadEvents.redrive(origin, id, reason);
+  discardDeadEvent: Engine['discardDeadEvent'] = (origin, id, reason) => this.#deadEvents.discard(origin, id, reason);
   countDeadLetters: Engine['countDeadLetters'] = (tenant, filter) => this.#redrives.count(tenant, filter);
   beginRedrive: Engine['beginRedrive'] = (origin, request) => this.#redrives.begin(origin, request);
   readRedrive: Engine['readRedrive'] = (tenant, id) => this.#redrives.read(tenant, id);

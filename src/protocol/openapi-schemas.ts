@@ -21,6 +21,8 @@ import {
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterCount,
+  type DeadEventDetail,
+  type DeadEventView,
   type DeadLetterDetail,
   type DeadLetterFilter,
   type DeadLetterView,
@@ -123,6 +125,25 @@ const runSummary: Properties<RunSummary> = {
 };
 
 const remedyShape = record({ name: text, text, redriveMayHelp: flag }, ['name', 'text', 'redriveMayHelp']);
+
+const deadEvent: Properties<DeadEventView> = {
+  id: text,
+  source: text,
+  topic: nullable(text),
+  partition: nullable(whole),
+  offset: nullable(text),
+  event: record({ id: nullable(text), type: nullable(text), source: nullable(text), key: nullable(text) }, [
+    'id',
+    'type',
+    'source',
+    'key',
+  ]),
+  class: oneOf(failureClasses),
+  code: text,
+  message: text,
+  attempts: whole,
+  at: instant,
+};
 
 const letterFilter = shape<DeadLetterFilter>(
   { class: oneOf(failureClasses), workflow: text, step: text, since: instant, text },
@@ -455,6 +476,11 @@ export const schemas = {
   TopicEventView: shape<TopicEventView>(
     { topic: text, partition: whole, offset: whole, event: { type: 'object' } },
     {},
+  ),
+  DeadEventView: shape<DeadEventView>(deadEvent, {}),
+  DeadEventDetail: shape<DeadEventDetail>(
+    { ...deadEvent, attributes: { type: 'object' }, data: {}, dataref: text },
+    { data: true, dataref: true },
   ),
   DeadLetterView: shape<DeadLetterView>(
     {
@@ -958,6 +984,7 @@ export const schemas = {
     },
     {},
   ),
+  DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),
   RedrivePage: page('RedriveView'),
   ApprovalPage: page('ApprovalView'),

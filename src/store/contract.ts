@@ -75,6 +75,8 @@ export interface Store {
   /** Partitions of all tenants in the order of tenant, topic and partition, those after `after`. */
   listPartitions(query: { readonly after: PartitionKey | null; readonly limit: number }): Promise<PartitionHead[]>;
   readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null>;
+  /** The same for several keys in one round trip, in their order. Whoever takes them afterwards may still find one taken. */
+  readDedupes(tenant: string, keys: readonly DedupeKey[]): Promise<(DedupeRow | null)[]>;
   listDeadLetters(query: DeadLetterQuery): Promise<Page<DeadLetterRow>>;
   readDeadLetter(tenant: string, id: string): Promise<DeadLetterRow | null>;
   /** Counters kept by the write path: runs by workflow and status, tasks by queue and state. */
@@ -403,10 +405,13 @@ export interface ScheduleQuery {
   readonly limit: number;
 }
 
-export interface DedupeWrite {
+export interface DedupeKey {
   /** `start:<workflow>`, `topic:<name>`. */
   readonly scope: string;
   readonly key: string;
+}
+
+export interface DedupeWrite extends DedupeKey {
   /** Fingerprint of the request, to tell a repeat from a clash. */
   readonly hash: string;
   /** What the key stands for: a run id, an event id. */

@@ -7,6 +7,7 @@ export type {
   DeadLetterQuery,
   DeadLetterRow,
   DeadLetterWrite,
+  DedupeKey,
   DedupeRow,
   DedupeWrite,
   EntryKey,

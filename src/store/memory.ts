@@ -14,6 +14,7 @@ import {
   type ClaimRequest,
   type DeadLetterQuery,
   type DeadLetterRow,
+  type DedupeKey,
   type DedupeRow,
   type EntryQuery,
   type EntryRow,
@@ -561,6 +562,11 @@ class Memory implements MemoryStore {
   async readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null> {
     this.#assertOpen();
     return this.data.dedupeAt(this.now(), tenant, scope, key) ?? null;
+  }
+
+  async readDedupes(tenant: string, keys: readonly DedupeKey[]): Promise<(DedupeRow | null)[]> {
+    this.#assertOpen();
+    return keys.map(({ scope, key }) => this.data.dedupeAt(this.now(), tenant, scope, key) ?? null);
   }
 
   async listDeadLetters(query: DeadLetterQuery): Promise<Page<DeadLetterRow>> {

@@ -8,7 +8,7 @@ import { MemoryData } from '../../src/store/memory-data.js';
 import type { EngineContext, EngineSettings } from '../../src/engine/context.js';
 import { EnvelopeWriter } from '../../src/engine/events/envelope-writer.js';
 import { Catalog } from '../../src/engine/intake/catalog.js';
-import { preparePublication, type TopicEvent } from '../../src/engine/intake/topics.js';
+import { preparePublication, type TopicEvent } from '../../src/engine/topics/publication.js';
 
 export const tenant = 'default';
 

@@ -4,10 +4,11 @@
  * meanwhile holds a little more than it needs, and never less.
  */
 import type { BehindPolicy } from '../../core/topics/retention.js';
-import { subscriptionCursorSpace, type Cursor } from '../../core/topics/subscription.js';
+import type { Cursor } from '../../core/topics/subscription.js';
 import { topicStream, type PartitionKey, type Store } from '../../store/contract.js';
 import type { TopicEntry } from '../intake/catalog.js';
 import { isRouted, routedUpTo } from '../waits/router.js';
+import { readCursors } from './cursors.js';
 
 /** Names of the subscriptions that a tenant has to a topic. */
 export type SubscribersOf = (tenant: string, topic: string) => readonly string[] | Promise<readonly string[]>;
@@ -46,21 +47,7 @@ export class Holds {
   }
 
   async #readCursors(tenant: string, name: string): Promise<ReadonlyMap<string, number>> {
-    const cursors = new Map<string, number>();
-    for (let ref = ''; ; ) {
-      const page = await this.#store.readEntries({
-        tenant,
-        space: subscriptionCursorSpace,
-        key: name,
-        after: { key: name, ref },
-        limit: pageEntries,
-      });
-      for (const entry of page) cursors.set(entry.ref, (JSON.parse(entry.value) as Cursor).next);
-      const last = page.at(-1);
-      if (last === undefined || page.length < pageEntries) return cursors;
-      ref = last.ref;
-    }
+    const rows = await readCursors(this.#store, tenant, name);
+    return new Map(rows.map(({ ref, value }) => [ref, (JSON.parse(value) as Cursor).next]));
   }
 }
-
-const pageEntries = 500;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { indexSpace } from '../../core/run/waits.js';
 import { subscriptionCursorSpace } from '../../core/topics/subscription.js';
 import type { TopicRetention } from '../../core/topics/retention.js';
-import type { TopicEvent } from '../intake/topics.js';
+import type { TopicEvent } from './publication.js';
 import { TopicKeeper } from './keeper.js';
 import { gapBefore, readLow, readLows } from './low-water.js';
 import { offsetAt } from './offset-at.js';
