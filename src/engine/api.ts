@@ -38,8 +38,10 @@ import type {
   RunFold,
   RunViewState,
   ScheduleView,
-  TopicEventView,
+  SourceView,
   TopicView,
+  TopicWriterView,
+  TopicEventView,
   WorkerView,
 } from '../protocol/http.js';
 import type { LetterFilter } from './deadletters/filter.js';
@@ -62,6 +64,18 @@ export interface TopicPage {
 export interface TopicFacts {
   /** Events that were deleted, by why. */
   readonly trimmed: Readonly<Record<TrimReason, number>>;
+  /** Events that came after their source had gone past them, by what became of them. */
+  readonly late: Readonly<Record<'accepted' | 'dropped' | 'dead', number>>;
+  /** Gaps in the numbers of sources. */
+  readonly gaps: number;
+  /** Events refused because another writes now. */
+  readonly fenced: number;
+}
+
+/** A part of a list. */
+export interface PageQuery {
+  readonly cursor?: string;
+  readonly limit?: number;
 }
 
 /** What somebody has made of the answers of a model in a run. */
@@ -142,13 +156,25 @@ export interface PublishRequest {
   readonly key?: string;
   readonly dataschema?: string;
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  /** The epoch under which the publisher writes to a topic with a single writer. */
+  readonly writerEpoch?: number;
   readonly data: Payload | null;
   /** The data as plain JSON, where the caller has it at hand. */
   readonly value?: unknown;
 }
 
 export type PublishOutcome =
-  | { readonly tag: 'published'; readonly id: string; readonly runs: readonly string[] }
+  | {
+      readonly tag: 'published';
+      readonly id: string;
+      readonly runs: readonly string[];
+      /** It is recorded, though its source has gone past it. */
+      readonly late?: true;
+      /** Numbers of its source that have not come before it. */
+      readonly gap?: { readonly from: number; readonly to: number };
+    }
+  /** Its source has gone past it, and its topic does not take such events: it is a dead event, or nothing was recorded. */
+  | { readonly tag: 'late'; readonly id: string; readonly became: 'dead' | 'dropped' }
   | { readonly tag: 'duplicate'; readonly id: string }
   | { readonly tag: 'error'; readonly error: Error };
 
@@ -410,6 +436,12 @@ export interface Engine {
   /** Offset of the first event of a partition at or after an instant, epoch ms; of the next one where there is none. */
   offsetAt(tenant: string, topic: string, partition: number, instantMs: number): Promise<number>;
   listTopics(tenant: string): Promise<readonly TopicView[]>;
+  /** Begins a new epoch of a topic with a single writer; every earlier one is fenced. TOPIC_UNKNOWN, INPUT_INVALID. */
+  takeOverTopic(origin: Origin, topic: string): Promise<TopicWriterView>;
+  /** null = nobody has taken it over yet. TOPIC_UNKNOWN, INPUT_INVALID. */
+  readTopicWriter(tenant: string, topic: string): Promise<TopicWriterView | null>;
+  /** How far the sources of a topic have come. */
+  listSources(tenant: string, topic: string, query: PageQuery): Promise<PageView<SourceView>>;
   /** What has become of topics through this server. */
   topicFacts(): TopicFacts;
   queues(): Promise<QueueView[]>;

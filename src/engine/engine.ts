@@ -6,7 +6,7 @@ import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
 import { modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
-import type { DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
+import type { DoctorView, HealthView, QueueView, RunViewState, TopicWriterView, WorkerView } from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import { isBlobPayload, type Payload } from '../core/payload.js';
@@ -68,10 +68,13 @@ import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
 import { TopicKeeper } from './topics/keeper.js';
+import { GuardedPublish } from './topics/guarded-publish.js';
 import { readLows } from './topics/low-water.js';
 import { offsetAt } from './topics/offset-at.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
+import { Sources } from './topics/sources.js';
+import { Writers } from './topics/writers.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -151,6 +154,8 @@ class RunningEngine implements Engine {
   readonly #tallies: ArmTallies;
   readonly #shadows: Shadows;
   readonly #keeper: TopicKeeper;
+  readonly #writers: Writers;
+  readonly #sources: Sources;
   readonly #triage: TriageOffice;
   readonly #modelsOffice: ModelsOffice;
   readonly #predictions: Predictions;
@@ -252,7 +257,21 @@ class RunningEngine implements Engine {
       door,
       this.#predictions,
     );
-    this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
+    this.#writers = new Writers(this.#context, this.#catalog);
+    this.#sources = new Sources(this.#context);
+    this.#intake = new Intake(
+      this.#context,
+      this.#catalog,
+      this.#lanes,
+      plain,
+      new GuardedPublish({
+        context: this.#context,
+        catalog: this.#catalog,
+        lanes: this.#lanes,
+        writers: this.#writers,
+        sources: this.#sources,
+      }),
+    );
     const told = (place: string): number | null => this.#pauses.until(place);
     const explainer = { context: this.#context, rules: this.#limitRules, resolve, told };
     this.#reads = new Reads(
@@ -680,7 +699,34 @@ class RunningEngine implements Engine {
     return offsetAt(store, { tenant, topic, partition }, head, instantMs);
   }
 
-  topicFacts: Engine['topicFacts'] = () => ({ trimmed: { ...this.#keeper.trimmed } });
+  async takeOverTopic(...[origin, topic]: Parameters<Engine['takeOverTopic']>): Promise<TopicWriterView> {
+    await this.#knowTopic(topic);
+    const { at, ...writer } = await this.#writers.takeOver(origin, topic);
+    return { topic, ...writer, at: isoOf(at) };
+  }
+
+  async readTopicWriter(...[tenant, topic]: Parameters<Engine['readTopicWriter']>): Promise<TopicWriterView | null> {
+    await this.#knowTopic(topic);
+    const found = await this.#writers.read(tenant, topic);
+    return found === null ? null : { topic, epoch: found.epoch, by: found.by, at: isoOf(found.at) };
+  }
+
+  /** Another server may have heard of it just now. */
+  async #knowTopic(topic: string): Promise<void> {
+    if (this.#context.store.shared && this.#catalog.topic(topic) === null) await this.#registry.look();
+  }
+
+  async listSources(...[tenant, topic, query]: Parameters<Engine['listSources']>): ReturnType<Engine['listSources']> {
+    const limit = Math.min(query.limit ?? limits.pageItemsDefault, limits.pageItemsMax);
+    const items = await this.#sources.list(tenant, topic, query.cursor ?? null, limit);
+    return { items, next: items.length < limit ? null : (items.at(-1)?.id ?? null) };
+  }
+
+  topicFacts: Engine['topicFacts'] = () => ({
+    trimmed: { ...this.#keeper.trimmed },
+    ...this.#sources.counts,
+    fenced: this.#writers.fenced,
+  });
 
   readDeadLetter: Engine['readDeadLetter'] = (tenant, id) => this.#letters.read(tenant, id);
 

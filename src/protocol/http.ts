@@ -265,7 +265,16 @@ export interface PublishAnswer {
 }
 
 export type PublishItemAnswer =
-  | { readonly id: string; readonly topic: string; readonly duplicate: boolean; readonly runs: readonly string[] }
+  | {
+      readonly id: string;
+      readonly topic: string;
+      readonly duplicate: boolean;
+      readonly runs: readonly string[];
+      /** Present = it came after its source had gone past it, and this became of it. */
+      readonly late?: 'accepted' | 'dropped' | 'dead';
+      /** Present = numbers of its source that have not come before it. */
+      readonly gap?: { readonly from: number; readonly to: number };
+    }
   | { readonly error: Problem };
 
 /** Answer to a command on a run or a dead letter. `already`: there was nothing left to do. */
@@ -325,6 +334,31 @@ export interface TopicPartitionView {
   readonly low: number;
 }
 
+/** Who writes to a topic with a single writer. */
+export interface TopicWriterView {
+  readonly topic: string;
+  readonly epoch: number;
+  readonly by: string;
+  readonly at: string;
+}
+
+/** How far a source of a topic has come. */
+export interface SourceView {
+  /** The source, or the hash of a long one. */
+  readonly id: string;
+  readonly source: string;
+  /** The highest `sequence` that has come; null = none has. */
+  readonly sequence: number | null;
+  /** Numbers below it that have not come. */
+  readonly missing: readonly { readonly from: number; readonly to: number }[];
+  /** Numbers that have not come and are too many to be listed. */
+  readonly lost: number;
+  /** Events that came after the source had gone past them. */
+  readonly late: number;
+  /** The newest `time` of an event, where the topic looks at times. */
+  readonly newestAt: string | null;
+}
+
 /** Events of one partition. */
 export interface TopicEventPage extends PageView<TopicEventView> {
   /** Offsets that were asked for and are gone by retention; null = nothing is missing. */
@@ -335,6 +369,8 @@ export interface TopicEventView {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
+  /** Stamp of the hybrid logical clock: sorts events by cause, over all topics and servers. */
+  readonly hlc: string;
   readonly event: Readonly<Record<string, unknown>>;
 }
 

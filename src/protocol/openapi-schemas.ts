@@ -474,7 +474,7 @@ export const schemas = {
     {},
   ),
   TopicEventView: shape<TopicEventView>(
-    { topic: text, partition: whole, offset: whole, event: { type: 'object' } },
+    { topic: text, partition: whole, offset: whole, hlc: text, event: { type: 'object' } },
     {},
   ),
   DeadEventView: shape<DeadEventView>(deadEvent, {}),

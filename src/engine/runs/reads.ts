@@ -245,6 +245,7 @@ export class Reads {
       topic,
       partition,
       offset: row.seq,
+      hlc: envelope.hlc,
       event: {
         specversion: '1.0',
         id: envelope.id,
