@@ -204,13 +204,15 @@ export const errorCatalogue = {
   WRITER_REQUIRED: entry<{ topic: string }>({
     kind: 'conflict',
     status: 409,
-    message: (d) => `Topic "${d.topic}" takes events from the holder of its newest epoch only, and this one names none.`,
+    message: (d) =>
+      `Topic "${d.topic}" takes events from the holder of its newest epoch only, and this one names none.`,
     mend: 'Take the topic over (`client.topics.takeOver`) and give the epoch with each event (`writerEpoch`, attribute `writerepoch`).',
   }),
   WRITER_FENCED: entry<{ topic: string; epoch: number; held: number }>({
     kind: 'conflict',
     status: 409,
-    message: (d) => `Epoch ${d.epoch} of topic "${d.topic}" is not the newest one, which is ${d.held}: another writes now.`,
+    message: (d) =>
+      `Epoch ${d.epoch} of topic "${d.topic}" is not the newest one, which is ${d.held}: another writes now.`,
     mend: 'Stop: nothing of this event was recorded. Take the topic over again only where no other writer is meant to be.',
   }),
   CAPABILITY_UNKNOWN: entry<{ name: string }>({
@@ -403,6 +405,18 @@ export const errorCatalogue = {
     status: 404,
     message: (d) => `There is no dead letter "${d.id}".`,
     mend: 'List the dead letters; it may have been redriven or discarded.',
+  }),
+  SUBSCRIPTION_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no subscription "${d.name}".`,
+    mend: 'Declare it in an app, or make it with `eventspine subscriptions put`; `eventspine subscriptions list` shows what there is.',
+  }),
+  SUBSCRIPTION_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The subscription "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/consumers.md has examples.',
   }),
   DEAD_EVENT_NOT_FOUND: entry<{ id: string }>({
     kind: 'notFound',
@@ -725,6 +739,30 @@ export const errorCatalogue = {
     status: 400,
     message: (d) => `Node ${d.node} cannot run ${d.file} by itself, and tsx is not installed beside it.`,
     mend: 'Run `npm install --save-dev tsx` there, use Node 22.18 or newer, or compile the app to JavaScript first.',
+  }),
+  BRIDGES_INVALID: entry<{ faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `The bridges are not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named members of the file; docs/guides/bridges.md describes them.',
+  }),
+  BRIDGE_UNKNOWN: entry<{ name: string; known: readonly string[] }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `This server has no bridge "${d.name}"${known(d.known)}.`,
+    mend: 'Ask a server that was started with the file of the bridge, or mend the name.',
+  }),
+  BUS_MESSAGE_UNREADABLE: entry<{ reason: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The message is no event that can be stored: ${d.reason}.`,
+    mend: 'Mend its sender; the dead event has it as it came, and can be sent back once the bridge accepts such messages.',
+  }),
+  BUS_UNAVAILABLE: entry<{ bus: string; reason: string }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) => `The bus "${d.bus}" cannot be used: ${d.reason}.`,
+    mend: 'The bridge tries again by itself; look at the bus, its URL and its credentials.',
   }),
   ADDRESS_UNAVAILABLE: entry<{ address: string; reason: string }>({
     kind: 'conflict',

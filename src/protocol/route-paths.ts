@@ -61,6 +61,8 @@ export const routePaths = {
   listRedrives: '/v1/redrives',
   readRedrive: '/v1/redrives/{id}',
   cancelRedrive: '/v1/redrives/{id}/cancel',
+  listBridges: '/v1/bridges',
+  seekBridge: '/v1/bridges/{name}/seek',
   listDeadEvents: '/v1/dead-events',
   readDeadEvent: '/v1/dead-events/{id}',
   redriveDeadEvent: '/v1/dead-events/{id}/redrive',

@@ -469,6 +469,17 @@ const descriptions = {
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
   },
+  listBridges: get('Bridges of this server to buses outside, and how they stand.', 'BridgePage', {
+    access: 'operator',
+  }),
+  seekBridge: {
+    ...post(
+      'Lets a bridge go on at another offset: before, to bring messages again; behind, to give up on what the bus has lost.',
+      jsonBody('BridgeSeekRequest', 'The partition, and the offset of the next message.'),
+      [{ status: 200, says: 'It goes on there.', type: 'application/json', schema: 'BridgeView' }],
+    ),
+    access: 'operator',
+  },
   listDeadEvents: get('Events that were given up on and that no run stands for, oldest first.', 'DeadEventPage', {
     query: [
       { name: 'source', says: 'Given up on by this: `subscription:<name>` or `bridge:<name>`.', type: 'string' },

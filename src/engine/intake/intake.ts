@@ -35,13 +35,7 @@ export class Intake {
   readonly #plain: PlainValue;
   readonly #guarded: GuardedPublish;
 
-  constructor(
-    context: EngineContext,
-    catalog: Catalog,
-    lanes: Lanes,
-    plain: PlainValue,
-    guarded: GuardedPublish,
-  ) {
+  constructor(context: EngineContext, catalog: Catalog, lanes: Lanes, plain: PlainValue, guarded: GuardedPublish) {
     this.#guarded = guarded;
     this.#context = context;
     this.#catalog = catalog;
@@ -187,7 +181,7 @@ export class Intake {
     const publication = preparePublication(
       this.#context,
       this.#catalog,
-      { ...request, value },
+      { ...request, value, ...(request.writerEpoch === undefined ? {} : { isGuarded: true }) },
       { tenant, actor, cause: null, correlation, traceparent },
       at,
     );

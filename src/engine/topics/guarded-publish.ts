@@ -6,7 +6,9 @@
  * Invariant: an event is recorded, dropped or made a dead event under the state that its transition has found true.
  */
 import { SpineError, assertNever } from '../../core/errors.js';
+import { jsonOf } from '../../core/codec.js';
 import type { TopicManifest } from '../../core/manifest.js';
+import { isBlobPayload } from '../../core/payload.js';
 import type { Transition } from '../../store/contract.js';
 import type { Origin, PublishOutcome, PublishRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
@@ -14,7 +16,8 @@ import type { RunBirth } from '../intake/birth.js';
 import type { Catalog } from '../intake/catalog.js';
 import type { CommitAnswer } from '../runs/committer.js';
 import type { Lanes } from '../runs/lanes.js';
-import { deadEventWrites, withAdded, type AddedWrites } from './dead-events.js';
+import { deadEventWrites, withAdded, type AddedWrites, type Redriver } from './dead-events.js';
+import { preparePublication } from './publication.js';
 import type { PublicationGuard } from './publication-guard.js';
 import type { Sources, SourceVerdict } from './sources.js';
 import type { Writers } from './writers.js';
@@ -152,3 +155,34 @@ function outcomeOf(id: string, births: readonly RunBirth[], verdict: SourceVerdi
 
 /** How often an event is judged anew. Each time at least one of those that contend has gone through. */
 const attemptsMax = 64;
+
+/** The way back of late events: into their topic after all, whatever their source has published since. */
+export function lateRedriver({ context, catalog }: Pick<GuardedPublishParts, 'context' | 'catalog'>): Redriver {
+  return async (origin, { source: from, event, data }) => {
+    if (!from.startsWith(latePrefix)) return null;
+    const topic = from.slice(latePrefix.length);
+    const { id, type, source, key } = event;
+    if (id === null || type === null || source === null) return null;
+    const { datedat, subject, dataschema, ...attributes } = event.attributes;
+    const request = {
+      topic,
+      id,
+      type,
+      source,
+      ...(key === null ? {} : { key }),
+      ...(typeof datedat === 'string' ? { time: datedat } : {}),
+      ...(typeof subject === 'string' ? { subject } : {}),
+      ...(typeof dataschema === 'string' ? { dataschema } : {}),
+      attributes,
+      data,
+      value: data === null || isBlobPayload(data) ? null : jsonOf(data),
+    };
+    const { tenant, actor, correlation, traceparent } = origin;
+    const cause = { tenant, actor, cause: id, correlation, traceparent };
+    const { write, blobs, births } = preparePublication(context, catalog, request, cause, context.store.now());
+    // The key of the event was taken when it died.
+    return { publishes: [write], dedupe: [], entries: [], blobs, births };
+  };
+}
+
+const latePrefix = 'topic:';

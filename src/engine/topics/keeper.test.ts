@@ -15,7 +15,9 @@ const all: TopicRetention = { ageMs: null, bytes: null, events: null, behind: 'h
 const at = { tenant, topic: 'noted', partition: 0 };
 
 const keeperOf = (place: TopicPlace, subscribers: readonly string[] = []): TopicKeeper =>
-  new TopicKeeper(place.context, place.catalog, () => subscribers);
+  new TopicKeeper(place.context, place.catalog, async () =>
+    subscribers.map((name) => ({ space: subscriptionCursorSpace, name })),
+  );
 
 const times = (count: number, event: Partial<TopicEvent> = {}): Partial<TopicEvent>[] =>
   Array.from({ length: count }, () => event);
@@ -107,7 +109,7 @@ describe('retention', () => {
 
   it('is done once where two servers both believe to have the duty', async () => {
     const place = topicPlace({ retention: { ...all, bytes: 50_000 } });
-    const other = new TopicKeeper(place.beside(), place.catalog, () => []);
+    const other = new TopicKeeper(place.beside(), place.catalog, async () => []);
     await place.publish(...times(20, { value: 'x'.repeat(10_000) }));
     place.store.holdDuty = async () => true;
     await Promise.all([keeperOf(place).tick(), other.tick()]);

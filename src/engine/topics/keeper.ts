@@ -22,7 +22,7 @@ import { eventValue } from '../waits/event-value.js';
 import { fieldsOf, indexDrops } from '../waits/index-entries.js';
 import { isRouted } from '../waits/router.js';
 import { beginPass, learn, superseded, type CompactionPass } from './compaction.js';
-import { Holds, type SubscribersOf } from './holds.js';
+import { Holds, type HoldersOf } from './holds.js';
 import { lowWrite, readLow, type LowEntry } from './low-water.js';
 import { outlived, storedBytes } from './retention.js';
 
@@ -39,7 +39,7 @@ interface Ward {
 export class TopicKeeper {
   readonly #context: EngineContext;
   readonly #catalog: Catalog;
-  readonly #subscribersOf: SubscribersOf;
+  readonly #holdersOf: HoldersOf;
   readonly #duty: HeldDuty;
   /** Passes of compaction that are under way, by partition. */
   readonly #passes = new Map<string, CompactionPass>();
@@ -49,10 +49,10 @@ export class TopicKeeper {
   /** Where the next round begins, when one had no time for all partitions. */
   #after: PartitionKey | null = null;
 
-  constructor(context: EngineContext, catalog: Catalog, subscribersOf: SubscribersOf) {
+  constructor(context: EngineContext, catalog: Catalog, holdersOf: HoldersOf) {
     this.#context = context;
     this.#catalog = catalog;
-    this.#subscribersOf = subscribersOf;
+    this.#holdersOf = holdersOf;
     // Whoever had it meanwhile has moved things on.
     this.#duty = new HeldDuty(context, 'trim', () => this.#passes.clear());
   }
@@ -67,7 +67,7 @@ export class TopicKeeper {
     const { store, ports, settings } = this.#context;
     if (!this.#catalog.trimsTopics || !(await this.#duty.hold())) return;
     const untilMs = ports.clock.monotonicMs() + settings.upkeepEveryMs / 2;
-    const holds = new Holds(store, this.#subscribersOf);
+    const holds = new Holds(store, this.#holdersOf);
     for (;;) {
       const heads = await store.listPartitions({ after: this.#after, limit: pagePartitions });
       for (const at of heads) {

@@ -19,31 +19,29 @@ export interface Belief {
 export class PipelinedEntries {
   readonly #store: Store;
   readonly #believed = new Map<string, Belief>();
-  readonly #reading = new Map<string, Promise<Belief>>();
+  readonly #reading = new Map<string, Promise<void>>();
   #eras = 0;
 
   constructor(store: Store) {
     this.#store = store;
   }
 
-  /** What the entry holds, when all that is on its way is written. Those who wait are answered in the order of their calls. */
-  async read(tenant: string, place: EntryKey): Promise<Belief> {
+  /**
+   * Moves an entry on from what it holds when all that is on its way is written; those who wait have their turns in the
+   * order of their calls. `next` gives the value that a transition is about to write; null = it writes nothing after all.
+   */
+  async advance<T>(
+    tenant: string,
+    place: EntryKey,
+    next: (before: string | null) => { readonly value: string | null; readonly result: T },
+  ): Promise<{ readonly before: Belief; readonly result: T }> {
     const name = nameOf(tenant, place);
-    const known = this.#believed.get(name);
-    if (known !== undefined) return known;
-    let reading = this.#reading.get(name);
-    if (reading === undefined) {
-      reading = this.#load(tenant, place, name);
-      this.#reading.set(name, reading);
-    }
-    await reading;
-    // Who was answered before may have gone on from it.
-    return this.#believed.get(name) ?? reading;
-  }
-
-  /** A transition is on its way that expects `before` and writes the entry. */
-  writes(tenant: string, place: EntryKey, before: Belief, value: string): void {
-    this.#remember(nameOf(tenant, place), { value, era: before.era });
+    if (!this.#believed.has(name)) await this.#load(tenant, place, name);
+    // Nothing may come between this look and the note of what is to be written.
+    const before = this.#believed.get(name) ?? { value: null, era: 0 };
+    const { value, result } = next(before.value);
+    if (value !== null) this.#remember(name, { value, era: before.era });
+    return { before, result };
   }
 
   /** A transition that expected the value was refused. Those behind it say so, too; by then there may be a new era. */
@@ -52,15 +50,15 @@ export class PipelinedEntries {
     if (this.#believed.get(name)?.era === before.era) this.#believed.delete(name);
   }
 
-  async #load(tenant: string, place: EntryKey, name: string): Promise<Belief> {
-    try {
-      const row = await readEntry(this.#store, tenant, place);
-      const belief = { value: row?.value ?? null, era: ++this.#eras };
-      this.#remember(name, belief);
-      return belief;
-    } finally {
-      this.#reading.delete(name);
+  async #load(tenant: string, place: EntryKey, name: string): Promise<void> {
+    let reading = this.#reading.get(name);
+    if (reading === undefined) {
+      reading = readEntry(this.#store, tenant, place)
+        .then((row) => this.#remember(name, { value: row?.value ?? null, era: ++this.#eras }))
+        .finally(() => this.#reading.delete(name));
+      this.#reading.set(name, reading);
     }
+    await reading;
   }
 
   #remember(name: string, belief: Belief): void {

@@ -15,7 +15,11 @@ import { observePublisher } from './publisher-clock.js';
 import { birth, type RunBirth } from '../intake/birth.js';
 
 /** An event on its way into a topic; its data as plain JSON is known by now, for the schema and the key. */
-export type TopicEvent = PublishRequest & { readonly value: unknown };
+export type TopicEvent = PublishRequest & {
+  readonly value: unknown;
+  /** The transition of the event is guarded by the epoch of its writer. */
+  readonly isGuarded?: true;
+};
 
 export interface TopicCause {
   readonly tenant: string;
@@ -49,7 +53,7 @@ export function preparePublication(
   const isRemoval = entry.manifest.compaction !== undefined && event.value === null;
   const faults = isRemoval ? [] : entry.check(event.value);
   if (faults.length > 0) throw new SpineError('INPUT_INVALID', { name: event.topic, faults });
-  if (entry.manifest.writer === 'single' && event.writerEpoch === undefined)
+  if (entry.manifest.writer === 'single' && event.isGuarded !== true)
     throw new SpineError('WRITER_REQUIRED', { topic: event.topic });
   observePublisher(context, event, at);
   const { hash } = context.ports;

@@ -8,7 +8,13 @@ import { SpineError } from '../../core/errors.js';
 import { isoOf, msOfIso } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import { topicDedupeScope } from './publication.js';
-import { newSource, stepSource, topicSourceSpace, type SourceMark, type SourceState } from '../../core/topics/source-state.js';
+import {
+  newSource,
+  stepSource,
+  topicSourceSpace,
+  type SourceMark,
+  type SourceState,
+} from '../../core/topics/source-state.js';
 import type { SourceRule } from '../../core/topics/source-rule.js';
 import type { SourceView } from '../../protocol/http.js';
 import type { EntryKey } from '../../store/contract.js';
@@ -58,13 +64,21 @@ export class Sources {
     const mark = markOf(request, rule);
     if (mark === null) return null;
     const place = this.#placeOf(request.topic, request.source);
-    const before = await this.#entries.read(tenant, place);
-    const state = before.value === null ? newSource(request.source) : (JSON.parse(before.value) as SourceState);
-    const step = stepSource(state, mark, rule);
-    if (step.isLate && (await this.#isKnown(tenant, request))) return 'duplicate';
-    const value = JSON.stringify(step.state);
+    const advance = (takesLate: boolean) =>
+      this.#entries.advance(tenant, place, (text) => {
+        const state = text === null ? newSource(request.source) : (JSON.parse(text) as SourceState);
+        const step = stepSource(state, mark, rule);
+        const value = JSON.stringify(step.state);
+        return { value: step.isLate && !takesLate ? null : value, result: { step, value } };
+      });
+    let taken = await advance(false);
+    if (taken.result.step.isLate) {
+      if (await this.#isKnown(tenant, request)) return 'duplicate';
+      taken = await advance(true);
+    }
+    const { before } = taken;
+    const { step, value } = taken.result;
     const at = this.#context.store.now();
-    this.#entries.writes(tenant, place, before, value);
     return {
       late: step.isLate ? verdicts[rule.late] : null,
       gap: step.gap === null ? null : { from: step.gap[0], to: step.gap[1] },
@@ -86,7 +100,15 @@ export class Sources {
     });
     return rows.map(({ value, ref }) => {
       const { source, sequence, missing, lost, late, newestAt } = JSON.parse(value) as SourceState;
-      return { id: ref, source, sequence, missing: missing.map(([from, to]) => ({ from, to })), lost, late, newestAt: newestAt === null ? null : isoOf(newestAt) };
+      return {
+        id: ref,
+        source,
+        sequence,
+        missing: missing.map(([from, to]) => ({ from, to })),
+        lost,
+        late,
+        newestAt: newestAt === null ? null : isoOf(newestAt),
+      };
     });
   }
 
@@ -117,7 +139,8 @@ function markOf({ topic, time, attributes }: PublishRequest, { afterMs }: Source
 }
 
 function wholeOf(given: string | number | boolean): number | null {
-  const value = typeof given === 'number' ? given : typeof given === 'string' && digits.test(given) ? Number(given) : -1;
+  const value =
+    typeof given === 'number' ? given : typeof given === 'string' && digits.test(given) ? Number(given) : -1;
   return Number.isSafeInteger(value) && value >= 0 ? value : null;
 }
 

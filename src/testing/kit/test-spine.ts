@@ -302,7 +302,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     const [outcome] = await this.#driver.through(this.#engine.publish(origin(this.#tenant), [event]));
     if (outcome === undefined) throw new Error('Invariant broken: one request has one outcome');
     if (outcome.tag === 'error') throw outcome.error;
-    const runs = outcome.tag === 'duplicate' ? [] : outcome.runs;
+    const runs = outcome.tag === 'published' ? outcome.runs : [];
     for (const run of runs) this.#started.add(run);
     await this.#driver.settle();
     return { id: outcome.id, runs: runs.map((run) => ({ id: run, repeated: false })) };
