@@ -123,6 +123,8 @@ export const limits = {
   topicAgeMsMin: 1_000,
   /** How long an event without data stays in a compacted topic, unless the topic says otherwise. */
   tombstoneMsDefault: 24 * 60 * 60_000,
+  /** Partitions of a topic in one event stream: its cursors name all of them. */
+  streamPartitionsMax: 64,
   /** How far ahead of the store's clock the stamp of a publisher is believed. */
   hlcAheadMsMax: 60_000,
   /** Events of a topic that go in one transition. */

@@ -54,6 +54,7 @@ import type { DeadEventFilter } from './topics/dead-events.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
 import type { ModelOrder } from './models/models-office.js';
+import type { FollowedPartition, TopicStreamHandlers } from './topics/topic-followers.js';
 import type { TrimReason } from './topics/keeper.js';
 import type { TopicGap } from './topics/low-water.js';
 import type { TriageOrder } from './triage/triage-office.js';
@@ -486,10 +487,17 @@ export interface Engine {
   /** Offset of the first event of a partition at or after an instant, epoch ms; of the next one where there is none. */
   offsetAt(tenant: string, topic: string, partition: number, instantMs: number): Promise<number>;
   listTopics(tenant: string): Promise<readonly TopicView[]>;
+  /** Hands over events of partitions as they come, from where each is said to begin. Returns what ends it. */
+  followTopic(
+    tenant: string,
+    topic: string,
+    from: readonly FollowedPartition[],
+    handlers: TopicStreamHandlers,
+  ): () => void;
   /** Begins a new epoch of a topic with a single writer; every earlier one is fenced. TOPIC_UNKNOWN, INPUT_INVALID. */
   takeOverTopic(origin: Origin, topic: string): Promise<TopicWriterView>;
-  /** null = nobody has taken it over yet. TOPIC_UNKNOWN, INPUT_INVALID. */
-  readTopicWriter(tenant: string, topic: string): Promise<TopicWriterView | null>;
+  /** TOPIC_UNKNOWN, INPUT_INVALID. */
+  readTopicWriter(tenant: string, topic: string): Promise<TopicWriterView>;
   /** How far the sources of a topic have come. */
   listSources(tenant: string, topic: string, query: PageQuery): Promise<PageView<SourceView>>;
   /** What has become of topics through this server. */

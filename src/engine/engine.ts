@@ -88,6 +88,7 @@ import { SubscriptionOffice } from './topics/subscription-office.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
 import { Sources } from './topics/sources.js';
+import { TopicFollowers, topicSweepMs } from './topics/topic-followers.js';
 import { Writers } from './topics/writers.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
@@ -173,6 +174,7 @@ class RunningEngine implements Engine {
   readonly #tallies: ArmTallies;
   readonly #shadows: Shadows;
   readonly #keeper: TopicKeeper;
+  readonly #topicFollowers = new TopicFollowers((tenant, topic, query) => this.#reads.topic(tenant, topic, query));
   readonly #writers: Writers;
   readonly #sources: Sources;
   readonly #triage: TriageOffice;
@@ -260,6 +262,7 @@ class RunningEngine implements Engine {
       (transitions) => {
         this.#router.published(transitions);
         this.#deliveries.published(transitions);
+        this.#topicFollowers.published(transitions);
         this.#bridges.published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
@@ -373,6 +376,7 @@ class RunningEngine implements Engine {
       changed: async (transitions) => {
         this.#router.published(transitions);
         this.#deliveries.published(transitions);
+        this.#topicFollowers.published(transitions);
         await this.#coordinator.limitsChanged();
       },
     });
@@ -400,6 +404,7 @@ class RunningEngine implements Engine {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
+        this.#topicFollowers.moved(tenant, run);
         this.#deliveries.moved(tenant, run);
         this.#bridges.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
@@ -415,6 +420,7 @@ class RunningEngine implements Engine {
             this.#timers.opening(transitions);
             this.#router.published(transitions);
             this.#deliveries.published(transitions);
+            this.#topicFollowers.published(transitions);
             this.#bridges.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
@@ -455,6 +461,11 @@ class RunningEngine implements Engine {
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
       { name: 'models', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#tickModels() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
+      {
+        name: 'topic streams',
+        everyMs: topicSweepMs,
+        tick: () => Promise.resolve(this.#topicFollowers.sweep()),
+      },
       { name: 'topics', everyMs: settings.upkeepEveryMs, tick: () => this.#keeper.tick() },
       { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
@@ -505,6 +516,7 @@ class RunningEngine implements Engine {
     await this.#bridges.stop();
     this.#lanes.stop();
     this.#followers.stop();
+    this.#topicFollowers.stop();
     await Promise.all([
       this.#timers.stop(),
       this.#duties.stop(),
@@ -781,10 +793,11 @@ class RunningEngine implements Engine {
     return { topic, ...writer, at: isoOf(at) };
   }
 
-  async readTopicWriter(...[tenant, topic]: Parameters<Engine['readTopicWriter']>): Promise<TopicWriterView | null> {
+  async readTopicWriter(...[tenant, topic]: Parameters<Engine['readTopicWriter']>): Promise<TopicWriterView> {
     await this.#knowTopic(topic);
     const found = await this.#writers.read(tenant, topic);
-    return found === null ? null : { topic, epoch: found.epoch, by: found.by, at: isoOf(found.at) };
+    if (found === null) return { topic, epoch: 0, by: null, at: null };
+    return { topic, epoch: found.epoch, by: found.by, at: isoOf(found.at) };
   }
 
   /** Another server may have heard of it just now. */
@@ -797,6 +810,9 @@ class RunningEngine implements Engine {
     const items = await this.#sources.list(tenant, topic, query.cursor ?? null, limit);
     return { items, next: items.length < limit ? null : (items.at(-1)?.id ?? null) };
   }
+
+  followTopic: Engine['followTopic'] = (tenant, topic, from, handlers) =>
+    this.#topicFollowers.follow(tenant, topic, from, handlers);
 
   topicFacts: Engine['topicFacts'] = () => ({
     trimmed: { ...this.#keeper.trimmed },

@@ -337,9 +337,10 @@ export interface TopicPartitionView {
 /** Who writes to a topic with a single writer. */
 export interface TopicWriterView {
   readonly topic: string;
+  /** 0 = nobody has taken it over yet. */
   readonly epoch: number;
-  readonly by: string;
-  readonly at: string;
+  readonly by: string | null;
+  readonly at: string | null;
 }
 
 /** How far a source of a topic has come. */
@@ -989,6 +990,21 @@ export type StreamEvent =
   | { readonly event: 'state'; readonly data: { readonly state: RunViewState } }
   | { readonly event: 'gap'; readonly data: { readonly from: number; readonly to: number } }
   | { readonly event: 'end'; readonly data: { readonly state: RunViewState } };
+
+/**
+ * Events of the SSE stream of a topic: `start` says where the reader begins, `event` carries a TopicEventView, `gap` says
+ * that offsets of a partition are gone by retention.
+ */
+export type TopicStreamEvent =
+  | {
+      readonly event: 'start';
+      readonly data: { readonly partitions: readonly { readonly partition: number; readonly next: number }[] };
+    }
+  | { readonly event: 'event'; readonly data: TopicEventView }
+  | {
+      readonly event: 'gap';
+      readonly data: { readonly partition: number; readonly from: number; readonly to: number };
+    };
 
 export type { Failure };
 

@@ -69,6 +69,8 @@ import {
   type TopicEventView,
   type TopicEventPage,
   type TopicPartitionView,
+  type SourceView,
+  type TopicWriterView,
   type TopicView,
   type TriageCorrectionsView,
   type TriageVerdictsView,
@@ -431,7 +433,17 @@ export const schemas = {
     {
       items: list({
         anyOf: [
-          record({ id: text, topic: text, duplicate: flag, runs: texts }, ['id', 'topic', 'duplicate', 'runs']),
+          record(
+            {
+              id: text,
+              topic: text,
+              duplicate: flag,
+              runs: texts,
+              late: oneOf(['accepted', 'dropped', 'dead']),
+              gap: record({ from: whole, to: whole }, ['from', 'to']),
+            },
+            ['id', 'topic', 'duplicate', 'runs'],
+          ),
           failed,
         ],
       }),
@@ -1008,6 +1020,28 @@ export const schemas = {
     },
     {},
   ),
+  SourcePage: page('SourceView'),
+  SourceView: shape<SourceView>(
+    {
+      id: text,
+      source: text,
+      sequence: nullable(whole),
+      missing: list(record({ from: whole, to: whole }, ['from', 'to'])),
+      lost: whole,
+      late: whole,
+      newestAt: nullable(instant),
+    },
+    {},
+  ),
+  TopicWriterView: shape<TopicWriterView>({ topic: text, epoch: whole, by: nullable(text), at: nullable(instant) }, {}),
+  TopicStreamEvent: {
+    description: 'The data of a message, by its event: `event`, `start`, `gap`.',
+    anyOf: [
+      reference('TopicEventView'),
+      record({ partitions: list(record({ partition: whole, next: whole }, ['partition', 'next'])) }, ['partitions']),
+      record({ partition: whole, from: whole, to: whole }, ['partition', 'from', 'to']),
+    ],
+  },
   BridgePage: page('BridgeView'),
   DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),

@@ -16,6 +16,7 @@ import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
 import { endpointHandlers } from './handlers/endpoints.js';
 import { eventHandlers } from './handlers/events.js';
+import { topicHandlers } from './handlers/topics.js';
 import { bridgeHandlers } from './handlers/bridges.js';
 import { deadEventHandlers } from './handlers/dead-events.js';
 import { deadLetterHandlers } from './handlers/dead-letters.js';
@@ -113,6 +114,7 @@ export class Api {
     this.#handlers = {
       ...intakeHandlers(context),
       ...eventHandlers(context),
+      ...topicHandlers(context),
       ...runHandlers(context),
       ...waitHandlers(context),
       ...agentHandlers(context),
