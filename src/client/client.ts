@@ -76,6 +76,7 @@ import {
 import type { StreamSettings } from './run-stream.js';
 import { followTopic, type TopicFollowOptions, type TopicStreamItem } from './topic-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
+import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
 
 /** Options of `start`. */
 export interface StartOptions extends CallOptions {
@@ -261,6 +262,8 @@ export interface Client<App = UntypedApp> {
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
+  /** Durable cursors over topics. */
+  readonly subscriptions: SubscriptionsApi;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
   /** How many workers a group of queues wants, as an autoscaler would ask. REQUEST_INVALID. */
@@ -673,6 +676,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     },
 
     schedules: schedulesOver<App>(transport, settings),
+    subscriptions: subscriptionsOver(transport),
 
     queues: (options) => items<QueueView>(pathOf('listQueues'), options),
     scale: ({ signal, ...query } = {}) =>
