@@ -120,6 +120,7 @@ export type {
   RunViewState,
   TrailItem,
 } from '../protocol/http.js';
+export type { TopicFollowOptions, TopicStreamItem } from './topic-stream.js';
 export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
 export { createTransport, type Transport, type TransportOptions } from './transport.js';
 export { hasCode, isSpineError } from '../core/catalogue-error.js';

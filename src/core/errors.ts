@@ -201,6 +201,20 @@ export const errorCatalogue = {
     message: (d) => `No topic "${d.name}" is registered${known(d.known)}.`,
     mend: 'Declare it in the app and start a worker that has it.',
   }),
+  WRITER_REQUIRED: entry<{ topic: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) =>
+      `Topic "${d.topic}" takes events from the holder of its newest epoch only, and this one names none.`,
+    mend: 'Take the topic over (`client.topics.takeOver`) and give the epoch with each event (`writerEpoch`, attribute `writerepoch`).',
+  }),
+  WRITER_FENCED: entry<{ topic: string; epoch: number; held: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) =>
+      `Epoch ${d.epoch} of topic "${d.topic}" is not the newest one, which is ${d.held}: another writes now.`,
+    mend: 'Stop: nothing of this event was recorded. Take the topic over again only where no other writer is meant to be.',
+  }),
   CAPABILITY_UNKNOWN: entry<{ name: string }>({
     kind: 'notFound',
     status: 404,

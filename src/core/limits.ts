@@ -118,6 +118,19 @@ export const limits = {
   retryPauseMsMax: 400 * 24 * 60 * 60_000,
   /** Partitions of a topic. */
   topicPartitionsMax: 1_024,
+  /** Least bounds of what a topic keeps: less would be gone before it is read. */
+  topicBytesMin: 1024 * 1024,
+  topicAgeMsMin: 1_000,
+  /** How long an event without data stays in a compacted topic, unless the topic says otherwise. */
+  tombstoneMsDefault: 24 * 60 * 60_000,
+  /** Partitions of a topic in one event stream: its cursors name all of them. */
+  streamPartitionsMax: 64,
+  /** How far ahead of the store's clock the stamp of a publisher is believed. */
+  hlcAheadMsMax: 60_000,
+  /** Events of a topic that go in one transition. */
+  trimEventsMax: 256,
+  /** Keys that one pass of compaction remembers; of more, the rest has its turn in the next pass. */
+  compactionKeysMax: 100_000,
   /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
   filterNodesMax: 64,
   filterDepthMax: 8,

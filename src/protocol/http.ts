@@ -266,7 +266,16 @@ export interface PublishAnswer {
 }
 
 export type PublishItemAnswer =
-  | { readonly id: string; readonly topic: string; readonly duplicate: boolean; readonly runs: readonly string[] }
+  | {
+      readonly id: string;
+      readonly topic: string;
+      readonly duplicate: boolean;
+      readonly runs: readonly string[];
+      /** Present = it came after its source had gone past it, and this became of it. */
+      readonly late?: 'accepted' | 'dropped' | 'dead';
+      /** Present = numbers of its source that have not come before it. */
+      readonly gap?: { readonly from: number; readonly to: number };
+    }
   | { readonly error: Problem };
 
 /** Answer to a command on a run or a dead letter. `already`: there was nothing left to do. */
@@ -312,16 +321,58 @@ export interface DeployAnswer {
   readonly stranded: readonly StrandedWork[];
 }
 
-/** A topic and its partitions; `head` is the offset of the next event. */
+/** A topic and its partitions. */
 export interface TopicView {
   readonly topic: string;
-  readonly partitions: readonly { readonly partition: number; readonly head: number }[];
+  readonly partitions: readonly TopicPartitionView[];
+}
+
+export interface TopicPartitionView {
+  readonly partition: number;
+  /** Offset of the next event. */
+  readonly head: number;
+  /** Every event with a lower offset is gone by retention. */
+  readonly low: number;
+}
+
+/** Who writes to a topic with a single writer. */
+export interface TopicWriterView {
+  readonly topic: string;
+  /** 0 = nobody has taken it over yet. */
+  readonly epoch: number;
+  readonly by: string | null;
+  readonly at: string | null;
+}
+
+/** How far a source of a topic has come. */
+export interface SourceView {
+  /** The source, or the hash of a long one. */
+  readonly id: string;
+  readonly source: string;
+  /** The highest `sequence` that has come; null = none has. */
+  readonly sequence: number | null;
+  /** Numbers below it that have not come. */
+  readonly missing: readonly { readonly from: number; readonly to: number }[];
+  /** Numbers that have not come and are too many to be listed. */
+  readonly lost: number;
+  /** Events that came after the source had gone past them. */
+  readonly late: number;
+  /** The newest `time` of an event, where the topic looks at times. */
+  readonly newestAt: string | null;
+}
+
+/** Events of one partition. */
+export interface TopicEventPage extends PageView<TopicEventView> {
+  /** Offsets that were asked for and are gone by retention; null = nothing is missing. */
+  readonly gap: { readonly from: number; readonly to: number } | null;
 }
 
 export interface TopicEventView {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
+  /** Stamp of the hybrid logical clock: sorts events by cause, over all topics and servers. */
+  readonly hlc: string;
   readonly event: Readonly<Record<string, unknown>>;
 }
 
@@ -940,6 +991,21 @@ export type StreamEvent =
   | { readonly event: 'state'; readonly data: { readonly state: RunViewState } }
   | { readonly event: 'gap'; readonly data: { readonly from: number; readonly to: number } }
   | { readonly event: 'end'; readonly data: { readonly state: RunViewState } };
+
+/**
+ * Events of the SSE stream of a topic: `start` says where the reader begins, `event` carries a TopicEventView, `gap` says
+ * that offsets of a partition are gone by retention.
+ */
+export type TopicStreamEvent =
+  | {
+      readonly event: 'start';
+      readonly data: { readonly partitions: readonly { readonly partition: number; readonly next: number }[] };
+    }
+  | { readonly event: 'event'; readonly data: TopicEventView }
+  | {
+      readonly event: 'gap';
+      readonly data: { readonly partition: number; readonly from: number; readonly to: number };
+    };
 
 export type { Failure };
 

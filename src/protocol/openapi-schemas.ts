@@ -84,6 +84,10 @@ import {
   type TickView,
   type StrandedWork,
   type TopicEventView,
+  type TopicEventPage,
+  type TopicPartitionView,
+  type SourceView,
+  type TopicWriterView,
   type TopicView,
   type TriageCorrectionsView,
   type TriageVerdictsView,
@@ -478,7 +482,17 @@ export const schemas = {
     {
       items: list({
         anyOf: [
-          record({ id: text, topic: text, duplicate: flag, runs: texts }, ['id', 'topic', 'duplicate', 'runs']),
+          record(
+            {
+              id: text,
+              topic: text,
+              duplicate: flag,
+              runs: texts,
+              late: oneOf(['accepted', 'dropped', 'dead']),
+              gap: record({ from: whole, to: whole }, ['from', 'to']),
+            },
+            ['id', 'topic', 'duplicate', 'runs'],
+          ),
           failed,
         ],
       }),
@@ -517,11 +531,14 @@ export const schemas = {
     {},
   ),
   TopicView: shape<TopicView>(
-    { topic: text, partitions: list(record({ partition: whole, head: whole }, ['partition', 'head'])) },
+    {
+      topic: text,
+      partitions: list(shape<TopicPartitionView>({ partition: whole, head: whole, low: whole }, {})),
+    },
     {},
   ),
   TopicEventView: shape<TopicEventView>(
-    { topic: text, partition: whole, offset: whole, event: { type: 'object' } },
+    { topic: text, partition: whole, offset: whole, hlc: text, event: { type: 'object' } },
     {},
   ),
   SubscriptionView: shape<SubscriptionView>(subscriptionView, {}),
@@ -1136,8 +1153,37 @@ export const schemas = {
   RunEventPage: page('RunEventView'),
   DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
-  TopicEventPage: page('TopicEventView'),
   SubscriptionPage: page('SubscriptionView'),
+  TopicEventPage: shape<TopicEventPage>(
+    {
+      items: list(reference('TopicEventView')),
+      next: nullable(text),
+      gap: nullable(record({ from: whole, to: whole }, ['from', 'to'])),
+    },
+    {},
+  ),
+  SourcePage: page('SourceView'),
+  SourceView: shape<SourceView>(
+    {
+      id: text,
+      source: text,
+      sequence: nullable(whole),
+      missing: list(record({ from: whole, to: whole }, ['from', 'to'])),
+      lost: whole,
+      late: whole,
+      newestAt: nullable(instant),
+    },
+    {},
+  ),
+  TopicWriterView: shape<TopicWriterView>({ topic: text, epoch: whole, by: nullable(text), at: nullable(instant) }, {}),
+  TopicStreamEvent: {
+    description: 'The data of a message, by its event: `event`, `start`, `gap`.',
+    anyOf: [
+      reference('TopicEventView'),
+      record({ partitions: list(record({ partition: whole, next: whole }, ['partition', 'next'])) }, ['partitions']),
+      record({ partition: whole, from: whole, to: whole }, ['partition', 'from', 'to']),
+    ],
+  },
   BridgePage: page('BridgeView'),
   DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),

@@ -239,10 +239,50 @@ const descriptions = {
   readTopic: get('Events of one partition, in order.', 'TopicEventPage', {
     query: [
       { name: 'partition', says: 'Number of the partition; 0 by default.', type: 'integer' },
-      { name: 'after', says: 'Offset after which to begin; -1, the begin, by default.', type: 'integer' },
+      {
+        name: 'after',
+        says: 'Offset after which to begin; by default at the oldest event that is kept.',
+        type: 'integer',
+      },
+      { name: 'at', says: 'Begin with the first event at or after this instant, ISO 8601.', type: 'string' },
       { ...cursor, says: '`next` of the page before; the same as `after`.' },
       limit,
     ],
+  }),
+  streamTopic: get(
+    'The events of a topic as they come (server-sent events), of all partitions or of those named: `start`, `event`, `gap`.',
+    null,
+    {
+      query: [
+        { name: 'partition', says: 'Number of a partition; all by default.', type: 'integer', repeated: true },
+        {
+          name: 'from',
+          says: 'Where to begin without a cursor; `newest` by default.',
+          type: 'string',
+          oneOf: ['newest', 'oldest'],
+        },
+        { name: 'at', says: 'Begin with the first events at or after this instant, ISO 8601.', type: 'string' },
+        { name: 'cursor', says: 'Id of the last event seen; the header `last-event-id` wins.', type: 'string' },
+      ],
+      headers: [{ name: headerNames.lastEventId, says: 'Id of the last event seen.', type: 'string' }],
+      answers: [
+        {
+          status: 200,
+          says: 'The stream. Ids are opaque cursors; a stream cut off is resumed by `last-event-id`.',
+          type: 'text/event-stream',
+          schema: 'TopicStreamEvent',
+        },
+      ],
+    },
+  ),
+  readTopicWriter: get('Who writes to a topic with a single writer.', 'TopicWriterView'),
+  takeOverTopic: post(
+    'Begins a new epoch of a topic with a single writer; whoever writes under an earlier one is fenced.',
+    null,
+    [ok('TopicWriterView', 'The epoch to publish under.', 201)],
+  ),
+  listSources: get('How far the sources of a topic have come, and what is missing of them.', 'SourcePage', {
+    query: [cursor, limit],
   }),
   listRuns: get('Runs, newest first.', 'RunPage', {
     query: [

@@ -12,10 +12,15 @@ import type { DedupeWrite, TopicEventWrite, BlobWrite } from '../../store/contra
 import type { PublishRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog, TopicEntry } from '../intake/catalog.js';
+import { observePublisher } from './publisher-clock.js';
 import { birth, type RunBirth } from '../intake/birth.js';
 
 /** An event on its way into a topic; its data as plain JSON is known by now, for the schema and the key. */
-export type TopicEvent = PublishRequest & { readonly value: unknown };
+export type TopicEvent = PublishRequest & {
+  readonly value: unknown;
+  /** The transition of the event is guarded by the epoch of its writer. */
+  readonly isGuarded?: true;
+};
 
 export interface TopicCause {
   readonly tenant: string;
@@ -45,8 +50,13 @@ export function preparePublication(
 ): Publication {
   const entry = catalog.topic(event.topic);
   if (entry === null) throw new SpineError('TOPIC_UNKNOWN', { name: event.topic, known: catalog.topicNames() });
-  const faults = entry.check(event.value);
+  // Of a table, an event without data says that its key is no more: no schema of the data is meant for it.
+  const isRemoval = entry.manifest.compaction !== undefined && event.value === null;
+  const faults = isRemoval ? [] : entry.check(event.value);
   if (faults.length > 0) throw new SpineError('INPUT_INVALID', { name: event.topic, faults });
+  if (entry.manifest.writer === 'single' && event.isGuarded !== true)
+    throw new SpineError('WRITER_REQUIRED', { topic: event.topic });
+  observePublisher(context, event, at);
   const { hash } = context.ports;
   const key = partitionKey(entry, event);
   const partition = entry.manifest.partitions === 1 ? 0 : fnv1a(key) % entry.manifest.partitions;
@@ -107,7 +117,7 @@ export function preparePublication(
       payload: written.payload,
     },
     dedupe: {
-      scope: `topic:${event.topic}`,
+      scope: topicDedupeScope(event.topic),
       key: `${event.source} ${event.id}`,
       hash: hash.sha256(event.data === null ? '' : 'text' in event.data ? event.data.text : event.data.blob),
       reference: event.id,
@@ -116,6 +126,11 @@ export function preparePublication(
     blobs: written.blob === null ? [] : [written.blob],
     births,
   };
+}
+
+/** Scope of the keys of events of a topic; the key is source and id. */
+export function topicDedupeScope(topic: string): string {
+  return `topic:${topic}`;
 }
 
 const emptyInput: Payload = { codec: 'json/1', text: 'null' };
