@@ -118,6 +118,12 @@ export const limits = {
   retryPauseMsMax: 400 * 24 * 60 * 60_000,
   /** Partitions of a topic. */
   topicPartitionsMax: 1_024,
+  /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
+  filterNodesMax: 64,
+  filterDepthMax: 8,
+  /** Events of one partition that a subscription has under way, unless it says otherwise, and at most. */
+  subscriptionWindowDefault: 64,
+  subscriptionWindowMax: 512,
   /** Length of a step path, in UTF-16 units. */
   pathLengthMax: 512,
   /** Length of names (workflow, capability, topic), tenants and idempotency keys. */

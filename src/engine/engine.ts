@@ -67,6 +67,7 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { Subscriptions } from './topics/subscriptions.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -124,6 +125,7 @@ class RunningEngine implements Engine {
   readonly #dispatcher: Dispatcher;
   readonly #timers: TimerDuty;
   readonly #schedules: Schedules;
+  readonly #subscriptions: Subscriptions;
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
@@ -176,8 +178,11 @@ class RunningEngine implements Engine {
     };
     this.#registry = new Registry(this.#context, this.#catalog, (manifest, registeredAt) => {
       this.#schedules.registered(manifest, registeredAt);
+      this.#subscriptions.registered(manifest, registeredAt);
       void this.#schedules.settle();
+      void this.#subscriptions.settle();
     });
+    this.#subscriptions = new Subscriptions(this.#context, this.#catalog);
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
     this.#breakers = new Breakers(this.#context, this.#catalog);
@@ -431,7 +436,7 @@ class RunningEngine implements Engine {
 
   async register(manifest: Manifest): Promise<{ readonly hash: string }> {
     const registered = await this.#registry.register(manifest);
-    await this.#schedules.settle();
+    await Promise.all([this.#schedules.settle(), this.#subscriptions.settle()]);
     return registered;
   }
 

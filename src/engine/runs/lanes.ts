@@ -26,7 +26,7 @@ import type { Catalog } from '../intake/catalog.js';
 import type { ModelDoor } from '../models/model-door.js';
 import type { Predictions, Recollection } from '../models/predictions.js';
 import { birth, withBirths, type BirthRequest, type RunBirth } from '../intake/birth.js';
-import { preparePublication, type Publication, type TopicEvent } from '../intake/topics.js';
+import { preparePublication, type Publication, type TopicEvent } from '../topics/publication.js';
 import { changeRun, emptyChange, newDeadLetterId, writeOf, type RunChange } from './change.js';
 import { runKey, type CommitListener, type CommittedChange } from './committed.js';
 import type { CommitAnswer, Committer } from './committer.js';
