@@ -76,6 +76,30 @@ export interface TopicManifest {
   readonly partitions: number;
   /** Paths of the fields by which runs may wait for its events; absent = those of `key`. */
   readonly index?: readonly string[];
+  /** Versions of the schema, oldest first; `schema` is that of the last. Absent = it has none. */
+  readonly versions?: readonly TopicVersion[];
+  /** How its schema may change. Absent = `backward` where there are versions, else `none`. */
+  readonly compatibility?: Compatibility;
+  /** What becomes of fields that the schema does not name. Absent = they stay. */
+  readonly unknown?: 'strip' | 'refuse';
+}
+
+/** A version of the schema of a topic. */
+export interface TopicVersion {
+  /** From 1 on. */
+  readonly version: number;
+  readonly schema: JsonSchema | null;
+  /** Workers make data of this version of data of the one before. */
+  readonly up: boolean;
+}
+
+/** `backward`: new code reads old events; `forward`: old code reads new events; `full`: both; `none`: nothing is asked. */
+export type CompatibilityMode = 'backward' | 'forward' | 'full' | 'none';
+
+export interface Compatibility {
+  readonly mode: CompatibilityMode;
+  /** Against every earlier version, not the last one only. */
+  readonly transitive: boolean;
 }
 
 /** The fields of a topic by which its events can be waited for. */

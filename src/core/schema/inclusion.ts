@@ -73,7 +73,7 @@ export function inclusionFaults(
 
 const faultsMax = 20;
 /** Steps of one proof. What needs more is not proven. */
-const stepsMax = 20_000;
+const stepsMax = 5_000;
 /** How deep two places are held against each other to see that they have no value in common. */
 const apartDepthMax = 4;
 

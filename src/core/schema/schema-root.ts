@@ -39,6 +39,7 @@ export class SchemaRoot {
   readonly #hasInnerIds: boolean;
   readonly #texts = new Map<unknown, string | null>();
   readonly #plain = new Map<unknown, boolean>();
+  readonly #evaluated = new Map<unknown, Map<string, Evaluated>>();
 
   constructor(json: JsonSchema) {
     this.json = json;
@@ -101,7 +102,17 @@ export class SchemaRoot {
    * Fields that a schema has something to say of, in place. `may`: those that any of its branches has; otherwise those that
    * it has whatever the value. `own`: without what `unevaluatedProperties` of the schema itself says.
    */
-  evaluated(schema: unknown, may: boolean, own = false, seen: ReadonlySet<unknown> = new Set()): Evaluated {
+  evaluated(schema: unknown, may: boolean, own = false): Evaluated {
+    if (!isRecord(schema)) return nothing;
+    const key = `${may} ${own}`;
+    const said = this.#evaluated.get(schema) ?? new Map<string, Evaluated>();
+    this.#evaluated.set(schema, said);
+    const found = said.get(key) ?? this.#evaluate(schema, may, own, new Set());
+    said.set(key, found);
+    return found;
+  }
+
+  #evaluate(schema: unknown, may: boolean, own: boolean, seen: ReadonlySet<unknown>): Evaluated {
     if (!isRecord(schema) || seen.has(schema)) return nothing;
     const onWay = new Set([...seen, schema]);
     const { properties, patternProperties, additionalProperties, unevaluatedProperties } = schema;
@@ -111,7 +122,7 @@ export class SchemaRoot {
       patterns: new Set(isRecord(patternProperties) ? Object.keys(patternProperties) : []),
       all: false,
     };
-    const inner = (one: unknown): Evaluated => this.evaluated(one, may, false, onWay);
+    const inner = (one: unknown): Evaluated => this.#evaluate(one, may, false, onWay);
     const always = listOf(schema['allOf']).map(inner);
     if (schema['$ref'] !== undefined) {
       const target = this.resolve(schema['$ref']);
