@@ -392,6 +392,18 @@ export const errorCatalogue = {
     message: (d) => `There is no dead letter "${d.id}".`,
     mend: 'List the dead letters; it may have been redriven or discarded.',
   }),
+  DEAD_EVENT_NOT_FOUND: entry<{ id: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no dead event "${d.id}".`,
+    mend: 'List the dead events (`eventspine dead-events`); it may have been redriven or discarded.',
+  }),
+  DEAD_EVENT_NOT_REDRIVABLE: entry<{ id: string; reason: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The dead event "${d.id}" cannot be sent back: ${d.reason}.`,
+    mend: 'Bring back what it is to go to (the subscription or the bridge it came from), publish its data anew, or discard it.',
+  }),
   INPUT_NOT_EDITABLE: entry<{ id: string; reason: string }>({
     kind: 'conflict',
     status: 409,

@@ -147,6 +147,14 @@ export const subscriptionsTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic of events that were given up on, and of what was done about them; there without being declared. */
+export const deadEventsTopic: TopicManifest = {
+  name: 'eventspine.dead-events',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** Topics of the engine's own. */
 export const ownTopics: readonly TopicManifest[] = [
   approvalTopic,
@@ -154,6 +162,7 @@ export const ownTopics: readonly TopicManifest[] = [
   modelsTopic,
   correctionTopic,
   subscriptionsTopic,
+  deadEventsTopic,
 ];
 
 export interface WorkflowManifest {

@@ -17,6 +17,8 @@ import type {
   ApprovalDetail,
   ApprovalView,
   CacheView,
+  DeadEventDetail,
+  DeadEventView,
   DeadLetterCount,
   DeadLetterDetail,
   DeadLetterView,
@@ -40,6 +42,7 @@ import type {
   WorkerView,
 } from '../protocol/http.js';
 import type { LetterFilter } from './deadletters/filter.js';
+import type { DeadEventFilter } from './topics/dead-events.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
 import type { ModelOrder } from './models/models-office.js';
@@ -367,6 +370,16 @@ export interface Engine {
     id: string,
     said: { readonly label: FailureClass; readonly reason: string | null },
   ): Promise<CommandOutcome>;
+  /** Events that were given up on and that no run stands for, oldest first; a page may be shorter than asked for. */
+  listDeadEvents(
+    tenant: string,
+    query: DeadEventFilter & { readonly cursor?: string; readonly limit?: number },
+  ): Promise<PageView<DeadEventView>>;
+  readDeadEvent(tenant: string, id: string): Promise<DeadEventDetail | null>;
+  /** Sends it back to where it came from. `error`: DEAD_EVENT_NOT_FOUND, DEAD_EVENT_NOT_REDRIVABLE. */
+  redriveDeadEvent(origin: Origin, id: string, reason: string | null): Promise<CommandOutcome>;
+  /** Gives it up for good. `error`: DEAD_EVENT_NOT_FOUND. */
+  discardDeadEvent(origin: Origin, id: string, reason: string | null): Promise<CommandOutcome>;
   /** Begins to redrive all that a filter means. Rejects with REDRIVES_FULL. */
   beginRedrive(origin: Origin, request: ManyRequest): Promise<RedriveView>;
   readRedrive(tenant: string, id: string): Promise<RedriveView | null>;

@@ -68,6 +68,7 @@ import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
 import { Subscriptions } from './topics/subscriptions.js';
+import { DeadEvents } from './topics/dead-events.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -138,6 +139,7 @@ class RunningEngine implements Engine {
   readonly #agents: Agents;
   readonly #letters: DeadLetters;
   readonly #redrives: Redrives;
+  readonly #deadEvents: DeadEvents;
   readonly #limitRules: LimitRules;
   readonly #coordinator: Coordinator;
   readonly #modelSettings: ModelSettings;
@@ -275,6 +277,7 @@ class RunningEngine implements Engine {
       command: (origin, run, command) => this.#command(origin, run, command),
     });
     this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
+    this.#deadEvents = new DeadEvents({ context: this.#context, catalog: this.#catalog }, this.#lanes);
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
     this.#coordinator = new Coordinator({
       context: this.#context,
@@ -552,6 +555,10 @@ class RunningEngine implements Engine {
   redriveDeadLetter: Engine['redriveDeadLetter'] = (origin, id, options) => this.#letters.redrive(origin, id, options);
   correctDeadLetter: Engine['correctDeadLetter'] = (origin, id, said) => this.#letters.correct(origin, id, said);
   editDeadLetter: Engine['editDeadLetter'] = (origin, id, edit) => this.#letters.edit(origin, id, edit);
+  listDeadEvents: Engine['listDeadEvents'] = (tenant, query) => this.#deadEvents.list(tenant, query);
+  readDeadEvent: Engine['readDeadEvent'] = (tenant, id) => this.#deadEvents.read(tenant, id);
+  redriveDeadEvent: Engine['redriveDeadEvent'] = (origin, id, reason) => this.#deadEvents.redrive(origin, id, reason);
+  discardDeadEvent: Engine['discardDeadEvent'] = (origin, id, reason) => this.#deadEvents.discard(origin, id, reason);
   countDeadLetters: Engine['countDeadLetters'] = (tenant, filter) => this.#redrives.count(tenant, filter);
   beginRedrive: Engine['beginRedrive'] = (origin, request) => this.#redrives.begin(origin, request);
   readRedrive: Engine['readRedrive'] = (tenant, id) => this.#redrives.read(tenant, id);

@@ -324,6 +324,41 @@ export interface TopicEventView {
   readonly event: Readonly<Record<string, unknown>>;
 }
 
+/** An event that was given up on and that no run stands for: whose it was, where it was, and why. */
+export interface DeadEventView {
+  readonly id: string;
+  /** Who has given up on it: `subscription:<name>` or `bridge:<name>`. */
+  readonly source: string;
+  /** Where it was; null = the bus that it came from keeps no positions. */
+  readonly topic: string | null;
+  readonly partition: number | null;
+  /** A whole number as text: those of some buses are larger than a number holds. */
+  readonly offset: string | null;
+  /** What is known of the event; null = it could not be found out. */
+  readonly event: {
+    readonly id: string | null;
+    readonly type: string | null;
+    readonly source: string | null;
+    readonly key: string | null;
+  };
+  readonly class: string;
+  readonly code: string;
+  readonly message: string;
+  /** Deliveries that were tried. */
+  readonly attempts: number;
+  readonly at: string;
+}
+
+/** A dead event with what it came with. */
+export interface DeadEventDetail extends DeadEventView {
+  /** Further attributes, or the headers of a message. */
+  readonly attributes: Readonly<Record<string, string | number | boolean>>;
+  /** Its data; bytes as base64. Absent = it had none, or it is at `dataref`. */
+  readonly data?: unknown;
+  /** Where large data can be fetched. */
+  readonly dataref?: string;
+}
+
 /** What ran out of attempts: what it was, why it died and what to do about it. */
 export interface DeadLetterView {
   readonly id: string;

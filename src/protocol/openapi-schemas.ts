@@ -21,6 +21,8 @@ import {
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterCount,
+  type DeadEventDetail,
+  type DeadEventView,
   type DeadLetterDetail,
   type DeadLetterFilter,
   type DeadLetterView,
@@ -121,6 +123,25 @@ const runSummary: Properties<RunSummary> = {
 };
 
 const remedyShape = record({ name: text, text, redriveMayHelp: flag }, ['name', 'text', 'redriveMayHelp']);
+
+const deadEvent: Properties<DeadEventView> = {
+  id: text,
+  source: text,
+  topic: nullable(text),
+  partition: nullable(whole),
+  offset: nullable(text),
+  event: record({ id: nullable(text), type: nullable(text), source: nullable(text), key: nullable(text) }, [
+    'id',
+    'type',
+    'source',
+    'key',
+  ]),
+  class: oneOf(failureClasses),
+  code: text,
+  message: text,
+  attempts: whole,
+  at: instant,
+};
 
 const letterFilter = shape<DeadLetterFilter>(
   { class: oneOf(failureClasses), workflow: text, step: text, since: instant, text },
@@ -450,6 +471,11 @@ export const schemas = {
   TopicEventView: shape<TopicEventView>(
     { topic: text, partition: whole, offset: whole, event: { type: 'object' } },
     {},
+  ),
+  DeadEventView: shape<DeadEventView>(deadEvent, {}),
+  DeadEventDetail: shape<DeadEventDetail>(
+    { ...deadEvent, attributes: { type: 'object' }, data: {}, dataref: text },
+    { data: true, dataref: true },
   ),
   DeadLetterView: shape<DeadLetterView>(
     {
@@ -946,6 +972,7 @@ export const schemas = {
   DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
   TopicEventPage: page('TopicEventView'),
+  DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),
   RedrivePage: page('RedriveView'),
   ApprovalPage: page('ApprovalView'),

@@ -16,6 +16,7 @@ import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
 import { endpointHandlers } from './handlers/endpoints.js';
 import { eventHandlers } from './handlers/events.js';
+import { deadEventHandlers } from './handlers/dead-events.js';
 import { deadLetterHandlers } from './handlers/dead-letters.js';
 import { fleetHandlers } from './handlers/fleet.js';
 import { intakeHandlers } from './handlers/intake.js';
@@ -114,6 +115,7 @@ export class Api {
       ...runHandlers(context),
       ...waitHandlers(context),
       ...agentHandlers(context),
+      ...deadEventHandlers(context),
       ...deadLetterHandlers(context),
       ...modelHandlers(context),
       ...cacheHandlers(context),
