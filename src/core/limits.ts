@@ -118,6 +118,8 @@ export const limits = {
   retryPauseMsMax: 400 * 24 * 60 * 60_000,
   /** Partitions of a topic. */
   topicPartitionsMax: 1_024,
+  /** Versions of the schema of a topic, and the highest number of one. */
+  topicVersionsMax: 200,
   /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
   filterNodesMax: 64,
   filterDepthMax: 8,

@@ -94,7 +94,8 @@ export interface TopicVersion {
 }
 
 /** `backward`: new code reads old events; `forward`: old code reads new events; `full`: both; `none`: nothing is asked. */
-export type CompatibilityMode = 'backward' | 'forward' | 'full' | 'none';
+export const compatibilityModes = ['backward', 'forward', 'full', 'none'] as const;
+export type CompatibilityMode = (typeof compatibilityModes)[number];
 
 export interface Compatibility {
   readonly mode: CompatibilityMode;

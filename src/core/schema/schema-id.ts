@@ -27,6 +27,12 @@ export function readSchemaId(topic: string, id: string): SchemaName | null {
   return { topic, version: match[1] === undefined ? null : Number(match[1]), hash: match[2] ?? null };
 }
 
+/** What readers are told of an event of a topic: under which schema it was written, where that is one of several. */
+export function writtenUnder(topic: string, id: string | null): { readonly schema?: string } {
+  if (id === null || (readSchemaId(topic, id)?.version ?? null) === null) return {};
+  return { schema: id };
+}
+
 const uriPrefix = 'urn:eventspine:schema:';
 
 /** The id as `dataschema`. */

@@ -2,6 +2,7 @@
  * Events of topics: from a publish request to what is written, with the runs that it starts. Used by intake and by
  * runs that emit, so that both have the same checks, keys and triggers.
  */
+import { schemaIdOfUri, writtenUnder } from '../../core/schema/schema-id.js';
 import { newId } from '../../core/ids.js';
 import { SpineError } from '../../core/errors.js';
 import type { Payload } from '../../core/payload.js';
@@ -38,15 +39,15 @@ export interface Publication {
 export function preparePublication(
   context: EngineContext,
   catalog: Catalog,
-  event: TopicEvent,
+  given: TopicEvent,
   cause: TopicCause,
   at: number,
 ): Publication {
-  const entry = catalog.topic(event.topic);
-  if (entry === null) throw new SpineError('TOPIC_UNKNOWN', { name: event.topic, known: catalog.topicNames() });
-  const faults = entry.check(event.value);
-  if (faults.length > 0) throw new SpineError('INPUT_INVALID', { name: event.topic, faults });
+  const entry = catalog.topic(given.topic);
+  if (entry === null) throw new SpineError('TOPIC_UNKNOWN', { name: given.topic, known: catalog.topicNames() });
   const { hash } = context.ports;
+  const { schema, ...kept } = entry.schemas.accept(given, hash);
+  const event = { ...given, ...kept };
   const key = partitionKey(entry, event);
   const partition = entry.manifest.partitions === 1 ? 0 : fnv1a(key) % entry.manifest.partitions;
   const shared = entry.triggers.length > 0;
@@ -55,7 +56,10 @@ export function preparePublication(
     source: event.source,
     ...(event.subject === undefined ? {} : { subject: event.subject }),
     ...(event.time === undefined ? {} : { time: event.time }),
-    ...(event.dataschema === undefined ? {} : { dataschema: event.dataschema }),
+    // One of ours is made of the schema id of the envelope, which is exact.
+    ...(event.dataschema === undefined || schemaIdOfUri(event.dataschema) !== null
+      ? {}
+      : { dataschema: event.dataschema }),
   };
   const written = context.envelopes.write(
     {
@@ -69,7 +73,7 @@ export function preparePublication(
       cause: cause.cause,
       correlation: cause.correlation,
       traceparent: cause.traceparent,
-      schema: null,
+      schema,
       data: { topic: event.topic, key },
       attributes,
     },
@@ -90,7 +94,7 @@ export function preparePublication(
         cause: event.id,
         correlation: cause.correlation ?? event.id,
         traceparent: cause.traceparent,
-        trigger: { topic: event.topic, eventId: event.id },
+        trigger: { topic: event.topic, eventId: event.id, ...writtenUnder(event.topic, schema) },
         sharedInput: shared,
         ...(cause.contexts === undefined ? {} : { contexts: cause.contexts }),
       }),

@@ -5,7 +5,8 @@
  *
  * Invariant: a look does nothing that a second look would not do as well, so it may be repeated by anybody at any time.
  */
-import type { RunEvent } from '../../core/run/events.js';
+import { writtenUnder } from '../../core/schema/schema-id.js';
+import type { RunEvent, RunTrigger } from '../../core/run/events.js';
 import {
   indexKey,
   indexSpace,
@@ -108,7 +109,7 @@ export class LookBack {
     run: string,
     opened: Opened,
     on: EventOn,
-    trigger: { readonly topic: string; readonly eventId: string } | null,
+    trigger: RunTrigger | null,
     position: number,
   ): Promise<void> {
     const [[field, text] = ['', '']] = Object.entries(on.match);
@@ -155,8 +156,15 @@ export class LookBack {
     });
     // Nothing of it is left but its entry.
     if (row === undefined || row.seq !== offset) return { tag: 'already', head: 0 };
-    const event: TopicEventRef = { topic, partition, offset, id, at: row.at };
     const envelope = parseEnvelope(row.envelope);
+    const event: TopicEventRef = {
+      topic,
+      partition,
+      offset,
+      id,
+      at: row.at,
+      ...writtenUnder(topic, envelope.schema),
+    };
     return this.#lanes.submit({
       key: runKey(tenant, run),
       tenant,
