@@ -74,6 +74,7 @@ import {
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
+import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
 
 /** Options of `start`. */
 export interface StartOptions extends CallOptions {
@@ -253,6 +254,8 @@ export interface Client<App = UntypedApp> {
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
+  /** Durable cursors over topics. */
+  readonly subscriptions: SubscriptionsApi;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
   /** How many workers a group of queues wants, as an autoscaler would ask. REQUEST_INVALID. */
@@ -649,6 +652,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     },
 
     schedules: schedulesOver<App>(transport, settings),
+    subscriptions: subscriptionsOver(transport),
 
     queues: (options) => items<QueueView>(pathOf('listQueues'), options),
     scale: ({ signal, ...query } = {}) =>

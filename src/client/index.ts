@@ -72,6 +72,7 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
+export type { ReplayOptions, SeekOptions, SubscriptionsApi } from './subscriptions.js';
 export type {
   ApprovalDetail,
   ApprovalNote,
@@ -89,6 +90,8 @@ export type {
   ReadTokenView,
   RedriveRequest,
   RedriveView,
+  ReplayAnswer,
+  SeekAnswer,
   RunEventView,
   RunView,
   RunViewState,

@@ -8,6 +8,7 @@ import type { Failure, FailureClass } from '../core/failure.js';
 import type { InlinePayload, Payload } from '../core/payload.js';
 import type { Remedy } from '../core/remedies.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
+import type { StartPosition } from '../core/topics/subscription.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
@@ -16,6 +17,8 @@ import type {
   AgentView,
   ApprovalDetail,
   ApprovalView,
+  BridgeState,
+  BridgeView,
   CacheView,
   DeadEventDetail,
   DeadEventView,
@@ -33,11 +36,13 @@ import type {
   PageView,
   QueueView,
   RedriveView,
+  ReplayAnswer,
   RunEventView,
   RunSummary,
   RunFold,
   RunViewState,
   ScheduleView,
+  SeekAnswer,
   TopicEventView,
   WorkerView,
 } from '../protocol/http.js';
@@ -67,6 +72,19 @@ export interface LimitFacts {
   readonly fullest: number;
   /** Tickets that this server has granted some of it, since it grants. */
   readonly granted: number;
+}
+
+/** How a bridge of this server stands; what is counted is what this server has done. */
+export interface BridgeFacts {
+  readonly bridge: string;
+  readonly direction: 'in' | 'out';
+  readonly state: BridgeState;
+  readonly moved: number;
+  readonly duplicates: number;
+  readonly dead: number;
+  /** Messages that it is behind, and the age of the oldest, as far as it is known. */
+  readonly lag: number;
+  readonly lagAgeMs: number;
 }
 
 /** How an endpoint of models stands, as one server knows it; what is counted is what this server has done. */
@@ -142,6 +160,24 @@ export type PublishOutcome =
 export type PutScheduleOutcome =
   | { readonly tag: 'created' | 'updated' | 'unchanged' }
   | { readonly tag: 'error'; readonly error: Error };
+
+/** Where the cursors of a subscription are to be. */
+export interface SeekRequest {
+  readonly to: StartPosition;
+  /** Default: all. */
+  readonly partition?: number;
+}
+
+/** Which events are to go through a subscription once more. */
+export interface ReplayRequest {
+  readonly from: StartPosition;
+  /** Name of the subscription that is made for it. Default: a new one. */
+  readonly into?: string;
+  /** What handles the events. Default: what handles those of the subscription. */
+  readonly workflow?: string;
+  /** Only count them. Default false. */
+  readonly dryRun?: boolean;
+}
 
 export type CommandOutcome =
   | { readonly tag: 'done' }
@@ -341,6 +377,15 @@ export interface Engine {
     query: { readonly cursor?: string; readonly limit?: number },
   ): Promise<PageView<ScheduleView>>;
 
+  /** Nothing of it is begun after this was answered, until it is resumed. `error`: SUBSCRIPTION_NOT_FOUND. */
+  pauseSubscription(origin: Origin, name: string, reason: string | null): Promise<CommandOutcome>;
+  /** `error`: SUBSCRIPTION_NOT_FOUND. */
+  resumeSubscription(origin: Origin, name: string): Promise<CommandOutcome>;
+  /** Sets its cursors to another place. Rejects with SUBSCRIPTION_NOT_FOUND. */
+  seekSubscription(origin: Origin, name: string, request: SeekRequest): Promise<SeekAnswer>;
+  /** Sends events that were through a group of their own. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_INVALID, WORKFLOW_UNKNOWN. */
+  replaySubscription(origin: Origin, name: string, request: ReplayRequest): Promise<ReplayAnswer>;
+
   readRun(tenant: string, run: string): Promise<RunFold | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */
   readResult(tenant: string, run: string): Promise<RunResult | null>;
@@ -383,6 +428,11 @@ export interface Engine {
   redriveDeadEvent(origin: Origin, id: string, reason: string | null): Promise<CommandOutcome>;
   /** Gives it up for good. `error`: DEAD_EVENT_NOT_FOUND. */
   discardDeadEvent(origin: Origin, id: string, reason: string | null): Promise<CommandOutcome>;
+  /** Bridges that this server runs, and how they stand. */
+  listBridges(): BridgeView[];
+  bridgeFacts(): readonly BridgeFacts[];
+  /** Lets one go on at another offset. Rejects with BRIDGE_UNKNOWN, and BRIDGES_INVALID where it does not know the partition. */
+  seekBridge(origin: Origin, name: string, partition: number, offset: bigint): Promise<BridgeView>;
   /** Begins to redrive all that a filter means. Rejects with REDRIVES_FULL. */
   beginRedrive(origin: Origin, request: ManyRequest): Promise<RedriveView>;
   readRedrive(tenant: string, id: string): Promise<RedriveView | null>;

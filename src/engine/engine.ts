@@ -6,7 +6,7 @@ import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
 import { modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
-import type { DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
+import type { DoctorView, HealthView, QueueView, ReplayAnswer, RunViewState, WorkerView } from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import { isBlobPayload, type Payload } from '../core/payload.js';
@@ -31,6 +31,7 @@ import { LimitRules } from './admission/limit-rules.js';
 import { LimitsOffice } from './admission/limits-office.js';
 import { ticketResolver } from './admission/ticket-rows.js';
 import { Agents } from './agents/agents.js';
+import { Bridges, type BridgeSetup } from './bridges/bridges.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
 import { DeadLetters } from './deadletters/letters.js';
@@ -67,6 +68,9 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
+import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { SubscriptionOffice } from './topics/subscription-office.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
 import { TriageOffice } from './triage/triage-office.js';
@@ -83,6 +87,8 @@ export interface EngineOptions {
   /** Version of the package, for `health`. */
   readonly version?: string;
   readonly settings?: Partial<EngineSettings>;
+  /** Bridges to buses outside, which this server runs. Default: none. */
+  readonly bridges?: readonly BridgeSetup[];
   /** Where faults and notable facts go; default: nowhere. */
   readonly log?: EngineLog;
   /** Path of blobs under the server's base URL, as workers are told. Default `/v1/blobs`. */
@@ -127,6 +133,8 @@ class RunningEngine implements Engine {
   readonly #timers: TimerDuty;
   readonly #schedules: Schedules;
   readonly #subscriptions: Subscriptions;
+  readonly #deliveries: Deliveries;
+  readonly #subscriptionOffice: SubscriptionOffice;
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
@@ -140,6 +148,7 @@ class RunningEngine implements Engine {
   readonly #letters: DeadLetters;
   readonly #redrives: Redrives;
   readonly #deadEvents: DeadEvents;
+  readonly #bridges: Bridges;
   readonly #limitRules: LimitRules;
   readonly #coordinator: Coordinator;
   readonly #modelSettings: ModelSettings;
@@ -181,6 +190,7 @@ class RunningEngine implements Engine {
     this.#registry = new Registry(this.#context, this.#catalog, (manifest, registeredAt) => {
       this.#schedules.registered(manifest, registeredAt);
       this.#subscriptions.registered(manifest, registeredAt);
+      this.#deliveries.redefined();
       void this.#schedules.settle();
       void this.#subscriptions.settle();
     });
@@ -223,6 +233,8 @@ class RunningEngine implements Engine {
       },
       (transitions) => {
         this.#router.published(transitions);
+        this.#deliveries.published(transitions);
+        this.#bridges.published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
         this.#predictions.published(transitions);
@@ -244,6 +256,7 @@ class RunningEngine implements Engine {
       (key) => this.#dispatcher.seen(key),
       door,
       this.#predictions,
+      new DeadLetterMirror(this.#context, this.#catalog),
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     const told = (place: string): number | null => this.#pauses.until(place);
@@ -278,7 +291,29 @@ class RunningEngine implements Engine {
     });
     this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
     this.#deadEvents = new DeadEvents({ context: this.#context, catalog: this.#catalog }, this.#lanes);
+    const look = (): Promise<void> => (store.shared ? this.#registry.look() : Promise.resolve());
+    this.#bridges = new Bridges(
+      { context: this.#context, catalog: this.#catalog, lanes: this.#lanes, look },
+      options.bridges ?? [],
+    );
+    this.#deadEvents.onRedrive((origin, dead) => this.#bridges.redrive(origin, dead));
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
+    this.#deliveries = new Deliveries({
+      context: this.#context,
+      catalog: this.#catalog,
+      lanes: this.#lanes,
+      subscriptions: this.#subscriptions,
+      latest: (tenant, run) => this.#reads.latest(tenant, run),
+      lookFor: (workflow) => this.#lookForWorkflow(workflow),
+    });
+    this.#subscriptionOffice = new SubscriptionOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      lanes: this.#lanes,
+      subscriptions: this.#subscriptions,
+      changed: (tenant) => this.#deliveries.changed(tenant),
+    });
+    this.#deadEvents.onRedrive((origin, dead) => this.#deliveries.redrive(origin, dead));
     this.#coordinator = new Coordinator({
       context: this.#context,
       rules: this.#limitRules,
@@ -296,6 +331,7 @@ class RunningEngine implements Engine {
       rules: this.#limitRules,
       changed: async (transitions) => {
         this.#router.published(transitions);
+        this.#deliveries.published(transitions);
         await this.#coordinator.limitsChanged();
       },
     });
@@ -317,12 +353,14 @@ class RunningEngine implements Engine {
       cancel: (origin, run, reason) => this.cancel(origin, run, { reason }),
       redrive: (row) => this.#redrives.due(row),
     });
-    this.#health = new Health(this.#context, this.#dispatcher);
+    this.#health = new Health(this.#context, this.#dispatcher, (afterMs) => this.#bridges.faults(afterMs));
     this.#neighbours = new Neighbours(this.#context, {
       moved: ({ tenant, run, key, seq }) => {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
+        this.#deliveries.moved(tenant, run);
+        this.#bridges.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
         if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
       },
@@ -335,6 +373,8 @@ class RunningEngine implements Engine {
             this.#dispatcher.opening(transitions);
             this.#timers.opening(transitions);
             this.#router.published(transitions);
+            this.#deliveries.published(transitions);
+            this.#bridges.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit(({ own, state, events }) => {
@@ -346,6 +386,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#schedules.committed(change));
     this.#lanes.onCommit((change) => this.#graphs.committed(change));
     this.#lanes.onCommit((change) => this.#office.committed(change));
+    this.#lanes.onCommit((change) => this.#deliveries.committed(change));
     this.#lanes.onCommit((change) => this.#agents.committed(change));
     this.#lanes.onCommit((change) => this.#breakers.committed(change));
     this.#lanes.onCommit((change) => this.#pauses.committed(change));
@@ -362,6 +403,7 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
       {
         name: 'admission',
         everyMs: settings.lookEveryMs ?? admissionEveryMs,
@@ -375,6 +417,7 @@ class RunningEngine implements Engine {
       { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
       ...this.#outboxDuties(),
+      ...(this.#bridges.any ? [{ name: 'bridges', everyMs: bridgesEveryMs, tick: () => this.#bridges.tick() }] : []),
     ]);
   }
 
@@ -403,6 +446,7 @@ class RunningEngine implements Engine {
     await this.#correctHints();
     this.#timers.start();
     this.#duties.start();
+    this.#bridges.start();
   }
 
   stop(): Promise<void> {
@@ -416,6 +460,7 @@ class RunningEngine implements Engine {
     await this.#dispatcher.storeBeats().catch((error: unknown) => this.#context.fault('heartbeats', error));
     await this.#dispatcher.leave();
     this.#dispatcher.stop();
+    await this.#bridges.stop();
     this.#lanes.stop();
     this.#followers.stop();
     await Promise.all([
@@ -424,6 +469,7 @@ class RunningEngine implements Engine {
       this.#outbox?.stop(),
       this.#neighbours.stop(),
       this.#router.stop(),
+      this.#deliveries.stop(),
       this.#redrives.stop(),
       this.#coordinator.stop(),
       this.#breakers.stop(),
@@ -555,6 +601,9 @@ class RunningEngine implements Engine {
   redriveDeadLetter: Engine['redriveDeadLetter'] = (origin, id, options) => this.#letters.redrive(origin, id, options);
   correctDeadLetter: Engine['correctDeadLetter'] = (origin, id, said) => this.#letters.correct(origin, id, said);
   editDeadLetter: Engine['editDeadLetter'] = (origin, id, edit) => this.#letters.edit(origin, id, edit);
+  listBridges: Engine['listBridges'] = () => this.#bridges.list();
+  bridgeFacts: Engine['bridgeFacts'] = () => this.#bridges.facts();
+  seekBridge: Engine['seekBridge'] = (origin, name, ...to) => this.#bridges.seek(origin.actor, name, ...to);
   listDeadEvents: Engine['listDeadEvents'] = (tenant, query) => this.#deadEvents.list(tenant, query);
   readDeadEvent: Engine['readDeadEvent'] = (tenant, id) => this.#deadEvents.read(tenant, id);
   redriveDeadEvent: Engine['redriveDeadEvent'] = (origin, id, reason) => this.#deadEvents.redrive(origin, id, reason);
@@ -654,6 +703,18 @@ class RunningEngine implements Engine {
     this.#schedules.trigger(origin, name, options?.idempotencyKey);
   readSchedule: Engine['readSchedule'] = (tenant, name) => this.#schedules.read(tenant, name);
   listSchedules: Engine['listSchedules'] = (tenant, query) => this.#schedules.list(tenant, query);
+
+  pauseSubscription: Engine['pauseSubscription'] = (origin, name, reason) =>
+    this.#subscriptionOffice.pause(origin, name, reason?.slice(0, limits.errorMessageLengthMax) ?? null);
+  resumeSubscription: Engine['resumeSubscription'] = (origin, name) => this.#subscriptionOffice.resume(origin, name);
+  seekSubscription: Engine['seekSubscription'] = (origin, name, request) =>
+    this.#subscriptionOffice.seek(origin, name, request);
+  async replaySubscription(
+    ...[origin, name, request]: Parameters<Engine['replaySubscription']>
+  ): Promise<ReplayAnswer> {
+    if (request.workflow !== undefined) await this.#lookForWorkflow(request.workflow);
+    return this.#subscriptionOffice.replay(origin, name, request);
+  }
 
   readRun: Engine['readRun'] = (tenant, run) => this.#sought(() => this.#reads.run(tenant, run));
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
@@ -949,6 +1010,9 @@ function isThere({ channel, byRequests }: Session): boolean {
 
 /** Leases counted for a list of workers; beyond it the counts are too low. */
 const leaseScanMax = 10_000;
+
+/** How often it is looked how far bridges are behind. */
+const bridgesEveryMs = 5_000;
 
 /** Retention works in small bites, so that it never stands in the way of commits for long. */
 const expireBatch = 200;

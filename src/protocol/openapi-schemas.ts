@@ -18,6 +18,9 @@ import {
   type ApprovalNote,
   type ApprovalView,
   tickOutcomes,
+  bridgeStates,
+  type BridgeSeekRequest,
+  type BridgeView,
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterCount,
@@ -59,6 +62,8 @@ import {
   type ReadTokenRequest,
   type ReadTokenView,
   readTokenSights,
+  type ReplayAnswer,
+  type SeekAnswer,
   type StartAnswer,
   type StepView,
   type TickView,
@@ -97,6 +102,17 @@ function page(name: string): JsonSchema {
   };
 }
 
+const startPosition: JsonSchema = {
+  oneOf: [
+    oneOf(['newest', 'oldest']),
+    record({ offset: whole }, ['offset']),
+    record({ at: { anyOf: [instant, whole] } }, ['at']),
+  ],
+};
+const seekAnswer: Properties<SeekAnswer> = {
+  name: text,
+  partitions: list(shape<SeekAnswer['partitions'][number]>({ partition: whole, next: whole, head: whole }, {})),
+};
 const ambiguityPolicy = oneOf(ambiguityPolicies);
 const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
 const links = record({ self: text, history: text, result: text, stream: text }, [
@@ -472,6 +488,27 @@ export const schemas = {
     { topic: text, partition: whole, offset: whole, event: { type: 'object' } },
     {},
   ),
+  BridgeView: shape<BridgeView>(
+    {
+      name: text,
+      direction: oneOf(['in', 'out']),
+      bus: text,
+      tenant: text,
+      topic: text,
+      outside: text,
+      state: oneOf(bridgeStates),
+      error: nullable(text),
+      moved: whole,
+      duplicates: whole,
+      dead: whole,
+      lag: list(
+        record({ partition: nullable(whole), count: whole, ageMs: nullable(whole) }, ['partition', 'count', 'ageMs']),
+      ),
+      positions: list(record({ partition: text, next: text }, ['partition', 'next'])),
+    },
+    {},
+  ),
+  BridgeSeekRequest: shape<BridgeSeekRequest>({ partition: whole, offset: { type: ['integer', 'string'] } }, {}),
   DeadEventView: shape<DeadEventView>(deadEvent, {}),
   DeadEventDetail: shape<DeadEventDetail>(
     { ...deadEvent, attributes: { type: 'object' }, data: {}, dataref: text },
@@ -606,6 +643,21 @@ export const schemas = {
     ['start'],
   ),
   PauseRequest: record({ reason: text }, []),
+  SeekRequest: record({ to: startPosition, partition: whole }, ['to']),
+  SeekAnswer: shape<SeekAnswer>(seekAnswer, {}),
+  ReplayRequest: record({ from: startPosition, into: text, workflow: text, dryRun: flag }, ['from']),
+  ReplayAnswer: shape<ReplayAnswer>(
+    {
+      ...seekAnswer,
+      into: nullable(text),
+      workflow: nullable(text),
+      dryRun: flag,
+      events: whole,
+      wanted: nullable(whole),
+      isWhole: flag,
+    },
+    {},
+  ),
   ScheduleView: shape<ScheduleView>(
     {
       name: text,
@@ -972,6 +1024,7 @@ export const schemas = {
   DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
   TopicEventPage: page('TopicEventView'),
+  BridgePage: page('BridgeView'),
   DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),
   RedrivePage: page('RedriveView'),

@@ -469,6 +469,15 @@ const descriptions = {
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
   },
+  listBridges: get('Bridges of this server to buses outside, and how they stand.', 'BridgePage', { access: 'operator' }),
+  seekBridge: {
+    ...post(
+      'Lets a bridge go on at another offset: before, to bring messages again; behind, to give up on what the bus has lost.',
+      jsonBody('BridgeSeekRequest', 'The partition, and the offset of the next message.'),
+      [{ status: 200, says: 'It goes on there.', type: 'application/json', schema: 'BridgeView' }],
+    ),
+    access: 'operator',
+  },
   listDeadEvents: get('Events that were given up on and that no run stands for, oldest first.', 'DeadEventPage', {
     query: [
       { name: 'source', says: 'Given up on by this: `subscription:<name>` or `bridge:<name>`.', type: 'string' },
@@ -521,6 +530,22 @@ const descriptions = {
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
   },
+  pauseSubscription: post(
+    'Lets a subscription begin nothing until it is resumed. What is under way goes on.',
+    jsonBody('PauseRequest', 'Why, for the record.', false),
+    [ok('CommandAnswer')],
+  ),
+  resumeSubscription: post('Lets a paused subscription go on from where it was.', null, [ok('CommandAnswer')]),
+  seekSubscription: post(
+    'Sets the cursors of a subscription to another place: what lies behind it begins anew, what lies before it is left out.',
+    jsonBody('SeekRequest', 'The place.'),
+    [ok('SeekAnswer')],
+  ),
+  replaySubscription: post(
+    'Sends the events from a place to the end of the topic through a group of their own, or says what that would begin.',
+    jsonBody('ReplayRequest', 'The place, and what handles the events.'),
+    [ok('ReplayAnswer', 'A dry run.'), ok('ReplayAnswer', 'It was made.', 201)],
+  ),
   listQueues: get('Depth and lag of every queue.', 'QueuePage', { access: 'operator' }),
   readScale: get(
     'How many workers a group of queues wants; for autoscalers. Without `app` and `queue` the group is all queues.',

@@ -45,6 +45,14 @@ export interface RunTrigger {
   readonly eventId: string;
   /** Id of the schema that the event was written under. Absent = none, or the schema has no versions. */
   readonly schema?: string;
+  /** The subscription that has started it, and where the event is. Absent = the workflow is of the topic itself (`on`). */
+  readonly subscription?: {
+    readonly name: string;
+    readonly partition: number;
+    readonly offset: number;
+    /** Topic that is told if the run becomes a dead letter. Absent = none. */
+    readonly dead?: string;
+  };
 }
 
 /** Who writes a stream: a later attempt, or the same one after a crash, is another, whose chunks may be others. */

@@ -3,14 +3,14 @@
  * always written from the value that was read (`expected`), so that of two who move one, one does.
  */
 import { subscriptionCursorSpace, type Cursor, type StartPosition } from '../../core/topics/subscription.js';
-import { topicStream, type EntryKey, type EntryRow, type EntryWrite, type Store } from '../../store/contract.js';
-
-/** A partition of a topic of a tenant. */
-export interface Partition {
-  readonly tenant: string;
-  readonly topic: string;
-  readonly partition: number;
-}
+import {
+  topicStream,
+  type EntryKey,
+  type EntryRow,
+  type EntryWrite,
+  type PartitionKey,
+  type Store,
+} from '../../store/contract.js';
 
 /** A cursor as it is stored; `text` null = nothing is, and it begins at `cursor`. */
 export interface StoredCursor<C extends Cursor = Cursor> {
@@ -19,14 +19,14 @@ export interface StoredCursor<C extends Cursor = Cursor> {
 }
 
 /** The key of the entry of a cursor. */
-export function cursorKey(subscription: string, { topic, partition }: Omit<Partition, 'tenant'>): EntryKey {
+export function cursorKey(subscription: string, { topic, partition }: Omit<PartitionKey, 'tenant'>): EntryKey {
   return { space: subscriptionCursorSpace, key: subscription, ref: topicStream(topic, partition) };
 }
 
 /** What moves a cursor, and nothing else of its transition, where it is still what was read. */
 export function cursorWrite(
   subscription: string,
-  at: Omit<Partition, 'tenant'>,
+  at: Omit<PartitionKey, 'tenant'>,
   before: string | null,
   cursor: Cursor,
   now: number,
@@ -36,7 +36,7 @@ export function cursorWrite(
 }
 
 /** The cursor of a partition; null = there is none yet. */
-export async function readCursor(store: Store, subscription: string, at: Partition): Promise<StoredCursor | null> {
+export async function readCursor(store: Store, subscription: string, at: PartitionKey): Promise<StoredCursor | null> {
   const row = await readEntry(store, at.tenant, cursorKey(subscription, at));
   return row === null ? null : { text: row.value, cursor: JSON.parse(row.value) as Cursor };
 }
@@ -81,7 +81,7 @@ export async function readEntry(store: Store, tenant: string, { space, key, ref 
  */
 export async function offsetOf(
   store: Store,
-  at: Partition,
+  at: PartitionKey,
   head: number,
   from: StartPosition,
   since: number,

@@ -163,7 +163,11 @@ const reserved: ReadonlySet<string> = new Set(['id', 'source', 'type', 'specvers
 const toldAttributeBytesMax = 2_048;
 const keptAttributeBytesMax = 8_192;
 
-function mirrorOf({ context, catalog }: DeadEventScope, dead: DeadEvent, topic: string, cause: TopicCause) {
+/**
+ * The event of a mirror topic. null = the topic is not there or does not take the data; that is told in the log and holds up
+ * nothing.
+ */
+export function mirrorOf({ context, catalog }: DeadEventScope, dead: DeadEvent, topic: string, cause: TopicCause) {
   const { data, event } = dead;
   try {
     const value = data === null || isBlobPayload(data) ? null : jsonOf(data);

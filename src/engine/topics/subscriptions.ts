@@ -88,13 +88,12 @@ export class Subscriptions {
     return (await this.list(tenant)).find(({ spec }) => spec.name === name) ?? null;
   }
 
-  /** Whether the topic may have a subscription that starts runs, as far as is known here without asking the store. */
+  /** Whether the topic may have a subscription that starts runs; where only the store knows, it may. */
   mayStartRuns(tenant: string, topic: string): boolean {
     const startsRuns = ({ topic: of, workflow }: Subscription): boolean => of === topic && workflow !== null;
     for (const spec of this.#catalog.subscriptions.values()) if (startsRuns(spec)) return true;
     const known = this.#tenants.get(tenant);
-    if (known !== undefined) for (const { spec } of known.made.values()) if (startsRuns(spec)) return true;
-    return false;
+    return known === undefined || [...known.made.values()].some(({ spec }) => startsRuns(spec));
   }
 
   /** Something was changed of a tenant's: the next who ask read anew. */
