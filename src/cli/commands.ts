@@ -35,6 +35,11 @@ const secret: Flag = {
 const limit: Flag = { name: 'limit', type: 'number', value: 'n', says: 'Show at most so many. Default 50.' };
 const workflowFlag: Flag = { name: 'workflow', type: 'text', value: 'name', says: 'Only of this workflow.' };
 const classFlag: Flag = { name: 'class', type: 'text', value: 'class', says: 'Only with this failure class.' };
+const atFlag: Flag = { name: 'at', type: 'text', value: 'moment', says: '' };
+const runAtFlag: Flag = {
+  ...atFlag,
+  says: 'The run as it was after its event of this number, at an instant, or a time ago. Default: now.',
+};
 const reasonFlag: Flag = { name: 'reason', type: 'text', value: 'text', says: 'Why, for the record.' };
 const letterFilterFlags: readonly Flag[] = [
   workflowFlag,
@@ -421,15 +426,18 @@ export const commands: readonly Command[] = [
     words: ['runs', 'show'],
     says: 'Shows a run: its state, steps, what it waits for, what can be retried, what needs a person.',
     parameters: [run],
-    flags: overHttp,
-    examples: ['eventspine runs show run_01h455vb4pex5vsknk084sn02q'],
+    flags: [runAtFlag, ...overHttp],
+    examples: [
+      'eventspine runs show run_01h455vb4pex5vsknk084sn02q',
+      'eventspine runs show run_01h455vb4pex5vsknk084sn02q --at 7',
+    ],
     load: runs.show,
   },
   {
     words: ['why'],
     says: 'Says why: each inference of a run, what was asked of which model, what came of it, by which way and at what cost.',
     parameters: [run],
-    flags: overHttp,
+    flags: [runAtFlag, ...overHttp],
     examples: ['eventspine why run_01h455vb4pex5vsknk084sn02q'],
     load: runs.why,
   },
@@ -819,6 +827,19 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine schedules delete nightly'],
     load: schedules.remove,
+  },
+  {
+    words: ['fleet'],
+    says: 'Shows what the fleet is, or was at any moment before: runs, queues, limits, agents, topics and lag.',
+    more: 'It is counted from the events up to that moment; what was deleted since is told of as a gap.',
+    parameters: [],
+    flags: [
+      { ...atFlag, says: 'A position of the feed, an instant, or a time ago. Default: now.' },
+      { name: 'tenant', type: 'text', value: 'name', says: 'Only what is of this tenant.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine fleet --at 2026-01-31T03:12:00Z', 'eventspine fleet --at 10m'],
+    load: async () => (await import('./commands/fleet.js')).showFleet,
   },
   {
     words: ['queues'],

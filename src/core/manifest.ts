@@ -112,8 +112,22 @@ export const correctionTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic of checkpoints of the fleet, in the tenant of the installation; there without being declared. */
+export const fleetTopic: TopicManifest = {
+  name: 'eventspine.fleet',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** Topics of the engine's own. */
-export const ownTopics: readonly TopicManifest[] = [approvalTopic, limitsTopic, modelsTopic, correctionTopic];
+export const ownTopics: readonly TopicManifest[] = [
+  approvalTopic,
+  limitsTopic,
+  modelsTopic,
+  correctionTopic,
+  fleetTopic,
+];
 
 export interface WorkflowManifest {
   readonly name: string;

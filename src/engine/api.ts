@@ -29,6 +29,7 @@ import type {
   TriageView,
   LimitView,
   PageView,
+  FleetView,
   QueueView,
   RedriveView,
   RunEventView,
@@ -42,6 +43,8 @@ import type {
 import type { LetterFilter } from './deadletters/filter.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
+import type { RunMoment } from './runs/past.js';
+import type { FleetMoment } from './fleet/fleet-views.js';
 import type { ModelOrder } from './models/models-office.js';
 import type { TriageOrder } from './triage/triage-office.js';
 
@@ -335,7 +338,8 @@ export interface Engine {
     query: { readonly cursor?: string; readonly limit?: number },
   ): Promise<PageView<ScheduleView>>;
 
-  readRun(tenant: string, run: string): Promise<RunFold | null>;
+  /** `moment`: the run as it was then, out of its events (RUN_EVENT_NOT_FOUND); null, the default, is now. */
+  readRun(tenant: string, run: string, moment?: RunMoment | null): Promise<RunFold | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */
   readResult(tenant: string, run: string): Promise<RunResult | null>;
   readHistory(
@@ -343,8 +347,8 @@ export interface Engine {
     run: string,
     query: { readonly after: number; readonly limit: number },
   ): Promise<RunEventView[] | null>;
-  /** All inferences of a run, in the order in which they were asked for; null = no such run. */
-  readDecisions(tenant: string, run: string): Promise<DecisionView[] | null>;
+  /** All inferences of a run, in the order in which they were asked for, as known at `moment`; null = no such run. */
+  readDecisions(tenant: string, run: string, moment?: RunMoment | null): Promise<DecisionView[] | null>;
   /** The run with everything that its body was given, for a replay elsewhere; null = no such run. */
   exportHistory(tenant: string, run: string): Promise<ExportedHistory | null>;
   listRuns(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>>;
@@ -383,6 +387,11 @@ export interface Engine {
       readonly partitions: readonly { readonly partition: number; readonly head: number }[];
     }[]
   >;
+  /**
+   * What the fleet was at a moment, of one tenant or of all (null). Rejects with FLEET_PAST_GONE where that is no longer kept,
+   * and with FLEET_BEHIND where it cannot be told yet.
+   */
+  fleet(moment: FleetMoment, tenant: string | null): Promise<FleetView>;
   queues(): Promise<QueueView[]>;
   workers(): Promise<WorkerView[]>;
   tally(): Promise<TallyRow[]>;
@@ -506,4 +515,4 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, ManifestRow, StoredPayload };
+export type { EventRow, FleetMoment, ManifestRow, RunMoment, StoredPayload };

@@ -68,6 +68,7 @@ export const routePaths = {
   resumeSchedule: '/v1/schedules/{name}/resume',
   triggerSchedule: '/v1/schedules/{name}/trigger',
   deleteSchedule: '/v1/schedules/{name}',
+  readFleet: '/v1/fleet',
   listQueues: '/v1/queues',
   readScale: '/v1/queues/scale',
   metrics: '/metrics',

@@ -47,6 +47,7 @@ const names = [
   'listApprovals',
   'readApproval',
   'sayOfApproval',
+  'fleet',
   'queues',
   'workers',
   'tally',
