@@ -20,6 +20,7 @@ export const layers: Readonly<Record<string, number>> = {
   workflow: 1,
   'stores/sqlite': 2,
   'stores/postgres': 2,
+  'buses/kafka': 2,
   engine: 2,
   // Clients of model endpoints: the check of options comes from workflow, the ports of Node from runtime.
   models: 2,

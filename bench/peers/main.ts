@@ -6,7 +6,7 @@
  *   npm run bench -- peers [rounds=3] [tests=enqueue,drain,wf,wflat,latency] [peers=bullmq-always,bullmq-everysec,dbos]
  *                          [ours=eventspine,eventspine-postgres]
  *
- * `scripts=<folder>` where the peers' scripts are not beside the checkout. Further peers: pgboss, graphile. Who needs
+ * `scripts=<folder>` where the peers' scripts are not beside the checkout. Further peers: pgboss, graphile, restate. Who needs
  * PostgreSQL gets a database of its own on the server of PG_URL (whose role may make databases), else on one that is
  * started for the run, with fsync.
  */
@@ -128,6 +128,21 @@ function contenders(work: string): Contender[] {
     onPostgres('dbos', ['@dbos-inc/dbos-sdk@5.3.0'], ['enqueue', 'drain', 'wf', 'wflat', 'latency']),
     onPostgres('pgboss', ['pg-boss@10.4.2'], ['enqueue', 'bulk', 'drain', 'latency', 'backlog']),
     onPostgres('graphile', ['graphile-worker@0.17.3'], ['enqueue', 'bulk', 'drain', 'latency', 'backlog']),
+    {
+      name: 'restate',
+      adapter: 'restate',
+      packages: [
+        '@restatedev/restate-sdk@1.17.2',
+        '@restatedev/restate-sdk-clients@1.17.2',
+        '@restatedev/restate-server@1.7.12',
+      ],
+      // Its script knows the ports that the server has by default: 8080, 9070, 9080.
+      environment: { BENCH_TMP: join(work, 'restate') },
+      needsPostgres: false,
+      // It begins what it takes at once: there is no backlog to drain.
+      tests: ['enqueue', 'wf', 'wflat', 'latency'],
+      prepare: async () => null,
+    },
   ];
 }
 

@@ -127,6 +127,13 @@ const redriveParameter: Parameter = { name: 'redrive', says: 'Id of the redrive.
 const scheduleParameter: Parameter = { name: 'schedule', says: 'Name of the schedule.', required: true };
 const letters: Parameter = { name: 'dead-letter', says: 'Ids of dead letters.', required: true, rest: true };
 
+const deadEvent: Parameter = { name: 'dead-event', says: 'Id of the dead event.', required: true };
+const deadEventsMeant: Parameter = { name: 'dead-event', says: 'Ids of dead events.', required: false, rest: true };
+const deadEventFlags: readonly Flag[] = [
+  { name: 'source', type: 'text', value: 'source', says: 'Only of this: subscription:<name> or bridge:<name>.' },
+  classFlag,
+];
+
 const agentName = { name: 'agent', says: 'Name of the agent.', required: true } as const;
 const agentKey = { name: 'key', says: 'Key of the agent.', required: true } as const;
 const messageWords = [
@@ -729,6 +736,42 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine dead-letters discard dlq_01h455vb4pex5vsknk084sn02q'],
     load: async () => (await import('./commands/dead-letters.js')).discardDeadLetters,
+  },
+  {
+    words: ['dead-events', 'list'],
+    says: 'Lists events that were given up on and that no run stands for, oldest first.',
+    parameters: [],
+    flags: [...deadEventFlags, limit, ...overHttp],
+    examples: ['eventspine dead-events list', 'eventspine dead-events list --source subscription:audit'],
+    load: async () => (await import('./commands/dead-events.js')).listDeadEvents,
+  },
+  {
+    words: ['dead-events', 'show'],
+    says: 'Shows a dead event: whose it was, why it was given up on, and its data as it came.',
+    parameters: [deadEvent],
+    flags: overHttp,
+    examples: ['eventspine dead-events show dev_01h455vb4pex5vsknk084sn02q'],
+    load: async () => (await import('./commands/dead-events.js')).showDeadEvent,
+  },
+  {
+    words: ['dead-events', 'redrive'],
+    says: 'Sends dead events back to where they came from.',
+    more: 'Those of the ids given; or, without ids, all that are there now and that the flags mean. One of a subscription is delivered again, with its deliveries counted anew; one of a bridge is taken in again.',
+    parameters: [deadEventsMeant],
+    flags: [...deadEventFlags, { name: 'all', type: 'truth', says: 'All dead events.' }, reasonFlag, ...overHttp],
+    examples: [
+      'eventspine dead-events redrive dev_01h455vb4pex5vsknk084sn02q',
+      `eventspine dead-events redrive --source subscription:audit --reason 'the consumer is mended'`,
+    ],
+    load: async () => (await import('./commands/dead-events.js')).redriveDeadEvents,
+  },
+  {
+    words: ['dead-events', 'discard'],
+    says: 'Gives dead events up for good.',
+    parameters: [deadEventsMeant],
+    flags: [...deadEventFlags, { name: 'all', type: 'truth', says: 'All dead events.' }, reasonFlag, ...overHttp],
+    examples: ['eventspine dead-events discard dev_01h455vb4pex5vsknk084sn02q'],
+    load: async () => (await import('./commands/dead-events.js')).discardDeadEvents,
   },
   {
     words: ['schedules', 'list'],

@@ -16,6 +16,8 @@ import type {
   AgentSummary,
   BulkAnswer,
   CommandAnswer,
+  DeadEventDetail,
+  DeadEventView,
   DeadLetterCount,
   DeadLetterDetail,
   DeadLetterFilter,
@@ -152,6 +154,15 @@ export interface DeadLetterListQuery extends DeadLetterFilter, CallOptions {
   readonly limit?: number;
 }
 
+/** Which dead events to list. */
+export interface DeadEventListQuery extends CallOptions {
+  /** `subscription:<name>` or `bridge:<name>`. */
+  readonly source?: string;
+  /** A failure class. */
+  readonly class?: string;
+  readonly limit?: number;
+}
+
 /** Which events of a topic to list. */
 export interface TopicQuery extends CallOptions {
   /** Default 0. */
@@ -230,6 +241,7 @@ export interface Client<App = UntypedApp> {
   readonly runs: RunsApi;
   readonly approvals: ApprovalsApi;
   readonly deadLetters: DeadLettersApi;
+  readonly deadEvents: DeadEventsApi;
   readonly redrives: RedrivesApi;
   readonly endpoints: EndpointsApi;
   readonly models: ModelsApi;
@@ -321,6 +333,18 @@ export interface DeadLettersApi {
   ): Promise<CommandAnswer>;
   /** Gives up on it: it leaves the list, the run stays failed. */
   discard(id: string, options?: CallOptions): Promise<void>;
+}
+
+/** Events that were given up on and that no run stands for. */
+export interface DeadEventsApi {
+  /** Oldest first. */
+  list(query?: DeadEventListQuery): PageList<DeadEventView>;
+  /** With its data as it came. DEAD_EVENT_NOT_FOUND. */
+  get(id: string, options?: CallOptions): Promise<DeadEventDetail>;
+  /** Sends it back to where it came from. DEAD_EVENT_NOT_FOUND, DEAD_EVENT_NOT_REDRIVABLE. */
+  redrive(id: string, options?: CallOptions & { readonly reason?: string }): Promise<CommandAnswer>;
+  /** Gives it up for good. DEAD_EVENT_NOT_FOUND. */
+  discard(id: string, options?: CallOptions & { readonly reason?: string }): Promise<void>;
 }
 
 /** Redrives of many dead letters by a filter, at a bounded rate. They go on whatever dies meanwhile. */
@@ -534,6 +558,21 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         transport.json(command(pathOf('correctDeadLetter', { id }), correction, true, options)),
       discard: (id, options) =>
         transport.exchange({ ...get(pathOf('discardDeadLetter', { id }), options), method: 'DELETE' }, () => undefined),
+    },
+
+    deadEvents: {
+      list: ({ signal, ...query } = {}) =>
+        pageList((cursor) => transport.json(get(pathOf('listDeadEvents'), optionsOf(signal), { ...query, cursor }))),
+      get: (id, options) => transport.json(get(pathOf('readDeadEvent', { id }), options)),
+      redrive: (id, { reason, ...options } = {}) => {
+        const body = reason === undefined ? undefined : { reason };
+        return transport.json(command(pathOf('redriveDeadEvent', { id }), body, false, options));
+      },
+      discard: (id, { reason, signal } = {}) =>
+        transport.exchange(
+          { ...get(pathOf('discardDeadEvent', { id }), optionsOf(signal), { reason }), method: 'DELETE' },
+          () => undefined,
+        ),
     },
 
     redrives: {

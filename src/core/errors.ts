@@ -398,6 +398,30 @@ export const errorCatalogue = {
     message: (d) => `There is no dead letter "${d.id}".`,
     mend: 'List the dead letters; it may have been redriven or discarded.',
   }),
+  SUBSCRIPTION_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no subscription "${d.name}".`,
+    mend: 'Declare it in an app, or make it with `eventspine subscriptions put`; `eventspine subscriptions list` shows what there is.',
+  }),
+  SUBSCRIPTION_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The subscription "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/consumers.md has examples.',
+  }),
+  DEAD_EVENT_NOT_FOUND: entry<{ id: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no dead event "${d.id}".`,
+    mend: 'List the dead events (`eventspine dead-events`); it may have been redriven or discarded.',
+  }),
+  DEAD_EVENT_NOT_REDRIVABLE: entry<{ id: string; reason: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The dead event "${d.id}" cannot be sent back: ${d.reason}.`,
+    mend: 'Bring back what it is to go to (the subscription or the bridge it came from), publish its data anew, or discard it.',
+  }),
   INPUT_NOT_EDITABLE: entry<{ id: string; reason: string }>({
     kind: 'conflict',
     status: 409,
@@ -720,6 +744,80 @@ export const errorCatalogue = {
     status: 400,
     message: (d) => `Node ${d.node} cannot run ${d.file} by itself, and tsx is not installed beside it.`,
     mend: 'Run `npm install --save-dev tsx` there, use Node 22.18 or newer, or compile the app to JavaScript first.',
+  }),
+  // Bridges, and message buses outside
+  BRIDGES_INVALID: entry<{ faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `The bridges are not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named members of the file; docs/guides/bridges.md describes them.',
+  }),
+  BRIDGE_UNKNOWN: entry<{ name: string; known: readonly string[] }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `This server has no bridge "${d.name}"${known(d.known)}.`,
+    mend: 'Ask a server that was started with the file of the bridge, or mend the name.',
+  }),
+  BUS_MESSAGE_UNREADABLE: entry<{ reason: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The message is no event that can be stored: ${d.reason}.`,
+    mend: 'Mend its sender; the dead event has it as it came, and can be sent back once the bridge accepts such messages.',
+  }),
+  BUS_UNAVAILABLE: entry<{ bus: string; reason: string }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) => `The bus "${d.bus}" cannot be used: ${d.reason}.`,
+    mend: 'The bridge tries again by itself; look at the bus, its URL and its credentials.',
+  }),
+  BUS_OPTIONS_INVALID: entry<{ bus: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 400,
+    message: (d) => `The options of the bus "${d.bus}" are not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; the guide of the bus lists them.',
+  }),
+  BUS_TOPIC_MISSING: entry<{ bus: string; topic: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `The bus "${d.bus}" has no topic ${d.topic}.`,
+    mend: 'Make the topic there, or let the bridge make it, and check its name and the rights to see it.',
+  }),
+  BUS_POSITION_LOST: entry<{ bus: string; topic: string; partition: number; offset: string }>({
+    kind: 'terminal',
+    status: 410,
+    message: (d) =>
+      `The bus "${d.bus}" has nothing at offset ${d.offset} of ${d.topic}/${d.partition}: it was deleted by retention, or was never there.`,
+    mend: 'Decide where to go on: raise the retention of the topic, and set the position anew with the command for bridges. What lies between is not read.',
+  }),
+  BUS_REFUSED: entry<{ bus: string; reason: string }>({
+    kind: 'terminal',
+    status: 403,
+    message: (d) => `The bus "${d.bus}" will not let us: ${d.reason}.`,
+    mend: 'Check user, password and certificates, and the rights of the user for topics and groups.',
+  }),
+  BUS_MESSAGE_TOO_LARGE: entry<{ bus: string; bytes: number; bytesMax: number }>({
+    kind: 'terminal',
+    status: 413,
+    message: (d) => `A message of ${d.bytes} bytes is too large for the bus "${d.bus}", which takes ${d.bytesMax}.`,
+    mend: 'Store the content elsewhere and send a reference, or raise the bound here and at the brokers.',
+  }),
+  BUS_QUEUE_FULL: entry<{ bus: string; messagesMax: number }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) => `${d.messagesMax} messages wait to be sent to the bus "${d.bus}".`,
+    mend: 'Wait for answers of earlier calls before sending more; the brokers may be slow or away.',
+  }),
+  BUS_CLOSED: entry<{ bus: string }>({
+    kind: 'terminal',
+    status: 503,
+    message: (d) => `The bus "${d.bus}" was closed.`,
+    mend: 'Open a new one; nothing is sent or read through one that was closed.',
+  }),
+  KAFKA_CLIENT_UNUSABLE: entry<{ reason: string }>({
+    kind: 'terminal',
+    status: 500,
+    message: (d) => `The client for Kafka cannot be used: ${d.reason}.`,
+    mend: 'Run under Node 22.22 or later, with @platformatic/kafka 2.12 or later installed beside this package.',
   }),
   ADDRESS_UNAVAILABLE: entry<{ address: string; reason: string }>({
     kind: 'conflict',

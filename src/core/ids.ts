@@ -13,6 +13,7 @@ export type WorkerId = Branded<'worker'>;
 export type SessionId = Branded<'session'>;
 export type DeadLetterId = Branded<'deadLetter'>;
 export type RedriveId = Branded<'redrive'>;
+export type DeadEventId = Branded<'deadEvent'>;
 
 const prefixes = {
   run: 'run_',
@@ -21,6 +22,7 @@ const prefixes = {
   session: 'ses_',
   deadLetter: 'dlq_',
   redrive: 'rdv_',
+  deadEvent: 'dev_',
 } as const;
 type Kind = keyof typeof prefixes;
 type IdOf = {
@@ -30,6 +32,7 @@ type IdOf = {
   session: SessionId;
   deadLetter: DeadLetterId;
   redrive: RedriveId;
+  deadEvent: DeadEventId;
 };
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';

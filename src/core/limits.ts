@@ -118,6 +118,18 @@ export const limits = {
   retryPauseMsMax: 400 * 24 * 60 * 60_000,
   /** Partitions of a topic. */
   topicPartitionsMax: 1_024,
+  /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
+  filterNodesMax: 64,
+  filterDepthMax: 8,
+  /** Events of one partition that a subscription has under way, unless it says otherwise, and at most. */
+  subscriptionWindowDefault: 64,
+  subscriptionWindowMax: 512,
+  /** Events of one partition that a subscription has gone past while an earlier one waits for its key. */
+  subscriptionAheadMax: 512,
+  /** Runs that it starts in one commit. */
+  subscriptionStartsMax: 64,
+  /** Events that a dry run of a replay looks at. */
+  replayScanMax: 20_000,
   /** Length of a step path, in UTF-16 units. */
   pathLengthMax: 512,
   /** Length of names (workflow, capability, topic), tenants and idempotency keys. */
@@ -148,6 +160,11 @@ export const limits = {
   redriveCountMax: 100_000,
   /** How long one that has ended can be looked at. */
   redriveRetainMs: 7 * 24 * 60 * 60_000,
+  /** Bridges of one file, messages in one of their batches, and partitions that they make a topic with. */
+  bridgesMax: 64,
+  bridgeBatchDefault: 100,
+  bridgeBatchMax: 1_000,
+  bridgePartitionsMax: 1_024,
   /** Attempts in the trail of a dead letter: the newest. */
   trailItemsMax: 100,
   /** Characters of one line that `eventspine classify` reads; a longer one is left out. */

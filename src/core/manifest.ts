@@ -9,6 +9,7 @@ import type { Effect } from './run/events.js';
 import type { RemedyPolicy } from './remedies.js';
 import type { RetryPolicy } from './retry.js';
 import type { ScheduleSpec } from './schedule/spec.js';
+import type { Subscription } from './topics/subscription.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -26,6 +27,8 @@ export interface Manifest {
   readonly prompts?: readonly PromptManifest[];
   /** Absent = none. */
   readonly schedules?: readonly ScheduleManifest[];
+  /** Absent = none. */
+  readonly subscriptions?: readonly Subscription[];
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
   readonly endpoint?: EndpointEntry;
 }
@@ -120,6 +123,22 @@ export const fleetTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic to which the engine itself publishes what operators do to subscriptions; there without being declared. */
+export const subscriptionsTopic: TopicManifest = {
+  name: 'eventspine.subscriptions',
+  schema: null,
+  key: 'subscription',
+  partitions: 1,
+};
+
+/** The topic of events that were given up on, and of what was done about them; there without being declared. */
+export const deadEventsTopic: TopicManifest = {
+  name: 'eventspine.dead-events',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** Topics of the engine's own. */
 export const ownTopics: readonly TopicManifest[] = [
   approvalTopic,
@@ -127,6 +146,8 @@ export const ownTopics: readonly TopicManifest[] = [
   modelsTopic,
   correctionTopic,
   fleetTopic,
+  subscriptionsTopic,
+  deadEventsTopic,
 ];
 
 export interface WorkflowManifest {

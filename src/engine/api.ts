@@ -8,6 +8,7 @@ import type { Failure, FailureClass } from '../core/failure.js';
 import type { InlinePayload, Payload } from '../core/payload.js';
 import type { Remedy } from '../core/remedies.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
+import type { StartPosition } from '../core/topics/subscription.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
@@ -16,7 +17,11 @@ import type {
   AgentView,
   ApprovalDetail,
   ApprovalView,
+  BridgeState,
+  BridgeView,
   CacheView,
+  DeadEventDetail,
+  DeadEventView,
   DeadLetterCount,
   DeadLetterDetail,
   DeadLetterView,
@@ -32,15 +37,18 @@ import type {
   FleetView,
   QueueView,
   RedriveView,
+  ReplayAnswer,
   RunEventView,
   RunSummary,
   RunFold,
   RunViewState,
   ScheduleView,
+  SeekAnswer,
   TopicEventView,
   WorkerView,
 } from '../protocol/http.js';
 import type { LetterFilter } from './deadletters/filter.js';
+import type { DeadEventFilter } from './topics/dead-events.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
 import type { RunMoment } from './runs/past.js';
@@ -67,6 +75,19 @@ export interface LimitFacts {
   readonly fullest: number;
   /** Tickets that this server has granted some of it, since it grants. */
   readonly granted: number;
+}
+
+/** How a bridge of this server stands; what is counted is what this server has done. */
+export interface BridgeFacts {
+  readonly bridge: string;
+  readonly direction: 'in' | 'out';
+  readonly state: BridgeState;
+  readonly moved: number;
+  readonly duplicates: number;
+  readonly dead: number;
+  /** Messages that it is behind, and the age of the oldest, as far as it is known. */
+  readonly lag: number;
+  readonly lagAgeMs: number;
 }
 
 /** How an endpoint of models stands, as one server knows it; what is counted is what this server has done. */
@@ -139,6 +160,24 @@ export type PublishOutcome =
 export type PutScheduleOutcome =
   | { readonly tag: 'created' | 'updated' | 'unchanged' }
   | { readonly tag: 'error'; readonly error: Error };
+
+/** Where the cursors of a subscription are to be. */
+export interface SeekRequest {
+  readonly to: StartPosition;
+  /** Default: all. */
+  readonly partition?: number;
+}
+
+/** Which events are to go through a subscription once more. */
+export interface ReplayRequest {
+  readonly from: StartPosition;
+  /** Name of the subscription that is made for it. Default: a new one. */
+  readonly into?: string;
+  /** What handles the events. Default: what handles those of the subscription. */
+  readonly workflow?: string;
+  /** Only count them. Default false. */
+  readonly dryRun?: boolean;
+}
 
 export type CommandOutcome =
   | { readonly tag: 'done' }
@@ -338,6 +377,15 @@ export interface Engine {
     query: { readonly cursor?: string; readonly limit?: number },
   ): Promise<PageView<ScheduleView>>;
 
+  /** Nothing of it is begun after this was answered, until it is resumed. `error`: SUBSCRIPTION_NOT_FOUND. */
+  pauseSubscription(origin: Origin, name: string, reason: string | null): Promise<CommandOutcome>;
+  /** `error`: SUBSCRIPTION_NOT_FOUND. */
+  resumeSubscription(origin: Origin, name: string): Promise<CommandOutcome>;
+  /** Sets its cursors to another place. Rejects with SUBSCRIPTION_NOT_FOUND. */
+  seekSubscription(origin: Origin, name: string, request: SeekRequest): Promise<SeekAnswer>;
+  /** Sends events that were through a group of their own. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_INVALID, WORKFLOW_UNKNOWN. */
+  replaySubscription(origin: Origin, name: string, request: ReplayRequest): Promise<ReplayAnswer>;
+
   /** `moment`: the run as it was then, out of its events (RUN_EVENT_NOT_FOUND); null, the default, is now. */
   readRun(tenant: string, run: string, moment?: RunMoment | null): Promise<RunFold | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */
@@ -371,6 +419,21 @@ export interface Engine {
     id: string,
     said: { readonly label: FailureClass; readonly reason: string | null },
   ): Promise<CommandOutcome>;
+  /** Events that were given up on and that no run stands for, oldest first; a page may be shorter than asked for. */
+  listDeadEvents(
+    tenant: string,
+    query: DeadEventFilter & { readonly cursor?: string; readonly limit?: number },
+  ): Promise<PageView<DeadEventView>>;
+  readDeadEvent(tenant: string, id: string): Promise<DeadEventDetail | null>;
+  /** Sends it back to where it came from. `error`: DEAD_EVENT_NOT_FOUND, DEAD_EVENT_NOT_REDRIVABLE. */
+  redriveDeadEvent(origin: Origin, id: string, reason: string | null): Promise<CommandOutcome>;
+  /** Gives it up for good. `error`: DEAD_EVENT_NOT_FOUND. */
+  discardDeadEvent(origin: Origin, id: string, reason: string | null): Promise<CommandOutcome>;
+  /** Bridges that this server runs, and how they stand. */
+  listBridges(): BridgeView[];
+  bridgeFacts(): readonly BridgeFacts[];
+  /** Lets one go on at another offset. Rejects with BRIDGE_UNKNOWN, and BRIDGES_INVALID where it does not know the partition. */
+  seekBridge(origin: Origin, name: string, partition: number, offset: bigint): Promise<BridgeView>;
   /** Begins to redrive all that a filter means. Rejects with REDRIVES_FULL. */
   beginRedrive(origin: Origin, request: ManyRequest): Promise<RedriveView>;
   readRedrive(tenant: string, id: string): Promise<RedriveView | null>;

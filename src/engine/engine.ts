@@ -6,7 +6,7 @@ import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
 import { modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
-import type { DoctorView, HealthView, QueueView, RunViewState, WorkerView } from '../protocol/http.js';
+import type { DoctorView, HealthView, QueueView, ReplayAnswer, RunViewState, WorkerView } from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import { isBlobPayload, type Payload } from '../core/payload.js';
@@ -31,6 +31,7 @@ import { LimitRules } from './admission/limit-rules.js';
 import { LimitsOffice } from './admission/limits-office.js';
 import { ticketResolver } from './admission/ticket-rows.js';
 import { Agents } from './agents/agents.js';
+import { Bridges, type BridgeSetup } from './bridges/bridges.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
 import type { EngineContext, EngineLog, EngineSettings } from './context.js';
 import { DeadLetters } from './deadletters/letters.js';
@@ -70,6 +71,11 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
+import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { SubscriptionOffice } from './topics/subscription-office.js';
+import { Subscriptions } from './topics/subscriptions.js';
+import { DeadEvents } from './topics/dead-events.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -84,6 +90,8 @@ export interface EngineOptions {
   /** Version of the package, for `health`. */
   readonly version?: string;
   readonly settings?: Partial<EngineSettings>;
+  /** Bridges to buses outside, which this server runs. Default: none. */
+  readonly bridges?: readonly BridgeSetup[];
   /** Where faults and notable facts go; default: nowhere. */
   readonly log?: EngineLog;
   /** Path of blobs under the server's base URL, as workers are told. Default `/v1/blobs`. */
@@ -128,6 +136,9 @@ class RunningEngine implements Engine {
   readonly #dispatcher: Dispatcher;
   readonly #timers: TimerDuty;
   readonly #schedules: Schedules;
+  readonly #subscriptions: Subscriptions;
+  readonly #deliveries: Deliveries;
+  readonly #subscriptionOffice: SubscriptionOffice;
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
@@ -142,6 +153,8 @@ class RunningEngine implements Engine {
   readonly #agents: Agents;
   readonly #letters: DeadLetters;
   readonly #redrives: Redrives;
+  readonly #deadEvents: DeadEvents;
+  readonly #bridges: Bridges;
   readonly #limitRules: LimitRules;
   readonly #coordinator: Coordinator;
   readonly #modelSettings: ModelSettings;
@@ -182,8 +195,12 @@ class RunningEngine implements Engine {
     };
     this.#registry = new Registry(this.#context, this.#catalog, (manifest, registeredAt) => {
       this.#schedules.registered(manifest, registeredAt);
+      this.#subscriptions.registered(manifest, registeredAt);
+      this.#deliveries.redefined();
       void this.#schedules.settle();
+      void this.#subscriptions.settle();
     });
+    this.#subscriptions = new Subscriptions(this.#context, this.#catalog);
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
     this.#breakers = new Breakers(this.#context, this.#catalog);
@@ -222,6 +239,8 @@ class RunningEngine implements Engine {
       },
       (transitions) => {
         this.#router.published(transitions);
+        this.#deliveries.published(transitions);
+        this.#bridges.published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
         this.#predictions.published(transitions);
@@ -243,6 +262,7 @@ class RunningEngine implements Engine {
       (key) => this.#dispatcher.seen(key),
       door,
       this.#predictions,
+      new DeadLetterMirror(this.#context, this.#catalog),
     );
     this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
     const told = (place: string): number | null => this.#pauses.until(place);
@@ -276,7 +296,30 @@ class RunningEngine implements Engine {
       command: (origin, run, command) => this.#command(origin, run, command),
     });
     this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
+    this.#deadEvents = new DeadEvents({ context: this.#context, catalog: this.#catalog }, this.#lanes);
+    const look = (): Promise<void> => (store.shared ? this.#registry.look() : Promise.resolve());
+    this.#bridges = new Bridges(
+      { context: this.#context, catalog: this.#catalog, lanes: this.#lanes, look },
+      options.bridges ?? [],
+    );
+    this.#deadEvents.onRedrive((origin, dead) => this.#bridges.redrive(origin, dead));
     this.#router = new Router(this.#context, this.#catalog, this.#lookBack, this.#office);
+    this.#deliveries = new Deliveries({
+      context: this.#context,
+      catalog: this.#catalog,
+      lanes: this.#lanes,
+      subscriptions: this.#subscriptions,
+      latest: (tenant, run) => this.#reads.latest(tenant, run),
+      lookFor: (workflow) => this.#lookForWorkflow(workflow),
+    });
+    this.#subscriptionOffice = new SubscriptionOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      lanes: this.#lanes,
+      subscriptions: this.#subscriptions,
+      changed: (tenant) => this.#deliveries.changed(tenant),
+    });
+    this.#deadEvents.onRedrive((origin, dead) => this.#deliveries.redrive(origin, dead));
     this.#coordinator = new Coordinator({
       context: this.#context,
       rules: this.#limitRules,
@@ -294,6 +337,7 @@ class RunningEngine implements Engine {
       rules: this.#limitRules,
       changed: async (transitions) => {
         this.#router.published(transitions);
+        this.#deliveries.published(transitions);
         await this.#coordinator.limitsChanged();
       },
     });
@@ -318,12 +362,14 @@ class RunningEngine implements Engine {
       cancel: (origin, run, reason) => this.cancel(origin, run, { reason }),
       redrive: (row) => this.#redrives.due(row),
     });
-    this.#health = new Health(this.#context, this.#dispatcher);
+    this.#health = new Health(this.#context, this.#dispatcher, (afterMs) => this.#bridges.faults(afterMs));
     this.#neighbours = new Neighbours(this.#context, {
       moved: ({ tenant, run, key, seq }) => {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
+        this.#deliveries.moved(tenant, run);
+        this.#bridges.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
         if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
       },
@@ -336,6 +382,8 @@ class RunningEngine implements Engine {
             this.#dispatcher.opening(transitions);
             this.#timers.opening(transitions);
             this.#router.published(transitions);
+            this.#deliveries.published(transitions);
+            this.#bridges.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit(({ own, state, events }) => {
@@ -347,6 +395,7 @@ class RunningEngine implements Engine {
     this.#lanes.onCommit((change) => this.#schedules.committed(change));
     this.#lanes.onCommit((change) => this.#graphs.committed(change));
     this.#lanes.onCommit((change) => this.#office.committed(change));
+    this.#lanes.onCommit((change) => this.#deliveries.committed(change));
     this.#lanes.onCommit((change) => this.#agents.committed(change));
     this.#lanes.onCommit((change) => this.#breakers.committed(change));
     this.#lanes.onCommit((change) => this.#pauses.committed(change));
@@ -363,6 +412,7 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
       {
         name: 'admission',
         everyMs: settings.lookEveryMs ?? admissionEveryMs,
@@ -379,6 +429,7 @@ class RunningEngine implements Engine {
         ? []
         : [{ name: 'fleet', everyMs: settings.fleet.everyMs, tick: () => this.#fleetDuty.tick() }]),
       ...this.#outboxDuties(),
+      ...(this.#bridges.any ? [{ name: 'bridges', everyMs: bridgesEveryMs, tick: () => this.#bridges.tick() }] : []),
     ]);
   }
 
@@ -407,6 +458,7 @@ class RunningEngine implements Engine {
     await this.#correctHints();
     this.#timers.start();
     this.#duties.start();
+    this.#bridges.start();
   }
 
   stop(): Promise<void> {
@@ -420,6 +472,7 @@ class RunningEngine implements Engine {
     await this.#dispatcher.storeBeats().catch((error: unknown) => this.#context.fault('heartbeats', error));
     await this.#dispatcher.leave();
     this.#dispatcher.stop();
+    await this.#bridges.stop();
     this.#lanes.stop();
     this.#followers.stop();
     await Promise.all([
@@ -428,6 +481,7 @@ class RunningEngine implements Engine {
       this.#outbox?.stop(),
       this.#neighbours.stop(),
       this.#router.stop(),
+      this.#deliveries.stop(),
       this.#redrives.stop(),
       this.#coordinator.stop(),
       this.#breakers.stop(),
@@ -443,7 +497,7 @@ class RunningEngine implements Engine {
 
   async register(manifest: Manifest): Promise<{ readonly hash: string }> {
     const registered = await this.#registry.register(manifest);
-    await this.#schedules.settle();
+    await Promise.all([this.#schedules.settle(), this.#subscriptions.settle()]);
     return registered;
   }
 
@@ -559,6 +613,13 @@ class RunningEngine implements Engine {
   redriveDeadLetter: Engine['redriveDeadLetter'] = (origin, id, options) => this.#letters.redrive(origin, id, options);
   correctDeadLetter: Engine['correctDeadLetter'] = (origin, id, said) => this.#letters.correct(origin, id, said);
   editDeadLetter: Engine['editDeadLetter'] = (origin, id, edit) => this.#letters.edit(origin, id, edit);
+  listBridges: Engine['listBridges'] = () => this.#bridges.list();
+  bridgeFacts: Engine['bridgeFacts'] = () => this.#bridges.facts();
+  seekBridge: Engine['seekBridge'] = (origin, name, ...to) => this.#bridges.seek(origin.actor, name, ...to);
+  listDeadEvents: Engine['listDeadEvents'] = (tenant, query) => this.#deadEvents.list(tenant, query);
+  readDeadEvent: Engine['readDeadEvent'] = (tenant, id) => this.#deadEvents.read(tenant, id);
+  redriveDeadEvent: Engine['redriveDeadEvent'] = (origin, id, reason) => this.#deadEvents.redrive(origin, id, reason);
+  discardDeadEvent: Engine['discardDeadEvent'] = (origin, id, reason) => this.#deadEvents.discard(origin, id, reason);
   countDeadLetters: Engine['countDeadLetters'] = (tenant, filter) => this.#redrives.count(tenant, filter);
   beginRedrive: Engine['beginRedrive'] = (origin, request) => this.#redrives.begin(origin, request);
   readRedrive: Engine['readRedrive'] = (tenant, id) => this.#redrives.read(tenant, id);
@@ -654,6 +715,18 @@ class RunningEngine implements Engine {
     this.#schedules.trigger(origin, name, options?.idempotencyKey);
   readSchedule: Engine['readSchedule'] = (tenant, name) => this.#schedules.read(tenant, name);
   listSchedules: Engine['listSchedules'] = (tenant, query) => this.#schedules.list(tenant, query);
+
+  pauseSubscription: Engine['pauseSubscription'] = (origin, name, reason) =>
+    this.#subscriptionOffice.pause(origin, name, reason?.slice(0, limits.errorMessageLengthMax) ?? null);
+  resumeSubscription: Engine['resumeSubscription'] = (origin, name) => this.#subscriptionOffice.resume(origin, name);
+  seekSubscription: Engine['seekSubscription'] = (origin, name, request) =>
+    this.#subscriptionOffice.seek(origin, name, request);
+  async replaySubscription(
+    ...[origin, name, request]: Parameters<Engine['replaySubscription']>
+  ): Promise<ReplayAnswer> {
+    if (request.workflow !== undefined) await this.#lookForWorkflow(request.workflow);
+    return this.#subscriptionOffice.replay(origin, name, request);
+  }
 
   readRun: Engine['readRun'] = (tenant, run, moment = null) =>
     this.#sought(() => (moment === null ? this.#reads.run(tenant, run) : this.#reads.runAt(tenant, run, moment)));
@@ -953,6 +1026,9 @@ function isThere({ channel, byRequests }: Session): boolean {
 
 /** Leases counted for a list of workers; beyond it the counts are too low. */
 const leaseScanMax = 10_000;
+
+/** How often it is looked how far bridges are behind. */
+const bridgesEveryMs = 5_000;
 
 /** Retention works in small bites, so that it never stands in the way of commits for long. */
 const expireBatch = 200;

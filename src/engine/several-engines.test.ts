@@ -271,7 +271,7 @@ function seqsOf(entries: readonly { readonly seq: number }[]): number[] {
 
 /** Gives the second event of a run another type, as if another version had written it. */
 function retype(run: string, type: string): void {
-  for (const { events } of data.streams.values()) {
+  for (const events of data.streams.values()) {
     const [, second] = events;
     if (second?.stream === run) events[1] = { ...second, type };
   }

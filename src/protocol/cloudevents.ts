@@ -114,13 +114,15 @@ export function encodeHttpBinary(event: CloudEvent): HttpMessage {
   return { headers, body: event.data === null ? new Uint8Array(0) : bytesOf(event.data) };
 }
 
-const defaultType = {
+/** What data is said to be that does not say it itself. */
+export const defaultType = {
   json: 'application/json',
   text: 'text/plain; charset=utf-8',
   bytes: 'application/octet-stream',
 } as const;
 
-function bytesOf(data: CloudEventData): Uint8Array {
+/** Data as the body of a message in binary mode. */
+export function bytesOf(data: CloudEventData): Uint8Array {
   if (data.kind === 'bytes') return data.bytes;
   return encodeUtf8(data.kind === 'text' ? data.text : JSON.stringify(data.value));
 }
@@ -135,7 +137,8 @@ export function jsonEventOf(event: CloudEvent): Record<string, unknown> {
   return json;
 }
 
-function attributesOf(event: CloudEvent): [string, string | number | boolean][] {
+/** Every attribute that the event has, by its name in the specification. */
+export function attributesOf(event: CloudEvent): [string, string | number | boolean][] {
   const { id, source, type, subject, time, datacontenttype, dataschema, extensions } = event;
   const all: [string, string | number | boolean | undefined][] = [
     ['specversion', '1.0'],
@@ -230,11 +233,24 @@ function decodeBinary(message: HttpMessage): CloudEvent {
     else attributes.set(attribute, value);
     if (attribute === 'datacontenttype') faults.push('datacontenttype is the content-type header in binary mode');
   }
-  const type = message.headers['content-type'];
-  if (type !== undefined) attributes.set('datacontenttype', type);
-  faults.push(...faultsOf(attributes));
-  if (faults.length > 0) throw invalid(faults);
-  return eventOf(attributes, readBinaryData(message.body, mediaType(type), charsetOf(type)));
+  return eventOfParts(attributes, message.headers['content-type'], message.body, faults);
+}
+
+/**
+ * The event of a message in binary mode, whose attributes were taken out of it. `faults` are those that were found on the way.
+ *
+ * @throws CLOUDEVENT_INVALID, BODY_NOT_JSON, VALUE_UNSTORABLE
+ */
+export function eventOfParts(
+  attributes: Map<string, unknown>,
+  contentType: string | undefined,
+  body: Uint8Array,
+  faults: readonly string[],
+): CloudEvent {
+  if (contentType !== undefined) attributes.set('datacontenttype', contentType);
+  const all = [...faults, ...faultsOf(attributes)];
+  if (all.length > 0) throw invalid(all);
+  return eventOf(attributes, readBinaryData(body, mediaType(contentType), charsetOf(contentType)));
 }
 
 function readBinaryData(body: Uint8Array, type: string, charset: string): CloudEventData | null {
@@ -321,7 +337,8 @@ function textFault(name: string, value: string): string | null {
   return forbiddenPattern.test(value) ? `${name} has characters that an attribute may not have` : null;
 }
 
-function checkAttributes(event: CloudEvent): void {
+/** @throws CLOUDEVENT_INVALID */
+export function checkAttributes(event: CloudEvent): void {
   const faults = faultsOf(new Map<string, unknown>(attributesOf(event)));
   if (faults.length > 0) throw invalid(faults);
 }

@@ -325,6 +325,75 @@ export interface TopicEventView {
   readonly event: Readonly<Record<string, unknown>>;
 }
 
+/** A bridge of the server that was asked, and how it stands there. */
+export interface BridgeView {
+  readonly name: string;
+  readonly direction: 'in' | 'out';
+  /** The bus, by its name in the file of the bridges. */
+  readonly bus: string;
+  readonly tenant: string;
+  /** The topic of ours, and the one of the bus. */
+  readonly topic: string;
+  readonly outside: string;
+  /** `standby` = another server has its work; `waiting` = its topic is not known yet, or takes nothing just now. */
+  readonly state: BridgeState;
+  /** Why it fails or waits; null = it does neither. */
+  readonly error: string | null;
+  /** Events that this server has moved, found to be there already, and recorded as dead. */
+  readonly moved: number;
+  readonly duplicates: number;
+  readonly dead: number;
+  /** How far it is behind, as this server knows. `partition` null = all together; `ageMs` null = not known. */
+  readonly lag: readonly { readonly partition: number | null; readonly count: number; readonly ageMs: number | null }[];
+  /** Offsets of the next messages, as texts. */
+  readonly positions: readonly { readonly partition: string; readonly next: string }[];
+}
+
+export const bridgeStates = ['starting', 'running', 'standby', 'waiting', 'failed', 'stopped'] as const;
+export type BridgeState = (typeof bridgeStates)[number];
+
+/** Where a bridge is to go on. */
+export interface BridgeSeekRequest {
+  readonly partition: number;
+  /** Offset of the next message: a whole number, as text where it is larger than 2^53. */
+  readonly offset: number | string;
+}
+
+/** An event that was given up on and that no run stands for: whose it was, where it was, and why. */
+export interface DeadEventView {
+  readonly id: string;
+  /** Who has given up on it: `subscription:<name>` or `bridge:<name>`. */
+  readonly source: string;
+  /** Where it was; null = the bus that it came from keeps no positions. */
+  readonly topic: string | null;
+  readonly partition: number | null;
+  /** A whole number as text: those of some buses are larger than a number holds. */
+  readonly offset: string | null;
+  /** What is known of the event; null = it could not be found out. */
+  readonly event: {
+    readonly id: string | null;
+    readonly type: string | null;
+    readonly source: string | null;
+    readonly key: string | null;
+  };
+  readonly class: string;
+  readonly code: string;
+  readonly message: string;
+  /** Deliveries that were tried. */
+  readonly attempts: number;
+  readonly at: string;
+}
+
+/** A dead event with what it came with. */
+export interface DeadEventDetail extends DeadEventView {
+  /** Further attributes, or the headers of a message. */
+  readonly attributes: Readonly<Record<string, string | number | boolean>>;
+  /** Its data; bytes as base64. Absent = it had none, or it is at `dataref`. */
+  readonly data?: unknown;
+  /** Where large data can be fetched. */
+  readonly dataref?: string;
+}
+
 /** What ran out of attempts: what it was, why it died and what to do about it. */
 export interface DeadLetterView {
   readonly id: string;
@@ -929,3 +998,30 @@ export type StreamEvent =
   | { readonly event: 'end'; readonly data: { readonly state: RunViewState } };
 
 export type { Failure };
+
+/** Where the cursors of a subscription were set to. */
+export interface SeekAnswer {
+  readonly name: string;
+  readonly partitions: readonly {
+    readonly partition: number;
+    /** Offset of the next event. */
+    readonly next: number;
+    /** Offset of the event that is published next. */
+    readonly head: number;
+  }[];
+}
+
+/** What a replay begins, or would begin. */
+export interface ReplayAnswer extends SeekAnswer {
+  /** The subscription that was made for it; null = it was a dry run. */
+  readonly into: string | null;
+  /** null = its events are pulled. */
+  readonly workflow: string | null;
+  readonly dryRun: boolean;
+  /** Events that lie in between; of a dry run, those that it has looked at. */
+  readonly events: number;
+  /** Of these, those that the filter lets pass; null = nobody has looked. */
+  readonly wanted: number | null;
+  /** A dry run has looked at all of them. */
+  readonly isWhole: boolean;
+}

@@ -18,9 +18,14 @@ import {
   type ApprovalNote,
   type ApprovalView,
   tickOutcomes,
+  bridgeStates,
+  type BridgeSeekRequest,
+  type BridgeView,
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterCount,
+  type DeadEventDetail,
+  type DeadEventView,
   type DeadLetterDetail,
   type DeadLetterFilter,
   type DeadLetterView,
@@ -122,6 +127,25 @@ const runSummary: Properties<RunSummary> = {
 };
 
 const remedyShape = record({ name: text, text, redriveMayHelp: flag }, ['name', 'text', 'redriveMayHelp']);
+
+const deadEvent: Properties<DeadEventView> = {
+  id: text,
+  source: text,
+  topic: nullable(text),
+  partition: nullable(whole),
+  offset: nullable(text),
+  event: record({ id: nullable(text), type: nullable(text), source: nullable(text), key: nullable(text) }, [
+    'id',
+    'type',
+    'source',
+    'key',
+  ]),
+  class: oneOf(failureClasses),
+  code: text,
+  message: text,
+  attempts: whole,
+  at: instant,
+};
 
 const letterFilter = shape<DeadLetterFilter>(
   { class: oneOf(failureClasses), workflow: text, step: text, since: instant, text },
@@ -451,6 +475,32 @@ export const schemas = {
   TopicEventView: shape<TopicEventView>(
     { topic: text, partition: whole, offset: whole, event: { type: 'object' } },
     {},
+  ),
+  BridgeView: shape<BridgeView>(
+    {
+      name: text,
+      direction: oneOf(['in', 'out']),
+      bus: text,
+      tenant: text,
+      topic: text,
+      outside: text,
+      state: oneOf(bridgeStates),
+      error: nullable(text),
+      moved: whole,
+      duplicates: whole,
+      dead: whole,
+      lag: list(
+        record({ partition: nullable(whole), count: whole, ageMs: nullable(whole) }, ['partition', 'count', 'ageMs']),
+      ),
+      positions: list(record({ partition: text, next: text }, ['partition', 'next'])),
+    },
+    {},
+  ),
+  BridgeSeekRequest: shape<BridgeSeekRequest>({ partition: whole, offset: { type: ['integer', 'string'] } }, {}),
+  DeadEventView: shape<DeadEventView>(deadEvent, {}),
+  DeadEventDetail: shape<DeadEventDetail>(
+    { ...deadEvent, attributes: { type: 'object' }, data: {}, dataref: text },
+    { data: true, dataref: true },
   ),
   DeadLetterView: shape<DeadLetterView>(
     {
@@ -983,6 +1033,8 @@ export const schemas = {
   DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
   TopicEventPage: page('TopicEventView'),
+  BridgePage: page('BridgeView'),
+  DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),
   RedrivePage: page('RedriveView'),
   ApprovalPage: page('ApprovalView'),

@@ -470,6 +470,35 @@ const descriptions = {
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
   },
+  listBridges: get('Bridges of this server to buses outside, and how they stand.', 'BridgePage', { access: 'operator' }),
+  seekBridge: {
+    ...post(
+      'Lets a bridge go on at another offset: before, to bring messages again; behind, to give up on what the bus has lost.',
+      jsonBody('BridgeSeekRequest', 'The partition, and the offset of the next message.'),
+      [{ status: 200, says: 'It goes on there.', type: 'application/json', schema: 'BridgeView' }],
+    ),
+    access: 'operator',
+  },
+  listDeadEvents: get('Events that were given up on and that no run stands for, oldest first.', 'DeadEventPage', {
+    query: [
+      { name: 'source', says: 'Given up on by this: `subscription:<name>` or `bridge:<name>`.', type: 'string' },
+      { name: 'class', says: 'With this failure class.', type: 'string' },
+      cursor,
+      limit,
+    ],
+  }),
+  readDeadEvent: get('A dead event with its data as it came.', 'DeadEventDetail'),
+  redriveDeadEvent: post(
+    'Sends a dead event back to where it came from: to the consumers of its subscription, or through its bridge.',
+    jsonBody('CancelRequest', 'Why, for the record.', false),
+    commandAnswers,
+  ),
+  discardDeadEvent: {
+    ...get('Gives a dead event up for good.', null),
+    query: [{ name: 'reason', says: 'Why, for the record.', type: 'string' }],
+    method: 'DELETE',
+    answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
+  },
   listSchedules: get('Schedules in the order of their names.', 'SchedulePage', {
     query: [cursor, limit],
   }),

@@ -33,6 +33,7 @@ import type { AnswerComparison } from '../core/models/answer-comparison.js';
 import type { BlobPayload, InlinePayload } from '../core/payload.js';
 import { remedyChoices, type Remediable, type TakenRemedy } from '../core/remedies.js';
 import type { RetryPolicy } from '../core/retry.js';
+import type { Subscription } from '../core/topics/subscription.js';
 import type { ModelData } from '../core/triage/model.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
 import {
@@ -275,9 +276,27 @@ const manifest = shape<Manifest>(
       ),
     ),
     schedules: list(shape<ScheduleManifest>({ name, tenant: text, spec: object }, {})),
+    subscriptions: list(
+      shape<Subscription>(
+        {
+          name,
+          topic: name,
+          filter: nullable(object),
+          from: { oneOf: [oneOf(['newest', 'oldest']), object] },
+          order: oneOf(['key', 'partition', 'none']),
+          windowMax: { ...count, minimum: 1 },
+          lagMax: nullable(
+            shape<NonNullable<Subscription['lagMax']>>({ count: nullable(count), ageMs: nullable(spanMs) }, {}),
+          ),
+          dead: nullable(name),
+          workflow: nullable(name),
+        },
+        {},
+      ),
+    ),
     endpoint,
   },
-  { limits: true, models: true, prompts: true, schedules: true, endpoint: true },
+  { limits: true, models: true, prompts: true, schedules: true, subscriptions: true, endpoint: true },
 );
 
 type Command = BodyCommand | TaskCommand;

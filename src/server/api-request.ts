@@ -8,10 +8,10 @@ import type { Origin } from '../engine/api.js';
 import { mediaType } from '../protocol/cloudevents.js';
 import { parseJson } from '../protocol/json-body.js';
 import { headerNames, type Route, type RouteId } from '../protocol/routes.js';
+import { readTraceparent } from '../protocol/traceparent.js';
 import type { Grant } from './grant.js';
 import type { Principal } from './options.js';
 import { decodeSegment } from './path-segment.js';
-import { readTraceparent } from './request-headers.js';
 
 /** What a transport knows of a request before its body is read. */
 export interface HttpHead {

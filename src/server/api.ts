@@ -16,6 +16,8 @@ import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
 import { endpointHandlers } from './handlers/endpoints.js';
 import { eventHandlers } from './handlers/events.js';
+import { bridgeHandlers } from './handlers/bridges.js';
+import { deadEventHandlers } from './handlers/dead-events.js';
 import { deadLetterHandlers } from './handlers/dead-letters.js';
 import { fleetHandlers } from './handlers/fleet.js';
 import { intakeHandlers } from './handlers/intake.js';
@@ -114,6 +116,8 @@ export class Api {
       ...runHandlers(context),
       ...waitHandlers(context),
       ...agentHandlers(context),
+      ...bridgeHandlers(context),
+      ...deadEventHandlers(context),
       ...deadLetterHandlers(context),
       ...modelHandlers(context),
       ...cacheHandlers(context),

@@ -6,6 +6,7 @@
 import { limits } from '../core/limits.js';
 import { desiredWorkers, type ScaleBounds } from '../core/scale.js';
 import type {
+  BridgeFacts,
   EndpointFacts,
   InferenceCount,
   LimitFacts,
@@ -31,6 +32,8 @@ export interface FleetFacts {
   readonly limits: readonly LimitFacts[];
   /** Endpoints of models of whose breakers and pauses there is something to say. */
   readonly endpoints: readonly EndpointFacts[];
+  /** Bridges that this server runs. */
+  readonly bridges: readonly BridgeFacts[];
   /** Open event streams of this server. */
   readonly streams: number;
 }
@@ -131,11 +134,40 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
       samples: ofLimits((limit) => limit.granted),
     },
     ...endpointMetrics(facts.endpoints.slice(0, limits.metricNamesMax)),
+    ...bridgeMetrics(facts.bridges),
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
     gauge(
       'eventspine_queues_beyond_bound',
       `Queues without samples of their own; they are added up under "${othersLabel}".`,
       [one(Math.max(0, facts.queues.length - limits.metricNamesMax))],
+    ),
+  ];
+}
+
+function bridgeMetrics(bridges: readonly BridgeFacts[]): MetricFamily[] {
+  const by = (value: (facts: BridgeFacts) => number): MetricSample[] =>
+    bridges.map((facts) => ({ labels: { bridge: facts.bridge }, value: value(facts) }));
+  return [
+    gauge(
+      'eventspine_bridge_up',
+      '0 while a bridge of this server fails, else 1.',
+      by(({ state }) => (state === 'failed' ? 0 : 1)),
+    ),
+    counter(
+      'eventspine_bridge_messages_total',
+      'Messages of a bridge by what this server has made of them.',
+      bridges.flatMap((facts) =>
+        (['moved', 'duplicates', 'dead'] as const).map((outcome) => ({
+          labels: { bridge: facts.bridge, direction: facts.direction, outcome },
+          value: facts[outcome],
+        })),
+      ),
+    ),
+    gauge('eventspine_bridge_lag', 'Messages that a bridge is behind, as this server knows.', by(({ lag }) => lag)),
+    gauge(
+      'eventspine_bridge_lag_age_seconds',
+      'Age of the oldest message that a bridge is behind; 0 where none is, or it is not known.',
+      by(({ lagAgeMs }) => lagAgeMs / 1_000),
     ),
   ];
 }

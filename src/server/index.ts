@@ -10,4 +10,5 @@ export type {
   ServerLogEntry,
   ServerOptions,
 } from './options.js';
-export { publishedAnswer, publishRequestOf } from './handlers/events.js';
+export { publishRequestOf } from '../engine/intake/event-request.js';
+export { publishedAnswer } from './handlers/events.js';

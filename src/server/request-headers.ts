@@ -49,13 +49,6 @@ export function readPreferToken(raw: string | undefined): number | null | undefi
   return match[1] === undefined ? undefined : Number(match[1]) * 1_000;
 }
 
-const traceparentPattern = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?$/;
-
-/** A well-formed W3C `traceparent`; null for anything else, which the specification says to ignore. */
-export function readTraceparent(raw: string | undefined): string | null {
-  return raw !== undefined && raw.length <= 256 && traceparentPattern.test(raw) ? raw : null;
-}
-
 const requestIdPattern = /^[\w.:/+=-]{1,128}$/;
 
 /** The caller's own request id, where it can be passed on; null = make one. */

@@ -103,6 +103,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       remedies: () => remedies,
       limitFacts: () => [],
       endpointFacts: () => endpoints,
+      bridgeFacts: () => [],
       definitions: () => [manifest],
     }),
     ...(authorized === null ? {} : { authorize: () => ({ tenant: 't', user: 'u', roles: authorized }) }),

@@ -25,6 +25,7 @@ export {
   signal,
   schedule,
   StepError,
+  subscription,
   Terminal,
   tool,
   topic,
@@ -134,6 +135,8 @@ export type {
   StepContext,
   StepOptions,
   StreamWriter,
+  Subscription,
+  SubscriptionDefinition,
   TakenRemedy,
   Compact,
   CompactReason,
@@ -189,6 +192,8 @@ export type {
 } from '../workflow/index.js';
 export { hasCode, isSpineError, SpineError, type ErrorCode, type ErrorKind } from '../core/errors.js';
 export type { ScheduleOptions } from '../core/schedule/spec.js';
+export type { DeliveryOrder, Filter } from '../core/topics/subscription.js';
+export type { StartOption, SubscriptionOptions } from '../core/topics/subscription-options.js';
 export type { CatchUp, Overlap } from '../core/schedule/words.js';
 export type { Duration } from '../core/duration.js';
 export type { StandardSchema } from '../core/standard-schema.js';

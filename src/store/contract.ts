@@ -75,6 +75,8 @@ export interface Store {
   /** Partitions of all tenants in the order of tenant, topic and partition, those after `after`. */
   listPartitions(query: { readonly after: PartitionKey | null; readonly limit: number }): Promise<PartitionHead[]>;
   readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null>;
+  /** The same for several keys in one round trip, in their order. Whoever takes them afterwards may still find one taken. */
+  readDedupes(tenant: string, keys: readonly DedupeKey[]): Promise<(DedupeRow | null)[]>;
   listDeadLetters(query: DeadLetterQuery): Promise<Page<DeadLetterRow>>;
   readDeadLetter(tenant: string, id: string): Promise<DeadLetterRow | null>;
   /** Counters kept by the write path: runs by workflow and status, tasks by queue and state. */
@@ -139,6 +141,8 @@ export interface Transition {
   readonly events?: readonly EventWrite[];
   /** Events of topics; offsets are given by the store, dense from 0 per partition. */
   readonly publishes?: readonly TopicEventWrite[];
+  /** Events of topics that go for good. Their offsets are never given again, and no counter changes. */
+  readonly trims?: readonly TopicTrim[];
   readonly tasks?: readonly TaskWrite[];
   readonly timers?: readonly TimerWrite[];
   readonly entries?: readonly EntryWrite[];
@@ -232,6 +236,17 @@ export interface TopicEventWrite {
   readonly at: number;
   readonly envelope: string;
   readonly payload: StoredPayload | null;
+}
+
+/**
+ * Offsets of a partition whose events go, with their hold on blobs. One that is gone already is passed over. Whoever trims
+ * has read what it names: an event that is not durable when the transition is handed over may stay.
+ */
+export interface TopicTrim {
+  readonly topic: string;
+  readonly partition: number;
+  /** At most `trimOffsetsMax` in all trims of a transition. */
+  readonly offsets: readonly number[];
 }
 
 /** An event as read. `stream` is a run id, or `topic/partition`; `seq` is the run's seq, or the offset. */
@@ -390,10 +405,13 @@ export interface ScheduleQuery {
   readonly limit: number;
 }
 
-export interface DedupeWrite {
+export interface DedupeKey {
   /** `start:<workflow>`, `topic:<name>`. */
   readonly scope: string;
   readonly key: string;
+}
+
+export interface DedupeWrite extends DedupeKey {
   /** Fingerprint of the request, to tell a repeat from a clash. */
   readonly hash: string;
   /** What the key stands for: a run id, an event id. */
@@ -575,6 +593,9 @@ export interface Violation {
 
 /** How much longer than what is asked for a duty may be held before that is taken for a clock that went back. */
 export const dutyTtlFactor = 2;
+
+/** Offsets that one transition may trim: what a store deletes beside the work of a batch has a bound. */
+export const trimOffsetsMax = 1_000;
 
 /** Tenant, space, key and ref of an entry together, as UTF-8: they are the key of an index, and PostgreSQL bounds those. */
 export const entryKeyBytesMax = 2_000;

@@ -1,5 +1,5 @@
 /** The store contract, the rules every backend shares, and the in-memory store. */
-export { dutyTtlFactor, entryConflict, entryKeyBytesMax, leasesOf, topicStream } from './contract.js';
+export { dutyTtlFactor, entryConflict, entryKeyBytesMax, leasesOf, topicStream, trimOffsetsMax } from './contract.js';
 export type {
   BlobWrite,
   ClaimRequest,
@@ -7,6 +7,7 @@ export type {
   DeadLetterQuery,
   DeadLetterRow,
   DeadLetterWrite,
+  DedupeKey,
   DedupeRow,
   DedupeWrite,
   EntryKey,
@@ -50,6 +51,7 @@ export type {
   TimerRow,
   TimerWrite,
   TopicEventWrite,
+  TopicTrim,
   TopicHead,
   Transition,
   Violation,

@@ -68,7 +68,7 @@ function* checkLeases(data: MemoryData): Generator<Violation> {
 /** P11: the events of a run are 1..head, those of a partition 0..head-1. */
 function* checkStreams(data: MemoryData): Generator<Violation> {
   for (const [key, { tenant, run, head }] of data.runs) {
-    const events = data.streams.get(key)?.events ?? [];
+    const events = data.streams.get(key) ?? [];
     if (events.length !== head || events.at(-1)?.seq !== head)
       yield { property: 'P11', tenant, subject: run, detail: `${events.length} events, head ${head}` };
   }

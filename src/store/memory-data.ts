@@ -3,21 +3,23 @@
  * an index never disagrees with its table. No guards and no decisions; those are in `memory.ts`.
  */
 import { isEnded, type RunRow } from '../core/run/state.js';
-import type {
-  DeadLetterRow,
-  DedupeRow,
-  EntryKey,
-  EntryRow,
-  EventRow,
-  ManifestRow,
-  RunKey,
-  ScheduleRow,
-  SessionRow,
-  StoreListener,
-  TallyRow,
-  TaskKey,
-  TaskRow,
-  TimerRow,
+import {
+  topicStream,
+  type DeadLetterRow,
+  type DedupeRow,
+  type EntryKey,
+  type EntryRow,
+  type EventRow,
+  type ManifestRow,
+  type RunKey,
+  type ScheduleRow,
+  type SessionRow,
+  type StoreListener,
+  type TallyRow,
+  type TaskKey,
+  type TaskRow,
+  type TimerRow,
+  type TopicTrim,
 } from './contract.js';
 import { OrderedSet } from './ordered-set.js';
 import { compareText } from './text-order.js';
@@ -45,7 +47,8 @@ export class MemoryData {
   readonly runsByExpiry = new OrderedSet<RunRow>(
     (a, b) => (a.expiresAt ?? 0) - (b.expiresAt ?? 0) || compareText(a.tenant, b.tenant) || compareText(a.run, b.run),
   );
-  readonly streams = new Map<string, StreamEvents>();
+  /** Events of each stream in the order of `seq`. Those of a run have no gap; of a partition, some may be gone. */
+  readonly streams = new Map<string, EventRow[]>();
   readonly tasks = new Map<string, TaskRow>();
   readonly tasksOfRun = new Map<string, Map<string, TaskRow>>();
   readonly ready = new PerName<TaskRow>(
@@ -119,10 +122,7 @@ export class MemoryData {
     this.#unindexRun(row);
     this.runs.delete(key);
     const stream = this.streams.get(key);
-    for (const event of stream?.events ?? []) {
-      this.feed[event.position - 1] = undefined;
-      if (event.payload !== null && 'blob' in event.payload) this.addReference(row.tenant, event.payload.blob, -1);
-    }
+    for (const event of stream ?? []) this.#dropEvent(event);
     this.streams.delete(key);
     for (const task of [...(this.tasksOfRun.get(key)?.values() ?? [])]) this.dropTask(task);
     for (const timer of [...(this.timersOfRun.get(key)?.values() ?? [])]) this.dropTimer(timer);
@@ -143,15 +143,49 @@ export class MemoryData {
     this.writers.push(writer);
     const key = keyOf(row.tenant, row.stream);
     const stream = this.streams.get(key);
-    if (stream === undefined) this.streams.set(key, { first: row.seq, events: [row] });
-    else stream.events.push(row);
+    if (stream === undefined) this.streams.set(key, [row]);
+    else stream.push(row);
     if (row.payload !== null && 'blob' in row.payload) this.addReference(row.tenant, row.payload.blob, 1);
     return row.position;
   }
 
   event(tenant: string, stream: string, seq: number): EventRow | undefined {
-    const found = this.streams.get(keyOf(tenant, stream));
-    return found?.events[seq - found.first];
+    const found = this.streams.get(keyOf(tenant, stream))?.[this.indexAfter(tenant, stream, seq - 1)];
+    return found?.seq === seq ? found : undefined;
+  }
+
+  /** Where in the stream the events with a higher `seq` begin. */
+  indexAfter(tenant: string, stream: string, seq: number): number {
+    const events = this.streams.get(keyOf(tenant, stream)) ?? [];
+    const [first] = events;
+    if (first === undefined) return 0;
+    // Where nothing is gone, the place follows from the number.
+    const guess = Math.max(0, seq + 1 - first.seq);
+    if (guess === 0 || events[guess - 1]?.seq === seq) return guess;
+    let [low, high] = [0, Math.min(guess, events.length)];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((events[middle]?.seq ?? 0) <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Deletes events of a partition; the offset of the next one stays. */
+  trimTopic(tenant: string, { topic, partition, offsets }: TopicTrim): void {
+    const key = keyOf(tenant, topicStream(topic, partition));
+    const gone = new Set(offsets);
+    const kept: EventRow[] = [];
+    for (const event of this.streams.get(key) ?? []) {
+      if (gone.has(event.seq)) this.#dropEvent(event);
+      else kept.push(event);
+    }
+    this.streams.set(key, kept);
+  }
+
+  #dropEvent({ tenant, position, payload }: EventRow): void {
+    this.feed[position - 1] = undefined;
+    if (payload !== null && 'blob' in payload) this.addReference(tenant, payload.blob, -1);
   }
 
   /** Takes the next offset of a partition. */
@@ -330,12 +364,6 @@ export class MemoryData {
     const found = within(this.#tally, key, () => ({ row: { tenant, kind, name, state, count: 0 }, count: 0 }));
     found.count += by;
   }
-}
-
-/** Events of one stream; `seq` of the first one kept, the rest follow without gap. */
-interface StreamEvents {
-  readonly first: number;
-  readonly events: EventRow[];
 }
 
 /** One ordered set per name (queue, tenant), made on first use. */

@@ -14,6 +14,7 @@ import {
   type ClaimRequest,
   type DeadLetterQuery,
   type DeadLetterRow,
+  type DedupeKey,
   type DedupeRow,
   type EntryQuery,
   type EntryRow,
@@ -214,7 +215,8 @@ class Memory implements MemoryStore {
   /** Cannot fail: everything that could was looked at before. */
   #write(transition: Transition): Outcome {
     const { data } = this;
-    const { tenant, runs = [], dedupe = [], events = [], publishes = [], tasks = [], timers = [] } = transition;
+    const { tenant, runs = [], dedupe = [], events = [], publishes = [], trims = [] } = transition;
+    const { tasks = [], timers = [] } = transition;
     for (const { hash, bytes } of transition.blobs ?? []) data.putBlob(tenant, hash, bytes, this.now());
     for (const { row } of runs) data.putRun(copyRun(row));
     for (const { name, row } of transition.schedules ?? []) {
@@ -237,6 +239,7 @@ class Memory implements MemoryStore {
         data.appendEvent({ tenant, stream, seq, type, at, envelope, payload: copyPayload(payload) }, this.epoch),
       );
     }
+    for (const trim of trims) data.trimTopic(tenant, trim);
     for (const write of tasks) this.#writeTask(tenant, write);
     for (const write of timers) {
       const { run, name } = write;
@@ -446,15 +449,14 @@ class Memory implements MemoryStore {
 
   async readEvents(query: EventQuery): Promise<EventRow[]> {
     this.#assertOpen();
-    const stream = this.data.streams.get(keyOf(query.tenant, query.stream));
-    if (stream === undefined) return [];
-    const start = Math.max(0, query.after + 1 - stream.first);
-    return stream.events.slice(start, start + Math.max(0, query.limit));
+    const start = this.data.indexAfter(query.tenant, query.stream, query.after);
+    const events = this.data.streams.get(keyOf(query.tenant, query.stream)) ?? [];
+    return events.slice(start, start + Math.max(0, query.limit));
   }
 
   async readHistories(keys: readonly RunKey[]): Promise<EventRow[][]> {
     this.#assertOpen();
-    return keys.map(({ tenant, run }) => this.data.streams.get(keyOf(tenant, run))?.events.slice() ?? []);
+    return keys.map(({ tenant, run }) => this.data.streams.get(keyOf(tenant, run))?.slice() ?? []);
   }
 
   async listRuns(query: RunQuery): Promise<Page<RunRow>> {
@@ -560,6 +562,11 @@ class Memory implements MemoryStore {
   async readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null> {
     this.#assertOpen();
     return this.data.dedupeAt(this.now(), tenant, scope, key) ?? null;
+  }
+
+  async readDedupes(tenant: string, keys: readonly DedupeKey[]): Promise<(DedupeRow | null)[]> {
+    this.#assertOpen();
+    return keys.map(({ scope, key }) => this.data.dedupeAt(this.now(), tenant, scope, key) ?? null);
   }
 
   async listDeadLetters(query: DeadLetterQuery): Promise<Page<DeadLetterRow>> {

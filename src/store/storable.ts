@@ -9,7 +9,14 @@
  */
 import type { RunRow } from '../core/run/state.js';
 import { utf8Length } from '../core/utf8.js';
-import { entryKeyBytesMax, type EntryWrite, type NewTask, type StoredPayload, type Transition } from './contract.js';
+import {
+  entryKeyBytesMax,
+  trimOffsetsMax,
+  type EntryWrite,
+  type NewTask,
+  type StoredPayload,
+  type Transition,
+} from './contract.js';
 
 const notColumnText = /[\0\p{Surrogate}]/u;
 const notText = /\p{Surrogate}/u;
@@ -147,7 +154,7 @@ function checkGuards(check: Check, transition: Transition): void {
 }
 
 function checkEvents(check: Check, transition: Transition): void {
-  const { runs = [], events = [], publishes = [] } = transition;
+  const { runs = [], events = [], publishes = [], trims = [] } = transition;
   for (const event of events) {
     check.text('event type', event.type);
     check.integer('event at', event.at);
@@ -164,6 +171,14 @@ function checkEvents(check: Check, transition: Transition): void {
     check.encoded('envelope', event.envelope);
     check.payload(event.payload);
   }
+  let trimmed = 0;
+  for (const { topic, partition, offsets } of trims) {
+    check.text('topic', topic);
+    check.integer('partition', partition);
+    for (const offset of offsets) check.integer('offset', offset);
+    trimmed += offsets.length;
+  }
+  if (trimmed > trimOffsetsMax) check.refuse(`more than ${trimOffsetsMax} offsets are trimmed`);
 }
 
 /** The events of a run lead from the expected head to the new one, without gap: P11 holds by construction. */

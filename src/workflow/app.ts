@@ -16,6 +16,7 @@ import type { AnyPrompt } from './prompt.js';
 import { readRemedies } from './remedy-options.js';
 import type { Schedule } from './schedule.js';
 import { selectorFault } from './selector.js';
+import type { Subscription } from './subscription.js';
 import type { Topic } from './topic.js';
 import type { AnyWorkflow, Workflow } from './workflow.js';
 
@@ -44,6 +45,8 @@ export interface AppOptions<
   readonly prompts?: readonly AnyPrompt[];
   /** What starts workflows of the app again and again. A later manifest without one removes it. */
   readonly schedules?: readonly Schedule[];
+  /** What its topics are read by: durable cursors, whose events start runs or are pulled. */
+  readonly subscriptions?: readonly Subscription[];
   /**
    * What is done about failures, by class, where nothing closer says otherwise: a model, a capability, a node of a graph, a
    * step or an inference. Default: `auto` for all.
@@ -65,6 +68,7 @@ export interface AnyApp {
   /** Declared ones and those that capabilities name. */
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
+  readonly subscriptions: readonly Subscription[];
   readonly models: readonly Model[];
   readonly prompts: readonly AnyPrompt[];
   readonly remedies: RemedyPolicy;
@@ -106,6 +110,7 @@ export function defineApp<
     'models',
     'prompts',
     'schedules',
+    'subscriptions',
     'remedies',
   ]);
   const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
@@ -114,10 +119,12 @@ export function defineApp<
     ...listOf(faults, 'handlers', 'handler', options.handlers),
     ...workflows.flatMap((one) => one.handlers ?? []),
   ];
+  const subscriptions = listOf(faults, 'subscriptions', 'subscription', options.subscriptions);
   const topics = unique(faults, 'topic', [
     ...listOf(faults, 'topics', 'topic', options.topics),
     ...workflows.flatMap(({ on, completes }) => [on, completes].filter((one) => one !== null)),
     ...agents.flatMap(topicsOf),
+    ...subscriptions.flatMap(({ topic, dead }) => (dead === null ? [topic] : [topic, dead])),
   ]);
   const capabilities = unique(faults, 'capability', [
     ...listOf(faults, 'capabilities', 'capability', options.capabilities),
@@ -167,6 +174,14 @@ export function defineApp<
   );
   for (const { name: one, start } of schedules)
     if (!workflows.includes(start)) faults.add(`schedule "${one}" starts "${start.name}", which is not in workflows`);
+  refuseDuplicates(
+    faults,
+    'subscription',
+    subscriptions.map((one) => one.name),
+  );
+  for (const { name: one, start } of subscriptions)
+    if (start !== null && !workflows.includes(start))
+      faults.add(`subscription "${one}" starts "${start.name}", which is not in workflows`);
   for (const topic of topics) checkSelector(faults, topic);
   faults.throwIfAny();
 
@@ -183,6 +198,7 @@ export function defineApp<
     capabilities,
     limits,
     schedules,
+    subscriptions,
     models,
     prompts,
     remedies,
@@ -196,6 +212,7 @@ export function defineApp<
         implemented,
         limits,
         schedules,
+        subscriptions,
         models,
         prompts,
         remedies,

@@ -134,6 +134,8 @@ export { isStepError, StepError } from './step-error.js';
 export type { StreamWriter } from './stream-writer.js';
 export { isTerminal, isTransient, Terminal, Transient } from './thrown.js';
 export type { TransientOptions } from './thrown.js';
+export { subscription } from './subscription.js';
+export type { Subscription, SubscriptionDefinition } from './subscription.js';
 export { topic } from './topic.js';
 export type { Topic, TopicOptions } from './topic.js';
 export type { MatchOf, Received, WaitForOptions, WaitForSignalOptions } from './wait-for.js';

@@ -22,6 +22,7 @@ import { modelManifest, type Model } from './model.js';
 import { promptManifest, type AnyPrompt } from './prompt.js';
 import type { Schedule } from './schedule.js';
 import type { Signal } from './signal.js';
+import type { Subscription } from './subscription.js';
 import type { Topic } from './topic.js';
 import type { AnyWorkflow } from './workflow.js';
 
@@ -36,6 +37,7 @@ export interface Definitions {
   readonly implemented: ReadonlySet<string>;
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
+  readonly subscriptions: readonly Subscription[];
   readonly models: readonly Model[];
   readonly prompts: readonly AnyPrompt[];
   readonly remedies: RemedyPolicy;
@@ -43,8 +45,8 @@ export interface Definitions {
 
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
-  const { name, topics, workflows, agents, capabilities, implemented, limits, schedules, models, remedies, prompts } =
-    definitions;
+  const { name, topics, workflows, agents, capabilities, implemented } = definitions;
+  const { limits, schedules, subscriptions, models, remedies, prompts } = definitions;
   return {
     format: 1,
     app: name,
@@ -56,6 +58,7 @@ export function manifestOf(definitions: Definitions): Manifest {
     ...(models.length === 0 ? {} : { models: byName(models).map(modelManifest) }),
     ...(prompts.length === 0 ? {} : { prompts: byName(prompts).map(promptManifest) }),
     ...(schedules.length === 0 ? {} : { schedules: byName(schedules).map(scheduleManifest) }),
+    ...(subscriptions.length === 0 ? {} : { subscriptions: byName(subscriptions).map(({ spec }) => spec) }),
   };
 }
 

@@ -31,8 +31,13 @@ export class RacingServers {
       await this.turns(Math.floor(this.random() * 4));
       return store.apply(transitions.map(change));
     };
-    const { now, readEntries, readEvents } = store;
-    const bound = { now: now.bind(store), readEntries: readEntries.bind(store), readEvents: readEvents.bind(store) };
+    const bound = {
+      now: store.now.bind(store),
+      readEntries: store.readEntries.bind(store),
+      readEvents: store.readEvents.bind(store),
+      readBlob: store.readBlob.bind(store),
+      listTopics: store.listTopics.bind(store),
+    };
     this.store = { ...bound, apply } as unknown as Store;
   }
 
@@ -48,6 +53,7 @@ export class RacingServers {
       settings: { dedupeTtlMs: 60_000, ...settings },
       ports,
       envelopes: new EnvelopeWriter(ports, { region: 'test', valueBytesMax: 1_000_000 }, 1),
+      log: () => undefined,
       fault: (what: string, error: unknown) => this.faults.push(`${what}: ${String(error)}`),
     };
     return context as unknown as EngineContext;

@@ -39,6 +39,20 @@ export interface ParentLink {
   readonly first?: string;
 }
 
+/** The event that started a run. */
+export interface RunTrigger {
+  readonly topic: string;
+  readonly eventId: string;
+  /** The subscription that has started it, and where the event is. Absent = the workflow is of the topic itself (`on`). */
+  readonly subscription?: {
+    readonly name: string;
+    readonly partition: number;
+    readonly offset: number;
+    /** Topic that is told if the run becomes a dead letter. Absent = none. */
+    readonly dead?: string;
+  };
+}
+
 /** Who writes a stream: a later attempt, or the same one after a crash, is another, whose chunks may be others. */
 export interface StreamWriter {
   readonly attempt: number;
@@ -61,7 +75,7 @@ export interface RunEventData {
     readonly completes: string | null;
     readonly activationDeadlineMs: number;
     readonly activationRetry: RetryPolicy;
-    readonly trigger: { readonly topic: string; readonly eventId: string } | null;
+    readonly trigger: RunTrigger | null;
     readonly labels: Readonly<Record<string, string>> | null;
     readonly idempotencyKey: string | null;
     /** Id shared by all that follows from one request; inherited by every later event of the run. */

@@ -11,7 +11,7 @@ import { limits } from '../limits.js';
 import type { Payload } from '../payload.js';
 import type { RemedyPolicy } from '../remedies.js';
 import type { RetryPolicy } from '../retry.js';
-import { wakes, type Effect, type ParentLink, type RunEvent, type StreamWriter } from './events.js';
+import { wakes, type Effect, type ParentLink, type RunEvent, type RunTrigger, type StreamWriter } from './events.js';
 import {
   hopOf,
   leadsToRetry,
@@ -181,7 +181,7 @@ export interface RunState {
   /** The event whose payload the body is given: its start, or the last edit of it. */
   inputSeq: number;
   /** The event that started the run: no wait of it takes that one. */
-  trigger: { readonly topic: string; readonly eventId: string } | null;
+  trigger: RunTrigger | null;
   /** The agent key that the run stands for. */
   agent: Pick<AgentIdentity, 'key' | 'generation'> | null;
   /** Offset of the last message taken from each partition, by `topic/partition`. */

@@ -16,7 +16,7 @@ import type { EntryWrite, Transition } from '../../store/contract.js';
 import type { Origin } from '../api.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
-import { preparePublication } from '../intake/topics.js';
+import { preparePublication } from '../topics/publication.js';
 import { systemTenant } from '../system-tenant.js';
 import { readCounters } from './counter-rows.js';
 import { settingSpace, type LimitRules, type LimitSetting } from './limit-rules.js';

@@ -13,7 +13,7 @@ import { topicStream, type EntryRow, type EventRow } from '../../store/contract.
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import type { Catalog } from '../intake/catalog.js';
-import { preparePublication } from '../intake/topics.js';
+import { preparePublication } from '../topics/publication.js';
 import { systemTenant } from '../system-tenant.js';
 
 /** A checkpoint with its place in the chain. */

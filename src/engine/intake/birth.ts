@@ -3,7 +3,7 @@ import { payloadOfGraph } from '../../core/graph/stored-graph.js';
 import type { WorkflowManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
 import type { AgentIdentity } from '../../core/run/mail.js';
-import type { NewRunEvent, ParentLink } from '../../core/run/events.js';
+import type { NewRunEvent, ParentLink, RunTrigger } from '../../core/run/events.js';
 import { emptyState, type ContextBundle, type RunState, type UnreadMail } from '../../core/run/state.js';
 import type { EngineContext } from '../context.js';
 import type { DedupeWrite, Transition } from '../../store/contract.js';
@@ -18,7 +18,7 @@ export interface BirthRequest {
   readonly cause: string | null;
   readonly correlation: string | null;
   readonly traceparent: string | null;
-  readonly trigger: { readonly topic: string; readonly eventId: string } | null;
+  readonly trigger: RunTrigger | null;
   readonly labels?: Readonly<Record<string, string>>;
   readonly idempotencyKey?: string;
   readonly priority?: number;

@@ -14,6 +14,7 @@ import {
   type TopicManifest,
   type WorkflowManifest,
 } from '../../core/manifest.js';
+import type { Subscription } from '../../core/topics/subscription.js';
 import { Checks, type Check } from './checks.js';
 import { manifestFaults } from './manifest-faults.js';
 
@@ -49,6 +50,7 @@ export class Catalog {
   #capabilities = new Map<string, CapabilityManifest>();
   #limits: ReadonlyMap<string, LimitSpec> = new Map();
   #models = new Map<string, ModelManifest>();
+  #subscriptions: ReadonlyMap<string, Subscription> = new Map();
 
   /** Hash of the manifest an app has now; null = unknown app. */
   hashOf(app: string): string | null {
@@ -131,6 +133,11 @@ export class Catalog {
     return this.#models;
   }
 
+  /** Subscriptions that apps declare, by name; another map after every change. */
+  get subscriptions(): ReadonlyMap<string, Subscription> {
+    return this.#subscriptions;
+  }
+
   /** Whether there is a workflow that says which signals it takes. */
   get declaresSignals(): boolean {
     return [...this.#workflows.values()].some(({ signals }) => signals !== null);
@@ -158,11 +165,13 @@ export class Catalog {
     const capabilities = new Map<string, CapabilityManifest>();
     const limits = new Map<string, LimitSpec>();
     const models = new Map<string, ModelManifest>();
+    const subscriptions = new Map<string, Subscription>();
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
       for (const model of manifest.models ?? []) models.set(model.name, model);
       for (const topic of manifest.topics) topics.set(topic.name, topic);
       for (const limit of manifest.limits ?? []) limits.set(limit.name, limit);
+      for (const one of manifest.subscriptions ?? []) subscriptions.set(one.name, one);
       for (const workflow of manifest.workflows) {
         const entry: WorkflowEntry = {
           manifest: workflow,
@@ -205,6 +214,7 @@ export class Catalog {
     this.#capabilities = capabilities;
     this.#limits = limits;
     this.#models = models;
+    this.#subscriptions = subscriptions;
   }
 }
 

@@ -16,7 +16,7 @@ import type { CommitAnswer } from '../runs/committer.js';
 import type { Lanes, PlainValue } from '../runs/lanes.js';
 import { birth, birthTransition, withBirths, type RunBirth } from './birth.js';
 import type { Catalog } from './catalog.js';
-import { preparePublication } from './topics.js';
+import { preparePublication } from '../topics/publication.js';
 
 /** Leaves a transition in the transaction of a caller. */
 type Leave = (transition: Transition) => Promise<LeaveOutcome>;

@@ -10,6 +10,7 @@ import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
 import { isRemedyPolicy } from '../../core/remedies.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
 import { specFaults } from '../../core/schedule/spec.js';
+import { subscriptionFaults } from '../../core/topics/subscription-options.js';
 
 /** Faults of a manifest as it came from outside, in words; empty = it is one. */
 export function manifestFaults(manifest: Manifest): string[] {
@@ -24,7 +25,8 @@ export function manifestFaults(manifest: Manifest): string[] {
     else faults.push(`${kind} is not a list`);
   }
   faults.push(...scheduleFaults(given['schedules'] ?? []));
-  faults.push(...limitsFaults(given['limits'] ?? []));
+  faults.push(...namedFaults('limits', given['limits'] ?? [], limitSpecFaults));
+  faults.push(...namedFaults('subscriptions', given['subscriptions'] ?? [], subscriptionFaults));
   if (faults.length === 0) faults.push(...manifest.workflows.flatMap((one) => faultsOfGraph(one, manifest)));
   return faults.slice(0, faultsMax);
 }
@@ -79,14 +81,14 @@ function scheduleFaults(list: unknown): string[] {
   });
 }
 
-function limitsFaults(list: unknown): string[] {
-  if (!Array.isArray(list)) return ['limits is not a list'];
+function namedFaults(kind: string, list: unknown, faultsOf: (entry: unknown) => readonly string[]): string[] {
+  if (!Array.isArray(list)) return [`${kind} is not a list`];
   const seen = new Set<string>();
   return (list as readonly unknown[]).flatMap((entry) => {
-    if (!isRecord(entry) || !isName(entry['name'])) return ['limits: an entry has no name'];
-    if (seen.has(entry.name)) return [`limits: "${entry.name}" is defined twice`];
+    if (!isRecord(entry) || !isName(entry['name'])) return [`${kind}: an entry has no name`];
+    if (seen.has(entry.name)) return [`${kind}: "${entry.name}" is defined twice`];
     seen.add(entry.name);
-    return limitSpecFaults(entry).map((fault) => `limits: "${entry.name}": ${fault}`);
+    return faultsOf(entry).map((fault) => `${kind}: "${entry.name}": ${fault}`);
   });
 }
 

@@ -21,7 +21,7 @@ import type {
 import type { ModelOutcome, Origin } from '../api.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
-import { preparePublication } from '../intake/topics.js';
+import { preparePublication } from '../topics/publication.js';
 import type { Pauses } from './pauses.js';
 import type { ArmTallies } from './arm-tallies.js';
 import type { Breakers } from './breakers.js';

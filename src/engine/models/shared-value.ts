@@ -9,7 +9,7 @@ import { modelsTopic } from '../../core/manifest.js';
 import type { EntryWrite, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
-import { preparePublication } from '../intake/topics.js';
+import { preparePublication } from '../topics/publication.js';
 import { systemTenant } from '../system-tenant.js';
 
 /** Where a value is. */

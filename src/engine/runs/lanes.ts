@@ -19,14 +19,15 @@ import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
 import { activationTask, foldRun, isEnded, type RunState } from '../../core/run/state.js';
 import type { Payload } from '../../core/payload.js';
 import { agentRunId } from '../agents/agent-run-id.js';
-import type { LeaseKey, Outcome, Transition } from '../../store/contract.js';
+import type { EventRow, LeaseKey, Outcome, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { readRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
 import type { ModelDoor } from '../models/model-door.js';
 import type { Predictions, Recollection } from '../models/predictions.js';
 import { birth, withBirths, type BirthRequest, type RunBirth } from '../intake/birth.js';
-import { preparePublication, type Publication, type TopicEvent } from '../intake/topics.js';
+import type { DeadLetterMirror } from '../topics/dead-letter-mirror.js';
+import { preparePublication, type Publication, type TopicEvent } from '../topics/publication.js';
 import { changeRun, emptyChange, newDeadLetterId, writeOf, type RunChange } from './change.js';
 import { runKey, type CommitListener, type CommittedChange } from './committed.js';
 import type { CommitAnswer, Committer } from './committer.js';
@@ -96,6 +97,8 @@ interface Pending {
   leased: boolean;
   /** What was read of kept answers before it is decided. */
   recollection: Recollection | null;
+  /** The event that the run is for, where a mirror topic is told of its end; undefined = it was not asked for. */
+  origin: EventRow | null | undefined;
 }
 
 /** A commit that meets a conflict this often has a competitor that never rests; give the caller the say. */
@@ -108,6 +111,7 @@ export class Lanes {
   readonly #committer: Committer;
   readonly #circumstances: Circumstances;
   readonly #predictions: Predictions;
+  readonly #mirror: DeadLetterMirror;
   readonly #seen: (key: string) => number | null;
   readonly #lanes = new Map<string, Lane>();
   readonly #listeners: CommitListener[] = [];
@@ -122,8 +126,10 @@ export class Lanes {
     seen: (key: string) => number | null,
     models: ModelDoor,
     predictions: Predictions,
+    mirror: DeadLetterMirror,
   ) {
     this.#predictions = predictions;
+    this.#mirror = mirror;
     this.#seen = seen;
     this.#context = context;
     this.#catalog = catalog;
@@ -153,6 +159,7 @@ export class Lanes {
       answered: false,
       leased: false,
       recollection: null,
+      origin: undefined,
     });
     if (lane.busy) return;
     if (!isCallEnd(job)) return this.#work(lane);
@@ -341,6 +348,8 @@ export class Lanes {
       const caused: Caused = { publications: [], births: [] };
       const reason = this.#decide(pending, change, caused, state, at);
       const to = change.events.length;
+      if (pending.origin === undefined && to > from && this.#mirror.topicOf(state) !== null)
+        return this.#decideWithOrigin(lane, state, group, pending);
       if (mayBeOld && pending.job.commands.length > 0 && (reason !== null || to === from)) {
         // Nothing of it would meet a guard of the store: decide on what is there.
         lane.state = null;
@@ -379,6 +388,24 @@ export class Lanes {
         this.#work(lane);
       },
     });
+    return true;
+  }
+
+  /** The end of the run is told to a mirror topic, with the event that the run is for: read it, then decide again. */
+  #decideWithOrigin(lane: Lane, state: RunState, group: readonly Pending[], pending: Pending): boolean {
+    // The state holds what was just decided.
+    lane.state = null;
+    this.#mirror.read(state).then(
+      (origin) => {
+        pending.origin = origin;
+        lane.queue.unshift(...group.filter((other) => !other.answered));
+        this.#work(lane);
+      },
+      (error: unknown) => {
+        this.#sink(lane, group, error);
+        this.#work(lane);
+      },
+    );
     return true;
   }
 
@@ -441,7 +468,10 @@ export class Lanes {
           assertNever(decision);
       }
     }
-    if (change.events.length > from) this.#addCompletion(caused.publications, pending, state, at, change);
+    if (change.events.length > from) {
+      this.#addCompletion(caused.publications, pending, state, at, change);
+      this.#addMirrored(caused.publications, pending, state, change);
+    }
     return null;
   }
 
@@ -496,7 +526,8 @@ export class Lanes {
         cause: `${state.run}/${state.head}`,
         correlation: state.correlation,
         traceparent: state.traceparent,
-        trigger: null,
+        // A run that goes on for one of a subscription is for its event.
+        trigger: command.op === 'continueAsNew' && state.trigger?.subscription !== undefined ? state.trigger : null,
         contexts: [...state.contexts.values()],
         priority,
         ...(command.op === 'startChild' && command.options.labels !== undefined
@@ -569,6 +600,15 @@ export class Lanes {
       data: output,
       value: this.#plain(output),
     });
+  }
+
+  /** The mirror topic of a subscription hears of its dead letters in the transition that makes them. */
+  #addMirrored(into: Publication[], { job, origin, published }: Pending, state: RunState, change: RunChange): void {
+    const last = change.events.at(-1);
+    if (origin === undefined || last?.type !== 'run.failed') return;
+    const told = this.#mirror.publication(state, origin, last, job.actor);
+    if (told === null || published?.has(`${told.write.topic} ${told.dedupe.key}`) === true) return;
+    into.push(told);
   }
 
   #transition(

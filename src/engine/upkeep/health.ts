@@ -11,9 +11,12 @@ export class Health {
   readonly #context: EngineContext;
   readonly #dispatcher: Dispatcher;
   readonly #startedAtMs: number;
+  readonly #others: (afterMs: number) => string[];
   #storeFailure: Error | null = null;
 
-  constructor(context: EngineContext, dispatcher: Dispatcher) {
+  /** `others` tells of what else has not worked for so long. */
+  constructor(context: EngineContext, dispatcher: Dispatcher, others: (afterMs: number) => string[] = () => []) {
+    this.#others = others;
     this.#context = context;
     this.#dispatcher = dispatcher;
     this.#startedAtMs = context.ports.clock.monotonicMs();
@@ -34,10 +37,11 @@ export class Health {
     try {
       const stats = await this.#context.store.queueStats();
       const stuck = stats.map((queue) => this.#stuck(queue)).filter((fault) => fault !== null);
-      if (stuck.length === 0) return { accepts: true, reasons: [] };
+      const others = this.#others(this.#context.settings.stuckAfterMs);
+      if (stuck.length === 0) return { accepts: true, reasons: others };
       const elsewhere = await this.#servedElsewhere();
       const told = stuck.filter(({ unserved }) => unserved === null || !elsewhere.has(unserved));
-      return { accepts: true, reasons: told.map(({ text }) => text) };
+      return { accepts: true, reasons: [...told.map(({ text }) => text), ...others] };
     } catch (error) {
       const reason = `The store does not answer: ${error instanceof Error ? error.message : String(error)}`;
       return { accepts: false, reasons: [reason] };

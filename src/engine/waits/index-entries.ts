@@ -4,6 +4,7 @@
  */
 import { indexedFields, type TopicManifest } from '../../core/manifest.js';
 import { indexKey, indexSpace, indexText, orderedText } from '../../core/run/waits.js';
+import { fieldAt } from '../../core/topics/field-path.js';
 import type { EntryRow, EntryWrite, EventRow } from '../../store/contract.js';
 
 /** What an entry says of its event: enough to tell whether a wait is for it. */
@@ -21,19 +22,10 @@ export function fieldsOf(
 ): Readonly<Record<string, string>> {
   const fields: Record<string, string> = {};
   for (const field of indexedFields(topic)) {
-    const text = indexText(valueAt(value, field));
+    const text = indexText(fieldAt(value, field));
     if (text !== null) fields[field] = text;
   }
   return fields;
-}
-
-function valueAt(value: unknown, path: string): unknown {
-  let at: unknown = value;
-  for (const name of path.split('.')) {
-    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, name)) return undefined;
-    at = (at as Readonly<Record<string, unknown>>)[name];
-  }
-  return at;
 }
 
 /** The entries of an event, which has its position in the feed. Putting them again changes nothing. */

@@ -5,7 +5,7 @@
  *
  * Invariant: a look does nothing that a second look would not do as well, so it may be repeated by anybody at any time.
  */
-import type { RunEvent } from '../../core/run/events.js';
+import type { RunEvent, RunTrigger } from '../../core/run/events.js';
 import {
   indexKey,
   indexSpace,
@@ -108,7 +108,7 @@ export class LookBack {
     run: string,
     opened: Opened,
     on: EventOn,
-    trigger: { readonly topic: string; readonly eventId: string } | null,
+    trigger: RunTrigger | null,
     position: number,
   ): Promise<void> {
     const [[field, text] = ['', '']] = Object.entries(on.match);

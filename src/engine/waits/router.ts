@@ -12,30 +12,20 @@ import type { PostOffice } from '../agents/post-office.js';
 import { indexedFields } from '../../core/manifest.js';
 import { isBlobPayload } from '../../core/payload.js';
 import { indexKey, waitSpace, type WaitEntryValue } from '../../core/run/waits.js';
-import { topicStream, type EntryRow, type EntryWrite, type EventRow, type Transition } from '../../store/contract.js';
+import {
+  topicStream,
+  type EntryRow,
+  type EntryWrite,
+  type EventRow,
+  type PartitionKey,
+  type Transition,
+} from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import type { Catalog, TopicEntry } from '../intake/catalog.js';
-import { HeldDuty, renewMs } from '../upkeep/held-duty.js';
+import { keyOf, PartitionRounds } from '../topics/partition-rounds.js';
 import { fieldsOf, indexWrites } from './index-entries.js';
 import type { LookBack } from './look-back.js';
-
-/** What a round works on. */
-interface Round {
-  /** When it ends, at the latest after the batches that are under way then. */
-  readonly untilMs: number;
-  readonly runners: Set<Promise<void>>;
-  /** Partitions that a runner has. */
-  readonly underWay: Set<string>;
-  readonly failures: { readonly key: string; readonly at: Partition; readonly error: unknown }[];
-}
-
-/** A partition of a topic, as a key of maps. */
-interface Partition {
-  readonly tenant: string;
-  readonly topic: string;
-  readonly partition: number;
-}
 
 /** An event as it is stored, read once for all who look at it. */
 interface TopicRow {
@@ -53,56 +43,44 @@ export class Router {
   readonly #catalog: Catalog;
   readonly #lookBack: LookBack;
   readonly #office: PostOffice;
-  /** Partitions that may have events which were not routed. */
-  readonly #moved = new Map<string, Partition>();
   /** Offset of the next event, of partitions that were looked at since the duty is held. */
   readonly #cursors = new Map<string, number>();
-  readonly #duty: HeldDuty;
-  #sweepAtMs = Number.NEGATIVE_INFINITY;
-  #routing: Promise<void> | null = null;
-  #current: Round | null = null;
-  #again = false;
-  #stopped = false;
+  readonly #rounds: PartitionRounds;
 
   constructor(context: EngineContext, catalog: Catalog, lookBack: LookBack, office: PostOffice) {
     this.#context = context;
     this.#catalog = catalog;
     this.#lookBack = lookBack;
     this.#office = office;
-    this.#duty = new HeldDuty(context, 'router', () => {
-      // Whoever had it meanwhile has moved the cursors on.
-      this.#cursors.clear();
-      this.#sweepAtMs = Number.NEGATIVE_INFINITY;
+    this.#rounds = new PartitionRounds(context, {
+      duty: 'router',
+      concerns: (_, topic) => {
+        const entry = catalog.topic(topic);
+        return entry !== null && isRouted(entry);
+      },
+      isBehind: (at, head) => (this.#cursors.get(keyOf(at)) ?? 0) < head,
+      visit: (at) => this.#route(at),
+      taken: () => this.#cursors.clear(),
     });
   }
 
   /** Transitions were applied: what they have published is routed at once. */
   published(transitions: readonly Transition[]): void {
-    let any = false;
-    for (const { tenant, publishes = none } of transitions)
-      for (const { topic, partition } of publishes) any = this.#note({ tenant, topic, partition }) || any;
-    if (any) this.#wake();
+    this.#rounds.published(transitions);
   }
 
   /** Another server has added to a stream; those of runs are of no concern. */
   moved(tenant: string, stream: string): void {
-    const slash = stream.lastIndexOf('/');
-    if (slash < 0) return;
-    if (this.#note({ tenant, topic: stream.slice(0, slash), partition: Number(stream.slice(slash + 1)) })) this.#wake();
+    this.#rounds.moved(tenant, stream);
   }
 
   /** One bounded round: routes what is known to have moved, and now and then looks for what nobody has told of. */
-  async tick(): Promise<void> {
-    if (this.#stopped) return;
-    if (this.#routing === null) {
-      this.#routing = this.#round().finally(() => {
-        this.#routing = null;
-      });
-    } else {
-      this.#again = true;
-      if (this.#current !== null) this.#man(this.#current);
-    }
-    await this.#routing;
+  tick(): Promise<void> {
+    return this.#rounds.tick();
+  }
+
+  stop(): Promise<void> {
+    return this.#rounds.stop();
   }
 
   /**
@@ -127,95 +105,12 @@ export class Router {
     }
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#routing?.catch(() => undefined);
-  }
-
-  #wake(): void {
-    this.tick().catch((error: unknown) => this.#context.fault('router', error));
-  }
-
-  #note(at: Partition): boolean {
-    const entry = this.#catalog.topic(at.topic);
-    if (entry === null || !isRouted(entry)) return false;
-    this.#moved.set(keyOf(at), at);
-    return true;
-  }
-
-  async #round(): Promise<void> {
-    do {
-      this.#again = false;
-      if (!(await this.#duty.hold())) return this.#moved.clear();
-      await this.#sweep();
-      const untilMs = this.#context.ports.clock.monotonicMs() + renewMs;
-      const round: Round = { untilMs, underWay: new Set(), runners: new Set(), failures: [] };
-      this.#current = round;
-      this.#man(round);
-      while (round.runners.size > 0) await Promise.all(round.runners);
-      this.#current = null;
-      for (const { key, at } of round.failures) this.#moved.set(key, at);
-      const [failure] = round.failures;
-      if (failure !== undefined) throw failure.error;
-    } while (!this.#stopped && (this.#again || this.#moved.size > 0));
-  }
-
-  /**
-   * Partitions have no order among themselves: several are routed side by side, so that their writes share commits, and one
-   * that is slow or fails holds back no other. Runners that find nothing to do are gone at once.
-   */
-  #man(round: Round): void {
-    for (let wanted = this.#moved.size; wanted > 0 && round.runners.size < partitionsAtOnce; wanted--) {
-      const runner = this.#routeMoved(round).finally(() => round.runners.delete(runner));
-      round.runners.add(runner);
-    }
-  }
-
-  /** A partition that moves meanwhile comes again, when the runner that has it is done with it. */
-  async #routeMoved({ untilMs, underWay, failures }: Round): Promise<void> {
-    const { clock } = this.#context.ports;
-    for (const [key, at] of this.#moved) {
-      // The duty must be asked for again now and then, however much is published.
-      if (this.#stopped || clock.monotonicMs() >= untilMs) return;
-      if (underWay.has(key)) continue;
-      // Before the look, so that what is published meanwhile counts anew.
-      this.#moved.delete(key);
-      underWay.add(key);
-      try {
-        await this.#route(key, at);
-      } catch (error) {
-        failures.push({ key, at, error });
-      } finally {
-        underWay.delete(key);
-      }
-    }
-  }
-
-  /** Compares heads with cursors: finds what was published before this server had the duty, and lost news. */
-  async #sweep(): Promise<void> {
-    const { store, ports } = this.#context;
-    const nowMs = ports.clock.monotonicMs();
-    if (nowMs < this.#sweepAtMs) return;
-    this.#sweepAtMs = nowMs + sweepEveryMs;
-    let after: Partition | null = null;
-    for (;;) {
-      const heads: readonly (Partition & { readonly head: number })[] = await store.listPartitions({
-        after,
-        limit: pagePartitions,
-      });
-      for (const { tenant, topic, partition, head } of heads)
-        if ((this.#cursors.get(keyOf({ tenant, topic, partition })) ?? 0) < head)
-          this.#note({ tenant, topic, partition });
-      after = heads.at(-1) ?? null;
-      if (after === null || heads.length < pagePartitions) return;
-    }
-  }
-
   /** Routes a batch of the events of one partition that are there; of more, the rest when its turn comes again. */
-  async #route(key: string, at: Partition): Promise<void> {
+  async #route(at: PartitionKey): Promise<void> {
     const { store } = this.#context;
     const entry = this.#catalog.topic(at.topic);
     if (entry === null) return;
+    const key = keyOf(at);
     const stream = topicStream(at.topic, at.partition);
     let next = this.#cursors.get(key) ?? (await this.#readCursor(at));
     const rows = await store.readEvents({ tenant: at.tenant, stream, after: next - 1, limit: batchEvents });
@@ -230,16 +125,12 @@ export class Router {
       await this.#moveCursor(at, next);
     }
     this.#cursors.set(key, next);
-    if (numbered >= 0)
-      this.#context.ports.timers.after(numberedAfterMs, () => {
-        this.#moved.set(key, at);
-        this.#wake();
-      });
-    else if (rows.length === batchEvents) this.#moved.set(key, at);
+    if (numbered >= 0) this.#rounds.again(at, numberedAfterMs);
+    else if (rows.length === batchEvents) this.#rounds.again(at);
   }
 
   /** Index first, then the waits: a wait that is opened in between finds the entry, an earlier one is found here. */
-  async #offer(at: Partition, entry: TopicEntry, rows: readonly TopicRow[]): Promise<void> {
+  async #offer(at: PartitionKey, entry: TopicEntry, rows: readonly TopicRow[]): Promise<void> {
     const { routed, entries } = await this.#routed(at, entry, rows);
     if (routed.length === 0) return;
     await this.#put(at.tenant, entries);
@@ -250,7 +141,7 @@ export class Router {
   }
 
   /** Brings events to the agents that they are messages to: those of one key in order, those of several side by side. */
-  async #post(at: Partition, { agents }: TopicEntry, rows: readonly TopicRow[]): Promise<void> {
+  async #post(at: PartitionKey, { agents }: TopicEntry, rows: readonly TopicRow[]): Promise<void> {
     if (agents.length === 0) return;
     const byKey = new Map<string, TopicRow[]>();
     for (const row of rows) {
@@ -264,7 +155,7 @@ export class Router {
     );
   }
 
-  async #postAll(at: Partition, agent: string, key: string, rows: readonly TopicRow[]): Promise<void> {
+  async #postAll(at: PartitionKey, agent: string, key: string, rows: readonly TopicRow[]): Promise<void> {
     const partition = topicStream(at.topic, at.partition);
     for (const { row, envelope } of rows) {
       const origin = {
@@ -286,7 +177,7 @@ export class Router {
 
   /** The events that can be waited for, with their entries. */
   async #routed(
-    at: Partition,
+    at: PartitionKey,
     entry: TopicEntry,
     rows: readonly TopicRow[],
   ): Promise<{ readonly routed: readonly Routed[]; readonly entries: readonly EntryWrite[] }> {
@@ -316,7 +207,7 @@ export class Router {
   }
 
   /** Open waits that one of the events may be for, each once. */
-  async #waitsFor({ tenant, topic }: Partition, routed: readonly Routed[]): Promise<Iterable<EntryRow>> {
+  async #waitsFor({ tenant, topic }: PartitionKey, routed: readonly Routed[]): Promise<Iterable<EntryRow>> {
     const { store } = this.#context;
     const space = waitSpace(topic);
     const keys = new Set(routed.flatMap(({ fields }) => Object.entries(fields).map(([f, text]) => indexKey(f, text))));
@@ -343,13 +234,13 @@ export class Router {
     return found;
   }
 
-  async #readCursor({ tenant, topic, partition }: Partition): Promise<number> {
+  async #readCursor({ tenant, topic, partition }: PartitionKey): Promise<number> {
     const key = topicStream(topic, partition);
     const [entry] = await this.#context.store.readEntries({ tenant, space: cursorSpace, key, limit: 1 });
     return entry === undefined ? 0 : Number(entry.value);
   }
 
-  async #moveCursor({ tenant, topic, partition }: Partition, next: number): Promise<void> {
+  async #moveCursor({ tenant, topic, partition }: PartitionKey, next: number): Promise<void> {
     const key = topicStream(topic, partition);
     const at = this.#context.store.now();
     await this.#put(tenant, [{ op: 'put', space: cursorSpace, key, ref: 'router', value: String(next), run: '', at }]);
@@ -373,18 +264,9 @@ function isRouted({ manifest, agents }: TopicEntry): boolean {
 /** Space of the places up to which partitions were followed. */
 const cursorSpace = 'cursor';
 
-function keyOf({ tenant, topic, partition }: Partition): string {
-  return `${tenant}/${topic}/${partition}`;
-}
-
-const none: readonly never[] = [];
 const batchEvents = 256;
-/** Partitions that are routed side by side. More bring nothing: each already delivers many events at a time. */
-const partitionsAtOnce = 8;
-const pagePartitions = 500;
 /** Up to so many open waits of a topic are read at once; of more, those of each value by themselves. */
 const waitsAtOnce = 500;
-const sweepEveryMs = 5_000;
 /** A store that numbers events after their commit does so within this time. */
 const numberedAfterMs = 20;
 

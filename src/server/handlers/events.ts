@@ -1,14 +1,13 @@
 /** Publishing events and reading topics. Events come as CloudEvents or, for plain clients, as JSON data. */
-import { encodeValue, payloadOfJson } from '../../core/codec.js';
+import { payloadOfJson } from '../../core/codec.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
-import type { Payload } from '../../core/payload.js';
 import type { PublishOutcome, PublishRequest } from '../../engine/api.js';
+import { checkedKey, publishRequestOf } from '../../engine/intake/event-request.js';
 import {
   cloudEventMode,
   decodeHttpBatch,
   decodeHttpEvent,
-  type CloudEvent,
   type DecodedEvent,
   type HttpMessage,
 } from '../../protocol/cloudevents.js';
@@ -85,41 +84,6 @@ export function publishedAnswer(
   return { id: outcome.id, topic, duplicate, runs: duplicate ? [] : outcome.runs };
 }
 
-/** The extension that names the partition key (CloudEvents partitioning extension). */
-const keyExtension = 'partitionkey';
-
-/** What the engine is asked for an event that came as a CloudEvent. REQUEST_INVALID, VALUE_UNSTORABLE. */
-export function publishRequestOf(topic: string, event: CloudEvent): PublishRequest {
-  const { id, source, type, subject, time, dataschema, datacontenttype, extensions, data } = event;
-  const { [keyExtension]: key, ...others } = extensions;
-  const attributes = datacontenttype === undefined ? others : { ...others, datacontenttype };
-  return {
-    topic,
-    id,
-    source,
-    type,
-    ...(subject === undefined ? {} : { subject }),
-    ...(time === undefined ? {} : { time }),
-    ...(dataschema === undefined ? {} : { dataschema }),
-    ...(key === undefined ? {} : { key: checkedKey(String(key)) }),
-    ...(Object.keys(attributes).length === 0 ? {} : { attributes }),
-    data: payloadOfData(data),
-  };
-}
-
-function payloadOfData(data: CloudEvent['data']): Payload | null {
-  switch (data?.kind) {
-    case undefined:
-      return null;
-    case 'json':
-      return payloadOfJson(data.value);
-    case 'text':
-      return payloadOfJson(data.text);
-    case 'bytes':
-      return encodeValue(data.bytes);
-  }
-}
-
 function plainRequestOf(request: ApiRequest, topic: string): PublishRequest {
   const key = request.query.text('key');
   const type = request.query.text('type') ?? topic;
@@ -134,12 +98,6 @@ function plainRequestOf(request: ApiRequest, topic: string): PublishRequest {
     ...(key === undefined ? {} : { key: checkedKey(key) }),
     data: value === undefined ? null : payloadOfJson(value),
   };
-}
-
-function checkedKey(key: string): string {
-  if (key === '' || key.length > limits.keyLengthMax)
-    throw invalid(`the partition key has not 1 to ${limits.keyLengthMax} characters`);
-  return key;
 }
 
 async function readTopic(context: HandlerContext, request: ApiRequest): Promise<Answer> {

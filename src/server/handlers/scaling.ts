@@ -76,6 +76,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     streams: streams.size,
     limits: engine.limitFacts(),
     endpoints: engine.endpointFacts(),
+    bridges: engine.bridgeFacts(),
   });
   return {
     kind: 'whole',

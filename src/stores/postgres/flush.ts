@@ -45,6 +45,7 @@ export function flushRest(sql: Sql, bench: Workbench): Statement[] {
     ...dedupeStatements(sql, bench),
     ...letterStatements(sql, bench),
     ...blobStatements(sql, bench),
+    ...trimStatements(sql, bench),
   ];
 }
 
@@ -396,6 +397,14 @@ function blobStatements(sql: Sql, bench: Workbench): Statement[] {
       ],
     });
   return statements;
+}
+
+/** With those of blobs, which lose a reference: what was trimmed before is there to be read, so its blob is, too. */
+function trimStatements(sql: Sql, bench: Workbench): Statement[] {
+  return bench.trims.map(({ tenant, stream, offsets }) => ({
+    text: sql.trim,
+    values: [tenant, stream, int8s(offsets)],
+  }));
 }
 
 /** The counters that have moved. */

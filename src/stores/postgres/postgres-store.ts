@@ -12,6 +12,7 @@ import {
   type ClaimRequest,
   type DeadLetterQuery,
   type DeadLetterRow,
+  type DedupeKey,
   type DedupeRow,
   type EntryQuery,
   type EntryRow,
@@ -265,6 +266,14 @@ export class PostgresStore implements Store {
   async readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null> {
     if (!areColumns(tenant, scope, key)) return this.#ifOpen(null);
     return this.#read(() => this.#parts.reads.readDedupe(tenant, scope, key));
+  }
+
+  async readDedupes(tenant: string, keys: readonly DedupeKey[]): Promise<(DedupeRow | null)[]> {
+    const known = keys.filter(({ scope, key }) => areColumns(tenant, scope, key));
+    if (known.length === 0) return this.#ifOpen(keys.map(() => null));
+    const found = await this.#read(() => this.#parts.reads.readDedupes(tenant, known));
+    if (known.length === keys.length) return found;
+    return keys.map((key) => found[known.indexOf(key)] ?? null);
   }
 
   async listDeadLetters(query: DeadLetterQuery): Promise<Page<DeadLetterRow>> {

@@ -4,6 +4,7 @@ import {
   compareText,
   type DeadLetterQuery,
   type DeadLetterRow,
+  type DedupeKey,
   type DedupeRow,
   encodeCursor,
   type EntryQuery,
@@ -258,6 +259,26 @@ export class Reads {
     );
     if (row === undefined) return null;
     return { tenant, scope, key, hash: text(row[0]), reference: text(row[1]), expiresAt: int(row[2]) };
+  }
+
+  async readDedupes(tenant: string, keys: readonly DedupeKey[]): Promise<(DedupeRow | null)[]> {
+    const rows = await this.#rows(
+      `SELECT k.i, d.hash, d.reference, d.expires_at
+       FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS k (scope, key, i)
+       CROSS JOIN LATERAL (
+         SELECT * FROM ${this.#s}.dedupe d
+         WHERE d.tenant = $2 AND d.scope = k.scope AND d.key = k.key AND d.expires_at > ${nowSql(1)} OFFSET 0) d`,
+      [this.#clock.now(), tenant, texts(keys.map(({ scope }) => scope)), texts(keys.map(({ key }) => key))],
+    );
+    const found: (DedupeRow | null)[] = keys.map(() => null);
+    for (const row of rows) {
+      const i = int(row[0]) - 1;
+      const known = keys[i];
+      if (known === undefined) continue;
+      const { scope, key } = known;
+      found[i] = { tenant, scope, key, hash: text(row[1]), reference: text(row[2]), expiresAt: int(row[3]) };
+    }
+    return found;
   }
 
   async listDeadLetters(query: DeadLetterQuery, after: ListKey | null): Promise<Page<DeadLetterRow>> {

@@ -7,6 +7,7 @@
  * Arrays are stepped through in the select list and not in FROM: there `unnest` makes a table of each first, which was
  * more than half of what a small batch cost the server.
  */
+import { payloadKind } from '../../store/index.js';
 import { columnsOf, rowsOf, rowsSql } from './row-statement.js';
 import { eventColumns, runColumns, scheduleColumns, sessionColumns, taskColumns } from './rows.js';
 
@@ -156,6 +157,13 @@ export function writeSql(s: string) {
     referBlobs: `UPDATE ${s}.blob b SET refs = b.refs + v.refs
       FROM unnest($1::text[], $2::text[], $3::bigint[]) AS v (tenant, hash, refs)
       WHERE b.tenant = v.tenant AND b.hash = v.hash`,
+    /** Events of one partition go, and their hold on blobs with them. */
+    trim: `WITH gone AS (
+        DELETE FROM ${s}.event e WHERE e.tenant = $1 AND e.stream = $2 AND e.seq = ANY($3::bigint[])
+        RETURNING e.blob, e.payload_kind)
+      UPDATE ${s}.blob b SET refs = b.refs - v.refs
+      FROM (SELECT blob, count(*) AS refs FROM gone WHERE payload_kind = ${payloadKind.blob} GROUP BY 1) v
+      WHERE b.tenant = $1 AND b.hash = v.blob`,
     count: `INSERT INTO ${s}.tally AS t (tenant, kind, name, state, slot, count)
       SELECT v.tenant, v.kind, v.name, v.state, $6::smallint, v.count
       FROM (${rowsOf('tenant text, kind smallint, name text, state smallint, count bigint')}) v

@@ -25,6 +25,7 @@ import {
   type TaskWrite,
   type Transition,
   leasesOf,
+  topicStream,
 } from '../../store/index.js';
 
 /** What is known of a run before it is moved. */
@@ -147,6 +148,13 @@ export interface TopicEntry {
   events: number;
 }
 
+/** Events of a partition that go. */
+export interface TrimEntry {
+  readonly tenant: string;
+  readonly stream: string;
+  readonly offsets: readonly number[];
+}
+
 export class Workbench {
   /** The database's clock at the beginning of the batch. */
   readonly now: number;
@@ -167,6 +175,7 @@ export class Workbench {
   events: EventEntry[] = [];
   readonly topicEvents: TopicEventEntry[] = [];
   readonly topics = new Map<string, TopicEntry>();
+  readonly trims: TrimEntry[] = [];
   readonly tally = new Map<string, TallyEntry>();
   /** Ready tasks that came about, by queue: news for neighbours. */
   readonly work = new Map<string, number>();
@@ -347,6 +356,8 @@ export class Workbench {
       this.topicEvents.push({ tenant, topic, partition, index, type, at, envelope, payload, n, offsets });
       this.#refer(tenant, payload);
     }
+    for (const { topic, partition, offsets } of t.trims ?? [])
+      this.trims.push({ tenant, stream: topicStream(topic, partition), offsets });
     for (const write of t.tasks ?? []) this.#writeTask(tenant, write);
     for (const write of t.timers ?? []) {
       const { run, name } = write;

@@ -7,6 +7,7 @@ import {
   compareText,
   type DeadLetterQuery,
   type DeadLetterRow,
+  type DedupeKey,
   type DedupeRow,
   encodeCursor,
   type EntryQuery,
@@ -240,6 +241,10 @@ export class Reads {
     if (row === undefined) return null;
     const [hash, reference, expiresAt] = row;
     return { tenant, scope, key, hash, reference, expiresAt };
+  }
+
+  readDedupes(now: number, tenant: string, keys: readonly DedupeKey[]): (DedupeRow | null)[] {
+    return keys.map(({ scope, key }) => this.readDedupe(now, tenant, scope, key));
   }
 
   listDeadLetters(query: DeadLetterQuery, after: ListKey | null): Page<DeadLetterRow> {

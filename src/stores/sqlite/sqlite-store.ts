@@ -13,6 +13,7 @@ import {
   type ClaimRequest,
   type DeadLetterQuery,
   type DeadLetterRow,
+  type DedupeKey,
   type DedupeRow,
   type EntryQuery,
   type EntryRow,
@@ -228,6 +229,14 @@ export class SqliteStore implements Store {
   async readDedupe(tenant: string, scope: string, key: string): Promise<DedupeRow | null> {
     const known = areColumns(tenant, scope, key);
     return known ? this.#get('readDedupe', this.now(), tenant, scope, key) : this.#ifOpen(null);
+  }
+
+  async readDedupes(tenant: string, keys: readonly DedupeKey[]): Promise<(DedupeRow | null)[]> {
+    const known = keys.filter(({ scope, key }) => areColumns(tenant, scope, key));
+    if (known.length === 0) return this.#ifOpen(keys.map(() => null));
+    const found = await this.#get('readDedupes', this.now(), tenant, known);
+    if (known.length === keys.length) return found;
+    return keys.map((key) => found[known.indexOf(key)] ?? null);
   }
 
   async listDeadLetters(query: DeadLetterQuery): Promise<Page<DeadLetterRow>> {

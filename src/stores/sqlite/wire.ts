@@ -30,6 +30,7 @@ import {
   type TaskRow,
   type TaskWrite,
   type TimerWrite,
+  type TopicTrim,
   type Transition,
 } from '../../store/index.js';
 import { ByteReader, ByteWriter } from './bytes.js';
@@ -134,6 +135,7 @@ export interface RawTransition {
   readonly dedupe: readonly DedupeWrite[];
   readonly events: readonly (RawEvent & { readonly run: string; readonly seq: number })[];
   readonly publishes: readonly (RawEvent & { readonly topic: string; readonly partition: number })[];
+  readonly trims: readonly TopicTrim[];
   readonly tasks: readonly RawTaskWrite[];
   readonly timers: readonly TimerWrite[];
   readonly entries: readonly EntryWrite[];
@@ -180,6 +182,7 @@ interface WireRareParts {
   readonly schedules?: readonly ScheduleWrite[];
   readonly dedupe?: readonly DedupeWrite[];
   readonly publishes?: readonly (readonly [topic: string, partition: number, length: number, blob: string | null])[];
+  readonly trims?: readonly TopicTrim[];
   readonly timers?: readonly TimerWrite[];
   readonly entries?: readonly EntryWrite[];
   readonly deadLetters?: readonly DeadLetterWrite[];
@@ -250,13 +253,14 @@ function encodeRareParts(out: ByteWriter, t: Transition): WireRareParts | 0 {
     schedules,
     dedupe,
     publishes = none,
+    trims,
     timers = none,
     entries,
     deadLetters = none,
     blobs = none,
   } = t;
   const isBare = publishes.length === 0 && timers.length === 0 && deadLetters.length === 0 && blobs.length === 0;
-  const isPlain = schedules === undefined && dedupe === undefined && entries === undefined;
+  const isPlain = schedules === undefined && dedupe === undefined && entries === undefined && trims === undefined;
   if (isBare && isPlain && unleased === undefined && leases === undefined) return 0;
   return {
     ...(leases !== undefined && { leases }),
@@ -264,6 +268,7 @@ function encodeRareParts(out: ByteWriter, t: Transition): WireRareParts | 0 {
     ...(schedules !== undefined && { schedules }),
     ...(dedupe !== undefined && { dedupe }),
     publishes: publishes.map((e) => [e.topic, e.partition, packEvent(out, e), blobOf(e)] as const),
+    ...(trims !== undefined && { trims }),
     timers,
     ...(entries !== undefined && { entries }),
     deadLetters,
@@ -349,6 +354,7 @@ function decodeTransition(input: ByteReader, wire: WireTransition): RawTransitio
     schedules: rare === 0 ? none : (rare.schedules ?? none),
     dedupe: rare === 0 ? none : (rare.dedupe ?? none),
     publishes: rare === 0 ? none : decodePublishes(input, rare.publishes),
+    trims: rare === 0 ? none : (rare.trims ?? none),
     timers: rare === 0 ? none : (rare.timers ?? none),
     entries: rare === 0 ? none : (rare.entries ?? none),
     deadLetters: rare === 0 ? none : (rare.deadLetters ?? none),

@@ -21,6 +21,7 @@ import {
   tallyKind,
   taskKinds,
   type TaskRow,
+  type TopicTrim,
 } from '../../store/index.js';
 import { prepare, type SqliteDatabase, type SqliteStatement } from './driver.js';
 import { expireRows, prepareExpiry, type ExpiryStatements } from './expiry.js';
@@ -321,6 +322,7 @@ export class Writer {
       offsets.push(offset);
       positions.push(this.#appendEvent(tenant, `${event.topic}/${event.partition}`, offset, event));
     }
+    for (const trim of t.trims) this.#trim(tenant, trim);
     for (const write of t.tasks) this.#writeTask(tenant, write);
     for (const write of t.timers) {
       if (write.op === 'set') this.#sql.putTimer.run(tenant, write.run, write.name, write.fireAt);
@@ -396,6 +398,17 @@ export class Writer {
     }
     this.#feedHead = position;
     return position;
+  }
+
+  #trim(tenant: string, { topic, partition, offsets }: TopicTrim): void {
+    // The newest event may go: from then on only this tells how far the feed has come.
+    this.#sql.setFeedHead.run(this.#feedHead);
+    for (const offset of offsets) {
+      const gone = this.#sql.dropEvent.get(tenant, `${topic}/${partition}`, offset) as
+        | [blob: string | null]
+        | undefined;
+      if (gone !== undefined && gone[0] !== null) this.#sql.releaseBlob.get(tenant, gone[0]);
+    }
   }
 
   #writeTask(tenant: string, write: RawTaskWrite): void {
@@ -633,6 +646,8 @@ function prepareStatements(database: SqliteDatabase) {
     nextOffset: sql(`INSERT INTO topic_head (tenant, topic, part, head) VALUES (?, ?, ?, 1)
       ON CONFLICT (tenant, topic, part) DO UPDATE SET head = head + 1 RETURNING head - 1`),
 
+    dropEvent: sql('DELETE FROM event WHERE tenant = ? AND stream = ? AND seq = ? RETURNING blob'),
+
     lookAtTask: sql('SELECT state, token FROM task WHERE tenant = ? AND run = ? AND task = ?'),
     placeOf: sql('SELECT queue, state FROM task WHERE tenant = ? AND run = ? AND task = ?'),
     addTask: sql(`INSERT INTO task (tenant, run, task, kind, queue, rank, state, attempt, token, deadline_ms, input_seq,
@@ -688,6 +703,7 @@ function prepareStatements(database: SqliteDatabase) {
     touchBlob: sql('UPDATE blob SET created_at = ? WHERE tenant = ? AND hash = ?'),
     addBlob: sql('INSERT INTO blob (tenant, hash, refs, created_at) VALUES (?, ?, 0, ?) RETURNING id'),
     addBlobData: sql('INSERT INTO blob_data (id, bytes) VALUES (?, ?)'),
+    releaseBlob: sql('UPDATE blob SET refs = refs - 1 WHERE tenant = ? AND hash = ?'),
     referBlob: sql('UPDATE blob SET refs = refs + 1 WHERE tenant = ? AND hash = ?'),
 
     lookAtSession: sql('SELECT 1 FROM session WHERE session = ? AND owner = ?'),

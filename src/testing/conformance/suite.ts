@@ -18,6 +18,7 @@ import { tallyCases } from './cases/tally.js';
 import { taskCases } from './cases/tasks.js';
 import { timerCases } from './cases/timers.js';
 import { topicCases } from './cases/topics.js';
+import { trimCases } from './cases/trims.js';
 import { upkeepCases } from './cases/upkeep.js';
 import { valueCases } from './cases/values.js';
 import { manualClock, type ManualClock } from './manual-clock.js';
@@ -36,6 +37,7 @@ export const storeCases: readonly StoreCase[] = [
   ...applyCases,
   ...eventCases,
   ...topicCases,
+  ...trimCases,
   ...dedupeCases,
   ...taskCases,
   ...claimCases,

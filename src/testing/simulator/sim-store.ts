@@ -243,6 +243,8 @@ export class SimStore implements Store {
     this.#read('listPartitions', () => this.#inner.listPartitions(query));
   readDedupe: Store['readDedupe'] = (tenant, scope, key) =>
     this.#read('readDedupe', () => this.#inner.readDedupe(tenant, scope, key));
+  readDedupes: Store['readDedupes'] = (tenant, keys) =>
+    this.#read('readDedupes', () => this.#inner.readDedupes(tenant, keys));
   listDeadLetters: Store['listDeadLetters'] = (query) =>
     this.#read('listDeadLetters', () => this.#inner.listDeadLetters(query));
   readDeadLetter: Store['readDeadLetter'] = (tenant, id) =>

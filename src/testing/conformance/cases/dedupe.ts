@@ -147,4 +147,27 @@ export const dedupeCases: readonly StoreCase[] = [
     name: 'reads an absent key as null',
     run: async ({ store }) => assert.equal(await store.readDedupe(tenant, 's', 'k'), null),
   },
+  {
+    concern,
+    name: 'reads many keys at once, in their order, those that are absent, past their time or of others as null',
+    run: async ({ store, clock }) => {
+      const scope = 'start:answer';
+      await applyAll(
+        store,
+        start({ dedupe: [dedupe({ key: 'a', reference: 'run_1' })] }),
+        start({ run: 'run_2', dedupe: [dedupe({ key: 'b', reference: 'run_2' })] }),
+        start({ run: 'run_3', dedupe: [dedupe({ key: 'past', expiresAt: clock.now() })] }),
+        start({ run: 'run_4', dedupe: [dedupe({ scope: 'topic:other', key: 'c' })] }),
+      );
+      const keys = ['b', 'none', 'a', 'past', 'c', 'b', 'a\0'].map((key) => ({ scope, key }));
+      const found = await store.readDedupes(tenant, keys);
+      assert.deepEqual(
+        found.map((row) => row?.reference ?? null),
+        ['run_2', null, 'run_1', null, null, 'run_2', null],
+      );
+      assert.deepEqual(found[2], await store.readDedupe(tenant, scope, 'a'));
+      assert.deepEqual(await store.readDedupes(`${tenant}-other`, keys.slice(0, 1)), [null]);
+      assert.deepEqual(await store.readDedupes(tenant, []), []);
+    },
+  },
 ];

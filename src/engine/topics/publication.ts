@@ -5,12 +5,13 @@
 import { newId } from '../../core/ids.js';
 import { SpineError } from '../../core/errors.js';
 import type { Payload } from '../../core/payload.js';
+import { fieldAt } from '../../core/topics/field-path.js';
 import type { ContextBundle } from '../../core/run/state.js';
 import type { DedupeWrite, TopicEventWrite, BlobWrite } from '../../store/contract.js';
 import type { PublishRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
-import type { Catalog, TopicEntry } from './catalog.js';
-import { birth, type RunBirth } from './birth.js';
+import type { Catalog, TopicEntry } from '../intake/catalog.js';
+import { birth, type RunBirth } from '../intake/birth.js';
 
 /** An event on its way into a topic; its data as plain JSON is known by now, for the schema and the key. */
 export type TopicEvent = PublishRequest & { readonly value: unknown };
@@ -122,10 +123,7 @@ const emptyInput: Payload = { codec: 'json/1', text: 'null' };
 function partitionKey(entry: TopicEntry, event: TopicEvent): string {
   const { key } = entry.manifest;
   if (key === null) return event.key ?? event.id;
-  let value: unknown = event.value;
-  for (const field of key.split('.')) {
-    value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[field] : undefined;
-  }
+  const value = fieldAt(event.value, key);
   return typeof value === 'string'
     ? value
     : typeof value === 'number' || typeof value === 'boolean'

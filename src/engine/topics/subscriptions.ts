@@ -1,0 +1,210 @@
+/**
+ * Which subscriptions there are: those that apps declare, for every tenant, and those that were made over the API, of one
+ * tenant; with what operators have set of them. Both ways to consume one (runs, and consumers that pull) ask here.
+ *
+ * Invariant: what is answered may be `staleMs` old, so that whoever acts on it guards its transition by the entry of the
+ * setting (`settingGuard`): nothing is begun after a pause was answered.
+ */
+import type { Manifest } from '../../core/manifest.js';
+import type { Subscription } from '../../core/topics/subscription.js';
+import type { EntryRow, EntryWrite } from '../../store/contract.js';
+import type { EngineContext } from '../context.js';
+import type { Catalog } from '../intake/catalog.js';
+import { systemTenant } from '../system-tenant.js';
+import { readEntry } from './cursors.js';
+
+/** Space of subscriptions made over the API. Key: the name; value: JSON of `MadeSubscription`. */
+export const subscriptionSpace = 'subscription';
+
+/** Space of what operators have set. Key: the name; value: JSON of `SubscriptionSetting`. */
+export const subscriptionSettingSpace = 'subscription-setting';
+
+/** Space, of the installation, of when subscriptions were first declared. Key: the name; value: epoch ms. */
+const sinceSpace = 'subscription-since';
+
+/** A subscription as it was made over the API. */
+export interface MadeSubscription {
+  readonly spec: Subscription;
+  readonly by: string;
+  readonly at: number;
+  /** What it was made for: `replay` = it ends where the topic ended when it was made. Absent = a subscription like any other. */
+  readonly purpose?: 'replay';
+}
+
+/** What operators have set of a subscription. */
+export interface SubscriptionSetting {
+  /** null = it is not paused. */
+  readonly paused: { readonly by: string; readonly at: number; readonly reason: string | null } | null;
+}
+
+/** A subscription of a tenant, with all that is known of it. */
+export interface SubscriptionInForce {
+  readonly spec: Subscription;
+  /** null = an app declares it. */
+  readonly made: MadeSubscription | null;
+  readonly setting: SubscriptionSetting | null;
+  /** The entry of the setting as it was read; null = there is none. */
+  readonly settingText: string | null;
+}
+
+interface OfTenant {
+  readonly readAtMs: number;
+  readonly made: ReadonlyMap<string, MadeSubscription>;
+  readonly settings: ReadonlyMap<string, string>;
+}
+
+export class Subscriptions {
+  readonly #context: EngineContext;
+  readonly #catalog: Catalog;
+  readonly #tenants = new Map<string, OfTenant>();
+  /** Since when those that apps declare are there, epoch ms. */
+  readonly #since = new Map<string, number>();
+  readonly #undated = new Map<string, number>();
+  #dating: Promise<void> = Promise.resolve();
+
+  constructor(context: EngineContext, catalog: Catalog) {
+    this.#context = context;
+    this.#catalog = catalog;
+  }
+
+  /** The subscriptions of a topic for a tenant, in the order of their names. */
+  async of(tenant: string, topic: string): Promise<readonly SubscriptionInForce[]> {
+    return (await this.list(tenant)).filter(({ spec }) => spec.topic === topic);
+  }
+
+  /** All of a tenant, in the order of their names. */
+  async list(tenant: string): Promise<readonly SubscriptionInForce[]> {
+    const known = await this.#ofTenant(tenant);
+    const { subscriptions: declared } = this.#catalog;
+    const made = [...known.made].filter(([name]) => !declared.has(name));
+    return [
+      ...[...declared].map(([name, spec]) => inForce(name, spec, null, known)),
+      ...made.map(([name, one]) => inForce(name, one.spec, one, known)),
+    ].sort((a, b) => (a.spec.name < b.spec.name ? -1 : 1));
+  }
+
+  /** null = there is none of this name. */
+  async find(tenant: string, name: string): Promise<SubscriptionInForce | null> {
+    return (await this.list(tenant)).find(({ spec }) => spec.name === name) ?? null;
+  }
+
+  /** Whether the topic may have a subscription that starts runs; where only the store knows, it may. */
+  mayStartRuns(tenant: string, topic: string): boolean {
+    const startsRuns = ({ topic: of, workflow }: Subscription): boolean => of === topic && workflow !== null;
+    for (const spec of this.#catalog.subscriptions.values()) if (startsRuns(spec)) return true;
+    const known = this.#tenants.get(tenant);
+    return known === undefined || [...known.made.values()].some(({ spec }) => startsRuns(spec));
+  }
+
+  /** Something was changed of a tenant's: the next who ask read anew. */
+  forget(tenant: string): void {
+    this.#tenants.delete(tenant);
+  }
+
+  /** The instant from which events are new to a subscription, epoch ms. */
+  async since({ spec: { name }, made }: SubscriptionInForce): Promise<number> {
+    if (made !== null) return made.at;
+    if (!this.#since.has(name)) await this.settle();
+    const known = this.#since.get(name);
+    if (known !== undefined) return known;
+    // Nobody has dated it yet: its manifest was in force here before this server heard of when.
+    this.#undated.set(name, this.#context.store.now());
+    await this.settle();
+    return this.#since.get(name) ?? this.#context.store.now();
+  }
+
+  /** A manifest is in force: what it declares is there since then, unless it was before. */
+  registered({ subscriptions = [] }: Manifest, registeredAt: number): void {
+    for (const { name } of subscriptions)
+      if (!this.#since.has(name) && !this.#undated.has(name)) this.#undated.set(name, registeredAt);
+  }
+
+  /** Writes down since when subscriptions are there. What fails is tried again the next time; two servers may do it at once. */
+  async settle(): Promise<void> {
+    const before = this.#dating;
+    this.#dating = before.then(() => this.#dateAll());
+    await this.#dating;
+  }
+
+  async #dateAll(): Promise<void> {
+    for (const [name, at] of this.#undated) {
+      try {
+        this.#since.set(name, await this.#date(name, at));
+        this.#undated.delete(name);
+      } catch (error) {
+        this.#context.fault(`subscription ${name}`, error);
+      }
+    }
+  }
+
+  async #date(name: string, at: number): Promise<number> {
+    const { store } = this.#context;
+    const place = { space: sinceSpace, key: name, ref: '' };
+    const known = await readEntry(store, systemTenant, place);
+    if (known !== null) return Number(known.value);
+    const entry: EntryWrite = { op: 'put', ...place, value: String(at), run: '', at, expected: null };
+    const [outcome] = await store.apply([{ tenant: systemTenant, entries: [entry] }]);
+    if (outcome?.tag === 'applied') return at;
+    // A neighbour was quicker.
+    return Number((await readEntry(store, systemTenant, place))?.value ?? at);
+  }
+
+  async #ofTenant(tenant: string): Promise<OfTenant> {
+    const nowMs = this.#context.ports.clock.monotonicMs();
+    const known = this.#tenants.get(tenant);
+    if (known !== undefined && nowMs - known.readAtMs < staleMs) return known;
+    const [made, settings] = await Promise.all([
+      this.#read(tenant, subscriptionSpace),
+      this.#read(tenant, subscriptionSettingSpace),
+    ]);
+    const fresh: OfTenant = {
+      readAtMs: nowMs,
+      made: new Map(made.map(({ key, value }) => [key, JSON.parse(value) as MadeSubscription])),
+      settings: new Map(settings.map(({ key, value }) => [key, value])),
+    };
+    if (this.#tenants.size >= tenantsMax) this.#tenants.clear();
+    this.#tenants.set(tenant, fresh);
+    return fresh;
+  }
+
+  async #read(tenant: string, space: string): Promise<EntryRow[]> {
+    const rows: EntryRow[] = [];
+    let after: EntryRow | undefined;
+    for (;;) {
+      const page: readonly EntryRow[] = await this.#context.store.readEntries({
+        tenant,
+        space,
+        ...(after === undefined ? {} : { after }),
+        limit: pageRows,
+      });
+      rows.push(...page);
+      after = page.at(-1);
+      if (page.length < pageRows) return rows;
+    }
+  }
+}
+
+/** Refuses a transition where the setting of a subscription is no longer what it was when it was read. */
+export function settingGuard({ spec, settingText }: SubscriptionInForce, now: number): EntryWrite {
+  const place = { space: subscriptionSettingSpace, key: spec.name, ref: '' };
+  return settingText === null
+    ? { op: 'drop', ...place, expected: null }
+    : { op: 'put', ...place, value: settingText, run: '', at: now, expected: settingText };
+}
+
+function inForce(
+  name: string,
+  spec: Subscription,
+  made: MadeSubscription | null,
+  { settings }: OfTenant,
+): SubscriptionInForce {
+  const settingText = settings.get(name) ?? null;
+  const setting = settingText === null ? null : (JSON.parse(settingText) as SubscriptionSetting);
+  return { spec, made, setting, settingText };
+}
+
+/** How old an answer may be. */
+const staleMs = 1_000;
+const pageRows = 500;
+/** Tenants of which is remembered what they have. */
+const tenantsMax = 10_000;
