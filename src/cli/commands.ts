@@ -125,6 +125,11 @@ const runsParameter: Parameter = { name: 'run', says: 'Ids of runs.', required: 
 const letter: Parameter = { name: 'dead-letter', says: 'Id of the dead letter.', required: true };
 const redriveParameter: Parameter = { name: 'redrive', says: 'Id of the redrive.', required: true };
 const scheduleParameter: Parameter = { name: 'schedule', says: 'Name of the schedule.', required: true };
+const subscriptionParameter: Parameter = {
+  name: 'subscription',
+  says: 'Name of the subscription.',
+  required: true,
+};
 const letters: Parameter = { name: 'dead-letter', says: 'Ids of dead letters.', required: true, rest: true };
 
 const deadEvent: Parameter = { name: 'dead-event', says: 'Id of the dead event.', required: true };
@@ -772,6 +777,69 @@ export const commands: readonly Command[] = [
     flags: [...deadEventFlags, { name: 'all', type: 'truth', says: 'All dead events.' }, reasonFlag, ...overHttp],
     examples: ['eventspine dead-events discard dev_01h455vb4pex5vsknk084sn02q'],
     load: async () => (await import('./commands/dead-events.js')).discardDeadEvents,
+  },
+  {
+    words: ['subscriptions', 'pause'],
+    says: 'Lets a subscription begin nothing until it is resumed; what is under way goes on.',
+    parameters: [subscriptionParameter],
+    flags: [reasonFlag, ...overHttp],
+    examples: ["eventspine subscriptions pause reviews --reason 'the model is down'"],
+    load: async () => (await import('./commands/subscriptions.js')).pauseSubscription,
+  },
+  {
+    words: ['subscriptions', 'resume'],
+    says: 'Lets a paused subscription go on from where it was.',
+    parameters: [subscriptionParameter],
+    flags: overHttp,
+    examples: ['eventspine subscriptions resume reviews'],
+    load: async () => (await import('./commands/subscriptions.js')).resumeSubscription,
+  },
+  {
+    words: ['subscriptions', 'seek'],
+    says: 'Sets the cursors of a subscription to another place.',
+    more: 'What lies behind the place begins anew, what lies before it is left out. What is under way goes on, and a later event of its key waits for it.',
+    parameters: [
+      subscriptionParameter,
+      {
+        name: 'to',
+        required: true,
+        says: '`oldest`, `newest`, an offset, or an instant such as 2026-01-31T09:00:00Z.',
+      },
+    ],
+    flags: [{ name: 'partition', type: 'number', value: 'n', says: 'Only this partition. Default: all.' }, ...overHttp],
+    examples: [
+      'eventspine subscriptions seek reviews oldest',
+      'eventspine subscriptions seek reviews 1200 --partition 3',
+    ],
+    load: async () => (await import('./commands/subscriptions.js')).seekSubscription,
+  },
+  {
+    words: ['subscriptions', 'replay'],
+    says: 'Sends events that were through a group of their own.',
+    more: 'Another subscription is made with the filter and the order of this one, which begins at the place and ends where the topic ends now. The subscription itself goes on as it was.',
+    parameters: [subscriptionParameter],
+    flags: [
+      {
+        name: 'from',
+        type: 'text',
+        value: 'place',
+        says: '`oldest`, an offset, or an instant such as 2026-01-31T09:00:00Z. Default: oldest.',
+      },
+      {
+        name: 'into',
+        type: 'text',
+        value: 'workflow',
+        says: 'What handles the events. Default: what handles those of the subscription.',
+      },
+      { name: 'name', type: 'text', value: 'name', says: 'Name of the subscription that is made. Default: a new one.' },
+      { name: 'dry-run', type: 'truth', says: 'Only say what would be replayed.' },
+      ...overHttp,
+    ],
+    examples: [
+      'eventspine subscriptions replay reviews --from 2026-01-31T09:00:00Z --dry-run',
+      'eventspine subscriptions replay reviews --from oldest --into review-again',
+    ],
+    load: async () => (await import('./commands/subscriptions.js')).replaySubscription,
   },
   {
     words: ['schedules', 'list'],

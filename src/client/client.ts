@@ -74,6 +74,7 @@ import {
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
+import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
 
 /** Options of `start`. */
 export interface StartOptions extends CallOptions {
@@ -251,6 +252,8 @@ export interface Client<App = UntypedApp> {
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
+  /** Durable cursors over topics. */
+  readonly subscriptions: SubscriptionsApi;
   /** What the fleet was at a position of the feed or at an instant; by default now. FLEET_PAST_GONE, FLEET_BEHIND. */
   fleet(query?: FleetQuery): Promise<FleetView>;
   /** Depth and lag of every queue. */
@@ -665,6 +668,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     },
 
     schedules: schedulesOver<App>(transport, settings),
+    subscriptions: subscriptionsOver(transport),
 
     fleet: ({ signal, at, tenant } = {}) =>
       transport.json<FleetView>(get(pathOf('readFleet'), optionsOf(signal), { at: momentText(at), tenant })),

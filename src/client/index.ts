@@ -74,6 +74,7 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
+export type { ReplayOptions, SeekOptions, SubscriptionsApi } from './subscriptions.js';
 export type {
   ApprovalDetail,
   ApprovalNote,
@@ -95,6 +96,8 @@ export type {
   ReadTokenView,
   RedriveRequest,
   RedriveView,
+  ReplayAnswer,
+  SeekAnswer,
   RunEventView,
   RunView,
   RunViewState,

@@ -695,6 +695,7 @@ export interface FleetLag {
   readonly eventsMax: number;
 }
 
+/** What the rows of the store said of work that no event tells of, at `at`. */
 export interface FleetSampleView {
   readonly at: string;
   readonly queues: readonly {

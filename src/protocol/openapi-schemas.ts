@@ -63,6 +63,8 @@ import {
   type ReadTokenRequest,
   type ReadTokenView,
   readTokenSights,
+  type ReplayAnswer,
+  type SeekAnswer,
   type StartAnswer,
   type StepView,
   type TickView,
@@ -101,6 +103,17 @@ function page(name: string): JsonSchema {
   };
 }
 
+const startPosition: JsonSchema = {
+  oneOf: [
+    oneOf(['newest', 'oldest']),
+    record({ offset: whole }, ['offset']),
+    record({ at: { anyOf: [instant, whole] } }, ['at']),
+  ],
+};
+const seekAnswer: Properties<SeekAnswer> = {
+  name: text,
+  partitions: list(shape<SeekAnswer['partitions'][number]>({ partition: whole, next: whole, head: whole }, {})),
+};
 const ambiguityPolicy = oneOf(ambiguityPolicies);
 const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
 const links = record({ self: text, history: text, result: text, stream: text }, [
@@ -631,6 +644,21 @@ export const schemas = {
     ['start'],
   ),
   PauseRequest: record({ reason: text }, []),
+  SeekRequest: record({ to: startPosition, partition: whole }, ['to']),
+  SeekAnswer: shape<SeekAnswer>(seekAnswer, {}),
+  ReplayRequest: record({ from: startPosition, into: text, workflow: text, dryRun: flag }, ['from']),
+  ReplayAnswer: shape<ReplayAnswer>(
+    {
+      ...seekAnswer,
+      into: nullable(text),
+      workflow: nullable(text),
+      dryRun: flag,
+      events: whole,
+      wanted: nullable(whole),
+      isWhole: flag,
+    },
+    {},
+  ),
   ScheduleView: shape<ScheduleView>(
     {
       name: text,

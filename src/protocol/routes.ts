@@ -531,6 +531,22 @@ const descriptions = {
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
   },
+  pauseSubscription: post(
+    'Lets a subscription begin nothing until it is resumed. What is under way goes on.',
+    jsonBody('PauseRequest', 'Why, for the record.', false),
+    [ok('CommandAnswer')],
+  ),
+  resumeSubscription: post('Lets a paused subscription go on from where it was.', null, [ok('CommandAnswer')]),
+  seekSubscription: post(
+    'Sets the cursors of a subscription to another place: what lies behind it begins anew, what lies before it is left out.',
+    jsonBody('SeekRequest', 'The place.'),
+    [ok('SeekAnswer')],
+  ),
+  replaySubscription: post(
+    'Sends the events from a place to the end of the topic through a group of their own, or says what that would begin.',
+    jsonBody('ReplayRequest', 'The place, and what handles the events.'),
+    [ok('ReplayAnswer', 'A dry run.'), ok('ReplayAnswer', 'It was made.', 201)],
+  ),
   readFleet: get(
     'What the fleet was at a moment: runs, queues, limits, models, waits, agents, topics, lag. Counted from events; `gap` and `sample` say what is not.',
     'FleetView',

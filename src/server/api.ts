@@ -29,6 +29,7 @@ import { cacheHandlers } from './handlers/cache.js';
 import { triageHandlers } from './handlers/triage.js';
 import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
+import { subscriptionOrderHandlers } from './handlers/subscription-orders.js';
 import { scalingHandlers } from './handlers/scaling.js';
 import { workerHandlers } from './handlers/worker.js';
 import { PlainWorkers } from './plain-workers.js';
@@ -124,6 +125,7 @@ export class Api {
       ...triageHandlers(context),
       ...limitHandlers(context),
       ...scheduleHandlers(context),
+      ...subscriptionOrderHandlers(context),
       ...fleetHandlers(context),
       ...readTokenHandlers(context),
       ...scalingHandlers(context),

@@ -12,6 +12,7 @@ const review = workflow('review', { input: z.object({ id: z.string(), total: z.n
 });
 const app = defineApp({
   workflows: [audit, review],
+  topics: [placed],
   subscriptions: [
     subscription('all', { topic: placed, start: audit, order: 'none' }),
     subscription('large', { topic: placed, start: review, filter: { prefix: { 'data.total': '9' } } }),
