@@ -1191,6 +1191,26 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/fleet.js')).listTopics,
   },
   {
+    words: ['topics', 'shadow'],
+    says: 'Replays the events of a topic through a new build, without any effect, and says where it comes to something else.',
+    more: "Each run that an event has started is replayed on the code of the app. Steps with `effect: 'pure'` are done anew; other steps, calls, inferences and waits are answered by what was recorded, and what is not recorded is not done. Ends with 1 where an event comes to something else.",
+    parameters: [app, { name: 'topic', says: 'Name of the topic.', required: true }],
+    flags: [
+      workflowFlag,
+      {
+        name: 'from',
+        type: 'text',
+        value: 'instant',
+        says: 'Only runs started at or after it: an instant, or a time ago.',
+      },
+      { name: 'to', type: 'text', value: 'instant', says: 'Only runs started before it.' },
+      { ...limit, says: 'Look at so many runs at most. Default 1000.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine topics shadow app.mjs document.arrived --from 2h'],
+    load: async () => (await import('./commands/shadow.js')).shadowTopic,
+  },
+  {
     words: ['check'],
     says: 'Replays recorded runs on a new build, without any effect, and says what would break.',
     more: 'Without histories it looks at the unfinished runs of an installation. For each run: what the code asks for that is not recorded, what is recorded and no longer asked for (left aside, never fatal), what was renamed, changes its kind, or ends otherwise. Ends with 1 when a run would break.',

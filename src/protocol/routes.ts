@@ -470,7 +470,9 @@ const descriptions = {
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
   },
-  listBridges: get('Bridges of this server to buses outside, and how they stand.', 'BridgePage', { access: 'operator' }),
+  listBridges: get('Bridges of this server to buses outside, and how they stand.', 'BridgePage', {
+    access: 'operator',
+  }),
   seekBridge: {
     ...post(
       'Lets a bridge go on at another offset: before, to bring messages again; behind, to give up on what the bus has lost.',

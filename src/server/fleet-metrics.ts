@@ -163,7 +163,11 @@ function bridgeMetrics(bridges: readonly BridgeFacts[]): MetricFamily[] {
         })),
       ),
     ),
-    gauge('eventspine_bridge_lag', 'Messages that a bridge is behind, as this server knows.', by(({ lag }) => lag)),
+    gauge(
+      'eventspine_bridge_lag',
+      'Messages that a bridge is behind, as this server knows.',
+      by(({ lag }) => lag),
+    ),
     gauge(
       'eventspine_bridge_lag_age_seconds',
       'Age of the oldest message that a bridge is behind; 0 where none is, or it is not known.',

@@ -108,12 +108,20 @@ export class Membership {
     this.#hints.clear();
     try {
       await member.commit({
-        offsets: hints.map(([, { partition: { topic, partition }, offset }]) => ({
-          topic,
-          partition,
-          offset,
-          leaderEpoch: -1,
-        })),
+        offsets: hints.map(
+          ([
+            ,
+            {
+              partition: { topic, partition },
+              offset,
+            },
+          ]) => ({
+            topic,
+            partition,
+            offset,
+            leaderEpoch: -1,
+          }),
+        ),
       });
       return true;
     } catch {
@@ -173,7 +181,9 @@ export class Membership {
     } catch (error) {
       if (this.#closed) return;
       if (isDenied(error))
-        this.#events.onDenied(new SpineError('BUS_REFUSED', { bus: 'kafka', reason: reasonOf(error) }, { cause: error }));
+        this.#events.onDenied(
+          new SpineError('BUS_REFUSED', { bus: 'kafka', reason: reasonOf(error) }, { cause: error }),
+        );
       else this.#rejoining = setTimeout(() => void this.#rejoin(), rejoinMs);
     }
   }

@@ -43,8 +43,7 @@ export class Bridges {
   /** Transitions were applied here. */
   published(transitions: readonly Transition[]): void {
     if (this.#all.length === 0) return;
-    for (const { tenant, publishes = [] } of transitions)
-      for (const { topic } of publishes) this.#moved(tenant, topic);
+    for (const { tenant, publishes = [] } of transitions) for (const { topic } of publishes) this.#moved(tenant, topic);
   }
 
   /** A neighbour has added to a stream. */

@@ -267,8 +267,7 @@ export class Inbound {
     fresh: readonly BusDelivery[],
     reasons: Map<BusDelivery, string>,
   ): Promise<ReadonlyMap<BusDelivery, string>> {
-    for (const one of fresh)
-      for (const [dead, reason] of await this.#take([one], new Map())) reasons.set(dead, reason);
+    for (const one of fresh) for (const [dead, reason] of await this.#take([one], new Map())) reasons.set(dead, reason);
     return reasons;
   }
 

@@ -42,5 +42,7 @@ function payloadOfData(data: CloudEvent['data']): Payload | null {
 /** @throws REQUEST_INVALID */
 export function checkedKey(key: string): string {
   if (key !== '' && key.length <= limits.keyLengthMax) return key;
-  throw new SpineError('REQUEST_INVALID', { faults: [`the partition key has not 1 to ${limits.keyLengthMax} characters`] });
+  throw new SpineError('REQUEST_INVALID', {
+    faults: [`the partition key has not 1 to ${limits.keyLengthMax} characters`],
+  });
 }
