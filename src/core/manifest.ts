@@ -9,6 +9,8 @@ import type { Effect } from './run/events.js';
 import type { RemedyPolicy } from './remedies.js';
 import type { RetryPolicy } from './retry.js';
 import type { ScheduleSpec } from './schedule/spec.js';
+import type { TopicCompaction, TopicRetention } from './topics/retention.js';
+import type { SourceRule } from './topics/source-rule.js';
 import type { Subscription } from './topics/subscription.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -76,6 +78,14 @@ export interface TopicManifest {
   readonly partitions: number;
   /** Paths of the fields by which runs may wait for its events; absent = those of `key`. */
   readonly index?: readonly string[];
+  /** How long and how much of it is kept; absent = all of it. */
+  readonly retention?: TopicRetention;
+  /** Present = of each key only the newest event is kept. */
+  readonly compaction?: TopicCompaction;
+  /** `single` = events are taken from the holder of the newest epoch only. */
+  readonly writer?: 'single';
+  /** Present = it is remembered how far each source has come. */
+  readonly sources?: SourceRule;
 }
 
 /** The fields of a topic by which its events can be waited for. */

@@ -33,6 +33,8 @@ import type { AnswerComparison } from '../core/models/answer-comparison.js';
 import type { BlobPayload, InlinePayload } from '../core/payload.js';
 import { remedyChoices, type Remediable, type TakenRemedy } from '../core/remedies.js';
 import type { RetryPolicy } from '../core/retry.js';
+import type { TopicCompaction, TopicRetention } from '../core/topics/retention.js';
+import { latePolicies, type SourceRule } from '../core/topics/source-rule.js';
 import type { Subscription } from '../core/topics/subscription.js';
 import type { ModelData } from '../core/triage/model.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
@@ -190,8 +192,26 @@ const manifest = shape<Manifest>(
     app: name,
     topics: list(
       shape<TopicManifest>(
-        { name, schema, key: nullable(text), index: list(text), partitions: { ...count, minimum: 1 } },
-        { index: true },
+        {
+          name,
+          schema,
+          key: nullable(text),
+          index: list(text),
+          partitions: { ...count, minimum: 1 },
+          retention: shape<TopicRetention>(
+            {
+              ageMs: nullable(spanMs),
+              bytes: nullable(count),
+              events: nullable(count),
+              behind: { type: 'string', enum: ['hold', 'gap'] },
+            },
+            {},
+          ),
+          compaction: shape<TopicCompaction>({ lagMs: spanMs, tombstoneMs: spanMs }, {}),
+          writer: constant('single'),
+          sources: shape<SourceRule>({ late: oneOf(latePolicies), afterMs: nullable(spanMs) }, {}),
+        },
+        { index: true, retention: true, compaction: true, writer: true, sources: true },
       ),
     ),
     workflows: list(
@@ -290,8 +310,9 @@ const manifest = shape<Manifest>(
           ),
           dead: nullable(name),
           workflow: nullable(name),
+          deliveriesMax: { ...count, minimum: 1 },
         },
-        {},
+        { deliveriesMax: true },
       ),
     ),
     endpoint,

@@ -68,8 +68,18 @@ export function manifestHash(manifest: Manifest, hash: Hash): string {
 }
 
 /** The index is named only where it is another than what `key` makes of it. */
-function topicManifest({ name, schema, key, index, partitions }: Topic): TopicManifest {
-  const plain = { name, schema: jsonSchemaOf(schema, 'input'), key, partitions };
+function topicManifest(topic: Topic): TopicManifest {
+  const { name, schema, key, index, partitions, retention, compaction, writer, sources } = topic;
+  const plain = {
+    name,
+    schema: jsonSchemaOf(schema, 'input'),
+    key,
+    partitions,
+    ...(retention === undefined ? {} : { retention }),
+    ...(compaction === undefined ? {} : { compaction }),
+    ...(writer === undefined ? {} : { writer }),
+    ...(sources === undefined ? {} : { sources }),
+  };
   const usual = indexedFields({ key });
   return index.length === usual.length && index.every((field, i) => field === usual[i]) ? plain : { ...plain, index };
 }

@@ -10,6 +10,7 @@ import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
 import { isRemedyPolicy } from '../../core/remedies.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
 import { specFaults } from '../../core/schedule/spec.js';
+import { latePolicies, type LatePolicy } from '../../core/topics/source-rule.js';
 import { subscriptionFaults } from '../../core/topics/subscription-options.js';
 
 /** Faults of a manifest as it came from outside, in words; empty = it is one. */
@@ -140,6 +141,13 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     partitions: (value) => isWhole(value, 1, limits.topicPartitionsMax),
     index: (value) =>
       value === undefined || (Array.isArray(value) && value.length <= limits.indexFieldsMax && value.every(isName)),
+    retention: (value) => value === undefined || isRetention(value),
+    compaction: (value) =>
+      value === undefined || (isRecord(value) && wholeMs(value['lagMs']) && wholeMs(value['tombstoneMs'])),
+    writer: (value) => value === undefined || value === 'single',
+    sources: (value) =>
+      value === undefined ||
+      (isRecord(value) && latePolicies.includes(value['late'] as LatePolicy) && nullable(wholeMs)(value['afterMs'])),
   },
   workflows: {
     version: nullable(isName),
@@ -174,6 +182,13 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     policy: (value) => Array.isArray(value) && value.every((one: AmbiguityPolicy) => ambiguityPolicies.includes(one)),
   },
 };
+
+function isRetention(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { ageMs, bytes, events, behind } = value;
+  const amounts = nullable(wholeMs)(ageMs) && nullable(isCount)(bytes) && nullable(isCount)(events);
+  return amounts && (behind === 'hold' || behind === 'gap');
+}
 
 function isVersions(value: unknown): boolean {
   if (!Array.isArray(value) || value.length === 0 || value.length > limits.modelVersionsMax) return false;

@@ -6,15 +6,21 @@ import { newId } from '../../core/ids.js';
 import { SpineError } from '../../core/errors.js';
 import type { Payload } from '../../core/payload.js';
 import { fieldAt } from '../../core/topics/field-path.js';
+import { fnv1a } from '../../core/topics/spread.js';
 import type { ContextBundle } from '../../core/run/state.js';
 import type { DedupeWrite, TopicEventWrite, BlobWrite } from '../../store/contract.js';
 import type { PublishRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog, TopicEntry } from '../intake/catalog.js';
+import { observePublisher } from './publisher-clock.js';
 import { birth, type RunBirth } from '../intake/birth.js';
 
 /** An event on its way into a topic; its data as plain JSON is known by now, for the schema and the key. */
-export type TopicEvent = PublishRequest & { readonly value: unknown };
+export type TopicEvent = PublishRequest & {
+  readonly value: unknown;
+  /** The transition of the event is guarded by the epoch of its writer. */
+  readonly isGuarded?: true;
+};
 
 export interface TopicCause {
   readonly tenant: string;
@@ -44,8 +50,13 @@ export function preparePublication(
 ): Publication {
   const entry = catalog.topic(event.topic);
   if (entry === null) throw new SpineError('TOPIC_UNKNOWN', { name: event.topic, known: catalog.topicNames() });
-  const faults = entry.check(event.value);
+  // Of a table, an event without data says that its key is no more: no schema of the data is meant for it.
+  const isRemoval = entry.manifest.compaction !== undefined && event.value === null;
+  const faults = isRemoval ? [] : entry.check(event.value);
   if (faults.length > 0) throw new SpineError('INPUT_INVALID', { name: event.topic, faults });
+  if (entry.manifest.writer === 'single' && event.isGuarded !== true)
+    throw new SpineError('WRITER_REQUIRED', { topic: event.topic });
+  observePublisher(context, event, at);
   const { hash } = context.ports;
   const key = partitionKey(entry, event);
   const partition = entry.manifest.partitions === 1 ? 0 : fnv1a(key) % entry.manifest.partitions;
@@ -106,7 +117,7 @@ export function preparePublication(
       payload: written.payload,
     },
     dedupe: {
-      scope: `topic:${event.topic}`,
+      scope: topicDedupeScope(event.topic),
       key: `${event.source} ${event.id}`,
       hash: hash.sha256(event.data === null ? '' : 'text' in event.data ? event.data.text : event.data.blob),
       reference: event.id,
@@ -115,6 +126,11 @@ export function preparePublication(
     blobs: written.blob === null ? [] : [written.blob],
     births,
   };
+}
+
+/** Scope of the keys of events of a topic; the key is source and id. */
+export function topicDedupeScope(topic: string): string {
+  return `topic:${topic}`;
 }
 
 const emptyInput: Payload = { codec: 'json/1', text: 'null' };
@@ -129,14 +145,4 @@ function partitionKey(entry: TopicEntry, event: TopicEvent): string {
     : typeof value === 'number' || typeof value === 'boolean'
       ? String(value)
       : (event.key ?? event.id);
-}
-
-/** FNV-1a, 32 bits, over UTF-16 units: spreads keys over partitions; the same key always meets the same partition. */
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) {
-    hash ^= text.charCodeAt(i);
-    hash = Math.imul(hash, 0x01000193);
-  }
-  return hash >>> 0;
 }
