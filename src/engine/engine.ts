@@ -69,7 +69,7 @@ import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
 import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
-import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { Deliveries } from './topics/deliveries.js';
 import { SubscriptionOffice } from './topics/subscription-office.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
@@ -402,8 +402,7 @@ class RunningEngine implements Engine {
         tick: () => this.#dispatcher.reap(),
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
-      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
-      { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
+      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#followTopics() },
       {
         name: 'admission',
         everyMs: settings.lookEveryMs ?? admissionEveryMs,
@@ -424,6 +423,10 @@ class RunningEngine implements Engine {
   start(): Promise<void> {
     this.#started ??= this.#begin();
     return this.#started;
+  }
+
+  async #followTopics(): Promise<void> {
+    await Promise.all([this.#router.tick(), this.#deliveries.tick()]);
   }
 
   #outboxDuties(): Duty[] {

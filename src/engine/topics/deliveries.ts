@@ -139,11 +139,16 @@ export class Deliveries {
     for (const [key, { at }] of this.#places) if (at.tenant === tenant) this.#forget(key);
     for (const key of this.#seen.keys()) if (key.startsWith(`${tenant}/`)) this.#seen.delete(key);
     this.#rounds.sweepSoon();
-    this.tick().catch((error: unknown) => this.#deps.context.fault('deliveries', error));
+    this.#deps.subscriptions
+      .list(tenant)
+      .then(() => this.tick())
+      .catch((error: unknown) => this.#deps.context.fault('deliveries', error));
   }
 
   /** One bounded round: delivers what is there, and now and then looks for what nobody has told of. */
   async tick(): Promise<void> {
+    // Where nobody has one, nothing is asked of the store.
+    if (!this.#deps.subscriptions.startRuns) return;
     const nowMs = this.#deps.context.ports.clock.monotonicMs();
     if (nowMs >= this.#checkAtMs) {
       this.#checkAtMs = nowMs + checkEveryMs;
@@ -489,6 +494,3 @@ const neighbourAfterMs = 50;
 const checkEveryMs = 5_000;
 /** Runs that are looked at in one check. */
 const checkedMax = 1_000;
-
-/** Pause between two rounds that nothing has asked for. */
-export const deliveriesEveryMs = 1_000;

@@ -204,7 +204,11 @@ export class SubscriptionOffice {
   async #placeOf(at: PartitionKey & { readonly head: number }, to: StartPosition, now: number): Promise<Place> {
     const { partition, head } = at;
     if (to === 'newest') return { partition, from: head, head };
-    return { partition, from: Math.min(head, await offsetOf(this.#deps.context.store, at, head, to, now)), head };
+    return {
+      partition,
+      from: Math.min(head, await offsetOf(this.#deps.context.store, at, head, to, { at: now, position: null })),
+      head,
+    };
   }
 
   async #command(

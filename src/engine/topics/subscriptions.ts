@@ -11,7 +11,7 @@ import type { EntryRow, EntryWrite } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
 import { systemTenant } from '../system-tenant.js';
-import { readEntry } from './cursors.js';
+import { readEntry, type Since } from './cursors.js';
 
 /** Space of subscriptions made over the API. Key: the name; value: JSON of `MadeSubscription`. */
 export const subscriptionSpace = 'subscription';
@@ -19,7 +19,7 @@ export const subscriptionSpace = 'subscription';
 /** Space of what operators have set. Key: the name; value: JSON of `SubscriptionSetting`. */
 export const subscriptionSettingSpace = 'subscription-setting';
 
-/** Space, of the installation, of when subscriptions were first declared. Key: the name; value: epoch ms. */
+/** Space, of the installation, of when subscriptions were first declared. Key: the name; value: JSON of `Since`. */
 const sinceSpace = 'subscription-since';
 
 /** A subscription as it was made over the API. */
@@ -57,8 +57,8 @@ export class Subscriptions {
   readonly #context: EngineContext;
   readonly #catalog: Catalog;
   readonly #tenants = new Map<string, OfTenant>();
-  /** Since when those that apps declare are there, epoch ms. */
-  readonly #since = new Map<string, number>();
+  /** Since when those that apps declare are there. */
+  readonly #since = new Map<string, Since>();
   readonly #undated = new Map<string, number>();
   #dating: Promise<void> = Promise.resolve();
 
@@ -88,12 +88,20 @@ export class Subscriptions {
     return (await this.list(tenant)).find(({ spec }) => spec.name === name) ?? null;
   }
 
-  /** Whether the topic may have a subscription that starts runs; where only the store knows, it may. */
+  /** Whether there is a subscription that starts runs, as far as is known here without asking the store. */
+  get startRuns(): boolean {
+    for (const { workflow } of this.#catalog.subscriptions.values()) if (workflow !== null) return true;
+    for (const { made } of this.#tenants.values())
+      for (const { spec } of made.values()) if (spec.workflow !== null) return true;
+    return false;
+  }
+
+  /** The same of a topic. What was made over the API of another server is known once anything of its tenant was read. */
   mayStartRuns(tenant: string, topic: string): boolean {
     const startsRuns = ({ topic: of, workflow }: Subscription): boolean => of === topic && workflow !== null;
     for (const spec of this.#catalog.subscriptions.values()) if (startsRuns(spec)) return true;
     const known = this.#tenants.get(tenant);
-    return known === undefined || [...known.made.values()].some(({ spec }) => startsRuns(spec));
+    return known !== undefined && [...known.made.values()].some(({ spec }) => startsRuns(spec));
   }
 
   /** Something was changed of a tenant's: the next who ask read anew. */
@@ -101,16 +109,17 @@ export class Subscriptions {
     this.#tenants.delete(tenant);
   }
 
-  /** The instant from which events are new to a subscription, epoch ms. */
-  async since({ spec: { name }, made }: SubscriptionInForce): Promise<number> {
-    if (made !== null) return made.at;
+  /** From where on events are new to a subscription. */
+  async since({ spec: { name }, made }: SubscriptionInForce): Promise<Since> {
+    if (made !== null) return { at: made.at, position: null };
     if (!this.#since.has(name)) await this.settle();
     const known = this.#since.get(name);
     if (known !== undefined) return known;
     // Nobody has dated it yet: its manifest was in force here before this server heard of when.
-    this.#undated.set(name, this.#context.store.now());
+    const now = this.#context.store.now();
+    this.#undated.set(name, now);
     await this.settle();
-    return this.#since.get(name) ?? this.#context.store.now();
+    return this.#since.get(name) ?? { at: now, position: null };
   }
 
   /** A manifest is in force: what it declares is there since then, unless it was before. */
@@ -137,16 +146,18 @@ export class Subscriptions {
     }
   }
 
-  async #date(name: string, at: number): Promise<number> {
+  async #date(name: string, at: number): Promise<Since> {
     const { store } = this.#context;
     const place = { space: sinceSpace, key: name, ref: '' };
     const known = await readEntry(store, systemTenant, place);
-    if (known !== null) return Number(known.value);
-    const entry: EntryWrite = { op: 'put', ...place, value: String(at), run: '', at, expected: null };
+    if (known !== null) return JSON.parse(known.value) as Since;
+    const since: Since = { at, position: await store.feedHead() };
+    const entry: EntryWrite = { op: 'put', ...place, value: JSON.stringify(since), run: '', at, expected: null };
     const [outcome] = await store.apply([{ tenant: systemTenant, entries: [entry] }]);
-    if (outcome?.tag === 'applied') return at;
+    if (outcome?.tag === 'applied') return since;
     // A neighbour was quicker.
-    return Number((await readEntry(store, systemTenant, place))?.value ?? at);
+    const row = await readEntry(store, systemTenant, place);
+    return row === null ? since : (JSON.parse(row.value) as Since);
   }
 
   async #ofTenant(tenant: string): Promise<OfTenant> {
