@@ -34,6 +34,11 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
     prints: 'large, after context_length_exceeded: reroute\n',
   },
   {
+    page: 'guides/consumers.md',
+    file: 'audit.ts',
+    prints: 'ann paid 300\nann paid 1200\nsubscription:audit Nack: no such amount\n',
+  },
+  {
     page: 'guides/approvals.md',
     file: 'review.ts',
     prints:
