@@ -543,6 +543,7 @@ class RunningEngine implements Engine {
       this.#breakers.refresh(),
       this.#pauses.refresh(),
       this.#triage.refresh(),
+      this.#subscriptions.start(),
     ]);
     await this.#dispatcher.reap();
     await this.#schedules.settle();

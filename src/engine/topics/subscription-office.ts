@@ -130,6 +130,7 @@ export class SubscriptionOffice {
       const into = request.into ?? `${name.slice(0, limits.nameLengthMax - 40)}.${newId('event', context.ports)}`;
       if ((await this.#deps.subscriptions.find(origin.tenant, into)) !== null)
         throw new SpineError('SUBSCRIPTION_INVALID', { name: into, faults: ['there is one of this name already'] });
+      if (workflow !== null) await this.#deps.subscriptions.announce(origin.tenant, into);
       const spec: Subscription = { ...base, name: into, workflow, from: request.from, lagMax: null };
       const made: MadeSubscription = { spec, by: origin.actor, at, purpose: 'replay' };
       const partitions = await this.#partitions(origin.tenant, spec.topic);

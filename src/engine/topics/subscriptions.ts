@@ -7,7 +7,8 @@
  */
 import type { Manifest } from '../../core/manifest.js';
 import type { Subscription } from '../../core/topics/subscription.js';
-import type { EntryRow, EntryWrite } from '../../store/contract.js';
+import type { EntryWrite } from '../../store/contract.js';
+import { readSpace } from '../admission/counter-rows.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
 import { systemTenant } from '../system-tenant.js';
@@ -18,6 +19,9 @@ export const subscriptionSpace = 'subscription';
 
 /** Space of what operators have set. Key: the name; value: JSON of `SubscriptionSetting`. */
 export const subscriptionSettingSpace = 'subscription-setting';
+
+/** Space, of the installation, of subscriptions made over the API that start runs. Key: the tenant; ref: the name. */
+const startingSpace = 'subscription-starting';
 
 /** Space, of the installation, of when subscriptions were first declared. Key: the name; value: JSON of `Since`. */
 const sinceSpace = 'subscription-since';
@@ -106,7 +110,23 @@ export class Subscriptions {
 
   /** Something was changed of a tenant's: the next who ask read anew. */
   forget(tenant: string): void {
-    this.#tenants.delete(tenant);
+    const known = this.#tenants.get(tenant);
+    if (known !== undefined) this.#tenants.set(tenant, { ...known, readAtMs: Number.NEGATIVE_INFINITY });
+  }
+
+  /** Takes note of tenants that have made subscriptions which start runs. */
+  async start(): Promise<void> {
+    const rows = await readSpace(this.#context.store, systemTenant, startingSpace);
+    for (const tenant of new Set(rows.map(({ key }) => key))) await this.list(tenant);
+  }
+
+  /** Every server is to know, from its start on, that this one starts runs. Before it is there. */
+  async announce(tenant: string, name: string): Promise<void> {
+    const { store } = this.#context;
+    const place = { space: startingSpace, key: tenant, ref: name };
+    await store.apply([
+      { tenant: systemTenant, entries: [{ op: 'put', ...place, value: '', run: '', at: store.now() }] },
+    ]);
   }
 
   /** From where on events are new to a subscription. */
@@ -165,8 +185,8 @@ export class Subscriptions {
     const known = this.#tenants.get(tenant);
     if (known !== undefined && nowMs - known.readAtMs < staleMs) return known;
     const [made, settings] = await Promise.all([
-      this.#read(tenant, subscriptionSpace),
-      this.#read(tenant, subscriptionSettingSpace),
+      readSpace(this.#context.store, tenant, subscriptionSpace),
+      readSpace(this.#context.store, tenant, subscriptionSettingSpace),
     ]);
     const fresh: OfTenant = {
       readAtMs: nowMs,
@@ -176,22 +196,6 @@ export class Subscriptions {
     if (this.#tenants.size >= tenantsMax) this.#tenants.clear();
     this.#tenants.set(tenant, fresh);
     return fresh;
-  }
-
-  async #read(tenant: string, space: string): Promise<EntryRow[]> {
-    const rows: EntryRow[] = [];
-    let after: EntryRow | undefined;
-    for (;;) {
-      const page: readonly EntryRow[] = await this.#context.store.readEntries({
-        tenant,
-        space,
-        ...(after === undefined ? {} : { after }),
-        limit: pageRows,
-      });
-      rows.push(...page);
-      after = page.at(-1);
-      if (page.length < pageRows) return rows;
-    }
   }
 }
 
@@ -216,6 +220,5 @@ function inForce(
 
 /** How old an answer may be. */
 const staleMs = 1_000;
-const pageRows = 500;
 /** Tenants of which is remembered what they have. */
 const tenantsMax = 10_000;
