@@ -95,8 +95,8 @@ export class Deliveries {
   readonly #seen = new Map<string, number>();
   /** Runs under way, by `runKey`. */
   readonly #awaited = new Map<string, Awaited>();
-  /** Of these, those that may have ended; by partition. */
-  readonly #suspects = new Map<string, Set<string>>();
+  /** Of these, those that may have ended, by partition: true = it is known that one has, and that it goes on in no other. */
+  readonly #suspects = new Map<string, Map<string, boolean>>();
   /** Places whose last batch held something that the store cannot keep. */
   readonly #alone = new Set<string>();
   /** Of these, those whose next event cannot become a run, and why. */
@@ -123,7 +123,7 @@ export class Deliveries {
   /** Another server has added to a stream: an event of a topic, or a run that an event may wait for. */
   moved(tenant: string, stream: string): void {
     const awaited = this.#awaited.get(runKey(tenant, stream));
-    if (awaited !== undefined) this.#suspect(awaited, neighbourAfterMs);
+    if (awaited !== undefined) this.#suspect(awaited, false, neighbourAfterMs);
     else if (stream === topicStream(subscriptionsTopic.name, 0)) this.changed(tenant);
     else this.#rounds.moved(tenant, stream);
   }
@@ -132,7 +132,7 @@ export class Deliveries {
   committed({ key, state }: Pick<CommittedChange, 'key' | 'state'>): void {
     if (!isEnded(state.status)) return;
     const awaited = this.#awaited.get(key);
-    if (awaited !== undefined) this.#suspect(awaited, 0);
+    if (awaited !== undefined) this.#suspect(awaited, state.status !== 'continued');
   }
 
   /** What apps declare has changed: a topic that was read may have a subscription that was not. */
@@ -174,22 +174,22 @@ export class Deliveries {
     for (const [key, awaited] of [...this.#awaited].slice(0, checkedMax)) {
       this.#awaited.delete(key);
       this.#awaited.set(key, awaited);
-      this.#note(awaited);
+      this.#note(awaited, false);
       this.#rounds.again(awaited.at);
     }
   }
 
-  #suspect(awaited: Awaited, afterMs: number): void {
-    this.#note(awaited);
+  #suspect(awaited: Awaited, isKnown: boolean, afterMs = 0): void {
+    this.#note(awaited, isKnown);
     if (afterMs === 0) this.#rounds.ask(awaited.at);
     else this.#rounds.again(awaited.at, afterMs);
   }
 
-  #note({ at, run }: Awaited): void {
+  #note({ at, run }: Awaited, isKnown: boolean): void {
     const key = keyOf(at);
     const runs = this.#suspects.get(key);
-    if (runs === undefined) this.#suspects.set(key, new Set([run]));
-    else runs.add(run);
+    if (runs === undefined) this.#suspects.set(key, new Map([[run, isKnown]]));
+    else runs.set(run, isKnown || runs.get(run) === true);
   }
 
   /** All subscriptions of the topic that start runs, side by side: they share what is read. */
@@ -219,9 +219,12 @@ export class Deliveries {
   }
 
   /** Which of the runs have ended, with what they go on in. */
-  async #endedOf(tenant: string, runs: ReadonlySet<string>): Promise<ReadonlyMap<string, string | null>> {
+  async #endedOf(tenant: string, runs: ReadonlyMap<string, boolean>): Promise<ReadonlyMap<string, string | null>> {
     const becomes = new Map<string, string | null>();
-    const list = [...runs];
+    const list: string[] = [];
+    for (const [run, isKnown] of runs)
+      if (isKnown) becomes.set(run, null);
+      else list.push(run);
     for (let from = 0; from < list.length; from += readAtOnce)
       await Promise.all(
         list.slice(from, from + readAtOnce).map(async (run) => {
@@ -482,7 +485,7 @@ export class Deliveries {
     this.#places.set(key, place);
     this.#awaitAll(key, at, cursor);
     // Whether they have ended nobody may ever tell: they are asked for once.
-    for (const { run } of cursor.runs ?? []) this.#suspect({ at, place: key, run }, 0);
+    for (const { run } of cursor.runs ?? []) this.#suspect({ at, place: key, run }, false);
     return place;
   }
 
