@@ -22,6 +22,7 @@ import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
 import { checkShadows } from './shadows.js';
 import { checkStreams } from './streams.js';
+import { checkSubscriptions } from './subscriptions.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 import { checkWaits } from './waits.js';
@@ -49,6 +50,7 @@ export {
   checkSagas,
   checkShadows,
   checkStreams,
+  checkSubscriptions,
   checkTicks,
   checkTimers,
   checkWaits,
@@ -77,6 +79,7 @@ export const checkers: readonly Checker[] = [
   checkRedrives,
   checkRequests,
   checkWaits,
+  checkSubscriptions,
   checkAgents,
   checkFamily,
   checkSagas,
