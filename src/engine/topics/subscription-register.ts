@@ -18,7 +18,7 @@ import type { Catalog } from '../intake/catalog.js';
 import { readSpace } from '../admission/counter-rows.js';
 import { systemTenant } from '../system-tenant.js';
 import { consumerSpace } from './consumers.js';
-import { readCursors, readEntry } from './cursors.js';
+import { cursorWrite, readCursors, readEntry } from './cursors.js';
 import { boundedSpace, reasonOf, totalOf, type Lag, type PartitionLag } from './lag.js';
 import { preparePublication } from './publication.js';
 import {
@@ -89,7 +89,14 @@ export class SubscriptionRegister {
       await this.#bound(tenant, name, spec.lagMax !== null);
       const value = JSON.stringify(made);
       const entry: EntryWrite = { op: 'put', ...placeOf(name), value, run: '', at, expected: before };
-      if (await this.#write(origin, [entry], { subscription: name, change: known === null ? 'made' : 'changed', spec }))
+      const cursors = known === null && spec.from === 'newest' ? await this.#headsOf(tenant, spec, at) : [];
+      if (
+        await this.#write(origin, [entry, ...cursors], {
+          subscription: name,
+          change: known === null ? 'made' : 'changed',
+          spec,
+        })
+      )
         break;
     }
     this.#options.subscriptions.forget(tenant);
@@ -139,6 +146,17 @@ export class SubscriptionRegister {
 
   #refuseDeclared(name: string): void {
     if (this.#options.catalog.subscriptions.has(name)) throw new SpineError('SUBSCRIPTION_OWNED', { name });
+  }
+
+  /** Cursors at the heads: what is there before it is made is not new to it, to the event and not to the millisecond. */
+  async #headsOf(tenant: string, { name, topic }: Subscription, at: number): Promise<EntryWrite[]> {
+    const heads = await this.#context.store.listPartitions({
+      after: { tenant, topic, partition: -1 },
+      limit: limits.topicPartitionsMax,
+    });
+    return heads
+      .filter((one) => one.tenant === tenant && one.topic === topic)
+      .map(({ partition, head }) => cursorWrite(name, { topic, partition }, null, { next: head }, at));
   }
 
   async #made(tenant: string, name: string): Promise<string | null> {
