@@ -261,6 +261,9 @@ describe('docs/reference/metrics.md', () => {
       streams: 0,
       limits,
       endpoints,
+      bridges: [
+        { bridge: 'b', direction: 'in', state: 'running', moved: 1, duplicates: 0, dead: 0, lag: 0, lagAgeMs: 0 },
+      ],
     });
     expect(listed).toEqual(
       families.map(({ name, type, samples }) => [name, type, Object.keys(samples[0]?.labels ?? {})]),

@@ -69,8 +69,11 @@ export class Publisher {
     const bytes = bytesOf(message);
     const bytesMax = this.#settings.messageBytesMax;
     if (this.#closed) return failed(true, new SpineError('BUS_CLOSED', { bus: 'kafka' }));
-    if (bytes > bytesMax)
-      return failed(false, new SpineError('BUS_MESSAGE_TOO_LARGE', { bus: 'kafka', bytes, bytesMax }));
+    if (message.body.byteLength > bytesMax)
+      return failed(
+        false,
+        new SpineError('BUS_MESSAGE_TOO_LARGE', { bus: 'kafka', bytes: message.body.byteLength, bytesMax }),
+      );
     if (this.#waiting.length >= waitingMax)
       return failed(true, new SpineError('BUS_QUEUE_FULL', { bus: 'kafka', messagesMax: waitingMax }));
     return new Promise((settle) => {

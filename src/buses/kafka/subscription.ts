@@ -55,7 +55,7 @@ export class KafkaSubscription implements BusSubscription {
   /** Partitions that are ours and have no position yet. */
   #assigned: ReadonlyMap<string, BusPartition> = new Map();
   #assigning: Promise<void> = Promise.resolve();
-  #onClosed: () => void;
+  readonly #onClosed: () => void;
   #paused = false;
   #closed = false;
   #failed = false;
@@ -120,8 +120,14 @@ export class KafkaSubscription implements BusSubscription {
     this.#closed = true;
     this.#bell.ring();
     for (const reader of this.#readers.values()) reader.stop();
-    await Promise.all([...[...this.#readers.values()].map((reader) => reader.ended), ...this.#ending.values()]);
+    const handlers = Promise.all([
+      ...[...this.#readers.values()].map((reader) => reader.ended),
+      ...this.#ending.values(),
+    ]);
+    // So that the group hears of their last word; one that takes longer must not keep partitions from others.
+    await within(closeMs, handlers);
     await this.#membership.close();
+    await handlers;
     this.#readers.clear();
     await this.#loop;
     await within(closeMs, this.#source.close(true));

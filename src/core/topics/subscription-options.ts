@@ -3,7 +3,7 @@
  * reader for both, so that neither can say what the other cannot.
  */
 import { durationMs, type Duration } from '../duration.js';
-import { instantMsMax } from '../instant.js';
+import { instantOf } from '../instant.js';
 import { limits } from '../limits.js';
 import { filterFaults } from './filter.js';
 import type { DeliveryOrder, Filter, StartPosition, Subscription } from './subscription.js';
@@ -124,11 +124,6 @@ function readLag(given: unknown, add: (fault: string) => void): NonNullable<Subs
   if (!isCount || !isAge || !isBound || Object.keys(others).length > 0)
     add('lagMax must be an object with count (at least 1), age (such as "5m"), or both');
   return { count: isCount && count !== undefined ? count : null, ageMs };
-}
-
-function instantOf(value: unknown): number | null {
-  const ms = value instanceof Date ? value.getTime() : typeof value === 'string' ? Date.parse(value) : value;
-  return isWhole(ms, 0, instantMsMax) ? ms : null;
 }
 
 function isWhole(value: unknown, min: number, max: number): value is number {

@@ -8,6 +8,7 @@ import { newId } from '../../core/ids.js';
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import { subscriptionsTopic } from '../../core/manifest.js';
+import { isOver } from '../../core/topics/pull-cursor.js';
 import { readSubscription } from '../../core/topics/subscription-options.js';
 import { subscriptionCursorSpace, type Subscription } from '../../core/topics/subscription.js';
 import type { ConsumerView, SubscriptionDetail, SubscriptionView } from '../../protocol/http.js';
@@ -199,8 +200,11 @@ export class SubscriptionRegister {
     const now = store.now();
     const rows = await readSpace(store, tenant, consumerSpace, name);
     return rows
-      .map(({ ref, value }) => ({ consumer: ref, until: (JSON.parse(value) as { readonly until: number }).until }))
-      .filter(({ until }) => until > now)
+      .map(({ ref, value }) => ({
+        consumer: ref,
+        ...(JSON.parse(value) as { readonly until: number; readonly ms: number }),
+      }))
+      .filter(({ until, ms }) => !isOver(until, now, ms))
       .map(({ consumer, until }) => ({ consumer, until: isoOf(until) }));
   }
 }
@@ -230,7 +234,8 @@ function viewOf({ spec, made, setting }: SubscriptionInForce, partitions: readon
 
 function holderOf(cursor: PartitionLag['cursor'], now: number): string | null {
   const lease = cursor?.lease;
-  return lease === undefined || lease.until <= now ? null : lease.consumer;
+  const isHeld = lease !== undefined && !isOver(lease.until, now, lease.ms);
+  return isHeld && (cursor?.open ?? []).some(({ out }) => out !== undefined) ? lease.consumer : null;
 }
 
 function placeOf(name: string): { readonly space: string; readonly key: string; readonly ref: string } {

@@ -6,6 +6,7 @@ import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkEndpoints } from './endpoints.js';
 import { checkFamily } from './family.js';
+import { checkFleet } from './fleet.js';
 import { checkGraphs } from './graphs.js';
 import { checkAiPrograms } from './ai-programs.js';
 import { checkInferences } from './inferences.js';
@@ -33,6 +34,7 @@ export {
   checkEndings,
   checkEndpoints,
   checkFamily,
+  checkFleet,
   checkGraphs,
   checkInferences,
   checkLeases,
@@ -81,5 +83,6 @@ export const checkers: readonly Checker[] = [
   checkShadows,
   checkStreams,
   checkReadings,
+  checkFleet,
   checkEndings,
 ];
