@@ -6,6 +6,7 @@
 import type { BreakerRule } from '../../core/models/breaker.js';
 import type { RunRow } from '../../core/run/state.js';
 import type { Program } from './program.js';
+import type { PullWord } from './pullers.js';
 import type {
   DeadLetterRow,
   EntryRow,
@@ -161,6 +162,8 @@ export interface History {
   readonly executions: Execution[];
   readonly shadows: ShadowCall[];
   readonly operations: Operation[];
+  /** What consumers that pull have said and heard. */
+  readonly pulls: PullWord[];
   readonly readings: Reading[];
   readonly bodies: BodyFeed[];
   /** Highest number of attempts that the workload asks for, by path. */
@@ -187,6 +190,7 @@ export function emptyHistory(): History {
     executions: [],
     shadows: [],
     operations: [],
+    pulls: [],
     readings: [],
     bodies: [],
     attemptsMax: new Map(),

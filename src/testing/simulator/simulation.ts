@@ -39,6 +39,7 @@ import { Observer } from './observer.js';
 import { OutsideClient, tenants, type ClientPlan } from './outside-client.js';
 import { programApp, type ShadowFlaw } from './program-app.js';
 import { effectsOfProgram, type Program, type ProgramTaste } from './program.js';
+import { pulledManifest, Pullers } from './pullers.js';
 import { Provider, stormsOf } from './provider.js';
 import { RealWorker } from './real-worker.js';
 import { Readers } from './readers.js';
@@ -113,6 +114,8 @@ export interface SimulationOptions {
   readonly storms?: boolean;
   /** Servers fold the feed and leave checkpoints of the fleet. Default false. */
   readonly folded?: boolean;
+  /** There is a topic whose events are pulled by consumers. Default false. */
+  readonly pulled?: boolean;
   /** Overrides which kinds of nodes programs have. */
   readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
@@ -267,6 +270,7 @@ class Simulation {
                 this.#isShadowed() ? { perform: async () => undefined, flaw: null } : null,
               ).manifest
             : simManifest(fleet.rollout.first, this.#isLimited()),
+        further: this.#options.pulled === true ? [pulledManifest] : [],
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
     const plan = this.#clientPlan();
@@ -302,8 +306,21 @@ class Simulation {
       pace: this.#options.brief === true ? 4 : 1,
       ...(this.#options.kinds === undefined ? {} : { kinds: this.#options.kinds }),
     });
+    const pullers =
+      this.#options.pulled === true
+        ? new Pullers({
+            world,
+            cluster,
+            history: this.#history,
+            meter: this.#meter,
+            events: this.#options.brief === true ? 12 : 40,
+            spreadMs: plan.spreadMs,
+            loss: () => plan.loss,
+          })
+        : null;
     for (const server of cluster.servers) server.boot();
     for (const { host } of workers) host.start();
+    pullers?.start();
     endpoint?.start();
     client.start();
     nemesis.start();
@@ -322,6 +339,7 @@ class Simulation {
     await world.run({ untilMs: world.nowMs + plan.spreadMs * 1.2, stepsMax, afterStep: look });
     nemesis.heal();
     endpoint?.heal();
+    pullers?.heal();
     this.#history.healedAtMs = world.nowMs;
     client.probe();
     let next = 0;
@@ -329,7 +347,8 @@ class Simulation {
       if (await look()) return true;
       if (world.nowMs < next || data === null) return false;
       next = world.nowMs + 250;
-      return client.pending === 0 && readers.open === 0 && (await this.#isQuiet(data, workers));
+      if (client.pending > 0 || readers.open > 0 || !(await this.#isQuiet(data, workers))) return false;
+      return pullers === null || pullers.isQuiet(data);
     };
     if (this.#violations.length < violationsMax)
       await world.run({ untilMs: world.nowMs + healMsMax, stepsMax, afterStep: quiet });
