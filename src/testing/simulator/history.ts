@@ -149,6 +149,8 @@ export interface FinalState {
   /** Of tickets that hold shares of limits. */
   readonly holders: readonly EntryRow[];
   readonly deadLetters: readonly DeadLetterRow[];
+  /** Of dead events that are open. */
+  readonly deadEvents: readonly EntryRow[];
   /** Rows of redrives of many. */
   readonly redrives: readonly ScheduleRow[];
   readonly sessions: readonly SessionRow[];

@@ -4,6 +4,7 @@
  * demanded. Then the checkers look at all that was seen.
  */
 import { childSpace } from '../../core/run/effects.js';
+import { deadEventSpace } from '../../core/topics/dead-event.js';
 import { foldRun } from '../../core/run/state.js';
 import { inboxSpace, indexSpace, signalSpace, waitSpace } from '../../core/run/waits.js';
 import { isRedriveRow } from '../../engine/deadletters/redrives.js';
@@ -688,6 +689,9 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
     for (const space of [signalSpace, inboxSpace, waitSpace('noted'), childSpace, ticketSpace])
       entries.push(...(await store.readEntries({ tenant, space, limit: 10_000 })));
   const index: EntryRow[] = [];
+  const deadEvents: EntryRow[] = [];
+  for (const tenant of new Set(feed.map((row) => row.tenant)))
+    deadEvents.push(...(await store.readEntries({ tenant, space: deadEventSpace, limit: 10_000 })));
   for (const tenant of new Set(feed.map((row) => row.tenant)))
     index.push(...(await store.readEntries({ tenant, space: indexSpace('noted'), limit: 10_000 })));
   const redrives = await redriveRows(store);
@@ -704,6 +708,7 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
     index,
     holders,
     deadLetters,
+    deadEvents,
     redrives,
     sessions,
     workerSessions,
