@@ -260,6 +260,7 @@ describe('docs/reference/metrics.md', () => {
       streams: 0,
       limits,
       endpoints,
+      topics: { trimmed: { retention: 0, compaction: 0 }, late: { accepted: 0, dropped: 0, dead: 0 }, gaps: 0, fenced: 0 },
     });
     expect(listed).toEqual(
       families.map(({ name, type, samples }) => [name, type, Object.keys(samples[0]?.labels ?? {})]),

@@ -48,6 +48,8 @@ export interface Mutant {
   readonly limited?: true;
   /** It does harm to shadows of models, which only real workers ask. */
   readonly shadowed?: true;
+  /** It does harm to topics that do not keep or take everything. */
+  readonly topics?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -88,6 +90,24 @@ function agelessly(row: EntryRow): EntryRow {
 /** Whether an agent commits what its handler came to. */
 function handles({ events = [] }: Transition): boolean {
   return events.some(({ type, envelope }) => type === 'step.completed' && envelope.includes('"handle:'));
+}
+
+/** Writes entries of a space without a look at what they were. */
+function unguarded(transition: Transition, space: string): Transition {
+  const loose = (entry: EntryWrite): EntryWrite => {
+    if (entry.space !== space) return entry;
+    const { expected: _, ...rest } = entry;
+    return rest;
+  };
+  return { ...transition, entries: (transition.entries ?? []).map(loose) };
+}
+
+/** The event after the last one of a trim goes, too. */
+function trimsMore(transition: Transition, topic: string): Transition {
+  const trims = (transition.trims ?? []).map((trim) =>
+    trim.topic === topic ? { ...trim, offsets: [...trim.offsets, Math.max(...trim.offsets) + 1] } : trim,
+  );
+  return { ...transition, trims };
 }
 
 /** The run that another goes on in begins with nothing but its first event. */
@@ -880,5 +900,42 @@ export const mutants: readonly Mutant[] = [
     })),
     remedies: true,
     property: 'P4',
+  },
+  {
+    name: 'an event of an older epoch is taken',
+    flaws: withTransitions((transition) =>
+      transition.publishes === undefined ? transition : unguarded(transition, 'topic-writer'),
+    ),
+    topics: true,
+    servers: 2,
+    property: 'P22',
+  },
+  {
+    name: 'the state of a source is overwritten',
+    flaws: withTransitions((transition) => unguarded(transition, 'topic-source')),
+    topics: true,
+    servers: 2,
+    property: 'sources',
+  },
+  {
+    name: 'retention takes one event too many',
+    flaws: withTransitions((transition) => trimsMore(transition, 'recent')),
+    topics: true,
+    property: 'P19',
+  },
+  {
+    name: 'compaction takes one event too many',
+    flaws: withTransitions((transition) => trimsMore(transition, 'table')),
+    topics: true,
+    property: 'P1',
+  },
+  {
+    name: 'what was trimmed is not written down',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).filter(({ space }) => space !== 'topic-low'),
+    })),
+    topics: true,
+    property: 'P19',
   },
 ];

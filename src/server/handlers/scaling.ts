@@ -75,6 +75,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     bounds,
     streams: streams.size,
     limits: engine.limitFacts(),
+    topics: engine.topicFacts(),
     endpoints: engine.endpointFacts(),
     bridges: engine.bridgeFacts(),
   });

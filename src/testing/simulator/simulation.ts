@@ -46,6 +46,7 @@ import { ScriptedWorker, type WorkerFlaw } from './scripted-worker.js';
 import { SimServer } from './sim-server.js';
 import type { StoreWeather } from './sim-store.js';
 import type { SimWorker } from './sim-worker.js';
+import { TopicLogActors, topicLogManifest } from './topic-logs.js';
 import { World } from './world.js';
 import type { WorkerMessage } from '../../protocol/worker.js';
 
@@ -90,6 +91,11 @@ export interface SimulationOptions {
    * worlds that have inferences.
    */
   readonly shadowed?: boolean;
+  /**
+   * There are topics with a single writer, with sources that are followed, with retention and with compaction, and those who
+   * write and read them. Default false.
+   */
+  readonly topics?: boolean;
   /**
    * Some of the workers push their work to an endpoint; only with real workers. There is no rollout in such a world.
    * Default false.
@@ -153,6 +159,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   }
 }
 
+/** How often topics are trimmed, in worlds that have such. */
+const topicUpkeepMs = 300;
 /** Bounds of one simulation. */
 const stepsMax = 150_000;
 const healMsMax = 300_000;
@@ -251,8 +259,9 @@ class Simulation {
           sessionDeadMs,
           sessionBeatMs: Math.floor(sessionDeadMs / 5),
           breaker: this.#hasStorms() ? touchy : breaker,
+          ...(this.#options.topics === true ? { upkeepEveryMs: topicUpkeepMs } : {}),
         },
-        manifest:
+        manifests: [
           this.#options.workers === 'real'
             ? programApp(
                 async () => '',
@@ -263,6 +272,8 @@ class Simulation {
                 this.#isShadowed() ? { perform: async () => undefined, flaw: null } : null,
               ).manifest
             : simManifest(fleet.rollout.first, this.#isLimited()),
+          ...(this.#options.topics === true ? [topicLogManifest] : []),
+        ],
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
     const plan = this.#clientPlan();
@@ -302,6 +313,14 @@ class Simulation {
     for (const { host } of workers) host.start();
     endpoint?.start();
     client.start();
+    if (this.#options.topics === true)
+      new TopicLogActors({
+        world,
+        cluster,
+        history: this.#history,
+        client: plan,
+        untilMs: world.nowMs + plan.spreadMs,
+      }).start();
     nemesis.start();
     const { crash } = this.#options;
     const look = async (): Promise<boolean> => {

@@ -23,6 +23,7 @@ import { checkShadows } from './shadows.js';
 import { checkStreams } from './streams.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
+import { checkTopicLogs } from './topic-logs.js';
 import { checkWaits } from './waits.js';
 import { checkVersions } from './versions.js';
 
@@ -49,6 +50,7 @@ export {
   checkStreams,
   checkTicks,
   checkTimers,
+  checkTopicLogs,
   checkWaits,
   checkVersions,
 };
@@ -81,5 +83,6 @@ export const checkers: readonly Checker[] = [
   checkShadows,
   checkStreams,
   checkReadings,
+  checkTopicLogs,
   checkEndings,
 ];
