@@ -35,6 +35,11 @@ const secret: Flag = {
 const limit: Flag = { name: 'limit', type: 'number', value: 'n', says: 'Show at most so many. Default 50.' };
 const workflowFlag: Flag = { name: 'workflow', type: 'text', value: 'name', says: 'Only of this workflow.' };
 const classFlag: Flag = { name: 'class', type: 'text', value: 'class', says: 'Only with this failure class.' };
+const atFlag: Flag = { name: 'at', type: 'text', value: 'moment', says: '' };
+const runAtFlag: Flag = {
+  ...atFlag,
+  says: 'The run as it was after its event of this number, at an instant, or a time ago. Default: now.',
+};
 const reasonFlag: Flag = { name: 'reason', type: 'text', value: 'text', says: 'Why, for the record.' };
 const letterFilterFlags: readonly Flag[] = [
   workflowFlag,
@@ -65,6 +70,13 @@ const host: Flag = {
   type: 'text',
   value: 'address',
   says: 'Address to listen on. One that other machines can reach needs --token. Default 127.0.0.1.',
+};
+
+const bridgesFlag: Flag = {
+  name: 'bridges',
+  type: 'text',
+  value: 'file',
+  says: 'Run the bridges to Kafka and other buses that this file of JSON defines (docs/guides/bridges.md).',
 };
 
 const pushLoopback: Flag = {
@@ -251,7 +263,7 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, secret, store('eventspine.db', true), pushLoopback, json],
+    flags: [slots, port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -260,11 +272,12 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, secret, store('eventspine.db', true), pushLoopback, json],
+    flags: [port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
       'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
       'eventspine serve --store postgres://spine@db/spine',
+      'eventspine serve --bridges bridges.json',
     ],
     load: async () => (await import('./commands/serve.js')).serve,
   },
@@ -433,15 +446,18 @@ export const commands: readonly Command[] = [
     words: ['runs', 'show'],
     says: 'Shows a run: its state, steps, what it waits for, what can be retried, what needs a person.',
     parameters: [run],
-    flags: overHttp,
-    examples: ['eventspine runs show run_01h455vb4pex5vsknk084sn02q'],
+    flags: [runAtFlag, ...overHttp],
+    examples: [
+      'eventspine runs show run_01h455vb4pex5vsknk084sn02q',
+      'eventspine runs show run_01h455vb4pex5vsknk084sn02q --at 7',
+    ],
     load: runs.show,
   },
   {
     words: ['why'],
     says: 'Says why: each inference of a run, what was asked of which model, what came of it, by which way and at what cost.',
     parameters: [run],
-    flags: overHttp,
+    flags: [runAtFlag, ...overHttp],
     examples: ['eventspine why run_01h455vb4pex5vsknk084sn02q'],
     load: runs.why,
   },
@@ -735,6 +751,71 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/dead-letters.js')).discardDeadLetters,
   },
   {
+    words: ['bridges', 'list'],
+    says: 'Lists the bridges of a server to buses outside: how they stand and how far they are behind.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine bridges list'],
+    load: async () => (await import('./commands/bridges.js')).listBridges,
+  },
+  {
+    words: ['bridges', 'seek'],
+    says: 'Lets a bridge go on at another offset of a partition.',
+    more: 'At an earlier one, messages come again, and those that are there already are known by their ids. At a later one, what lies between is given up: the way on where the bus has lost what was to be read next.',
+    parameters: [{ name: 'bridge', says: 'Name of the bridge.', required: true }],
+    flags: [
+      { name: 'partition', type: 'number', value: 'n', says: 'The partition that is meant.' },
+      { name: 'offset', type: 'text', value: 'offset', says: 'Offset of the next message.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine bridges seek orders-in --partition 0 --offset 1200'],
+    load: async () => (await import('./commands/bridges.js')).seekBridge,
+  },
+  {
+    words: ['subscriptions', 'list'],
+    says: 'Lists subscriptions with what handles their events and how far they are behind.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine subscriptions list'],
+    load: async () => (await import('./commands/consumers.js')).listSubscriptions,
+  },
+  {
+    words: ['subscriptions', 'show'],
+    says: 'Shows a subscription with its partitions and consumers.',
+    parameters: [subscriptionParameter],
+    flags: overHttp,
+    examples: ['eventspine subscriptions show audit'],
+    load: async () => (await import('./commands/consumers.js')).showSubscription,
+  },
+  {
+    words: ['subscriptions', 'put'],
+    says: 'Makes a subscription whose events are pulled, or changes one that was made.',
+    parameters: [
+      subscriptionParameter,
+      { name: 'options', says: 'Topic and options as JSON, @file, or - for the standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [`eventspine subscriptions put audit '{"topic":"order.placed","from":"oldest","deliveries":3}'`],
+    load: async () => (await import('./commands/consumers.js')).putSubscription,
+  },
+  {
+    words: ['subscriptions', 'delete'],
+    says: 'Removes a subscription that was made over the API, with its cursors.',
+    parameters: [subscriptionParameter],
+    flags: overHttp,
+    examples: ['eventspine subscriptions delete audit'],
+    load: async () => (await import('./commands/consumers.js')).deleteSubscription,
+  },
+  {
+    words: ['subscriptions', 'consume'],
+    says: 'Pulls the events of a subscription and prints them as JSON lines; each is settled when it is printed.',
+    more: 'Goes on until it is interrupted, or until --limit events were printed.',
+    parameters: [subscriptionParameter],
+    flags: [{ ...limit, says: 'Print so many events and end. Default: go on.' }, ...overHttp],
+    examples: ['eventspine subscriptions consume audit', 'eventspine subscriptions consume audit --limit 10'],
+    load: async () => (await import('./commands/consumers.js')).consumeSubscription,
+  },
+  {
     words: ['dead-events', 'list'],
     says: 'Lists events that were given up on and that no run stands for, oldest first.',
     parameters: [],
@@ -930,6 +1011,19 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine schedules delete nightly'],
     load: schedules.remove,
+  },
+  {
+    words: ['fleet'],
+    says: 'Shows what the fleet is, or was at any moment before: runs, queues, limits, agents, topics and lag.',
+    more: 'It is counted from the events up to that moment; what was deleted since is told of as a gap.',
+    parameters: [],
+    flags: [
+      { ...atFlag, says: 'A position of the feed, an instant, or a time ago. Default: now.' },
+      { name: 'tenant', type: 'text', value: 'name', says: 'Only what is of this tenant.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine fleet --at 2026-01-31T03:12:00Z', 'eventspine fleet --at 10m'],
+    load: async () => (await import('./commands/fleet.js')).showFleet,
   },
   {
     words: ['queues'],
@@ -1170,6 +1264,26 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/fleet.js')).listTopics,
   },
   {
+    words: ['topics', 'shadow'],
+    says: 'Replays the events of a topic through a new build, without any effect, and says where it comes to something else.',
+    more: "Each run that an event has started is replayed on the code of the app. Steps with `effect: 'pure'` are done anew; other steps, calls, inferences and waits are answered by what was recorded, and what is not recorded is not done. Ends with 1 where an event comes to something else.",
+    parameters: [app, { name: 'topic', says: 'Name of the topic.', required: true }],
+    flags: [
+      workflowFlag,
+      {
+        name: 'from',
+        type: 'text',
+        value: 'instant',
+        says: 'Only runs started at or after it: an instant, or a time ago.',
+      },
+      { name: 'to', type: 'text', value: 'instant', says: 'Only runs started before it.' },
+      { ...limit, says: 'Look at so many runs at most. Default 1000.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine topics shadow app.mjs document.arrived --from 2h'],
+    load: async () => (await import('./commands/shadow.js')).shadowTopic,
+  },
+  {
     words: ['check'],
     says: 'Replays recorded runs on a new build, without any effect, and says what would break.',
     more: 'Without histories it looks at the unfinished runs of an installation. For each run: what the code asks for that is not recorded, what is recorded and no longer asked for (left aside, never fatal), what was renamed, changes its kind, or ends otherwise. Ends with 1 when a run would break.',
@@ -1192,6 +1306,18 @@ export const commands: readonly Command[] = [
       },
       { name: 'as-unversioned', type: 'truth', says: 'The same, pinned to no version.' },
       { name: 'strict', type: 'truth', says: 'Fail for warnings, too.' },
+      {
+        name: 'schemas',
+        type: 'text',
+        value: 'file',
+        says: 'Replay nothing: hold the topics of the app (or of a JSON file in its place) against this file, as `schemas` has printed it.',
+      },
+      {
+        name: 'compatibility',
+        type: 'text',
+        value: 'mode',
+        says: 'With --schemas: backward, forward, full or none, in the place of what the topics declare.',
+      },
       { ...limit, says: 'Look at so many unfinished runs at most. Default 1000.' },
       ...overHttp,
     ],
@@ -1199,8 +1325,18 @@ export const commands: readonly Command[] = [
       'eventspine check app.mjs --url https://spine.internal',
       'eventspine check app.mjs histories/',
       'eventspine check app.mjs run.json --as 4',
+      'eventspine check --schemas schemas.json app.mjs',
     ],
     load: async () => (await import('./commands/check.js')).check,
+  },
+  {
+    words: ['schemas'],
+    says: 'Prints the topics of an app with the schemas of their data, as JSON.',
+    more: 'Kept beside the code, it is what `check --schemas` holds the next build against.',
+    parameters: [app],
+    flags: [],
+    examples: ['eventspine schemas app.mjs'],
+    load: async () => (await import('./commands/schemas.js')).printSchemas,
   },
   {
     words: ['deploy'],

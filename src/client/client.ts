@@ -4,6 +4,7 @@
  * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
  * without doing its work twice.
  */
+import { schemaUri } from '../core/schema/schema-id.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import { type Duration, parseDuration } from '../core/duration.js';
 import { clientError } from '../core/client-errors.js';
@@ -14,6 +15,8 @@ import type { ModelData } from '../core/triage/model.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
   AgentSummary,
+  BridgeSeekRequest,
+  BridgeView,
   BulkAnswer,
   CommandAnswer,
   DeadEventDetail,
@@ -36,6 +39,7 @@ import type {
   ModelReportView,
   ModelView,
   PageView,
+  FleetView,
   QueueView,
   RunEventView,
   RunSummary,
@@ -123,6 +127,8 @@ export interface PublishOptions extends CallOptions {
   readonly key?: string;
   /** The epoch under which this client writes to a topic with a single writer (`topics.takeOver`). */
   readonly writerEpoch?: number;
+  /** Version of the schema of the topic that the data is of. Default: the newest that it fits. */
+  readonly version?: number;
 }
 
 /** What became of a published event. */
@@ -253,6 +259,7 @@ export interface Client<App = UntypedApp> {
   readonly approvals: ApprovalsApi;
   readonly deadLetters: DeadLettersApi;
   readonly deadEvents: DeadEventsApi;
+  readonly bridges: BridgesApi;
   readonly redrives: RedrivesApi;
   readonly endpoints: EndpointsApi;
   readonly models: ModelsApi;
@@ -262,8 +269,10 @@ export interface Client<App = UntypedApp> {
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
-  /** Durable cursors over topics. */
+  /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
   readonly subscriptions: SubscriptionsApi;
+  /** What the fleet was at a position of the feed or at an instant; by default now. FLEET_PAST_GONE, FLEET_BEHIND. */
+  fleet(query?: FleetQuery): Promise<FleetView>;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
   /** How many workers a group of queues wants, as an autoscaler would ask. REQUEST_INVALID. */
@@ -285,13 +294,26 @@ export interface Client<App = UntypedApp> {
   health(options?: CallOptions): Promise<HealthView>;
 }
 
+/** Which moment of a fleet, and whose part of it. */
+export interface FleetQuery extends CallOptions {
+  /** A position of the feed, or an instant. */
+  readonly at?: number | Date;
+  readonly tenant?: string;
+}
+
+/** Which moment of a run. */
+export interface RunMomentOptions extends CallOptions {
+  /** The number of an event of the run, or an instant: the run as it was then. RUN_EVENT_NOT_FOUND. */
+  readonly at?: number | Date;
+}
+
 /** Runs by id and by search. */
 export interface RunsApi {
   list(query?: RunListQuery): PageList<RunSummary>;
-  get(id: string, options?: CallOptions): Promise<RunView>;
+  get(id: string, options?: RunMomentOptions): Promise<RunView>;
   history(id: string, options?: CallOptions): PageList<RunEventView>;
   /** Why: the inferences of the run, what was asked of which model, what came of it and at what cost. */
-  decisions(id: string, options?: CallOptions): PageList<DecisionView>;
+  decisions(id: string, options?: RunMomentOptions): PageList<DecisionView>;
   /** The run with everything that its body was given, for `replayHistory` and `eventspine check`. */
   export(id: string, options?: CallOptions): Promise<ExportedHistory>;
   /** Cancels one run, or up to 1,000 with an answer for each. */
@@ -343,6 +365,13 @@ export interface DeadEventsApi {
   redrive(id: string, options?: CallOptions & { readonly reason?: string }): Promise<CommandAnswer>;
   /** Gives it up for good. DEAD_EVENT_NOT_FOUND. */
   discard(id: string, options?: CallOptions & { readonly reason?: string }): Promise<void>;
+}
+
+/** Bridges of the server to buses outside. */
+export interface BridgesApi {
+  list(options?: CallOptions): Promise<readonly BridgeView[]>;
+  /** Lets one go on at another offset. BRIDGE_UNKNOWN, BRIDGES_INVALID. */
+  seek(name: string, to: BridgeSeekRequest, options?: CallOptions): Promise<BridgeView>;
 }
 
 /** Redrives of many dead letters by a filter, at a bounded rate. They go on whatever dies meanwhile. */
@@ -536,10 +565,13 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     runs: {
       list: ({ signal, ...query } = {}) =>
         pageList((cursor) => transport.json(get(pathOf('listRuns'), optionsOf(signal), { ...query, cursor }))),
-      get: (id, options) => transport.json(get(pathOf('readRun', { id }), options)),
+      get: (id, { signal, at } = {}) =>
+        transport.json(get(pathOf('readRun', { id }), optionsOf(signal), { at: momentText(at) })),
       history: (id, options) => runHistory(transport, id, options),
-      decisions: (id, options) =>
-        pageList((cursor) => transport.json(get(pathOf('readDecisions', { id }), options, { cursor }))),
+      decisions: (id, { signal, at } = {}) =>
+        pageList((cursor) =>
+          transport.json(get(pathOf('readDecisions', { id }), optionsOf(signal), { at: momentText(at), cursor })),
+        ),
       export: (id, options) => transport.json(get(pathOf('exportRun', { id }), options)),
       cancel,
       retry,
@@ -576,6 +608,11 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           { ...get(pathOf('discardDeadEvent', { id }), optionsOf(signal), { reason }), method: 'DELETE' },
           () => undefined,
         ),
+    },
+
+    bridges: {
+      list: (options) => items<BridgeView>(pathOf('listBridges'), options),
+      seek: (name, to, options) => transport.json(command(pathOf('seekBridge', { name }), to, false, options)),
     },
 
     redrives: {
@@ -675,9 +712,11 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         transport.json(command(pathOf('takeOverTopic', { topic }), undefined, false, options)),
     },
 
-    schedules: schedulesOver<App>(transport, settings),
     subscriptions: subscriptionsOver(transport),
 
+    schedules: schedulesOver<App>(transport, settings),
+    fleet: ({ signal, at, tenant } = {}) =>
+      transport.json<FleetView>(get(pathOf('readFleet'), optionsOf(signal), { at: momentText(at), tenant })),
     queues: (options) => items<QueueView>(pathOf('listQueues'), options),
     scale: ({ signal, ...query } = {}) =>
       transport.json<ScaleView>(get(pathOf('readScale'), optionsOf(signal), { ...query })),
@@ -779,6 +818,7 @@ function eventOf(topic: string, data: unknown, options: PublishOptions): CloudEv
     ...(options.subject === undefined ? {} : { subject: options.subject }),
     ...(options.key === undefined ? {} : { partitionkey: options.key }),
     ...(options.writerEpoch === undefined ? {} : { writerepoch: options.writerEpoch }),
+    ...(options.version === undefined ? {} : { dataschema: schemaUri(`${topic}/${options.version}`) }),
     datacontenttype: 'application/json',
     data,
   };
@@ -786,4 +826,8 @@ function eventOf(topic: string, data: unknown, options: PublishOptions): CloudEv
 
 function optionsOf(signal: AbortSignal | undefined): CallOptions {
   return signal === undefined ? {} : { signal };
+}
+
+function momentText(at: number | Date | undefined): string | undefined {
+  return at === undefined ? undefined : typeof at === 'number' ? String(at) : at.toISOString();
 }

@@ -131,12 +131,33 @@ export const limits = {
   trimEventsMax: 256,
   /** Keys that one pass of compaction remembers; of more, the rest has its turn in the next pass. */
   compactionKeysMax: 100_000,
+  /** Versions of the schema of a topic, and the highest number of one. */
+  topicVersionsMax: 200,
   /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
   filterNodesMax: 64,
   filterDepthMax: 8,
   /** Events of one partition that a subscription has under way, unless it says otherwise, and at most. */
   subscriptionWindowDefault: 64,
   subscriptionWindowMax: 512,
+  /** Deliveries of an event to consumers before it is a dead event, unless its subscription says otherwise, and at most. */
+  subscriptionDeliveriesDefault: 5,
+  subscriptionDeliveriesMax: 1_000,
+  /** Consumers of one subscription that live at the same time, and length of the name of one. */
+  consumersMax: 256,
+  consumerLengthMax: 128,
+  /** How long what a consumer has in hand is its own without another word of it, unless it says otherwise, and its bounds. */
+  consumerLeaseMsDefault: 30_000,
+  consumerLeaseMsMin: 1_000,
+  consumerLeaseMsMax: 10 * 60_000,
+  /** Events of one pull, unless it says otherwise, and at most; size of their data, of which one event may have more. */
+  pullEventsDefault: 50,
+  pullEventsMax: 500,
+  pullBytesMax: 8 * 1024 * 1024,
+  /** Longest wait of a pull for an event, and pulls of one server that wait. */
+  pullWaitMsMax: 30_000,
+  pullsWaitingMax: 5_000,
+  /** Longest pause before an event that was given back comes again. */
+  nackDelayMsMax: 24 * 60 * 60_000,
   /** Events of one partition that a subscription has gone past while an earlier one waits for its key. */
   subscriptionAheadMax: 512,
   /** Runs that it starts in one commit. */
@@ -320,4 +341,17 @@ export const limits = {
   pushFailuresMax: 5,
   pushPauseMsMin: 1_000,
   pushPauseMsMax: 5 * 60_000,
+  /** Events of the feed that the fleet is folded over at a time, and after how many, or how long, a checkpoint is left. */
+  fleetStretchEvents: 2_000,
+  fleetCheckpointEvents: 10_000,
+  fleetCheckpointEveryMs: 60_000,
+  /** Events that are folded for one answer: more than lie between two checkpoints, where the fold is not far behind. */
+  fleetFoldEventsMax: 50_000,
+  /** Counters, and partitions, of one checkpoint: the others are added up. And what it says of queues, workers and cursors. */
+  fleetCountersMax: 10_000,
+  fleetSampleMax: 1_000,
+  /** Unfinished runs that are counted anew where the fold has missed something. */
+  fleetRecountRunsMax: 100_000,
+  /** States of unfinished runs that the fold keeps in memory. */
+  fleetStatesKept: 2_000,
 } as const;

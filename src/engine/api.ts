@@ -9,6 +9,17 @@ import type { InlinePayload, Payload } from '../core/payload.js';
 import type { Remedy } from '../core/remedies.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { StartPosition } from '../core/topics/subscription.js';
+import type {
+  AckAnswer,
+  AckRequest,
+  LeaveRequest,
+  NackAnswer,
+  NackRequest,
+  PullAnswer,
+  PullRequest,
+  RenewAnswer,
+  RenewRequest,
+} from '../core/topics/consume.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
@@ -34,6 +45,7 @@ import type {
   TriageView,
   LimitView,
   PageView,
+  FleetView,
   QueueView,
   RedriveView,
   ReplayAnswer,
@@ -46,6 +58,8 @@ import type {
   TopicView,
   TopicWriterView,
   SeekAnswer,
+  SubscriptionDetail,
+  SubscriptionView,
   TopicEventView,
   WorkerView,
 } from '../protocol/http.js';
@@ -53,6 +67,8 @@ import type { LetterFilter } from './deadletters/filter.js';
 import type { DeadEventFilter } from './topics/dead-events.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
+import type { RunMoment } from './runs/past.js';
+import type { FleetMoment } from './fleet/fleet-views.js';
 import type { ModelOrder } from './models/models-office.js';
 import type { FollowedPartition, TopicStreamHandlers } from './topics/topic-followers.js';
 import type { TrimReason } from './topics/keeper.js';
@@ -133,6 +149,17 @@ export interface EndpointFacts {
   readonly isPaused: boolean;
 }
 
+/** How far a subscription is behind, over all tenants; what is counted is what this server has done. */
+export interface SubscriptionFacts {
+  readonly subscription: string;
+  /** Events that are not settled. */
+  readonly lag: number;
+  /** Age of the oldest of them; 0 = there is none. */
+  readonly ageMs: number;
+  /** Events that publishers were refused because of it. */
+  readonly refused: number;
+}
+
 /** Where a request comes from; goes into the envelopes of the events that it causes. */
 export interface Origin {
   readonly tenant: string;
@@ -173,7 +200,10 @@ export interface PublishRequest {
   readonly subject?: string;
   readonly time?: string;
   readonly key?: string;
+  /** A URI of ours (`urn:eventspine:schema:...`) names the version that the data is of. */
   readonly dataschema?: string;
+  /** Version of the schema of the topic that the data is of. Default: what `dataschema` says, else the newest that it fits. */
+  readonly version?: number;
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
   /** The epoch under which the publisher writes to a topic with a single writer. */
   readonly writerEpoch?: number;
@@ -417,6 +447,33 @@ export interface Engine {
     query: { readonly cursor?: string; readonly limit?: number },
   ): Promise<PageView<ScheduleView>>;
 
+  /** Subscriptions of a tenant, by name, with how far they are behind. */
+  listSubscriptions(tenant: string): Promise<SubscriptionView[]>;
+  readSubscription(tenant: string, name: string): Promise<SubscriptionDetail | null>;
+  /**
+   * Makes a subscription whose events are pulled, or changes one that was made. `options` may be anything. Rejects with
+   * SUBSCRIPTION_INVALID, SUBSCRIPTION_OWNED and TOPIC_UNKNOWN.
+   */
+  putSubscription(
+    origin: Origin,
+    name: string,
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<SubscriptionDetail>;
+  /** Removes one that was made, with its cursors. Rejects with SUBSCRIPTION_NOT_FOUND and SUBSCRIPTION_OWNED. */
+  removeSubscription(origin: Origin, name: string): Promise<void>;
+  /** Hands out events to a consumer. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_HANDLED, CONSUMERS_FULL. */
+  pullEvents(origin: Origin, name: string, request: PullRequest): Promise<PullAnswer>;
+  /** All of them or none. Rejects with SUBSCRIPTION_NOT_FOUND, CONSUMER_FENCED, ACK_OUT_OF_ORDER. */
+  ackEvents(origin: Origin, name: string, request: AckRequest): Promise<AckAnswer>;
+  /** All of them or none. Rejects with SUBSCRIPTION_NOT_FOUND, CONSUMER_FENCED. */
+  nackEvents(origin: Origin, name: string, request: NackRequest): Promise<NackAnswer>;
+  renewEvents(origin: Origin, name: string, request: RenewRequest): Promise<RenewAnswer>;
+  /** What the consumer has in hand goes to others at once, uncounted. */
+  leaveSubscription(origin: Origin, name: string, request: LeaveRequest): Promise<void>;
+  /** The server is stopping: pulls that wait are answered with what there is, and none waits from now on. */
+  endPulls(): void;
+  /** How far subscriptions are behind, over all tenants; not older than a few seconds. */
+  subscriptionFacts(): Promise<readonly SubscriptionFacts[]>;
   /** Nothing of it is begun after this was answered, until it is resumed. `error`: SUBSCRIPTION_NOT_FOUND. */
   pauseSubscription(origin: Origin, name: string, reason: string | null): Promise<CommandOutcome>;
   /** `error`: SUBSCRIPTION_NOT_FOUND. */
@@ -426,7 +483,8 @@ export interface Engine {
   /** Sends events that were through a group of their own. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_INVALID, WORKFLOW_UNKNOWN. */
   replaySubscription(origin: Origin, name: string, request: ReplayRequest): Promise<ReplayAnswer>;
 
-  readRun(tenant: string, run: string): Promise<RunFold | null>;
+  /** `moment`: the run as it was then, out of its events (RUN_EVENT_NOT_FOUND); null, the default, is now. */
+  readRun(tenant: string, run: string, moment?: RunMoment | null): Promise<RunFold | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */
   readResult(tenant: string, run: string): Promise<RunResult | null>;
   readHistory(
@@ -434,8 +492,8 @@ export interface Engine {
     run: string,
     query: { readonly after: number; readonly limit: number },
   ): Promise<RunEventView[] | null>;
-  /** All inferences of a run, in the order in which they were asked for; null = no such run. */
-  readDecisions(tenant: string, run: string): Promise<DecisionView[] | null>;
+  /** All inferences of a run, in the order in which they were asked for, as known at `moment`; null = no such run. */
+  readDecisions(tenant: string, run: string, moment?: RunMoment | null): Promise<DecisionView[] | null>;
   /** The run with everything that its body was given, for a replay elsewhere; null = no such run. */
   exportHistory(tenant: string, run: string): Promise<ExportedHistory | null>;
   listRuns(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>>;
@@ -502,6 +560,11 @@ export interface Engine {
   listSources(tenant: string, topic: string, query: PageQuery): Promise<PageView<SourceView>>;
   /** What has become of topics through this server. */
   topicFacts(): TopicFacts;
+  /**
+   * What the fleet was at a moment, of one tenant or of all (null). Rejects with FLEET_PAST_GONE where that is no longer kept,
+   * and with FLEET_BEHIND where it cannot be told yet.
+   */
+  fleet(moment: FleetMoment, tenant: string | null): Promise<FleetView>;
   queues(): Promise<QueueView[]>;
   workers(): Promise<WorkerView[]>;
   tally(): Promise<TallyRow[]>;
@@ -625,4 +688,4 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, ManifestRow, StoredPayload };
+export type { EventRow, FleetMoment, ManifestRow, RunMoment, StoredPayload };

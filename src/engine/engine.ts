@@ -50,6 +50,9 @@ import { Dispatcher } from './dispatch/dispatcher.js';
 import { sessionInfo } from './dispatch/session-info.js';
 import type { Session } from './dispatch/session.js';
 import { EnvelopeWriter } from './events/envelope-writer.js';
+import { Checkpoints } from './fleet/checkpoints.js';
+import { FleetDuty, usualPace } from './fleet/fleet-duty.js';
+import { FleetViews } from './fleet/fleet-views.js';
 import { Graphs } from './graphs/graphs.js';
 import { Catalog } from './intake/catalog.js';
 import { deploy } from './intake/deployment.js';
@@ -78,13 +81,16 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { Consumers } from './topics/consumers.js';
 import { TopicKeeper } from './topics/keeper.js';
 import { GuardedPublish, lateRedriver } from './topics/guarded-publish.js';
 import { readLows } from './topics/low-water.js';
 import { offsetAt } from './topics/offset-at.js';
 import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
 import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { Lag, lagEveryMs } from './topics/lag.js';
 import { SubscriptionOffice } from './topics/subscription-office.js';
+import { SubscriptionRegister } from './topics/subscription-register.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
 import { Sources } from './topics/sources.js';
@@ -124,6 +130,7 @@ const defaultSettings: EngineSettings = {
   predictionsPerTenantMax: limits.predictionsPerTenantMax,
   predictionBytesPerTenantMax: limits.predictionBytesPerTenantMax,
   breaker: defaultBreakerRule,
+  fleet: usualPace,
   lookEveryMs: null,
 };
 
@@ -152,12 +159,17 @@ class RunningEngine implements Engine {
   readonly #subscriptions: Subscriptions;
   readonly #deliveries: Deliveries;
   readonly #subscriptionOffice: SubscriptionOffice;
+  readonly #subscriptionRegister: SubscriptionRegister;
+  readonly #consumers: Consumers;
+  readonly #lag: Lag;
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
   /** Null where callers cannot have transactions of their own. */
   readonly #outbox: OutboxDuty | null;
   readonly #graphs: Graphs;
+  readonly #fleet: FleetViews;
+  readonly #fleetDuty: FleetDuty;
   readonly #lookBack: LookBack;
   readonly #router: Router;
   readonly #office: PostOffice;
@@ -262,6 +274,7 @@ class RunningEngine implements Engine {
       (transitions) => {
         this.#router.published(transitions);
         this.#deliveries.published(transitions);
+        this.#consumers.published(transitions);
         this.#topicFollowers.published(transitions);
         this.#bridges.published(transitions);
         this.#coordinator.committed(transitions);
@@ -287,6 +300,7 @@ class RunningEngine implements Engine {
       this.#predictions,
       new DeadLetterMirror(this.#context, this.#catalog),
     );
+    this.#lag = new Lag(this.#context, this.#catalog, this.#subscriptions);
     this.#writers = new Writers(this.#context, this.#catalog);
     this.#sources = new Sources(this.#context);
     this.#intake = new Intake(
@@ -301,6 +315,7 @@ class RunningEngine implements Engine {
         writers: this.#writers,
         sources: this.#sources,
       }),
+      (...of) => this.#lag.mayPublish(...of),
     );
     const told = (place: string): number | null => this.#pauses.until(place);
     const explainer = { context: this.#context, rules: this.#limitRules, resolve, told };
@@ -355,8 +370,30 @@ class RunningEngine implements Engine {
       catalog: this.#catalog,
       lanes: this.#lanes,
       subscriptions: this.#subscriptions,
-      changed: (tenant) => this.#deliveries.changed(tenant),
+      changed: (tenant) => {
+        this.#deliveries.changed(tenant);
+        this.#consumers.changed(tenant);
+      },
     });
+    this.#consumers = new Consumers({
+      context: this.#context,
+      catalog: this.#catalog,
+      lanes: this.#lanes,
+      subscriptions: this.#subscriptions,
+      view: (topic, partition, row) => this.#reads.wholeTopicEvent(topic, partition, row),
+    });
+    this.#subscriptionRegister = new SubscriptionRegister({
+      context: this.#context,
+      catalog: this.#catalog,
+      subscriptions: this.#subscriptions,
+      lag: this.#lag,
+      published: (transitions) => {
+        this.#router.published(transitions);
+        this.#deliveries.published(transitions);
+        this.#consumers.published(transitions);
+      },
+    });
+    this.#deadEvents.onRedrive((origin, dead) => this.#consumers.redrive(origin, dead));
     this.#deadEvents.onRedrive((origin, dead) => this.#deliveries.redrive(origin, dead));
     this.#coordinator = new Coordinator({
       context: this.#context,
@@ -376,11 +413,15 @@ class RunningEngine implements Engine {
       changed: async (transitions) => {
         this.#router.published(transitions);
         this.#deliveries.published(transitions);
+        this.#consumers.published(transitions);
         this.#topicFollowers.published(transitions);
         await this.#coordinator.limitsChanged();
       },
     });
     this.#approvals = new Approvals(this.#context, this.#lanes);
+    const checkpoints = new Checkpoints(this.#context, this.#catalog);
+    this.#fleet = new FleetViews(this.#context, checkpoints);
+    this.#fleetDuty = new FleetDuty(this.#context, checkpoints, settings.fleet ?? usualPace);
     this.#graphs = new Graphs(this.#context, this.#lanes);
     this.#timers = new TimerDuty(this.#context, this.#lanes, {
       promoted: () => this.#correctHints(),
@@ -406,6 +447,7 @@ class RunningEngine implements Engine {
         this.#router.moved(tenant, run);
         this.#topicFollowers.moved(tenant, run);
         this.#deliveries.moved(tenant, run);
+        this.#consumers.moved(tenant, run);
         this.#bridges.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
         if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
@@ -420,6 +462,7 @@ class RunningEngine implements Engine {
             this.#timers.opening(transitions);
             this.#router.published(transitions);
             this.#deliveries.published(transitions);
+            this.#consumers.published(transitions);
             this.#topicFollowers.published(transitions);
             this.#bridges.published(transitions);
           });
@@ -450,6 +493,7 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'lag', everyMs: settings.lookEveryMs ?? lagEveryMs, tick: () => this.#lag.tick() },
       { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
       {
         name: 'admission',
@@ -463,6 +507,9 @@ class RunningEngine implements Engine {
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#retain() },
       { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
+      ...(settings.fleet === null
+        ? []
+        : [{ name: 'fleet', everyMs: settings.fleet.everyMs, tick: () => this.#fleetDuty.tick() }]),
       ...this.#outboxDuties(),
       ...(this.#bridges.any ? [{ name: 'bridges', everyMs: bridgesEveryMs, tick: () => this.#bridges.tick() }] : []),
     ]);
@@ -510,6 +557,7 @@ class RunningEngine implements Engine {
     await this.#bridges.stop();
     this.#lanes.stop();
     this.#followers.stop();
+    this.#consumers.stop();
     this.#topicFollowers.stop();
     await Promise.all([
       this.#timers.stop(),
@@ -649,6 +697,23 @@ class RunningEngine implements Engine {
   redriveDeadLetter: Engine['redriveDeadLetter'] = (origin, id, options) => this.#letters.redrive(origin, id, options);
   correctDeadLetter: Engine['correctDeadLetter'] = (origin, id, said) => this.#letters.correct(origin, id, said);
   editDeadLetter: Engine['editDeadLetter'] = (origin, id, edit) => this.#letters.edit(origin, id, edit);
+  listSubscriptions: Engine['listSubscriptions'] = (tenant) => this.#subscriptionRegister.list(tenant);
+  readSubscription: Engine['readSubscription'] = (tenant, name) => this.#subscriptionRegister.read(tenant, name);
+  putSubscription: Engine['putSubscription'] = async (origin, name, options) => {
+    const { topic } = options;
+    if (this.#context.store.shared && typeof topic === 'string' && this.#catalog.topic(topic) === null)
+      await this.#registry.look();
+    return this.#subscriptionRegister.put(origin, name, options);
+  };
+  removeSubscription: Engine['removeSubscription'] = (origin, name) => this.#subscriptionRegister.remove(origin, name);
+  pullEvents: Engine['pullEvents'] = (origin, name, request) => this.#consumers.pull(origin, name, request);
+  ackEvents: Engine['ackEvents'] = (origin, name, request) => this.#consumers.ack(origin, name, request);
+  nackEvents: Engine['nackEvents'] = (origin, name, request) => this.#consumers.nack(origin, name, request);
+  renewEvents: Engine['renewEvents'] = (origin, name, request) => this.#consumers.renew(origin, name, request);
+  leaveSubscription: Engine['leaveSubscription'] = (origin, name, request) =>
+    this.#consumers.leave(origin, name, request);
+  endPulls: Engine['endPulls'] = () => this.#consumers.stop();
+  subscriptionFacts: Engine['subscriptionFacts'] = () => this.#lag.facts();
   listBridges: Engine['listBridges'] = () => this.#bridges.list();
   bridgeFacts: Engine['bridgeFacts'] = () => this.#bridges.facts();
   seekBridge: Engine['seekBridge'] = (origin, name, ...to) => this.#bridges.seek(origin.actor, name, ...to);
@@ -764,11 +829,13 @@ class RunningEngine implements Engine {
     return this.#subscriptionOffice.replay(origin, name, request);
   }
 
-  readRun: Engine['readRun'] = (tenant, run) => this.#sought(() => this.#reads.run(tenant, run));
+  readRun: Engine['readRun'] = (tenant, run, moment = null) =>
+    this.#sought(() => (moment === null ? this.#reads.run(tenant, run) : this.#reads.runAt(tenant, run, moment)));
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
   readHistory: Engine['readHistory'] = (tenant, run, query) =>
     this.#sought(() => this.#reads.history(tenant, run, query));
-  readDecisions: Engine['readDecisions'] = (tenant, run) => this.#sought(() => this.#reads.decisions(tenant, run));
+  readDecisions: Engine['readDecisions'] = (tenant, run, moment = null) =>
+    this.#sought(() => this.#reads.decisions(tenant, run, moment));
   exportHistory: Engine['exportHistory'] = (tenant, run) => this.#sought(() => this.#reads.exported(tenant, run));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#letters.list(tenant, query);
@@ -837,6 +904,8 @@ class RunningEngine implements Engine {
       };
     });
   }
+
+  fleet: Engine['fleet'] = (moment, tenant) => this.#fleet.at(moment, tenant);
 
   async queues(): Promise<QueueView[]> {
     const { store } = this.#context;

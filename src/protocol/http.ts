@@ -6,6 +6,7 @@ import type { ErrorKind } from '../core/errors.js';
 import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
+import type { DeliveryOrder, Filter, StartPosition } from '../core/topics/subscription.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import type { ModelPrice, ShadowRule } from '../core/manifest.js';
 import type {
@@ -17,6 +18,7 @@ import type {
   Spend,
   TokenUsage,
 } from '../core/run/inference.js';
+import type { RunStatus } from '../core/run/state.js';
 import type { ShadowEvidence } from '../core/models/shadow.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
@@ -701,6 +703,63 @@ export interface QueueView {
   readonly slots: number;
 }
 
+/** What a fleet was after an event of the feed. Counted from events, apart from `lag` and `sample`. */
+export interface FleetView {
+  /** Position of the last event that is in; all up to it are. */
+  readonly position: number;
+  /** The latest date of an event that is in; null = none is. */
+  readonly at: string | null;
+  /** The checkpoint that this goes on from; null = from the beginning of the feed. */
+  readonly checkpoint: { readonly position: number; readonly at: string } | null;
+  /** Events that lie between the checkpoint and the moment are deleted: this is what the checkpoint says. null = none are. */
+  readonly gap: FleetGap | null;
+  /** Runs that were deleted before they could be counted out: the counts may be too high by as many. */
+  readonly doubts: number;
+  /** Runs by status; those that have ended are all that ever did, kept or not. */
+  readonly runs: readonly { readonly workflow: string; readonly status: RunStatus; readonly count: number }[];
+  /** Tasks: `open` are ready, delayed or leased, `held` wait for admission. */
+  readonly queues: readonly { readonly queue: string; readonly open: number; readonly held: number }[];
+  /** Calls that want some of a limit, or have it. */
+  readonly limits: readonly { readonly limit: string; readonly waiting: number; readonly granted: number }[];
+  /** Inferences that wait for admission, or have it. */
+  readonly models: readonly { readonly model: string; readonly waiting: number; readonly granted: number }[];
+  /** What bodies wait for: `signal`, `event`, `approval`. */
+  readonly waits: readonly { readonly kind: string; readonly open: number }[];
+  /** Keys with an unfinished run, and the messages that they have not taken. */
+  readonly agents: readonly { readonly agent: string; readonly keys: number; readonly unread: number }[];
+  readonly topics: readonly { readonly topic: string; readonly events: number }[];
+  readonly lag: readonly FleetLag[];
+  /** What the rows said at the checkpoint, at `at`: claims are no events. */
+  readonly sample: FleetSampleView | null;
+}
+
+/** `missing`: how many of the events of runs between two positions are no longer there. */
+export interface FleetGap {
+  readonly from: number;
+  readonly to: number;
+  readonly missing: number;
+}
+
+/** How far a subscription was behind at most: its topic as it was, its cursors as the checkpoint has them. */
+export interface FleetLag {
+  readonly subscription: string;
+  readonly topic: string;
+  readonly eventsMax: number;
+}
+
+/** What the rows of the store said of work that no event tells of, at `at`. */
+export interface FleetSampleView {
+  readonly at: string;
+  readonly queues: readonly {
+    readonly queue: string;
+    readonly ready: number;
+    readonly delayed: number;
+    readonly leased: number;
+    readonly lagMs: number;
+  }[];
+  readonly workers: readonly { readonly queue: string; readonly sessions: number; readonly slots: number }[];
+}
+
 /** How many workers a group of queues wants: what an autoscaler reads. */
 export interface ScaleView {
   /** Tasks that are ready or under way, of all queues of the group: the number to divide by a target per worker. */
@@ -1008,6 +1067,62 @@ export type TopicStreamEvent =
 
 export type { Failure };
 
+/** A subscription: what it wants, and how far it is behind. */
+export interface SubscriptionView {
+  readonly name: string;
+  readonly topic: string;
+  /** What each of its events starts a run of; null = they are pulled. */
+  readonly workflow: string | null;
+  readonly filter: Filter | null;
+  readonly from: StartPosition;
+  readonly order: DeliveryOrder;
+  /** Events under way of one partition, at most. */
+  readonly window: number;
+  /** Deliveries to consumers after which an event is a dead event; null = its events start runs. */
+  readonly deliveries: number | null;
+  /** How far it may be behind before publishers are refused; null = they never are. */
+  readonly lagMax: { readonly count: number | null; readonly ageMs: number | null } | null;
+  /** Topic that is told of its dead events and dead letters. */
+  readonly dead: string | null;
+  /** By an app; false = it was made over the API. */
+  readonly declared: boolean;
+  readonly paused: { readonly by: string; readonly at: string; readonly reason: string | null } | null;
+  /** Events that are not settled. */
+  readonly lag: number;
+  /** Age of the oldest of them, ms; null = there is none. */
+  readonly ageMs: number | null;
+  /** Why publishers are refused; null = they are not. */
+  readonly behind: string | null;
+}
+
+/** A subscription with its partitions, and who consumes it. */
+export interface SubscriptionDetail extends SubscriptionView {
+  readonly partitions: readonly SubscriptionPartitionView[];
+  readonly consumers: readonly ConsumerView[];
+}
+
+/** Where a subscription is in a partition. */
+export interface SubscriptionPartitionView {
+  readonly partition: number;
+  /** Offset of the event that is published next. */
+  readonly head: number;
+  /** Its committed offset: everything before it is settled. */
+  readonly next: number;
+  readonly lag: number;
+  readonly ageMs: number | null;
+  /** Who has events of it in hand; null = nobody. */
+  readonly consumer: string | null;
+  /** How many. */
+  readonly inHand: number;
+}
+
+/** A consumer that lives. */
+export interface ConsumerView {
+  readonly consumer: string;
+  /** Without another word of it, it counts as gone then. */
+  readonly until: string;
+}
+
 /** Where the cursors of a subscription were set to. */
 export interface SeekAnswer {
   readonly name: string;
@@ -1034,3 +1149,17 @@ export interface ReplayAnswer extends SeekAnswer {
   /** A dry run has looked at all of them. */
   readonly isWhole: boolean;
 }
+
+export type {
+  AckAnswer,
+  AckRequest,
+  EventPosition,
+  LeaveRequest,
+  NackAnswer,
+  NackRequest,
+  PullAnswer,
+  PulledEvent,
+  PullRequest,
+  RenewAnswer,
+  RenewRequest,
+} from '../core/topics/consume.js';

@@ -24,6 +24,21 @@ import {
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterCount,
+  type AckAnswer,
+  type AckRequest,
+  type ConsumerView,
+  type EventPosition,
+  type LeaveRequest,
+  type NackAnswer,
+  type NackRequest,
+  type PullAnswer,
+  type PulledEvent,
+  type PullRequest,
+  type RenewAnswer,
+  type RenewRequest,
+  type SubscriptionDetail,
+  type SubscriptionPartitionView,
+  type SubscriptionView,
   type DeadEventDetail,
   type DeadEventView,
   type DeadLetterDetail,
@@ -49,6 +64,7 @@ import {
   type GraphView,
   type HealthView,
   type Problem,
+  type FleetView,
   type QueueView,
   type RunEventView,
   type RunSummary,
@@ -143,6 +159,27 @@ const runSummary: Properties<RunSummary> = {
 };
 
 const remedyShape = record({ name: text, text, redriveMayHelp: flag }, ['name', 'text', 'redriveMayHelp']);
+
+const lagBound = nullable(record({ count: nullable(whole), ageMs: nullable(whole) }, ['count', 'ageMs']));
+const deliveryOrder = oneOf(['key', 'partition', 'none']);
+const subscriptionView: Properties<SubscriptionView> = {
+  name: text,
+  topic: text,
+  workflow: nullable(text),
+  filter: nullable({ type: 'object' }),
+  from: startPosition,
+  order: deliveryOrder,
+  window: whole,
+  deliveries: nullable(whole),
+  lagMax: lagBound,
+  dead: nullable(text),
+  declared: flag,
+  paused: nullable(record({ by: text, at: instant, reason: nullable(text) }, ['by', 'at', 'reason'])),
+  lag: whole,
+  ageMs: nullable(whole),
+  behind: nullable(text),
+};
+const eventPosition = shape<EventPosition>({ partition: whole, offset: whole, token: text }, {});
 
 const deadEvent: Properties<DeadEventView> = {
   id: text,
@@ -505,6 +542,83 @@ export const schemas = {
     { topic: text, partition: whole, offset: whole, hlc: text, event: { type: 'object' } },
     {},
   ),
+  SubscriptionView: shape<SubscriptionView>(subscriptionView, {}),
+  SubscriptionDetail: shape<SubscriptionDetail>(
+    {
+      ...subscriptionView,
+      partitions: list(
+        shape<SubscriptionPartitionView>(
+          {
+            partition: whole,
+            head: whole,
+            next: whole,
+            lag: whole,
+            ageMs: nullable(whole),
+            consumer: nullable(text),
+            inHand: whole,
+          },
+          {},
+        ),
+      ),
+      consumers: list(shape<ConsumerView>({ consumer: text, until: instant }, {})),
+    },
+    {},
+  ),
+  SubscriptionRequest: record(
+    {
+      topic: text,
+      dead: text,
+      filter: { type: 'object' },
+      from: startPosition,
+      order: deliveryOrder,
+      window: whole,
+      deliveries: whole,
+      lagMax: record({ count: whole, age: { type: ['string', 'integer'] } }, []),
+    },
+    ['topic'],
+  ),
+  PullRequest: shape<PullRequest>(
+    { consumer: text, max: whole, waitMs: whole, leaseMs: whole },
+    { max: true, waitMs: true, leaseMs: true },
+  ),
+  PullAnswer: shape<PullAnswer>(
+    {
+      events: list(
+        shape<PulledEvent>(
+          {
+            topic: text,
+            partition: whole,
+            offset: whole,
+            token: text,
+            delivery: whole,
+            key: text,
+            event: { type: 'object' },
+          },
+          {},
+        ),
+      ),
+      partitions: list(whole),
+      isPaused: flag,
+    },
+    {},
+  ),
+  AckRequest: shape<AckRequest>({ consumer: text, positions: list(eventPosition) }, {}),
+  AckAnswer: shape<AckAnswer>({ settled: whole }, {}),
+  NackRequest: shape<NackRequest>(
+    { consumer: text, positions: list(eventPosition), delayMs: whole, reason: text, dead: flag },
+    { delayMs: true, reason: true, dead: true },
+  ),
+  NackAnswer: shape<NackAnswer>({ again: whole, dead: whole }, {}),
+  RenewRequest: shape<RenewRequest>(
+    {
+      consumer: text,
+      deliveries: list(record({ partition: whole, token: text }, ['partition', 'token'])),
+      leaseMs: whole,
+    },
+    { leaseMs: true },
+  ),
+  RenewAnswer: shape<RenewAnswer>({ lost: list(text) }, {}),
+  LeaveRequest: shape<LeaveRequest>({ consumer: text }, {}),
   BridgeView: shape<BridgeView>(
     {
       name: text,
@@ -714,6 +828,42 @@ export const schemas = {
       reason: nullable(text),
     },
     { to: true },
+  ),
+  FleetView: shape<FleetView>(
+    {
+      position: whole,
+      at: nullable(instant),
+      checkpoint: nullable(record({ position: whole, at: instant }, ['position', 'at'])),
+      gap: nullable(record({ from: whole, to: whole, missing: whole }, ['from', 'to', 'missing'])),
+      doubts: whole,
+      runs: list(record({ workflow: text, status: text, count: whole }, ['workflow', 'status', 'count'])),
+      queues: list(record({ queue: text, open: whole, held: whole }, ['queue', 'open', 'held'])),
+      limits: list(record({ limit: text, waiting: whole, granted: whole }, ['limit', 'waiting', 'granted'])),
+      models: list(record({ model: text, waiting: whole, granted: whole }, ['model', 'waiting', 'granted'])),
+      waits: list(record({ kind: text, open: whole }, ['kind', 'open'])),
+      agents: list(record({ agent: text, keys: whole, unread: whole }, ['agent', 'keys', 'unread'])),
+      topics: list(record({ topic: text, events: whole }, ['topic', 'events'])),
+      lag: list(record({ subscription: text, topic: text, eventsMax: whole }, ['subscription', 'topic', 'eventsMax'])),
+      sample: nullable(
+        record(
+          {
+            at: instant,
+            queues: list(
+              record({ queue: text, ready: whole, delayed: whole, leased: whole, lagMs: whole }, [
+                'queue',
+                'ready',
+                'delayed',
+                'leased',
+                'lagMs',
+              ]),
+            ),
+            workers: list(record({ queue: text, sessions: whole, slots: whole }, ['queue', 'sessions', 'slots'])),
+          },
+          ['at', 'queues', 'workers'],
+        ),
+      ),
+    },
+    {},
   ),
   QueueView: shape<QueueView>(
     {
@@ -1040,6 +1190,7 @@ export const schemas = {
   RunEventPage: page('RunEventView'),
   DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
+  SubscriptionPage: page('SubscriptionView'),
   TopicEventPage: shape<TopicEventPage>(
     {
       items: list(reference('TopicEventView')),

@@ -90,6 +90,11 @@ const limit: RouteParameter = {
   says: `Most items of the page: 1 to ${limits.pageItemsMax}; ${limits.pageItemsDefault} by default.`,
   type: 'integer',
 };
+const runMoment: RouteParameter = {
+  name: 'at',
+  says: 'The run as it was after its event of this number, or at this instant, ISO 8601. By default now.',
+  type: 'string',
+};
 const labels: RouteParameter = {
   name: 'label',
   says: 'A label of the run, as `name:value`.',
@@ -226,6 +231,11 @@ const descriptions = {
         says: 'Type of the event, for plain JSON; the name of the topic by default.',
         type: 'string',
       },
+      {
+        name: 'version',
+        says: 'Version of the schema that plain JSON is of; the newest that it fits by default.',
+        type: 'integer',
+      },
     ],
     headers: [
       {
@@ -300,6 +310,7 @@ const descriptions = {
   }),
   readRun: get('A run: its state, steps, what it waits for and what can be done about it.', 'RunView', {
     takes: ['readToken'],
+    query: [runMoment],
   }),
   readHistory: get('Every event of a run, in order.', 'RunEventPage', {
     query: [cursor, limit],
@@ -307,7 +318,7 @@ const descriptions = {
   readDecisions: get(
     'Why: every inference of a run, what was asked of which model, what came of it, by which way and at what cost.',
     'DecisionPage',
-    { query: [cursor, limit] },
+    { query: [runMoment, cursor, limit] },
   ),
   exportRun: get(
     'The history of a run with everything that its body was given, to be replayed on other code.',
@@ -504,6 +515,47 @@ const descriptions = {
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
   },
+  listSubscriptions: get('Subscriptions by name, with how far they are behind.', 'SubscriptionPage'),
+  readSubscription: get('A subscription with its partitions and consumers.', 'SubscriptionDetail'),
+  putSubscription: {
+    ...post(
+      'Makes a subscription whose events are pulled, or changes one that was made.',
+      jsonBody('SubscriptionRequest', 'The subscription, as it would be written in code.'),
+      [ok('SubscriptionDetail')],
+    ),
+    method: 'PUT',
+  },
+  deleteSubscription: {
+    ...get('Removes a subscription that was made over the API, with its cursors.', null, {
+      answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+  },
+  pullEvents: post(
+    'Hands out events to a consumer, which has them until it settles them or its lease is over; waits for one where there is none.',
+    jsonBody('PullRequest', 'Who asks, for how many events, and how long it waits.'),
+    [ok('PullAnswer', 'The events, perhaps none.')],
+  ),
+  ackEvents: post(
+    "Says that events are done with; all of them, or none where one is not the consumer's any more (CONSUMER_FENCED).",
+    jsonBody('AckRequest', 'Who says so, and of which events.'),
+    [ok('AckAnswer', 'They are settled.')],
+  ),
+  nackEvents: post(
+    'Gives events back to come again, or says that nobody is to try them again; all of them, or none.',
+    jsonBody('NackRequest', 'Who says so, of which events, when they come again, and why.'),
+    [ok('NackAnswer', 'What becomes of them.')],
+  ),
+  renewEvents: post(
+    'Says that a consumer is still at work on what it has in hand.',
+    jsonBody('RenewRequest', 'Who says so, and of which deliveries.'),
+    [ok('RenewAnswer', 'What it has no more.')],
+  ),
+  leaveSubscription: post(
+    'A consumer goes: what it has in hand is delivered to others at once, and does not count as delivered.',
+    jsonBody('LeaveRequest', 'Who goes.'),
+    [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+  ),
   listBridges: get('Bridges of this server to buses outside, and how they stand.', 'BridgePage', {
     access: 'operator',
   }),
@@ -582,6 +634,21 @@ const descriptions = {
     'Sends the events from a place to the end of the topic through a group of their own, or says what that would begin.',
     jsonBody('ReplayRequest', 'The place, and what handles the events.'),
     [ok('ReplayAnswer', 'A dry run.'), ok('ReplayAnswer', 'It was made.', 201)],
+  ),
+  readFleet: get(
+    'What the fleet was at a moment: runs, queues, limits, models, waits, agents, topics, lag. Counted from events; `gap` and `sample` say what is not.',
+    'FleetView',
+    {
+      access: 'operator',
+      query: [
+        {
+          name: 'at',
+          says: 'Position of the feed, or an instant, ISO 8601. By default now.',
+          type: 'string',
+        },
+        { name: 'tenant', says: 'Only what is of this tenant.', type: 'string' },
+      ],
+    },
   ),
   listQueues: get('Depth and lag of every queue.', 'QueuePage', { access: 'operator' }),
   readScale: get(

@@ -16,6 +16,7 @@ import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
 import { endpointHandlers } from './handlers/endpoints.js';
 import { eventHandlers } from './handlers/events.js';
+import { consumerHandlers } from './handlers/consumers.js';
 import { topicHandlers } from './handlers/topics.js';
 import { bridgeHandlers } from './handlers/bridges.js';
 import { deadEventHandlers } from './handlers/dead-events.js';
@@ -119,6 +120,7 @@ export class Api {
       ...runHandlers(context),
       ...waitHandlers(context),
       ...agentHandlers(context),
+      ...consumerHandlers(context),
       ...bridgeHandlers(context),
       ...deadEventHandlers(context),
       ...deadLetterHandlers(context),

@@ -40,6 +40,16 @@ const names = [
   'redriveDeadLetter',
   'editDeadLetter',
   'correctDeadLetter',
+  'listSubscriptions',
+  'readSubscription',
+  'putSubscription',
+  'removeSubscription',
+  'pullEvents',
+  'ackEvents',
+  'nackEvents',
+  'renewEvents',
+  'leaveSubscription',
+  'subscriptionFacts',
   'listBridges',
   'seekBridge',
   'bridgeFacts',
@@ -64,6 +74,7 @@ const names = [
   'listApprovals',
   'readApproval',
   'sayOfApproval',
+  'fleet',
   'queues',
   'workers',
   'tally',
@@ -105,5 +116,5 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
       },
     ]),
   );
-  return { ...(refusing as unknown as Engine), ...methods };
+  return { ...(refusing as unknown as Engine), endPulls: () => undefined, ...methods };
 }

@@ -14,6 +14,7 @@ import type {
   PredictionCounts,
   RemedyCount,
   TopicFacts,
+  SubscriptionFacts,
 } from '../engine/api.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
@@ -33,6 +34,8 @@ export interface FleetFacts {
   readonly limits: readonly LimitFacts[];
   /** Endpoints of models of whose breakers and pauses there is something to say. */
   readonly endpoints: readonly EndpointFacts[];
+  /** How far subscriptions are behind. */
+  readonly subscriptions: readonly SubscriptionFacts[];
   /** Bridges that this server runs. */
   readonly bridges: readonly BridgeFacts[];
   readonly topics: TopicFacts;
@@ -136,6 +139,7 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
       samples: ofLimits((limit) => limit.granted),
     },
     ...endpointMetrics(facts.endpoints.slice(0, limits.metricNamesMax)),
+    ...subscriptionMetrics(facts.subscriptions.slice(0, limits.metricNamesMax)),
     ...bridgeMetrics(facts.bridges),
     ...topicMetrics(facts.topics),
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
@@ -159,10 +163,34 @@ function topicMetrics({ trimmed, late, gaps, fenced }: TopicFacts): MetricFamily
       'Events that came to this server after their source had gone past them, by what became of them.',
       Object.entries(late).map(([became, value]) => ({ labels: { became }, value })),
     ),
-    counter('eventspine_topic_source_gaps_total', 'Gaps in what sources number, as this server found them.', [one(gaps)]),
+    counter('eventspine_topic_source_gaps_total', 'Gaps in what sources number, as this server found them.', [
+      one(gaps),
+    ]),
     counter('eventspine_topic_events_fenced_total', 'Events that this server refused because another writes now.', [
       one(fenced),
     ]),
+  ];
+}
+
+function subscriptionMetrics(subscriptions: readonly SubscriptionFacts[]): MetricFamily[] {
+  const by = (value: (facts: SubscriptionFacts) => number): MetricSample[] =>
+    subscriptions.map((facts) => ({ labels: { subscription: facts.subscription }, value: value(facts) }));
+  return [
+    gauge(
+      'eventspine_subscription_lag',
+      'Events of a subscription that are not settled, over all tenants. All servers of a store tell the same.',
+      by(({ lag }) => lag),
+    ),
+    gauge(
+      'eventspine_subscription_lag_age_seconds',
+      'Age of the oldest event of a subscription that is not settled; 0 where there is none.',
+      by(({ ageMs }) => ageMs / 1_000),
+    ),
+    counter(
+      'eventspine_subscription_refused_total',
+      'Events that this server has refused since a subscription of their topic was further behind than it may be.',
+      by(({ refused }) => refused),
+    ),
   ];
 }
 

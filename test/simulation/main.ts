@@ -29,6 +29,7 @@ const { values } = parseArgs({
     push: { type: 'boolean', default: false },
     topics: { type: 'boolean', default: false },
     storms: { type: 'boolean', default: false },
+    folded: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -50,6 +51,7 @@ for (let seed = from; seed < from + count; seed++) {
     push: values.push,
     topics: values.topics,
     storms: values.storms,
+    folded: values.folded,
     ...(values.storms ? { taste: { inferences: true } } : {}),
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),

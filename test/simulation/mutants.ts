@@ -50,6 +50,8 @@ export interface Mutant {
   readonly shadowed?: true;
   /** It does harm to topics that do not keep or take everything. */
   readonly topics?: true;
+  /** It does harm to checkpoints of the fleet. */
+  readonly folded?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -889,6 +891,31 @@ export const mutants: readonly Mutant[] = [
     flaws: { shadow: 'in a replay' },
     shadowed: true,
     property: 'shadows',
+  },
+  {
+    name: 'two servers go on with one chain of checkpoints',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).map((entry) => {
+        const { expected: _, ...unguarded } = entry;
+        return entry.space === 'fleet-checkpoint' ? unguarded : entry;
+      }),
+    })),
+    folded: true,
+    servers: 3,
+    from: 148,
+    property: 'fleet',
+  },
+  {
+    name: 'the fold of the feed is not shown some events',
+    flaws: {
+      store: (inner) =>
+        altered(inner, {
+          readFeed: async (query) => (await inner.readFeed(query)).filter(({ type }) => type !== 'call.completed'),
+        }),
+    },
+    folded: true,
+    property: 'fleet',
   },
   {
     name: 'a reroute is forgotten by a replay',

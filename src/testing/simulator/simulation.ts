@@ -117,6 +117,8 @@ export interface SimulationOptions {
    * Default false.
    */
   readonly storms?: boolean;
+  /** Servers fold the feed and leave checkpoints of the fleet. Default false. */
+  readonly folded?: boolean;
   /** Overrides which kinds of nodes programs have. */
   readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
@@ -258,6 +260,8 @@ class Simulation {
         settings: {
           sessionDeadMs,
           sessionBeatMs: Math.floor(sessionDeadMs / 5),
+          fleet:
+            this.#options.folded === true ? { everyMs: 700, checkpointEvents: 150, checkpointEveryMs: 5_000 } : null,
           breaker: this.#hasStorms() ? touchy : breaker,
           ...(this.#options.topics === true ? { upkeepEveryMs: topicUpkeepMs } : {}),
         },

@@ -196,7 +196,8 @@ export class TopicLogActors {
     const server = this.#options.cluster.any(this.#prng);
     const { engine } = server;
     const { life } = server.process;
-    const again = (): void => void this.#process.after(this.#prng.between(10, 2_500), 'read', () => this.#read(reading));
+    const again = (): void =>
+      void this.#process.after(this.#prng.between(10, 2_500), 'read', () => this.#read(reading));
     if (engine === null) return again();
     const last = reading.items.at(-1);
     const next = last === undefined ? 0 : (last.kind === 'event' ? last.offset : last.to) + 1;

@@ -6,6 +6,7 @@ import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkEndpoints } from './endpoints.js';
 import { checkFamily } from './family.js';
+import { checkFleet } from './fleet.js';
 import { checkGraphs } from './graphs.js';
 import { checkAiPrograms } from './ai-programs.js';
 import { checkInferences } from './inferences.js';
@@ -34,6 +35,7 @@ export {
   checkEndings,
   checkEndpoints,
   checkFamily,
+  checkFleet,
   checkGraphs,
   checkInferences,
   checkLeases,
@@ -84,5 +86,6 @@ export const checkers: readonly Checker[] = [
   checkStreams,
   checkReadings,
   checkTopicLogs,
+  checkFleet,
   checkEndings,
 ];
