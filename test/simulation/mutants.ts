@@ -55,6 +55,8 @@ export interface Mutant {
   readonly shadowed?: true;
   /** It does harm to subscriptions. */
   readonly subscribed?: true;
+  /** It does harm to topics that do not keep or take everything. */
+  readonly topics?: true;
   /** It does harm to checkpoints of the fleet. */
   readonly folded?: true;
   /** It does harm to events that are pulled. */
@@ -99,6 +101,24 @@ function agelessly(row: EntryRow): EntryRow {
 /** Whether an agent commits what its handler came to. */
 function handles({ events = [] }: Transition): boolean {
   return events.some(({ type, envelope }) => type === 'step.completed' && envelope.includes('"handle:'));
+}
+
+/** Writes entries of a space without a look at what they were. */
+function unguarded(transition: Transition, space: string): Transition {
+  const loose = (entry: EntryWrite): EntryWrite => {
+    if (entry.space !== space) return entry;
+    const { expected: _, ...rest } = entry;
+    return rest;
+  };
+  return { ...transition, entries: (transition.entries ?? []).map(loose) };
+}
+
+/** The event after the last one of a trim goes, too. */
+function trimsMore(transition: Transition, topic: string): Transition {
+  const trims = (transition.trims ?? []).map((trim) =>
+    trim.topic === topic ? { ...trim, offsets: [...trim.offsets, Math.max(...trim.offsets) + 1] } : trim,
+  );
+  return { ...transition, trims };
 }
 
 /** The run that another goes on in begins with nothing but its first event. */
@@ -995,18 +1015,44 @@ export const mutants: readonly Mutant[] = [
     pulled: true,
     property: 'P10',
   },
+  {
+    name: 'an event of an older epoch is taken',
+    flaws: withTransitions((transition) =>
+      transition.publishes === undefined ? transition : unguarded(transition, 'topic-writer'),
+    ),
+    topics: true,
+    servers: 2,
+    property: 'P22',
+  },
+  {
+    name: 'the state of a source is overwritten',
+    flaws: withTransitions((transition) => unguarded(transition, 'topic-source')),
+    topics: true,
+    servers: 2,
+    property: 'sources',
+  },
+  {
+    name: 'retention takes one event too many',
+    flaws: withTransitions((transition) => trimsMore(transition, 'recent')),
+    topics: true,
+    property: 'P19',
+  },
+  {
+    name: 'compaction takes one event too many',
+    flaws: withTransitions((transition) => trimsMore(transition, 'table')),
+    topics: true,
+    property: 'P1',
+  },
+  {
+    name: 'what was trimmed is not written down',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).filter(({ space }) => space !== 'topic-low'),
+    })),
+    topics: true,
+    property: 'P19',
+  },
 ];
-
-/** Entries of a space are written whatever they were. */
-function unguarded(transition: Transition, space: string): Transition {
-  const { entries = [] } = transition;
-  const plain = entries.map((entry) => {
-    if (entry.space !== space) return entry;
-    const { expected: _, ...rest } = entry;
-    return rest;
-  });
-  return entries.length === 0 ? transition : { ...transition, entries: plain };
-}
 
 function endsEarly(inner: Store): Store {
   return altered(inner, {

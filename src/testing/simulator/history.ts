@@ -130,6 +130,17 @@ export interface Reading {
   ended: boolean;
 }
 
+/** What one reader of a topic was handed, over all its connections: events and gaps, in their order. */
+export interface TopicReading {
+  readonly tenant: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly items: (
+    | { readonly kind: 'event'; readonly offset: number }
+    | { readonly kind: 'gap'; readonly from: number; readonly to: number }
+  )[];
+}
+
 /** What one body was handed after its journal. */
 export interface BodyFeed {
   readonly tenant: string;
@@ -178,6 +189,7 @@ export interface History {
   /** What consumers that pull have said and heard. */
   readonly pulls: PullWord[];
   readonly readings: Reading[];
+  readonly topicReadings: TopicReading[];
   readonly bodies: BodyFeed[];
   /** Highest number of attempts that the workload asks for, by path. */
   readonly attemptsMax: Map<string, number>;
@@ -207,6 +219,7 @@ export function emptyHistory(): History {
     operations: [],
     pulls: [],
     readings: [],
+    topicReadings: [],
     bodies: [],
     attemptsMax: new Map(),
     programs: new Map(),

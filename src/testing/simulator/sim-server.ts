@@ -30,11 +30,9 @@ export interface SimServerOptions {
   readonly openStore: () => Promise<Store>;
   /** A planted bug: see `SimStore`. */
   readonly lateTo?: () => Store;
-  readonly settings: Pick<EngineSettings, 'sessionDeadMs' | 'sessionBeatMs' | 'breaker' | 'fleet'>;
+  readonly settings: Partial<EngineSettings>;
   /** The definitions that it knows from the beginning, as if deployed. */
-  readonly manifest: Manifest;
-  /** Of further apps. */
-  readonly further: readonly Manifest[];
+  readonly manifests: readonly Manifest[];
   /** Faults that the engine reports of itself. */
   readonly onFault: (text: string) => void;
 }
@@ -139,8 +137,7 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
       },
     });
     await engine.start();
-    await engine.register(this.#options.manifest);
-    for (const manifest of this.#options.further) await engine.register(manifest);
+    for (const manifest of this.#options.manifests) await engine.register(manifest);
     if (this.process.life !== life) return;
     this.#engine = engine;
     this.onReady(engine);

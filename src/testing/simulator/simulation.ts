@@ -50,6 +50,7 @@ import { ScriptedWorker, type WorkerFlaw } from './scripted-worker.js';
 import { SimServer } from './sim-server.js';
 import type { StoreWeather } from './sim-store.js';
 import type { SimWorker } from './sim-worker.js';
+import { TopicLogActors, topicLogManifest } from './topic-logs.js';
 import { World } from './world.js';
 import type { WorkerMessage } from '../../protocol/worker.js';
 
@@ -96,6 +97,11 @@ export interface SimulationOptions {
   readonly shadowed?: boolean;
   /** Whether topics have subscriptions whose events start runs. Default false. */
   readonly subscribed?: boolean;
+  /**
+   * There are topics with a single writer, with sources that are followed, with retention and with compaction, and those who
+   * write and read them. Default false.
+   */
+  readonly topics?: boolean;
   /**
    * Some of the workers push their work to an endpoint; only with real workers. There is no rollout in such a world.
    * Default false.
@@ -163,6 +169,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   }
 }
 
+/** How often topics are trimmed, in worlds that have such. */
+const topicUpkeepMs = 300;
 /** Bounds of one simulation. */
 const stepsMax = 150_000;
 const healMsMax = 300_000;
@@ -264,8 +272,9 @@ class Simulation {
           fleet:
             this.#options.folded === true ? { everyMs: 700, checkpointEvents: 150, checkpointEveryMs: 5_000 } : null,
           breaker: this.#hasStorms() ? touchy : breaker,
+          ...(this.#options.topics === true ? { upkeepEveryMs: topicUpkeepMs } : {}),
         },
-        manifest:
+        manifests: [
           this.#options.workers === 'real'
             ? programApp(
                 async () => '',
@@ -277,7 +286,9 @@ class Simulation {
                 this.#isSubscribed(),
               ).manifest
             : simManifest(fleet.rollout.first, this.#isLimited(), this.#isSubscribed()),
-        further: this.#options.pulled === true ? [pulledManifest] : [],
+          ...(this.#options.pulled === true ? [pulledManifest] : []),
+          ...(this.#options.topics === true ? [topicLogManifest] : []),
+        ],
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
     const plan = this.#clientPlan();
@@ -330,6 +341,14 @@ class Simulation {
     pullers?.start();
     endpoint?.start();
     client.start();
+    if (this.#options.topics === true)
+      new TopicLogActors({
+        world,
+        cluster,
+        history: this.#history,
+        client: plan,
+        untilMs: world.nowMs + plan.spreadMs,
+      }).start();
     nemesis.start();
     const { crash } = this.#options;
     const look = async (): Promise<boolean> => {

@@ -26,6 +26,7 @@ import { checkStreams } from './streams.js';
 import { checkSubscriptions } from './subscriptions.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
+import { checkTopicLogs } from './topic-logs.js';
 import { checkWaits } from './waits.js';
 import { checkVersions } from './versions.js';
 
@@ -55,6 +56,7 @@ export {
   checkSubscriptions,
   checkTicks,
   checkTimers,
+  checkTopicLogs,
   checkWaits,
   checkVersions,
 };
@@ -89,6 +91,7 @@ export const checkers: readonly Checker[] = [
   checkShadows,
   checkStreams,
   checkReadings,
+  checkTopicLogs,
   checkFleet,
   checkEndings,
 ];
