@@ -75,6 +75,7 @@ import {
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
+import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
 
 /** Options of `start`. */
 export interface StartOptions extends CallOptions {
@@ -253,6 +254,8 @@ export interface Client<App = UntypedApp> {
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
+  /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
+  readonly subscriptions: SubscriptionsApi;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
   /** How many workers a group of queues wants, as an autoscaler would ask. REQUEST_INVALID. */
@@ -659,6 +662,8 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           transport.json(get(pathOf('readTopic', { topic }), optionsOf(signal), { ...query, cursor })),
         ),
     },
+
+    subscriptions: subscriptionsOver(transport),
 
     schedules: schedulesOver<App>(transport, settings),
 

@@ -73,7 +73,18 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
+export {
+  Nack,
+  type ConsumedEvent,
+  type ConsumeOptions,
+  type ConsumersApi,
+  type NackOptions,
+  type PullOptions,
+} from './consumers.js';
+export type { ReplayOptions, SeekOptions, SubscriptionRequest, SubscriptionsApi } from './subscriptions.js';
+export type { SubscriptionOptions } from '../core/topics/subscription-options.js';
 export type {
+  AckAnswer,
   ApprovalDetail,
   ApprovalNote,
   ApprovalState,
@@ -89,10 +100,21 @@ export type {
   DeadLetterView,
   CacheModelView,
   CacheView,
+  ConsumerView,
   DecisionView,
+  EventPosition,
+  NackAnswer,
+  PullAnswer,
+  PulledEvent,
+  RenewAnswer,
+  SubscriptionDetail,
+  SubscriptionPartitionView,
+  SubscriptionView,
   ReadTokenView,
   RedriveRequest,
   RedriveView,
+  ReplayAnswer,
+  SeekAnswer,
   RunEventView,
   RunView,
   RunViewState,

@@ -124,6 +124,25 @@ export const limits = {
   /** Events of one partition that a subscription has under way, unless it says otherwise, and at most. */
   subscriptionWindowDefault: 64,
   subscriptionWindowMax: 512,
+  /** Deliveries of an event to consumers before it is a dead event, unless its subscription says otherwise, and at most. */
+  subscriptionDeliveriesDefault: 5,
+  subscriptionDeliveriesMax: 1_000,
+  /** Consumers of one subscription that live at the same time, and length of the name of one. */
+  consumersMax: 256,
+  consumerLengthMax: 128,
+  /** How long what a consumer has in hand is its own without another word of it, unless it says otherwise, and its bounds. */
+  consumerLeaseMsDefault: 30_000,
+  consumerLeaseMsMin: 1_000,
+  consumerLeaseMsMax: 10 * 60_000,
+  /** Events of one pull, unless it says otherwise, and at most; size of their data, of which one event may have more. */
+  pullEventsDefault: 50,
+  pullEventsMax: 500,
+  pullBytesMax: 8 * 1024 * 1024,
+  /** Longest wait of a pull for an event, and pulls of one server that wait. */
+  pullWaitMsMax: 30_000,
+  pullsWaitingMax: 5_000,
+  /** Longest pause before an event that was given back comes again. */
+  nackDelayMsMax: 24 * 60 * 60_000,
   /** Events of one partition that a subscription has gone past while an earlier one waits for its key. */
   subscriptionAheadMax: 512,
   /** Runs that it starts in one commit. */

@@ -9,6 +9,17 @@ import type { InlinePayload, Payload } from '../core/payload.js';
 import type { Remedy } from '../core/remedies.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { StartPosition } from '../core/topics/subscription.js';
+import type {
+  AckAnswer,
+  AckRequest,
+  LeaveRequest,
+  NackAnswer,
+  NackRequest,
+  PullAnswer,
+  PullRequest,
+  RenewAnswer,
+  RenewRequest,
+} from '../core/topics/consume.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
@@ -43,6 +54,8 @@ import type {
   RunViewState,
   ScheduleView,
   SeekAnswer,
+  SubscriptionDetail,
+  SubscriptionView,
   TopicEventView,
   WorkerView,
 } from '../protocol/http.js';
@@ -100,6 +113,17 @@ export interface EndpointFacts {
   readonly refusedPaused: number;
   /** It has asked for a pause that is not over. */
   readonly isPaused: boolean;
+}
+
+/** How far a subscription is behind, over all tenants; what is counted is what this server has done. */
+export interface SubscriptionFacts {
+  readonly subscription: string;
+  /** Events that are not settled. */
+  readonly lag: number;
+  /** Age of the oldest of them; 0 = there is none. */
+  readonly ageMs: number;
+  /** Events that publishers were refused because of it. */
+  readonly refused: number;
 }
 
 /** Where a request comes from; goes into the envelopes of the events that it causes. */
@@ -374,6 +398,33 @@ export interface Engine {
     query: { readonly cursor?: string; readonly limit?: number },
   ): Promise<PageView<ScheduleView>>;
 
+  /** Subscriptions of a tenant, by name, with how far they are behind. */
+  listSubscriptions(tenant: string): Promise<SubscriptionView[]>;
+  readSubscription(tenant: string, name: string): Promise<SubscriptionDetail | null>;
+  /**
+   * Makes a subscription whose events are pulled, or changes one that was made. `options` may be anything. Rejects with
+   * SUBSCRIPTION_INVALID, SUBSCRIPTION_OWNED and TOPIC_UNKNOWN.
+   */
+  putSubscription(
+    origin: Origin,
+    name: string,
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<SubscriptionDetail>;
+  /** Removes one that was made, with its cursors. Rejects with SUBSCRIPTION_NOT_FOUND and SUBSCRIPTION_OWNED. */
+  removeSubscription(origin: Origin, name: string): Promise<void>;
+  /** Hands out events to a consumer. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_HANDLED, CONSUMERS_FULL. */
+  pullEvents(origin: Origin, name: string, request: PullRequest): Promise<PullAnswer>;
+  /** All of them or none. Rejects with SUBSCRIPTION_NOT_FOUND, CONSUMER_FENCED, ACK_OUT_OF_ORDER. */
+  ackEvents(origin: Origin, name: string, request: AckRequest): Promise<AckAnswer>;
+  /** All of them or none. Rejects with SUBSCRIPTION_NOT_FOUND, CONSUMER_FENCED. */
+  nackEvents(origin: Origin, name: string, request: NackRequest): Promise<NackAnswer>;
+  renewEvents(origin: Origin, name: string, request: RenewRequest): Promise<RenewAnswer>;
+  /** What the consumer has in hand goes to others at once, uncounted. */
+  leaveSubscription(origin: Origin, name: string, request: LeaveRequest): Promise<void>;
+  /** The server is stopping: pulls that wait are answered with what there is, and none waits from now on. */
+  endPulls(): void;
+  /** How far subscriptions are behind, over all tenants; not older than a few seconds. */
+  subscriptionFacts(): Promise<readonly SubscriptionFacts[]>;
   /** Nothing of it is begun after this was answered, until it is resumed. `error`: SUBSCRIPTION_NOT_FOUND. */
   pauseSubscription(origin: Origin, name: string, reason: string | null): Promise<CommandOutcome>;
   /** `error`: SUBSCRIPTION_NOT_FOUND. */

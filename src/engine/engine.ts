@@ -68,9 +68,12 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { Consumers } from './topics/consumers.js';
 import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
 import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { Lag, lagEveryMs } from './topics/lag.js';
 import { SubscriptionOffice } from './topics/subscription-office.js';
+import { SubscriptionRegister } from './topics/subscription-register.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
 import { TriageOffice } from './triage/triage-office.js';
@@ -135,6 +138,9 @@ class RunningEngine implements Engine {
   readonly #subscriptions: Subscriptions;
   readonly #deliveries: Deliveries;
   readonly #subscriptionOffice: SubscriptionOffice;
+  readonly #subscriptionRegister: SubscriptionRegister;
+  readonly #consumers: Consumers;
+  readonly #lag: Lag;
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
@@ -234,6 +240,7 @@ class RunningEngine implements Engine {
       (transitions) => {
         this.#router.published(transitions);
         this.#deliveries.published(transitions);
+        this.#consumers.published(transitions);
         this.#bridges.published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
@@ -258,7 +265,8 @@ class RunningEngine implements Engine {
       this.#predictions,
       new DeadLetterMirror(this.#context, this.#catalog),
     );
-    this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
+    this.#lag = new Lag(this.#context, this.#catalog, this.#subscriptions);
+    this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain, (...of) => this.#lag.mayPublish(...of));
     const told = (place: string): number | null => this.#pauses.until(place);
     const explainer = { context: this.#context, rules: this.#limitRules, resolve, told };
     this.#reads = new Reads(
@@ -311,8 +319,30 @@ class RunningEngine implements Engine {
       catalog: this.#catalog,
       lanes: this.#lanes,
       subscriptions: this.#subscriptions,
-      changed: (tenant) => this.#deliveries.changed(tenant),
+      changed: (tenant) => {
+        this.#deliveries.changed(tenant);
+        this.#consumers.changed(tenant);
+      },
     });
+    this.#consumers = new Consumers({
+      context: this.#context,
+      catalog: this.#catalog,
+      lanes: this.#lanes,
+      subscriptions: this.#subscriptions,
+      view: (topic, partition, row) => this.#reads.wholeTopicEvent(topic, partition, row),
+    });
+    this.#subscriptionRegister = new SubscriptionRegister({
+      context: this.#context,
+      catalog: this.#catalog,
+      subscriptions: this.#subscriptions,
+      lag: this.#lag,
+      published: (transitions) => {
+        this.#router.published(transitions);
+        this.#deliveries.published(transitions);
+        this.#consumers.published(transitions);
+      },
+    });
+    this.#deadEvents.onRedrive((origin, dead) => this.#consumers.redrive(origin, dead));
     this.#deadEvents.onRedrive((origin, dead) => this.#deliveries.redrive(origin, dead));
     this.#coordinator = new Coordinator({
       context: this.#context,
@@ -332,6 +362,7 @@ class RunningEngine implements Engine {
       changed: async (transitions) => {
         this.#router.published(transitions);
         this.#deliveries.published(transitions);
+        this.#consumers.published(transitions);
         await this.#coordinator.limitsChanged();
       },
     });
@@ -360,6 +391,7 @@ class RunningEngine implements Engine {
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
         this.#deliveries.moved(tenant, run);
+        this.#consumers.moved(tenant, run);
         this.#bridges.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
         if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
@@ -374,6 +406,7 @@ class RunningEngine implements Engine {
             this.#timers.opening(transitions);
             this.#router.published(transitions);
             this.#deliveries.published(transitions);
+            this.#consumers.published(transitions);
             this.#bridges.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
@@ -403,6 +436,7 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'lag', everyMs: settings.lookEveryMs ?? lagEveryMs, tick: () => this.#lag.tick() },
       { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
       {
         name: 'admission',
@@ -463,6 +497,7 @@ class RunningEngine implements Engine {
     await this.#bridges.stop();
     this.#lanes.stop();
     this.#followers.stop();
+    this.#consumers.stop();
     await Promise.all([
       this.#timers.stop(),
       this.#duties.stop(),
@@ -601,6 +636,23 @@ class RunningEngine implements Engine {
   redriveDeadLetter: Engine['redriveDeadLetter'] = (origin, id, options) => this.#letters.redrive(origin, id, options);
   correctDeadLetter: Engine['correctDeadLetter'] = (origin, id, said) => this.#letters.correct(origin, id, said);
   editDeadLetter: Engine['editDeadLetter'] = (origin, id, edit) => this.#letters.edit(origin, id, edit);
+  listSubscriptions: Engine['listSubscriptions'] = (tenant) => this.#subscriptionRegister.list(tenant);
+  readSubscription: Engine['readSubscription'] = (tenant, name) => this.#subscriptionRegister.read(tenant, name);
+  putSubscription: Engine['putSubscription'] = async (origin, name, options) => {
+    const { topic } = options;
+    if (this.#context.store.shared && typeof topic === 'string' && this.#catalog.topic(topic) === null)
+      await this.#registry.look();
+    return this.#subscriptionRegister.put(origin, name, options);
+  };
+  removeSubscription: Engine['removeSubscription'] = (origin, name) => this.#subscriptionRegister.remove(origin, name);
+  pullEvents: Engine['pullEvents'] = (origin, name, request) => this.#consumers.pull(origin, name, request);
+  ackEvents: Engine['ackEvents'] = (origin, name, request) => this.#consumers.ack(origin, name, request);
+  nackEvents: Engine['nackEvents'] = (origin, name, request) => this.#consumers.nack(origin, name, request);
+  renewEvents: Engine['renewEvents'] = (origin, name, request) => this.#consumers.renew(origin, name, request);
+  leaveSubscription: Engine['leaveSubscription'] = (origin, name, request) =>
+    this.#consumers.leave(origin, name, request);
+  endPulls: Engine['endPulls'] = () => this.#consumers.stop();
+  subscriptionFacts: Engine['subscriptionFacts'] = () => this.#lag.facts();
   listBridges: Engine['listBridges'] = () => this.#bridges.list();
   bridgeFacts: Engine['bridgeFacts'] = () => this.#bridges.facts();
   seekBridge: Engine['seekBridge'] = (origin, name, ...to) => this.#bridges.seek(origin.actor, name, ...to);

@@ -6,6 +6,7 @@ import type { ErrorKind } from '../core/errors.js';
 import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
+import type { DeliveryOrder, Filter, StartPosition } from '../core/topics/subscription.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import type { ModelPrice, ShadowRule } from '../core/manifest.js';
 import type {
@@ -942,6 +943,62 @@ export type StreamEvent =
 
 export type { Failure };
 
+/** A subscription: what it wants, and how far it is behind. */
+export interface SubscriptionView {
+  readonly name: string;
+  readonly topic: string;
+  /** What each of its events starts a run of; null = they are pulled. */
+  readonly workflow: string | null;
+  readonly filter: Filter | null;
+  readonly from: StartPosition;
+  readonly order: DeliveryOrder;
+  /** Events under way of one partition, at most. */
+  readonly window: number;
+  /** Deliveries to consumers after which an event is a dead event; null = its events start runs. */
+  readonly deliveries: number | null;
+  /** How far it may be behind before publishers are refused; null = they never are. */
+  readonly lagMax: { readonly count: number | null; readonly ageMs: number | null } | null;
+  /** Topic that is told of its dead events and dead letters. */
+  readonly dead: string | null;
+  /** By an app; false = it was made over the API. */
+  readonly declared: boolean;
+  readonly paused: { readonly by: string; readonly at: string; readonly reason: string | null } | null;
+  /** Events that are not settled. */
+  readonly lag: number;
+  /** Age of the oldest of them, ms; null = there is none. */
+  readonly ageMs: number | null;
+  /** Why publishers are refused; null = they are not. */
+  readonly behind: string | null;
+}
+
+/** A subscription with its partitions, and who consumes it. */
+export interface SubscriptionDetail extends SubscriptionView {
+  readonly partitions: readonly SubscriptionPartitionView[];
+  readonly consumers: readonly ConsumerView[];
+}
+
+/** Where a subscription is in a partition. */
+export interface SubscriptionPartitionView {
+  readonly partition: number;
+  /** Offset of the event that is published next. */
+  readonly head: number;
+  /** Its committed offset: everything before it is settled. */
+  readonly next: number;
+  readonly lag: number;
+  readonly ageMs: number | null;
+  /** Who has events of it in hand; null = nobody. */
+  readonly consumer: string | null;
+  /** How many. */
+  readonly inHand: number;
+}
+
+/** A consumer that lives. */
+export interface ConsumerView {
+  readonly consumer: string;
+  /** Without another word of it, it counts as gone then. */
+  readonly until: string;
+}
+
 /** Where the cursors of a subscription were set to. */
 export interface SeekAnswer {
   readonly name: string;
@@ -968,3 +1025,17 @@ export interface ReplayAnswer extends SeekAnswer {
   /** A dry run has looked at all of them. */
   readonly isWhole: boolean;
 }
+
+export type {
+  AckAnswer,
+  AckRequest,
+  EventPosition,
+  LeaveRequest,
+  NackAnswer,
+  NackRequest,
+  PullAnswer,
+  PulledEvent,
+  PullRequest,
+  RenewAnswer,
+  RenewRequest,
+} from '../core/topics/consume.js';

@@ -24,6 +24,21 @@ import {
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterCount,
+  type AckAnswer,
+  type AckRequest,
+  type ConsumerView,
+  type EventPosition,
+  type LeaveRequest,
+  type NackAnswer,
+  type NackRequest,
+  type PullAnswer,
+  type PulledEvent,
+  type PullRequest,
+  type RenewAnswer,
+  type RenewRequest,
+  type SubscriptionDetail,
+  type SubscriptionPartitionView,
+  type SubscriptionView,
   type DeadEventDetail,
   type DeadEventView,
   type DeadLetterDetail,
@@ -62,6 +77,8 @@ import {
   type ReadTokenRequest,
   type ReadTokenView,
   readTokenSights,
+  type ReplayAnswer,
+  type SeekAnswer,
   type StartAnswer,
   type StepView,
   type TickView,
@@ -100,6 +117,17 @@ function page(name: string): JsonSchema {
   };
 }
 
+const startPosition: JsonSchema = {
+  oneOf: [
+    oneOf(['newest', 'oldest']),
+    record({ offset: whole }, ['offset']),
+    record({ at: { anyOf: [instant, whole] } }, ['at']),
+  ],
+};
+const seekAnswer: Properties<SeekAnswer> = {
+  name: text,
+  partitions: list(shape<SeekAnswer['partitions'][number]>({ partition: whole, next: whole, head: whole }, {})),
+};
 const ambiguityPolicy = oneOf(ambiguityPolicies);
 const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
 const links = record({ self: text, history: text, result: text, stream: text }, [
@@ -126,6 +154,27 @@ const runSummary: Properties<RunSummary> = {
 };
 
 const remedyShape = record({ name: text, text, redriveMayHelp: flag }, ['name', 'text', 'redriveMayHelp']);
+
+const lagBound = nullable(record({ count: nullable(whole), ageMs: nullable(whole) }, ['count', 'ageMs']));
+const deliveryOrder = oneOf(['key', 'partition', 'none']);
+const subscriptionView: Properties<SubscriptionView> = {
+  name: text,
+  topic: text,
+  workflow: nullable(text),
+  filter: nullable({ type: 'object' }),
+  from: startPosition,
+  order: deliveryOrder,
+  window: whole,
+  deliveries: nullable(whole),
+  lagMax: lagBound,
+  dead: nullable(text),
+  declared: flag,
+  paused: nullable(record({ by: text, at: instant, reason: nullable(text) }, ['by', 'at', 'reason'])),
+  lag: whole,
+  ageMs: nullable(whole),
+  behind: nullable(text),
+};
+const eventPosition = shape<EventPosition>({ partition: whole, offset: whole, token: text }, {});
 
 const deadEvent: Properties<DeadEventView> = {
   id: text,
@@ -475,6 +524,83 @@ export const schemas = {
     { topic: text, partition: whole, offset: whole, event: { type: 'object' } },
     {},
   ),
+  SubscriptionView: shape<SubscriptionView>(subscriptionView, {}),
+  SubscriptionDetail: shape<SubscriptionDetail>(
+    {
+      ...subscriptionView,
+      partitions: list(
+        shape<SubscriptionPartitionView>(
+          {
+            partition: whole,
+            head: whole,
+            next: whole,
+            lag: whole,
+            ageMs: nullable(whole),
+            consumer: nullable(text),
+            inHand: whole,
+          },
+          {},
+        ),
+      ),
+      consumers: list(shape<ConsumerView>({ consumer: text, until: instant }, {})),
+    },
+    {},
+  ),
+  SubscriptionRequest: record(
+    {
+      topic: text,
+      dead: text,
+      filter: { type: 'object' },
+      from: startPosition,
+      order: deliveryOrder,
+      window: whole,
+      deliveries: whole,
+      lagMax: record({ count: whole, age: { type: ['string', 'integer'] } }, []),
+    },
+    ['topic'],
+  ),
+  PullRequest: shape<PullRequest>(
+    { consumer: text, max: whole, waitMs: whole, leaseMs: whole },
+    { max: true, waitMs: true, leaseMs: true },
+  ),
+  PullAnswer: shape<PullAnswer>(
+    {
+      events: list(
+        shape<PulledEvent>(
+          {
+            topic: text,
+            partition: whole,
+            offset: whole,
+            token: text,
+            delivery: whole,
+            key: text,
+            event: { type: 'object' },
+          },
+          {},
+        ),
+      ),
+      partitions: list(whole),
+      isPaused: flag,
+    },
+    {},
+  ),
+  AckRequest: shape<AckRequest>({ consumer: text, positions: list(eventPosition) }, {}),
+  AckAnswer: shape<AckAnswer>({ settled: whole }, {}),
+  NackRequest: shape<NackRequest>(
+    { consumer: text, positions: list(eventPosition), delayMs: whole, reason: text, dead: flag },
+    { delayMs: true, reason: true, dead: true },
+  ),
+  NackAnswer: shape<NackAnswer>({ again: whole, dead: whole }, {}),
+  RenewRequest: shape<RenewRequest>(
+    {
+      consumer: text,
+      deliveries: list(record({ partition: whole, token: text }, ['partition', 'token'])),
+      leaseMs: whole,
+    },
+    { leaseMs: true },
+  ),
+  RenewAnswer: shape<RenewAnswer>({ lost: list(text) }, {}),
+  LeaveRequest: shape<LeaveRequest>({ consumer: text }, {}),
   BridgeView: shape<BridgeView>(
     {
       name: text,
@@ -630,6 +756,21 @@ export const schemas = {
     ['start'],
   ),
   PauseRequest: record({ reason: text }, []),
+  SeekRequest: record({ to: startPosition, partition: whole }, ['to']),
+  SeekAnswer: shape<SeekAnswer>(seekAnswer, {}),
+  ReplayRequest: record({ from: startPosition, into: text, workflow: text, dryRun: flag }, ['from']),
+  ReplayAnswer: shape<ReplayAnswer>(
+    {
+      ...seekAnswer,
+      into: nullable(text),
+      workflow: nullable(text),
+      dryRun: flag,
+      events: whole,
+      wanted: nullable(whole),
+      isWhole: flag,
+    },
+    {},
+  ),
   ScheduleView: shape<ScheduleView>(
     {
       name: text,
@@ -996,6 +1137,7 @@ export const schemas = {
   DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
   TopicEventPage: page('TopicEventView'),
+  SubscriptionPage: page('SubscriptionView'),
   BridgePage: page('BridgeView'),
   DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),

@@ -464,6 +464,47 @@ const descriptions = {
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
   },
+  listSubscriptions: get('Subscriptions by name, with how far they are behind.', 'SubscriptionPage'),
+  readSubscription: get('A subscription with its partitions and consumers.', 'SubscriptionDetail'),
+  putSubscription: {
+    ...post(
+      'Makes a subscription whose events are pulled, or changes one that was made.',
+      jsonBody('SubscriptionRequest', 'The subscription, as it would be written in code.'),
+      [ok('SubscriptionDetail')],
+    ),
+    method: 'PUT',
+  },
+  deleteSubscription: {
+    ...get('Removes a subscription that was made over the API, with its cursors.', null, {
+      answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+  },
+  pullEvents: post(
+    'Hands out events to a consumer, which has them until it settles them or its lease is over; waits for one where there is none.',
+    jsonBody('PullRequest', 'Who asks, for how many events, and how long it waits.'),
+    [ok('PullAnswer', 'The events, perhaps none.')],
+  ),
+  ackEvents: post(
+    "Says that events are done with; all of them, or none where one is not the consumer's any more (CONSUMER_FENCED).",
+    jsonBody('AckRequest', 'Who says so, and of which events.'),
+    [ok('AckAnswer', 'They are settled.')],
+  ),
+  nackEvents: post(
+    'Gives events back to come again, or says that nobody is to try them again; all of them, or none.',
+    jsonBody('NackRequest', 'Who says so, of which events, when they come again, and why.'),
+    [ok('NackAnswer', 'What becomes of them.')],
+  ),
+  renewEvents: post(
+    'Says that a consumer is still at work on what it has in hand.',
+    jsonBody('RenewRequest', 'Who says so, and of which deliveries.'),
+    [ok('RenewAnswer', 'What it has no more.')],
+  ),
+  leaveSubscription: post(
+    'A consumer goes: what it has in hand is delivered to others at once, and does not count as delivered.',
+    jsonBody('LeaveRequest', 'Who goes.'),
+    [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+  ),
   listBridges: get('Bridges of this server to buses outside, and how they stand.', 'BridgePage', {
     access: 'operator',
   }),
@@ -527,6 +568,22 @@ const descriptions = {
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
   },
+  pauseSubscription: post(
+    'Lets a subscription begin nothing until it is resumed. What is under way goes on.',
+    jsonBody('PauseRequest', 'Why, for the record.', false),
+    [ok('CommandAnswer')],
+  ),
+  resumeSubscription: post('Lets a paused subscription go on from where it was.', null, [ok('CommandAnswer')]),
+  seekSubscription: post(
+    'Sets the cursors of a subscription to another place: what lies behind it begins anew, what lies before it is left out.',
+    jsonBody('SeekRequest', 'The place.'),
+    [ok('SeekAnswer')],
+  ),
+  replaySubscription: post(
+    'Sends the events from a place to the end of the topic through a group of their own, or says what that would begin.',
+    jsonBody('ReplayRequest', 'The place, and what handles the events.'),
+    [ok('ReplayAnswer', 'A dry run.'), ok('ReplayAnswer', 'It was made.', 201)],
+  ),
   listQueues: get('Depth and lag of every queue.', 'QueuePage', { access: 'operator' }),
   readScale: get(
     'How many workers a group of queues wants; for autoscalers. Without `app` and `queue` the group is all queues.',

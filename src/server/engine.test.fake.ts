@@ -23,6 +23,10 @@ const names = [
   'triggerSchedule',
   'readSchedule',
   'listSchedules',
+  'pauseSubscription',
+  'resumeSubscription',
+  'seekSubscription',
+  'replaySubscription',
   'readRun',
   'readResult',
   'readHistory',
@@ -36,6 +40,16 @@ const names = [
   'redriveDeadLetter',
   'editDeadLetter',
   'correctDeadLetter',
+  'listSubscriptions',
+  'readSubscription',
+  'putSubscription',
+  'removeSubscription',
+  'pullEvents',
+  'ackEvents',
+  'nackEvents',
+  'renewEvents',
+  'leaveSubscription',
+  'subscriptionFacts',
   'listBridges',
   'seekBridge',
   'bridgeFacts',
@@ -95,5 +109,5 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
       },
     ]),
   );
-  return { ...(refusing as unknown as Engine), ...methods };
+  return { ...(refusing as unknown as Engine), endPulls: () => undefined, ...methods };
 }

@@ -99,6 +99,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       workers: () => Promise.resolve(workers),
       tally: () => Promise.resolve(tally),
       predictions: () => predictions,
+      subscriptionFacts: () => Promise.resolve([{ subscription: 'audit', lag: 7, ageMs: 1_500, refused: 2 }]),
       inferences: () => inferences,
       remedies: () => remedies,
       limitFacts: () => [],

@@ -32,12 +32,21 @@ export class Intake {
   readonly #catalog: Catalog;
   readonly #lanes: Lanes;
   readonly #plain: PlainValue;
+  readonly #mayPublish: (tenant: string, topic: string) => void;
 
-  constructor(context: EngineContext, catalog: Catalog, lanes: Lanes, plain: PlainValue) {
+  /** `mayPublish` throws where a topic takes no events now. */
+  constructor(
+    context: EngineContext,
+    catalog: Catalog,
+    lanes: Lanes,
+    plain: PlainValue,
+    mayPublish: (tenant: string, topic: string) => void,
+  ) {
     this.#context = context;
     this.#catalog = catalog;
     this.#lanes = lanes;
     this.#plain = plain;
+    this.#mayPublish = mayPublish;
   }
 
   /** Each is accepted or refused by itself. A call of the store that fails says nothing of the others. */
@@ -164,6 +173,7 @@ export class Intake {
     origin: Origin,
     request: PublishRequest,
   ): { readonly transition: Transition; readonly births: readonly RunBirth[] } {
+    this.#mayPublish(origin.tenant, request.topic);
     const at = this.#context.store.now();
     const value = request.data === null ? null : this.#valueOf(request.data, request.value);
     const { tenant, actor, correlation, traceparent } = origin;

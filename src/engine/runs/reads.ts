@@ -231,6 +231,18 @@ export class Reads {
     return rows.map((row) => this.#topicEvent(topic, query.partition, row));
   }
 
+  /** An event with its data, also where that is kept as a blob, unless it is very large. */
+  async wholeTopicEvent(topic: string, partition: number, row: EventRow): Promise<TopicEventView['event']> {
+    const payload = payloadOf(parseEnvelope(row.envelope), row.payload);
+    const { event } = this.#topicEvent(topic, partition, row);
+    if (payload === null || !isBlobPayload(payload) || payload.size > limits.payloadBytesMax) return event;
+    const bytes = await this.#context.store.readBlob(row.tenant, payload.blob);
+    if (bytes === null) return event;
+    const { dataref: _dataref, ...rest } = event;
+    const inline: Payload = { codec: payload.codec, text: new TextDecoder().decode(bytes) };
+    return { ...rest, ...this.#cloudEventData(row.tenant, inline) };
+  }
+
   #topicEvent(topic: string, partition: number, row: EventRow): TopicEventView {
     const envelope = parseEnvelope(row.envelope);
     const payload = payloadOf(envelope, row.payload);

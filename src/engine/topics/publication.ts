@@ -6,6 +6,7 @@ import { newId } from '../../core/ids.js';
 import { SpineError } from '../../core/errors.js';
 import type { Payload } from '../../core/payload.js';
 import { fieldAt } from '../../core/topics/field-path.js';
+import { fnv1a } from '../../core/topics/spread.js';
 import type { ContextBundle } from '../../core/run/state.js';
 import type { DedupeWrite, TopicEventWrite, BlobWrite } from '../../store/contract.js';
 import type { PublishRequest } from '../api.js';
@@ -129,14 +130,4 @@ function partitionKey(entry: TopicEntry, event: TopicEvent): string {
     : typeof value === 'number' || typeof value === 'boolean'
       ? String(value)
       : (event.key ?? event.id);
-}
-
-/** FNV-1a, 32 bits, over UTF-16 units: spreads keys over partitions; the same key always meets the same partition. */
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) {
-    hash ^= text.charCodeAt(i);
-    hash = Math.imul(hash, 0x01000193);
-  }
-  return hash >>> 0;
 }
