@@ -28,6 +28,7 @@ const { values } = parseArgs({
     brief: { type: 'boolean', default: false },
     push: { type: 'boolean', default: false },
     storms: { type: 'boolean', default: false },
+    bridged: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -48,6 +49,7 @@ for (let seed = from; seed < from + count; seed++) {
     brief: values.brief,
     push: values.push,
     storms: values.storms,
+    bridged: values.bridged,
     ...(values.storms ? { taste: { inferences: true } } : {}),
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),

@@ -45,6 +45,7 @@ import { Readers } from './readers.js';
 import { ScriptedWorker, type WorkerFlaw } from './scripted-worker.js';
 import { SimServer } from './sim-server.js';
 import type { StoreWeather } from './sim-store.js';
+import { SimBus, type BusFlaw } from './sim-bus.js';
 import type { SimWorker } from './sim-worker.js';
 import { World } from './world.js';
 import type { WorkerMessage } from '../../protocol/worker.js';
@@ -63,6 +64,7 @@ export interface Flaws {
   readonly worker?: WorkerFlaw;
   readonly endpoint?: EndpointFlaw;
   readonly shadow?: ShadowFlaw;
+  readonly bus?: BusFlaw;
   /** What real workers say comes out otherwise. */
   readonly garbled?: (message: WorkerMessage) => WorkerMessage;
   /** Probability that a message overtakes the one before it. */
@@ -111,6 +113,8 @@ export interface SimulationOptions {
    * Default false.
    */
   readonly storms?: boolean;
+  /** The servers have bridges to a bus outside, in and out. Default false. */
+  readonly bridged?: boolean;
   /** Overrides which kinds of nodes programs have. */
   readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
@@ -230,6 +234,8 @@ class Simulation {
     const sessionDeadMs = prng.pick([3_000, 6_000]);
     const observer = new Observer(world, this.#history, clock.now);
     const skews = world.prng.fork('skews');
+    const plan = this.#clientPlan();
+    const bus = this.#options.bridged === true ? this.#bus(plan.spreadMs) : null;
     const serverOf = (i: number): SimServer =>
       new SimServer({
         name: i === 0 ? 'server' : `server${i + 1}`,
@@ -263,9 +269,9 @@ class Simulation {
                 this.#isShadowed() ? { perform: async () => undefined, flaw: null } : null,
               ).manifest
             : simManifest(fleet.rollout.first, this.#isLimited()),
+        bus,
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
-    const plan = this.#clientPlan();
     const fleet = this.#fleet(plan.spreadMs);
     const storms = this.#hasStorms() ? stormsOf(world.prng.fork('storms'), world.nowMs, plan.spreadMs) : [];
     const provider = new Provider(world, this.#history, storms);
@@ -302,6 +308,7 @@ class Simulation {
     for (const { host } of workers) host.start();
     endpoint?.start();
     client.start();
+    bus?.start();
     nemesis.start();
     const { crash } = this.#options;
     const look = async (): Promise<boolean> => {
@@ -318,6 +325,7 @@ class Simulation {
     await world.run({ untilMs: world.nowMs + plan.spreadMs * 1.2, stepsMax, afterStep: look });
     nemesis.heal();
     endpoint?.heal();
+    bus?.heal();
     this.#history.healedAtMs = world.nowMs;
     client.probe();
     let next = 0;
@@ -325,7 +333,8 @@ class Simulation {
       if (await look()) return true;
       if (world.nowMs < next || data === null) return false;
       next = world.nowMs + 250;
-      return client.pending === 0 && readers.open === 0 && (await this.#isQuiet(data, workers));
+      if (client.pending > 0 || readers.open > 0 || !(await this.#isQuiet(data, workers))) return false;
+      return bus === null || (await bus.isAtRest(data));
     };
     if (this.#violations.length < violationsMax)
       await world.run({ untilMs: world.nowMs + healMsMax, stepsMax, afterStep: quiet });
@@ -333,6 +342,7 @@ class Simulation {
     const blinding = count === 1 ? blindingFaults : [...blindingFaults, ...blindingClusterFaults];
     this.#history.blindSpots = blinding.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
     this.#history.deafSpots = deafeningFaults.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
+    if (bus !== null && data !== null) this.#history.bridged = await bus.seen(data);
     await this.#verdict(data, workers, client);
     this.#options.onHistory?.(this.#history);
     return {
@@ -351,6 +361,11 @@ class Simulation {
       trace: world.trace.digest(),
       engineFaults: this.#engineFaults,
     };
+  }
+
+  #bus(spreadMs: number): SimBus {
+    const [world, meter, history] = [this.#world, this.#meter, this.#history];
+    return new SimBus({ world, meter, history, spreadMs, flaw: this.#options.flaws?.bus ?? null });
   }
 
   /** Half of all worlds have one server. */

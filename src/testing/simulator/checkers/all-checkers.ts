@@ -2,6 +2,7 @@
 import type { Violation } from '../../../store/index.js';
 import type { History } from '../history.js';
 import { checkAgents } from './agents.js';
+import { checkBridges } from './bridges.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkEndpoints } from './endpoints.js';
@@ -29,6 +30,7 @@ import { checkVersions } from './versions.js';
 export {
   checkAgents,
   checkAiPrograms,
+  checkBridges,
   checkEffects,
   checkEndings,
   checkEndpoints,
@@ -74,6 +76,7 @@ export const checkers: readonly Checker[] = [
   checkGraphs,
   checkRedrives,
   checkRequests,
+  checkBridges,
   checkWaits,
   checkAgents,
   checkFamily,
