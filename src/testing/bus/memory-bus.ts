@@ -55,7 +55,7 @@ export interface MemoryBus extends Bus {
   refuse(ids: readonly string[]): void;
   /** Takes what it publishes next without saying so. */
   loseAnswer(): void;
-  /** Refuses the message after the first of the next call, once. */
+  /** Refuses the first message of the next call, once. */
   refuseNext(): void;
 }
 
@@ -547,10 +547,10 @@ class MemoryClient implements MemoryBus {
 
   #takeAll(messages: readonly BusMessage[]): BusPublished[] {
     const held = new Set<string>();
-    const [, second] = messages;
-    if (this.#refusesNext && second !== undefined) {
+    const [first] = messages;
+    if (this.#refusesNext && first !== undefined) {
       this.#refusesNext = false;
-      this.#refused.add(second.id);
+      this.#refused.add(first.id);
     }
     return messages.map((message) => {
       const ordered = message.key === null ? null : `${message.topic} ${message.key}`;

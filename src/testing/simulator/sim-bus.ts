@@ -37,9 +37,9 @@ export type BusFlaw =
 export const bridgedTenant = 'acme';
 const outsideIn = 'shop';
 const outsideOut = 'ledger';
-/** The topics of ours: one whose events start runs, and one that runs and clients publish to. */
+/** The topic of ours, whose events start runs: what comes in goes out again, with what clients and runs publish. */
 const topicIn = 'seen';
-const topicOut = 'noted';
+const topicOut = topicIn;
 /** Source of what senders send. */
 export const outsideSource = '/outside';
 
@@ -216,7 +216,7 @@ export class SimBus {
             meter.count('bus answer lost');
             client.loseAnswer();
           }
-          if (this.#prng.chance(0.1)) client.refuseNext();
+          if (this.#prng.chance(0.3)) client.refuseNext();
         }
       this.#watch();
     });
