@@ -4,6 +4,7 @@
  * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
  * without doing its work twice.
  */
+import { schemaUri } from '../core/schema/schema-id.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import { type Duration, parseDuration } from '../core/duration.js';
 import { clientError } from '../core/client-errors.js';
@@ -38,6 +39,7 @@ import type {
   ModelReportView,
   ModelView,
   PageView,
+  FleetView,
   QueueView,
   RunEventView,
   RunSummary,
@@ -46,7 +48,9 @@ import type {
   ScaleView,
   TopicEventView,
   TriageView,
+  SourceView,
   TopicView,
+  TopicWriterView,
   WorkerView,
 } from '../protocol/http.js';
 import { pathOf } from '../protocol/route-paths.js';
@@ -74,6 +78,7 @@ import {
   signalRun,
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
+import { followTopic, type TopicFollowOptions, type TopicStreamItem } from './topic-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
 import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
 
@@ -120,6 +125,10 @@ export interface PublishOptions extends CallOptions {
   readonly subject?: string;
   /** Partition key. Default: what the topic's `key` selects. */
   readonly key?: string;
+  /** The epoch under which this client writes to a topic with a single writer (`topics.takeOver`). */
+  readonly writerEpoch?: number;
+  /** Version of the schema of the topic that the data is of. Default: the newest that it fits. */
+  readonly version?: number;
 }
 
 /** What became of a published event. */
@@ -130,6 +139,10 @@ export interface Published {
   readonly duplicate: boolean;
   /** Runs that the event has started. */
   readonly runs: readonly string[];
+  /** Present = it came after its source had gone past it (`sources` of the topic), and this became of it. */
+  readonly late?: 'accepted' | 'dropped' | 'dead';
+  /** Present = numbers (`sequence`) of its source that have not come before it. */
+  readonly gap?: { readonly from: number; readonly to: number };
 }
 
 /** Which runs to list; all conditions must hold. */
@@ -169,8 +182,10 @@ export interface DeadEventListQuery extends CallOptions {
 export interface TopicQuery extends CallOptions {
   /** Default 0. */
   readonly partition?: number;
-  /** Begin after this offset. Default -1: at the beginning. */
+  /** Begin after this offset. Default: at the oldest event that is kept. */
   readonly after?: number;
+  /** Begin with the first event at or after this instant, ISO 8601. */
+  readonly at?: string;
   readonly limit?: number;
 }
 
@@ -256,6 +271,8 @@ export interface Client<App = UntypedApp> {
   readonly schedules: SchedulesApi<App>;
   /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
   readonly subscriptions: SubscriptionsApi;
+  /** What the fleet was at a position of the feed or at an instant; by default now. FLEET_PAST_GONE, FLEET_BEHIND. */
+  fleet(query?: FleetQuery): Promise<FleetView>;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
   /** How many workers a group of queues wants, as an autoscaler would ask. REQUEST_INVALID. */
@@ -277,13 +294,26 @@ export interface Client<App = UntypedApp> {
   health(options?: CallOptions): Promise<HealthView>;
 }
 
+/** Which moment of a fleet, and whose part of it. */
+export interface FleetQuery extends CallOptions {
+  /** A position of the feed, or an instant. */
+  readonly at?: number | Date;
+  readonly tenant?: string;
+}
+
+/** Which moment of a run. */
+export interface RunMomentOptions extends CallOptions {
+  /** The number of an event of the run, or an instant: the run as it was then. RUN_EVENT_NOT_FOUND. */
+  readonly at?: number | Date;
+}
+
 /** Runs by id and by search. */
 export interface RunsApi {
   list(query?: RunListQuery): PageList<RunSummary>;
-  get(id: string, options?: CallOptions): Promise<RunView>;
+  get(id: string, options?: RunMomentOptions): Promise<RunView>;
   history(id: string, options?: CallOptions): PageList<RunEventView>;
   /** Why: the inferences of the run, what was asked of which model, what came of it and at what cost. */
-  decisions(id: string, options?: CallOptions): PageList<DecisionView>;
+  decisions(id: string, options?: RunMomentOptions): PageList<DecisionView>;
   /** The run with everything that its body was given, for `replayHistory` and `eventspine check`. */
   export(id: string, options?: CallOptions): Promise<ExportedHistory>;
   /** Cancels one run, or up to 1,000 with an answer for each. */
@@ -446,6 +476,14 @@ export interface TopicsApi {
   list(options?: CallOptions): Promise<readonly TopicView[]>;
   /** Events of one partition, in order. */
   events(topic: string, query?: TopicQuery): PageList<TopicEventView>;
+  /** Events of all partitions as they come, across lost connections; what is gone by retention shows as a `gap`. */
+  follow(topic: string, options?: TopicFollowOptions): AsyncIterable<TopicStreamItem>;
+  /** How far the sources of a topic have come, for topics with `sources`. */
+  sources(topic: string, query?: CallOptions & { readonly limit?: number }): PageList<SourceView>;
+  /** Who writes to a topic with `writer: 'single'`. */
+  writer(topic: string, options?: CallOptions): Promise<TopicWriterView>;
+  /** Begins a new epoch of such a topic; whoever writes under an earlier one gets WRITER_FENCED. */
+  takeOver(topic: string, options?: CallOptions): Promise<TopicWriterView>;
 }
 
 /**
@@ -527,10 +565,13 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     runs: {
       list: ({ signal, ...query } = {}) =>
         pageList((cursor) => transport.json(get(pathOf('listRuns'), optionsOf(signal), { ...query, cursor }))),
-      get: (id, options) => transport.json(get(pathOf('readRun', { id }), options)),
+      get: (id, { signal, at } = {}) =>
+        transport.json(get(pathOf('readRun', { id }), optionsOf(signal), { at: momentText(at) })),
       history: (id, options) => runHistory(transport, id, options),
-      decisions: (id, options) =>
-        pageList((cursor) => transport.json(get(pathOf('readDecisions', { id }), options, { cursor }))),
+      decisions: (id, { signal, at } = {}) =>
+        pageList((cursor) =>
+          transport.json(get(pathOf('readDecisions', { id }), optionsOf(signal), { at: momentText(at), cursor })),
+        ),
       export: (id, options) => transport.json(get(pathOf('exportRun', { id }), options)),
       cancel,
       retry,
@@ -661,12 +702,21 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         pageList((cursor) =>
           transport.json(get(pathOf('readTopic', { topic }), optionsOf(signal), { ...query, cursor })),
         ),
+      follow: (topic, options = {}) => followTopic(transport, topic, options, settings),
+      sources: (topic, { signal, ...query } = {}) =>
+        pageList((cursor) =>
+          transport.json(get(pathOf('listSources', { topic }), optionsOf(signal), { ...query, cursor })),
+        ),
+      writer: (topic, options) => transport.json(get(pathOf('readTopicWriter', { topic }), options)),
+      takeOver: (topic, options) =>
+        transport.json(command(pathOf('takeOverTopic', { topic }), undefined, false, options)),
     },
 
     subscriptions: subscriptionsOver(transport),
 
     schedules: schedulesOver<App>(transport, settings),
-
+    fleet: ({ signal, at, tenant } = {}) =>
+      transport.json<FleetView>(get(pathOf('readFleet'), optionsOf(signal), { at: momentText(at), tenant })),
     queues: (options) => items<QueueView>(pathOf('listQueues'), options),
     scale: ({ signal, ...query } = {}) =>
       transport.json<ScaleView>(get(pathOf('readScale'), optionsOf(signal), { ...query })),
@@ -767,6 +817,8 @@ function eventOf(topic: string, data: unknown, options: PublishOptions): CloudEv
     type: options.type ?? topic,
     ...(options.subject === undefined ? {} : { subject: options.subject }),
     ...(options.key === undefined ? {} : { partitionkey: options.key }),
+    ...(options.writerEpoch === undefined ? {} : { writerepoch: options.writerEpoch }),
+    ...(options.version === undefined ? {} : { dataschema: schemaUri(`${topic}/${options.version}`) }),
     datacontenttype: 'application/json',
     data,
   };
@@ -774,4 +826,8 @@ function eventOf(topic: string, data: unknown, options: PublishOptions): CloudEv
 
 function optionsOf(signal: AbortSignal | undefined): CallOptions {
   return signal === undefined ? {} : { signal };
+}
+
+function momentText(at: number | Date | undefined): string | undefined {
+  return at === undefined ? undefined : typeof at === 'number' ? String(at) : at.toISOString();
 }

@@ -20,9 +20,11 @@ export {
   type TriageOrder,
   type LimitsApi,
   type EndpointSettings,
+  type FleetQuery,
   type Published,
   type PublishOptions,
   type RunListQuery,
+  type RunMomentOptions,
   type RunsApi,
   type ScaleQuery,
   type StartManyItem,
@@ -110,6 +112,10 @@ export type {
   SubscriptionDetail,
   SubscriptionPartitionView,
   SubscriptionView,
+  FleetGap,
+  FleetLag,
+  FleetSampleView,
+  FleetView,
   ReadTokenView,
   RedriveRequest,
   RedriveView,
@@ -120,6 +126,7 @@ export type {
   RunViewState,
   TrailItem,
 } from '../protocol/http.js';
+export type { TopicFollowOptions, TopicStreamItem } from './topic-stream.js';
 export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
 export { createTransport, type Transport, type TransportOptions } from './transport.js';
 export { hasCode, isSpineError } from '../core/catalogue-error.js';

@@ -60,6 +60,12 @@ export const errorCatalogue = {
     message: (d) => `The input does not fit the schema of "${d.name}": ${d.faults.join('; ')}.`,
     mend: 'Mend the named fields, or deploy a new version of the schema.',
   }),
+  EVENT_UNREADABLE: entry<{ topic: string; version: number; faults: readonly string[] }>({
+    kind: 'terminal',
+    status: 422,
+    message: (d) => `An event of topic "${d.topic}" cannot be read as version ${d.version}: ${d.faults.join('; ')}.`,
+    mend: 'Mend the schema or the upcaster of that version and redrive the dead letter; docs/concepts/schemas.md says how events of old versions are read.',
+  }),
   CLOUDEVENT_INVALID: entry<{ faults: readonly string[] }>({
     kind: 'invalid',
     status: 400,
@@ -201,6 +207,20 @@ export const errorCatalogue = {
     message: (d) => `No topic "${d.name}" is registered${known(d.known)}.`,
     mend: 'Declare it in the app and start a worker that has it.',
   }),
+  WRITER_REQUIRED: entry<{ topic: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) =>
+      `Topic "${d.topic}" takes events from the holder of its newest epoch only, and this one names none.`,
+    mend: 'Take the topic over (`client.topics.takeOver`) and give the epoch with each event (`writerEpoch`, attribute `writerepoch`).',
+  }),
+  WRITER_FENCED: entry<{ topic: string; epoch: number; held: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) =>
+      `Epoch ${d.epoch} of topic "${d.topic}" is not the newest one, which is ${d.held}: another writes now.`,
+    mend: 'Stop: nothing of this event was recorded. Take the topic over again only where no other writer is meant to be.',
+  }),
   CAPABILITY_UNKNOWN: entry<{ name: string }>({
     kind: 'notFound',
     status: 404,
@@ -282,6 +302,12 @@ export const errorCatalogue = {
     status: 404,
     message: (d) => `There is no run "${d.run}".`,
     mend: 'Check the id; an ended run is deleted when its retention is over.',
+  }),
+  RUN_EVENT_NOT_FOUND: entry<{ run: string; events: number }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `Run "${d.run}" has ${d.events} events, and none of them is at that moment.`,
+    mend: 'Ask for a number from 1 to that, or an instant at or after the start of the run.',
   }),
   HISTORY_INVALID: entry<{ reason: string }>({
     kind: 'invalid',
@@ -471,6 +497,19 @@ export const errorCatalogue = {
     status: 409,
     message: (d) => `${d.max} redrives are under way, which is as many as there may be.`,
     mend: 'Wait until one has ended, or cancel one.',
+  }),
+  FLEET_PAST_GONE: entry<{ position: number; at: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `What the fleet was before position ${d.position} (${d.at}) is no longer kept.`,
+    mend: 'Ask for a later moment.',
+  }),
+  FLEET_BEHIND: entry<{ position: number }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) =>
+      `The fold of the feed is not far enough for that moment yet; position ${d.position} can be asked for.`,
+    mend: 'Ask again in a while; after an upgrade the whole feed is folded once.',
   }),
   IDEMPOTENCY_KEY_REUSED: entry<{ key: string }>({
     kind: 'invalid',

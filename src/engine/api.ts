@@ -45,6 +45,7 @@ import type {
   TriageView,
   LimitView,
   PageView,
+  FleetView,
   QueueView,
   RedriveView,
   ReplayAnswer,
@@ -53,6 +54,9 @@ import type {
   RunFold,
   RunViewState,
   ScheduleView,
+  SourceView,
+  TopicView,
+  TopicWriterView,
   SeekAnswer,
   SubscriptionDetail,
   SubscriptionView,
@@ -63,8 +67,38 @@ import type { LetterFilter } from './deadletters/filter.js';
 import type { DeadEventFilter } from './topics/dead-events.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
+import type { RunMoment } from './runs/past.js';
+import type { FleetMoment } from './fleet/fleet-views.js';
 import type { ModelOrder } from './models/models-office.js';
+import type { FollowedPartition, TopicStreamHandlers } from './topics/topic-followers.js';
+import type { TrimReason } from './topics/keeper.js';
+import type { TopicGap } from './topics/low-water.js';
 import type { TriageOrder } from './triage/triage-office.js';
+
+/** Part of a partition. */
+export interface TopicPage {
+  readonly items: readonly TopicEventView[];
+  /** Offsets before the first item that were trimmed; null = none. */
+  readonly gap: TopicGap | null;
+}
+
+/** What has become of topics through this server, since it began. */
+export interface TopicFacts {
+  /** Events that were deleted, by why. */
+  readonly trimmed: Readonly<Record<TrimReason, number>>;
+  /** Events that came after their source had gone past them, by what became of them. */
+  readonly late: Readonly<Record<'accepted' | 'dropped' | 'dead', number>>;
+  /** Gaps in the numbers of sources. */
+  readonly gaps: number;
+  /** Events refused because another writes now. */
+  readonly fenced: number;
+}
+
+/** A part of a list. */
+export interface PageQuery {
+  readonly cursor?: string;
+  readonly limit?: number;
+}
 
 /** What somebody has made of the answers of a model in a run. */
 export interface ModelOutcome {
@@ -166,15 +200,30 @@ export interface PublishRequest {
   readonly subject?: string;
   readonly time?: string;
   readonly key?: string;
+  /** A URI of ours (`urn:eventspine:schema:...`) names the version that the data is of. */
   readonly dataschema?: string;
+  /** Version of the schema of the topic that the data is of. Default: what `dataschema` says, else the newest that it fits. */
+  readonly version?: number;
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  /** The epoch under which the publisher writes to a topic with a single writer. */
+  readonly writerEpoch?: number;
   readonly data: Payload | null;
   /** The data as plain JSON, where the caller has it at hand. */
   readonly value?: unknown;
 }
 
 export type PublishOutcome =
-  | { readonly tag: 'published'; readonly id: string; readonly runs: readonly string[] }
+  | {
+      readonly tag: 'published';
+      readonly id: string;
+      readonly runs: readonly string[];
+      /** It is recorded, though its source has gone past it. */
+      readonly late?: true;
+      /** Numbers of its source that have not come before it. */
+      readonly gap?: { readonly from: number; readonly to: number };
+    }
+  /** Its source has gone past it, and its topic does not take such events: it is a dead event, or nothing was recorded. */
+  | { readonly tag: 'late'; readonly id: string; readonly became: 'dead' | 'dropped' }
   | { readonly tag: 'duplicate'; readonly id: string }
   | { readonly tag: 'error'; readonly error: Error };
 
@@ -434,7 +483,8 @@ export interface Engine {
   /** Sends events that were through a group of their own. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_INVALID, WORKFLOW_UNKNOWN. */
   replaySubscription(origin: Origin, name: string, request: ReplayRequest): Promise<ReplayAnswer>;
 
-  readRun(tenant: string, run: string): Promise<RunFold | null>;
+  /** `moment`: the run as it was then, out of its events (RUN_EVENT_NOT_FOUND); null, the default, is now. */
+  readRun(tenant: string, run: string, moment?: RunMoment | null): Promise<RunFold | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */
   readResult(tenant: string, run: string): Promise<RunResult | null>;
   readHistory(
@@ -442,8 +492,8 @@ export interface Engine {
     run: string,
     query: { readonly after: number; readonly limit: number },
   ): Promise<RunEventView[] | null>;
-  /** All inferences of a run, in the order in which they were asked for; null = no such run. */
-  readDecisions(tenant: string, run: string): Promise<DecisionView[] | null>;
+  /** All inferences of a run, in the order in which they were asked for, as known at `moment`; null = no such run. */
+  readDecisions(tenant: string, run: string, moment?: RunMoment | null): Promise<DecisionView[] | null>;
   /** The run with everything that its body was given, for a replay elsewhere; null = no such run. */
   exportHistory(tenant: string, run: string): Promise<ExportedHistory | null>;
   listRuns(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>>;
@@ -486,17 +536,35 @@ export interface Engine {
   readRedrive(tenant: string, id: string): Promise<RedriveView | null>;
   listRedrives(tenant: string): Promise<PageView<RedriveView>>;
   cancelRedrive(origin: Origin, id: string): Promise<CommandOutcome>;
+  /** Events with a higher offset than `after`, and what is missing before the first of them because it was trimmed. */
   readTopic(
     tenant: string,
     topic: string,
     query: { readonly partition: number; readonly after: number; readonly limit: number },
-  ): Promise<TopicEventView[]>;
-  listTopics(tenant: string): Promise<
-    readonly {
-      readonly topic: string;
-      readonly partitions: readonly { readonly partition: number; readonly head: number }[];
-    }[]
-  >;
+  ): Promise<TopicPage>;
+  /** Offset of the first event of a partition at or after an instant, epoch ms; of the next one where there is none. */
+  offsetAt(tenant: string, topic: string, partition: number, instantMs: number): Promise<number>;
+  listTopics(tenant: string): Promise<readonly TopicView[]>;
+  /** Hands over events of partitions as they come, from where each is said to begin. Returns what ends it. */
+  followTopic(
+    tenant: string,
+    topic: string,
+    from: readonly FollowedPartition[],
+    handlers: TopicStreamHandlers,
+  ): () => void;
+  /** Begins a new epoch of a topic with a single writer; every earlier one is fenced. TOPIC_UNKNOWN, INPUT_INVALID. */
+  takeOverTopic(origin: Origin, topic: string): Promise<TopicWriterView>;
+  /** TOPIC_UNKNOWN, INPUT_INVALID. */
+  readTopicWriter(tenant: string, topic: string): Promise<TopicWriterView>;
+  /** How far the sources of a topic have come. */
+  listSources(tenant: string, topic: string, query: PageQuery): Promise<PageView<SourceView>>;
+  /** What has become of topics through this server. */
+  topicFacts(): TopicFacts;
+  /**
+   * What the fleet was at a moment, of one tenant or of all (null). Rejects with FLEET_PAST_GONE where that is no longer kept,
+   * and with FLEET_BEHIND where it cannot be told yet.
+   */
+  fleet(moment: FleetMoment, tenant: string | null): Promise<FleetView>;
   queues(): Promise<QueueView[]>;
   workers(): Promise<WorkerView[]>;
   tally(): Promise<TallyRow[]>;
@@ -620,4 +688,4 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, ManifestRow, StoredPayload };
+export type { EventRow, FleetMoment, ManifestRow, RunMoment, StoredPayload };

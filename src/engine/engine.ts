@@ -6,11 +6,21 @@ import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
 import { modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
-import type { DoctorView, HealthView, QueueView, ReplayAnswer, RunViewState, WorkerView } from '../protocol/http.js';
+import { bridgeOffsetSpace } from '../core/topics/bridge.js';
+import { subscriptionCursorSpace } from '../core/topics/subscription.js';
+import type {
+  DoctorView,
+  HealthView,
+  QueueView,
+  ReplayAnswer,
+  RunViewState,
+  TopicWriterView,
+  WorkerView,
+} from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import { isBlobPayload, type Payload } from '../core/payload.js';
-import type { SessionRow, Store } from '../store/contract.js';
+import { topicStream, type SessionRow, type Store } from '../store/contract.js';
 import type {
   CommandOutcome,
   Engine,
@@ -40,6 +50,9 @@ import { Dispatcher } from './dispatch/dispatcher.js';
 import { sessionInfo } from './dispatch/session-info.js';
 import type { Session } from './dispatch/session.js';
 import { EnvelopeWriter } from './events/envelope-writer.js';
+import { Checkpoints } from './fleet/checkpoints.js';
+import { FleetDuty, usualPace } from './fleet/fleet-duty.js';
+import { FleetViews } from './fleet/fleet-views.js';
 import { Graphs } from './graphs/graphs.js';
 import { Catalog } from './intake/catalog.js';
 import { deploy } from './intake/deployment.js';
@@ -69,13 +82,20 @@ import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
 import { Consumers } from './topics/consumers.js';
+import { TopicKeeper } from './topics/keeper.js';
+import { GuardedPublish, lateRedriver } from './topics/guarded-publish.js';
+import { readLows } from './topics/low-water.js';
+import { offsetAt } from './topics/offset-at.js';
 import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
-import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { Deliveries } from './topics/deliveries.js';
 import { Lag, lagEveryMs } from './topics/lag.js';
 import { SubscriptionOffice } from './topics/subscription-office.js';
 import { SubscriptionRegister } from './topics/subscription-register.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
+import { Sources } from './topics/sources.js';
+import { TopicFollowers, topicSweepMs } from './topics/topic-followers.js';
+import { Writers } from './topics/writers.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -110,6 +130,7 @@ const defaultSettings: EngineSettings = {
   predictionsPerTenantMax: limits.predictionsPerTenantMax,
   predictionBytesPerTenantMax: limits.predictionBytesPerTenantMax,
   breaker: defaultBreakerRule,
+  fleet: usualPace,
   lookEveryMs: null,
 };
 
@@ -147,6 +168,8 @@ class RunningEngine implements Engine {
   /** Null where callers cannot have transactions of their own. */
   readonly #outbox: OutboxDuty | null;
   readonly #graphs: Graphs;
+  readonly #fleet: FleetViews;
+  readonly #fleetDuty: FleetDuty;
   readonly #lookBack: LookBack;
   readonly #router: Router;
   readonly #office: PostOffice;
@@ -162,6 +185,10 @@ class RunningEngine implements Engine {
   readonly #pauses: Pauses;
   readonly #tallies: ArmTallies;
   readonly #shadows: Shadows;
+  readonly #keeper: TopicKeeper;
+  readonly #topicFollowers = new TopicFollowers((tenant, topic, query) => this.#reads.topic(tenant, topic, query));
+  readonly #writers: Writers;
+  readonly #sources: Sources;
   readonly #triage: TriageOffice;
   readonly #modelsOffice: ModelsOffice;
   readonly #predictions: Predictions;
@@ -201,6 +228,13 @@ class RunningEngine implements Engine {
       void this.#subscriptions.settle();
     });
     this.#subscriptions = new Subscriptions(this.#context, this.#catalog);
+    this.#keeper = new TopicKeeper(this.#context, this.#catalog, async (tenant, topic) => [
+      ...(await this.#subscriptions.of(tenant, topic)).map(({ spec }) => ({
+        space: subscriptionCursorSpace,
+        name: spec.name,
+      })),
+      ...this.#bridges.outgoing(tenant, topic).map((name) => ({ space: bridgeOffsetSpace, name })),
+    ]);
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
     this.#breakers = new Breakers(this.#context, this.#catalog);
@@ -241,6 +275,7 @@ class RunningEngine implements Engine {
         this.#router.published(transitions);
         this.#deliveries.published(transitions);
         this.#consumers.published(transitions);
+        this.#topicFollowers.published(transitions);
         this.#bridges.published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
@@ -266,7 +301,22 @@ class RunningEngine implements Engine {
       new DeadLetterMirror(this.#context, this.#catalog),
     );
     this.#lag = new Lag(this.#context, this.#catalog, this.#subscriptions);
-    this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain, (...of) => this.#lag.mayPublish(...of));
+    this.#writers = new Writers(this.#context, this.#catalog);
+    this.#sources = new Sources(this.#context);
+    this.#intake = new Intake(
+      this.#context,
+      this.#catalog,
+      this.#lanes,
+      plain,
+      new GuardedPublish({
+        context: this.#context,
+        catalog: this.#catalog,
+        lanes: this.#lanes,
+        writers: this.#writers,
+        sources: this.#sources,
+      }),
+      (...of) => this.#lag.mayPublish(...of),
+    );
     const told = (place: string): number | null => this.#pauses.until(place);
     const explainer = { context: this.#context, rules: this.#limitRules, resolve, told };
     this.#reads = new Reads(
@@ -299,6 +349,7 @@ class RunningEngine implements Engine {
     });
     this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
     this.#deadEvents = new DeadEvents({ context: this.#context, catalog: this.#catalog }, this.#lanes);
+    this.#deadEvents.onRedrive(lateRedriver({ context: this.#context, catalog: this.#catalog }));
     const look = (): Promise<void> => (store.shared ? this.#registry.look() : Promise.resolve());
     this.#bridges = new Bridges(
       { context: this.#context, catalog: this.#catalog, lanes: this.#lanes, look },
@@ -363,10 +414,14 @@ class RunningEngine implements Engine {
         this.#router.published(transitions);
         this.#deliveries.published(transitions);
         this.#consumers.published(transitions);
+        this.#topicFollowers.published(transitions);
         await this.#coordinator.limitsChanged();
       },
     });
     this.#approvals = new Approvals(this.#context, this.#lanes);
+    const checkpoints = new Checkpoints(this.#context, this.#catalog);
+    this.#fleet = new FleetViews(this.#context, checkpoints);
+    this.#fleetDuty = new FleetDuty(this.#context, checkpoints, settings.fleet ?? usualPace);
     this.#graphs = new Graphs(this.#context, this.#lanes);
     this.#timers = new TimerDuty(this.#context, this.#lanes, {
       promoted: () => this.#correctHints(),
@@ -390,6 +445,7 @@ class RunningEngine implements Engine {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
+        this.#topicFollowers.moved(tenant, run);
         this.#deliveries.moved(tenant, run);
         this.#consumers.moved(tenant, run);
         this.#bridges.moved(tenant, run);
@@ -407,6 +463,7 @@ class RunningEngine implements Engine {
             this.#router.published(transitions);
             this.#deliveries.published(transitions);
             this.#consumers.published(transitions);
+            this.#topicFollowers.published(transitions);
             this.#bridges.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
@@ -435,9 +492,8 @@ class RunningEngine implements Engine {
         tick: () => this.#dispatcher.reap(),
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
-      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#followTopics() },
       { name: 'lag', everyMs: settings.lookEveryMs ?? lagEveryMs, tick: () => this.#lag.tick() },
-      { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
       {
         name: 'admission',
         everyMs: settings.lookEveryMs ?? admissionEveryMs,
@@ -448,8 +504,17 @@ class RunningEngine implements Engine {
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
       { name: 'models', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#tickModels() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
+      {
+        name: 'topic streams',
+        everyMs: settings.lookEveryMs ?? topicSweepMs,
+        tick: () => Promise.resolve(this.#topicFollowers.sweep()),
+      },
+      { name: 'topics', everyMs: settings.upkeepEveryMs, tick: () => this.#keeper.tick() },
       { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
+      ...(settings.fleet === null
+        ? []
+        : [{ name: 'fleet', everyMs: settings.fleet.everyMs, tick: () => this.#fleetDuty.tick() }]),
       ...this.#outboxDuties(),
       ...(this.#bridges.any ? [{ name: 'bridges', everyMs: bridgesEveryMs, tick: () => this.#bridges.tick() }] : []),
     ]);
@@ -458,6 +523,10 @@ class RunningEngine implements Engine {
   start(): Promise<void> {
     this.#started ??= this.#begin();
     return this.#started;
+  }
+
+  async #followTopics(): Promise<void> {
+    await Promise.all([this.#router.tick(), this.#deliveries.tick()]);
   }
 
   #outboxDuties(): Duty[] {
@@ -474,6 +543,7 @@ class RunningEngine implements Engine {
       this.#breakers.refresh(),
       this.#pauses.refresh(),
       this.#triage.refresh(),
+      this.#subscriptions.start(),
     ]);
     await this.#dispatcher.reap();
     await this.#schedules.settle();
@@ -498,6 +568,7 @@ class RunningEngine implements Engine {
     this.#lanes.stop();
     this.#followers.stop();
     this.#consumers.stop();
+    this.#topicFollowers.stop();
     await Promise.all([
       this.#timers.stop(),
       this.#duties.stop(),
@@ -768,20 +839,63 @@ class RunningEngine implements Engine {
     return this.#subscriptionOffice.replay(origin, name, request);
   }
 
-  readRun: Engine['readRun'] = (tenant, run) => this.#sought(() => this.#reads.run(tenant, run));
+  readRun: Engine['readRun'] = (tenant, run, moment = null) =>
+    this.#sought(() => (moment === null ? this.#reads.run(tenant, run) : this.#reads.runAt(tenant, run, moment)));
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
   readHistory: Engine['readHistory'] = (tenant, run, query) =>
     this.#sought(() => this.#reads.history(tenant, run, query));
-  readDecisions: Engine['readDecisions'] = (tenant, run) => this.#sought(() => this.#reads.decisions(tenant, run));
+  readDecisions: Engine['readDecisions'] = (tenant, run, moment = null) =>
+    this.#sought(() => this.#reads.decisions(tenant, run, moment));
   exportHistory: Engine['exportHistory'] = (tenant, run) => this.#sought(() => this.#reads.exported(tenant, run));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#letters.list(tenant, query);
   readTopic: Engine['readTopic'] = (tenant, topic, query) => this.#reads.topic(tenant, topic, query);
 
+  async offsetAt(...[tenant, topic, partition, instantMs]: Parameters<Engine['offsetAt']>): Promise<number> {
+    const { store } = this.#context;
+    const heads = await store.listTopics(tenant);
+    const head = heads.find((one) => one.topic === topic && one.partition === partition)?.head ?? 0;
+    return offsetAt(store, { tenant, topic, partition }, head, instantMs);
+  }
+
+  async takeOverTopic(...[origin, topic]: Parameters<Engine['takeOverTopic']>): Promise<TopicWriterView> {
+    await this.#knowTopic(topic);
+    const { at, ...writer } = await this.#writers.takeOver(origin, topic);
+    return { topic, ...writer, at: isoOf(at) };
+  }
+
+  async readTopicWriter(...[tenant, topic]: Parameters<Engine['readTopicWriter']>): Promise<TopicWriterView> {
+    await this.#knowTopic(topic);
+    const found = await this.#writers.read(tenant, topic);
+    if (found === null) return { topic, epoch: 0, by: null, at: null };
+    return { topic, epoch: found.epoch, by: found.by, at: isoOf(found.at) };
+  }
+
+  /** Another server may have heard of it just now. */
+  async #knowTopic(topic: string): Promise<void> {
+    if (this.#context.store.shared && this.#catalog.topic(topic) === null) await this.#registry.look();
+  }
+
+  async listSources(...[tenant, topic, query]: Parameters<Engine['listSources']>): ReturnType<Engine['listSources']> {
+    const limit = Math.min(query.limit ?? limits.pageItemsDefault, limits.pageItemsMax);
+    const items = await this.#sources.list(tenant, topic, query.cursor ?? null, limit);
+    return { items, next: items.length < limit ? null : (items.at(-1)?.id ?? null) };
+  }
+
+  followTopic: Engine['followTopic'] = (tenant, topic, from, handlers) =>
+    this.#topicFollowers.follow(tenant, topic, from, handlers);
+
+  topicFacts: Engine['topicFacts'] = () => ({
+    trimmed: { ...this.#keeper.trimmed },
+    ...this.#sources.counts,
+    fenced: this.#writers.fenced,
+  });
+
   readDeadLetter: Engine['readDeadLetter'] = (tenant, id) => this.#letters.read(tenant, id);
 
   async listTopics(tenant: string): ReturnType<Engine['listTopics']> {
-    const heads = await this.#context.store.listTopics(tenant);
+    const { store } = this.#context;
+    const [heads, lows] = await Promise.all([store.listTopics(tenant), readLows(store, tenant)]);
     const names = new Set([...this.#catalog.topicNames(), ...heads.map((head) => head.topic)]);
     return [...names].sort().map((topic) => {
       const partitions = Math.max(
@@ -792,10 +906,16 @@ class RunningEngine implements Engine {
         heads.find((h) => h.topic === topic && h.partition === partition)?.head ?? 0;
       return {
         topic,
-        partitions: Array.from({ length: partitions }, (_, partition) => ({ partition, head: headOf(partition) })),
+        partitions: Array.from({ length: partitions }, (_, partition) => ({
+          partition,
+          head: headOf(partition),
+          low: lows.get(topicStream(topic, partition)) ?? 0,
+        })),
       };
     });
   }
+
+  fleet: Engine['fleet'] = (moment, tenant) => this.#fleet.at(moment, tenant);
 
   async queues(): Promise<QueueView[]> {
     const { store } = this.#context;
@@ -872,7 +992,7 @@ class RunningEngine implements Engine {
   changeModel: Engine['changeModel'] = (origin, name, order) => this.#modelsOffice.change(origin, name, order);
   modelReport: Engine['modelReport'] = (name, alpha, against) => this.#modelsOffice.report(name, alpha, against);
   modelEvents: Engine['modelEvents'] = (query) =>
-    this.#reads.topic(systemTenant, modelsTopic.name, { partition: 0, ...query });
+    this.#reads.topic(systemTenant, modelsTopic.name, { partition: 0, ...query }).then(({ items }) => [...items]);
 
   async reportOutcome(...[origin, run, outcome]: Parameters<Engine['reportOutcome']>): Promise<'recorded' | 'already'> {
     const state = await this.#reads.fold(origin.tenant, run);

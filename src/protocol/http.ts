@@ -18,6 +18,7 @@ import type {
   Spend,
   TokenUsage,
 } from '../core/run/inference.js';
+import type { RunStatus } from '../core/run/state.js';
 import type { ShadowEvidence } from '../core/models/shadow.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
@@ -266,7 +267,16 @@ export interface PublishAnswer {
 }
 
 export type PublishItemAnswer =
-  | { readonly id: string; readonly topic: string; readonly duplicate: boolean; readonly runs: readonly string[] }
+  | {
+      readonly id: string;
+      readonly topic: string;
+      readonly duplicate: boolean;
+      readonly runs: readonly string[];
+      /** Present = it came after its source had gone past it, and this became of it. */
+      readonly late?: 'accepted' | 'dropped' | 'dead';
+      /** Present = numbers of its source that have not come before it. */
+      readonly gap?: { readonly from: number; readonly to: number };
+    }
   | { readonly error: Problem };
 
 /** Answer to a command on a run or a dead letter. `already`: there was nothing left to do. */
@@ -312,16 +322,58 @@ export interface DeployAnswer {
   readonly stranded: readonly StrandedWork[];
 }
 
-/** A topic and its partitions; `head` is the offset of the next event. */
+/** A topic and its partitions. */
 export interface TopicView {
   readonly topic: string;
-  readonly partitions: readonly { readonly partition: number; readonly head: number }[];
+  readonly partitions: readonly TopicPartitionView[];
+}
+
+export interface TopicPartitionView {
+  readonly partition: number;
+  /** Offset of the next event. */
+  readonly head: number;
+  /** Every event with a lower offset is gone by retention. */
+  readonly low: number;
+}
+
+/** Who writes to a topic with a single writer. */
+export interface TopicWriterView {
+  readonly topic: string;
+  /** 0 = nobody has taken it over yet. */
+  readonly epoch: number;
+  readonly by: string | null;
+  readonly at: string | null;
+}
+
+/** How far a source of a topic has come. */
+export interface SourceView {
+  /** The source, or the hash of a long one. */
+  readonly id: string;
+  readonly source: string;
+  /** The highest `sequence` that has come; null = none has. */
+  readonly sequence: number | null;
+  /** Numbers below it that have not come. */
+  readonly missing: readonly { readonly from: number; readonly to: number }[];
+  /** Numbers that have not come and are too many to be listed. */
+  readonly lost: number;
+  /** Events that came after the source had gone past them. */
+  readonly late: number;
+  /** The newest `time` of an event, where the topic looks at times. */
+  readonly newestAt: string | null;
+}
+
+/** Events of one partition. */
+export interface TopicEventPage extends PageView<TopicEventView> {
+  /** Offsets that were asked for and are gone by retention; null = nothing is missing. */
+  readonly gap: { readonly from: number; readonly to: number } | null;
 }
 
 export interface TopicEventView {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
+  /** Stamp of the hybrid logical clock: sorts events by cause, over all topics and servers. */
+  readonly hlc: string;
   readonly event: Readonly<Record<string, unknown>>;
 }
 
@@ -651,6 +703,63 @@ export interface QueueView {
   readonly slots: number;
 }
 
+/** What a fleet was after an event of the feed. Counted from events, apart from `lag` and `sample`. */
+export interface FleetView {
+  /** Position of the last event that is in; all up to it are. */
+  readonly position: number;
+  /** The latest date of an event that is in; null = none is. */
+  readonly at: string | null;
+  /** The checkpoint that this goes on from; null = from the beginning of the feed. */
+  readonly checkpoint: { readonly position: number; readonly at: string } | null;
+  /** Events that lie between the checkpoint and the moment are deleted: this is what the checkpoint says. null = none are. */
+  readonly gap: FleetGap | null;
+  /** Runs that were deleted before they could be counted out: the counts may be too high by as many. */
+  readonly doubts: number;
+  /** Runs by status; those that have ended are all that ever did, kept or not. */
+  readonly runs: readonly { readonly workflow: string; readonly status: RunStatus; readonly count: number }[];
+  /** Tasks: `open` are ready, delayed or leased, `held` wait for admission. */
+  readonly queues: readonly { readonly queue: string; readonly open: number; readonly held: number }[];
+  /** Calls that want some of a limit, or have it. */
+  readonly limits: readonly { readonly limit: string; readonly waiting: number; readonly granted: number }[];
+  /** Inferences that wait for admission, or have it. */
+  readonly models: readonly { readonly model: string; readonly waiting: number; readonly granted: number }[];
+  /** What bodies wait for: `signal`, `event`, `approval`. */
+  readonly waits: readonly { readonly kind: string; readonly open: number }[];
+  /** Keys with an unfinished run, and the messages that they have not taken. */
+  readonly agents: readonly { readonly agent: string; readonly keys: number; readonly unread: number }[];
+  readonly topics: readonly { readonly topic: string; readonly events: number }[];
+  readonly lag: readonly FleetLag[];
+  /** What the rows said at the checkpoint, at `at`: claims are no events. */
+  readonly sample: FleetSampleView | null;
+}
+
+/** `missing`: how many of the events of runs between two positions are no longer there. */
+export interface FleetGap {
+  readonly from: number;
+  readonly to: number;
+  readonly missing: number;
+}
+
+/** How far a subscription was behind at most: its topic as it was, its cursors as the checkpoint has them. */
+export interface FleetLag {
+  readonly subscription: string;
+  readonly topic: string;
+  readonly eventsMax: number;
+}
+
+/** What the rows of the store said of work that no event tells of, at `at`. */
+export interface FleetSampleView {
+  readonly at: string;
+  readonly queues: readonly {
+    readonly queue: string;
+    readonly ready: number;
+    readonly delayed: number;
+    readonly leased: number;
+    readonly lagMs: number;
+  }[];
+  readonly workers: readonly { readonly queue: string; readonly sessions: number; readonly slots: number }[];
+}
+
 /** How many workers a group of queues wants: what an autoscaler reads. */
 export interface ScaleView {
   /** Tasks that are ready or under way, of all queues of the group: the number to divide by a target per worker. */
@@ -940,6 +1049,21 @@ export type StreamEvent =
   | { readonly event: 'state'; readonly data: { readonly state: RunViewState } }
   | { readonly event: 'gap'; readonly data: { readonly from: number; readonly to: number } }
   | { readonly event: 'end'; readonly data: { readonly state: RunViewState } };
+
+/**
+ * Events of the SSE stream of a topic: `start` says where the reader begins, `event` carries a TopicEventView, `gap` says
+ * that offsets of a partition are gone by retention.
+ */
+export type TopicStreamEvent =
+  | {
+      readonly event: 'start';
+      readonly data: { readonly partitions: readonly { readonly partition: number; readonly next: number }[] };
+    }
+  | { readonly event: 'event'; readonly data: TopicEventView }
+  | {
+      readonly event: 'gap';
+      readonly data: { readonly partition: number; readonly from: number; readonly to: number };
+    };
 
 export type { Failure };
 

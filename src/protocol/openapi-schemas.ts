@@ -64,6 +64,7 @@ import {
   type GraphView,
   type HealthView,
   type Problem,
+  type FleetView,
   type QueueView,
   type RunEventView,
   type RunSummary,
@@ -84,6 +85,10 @@ import {
   type TickView,
   type StrandedWork,
   type TopicEventView,
+  type TopicEventPage,
+  type TopicPartitionView,
+  type SourceView,
+  type TopicWriterView,
   type TopicView,
   type TriageCorrectionsView,
   type TriageVerdictsView,
@@ -478,7 +483,17 @@ export const schemas = {
     {
       items: list({
         anyOf: [
-          record({ id: text, topic: text, duplicate: flag, runs: texts }, ['id', 'topic', 'duplicate', 'runs']),
+          record(
+            {
+              id: text,
+              topic: text,
+              duplicate: flag,
+              runs: texts,
+              late: oneOf(['accepted', 'dropped', 'dead']),
+              gap: record({ from: whole, to: whole }, ['from', 'to']),
+            },
+            ['id', 'topic', 'duplicate', 'runs'],
+          ),
           failed,
         ],
       }),
@@ -517,11 +532,14 @@ export const schemas = {
     {},
   ),
   TopicView: shape<TopicView>(
-    { topic: text, partitions: list(record({ partition: whole, head: whole }, ['partition', 'head'])) },
+    {
+      topic: text,
+      partitions: list(shape<TopicPartitionView>({ partition: whole, head: whole, low: whole }, {})),
+    },
     {},
   ),
   TopicEventView: shape<TopicEventView>(
-    { topic: text, partition: whole, offset: whole, event: { type: 'object' } },
+    { topic: text, partition: whole, offset: whole, hlc: text, event: { type: 'object' } },
     {},
   ),
   SubscriptionView: shape<SubscriptionView>(subscriptionView, {}),
@@ -810,6 +828,42 @@ export const schemas = {
       reason: nullable(text),
     },
     { to: true },
+  ),
+  FleetView: shape<FleetView>(
+    {
+      position: whole,
+      at: nullable(instant),
+      checkpoint: nullable(record({ position: whole, at: instant }, ['position', 'at'])),
+      gap: nullable(record({ from: whole, to: whole, missing: whole }, ['from', 'to', 'missing'])),
+      doubts: whole,
+      runs: list(record({ workflow: text, status: text, count: whole }, ['workflow', 'status', 'count'])),
+      queues: list(record({ queue: text, open: whole, held: whole }, ['queue', 'open', 'held'])),
+      limits: list(record({ limit: text, waiting: whole, granted: whole }, ['limit', 'waiting', 'granted'])),
+      models: list(record({ model: text, waiting: whole, granted: whole }, ['model', 'waiting', 'granted'])),
+      waits: list(record({ kind: text, open: whole }, ['kind', 'open'])),
+      agents: list(record({ agent: text, keys: whole, unread: whole }, ['agent', 'keys', 'unread'])),
+      topics: list(record({ topic: text, events: whole }, ['topic', 'events'])),
+      lag: list(record({ subscription: text, topic: text, eventsMax: whole }, ['subscription', 'topic', 'eventsMax'])),
+      sample: nullable(
+        record(
+          {
+            at: instant,
+            queues: list(
+              record({ queue: text, ready: whole, delayed: whole, leased: whole, lagMs: whole }, [
+                'queue',
+                'ready',
+                'delayed',
+                'leased',
+                'lagMs',
+              ]),
+            ),
+            workers: list(record({ queue: text, sessions: whole, slots: whole }, ['queue', 'sessions', 'slots'])),
+          },
+          ['at', 'queues', 'workers'],
+        ),
+      ),
+    },
+    {},
   ),
   QueueView: shape<QueueView>(
     {
@@ -1136,8 +1190,37 @@ export const schemas = {
   RunEventPage: page('RunEventView'),
   DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
-  TopicEventPage: page('TopicEventView'),
   SubscriptionPage: page('SubscriptionView'),
+  TopicEventPage: shape<TopicEventPage>(
+    {
+      items: list(reference('TopicEventView')),
+      next: nullable(text),
+      gap: nullable(record({ from: whole, to: whole }, ['from', 'to'])),
+    },
+    {},
+  ),
+  SourcePage: page('SourceView'),
+  SourceView: shape<SourceView>(
+    {
+      id: text,
+      source: text,
+      sequence: nullable(whole),
+      missing: list(record({ from: whole, to: whole }, ['from', 'to'])),
+      lost: whole,
+      late: whole,
+      newestAt: nullable(instant),
+    },
+    {},
+  ),
+  TopicWriterView: shape<TopicWriterView>({ topic: text, epoch: whole, by: nullable(text), at: nullable(instant) }, {}),
+  TopicStreamEvent: {
+    description: 'The data of a message, by its event: `event`, `start`, `gap`.',
+    anyOf: [
+      reference('TopicEventView'),
+      record({ partitions: list(record({ partition: whole, next: whole }, ['partition', 'next'])) }, ['partitions']),
+      record({ partition: whole, from: whole, to: whole }, ['partition', 'from', 'to']),
+    ],
+  },
   BridgePage: page('BridgeView'),
   DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),

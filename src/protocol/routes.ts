@@ -90,6 +90,11 @@ const limit: RouteParameter = {
   says: `Most items of the page: 1 to ${limits.pageItemsMax}; ${limits.pageItemsDefault} by default.`,
   type: 'integer',
 };
+const runMoment: RouteParameter = {
+  name: 'at',
+  says: 'The run as it was after its event of this number, or at this instant, ISO 8601. By default now.',
+  type: 'string',
+};
 const labels: RouteParameter = {
   name: 'label',
   says: 'A label of the run, as `name:value`.',
@@ -226,6 +231,11 @@ const descriptions = {
         says: 'Type of the event, for plain JSON; the name of the topic by default.',
         type: 'string',
       },
+      {
+        name: 'version',
+        says: 'Version of the schema that plain JSON is of; the newest that it fits by default.',
+        type: 'integer',
+      },
     ],
     headers: [
       {
@@ -239,10 +249,50 @@ const descriptions = {
   readTopic: get('Events of one partition, in order.', 'TopicEventPage', {
     query: [
       { name: 'partition', says: 'Number of the partition; 0 by default.', type: 'integer' },
-      { name: 'after', says: 'Offset after which to begin; -1, the begin, by default.', type: 'integer' },
+      {
+        name: 'after',
+        says: 'Offset after which to begin; by default at the oldest event that is kept.',
+        type: 'integer',
+      },
+      { name: 'at', says: 'Begin with the first event at or after this instant, ISO 8601.', type: 'string' },
       { ...cursor, says: '`next` of the page before; the same as `after`.' },
       limit,
     ],
+  }),
+  streamTopic: get(
+    'The events of a topic as they come (server-sent events), of all partitions or of those named: `start`, `event`, `gap`.',
+    null,
+    {
+      query: [
+        { name: 'partition', says: 'Number of a partition; all by default.', type: 'integer', repeated: true },
+        {
+          name: 'from',
+          says: 'Where to begin without a cursor; `newest` by default.',
+          type: 'string',
+          oneOf: ['newest', 'oldest'],
+        },
+        { name: 'at', says: 'Begin with the first events at or after this instant, ISO 8601.', type: 'string' },
+        { name: 'cursor', says: 'Id of the last event seen; the header `last-event-id` wins.', type: 'string' },
+      ],
+      headers: [{ name: headerNames.lastEventId, says: 'Id of the last event seen.', type: 'string' }],
+      answers: [
+        {
+          status: 200,
+          says: 'The stream. Ids are opaque cursors; a stream cut off is resumed by `last-event-id`.',
+          type: 'text/event-stream',
+          schema: 'TopicStreamEvent',
+        },
+      ],
+    },
+  ),
+  readTopicWriter: get('Who writes to a topic with a single writer.', 'TopicWriterView'),
+  takeOverTopic: post(
+    'Begins a new epoch of a topic with a single writer; whoever writes under an earlier one is fenced.',
+    null,
+    [ok('TopicWriterView', 'The epoch to publish under.', 201)],
+  ),
+  listSources: get('How far the sources of a topic have come, and what is missing of them.', 'SourcePage', {
+    query: [cursor, limit],
   }),
   listRuns: get('Runs, newest first.', 'RunPage', {
     query: [
@@ -260,6 +310,7 @@ const descriptions = {
   }),
   readRun: get('A run: its state, steps, what it waits for and what can be done about it.', 'RunView', {
     takes: ['readToken'],
+    query: [runMoment],
   }),
   readHistory: get('Every event of a run, in order.', 'RunEventPage', {
     query: [cursor, limit],
@@ -267,7 +318,7 @@ const descriptions = {
   readDecisions: get(
     'Why: every inference of a run, what was asked of which model, what came of it, by which way and at what cost.',
     'DecisionPage',
-    { query: [cursor, limit] },
+    { query: [runMoment, cursor, limit] },
   ),
   exportRun: get(
     'The history of a run with everything that its body was given, to be replayed on other code.',
@@ -583,6 +634,21 @@ const descriptions = {
     'Sends the events from a place to the end of the topic through a group of their own, or says what that would begin.',
     jsonBody('ReplayRequest', 'The place, and what handles the events.'),
     [ok('ReplayAnswer', 'A dry run.'), ok('ReplayAnswer', 'It was made.', 201)],
+  ),
+  readFleet: get(
+    'What the fleet was at a moment: runs, queues, limits, models, waits, agents, topics, lag. Counted from events; `gap` and `sample` say what is not.',
+    'FleetView',
+    {
+      access: 'operator',
+      query: [
+        {
+          name: 'at',
+          says: 'Position of the feed, or an instant, ISO 8601. By default now.',
+          type: 'string',
+        },
+        { name: 'tenant', says: 'Only what is of this tenant.', type: 'string' },
+      ],
+    },
   ),
   listQueues: get('Depth and lag of every queue.', 'QueuePage', { access: 'operator' }),
   readScale: get(

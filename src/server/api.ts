@@ -17,6 +17,7 @@ import type { Handler, HandlerContext } from './handlers/context.js';
 import { endpointHandlers } from './handlers/endpoints.js';
 import { eventHandlers } from './handlers/events.js';
 import { consumerHandlers } from './handlers/consumers.js';
+import { topicHandlers } from './handlers/topics.js';
 import { bridgeHandlers } from './handlers/bridges.js';
 import { deadEventHandlers } from './handlers/dead-events.js';
 import { deadLetterHandlers } from './handlers/dead-letters.js';
@@ -115,6 +116,7 @@ export class Api {
     this.#handlers = {
       ...intakeHandlers(context),
       ...eventHandlers(context),
+      ...topicHandlers(context),
       ...runHandlers(context),
       ...waitHandlers(context),
       ...agentHandlers(context),

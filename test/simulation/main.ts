@@ -29,6 +29,8 @@ const { values } = parseArgs({
     push: { type: 'boolean', default: false },
     storms: { type: 'boolean', default: false },
     bridged: { type: 'boolean', default: false },
+    subscribed: { type: 'boolean', default: false },
+    folded: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -50,6 +52,8 @@ for (let seed = from; seed < from + count; seed++) {
     push: values.push,
     storms: values.storms,
     bridged: values.bridged,
+    subscribed: values.subscribed,
+    folded: values.folded,
     ...(values.storms ? { taste: { inferences: true } } : {}),
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),

@@ -249,6 +249,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
         upkeepEveryMs: neverMs,
         stuckAfterMs: neverMs,
         lookEveryMs: neverMs,
+        fleet: null,
       },
       log: (record) => this.#heard(record),
     });
@@ -303,7 +304,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     const [outcome] = await this.#driver.through(this.#engine.publish(origin(this.#tenant), [event]));
     if (outcome === undefined) throw new Error('Invariant broken: one request has one outcome');
     if (outcome.tag === 'error') throw outcome.error;
-    const runs = outcome.tag === 'duplicate' ? [] : outcome.runs;
+    const runs = outcome.tag === 'published' ? outcome.runs : [];
     for (const run of runs) this.#started.add(run);
     await this.#driver.settle();
     const delivered = outcome.tag === 'duplicate' ? [] : await this.#deliveredOf(topic, id);
@@ -397,7 +398,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     const pages = partitions.map(({ partition, head }) =>
       this.#engine.readTopic(this.#tenant, topic, { partition, after: -1, limit: head + 1 }),
     );
-    return (await this.#driver.through(Promise.all(pages))).flat().map(({ event }) => event);
+    return (await this.#driver.through(Promise.all(pages))).flatMap(({ items }) => items).map(({ event }) => event);
   }
 
   async cancel(run: RunRef, options: { readonly reason?: string; readonly graceMs?: number } = {}): Promise<void> {

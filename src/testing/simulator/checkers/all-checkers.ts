@@ -7,6 +7,7 @@ import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkEndpoints } from './endpoints.js';
 import { checkFamily } from './family.js';
+import { checkFleet } from './fleet.js';
 import { checkGraphs } from './graphs.js';
 import { checkAiPrograms } from './ai-programs.js';
 import { checkInferences } from './inferences.js';
@@ -22,6 +23,7 @@ import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
 import { checkShadows } from './shadows.js';
 import { checkStreams } from './streams.js';
+import { checkSubscriptions } from './subscriptions.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 import { checkWaits } from './waits.js';
@@ -35,6 +37,7 @@ export {
   checkEndings,
   checkEndpoints,
   checkFamily,
+  checkFleet,
   checkGraphs,
   checkInferences,
   checkLeases,
@@ -49,6 +52,7 @@ export {
   checkSagas,
   checkShadows,
   checkStreams,
+  checkSubscriptions,
   checkTicks,
   checkTimers,
   checkWaits,
@@ -78,11 +82,13 @@ export const checkers: readonly Checker[] = [
   checkRequests,
   checkBridges,
   checkWaits,
+  checkSubscriptions,
   checkAgents,
   checkFamily,
   checkSagas,
   checkShadows,
   checkStreams,
   checkReadings,
+  checkFleet,
   checkEndings,
 ];
