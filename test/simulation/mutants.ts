@@ -15,6 +15,7 @@ import type {
 import { deadEventSpace } from '../../src/core/topics/dead-event.js';
 import { cursorOf, stateOf, type PullCursor } from '../../src/core/topics/pull-cursor.js';
 import { subscriptionCursorSpace } from '../../src/core/topics/subscription.js';
+import { bridgeOffsetSpace } from '../../src/core/topics/bridge.js';
 import { unwantedFailure } from '../../src/core/run/inference.js';
 import type { Submission, WorkerMessage } from '../../src/protocol/worker.js';
 import { subscriptionSettingSpace } from '../../src/engine/topics/subscriptions.js';
@@ -53,6 +54,8 @@ export interface Mutant {
   readonly limited?: true;
   /** It does harm to shadows of models, which only real workers ask. */
   readonly shadowed?: true;
+  /** It does harm to bridges to a bus outside. */
+  readonly bridged?: true;
   /** It does harm to subscriptions. */
   readonly subscribed?: true;
   /** It does harm to topics that do not keep or take everything. */
@@ -936,6 +939,49 @@ export const mutants: readonly Mutant[] = [
     })),
     remedies: true,
     property: 'P4',
+  },
+  {
+    name: 'a bridge moves its position whoever has moved it meanwhile',
+    from: 27,
+    flaws: withTransitions((transition) => unguarded(transition, bridgeOffsetSpace)),
+    bridged: true,
+    servers: 2,
+    kinds: ['server pause', 'server crash'],
+    property: 'P21',
+  },
+  {
+    name: 'the position of a bridge is not stored with what it stands behind',
+    flaws: withTransitions(withoutEntries(({ space }) => space === bridgeOffsetSpace)),
+    bridged: true,
+    property: 'P21',
+  },
+  {
+    name: 'a bridge keeps no keys of what it has brought in',
+    flaws: withTransitions((transition) =>
+      (transition.entries ?? []).some(({ space }) => space === bridgeOffsetSpace)
+        ? { ...transition, dedupe: [] }
+        : transition,
+    ),
+    bridged: true,
+    property: 'P2',
+  },
+  {
+    name: 'the bus is told how far a bridge is before it is stored',
+    flaws: { bus: 'commits first' },
+    bridged: true,
+    property: 'P21',
+  },
+  {
+    name: 'a bridge takes for published what the bus has refused',
+    flaws: { bus: 'says yes' },
+    bridged: true,
+    property: 'P21',
+  },
+  {
+    name: 'what comes after a message that the bus has refused goes out before it',
+    flaws: { bus: 'overtakes' },
+    bridged: true,
+    property: 'P21',
   },
   {
     name: 'a cursor of a subscription is written whatever it was',
