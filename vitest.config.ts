@@ -23,6 +23,7 @@ const alias = [
   { find: /^eventspine\/sqlite$/, replacement: entry('stores/sqlite') },
   { find: /^eventspine\/postgres$/, replacement: entry('stores/postgres') },
   { find: /^eventspine\/kafka$/, replacement: entry('buses/kafka') },
+  { find: /^eventspine\/nats$/, replacement: entry('buses/nats') },
   {
     find: /^eventspine\/(worker|client|server|testing|page|react|mount|models|ai-sdk|eslint)$/,
     replacement: fileURLToPath(new URL('dist', import.meta.url)) + '/$1/index.js',

@@ -9,12 +9,11 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { cached } from './cache.mjs';
+import { npmFolder } from './npm-folder.mjs';
 
 const nodeVersion = '22.23.3';
 const clientVersion = '2.12.1';
 const nodeMin = [22, 22];
-const fetchMsMax = 120_000;
 
 /** `{ node, client, source }`: path of the program, URL of the client's module; or `{ node: null, reason }`. */
 export function kafkaClient() {
@@ -40,25 +39,7 @@ function secondNode() {
 }
 
 function packageOf(cacheName, name, version) {
-  const folder = cached(cacheName, (making) => {
-    const fetched = spawnSync(
-      process.platform === 'win32' ? 'npm.cmd' : 'npm',
-      [
-        'install',
-        '--prefix',
-        making,
-        '--no-save',
-        '--ignore-scripts',
-        '--no-audit',
-        '--no-fund',
-        '--loglevel=error',
-        `${name}@${version}`,
-      ],
-      { timeout: fetchMsMax, encoding: 'utf8', shell: process.platform === 'win32' },
-    );
-    if (fetched.status !== 0) throw new Error(`the npm package ${name} ${version} could not be fetched`);
-  });
-  return join(folder, 'node_modules', ...name.split('/'));
+  return join(npmFolder(cacheName, [`${name}@${version}`]), ...name.split('/'));
 }
 
 function isNewEnough(version) {

@@ -53,14 +53,17 @@ async function resolved(value: unknown, folder: string, at: string): Promise<unk
     if (only[0] === 'file') return fromFile(resolve(folder, only[1]), only[1], at);
   }
   const members = await Promise.all(
-    entries.map(async ([name, member]): Promise<[string, unknown]> => [name, await resolved(member, folder, `${at}.${name}`)]),
+    entries.map(
+      async ([name, member]): Promise<[string, unknown]> => [name, await resolved(member, folder, `${at}.${name}`)],
+    ),
   );
   return Object.fromEntries(members);
 }
 
 function fromEnvironment(name: string, at: string): string {
   const value = variableOf(name);
-  if (value === undefined) throw new SpineError('BRIDGES_INVALID', { faults: [`${at}: the variable ${name} is not set`] });
+  if (value === undefined)
+    throw new SpineError('BRIDGES_INVALID', { faults: [`${at}: the variable ${name} is not set`] });
   return value;
 }
 
@@ -69,6 +72,10 @@ async function fromFile(path: string, given: string, at: string): Promise<string
     return await readFile(path, 'utf8');
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new SpineError('BRIDGES_INVALID', { faults: [`${at}: ${given} cannot be read: ${reason}`] }, { cause: error });
+    throw new SpineError(
+      'BRIDGES_INVALID',
+      { faults: [`${at}: ${given} cannot be read: ${reason}`] },
+      { cause: error },
+    );
   }
 }

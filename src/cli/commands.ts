@@ -127,6 +127,11 @@ const runsParameter: Parameter = { name: 'run', says: 'Ids of runs.', required: 
 const letter: Parameter = { name: 'dead-letter', says: 'Id of the dead letter.', required: true };
 const redriveParameter: Parameter = { name: 'redrive', says: 'Id of the redrive.', required: true };
 const scheduleParameter: Parameter = { name: 'schedule', says: 'Name of the schedule.', required: true };
+const subscriptionParameter: Parameter = {
+  name: 'subscription',
+  says: 'Name of the subscription.',
+  required: true,
+};
 const letters: Parameter = { name: 'dead-letter', says: 'Ids of dead letters.', required: true, rest: true };
 
 const deadEvent: Parameter = { name: 'dead-event', says: 'Id of the dead event.', required: true };
@@ -759,6 +764,50 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/bridges.js')).seekBridge,
   },
   {
+    words: ['subscriptions', 'list'],
+    says: 'Lists subscriptions with what handles their events and how far they are behind.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine subscriptions list'],
+    load: async () => (await import('./commands/consumers.js')).listSubscriptions,
+  },
+  {
+    words: ['subscriptions', 'show'],
+    says: 'Shows a subscription with its partitions and consumers.',
+    parameters: [subscriptionParameter],
+    flags: overHttp,
+    examples: ['eventspine subscriptions show audit'],
+    load: async () => (await import('./commands/consumers.js')).showSubscription,
+  },
+  {
+    words: ['subscriptions', 'put'],
+    says: 'Makes a subscription whose events are pulled, or changes one that was made.',
+    parameters: [
+      subscriptionParameter,
+      { name: 'options', says: 'Topic and options as JSON, @file, or - for the standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [`eventspine subscriptions put audit '{"topic":"order.placed","from":"oldest","deliveries":3}'`],
+    load: async () => (await import('./commands/consumers.js')).putSubscription,
+  },
+  {
+    words: ['subscriptions', 'delete'],
+    says: 'Removes a subscription that was made over the API, with its cursors.',
+    parameters: [subscriptionParameter],
+    flags: overHttp,
+    examples: ['eventspine subscriptions delete audit'],
+    load: async () => (await import('./commands/consumers.js')).deleteSubscription,
+  },
+  {
+    words: ['subscriptions', 'consume'],
+    says: 'Pulls the events of a subscription and prints them as JSON lines; each is settled when it is printed.',
+    more: 'Goes on until it is interrupted, or until --limit events were printed.',
+    parameters: [subscriptionParameter],
+    flags: [{ ...limit, says: 'Print so many events and end. Default: go on.' }, ...overHttp],
+    examples: ['eventspine subscriptions consume audit', 'eventspine subscriptions consume audit --limit 10'],
+    load: async () => (await import('./commands/consumers.js')).consumeSubscription,
+  },
+  {
     words: ['dead-events', 'list'],
     says: 'Lists events that were given up on and that no run stands for, oldest first.',
     parameters: [],
@@ -793,6 +842,69 @@ export const commands: readonly Command[] = [
     flags: [...deadEventFlags, { name: 'all', type: 'truth', says: 'All dead events.' }, reasonFlag, ...overHttp],
     examples: ['eventspine dead-events discard dev_01h455vb4pex5vsknk084sn02q'],
     load: async () => (await import('./commands/dead-events.js')).discardDeadEvents,
+  },
+  {
+    words: ['subscriptions', 'pause'],
+    says: 'Lets a subscription begin nothing until it is resumed; what is under way goes on.',
+    parameters: [subscriptionParameter],
+    flags: [reasonFlag, ...overHttp],
+    examples: ["eventspine subscriptions pause reviews --reason 'the model is down'"],
+    load: async () => (await import('./commands/subscriptions.js')).pauseSubscription,
+  },
+  {
+    words: ['subscriptions', 'resume'],
+    says: 'Lets a paused subscription go on from where it was.',
+    parameters: [subscriptionParameter],
+    flags: overHttp,
+    examples: ['eventspine subscriptions resume reviews'],
+    load: async () => (await import('./commands/subscriptions.js')).resumeSubscription,
+  },
+  {
+    words: ['subscriptions', 'seek'],
+    says: 'Sets the cursors of a subscription to another place.',
+    more: 'What lies behind the place begins anew, what lies before it is left out. What is under way goes on, and a later event of its key waits for it.',
+    parameters: [
+      subscriptionParameter,
+      {
+        name: 'to',
+        required: true,
+        says: '`oldest`, `newest`, an offset, or an instant such as 2026-01-31T09:00:00Z.',
+      },
+    ],
+    flags: [{ name: 'partition', type: 'number', value: 'n', says: 'Only this partition. Default: all.' }, ...overHttp],
+    examples: [
+      'eventspine subscriptions seek reviews oldest',
+      'eventspine subscriptions seek reviews 1200 --partition 3',
+    ],
+    load: async () => (await import('./commands/subscriptions.js')).seekSubscription,
+  },
+  {
+    words: ['subscriptions', 'replay'],
+    says: 'Sends events that were through a group of their own.',
+    more: 'Another subscription is made with the filter and the order of this one, which begins at the place and ends where the topic ends now. The subscription itself goes on as it was.',
+    parameters: [subscriptionParameter],
+    flags: [
+      {
+        name: 'from',
+        type: 'text',
+        value: 'place',
+        says: '`oldest`, an offset, or an instant such as 2026-01-31T09:00:00Z. Default: oldest.',
+      },
+      {
+        name: 'into',
+        type: 'text',
+        value: 'workflow',
+        says: 'What handles the events. Default: what handles those of the subscription.',
+      },
+      { name: 'name', type: 'text', value: 'name', says: 'Name of the subscription that is made. Default: a new one.' },
+      { name: 'dry-run', type: 'truth', says: 'Only say what would be replayed.' },
+      ...overHttp,
+    ],
+    examples: [
+      'eventspine subscriptions replay reviews --from 2026-01-31T09:00:00Z --dry-run',
+      'eventspine subscriptions replay reviews --from oldest --into review-again',
+    ],
+    load: async () => (await import('./commands/subscriptions.js')).replaySubscription,
   },
   {
     words: ['schedules', 'list'],
@@ -1153,6 +1265,18 @@ export const commands: readonly Command[] = [
       },
       { name: 'as-unversioned', type: 'truth', says: 'The same, pinned to no version.' },
       { name: 'strict', type: 'truth', says: 'Fail for warnings, too.' },
+      {
+        name: 'schemas',
+        type: 'text',
+        value: 'file',
+        says: 'Replay nothing: hold the topics of the app (or of a JSON file in its place) against this file, as `schemas` has printed it.',
+      },
+      {
+        name: 'compatibility',
+        type: 'text',
+        value: 'mode',
+        says: 'With --schemas: backward, forward, full or none, in the place of what the topics declare.',
+      },
       { ...limit, says: 'Look at so many unfinished runs at most. Default 1000.' },
       ...overHttp,
     ],
@@ -1160,8 +1284,18 @@ export const commands: readonly Command[] = [
       'eventspine check app.mjs --url https://spine.internal',
       'eventspine check app.mjs histories/',
       'eventspine check app.mjs run.json --as 4',
+      'eventspine check --schemas schemas.json app.mjs',
     ],
     load: async () => (await import('./commands/check.js')).check,
+  },
+  {
+    words: ['schemas'],
+    says: 'Prints the topics of an app with the schemas of their data, as JSON.',
+    more: 'Kept beside the code, it is what `check --schemas` holds the next build against.',
+    parameters: [app],
+    flags: [],
+    examples: ['eventspine schemas app.mjs'],
+    load: async () => (await import('./commands/schemas.js')).printSchemas,
   },
   {
     words: ['deploy'],

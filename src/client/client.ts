@@ -4,6 +4,7 @@
  * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
  * without doing its work twice.
  */
+import { schemaUri } from '../core/schema/schema-id.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import { type Duration, parseDuration } from '../core/duration.js';
 import { clientError } from '../core/client-errors.js';
@@ -46,7 +47,9 @@ import type {
   ScaleView,
   TopicEventView,
   TriageView,
+  SourceView,
   TopicView,
+  TopicWriterView,
   WorkerView,
 } from '../protocol/http.js';
 import { pathOf } from '../protocol/route-paths.js';
@@ -74,7 +77,9 @@ import {
   signalRun,
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
+import { followTopic, type TopicFollowOptions, type TopicStreamItem } from './topic-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
+import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
 
 /** Options of `start`. */
 export interface StartOptions extends CallOptions {
@@ -119,6 +124,10 @@ export interface PublishOptions extends CallOptions {
   readonly subject?: string;
   /** Partition key. Default: what the topic's `key` selects. */
   readonly key?: string;
+  /** The epoch under which this client writes to a topic with a single writer (`topics.takeOver`). */
+  readonly writerEpoch?: number;
+  /** Version of the schema of the topic that the data is of. Default: the newest that it fits. */
+  readonly version?: number;
 }
 
 /** What became of a published event. */
@@ -129,6 +138,10 @@ export interface Published {
   readonly duplicate: boolean;
   /** Runs that the event has started. */
   readonly runs: readonly string[];
+  /** Present = it came after its source had gone past it (`sources` of the topic), and this became of it. */
+  readonly late?: 'accepted' | 'dropped' | 'dead';
+  /** Present = numbers (`sequence`) of its source that have not come before it. */
+  readonly gap?: { readonly from: number; readonly to: number };
 }
 
 /** Which runs to list; all conditions must hold. */
@@ -168,8 +181,10 @@ export interface DeadEventListQuery extends CallOptions {
 export interface TopicQuery extends CallOptions {
   /** Default 0. */
   readonly partition?: number;
-  /** Begin after this offset. Default -1: at the beginning. */
+  /** Begin after this offset. Default: at the oldest event that is kept. */
   readonly after?: number;
+  /** Begin with the first event at or after this instant, ISO 8601. */
+  readonly at?: string;
   readonly limit?: number;
 }
 
@@ -253,6 +268,8 @@ export interface Client<App = UntypedApp> {
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
+  /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
+  readonly subscriptions: SubscriptionsApi;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
   /** How many workers a group of queues wants, as an autoscaler would ask. REQUEST_INVALID. */
@@ -443,6 +460,14 @@ export interface TopicsApi {
   list(options?: CallOptions): Promise<readonly TopicView[]>;
   /** Events of one partition, in order. */
   events(topic: string, query?: TopicQuery): PageList<TopicEventView>;
+  /** Events of all partitions as they come, across lost connections; what is gone by retention shows as a `gap`. */
+  follow(topic: string, options?: TopicFollowOptions): AsyncIterable<TopicStreamItem>;
+  /** How far the sources of a topic have come, for topics with `sources`. */
+  sources(topic: string, query?: CallOptions & { readonly limit?: number }): PageList<SourceView>;
+  /** Who writes to a topic with `writer: 'single'`. */
+  writer(topic: string, options?: CallOptions): Promise<TopicWriterView>;
+  /** Begins a new epoch of such a topic; whoever writes under an earlier one gets WRITER_FENCED. */
+  takeOver(topic: string, options?: CallOptions): Promise<TopicWriterView>;
 }
 
 /**
@@ -658,7 +683,17 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         pageList((cursor) =>
           transport.json(get(pathOf('readTopic', { topic }), optionsOf(signal), { ...query, cursor })),
         ),
+      follow: (topic, options = {}) => followTopic(transport, topic, options, settings),
+      sources: (topic, { signal, ...query } = {}) =>
+        pageList((cursor) =>
+          transport.json(get(pathOf('listSources', { topic }), optionsOf(signal), { ...query, cursor })),
+        ),
+      writer: (topic, options) => transport.json(get(pathOf('readTopicWriter', { topic }), options)),
+      takeOver: (topic, options) =>
+        transport.json(command(pathOf('takeOverTopic', { topic }), undefined, false, options)),
     },
+
+    subscriptions: subscriptionsOver(transport),
 
     schedules: schedulesOver<App>(transport, settings),
 
@@ -762,6 +797,8 @@ function eventOf(topic: string, data: unknown, options: PublishOptions): CloudEv
     type: options.type ?? topic,
     ...(options.subject === undefined ? {} : { subject: options.subject }),
     ...(options.key === undefined ? {} : { partitionkey: options.key }),
+    ...(options.writerEpoch === undefined ? {} : { writerepoch: options.writerEpoch }),
+    ...(options.version === undefined ? {} : { dataschema: schemaUri(`${topic}/${options.version}`) }),
     datacontenttype: 'application/json',
     data,
   };

@@ -73,7 +73,18 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
+export {
+  Nack,
+  type ConsumedEvent,
+  type ConsumeOptions,
+  type ConsumersApi,
+  type NackOptions,
+  type PullOptions,
+} from './consumers.js';
+export type { ReplayOptions, SeekOptions, SubscriptionRequest, SubscriptionsApi } from './subscriptions.js';
+export type { SubscriptionOptions } from '../core/topics/subscription-options.js';
 export type {
+  AckAnswer,
   ApprovalDetail,
   ApprovalNote,
   ApprovalState,
@@ -89,15 +100,27 @@ export type {
   DeadLetterView,
   CacheModelView,
   CacheView,
+  ConsumerView,
   DecisionView,
+  EventPosition,
+  NackAnswer,
+  PullAnswer,
+  PulledEvent,
+  RenewAnswer,
+  SubscriptionDetail,
+  SubscriptionPartitionView,
+  SubscriptionView,
   ReadTokenView,
   RedriveRequest,
   RedriveView,
+  ReplayAnswer,
+  SeekAnswer,
   RunEventView,
   RunView,
   RunViewState,
   TrailItem,
 } from '../protocol/http.js';
+export type { TopicFollowOptions, TopicStreamItem } from './topic-stream.js';
 export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
 export { createTransport, type Transport, type TransportOptions } from './transport.js';
 export { hasCode, isSpineError } from '../core/catalogue-error.js';

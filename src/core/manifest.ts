@@ -9,6 +9,8 @@ import type { Effect } from './run/events.js';
 import type { RemedyPolicy } from './remedies.js';
 import type { RetryPolicy } from './retry.js';
 import type { ScheduleSpec } from './schedule/spec.js';
+import type { TopicCompaction, TopicRetention } from './topics/retention.js';
+import type { SourceRule } from './topics/source-rule.js';
 import type { Subscription } from './topics/subscription.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -76,6 +78,39 @@ export interface TopicManifest {
   readonly partitions: number;
   /** Paths of the fields by which runs may wait for its events; absent = those of `key`. */
   readonly index?: readonly string[];
+  /** How long and how much of it is kept; absent = all of it. */
+  readonly retention?: TopicRetention;
+  /** Present = of each key only the newest event is kept. */
+  readonly compaction?: TopicCompaction;
+  /** `single` = events are taken from the holder of the newest epoch only. */
+  readonly writer?: 'single';
+  /** Present = it is remembered how far each source has come. */
+  readonly sources?: SourceRule;
+  /** Versions of the schema, oldest first; `schema` is that of the last. Absent = it has none. */
+  readonly versions?: readonly TopicVersion[];
+  /** How its schema may change. Absent = `backward` where there are versions, else `none`. */
+  readonly compatibility?: Compatibility;
+  /** What becomes of fields that the schema does not name. Absent = they stay. */
+  readonly unknown?: 'strip' | 'refuse';
+}
+
+/** A version of the schema of a topic. */
+export interface TopicVersion {
+  /** From 1 on. */
+  readonly version: number;
+  readonly schema: JsonSchema | null;
+  /** Workers make data of this version of data of the one before. */
+  readonly up: boolean;
+}
+
+/** `backward`: new code reads old events; `forward`: old code reads new events; `full`: both; `none`: nothing is asked. */
+export const compatibilityModes = ['backward', 'forward', 'full', 'none'] as const;
+export type CompatibilityMode = (typeof compatibilityModes)[number];
+
+export interface Compatibility {
+  readonly mode: CompatibilityMode;
+  /** Against every earlier version, not the last one only. */
+  readonly transitive: boolean;
 }
 
 /** The fields of a topic by which its events can be waited for. */

@@ -11,7 +11,9 @@ import { durationMsMax } from '../core/duration.js';
 import { failureClasses, type Failure, type FailureShadow, type FailureTriage } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
 import { limits } from '../core/limits.js';
+import { compatibilityModes } from '../core/manifest.js';
 import type {
+  Compatibility,
   AgentManifest,
   CapabilityManifest,
   MessageManifest,
@@ -27,12 +29,15 @@ import type {
   ShadowRule,
   SignalManifest,
   TopicManifest,
+  TopicVersion,
   WorkflowManifest,
 } from '../core/manifest.js';
 import type { AnswerComparison } from '../core/models/answer-comparison.js';
 import type { BlobPayload, InlinePayload } from '../core/payload.js';
 import { remedyChoices, type Remediable, type TakenRemedy } from '../core/remedies.js';
 import type { RetryPolicy } from '../core/retry.js';
+import type { TopicCompaction, TopicRetention } from '../core/topics/retention.js';
+import { latePolicies, type SourceRule } from '../core/topics/source-rule.js';
 import type { Subscription } from '../core/topics/subscription.js';
 import type { ModelData } from '../core/triage/model.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
@@ -190,8 +195,38 @@ const manifest = shape<Manifest>(
     app: name,
     topics: list(
       shape<TopicManifest>(
-        { name, schema, key: nullable(text), index: list(text), partitions: { ...count, minimum: 1 } },
-        { index: true },
+        {
+          name,
+          schema,
+          key: nullable(text),
+          index: list(text),
+          partitions: { ...count, minimum: 1 },
+          retention: shape<TopicRetention>(
+            {
+              ageMs: nullable(spanMs),
+              bytes: nullable(count),
+              events: nullable(count),
+              behind: { type: 'string', enum: ['hold', 'gap'] },
+            },
+            {},
+          ),
+          compaction: shape<TopicCompaction>({ lagMs: spanMs, tombstoneMs: spanMs }, {}),
+          writer: constant('single'),
+          sources: shape<SourceRule>({ late: oneOf(latePolicies), afterMs: nullable(spanMs) }, {}),
+          versions: list(shape<TopicVersion>({ version: { ...count, minimum: 1 }, schema, up: flag }, {})),
+          compatibility: shape<Compatibility>({ mode: oneOf(compatibilityModes), transitive: flag }, {}),
+          unknown: oneOf(['strip', 'refuse']),
+        },
+        {
+          index: true,
+          retention: true,
+          compaction: true,
+          writer: true,
+          sources: true,
+          versions: true,
+          compatibility: true,
+          unknown: true,
+        },
       ),
     ),
     workflows: list(
@@ -290,8 +325,9 @@ const manifest = shape<Manifest>(
           ),
           dead: nullable(name),
           workflow: nullable(name),
+          deliveriesMax: { ...count, minimum: 1 },
         },
-        {},
+        { deliveriesMax: true },
       ),
     ),
     endpoint,
@@ -424,7 +460,10 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
       op: constant('emit'),
       path,
       topic: name,
-      event: shape<EmittedEvent>({ id: key, key, data: payload }, { id: true, key: true }),
+      event: shape<EmittedEvent>(
+        { id: key, key, version: count, data: payload },
+        { id: true, key: true, version: true },
+      ),
     },
     {},
   ),
@@ -507,6 +546,7 @@ const pushedBase = {
 const callParts = { kind: constant('call'), capability: text, idempotencyKey: text } as const;
 const activationParts = {
   kind: constant('activation'),
+  event: record({ topic: name, schema: text }, ['topic', 'schema']),
   workflow: text,
   version: nullable(text),
   startedAt: count,
@@ -737,7 +777,10 @@ export const plainSchemas = {
 const pushSchemas = {
   PushRequest: { oneOf: [ref('PushedCall'), ref('PushedTurn'), ref('PushedQuestion')] },
   PushedCall: shape<PushedCall>({ ...pushedBase, ...callParts }, {}),
-  PushedTurn: shape<PushedTurn>({ ...pushedBase, ...activationParts, begun: list(ref('JournalEntry')) }, {}),
+  PushedTurn: shape<PushedTurn>(
+    { ...pushedBase, ...activationParts, begun: list(ref('JournalEntry')) },
+    { event: true },
+  ),
   PushedQuestion: shape<PushedQuestion>({ protocol: constant(pushProtocol), kind: constant('describe') }, {}),
   PushAnswer: { oneOf: [ref('CallAnswer'), ref('TurnAnswer'), ref('DescribeAnswer')] },
   CallAnswer: {
@@ -790,7 +833,7 @@ export const workerProtocolSchema = {
     Assignment: {
       oneOf: [
         shape<CallAssignment>({ ...assignmentBase, ...callParts }, {}),
-        shape<ActivationAssignment>({ ...assignmentBase, ...activationParts }, {}),
+        shape<ActivationAssignment>({ ...assignmentBase, ...activationParts }, { event: true }),
       ],
     },
     Command: { oneOf: Object.values(commands) },

@@ -16,6 +16,8 @@ import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
 import { endpointHandlers } from './handlers/endpoints.js';
 import { eventHandlers } from './handlers/events.js';
+import { consumerHandlers } from './handlers/consumers.js';
+import { topicHandlers } from './handlers/topics.js';
 import { bridgeHandlers } from './handlers/bridges.js';
 import { deadEventHandlers } from './handlers/dead-events.js';
 import { deadLetterHandlers } from './handlers/dead-letters.js';
@@ -29,6 +31,7 @@ import { cacheHandlers } from './handlers/cache.js';
 import { triageHandlers } from './handlers/triage.js';
 import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
+import { subscriptionOrderHandlers } from './handlers/subscription-orders.js';
 import { scalingHandlers } from './handlers/scaling.js';
 import { workerHandlers } from './handlers/worker.js';
 import { PlainWorkers } from './plain-workers.js';
@@ -113,9 +116,11 @@ export class Api {
     this.#handlers = {
       ...intakeHandlers(context),
       ...eventHandlers(context),
+      ...topicHandlers(context),
       ...runHandlers(context),
       ...waitHandlers(context),
       ...agentHandlers(context),
+      ...consumerHandlers(context),
       ...bridgeHandlers(context),
       ...deadEventHandlers(context),
       ...deadLetterHandlers(context),
@@ -124,6 +129,7 @@ export class Api {
       ...triageHandlers(context),
       ...limitHandlers(context),
       ...scheduleHandlers(context),
+      ...subscriptionOrderHandlers(context),
       ...fleetHandlers(context),
       ...readTokenHandlers(context),
       ...scalingHandlers(context),

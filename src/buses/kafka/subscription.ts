@@ -220,8 +220,9 @@ export class KafkaSubscription implements BusSubscription {
       const position = owned[i] ?? places.get(partition) ?? begin;
       if (position === undefined) throw new Error(`No offset of ${partition.topic}/${partition.partition} was told.`);
       this.#read(partition, position);
-      // A group that begins at the newest has to begin there the next time too, whatever comes in between.
-      if (begin !== undefined) this.#membership.hint(partition, begin);
+      // A group that begins at the newest has to begin there the next time too, whatever comes in between. And what the owner of
+      // the positions has, brokers may not have heard: whoever was to tell them has died, and perhaps nothing more comes.
+      if (places.get(partition) === undefined || begin !== undefined) this.#membership.hint(partition, position);
     });
     this.#bell.ring();
   }

@@ -42,7 +42,10 @@ export function readHeaders(pairs: readonly (readonly [string, string])[]): {
 }
 
 /** By which the server knows a repeat: ids of events are only unique for their source. */
-export function messageIdOf(message: { readonly id: string; readonly headers: Readonly<Record<string, string>> }): string {
+export function messageIdOf(message: {
+  readonly id: string;
+  readonly headers: Readonly<Record<string, string>>;
+}): string {
   const source = message.headers['ce_source'];
   return encodeHeaderValue(source === undefined ? message.id : `${source} ${message.id}`);
 }

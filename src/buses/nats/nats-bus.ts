@@ -16,7 +16,13 @@ import type {
   BusSubscription,
   BusTopic,
 } from '../../bus/port.js';
-import { natsClient, type Connection, type JetStream, type JetStreamManager, type NatsClient } from './client-module.js';
+import {
+  natsClient,
+  type Connection,
+  type JetStream,
+  type JetStreamManager,
+  type NatsClient,
+} from './client-module.js';
 import { headersOf, messageIdOf, safeName } from './names.js';
 import { settingsOf, type NatsOptions, type NatsSettings } from './options.js';
 import { StreamReader } from './subscription.js';

@@ -30,15 +30,13 @@ export type NatsSettings = Required<Omit<NatsOptions, 'user' | 'pass' | 'token' 
   Pick<NatsOptions, 'user' | 'pass' | 'token' | 'tls'>;
 
 const texts = ['name', 'user', 'pass', 'token'] as const;
-const numbers = { replicas: [1, 5], dedupeMs: [100, 86_400_000], ackWaitMs: [100, 3_600_000], publishMs: [10, 600_000] } as const;
-const known: ReadonlySet<string> = new Set([
-  'servers',
-  'tls',
-  'storage',
-  'client',
-  ...texts,
-  ...Object.keys(numbers),
-]);
+const numbers = {
+  replicas: [1, 5],
+  dedupeMs: [100, 86_400_000],
+  ackWaitMs: [100, 3_600_000],
+  publishMs: [10, 600_000],
+} as const;
+const known: ReadonlySet<string> = new Set(['servers', 'tls', 'storage', 'client', ...texts, ...Object.keys(numbers)]);
 
 /** Throws BUS_OPTIONS_INVALID with all faults. */
 export function settingsOf(options: NatsOptions): NatsSettings {

@@ -68,9 +68,7 @@ export class StreamReader {
   async #consume(): Promise<void> {
     if (this.#consumption !== null || this.#paused || this.#closing) return;
     const { js, stream, consumer, batchMax } = this.#options;
-    const consumption = await (
-      await js.consumers.get(stream, consumer)
-    ).consume({
+    const consumption = await (await js.consumers.get(stream, consumer)).consume({
       max_messages: batchMax,
       expires: pullMs,
       abort_on_missing_resource: true,

@@ -64,7 +64,11 @@ const outbound: OutboundBridge = {
 
 function message(id: string, key: string, data: unknown = { n: 1 }): BusMessage {
   const event = { id, source: '/shop', type: 'order', extensions: { partitionkey: key } };
-  return { id, topic: 'shop.orders', ...encodeEventMessage({ ...event, data: { kind: 'json', value: data } }, 'binary') };
+  return {
+    id,
+    topic: 'shop.orders',
+    ...encodeEventMessage({ ...event, data: { kind: 'json', value: data } }, 'binary'),
+  };
 }
 
 class World {
@@ -164,7 +168,8 @@ describe('a bridge in', () => {
   it('has each effect once when two servers believe to have the same partitions', async () => {
     const servers = [await world.server([inbound]), await world.server([{ ...inbound, group: 'zombies' }])];
     const ids = idsOf('e', 60);
-    for (let i = 0; i < 60; i += 10) await world.sender.publish(ids.slice(i, i + 10).map((id, k) => message(id, `k${k}`)));
+    for (let i = 0; i < 60; i += 10)
+      await world.sender.publish(ids.slice(i, i + 10).map((id, k) => message(id, `k${k}`)));
     const [first] = servers;
     if (first === undefined) throw new Error('no server');
     expect((await world.came(first, 60)).sort()).toEqual([...ids].sort());
@@ -196,7 +201,9 @@ describe('a bridge in', () => {
     const noEvent = { id: 'x', topic: 'shop.orders', key: 'k', headers: {}, body: new TextEncoder().encode('{') };
     await world.sender.publish([message('e0', 'k'), broken, noEvent, message('e1', 'k')]);
     expect(await world.came(engine, 2)).toEqual(['e0', 'e1']);
-    const items = [...(await engine.listDeadEvents('default', {})).items].sort((a, b) => Number(a.offset) - Number(b.offset));
+    const items = [...(await engine.listDeadEvents('default', {})).items].sort(
+      (a, b) => Number(a.offset) - Number(b.offset),
+    );
     expect(items.map(({ code, source, offset }) => [code, source, offset])).toEqual([
       ['INPUT_INVALID', 'bridge:orders-in', '1'],
       ['BUS_MESSAGE_UNREADABLE', 'bridge:orders-in', '2'],
@@ -225,7 +232,11 @@ describe('a bridge in', () => {
     const engine = await world.server([{ ...inbound, topic: 'later' }]);
     await world.sender.publish([message('e0', 'k')]);
     await vi.waitFor(() => expect(engine.listBridges()[0]?.state).toBe('waiting'));
-    await engine.register({ ...manifest, app: 'more', topics: [{ name: 'later', schema: null, key: null, partitions: 1 }] });
+    await engine.register({
+      ...manifest,
+      app: 'more',
+      topics: [{ name: 'later', schema: null, key: null, partitions: 1 }],
+    });
     await vi.waitFor(
       async () => {
         expect(await engine.readTopic('default', 'later', { partition: 0, after: -1, limit: 9 })).toHaveLength(1);
@@ -274,7 +285,9 @@ describe('a bridge in', () => {
     world.change = (store) => ({
       ...bound(store),
       apply: async (transitions) => {
-        const outcomes = await store.apply(transitions.filter((one) => !JSON.stringify(one.publishes ?? []).includes(':13')));
+        const outcomes = await store.apply(
+          transitions.filter((one) => !JSON.stringify(one.publishes ?? []).includes(':13')),
+        );
         return transitions.length === outcomes.length ? outcomes : [{ tag: 'unstorable', reason: 'the number 13' }];
       },
     });
@@ -304,7 +317,11 @@ describe('a bridge out', () => {
         expect(of).toEqual([...of].sort((a, b) => a - b));
       }
     const [first] = world.broker.log('shipments').flat();
-    expect(first?.headers).toMatchObject({ ce_source: '/warehouse', ce_type: 'shipped', 'content-type': 'application/json' });
+    expect(first?.headers).toMatchObject({
+      ce_source: '/warehouse',
+      ce_type: 'shipped',
+      'content-type': 'application/json',
+    });
     await vi.waitFor(() => expect(engine.bridgeFacts()[0]).toMatchObject({ state: 'running', moved: 40, lag: 0 }));
   });
 
@@ -350,7 +367,14 @@ describe('a bridge out', () => {
     const engine = await world.server([outbound]);
     await publish(engine, 's0', 'k');
     await engine.publish(origin, [
-      { topic: 'shipped', id: 'large', source: '/w', type: 'x'.repeat(5), key: 'k', data: payloadOfJson('x'.repeat(2 ** 21)) },
+      {
+        topic: 'shipped',
+        id: 'large',
+        source: '/w',
+        type: 'x'.repeat(5),
+        key: 'k',
+        data: payloadOfJson('x'.repeat(2 ** 21)),
+      },
       { topic: 'shipped', id: 's1', source: 'no uri <>', type: 't', key: 'k', data: null },
       { topic: 'shipped', id: 's2', source: '/w', type: 't', key: 'k', data: null },
     ]);
@@ -374,7 +398,7 @@ function bound(store: Store): Store {
     getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
     get: (target, name) => {
       const value: unknown = Reflect.get(target, name);
-      return typeof value === 'function' ? value.bind(target) : value;
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
 }

@@ -43,14 +43,20 @@ export class Bridges {
   /** Transitions were applied here. */
   published(transitions: readonly Transition[]): void {
     if (this.#all.length === 0) return;
-    for (const { tenant, publishes = [] } of transitions)
-      for (const { topic } of publishes) this.#moved(tenant, topic);
+    for (const { tenant, publishes = [] } of transitions) for (const { topic } of publishes) this.#moved(tenant, topic);
   }
 
   /** A neighbour has added to a stream. */
   moved(tenant: string, stream: string): void {
     const slash = stream.lastIndexOf('/');
     if (slash > 0 && this.#all.length > 0) this.#moved(tenant, stream.slice(0, slash));
+  }
+
+  /** Names of the bridges that go out of a topic. */
+  outgoing(tenant: string, topic: string): string[] {
+    return this.#all.flatMap(({ bridge }) =>
+      bridge.direction === 'out' && bridge.tenant === tenant && bridge.topic === topic ? [bridge.name] : [],
+    );
   }
 
   /** Looks how far each is behind. */

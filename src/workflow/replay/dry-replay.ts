@@ -9,6 +9,7 @@ import type { Journal } from '../../core/run/journal.js';
 import { utf8Length } from '../../core/utf8.js';
 import { beginActivation } from '../activation.js';
 import type { Model } from '../model.js';
+import type { Topic } from '../topic.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
 
@@ -25,6 +26,10 @@ export interface DryReplayInput {
   readonly load: (payload: Payload) => InlinePayload;
   /** A model of the app; it is never asked. */
   readonly model: (name: string) => Model | null;
+  /** A topic of the app, for its upcasters. */
+  readonly topic: (name: string) => Topic | null;
+  /** What the input was written under, where it is the data of an event. */
+  readonly event: { readonly topic: string; readonly schema: string } | null;
 }
 
 /** How far the body came. */
@@ -46,7 +51,7 @@ const foreignMs = 250;
 
 /** Replays. `ports` are those of the runtime: the body itself is given a clock that stands still. Never rejects. */
 export async function dryReplay(parts: DryReplayInput, ports: Ports): Promise<DryReplay> {
-  const { workflow, tenant, run, version, startedAt, input, journal, load, model } = parts;
+  const { workflow, tenant, run, version, startedAt, input, journal, load, model, topic, event } = parts;
   const asked = new Map<string, AskedUnit>();
   const open = new Set<string>();
   const turns: (() => void)[] = [];
@@ -55,7 +60,17 @@ export async function dryReplay(parts: DryReplayInput, ports: Ports): Promise<Dr
   const now = (): number => startedAt;
   const activation = beginActivation(
     workflow,
-    { tenant, run, workflow: workflow.name, version, attempt: 1, startedAt, input, journal },
+    {
+      tenant,
+      run,
+      workflow: workflow.name,
+      version,
+      attempt: 1,
+      startedAt,
+      input,
+      ...(event === null ? {} : { event }),
+      journal,
+    },
     {
       ports: {
         clock: { now, monotonicMs: () => 0 },
@@ -72,6 +87,7 @@ export async function dryReplay(parts: DryReplayInput, ports: Ports): Promise<Dr
       store: async ({ codec, text }) => ({ codec, blob: ports.hash.sha256(text), size: utf8Length(text) }),
       load: async (payload) => load(payload),
       model,
+      topic,
       log: () => undefined,
       onlooker: {
         looksOnly: true,
