@@ -12,9 +12,9 @@ const inside = [];
 for (let partition = 0; partition < partitions.inside; partition++) {
   const found = [];
   for (let after = -1; ; ) {
-    const page = await engine.readTopic('default', names.inside, { partition, after, limit: 500 });
-    if (page.length === 0) break;
-    for (const { offset, event } of page) {
+    const { items } = await engine.readTopic('default', names.inside, { partition, after, limit: 500 });
+    if (items.length === 0) break;
+    for (const { offset, event } of items) {
       found.push([event.id, event.data.n]);
       after = offset;
     }
