@@ -341,4 +341,17 @@ export const limits = {
   pushFailuresMax: 5,
   pushPauseMsMin: 1_000,
   pushPauseMsMax: 5 * 60_000,
+  /** Events of the feed that the fleet is folded over at a time, and after how many, or how long, a checkpoint is left. */
+  fleetStretchEvents: 2_000,
+  fleetCheckpointEvents: 10_000,
+  fleetCheckpointEveryMs: 60_000,
+  /** Events that are folded for one answer: more than lie between two checkpoints, where the fold is not far behind. */
+  fleetFoldEventsMax: 50_000,
+  /** Counters, and partitions, of one checkpoint: the others are added up. And what it says of queues, workers and cursors. */
+  fleetCountersMax: 10_000,
+  fleetSampleMax: 1_000,
+  /** Unfinished runs that are counted anew where the fold has missed something. */
+  fleetRecountRunsMax: 100_000,
+  /** States of unfinished runs that the fold keeps in memory. */
+  fleetStatesKept: 2_000,
 } as const;

@@ -150,6 +150,14 @@ export const correctionTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic of checkpoints of the fleet, in the tenant of the installation; there without being declared. */
+export const fleetTopic: TopicManifest = {
+  name: 'eventspine.fleet',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** The topic to which the engine itself publishes what operators do to subscriptions; there without being declared. */
 export const subscriptionsTopic: TopicManifest = {
   name: 'eventspine.subscriptions',
@@ -172,6 +180,7 @@ export const ownTopics: readonly TopicManifest[] = [
   limitsTopic,
   modelsTopic,
   correctionTopic,
+  fleetTopic,
   subscriptionsTopic,
   deadEventsTopic,
 ];

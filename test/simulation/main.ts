@@ -28,6 +28,8 @@ const { values } = parseArgs({
     brief: { type: 'boolean', default: false },
     push: { type: 'boolean', default: false },
     storms: { type: 'boolean', default: false },
+    subscribed: { type: 'boolean', default: false },
+    folded: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -48,6 +50,8 @@ for (let seed = from; seed < from + count; seed++) {
     brief: values.brief,
     push: values.push,
     storms: values.storms,
+    subscribed: values.subscribed,
+    folded: values.folded,
     ...(values.storms ? { taste: { inferences: true } } : {}),
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),

@@ -9,7 +9,7 @@ const seedsMax = 5_000;
 describe('planted bugs', () => {
   it.each(mutants)('is found: $name', async (mutant) => {
     const { flaws, kinds, servers = 1, rollout, property, from = 1 } = mutant;
-    const { agents, push, limited, taste, inferences, ai, remedies, shadowed, storms } = mutant;
+    const { agents, push, limited, taste, inferences, ai, remedies, shadowed, storms, subscribed, folded } = mutant;
     let killedBy: number | null = null;
     for (let seed = from; killedBy === null && seed < from + seedsMax; seed++) {
       resetMutants();
@@ -25,6 +25,8 @@ describe('planted bugs', () => {
         ...(limited === undefined ? {} : { limited }),
         ...(taste === undefined ? {} : { taste }),
         ...(shadowed === true ? { shadowed, workers: 'real', taste: { inferences: true } } : {}),
+        ...(subscribed === true ? { subscribed } : {}),
+        ...(folded === true ? { folded } : {}),
         ...(ai === true ? { taste: { ai }, workers: 'real' } : {}),
         ...(inferences === true ? { taste: { inferences } } : {}),
         ...(remedies === true ? { workers: 'real', taste: { inferences: remedies, remedies } } : {}),

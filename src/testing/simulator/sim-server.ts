@@ -30,7 +30,7 @@ export interface SimServerOptions {
   readonly openStore: () => Promise<Store>;
   /** A planted bug: see `SimStore`. */
   readonly lateTo?: () => Store;
-  readonly settings: Pick<EngineSettings, 'sessionDeadMs' | 'sessionBeatMs' | 'breaker'>;
+  readonly settings: Pick<EngineSettings, 'sessionDeadMs' | 'sessionBeatMs' | 'breaker' | 'fleet'>;
   /** The definitions that it knows from the beginning, as if deployed. */
   readonly manifest: Manifest;
   /** Faults that the engine reports of itself. */

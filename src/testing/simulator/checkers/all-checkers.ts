@@ -6,6 +6,7 @@ import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkEndpoints } from './endpoints.js';
 import { checkFamily } from './family.js';
+import { checkFleet } from './fleet.js';
 import { checkGraphs } from './graphs.js';
 import { checkAiPrograms } from './ai-programs.js';
 import { checkInferences } from './inferences.js';
@@ -21,6 +22,7 @@ import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
 import { checkShadows } from './shadows.js';
 import { checkStreams } from './streams.js';
+import { checkSubscriptions } from './subscriptions.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 import { checkWaits } from './waits.js';
@@ -33,6 +35,7 @@ export {
   checkEndings,
   checkEndpoints,
   checkFamily,
+  checkFleet,
   checkGraphs,
   checkInferences,
   checkLeases,
@@ -47,6 +50,7 @@ export {
   checkSagas,
   checkShadows,
   checkStreams,
+  checkSubscriptions,
   checkTicks,
   checkTimers,
   checkWaits,
@@ -75,11 +79,13 @@ export const checkers: readonly Checker[] = [
   checkRedrives,
   checkRequests,
   checkWaits,
+  checkSubscriptions,
   checkAgents,
   checkFamily,
   checkSagas,
   checkShadows,
   checkStreams,
   checkReadings,
+  checkFleet,
   checkEndings,
 ];
