@@ -1220,7 +1220,7 @@ export const commands: readonly Command[] = [
     says: 'Prints the topics of an app with the schemas of their data, as JSON.',
     more: 'Kept beside the code, it is what `check --schemas` holds the next build against.',
     parameters: [app],
-    flags: [],
+    flags: [json],
     examples: ['eventspine schemas app.mjs'],
     load: async () => (await import('./commands/schemas.js')).printSchemas,
   },

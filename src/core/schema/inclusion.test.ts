@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonSchema } from '../manifest.js';
 import { inclusionFaults } from './inclusion.js';
-import { anyPair, anyValue, withDefs } from './schemas.test.arbitrary.js';
+import { anyPair, anyValue, conditional, withDefs } from './schemas.test.arbitrary.js';
 
 /** A validator is compiled for nearly each pair, which takes a hundredth of a second. */
 const runs = process.env['EVENTSPINE_NIGHTLY'] === '1' ? 50_000 : 300;
@@ -127,7 +127,7 @@ describe('the proof that one schema is within another', () => {
   it('is sure of what "not" and conditions exclude only where it can be', () => {
     expect(fits({ type: 'integer', minimum: 1 }, { not: { const: 0 } })).toBe(true);
     expect(fits({ type: 'integer' }, { not: { const: 0 } })).toBe(false);
-    const when: JsonSchema = { if: object({ a: { const: 1 } }, ['a']), then: { required: ['b'] } };
+    const when = conditional(object({ a: { const: 1 } }, ['a']), { required: ['b'] });
     expect(fits(object({ a: { const: 2 } }, ['a']), when)).toBe(true);
     expect(fits(object({ a: { const: 1 } }, ['a']), when)).toBe(false);
     expect(fits(object({ a: { const: 1 }, b: text }, ['a', 'b']), when)).toBe(true);

