@@ -1,6 +1,6 @@
 /**
- * Five projects, because they want different machines: `main` (unit, conformance, model, docs, types) is many small files;
- * `postgres` has a server that is found or started for it; `simulation` is CPU-bound and long; the programs of `process` mostly
+ * Six projects, because they want different machines: `main` (unit, conformance, model, docs, types) is many small files;
+ * `postgres` has a server that is found or started for it; `kafka` runs under a Node of its own, with a broker beside it; `simulation` is CPU-bound and long; the programs of `process` mostly
  * start, wait and install, so that `npm test` gives it a worker more; `campaign` has several servers, workers and a database for
  * each test, and runs one file at a time.
  * Workers are forks, so that a test that ends its process or blocks its loop harms only its own file.
@@ -22,6 +22,8 @@ const alias = [
   { find: /^eventspine\/triage$/, replacement: entry('core/triage') },
   { find: /^eventspine\/sqlite$/, replacement: entry('stores/sqlite') },
   { find: /^eventspine\/postgres$/, replacement: entry('stores/postgres') },
+  { find: /^eventspine\/kafka$/, replacement: entry('buses/kafka') },
+  { find: /^eventspine\/nats$/, replacement: entry('buses/nats') },
   {
     find: /^eventspine\/(worker|client|server|testing|page|react|mount|models|ai-sdk|eslint)$/,
     replacement: fileURLToPath(new URL('dist', import.meta.url)) + '/$1/index.js',
@@ -59,6 +61,16 @@ export default defineConfig({
           name: 'postgres',
           include: ['test/postgres/**/*.test.ts'],
           globalSetup: ['test/postgres/global-setup.ts'],
+          testTimeout: nightly ? 10 * minute : minute,
+          hookTimeout: minute,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'kafka',
+          include: ['test/kafka/**/*.test.ts'],
+          globalSetup: ['test/kafka/global-setup.ts'],
           testTimeout: nightly ? 10 * minute : minute,
           hookTimeout: minute,
         },

@@ -5,9 +5,9 @@
  * Invariant: what lies in the cache under the name of a package is whole.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { cached } from './cache.mjs';
 
 const fetchMsMax = 60_000;
 
@@ -16,22 +16,9 @@ export function debianPackage(name) {
   if (process.platform !== 'linux' || !has('apt-get') || !has('dpkg'))
     throw new Error('this system has no Debian packages');
   const { stdout } = spawnSync('dpkg', ['--print-architecture'], { encoding: 'utf8' });
-  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'eventspine');
-  const folder = join(cache, `debian-${name}-${stdout.trim()}`);
-  if (existsSync(folder)) return folder;
-  mkdirSync(cache, { recursive: true });
-  // Made beside and given its name when it is whole, since several runs may do this at once.
-  const making = mkdtempSync(join(cache, `debian-${name}-new-`));
-  try {
+  return cached(`debian-${name}-${stdout.trim()}`, (making) => {
     for (const one of [name, ...missingLibraries(name)]) fetchInto(making, one);
-    renameSync(making, folder);
-  } catch (error) {
-    // Another run may have been quicker.
-    if (!existsSync(folder)) throw error;
-  } finally {
-    rmSync(making, { recursive: true, force: true });
-  }
-  return folder;
+  });
 }
 
 /** Folders of libraries in an unpacked package, for LD_LIBRARY_PATH. */

@@ -21,6 +21,7 @@ export const layers: Readonly<Record<string, number>> = {
   'stores/sqlite': 2,
   'stores/postgres': 2,
   'buses/kafka': 2,
+  'buses/nats': 2,
   engine: 2,
   // Clients of model endpoints: the check of options comes from workflow, the ports of Node from runtime.
   models: 2,

@@ -10,6 +10,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { kafkaClient } from './kafka-client.mjs';
 import { bin, build, install, requireNode, root, run } from './setup.mjs';
 import { tallyOf } from './tally.mjs';
 
@@ -34,6 +35,8 @@ const phases = [
   command('repository', minute, () => ['--import', 'tsx', join('scripts', 'check-repository.ts')]),
   suite('main', 8 * minute, ['src']),
   suite('postgres', 8 * minute, [join('test', 'postgres')]),
+  // The client of Kafka wants a later Node than the rest.
+  suite('kafka', 4 * minute, [join('test', 'kafka')], [], nodeForKafka),
   suite('simulation', 6 * minute, [join('test', 'simulation')]),
   // Three at a time on two cores: what they do most is wait for processes, packages and time-outs.
   suite('process', 12 * minute, [join('test', 'process')], ['--maxWorkers=3']),
@@ -105,8 +108,11 @@ function command(name, msMax, args) {
   };
 }
 
-/** A phase that is a project of vitest.config.ts, with flags of vitest where it needs some. A folder that is there and yields no test is a failure. */
-function suite(name, msMax, folders, flags = []) {
+/**
+ * A phase that is a project of vitest.config.ts, with flags of vitest where it needs some, under the Node that `findNode` finds.
+ * A folder that is there and yields no test is a failure.
+ */
+function suite(name, msMax, folders, flags = [], findNode = () => ({ node: process.execPath })) {
   return {
     name,
     run: async () => {
@@ -115,9 +121,14 @@ function suite(name, msMax, folders, flags = []) {
         leftOut.push({ name: `project ${name}`, reason: `no folder ${missing.join(', ')}` });
         return { passed: 0, failed: 0, skipped: 1 };
       }
+      const { node, reason } = findNode();
+      if (node === null) {
+        leftOut.push({ name: `project ${name}`, reason });
+        return { passed: 0, failed: 0, skipped: 1 };
+      }
       const file = join(records, `${name}.json`);
       const { code } = await run(
-        process.execPath,
+        node,
         [
           bin('vitest', 'vitest'),
           'run',
@@ -135,6 +146,13 @@ function suite(name, msMax, folders, flags = []) {
       return counted.tally;
     },
   };
+}
+
+/** Fetched when its phase begins, so that other phases never wait for it. */
+function nodeForKafka() {
+  const found = kafkaClient();
+  if (found.node !== null) console.log(found.source);
+  return found;
 }
 
 /** What vitest's JSON reporter wrote; null where it did not come to that. */

@@ -134,7 +134,10 @@ export interface Bus {
   readonly caps: BusCaps;
   /** Makes topics that are not there. Those that are stay as they are. */
   ensure(topics: readonly BusTopic[]): Promise<void>;
-  /** Sends in order; answers for each, in the same order. Never rejects for what befell single messages. */
+  /**
+   * Sends in order; answers for each, in the same order. Never rejects for what befell single messages. Where one fails that
+   * may be sent again, so do those after it that are kept in order with it: what is sent again must not come behind them.
+   */
   publish(messages: readonly BusMessage[]): Promise<readonly BusPublished[]>;
   subscribe(options: BusSubscribeOptions, handler: BusHandler): Promise<BusSubscription>;
   lag(group: string, topics: readonly string[]): Promise<readonly BusLag[]>;

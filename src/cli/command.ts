@@ -114,6 +114,11 @@ export class Flags {
       .filter((value) => value !== '');
   }
 
+  /** Whether the command has the flag. */
+  declares(name: string): boolean {
+    return this.#declared.has(name);
+  }
+
   #of(name: string): readonly (string | number | true)[] {
     if (!this.#declared.has(name)) throw new Error(`Invariant broken: no flag --${name} is declared`);
     return this.#values.get(name) ?? [];

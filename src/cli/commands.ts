@@ -67,6 +67,13 @@ const host: Flag = {
   says: 'Address to listen on. One that other machines can reach needs --token. Default 127.0.0.1.',
 };
 
+const bridgesFlag: Flag = {
+  name: 'bridges',
+  type: 'text',
+  value: 'file',
+  says: 'Run the bridges to Kafka and other buses that this file of JSON defines (docs/guides/bridges.md).',
+};
+
 const pushLoopback: Flag = {
   name: 'push-loopback',
   type: 'truth',
@@ -251,7 +258,7 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, secret, store('eventspine.db', true), pushLoopback, json],
+    flags: [slots, port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -260,11 +267,12 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, secret, store('eventspine.db', true), pushLoopback, json],
+    flags: [port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
       'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
       'eventspine serve --store postgres://spine@db/spine',
+      'eventspine serve --bridges bridges.json',
     ],
     load: async () => (await import('./commands/serve.js')).serve,
   },
@@ -733,6 +741,71 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine dead-letters discard dlq_01h455vb4pex5vsknk084sn02q'],
     load: async () => (await import('./commands/dead-letters.js')).discardDeadLetters,
+  },
+  {
+    words: ['bridges', 'list'],
+    says: 'Lists the bridges of a server to buses outside: how they stand and how far they are behind.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine bridges list'],
+    load: async () => (await import('./commands/bridges.js')).listBridges,
+  },
+  {
+    words: ['bridges', 'seek'],
+    says: 'Lets a bridge go on at another offset of a partition.',
+    more: 'At an earlier one, messages come again, and those that are there already are known by their ids. At a later one, what lies between is given up: the way on where the bus has lost what was to be read next.',
+    parameters: [{ name: 'bridge', says: 'Name of the bridge.', required: true }],
+    flags: [
+      { name: 'partition', type: 'number', value: 'n', says: 'The partition that is meant.' },
+      { name: 'offset', type: 'text', value: 'offset', says: 'Offset of the next message.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine bridges seek orders-in --partition 0 --offset 1200'],
+    load: async () => (await import('./commands/bridges.js')).seekBridge,
+  },
+  {
+    words: ['subscriptions', 'list'],
+    says: 'Lists subscriptions with what handles their events and how far they are behind.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine subscriptions list'],
+    load: async () => (await import('./commands/consumers.js')).listSubscriptions,
+  },
+  {
+    words: ['subscriptions', 'show'],
+    says: 'Shows a subscription with its partitions and consumers.',
+    parameters: [subscriptionParameter],
+    flags: overHttp,
+    examples: ['eventspine subscriptions show audit'],
+    load: async () => (await import('./commands/consumers.js')).showSubscription,
+  },
+  {
+    words: ['subscriptions', 'put'],
+    says: 'Makes a subscription whose events are pulled, or changes one that was made.',
+    parameters: [
+      subscriptionParameter,
+      { name: 'options', says: 'Topic and options as JSON, @file, or - for the standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [`eventspine subscriptions put audit '{"topic":"order.placed","from":"oldest","deliveries":3}'`],
+    load: async () => (await import('./commands/consumers.js')).putSubscription,
+  },
+  {
+    words: ['subscriptions', 'delete'],
+    says: 'Removes a subscription that was made over the API, with its cursors.',
+    parameters: [subscriptionParameter],
+    flags: overHttp,
+    examples: ['eventspine subscriptions delete audit'],
+    load: async () => (await import('./commands/consumers.js')).deleteSubscription,
+  },
+  {
+    words: ['subscriptions', 'consume'],
+    says: 'Pulls the events of a subscription and prints them as JSON lines; each is settled when it is printed.',
+    more: 'Goes on until it is interrupted, or until --limit events were printed.',
+    parameters: [subscriptionParameter],
+    flags: [{ ...limit, says: 'Print so many events and end. Default: go on.' }, ...overHttp],
+    examples: ['eventspine subscriptions consume audit', 'eventspine subscriptions consume audit --limit 10'],
+    load: async () => (await import('./commands/consumers.js')).consumeSubscription,
   },
   {
     words: ['dead-events', 'list'],

@@ -34,6 +34,12 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
   };
 }
 
+/** A variable that a file of the user names, for what must not stand in it. An empty one counts as absent. */
+export function variableOf(name: string): string | undefined {
+  const value = process.env[name];
+  return value === '' ? undefined : value;
+}
+
 /**
  * The environment that child processes get: the same, since the user's code in them may read what it likes; and the
  * token, because a command line can be read by everybody on the machine.

@@ -8,6 +8,7 @@ import { createServer, type ServerAddress } from '../server/index.js';
 import { Host, type Service } from '../spine/host.js';
 import { addressOf } from './address.js';
 import { bearerOf } from './bearer.js';
+import { bridgesOf } from './bridges.js';
 import type { Flags, Invocation } from './command.js';
 import type { Io } from './io.js';
 import { packageVersion } from './package-version.js';
@@ -30,8 +31,9 @@ export async function openServedHost(
   search: { readonly defaultFile: string; readonly databaseUrl: boolean },
 ): Promise<ServedHost> {
   const { flags, io } = invocation;
+  const bridges = await bridgesOf(flags.declares('bridges') ? flags.text('bridges') : undefined, io.folder);
   const { factory, place } = await chooseStore({ ...search, ...knownUrl(flags), given: flags.text('store') }, io);
-  const host = new Host({ store: factory, version: await packageVersion(), log: logTo(io) }, service);
+  const host = new Host({ store: factory, version: await packageVersion(), bridges, log: logTo(io) }, service);
   try {
     const { engine, store } = await host.open();
     const token = flags.text('token') ?? io.environment.token;

@@ -15,6 +15,8 @@ import type { ModelData } from '../core/triage/model.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
   AgentSummary,
+  BridgeSeekRequest,
+  BridgeView,
   BulkAnswer,
   CommandAnswer,
   DeadEventDetail,
@@ -45,7 +47,9 @@ import type {
   ScaleView,
   TopicEventView,
   TriageView,
+  SourceView,
   TopicView,
+  TopicWriterView,
   WorkerView,
 } from '../protocol/http.js';
 import { pathOf } from '../protocol/route-paths.js';
@@ -73,6 +77,7 @@ import {
   signalRun,
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
+import { followTopic, type TopicFollowOptions, type TopicStreamItem } from './topic-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
 import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
 
@@ -121,6 +126,8 @@ export interface PublishOptions extends CallOptions {
   readonly key?: string;
   /** Version of the schema of the topic that the data is of. Default: the newest that it fits. */
   readonly version?: number;
+  /** The epoch under which this client writes to a topic with a single writer (`topics.takeOver`). */
+  readonly writerEpoch?: number;
 }
 
 /** What became of a published event. */
@@ -131,6 +138,10 @@ export interface Published {
   readonly duplicate: boolean;
   /** Runs that the event has started. */
   readonly runs: readonly string[];
+  /** Present = it came after its source had gone past it (`sources` of the topic), and this became of it. */
+  readonly late?: 'accepted' | 'dropped' | 'dead';
+  /** Present = numbers (`sequence`) of its source that have not come before it. */
+  readonly gap?: { readonly from: number; readonly to: number };
 }
 
 /** Which runs to list; all conditions must hold. */
@@ -170,8 +181,10 @@ export interface DeadEventListQuery extends CallOptions {
 export interface TopicQuery extends CallOptions {
   /** Default 0. */
   readonly partition?: number;
-  /** Begin after this offset. Default -1: at the beginning. */
+  /** Begin after this offset. Default: at the oldest event that is kept. */
   readonly after?: number;
+  /** Begin with the first event at or after this instant, ISO 8601. */
+  readonly at?: string;
   readonly limit?: number;
 }
 
@@ -245,6 +258,7 @@ export interface Client<App = UntypedApp> {
   readonly approvals: ApprovalsApi;
   readonly deadLetters: DeadLettersApi;
   readonly deadEvents: DeadEventsApi;
+  readonly bridges: BridgesApi;
   readonly redrives: RedrivesApi;
   readonly endpoints: EndpointsApi;
   readonly models: ModelsApi;
@@ -254,7 +268,7 @@ export interface Client<App = UntypedApp> {
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
-  /** Durable cursors over topics. */
+  /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
   readonly subscriptions: SubscriptionsApi;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
@@ -335,6 +349,13 @@ export interface DeadEventsApi {
   redrive(id: string, options?: CallOptions & { readonly reason?: string }): Promise<CommandAnswer>;
   /** Gives it up for good. DEAD_EVENT_NOT_FOUND. */
   discard(id: string, options?: CallOptions & { readonly reason?: string }): Promise<void>;
+}
+
+/** Bridges of the server to buses outside. */
+export interface BridgesApi {
+  list(options?: CallOptions): Promise<readonly BridgeView[]>;
+  /** Lets one go on at another offset. BRIDGE_UNKNOWN, BRIDGES_INVALID. */
+  seek(name: string, to: BridgeSeekRequest, options?: CallOptions): Promise<BridgeView>;
 }
 
 /** Redrives of many dead letters by a filter, at a bounded rate. They go on whatever dies meanwhile. */
@@ -439,6 +460,14 @@ export interface TopicsApi {
   list(options?: CallOptions): Promise<readonly TopicView[]>;
   /** Events of one partition, in order. */
   events(topic: string, query?: TopicQuery): PageList<TopicEventView>;
+  /** Events of all partitions as they come, across lost connections; what is gone by retention shows as a `gap`. */
+  follow(topic: string, options?: TopicFollowOptions): AsyncIterable<TopicStreamItem>;
+  /** How far the sources of a topic have come, for topics with `sources`. */
+  sources(topic: string, query?: CallOptions & { readonly limit?: number }): PageList<SourceView>;
+  /** Who writes to a topic with `writer: 'single'`. */
+  writer(topic: string, options?: CallOptions): Promise<TopicWriterView>;
+  /** Begins a new epoch of such a topic; whoever writes under an earlier one gets WRITER_FENCED. */
+  takeOver(topic: string, options?: CallOptions): Promise<TopicWriterView>;
 }
 
 /**
@@ -562,6 +591,11 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         ),
     },
 
+    bridges: {
+      list: (options) => items<BridgeView>(pathOf('listBridges'), options),
+      seek: (name, to, options) => transport.json(command(pathOf('seekBridge', { name }), to, false, options)),
+    },
+
     redrives: {
       begin: (request, options) => transport.json(command(pathOf('beginRedrive'), request, false, options)),
       list: (options) => items<RedriveView>(pathOf('listRedrives'), options),
@@ -649,10 +683,19 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
         pageList((cursor) =>
           transport.json(get(pathOf('readTopic', { topic }), optionsOf(signal), { ...query, cursor })),
         ),
+      follow: (topic, options = {}) => followTopic(transport, topic, options, settings),
+      sources: (topic, { signal, ...query } = {}) =>
+        pageList((cursor) =>
+          transport.json(get(pathOf('listSources', { topic }), optionsOf(signal), { ...query, cursor })),
+        ),
+      writer: (topic, options) => transport.json(get(pathOf('readTopicWriter', { topic }), options)),
+      takeOver: (topic, options) =>
+        transport.json(command(pathOf('takeOverTopic', { topic }), undefined, false, options)),
     },
 
-    schedules: schedulesOver<App>(transport, settings),
     subscriptions: subscriptionsOver(transport),
+
+    schedules: schedulesOver<App>(transport, settings),
 
     queues: (options) => items<QueueView>(pathOf('listQueues'), options),
     scale: ({ signal, ...query } = {}) =>
@@ -755,6 +798,7 @@ function eventOf(topic: string, data: unknown, options: PublishOptions): CloudEv
     ...(options.subject === undefined ? {} : { subject: options.subject }),
     ...(options.key === undefined ? {} : { partitionkey: options.key }),
     ...(options.version === undefined ? {} : { dataschema: schemaUri(`${topic}/${options.version}`) }),
+    ...(options.writerEpoch === undefined ? {} : { writerepoch: options.writerEpoch }),
     datacontenttype: 'application/json',
     data,
   };

@@ -6,6 +6,7 @@ export {
   createClientOver,
   type Client,
   type DeadEventListQuery,
+  type BridgesApi,
   type DeadEventsApi,
   type DeadLetterListQuery,
   type DeadLettersApi,
@@ -72,12 +73,25 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
-export type { ReplayOptions, SeekOptions, SubscriptionsApi } from './subscriptions.js';
+export {
+  Nack,
+  type ConsumedEvent,
+  type ConsumeOptions,
+  type ConsumersApi,
+  type NackOptions,
+  type PullOptions,
+} from './consumers.js';
+export type { ReplayOptions, SeekOptions, SubscriptionRequest, SubscriptionsApi } from './subscriptions.js';
+export type { SubscriptionOptions } from '../core/topics/subscription-options.js';
 export type {
+  AckAnswer,
   ApprovalDetail,
   ApprovalNote,
   ApprovalState,
   ApprovalView,
+  BridgeSeekRequest,
+  BridgeState,
+  BridgeView,
   DeadEventDetail,
   DeadEventView,
   DeadLetterCount,
@@ -86,7 +100,16 @@ export type {
   DeadLetterView,
   CacheModelView,
   CacheView,
+  ConsumerView,
   DecisionView,
+  EventPosition,
+  NackAnswer,
+  PullAnswer,
+  PulledEvent,
+  RenewAnswer,
+  SubscriptionDetail,
+  SubscriptionPartitionView,
+  SubscriptionView,
   ReadTokenView,
   RedriveRequest,
   RedriveView,
@@ -97,6 +120,7 @@ export type {
   RunViewState,
   TrailItem,
 } from '../protocol/http.js';
+export type { TopicFollowOptions, TopicStreamItem } from './topic-stream.js';
 export type { RunStreamItem, StreamOptions, StreamSettings } from './run-stream.js';
 export { createTransport, type Transport, type TransportOptions } from './transport.js';
 export { hasCode, isSpineError } from '../core/catalogue-error.js';

@@ -1,8 +1,15 @@
-/** The client's surface for subscriptions. */
-import type { StartOption } from '../core/topics/subscription-options.js';
-import type { CommandAnswer, ReplayAnswer, SeekAnswer } from '../protocol/http.js';
+/** The client's surface for subscriptions: what there is, how far it is behind, and what is done to it. */
+import type { StartOption, SubscriptionOptions } from '../core/topics/subscription-options.js';
+import type {
+  CommandAnswer,
+  ReplayAnswer,
+  SeekAnswer,
+  SubscriptionDetail,
+  SubscriptionView,
+} from '../protocol/http.js';
 import { pathOf } from '../protocol/route-paths.js';
-import { type CallOptions, command } from './run-handle.js';
+import { consumersOver, type ConsumersApi } from './consumers.js';
+import { type CallOptions, command, get } from './run-handle.js';
 import type { PauseOptions } from './schedules.js';
 import type { Transport } from './transport.js';
 
@@ -22,8 +29,24 @@ export interface ReplayOptions extends CallOptions {
   readonly dryRun?: boolean;
 }
 
+/** A subscription as it is asked for: its topic, and how its events are wanted. */
+export interface SubscriptionRequest extends SubscriptionOptions {
+  /** Name of the topic. */
+  readonly topic: string;
+  /** Name of the topic that is told of its dead events. Default: none. */
+  readonly dead?: string;
+}
+
 /** Durable cursors over topics. SUBSCRIPTION_NOT_FOUND. */
-export interface SubscriptionsApi {
+export interface SubscriptionsApi extends ConsumersApi {
+  /** By name. */
+  list(options?: CallOptions): Promise<readonly SubscriptionView[]>;
+  /** With its partitions and consumers. */
+  get(name: string, options?: CallOptions): Promise<SubscriptionDetail>;
+  /** Makes one whose events are pulled, or changes it. SUBSCRIPTION_INVALID, SUBSCRIPTION_OWNED, TOPIC_UNKNOWN. */
+  put(name: string, subscription: SubscriptionRequest, options?: CallOptions): Promise<SubscriptionDetail>;
+  /** Removes one that was made, with its cursors. SUBSCRIPTION_OWNED. */
+  delete(name: string, options?: CallOptions): Promise<void>;
   /** Nothing of it begins after this, until it is resumed. What is under way goes on. */
   pause(name: string, options?: PauseOptions): Promise<CommandAnswer>;
   resume(name: string, options?: CallOptions): Promise<CommandAnswer>;
@@ -39,6 +62,18 @@ export interface SubscriptionsApi {
 /** Subscriptions over a transport. */
 export function subscriptionsOver(transport: Transport): SubscriptionsApi {
   return {
+    ...consumersOver(transport),
+    list: async (options) =>
+      (await transport.json<{ readonly items: readonly SubscriptionView[] }>(get(pathOf('listSubscriptions'), options)))
+        .items,
+    get: (name, options) => transport.json(get(pathOf('readSubscription', { name }), options)),
+    put: (name, subscription, options) =>
+      transport.json({ ...command(pathOf('putSubscription', { name }), subscription, true, options), method: 'PUT' }),
+    delete: (name, options) =>
+      transport.exchange(
+        { ...get(pathOf('deleteSubscription', { name }), options), method: 'DELETE', repeatable: false },
+        () => undefined,
+      ),
     pause: (name, options) => {
       const body = options?.reason === undefined ? {} : { reason: options.reason };
       return transport.json(command(pathOf('pauseSubscription', { name }), body, true, options));

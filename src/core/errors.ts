@@ -207,6 +207,20 @@ export const errorCatalogue = {
     message: (d) => `No topic "${d.name}" is registered${known(d.known)}.`,
     mend: 'Declare it in the app and start a worker that has it.',
   }),
+  WRITER_REQUIRED: entry<{ topic: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) =>
+      `Topic "${d.topic}" takes events from the holder of its newest epoch only, and this one names none.`,
+    mend: 'Take the topic over (`client.topics.takeOver`) and give the epoch with each event (`writerEpoch`, attribute `writerepoch`).',
+  }),
+  WRITER_FENCED: entry<{ topic: string; epoch: number; held: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) =>
+      `Epoch ${d.epoch} of topic "${d.topic}" is not the newest one, which is ${d.held}: another writes now.`,
+    mend: 'Stop: nothing of this event was recorded. Take the topic over again only where no other writer is meant to be.',
+  }),
   CAPABILITY_UNKNOWN: entry<{ name: string }>({
     kind: 'notFound',
     status: 404,
@@ -404,11 +418,49 @@ export const errorCatalogue = {
     message: (d) => `There is no subscription "${d.name}".`,
     mend: 'Declare it in an app, or make it with `eventspine subscriptions put`; `eventspine subscriptions list` shows what there is.',
   }),
+  SUBSCRIPTION_HANDLED: entry<{ name: string; workflow: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `Events of subscription "${d.name}" start runs of "${d.workflow}" and cannot be pulled.`,
+    mend: 'Make a subscription of your own on the same topic, without a workflow.',
+  }),
+  SUBSCRIPTION_OWNED: entry<{ name: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `An app declares the subscription "${d.name}".`,
+    mend: 'Change it in the code of the app, or take another name.',
+  }),
   SUBSCRIPTION_INVALID: entry<{ name: string; faults: readonly string[] }>({
     kind: 'invalid',
     status: 422,
     message: (d) => `The subscription "${d.name}" is not valid: ${d.faults.join('; ')}.`,
     mend: 'Mend the named options; docs/guides/consumers.md has examples.',
+  }),
+  CONSUMER_FENCED: entry<{ name: string; consumer: string; partition: number; offset: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) =>
+      `Event ${d.offset} of partition ${d.partition} is not in the hand of consumer "${d.consumer}" of "${d.name}" any more.`,
+    mend: 'Drop what was made of it: it is delivered again, or was. If it recurs, renew the lease while working, or pull fewer events at a time.',
+  }),
+  ACK_OUT_OF_ORDER: entry<{ partition: number; offset: number; before: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) =>
+      `Event ${d.offset} of partition ${d.partition} cannot be settled before ${d.before}, which came before it under the same key.`,
+    mend: 'Settle events of one key in their order or together, or give the subscription the order "none".',
+  }),
+  CONSUMERS_FULL: entry<{ name: string; max: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `Subscription "${d.name}" has ${d.max} consumers, which is as many as there may be.`,
+    mend: 'Let consumers that end say goodbye (`leave`), and give each process one name for all its life.',
+  }),
+  TOPIC_BEHIND: entry<{ topic: string; subscription: string; reason: string }>({
+    kind: 'transient',
+    status: 429,
+    message: (d) => `Topic "${d.topic}" takes no events now: subscription "${d.subscription}" ${d.reason}.`,
+    mend: 'Publish again after the time in Retry-After. Add consumers, or raise `lagMax` of the subscription.',
   }),
   DEAD_EVENT_NOT_FOUND: entry<{ id: string }>({
     kind: 'notFound',
@@ -751,12 +803,6 @@ export const errorCatalogue = {
     message: (d) => `The message is no event that can be stored: ${d.reason}.`,
     mend: 'Mend its sender; the dead event has it as it came, and can be sent back once the bridge accepts such messages.',
   }),
-  BUS_UNAVAILABLE: entry<{ bus: string; reason: string }>({
-    kind: 'transient',
-    status: 503,
-    message: (d) => `The bus "${d.bus}" cannot be used: ${d.reason}.`,
-    mend: 'The bridge tries again by itself; look at the bus, its URL and its credentials.',
-  }),
   BUS_OPTIONS_INVALID: entry<{ bus: string; faults: readonly string[] }>({
     kind: 'invalid',
     status: 400,
@@ -799,6 +845,12 @@ export const errorCatalogue = {
     status: 503,
     message: (d) => `The bus "${d.bus}" was closed.`,
     mend: 'Open a new one; nothing is sent or read through one that was closed.',
+  }),
+  NATS_CLIENT_MISSING: entry<{ packages: readonly string[] }>({
+    kind: 'terminal',
+    status: 500,
+    message: (d) => `The client for NATS is not installed: ${d.packages.join(', ')}.`,
+    mend: 'Run `npm install @nats-io/transport-node @nats-io/jetstream` beside this package.',
   }),
   KAFKA_CLIENT_UNUSABLE: entry<{ reason: string }>({
     kind: 'terminal',

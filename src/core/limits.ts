@@ -120,12 +120,44 @@ export const limits = {
   topicPartitionsMax: 1_024,
   /** Versions of the schema of a topic, and the highest number of one. */
   topicVersionsMax: 200,
+  /** Least bounds of what a topic keeps: less would be gone before it is read. */
+  topicBytesMin: 1024 * 1024,
+  topicAgeMsMin: 1_000,
+  /** How long an event without data stays in a compacted topic, unless the topic says otherwise. */
+  tombstoneMsDefault: 24 * 60 * 60_000,
+  /** Partitions of a topic in one event stream: its cursors name all of them. */
+  streamPartitionsMax: 64,
+  /** How far ahead of the store's clock the stamp of a publisher is believed. */
+  hlcAheadMsMax: 60_000,
+  /** Events of a topic that go in one transition. */
+  trimEventsMax: 256,
+  /** Keys that one pass of compaction remembers; of more, the rest has its turn in the next pass. */
+  compactionKeysMax: 100_000,
   /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
   filterNodesMax: 64,
   filterDepthMax: 8,
   /** Events of one partition that a subscription has under way, unless it says otherwise, and at most. */
   subscriptionWindowDefault: 64,
   subscriptionWindowMax: 512,
+  /** Deliveries of an event to consumers before it is a dead event, unless its subscription says otherwise, and at most. */
+  subscriptionDeliveriesDefault: 5,
+  subscriptionDeliveriesMax: 1_000,
+  /** Consumers of one subscription that live at the same time, and length of the name of one. */
+  consumersMax: 256,
+  consumerLengthMax: 128,
+  /** How long what a consumer has in hand is its own without another word of it, unless it says otherwise, and its bounds. */
+  consumerLeaseMsDefault: 30_000,
+  consumerLeaseMsMin: 1_000,
+  consumerLeaseMsMax: 10 * 60_000,
+  /** Events of one pull, unless it says otherwise, and at most; size of their data, of which one event may have more. */
+  pullEventsDefault: 50,
+  pullEventsMax: 500,
+  pullBytesMax: 8 * 1024 * 1024,
+  /** Longest wait of a pull for an event, and pulls of one server that wait. */
+  pullWaitMsMax: 30_000,
+  pullsWaitingMax: 5_000,
+  /** Longest pause before an event that was given back comes again. */
+  nackDelayMsMax: 24 * 60 * 60_000,
   /** Events of one partition that a subscription has gone past while an earlier one waits for its key. */
   subscriptionAheadMax: 512,
   /** Runs that it starts in one commit. */

@@ -9,6 +9,8 @@ import type { Effect } from './run/events.js';
 import type { RemedyPolicy } from './remedies.js';
 import type { RetryPolicy } from './retry.js';
 import type { ScheduleSpec } from './schedule/spec.js';
+import type { TopicCompaction, TopicRetention } from './topics/retention.js';
+import type { SourceRule } from './topics/source-rule.js';
 import type { Subscription } from './topics/subscription.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -82,6 +84,14 @@ export interface TopicManifest {
   readonly compatibility?: Compatibility;
   /** What becomes of fields that the schema does not name. Absent = they stay. */
   readonly unknown?: 'strip' | 'refuse';
+  /** How long and how much of it is kept; absent = all of it. */
+  readonly retention?: TopicRetention;
+  /** Present = of each key only the newest event is kept. */
+  readonly compaction?: TopicCompaction;
+  /** `single` = events are taken from the holder of the newest epoch only. */
+  readonly writer?: 'single';
+  /** Present = it is remembered how far each source has come. */
+  readonly sources?: SourceRule;
 }
 
 /** A version of the schema of a topic. */

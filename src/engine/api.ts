@@ -9,6 +9,17 @@ import type { InlinePayload, Payload } from '../core/payload.js';
 import type { Remedy } from '../core/remedies.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { StartPosition } from '../core/topics/subscription.js';
+import type {
+  AckAnswer,
+  AckRequest,
+  LeaveRequest,
+  NackAnswer,
+  NackRequest,
+  PullAnswer,
+  PullRequest,
+  RenewAnswer,
+  RenewRequest,
+} from '../core/topics/consume.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
@@ -42,7 +53,12 @@ import type {
   RunFold,
   RunViewState,
   ScheduleView,
+  SourceView,
+  TopicView,
+  TopicWriterView,
   SeekAnswer,
+  SubscriptionDetail,
+  SubscriptionView,
   TopicEventView,
   WorkerView,
 } from '../protocol/http.js';
@@ -51,7 +67,35 @@ import type { DeadEventFilter } from './topics/dead-events.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
 import type { ModelOrder } from './models/models-office.js';
+import type { FollowedPartition, TopicStreamHandlers } from './topics/topic-followers.js';
+import type { TrimReason } from './topics/keeper.js';
+import type { TopicGap } from './topics/low-water.js';
 import type { TriageOrder } from './triage/triage-office.js';
+
+/** Part of a partition. */
+export interface TopicPage {
+  readonly items: readonly TopicEventView[];
+  /** Offsets before the first item that were trimmed; null = none. */
+  readonly gap: TopicGap | null;
+}
+
+/** What has become of topics through this server, since it began. */
+export interface TopicFacts {
+  /** Events that were deleted, by why. */
+  readonly trimmed: Readonly<Record<TrimReason, number>>;
+  /** Events that came after their source had gone past them, by what became of them. */
+  readonly late: Readonly<Record<'accepted' | 'dropped' | 'dead', number>>;
+  /** Gaps in the numbers of sources. */
+  readonly gaps: number;
+  /** Events refused because another writes now. */
+  readonly fenced: number;
+}
+
+/** A part of a list. */
+export interface PageQuery {
+  readonly cursor?: string;
+  readonly limit?: number;
+}
 
 /** What somebody has made of the answers of a model in a run. */
 export interface ModelOutcome {
@@ -102,6 +146,17 @@ export interface EndpointFacts {
   readonly isPaused: boolean;
 }
 
+/** How far a subscription is behind, over all tenants; what is counted is what this server has done. */
+export interface SubscriptionFacts {
+  readonly subscription: string;
+  /** Events that are not settled. */
+  readonly lag: number;
+  /** Age of the oldest of them; 0 = there is none. */
+  readonly ageMs: number;
+  /** Events that publishers were refused because of it. */
+  readonly refused: number;
+}
+
 /** Where a request comes from; goes into the envelopes of the events that it causes. */
 export interface Origin {
   readonly tenant: string;
@@ -147,13 +202,25 @@ export interface PublishRequest {
   /** Version of the schema of the topic that the data is of. Default: what `dataschema` says, else the newest that it fits. */
   readonly version?: number;
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  /** The epoch under which the publisher writes to a topic with a single writer. */
+  readonly writerEpoch?: number;
   readonly data: Payload | null;
   /** The data as plain JSON, where the caller has it at hand. */
   readonly value?: unknown;
 }
 
 export type PublishOutcome =
-  | { readonly tag: 'published'; readonly id: string; readonly runs: readonly string[] }
+  | {
+      readonly tag: 'published';
+      readonly id: string;
+      readonly runs: readonly string[];
+      /** It is recorded, though its source has gone past it. */
+      readonly late?: true;
+      /** Numbers of its source that have not come before it. */
+      readonly gap?: { readonly from: number; readonly to: number };
+    }
+  /** Its source has gone past it, and its topic does not take such events: it is a dead event, or nothing was recorded. */
+  | { readonly tag: 'late'; readonly id: string; readonly became: 'dead' | 'dropped' }
   | { readonly tag: 'duplicate'; readonly id: string }
   | { readonly tag: 'error'; readonly error: Error };
 
@@ -377,6 +444,33 @@ export interface Engine {
     query: { readonly cursor?: string; readonly limit?: number },
   ): Promise<PageView<ScheduleView>>;
 
+  /** Subscriptions of a tenant, by name, with how far they are behind. */
+  listSubscriptions(tenant: string): Promise<SubscriptionView[]>;
+  readSubscription(tenant: string, name: string): Promise<SubscriptionDetail | null>;
+  /**
+   * Makes a subscription whose events are pulled, or changes one that was made. `options` may be anything. Rejects with
+   * SUBSCRIPTION_INVALID, SUBSCRIPTION_OWNED and TOPIC_UNKNOWN.
+   */
+  putSubscription(
+    origin: Origin,
+    name: string,
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<SubscriptionDetail>;
+  /** Removes one that was made, with its cursors. Rejects with SUBSCRIPTION_NOT_FOUND and SUBSCRIPTION_OWNED. */
+  removeSubscription(origin: Origin, name: string): Promise<void>;
+  /** Hands out events to a consumer. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_HANDLED, CONSUMERS_FULL. */
+  pullEvents(origin: Origin, name: string, request: PullRequest): Promise<PullAnswer>;
+  /** All of them or none. Rejects with SUBSCRIPTION_NOT_FOUND, CONSUMER_FENCED, ACK_OUT_OF_ORDER. */
+  ackEvents(origin: Origin, name: string, request: AckRequest): Promise<AckAnswer>;
+  /** All of them or none. Rejects with SUBSCRIPTION_NOT_FOUND, CONSUMER_FENCED. */
+  nackEvents(origin: Origin, name: string, request: NackRequest): Promise<NackAnswer>;
+  renewEvents(origin: Origin, name: string, request: RenewRequest): Promise<RenewAnswer>;
+  /** What the consumer has in hand goes to others at once, uncounted. */
+  leaveSubscription(origin: Origin, name: string, request: LeaveRequest): Promise<void>;
+  /** The server is stopping: pulls that wait are answered with what there is, and none waits from now on. */
+  endPulls(): void;
+  /** How far subscriptions are behind, over all tenants; not older than a few seconds. */
+  subscriptionFacts(): Promise<readonly SubscriptionFacts[]>;
   /** Nothing of it is begun after this was answered, until it is resumed. `error`: SUBSCRIPTION_NOT_FOUND. */
   pauseSubscription(origin: Origin, name: string, reason: string | null): Promise<CommandOutcome>;
   /** `error`: SUBSCRIPTION_NOT_FOUND. */
@@ -438,17 +532,30 @@ export interface Engine {
   readRedrive(tenant: string, id: string): Promise<RedriveView | null>;
   listRedrives(tenant: string): Promise<PageView<RedriveView>>;
   cancelRedrive(origin: Origin, id: string): Promise<CommandOutcome>;
+  /** Events with a higher offset than `after`, and what is missing before the first of them because it was trimmed. */
   readTopic(
     tenant: string,
     topic: string,
     query: { readonly partition: number; readonly after: number; readonly limit: number },
-  ): Promise<TopicEventView[]>;
-  listTopics(tenant: string): Promise<
-    readonly {
-      readonly topic: string;
-      readonly partitions: readonly { readonly partition: number; readonly head: number }[];
-    }[]
-  >;
+  ): Promise<TopicPage>;
+  /** Offset of the first event of a partition at or after an instant, epoch ms; of the next one where there is none. */
+  offsetAt(tenant: string, topic: string, partition: number, instantMs: number): Promise<number>;
+  listTopics(tenant: string): Promise<readonly TopicView[]>;
+  /** Hands over events of partitions as they come, from where each is said to begin. Returns what ends it. */
+  followTopic(
+    tenant: string,
+    topic: string,
+    from: readonly FollowedPartition[],
+    handlers: TopicStreamHandlers,
+  ): () => void;
+  /** Begins a new epoch of a topic with a single writer; every earlier one is fenced. TOPIC_UNKNOWN, INPUT_INVALID. */
+  takeOverTopic(origin: Origin, topic: string): Promise<TopicWriterView>;
+  /** TOPIC_UNKNOWN, INPUT_INVALID. */
+  readTopicWriter(tenant: string, topic: string): Promise<TopicWriterView>;
+  /** How far the sources of a topic have come. */
+  listSources(tenant: string, topic: string, query: PageQuery): Promise<PageView<SourceView>>;
+  /** What has become of topics through this server. */
+  topicFacts(): TopicFacts;
   queues(): Promise<QueueView[]>;
   workers(): Promise<WorkerView[]>;
   tally(): Promise<TallyRow[]>;

@@ -253,7 +253,7 @@ describe('intake', () => {
       state: 'succeeded',
       output: payloadOfJson({ ok: true }),
     });
-    const done = await engine.readTopic('default', 'done', { partition: 0, after: -1, limit: 10 });
+    const { items: done } = await engine.readTopic('default', 'done', { partition: 0, after: -1, limit: 10 });
     expect(done).toMatchObject([{ offset: 0, event: { subject: run, data: { ok: true } } }]);
   });
 
@@ -386,7 +386,7 @@ describe('steps', () => {
     const j = w.submit(w.last.assignment, emit('c'));
     await ports.settle();
     expect([w.results.get(i), w.results.get(j)]).toMatchObject([{ ok: true }, { ok: true }]);
-    const done = await engine.readTopic('default', 'done', { partition: 0, after: -1, limit: 10 });
+    const { items: done } = await engine.readTopic('default', 'done', { partition: 0, after: -1, limit: 10 });
     expect(done).toMatchObject([{ event: { id: 'same', data: 'a' } }]);
   });
 

@@ -6,11 +6,21 @@ import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
 import { modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
-import type { DoctorView, HealthView, QueueView, ReplayAnswer, RunViewState, WorkerView } from '../protocol/http.js';
+import { bridgeOffsetSpace } from '../core/topics/bridge.js';
+import { subscriptionCursorSpace } from '../core/topics/subscription.js';
+import type {
+  DoctorView,
+  HealthView,
+  QueueView,
+  ReplayAnswer,
+  RunViewState,
+  TopicWriterView,
+  WorkerView,
+} from '../protocol/http.js';
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import { isBlobPayload, type Payload } from '../core/payload.js';
-import type { SessionRow, Store } from '../store/contract.js';
+import { topicStream, type SessionRow, type Store } from '../store/contract.js';
 import type {
   CommandOutcome,
   Engine,
@@ -68,11 +78,21 @@ import { Schedules } from './schedules/schedules.js';
 import { sharedSecret } from './shared-secret.js';
 import { systemTenant } from './system-tenant.js';
 import { TimerDuty } from './timers/timer-duty.js';
+import { Consumers } from './topics/consumers.js';
+import { TopicKeeper } from './topics/keeper.js';
+import { GuardedPublish, lateRedriver } from './topics/guarded-publish.js';
+import { readLows } from './topics/low-water.js';
+import { offsetAt } from './topics/offset-at.js';
 import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
 import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { Lag, lagEveryMs } from './topics/lag.js';
 import { SubscriptionOffice } from './topics/subscription-office.js';
+import { SubscriptionRegister } from './topics/subscription-register.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
+import { Sources } from './topics/sources.js';
+import { TopicFollowers, topicSweepMs } from './topics/topic-followers.js';
+import { Writers } from './topics/writers.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -135,6 +155,9 @@ class RunningEngine implements Engine {
   readonly #subscriptions: Subscriptions;
   readonly #deliveries: Deliveries;
   readonly #subscriptionOffice: SubscriptionOffice;
+  readonly #subscriptionRegister: SubscriptionRegister;
+  readonly #consumers: Consumers;
+  readonly #lag: Lag;
   readonly #duties: Duties;
   readonly #health: Health;
   readonly #neighbours: Neighbours;
@@ -156,6 +179,10 @@ class RunningEngine implements Engine {
   readonly #pauses: Pauses;
   readonly #tallies: ArmTallies;
   readonly #shadows: Shadows;
+  readonly #keeper: TopicKeeper;
+  readonly #topicFollowers = new TopicFollowers((tenant, topic, query) => this.#reads.topic(tenant, topic, query));
+  readonly #writers: Writers;
+  readonly #sources: Sources;
   readonly #triage: TriageOffice;
   readonly #modelsOffice: ModelsOffice;
   readonly #predictions: Predictions;
@@ -195,6 +222,13 @@ class RunningEngine implements Engine {
       void this.#subscriptions.settle();
     });
     this.#subscriptions = new Subscriptions(this.#context, this.#catalog);
+    this.#keeper = new TopicKeeper(this.#context, this.#catalog, async (tenant, topic) => [
+      ...(await this.#subscriptions.of(tenant, topic)).map(({ spec }) => ({
+        space: subscriptionCursorSpace,
+        name: spec.name,
+      })),
+      ...this.#bridges.outgoing(tenant, topic).map((name) => ({ space: bridgeOffsetSpace, name })),
+    ]);
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
     this.#breakers = new Breakers(this.#context, this.#catalog);
@@ -234,6 +268,8 @@ class RunningEngine implements Engine {
       (transitions) => {
         this.#router.published(transitions);
         this.#deliveries.published(transitions);
+        this.#consumers.published(transitions);
+        this.#topicFollowers.published(transitions);
         this.#bridges.published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
@@ -258,7 +294,23 @@ class RunningEngine implements Engine {
       this.#predictions,
       new DeadLetterMirror(this.#context, this.#catalog),
     );
-    this.#intake = new Intake(this.#context, this.#catalog, this.#lanes, plain);
+    this.#lag = new Lag(this.#context, this.#catalog, this.#subscriptions);
+    this.#writers = new Writers(this.#context, this.#catalog);
+    this.#sources = new Sources(this.#context);
+    this.#intake = new Intake(
+      this.#context,
+      this.#catalog,
+      this.#lanes,
+      plain,
+      new GuardedPublish({
+        context: this.#context,
+        catalog: this.#catalog,
+        lanes: this.#lanes,
+        writers: this.#writers,
+        sources: this.#sources,
+      }),
+      (...of) => this.#lag.mayPublish(...of),
+    );
     const told = (place: string): number | null => this.#pauses.until(place);
     const explainer = { context: this.#context, rules: this.#limitRules, resolve, told };
     this.#reads = new Reads(
@@ -291,6 +343,7 @@ class RunningEngine implements Engine {
     });
     this.#redrives = new Redrives(this.#context, this.#letters, (transitions) => this.#timers.opening(transitions));
     this.#deadEvents = new DeadEvents({ context: this.#context, catalog: this.#catalog }, this.#lanes);
+    this.#deadEvents.onRedrive(lateRedriver({ context: this.#context, catalog: this.#catalog }));
     const look = (): Promise<void> => (store.shared ? this.#registry.look() : Promise.resolve());
     this.#bridges = new Bridges(
       { context: this.#context, catalog: this.#catalog, lanes: this.#lanes, look },
@@ -311,8 +364,30 @@ class RunningEngine implements Engine {
       catalog: this.#catalog,
       lanes: this.#lanes,
       subscriptions: this.#subscriptions,
-      changed: (tenant) => this.#deliveries.changed(tenant),
+      changed: (tenant) => {
+        this.#deliveries.changed(tenant);
+        this.#consumers.changed(tenant);
+      },
     });
+    this.#consumers = new Consumers({
+      context: this.#context,
+      catalog: this.#catalog,
+      lanes: this.#lanes,
+      subscriptions: this.#subscriptions,
+      view: (topic, partition, row) => this.#reads.wholeTopicEvent(topic, partition, row),
+    });
+    this.#subscriptionRegister = new SubscriptionRegister({
+      context: this.#context,
+      catalog: this.#catalog,
+      subscriptions: this.#subscriptions,
+      lag: this.#lag,
+      published: (transitions) => {
+        this.#router.published(transitions);
+        this.#deliveries.published(transitions);
+        this.#consumers.published(transitions);
+      },
+    });
+    this.#deadEvents.onRedrive((origin, dead) => this.#consumers.redrive(origin, dead));
     this.#deadEvents.onRedrive((origin, dead) => this.#deliveries.redrive(origin, dead));
     this.#coordinator = new Coordinator({
       context: this.#context,
@@ -332,6 +407,8 @@ class RunningEngine implements Engine {
       changed: async (transitions) => {
         this.#router.published(transitions);
         this.#deliveries.published(transitions);
+        this.#consumers.published(transitions);
+        this.#topicFollowers.published(transitions);
         await this.#coordinator.limitsChanged();
       },
     });
@@ -359,7 +436,9 @@ class RunningEngine implements Engine {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
         this.#router.moved(tenant, run);
+        this.#topicFollowers.moved(tenant, run);
         this.#deliveries.moved(tenant, run);
+        this.#consumers.moved(tenant, run);
         this.#bridges.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
         if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
@@ -374,6 +453,8 @@ class RunningEngine implements Engine {
             this.#timers.opening(transitions);
             this.#router.published(transitions);
             this.#deliveries.published(transitions);
+            this.#consumers.published(transitions);
+            this.#topicFollowers.published(transitions);
             this.#bridges.published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
@@ -403,6 +484,7 @@ class RunningEngine implements Engine {
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
       { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'lag', everyMs: settings.lookEveryMs ?? lagEveryMs, tick: () => this.#lag.tick() },
       { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
       {
         name: 'admission',
@@ -414,6 +496,12 @@ class RunningEngine implements Engine {
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
       { name: 'models', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#tickModels() },
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
+      {
+        name: 'topic streams',
+        everyMs: topicSweepMs,
+        tick: () => Promise.resolve(this.#topicFollowers.sweep()),
+      },
+      { name: 'topics', everyMs: settings.upkeepEveryMs, tick: () => this.#keeper.tick() },
       { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
       ...this.#outboxDuties(),
@@ -463,6 +551,8 @@ class RunningEngine implements Engine {
     await this.#bridges.stop();
     this.#lanes.stop();
     this.#followers.stop();
+    this.#consumers.stop();
+    this.#topicFollowers.stop();
     await Promise.all([
       this.#timers.stop(),
       this.#duties.stop(),
@@ -601,6 +691,23 @@ class RunningEngine implements Engine {
   redriveDeadLetter: Engine['redriveDeadLetter'] = (origin, id, options) => this.#letters.redrive(origin, id, options);
   correctDeadLetter: Engine['correctDeadLetter'] = (origin, id, said) => this.#letters.correct(origin, id, said);
   editDeadLetter: Engine['editDeadLetter'] = (origin, id, edit) => this.#letters.edit(origin, id, edit);
+  listSubscriptions: Engine['listSubscriptions'] = (tenant) => this.#subscriptionRegister.list(tenant);
+  readSubscription: Engine['readSubscription'] = (tenant, name) => this.#subscriptionRegister.read(tenant, name);
+  putSubscription: Engine['putSubscription'] = async (origin, name, options) => {
+    const { topic } = options;
+    if (this.#context.store.shared && typeof topic === 'string' && this.#catalog.topic(topic) === null)
+      await this.#registry.look();
+    return this.#subscriptionRegister.put(origin, name, options);
+  };
+  removeSubscription: Engine['removeSubscription'] = (origin, name) => this.#subscriptionRegister.remove(origin, name);
+  pullEvents: Engine['pullEvents'] = (origin, name, request) => this.#consumers.pull(origin, name, request);
+  ackEvents: Engine['ackEvents'] = (origin, name, request) => this.#consumers.ack(origin, name, request);
+  nackEvents: Engine['nackEvents'] = (origin, name, request) => this.#consumers.nack(origin, name, request);
+  renewEvents: Engine['renewEvents'] = (origin, name, request) => this.#consumers.renew(origin, name, request);
+  leaveSubscription: Engine['leaveSubscription'] = (origin, name, request) =>
+    this.#consumers.leave(origin, name, request);
+  endPulls: Engine['endPulls'] = () => this.#consumers.stop();
+  subscriptionFacts: Engine['subscriptionFacts'] = () => this.#lag.facts();
   listBridges: Engine['listBridges'] = () => this.#bridges.list();
   bridgeFacts: Engine['bridgeFacts'] = () => this.#bridges.facts();
   seekBridge: Engine['seekBridge'] = (origin, name, ...to) => this.#bridges.seek(origin.actor, name, ...to);
@@ -726,10 +833,51 @@ class RunningEngine implements Engine {
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#letters.list(tenant, query);
   readTopic: Engine['readTopic'] = (tenant, topic, query) => this.#reads.topic(tenant, topic, query);
 
+  async offsetAt(...[tenant, topic, partition, instantMs]: Parameters<Engine['offsetAt']>): Promise<number> {
+    const { store } = this.#context;
+    const heads = await store.listTopics(tenant);
+    const head = heads.find((one) => one.topic === topic && one.partition === partition)?.head ?? 0;
+    return offsetAt(store, { tenant, topic, partition }, head, instantMs);
+  }
+
+  async takeOverTopic(...[origin, topic]: Parameters<Engine['takeOverTopic']>): Promise<TopicWriterView> {
+    await this.#knowTopic(topic);
+    const { at, ...writer } = await this.#writers.takeOver(origin, topic);
+    return { topic, ...writer, at: isoOf(at) };
+  }
+
+  async readTopicWriter(...[tenant, topic]: Parameters<Engine['readTopicWriter']>): Promise<TopicWriterView> {
+    await this.#knowTopic(topic);
+    const found = await this.#writers.read(tenant, topic);
+    if (found === null) return { topic, epoch: 0, by: null, at: null };
+    return { topic, epoch: found.epoch, by: found.by, at: isoOf(found.at) };
+  }
+
+  /** Another server may have heard of it just now. */
+  async #knowTopic(topic: string): Promise<void> {
+    if (this.#context.store.shared && this.#catalog.topic(topic) === null) await this.#registry.look();
+  }
+
+  async listSources(...[tenant, topic, query]: Parameters<Engine['listSources']>): ReturnType<Engine['listSources']> {
+    const limit = Math.min(query.limit ?? limits.pageItemsDefault, limits.pageItemsMax);
+    const items = await this.#sources.list(tenant, topic, query.cursor ?? null, limit);
+    return { items, next: items.length < limit ? null : (items.at(-1)?.id ?? null) };
+  }
+
+  followTopic: Engine['followTopic'] = (tenant, topic, from, handlers) =>
+    this.#topicFollowers.follow(tenant, topic, from, handlers);
+
+  topicFacts: Engine['topicFacts'] = () => ({
+    trimmed: { ...this.#keeper.trimmed },
+    ...this.#sources.counts,
+    fenced: this.#writers.fenced,
+  });
+
   readDeadLetter: Engine['readDeadLetter'] = (tenant, id) => this.#letters.read(tenant, id);
 
   async listTopics(tenant: string): ReturnType<Engine['listTopics']> {
-    const heads = await this.#context.store.listTopics(tenant);
+    const { store } = this.#context;
+    const [heads, lows] = await Promise.all([store.listTopics(tenant), readLows(store, tenant)]);
     const names = new Set([...this.#catalog.topicNames(), ...heads.map((head) => head.topic)]);
     return [...names].sort().map((topic) => {
       const partitions = Math.max(
@@ -740,7 +888,11 @@ class RunningEngine implements Engine {
         heads.find((h) => h.topic === topic && h.partition === partition)?.head ?? 0;
       return {
         topic,
-        partitions: Array.from({ length: partitions }, (_, partition) => ({ partition, head: headOf(partition) })),
+        partitions: Array.from({ length: partitions }, (_, partition) => ({
+          partition,
+          head: headOf(partition),
+          low: lows.get(topicStream(topic, partition)) ?? 0,
+        })),
       };
     });
   }
@@ -820,7 +972,7 @@ class RunningEngine implements Engine {
   changeModel: Engine['changeModel'] = (origin, name, order) => this.#modelsOffice.change(origin, name, order);
   modelReport: Engine['modelReport'] = (name, alpha, against) => this.#modelsOffice.report(name, alpha, against);
   modelEvents: Engine['modelEvents'] = (query) =>
-    this.#reads.topic(systemTenant, modelsTopic.name, { partition: 0, ...query });
+    this.#reads.topic(systemTenant, modelsTopic.name, { partition: 0, ...query }).then(({ items }) => [...items]);
 
   async reportOutcome(...[origin, run, outcome]: Parameters<Engine['reportOutcome']>): Promise<'recorded' | 'already'> {
     const state = await this.#reads.fold(origin.tenant, run);

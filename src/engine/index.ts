@@ -1,4 +1,5 @@
 export { createEngine, type EngineOptions } from './engine.js';
+export { type BridgeSetup } from './bridges/bridges.js';
 export type { EngineLog, EngineLogRecord, EngineSettings } from './context.js';
 export type {
   CommandOutcome,

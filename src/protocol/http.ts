@@ -6,6 +6,7 @@ import type { ErrorKind } from '../core/errors.js';
 import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
+import type { DeliveryOrder, Filter, StartPosition } from '../core/topics/subscription.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import type { ModelPrice, ShadowRule } from '../core/manifest.js';
 import type {
@@ -265,7 +266,16 @@ export interface PublishAnswer {
 }
 
 export type PublishItemAnswer =
-  | { readonly id: string; readonly topic: string; readonly duplicate: boolean; readonly runs: readonly string[] }
+  | {
+      readonly id: string;
+      readonly topic: string;
+      readonly duplicate: boolean;
+      readonly runs: readonly string[];
+      /** Present = it came after its source had gone past it, and this became of it. */
+      readonly late?: 'accepted' | 'dropped' | 'dead';
+      /** Present = numbers of its source that have not come before it. */
+      readonly gap?: { readonly from: number; readonly to: number };
+    }
   | { readonly error: Problem };
 
 /** Answer to a command on a run or a dead letter. `already`: there was nothing left to do. */
@@ -311,16 +321,58 @@ export interface DeployAnswer {
   readonly stranded: readonly StrandedWork[];
 }
 
-/** A topic and its partitions; `head` is the offset of the next event. */
+/** A topic and its partitions. */
 export interface TopicView {
   readonly topic: string;
-  readonly partitions: readonly { readonly partition: number; readonly head: number }[];
+  readonly partitions: readonly TopicPartitionView[];
+}
+
+export interface TopicPartitionView {
+  readonly partition: number;
+  /** Offset of the next event. */
+  readonly head: number;
+  /** Every event with a lower offset is gone by retention. */
+  readonly low: number;
+}
+
+/** Who writes to a topic with a single writer. */
+export interface TopicWriterView {
+  readonly topic: string;
+  /** 0 = nobody has taken it over yet. */
+  readonly epoch: number;
+  readonly by: string | null;
+  readonly at: string | null;
+}
+
+/** How far a source of a topic has come. */
+export interface SourceView {
+  /** The source, or the hash of a long one. */
+  readonly id: string;
+  readonly source: string;
+  /** The highest `sequence` that has come; null = none has. */
+  readonly sequence: number | null;
+  /** Numbers below it that have not come. */
+  readonly missing: readonly { readonly from: number; readonly to: number }[];
+  /** Numbers that have not come and are too many to be listed. */
+  readonly lost: number;
+  /** Events that came after the source had gone past them. */
+  readonly late: number;
+  /** The newest `time` of an event, where the topic looks at times. */
+  readonly newestAt: string | null;
+}
+
+/** Events of one partition. */
+export interface TopicEventPage extends PageView<TopicEventView> {
+  /** Offsets that were asked for and are gone by retention; null = nothing is missing. */
+  readonly gap: { readonly from: number; readonly to: number } | null;
 }
 
 export interface TopicEventView {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
+  /** Stamp of the hybrid logical clock: sorts events by cause, over all topics and servers. */
+  readonly hlc: string;
   readonly event: Readonly<Record<string, unknown>>;
 }
 
@@ -940,7 +992,78 @@ export type StreamEvent =
   | { readonly event: 'gap'; readonly data: { readonly from: number; readonly to: number } }
   | { readonly event: 'end'; readonly data: { readonly state: RunViewState } };
 
+/**
+ * Events of the SSE stream of a topic: `start` says where the reader begins, `event` carries a TopicEventView, `gap` says
+ * that offsets of a partition are gone by retention.
+ */
+export type TopicStreamEvent =
+  | {
+      readonly event: 'start';
+      readonly data: { readonly partitions: readonly { readonly partition: number; readonly next: number }[] };
+    }
+  | { readonly event: 'event'; readonly data: TopicEventView }
+  | {
+      readonly event: 'gap';
+      readonly data: { readonly partition: number; readonly from: number; readonly to: number };
+    };
+
 export type { Failure };
+
+/** A subscription: what it wants, and how far it is behind. */
+export interface SubscriptionView {
+  readonly name: string;
+  readonly topic: string;
+  /** What each of its events starts a run of; null = they are pulled. */
+  readonly workflow: string | null;
+  readonly filter: Filter | null;
+  readonly from: StartPosition;
+  readonly order: DeliveryOrder;
+  /** Events under way of one partition, at most. */
+  readonly window: number;
+  /** Deliveries to consumers after which an event is a dead event; null = its events start runs. */
+  readonly deliveries: number | null;
+  /** How far it may be behind before publishers are refused; null = they never are. */
+  readonly lagMax: { readonly count: number | null; readonly ageMs: number | null } | null;
+  /** Topic that is told of its dead events and dead letters. */
+  readonly dead: string | null;
+  /** By an app; false = it was made over the API. */
+  readonly declared: boolean;
+  readonly paused: { readonly by: string; readonly at: string; readonly reason: string | null } | null;
+  /** Events that are not settled. */
+  readonly lag: number;
+  /** Age of the oldest of them, ms; null = there is none. */
+  readonly ageMs: number | null;
+  /** Why publishers are refused; null = they are not. */
+  readonly behind: string | null;
+}
+
+/** A subscription with its partitions, and who consumes it. */
+export interface SubscriptionDetail extends SubscriptionView {
+  readonly partitions: readonly SubscriptionPartitionView[];
+  readonly consumers: readonly ConsumerView[];
+}
+
+/** Where a subscription is in a partition. */
+export interface SubscriptionPartitionView {
+  readonly partition: number;
+  /** Offset of the event that is published next. */
+  readonly head: number;
+  /** Its committed offset: everything before it is settled. */
+  readonly next: number;
+  readonly lag: number;
+  readonly ageMs: number | null;
+  /** Who has events of it in hand; null = nobody. */
+  readonly consumer: string | null;
+  /** How many. */
+  readonly inHand: number;
+}
+
+/** A consumer that lives. */
+export interface ConsumerView {
+  readonly consumer: string;
+  /** Without another word of it, it counts as gone then. */
+  readonly until: string;
+}
 
 /** Where the cursors of a subscription were set to. */
 export interface SeekAnswer {
@@ -968,3 +1091,17 @@ export interface ReplayAnswer extends SeekAnswer {
   /** A dry run has looked at all of them. */
   readonly isWhole: boolean;
 }
+
+export type {
+  AckAnswer,
+  AckRequest,
+  EventPosition,
+  LeaveRequest,
+  NackAnswer,
+  NackRequest,
+  PullAnswer,
+  PulledEvent,
+  PullRequest,
+  RenewAnswer,
+  RenewRequest,
+} from '../core/topics/consume.js';

@@ -24,6 +24,21 @@ import {
   type BulkAnswer,
   type CommandAnswer,
   type DeadLetterCount,
+  type AckAnswer,
+  type AckRequest,
+  type ConsumerView,
+  type EventPosition,
+  type LeaveRequest,
+  type NackAnswer,
+  type NackRequest,
+  type PullAnswer,
+  type PulledEvent,
+  type PullRequest,
+  type RenewAnswer,
+  type RenewRequest,
+  type SubscriptionDetail,
+  type SubscriptionPartitionView,
+  type SubscriptionView,
   type DeadEventDetail,
   type DeadEventView,
   type DeadLetterDetail,
@@ -69,6 +84,10 @@ import {
   type TickView,
   type StrandedWork,
   type TopicEventView,
+  type TopicEventPage,
+  type TopicPartitionView,
+  type SourceView,
+  type TopicWriterView,
   type TopicView,
   type TriageCorrectionsView,
   type TriageVerdictsView,
@@ -139,6 +158,27 @@ const runSummary: Properties<RunSummary> = {
 };
 
 const remedyShape = record({ name: text, text, redriveMayHelp: flag }, ['name', 'text', 'redriveMayHelp']);
+
+const lagBound = nullable(record({ count: nullable(whole), ageMs: nullable(whole) }, ['count', 'ageMs']));
+const deliveryOrder = oneOf(['key', 'partition', 'none']);
+const subscriptionView: Properties<SubscriptionView> = {
+  name: text,
+  topic: text,
+  workflow: nullable(text),
+  filter: nullable({ type: 'object' }),
+  from: startPosition,
+  order: deliveryOrder,
+  window: whole,
+  deliveries: nullable(whole),
+  lagMax: lagBound,
+  dead: nullable(text),
+  declared: flag,
+  paused: nullable(record({ by: text, at: instant, reason: nullable(text) }, ['by', 'at', 'reason'])),
+  lag: whole,
+  ageMs: nullable(whole),
+  behind: nullable(text),
+};
+const eventPosition = shape<EventPosition>({ partition: whole, offset: whole, token: text }, {});
 
 const deadEvent: Properties<DeadEventView> = {
   id: text,
@@ -442,7 +482,17 @@ export const schemas = {
     {
       items: list({
         anyOf: [
-          record({ id: text, topic: text, duplicate: flag, runs: texts }, ['id', 'topic', 'duplicate', 'runs']),
+          record(
+            {
+              id: text,
+              topic: text,
+              duplicate: flag,
+              runs: texts,
+              late: oneOf(['accepted', 'dropped', 'dead']),
+              gap: record({ from: whole, to: whole }, ['from', 'to']),
+            },
+            ['id', 'topic', 'duplicate', 'runs'],
+          ),
           failed,
         ],
       }),
@@ -481,13 +531,93 @@ export const schemas = {
     {},
   ),
   TopicView: shape<TopicView>(
-    { topic: text, partitions: list(record({ partition: whole, head: whole }, ['partition', 'head'])) },
+    {
+      topic: text,
+      partitions: list(shape<TopicPartitionView>({ partition: whole, head: whole, low: whole }, {})),
+    },
     {},
   ),
   TopicEventView: shape<TopicEventView>(
-    { topic: text, partition: whole, offset: whole, event: { type: 'object' } },
+    { topic: text, partition: whole, offset: whole, hlc: text, event: { type: 'object' } },
     {},
   ),
+  SubscriptionView: shape<SubscriptionView>(subscriptionView, {}),
+  SubscriptionDetail: shape<SubscriptionDetail>(
+    {
+      ...subscriptionView,
+      partitions: list(
+        shape<SubscriptionPartitionView>(
+          {
+            partition: whole,
+            head: whole,
+            next: whole,
+            lag: whole,
+            ageMs: nullable(whole),
+            consumer: nullable(text),
+            inHand: whole,
+          },
+          {},
+        ),
+      ),
+      consumers: list(shape<ConsumerView>({ consumer: text, until: instant }, {})),
+    },
+    {},
+  ),
+  SubscriptionRequest: record(
+    {
+      topic: text,
+      dead: text,
+      filter: { type: 'object' },
+      from: startPosition,
+      order: deliveryOrder,
+      window: whole,
+      deliveries: whole,
+      lagMax: record({ count: whole, age: { type: ['string', 'integer'] } }, []),
+    },
+    ['topic'],
+  ),
+  PullRequest: shape<PullRequest>(
+    { consumer: text, max: whole, waitMs: whole, leaseMs: whole },
+    { max: true, waitMs: true, leaseMs: true },
+  ),
+  PullAnswer: shape<PullAnswer>(
+    {
+      events: list(
+        shape<PulledEvent>(
+          {
+            topic: text,
+            partition: whole,
+            offset: whole,
+            token: text,
+            delivery: whole,
+            key: text,
+            event: { type: 'object' },
+          },
+          {},
+        ),
+      ),
+      partitions: list(whole),
+      isPaused: flag,
+    },
+    {},
+  ),
+  AckRequest: shape<AckRequest>({ consumer: text, positions: list(eventPosition) }, {}),
+  AckAnswer: shape<AckAnswer>({ settled: whole }, {}),
+  NackRequest: shape<NackRequest>(
+    { consumer: text, positions: list(eventPosition), delayMs: whole, reason: text, dead: flag },
+    { delayMs: true, reason: true, dead: true },
+  ),
+  NackAnswer: shape<NackAnswer>({ again: whole, dead: whole }, {}),
+  RenewRequest: shape<RenewRequest>(
+    {
+      consumer: text,
+      deliveries: list(record({ partition: whole, token: text }, ['partition', 'token'])),
+      leaseMs: whole,
+    },
+    { leaseMs: true },
+  ),
+  RenewAnswer: shape<RenewAnswer>({ lost: list(text) }, {}),
+  LeaveRequest: shape<LeaveRequest>({ consumer: text }, {}),
   BridgeView: shape<BridgeView>(
     {
       name: text,
@@ -1023,7 +1153,37 @@ export const schemas = {
   RunEventPage: page('RunEventView'),
   DecisionPage: page('DecisionView'),
   TopicPage: page('TopicView'),
-  TopicEventPage: page('TopicEventView'),
+  SubscriptionPage: page('SubscriptionView'),
+  TopicEventPage: shape<TopicEventPage>(
+    {
+      items: list(reference('TopicEventView')),
+      next: nullable(text),
+      gap: nullable(record({ from: whole, to: whole }, ['from', 'to'])),
+    },
+    {},
+  ),
+  SourcePage: page('SourceView'),
+  SourceView: shape<SourceView>(
+    {
+      id: text,
+      source: text,
+      sequence: nullable(whole),
+      missing: list(record({ from: whole, to: whole }, ['from', 'to'])),
+      lost: whole,
+      late: whole,
+      newestAt: nullable(instant),
+    },
+    {},
+  ),
+  TopicWriterView: shape<TopicWriterView>({ topic: text, epoch: whole, by: nullable(text), at: nullable(instant) }, {}),
+  TopicStreamEvent: {
+    description: 'The data of a message, by its event: `event`, `start`, `gap`.',
+    anyOf: [
+      reference('TopicEventView'),
+      record({ partitions: list(record({ partition: whole, next: whole }, ['partition', 'next'])) }, ['partitions']),
+      record({ partition: whole, from: whole, to: whole }, ['partition', 'from', 'to']),
+    ],
+  },
   BridgePage: page('BridgeView'),
   DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),

@@ -244,10 +244,50 @@ const descriptions = {
   readTopic: get('Events of one partition, in order.', 'TopicEventPage', {
     query: [
       { name: 'partition', says: 'Number of the partition; 0 by default.', type: 'integer' },
-      { name: 'after', says: 'Offset after which to begin; -1, the begin, by default.', type: 'integer' },
+      {
+        name: 'after',
+        says: 'Offset after which to begin; by default at the oldest event that is kept.',
+        type: 'integer',
+      },
+      { name: 'at', says: 'Begin with the first event at or after this instant, ISO 8601.', type: 'string' },
       { ...cursor, says: '`next` of the page before; the same as `after`.' },
       limit,
     ],
+  }),
+  streamTopic: get(
+    'The events of a topic as they come (server-sent events), of all partitions or of those named: `start`, `event`, `gap`.',
+    null,
+    {
+      query: [
+        { name: 'partition', says: 'Number of a partition; all by default.', type: 'integer', repeated: true },
+        {
+          name: 'from',
+          says: 'Where to begin without a cursor; `newest` by default.',
+          type: 'string',
+          oneOf: ['newest', 'oldest'],
+        },
+        { name: 'at', says: 'Begin with the first events at or after this instant, ISO 8601.', type: 'string' },
+        { name: 'cursor', says: 'Id of the last event seen; the header `last-event-id` wins.', type: 'string' },
+      ],
+      headers: [{ name: headerNames.lastEventId, says: 'Id of the last event seen.', type: 'string' }],
+      answers: [
+        {
+          status: 200,
+          says: 'The stream. Ids are opaque cursors; a stream cut off is resumed by `last-event-id`.',
+          type: 'text/event-stream',
+          schema: 'TopicStreamEvent',
+        },
+      ],
+    },
+  ),
+  readTopicWriter: get('Who writes to a topic with a single writer.', 'TopicWriterView'),
+  takeOverTopic: post(
+    'Begins a new epoch of a topic with a single writer; whoever writes under an earlier one is fenced.',
+    null,
+    [ok('TopicWriterView', 'The epoch to publish under.', 201)],
+  ),
+  listSources: get('How far the sources of a topic have come, and what is missing of them.', 'SourcePage', {
+    query: [cursor, limit],
   }),
   listRuns: get('Runs, newest first.', 'RunPage', {
     query: [
@@ -469,7 +509,50 @@ const descriptions = {
     method: 'DELETE',
     answers: [{ status: 204, says: 'It is gone from the list.', type: null, schema: null }],
   },
-  listBridges: get('Bridges of this server to buses outside, and how they stand.', 'BridgePage', { access: 'operator' }),
+  listSubscriptions: get('Subscriptions by name, with how far they are behind.', 'SubscriptionPage'),
+  readSubscription: get('A subscription with its partitions and consumers.', 'SubscriptionDetail'),
+  putSubscription: {
+    ...post(
+      'Makes a subscription whose events are pulled, or changes one that was made.',
+      jsonBody('SubscriptionRequest', 'The subscription, as it would be written in code.'),
+      [ok('SubscriptionDetail')],
+    ),
+    method: 'PUT',
+  },
+  deleteSubscription: {
+    ...get('Removes a subscription that was made over the API, with its cursors.', null, {
+      answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+  },
+  pullEvents: post(
+    'Hands out events to a consumer, which has them until it settles them or its lease is over; waits for one where there is none.',
+    jsonBody('PullRequest', 'Who asks, for how many events, and how long it waits.'),
+    [ok('PullAnswer', 'The events, perhaps none.')],
+  ),
+  ackEvents: post(
+    "Says that events are done with; all of them, or none where one is not the consumer's any more (CONSUMER_FENCED).",
+    jsonBody('AckRequest', 'Who says so, and of which events.'),
+    [ok('AckAnswer', 'They are settled.')],
+  ),
+  nackEvents: post(
+    'Gives events back to come again, or says that nobody is to try them again; all of them, or none.',
+    jsonBody('NackRequest', 'Who says so, of which events, when they come again, and why.'),
+    [ok('NackAnswer', 'What becomes of them.')],
+  ),
+  renewEvents: post(
+    'Says that a consumer is still at work on what it has in hand.',
+    jsonBody('RenewRequest', 'Who says so, and of which deliveries.'),
+    [ok('RenewAnswer', 'What it has no more.')],
+  ),
+  leaveSubscription: post(
+    'A consumer goes: what it has in hand is delivered to others at once, and does not count as delivered.',
+    jsonBody('LeaveRequest', 'Who goes.'),
+    [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+  ),
+  listBridges: get('Bridges of this server to buses outside, and how they stand.', 'BridgePage', {
+    access: 'operator',
+  }),
   seekBridge: {
     ...post(
       'Lets a bridge go on at another offset: before, to bring messages again; behind, to give up on what the bus has lost.',

@@ -36,6 +36,8 @@ import type { AnswerComparison } from '../core/models/answer-comparison.js';
 import type { BlobPayload, InlinePayload } from '../core/payload.js';
 import { remedyChoices, type Remediable, type TakenRemedy } from '../core/remedies.js';
 import type { RetryPolicy } from '../core/retry.js';
+import type { TopicCompaction, TopicRetention } from '../core/topics/retention.js';
+import { latePolicies, type SourceRule } from '../core/topics/source-rule.js';
 import type { Subscription } from '../core/topics/subscription.js';
 import type { ModelData } from '../core/triage/model.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
@@ -202,8 +204,29 @@ const manifest = shape<Manifest>(
           versions: list(shape<TopicVersion>({ version: { ...count, minimum: 1 }, schema, up: flag }, {})),
           compatibility: shape<Compatibility>({ mode: oneOf(compatibilityModes), transitive: flag }, {}),
           unknown: oneOf(['strip', 'refuse']),
+          retention: shape<TopicRetention>(
+            {
+              ageMs: nullable(spanMs),
+              bytes: nullable(count),
+              events: nullable(count),
+              behind: { type: 'string', enum: ['hold', 'gap'] },
+            },
+            {},
+          ),
+          compaction: shape<TopicCompaction>({ lagMs: spanMs, tombstoneMs: spanMs }, {}),
+          writer: constant('single'),
+          sources: shape<SourceRule>({ late: oneOf(latePolicies), afterMs: nullable(spanMs) }, {}),
         },
-        { index: true, versions: true, compatibility: true, unknown: true },
+        {
+          index: true,
+          versions: true,
+          compatibility: true,
+          unknown: true,
+          retention: true,
+          compaction: true,
+          writer: true,
+          sources: true,
+        },
       ),
     ),
     workflows: list(
@@ -302,8 +325,9 @@ const manifest = shape<Manifest>(
           ),
           dead: nullable(name),
           workflow: nullable(name),
+          deliveriesMax: { ...count, minimum: 1 },
         },
-        {},
+        { deliveriesMax: true },
       ),
     ),
     endpoint,

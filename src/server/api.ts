@@ -16,6 +16,8 @@ import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
 import { endpointHandlers } from './handlers/endpoints.js';
 import { eventHandlers } from './handlers/events.js';
+import { consumerHandlers } from './handlers/consumers.js';
+import { topicHandlers } from './handlers/topics.js';
 import { bridgeHandlers } from './handlers/bridges.js';
 import { deadEventHandlers } from './handlers/dead-events.js';
 import { deadLetterHandlers } from './handlers/dead-letters.js';
@@ -114,9 +116,11 @@ export class Api {
     this.#handlers = {
       ...intakeHandlers(context),
       ...eventHandlers(context),
+      ...topicHandlers(context),
       ...runHandlers(context),
       ...waitHandlers(context),
       ...agentHandlers(context),
+      ...consumerHandlers(context),
       ...bridgeHandlers(context),
       ...deadEventHandlers(context),
       ...deadLetterHandlers(context),

@@ -23,7 +23,7 @@ export function seqOfCursor(tenant: string, run: string, cursor: string): number
 }
 
 /** FNV-1a, 32 bits, over the three parts. */
-function checksum(tenant: string, run: string, seq: number): string {
+export function checksum(tenant: string, run: string, seq: number | string): string {
   let hash = 0x811c9dc5;
   const text = `${tenant}\n${run}\n${seq}`;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);

@@ -40,6 +40,16 @@ const names = [
   'redriveDeadLetter',
   'editDeadLetter',
   'correctDeadLetter',
+  'listSubscriptions',
+  'readSubscription',
+  'putSubscription',
+  'removeSubscription',
+  'pullEvents',
+  'ackEvents',
+  'nackEvents',
+  'renewEvents',
+  'leaveSubscription',
+  'subscriptionFacts',
   'listBridges',
   'seekBridge',
   'bridgeFacts',
@@ -53,6 +63,12 @@ const names = [
   'listRedrives',
   'cancelRedrive',
   'readTopic',
+  'offsetAt',
+  'followTopic',
+  'takeOverTopic',
+  'readTopicWriter',
+  'listSources',
+  'topicFacts',
   'listTopics',
   'signal',
   'listApprovals',
@@ -99,5 +115,5 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
       },
     ]),
   );
-  return { ...(refusing as unknown as Engine), ...methods };
+  return { ...(refusing as unknown as Engine), endPulls: () => undefined, ...methods };
 }

@@ -13,6 +13,7 @@ import type {
   PredictionCount,
   PredictionCounts,
   RemedyCount,
+  SubscriptionFacts,
 } from '../engine/api.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
@@ -32,6 +33,8 @@ export interface FleetFacts {
   readonly limits: readonly LimitFacts[];
   /** Endpoints of models of whose breakers and pauses there is something to say. */
   readonly endpoints: readonly EndpointFacts[];
+  /** How far subscriptions are behind. */
+  readonly subscriptions: readonly SubscriptionFacts[];
   /** Bridges that this server runs. */
   readonly bridges: readonly BridgeFacts[];
   /** Open event streams of this server. */
@@ -134,12 +137,35 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
       samples: ofLimits((limit) => limit.granted),
     },
     ...endpointMetrics(facts.endpoints.slice(0, limits.metricNamesMax)),
+    ...subscriptionMetrics(facts.subscriptions.slice(0, limits.metricNamesMax)),
     ...bridgeMetrics(facts.bridges),
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
     gauge(
       'eventspine_queues_beyond_bound',
       `Queues without samples of their own; they are added up under "${othersLabel}".`,
       [one(Math.max(0, facts.queues.length - limits.metricNamesMax))],
+    ),
+  ];
+}
+
+function subscriptionMetrics(subscriptions: readonly SubscriptionFacts[]): MetricFamily[] {
+  const by = (value: (facts: SubscriptionFacts) => number): MetricSample[] =>
+    subscriptions.map((facts) => ({ labels: { subscription: facts.subscription }, value: value(facts) }));
+  return [
+    gauge(
+      'eventspine_subscription_lag',
+      'Events of a subscription that are not settled, over all tenants. All servers of a store tell the same.',
+      by(({ lag }) => lag),
+    ),
+    gauge(
+      'eventspine_subscription_lag_age_seconds',
+      'Age of the oldest event of a subscription that is not settled; 0 where there is none.',
+      by(({ ageMs }) => ageMs / 1_000),
+    ),
+    counter(
+      'eventspine_subscription_refused_total',
+      'Events that this server has refused since a subscription of their topic was further behind than it may be.',
+      by(({ refused }) => refused),
     ),
   ];
 }
@@ -163,7 +189,11 @@ function bridgeMetrics(bridges: readonly BridgeFacts[]): MetricFamily[] {
         })),
       ),
     ),
-    gauge('eventspine_bridge_lag', 'Messages that a bridge is behind, as this server knows.', by(({ lag }) => lag)),
+    gauge(
+      'eventspine_bridge_lag',
+      'Messages that a bridge is behind, as this server knows.',
+      by(({ lag }) => lag),
+    ),
     gauge(
       'eventspine_bridge_lag_age_seconds',
       'Age of the oldest message that a bridge is behind; 0 where none is, or it is not known.',

@@ -12,6 +12,8 @@ import { nodePorts } from '../runtime/index.js';
 import type { StreamSink } from './answer.js';
 import { cursorOf } from './cursor.js';
 import type { ServerLimits, ServerLogEntry } from './options.js';
+import { frame, StreamOutput, type OpenStream } from './stream-output.js';
+import { TopicStream, type TopicStreamRequest } from './topic-stream.js';
 
 export interface StreamRequest {
   readonly tenant: string;
@@ -33,18 +35,13 @@ export interface StreamHubOptions {
   readonly log: (entry: ServerLogEntry) => void;
 }
 
-/** How long a reader is asked to wait before it connects again. */
-const retryMs = 1_000;
 /** Streams served in one turn of the event loop when a heartbeat goes to all of them. */
 const beatsPerTurn = 500;
-
-const heartbeat = encodeUtf8(':\n\n');
-const hello = encodeUtf8(`retry: ${retryMs}\n\n`);
 
 /** All open streams of a server, with the one timer that they share. */
 export class StreamHub {
   readonly #options: StreamHubOptions;
-  readonly #streams = new Set<RunStream>();
+  readonly #streams = new Set<OpenStream>();
   #cancelBeat: (() => void) | null = null;
   #closed = false;
 
@@ -57,9 +54,16 @@ export class StreamHub {
   }
 
   open(request: StreamRequest): void {
-    const stream = new RunStream(request, this.#options);
+    this.#add(request.sink, new RunStream(request, this.#options));
+  }
+
+  openTopic(request: TopicStreamRequest): void {
+    this.#add(request.sink, new TopicStream(request, this.#options));
+  }
+
+  #add(sink: StreamSink, stream: OpenStream): void {
     this.#streams.add(stream);
-    request.sink.onClose(() => {
+    sink.onClose(() => {
       stream.stop();
       this.#streams.delete(stream);
     });
@@ -91,8 +95,9 @@ export class StreamHub {
   }
 }
 
-class RunStream {
+class RunStream implements OpenStream {
   readonly #request: StreamRequest;
+  readonly #output: StreamOutput;
   readonly #options: StreamHubOptions;
   /** `seq` of the last event that was written. */
   #after: number;
@@ -101,19 +106,17 @@ class RunStream {
   /** Counts the times that the run was followed; what an earlier one still says is not heard. */
   #following = 0;
   #closed = false;
-  /** Since when the reader has taken nothing, on the monotonic clock; null = nothing waits. */
-  #stalledSinceMs: number | null = null;
-  #waitingBytes = 0;
   #cancelEnd: (() => void) | null = null;
 
   constructor(request: StreamRequest, options: StreamHubOptions) {
     this.#request = request;
     this.#options = options;
+    this.#output = new StreamOutput(request.sink, options.limits);
     this.#after = request.after;
   }
 
   start(): void {
-    this.#request.sink.write(hello);
+    this.#output.hello();
     this.#tellState(this.#request.state);
     const { forMs } = this.#request;
     if (forMs !== null) {
@@ -135,25 +138,15 @@ class RunStream {
   end(why: string): void {
     if (this.#closed) return;
     this.stop();
-    this.#request.sink.write(encodeUtf8(`: ${why}\nretry: ${retryMs}\n\n`));
-    this.#request.sink.end();
+    this.#output.end(why);
   }
 
   /** Keeps an idle stream open; cuts off one whose reader has taken nothing for too long. */
   beat(nowMs: number): void {
-    const { sink } = this.#request;
-    const waiting = sink.bufferedBytes();
-    if (waiting === 0) {
-      this.#stalledSinceMs = null;
-      if (!this.#closed) sink.write(heartbeat);
-      return;
-    }
-    if (this.#stalledSinceMs === null || waiting < this.#waitingBytes) this.#stalledSinceMs = nowMs;
-    this.#waitingBytes = waiting;
-    if (nowMs - this.#stalledSinceMs < this.#options.limits.streamStallMs) return;
+    if (this.#output.beat(nowMs, !this.#closed)) return;
     // The comment is for a reader that wakes up in the very last moment; the socket goes in any case.
     this.end('cut off: the reader takes too little; connect again to go on from the last id');
-    sink.destroy();
+    this.#request.sink.destroy();
   }
 
   #follow(): void {
@@ -197,7 +190,7 @@ class RunStream {
       if (event.seq <= this.#after) continue;
       sink.write(frameOf(tenant, run, show === null ? event : show(event)));
       this.#after = event.seq;
-      if (sink.bufferedBytes() >= this.#options.limits.streamBufferBytesMax) return this.#pause();
+      if (this.#output.isFull()) return this.#pause();
     }
     this.#tellState(state);
     return true;
@@ -239,9 +232,4 @@ function frameOf(tenant: string, run: string, event: RunEventView): Uint8Array {
   const made = encodeUtf8(frame(cursorOf(tenant, run, event.seq), 'event', JSON.stringify(event)));
   frames.set(event, made);
   return made;
-}
-
-/** JSON has no raw line breaks, so one `data` line holds all of it. */
-function frame(id: string, event: string, data: string): string {
-  return `id: ${id}\nevent: ${event}\ndata: ${data}\n\n`;
 }

@@ -117,6 +117,7 @@ class HttpServer implements SpineServer {
         : new Promise<void>((resolve) => node.close(() => resolve()));
     this.#api.streams.close();
     this.#api.plainWorkers.close();
+    this.#settings.engine.endPulls();
     // Its session is the engine's, which outlives this server: what is under way there is answered as usual.
     const pushed = this.#push.close();
     const settled = Promise.all([closed, this.#workers.close(), pushed]);

@@ -6,7 +6,7 @@
 import { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
-import { createEngine, type Engine, type EngineLog, type EngineSettings } from '../engine/index.js';
+import { createEngine, type BridgeSetup, type Engine, type EngineLog, type EngineSettings } from '../engine/index.js';
 import { nodePorts } from '../runtime/index.js';
 import type { Store } from '../store/contract.js';
 import type { StoreFactory } from '../store/factory.js';
@@ -36,6 +36,8 @@ export interface HostOptions {
   /** Version of the package, for `health`. */
   readonly version?: string;
   readonly engine?: Partial<EngineSettings>;
+  /** Bridges to buses outside. Default: none. */
+  readonly bridges?: readonly BridgeSetup[];
   readonly log?: EngineLog;
 }
 
@@ -140,7 +142,7 @@ export class Host {
   }
 
   async #open(): Promise<Running> {
-    const { store: factory, ports = nodePorts, version, engine: settings, log } = this.#options;
+    const { store: factory, ports = nodePorts, version, engine: settings, bridges, log } = this.#options;
     const service = this.#service;
     const store = await factory.open();
     const engine = createEngine({
@@ -148,6 +150,7 @@ export class Host {
       ports,
       ...(version === undefined ? {} : { version }),
       ...(settings === undefined ? {} : { settings }),
+      ...(bridges === undefined ? {} : { bridges }),
       ...(log === undefined ? {} : { log }),
     });
     const running: Running = { store, engine, worker: null };

@@ -72,6 +72,7 @@ export function manifestHash(manifest: Manifest, hash: Hash): string {
 /** What is as it always was is not named, so that a topic without anything special has the text that it always had. */
 function topicManifest(topic: Topic): TopicManifest {
   const { name, schema, key, index, partitions, versions, compatibility, unknown } = topic;
+  const { retention, compaction, writer, sources } = topic;
   const usual = indexedFields({ key });
   const isUsual = index.length === usual.length && index.every((field, i) => field === usual[i]);
   return {
@@ -83,6 +84,10 @@ function topicManifest(topic: Topic): TopicManifest {
     ...(versions.length === 0 ? {} : { versions: versions.map(topicVersion) }),
     ...(compatibility === null ? {} : { compatibility }),
     ...(unknown === 'allow' ? {} : { unknown }),
+    ...(retention === undefined ? {} : { retention }),
+    ...(compaction === undefined ? {} : { compaction }),
+    ...(writer === undefined ? {} : { writer }),
+    ...(sources === undefined ? {} : { sources }),
   };
 }
 

@@ -21,6 +21,7 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
   },
   { page: 'concepts/waits.md', file: 'order.ts', prints: '{ paid: true, cents: 300, parcel: 7 }\n' },
   { page: 'concepts/schemas.md', file: 'person.ts', prints: 'Ada, of any age\nBo, 79\n' },
+  { page: 'concepts/subscriptions.md', file: 'reviews.ts', prints: "[ 'audit', 'audit', 'review' ]\n" },
   {
     page: 'concepts/agents.md',
     file: 'agents.ts',
@@ -32,6 +33,11 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
     page: 'concepts/failures.md',
     file: 'remedies.ts',
     prints: 'large, after context_length_exceeded: reroute\n',
+  },
+  {
+    page: 'guides/consumers.md',
+    file: 'audit.ts',
+    prints: 'ann paid 300\nann paid 1200\nsubscription:audit Nack: no such amount\n',
   },
   {
     page: 'guides/approvals.md',

@@ -280,8 +280,8 @@ describe.each(Object.entries(stores))('on %s', (_, opened) => {
     if (published?.tag !== 'published') throw new Error('not published');
     expect(await resultOf(engine, published.runs[0] ?? '')).toBe('re: why');
     expect(await resultOf(engine, await start(engine, 'parent'))).toBe('re: child');
-    const events = await engine.readTopic('default', 'answered', { partition: 0, after: -1, limit: 10 });
-    expect(events.map(({ event }) => event['data'])).toEqual(['re: why', 're: child']);
+    const { items } = await engine.readTopic('default', 'answered', { partition: 0, after: -1, limit: 10 });
+    expect(items.map(({ event }) => event['data'])).toEqual(['re: why', 're: child']);
     await sound(engine);
   });
 

@@ -25,6 +25,8 @@ const person = topic('person', {
 });
 const single = topic('single', { versions: { 1: v2 } });
 
+const split = { schema: v2, up: (old: { name: string }) => ({ first: old.name }) };
+
 /** Never called: what is in here is compiled. */
 export function compiled(): void {
   // @ts-expect-error what an upcaster returns has to be of its version
@@ -32,10 +34,7 @@ export function compiled(): void {
   // @ts-expect-error an upcaster gets what the version before gives
   topic('person', { versions: { 1: v1, 2: { schema: v2, up: (old: { nome: string }) => ({ first: old.nome }) } } });
   // @ts-expect-error the key is a field of the newest version
-  topic('person', {
-    versions: { 1: v1, 2: { schema: v2, up: (old: { name: string }) => ({ first: old.name }) } },
-    key: 'name',
-  });
+  topic('person', { versions: { 1: v1, 2: split }, key: 'name' });
   // @ts-expect-error one or the other
   topic('person', { schema: v1, versions: { 1: v1 } });
   // @ts-expect-error there is no such word

@@ -185,7 +185,9 @@ export async function loadClient(
   if (!isClient(loaded)) throw unusable(`what was loaded is not ${peer}`);
   const version = loaded.clientSoftwareVersion ?? 'one that does not tell its version';
   if (isBefore(version, clientMin))
-    throw unusable(`${peer} ${version} loses records of sends that overlap; ${clientMin.join('.')} is the oldest that does not`);
+    throw unusable(
+      `${peer} ${version} loses records of sends that overlap; ${clientMin.join('.')} is the oldest that does not`,
+    );
   return loaded;
 }
 

@@ -46,9 +46,7 @@ export function isRefused(error: unknown): boolean {
 
 /** True where brokers will not let us. */
 export function isDenied(error: unknown): boolean {
-  return nodesOf(error).some(
-    (node) => node['code'] === 'PLT_KFK_AUTHENTICATION' || denials.has(textOf(node['apiId'])),
-  );
+  return nodesOf(error).some((node) => node['code'] === 'PLT_KFK_AUTHENTICATION' || denials.has(textOf(node['apiId'])));
 }
 
 /** True where a topic is not there (not yet, or no more). */

@@ -133,7 +133,8 @@ class KafkaBus implements Bus {
     try {
       await admin.createTopics({ topics: [topic], configs });
     } catch (error) {
-      if (isDenied(error)) throw new SpineError('BUS_REFUSED', { bus: this.name, reason: reasonOf(error) }, { cause: error });
+      if (isDenied(error))
+        throw new SpineError('BUS_REFUSED', { bus: this.name, reason: reasonOf(error) }, { cause: error });
       if (!isTopicThere(error)) throw error;
     }
     await isKnown(admin, name);

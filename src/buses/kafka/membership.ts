@@ -30,6 +30,8 @@ export class Membership {
   /** Offsets that brokers are to be told, by place; the newest of each. */
   readonly #hints = new Map<string, { readonly partition: BusPartition; readonly offset: bigint }>();
   #member: ClientConsumer | null = null;
+  /** Members that are on their way into the group. */
+  readonly #joins = new Map<ClientConsumer, Promise<unknown>>();
   #rejoining: NodeJS.Timeout | null = null;
   #committing: Promise<void> | null = null;
   #closed = false;
@@ -52,13 +54,19 @@ export class Membership {
   async join(): Promise<void> {
     const member = this.#open();
     this.#member = member;
+    const joining =
+      this.#settings.groupProtocol === 'classic'
+        ? member.joinGroup({})
+        : // Under KIP-848 the client joins only for a stream. Nobody reads this one, so that it fetches nothing.
+          member.consume({ topics: [...this.#topics], autocommit: false, mode: 'latest' });
+    this.#joins.set(member, joining);
     try {
-      if (this.#settings.groupProtocol === 'classic') await member.joinGroup({});
-      // Under KIP-848 the client joins only for a stream. Nobody reads this one, so that it fetches nothing.
-      else await member.consume({ topics: [...this.#topics], autocommit: false, mode: 'latest' });
+      await joining;
     } catch (error) {
       this.#drop(member);
       throw error;
+    } finally {
+      this.#joins.delete(member);
     }
   }
 
@@ -91,7 +99,13 @@ export class Membership {
     await within(farewellMs, this.#committing ?? Promise.resolve());
     if (this.#hints.size > 0) await within(farewellMs, this.#commitOnce(member));
     this.#member = null;
-    await within(farewellMs, member.close(true));
+    await within(farewellMs, this.#letGo(member));
+  }
+
+  /** A member that joins is let finish first: closed on its way, the client asks itself for ever (KIP-848, as of 2.12.1). */
+  async #letGo(member: ClientConsumer): Promise<void> {
+    await this.#joins.get(member)?.catch(() => undefined);
+    await member.close(true);
   }
 
   async #commit(): Promise<void> {
@@ -108,12 +122,20 @@ export class Membership {
     this.#hints.clear();
     try {
       await member.commit({
-        offsets: hints.map(([, { partition: { topic, partition }, offset }]) => ({
-          topic,
-          partition,
-          offset,
-          leaderEpoch: -1,
-        })),
+        offsets: hints.map(
+          ([
+            ,
+            {
+              partition: { topic, partition },
+              offset,
+            },
+          ]) => ({
+            topic,
+            partition,
+            offset,
+            leaderEpoch: -1,
+          }),
+        ),
       });
       return true;
     } catch {
@@ -133,12 +155,10 @@ export class Membership {
       highWaterMark: 1,
       sessionTimeout: sessionMs,
       rebalanceTimeout: 2 * sessionMs,
+      heartbeatInterval: Math.max(200, Math.min(3000, Math.floor(sessionMs / 4))),
       ...(groupProtocol === 'consumer'
         ? { groupProtocol }
-        : {
-            heartbeatInterval: Math.max(200, Math.min(3000, Math.floor(sessionMs / 4))),
-            protocols: [{ name: 'cooperative-sticky', version: 3 }],
-          }),
+        : { protocols: [{ name: 'cooperative-sticky', version: 3 }] }),
     });
     if (groupProtocol === 'classic') for (const topic of this.#topics) member.topics.track(topic);
     const tell = (): void => {
@@ -173,14 +193,16 @@ export class Membership {
     } catch (error) {
       if (this.#closed) return;
       if (isDenied(error))
-        this.#events.onDenied(new SpineError('BUS_REFUSED', { bus: 'kafka', reason: reasonOf(error) }, { cause: error }));
+        this.#events.onDenied(
+          new SpineError('BUS_REFUSED', { bus: 'kafka', reason: reasonOf(error) }, { cause: error }),
+        );
       else this.#rejoining = setTimeout(() => void this.#rejoin(), rejoinMs);
     }
   }
 
   #drop(member: ClientConsumer): void {
     if (this.#member === member) this.#member = null;
-    void within(farewellMs, member.close(true));
+    void within(farewellMs, this.#letGo(member));
   }
 }
 

@@ -24,6 +24,7 @@ export interface KafkaSasl {
   readonly token?: string | (() => string | Promise<string>);
 }
 
+/** How a Kafka is reached, and how much of the memory it may have. */
 export interface KafkaOptions {
   /** `host:port` of some brokers; the others are found. */
   readonly brokers: readonly string[];

@@ -69,7 +69,11 @@ export class Publisher {
     const bytes = bytesOf(message);
     const bytesMax = this.#settings.messageBytesMax;
     if (this.#closed) return failed(true, new SpineError('BUS_CLOSED', { bus: 'kafka' }));
-    if (bytes > bytesMax) return failed(false, new SpineError('BUS_MESSAGE_TOO_LARGE', { bus: 'kafka', bytes, bytesMax }));
+    if (message.body.byteLength > bytesMax)
+      return failed(
+        false,
+        new SpineError('BUS_MESSAGE_TOO_LARGE', { bus: 'kafka', bytes: message.body.byteLength, bytesMax }),
+      );
     if (this.#waiting.length >= waitingMax)
       return failed(true, new SpineError('BUS_QUEUE_FULL', { bus: 'kafka', messagesMax: waitingMax }));
     return new Promise((settle) => {
@@ -209,7 +213,9 @@ function settlePublished(part: readonly Placed[], produced: readonly ClientProdu
 
 /** What was taken although the send as a whole failed: answers hang on the error, by destination or by partition. */
 function producedIn(error: unknown): ClientProduced[] {
-  const produced = carriedBy(error, 'produced').flatMap((found) => (found as { offsets?: ClientProduced[] }).offsets ?? []);
+  const produced = carriedBy(error, 'produced').flatMap(
+    (found) => (found as { offsets?: ClientProduced[] }).offsets ?? [],
+  );
   for (const response of carriedBy(error, 'response')) {
     const { responses } = response as { responses?: { name?: string; partitionResponses?: PartitionAnswer[] }[] };
     for (const { name, partitionResponses } of responses ?? []) {
@@ -232,7 +238,8 @@ async function topicOf(producer: ClientProducer, name: string): Promise<ClientTo
     const { topics } = await producer.metadata({ topics: [name] });
     return topics.get(name) ?? new SpineError('BUS_TOPIC_MISSING', { bus: 'kafka', topic: name });
   } catch (error) {
-    if (isTopicMissing(error)) return new SpineError('BUS_TOPIC_MISSING', { bus: 'kafka', topic: name }, { cause: error });
+    if (isTopicMissing(error))
+      return new SpineError('BUS_TOPIC_MISSING', { bus: 'kafka', topic: name }, { cause: error });
     return errorOf(error);
   }
 }
@@ -246,7 +253,9 @@ function placeOf({ topic, partition }: { readonly topic: string; readonly partit
 }
 
 function bytesOf(message: BusMessage): number {
-  let bytes = message.body.byteLength + Buffer.byteLength(message.key ?? '') + Buffer.byteLength(message.id) + recordBytes;
-  for (const [name, value] of Object.entries(message.headers)) bytes += Buffer.byteLength(name) + Buffer.byteLength(value) + 4;
+  let bytes =
+    message.body.byteLength + Buffer.byteLength(message.key ?? '') + Buffer.byteLength(message.id) + recordBytes;
+  for (const [name, value] of Object.entries(message.headers))
+    bytes += Buffer.byteLength(name) + Buffer.byteLength(value) + 4;
   return bytes;
 }

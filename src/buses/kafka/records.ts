@@ -28,16 +28,16 @@ export function deliveriesOf(partition: BusPartition, from: bigint, answer: Clie
   let next = from;
   // As the client of Java does it: from the first offset of an aborted transaction to its mark, what its producer wrote is void.
   const aborted = [...(answer.abortedTransactions ?? [])].sort((a, b) => (a.firstOffset < b.firstOffset ? -1 : 1));
-  const void_ = new Set<bigint>();
+  const voided = new Set<bigint>();
   for (const batch of answer.records ?? []) {
     const last = batch.firstOffset + BigInt(batch.lastOffsetDelta);
     while (aborted[0] !== undefined && aborted[0].firstOffset <= last) {
-      void_.add(aborted[0].producerId);
+      voided.add(aborted[0].producerId);
       aborted.shift();
     }
     if ((batch.attributes & bits.control) !== 0) {
-      if (isAbortMark(batch)) void_.delete(batch.producerId);
-    } else if ((batch.attributes & bits.transactional) === 0 || !void_.has(batch.producerId)) {
+      if (isAbortMark(batch)) voided.delete(batch.producerId);
+    } else if ((batch.attributes & bits.transactional) === 0 || !voided.has(batch.producerId)) {
       for (const record of batch.records) {
         const offset = batch.firstOffset + BigInt(record.offsetDelta);
         if (offset >= from) deliveries.push(deliveryOf(partition, batch, record, offset));

@@ -6,12 +6,7 @@
  * Invariants: nothing of a partition is handed over before its position is known; a position that brokers no longer have (or do
  * not have yet) ends the subscription with BUS_POSITION_LOST, and is never replaced by another one in silence.
  */
-import type {
-  BusHandler,
-  BusPartition,
-  BusSubscribeOptions,
-  BusSubscription,
-} from '../../bus/index.js';
+import type { BusHandler, BusPartition, BusSubscribeOptions, BusSubscription } from '../../bus/index.js';
 import { SpineError } from '../../core/errors.js';
 import { Bell } from './bell.js';
 import type {
@@ -60,7 +55,7 @@ export class KafkaSubscription implements BusSubscription {
   /** Partitions that are ours and have no position yet. */
   #assigned: ReadonlyMap<string, BusPartition> = new Map();
   #assigning: Promise<void> = Promise.resolve();
-  #onClosed: () => void;
+  readonly #onClosed: () => void;
   #paused = false;
   #closed = false;
   #failed = false;
@@ -98,7 +93,8 @@ export class KafkaSubscription implements BusSubscription {
       await this.#assigning;
     } catch (error) {
       await this.close();
-      if (isDenied(error)) throw new SpineError('BUS_REFUSED', { bus: 'kafka', reason: reasonOf(error) }, { cause: error });
+      if (isDenied(error))
+        throw new SpineError('BUS_REFUSED', { bus: 'kafka', reason: reasonOf(error) }, { cause: error });
       throw error;
     }
     this.#loop = this.#run();
@@ -124,8 +120,14 @@ export class KafkaSubscription implements BusSubscription {
     this.#closed = true;
     this.#bell.ring();
     for (const reader of this.#readers.values()) reader.stop();
-    await Promise.all([...[...this.#readers.values()].map((reader) => reader.ended), ...this.#ending.values()]);
+    const handlers = Promise.all([
+      ...[...this.#readers.values()].map((reader) => reader.ended),
+      ...this.#ending.values(),
+    ]);
+    // So that the group hears of their last word; one that takes longer must not keep partitions from others.
+    await within(closeMs, handlers);
     await this.#membership.close();
+    await handlers;
     this.#readers.clear();
     await this.#loop;
     await within(closeMs, this.#source.close(true));
@@ -141,7 +143,8 @@ export class KafkaSubscription implements BusSubscription {
         } catch (error) {
           // Right after a topic was made not every broker knows of it.
           if (attempt < topicAttempts && !isDenied(error)) await sleep(topicPauseMs);
-          else if (isTopicMissing(error)) throw new SpineError('BUS_TOPIC_MISSING', { bus: 'kafka', topic }, { cause: error });
+          else if (isTopicMissing(error))
+            throw new SpineError('BUS_TOPIC_MISSING', { bus: 'kafka', topic }, { cause: error });
           else throw error;
         }
       }
@@ -170,9 +173,14 @@ export class KafkaSubscription implements BusSubscription {
       if (topicId === undefined) continue;
       for (const partition of partitions) assigned.set(`${topic}/${partition}`, { topic, topicId, partition });
     }
-    await this.#release((reader, place) => !assigned.has(place) || assigned.get(place)?.topicId !== reader.partition.topicId);
+    await this.#release(
+      (reader, place) => !assigned.has(place) || assigned.get(place)?.topicId !== reader.partition.topicId,
+    );
     this.#assigned = assigned;
-    await this.#begin([...assigned.values()].filter(({ topic, partition }) => !this.#readers.has(`${topic}/${partition}`)), false);
+    await this.#begin(
+      [...assigned.values()].filter(({ topic, partition }) => !this.#readers.has(`${topic}/${partition}`)),
+      false,
+    );
   }
 
   async #topicIds(): Promise<Map<string, string>> {
@@ -407,7 +415,12 @@ const closeMs = 5000;
 const topicAttempts = 8;
 const topicPauseMs = 250;
 
-function requestOf(node: number, wanted: readonly Wanted[], bytesMax: number, messageBytesMax: number): ClientFetchOptions {
+function requestOf(
+  node: number,
+  wanted: readonly Wanted[],
+  bytesMax: number,
+  messageBytesMax: number,
+): ClientFetchOptions {
   const byId = new Map<string, ClientFetchOptions['topics'][number]>();
   for (const { reader, from } of wanted) {
     const { topicId, partition } = reader.partition;

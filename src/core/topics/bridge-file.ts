@@ -31,10 +31,13 @@ class Reader {
 
   file(json: unknown): BridgeFile {
     const { buses, bridges } = this.#members(json, 'the file', ['buses', 'bridges']);
-    const places = Object.entries(this.#members(buses ?? {}, 'buses', null)).map(([name, bus]): [string, BusPlaceSpec] => {
-      if (!namePattern.test(name)) this.#fault(`buses.${name}`, 'has a name with other characters than letters, digits, . _ -');
-      return [name, this.#bus(bus, `buses.${name}`)];
-    });
+    const places = Object.entries(this.#members(buses ?? {}, 'buses', null)).map(
+      ([name, bus]): [string, BusPlaceSpec] => {
+        if (!namePattern.test(name))
+          this.#fault(`buses.${name}`, 'has a name with other characters than letters, digits, . _ -');
+        return [name, this.#bus(bus, `buses.${name}`)];
+      },
+    );
     const known = new Set(places.map(([name]) => name));
     if (!Array.isArray(bridges)) {
       this.#fault('bridges', 'is not a list');

@@ -7,8 +7,8 @@
 import type { FailureClass } from '../failure.js';
 import type { Payload } from '../payload.js';
 
-/** Who has given up on it: a subscription of ours, or a bridge to a bus outside. */
-export type DeadEventSource = `subscription:${string}` | `bridge:${string}`;
+/** Who has given up on it: a subscription of ours, a bridge to a bus outside, or a topic that it came to too late. */
+export type DeadEventSource = `subscription:${string}` | `bridge:${string}` | `topic:${string}`;
 
 /** Where it was: in a topic of ours, or on a bus that keeps positions. */
 export interface DeadEventPosition {

@@ -93,7 +93,7 @@ export function planDelivery(
   if (isWhole && !isWaiting) next = Math.max(next, Math.min(readTo, end));
   return {
     begin,
-    cursor: { ...rest(cursor), next, ...listed('ahead', stillAhead(cursor, ahead, next)), ...listed('runs', runs) },
+    cursor: { ...without(cursor, 'ahead'), next, ...listed('ahead', stillAhead(cursor, ahead, next)) },
     isFull,
   };
 }
@@ -110,8 +110,7 @@ export function withoutEnded(cursor: DeliveryCursor, becomes: ReadonlyMap<string
     const next = becomes.get(one.run);
     return next === undefined ? [one] : next === null ? [] : [{ ...one, run: next }];
   });
-  const { runs: _, ...others } = cursor;
-  return { ...others, ...listed('runs', left) };
+  return { ...without(cursor, 'runs'), ...listed('runs', left) };
 }
 
 /** The cursor at another place. What is under way stays so: a later event of its key waits for it. */
@@ -120,8 +119,8 @@ export function soughtTo(cursor: DeliveryCursor, next: number): DeliveryCursor {
   return { next, ...listed('runs', runs), seeks: seeks + 1, ...(cursor.end === undefined ? {} : { end: cursor.end }) };
 }
 
-function rest({ next: _, ahead: __, runs: ___, ...others }: DeliveryCursor): Omit<DeliveryCursor, 'next'> {
-  return others;
+function without(cursor: DeliveryCursor, name: 'ahead' | 'runs'): DeliveryCursor {
+  return Object.fromEntries(Object.entries(cursor).filter(([key]) => key !== name)) as unknown as DeliveryCursor;
 }
 
 function stillAhead({ ahead = [] }: DeliveryCursor, fresh: readonly number[], next: number): readonly number[] {

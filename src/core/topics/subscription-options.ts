@@ -3,7 +3,7 @@
  * reader for both, so that neither can say what the other cannot.
  */
 import { durationMs, type Duration } from '../duration.js';
-import { instantMsMax } from '../instant.js';
+import { instantOf } from '../instant.js';
 import { limits } from '../limits.js';
 import { filterFaults } from './filter.js';
 import type { DeliveryOrder, Filter, StartPosition, Subscription } from './subscription.js';
@@ -29,10 +29,12 @@ export interface SubscriptionOptions {
   readonly window?: number;
   /** How far it may fall behind before publishers to the topic are refused (TOPIC_BEHIND). Default: they never are. */
   readonly lagMax?: { readonly count?: number; readonly age?: Duration };
+  /** Deliveries to consumers that pull, after which an event is a dead event. 1 to 1,000, default 5. With `start`, the workflow has retries. */
+  readonly deliveries?: number;
 }
 
 /** Names of the options beside those that name the topic, the workflow and the mirror topic. */
-export const subscriptionOptionNames = ['filter', 'from', 'order', 'window', 'lagMax'] as const;
+export const subscriptionOptionNames = ['filter', 'from', 'order', 'window', 'lagMax', 'deliveries'] as const;
 
 /** The topic of a subscription, what handles its events, and what is told of its dead letters. */
 export interface SubscriptionEnds {
@@ -48,11 +50,20 @@ export function readSubscription(
   given: { readonly [K in keyof SubscriptionOptions]?: unknown },
   add: (fault: string) => void,
 ): Subscription {
-  const { filter, from = 'newest', order = 'key', window = limits.subscriptionWindowDefault, lagMax } = given;
+  const {
+    filter,
+    from = 'newest',
+    order = 'key',
+    window = limits.subscriptionWindowDefault,
+    lagMax,
+    deliveries,
+  } = given;
   if (filter !== undefined) for (const fault of filterFaults(filter)) add(fault);
   if (!orders.some((one) => one === order)) add(`order must be one of ${orders.join(', ')}`);
   if (!isWhole(window, 1, limits.subscriptionWindowMax))
     add(`window must be an integer from 1 to ${limits.subscriptionWindowMax}`);
+  if (deliveries !== undefined && !isWhole(deliveries, 1, limits.subscriptionDeliveriesMax))
+    add(`deliveries must be an integer from 1 to ${limits.subscriptionDeliveriesMax}`);
   return {
     name,
     ...ends,
@@ -61,6 +72,7 @@ export function readSubscription(
     order: order as DeliveryOrder,
     windowMax: window as number,
     lagMax: lagMax === undefined ? null : readLag(lagMax, add),
+    ...(deliveries === undefined ? {} : { deliveriesMax: deliveries as number }),
   };
 }
 
@@ -82,7 +94,7 @@ export function subscriptionFaults(given: unknown): string[] {
   if (!isRecord(given)) return ['it is not an object'];
   const faults: string[] = [];
   const add = (fault: string): unknown => faults.push(fault);
-  const { topic, filter, from, order, windowMax, lagMax, dead, workflow } = given;
+  const { topic, filter, from, order, windowMax, lagMax, dead, workflow, deliveriesMax } = given;
   if (!isName(topic)) add('topic is not a name');
   if (dead !== null && !isName(dead)) add('dead is not a name');
   if (workflow !== null && !isName(workflow)) add('workflow is not a name');
@@ -91,6 +103,8 @@ export function subscriptionFaults(given: unknown): string[] {
   if (isRecord(from) && 'at' in from && typeof from['at'] !== 'number') add('from.at is not an instant');
   if (!orders.some((one) => one === order)) add(`order must be one of ${orders.join(', ')}`);
   if (!isWhole(windowMax, 1, limits.subscriptionWindowMax)) add('windowMax is not valid');
+  if (deliveriesMax !== undefined && !isWhole(deliveriesMax, 1, limits.subscriptionDeliveriesMax))
+    add('deliveriesMax is not valid');
   if (lagMax !== null) {
     const { count, ageMs } = isRecord(lagMax) ? lagMax : {};
     const isBound = (value: unknown): boolean => value === null || isWhole(value, 1, Number.MAX_SAFE_INTEGER);
@@ -110,11 +124,6 @@ function readLag(given: unknown, add: (fault: string) => void): NonNullable<Subs
   if (!isCount || !isAge || !isBound || Object.keys(others).length > 0)
     add('lagMax must be an object with count (at least 1), age (such as "5m"), or both');
   return { count: isCount && count !== undefined ? count : null, ageMs };
-}
-
-function instantOf(value: unknown): number | null {
-  const ms = value instanceof Date ? value.getTime() : typeof value === 'string' ? Date.parse(value) : value;
-  return isWhole(ms, 0, instantMsMax) ? ms : null;
 }
 
 function isWhole(value: unknown, min: number, max: number): value is number {

@@ -45,6 +45,8 @@ export interface Subscription {
   readonly dead: string | null;
   /** The workflow whose runs handle its events; null = they are pulled. */
   readonly workflow: string | null;
+  /** Deliveries to consumers after which an event is a dead event. Absent = `limits.subscriptionDeliveriesDefault`. */
+  readonly deliveriesMax?: number;
 }
 
 /** Entries of cursors: key = name of the subscription, ref = `topic/partition`, value = JSON of `Cursor`. */

@@ -52,6 +52,13 @@ export class Bridges {
     if (slash > 0 && this.#all.length > 0) this.#moved(tenant, stream.slice(0, slash));
   }
 
+  /** Names of the bridges that go out of a topic. */
+  outgoing(tenant: string, topic: string): string[] {
+    return this.#all.flatMap(({ bridge }) =>
+      bridge.direction === 'out' && bridge.tenant === tenant && bridge.topic === topic ? [bridge.name] : [],
+    );
+  }
+
   /** Looks how far each is behind. */
   async tick(): Promise<void> {
     const looks = await Promise.allSettled(this.#all.map((one) => one.refresh()));

@@ -12,7 +12,6 @@ import type { DeadEvent } from '../../core/topics/dead-event.js';
 import type { Bus, BusDelivery, BusPartition, BusSubscription, Settlement } from '../../bus/port.js';
 import { decodeValue } from '../../core/codec.js';
 import { isBlobPayload } from '../../core/payload.js';
-import { encodeUtf8 } from '../../protocol/json-body.js';
 import type { DedupeWrite, Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { withBirths, type RunBirth } from '../intake/birth.js';
@@ -119,7 +118,7 @@ export class Inbound {
   redrive(dead: DeadEvent): AddedWrites {
     const { event, data, position } = dead;
     const bytes = data === null ? new Uint8Array(0) : isBlobPayload(data) ? null : decodeValue(data);
-    if (bytes === null)
+    if (!(bytes instanceof Uint8Array))
       throw new SpineError('DEAD_EVENT_NOT_REDRIVABLE', { id: dead.id, reason: 'its message is kept as a blob' });
     const headers = Object.fromEntries(Object.entries(event.attributes).map(([name, value]) => [name, String(value)]));
     const publication = this.#publicationOf({
@@ -127,7 +126,7 @@ export class Inbound {
       topic: this.#bridge.outside,
       key: event.key,
       headers,
-      body: bytes instanceof Uint8Array ? bytes : encodeUtf8(String(bytes)),
+      body: bytes,
       position: position === null ? null : { topicId: '', ...position, offset: BigInt(position.offset) },
       attempt: null,
       at: null,
@@ -384,7 +383,7 @@ function isPoison(error: unknown): boolean {
 
 function retryAfterOf(error: unknown): number | null {
   const detail: unknown = isSpineError(error) ? error.detail : null;
-  const ms = typeof detail === 'object' && detail !== null ? Reflect.get(detail, 'retryAfterMs') : null;
+  const ms: unknown = typeof detail === 'object' && detail !== null ? Reflect.get(detail, 'retryAfterMs') : null;
   return typeof ms === 'number' ? ms : null;
 }
 

@@ -31,7 +31,7 @@ export class BridgeTally {
 
   /** Notes a state, and logs what changed. */
   is(state: BridgeState, error: unknown = null): void {
-    const text = error === null ? null : error instanceof Error ? error.message : String(error);
+    const text = error === null ? null : error instanceof Error ? error.message : JSON.stringify(error);
     if (state === this.state && text === this.error) return;
     if (state !== this.state) this.sinceMs = this.#context.ports.clock.monotonicMs();
     this.state = state;

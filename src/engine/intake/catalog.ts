@@ -104,6 +104,13 @@ export class Catalog {
     return this.#topics.get(name) ?? null;
   }
 
+  /** Whether there is a topic that says how much of it is kept. */
+  get trimsTopics(): boolean {
+    return [...this.#topics.values()].some(
+      ({ manifest: { retention, compaction } }) => retention !== undefined || compaction !== undefined,
+    );
+  }
+
   workflow(name: string): WorkflowEntry | null {
     return this.#workflows.get(name) ?? null;
   }

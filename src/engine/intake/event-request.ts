@@ -2,6 +2,7 @@
 import { encodeValue, payloadOfJson } from '../../core/codec.js';
 import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
+import { writerEpochAttribute } from '../../core/topics/writer.js';
 import type { Payload } from '../../core/payload.js';
 import { partitionKeyExtension } from '../../protocol/cloudevents-messages.js';
 import type { CloudEvent } from '../../protocol/cloudevents.js';
@@ -11,6 +12,7 @@ import type { PublishRequest } from '../api.js';
 export function publishRequestOf(topic: string, event: CloudEvent): PublishRequest {
   const { id, source, type, subject, time, dataschema, datacontenttype, extensions, data } = event;
   const { [partitionKeyExtension]: key, ...others } = extensions;
+  const writerEpoch = writerEpochOf(others[writerEpochAttribute]);
   const attributes = datacontenttype === undefined ? others : { ...others, datacontenttype };
   return {
     topic,
@@ -21,6 +23,7 @@ export function publishRequestOf(topic: string, event: CloudEvent): PublishReque
     ...(time === undefined ? {} : { time }),
     ...(dataschema === undefined ? {} : { dataschema }),
     ...(key === undefined ? {} : { key: checkedKey(String(key)) }),
+    ...(writerEpoch === undefined ? {} : { writerEpoch }),
     ...(Object.keys(attributes).length === 0 ? {} : { attributes }),
     data: payloadOfData(data),
   };
@@ -37,6 +40,14 @@ function payloadOfData(data: CloudEvent['data']): Payload | null {
     case 'bytes':
       return encodeValue(data.bytes);
   }
+}
+
+/** The epoch that an event is written under, which stays with it as an attribute. REQUEST_INVALID. */
+export function writerEpochOf(given: unknown): number | undefined {
+  if (given === undefined) return undefined;
+  const epoch = Number(given);
+  if (Number.isSafeInteger(epoch) && epoch > 0) return epoch;
+  throw new SpineError('REQUEST_INVALID', { faults: [`${writerEpochAttribute} is not a whole number above 0`] });
 }
 
 /** @throws REQUEST_INVALID */

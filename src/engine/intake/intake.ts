@@ -16,6 +16,7 @@ import type { CommitAnswer } from '../runs/committer.js';
 import type { Lanes, PlainValue } from '../runs/lanes.js';
 import { birth, birthTransition, withBirths, type RunBirth } from './birth.js';
 import type { Catalog } from './catalog.js';
+import type { GuardedPublish } from '../topics/guarded-publish.js';
 import { preparePublication } from '../topics/publication.js';
 
 /** Leaves a transition in the transaction of a caller. */
@@ -32,12 +33,24 @@ export class Intake {
   readonly #catalog: Catalog;
   readonly #lanes: Lanes;
   readonly #plain: PlainValue;
+  readonly #guarded: GuardedPublish;
+  readonly #mayPublish: (tenant: string, topic: string) => void;
 
-  constructor(context: EngineContext, catalog: Catalog, lanes: Lanes, plain: PlainValue) {
+  /** `mayPublish` throws where a topic takes no events now. */
+  constructor(
+    context: EngineContext,
+    catalog: Catalog,
+    lanes: Lanes,
+    plain: PlainValue,
+    guarded: GuardedPublish,
+    mayPublish: (tenant: string, topic: string) => void,
+  ) {
+    this.#guarded = guarded;
     this.#context = context;
     this.#catalog = catalog;
     this.#lanes = lanes;
     this.#plain = plain;
+    this.#mayPublish = mayPublish;
   }
 
   /** Each is accepted or refused by itself. A call of the store that fails says nothing of the others. */
@@ -80,6 +93,11 @@ export class Intake {
 
   /** The same for an event and the runs that it starts. */
   async publishWithin(leave: Leave, origin: Origin, request: PublishRequest): Promise<PublishOutcome> {
+    if (this.#guarded.guarded(request.topic) !== null)
+      throw new SpineError('INPUT_INVALID', {
+        name: request.topic,
+        faults: ['a topic with a single writer, or one that follows its sources, takes no events in a transaction'],
+      });
     const { transition, births } = this.#preparePublish(origin, request);
     const outcome = await leave(transition);
     if (outcome.tag === 'duplicate') return { tag: 'duplicate', id: request.id };
@@ -141,7 +159,10 @@ export class Intake {
 
   async #publish(origin: Origin, request: PublishRequest): Promise<PublishOutcome> {
     const { actor } = origin;
-    const { transition, births } = this.#preparePublish(origin, request);
+    const prepared = this.#preparePublish(origin, request);
+    const topic = this.#guarded.guarded(request.topic);
+    if (topic !== null) return this.#guarded.publish(origin, request, topic, prepared);
+    const { transition, births } = prepared;
     const answer = await new Promise<CommitAnswer>((settle) => this.#lanes.bear({ births, transition, actor, settle }));
     switch (answer.tag) {
       case 'applied':
@@ -164,13 +185,14 @@ export class Intake {
     origin: Origin,
     request: PublishRequest,
   ): { readonly transition: Transition; readonly births: readonly RunBirth[] } {
+    this.#mayPublish(origin.tenant, request.topic);
     const at = this.#context.store.now();
     const value = request.data === null ? null : this.#valueOf(request.data, request.value);
     const { tenant, actor, correlation, traceparent } = origin;
     const publication = preparePublication(
       this.#context,
       this.#catalog,
-      { ...request, value },
+      { ...request, value, ...(request.writerEpoch === undefined ? {} : { isGuarded: true }) },
       { tenant, actor, cause: null, correlation, traceparent },
       at,
     );

@@ -10,6 +10,7 @@ import { compatibilityModes, type Manifest, type WorkflowManifest } from '../../
 import { isRemedyPolicy } from '../../core/remedies.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
 import { specFaults } from '../../core/schedule/spec.js';
+import { latePolicies, type LatePolicy } from '../../core/topics/source-rule.js';
 import { subscriptionFaults } from '../../core/topics/subscription-options.js';
 
 /** Faults of a manifest as it came from outside, in words; empty = it is one. */
@@ -145,6 +146,13 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
       value === undefined ||
       (isRecord(value) && isOneOf(compatibilityModes, value['mode']) && typeof value['transitive'] === 'boolean'),
     unknown: (value) => value === undefined || value === 'strip' || value === 'refuse',
+    retention: (value) => value === undefined || isRetention(value),
+    compaction: (value) =>
+      value === undefined || (isRecord(value) && wholeMs(value['lagMs']) && wholeMs(value['tombstoneMs'])),
+    writer: (value) => value === undefined || value === 'single',
+    sources: (value) =>
+      value === undefined ||
+      (isRecord(value) && latePolicies.includes(value['late'] as LatePolicy) && nullable(wholeMs)(value['afterMs'])),
   },
   workflows: {
     version: nullable(isName),
@@ -193,6 +201,13 @@ function areVersions(value: unknown): boolean {
 
 function isOneOf(known: readonly string[], value: unknown): boolean {
   return typeof value === 'string' && known.includes(value);
+}
+
+function isRetention(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { ageMs, bytes, events, behind } = value;
+  const amounts = nullable(wholeMs)(ageMs) && nullable(isCount)(bytes) && nullable(isCount)(events);
+  return amounts && (behind === 'hold' || behind === 'gap');
 }
 
 function isVersions(value: unknown): boolean {

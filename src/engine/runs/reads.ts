@@ -19,7 +19,8 @@ import type {
   TopicEventView,
 } from '../../protocol/http.js';
 import { topicStream, type EventRow, type TaskRow } from '../../store/contract.js';
-import type { RunFilter, RunResult } from '../api.js';
+import type { RunFilter, RunResult, TopicPage } from '../api.js';
+import { gapBefore } from '../topics/low-water.js';
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import { readRunEvent, type StoredRunEvent } from '../events/rows.js';
@@ -221,15 +222,31 @@ export class Reads {
   async topic(
     tenant: string,
     topic: string,
-    query: { readonly partition: number; readonly after: number; readonly limit: number },
-  ): Promise<TopicEventView[]> {
-    const rows = await this.#context.store.readEvents({
+    { partition, after, limit }: { readonly partition: number; readonly after: number; readonly limit: number },
+  ): Promise<TopicPage> {
+    const { store } = this.#context;
+    const rows = await store.readEvents({
       tenant,
-      stream: topicStream(topic, query.partition),
-      after: query.after,
-      limit: Math.min(query.limit, limits.pageItemsMax),
+      stream: topicStream(topic, partition),
+      after,
+      limit: Math.min(limit, limits.pageItemsMax),
     });
-    return rows.map((row) => this.#topicEvent(topic, query.partition, row));
+    return {
+      items: rows.map((row) => this.#topicEvent(topic, partition, row)),
+      gap: await gapBefore(store, { tenant, topic, partition }, after, rows[0]?.seq ?? null),
+    };
+  }
+
+  /** An event with its data, also where that is kept as a blob, unless it is very large. */
+  async wholeTopicEvent(topic: string, partition: number, row: EventRow): Promise<TopicEventView['event']> {
+    const payload = payloadOf(parseEnvelope(row.envelope), row.payload);
+    const { event } = this.#topicEvent(topic, partition, row);
+    if (payload === null || !isBlobPayload(payload) || payload.size > limits.payloadBytesMax) return event;
+    const bytes = await this.#context.store.readBlob(row.tenant, payload.blob);
+    if (bytes === null) return event;
+    const { dataref: _dataref, ...rest } = event;
+    const inline: Payload = { codec: payload.codec, text: new TextDecoder().decode(bytes) };
+    return { ...rest, ...this.#cloudEventData(row.tenant, inline) };
   }
 
   #topicEvent(topic: string, partition: number, row: EventRow): TopicEventView {
@@ -241,6 +258,7 @@ export class Reads {
       topic,
       partition,
       offset: row.seq,
+      hlc: envelope.hlc,
       event: {
         specversion: '1.0',
         id: envelope.id,

@@ -20,9 +20,9 @@ import type { CommandOutcome, Origin } from '../api.js';
 import type { EngineContext } from '../context.js';
 import { withBirths, type RunBirth } from '../intake/birth.js';
 import type { Catalog } from '../intake/catalog.js';
-import { preparePublication, type TopicCause } from './publication.js';
 import type { CommitAnswer } from '../runs/committer.js';
 import type { Lanes } from '../runs/lanes.js';
+import { preparePublication, type TopicCause } from './publication.js';
 
 /** What is added to a transition; of its births, `withBirths` makes writes, and `Lanes.bear` tells of them. */
 export type AddedWrites = Required<Pick<Transition, 'publishes' | 'dedupe' | 'entries' | 'blobs'>> & {
@@ -252,17 +252,28 @@ export class DeadEvents {
   async redrive(origin: Origin, id: string, reason: string | null): Promise<CommandOutcome> {
     const row = await this.#rowOf(origin.tenant, id);
     if (row === null) return notFound(id);
-    const dead = JSON.parse(row.value) as DeadEvent;
     try {
-      const back = await this.#wayBack(origin, dead);
-      if (back === null)
-        throw new SpineError('DEAD_EVENT_NOT_REDRIVABLE', { id, reason: `"${dead.source}" is not there any more` });
-      const outcome = await this.#settle(origin, row, 'redriven', reason, [back]);
-      // It is where it was to go already: it only leaves the list.
-      return outcome === 'duplicate' ? await this.#leave(origin, row, 'redriven', reason) : outcome;
+      return await this.#sendBack(origin, row, reason);
     } catch (error) {
       return { tag: 'error', error: error instanceof Error ? error : new Error(String(error)) };
     }
+  }
+
+  /** What it goes back to may be moved by others all the time: after a conflict the way back is asked for anew. */
+  async #sendBack(origin: Origin, row: EntryRow, reason: string | null): Promise<CommandOutcome> {
+    const dead = JSON.parse(row.value) as DeadEvent;
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const back = await this.#wayBack(origin, dead);
+      if (back === null) {
+        const where = `"${dead.source}" is not there any more`;
+        throw new SpineError('DEAD_EVENT_NOT_REDRIVABLE', { id: dead.id, reason: where });
+      }
+      const outcome = await this.#settle(origin, row, 'redriven', reason, [back]);
+      // It is where it was to go already: it only leaves the list.
+      if (outcome === 'duplicate') return this.#leave(origin, row, 'redriven', reason);
+      if (outcome !== 'conflict') return outcome;
+    }
+    throw new SpineError('STORE_BUSY', {});
   }
 
   /** Gives it up for good. DEAD_EVENT_NOT_FOUND. */
@@ -278,7 +289,7 @@ export class DeadEvents {
     reason: string | null,
   ): Promise<CommandOutcome> {
     const outcome = await this.#settle(origin, row, what, reason, []);
-    return outcome === 'duplicate' ? { tag: 'error', error: new SpineError('STORE_BUSY', {}) } : outcome;
+    return typeof outcome === 'string' ? { tag: 'error', error: new SpineError('STORE_BUSY', {}) } : outcome;
   }
 
   async #wayBack(origin: Origin, dead: DeadEvent): Promise<AddedWrites | null> {
@@ -295,7 +306,7 @@ export class DeadEvents {
     what: 'redriven' | 'discarded',
     reason: string | null,
     added: readonly AddedWrites[],
-  ): Promise<CommandOutcome | 'duplicate'> {
+  ): Promise<CommandOutcome | 'duplicate' | 'conflict'> {
     const drop: EntryWrite = { op: 'drop', space: row.space, key: row.key, ref: row.ref, expected: row.value };
     const told = this.#tell(origin, row.key, what, reason);
     const transition = withAdded({ tenant: origin.tenant, entries: [drop] }, [told, ...added]);
@@ -309,10 +320,7 @@ export class DeadEvents {
       case 'duplicate':
         return 'duplicate';
       case 'conflict':
-        // Somebody was quicker; or what it goes to has moved, and asking again helps.
-        return (await this.#rowOf(origin.tenant, row.key)) === null
-          ? { tag: 'already' }
-          : { tag: 'error', error: new SpineError('STORE_BUSY', {}) };
+        return (await this.#rowOf(origin.tenant, row.key)) === null ? { tag: 'already' } : 'conflict';
       case 'unstorable':
         return { tag: 'error', error: new SpineError('VALUE_UNSTORABLE', { path: '$', reason: answer.reason }) };
       case 'failed':
@@ -381,5 +389,7 @@ function dataOf(tenant: string, data: Payload | null): Pick<DeadEventDetail, 'da
   return isBlobPayload(data) ? { dataref: `/v1/blobs/${tenant}/${data.blob}` } : { data: jsonOf(data) };
 }
 
+/** Of several that move what a dead event goes back to, one gets through with each attempt. */
+const attemptsMax = 20;
 /** Open ones that one request looks at. */
 const scanMax = 5_000;

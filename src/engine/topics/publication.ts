@@ -7,15 +7,21 @@ import { newId } from '../../core/ids.js';
 import { SpineError } from '../../core/errors.js';
 import type { Payload } from '../../core/payload.js';
 import { fieldAt } from '../../core/topics/field-path.js';
+import { fnv1a } from '../../core/topics/spread.js';
 import type { ContextBundle } from '../../core/run/state.js';
 import type { DedupeWrite, TopicEventWrite, BlobWrite } from '../../store/contract.js';
 import type { PublishRequest } from '../api.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog, TopicEntry } from '../intake/catalog.js';
+import { observePublisher } from './publisher-clock.js';
 import { birth, type RunBirth } from '../intake/birth.js';
 
 /** An event on its way into a topic; its data as plain JSON is known by now, for the schema and the key. */
-export type TopicEvent = PublishRequest & { readonly value: unknown };
+export type TopicEvent = PublishRequest & {
+  readonly value: unknown;
+  /** The transition of the event is guarded by the epoch of its writer. */
+  readonly isGuarded?: true;
+};
 
 export interface TopicCause {
   readonly tenant: string;
@@ -45,9 +51,14 @@ export function preparePublication(
 ): Publication {
   const entry = catalog.topic(given.topic);
   if (entry === null) throw new SpineError('TOPIC_UNKNOWN', { name: given.topic, known: catalog.topicNames() });
+  // Of a table, an event without data says that its key is no more: no schema of the data is meant for it.
+  const isRemoval = entry.manifest.compaction !== undefined && given.value === null;
   const { hash } = context.ports;
-  const { schema, ...kept } = entry.schemas.accept(given, hash);
+  const { schema, ...kept } = isRemoval ? { ...given, schema: null } : entry.schemas.accept(given, hash);
   const event = { ...given, ...kept };
+  if (entry.manifest.writer === 'single' && event.isGuarded !== true)
+    throw new SpineError('WRITER_REQUIRED', { topic: event.topic });
+  observePublisher(context, event, at);
   const key = partitionKey(entry, event);
   const partition = entry.manifest.partitions === 1 ? 0 : fnv1a(key) % entry.manifest.partitions;
   const shared = entry.triggers.length > 0;
@@ -110,7 +121,7 @@ export function preparePublication(
       payload: written.payload,
     },
     dedupe: {
-      scope: `topic:${event.topic}`,
+      scope: topicDedupeScope(event.topic),
       key: `${event.source} ${event.id}`,
       hash: hash.sha256(event.data === null ? '' : 'text' in event.data ? event.data.text : event.data.blob),
       reference: event.id,
@@ -119,6 +130,11 @@ export function preparePublication(
     blobs: written.blob === null ? [] : [written.blob],
     births,
   };
+}
+
+/** Scope of the keys of events of a topic; the key is source and id. */
+export function topicDedupeScope(topic: string): string {
+  return `topic:${topic}`;
 }
 
 const emptyInput: Payload = { codec: 'json/1', text: 'null' };
@@ -133,14 +149,4 @@ function partitionKey(entry: TopicEntry, event: TopicEvent): string {
     : typeof value === 'number' || typeof value === 'boolean'
       ? String(value)
       : (event.key ?? event.id);
-}
-
-/** FNV-1a, 32 bits, over UTF-16 units: spreads keys over partitions; the same key always meets the same partition. */
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) {
-    hash ^= text.charCodeAt(i);
-    hash = Math.imul(hash, 0x01000193);
-  }
-  return hash >>> 0;
 }

@@ -46,6 +46,20 @@ export function indexWrites(
   }));
 }
 
+/** Takes the entries of an event away again: the event is gone. */
+export function indexDrops(
+  topic: string,
+  row: Pick<EventRow, 'position'>,
+  fields: Readonly<Record<string, string>>,
+): EntryWrite[] {
+  return Object.entries(fields).map(([field, of]) => ({
+    op: 'drop',
+    space: indexSpace(topic),
+    key: indexKey(field, of),
+    ref: orderedText(row.position),
+  }));
+}
+
 export function indexValueOf(entry: EntryRow): IndexValue {
   return JSON.parse(entry.value) as IndexValue;
 }

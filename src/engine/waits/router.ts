@@ -5,12 +5,9 @@
  *
  * Invariant: the cursor of a partition never stands behind an event that was not offered to the waits open at the time.
  */
-import { limits } from '../../core/limits.js';
-import { jsonOf } from '../../core/codec.js';
 import type { Envelope } from '../../core/envelope.js';
 import type { PostOffice } from '../agents/post-office.js';
 import { indexedFields } from '../../core/manifest.js';
-import { isBlobPayload } from '../../core/payload.js';
 import { writtenUnder } from '../../core/schema/schema-id.js';
 import { indexKey, waitSpace, type WaitEntryValue } from '../../core/run/waits.js';
 import {
@@ -19,12 +16,14 @@ import {
   type EntryWrite,
   type EventRow,
   type PartitionKey,
+  type Store,
   type Transition,
 } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import type { Catalog, TopicEntry } from '../intake/catalog.js';
 import { keyOf, PartitionRounds } from '../topics/partition-rounds.js';
+import { eventValue } from './event-value.js';
 import { fieldsOf, indexWrites } from './index-entries.js';
 import type { LookBack } from './look-back.js';
 
@@ -187,7 +186,7 @@ export class Router {
     for (const { row, envelope } of rows) {
       // What is not numbered yet has no place in the index.
       if (row.position === 0) break;
-      const fields = fieldsOf(entry.manifest, await this.#valueOf(row, envelope));
+      const fields = fieldsOf(entry.manifest, await eventValue(this.#context.store, row, envelope));
       if (Object.keys(fields).length === 0) continue;
       routed.push({ fields });
       entries.push(
@@ -195,16 +194,6 @@ export class Router {
       );
     }
     return { routed, entries };
-  }
-
-  /** Data that is kept as a blob is fetched: its fields are in it. Not where it is very large: nobody waits by its fields. */
-  async #valueOf(row: EventRow, envelope: Envelope): Promise<unknown> {
-    const payload = payloadOf(envelope, row.payload);
-    if (payload === null) return undefined;
-    if (!isBlobPayload(payload)) return jsonOf(payload);
-    if (payload.size > limits.payloadBytesMax) return undefined;
-    const bytes = await this.#context.store.readBlob(row.tenant, payload.blob);
-    return bytes === null ? undefined : jsonOf({ codec: payload.codec, text: new TextDecoder().decode(bytes) });
   }
 
   /** Open waits that one of the events may be for, each once. */
@@ -235,10 +224,8 @@ export class Router {
     return found;
   }
 
-  async #readCursor({ tenant, topic, partition }: PartitionKey): Promise<number> {
-    const key = topicStream(topic, partition);
-    const [entry] = await this.#context.store.readEntries({ tenant, space: cursorSpace, key, limit: 1 });
-    return entry === undefined ? 0 : Number(entry.value);
+  #readCursor(at: PartitionKey): Promise<number> {
+    return routedUpTo(this.#context.store, at);
   }
 
   async #moveCursor({ tenant, topic, partition }: PartitionKey, next: number): Promise<void> {
@@ -258,8 +245,16 @@ function readTopicEvent(row: EventRow): TopicRow {
   return { row, envelope: parseEnvelope(row.envelope) };
 }
 
-function isRouted({ manifest, agents }: TopicEntry): boolean {
+/** Whether the router follows the topic. */
+export function isRouted({ manifest, agents }: TopicEntry): boolean {
   return agents.length > 0 || indexedFields(manifest).length > 0;
+}
+
+/** Offset of the first event of a partition that was not routed yet. */
+export async function routedUpTo(store: Store, { tenant, topic, partition }: PartitionKey): Promise<number> {
+  const key = topicStream(topic, partition);
+  const [entry] = await store.readEntries({ tenant, space: cursorSpace, key, limit: 1 });
+  return entry === undefined ? 0 : Number(entry.value);
 }
 
 /** Space of the places up to which partitions were followed. */

@@ -2,8 +2,9 @@
 import { payloadOfJson } from '../../core/codec.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
+import { writerEpochAttribute } from '../../core/topics/writer.js';
 import type { PublishOutcome, PublishRequest } from '../../engine/api.js';
-import { checkedKey, publishRequestOf } from '../../engine/intake/event-request.js';
+import { checkedKey, publishRequestOf, writerEpochOf } from '../../engine/intake/event-request.js';
 import {
   cloudEventMode,
   decodeHttpBatch,
@@ -11,7 +12,7 @@ import {
   type DecodedEvent,
   type HttpMessage,
 } from '../../protocol/cloudevents.js';
-import type { PageView, PublishAnswer, PublishItemAnswer, TopicEventView, TopicView } from '../../protocol/http.js';
+import type { PageView, PublishAnswer, PublishItemAnswer, TopicEventPage, TopicView } from '../../protocol/http.js';
 import { headerNames } from '../../protocol/routes.js';
 import { nodePorts } from '../../runtime/index.js';
 import { json, type Answer } from '../answer.js';
@@ -80,8 +81,22 @@ export function publishedAnswer(
   topic: string,
   outcome: Exclude<PublishOutcome, { readonly tag: 'error' }>,
 ): PublishItemAnswer {
-  const duplicate = outcome.tag === 'duplicate';
-  return { id: outcome.id, topic, duplicate, runs: duplicate ? [] : outcome.runs };
+  const { id } = outcome;
+  switch (outcome.tag) {
+    case 'duplicate':
+      return { id, topic, duplicate: true, runs: [] };
+    case 'late':
+      return { id, topic, duplicate: false, runs: [], late: outcome.became };
+    case 'published':
+      return {
+        id,
+        topic,
+        duplicate: false,
+        runs: outcome.runs,
+        ...(outcome.late === undefined ? {} : { late: 'accepted' }),
+        ...(outcome.gap === undefined ? {} : { gap: outcome.gap }),
+      };
+  }
 }
 
 function plainRequestOf(request: ApiRequest, topic: string): PublishRequest {
@@ -91,6 +106,7 @@ function plainRequestOf(request: ApiRequest, topic: string): PublishRequest {
     throw invalid(`type has not 1 to ${limits.nameLengthMax} characters`);
   const value = request.json();
   const version = request.query.integer('version', { min: 1, max: limits.topicVersionsMax });
+  const writerEpoch = writerEpochOf(request.query.text('writerEpoch'));
   return {
     topic,
     id: readIdempotencyKey(request.header(headerNames.idempotencyKey)) ?? newId('event', nodePorts),
@@ -98,6 +114,7 @@ function plainRequestOf(request: ApiRequest, topic: string): PublishRequest {
     type,
     ...(key === undefined ? {} : { key: checkedKey(key) }),
     ...(version === undefined ? {} : { version }),
+    ...(writerEpoch === undefined ? {} : { writerEpoch, attributes: { [writerEpochAttribute]: writerEpoch } }),
     data: value === undefined ? null : payloadOfJson(value),
   };
 }
@@ -106,13 +123,17 @@ async function readTopic(context: HandlerContext, request: ApiRequest): Promise<
   const { query } = request;
   const offsets = { min: -1, max: Number.MAX_SAFE_INTEGER };
   const limit = query.limit();
-  const items = await context.engine.readTopic(request.tenant, request.segment('topic'), {
-    partition: query.integer('partition', { min: 0, max: 65_535 }) ?? 0,
-    after: query.integer('cursor', offsets) ?? query.integer('after', offsets) ?? -1,
-    limit,
-  });
+  const { tenant } = request;
+  const topic = request.segment('topic');
+  const partition = query.integer('partition', { min: 0, max: 65_535 }) ?? 0;
+  const cursor = query.integer('cursor', offsets) ?? query.integer('after', offsets);
+  const at = query.instant('at');
+  if (at !== undefined && query.text('after') !== undefined) throw invalid('give either after or at');
+  const after = cursor ?? (at === undefined ? -1 : (await context.engine.offsetAt(tenant, topic, partition, at)) - 1);
+  const { items, gap } = await context.engine.readTopic(tenant, topic, { partition, after, limit });
   const last = items.at(-1);
   const next = last === undefined || items.length < limit ? null : String(last.offset);
-  const page: PageView<TopicEventView> = { items, next };
+  // Who says no offset wants what there is.
+  const page: TopicEventPage = { items, next, gap: cursor === undefined ? null : gap };
   return json(200, page);
 }

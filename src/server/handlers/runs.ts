@@ -18,6 +18,7 @@ import { isErrorCode } from '../../protocol/problem.js';
 import { headerNames } from '../../protocol/routes.js';
 import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
+import { streamHeaders } from '../stream-output.js';
 import { cursorOf, seqOfCursor } from '../cursor.js';
 import { plainJsonOf } from '../plain-json.js';
 import { pageEventView, pageRunView } from '../page-view.js';
@@ -236,14 +237,6 @@ const endStates: ReadonlySet<RunViewState> = new Set([
   'refused',
   'continued',
 ] as const);
-
-const streamHeaders = {
-  'content-type': 'text/event-stream',
-  // What compresses answers on their way (Next, Express) would collect a stream until it has enough to compress.
-  'cache-control': 'no-store, no-transform',
-  // Keeps nginx and those that follow it from collecting the stream before passing it on.
-  'x-accel-buffering': 'no',
-} as const;
 
 async function streamRun(context: HandlerContext, request: ApiRequest): Promise<Answer> {
   const { engine, streams } = context;

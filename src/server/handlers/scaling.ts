@@ -58,11 +58,12 @@ async function readScale({ engine }: HandlerContext, request: ApiRequest): Promi
 
 async function metrics({ engine, streams }: HandlerContext, request: ApiRequest): Promise<Answer> {
   const bounds = boundsOf(request);
-  const [health, queues, workers, tally] = await Promise.all([
+  const [health, queues, workers, tally, subscriptions] = await Promise.all([
     engine.health(),
     engine.queues(),
     engine.workers(),
     engine.tally(),
+    engine.subscriptionFacts(),
   ]);
   const families = fleetMetrics({
     health,
@@ -76,6 +77,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     streams: streams.size,
     limits: engine.limitFacts(),
     endpoints: engine.endpointFacts(),
+    subscriptions,
     bridges: engine.bridgeFacts(),
   });
   return {

@@ -52,11 +52,9 @@ function replayOf(request: ApiRequest): ReplayRequest {
   const { into, workflow, dryRun = false } = members;
   if (workflow !== undefined && typeof workflow !== 'string') throw invalid('workflow is not a name');
   if (typeof dryRun !== 'boolean') throw invalid('dryRun is neither true nor false');
-  if (into !== undefined && (typeof into !== 'string' || into.length > limits.nameLengthMax || !namePattern.test(into)))
-    throw new SpineError('SUBSCRIPTION_INVALID', {
-      name: String(into).slice(0, limits.nameLengthMax),
-      faults: [badName],
-    });
+  if (into !== undefined && typeof into !== 'string') throw invalid('into is not a name');
+  if (into !== undefined && (into.length > limits.nameLengthMax || !namePattern.test(into)))
+    throw new SpineError('SUBSCRIPTION_INVALID', { name: into.slice(0, limits.nameLengthMax), faults: [badName] });
   return {
     from: startOf(members['from'], 'from'),
     ...(into === undefined ? {} : { into }),

@@ -475,7 +475,7 @@ class MemoryClient implements MemoryBus {
       if (this.#state !== 'open') return messages.map((): BusPublished => failed('The client is closed.', true));
       const loses = this.#loses && messages.length > 0;
       if (loses) this.#loses = false;
-      const answers = messages.map((message) => this.#take(message));
+      const answers = this.#takeAll(messages);
       await this.#heard();
       return loses || this.#state !== 'open' ? messages.map(() => failed('No answer came.', true)) : answers;
     });
@@ -527,6 +527,17 @@ class MemoryClient implements MemoryBus {
 
   loseAnswer(): void {
     this.#loses = true;
+  }
+
+  #takeAll(messages: readonly BusMessage[]): BusPublished[] {
+    const held = new Set<string>();
+    return messages.map((message) => {
+      const ordered = message.key === null ? null : `${message.topic} ${message.key}`;
+      if (ordered !== null && held.has(ordered)) return failed('One before it has failed.', true);
+      const answer = this.#take(message);
+      if (ordered !== null && answer.tag === 'failed' && answer.retryable) held.add(ordered);
+      return answer;
+    });
   }
 
   #take(message: BusMessage): BusPublished {

@@ -30,8 +30,9 @@ const started = async (workflow: string): Promise<unknown[]> =>
 it('starts a run for each event that a filter lets pass, which knows where it came from', async () => {
   t = await testSpine(app);
   await t.publish('order.placed', { id: 'o1', total: 10 }, { id: 'e1' });
-  await t.publish('order.placed', { id: 'o2', total: 90 }, { id: 'e2' });
-  await t.publish('order.placed', { id: 'o2', total: 90 }, { id: 'e2' });
+  const { runs } = await t.publish('order.placed', { id: 'o2', total: 90 }, { id: 'e2' });
+  expect(runs).toHaveLength(2);
+  expect((await t.publish('order.placed', { id: 'o2', total: 90 }, { id: 'e2' })).runs).toEqual([]);
   await t.idle();
   expect(await started('audit')).toMatchObject([
     { trigger: { topic: 'order.placed', eventId: 'e1', subscription: { name: 'all', partition: 0, offset: 0 } } },
@@ -53,5 +54,5 @@ it('begins the next event of a key when the run of the one before has ended', as
   await t.advance('2m');
   expect(await started('review')).toHaveLength(3);
   await t.advance('1h');
-  expect((await t.runs({ workflow: 'review', status: ['succeeded'] } as never)).length).toBeGreaterThan(0);
+  expect((await t.runs({ workflow: 'review' })).map(({ state }) => state)).toEqual(Array(3).fill('succeeded'));
 });

@@ -10,6 +10,7 @@ import { parseDuration, type Duration } from '../../core/duration.js';
 import { limits } from '../../core/limits.js';
 import { SpineError } from '../../core/errors.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
+import type { RunEventData } from '../../core/run/events.js';
 import type { ExportedHistory } from '../../core/run/exported-history.js';
 import type { CommandOutcome, Engine, Origin, RunFilter, Say, StartRequest } from '../../engine/api.js';
 import { createEngine, type EngineLogRecord } from '../../engine/index.js';
@@ -124,7 +125,7 @@ export interface TestSpine<App> extends AsyncDisposable {
     input: InputOf<App, Name>,
     options?: TestStartOptions,
   ): Promise<TestRun<OutputOf<App, Name>>>;
-  /** Publishes an event; resolves with the runs that it started. */
+  /** Publishes an event; resolves with the runs that it started, those of subscriptions that have begun among them. */
   publish<Name extends TopicNameOf<App>>(
     topic: Name,
     data: TopicDataOf<App, Name>,
@@ -302,10 +303,29 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     const [outcome] = await this.#driver.through(this.#engine.publish(origin(this.#tenant), [event]));
     if (outcome === undefined) throw new Error('Invariant broken: one request has one outcome');
     if (outcome.tag === 'error') throw outcome.error;
-    const runs = outcome.tag === 'duplicate' ? [] : outcome.runs;
+    const runs = outcome.tag === 'published' ? outcome.runs : [];
     for (const run of runs) this.#started.add(run);
     await this.#driver.settle();
-    return { id: outcome.id, runs: runs.map((run) => ({ id: run, repeated: false })) };
+    const delivered = outcome.tag === 'duplicate' ? [] : await this.#deliveredOf(topic, id);
+    for (const run of delivered) this.#started.add(run);
+    return { id: outcome.id, runs: [...runs, ...delivered].map((run) => ({ id: run, repeated: false })) };
+  }
+
+  /** The runs that subscriptions have begun for an event. */
+  async #deliveredOf(topic: string, event: string): Promise<string[]> {
+    const starting = this.#app.subscriptions.flatMap((one) => (one.topic.name === topic ? (one.start ?? []) : []));
+    const found: string[] = [];
+    for (const workflow of new Set(starting.map(({ name }) => name))) {
+      const page = this.#engine.listRuns(this.#tenant, { workflow, startedFrom: this.#time.nowMs, limit: 500 });
+      for (const { id } of (await this.#driver.through(page)).items) {
+        if (this.#started.has(id)) continue;
+        const [first] =
+          (await this.#driver.through(this.#engine.readHistory(this.#tenant, id, { after: 0, limit: 1 }))) ?? [];
+        const { trigger } = (first?.data ?? {}) as Partial<RunEventData['run.started']>;
+        if (trigger?.eventId === event && trigger.subscription !== undefined) found.push(id);
+      }
+    }
+    return found.reverse();
   }
 
   idle(): Promise<void> {
@@ -377,7 +397,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
     const pages = partitions.map(({ partition, head }) =>
       this.#engine.readTopic(this.#tenant, topic, { partition, after: -1, limit: head + 1 }),
     );
-    return (await this.#driver.through(Promise.all(pages))).flat().map(({ event }) => event);
+    return (await this.#driver.through(Promise.all(pages))).flatMap(({ items }) => items).map(({ event }) => event);
   }
 
   async cancel(run: RunRef, options: { readonly reason?: string; readonly graceMs?: number } = {}): Promise<void> {

@@ -1,0 +1,80 @@
+/** Topics beside publishing to them: their streams, their writers, their sources. */
+import { limits } from '../../core/limits.js';
+import type { TopicPartitionView } from '../../protocol/http.js';
+import { headerNames } from '../../protocol/routes.js';
+import { json, type Answer } from '../answer.js';
+import { invalid, type ApiRequest } from '../api-request.js';
+import { streamHeaders } from '../stream-output.js';
+import { offsetsOfTopicCursor } from '../topic-cursor.js';
+import type { HandlerContext, Handlers } from './context.js';
+
+type TopicRoutes = 'streamTopic' | 'readTopicWriter' | 'takeOverTopic' | 'listSources';
+
+export function topicHandlers(context: HandlerContext): Handlers<TopicRoutes> {
+  const { engine } = context;
+  return {
+    streamTopic: (request) => streamTopic(context, request),
+    readTopicWriter: async (request) =>
+      json(200, await engine.readTopicWriter(request.tenant, request.segment('topic'))),
+    takeOverTopic: async (request) => json(201, await engine.takeOverTopic(request.origin(), request.segment('topic'))),
+    listSources: async (request) => {
+      const cursor = request.query.text('cursor');
+      const query = { ...(cursor === undefined ? {} : { cursor }), limit: request.query.limit() };
+      return json(200, await engine.listSources(request.tenant, request.segment('topic'), query));
+    },
+  };
+}
+
+async function streamTopic({ engine, streams }: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const { tenant, query } = request;
+  const topic = request.segment('topic');
+  const found = (await engine.listTopics(tenant)).find((one) => one.topic === topic);
+  const wanted = chosen(found?.partitions ?? [], query.texts('partition'));
+  const partitions = wanted.map(({ partition }) => partition);
+  const cursor = request.header(headerNames.lastEventId) || query.text('cursor');
+  const next =
+    cursor === undefined || cursor === ''
+      ? await beginning(engine, request, topic, wanted)
+      : offsetsOfTopicCursor(tenant, topic, partitions, cursor);
+  return {
+    kind: 'stream',
+    status: 200,
+    headers: { ...streamHeaders },
+    open: (sink) => streams.openTopic({ tenant, topic, partitions, next, sink, reference: request.requestId }),
+  };
+}
+
+/** The partitions that are named, or all. */
+function chosen(all: readonly TopicPartitionView[], names: readonly string[]): readonly TopicPartitionView[] {
+  const numbers = names.map(Number);
+  if (!numbers.every((number) => Number.isInteger(number) && number >= 0 && number < limits.topicPartitionsMax))
+    throw invalid('partition is not the number of one');
+  const wanted =
+    names.length === 0
+      ? all.length === 0
+        ? [absent(0)]
+        : all
+      : [...new Set(numbers)]
+          .sort((a, b) => a - b)
+          .map((number) => all.find(({ partition }) => partition === number) ?? absent(number));
+  if (wanted.length <= limits.streamPartitionsMax) return wanted;
+  throw invalid(`name at most ${limits.streamPartitionsMax} partitions: the topic has ${all.length}`);
+}
+
+function absent(partition: number): TopicPartitionView {
+  return { partition, head: 0, low: 0 };
+}
+
+async function beginning(
+  engine: HandlerContext['engine'],
+  { tenant, query }: ApiRequest,
+  topic: string,
+  wanted: readonly TopicPartitionView[],
+): Promise<number[]> {
+  const at = query.instant('at');
+  const from = query.text('from') ?? 'newest';
+  if (from !== 'newest' && from !== 'oldest') throw invalid('from is neither newest nor oldest');
+  if (at !== undefined)
+    return Promise.all(wanted.map(({ partition }) => engine.offsetAt(tenant, topic, partition, at)));
+  return wanted.map(({ head, low }) => (from === 'oldest' ? low : head));
+}

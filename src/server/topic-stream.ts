@@ -1,0 +1,129 @@
+/**
+ * The event stream of a topic (server-sent events), of some of its partitions or all. Each id is a cursor that says of
+ * every partition how far the reader has come, so that it goes on from there over any server.
+ *
+ * Invariant: of each partition the reader is sent the events in the order of offsets, each once; what is gone by retention
+ * before it came to it is told (`gap`).
+ */
+import type { Engine } from '../engine/api.js';
+import type { TopicEventView, TopicStreamEvent } from '../protocol/http.js';
+import { encodeUtf8 } from '../protocol/json-body.js';
+import type { StreamSink } from './answer.js';
+import type { ServerLimits, ServerLogEntry } from './options.js';
+import { frame, StreamOutput, type OpenStream } from './stream-output.js';
+import { topicCursorOf } from './topic-cursor.js';
+
+export interface TopicStreamRequest {
+  readonly tenant: string;
+  readonly topic: string;
+  /** Offset of the next event of each partition that is wanted, in the order of `partitions`. */
+  readonly next: readonly number[];
+  readonly partitions: readonly number[];
+  readonly sink: StreamSink;
+  readonly reference: string;
+}
+
+export interface TopicStreamOptions {
+  readonly engine: Engine;
+  readonly limits: ServerLimits;
+  readonly log: (entry: ServerLogEntry) => void;
+}
+
+export class TopicStream implements OpenStream {
+  readonly #request: TopicStreamRequest;
+  readonly #options: TopicStreamOptions;
+  readonly #output: StreamOutput;
+  readonly #next: number[];
+  /** Place of each partition in `#next`. */
+  readonly #places: ReadonlyMap<number, number>;
+  #stopFollowing: (() => void) | null = null;
+  /** Counts the times that the topic was followed; what an earlier one still says is not heard. */
+  #following = 0;
+  #closed = false;
+
+  constructor(request: TopicStreamRequest, options: TopicStreamOptions) {
+    this.#request = request;
+    this.#options = options;
+    this.#output = new StreamOutput(request.sink, options.limits);
+    this.#next = [...request.next];
+    this.#places = new Map(request.partitions.map((partition, place) => [partition, place]));
+  }
+
+  start(): void {
+    this.#output.hello();
+    // Who is cut off before the first event goes on from here, and not from what is the newest by then.
+    const partitions = this.#request.partitions.map((partition, i) => ({ partition, next: this.#next[i] ?? 0 }));
+    this.#write({ event: 'start', data: { partitions } });
+    this.#follow();
+  }
+
+  stop(): void {
+    this.#closed = true;
+    this.#following += 1;
+    this.#stopFollowing?.();
+    this.#stopFollowing = null;
+  }
+
+  end(why: string): void {
+    if (this.#closed) return;
+    this.stop();
+    this.#output.end(why);
+  }
+
+  beat(nowMs: number): void {
+    if (this.#output.beat(nowMs, !this.#closed)) return;
+    this.end('cut off: the reader takes too little; connect again to go on from the last id');
+    this.#request.sink.destroy();
+  }
+
+  #follow(): void {
+    const { tenant, topic, partitions } = this.#request;
+    const turn = ++this.#following;
+    const isCurrent = (): boolean => !this.#closed && turn === this.#following;
+    const from = partitions.map((partition, i) => ({ partition, next: this.#next[i] ?? 0 }));
+    this.#stopFollowing = this.#options.engine.followTopic(tenant, topic, from, {
+      onEvents: (events) => isCurrent() && this.#tell(events),
+      onGap: (partition, first, to) => {
+        if (!isCurrent()) return;
+        this.#move(partition, to + 1);
+        this.#write({ event: 'gap', data: { partition, from: first, to } });
+      },
+      onError: (error) => {
+        if (!isCurrent()) return;
+        const { reference } = this.#request;
+        this.#options.log({ level: 'error', message: 'A topic could not be followed.', reference, error });
+        this.end(`the server failed (reference ${reference}); connect again`);
+      },
+    });
+  }
+
+  /** False = the reader is full; the rest is read from the log again when it has room. */
+  #tell(events: readonly TopicEventView[]): boolean {
+    for (const event of events) {
+      this.#move(event.partition, event.offset + 1);
+      this.#write({ event: 'event', data: event });
+      if (this.#output.isFull()) return this.#pause();
+    }
+    return true;
+  }
+
+  #pause(): false {
+    this.#following += 1;
+    this.#stopFollowing = null;
+    this.#request.sink.onDrain(() => {
+      if (!this.#closed) this.#follow();
+    });
+    return false;
+  }
+
+  #move(partition: number, next: number): void {
+    const place = this.#places.get(partition);
+    if (place !== undefined) this.#next[place] = next;
+  }
+
+  #write({ event, data }: TopicStreamEvent): void {
+    const { tenant, topic, partitions, sink } = this.#request;
+    const cursor = topicCursorOf(tenant, topic, partitions, this.#next);
+    sink.write(encodeUtf8(frame(cursor, event, JSON.stringify(data))));
+  }
+}
