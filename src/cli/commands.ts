@@ -1289,6 +1289,15 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/check.js')).check,
   },
   {
+    words: ['asyncapi'],
+    says: 'Prints the AsyncAPI 3.1 document of an app, or of all apps that a server knows.',
+    more: 'The same as GET /asyncapi.json of a server.',
+    parameters: [{ ...app, says: `${app.says} Without one a server is asked.`, required: false }],
+    flags: [...overHttp],
+    examples: ['eventspine asyncapi app.mjs', 'eventspine asyncapi --url http://spine:8787'],
+    load: async () => (await import('./commands/asyncapi.js')).printAsyncApi,
+  },
+  {
     words: ['schemas'],
     says: 'Prints the topics of an app with the schemas of their data, as JSON.',
     more: 'Kept beside the code, it is what `check --schemas` holds the next build against.',
