@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonSchema } from '../manifest.js';
 import { inclusionFaults } from './inclusion.js';
+import { fitsSchema } from './json-schema-faults.js';
 import { anyPair, anyValue, conditional, withDefs } from './schemas.test.arbitrary.js';
 
-/** A validator is compiled for nearly each pair, which takes a hundredth of a second. */
-const runs = process.env['EVENTSPINE_NIGHTLY'] === '1' ? 50_000 : 200;
+const runs = process.env['EVENTSPINE_NIGHTLY'] === '1' ? 100_000 : 2_000;
 const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false });
 
 const faultsOf = (written: JsonSchema, read: JsonSchema, closed = false): string[] =>
@@ -23,25 +23,34 @@ const text: JsonSchema = { type: 'string' };
 const number: JsonSchema = { type: 'number' };
 
 describe('the proof that one schema is within another', () => {
-  it('never holds where there is a value that only the written schema takes', () => {
+  it.each([
+    // A validator is compiled for nearly each pair, which takes a hundredth of a second; our own needs no such thing.
+    ['a full validator', runs / 40],
+    ['ours', runs],
+  ])('never holds where there is a value that only the written schema takes, by %s', (judge, numRuns) => {
+    const validator = (schema: JsonSchema): ((value: unknown) => boolean) => {
+      if (judge === 'ours') return (value) => fitsSchema(schema, schema, value);
+      const valid = ajv.compile(schema);
+      return (value) => valid(value);
+    };
     const seen = { proven: 0, taken: 0 };
     fc.assert(
-      fc.property(anyPair, fc.array(anyValue, { minLength: 10, maxLength: 30 }), ([written, read], values) => {
+      fc.property(anyPair, fc.array(anyValue, { minLength: 20, maxLength: 60 }), ([written, read], values) => {
         const [old, fresh] = [withDefs(written), withDefs(read)];
-        if (!fits(old, fresh)) return;
+        if ((judge === 'ours' && JSON.stringify([old, fresh]).includes('unevaluated')) || !fits(old, fresh)) return;
         seen.proven += 1;
-        const [wasValid, isValid] = [ajv.compile(old), ajv.compile(fresh)];
+        const [wasValid, isValid] = [validator(old), validator(fresh)];
         for (const value of values) {
           if (!wasValid(value)) continue;
           seen.taken += 1;
           expect(isValid(value), JSON.stringify({ value, old, fresh })).toBe(true);
         }
       }),
-      { numRuns: runs },
+      { numRuns },
     );
     // Otherwise the property holds of nothing.
-    expect(seen.proven).toBeGreaterThan(runs / 5);
-    expect(seen.taken).toBeGreaterThan(runs);
+    expect(seen.proven).toBeGreaterThan(numRuns / 5);
+    expect(seen.taken).toBeGreaterThan(numRuns);
   });
 
   it('holds of every schema and itself', () => {
