@@ -4,6 +4,7 @@
  * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
  * without doing its work twice.
  */
+import { schemaUri } from '../core/schema/schema-id.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import { type Duration, parseDuration } from '../core/duration.js';
 import { clientError } from '../core/client-errors.js';
@@ -126,6 +127,8 @@ export interface PublishOptions extends CallOptions {
   readonly key?: string;
   /** The epoch under which this client writes to a topic with a single writer (`topics.takeOver`). */
   readonly writerEpoch?: number;
+  /** Version of the schema of the topic that the data is of. Default: the newest that it fits. */
+  readonly version?: number;
 }
 
 /** What became of a published event. */
@@ -815,6 +818,7 @@ function eventOf(topic: string, data: unknown, options: PublishOptions): CloudEv
     ...(options.subject === undefined ? {} : { subject: options.subject }),
     ...(options.key === undefined ? {} : { partitionkey: options.key }),
     ...(options.writerEpoch === undefined ? {} : { writerepoch: options.writerEpoch }),
+    ...(options.version === undefined ? {} : { dataschema: schemaUri(`${topic}/${options.version}`) }),
     datacontenttype: 'application/json',
     data,
   };

@@ -60,6 +60,12 @@ export const errorCatalogue = {
     message: (d) => `The input does not fit the schema of "${d.name}": ${d.faults.join('; ')}.`,
     mend: 'Mend the named fields, or deploy a new version of the schema.',
   }),
+  EVENT_UNREADABLE: entry<{ topic: string; version: number; faults: readonly string[] }>({
+    kind: 'terminal',
+    status: 422,
+    message: (d) => `An event of topic "${d.topic}" cannot be read as version ${d.version}: ${d.faults.join('; ')}.`,
+    mend: 'Mend the schema or the upcaster of that version and redrive the dead letter; docs/concepts/schemas.md says how events of old versions are read.',
+  }),
   CLOUDEVENT_INVALID: entry<{ faults: readonly string[] }>({
     kind: 'invalid',
     status: 400,

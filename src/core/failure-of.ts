@@ -215,6 +215,7 @@ const verdict = (failureClass: FailureClass): Verdict => ({
 
 const catalogueClasses: Partial<Record<ErrorCode, FailureClass>> = {
   INPUT_INVALID: 'poison',
+  EVENT_UNREADABLE: 'poison',
   PAYLOAD_UNREADABLE: 'poison',
   OUTPUT_INVALID: 'invalid_output',
   VALUE_UNSTORABLE: 'invalid_output',

@@ -131,6 +131,8 @@ export const limits = {
   trimEventsMax: 256,
   /** Keys that one pass of compaction remembers; of more, the rest has its turn in the next pass. */
   compactionKeysMax: 100_000,
+  /** Versions of the schema of a topic, and the highest number of one. */
+  topicVersionsMax: 200,
   /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
   filterNodesMax: 64,
   filterDepthMax: 8,

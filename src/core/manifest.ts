@@ -86,6 +86,31 @@ export interface TopicManifest {
   readonly writer?: 'single';
   /** Present = it is remembered how far each source has come. */
   readonly sources?: SourceRule;
+  /** Versions of the schema, oldest first; `schema` is that of the last. Absent = it has none. */
+  readonly versions?: readonly TopicVersion[];
+  /** How its schema may change. Absent = `backward` where there are versions, else `none`. */
+  readonly compatibility?: Compatibility;
+  /** What becomes of fields that the schema does not name. Absent = they stay. */
+  readonly unknown?: 'strip' | 'refuse';
+}
+
+/** A version of the schema of a topic. */
+export interface TopicVersion {
+  /** From 1 on. */
+  readonly version: number;
+  readonly schema: JsonSchema | null;
+  /** Workers make data of this version of data of the one before. */
+  readonly up: boolean;
+}
+
+/** `backward`: new code reads old events; `forward`: old code reads new events; `full`: both; `none`: nothing is asked. */
+export const compatibilityModes = ['backward', 'forward', 'full', 'none'] as const;
+export type CompatibilityMode = (typeof compatibilityModes)[number];
+
+export interface Compatibility {
+  readonly mode: CompatibilityMode;
+  /** Against every earlier version, not the last one only. */
+  readonly transitive: boolean;
 }
 
 /** The fields of a topic by which its events can be waited for. */

@@ -200,7 +200,10 @@ export interface PublishRequest {
   readonly subject?: string;
   readonly time?: string;
   readonly key?: string;
+  /** A URI of ours (`urn:eventspine:schema:...`) names the version that the data is of. */
   readonly dataschema?: string;
+  /** Version of the schema of the topic that the data is of. Default: what `dataschema` says, else the newest that it fits. */
+  readonly version?: number;
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
   /** The epoch under which the publisher writes to a topic with a single writer. */
   readonly writerEpoch?: number;

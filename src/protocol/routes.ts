@@ -231,6 +231,11 @@ const descriptions = {
         says: 'Type of the event, for plain JSON; the name of the topic by default.',
         type: 'string',
       },
+      {
+        name: 'version',
+        says: 'Version of the schema that plain JSON is of; the newest that it fits by default.',
+        type: 'integer',
+      },
     ],
     headers: [
       {

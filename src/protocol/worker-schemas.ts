@@ -11,7 +11,9 @@ import { durationMsMax } from '../core/duration.js';
 import { failureClasses, type Failure, type FailureShadow, type FailureTriage } from '../core/failure.js';
 import { instantMsMax } from '../core/instant.js';
 import { limits } from '../core/limits.js';
+import { compatibilityModes } from '../core/manifest.js';
 import type {
+  Compatibility,
   AgentManifest,
   CapabilityManifest,
   MessageManifest,
@@ -27,6 +29,7 @@ import type {
   ShadowRule,
   SignalManifest,
   TopicManifest,
+  TopicVersion,
   WorkflowManifest,
 } from '../core/manifest.js';
 import type { AnswerComparison } from '../core/models/answer-comparison.js';
@@ -210,8 +213,20 @@ const manifest = shape<Manifest>(
           compaction: shape<TopicCompaction>({ lagMs: spanMs, tombstoneMs: spanMs }, {}),
           writer: constant('single'),
           sources: shape<SourceRule>({ late: oneOf(latePolicies), afterMs: nullable(spanMs) }, {}),
+          versions: list(shape<TopicVersion>({ version: { ...count, minimum: 1 }, schema, up: flag }, {})),
+          compatibility: shape<Compatibility>({ mode: oneOf(compatibilityModes), transitive: flag }, {}),
+          unknown: oneOf(['strip', 'refuse']),
         },
-        { index: true, retention: true, compaction: true, writer: true, sources: true },
+        {
+          index: true,
+          retention: true,
+          compaction: true,
+          writer: true,
+          sources: true,
+          versions: true,
+          compatibility: true,
+          unknown: true,
+        },
       ),
     ),
     workflows: list(
@@ -445,7 +460,10 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
       op: constant('emit'),
       path,
       topic: name,
-      event: shape<EmittedEvent>({ id: key, key, data: payload }, { id: true, key: true }),
+      event: shape<EmittedEvent>(
+        { id: key, key, version: count, data: payload },
+        { id: true, key: true, version: true },
+      ),
     },
     {},
   ),
@@ -528,6 +546,7 @@ const pushedBase = {
 const callParts = { kind: constant('call'), capability: text, idempotencyKey: text } as const;
 const activationParts = {
   kind: constant('activation'),
+  event: record({ topic: name, schema: text }, ['topic', 'schema']),
   workflow: text,
   version: nullable(text),
   startedAt: count,
@@ -758,7 +777,10 @@ export const plainSchemas = {
 const pushSchemas = {
   PushRequest: { oneOf: [ref('PushedCall'), ref('PushedTurn'), ref('PushedQuestion')] },
   PushedCall: shape<PushedCall>({ ...pushedBase, ...callParts }, {}),
-  PushedTurn: shape<PushedTurn>({ ...pushedBase, ...activationParts, begun: list(ref('JournalEntry')) }, {}),
+  PushedTurn: shape<PushedTurn>(
+    { ...pushedBase, ...activationParts, begun: list(ref('JournalEntry')) },
+    { event: true },
+  ),
   PushedQuestion: shape<PushedQuestion>({ protocol: constant(pushProtocol), kind: constant('describe') }, {}),
   PushAnswer: { oneOf: [ref('CallAnswer'), ref('TurnAnswer'), ref('DescribeAnswer')] },
   CallAnswer: {
@@ -811,7 +833,7 @@ export const workerProtocolSchema = {
     Assignment: {
       oneOf: [
         shape<CallAssignment>({ ...assignmentBase, ...callParts }, {}),
-        shape<ActivationAssignment>({ ...assignmentBase, ...activationParts }, {}),
+        shape<ActivationAssignment>({ ...assignmentBase, ...activationParts }, { event: true }),
       ],
     },
     Command: { oneOf: Object.values(commands) },

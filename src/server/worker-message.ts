@@ -287,7 +287,11 @@ const shapes = {
   settleAmbiguity: { path, attempt: count, policy: oneOf(...ambiguityPolicies) },
   sleep: { path, ms: wholeMs },
   sleepUntil: { path, at: instant },
-  emit: { path, topic: name, event: record({ id: optional(key), key: optional(key), data: payload }) },
+  emit: {
+    path,
+    topic: name,
+    event: record({ id: optional(key), key: optional(key), version: optional(count), data: payload }),
+  },
   progress: { index: count, value: payload },
   append: { path, attempt: count, from: count, count, chunks: payload },
   putContext: { path, name, key, version: nullable(key), value: payload },

@@ -3,8 +3,9 @@
  */
 import type { Manifest } from '../core/manifest.js';
 import type { RemedyPolicy } from '../core/remedies.js';
-import { findHandler, findModel, findWorkflow, versionsOf, type AnyApp } from '../workflow/app.js';
+import { findHandler, findModel, findTopic, findWorkflow, versionsOf, type AnyApp } from '../workflow/app.js';
 import type { Model } from '../workflow/model.js';
+import type { Topic } from '../workflow/topic.js';
 import type { Handler } from '../workflow/capability.js';
 
 /** The workflows and capabilities that this process serves. */
@@ -19,6 +20,8 @@ export interface AppRegistry {
   handler(capability: string): Handler | undefined;
   /** A model that bodies ask; null = it is not here. Absent = there is none at all. */
   model?(name: string): Model | null;
+  /** A topic whose events bodies read, for its upcasters; null = it is not here. Absent = there is none at all. */
+  topic?(name: string): Topic | null;
   /** What the app declares about failures. */
   readonly remedies?: RemedyPolicy;
 }
@@ -34,6 +37,7 @@ export function registryOf(app: AnyApp): AppRegistry {
     definition: (workflow, version) => findWorkflow(app, workflow, version),
     handler: (capability) => findHandler(app, capability),
     model: (name) => findModel(app, name),
+    topic: (name) => findTopic(app, name),
     remedies: app.remedies,
   };
 }

@@ -16,6 +16,7 @@ import type { RemedyPolicy } from '../core/remedies.js';
 import type { Activation, ActivationHost, BeginActivation } from '../workflow/activation-contract.js';
 import type { MirroredInference } from '../workflow/infer/mirrored-inference.js';
 import type { Model } from '../workflow/model.js';
+import type { Topic } from '../workflow/topic.js';
 import { leaseIsGone, type StopReason, type Work, type WorkHost } from './work.js';
 
 export interface BodyHost extends WorkHost {
@@ -23,6 +24,7 @@ export interface BodyHost extends WorkHost {
   readonly parkAfterMs: () => number;
   readonly begin: BeginActivation;
   readonly model: (name: string) => Model | null;
+  readonly topic: (name: string) => Topic | null;
   /** Takes an inference whose grant names a shadow, once its answer is recorded. */
   readonly mirror: (inference: MirroredInference) => void;
   readonly remedies: RemedyPolicy;
@@ -114,6 +116,7 @@ function activationHost(assignment: ActivationAssignment, host: BodyHost): Activ
     store: (payload) => host.store(payload),
     load: (payload) => host.load(payload),
     model: host.model,
+    topic: host.topic,
     mirror: host.mirror,
     remedies: host.remedies,
     log: ({ level, message, fields, tenant, run, path }) =>

@@ -446,6 +446,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
         begin,
         parkAfterMs: () => this.#parkAfterMs(),
         model: (name) => registry.model?.(name) ?? null,
+        topic: (name) => registry.topic?.(name) ?? null,
         mirror: (inference) => this.#shadows.offer(inference),
         remedies: registry.remedies ?? {},
       });

@@ -11,6 +11,7 @@ import type { StepContext } from './ctx.js';
 import type { MirroredInference } from './infer/mirrored-inference.js';
 import type { LogRecord } from './log.js';
 import type { Model } from './model.js';
+import type { Topic } from './topic.js';
 import type { AskedUnit } from './replay/asked-unit.js';
 
 /** What an activation needs of the worker that runs it. */
@@ -30,6 +31,8 @@ export interface ActivationHost {
   log(record: LogRecord): void;
   /** A model of the app, by name; null = it has none of that name. */
   model?(name: string): Model | null;
+  /** A topic of the app, by name, for its upcasters; null = it has none of that name. Absent = none is known. */
+  topic?(name: string): Topic | null;
   /**
    * Takes an inference that has its answer recorded, and whose grant names a shadow: what is done with it is no part of the
    * run. Must not throw. Absent = nothing is.
@@ -80,6 +83,8 @@ export interface ActivationInput {
   /** When the run was started, epoch ms on the store's clock. */
   readonly startedAt: number;
   readonly input: Payload;
+  /** The input is the data of an event of this topic, written under the schema of this id. Absent = it is as it should be. */
+  readonly event?: { readonly topic: string; readonly schema: string };
   readonly journal: Journal;
 }
 

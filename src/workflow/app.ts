@@ -259,6 +259,11 @@ export function findModel(app: Pick<AnyApp, 'models'>, name: string): Model | nu
   return app.models.find((one) => one.name === name) ?? null;
 }
 
+/** The topic of this name; null = the app has none. */
+export function findTopic(app: Pick<AnyApp, 'topics'>, name: string): Topic | null {
+  return app.topics.find((one) => one.name === name) ?? null;
+}
+
 /** True for an app of any copy of this package, and for nothing else that a module may export. */
 export function isApp(value: unknown): value is AnyApp {
   return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'app' && 'workflows' in value;
@@ -303,7 +308,14 @@ function isSame(one: Topic | Capability | Limit, other: Topic | Capability | Lim
 /** What makes two definitions equal; schemas count by what they say of themselves. */
 function plainText(one: Topic | Capability | Limit): string {
   if (one.kind === 'limit') return canonicalJson(one.spec);
-  if (one.kind === 'topic') return canonicalJson({ ...one, schema: jsonSchemaOf(one.schema, 'input') });
+  if (one.kind === 'topic') {
+    const versions = one.versions.map(({ version, schema, up }) => [
+      version,
+      jsonSchemaOf(schema, 'input'),
+      up !== null,
+    ]);
+    return canonicalJson({ ...one, schema: jsonSchemaOf(one.schema, 'input'), versions });
+  }
   const { name, effect, timeoutMs, deadlineMs, retry, remedies, limits } = one;
   const schemas = [jsonSchemaOf(one.input, 'input'), jsonSchemaOf(one.output, 'output')];
   return canonicalJson({

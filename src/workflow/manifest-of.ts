@@ -10,6 +10,7 @@ import {
   type ScheduleManifest,
   type SignalManifest,
   type TopicManifest,
+  type TopicVersion,
   type WorkflowManifest,
 } from '../core/manifest.js';
 import type { Hash } from '../core/ports.js';
@@ -24,6 +25,7 @@ import type { Schedule } from './schedule.js';
 import type { Signal } from './signal.js';
 import type { Subscription } from './subscription.js';
 import type { Topic } from './topic.js';
+import type { SchemaVersion } from './topic-versions.js';
 import type { AnyWorkflow } from './workflow.js';
 
 /** What a manifest is made of. */
@@ -67,21 +69,42 @@ export function manifestHash(manifest: Manifest, hash: Hash): string {
   return hash.sha256(canonicalJson(manifest));
 }
 
-/** The index is named only where it is another than what `key` makes of it. */
+/** What is as it always was is not named, so that a topic without anything special has the text that it always had. */
 function topicManifest(topic: Topic): TopicManifest {
-  const { name, schema, key, index, partitions, retention, compaction, writer, sources } = topic;
-  const plain = {
+  const {
+    name,
+    schema,
+    key,
+    index,
+    partitions,
+    versions,
+    compatibility,
+    unknown,
+    retention,
+    compaction,
+    writer,
+    sources,
+  } = topic;
+  const usual = indexedFields({ key });
+  const isUsual = index.length === usual.length && index.every((field, i) => field === usual[i]);
+  return {
     name,
     schema: jsonSchemaOf(schema, 'input'),
     key,
     partitions,
+    ...(isUsual ? {} : { index }),
+    ...(versions.length === 0 ? {} : { versions: versions.map(topicVersion) }),
+    ...(compatibility === null ? {} : { compatibility }),
+    ...(unknown === 'allow' ? {} : { unknown }),
     ...(retention === undefined ? {} : { retention }),
     ...(compaction === undefined ? {} : { compaction }),
     ...(writer === undefined ? {} : { writer }),
     ...(sources === undefined ? {} : { sources }),
   };
-  const usual = indexedFields({ key });
-  return index.length === usual.length && index.every((field, i) => field === usual[i]) ? plain : { ...plain, index };
+}
+
+function topicVersion({ version, schema, up }: SchemaVersion): TopicVersion {
+  return { version, schema: jsonSchemaOf(schema, 'input'), up: up !== null };
 }
 
 function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {

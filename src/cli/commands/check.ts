@@ -14,6 +14,7 @@ import type { AnyApp } from '../../workflow/index.js';
 import type { CommandRun, Invocation } from '../command.js';
 import { exitCodes } from '../exit-codes.js';
 import { findApp, importApp } from '../load-app.js';
+import { checkSchemas } from './schemas.js';
 import { clientFor } from '../server-client.js';
 import { renderTable } from '../table.js';
 
@@ -28,6 +29,8 @@ const sideBySide = 8;
 /** Fails when a run would break, with `--strict` also when it should be looked at. */
 export const check: CommandRun = async (invocation) => {
   const { words, flags, io } = invocation;
+  const schemas = flags.text('schemas');
+  if (schemas !== undefined) return await checkSchemas(invocation, schemas);
   const app = await importApp(await findApp(words.one('app'), io.folder));
   const files = words.all('history');
   const to = targetOf(invocation);

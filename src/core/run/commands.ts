@@ -179,6 +179,8 @@ export interface EmittedEvent {
   /** Event id; the deterministic default is made of run and path. */
   readonly id?: string;
   readonly key?: string;
+  /** Version of the schema of the topic that the data is of. Default: the newest that it fits. */
+  readonly version?: number;
   readonly data: Payload;
 }
 

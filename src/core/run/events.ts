@@ -43,6 +43,8 @@ export interface ParentLink {
 export interface RunTrigger {
   readonly topic: string;
   readonly eventId: string;
+  /** Id of the schema that the event was written under. Absent = none, or the schema has no versions. */
+  readonly schema?: string;
   /** The subscription that has started it, and where the event is. Absent = the workflow is of the topic itself (`on`). */
   readonly subscription?: {
     readonly name: string;

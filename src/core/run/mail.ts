@@ -26,7 +26,13 @@ export interface Mail {
 
 export type MailSource =
   /** An event of a topic that the agent is for. */
-  | { readonly kind: 'topic'; readonly partition: string; readonly offset: number }
+  | {
+      readonly kind: 'topic';
+      readonly partition: string;
+      readonly offset: number;
+      /** Id of the schema that it was written under. Absent = none, or the schema has no versions. */
+      readonly schema?: string;
+    }
   /** Another run; `reply` is the signal by which it hears the answer, null = it asks for none. */
   | { readonly kind: 'run'; readonly run: string; readonly reply: string | null }
   /** Somebody outside; the answer is kept for whoever asks for it. */

@@ -45,6 +45,8 @@ export interface TopicEventRef {
   readonly id: string;
   /** When it was published, epoch ms. */
   readonly at: number;
+  /** Id of the schema that it was written under. Absent = none, or the schema has no versions. */
+  readonly schema?: string;
 }
 
 /** Whoever is asked: everybody in a role, or one person. */

@@ -111,7 +111,7 @@ class World {
   async ids(engine: Engine, topic: string): Promise<string[][]> {
     return Promise.all(
       [0, 1].map(async (partition) =>
-        (await engine.readTopic('default', topic, { partition, after: -1, limit: 1_000 })).map(({ event }) =>
+        (await engine.readTopic('default', topic, { partition, after: -1, limit: 1_000 })).items.map(({ event }) =>
           String(event['id']),
         ),
       ),

@@ -7,7 +7,7 @@
 import { hasCode } from '../../core/errors.js';
 import type { RunEvent } from '../../core/run/events.js';
 import { foldRun, isEnded } from '../../core/run/state.js';
-import type { Assignment, Resume } from '../../protocol/worker.js';
+import type { ActivationAssignment, Assignment, Resume } from '../../protocol/worker.js';
 import type { ClaimedTask } from '../../store/contract.js';
 import type { WorkerChannel } from '../api.js';
 import type { EngineContext } from '../context.js';
@@ -120,6 +120,7 @@ export class Delivery {
       workflow,
       version,
       startedAt,
+      ...writtenOf(input.event),
       journal,
     };
     this.#sendEarly(session, held, journal.head);
@@ -204,6 +205,13 @@ export class Delivery {
       }
     }
   }
+}
+
+/** What the input was written under, where it is the data of an event; an input that a person has edited is of today. */
+function writtenOf(input: RunEvent): Partial<Pick<ActivationAssignment, 'event'>> {
+  if (input.type !== 'run.started' || input.data.trigger?.schema === undefined) return {};
+  const { topic, schema } = input.data.trigger;
+  return { event: { topic, schema } };
 }
 
 function callAssignment(task: ClaimedTask, held: Held, input: StoredRunEvent): Assignment {

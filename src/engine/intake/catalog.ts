@@ -17,6 +17,7 @@ import {
 import type { Subscription } from '../../core/topics/subscription.js';
 import { Checks, type Check } from './checks.js';
 import { manifestFaults } from './manifest-faults.js';
+import { newerTopic, requireCompatible, TopicSchemas } from '../topics/schemas.js';
 
 export interface TopicEntry {
   readonly manifest: TopicManifest;
@@ -24,7 +25,7 @@ export interface TopicEntry {
   readonly triggers: readonly string[];
   /** Names of the agents that its events are messages to. */
   readonly agents: readonly string[];
-  readonly check: Check;
+  readonly schemas: TopicSchemas;
 }
 
 export interface WorkflowEntry {
@@ -42,9 +43,7 @@ export interface AgentEntry extends WorkflowEntry {
 
 export class Catalog {
   readonly #apps = new Map<string, { readonly hash: string; readonly manifest: Manifest }>();
-  #topics = new Map<string, TopicEntry>([
-    ...ownTopics.map((manifest) => [manifest.name, { manifest, triggers: [], agents: [], check: () => [] }] as const),
-  ]);
+  #topics = new Map<string, TopicEntry>([...ownTopics.map((manifest) => [manifest.name, ownEntry(manifest)] as const)]);
   #workflows = new Map<string, WorkflowEntry>();
   #agents = new Map<string, AgentEntry>();
   #capabilities = new Map<string, CapabilityManifest>();
@@ -81,6 +80,15 @@ export class Catalog {
     for (const [app, { hash, manifest: other }] of this.#apps)
       if (app !== manifest?.app) trial.#apps.set(app, { hash, manifest: other });
     trial.set(manifest, '');
+  }
+
+  /**
+   * Throws DEFINITION_INVALID where a topic changes in a way that it is declared not to, against what is in force and
+   * `others`. Not asked of manifests that were registered once.
+   */
+  checkTopics(manifest: Manifest, others: readonly Manifest[] = []): void {
+    const registered = [...this.manifests(), ...others].flatMap(({ topics }) => topics);
+    requireCompatible(manifest, (name) => registered.filter((topic) => topic.name === name));
   }
 
   /** The manifest that an app has now. */
@@ -176,7 +184,7 @@ export class Catalog {
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
       for (const model of manifest.models ?? []) models.set(model.name, model);
-      for (const topic of manifest.topics) topics.set(topic.name, topic);
+      for (const topic of manifest.topics) topics.set(topic.name, newerTopic(topics.get(topic.name), topic));
       for (const limit of manifest.limits ?? []) limits.set(limit.name, limit);
       for (const one of manifest.subscriptions ?? []) subscriptions.set(one.name, one);
       for (const workflow of manifest.workflows) {
@@ -212,7 +220,7 @@ export class Catalog {
         manifest,
         triggers,
         agents: listening.map((agent) => agent.manifest.name),
-        check: checks.compile(manifest.schema),
+        schemas: new TopicSchemas(manifest, (schema) => checks.compile(schema)),
       });
     }
     this.#topics = entries;
@@ -223,6 +231,10 @@ export class Catalog {
     this.#models = models;
     this.#subscriptions = subscriptions;
   }
+}
+
+function ownEntry(manifest: TopicManifest): TopicEntry {
+  return { manifest, triggers: [], agents: [], schemas: new TopicSchemas(manifest, () => () => []) };
 }
 
 /** The name of what may not even be a manifest, for the message. */

@@ -30,6 +30,7 @@ export async function deploy(
   const { app } = manifest;
   const hash = registry.hashOf(manifest);
   const { newest, others, mine } = await lookAround(context, app, catalog);
+  catalog.checkTopics(manifest, newest === null ? [] : [newest.manifest]);
   const changes = manifestChanges(newest?.manifest ?? null, manifest);
   const stranded = await strandedBy(context, mine, [manifest, ...others]);
   const unchanged = newest?.hash === hash;

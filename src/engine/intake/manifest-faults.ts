@@ -6,7 +6,7 @@ import { specFaults as limitSpecFaults } from '../../core/admission/limit-option
 import { durationMsMax } from '../../core/duration.js';
 import { graphFaults, isGraph } from '../../core/graph/graph-faults.js';
 import { limits } from '../../core/limits.js';
-import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
+import { compatibilityModes, type Manifest, type WorkflowManifest } from '../../core/manifest.js';
 import { isRemedyPolicy } from '../../core/remedies.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
 import { specFaults } from '../../core/schedule/spec.js';
@@ -148,6 +148,11 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     sources: (value) =>
       value === undefined ||
       (isRecord(value) && latePolicies.includes(value['late'] as LatePolicy) && nullable(wholeMs)(value['afterMs'])),
+    versions: (value) => value === undefined || areVersions(value),
+    compatibility: (value) =>
+      value === undefined ||
+      (isRecord(value) && isOneOf(compatibilityModes, value['mode']) && typeof value['transitive'] === 'boolean'),
+    unknown: (value) => value === undefined || value === 'strip' || value === 'refuse',
   },
   workflows: {
     version: nullable(isName),
@@ -188,6 +193,21 @@ function isRetention(value: unknown): boolean {
   const { ageMs, bytes, events, behind } = value;
   const amounts = nullable(wholeMs)(ageMs) && nullable(isCount)(bytes) && nullable(isCount)(events);
   return amounts && (behind === 'hold' || behind === 'gap');
+}
+
+/** Versions of a schema: numbers that rise. */
+function areVersions(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length === 0 || value.length > limits.topicVersionsMax) return false;
+  let last = 0;
+  return (value as readonly unknown[]).every((one) => {
+    if (!isRecord(one) || !isWhole(one['version'], last + 1, limits.topicVersionsMax)) return false;
+    last = Number(one['version']);
+    return schema(one['schema']) && typeof one['up'] === 'boolean';
+  });
+}
+
+function isOneOf(known: readonly string[], value: unknown): boolean {
+  return typeof value === 'string' && known.includes(value);
 }
 
 function isVersions(value: unknown): boolean {

@@ -77,6 +77,7 @@ export class Registry {
     // A neighbour may have seen it long ago.
     if (!this.#isKnown(app, hash) && store.shared) await this.#read(true);
     if (this.#isKnown(app, hash) && !deployed) return { hash };
+    this.#catalog.checkTopics(manifest);
     // Where it is not in force yet, it takes force when its first worker is there.
     if (deployed && this.#catalog.hashOf(app) !== null) this.#catalog.check(manifest);
     else this.#catalog.set(manifest, hash);

@@ -485,13 +485,14 @@ export class Lanes {
   ): void {
     const emitted = events.find(isEmitted);
     if (emitted === undefined) return;
-    const { key, data } = command.event;
+    const { key, version, data } = command.event;
     this.#addPublication(into, pending, state, at, {
       topic: command.topic,
       id: emitted.data.eventId,
       source: `run/${state.run}`,
       type: command.topic,
       ...(key === undefined ? {} : { key }),
+      ...(version === undefined ? {} : { version }),
       data,
       value: this.#plain(data),
     });

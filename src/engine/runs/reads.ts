@@ -1,4 +1,5 @@
 /** The reading side of the engine: runs, histories, results, lists, topics. Reads never wait for lanes. */
+import { schemaUri } from '../../core/schema/schema-id.js';
 import { SpineError } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
@@ -295,6 +296,7 @@ export class Reads {
         source: source ?? 'eventspine',
         type: row.type,
         time: isoOf(row.at),
+        ...(envelope.schema === null ? {} : { dataschema: schemaUri(envelope.schema) }),
         ...attributes,
         ...data,
       },

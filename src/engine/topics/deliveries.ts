@@ -11,6 +11,7 @@ import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import { subscriptionsTopic, type WorkflowManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
+import { writtenUnder } from '../../core/schema/schema-id.js';
 import type { RunTrigger } from '../../core/run/events.js';
 import { isEnded, type RunRow } from '../../core/run/state.js';
 import {
@@ -395,7 +396,12 @@ export class Deliveries {
       cause: envelope.id,
       correlation: envelope.correlation ?? envelope.id,
       traceparent: envelope.traceparent,
-      trigger: { topic, eventId: envelope.id, subscription: subscriptionOf(spec, partition, row.seq) },
+      trigger: {
+        topic,
+        eventId: envelope.id,
+        ...writtenUnder(topic, envelope.schema),
+        subscription: subscriptionOf(spec, partition, row.seq),
+      },
     });
   }
 

@@ -2,6 +2,7 @@
  * Events of topics: from a publish request to what is written, with the runs that it starts. Used by intake and by
  * runs that emit, so that both have the same checks, keys and triggers.
  */
+import { schemaIdOfUri, writtenUnder } from '../../core/schema/schema-id.js';
 import { newId } from '../../core/ids.js';
 import { SpineError } from '../../core/errors.js';
 import type { Payload } from '../../core/payload.js';
@@ -44,20 +45,20 @@ export interface Publication {
 export function preparePublication(
   context: EngineContext,
   catalog: Catalog,
-  event: TopicEvent,
+  given: TopicEvent,
   cause: TopicCause,
   at: number,
 ): Publication {
-  const entry = catalog.topic(event.topic);
-  if (entry === null) throw new SpineError('TOPIC_UNKNOWN', { name: event.topic, known: catalog.topicNames() });
+  const entry = catalog.topic(given.topic);
+  if (entry === null) throw new SpineError('TOPIC_UNKNOWN', { name: given.topic, known: catalog.topicNames() });
+  const { hash } = context.ports;
   // Of a table, an event without data says that its key is no more: no schema of the data is meant for it.
-  const isRemoval = entry.manifest.compaction !== undefined && event.value === null;
-  const faults = isRemoval ? [] : entry.check(event.value);
-  if (faults.length > 0) throw new SpineError('INPUT_INVALID', { name: event.topic, faults });
+  const isRemoval = entry.manifest.compaction !== undefined && given.value === null;
+  const { schema, ...kept } = isRemoval ? { schema: null } : entry.schemas.accept(given, hash);
+  const event = { ...given, ...kept };
   if (entry.manifest.writer === 'single' && event.isGuarded !== true)
     throw new SpineError('WRITER_REQUIRED', { topic: event.topic });
   observePublisher(context, event, at);
-  const { hash } = context.ports;
   const key = partitionKey(entry, event);
   const partition = entry.manifest.partitions === 1 ? 0 : fnv1a(key) % entry.manifest.partitions;
   const shared = entry.triggers.length > 0;
@@ -66,7 +67,10 @@ export function preparePublication(
     source: event.source,
     ...(event.subject === undefined ? {} : { subject: event.subject }),
     ...(event.time === undefined ? {} : { time: event.time }),
-    ...(event.dataschema === undefined ? {} : { dataschema: event.dataschema }),
+    // One of ours is made of the schema id of the envelope, which is exact.
+    ...(event.dataschema === undefined || schemaIdOfUri(event.dataschema) !== null
+      ? {}
+      : { dataschema: event.dataschema }),
   };
   const written = context.envelopes.write(
     {
@@ -80,7 +84,7 @@ export function preparePublication(
       cause: cause.cause,
       correlation: cause.correlation,
       traceparent: cause.traceparent,
-      schema: null,
+      schema,
       data: { topic: event.topic, key },
       attributes,
     },
@@ -101,7 +105,7 @@ export function preparePublication(
         cause: event.id,
         correlation: cause.correlation ?? event.id,
         traceparent: cause.traceparent,
-        trigger: { topic: event.topic, eventId: event.id },
+        trigger: { topic: event.topic, eventId: event.id, ...writtenUnder(event.topic, schema) },
         sharedInput: shared,
         ...(cause.contexts === undefined ? {} : { contexts: cause.contexts }),
       }),

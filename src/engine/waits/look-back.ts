@@ -5,6 +5,7 @@
  *
  * Invariant: a look does nothing that a second look would not do as well, so it may be repeated by anybody at any time.
  */
+import { writtenUnder } from '../../core/schema/schema-id.js';
 import type { RunEvent, RunTrigger } from '../../core/run/events.js';
 import {
   indexKey,
@@ -155,8 +156,15 @@ export class LookBack {
     });
     // Nothing of it is left but its entry.
     if (row === undefined || row.seq !== offset) return { tag: 'already', head: 0 };
-    const event: TopicEventRef = { topic, partition, offset, id, at: row.at };
     const envelope = parseEnvelope(row.envelope);
+    const event: TopicEventRef = {
+      topic,
+      partition,
+      offset,
+      id,
+      at: row.at,
+      ...writtenUnder(topic, envelope.schema),
+    };
     return this.#lanes.submit({
       key: runKey(tenant, run),
       tenant,

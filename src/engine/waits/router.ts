@@ -8,6 +8,7 @@
 import type { Envelope } from '../../core/envelope.js';
 import type { PostOffice } from '../agents/post-office.js';
 import { indexedFields } from '../../core/manifest.js';
+import { writtenUnder } from '../../core/schema/schema-id.js';
 import { indexKey, waitSpace, type WaitEntryValue } from '../../core/run/waits.js';
 import {
   topicStream,
@@ -166,7 +167,7 @@ export class Router {
       const outcome = await this.#office.post(origin, agent, key, {
         id: `${partition}/${row.seq}`,
         type: at.topic,
-        from: { kind: 'topic', partition, offset: row.seq },
+        from: { kind: 'topic', partition, offset: row.seq, ...writtenUnder(at.topic, envelope.schema) },
         data: payloadOf(envelope, row.payload),
       });
       // The cursor stays before it, and it is tried again.

@@ -106,6 +106,7 @@ function plainRequestOf(request: ApiRequest, topic: string): PublishRequest {
     throw invalid(`type has not 1 to ${limits.nameLengthMax} characters`);
   const value = request.json();
   const writerEpoch = writerEpochOf(request.query.text('writerEpoch'));
+  const version = request.query.integer('version', { min: 1, max: limits.topicVersionsMax });
   return {
     topic,
     id: readIdempotencyKey(request.header(headerNames.idempotencyKey)) ?? newId('event', nodePorts),
@@ -113,6 +114,7 @@ function plainRequestOf(request: ApiRequest, topic: string): PublishRequest {
     type,
     ...(key === undefined ? {} : { key: checkedKey(key) }),
     ...(writerEpoch === undefined ? {} : { writerEpoch, attributes: { [writerEpochAttribute]: writerEpoch } }),
+    ...(version === undefined ? {} : { version }),
     data: value === undefined ? null : payloadOfJson(value),
   };
 }

@@ -106,6 +106,7 @@ function turn(task: PushedTurn, { registry, ports, log, signal }: Circumstances)
     timeoutMs: lessMargin(task.timeoutMs),
     signal,
     model: (name) => registry.model?.(name) ?? null,
+    topic: (name) => registry.topic?.(name) ?? null,
     remedies: registry.remedies ?? {},
     log: ({ level, message, fields, tenant, run, path }) => write(level, message, { ...fields, tenant, run, path }),
   });

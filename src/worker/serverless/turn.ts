@@ -13,7 +13,7 @@ import type { RemedyPolicy } from '../../core/remedies.js';
 import { asksForIntent, isEnd, type BodyCommand } from '../../core/run/commands.js';
 import type { PushedTurn, TurnAnswer } from '../../protocol/push.js';
 import type { SubmissionResult } from '../../protocol/worker.js';
-import { beginActivation, type LogRecord, type Model } from '../../workflow/index.js';
+import { beginActivation, type LogRecord, type Model, type Topic } from '../../workflow/index.js';
 
 export interface TurnOptions {
   readonly definition: object;
@@ -24,6 +24,7 @@ export interface TurnOptions {
   readonly signal: AbortSignal;
   readonly log: (record: LogRecord) => void;
   readonly model: (name: string) => Model | null;
+  readonly topic: (name: string) => Topic | null;
   /** What the app declares about failures. */
   readonly remedies: RemedyPolicy;
 }
@@ -33,7 +34,7 @@ const lookEveryMs = 3;
 
 /** Runs a turn. Never rejects: what goes wrong in the body is a command. */
 export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAnswer> {
-  const { ports, definition, timeoutMs, signal, log, model, remedies } = options;
+  const { ports, definition, timeoutMs, signal, log, model, topic, remedies } = options;
   const { journal } = turn;
   const commands: BodyCommand[] = [];
   let submissions = 0;
@@ -69,6 +70,7 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
       load: (payload) => Promise.reject(new SpineError('BLOB_NOT_FOUND', { blob: payload.blob })),
       log,
       model,
+      topic,
       remedies,
     });
 

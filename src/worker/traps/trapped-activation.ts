@@ -70,6 +70,7 @@ function outside(host: ActivationHost): Omit<ActivationHost, 'ports' | 'parkAfte
     load: (payload) => out(() => host.load(payload)),
     log: (record) => out(() => host.log(record)),
     model: (name) => host.model?.(name) ?? null,
+    topic: (name) => host.topic?.(name) ?? null,
     mirror: (inference) => out(() => host.mirror?.(inference)),
     remedies: host.remedies ?? {},
   };

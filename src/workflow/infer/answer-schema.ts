@@ -4,7 +4,7 @@
  */
 import { SpineError } from '../../core/errors.js';
 import { failure, type Failure } from '../../core/failure.js';
-import { jsonSchemaFaults } from '../../core/json-schema-faults.js';
+import { jsonSchemaFaults } from '../../core/schema/json-schema-faults.js';
 import type { JsonSchema } from '../../core/manifest.js';
 import type { StandardIssue, StandardSchema } from '../../core/standard-schema.js';
 import { jsonSchemaOf } from '../json-schema-of.js';

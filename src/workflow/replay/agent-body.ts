@@ -14,6 +14,7 @@ import { isStepError, type StepError } from '../step-error.js';
 import type { Ctx, EmitOptions } from '../ctx.js';
 import type { AnyMessage } from '../message.js';
 import type { Topic } from '../topic.js';
+import { upcast, writtenAs } from '../topic-versions.js';
 import { BodyCtx, mailWait, type IncomingMail } from './body-ctx.js';
 import type { BodyRun } from './body-run.js';
 import type { Handled, Send } from './handle-work.js';
@@ -91,7 +92,9 @@ async function handled(
   const handler = agent.on[type] as ((self: SelfCtx, message: AgentMessage) => unknown) | undefined;
   if (definition === undefined || handler === undefined)
     throw new SpineError('MESSAGE_UNKNOWN', { name: type, agent: agent.name, known: Object.keys(agent.on) });
-  const message = { id, type, at, data: await checkedBy(type, definition.schema, data) };
+  const written = from.kind === 'topic' && definition.kind === 'topic' ? (from.schema ?? null) : null;
+  const raised = written === null ? data : await upcast(definition as Topic, written, data);
+  const message = { id, type, at, data: await checkedBy(type, definition.schema, raised) };
   const returned = await handler(self, message);
   const answer = self.answered === null ? returned : self.answered.value;
   const state = await checkedState(agent, self.state);
@@ -184,7 +187,7 @@ class SelfCtx extends BodyCtx implements AgentSelf {
 
   override async emit<In>(topic: Topic<string, In>, data: In, options: EmitOptions = {}): Promise<void> {
     const { id, key } = options;
-    const named = { ...(id === undefined ? {} : { id }), ...(key === undefined ? {} : { key }) };
+    const named = { ...(id === undefined ? {} : { id }), ...(key === undefined ? {} : { key }), ...writtenAs(topic) };
     const path = this.#next();
     this.sends.push({
       data: encodeValue(data, limits.payloadBytesMax),

@@ -79,6 +79,7 @@ import { Scope } from './scope.js';
 import { StepWork, type StepRequest } from './step-work.js';
 import { HandleWork, type Handled, type Send } from './handle-work.js';
 import type { Wait, Work } from './wait.js';
+import { writtenAs } from '../topic-versions.js';
 import { checkedBy, received, reviewed, WaitWork } from './wait-work.js';
 
 /** A failure of an external effect does not prove that nothing happened, so it is not tried again unasked. */
@@ -433,7 +434,7 @@ export class BodyCtx implements Ctx {
     const waitOn = waitOnOf(path, on as Topic | Signal, match);
     const timeoutMs = timeout === undefined ? null : parseDuration(timeout);
     const open = (): void => this.#body.submit({ op: 'wait', path, on: waitOn, timeoutMs, request: null });
-    const work = new WaitWork(path, this.#body, open, (outcome, value) => received(path, on.schema, outcome, value));
+    const work = new WaitWork(path, this.#body, open, (outcome, value) => received(path, on, outcome, value));
     return this.#ask<Received<Data>>(path, 'wait', work);
   }
 
@@ -616,7 +617,7 @@ export class BodyCtx implements Ctx {
     const path = this.#claim(options.as ?? topic.name);
     const { id, key } = options;
     checkEventNames(path, id, key);
-    const named = { ...(id === undefined ? {} : { id }), ...(key === undefined ? {} : { key }) };
+    const named = { ...(id === undefined ? {} : { id }), ...(key === undefined ? {} : { key }), ...writtenAs(topic) };
     return this.#ask<void>(
       path,
       'emit',

@@ -29,6 +29,7 @@ import type { InferenceSurroundings } from '../infer/ask-inference.js';
 import { chosenVersion, type AnyPrompt } from '../prompt.js';
 import type { AskedUnit } from './asked-unit.js';
 import { BodyCtx } from './body-ctx.js';
+import { upcast } from '../topic-versions.js';
 import { checkInput } from './check-input.js';
 import type { InferenceTold } from './infer-work.js';
 import {
@@ -561,7 +562,10 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (outcome.type === 'wait.expired') return { tag: 'expired', at };
     const { by } = outcome.data;
     if (by.kind === 'approval') return { tag: 'decided', outcome: by.outcome, by: by.by, at };
-    if (by.kind === 'event') return { tag: 'received', id: by.event.id, at: by.event.at };
+    if (by.kind === 'event') {
+      const { id, at: publishedAt, schema } = by.event;
+      return { tag: 'received', id, at: publishedAt, ...(schema === undefined ? {} : { written: schema }) };
+    }
     const signal = this.#signalOf(by.seq);
     const { id, mail = null, failure: cause = null } = signal.data;
     return { tag: 'received', id, at: signal.at, signal: { seq: by.seq, mail, failure: cause } };
@@ -834,8 +838,17 @@ export class BodyRun implements Activation, Pumped, StepHost {
     const { input } = this.#input;
     const text = isBlobPayload(input) ? await this.#loadInput(input) : input;
     if (text === null) return;
-    this.#checkedInput = { value: await checkInput(this.#workflow, decodeValue(text)) };
+    this.#checkedInput = { value: await checkInput(this.#workflow, await this.#raised(decodeValue(text))) };
     this.#wake();
+  }
+
+  /** The data of the event that has started the run, as the newest version of its topic has it. */
+  async #raised(value: unknown): Promise<unknown> {
+    const { event } = this.#input;
+    if (event === undefined) return value;
+    const { on } = this.#workflow;
+    const topic = on?.name === event.topic ? on : (this.host.topic?.(event.topic) ?? null);
+    return topic === null ? value : upcast(topic, event.schema, value);
   }
 
   /** Null where it could not be fetched; then the activation has been given back. */

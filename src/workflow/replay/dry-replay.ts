@@ -2,13 +2,18 @@
  * A replay that only looks: runs a body over what a run has recorded, hands it every recorded outcome, begins nothing, and
  * says how far the body came. Steps, calls and events that are not recorded stay open, so no effect ever happens twice.
  */
+import { encodeValue } from '../../core/codec.js';
 import type { InlinePayload, Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
 import { isEnd, type EndCommand } from '../../core/run/commands.js';
+import type { RunEvent } from '../../core/run/events.js';
+import { exportedText, type ExportedHistory } from '../../core/run/exported-history.js';
 import type { Journal } from '../../core/run/journal.js';
 import { utf8Length } from '../../core/utf8.js';
 import { beginActivation } from '../activation.js';
+import { findModel, findTopic, type AnyApp } from '../app.js';
 import type { Model } from '../model.js';
+import type { Topic } from '../topic.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
 
@@ -25,6 +30,10 @@ export interface DryReplayInput {
   readonly load: (payload: Payload) => InlinePayload;
   /** A model of the app; it is never asked. */
   readonly model: (name: string) => Model | null;
+  /** A topic of the app, for its upcasters. */
+  readonly topic: (name: string) => Topic | null;
+  /** What the input was written under, where it is the data of an event. */
+  readonly event: { readonly topic: string; readonly schema: string } | null;
 }
 
 /** How far the body came. */
@@ -39,6 +48,33 @@ export interface DryReplay {
   readonly stuck: boolean;
 }
 
+/** What a recorded run brings along, whatever is made of it: an input that a person gave last was written under no schema. */
+export function recordedInput(
+  app: AnyApp,
+  history: ExportedHistory,
+): Pick<DryReplayInput, 'tenant' | 'run' | 'startedAt' | 'input' | 'event' | 'model' | 'topic' | 'load'> {
+  const { tenant, run, events } = history;
+  const [started] = events;
+  const edited = events.findLast((event) => event.type === 'input.edited' && event.data.path === null)?.payload;
+  return {
+    tenant,
+    run,
+    startedAt: started?.at ?? 0,
+    input: edited ?? started?.payload ?? encodeValue(undefined),
+    event: edited === undefined ? writtenOf(started) : null,
+    model: (name) => findModel(app, name),
+    topic: (name) => findTopic(app, name),
+    load: (payload) => exportedText(history, payload),
+  };
+}
+
+/** What the input was written under, where it is the data of an event whose topic has versions. */
+function writtenOf(started: RunEvent | undefined): DryReplayInput['event'] {
+  if (started?.type !== 'run.started' || started.data.trigger?.schema === undefined) return null;
+  const { topic, schema } = started.data.trigger;
+  return { topic, schema };
+}
+
 /** Turns of the event loop without any sign of life after which a body counts as at rest. */
 const quietTurns = 10;
 /** How long a body that waits for nothing of ours may take: it may be loading a module, or hashing in a thread, ms. */
@@ -46,7 +82,7 @@ const foreignMs = 250;
 
 /** Replays. `ports` are those of the runtime: the body itself is given a clock that stands still. Never rejects. */
 export async function dryReplay(parts: DryReplayInput, ports: Ports): Promise<DryReplay> {
-  const { workflow, tenant, run, version, startedAt, input, journal, load, model } = parts;
+  const { workflow, tenant, run, version, startedAt, input, journal, load, model, topic, event } = parts;
   const asked = new Map<string, AskedUnit>();
   const open = new Set<string>();
   const turns: (() => void)[] = [];
@@ -55,7 +91,17 @@ export async function dryReplay(parts: DryReplayInput, ports: Ports): Promise<Dr
   const now = (): number => startedAt;
   const activation = beginActivation(
     workflow,
-    { tenant, run, workflow: workflow.name, version, attempt: 1, startedAt, input, journal },
+    {
+      tenant,
+      run,
+      workflow: workflow.name,
+      version,
+      attempt: 1,
+      startedAt,
+      input,
+      ...(event === null ? {} : { event }),
+      journal,
+    },
     {
       ports: {
         clock: { now, monotonicMs: () => 0 },
@@ -72,6 +118,7 @@ export async function dryReplay(parts: DryReplayInput, ports: Ports): Promise<Dr
       store: async ({ codec, text }) => ({ codec, blob: ports.hash.sha256(text), size: utf8Length(text) }),
       load: async (payload) => load(payload),
       model,
+      topic,
       log: () => undefined,
       onlooker: {
         looksOnly: true,

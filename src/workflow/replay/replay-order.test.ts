@@ -18,6 +18,7 @@ import { MiniEngine, settled } from '../../../test/replay/mini-engine.js';
 const work = capability('work');
 const go = signal('go');
 const seen = topic('seen', { key: 'n' });
+const told = topic('told');
 
 type Node =
   | { readonly op: 'step'; readonly outcome: 'ok' | 'fail' | 'retry' | 'sync' }
@@ -101,9 +102,7 @@ class Interpreter {
       case 'sleep':
         return ctx.sleep(at, 1_000);
       case 'emit':
-        return ctx.emit({ kind: 'topic', name: 'told', schema: null, key: null, index: [], partitions: 1 }, at, {
-          as: at,
-        });
+        return ctx.emit(told, at, { as: at });
       case 'signal':
         return (await ctx.waitFor(go, { as: at, timeout: program.hurried ? 5 : '1d' }))?.id ?? null;
       case 'event':

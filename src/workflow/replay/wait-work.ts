@@ -7,6 +7,9 @@ import type { BodyCommand } from '../../core/run/commands.js';
 import type { StandardSchema } from '../../core/standard-schema.js';
 import { isCancelled } from '../cancelled.js';
 import type { Review } from '../approval.js';
+import type { Signal } from '../signal.js';
+import type { Topic } from '../topic.js';
+import { upcast } from '../topic-versions.js';
 import type { Received } from '../wait-for.js';
 import type { PathRecord } from './path-record.js';
 import type { ReceivedOutcome, Wait, Work } from './wait.js';
@@ -56,15 +59,13 @@ export class WaitWork implements Work {
 }
 
 /** What `ctx.waitFor` results in: null when its time was up. */
-export function received(
-  name: string,
-  schema: StandardSchema | null,
-  outcome: ReceivedOutcome,
-  value: unknown,
-): unknown {
+export function received(name: string, on: Topic | Signal, outcome: ReceivedOutcome, value: unknown): unknown {
   if (outcome.tag !== 'received') return null;
-  const { id, at } = outcome;
-  return checked(name, schema, value, (data): Received => ({ id, at, data }));
+  const { id, at, written } = outcome;
+  const make = (data: unknown): Received => ({ id, at, data });
+  if (on.kind !== 'topic' || written === undefined || on.versions.length === 0)
+    return checked(name, on.schema, value, make);
+  return upcast(on, written, value).then((raised) => checked(name, on.schema, raised, make));
 }
 
 /** What `ctx.approve` results in. */

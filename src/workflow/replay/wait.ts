@@ -47,6 +47,8 @@ export type ReceivedOutcome =
       readonly tag: 'received';
       readonly id: string;
       readonly at: number;
+      /** Id of the schema that an event was written under, where its topic has versions. */
+      readonly written?: string;
       /** Of a signal: its place, what it is as a message, and why there is none where it stands for an answer. */
       readonly signal?: { readonly seq: number; readonly mail: Mail | null; readonly failure: Failure | null };
     }

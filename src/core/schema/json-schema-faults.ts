@@ -1,17 +1,26 @@
 /**
- * Checks plain JSON against a JSON Schema where no validator can be loaded: in the process that asks a model. It knows the
- * keywords that schemas of tools and answers are made of (2020-12: types, enums, objects, lists, bounds, patterns,
- * combinations, local references) and takes no notice of any other.
+ * Checks plain JSON against a JSON Schema where no validator can be loaded: in the process that asks a model, and where one
+ * schema is held against another. It knows the keywords of 2020-12 that say something of a value (types, enums, objects,
+ * lists, bounds, patterns, combinations, conditions, local references) but `unevaluated...` and dynamic references, and
+ * takes no notice of any other.
  *
  * Invariant: ends on every schema, also on one that refers to itself.
  */
-import type { JsonSchema } from './manifest.js';
+import type { JsonSchema } from '../manifest.js';
+import { isRecord, isSame, matchesPattern, referred } from './schema-text.js';
 
 /** What does not fit, in words, the first of it; empty = it fits. */
 export function jsonSchemaFaults(schema: JsonSchema, value: unknown): string[] {
   const faults: string[] = [];
   check({ root: schema, faults }, schema, value, '', 0);
   return faults.slice(0, faultsMax);
+}
+
+/** Whether the value fits a schema that lies inside of `root`. */
+export function fitsSchema(root: JsonSchema, schema: unknown, value: unknown): boolean {
+  const looking: Looking = { root, faults: [] };
+  check(looking, schema, value, '', 0);
+  return looking.faults.length === 0;
 }
 
 const faultsMax = 20;
@@ -28,7 +37,8 @@ function check(looking: Looking, given: unknown, value: unknown, at: string, dep
   if (!isRecord(given) || depth > depthMax || looking.faults.length >= faultsMax) return;
   const { $ref, type, enum: values, allOf, anyOf, oneOf, not } = given;
   if (typeof $ref === 'string') check(looking, referred(looking.root, $ref), value, at, depth + 1);
-  if (type !== undefined && !types(type).some((name) => isOfType(value, name)))
+  const isNull = value === null && given['nullable'] === true;
+  if (type !== undefined && !isNull && !types(type).some((name) => isOfType(value, name)))
     return tell(looking, at, `must be of type ${types(type).join(' or ')}`);
   if (Array.isArray(values) && !values.some((one) => isSame(one, value)))
     tell(looking, at, `must be one of ${values.map((one) => JSON.stringify(one)).join(', ')}`);
@@ -47,6 +57,8 @@ function check(looking: Looking, given: unknown, value: unknown, at: string, dep
   if (Array.isArray(anyOf) && !anyOf.some(fits)) tell(looking, at, 'fits none of the alternatives');
   if (Array.isArray(oneOf) && oneOf.filter(fits).length !== 1) tell(looking, at, 'must fit exactly one alternative');
   if (not !== undefined && fits(not)) tell(looking, at, 'is not allowed');
+  if (given['if'] !== undefined)
+    check(looking, fits(given['if']) ? given['then'] : given['else'], value, at, depth + 1);
 }
 
 function checkObject(
@@ -56,14 +68,44 @@ function checkObject(
   at: string,
   depth: number,
 ): void {
-  const { properties, required, additionalProperties } = schema;
+  const { properties, patternProperties, required, additionalProperties, minProperties, maxProperties } = schema;
   const known = isRecord(properties) ? properties : {};
+  const patterns = isRecord(patternProperties) ? Object.entries(patternProperties) : [];
+  const names = Object.keys(value);
   for (const name of lists(required))
     if (typeof name === 'string' && !Object.hasOwn(value, name)) tell(looking, under(at, name), 'is missing');
+  if (typeof minProperties === 'number' && names.length < minProperties)
+    tell(looking, at, `must have ${minProperties} fields or more`);
+  if (typeof maxProperties === 'number' && names.length > maxProperties)
+    tell(looking, at, `must have no more than ${maxProperties} fields`);
   for (const [name, inner] of Object.entries(value)) {
+    const meant = patterns.filter(([pattern]) => matchesPattern(pattern, name));
+    for (const [, one] of meant) check(looking, one, inner, under(at, name), depth + 1);
     if (Object.hasOwn(known, name)) check(looking, known[name], inner, under(at, name), depth + 1);
+    else if (meant.length > 0) continue;
     else if (additionalProperties === false) tell(looking, under(at, name), 'is not known');
     else check(looking, additionalProperties, inner, under(at, name), depth + 1);
+  }
+  checkNames(looking, schema, value, at, depth);
+}
+
+/** What one name has to do with others, and what names may be. */
+function checkNames(
+  looking: Looking,
+  { propertyNames, dependentRequired, dependentSchemas }: JsonSchema,
+  value: Readonly<Record<string, unknown>>,
+  at: string,
+  depth: number,
+): void {
+  for (const name of Object.keys(value)) {
+    if (propertyNames !== undefined && !fitsSchema(looking.root, propertyNames, name))
+      tell(looking, under(at, name), 'is not a name that is allowed');
+    const wanted = isRecord(dependentRequired) && Object.hasOwn(dependentRequired, name) ? dependentRequired[name] : [];
+    for (const other of lists(wanted))
+      if (typeof other === 'string' && !Object.hasOwn(value, other))
+        tell(looking, under(at, other), `is missing where ${name} is there`);
+    if (isRecord(dependentSchemas) && Object.hasOwn(dependentSchemas, name))
+      check(looking, dependentSchemas[name], value, at, depth + 1);
   }
 }
 
@@ -77,6 +119,13 @@ function checkList(looking: Looking, schema: JsonSchema, value: readonly unknown
     tell(looking, at, 'must not have an item twice');
   for (const [i, inner] of value.entries())
     check(looking, i < first.length ? first[i] : items, inner, under(at, String(i)), depth + 1);
+  const { contains, minContains, maxContains } = schema;
+  if (contains === undefined) return;
+  const found = value.filter((one) => fitsSchema(looking.root, contains, one)).length;
+  const least = typeof minContains === 'number' ? minContains : 1;
+  if (found < least) tell(looking, at, `must have ${least} items or more of a kind that it has ${found} of`);
+  if (typeof maxContains === 'number' && found > maxContains)
+    tell(looking, at, `must have no more than ${maxContains} items of a kind that it has ${found} of`);
 }
 
 function checkText(looking: Looking, { minLength, maxLength, pattern }: JsonSchema, value: string, at: string): void {
@@ -85,7 +134,7 @@ function checkText(looking: Looking, { minLength, maxLength, pattern }: JsonSche
     tell(looking, at, `must have ${minLength} characters or more`);
   if (typeof maxLength === 'number' && length > maxLength)
     tell(looking, at, `must have no more than ${maxLength} characters`);
-  if (typeof pattern === 'string' && !matches(pattern, value)) tell(looking, at, `must match ${pattern}`);
+  if (typeof pattern === 'string' && !matchesPattern(pattern, value)) tell(looking, at, `must match ${pattern}`);
 }
 
 function checkNumber(looking: Looking, schema: JsonSchema, value: number, at: string): void {
@@ -108,18 +157,6 @@ function under(at: string, name: string): string {
   return at === '' ? name : `${at}.${name}`;
 }
 
-/** A place inside of the same schema; of any other nothing is known. */
-function referred(root: JsonSchema, ref: string): unknown {
-  if (ref === '#') return root;
-  if (!ref.startsWith('#/')) return undefined;
-  let at: unknown = root;
-  for (const part of ref.slice(2).split('/')) {
-    const name = part.replaceAll('~1', '/').replaceAll('~0', '~');
-    at = isRecord(at) && Object.hasOwn(at, name) ? at[name] : undefined;
-  }
-  return at;
-}
-
 function types(type: unknown): string[] {
   return (Array.isArray(type) ? type : [type]).filter((name) => typeof name === 'string');
 }
@@ -139,28 +176,6 @@ function isOfType(value: unknown, name: string): boolean {
   }
 }
 
-function isSame(a: unknown, b: unknown): boolean {
-  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((one, i) => isSame(one, b[i]));
-  if (!isRecord(a) || !isRecord(b)) return a === b;
-  const names = Object.keys(a);
-  return (
-    names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && isSame(a[name], b[name]))
-  );
-}
-
-/** A pattern that is none fits everything. */
-function matches(pattern: string, value: string): boolean {
-  try {
-    return new RegExp(pattern, 'u').test(value);
-  } catch {
-    return true;
-  }
-}
-
 function lists(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? (value as readonly unknown[]) : [];
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -2,7 +2,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { jsonSchemaFaults } from './json-schema-faults.js';
-import type { JsonSchema } from './manifest.js';
+import type { JsonSchema } from '../manifest.js';
 
 const leaf = fc.oneof(
   fc.constantFrom<JsonSchema>(
