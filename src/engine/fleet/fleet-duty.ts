@@ -109,10 +109,10 @@ export class FleetDuty {
     const { store } = this.#context;
     const rows = await store.readFeed({ after: standing.sums.position, limit: this.#stretch });
     if (rows.length === 0) return false;
-    const { runs, topics, lost } = await foldStretch(store, standing.sums, rows, standing.known);
+    const { runs, topics, holes, lost } = await foldStretch(store, standing.sums, rows, standing.known);
     standing.runs += runs;
     standing.topics += topics;
-    standing.doubts += lost;
+    standing.doubts += holes + lost;
     return rows.length === this.#stretch;
   }
 
