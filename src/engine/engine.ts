@@ -87,14 +87,14 @@ import { GuardedPublish, lateRedriver } from './topics/guarded-publish.js';
 import { readLows } from './topics/low-water.js';
 import { offsetAt } from './topics/offset-at.js';
 import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
-import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { Deliveries } from './topics/deliveries.js';
 import { Lag, lagEveryMs } from './topics/lag.js';
 import { SubscriptionOffice } from './topics/subscription-office.js';
 import { SubscriptionRegister } from './topics/subscription-register.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
 import { Sources } from './topics/sources.js';
-import { TopicFollowers, topicSweepMs } from './topics/topic-followers.js';
+import { TopicFollowers } from './topics/topic-followers.js';
 import { Writers } from './topics/writers.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
@@ -492,9 +492,8 @@ class RunningEngine implements Engine {
         tick: () => this.#dispatcher.reap(),
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
-      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#followTopics() },
       { name: 'lag', everyMs: settings.lookEveryMs ?? lagEveryMs, tick: () => this.#lag.tick() },
-      { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
       {
         name: 'admission',
         everyMs: settings.lookEveryMs ?? admissionEveryMs,
@@ -504,13 +503,7 @@ class RunningEngine implements Engine {
       { name: 'hints', everyMs: settings.lookEveryMs ?? 1_000, tick: () => this.#correctHints() },
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
       { name: 'models', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#tickModels() },
-      { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
-      {
-        name: 'topic streams',
-        everyMs: topicSweepMs,
-        tick: () => Promise.resolve(this.#topicFollowers.sweep()),
-      },
-      { name: 'topics', everyMs: settings.upkeepEveryMs, tick: () => this.#keeper.tick() },
+      { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#retain() },
       { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
       ...(settings.fleet === null
@@ -524,6 +517,10 @@ class RunningEngine implements Engine {
   start(): Promise<void> {
     this.#started ??= this.#begin();
     return this.#started;
+  }
+
+  async #followTopics(): Promise<void> {
+    await Promise.all([this.#router.tick(), this.#deliveries.tick()]);
   }
 
   #outboxDuties(): Duty[] {
@@ -540,6 +537,7 @@ class RunningEngine implements Engine {
       this.#breakers.refresh(),
       this.#pauses.refresh(),
       this.#triage.refresh(),
+      this.#subscriptions.start(),
     ]);
     await this.#dispatcher.reap();
     await this.#schedules.settle();
@@ -1148,6 +1146,13 @@ class RunningEngine implements Engine {
     const { store, settings } = this.#context;
     if (store.shared && !(await store.holdDuty('predictions', 3 * settings.upkeepEveryMs))) return;
     await this.#predictions.sweep();
+  }
+
+  /** What is over its time or its bounds goes; the two kinds do not wait for each other. */
+  async #retain(): Promise<void> {
+    this.#topicFollowers.sweep();
+    for (const round of await Promise.allSettled([this.#expire(), this.#keeper.tick()]))
+      if (round.status === 'rejected') throw round.reason;
   }
 
   async #expire(): Promise<void> {
