@@ -506,7 +506,7 @@ class RunningEngine implements Engine {
       { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
       {
         name: 'topic streams',
-        everyMs: topicSweepMs,
+        everyMs: settings.lookEveryMs ?? topicSweepMs,
         tick: () => Promise.resolve(this.#topicFollowers.sweep()),
       },
       { name: 'topics', everyMs: settings.upkeepEveryMs, tick: () => this.#keeper.tick() },

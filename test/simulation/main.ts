@@ -30,6 +30,7 @@ const { values } = parseArgs({
     storms: { type: 'boolean', default: false },
     subscribed: { type: 'boolean', default: false },
     folded: { type: 'boolean', default: false },
+    pulled: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -52,6 +53,7 @@ for (let seed = from; seed < from + count; seed++) {
     storms: values.storms,
     subscribed: values.subscribed,
     folded: values.folded,
+    pulled: values.pulled,
     ...(values.storms ? { taste: { inferences: true } } : {}),
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),

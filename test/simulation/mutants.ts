@@ -12,9 +12,11 @@ import type {
   Store,
   Transition,
 } from '../../src/store/index.js';
+import { deadEventSpace } from '../../src/core/topics/dead-event.js';
+import { cursorOf, stateOf, type PullCursor } from '../../src/core/topics/pull-cursor.js';
+import { subscriptionCursorSpace } from '../../src/core/topics/subscription.js';
 import { unwantedFailure } from '../../src/core/run/inference.js';
 import type { Submission, WorkerMessage } from '../../src/protocol/worker.js';
-import { subscriptionCursorSpace } from '../../src/core/topics/subscription.js';
 import { subscriptionSettingSpace } from '../../src/engine/topics/subscriptions.js';
 import { subscribedWorkflow } from '../../src/testing/simulator/manifest.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
@@ -55,6 +57,8 @@ export interface Mutant {
   readonly subscribed?: true;
   /** It does harm to checkpoints of the fleet. */
   readonly folded?: true;
+  /** It does harm to events that are pulled. */
+  readonly pulled?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -946,6 +950,50 @@ export const mutants: readonly Mutant[] = [
     flaws: { store: leavesOut },
     subscribed: true,
     property: 'P20',
+  },
+  {
+    name: 'two servers hand out one partition at the same time',
+    flaws: withTransitions((transition) => unguarded(transition, subscriptionCursorSpace)),
+    pulled: true,
+    servers: 3,
+    from: 4,
+    property: 'P20',
+  },
+  {
+    name: 'an event is settled when it is handed out',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).map((entry) => {
+        if (entry.op !== 'put' || entry.space !== subscriptionCursorSpace) return entry;
+        const state = stateOf(JSON.parse(entry.value) as PullCursor);
+        return { ...entry, value: JSON.stringify(cursorOf({ ...state, open: [] })) };
+      }),
+    })),
+    pulled: true,
+    property: 'P20',
+  },
+  {
+    name: 'the cursor goes on without the dead event',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).filter(({ space }) => space !== deadEventSpace),
+    })),
+    pulled: true,
+    property: 'P20',
+  },
+  {
+    name: 'what follows an event under its key is not kept behind it',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).map((entry) => {
+        if (entry.op !== 'put' || entry.space !== subscriptionCursorSpace) return entry;
+        const state = stateOf(JSON.parse(entry.value) as PullCursor);
+        const open = state.open.map((one) => ({ ...one, key: `${one.key} ${one.offset}` }));
+        return { ...entry, value: JSON.stringify(cursorOf({ ...state, open })) };
+      }),
+    })),
+    pulled: true,
+    property: 'P10',
   },
 ];
 

@@ -7,6 +7,7 @@ import type { Subscription } from '../../core/topics/subscription.js';
 import type { BreakerRule } from '../../core/models/breaker.js';
 import type { RunRow } from '../../core/run/state.js';
 import type { Program } from './program.js';
+import type { PullWord } from './pullers.js';
 import type {
   DeadLetterRow,
   EntryRow,
@@ -159,6 +160,8 @@ export interface FinalState {
   /** Of tickets that hold shares of limits. */
   readonly holders: readonly EntryRow[];
   readonly deadLetters: readonly DeadLetterRow[];
+  /** Of dead events that are open. */
+  readonly deadEvents: readonly EntryRow[];
   /** Rows of redrives of many. */
   readonly redrives: readonly ScheduleRow[];
   readonly sessions: readonly SessionRow[];
@@ -172,6 +175,8 @@ export interface History {
   readonly executions: Execution[];
   readonly shadows: ShadowCall[];
   readonly operations: Operation[];
+  /** What consumers that pull have said and heard. */
+  readonly pulls: PullWord[];
   readonly readings: Reading[];
   readonly bodies: BodyFeed[];
   /** Highest number of attempts that the workload asks for, by path. */
@@ -200,6 +205,7 @@ export function emptyHistory(): History {
     executions: [],
     shadows: [],
     operations: [],
+    pulls: [],
     readings: [],
     bodies: [],
     attemptsMax: new Map(),

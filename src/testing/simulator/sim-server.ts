@@ -33,6 +33,8 @@ export interface SimServerOptions {
   readonly settings: Pick<EngineSettings, 'sessionDeadMs' | 'sessionBeatMs' | 'breaker' | 'fleet'>;
   /** The definitions that it knows from the beginning, as if deployed. */
   readonly manifest: Manifest;
+  /** Of further apps. */
+  readonly further: readonly Manifest[];
   /** Faults that the engine reports of itself. */
   readonly onFault: (text: string) => void;
 }
@@ -138,6 +140,7 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
     });
     await engine.start();
     await engine.register(this.#options.manifest);
+    for (const manifest of this.#options.further) await engine.register(manifest);
     if (this.process.life !== life) return;
     this.#engine = engine;
     this.onReady(engine);

@@ -4,6 +4,7 @@
  * demanded. Then the checkers look at all that was seen.
  */
 import { childSpace } from '../../core/run/effects.js';
+import { deadEventSpace } from '../../core/topics/dead-event.js';
 import { foldRun } from '../../core/run/state.js';
 import { inboxSpace, indexSpace, signalSpace, waitSpace } from '../../core/run/waits.js';
 import { isRedriveRow } from '../../engine/deadletters/redrives.js';
@@ -41,6 +42,7 @@ import { Observer } from './observer.js';
 import { OutsideClient, tenants, type ClientPlan } from './outside-client.js';
 import { programApp, type ShadowFlaw } from './program-app.js';
 import { effectsOfProgram, type Program, type ProgramTaste } from './program.js';
+import { pulledManifest, Pullers } from './pullers.js';
 import { Provider, stormsOf } from './provider.js';
 import { RealWorker } from './real-worker.js';
 import { Readers } from './readers.js';
@@ -117,6 +119,8 @@ export interface SimulationOptions {
   readonly storms?: boolean;
   /** Servers fold the feed and leave checkpoints of the fleet. Default false. */
   readonly folded?: boolean;
+  /** There is a topic whose events are pulled by consumers. Default false. */
+  readonly pulled?: boolean;
   /** Overrides which kinds of nodes programs have. */
   readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
@@ -273,6 +277,7 @@ class Simulation {
                 this.#isSubscribed(),
               ).manifest
             : simManifest(fleet.rollout.first, this.#isLimited(), this.#isSubscribed()),
+        further: this.#options.pulled === true ? [pulledManifest] : [],
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
     const plan = this.#clientPlan();
@@ -308,8 +313,21 @@ class Simulation {
       pace: this.#options.brief === true ? 4 : 1,
       ...(this.#options.kinds === undefined ? {} : { kinds: this.#options.kinds }),
     });
+    const pullers =
+      this.#options.pulled === true
+        ? new Pullers({
+            world,
+            cluster,
+            history: this.#history,
+            meter: this.#meter,
+            events: this.#options.brief === true ? 12 : 40,
+            spreadMs: plan.spreadMs,
+            loss: () => plan.loss,
+          })
+        : null;
     for (const server of cluster.servers) server.boot();
     for (const { host } of workers) host.start();
+    pullers?.start();
     endpoint?.start();
     client.start();
     nemesis.start();
@@ -328,6 +346,7 @@ class Simulation {
     await world.run({ untilMs: world.nowMs + plan.spreadMs * 1.2, stepsMax, afterStep: look });
     nemesis.heal();
     endpoint?.heal();
+    pullers?.heal();
     this.#history.healedAtMs = world.nowMs;
     client.probe();
     let next = 0;
@@ -335,7 +354,8 @@ class Simulation {
       if (await look()) return true;
       if (world.nowMs < next || data === null) return false;
       next = world.nowMs + 250;
-      return client.pending === 0 && readers.open === 0 && (await this.#isQuiet(data, workers));
+      if (client.pending > 0 || readers.open > 0 || !(await this.#isQuiet(data, workers))) return false;
+      return pullers === null || pullers.isQuiet(data);
     };
     if (this.#violations.length < violationsMax)
       await world.run({ untilMs: world.nowMs + healMsMax, stepsMax, afterStep: quiet });
@@ -695,6 +715,9 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
     for (const space of [signalSpace, inboxSpace, waitSpace('noted'), childSpace, ticketSpace])
       entries.push(...(await store.readEntries({ tenant, space, limit: 10_000 })));
   const index: EntryRow[] = [];
+  const deadEvents: EntryRow[] = [];
+  for (const tenant of new Set(feed.map((row) => row.tenant)))
+    deadEvents.push(...(await store.readEntries({ tenant, space: deadEventSpace, limit: 10_000 })));
   for (const tenant of new Set(feed.map((row) => row.tenant)))
     index.push(...(await store.readEntries({ tenant, space: indexSpace('noted'), limit: 10_000 })));
   const redrives = await redriveRows(store);
@@ -711,6 +734,7 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
     index,
     holders,
     deadLetters,
+    deadEvents,
     redrives,
     sessions,
     workerSessions,

@@ -15,6 +15,7 @@ import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkPredictions } from './predictions.js';
+import { checkPulls } from './pulls.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
 import { checkRemedies } from './remedies.js';
@@ -43,6 +44,7 @@ export {
   checkLog,
   checkNeighbours,
   checkPredictions,
+  checkPulls,
   checkReadings,
   checkRedrives,
   checkRemedies,
@@ -78,6 +80,7 @@ export const checkers: readonly Checker[] = [
   checkGraphs,
   checkRedrives,
   checkRequests,
+  checkPulls,
   checkWaits,
   checkSubscriptions,
   checkAgents,
