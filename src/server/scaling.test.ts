@@ -261,6 +261,7 @@ describe('docs/reference/metrics.md', () => {
       streams: 0,
       limits,
       endpoints,
+      subscriptions: [{ subscription: 's', lag: 0, ageMs: 0, refused: 0 }],
       bridges: [
         { bridge: 'b', direction: 'in', state: 'running', moved: 1, duplicates: 0, dead: 0, lag: 0, lagAgeMs: 0 },
       ],

@@ -221,7 +221,9 @@ describe.each(Object.entries(stores))('agents on %s', (_, opened) => {
     );
     expect(view?.state).toEqual({ heard: [{ n: 1, tries: 2 }] });
     expect((await engine.readAgent('default', 'worker', 'w'))?.state).toEqual({ n: 1 });
-    expect((await engine.readTopic('default', 'work.done', { partition: 0, after: -1, limit: 10 })).items).toHaveLength(1);
+    expect((await engine.readTopic('default', 'work.done', { partition: 0, after: -1, limit: 10 })).items).toHaveLength(
+      1,
+    );
     expect((await engine.readAgent('default', 'worker', 'w'))?.handled).toBe(1);
   });
 

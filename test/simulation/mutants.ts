@@ -17,6 +17,9 @@ import { cursorOf, stateOf, type PullCursor } from '../../src/core/topics/pull-c
 import { subscriptionCursorSpace } from '../../src/core/topics/subscription.js';
 import { unwantedFailure } from '../../src/core/run/inference.js';
 import type { Submission, WorkerMessage } from '../../src/protocol/worker.js';
+import { subscriptionCursorSpace } from '../../src/core/topics/subscription.js';
+import { subscriptionSettingSpace } from '../../src/engine/topics/subscriptions.js';
+import { subscribedWorkflow } from '../../src/testing/simulator/manifest.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
 import type { ProgramTaste } from '../../src/testing/simulator/program.js';
 import type { Flaws } from '../../src/testing/simulator/simulation.js';
@@ -51,6 +54,8 @@ export interface Mutant {
   readonly limited?: true;
   /** It does harm to shadows of models, which only real workers ask. */
   readonly shadowed?: true;
+  /** It does harm to subscriptions. */
+  readonly subscribed?: true;
   /** It does harm to checkpoints of the fleet. */
   readonly folded?: true;
   /** It does harm to events that are pulled. */
@@ -915,13 +920,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'two servers hand out one partition at the same time',
-    flaws: withTransitions((transition) => ({
-      ...transition,
-      entries: (transition.entries ?? []).map((entry) => {
-        const { expected: _, ...unguarded } = entry;
-        return entry.space === subscriptionCursorSpace ? unguarded : entry;
-      }),
-    })),
+    flaws: withTransitions((transition) => unguarded(transition, subscriptionCursorSpace)),
     pulled: true,
     servers: 3,
     from: 4,
@@ -963,4 +962,68 @@ export const mutants: readonly Mutant[] = [
     pulled: true,
     property: 'P10',
   },
+  {
+    name: 'a cursor of a subscription is written whatever it was',
+    flaws: withTransitions((transition) => unguarded(transition, subscriptionCursorSpace)),
+    servers: 3,
+    subscribed: true,
+    from: 90,
+    property: 'P2',
+  },
+  {
+    name: 'a delivery does not ask whether it is paused',
+    flaws: withTransitions((transition) =>
+      (transition.runs ?? []).length === 0
+        ? transition
+        : {
+            ...transition,
+            entries: (transition.entries ?? []).filter(({ space }) => space !== subscriptionSettingSpace),
+          },
+    ),
+    servers: 3,
+    subscribed: true,
+    property: 'P20',
+  },
+  {
+    name: 'a run that has begun counts as ended',
+    flaws: { store: endsEarly },
+    subscribed: true,
+    property: 'P10',
+  },
+  {
+    name: 'a page of a topic leaves an event out',
+    flaws: { store: leavesOut },
+    subscribed: true,
+    property: 'P20',
+  },
 ];
+
+/** Entries of a space are written whatever they were. */
+function unguarded(transition: Transition, space: string): Transition {
+  const { entries = [] } = transition;
+  const plain = entries.map((entry) => {
+    if (entry.space !== space) return entry;
+    const { expected: _, ...rest } = entry;
+    return rest;
+  });
+  return entries.length === 0 ? transition : { ...transition, entries: plain };
+}
+
+function endsEarly(inner: Store): Store {
+  return altered(inner, {
+    readRun: async (tenant, run) => {
+      const row = await inner.readRun(tenant, run);
+      return row?.workflow === subscribedWorkflow && row.status !== 'failed' ? { ...row, status: 'succeeded' } : row;
+    },
+  });
+}
+
+/** The second of several events of a topic is missing. */
+function leavesOut(inner: Store): Store {
+  return altered(inner, {
+    readEvents: async (query) => {
+      const rows = await inner.readEvents(query);
+      return query.stream.startsWith('noted/') && query.limit > 1 ? rows.filter((_, i) => i !== 1) : rows;
+    },
+  });
+}

@@ -12,6 +12,8 @@ import { defaultBreakerRule } from '../../core/models/breaker.js';
 import { ticketSpace } from '../../core/run/tickets.js';
 import { holderSpace } from '../../engine/admission/counter-rows.js';
 import { systemTenant } from '../../engine/system-tenant.js';
+import type { DeliveryCursor } from '../../core/topics/delivery.js';
+import { readCursor } from '../../engine/topics/cursors.js';
 import { compareRun } from '../../engine/upkeep/doctor.js';
 import { readRunEvent } from '../../engine/events/rows.js';
 import {
@@ -31,7 +33,7 @@ import { FaultMeter } from './fault-meter.js';
 import { formsOf, type Form } from './forms.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
 import { graphAttempts, pathsOfGraph, type GraphInput } from './graph-program.js';
-import { simAgent, simManifest } from './manifest.js';
+import { simAgent, simManifest, simSubscriptions, subscribedWorkflow } from './manifest.js';
 import type { Prng } from './prng.js';
 import { noRollout, rolloutOf, type Rollout } from './rollout.js';
 import { Nemesis, type FaultKind } from './nemesis.js';
@@ -92,6 +94,8 @@ export interface SimulationOptions {
    * worlds that have inferences.
    */
   readonly shadowed?: boolean;
+  /** Whether topics have subscriptions whose events start runs. Default false. */
+  readonly subscribed?: boolean;
   /**
    * Some of the workers push their work to an endpoint; only with real workers. There is no rollout in such a world.
    * Default false.
@@ -211,6 +215,7 @@ class Simulation {
   async run(): Promise<SimulationReport> {
     const world = this.#world;
     this.#history.breaker = this.#hasStorms() ? touchy : null;
+    this.#history.subscriptions = this.#isSubscribed() ? simSubscriptions : [];
     const prng = world.prng.fork('shape');
     const clock = {
       now: () => Math.floor(world.nowMs + this.#storeOffsetMs),
@@ -269,8 +274,9 @@ class Simulation {
                 this.#isLimited(),
                 0,
                 this.#isShadowed() ? { perform: async () => undefined, flaw: null } : null,
+                this.#isSubscribed(),
               ).manifest
-            : simManifest(fleet.rollout.first, this.#isLimited()),
+            : simManifest(fleet.rollout.first, this.#isLimited(), this.#isSubscribed()),
         further: this.#options.pulled === true ? [pulledManifest] : [],
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
@@ -390,7 +396,8 @@ class Simulation {
     const prng = this.#world.prng.fork('workers');
     const count = prng.int(1, 3);
     const divided = count > 1 && prng.chance(0.3);
-    const workflows = ['program', 'watch', ...(this.#hasAgents() ? [simAgent] : [])];
+    const subscribed = this.#isSubscribed() ? [subscribedWorkflow] : [];
+    const workflows = ['program', 'watch', ...subscribed, ...(this.#hasAgents() ? [simAgent] : [])];
     const everything = { workflows, capabilities: ['work', 'gpu'] };
     const offers = Array.from({ length: count }, (_, i) =>
       !divided
@@ -424,6 +431,7 @@ class Simulation {
       const isReplaced = (): boolean => replacement !== null && this.#world.nowMs >= replacement.atMs;
       const common = {
         limited: this.#isLimited(),
+        subscribed: this.#isSubscribed(),
         build: () => (replacement !== null && isReplaced() ? replacement.by : rollout.first),
         world: this.#world,
         network,
@@ -493,6 +501,7 @@ class Simulation {
       redrives: prng.chance(0.5),
       sweeps: this.#world.prng.fork('sweeps').chance(0.4),
       schedule: this.#schedulePlan(),
+      pauses: this.#isSubscribed() && this.#world.prng.fork('pauses').chance(0.5),
       migrates: false,
       loss: 0,
       taste: { ...taste, ...this.#options.taste },
@@ -518,6 +527,10 @@ class Simulation {
 
   #hasInferences(): boolean {
     return this.#world.prng.fork('inferences').chance(0.4);
+  }
+
+  #isSubscribed(): boolean {
+    return this.#options.subscribed === true;
   }
 
   #isShadowed(): boolean {
@@ -573,6 +586,7 @@ class Simulation {
     )
       return false;
     if ((await redriveRows(store)).some(isRedriving)) return false;
+    if (this.#isSubscribed() && !(await isDelivered(store))) return false;
     if (!(await areLimitsAtRest(store, tally))) return false;
     if (!(await isRouted(store)) || !(await areAgentsAtRest(store, tally)) || (await store.dueTimers(1)).length > 0)
       return false;
@@ -636,6 +650,18 @@ async function isRouted(store: Store): Promise<boolean> {
     const [cursor] = await store.readEntries({ tenant, space: 'cursor', key: `${topic}/${partition}`, limit: 1 });
     if (Number(cursor?.value ?? 0) < head) return false;
   }
+  return true;
+}
+
+/** Every cursor of a subscription is at the head of its partition, and none waits for a run. */
+async function isDelivered(store: Store): Promise<boolean> {
+  for (const { tenant, topic, partition, head } of await store.listPartitions({ after: null, limit: 10_000 }))
+    for (const { name } of simSubscriptions.filter((one) => one.topic === topic)) {
+      const cursor = (await readCursor(store, name, { tenant, topic, partition }))?.cursor as
+        | DeliveryCursor
+        | undefined;
+      if (cursor?.next !== head || cursor.runs !== undefined) return false;
+    }
   return true;
 }
 

@@ -13,12 +13,12 @@ import { journalOf, type Journal, type JournalEntry } from '../../core/run/journ
 import { foldRun, isEnded, type RunState, type RunStatus } from '../../core/run/state.js';
 import type { Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
-import { findModel, findWorkflow, versionsOf, type AnyApp } from '../app.js';
+import { findWorkflow, versionsOf, type AnyApp } from '../app.js';
 import type { StepContext } from '../ctx.js';
 import { makeLog } from '../log.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
-import { dryReplay, type DryReplay } from './dry-replay.js';
+import { dryReplay, recordedInput, type DryReplay } from './dry-replay.js';
 import { isOfPath, type UnitKind } from './path-record.js';
 
 /** Something that a run asks for. */
@@ -115,22 +115,14 @@ class Shadow {
   }
 
   #replay(): Promise<DryReplay> {
-    const { tenant, run, events } = this.#history;
-    const [started] = events;
-    const edited = events.findLast((event) => event.type === 'input.edited' && event.data.path === null);
     const kept = this.#journal.entries.filter((entry) => !isOfPath(entry) || !this.#redone.has(entry.data.path));
     const done = [...this.#redone.values()].filter((entry) => entry !== null);
     return dryReplay(
       {
+        ...recordedInput(this.#app, this.#history),
         workflow: this.#definition,
-        tenant,
-        run,
         version: this.#definition.version,
-        startedAt: started?.at ?? 0,
-        input: edited?.payload ?? started?.payload ?? encodeValue(undefined),
         journal: { ...this.#journal, entries: [...kept, ...done].sort((a, b) => a.seq - b.seq) },
-        model: (name) => findModel(this.#app, name),
-        load: (payload) => exportedText(this.#history, payload),
       },
       this.#ports,
     );

@@ -23,6 +23,7 @@ import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
 import { checkShadows } from './shadows.js';
 import { checkStreams } from './streams.js';
+import { checkSubscriptions } from './subscriptions.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 import { checkWaits } from './waits.js';
@@ -51,6 +52,7 @@ export {
   checkSagas,
   checkShadows,
   checkStreams,
+  checkSubscriptions,
   checkTicks,
   checkTimers,
   checkWaits,
@@ -80,6 +82,7 @@ export const checkers: readonly Checker[] = [
   checkRequests,
   checkPulls,
   checkWaits,
+  checkSubscriptions,
   checkAgents,
   checkFamily,
   checkSagas,
