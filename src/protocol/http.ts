@@ -1159,6 +1159,7 @@ export type {
   NackRequest,
   PullAnswer,
   PulledEvent,
+  PulledGap,
   PullRequest,
   RenewAnswer,
   RenewRequest,
