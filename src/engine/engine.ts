@@ -87,7 +87,7 @@ import { GuardedPublish, lateRedriver } from './topics/guarded-publish.js';
 import { readLows } from './topics/low-water.js';
 import { offsetAt } from './topics/offset-at.js';
 import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
-import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { Deliveries } from './topics/deliveries.js';
 import { Lag, lagEveryMs } from './topics/lag.js';
 import { SubscriptionOffice } from './topics/subscription-office.js';
 import { SubscriptionRegister } from './topics/subscription-register.js';
@@ -492,9 +492,8 @@ class RunningEngine implements Engine {
         tick: () => this.#dispatcher.reap(),
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
-      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#followTopics() },
       { name: 'lag', everyMs: settings.lookEveryMs ?? lagEveryMs, tick: () => this.#lag.tick() },
-      { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
       {
         name: 'admission',
         everyMs: settings.lookEveryMs ?? admissionEveryMs,
@@ -520,6 +519,10 @@ class RunningEngine implements Engine {
     return this.#started;
   }
 
+  async #followTopics(): Promise<void> {
+    await Promise.all([this.#router.tick(), this.#deliveries.tick()]);
+  }
+
   #outboxDuties(): Duty[] {
     const outbox = this.#outbox;
     return outbox === null ? [] : [{ name: 'outbox', everyMs: outboxEveryMs, tick: () => outbox.tick() }];
@@ -534,6 +537,7 @@ class RunningEngine implements Engine {
       this.#breakers.refresh(),
       this.#pauses.refresh(),
       this.#triage.refresh(),
+      this.#subscriptions.start(),
     ]);
     await this.#dispatcher.reap();
     await this.#schedules.settle();

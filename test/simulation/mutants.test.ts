@@ -9,7 +9,21 @@ const seedsMax = 5_000;
 describe('planted bugs', () => {
   it.each(mutants)('is found: $name', async (mutant) => {
     const { flaws, kinds, servers = 1, rollout, property, from = 1 } = mutant;
-    const { agents, push, limited, taste, inferences, ai, remedies, shadowed, storms, topics, folded } = mutant;
+    const {
+      agents,
+      push,
+      limited,
+      taste,
+      inferences,
+      ai,
+      remedies,
+      shadowed,
+      storms,
+      topics,
+      subscribed,
+      folded,
+      pulled,
+    } = mutant;
     let killedBy: number | null = null;
     for (let seed = from; killedBy === null && seed < from + seedsMax; seed++) {
       resetMutants();
@@ -26,7 +40,9 @@ describe('planted bugs', () => {
         ...(limited === undefined ? {} : { limited }),
         ...(taste === undefined ? {} : { taste }),
         ...(shadowed === true ? { shadowed, workers: 'real', taste: { inferences: true } } : {}),
+        ...(subscribed === true ? { subscribed } : {}),
         ...(folded === true ? { folded } : {}),
+        ...(pulled === true ? { pulled } : {}),
         ...(ai === true ? { taste: { ai }, workers: 'real' } : {}),
         ...(inferences === true ? { taste: { inferences } } : {}),
         ...(remedies === true ? { workers: 'real', taste: { inferences: remedies, remedies } } : {}),

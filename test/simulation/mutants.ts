@@ -12,8 +12,13 @@ import type {
   Store,
   Transition,
 } from '../../src/store/index.js';
+import { deadEventSpace } from '../../src/core/topics/dead-event.js';
+import { cursorOf, stateOf, type PullCursor } from '../../src/core/topics/pull-cursor.js';
+import { subscriptionCursorSpace } from '../../src/core/topics/subscription.js';
 import { unwantedFailure } from '../../src/core/run/inference.js';
 import type { Submission, WorkerMessage } from '../../src/protocol/worker.js';
+import { subscriptionSettingSpace } from '../../src/engine/topics/subscriptions.js';
+import { subscribedWorkflow } from '../../src/testing/simulator/manifest.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
 import type { ProgramTaste } from '../../src/testing/simulator/program.js';
 import type { Flaws } from '../../src/testing/simulator/simulation.js';
@@ -50,8 +55,12 @@ export interface Mutant {
   readonly shadowed?: true;
   /** It does harm to topics that do not keep or take everything. */
   readonly topics?: true;
+  /** It does harm to subscriptions. */
+  readonly subscribed?: true;
   /** It does harm to checkpoints of the fleet. */
   readonly folded?: true;
+  /** It does harm to events that are pulled. */
+  readonly pulled?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -92,16 +101,6 @@ function agelessly(row: EntryRow): EntryRow {
 /** Whether an agent commits what its handler came to. */
 function handles({ events = [] }: Transition): boolean {
   return events.some(({ type, envelope }) => type === 'step.completed' && envelope.includes('"handle:'));
-}
-
-/** Writes entries of a space without a look at what they were. */
-function unguarded(transition: Transition, space: string): Transition {
-  const loose = (entry: EntryWrite): EntryWrite => {
-    if (entry.space !== space) return entry;
-    const { expected: _, ...rest } = entry;
-    return rest;
-  };
-  return { ...transition, entries: (transition.entries ?? []).map(loose) };
 }
 
 /** The event after the last one of a trim goes, too. */
@@ -965,4 +964,112 @@ export const mutants: readonly Mutant[] = [
     topics: true,
     property: 'P19',
   },
+  {
+    name: 'a cursor of a subscription is written whatever it was',
+    flaws: withTransitions((transition) => unguarded(transition, subscriptionCursorSpace)),
+    servers: 3,
+    subscribed: true,
+    from: 90,
+    property: 'P2',
+  },
+  {
+    name: 'a delivery does not ask whether it is paused',
+    flaws: withTransitions((transition) =>
+      (transition.runs ?? []).length === 0
+        ? transition
+        : {
+            ...transition,
+            entries: (transition.entries ?? []).filter(({ space }) => space !== subscriptionSettingSpace),
+          },
+    ),
+    servers: 3,
+    subscribed: true,
+    property: 'P20',
+  },
+  {
+    name: 'a run that has begun counts as ended',
+    flaws: { store: endsEarly },
+    subscribed: true,
+    property: 'P10',
+  },
+  {
+    name: 'a page of a topic leaves an event out',
+    flaws: { store: leavesOut },
+    subscribed: true,
+    property: 'P20',
+  },
+  {
+    name: 'two servers hand out one partition at the same time',
+    flaws: withTransitions((transition) => unguarded(transition, subscriptionCursorSpace)),
+    pulled: true,
+    servers: 3,
+    from: 4,
+    property: 'P20',
+  },
+  {
+    name: 'an event is settled when it is handed out',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).map((entry) => {
+        if (entry.op !== 'put' || entry.space !== subscriptionCursorSpace) return entry;
+        const state = stateOf(JSON.parse(entry.value) as PullCursor);
+        return { ...entry, value: JSON.stringify(cursorOf({ ...state, open: [] })) };
+      }),
+    })),
+    pulled: true,
+    property: 'P20',
+  },
+  {
+    name: 'the cursor goes on without the dead event',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).filter(({ space }) => space !== deadEventSpace),
+    })),
+    pulled: true,
+    property: 'P20',
+  },
+  {
+    name: 'what follows an event under its key is not kept behind it',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).map((entry) => {
+        if (entry.op !== 'put' || entry.space !== subscriptionCursorSpace) return entry;
+        const state = stateOf(JSON.parse(entry.value) as PullCursor);
+        const open = state.open.map((one) => ({ ...one, key: `${one.key} ${one.offset}` }));
+        return { ...entry, value: JSON.stringify(cursorOf({ ...state, open })) };
+      }),
+    })),
+    pulled: true,
+    property: 'P10',
+  },
 ];
+
+/** Entries of a space are written whatever they were. */
+function unguarded(transition: Transition, space: string): Transition {
+  const { entries = [] } = transition;
+  const plain = entries.map((entry) => {
+    if (entry.space !== space) return entry;
+    const { expected: _, ...rest } = entry;
+    return rest;
+  });
+  return entries.length === 0 ? transition : { ...transition, entries: plain };
+}
+
+function endsEarly(inner: Store): Store {
+  return altered(inner, {
+    readRun: async (tenant, run) => {
+      const row = await inner.readRun(tenant, run);
+      return row?.workflow === subscribedWorkflow && row.status !== 'failed' ? { ...row, status: 'succeeded' } : row;
+    },
+  });
+}
+
+/** The second of several events of a topic is missing. */
+function leavesOut(inner: Store): Store {
+  return altered(inner, {
+    readEvents: async (query) => {
+      const rows = await inner.readEvents(query);
+      return query.stream.startsWith('noted/') && query.limit > 1 ? rows.filter((_, i) => i !== 1) : rows;
+    },
+  });
+}

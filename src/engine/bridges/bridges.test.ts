@@ -239,7 +239,9 @@ describe('a bridge in', () => {
     });
     await vi.waitFor(
       async () => {
-        expect(await engine.readTopic('default', 'later', { partition: 0, after: -1, limit: 9 })).toHaveLength(1);
+        expect((await engine.readTopic('default', 'later', { partition: 0, after: -1, limit: 9 })).items).toHaveLength(
+          1,
+        );
       },
       { timeout: 8_000 },
     );

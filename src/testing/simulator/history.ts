@@ -3,9 +3,11 @@
  * start of user code, every request of the outside client, what each reader and each body was told, and what was left
  * at the end. Plain data: checkers (`checkers/`) look at nothing else, and are tested with histories written by hand.
  */
+import type { Subscription } from '../../core/topics/subscription.js';
 import type { BreakerRule } from '../../core/models/breaker.js';
 import type { RunRow } from '../../core/run/state.js';
 import type { Program } from './program.js';
+import type { PullWord } from './pullers.js';
 import type {
   DeadLetterRow,
   EntryRow,
@@ -91,7 +93,17 @@ export interface ShadowCall {
 
 /** One logical request of the outside client, over all its repeats. */
 export interface Operation {
-  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule' | 'migrate' | 'tell' | 'sweep';
+  readonly kind:
+    | 'start'
+    | 'publish'
+    | 'cancel'
+    | 'redrive'
+    | 'signal'
+    | 'schedule'
+    | 'migrate'
+    | 'tell'
+    | 'sweep'
+    | 'pause';
   readonly tenant: string;
   /** Idempotency key, event id, or run; of a signal `<run> <id>`, of a message `<agent key> <id>`. Null = a start without a key. */
   readonly key: string | null;
@@ -159,6 +171,8 @@ export interface FinalState {
   /** Of tickets that hold shares of limits. */
   readonly holders: readonly EntryRow[];
   readonly deadLetters: readonly DeadLetterRow[];
+  /** Of dead events that are open. */
+  readonly deadEvents: readonly EntryRow[];
   /** Rows of redrives of many. */
   readonly redrives: readonly ScheduleRow[];
   readonly sessions: readonly SessionRow[];
@@ -172,6 +186,8 @@ export interface History {
   readonly executions: Execution[];
   readonly shadows: ShadowCall[];
   readonly operations: Operation[];
+  /** What consumers that pull have said and heard. */
+  readonly pulls: PullWord[];
   readonly readings: Reading[];
   readonly topicReadings: TopicReading[];
   readonly bodies: BodyFeed[];
@@ -181,6 +197,8 @@ export interface History {
   readonly programs: Map<string, Program>;
   /** There is an endpoint to which work is pushed. */
   pushes: boolean;
+  /** What topics are read by; empty in most worlds. */
+  subscriptions: readonly Subscription[];
   /** World time at which all faults were over. */
   healedAtMs: number;
   /** Faults that may hide from the server that a worker had received or begun something. */
@@ -199,12 +217,14 @@ export function emptyHistory(): History {
     executions: [],
     shadows: [],
     operations: [],
+    pulls: [],
     readings: [],
     topicReadings: [],
     bodies: [],
     attemptsMax: new Map(),
     programs: new Map(),
     pushes: false,
+    subscriptions: [],
     healedAtMs: 0,
     blindSpots: 0,
     breaker: null,

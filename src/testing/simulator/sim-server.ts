@@ -32,7 +32,9 @@ export interface SimServerOptions {
   readonly lateTo?: () => Store;
   readonly settings: Partial<EngineSettings>;
   /** The definitions that it knows from the beginning, as if deployed. */
-  readonly manifests: readonly Manifest[];
+  readonly manifest: Manifest;
+  /** Of further apps. */
+  readonly further: readonly Manifest[];
   /** Faults that the engine reports of itself. */
   readonly onFault: (text: string) => void;
 }
@@ -137,7 +139,8 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
       },
     });
     await engine.start();
-    for (const manifest of this.#options.manifests) await engine.register(manifest);
+    await engine.register(this.#options.manifest);
+    for (const manifest of this.#options.further) await engine.register(manifest);
     if (this.process.life !== life) return;
     this.#engine = engine;
     this.onReady(engine);

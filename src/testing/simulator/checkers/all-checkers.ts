@@ -15,6 +15,7 @@ import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkPredictions } from './predictions.js';
+import { checkPulls } from './pulls.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
 import { checkRemedies } from './remedies.js';
@@ -22,6 +23,7 @@ import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
 import { checkShadows } from './shadows.js';
 import { checkStreams } from './streams.js';
+import { checkSubscriptions } from './subscriptions.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
 import { checkTopicLogs } from './topic-logs.js';
@@ -43,6 +45,7 @@ export {
   checkLog,
   checkNeighbours,
   checkPredictions,
+  checkPulls,
   checkReadings,
   checkRedrives,
   checkRemedies,
@@ -50,6 +53,7 @@ export {
   checkSagas,
   checkShadows,
   checkStreams,
+  checkSubscriptions,
   checkTicks,
   checkTimers,
   checkTopicLogs,
@@ -78,7 +82,9 @@ export const checkers: readonly Checker[] = [
   checkGraphs,
   checkRedrives,
   checkRequests,
+  checkPulls,
   checkWaits,
+  checkSubscriptions,
   checkAgents,
   checkFamily,
   checkSagas,
