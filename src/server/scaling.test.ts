@@ -103,6 +103,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       inferences: () => inferences,
       remedies: () => remedies,
       limitFacts: () => [],
+      topicFacts: () => noTopicFacts,
       endpointFacts: () => endpoints,
       bridgeFacts: () => [],
       definitions: () => [manifest],
