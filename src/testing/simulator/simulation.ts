@@ -49,6 +49,7 @@ import { Readers } from './readers.js';
 import { ScriptedWorker, type WorkerFlaw } from './scripted-worker.js';
 import { SimServer } from './sim-server.js';
 import type { StoreWeather } from './sim-store.js';
+import { SimBus, type BusFlaw } from './sim-bus.js';
 import type { SimWorker } from './sim-worker.js';
 import { TopicLogActors, topicLogManifest } from './topic-logs.js';
 import { World } from './world.js';
@@ -68,6 +69,7 @@ export interface Flaws {
   readonly worker?: WorkerFlaw;
   readonly endpoint?: EndpointFlaw;
   readonly shadow?: ShadowFlaw;
+  readonly bus?: BusFlaw;
   /** What real workers say comes out otherwise. */
   readonly garbled?: (message: WorkerMessage) => WorkerMessage;
   /** Probability that a message overtakes the one before it. */
@@ -123,6 +125,8 @@ export interface SimulationOptions {
    * Default false.
    */
   readonly storms?: boolean;
+  /** The servers have bridges to a bus outside, in and out. Default false. */
+  readonly bridged?: boolean;
   /** Servers fold the feed and leave checkpoints of the fleet. Default false. */
   readonly folded?: boolean;
   /** There is a topic whose events are pulled by consumers. Default false. */
@@ -249,6 +253,8 @@ class Simulation {
     const sessionDeadMs = prng.pick([3_000, 6_000]);
     const observer = new Observer(world, this.#history, clock.now);
     const skews = world.prng.fork('skews');
+    const plan = this.#clientPlan();
+    const bus = this.#options.bridged === true ? this.#bus(plan.spreadMs) : null;
     const serverOf = (i: number): SimServer =>
       new SimServer({
         name: i === 0 ? 'server' : `server${i + 1}`,
@@ -270,11 +276,13 @@ class Simulation {
           sessionDeadMs,
           sessionBeatMs: Math.floor(sessionDeadMs / 5),
           fleet:
-            this.#options.folded === true ? { everyMs: 700, checkpointEvents: 150, checkpointEveryMs: 5_000 } : null,
+            this.#options.folded === true
+              ? { everyMs: 700, checkpointEvents: 150, checkpointEveryMs: 5_000, keptMs: 1e12 }
+              : null,
           breaker: this.#hasStorms() ? touchy : breaker,
           ...(this.#options.topics === true ? { upkeepEveryMs: topicUpkeepMs } : {}),
         },
-        manifest:
+        manifests: [
           this.#options.workers === 'real'
             ? programApp(
                 async () => '',
@@ -286,13 +294,12 @@ class Simulation {
                 this.#isSubscribed(),
               ).manifest
             : simManifest(fleet.rollout.first, this.#isLimited(), this.#isSubscribed()),
-        further: [
           ...(this.#options.pulled === true ? [pulledManifest] : []),
           ...(this.#options.topics === true ? [topicLogManifest] : []),
         ],
+        bus,
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
-    const plan = this.#clientPlan();
     const fleet = this.#fleet(plan.spreadMs);
     const storms = this.#hasStorms() ? stormsOf(world.prng.fork('storms'), world.nowMs, plan.spreadMs) : [];
     const provider = new Provider(world, this.#history, storms);
@@ -350,6 +357,7 @@ class Simulation {
         client: plan,
         untilMs: world.nowMs + plan.spreadMs,
       }).start();
+    bus?.start();
     nemesis.start();
     const { crash } = this.#options;
     const look = async (): Promise<boolean> => {
@@ -367,6 +375,7 @@ class Simulation {
     nemesis.heal();
     endpoint?.heal();
     pullers?.heal();
+    bus?.heal();
     this.#history.healedAtMs = world.nowMs;
     client.probe();
     let next = 0;
@@ -375,6 +384,7 @@ class Simulation {
       if (world.nowMs < next || data === null) return false;
       next = world.nowMs + 250;
       if (client.pending > 0 || readers.open > 0 || !(await this.#isQuiet(data, workers))) return false;
+      if (bus !== null && !(await bus.isAtRest(data))) return false;
       return pullers === null || pullers.isQuiet(data);
     };
     if (this.#violations.length < violationsMax)
@@ -383,6 +393,7 @@ class Simulation {
     const blinding = count === 1 ? blindingFaults : [...blindingFaults, ...blindingClusterFaults];
     this.#history.blindSpots = blinding.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
     this.#history.deafSpots = deafeningFaults.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
+    if (bus !== null && data !== null) this.#history.bridged = await bus.seen(data);
     await this.#verdict(data, workers, client);
     this.#options.onHistory?.(this.#history);
     return {
@@ -401,6 +412,11 @@ class Simulation {
       trace: world.trace.digest(),
       engineFaults: this.#engineFaults,
     };
+  }
+
+  #bus(spreadMs: number): SimBus {
+    const [world, meter, history] = [this.#world, this.#meter, this.#history];
+    return new SimBus({ world, meter, history, spreadMs, flaw: this.#options.flaws?.bus ?? null });
   }
 
   /** Half of all worlds have one server. */

@@ -2,6 +2,7 @@
 import type { Violation } from '../../../store/index.js';
 import type { History } from '../history.js';
 import { checkAgents } from './agents.js';
+import { checkBridges } from './bridges.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkEndpoints } from './endpoints.js';
@@ -33,6 +34,7 @@ import { checkVersions } from './versions.js';
 export {
   checkAgents,
   checkAiPrograms,
+  checkBridges,
   checkEffects,
   checkEndings,
   checkEndpoints,
@@ -83,6 +85,7 @@ export const checkers: readonly Checker[] = [
   checkRedrives,
   checkRequests,
   checkPulls,
+  checkBridges,
   checkWaits,
   checkSubscriptions,
   checkAgents,
