@@ -401,7 +401,9 @@ export interface BridgeView {
   readonly positions: readonly { readonly partition: string; readonly next: string }[];
 }
 
+/** States of bridges. */
 export const bridgeStates = ['starting', 'running', 'standby', 'waiting', 'failed', 'stopped'] as const;
+/** How a bridge stands; see `BridgeView.state`. */
 export type BridgeState = (typeof bridgeStates)[number];
 
 /** Where a bridge is to go on. */
