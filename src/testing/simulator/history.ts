@@ -8,6 +8,7 @@ import type { Subscription } from '../../core/topics/subscription.js';
 import type { BreakerRule } from '../../core/models/breaker.js';
 import type { RunRow } from '../../core/run/state.js';
 import type { Program } from './program.js';
+import type { PullWord } from './pullers.js';
 import type {
   DeadLetterRow,
   EntryRow,
@@ -130,6 +131,17 @@ export interface Reading {
   ended: boolean;
 }
 
+/** What one reader of a topic was handed, over all its connections: events and gaps, in their order. */
+export interface TopicReading {
+  readonly tenant: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly items: (
+    | { readonly kind: 'event'; readonly offset: number }
+    | { readonly kind: 'gap'; readonly from: number; readonly to: number }
+  )[];
+}
+
 /** What one body was handed after its journal. */
 export interface BodyFeed {
   readonly tenant: string;
@@ -160,6 +172,8 @@ export interface FinalState {
   /** Of tickets that hold shares of limits. */
   readonly holders: readonly EntryRow[];
   readonly deadLetters: readonly DeadLetterRow[];
+  /** Of dead events that are open. */
+  readonly deadEvents: readonly EntryRow[];
   /** Rows of redrives of many. */
   readonly redrives: readonly ScheduleRow[];
   readonly sessions: readonly SessionRow[];
@@ -201,7 +215,10 @@ export interface History {
   readonly executions: Execution[];
   readonly shadows: ShadowCall[];
   readonly operations: Operation[];
+  /** What consumers that pull have said and heard. */
+  readonly pulls: PullWord[];
   readonly readings: Reading[];
+  readonly topicReadings: TopicReading[];
   readonly bodies: BodyFeed[];
   /** Highest number of attempts that the workload asks for, by path. */
   readonly attemptsMax: Map<string, number>;
@@ -231,7 +248,9 @@ export function emptyHistory(): History {
     executions: [],
     shadows: [],
     operations: [],
+    pulls: [],
     readings: [],
+    topicReadings: [],
     bodies: [],
     attemptsMax: new Map(),
     programs: new Map(),

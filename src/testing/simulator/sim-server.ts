@@ -31,9 +31,9 @@ export interface SimServerOptions {
   readonly openStore: () => Promise<Store>;
   /** A planted bug: see `SimStore`. */
   readonly lateTo?: () => Store;
-  readonly settings: Pick<EngineSettings, 'sessionDeadMs' | 'sessionBeatMs' | 'breaker' | 'fleet'>;
+  readonly settings: Partial<EngineSettings>;
   /** The definitions that it knows from the beginning, as if deployed. */
-  readonly manifest: Manifest;
+  readonly manifests: readonly Manifest[];
   /** The bus that it bridges to; null = none. */
   readonly bus: SimBus | null;
   /** Faults that the engine reports of itself. */
@@ -141,7 +141,7 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
       },
     });
     await engine.start();
-    await engine.register(this.#options.manifest);
+    for (const manifest of this.#options.manifests) await engine.register(manifest);
     if (this.process.life !== life) return;
     this.#engine = engine;
     this.onReady(engine);

@@ -16,6 +16,7 @@ import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkPredictions } from './predictions.js';
+import { checkPulls } from './pulls.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
 import { checkRemedies } from './remedies.js';
@@ -26,6 +27,7 @@ import { checkStreams } from './streams.js';
 import { checkSubscriptions } from './subscriptions.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
+import { checkTopicLogs } from './topic-logs.js';
 import { checkWaits } from './waits.js';
 import { checkVersions } from './versions.js';
 
@@ -45,6 +47,7 @@ export {
   checkLog,
   checkNeighbours,
   checkPredictions,
+  checkPulls,
   checkReadings,
   checkRedrives,
   checkRemedies,
@@ -55,6 +58,7 @@ export {
   checkSubscriptions,
   checkTicks,
   checkTimers,
+  checkTopicLogs,
   checkWaits,
   checkVersions,
 };
@@ -80,6 +84,7 @@ export const checkers: readonly Checker[] = [
   checkGraphs,
   checkRedrives,
   checkRequests,
+  checkPulls,
   checkBridges,
   checkWaits,
   checkSubscriptions,
@@ -89,6 +94,7 @@ export const checkers: readonly Checker[] = [
   checkShadows,
   checkStreams,
   checkReadings,
+  checkTopicLogs,
   checkFleet,
   checkEndings,
 ];
