@@ -395,6 +395,8 @@ export interface BridgeView {
   readonly moved: number;
   readonly duplicates: number;
   readonly dead: number;
+  /** Events of ours that retention has taken before they went out. */
+  readonly missed: number;
   /** How far it is behind, as this server knows. `partition` null = all together; `ageMs` null = not known. */
   readonly lag: readonly { readonly partition: number | null; readonly count: number; readonly ageMs: number | null }[];
   /** Offsets of the next messages, as texts. */
