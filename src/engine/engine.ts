@@ -94,7 +94,7 @@ import { SubscriptionRegister } from './topics/subscription-register.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
 import { Sources } from './topics/sources.js';
-import { TopicFollowers, topicSweepMs } from './topics/topic-followers.js';
+import { TopicFollowers } from './topics/topic-followers.js';
 import { Writers } from './topics/writers.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
@@ -503,13 +503,7 @@ class RunningEngine implements Engine {
       { name: 'hints', everyMs: settings.lookEveryMs ?? 1_000, tick: () => this.#correctHints() },
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
       { name: 'models', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#tickModels() },
-      { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
-      {
-        name: 'topic streams',
-        everyMs: settings.lookEveryMs ?? topicSweepMs,
-        tick: () => Promise.resolve(this.#topicFollowers.sweep()),
-      },
-      { name: 'topics', everyMs: settings.upkeepEveryMs, tick: () => this.#keeper.tick() },
+      { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#retain() },
       { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
       ...(settings.fleet === null
@@ -1152,6 +1146,13 @@ class RunningEngine implements Engine {
     const { store, settings } = this.#context;
     if (store.shared && !(await store.holdDuty('predictions', 3 * settings.upkeepEveryMs))) return;
     await this.#predictions.sweep();
+  }
+
+  /** What is over its time or its bounds goes; the two kinds do not wait for each other. */
+  async #retain(): Promise<void> {
+    this.#topicFollowers.sweep();
+    for (const round of await Promise.allSettled([this.#expire(), this.#keeper.tick()]))
+      if (round.status === 'rejected') throw round.reason;
   }
 
   async #expire(): Promise<void> {

@@ -20,6 +20,7 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
 `,
   },
   { page: 'concepts/waits.md', file: 'order.ts', prints: '{ paid: true, cents: 300, parcel: 7 }\n' },
+  { page: 'concepts/schemas.md', file: 'person.ts', prints: 'Ada, of any age\nBo, 79\n' },
   { page: 'concepts/subscriptions.md', file: 'reviews.ts', prints: "[ 'audit', 'audit', 'review' ]\n" },
   {
     page: 'concepts/agents.md',

@@ -2,6 +2,7 @@
 import type { Violation } from '../../../store/index.js';
 import type { History } from '../history.js';
 import { checkAgents } from './agents.js';
+import { checkBridges } from './bridges.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkEndpoints } from './endpoints.js';
@@ -15,6 +16,7 @@ import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkPredictions } from './predictions.js';
+import { checkPulls } from './pulls.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
 import { checkRemedies } from './remedies.js';
@@ -25,12 +27,14 @@ import { checkStreams } from './streams.js';
 import { checkSubscriptions } from './subscriptions.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
+import { checkTopicLogs } from './topic-logs.js';
 import { checkWaits } from './waits.js';
 import { checkVersions } from './versions.js';
 
 export {
   checkAgents,
   checkAiPrograms,
+  checkBridges,
   checkEffects,
   checkEndings,
   checkEndpoints,
@@ -43,6 +47,7 @@ export {
   checkLog,
   checkNeighbours,
   checkPredictions,
+  checkPulls,
   checkReadings,
   checkRedrives,
   checkRemedies,
@@ -53,6 +58,7 @@ export {
   checkSubscriptions,
   checkTicks,
   checkTimers,
+  checkTopicLogs,
   checkWaits,
   checkVersions,
 };
@@ -78,6 +84,8 @@ export const checkers: readonly Checker[] = [
   checkGraphs,
   checkRedrives,
   checkRequests,
+  checkPulls,
+  checkBridges,
   checkWaits,
   checkSubscriptions,
   checkAgents,
@@ -86,6 +94,7 @@ export const checkers: readonly Checker[] = [
   checkShadows,
   checkStreams,
   checkReadings,
+  checkTopicLogs,
   checkFleet,
   checkEndings,
 ];
