@@ -27,6 +27,8 @@ export const layers: Readonly<Record<string, number>> = {
   models: 2,
   worker: 2,
   client: 2,
+  // The port of buses over an engine: what Kafka is behind it, a store is as well.
+  'buses/store': 3,
   server: 3,
   testing: 3,
   page: 3,

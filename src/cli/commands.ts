@@ -35,6 +35,11 @@ const secret: Flag = {
 const limit: Flag = { name: 'limit', type: 'number', value: 'n', says: 'Show at most so many. Default 50.' };
 const workflowFlag: Flag = { name: 'workflow', type: 'text', value: 'name', says: 'Only of this workflow.' };
 const classFlag: Flag = { name: 'class', type: 'text', value: 'class', says: 'Only with this failure class.' };
+const atFlag: Flag = { name: 'at', type: 'text', value: 'moment', says: '' };
+const runAtFlag: Flag = {
+  ...atFlag,
+  says: 'The run as it was after its event of this number, at an instant, or a time ago. Default: now.',
+};
 const reasonFlag: Flag = { name: 'reason', type: 'text', value: 'text', says: 'Why, for the record.' };
 const letterFilterFlags: readonly Flag[] = [
   workflowFlag,
@@ -441,15 +446,18 @@ export const commands: readonly Command[] = [
     words: ['runs', 'show'],
     says: 'Shows a run: its state, steps, what it waits for, what can be retried, what needs a person.',
     parameters: [run],
-    flags: overHttp,
-    examples: ['eventspine runs show run_01h455vb4pex5vsknk084sn02q'],
+    flags: [runAtFlag, ...overHttp],
+    examples: [
+      'eventspine runs show run_01h455vb4pex5vsknk084sn02q',
+      'eventspine runs show run_01h455vb4pex5vsknk084sn02q --at 7',
+    ],
     load: runs.show,
   },
   {
     words: ['why'],
     says: 'Says why: each inference of a run, what was asked of which model, what came of it, by which way and at what cost.',
     parameters: [run],
-    flags: overHttp,
+    flags: [runAtFlag, ...overHttp],
     examples: ['eventspine why run_01h455vb4pex5vsknk084sn02q'],
     load: runs.why,
   },
@@ -1005,6 +1013,19 @@ export const commands: readonly Command[] = [
     load: schedules.remove,
   },
   {
+    words: ['fleet'],
+    says: 'Shows what the fleet is, or was at any moment before: runs, queues, limits, agents, topics and lag.',
+    more: 'It is counted from the events up to that moment; what was deleted since is told of as a gap.',
+    parameters: [],
+    flags: [
+      { ...atFlag, says: 'A position of the feed, an instant, or a time ago. Default: now.' },
+      { name: 'tenant', type: 'text', value: 'name', says: 'Only what is of this tenant.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine fleet --at 2026-01-31T03:12:00Z', 'eventspine fleet --at 10m'],
+    load: async () => (await import('./commands/fleet.js')).showFleet,
+  },
+  {
     words: ['queues'],
     says: 'Shows depth, lag and workers of every queue.',
     parameters: [],
@@ -1241,6 +1262,26 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine topics'],
     load: async () => (await import('./commands/fleet.js')).listTopics,
+  },
+  {
+    words: ['topics', 'shadow'],
+    says: 'Replays the events of a topic through a new build, without any effect, and says where it comes to something else.',
+    more: "Each run that an event has started is replayed on the code of the app. Steps with `effect: 'pure'` are done anew; other steps, calls, inferences and waits are answered by what was recorded, and what is not recorded is not done. Ends with 1 where an event comes to something else.",
+    parameters: [app, { name: 'topic', says: 'Name of the topic.', required: true }],
+    flags: [
+      workflowFlag,
+      {
+        name: 'from',
+        type: 'text',
+        value: 'instant',
+        says: 'Only runs started at or after it: an instant, or a time ago.',
+      },
+      { name: 'to', type: 'text', value: 'instant', says: 'Only runs started before it.' },
+      { ...limit, says: 'Look at so many runs at most. Default 1000.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine topics shadow app.mjs document.arrived --from 2h'],
+    load: async () => (await import('./commands/shadow.js')).shadowTopic,
   },
   {
     words: ['check'],

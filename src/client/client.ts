@@ -39,6 +39,7 @@ import type {
   ModelReportView,
   ModelView,
   PageView,
+  FleetView,
   QueueView,
   RunEventView,
   RunSummary,
@@ -124,10 +125,10 @@ export interface PublishOptions extends CallOptions {
   readonly subject?: string;
   /** Partition key. Default: what the topic's `key` selects. */
   readonly key?: string;
-  /** Version of the schema of the topic that the data is of. Default: the newest that it fits. */
-  readonly version?: number;
   /** The epoch under which this client writes to a topic with a single writer (`topics.takeOver`). */
   readonly writerEpoch?: number;
+  /** Version of the schema of the topic that the data is of. Default: the newest that it fits. */
+  readonly version?: number;
 }
 
 /** What became of a published event. */
@@ -270,6 +271,8 @@ export interface Client<App = UntypedApp> {
   readonly schedules: SchedulesApi<App>;
   /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
   readonly subscriptions: SubscriptionsApi;
+  /** What the fleet was at a position of the feed or at an instant; by default now. FLEET_PAST_GONE, FLEET_BEHIND. */
+  fleet(query?: FleetQuery): Promise<FleetView>;
   /** Depth and lag of every queue. */
   queues(options?: CallOptions): Promise<readonly QueueView[]>;
   /** How many workers a group of queues wants, as an autoscaler would ask. REQUEST_INVALID. */
@@ -291,13 +294,26 @@ export interface Client<App = UntypedApp> {
   health(options?: CallOptions): Promise<HealthView>;
 }
 
+/** Which moment of a fleet, and whose part of it. */
+export interface FleetQuery extends CallOptions {
+  /** A position of the feed, or an instant. */
+  readonly at?: number | Date;
+  readonly tenant?: string;
+}
+
+/** Which moment of a run. */
+export interface RunMomentOptions extends CallOptions {
+  /** The number of an event of the run, or an instant: the run as it was then. RUN_EVENT_NOT_FOUND. */
+  readonly at?: number | Date;
+}
+
 /** Runs by id and by search. */
 export interface RunsApi {
   list(query?: RunListQuery): PageList<RunSummary>;
-  get(id: string, options?: CallOptions): Promise<RunView>;
+  get(id: string, options?: RunMomentOptions): Promise<RunView>;
   history(id: string, options?: CallOptions): PageList<RunEventView>;
   /** Why: the inferences of the run, what was asked of which model, what came of it and at what cost. */
-  decisions(id: string, options?: CallOptions): PageList<DecisionView>;
+  decisions(id: string, options?: RunMomentOptions): PageList<DecisionView>;
   /** The run with everything that its body was given, for `replayHistory` and `eventspine check`. */
   export(id: string, options?: CallOptions): Promise<ExportedHistory>;
   /** Cancels one run, or up to 1,000 with an answer for each. */
@@ -549,10 +565,13 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     runs: {
       list: ({ signal, ...query } = {}) =>
         pageList((cursor) => transport.json(get(pathOf('listRuns'), optionsOf(signal), { ...query, cursor }))),
-      get: (id, options) => transport.json(get(pathOf('readRun', { id }), options)),
+      get: (id, { signal, at } = {}) =>
+        transport.json(get(pathOf('readRun', { id }), optionsOf(signal), { at: momentText(at) })),
       history: (id, options) => runHistory(transport, id, options),
-      decisions: (id, options) =>
-        pageList((cursor) => transport.json(get(pathOf('readDecisions', { id }), options, { cursor }))),
+      decisions: (id, { signal, at } = {}) =>
+        pageList((cursor) =>
+          transport.json(get(pathOf('readDecisions', { id }), optionsOf(signal), { at: momentText(at), cursor })),
+        ),
       export: (id, options) => transport.json(get(pathOf('exportRun', { id }), options)),
       cancel,
       retry,
@@ -696,7 +715,8 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     subscriptions: subscriptionsOver(transport),
 
     schedules: schedulesOver<App>(transport, settings),
-
+    fleet: ({ signal, at, tenant } = {}) =>
+      transport.json<FleetView>(get(pathOf('readFleet'), optionsOf(signal), { at: momentText(at), tenant })),
     queues: (options) => items<QueueView>(pathOf('listQueues'), options),
     scale: ({ signal, ...query } = {}) =>
       transport.json<ScaleView>(get(pathOf('readScale'), optionsOf(signal), { ...query })),
@@ -797,8 +817,8 @@ function eventOf(topic: string, data: unknown, options: PublishOptions): CloudEv
     type: options.type ?? topic,
     ...(options.subject === undefined ? {} : { subject: options.subject }),
     ...(options.key === undefined ? {} : { partitionkey: options.key }),
-    ...(options.version === undefined ? {} : { dataschema: schemaUri(`${topic}/${options.version}`) }),
     ...(options.writerEpoch === undefined ? {} : { writerepoch: options.writerEpoch }),
+    ...(options.version === undefined ? {} : { dataschema: schemaUri(`${topic}/${options.version}`) }),
     datacontenttype: 'application/json',
     data,
   };
@@ -806,4 +826,8 @@ function eventOf(topic: string, data: unknown, options: PublishOptions): CloudEv
 
 function optionsOf(signal: AbortSignal | undefined): CallOptions {
   return signal === undefined ? {} : { signal };
+}
+
+function momentText(at: number | Date | undefined): string | undefined {
+  return at === undefined ? undefined : typeof at === 'number' ? String(at) : at.toISOString();
 }

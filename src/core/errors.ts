@@ -303,6 +303,12 @@ export const errorCatalogue = {
     message: (d) => `There is no run "${d.run}".`,
     mend: 'Check the id; an ended run is deleted when its retention is over.',
   }),
+  RUN_EVENT_NOT_FOUND: entry<{ run: string; events: number }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `Run "${d.run}" has ${d.events} events, and none of them is at that moment.`,
+    mend: 'Ask for a number from 1 to that, or an instant at or after the start of the run.',
+  }),
   HISTORY_INVALID: entry<{ reason: string }>({
     kind: 'invalid',
     status: 400,
@@ -491,6 +497,19 @@ export const errorCatalogue = {
     status: 409,
     message: (d) => `${d.max} redrives are under way, which is as many as there may be.`,
     mend: 'Wait until one has ended, or cancel one.',
+  }),
+  FLEET_PAST_GONE: entry<{ position: number; at: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `What the fleet was before position ${d.position} (${d.at}) is no longer kept.`,
+    mend: 'Ask for a later moment.',
+  }),
+  FLEET_BEHIND: entry<{ position: number }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) =>
+      `The fold of the feed is not far enough for that moment yet; position ${d.position} can be asked for.`,
+    mend: 'Ask again in a while; after an upgrade the whole feed is folded once.',
   }),
   IDEMPOTENCY_KEY_REUSED: entry<{ key: string }>({
     kind: 'invalid',

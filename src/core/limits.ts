@@ -118,8 +118,6 @@ export const limits = {
   retryPauseMsMax: 400 * 24 * 60 * 60_000,
   /** Partitions of a topic. */
   topicPartitionsMax: 1_024,
-  /** Versions of the schema of a topic, and the highest number of one. */
-  topicVersionsMax: 200,
   /** Least bounds of what a topic keeps: less would be gone before it is read. */
   topicBytesMin: 1024 * 1024,
   topicAgeMsMin: 1_000,
@@ -133,6 +131,8 @@ export const limits = {
   trimEventsMax: 256,
   /** Keys that one pass of compaction remembers; of more, the rest has its turn in the next pass. */
   compactionKeysMax: 100_000,
+  /** Versions of the schema of a topic, and the highest number of one. */
+  topicVersionsMax: 200,
   /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
   filterNodesMax: 64,
   filterDepthMax: 8,
@@ -341,4 +341,17 @@ export const limits = {
   pushFailuresMax: 5,
   pushPauseMsMin: 1_000,
   pushPauseMsMax: 5 * 60_000,
+  /** Events of the feed that the fleet is folded over at a time, and after how many, or how long, a checkpoint is left. */
+  fleetStretchEvents: 2_000,
+  fleetCheckpointEvents: 10_000,
+  fleetCheckpointEveryMs: 60_000,
+  /** Events that are folded for one answer: more than lie between two checkpoints, where the fold is not far behind. */
+  fleetFoldEventsMax: 50_000,
+  /** Counters, and partitions, of one checkpoint: the others are added up. And what it says of queues, workers and cursors. */
+  fleetCountersMax: 10_000,
+  fleetSampleMax: 1_000,
+  /** Unfinished runs that are counted anew where the fold has missed something. */
+  fleetRecountRunsMax: 100_000,
+  /** States of unfinished runs that the fold keeps in memory. */
+  fleetStatesKept: 2_000,
 } as const;

@@ -78,12 +78,6 @@ export interface TopicManifest {
   readonly partitions: number;
   /** Paths of the fields by which runs may wait for its events; absent = those of `key`. */
   readonly index?: readonly string[];
-  /** Versions of the schema, oldest first; `schema` is that of the last. Absent = it has none. */
-  readonly versions?: readonly TopicVersion[];
-  /** How its schema may change. Absent = `backward` where there are versions, else `none`. */
-  readonly compatibility?: Compatibility;
-  /** What becomes of fields that the schema does not name. Absent = they stay. */
-  readonly unknown?: 'strip' | 'refuse';
   /** How long and how much of it is kept; absent = all of it. */
   readonly retention?: TopicRetention;
   /** Present = of each key only the newest event is kept. */
@@ -92,6 +86,12 @@ export interface TopicManifest {
   readonly writer?: 'single';
   /** Present = it is remembered how far each source has come. */
   readonly sources?: SourceRule;
+  /** Versions of the schema, oldest first; `schema` is that of the last. Absent = it has none. */
+  readonly versions?: readonly TopicVersion[];
+  /** How its schema may change. Absent = `backward` where there are versions, else `none`. */
+  readonly compatibility?: Compatibility;
+  /** What becomes of fields that the schema does not name. Absent = they stay. */
+  readonly unknown?: 'strip' | 'refuse';
 }
 
 /** A version of the schema of a topic. */
@@ -150,6 +150,14 @@ export const correctionTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic of checkpoints of the fleet, in the tenant of the installation; there without being declared. */
+export const fleetTopic: TopicManifest = {
+  name: 'eventspine.fleet',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** The topic to which the engine itself publishes what operators do to subscriptions; there without being declared. */
 export const subscriptionsTopic: TopicManifest = {
   name: 'eventspine.subscriptions',
@@ -172,6 +180,7 @@ export const ownTopics: readonly TopicManifest[] = [
   limitsTopic,
   modelsTopic,
   correctionTopic,
+  fleetTopic,
   subscriptionsTopic,
   deadEventsTopic,
 ];

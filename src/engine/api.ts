@@ -45,6 +45,7 @@ import type {
   TriageView,
   LimitView,
   PageView,
+  FleetView,
   QueueView,
   RedriveView,
   ReplayAnswer,
@@ -66,6 +67,8 @@ import type { LetterFilter } from './deadletters/filter.js';
 import type { DeadEventFilter } from './topics/dead-events.js';
 import type { ManyRequest } from './deadletters/redrives.js';
 import type { TallyRow } from '../store/contract.js';
+import type { RunMoment } from './runs/past.js';
+import type { FleetMoment } from './fleet/fleet-views.js';
 import type { ModelOrder } from './models/models-office.js';
 import type { FollowedPartition, TopicStreamHandlers } from './topics/topic-followers.js';
 import type { TrimReason } from './topics/keeper.js';
@@ -480,7 +483,8 @@ export interface Engine {
   /** Sends events that were through a group of their own. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_INVALID, WORKFLOW_UNKNOWN. */
   replaySubscription(origin: Origin, name: string, request: ReplayRequest): Promise<ReplayAnswer>;
 
-  readRun(tenant: string, run: string): Promise<RunFold | null>;
+  /** `moment`: the run as it was then, out of its events (RUN_EVENT_NOT_FOUND); null, the default, is now. */
+  readRun(tenant: string, run: string, moment?: RunMoment | null): Promise<RunFold | null>;
   /** Encoded result of a succeeded run, failure of a failed one; null = no such run. */
   readResult(tenant: string, run: string): Promise<RunResult | null>;
   readHistory(
@@ -488,8 +492,8 @@ export interface Engine {
     run: string,
     query: { readonly after: number; readonly limit: number },
   ): Promise<RunEventView[] | null>;
-  /** All inferences of a run, in the order in which they were asked for; null = no such run. */
-  readDecisions(tenant: string, run: string): Promise<DecisionView[] | null>;
+  /** All inferences of a run, in the order in which they were asked for, as known at `moment`; null = no such run. */
+  readDecisions(tenant: string, run: string, moment?: RunMoment | null): Promise<DecisionView[] | null>;
   /** The run with everything that its body was given, for a replay elsewhere; null = no such run. */
   exportHistory(tenant: string, run: string): Promise<ExportedHistory | null>;
   listRuns(tenant: string, filter: RunFilter): Promise<PageView<RunSummary>>;
@@ -556,6 +560,11 @@ export interface Engine {
   listSources(tenant: string, topic: string, query: PageQuery): Promise<PageView<SourceView>>;
   /** What has become of topics through this server. */
   topicFacts(): TopicFacts;
+  /**
+   * What the fleet was at a moment, of one tenant or of all (null). Rejects with FLEET_PAST_GONE where that is no longer kept,
+   * and with FLEET_BEHIND where it cannot be told yet.
+   */
+  fleet(moment: FleetMoment, tenant: string | null): Promise<FleetView>;
   queues(): Promise<QueueView[]>;
   workers(): Promise<WorkerView[]>;
   tally(): Promise<TallyRow[]>;
@@ -679,4 +688,4 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, ManifestRow, StoredPayload };
+export type { EventRow, FleetMoment, ManifestRow, RunMoment, StoredPayload };

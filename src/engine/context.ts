@@ -16,6 +16,15 @@ export interface EngineContext {
   fault(what: string, error: unknown): void;
 }
 
+/** When the feed is folded, and when a checkpoint of that is left. */
+export interface FleetPace {
+  /** Pause between two rounds. Default 1 s. */
+  readonly everyMs: number;
+  /** A checkpoint is left after so many events, or after so long where there were any. More often = answers come quicker, and take more room. */
+  readonly checkpointEvents: number;
+  readonly checkpointEveryMs: number;
+}
+
 export interface EngineSettings {
   /** Name of the region in envelopes. */
   readonly region: string;
@@ -39,6 +48,8 @@ export interface EngineSettings {
   readonly predictionBytesPerTenantMax: number;
   /** When breakers of model endpoints open, and for how long. Default `defaultBreakerRule`: 5 s, doubling up to 5 min. */
   readonly breaker: BreakerRule;
+  /** When the feed is folded for what the fleet was at earlier times; null = never, and nothing is kept of it. */
+  readonly fleet: FleetPace | null;
   /** How often due timers and ready work are looked for, though they are told of anyway. null = 1 s, and less for timers on a shared store. */
   readonly lookEveryMs: number | null;
 }

@@ -50,6 +50,9 @@ import { Dispatcher } from './dispatch/dispatcher.js';
 import { sessionInfo } from './dispatch/session-info.js';
 import type { Session } from './dispatch/session.js';
 import { EnvelopeWriter } from './events/envelope-writer.js';
+import { Checkpoints } from './fleet/checkpoints.js';
+import { FleetDuty, usualPace } from './fleet/fleet-duty.js';
+import { FleetViews } from './fleet/fleet-views.js';
 import { Graphs } from './graphs/graphs.js';
 import { Catalog } from './intake/catalog.js';
 import { deploy } from './intake/deployment.js';
@@ -84,14 +87,14 @@ import { GuardedPublish, lateRedriver } from './topics/guarded-publish.js';
 import { readLows } from './topics/low-water.js';
 import { offsetAt } from './topics/offset-at.js';
 import { DeadLetterMirror } from './topics/dead-letter-mirror.js';
-import { Deliveries, deliveriesEveryMs } from './topics/deliveries.js';
+import { Deliveries } from './topics/deliveries.js';
 import { Lag, lagEveryMs } from './topics/lag.js';
 import { SubscriptionOffice } from './topics/subscription-office.js';
 import { SubscriptionRegister } from './topics/subscription-register.js';
 import { Subscriptions } from './topics/subscriptions.js';
 import { DeadEvents } from './topics/dead-events.js';
 import { Sources } from './topics/sources.js';
-import { TopicFollowers, topicSweepMs } from './topics/topic-followers.js';
+import { TopicFollowers } from './topics/topic-followers.js';
 import { Writers } from './topics/writers.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
@@ -127,6 +130,7 @@ const defaultSettings: EngineSettings = {
   predictionsPerTenantMax: limits.predictionsPerTenantMax,
   predictionBytesPerTenantMax: limits.predictionBytesPerTenantMax,
   breaker: defaultBreakerRule,
+  fleet: usualPace,
   lookEveryMs: null,
 };
 
@@ -164,6 +168,8 @@ class RunningEngine implements Engine {
   /** Null where callers cannot have transactions of their own. */
   readonly #outbox: OutboxDuty | null;
   readonly #graphs: Graphs;
+  readonly #fleet: FleetViews;
+  readonly #fleetDuty: FleetDuty;
   readonly #lookBack: LookBack;
   readonly #router: Router;
   readonly #office: PostOffice;
@@ -413,6 +419,9 @@ class RunningEngine implements Engine {
       },
     });
     this.#approvals = new Approvals(this.#context, this.#lanes);
+    const checkpoints = new Checkpoints(this.#context, this.#catalog);
+    this.#fleet = new FleetViews(this.#context, checkpoints);
+    this.#fleetDuty = new FleetDuty(this.#context, checkpoints, settings.fleet ?? usualPace);
     this.#graphs = new Graphs(this.#context, this.#lanes);
     this.#timers = new TimerDuty(this.#context, this.#lanes, {
       promoted: () => this.#correctHints(),
@@ -483,9 +492,8 @@ class RunningEngine implements Engine {
         tick: () => this.#dispatcher.reap(),
       },
       { name: 'recall', everyMs: settings.sessionBeatMs, tick: () => this.#dispatcher.recallUnreceived() },
-      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#router.tick() },
+      { name: 'router', everyMs: settings.lookEveryMs ?? routerEveryMs, tick: () => this.#followTopics() },
       { name: 'lag', everyMs: settings.lookEveryMs ?? lagEveryMs, tick: () => this.#lag.tick() },
-      { name: 'deliveries', everyMs: settings.lookEveryMs ?? deliveriesEveryMs, tick: () => this.#deliveries.tick() },
       {
         name: 'admission',
         everyMs: settings.lookEveryMs ?? admissionEveryMs,
@@ -495,15 +503,12 @@ class RunningEngine implements Engine {
       { name: 'hints', everyMs: settings.lookEveryMs ?? 1_000, tick: () => this.#correctHints() },
       { name: 'definitions', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#registry.tick() },
       { name: 'models', everyMs: settings.lookEveryMs ?? 2_000, tick: () => this.#tickModels() },
-      { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#expire() },
-      {
-        name: 'topic streams',
-        everyMs: topicSweepMs,
-        tick: () => Promise.resolve(this.#topicFollowers.sweep()),
-      },
-      { name: 'topics', everyMs: settings.upkeepEveryMs, tick: () => this.#keeper.tick() },
+      { name: 'retention', everyMs: settings.upkeepEveryMs, tick: () => this.#retain() },
       { name: 'predictions', everyMs: settings.upkeepEveryMs, tick: () => this.#sweepPredictions() },
       ...(store.shared ? [{ name: 'feed', everyMs: 1_000, tick: () => this.#neighbours.read() }] : []),
+      ...(settings.fleet === null
+        ? []
+        : [{ name: 'fleet', everyMs: settings.fleet.everyMs, tick: () => this.#fleetDuty.tick() }]),
       ...this.#outboxDuties(),
       ...(this.#bridges.any ? [{ name: 'bridges', everyMs: bridgesEveryMs, tick: () => this.#bridges.tick() }] : []),
     ]);
@@ -512,6 +517,10 @@ class RunningEngine implements Engine {
   start(): Promise<void> {
     this.#started ??= this.#begin();
     return this.#started;
+  }
+
+  async #followTopics(): Promise<void> {
+    await Promise.all([this.#router.tick(), this.#deliveries.tick()]);
   }
 
   #outboxDuties(): Duty[] {
@@ -528,6 +537,7 @@ class RunningEngine implements Engine {
       this.#breakers.refresh(),
       this.#pauses.refresh(),
       this.#triage.refresh(),
+      this.#subscriptions.start(),
     ]);
     await this.#dispatcher.reap();
     await this.#schedules.settle();
@@ -823,11 +833,13 @@ class RunningEngine implements Engine {
     return this.#subscriptionOffice.replay(origin, name, request);
   }
 
-  readRun: Engine['readRun'] = (tenant, run) => this.#sought(() => this.#reads.run(tenant, run));
+  readRun: Engine['readRun'] = (tenant, run, moment = null) =>
+    this.#sought(() => (moment === null ? this.#reads.run(tenant, run) : this.#reads.runAt(tenant, run, moment)));
   readResult: Engine['readResult'] = (tenant, run) => this.#sought(() => this.#reads.result(tenant, run));
   readHistory: Engine['readHistory'] = (tenant, run, query) =>
     this.#sought(() => this.#reads.history(tenant, run, query));
-  readDecisions: Engine['readDecisions'] = (tenant, run) => this.#sought(() => this.#reads.decisions(tenant, run));
+  readDecisions: Engine['readDecisions'] = (tenant, run, moment = null) =>
+    this.#sought(() => this.#reads.decisions(tenant, run, moment));
   exportHistory: Engine['exportHistory'] = (tenant, run) => this.#sought(() => this.#reads.exported(tenant, run));
   listRuns: Engine['listRuns'] = (tenant, filter) => this.#reads.list(tenant, filter);
   listDeadLetters: Engine['listDeadLetters'] = (tenant, query) => this.#letters.list(tenant, query);
@@ -896,6 +908,8 @@ class RunningEngine implements Engine {
       };
     });
   }
+
+  fleet: Engine['fleet'] = (moment, tenant) => this.#fleet.at(moment, tenant);
 
   async queues(): Promise<QueueView[]> {
     const { store } = this.#context;
@@ -1132,6 +1146,13 @@ class RunningEngine implements Engine {
     const { store, settings } = this.#context;
     if (store.shared && !(await store.holdDuty('predictions', 3 * settings.upkeepEveryMs))) return;
     await this.#predictions.sweep();
+  }
+
+  /** What is over its time or its bounds goes; the two kinds do not wait for each other. */
+  async #retain(): Promise<void> {
+    this.#topicFollowers.sweep();
+    for (const round of await Promise.allSettled([this.#expire(), this.#keeper.tick()]))
+      if (round.status === 'rejected') throw round.reason;
   }
 
   async #expire(): Promise<void> {

@@ -18,6 +18,7 @@ import type {
   Spend,
   TokenUsage,
 } from '../core/run/inference.js';
+import type { RunStatus } from '../core/run/state.js';
 import type { ShadowEvidence } from '../core/models/shadow.js';
 import type { CatchUp, Overlap } from '../core/schedule/words.js';
 
@@ -700,6 +701,63 @@ export interface QueueView {
   /** Connected workers that serve this queue, and their slots. */
   readonly workers: number;
   readonly slots: number;
+}
+
+/** What a fleet was after an event of the feed. Counted from events, apart from `lag` and `sample`. */
+export interface FleetView {
+  /** Position of the last event that is in; all up to it are. */
+  readonly position: number;
+  /** The latest date of an event that is in; null = none is. */
+  readonly at: string | null;
+  /** The checkpoint that this goes on from; null = from the beginning of the feed. */
+  readonly checkpoint: { readonly position: number; readonly at: string } | null;
+  /** Events that lie between the checkpoint and the moment are deleted: this is what the checkpoint says. null = none are. */
+  readonly gap: FleetGap | null;
+  /** Runs that were deleted before they could be counted out: the counts may be too high by as many. */
+  readonly doubts: number;
+  /** Runs by status; those that have ended are all that ever did, kept or not. */
+  readonly runs: readonly { readonly workflow: string; readonly status: RunStatus; readonly count: number }[];
+  /** Tasks: `open` are ready, delayed or leased, `held` wait for admission. */
+  readonly queues: readonly { readonly queue: string; readonly open: number; readonly held: number }[];
+  /** Calls that want some of a limit, or have it. */
+  readonly limits: readonly { readonly limit: string; readonly waiting: number; readonly granted: number }[];
+  /** Inferences that wait for admission, or have it. */
+  readonly models: readonly { readonly model: string; readonly waiting: number; readonly granted: number }[];
+  /** What bodies wait for: `signal`, `event`, `approval`. */
+  readonly waits: readonly { readonly kind: string; readonly open: number }[];
+  /** Keys with an unfinished run, and the messages that they have not taken. */
+  readonly agents: readonly { readonly agent: string; readonly keys: number; readonly unread: number }[];
+  readonly topics: readonly { readonly topic: string; readonly events: number }[];
+  readonly lag: readonly FleetLag[];
+  /** What the rows said at the checkpoint, at `at`: claims are no events. */
+  readonly sample: FleetSampleView | null;
+}
+
+/** `missing`: how many of the events of runs between two positions are no longer there. */
+export interface FleetGap {
+  readonly from: number;
+  readonly to: number;
+  readonly missing: number;
+}
+
+/** How far a subscription was behind at most: its topic as it was, its cursors as the checkpoint has them. */
+export interface FleetLag {
+  readonly subscription: string;
+  readonly topic: string;
+  readonly eventsMax: number;
+}
+
+/** What the rows of the store said of work that no event tells of, at `at`. */
+export interface FleetSampleView {
+  readonly at: string;
+  readonly queues: readonly {
+    readonly queue: string;
+    readonly ready: number;
+    readonly delayed: number;
+    readonly leased: number;
+    readonly lagMs: number;
+  }[];
+  readonly workers: readonly { readonly queue: string; readonly sessions: number; readonly slots: number }[];
 }
 
 /** How many workers a group of queues wants: what an autoscaler reads. */

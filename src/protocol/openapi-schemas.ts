@@ -64,6 +64,7 @@ import {
   type GraphView,
   type HealthView,
   type Problem,
+  type FleetView,
   type QueueView,
   type RunEventView,
   type RunSummary,
@@ -827,6 +828,42 @@ export const schemas = {
       reason: nullable(text),
     },
     { to: true },
+  ),
+  FleetView: shape<FleetView>(
+    {
+      position: whole,
+      at: nullable(instant),
+      checkpoint: nullable(record({ position: whole, at: instant }, ['position', 'at'])),
+      gap: nullable(record({ from: whole, to: whole, missing: whole }, ['from', 'to', 'missing'])),
+      doubts: whole,
+      runs: list(record({ workflow: text, status: text, count: whole }, ['workflow', 'status', 'count'])),
+      queues: list(record({ queue: text, open: whole, held: whole }, ['queue', 'open', 'held'])),
+      limits: list(record({ limit: text, waiting: whole, granted: whole }, ['limit', 'waiting', 'granted'])),
+      models: list(record({ model: text, waiting: whole, granted: whole }, ['model', 'waiting', 'granted'])),
+      waits: list(record({ kind: text, open: whole }, ['kind', 'open'])),
+      agents: list(record({ agent: text, keys: whole, unread: whole }, ['agent', 'keys', 'unread'])),
+      topics: list(record({ topic: text, events: whole }, ['topic', 'events'])),
+      lag: list(record({ subscription: text, topic: text, eventsMax: whole }, ['subscription', 'topic', 'eventsMax'])),
+      sample: nullable(
+        record(
+          {
+            at: instant,
+            queues: list(
+              record({ queue: text, ready: whole, delayed: whole, leased: whole, lagMs: whole }, [
+                'queue',
+                'ready',
+                'delayed',
+                'leased',
+                'lagMs',
+              ]),
+            ),
+            workers: list(record({ queue: text, sessions: whole, slots: whole }, ['queue', 'sessions', 'slots'])),
+          },
+          ['at', 'queues', 'workers'],
+        ),
+      ),
+    },
+    {},
   ),
   QueueView: shape<QueueView>(
     {

@@ -91,6 +91,7 @@ export const routePaths = {
   resumeSubscription: '/v1/subscriptions/{name}/resume',
   seekSubscription: '/v1/subscriptions/{name}/seek',
   replaySubscription: '/v1/subscriptions/{name}/replay',
+  readFleet: '/v1/fleet',
   listQueues: '/v1/queues',
   readScale: '/v1/queues/scale',
   metrics: '/metrics',

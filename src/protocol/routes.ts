@@ -90,6 +90,11 @@ const limit: RouteParameter = {
   says: `Most items of the page: 1 to ${limits.pageItemsMax}; ${limits.pageItemsDefault} by default.`,
   type: 'integer',
 };
+const runMoment: RouteParameter = {
+  name: 'at',
+  says: 'The run as it was after its event of this number, or at this instant, ISO 8601. By default now.',
+  type: 'string',
+};
 const labels: RouteParameter = {
   name: 'label',
   says: 'A label of the run, as `name:value`.',
@@ -305,6 +310,7 @@ const descriptions = {
   }),
   readRun: get('A run: its state, steps, what it waits for and what can be done about it.', 'RunView', {
     takes: ['readToken'],
+    query: [runMoment],
   }),
   readHistory: get('Every event of a run, in order.', 'RunEventPage', {
     query: [cursor, limit],
@@ -312,7 +318,7 @@ const descriptions = {
   readDecisions: get(
     'Why: every inference of a run, what was asked of which model, what came of it, by which way and at what cost.',
     'DecisionPage',
-    { query: [cursor, limit] },
+    { query: [runMoment, cursor, limit] },
   ),
   exportRun: get(
     'The history of a run with everything that its body was given, to be replayed on other code.',
@@ -628,6 +634,21 @@ const descriptions = {
     'Sends the events from a place to the end of the topic through a group of their own, or says what that would begin.',
     jsonBody('ReplayRequest', 'The place, and what handles the events.'),
     [ok('ReplayAnswer', 'A dry run.'), ok('ReplayAnswer', 'It was made.', 201)],
+  ),
+  readFleet: get(
+    'What the fleet was at a moment: runs, queues, limits, models, waits, agents, topics, lag. Counted from events; `gap` and `sample` say what is not.',
+    'FleetView',
+    {
+      access: 'operator',
+      query: [
+        {
+          name: 'at',
+          says: 'Position of the feed, or an instant, ISO 8601. By default now.',
+          type: 'string',
+        },
+        { name: 'tenant', says: 'Only what is of this tenant.', type: 'string' },
+      ],
+    },
   ),
   listQueues: get('Depth and lag of every queue.', 'QueuePage', { access: 'operator' }),
   readScale: get(

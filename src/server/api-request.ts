@@ -151,6 +151,14 @@ export class QueryReader {
     return text === undefined ? undefined : instantOf(name, text);
   }
 
+  /** A whole number from 0 on that counts something, or an instant, epoch ms. @throws REQUEST_INVALID */
+  moment(name: string, max: number): { readonly number: number } | { readonly instant: number } | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    if (/^\d{1,15}$/.test(text)) return { number: this.integer(name, { min: 0, max }) ?? 0 };
+    return { instant: instantOf(name, text) };
+  }
+
   /** One of a closed set. @throws REQUEST_INVALID */
   choice<T extends string>(name: string, choices: readonly T[]): T | undefined {
     const text = this.text(name);

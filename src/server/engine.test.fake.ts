@@ -74,6 +74,7 @@ const names = [
   'listApprovals',
   'readApproval',
   'sayOfApproval',
+  'fleet',
   'queues',
   'workers',
   'tally',

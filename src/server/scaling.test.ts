@@ -261,6 +261,13 @@ describe('docs/reference/metrics.md', () => {
       streams: 0,
       limits,
       endpoints,
+      topics: {
+        trimmed: { retention: 0, compaction: 0 },
+        late: { accepted: 0, dropped: 0, dead: 0 },
+        gaps: 0,
+        fenced: 0,
+      },
+      subscriptions: [{ subscription: 's', lag: 0, ageMs: 0, refused: 0 }],
       bridges: [
         { bridge: 'b', direction: 'in', state: 'running', moved: 1, duplicates: 0, dead: 0, lag: 0, lagAgeMs: 0 },
       ],

@@ -260,7 +260,7 @@ describe('publishers', () => {
       }),
     );
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1']);
-    expect(await client.subscriptions.get('bounded')).toMatchObject({ behind: expect.stringContaining('may be 3') });
+    expect((await client.subscriptions.get('bounded')).behind).toContain('may be 3');
     const metrics = await (await spine.fetch(new Request('http://localhost/metrics'))).text();
     expect(metrics).toMatch(/eventspine_subscription_lag\{subscription="bounded"\} [4-9]/);
     expect(metrics).toMatch(/eventspine_subscription_refused_total\{subscription="bounded"\} [1-9]/);

@@ -8,7 +8,7 @@ export {
   type InProcessLine,
   type InProcessServer,
 } from './in-process-transport.js';
-export { replayHistory } from './replay-history.js';
+export { replayHistory, shadowHistory } from './replay-history.js';
 export { SharedPulse } from './shared-pulse.js';
 export type { BlobAddress, Heart, HeartOptions, WorkerConnection, WorkerTransport } from './transport.js';
 export { createWebSocketTransport, type WebSocketTransportOptions } from './web-socket-transport.js';
@@ -16,4 +16,5 @@ export type { WorkerLogRecord } from './worker-log.js';
 export { logToStderr, runWorker, workerExitCodes } from './worker-process.js';
 export type { Worker, WorkerState, WorkerStats } from './worker.js';
 export type { ReplayChange, ReplayLevel, ReplayReport } from '../workflow/replay/replay-report.js';
+export type { ShadowReport, ShadowUnit } from '../workflow/replay/shadow-replay.js';
 export { exportedHistoryFormat, readExportedHistory, type ExportedHistory } from '../core/run/exported-history.js';

@@ -71,8 +71,20 @@ export function manifestHash(manifest: Manifest, hash: Hash): string {
 
 /** What is as it always was is not named, so that a topic without anything special has the text that it always had. */
 function topicManifest(topic: Topic): TopicManifest {
-  const { name, schema, key, index, partitions, versions, compatibility, unknown } = topic;
-  const { retention, compaction, writer, sources } = topic;
+  const {
+    name,
+    schema,
+    key,
+    index,
+    partitions,
+    versions,
+    compatibility,
+    unknown,
+    retention,
+    compaction,
+    writer,
+    sources,
+  } = topic;
   const usual = indexedFields({ key });
   const isUsual = index.length === usual.length && index.every((field, i) => field === usual[i]);
   return {

@@ -4,9 +4,9 @@
  */
 import type { Duration } from '../core/duration.js';
 import { limits } from '../core/limits.js';
-import type { Compatibility } from '../core/manifest.js';
 import type { BehindPolicy, TopicCompaction, TopicRetention } from '../core/topics/retention.js';
 import { latePolicies, type LatePolicy, type SourceRule } from '../core/topics/source-rule.js';
+import type { Compatibility } from '../core/manifest.js';
 import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
 import { OptionFaults } from './options.js';
 import type { SelectorOf } from './selector.js';
@@ -139,7 +139,19 @@ export function topic(name: string, options: AnyTopicOptions = {}): Topic {
   const faults = new OptionFaults(`topic "${name}"`);
   const { schema, key, index, partitions, unknown, writer } = options;
   faults.name(name);
-  faults.unknownNames(options, optionNames);
+  faults.unknownNames(options, [
+    'schema',
+    'versions',
+    'compatibility',
+    'unknown',
+    'key',
+    'index',
+    'partitions',
+    'retention',
+    'compact',
+    'writer',
+    'sources',
+  ]);
   faults.schema('schema', schema);
   if (schema !== undefined && options.versions !== undefined) faults.add('give schema or versions, not both');
   const versions = options.versions === undefined ? [] : readVersions(options.versions, faults);
@@ -154,6 +166,7 @@ export function topic(name: string, options: AnyTopicOptions = {}): Topic {
   const compaction = compactionOf(faults, options.compact);
   const sources = sourcesOf(faults, options.sources);
   faults.throwIfAny();
+  const indexed: readonly string[] = index ?? (key === undefined ? [] : [key]);
   return {
     kind: 'topic',
     name,
@@ -162,11 +175,11 @@ export function topic(name: string, options: AnyTopicOptions = {}): Topic {
     compatibility,
     unknown: unknown ?? (versions.length > 0 ? 'refuse' : 'allow'),
     key: key ?? null,
-    index: index ?? (key === undefined ? [] : [key]),
+    index: indexed,
     partitions: partitions ?? 1,
     ...(retention === null ? {} : { retention }),
     ...(compaction === null ? {} : { compaction }),
-    ...(writer === undefined ? {} : { writer: 'single' }),
+    ...(writer === undefined ? {} : { writer }),
     ...(sources === null ? {} : { sources }),
   };
 }
@@ -200,25 +213,19 @@ function sourcesOf(faults: OptionFaults, given: SourceOptions | undefined): Sour
 }
 
 /** Options as they may come out of plain JavaScript. */
-interface AnyTopicOptions extends Omit<TopicBasics<unknown>, 'writer'> {
+interface AnyTopicOptions {
   readonly schema?: StandardSchema;
   readonly versions?: unknown;
-  readonly writer?: string;
+  readonly compatibility?: CompatibilityOption;
+  readonly unknown?: UnknownFields;
+  readonly key?: string;
+  readonly index?: readonly string[];
+  readonly partitions?: number;
+  readonly retention?: RetentionOptions;
+  readonly compact?: true | CompactOptions;
+  readonly writer?: 'single';
+  readonly sources?: SourceOptions;
 }
-
-const optionNames = [
-  'schema',
-  'versions',
-  'compatibility',
-  'unknown',
-  'key',
-  'index',
-  'partitions',
-  'retention',
-  'compact',
-  'writer',
-  'sources',
-];
 
 const policies: readonly UnknownFields[] = ['allow', 'strip', 'refuse'];
 

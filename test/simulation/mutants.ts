@@ -12,8 +12,14 @@ import type {
   Store,
   Transition,
 } from '../../src/store/index.js';
+import { deadEventSpace } from '../../src/core/topics/dead-event.js';
+import { cursorOf, stateOf, type PullCursor } from '../../src/core/topics/pull-cursor.js';
+import { subscriptionCursorSpace } from '../../src/core/topics/subscription.js';
+import { bridgeOffsetSpace } from '../../src/core/topics/bridge.js';
 import { unwantedFailure } from '../../src/core/run/inference.js';
 import type { Submission, WorkerMessage } from '../../src/protocol/worker.js';
+import { subscriptionSettingSpace } from '../../src/engine/topics/subscriptions.js';
+import { subscribedWorkflow } from '../../src/testing/simulator/manifest.js';
 import type { FaultKind } from '../../src/testing/simulator/nemesis.js';
 import type { ProgramTaste } from '../../src/testing/simulator/program.js';
 import type { Flaws } from '../../src/testing/simulator/simulation.js';
@@ -48,6 +54,16 @@ export interface Mutant {
   readonly limited?: true;
   /** It does harm to shadows of models, which only real workers ask. */
   readonly shadowed?: true;
+  /** It does harm to bridges to a bus outside. */
+  readonly bridged?: true;
+  /** It does harm to subscriptions. */
+  readonly subscribed?: true;
+  /** It does harm to topics that do not keep or take everything. */
+  readonly topics?: true;
+  /** It does harm to checkpoints of the fleet. */
+  readonly folded?: true;
+  /** It does harm to events that are pulled. */
+  readonly pulled?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -88,6 +104,24 @@ function agelessly(row: EntryRow): EntryRow {
 /** Whether an agent commits what its handler came to. */
 function handles({ events = [] }: Transition): boolean {
   return events.some(({ type, envelope }) => type === 'step.completed' && envelope.includes('"handle:'));
+}
+
+/** Writes entries of a space without a look at what they were. */
+function unguarded(transition: Transition, space: string): Transition {
+  const loose = (entry: EntryWrite): EntryWrite => {
+    if (entry.space !== space) return entry;
+    const { expected: _, ...rest } = entry;
+    return rest;
+  };
+  return { ...transition, entries: (transition.entries ?? []).map(loose) };
+}
+
+/** The event after the last one of a trim goes, too. */
+function trimsMore(transition: Transition, topic: string): Transition {
+  const trims = (transition.trims ?? []).map((trim) =>
+    trim.topic === topic ? { ...trim, offsets: [...trim.offsets, Math.max(...trim.offsets) + 1] } : trim,
+  );
+  return { ...transition, trims };
 }
 
 /** The run that another goes on in begins with nothing but its first event. */
@@ -871,6 +905,31 @@ export const mutants: readonly Mutant[] = [
     property: 'shadows',
   },
   {
+    name: 'two servers go on with one chain of checkpoints',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).map((entry) => {
+        const { expected: _, ...unguarded } = entry;
+        return entry.space === 'fleet-checkpoint' ? unguarded : entry;
+      }),
+    })),
+    folded: true,
+    servers: 3,
+    from: 148,
+    property: 'fleet',
+  },
+  {
+    name: 'the fold of the feed is not shown some events',
+    flaws: {
+      store: (inner) =>
+        altered(inner, {
+          readFeed: async (query) => (await inner.readFeed(query)).filter(({ type }) => type !== 'call.completed'),
+        }),
+    },
+    folded: true,
+    property: 'fleet',
+  },
+  {
     name: 'a reroute is forgotten by a replay',
     flaws: withTransitions((transition) => ({
       ...transition,
@@ -881,4 +940,181 @@ export const mutants: readonly Mutant[] = [
     remedies: true,
     property: 'P4',
   },
+  {
+    name: 'a bridge moves its position whoever has moved it meanwhile',
+    from: 27,
+    flaws: withTransitions((transition) => unguarded(transition, bridgeOffsetSpace)),
+    bridged: true,
+    servers: 2,
+    kinds: ['server pause', 'server crash'],
+    property: 'P21',
+  },
+  {
+    name: 'the position of a bridge is not stored with what it stands behind',
+    flaws: withTransitions(withoutEntries(({ space }) => space === bridgeOffsetSpace)),
+    bridged: true,
+    property: 'P21',
+  },
+  {
+    name: 'a bridge keeps no keys of what it has brought in',
+    flaws: withTransitions((transition) =>
+      (transition.entries ?? []).some(({ space }) => space === bridgeOffsetSpace)
+        ? { ...transition, dedupe: [] }
+        : transition,
+    ),
+    bridged: true,
+    property: 'P2',
+  },
+  {
+    name: 'the bus is told how far a bridge is before it is stored',
+    flaws: { bus: 'commits first' },
+    bridged: true,
+    property: 'P21',
+  },
+  {
+    name: 'a bridge takes for published what the bus has refused',
+    flaws: { bus: 'says yes' },
+    bridged: true,
+    property: 'P21',
+  },
+  {
+    name: 'what comes after a message that the bus has refused goes out before it',
+    flaws: { bus: 'overtakes' },
+    bridged: true,
+    property: 'P21',
+  },
+  {
+    name: 'a cursor of a subscription is written whatever it was',
+    flaws: withTransitions((transition) => unguarded(transition, subscriptionCursorSpace)),
+    servers: 3,
+    subscribed: true,
+    from: 90,
+    property: 'P2',
+  },
+  {
+    name: 'a delivery does not ask whether it is paused',
+    flaws: withTransitions((transition) =>
+      (transition.runs ?? []).length === 0
+        ? transition
+        : {
+            ...transition,
+            entries: (transition.entries ?? []).filter(({ space }) => space !== subscriptionSettingSpace),
+          },
+    ),
+    servers: 3,
+    subscribed: true,
+    property: 'P20',
+  },
+  {
+    name: 'a run that has begun counts as ended',
+    flaws: { store: endsEarly },
+    subscribed: true,
+    property: 'P10',
+  },
+  {
+    name: 'a page of a topic leaves an event out',
+    flaws: { store: leavesOut },
+    subscribed: true,
+    property: 'P20',
+  },
+  {
+    name: 'two servers hand out one partition at the same time',
+    flaws: withTransitions((transition) => unguarded(transition, subscriptionCursorSpace)),
+    pulled: true,
+    servers: 3,
+    from: 4,
+    property: 'P20',
+  },
+  {
+    name: 'an event is settled when it is handed out',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).map((entry) => {
+        if (entry.op !== 'put' || entry.space !== subscriptionCursorSpace) return entry;
+        const state = stateOf(JSON.parse(entry.value) as PullCursor);
+        return { ...entry, value: JSON.stringify(cursorOf({ ...state, open: [] })) };
+      }),
+    })),
+    pulled: true,
+    property: 'P20',
+  },
+  {
+    name: 'the cursor goes on without the dead event',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).filter(({ space }) => space !== deadEventSpace),
+    })),
+    pulled: true,
+    property: 'P20',
+  },
+  {
+    name: 'what follows an event under its key is not kept behind it',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).map((entry) => {
+        if (entry.op !== 'put' || entry.space !== subscriptionCursorSpace) return entry;
+        const state = stateOf(JSON.parse(entry.value) as PullCursor);
+        const open = state.open.map((one) => ({ ...one, key: `${one.key} ${one.offset}` }));
+        return { ...entry, value: JSON.stringify(cursorOf({ ...state, open })) };
+      }),
+    })),
+    pulled: true,
+    property: 'P10',
+  },
+  {
+    name: 'an event of an older epoch is taken',
+    flaws: withTransitions((transition) =>
+      transition.publishes === undefined ? transition : unguarded(transition, 'topic-writer'),
+    ),
+    topics: true,
+    servers: 2,
+    property: 'P22',
+  },
+  {
+    name: 'the state of a source is overwritten',
+    flaws: withTransitions((transition) => unguarded(transition, 'topic-source')),
+    topics: true,
+    servers: 2,
+    property: 'sources',
+  },
+  {
+    name: 'retention takes one event too many',
+    flaws: withTransitions((transition) => trimsMore(transition, 'recent')),
+    topics: true,
+    property: 'P19',
+  },
+  {
+    name: 'compaction takes one event too many',
+    flaws: withTransitions((transition) => trimsMore(transition, 'table')),
+    topics: true,
+    property: 'P1',
+  },
+  {
+    name: 'what was trimmed is not written down',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).filter(({ space }) => space !== 'topic-low'),
+    })),
+    topics: true,
+    property: 'P19',
+  },
 ];
+
+function endsEarly(inner: Store): Store {
+  return altered(inner, {
+    readRun: async (tenant, run) => {
+      const row = await inner.readRun(tenant, run);
+      return row?.workflow === subscribedWorkflow && row.status !== 'failed' ? { ...row, status: 'succeeded' } : row;
+    },
+  });
+}
+
+/** The second of several events of a topic is missing. */
+function leavesOut(inner: Store): Store {
+  return altered(inner, {
+    readEvents: async (query) => {
+      const rows = await inner.readEvents(query);
+      return query.stream.startsWith('noted/') && query.limit > 1 ? rows.filter((_, i) => i !== 1) : rows;
+    },
+  });
+}

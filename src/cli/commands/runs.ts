@@ -5,6 +5,7 @@ import type { BulkAnswer, CommandAnswer, RunSummary, RunView } from '../../proto
 import { type RunViewState, runViewStates } from '../../protocol/http.js';
 import type { CommandRun, Invocation } from '../command.js';
 import { type ExitCode, exitCodes } from '../exit-codes.js';
+import { momentFlag } from '../moment.js';
 import { printList, printValue } from '../report.js';
 import { clientFor } from '../server-client.js';
 import { didYouMean } from '../suggest.js';
@@ -46,7 +47,8 @@ export const listRuns: CommandRun = async (invocation) => {
 /** Shows one run: the five questions, answered. */
 export const showRun: CommandRun = async (invocation) => {
   const client = clientFor(invocation);
-  const run = await client.runs.get(invocation.words.one('run'));
+  const at = momentFlag(invocation.flags, Date.now());
+  const run = await client.runs.get(invocation.words.one('run'), at === undefined ? {} : { at });
   printValue(invocation, run, () => runText(run, Date.now()));
   return exitCodes.ok.code;
 };

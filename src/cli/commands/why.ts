@@ -3,6 +3,7 @@ import { remedyText } from '../../core/remedies.js';
 import type { DecisionView } from '../../protocol/http.js';
 import type { CommandRun } from '../command.js';
 import { exitCodes } from '../exit-codes.js';
+import { momentFlag } from '../moment.js';
 import { clientFor } from '../server-client.js';
 import { renderPairs } from '../table.js';
 import { span } from '../words.js';
@@ -11,7 +12,9 @@ import { span } from '../words.js';
 export const whyRun: CommandRun = async (invocation) => {
   const { io, flags, words } = invocation;
   let isFirst = true;
-  for await (const decision of clientFor(invocation).runs.decisions(words.one('run'))) {
+  const at = momentFlag(flags, Date.now());
+  const options = at === undefined ? {} : { at };
+  for await (const decision of clientFor(invocation).runs.decisions(words.one('run'), options)) {
     if (flags.truth('json')) io.out(JSON.stringify(decision));
     else for (const line of [...(isFirst ? [] : ['']), ...decisionText(decision)]) io.out(line);
     isFirst = false;

@@ -18,6 +18,8 @@ export interface OpenEvent {
   readonly deliveries: number;
   /** Not before this instant, epoch ms; 0 = at once. */
   readonly at: number;
+  /** The pause that ends then. */
+  readonly delayMs?: number;
   /** The delivery that it is out in; absent = it waits. */
   readonly out?: Delivery;
   /** Why it was given back last, in a few words. */
@@ -82,9 +84,10 @@ export function cursorOf({ read, open, lease, seeks }: PullState): PullCursor {
 
 /** Deliveries that are over without a word: what was in them waits again, and their tokens are good for nothing. */
 export function withoutLost(state: PullState, now: number): PullState {
-  const lost = new Set(state.open.flatMap(({ out }) => (out !== undefined && out.until <= now ? [out.token] : [])));
-  if (lost.size === 0) return state;
   const { lease } = state;
+  const isLost = ({ out }: OpenEvent): boolean => out !== undefined && isOver(out.until, now, lease?.ms ?? 0);
+  const lost = new Set(state.open.flatMap((one) => (one.out !== undefined && isLost(one) ? [one.out.token] : [])));
+  if (lost.size === 0) return state;
   return {
     ...state,
     open: state.open.map((one) => (one.out !== undefined && lost.has(one.out.token) ? waiting(one) : one)),
@@ -94,7 +97,7 @@ export function withoutLost(state: PullState, now: number): PullState {
 
 /** Whether the consumer may have the partition: it is its own, or nobody has anything of it in hand. */
 export function isFreeFor({ lease, open }: PullState, consumer: string, now: number): boolean {
-  if (lease === null || lease.consumer === consumer || lease.until <= now) return true;
+  if (lease === null || lease.consumer === consumer || isOver(lease.until, now, lease.ms)) return true;
   return !open.some(({ out }) => out !== undefined);
 }
 
@@ -152,7 +155,7 @@ export function handOut(state: PullState, fresh: readonly ArrivedEvent[], rules:
     hasKept = true;
   };
   const give = (one: OpenEvent): void => {
-    const { why: _why, ...rest } = one;
+    const { why: _why, delayMs: _delayMs, ...rest } = one;
     const given = { ...rest, deliveries: one.deliveries + 1, at: 0, out: delivery };
     open.push(given);
     out.push(given);
@@ -160,7 +163,7 @@ export function handOut(state: PullState, fresh: readonly ArrivedEvent[], rules:
   for (const one of state.open) {
     if (one.out !== undefined || isBlocked(one.key)) keep(one);
     else if (one.deliveries >= deliveriesMax) dead.push(one);
-    else if (one.at > now || isShut || out.length >= max) keep(one);
+    else if (!isDue(one, now) || isShut || out.length >= max) keep(one);
     else if (one.deliveries === 0 || one.deliveries < deliveriesMax - 1) give(one);
     else {
       // Its last chance: as soon as nothing else is out.
@@ -261,7 +264,8 @@ export function nacked(
     .filter((one) => !dead.includes(one))
     .map((one) => {
       if (!events.includes(one)) return one.out !== undefined && follows(one) ? uncounted(one) : one;
-      return { ...waiting(one), at: now + delayMs(one.deliveries), ...said };
+      const pauseMs = delayMs(one.deliveries);
+      return { ...waiting(one), at: now + pauseMs, delayMs: pauseMs, ...said };
     });
   return {
     tag: 'settled',
@@ -295,6 +299,23 @@ export function reopened(state: PullState, offset: number, key: string): PullSta
   const open = [...state.open, { offset, key, deliveries: 0, at: 0 }].sort((a, b) => a.offset - b.offset);
   return { ...state, open };
 }
+
+/** Whether a time of `ms` is over. One that is longer away than it ever was began before the store's clock went back. */
+export function isOver(until: number, now: number, ms: number): boolean {
+  return until <= now || until - now > clockFactor * ms;
+}
+
+/** When an event that waits may be handed out; null = it may be now. */
+export function dueAt(one: OpenEvent, now: number): number | null {
+  return one.out !== undefined || isDue(one, now) ? null : one.at;
+}
+
+function isDue({ at, delayMs = at }: OpenEvent, now: number): boolean {
+  return isOver(at, now, delayMs);
+}
+
+/** Servers that do not quite agree on the store's clock are no reason to call a lease over. */
+const clockFactor = 2;
 
 /** Events that are neither settled nor handed to nobody: what is behind `head`. */
 export function pendingOf(state: PullState, head: number): number {

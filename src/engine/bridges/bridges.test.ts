@@ -111,7 +111,7 @@ class World {
   async ids(engine: Engine, topic: string): Promise<string[][]> {
     return Promise.all(
       [0, 1].map(async (partition) =>
-        (await engine.readTopic('default', topic, { partition, after: -1, limit: 1_000 })).map(({ event }) =>
+        (await engine.readTopic('default', topic, { partition, after: -1, limit: 1_000 })).items.map(({ event }) =>
           String(event['id']),
         ),
       ),
@@ -239,7 +239,9 @@ describe('a bridge in', () => {
     });
     await vi.waitFor(
       async () => {
-        expect(await engine.readTopic('default', 'later', { partition: 0, after: -1, limit: 9 })).toHaveLength(1);
+        expect((await engine.readTopic('default', 'later', { partition: 0, after: -1, limit: 9 })).items).toHaveLength(
+          1,
+        );
       },
       { timeout: 8_000 },
     );

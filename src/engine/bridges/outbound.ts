@@ -119,7 +119,8 @@ export class Outbound {
         if (!(await this.#duty.hold())) {
           this.tally.is('standby');
           await this.#letGo();
-          await this.#rest();
+          // What is published is the business of whoever has the duty.
+          await this.#pauses.wait(lookEveryMs);
           continue;
         }
         this.#moved = false;

@@ -141,11 +141,6 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     partitions: (value) => isWhole(value, 1, limits.topicPartitionsMax),
     index: (value) =>
       value === undefined || (Array.isArray(value) && value.length <= limits.indexFieldsMax && value.every(isName)),
-    versions: (value) => value === undefined || areVersions(value),
-    compatibility: (value) =>
-      value === undefined ||
-      (isRecord(value) && isOneOf(compatibilityModes, value['mode']) && typeof value['transitive'] === 'boolean'),
-    unknown: (value) => value === undefined || value === 'strip' || value === 'refuse',
     retention: (value) => value === undefined || isRetention(value),
     compaction: (value) =>
       value === undefined || (isRecord(value) && wholeMs(value['lagMs']) && wholeMs(value['tombstoneMs'])),
@@ -153,6 +148,11 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     sources: (value) =>
       value === undefined ||
       (isRecord(value) && latePolicies.includes(value['late'] as LatePolicy) && nullable(wholeMs)(value['afterMs'])),
+    versions: (value) => value === undefined || areVersions(value),
+    compatibility: (value) =>
+      value === undefined ||
+      (isRecord(value) && isOneOf(compatibilityModes, value['mode']) && typeof value['transitive'] === 'boolean'),
+    unknown: (value) => value === undefined || value === 'strip' || value === 'refuse',
   },
   workflows: {
     version: nullable(isName),
@@ -188,6 +188,13 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
   },
 };
 
+function isRetention(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { ageMs, bytes, events, behind } = value;
+  const amounts = nullable(wholeMs)(ageMs) && nullable(isCount)(bytes) && nullable(isCount)(events);
+  return amounts && (behind === 'hold' || behind === 'gap');
+}
+
 /** Versions of a schema: numbers that rise. */
 function areVersions(value: unknown): boolean {
   if (!Array.isArray(value) || value.length === 0 || value.length > limits.topicVersionsMax) return false;
@@ -201,13 +208,6 @@ function areVersions(value: unknown): boolean {
 
 function isOneOf(known: readonly string[], value: unknown): boolean {
   return typeof value === 'string' && known.includes(value);
-}
-
-function isRetention(value: unknown): boolean {
-  if (!isRecord(value)) return false;
-  const { ageMs, bytes, events, behind } = value;
-  const amounts = nullable(wholeMs)(ageMs) && nullable(isCount)(bytes) && nullable(isCount)(events);
-  return amounts && (behind === 'hold' || behind === 'gap');
 }
 
 function isVersions(value: unknown): boolean {

@@ -1,5 +1,6 @@
 /** The reading side of the engine: runs, histories, results, lists, topics. Reads never wait for lanes. */
 import { schemaUri } from '../../core/schema/schema-id.js';
+import { SpineError } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import { decodeValue } from '../../core/codec.js';
@@ -28,6 +29,7 @@ import type { Catalog } from '../intake/catalog.js';
 import { decisionsOf } from './decisions.js';
 import { storedEventView } from './event-view.js';
 import type { PlainValue } from './lanes.js';
+import { eventsUpTo, pastView, type RunMoment } from './past.js';
 import { runView, summaryOf, viewState } from './views.js';
 
 /** What a ticket that waits is waiting for; null = nobody can say. */
@@ -87,6 +89,31 @@ export class Reads {
       limits: new Map(waits.flat()),
       unservedQueues: await this.#unserved(tasks),
     });
+  }
+
+  /** A run as it was at one of its events. Rejects with RUN_EVENT_NOT_FOUND where the moment is before or behind them all. */
+  async runAt(tenant: string, run: string, moment: RunMoment): Promise<RunFold | null> {
+    const events = await this.#past(tenant, run, moment);
+    if (events === null) return null;
+    const state = foldRun(
+      tenant,
+      run,
+      events.map(({ event }) => event),
+    );
+    return pastView(state, this.#lastProgress(events));
+  }
+
+  async #past(tenant: string, run: string, moment: RunMoment): Promise<StoredRunEvent[] | null> {
+    const all = await this.#history(tenant, run);
+    const last = all.at(-1);
+    if (last === undefined) return null;
+    const cut = eventsUpTo(
+      all.map(({ event }) => event),
+      moment,
+    ).length;
+    if (cut === 0 || ('seq' in moment && moment.seq > last.event.seq))
+      throw new SpineError('RUN_EVENT_NOT_FOUND', { run, events: last.event.seq });
+    return all.slice(0, cut);
   }
 
   /** A run as the engine has it. */
@@ -173,9 +200,13 @@ export class Reads {
     return rows.map((row) => storedEventView(readRunEvent(row), this.#plain));
   }
 
-  async decisions(tenant: string, run: string): Promise<DecisionView[] | null> {
-    const events = (await this.#history(tenant, run)).map((stored) => stored.event);
-    return events.length === 0 ? null : decisionsOf(run, events);
+  async decisions(tenant: string, run: string, moment: RunMoment | null): Promise<DecisionView[] | null> {
+    const stored = moment === null ? await this.#history(tenant, run) : await this.#past(tenant, run, moment);
+    if (stored === null || stored.length === 0) return null;
+    return decisionsOf(
+      run,
+      stored.map(({ event }) => event),
+    );
   }
 
   async exported(tenant: string, run: string): Promise<ExportedHistory | null> {

@@ -28,8 +28,10 @@ import type { DeadEvent } from '../../core/topics/dead-event.js';
 import {
   acked,
   cursorOf,
+  dueAt,
   handOut,
   isFreeFor,
+  isOver,
   leasedTo,
   nacked,
   released,
@@ -71,6 +73,7 @@ export const consumerSpace = 'subscription-consumer';
 interface Member {
   /** Epoch ms. */
   readonly until: number;
+  readonly ms: number;
 }
 
 export interface ConsumersOptions {
@@ -338,7 +341,7 @@ export class Consumers {
       deliveriesMax: deliveriesMaxOf(spec),
     });
     const againAt = Math.min(
-      ...state.open.map(({ at, out: isOut }) => (isOut === undefined && at > now ? at : Number.POSITIVE_INFINITY)),
+      ...state.open.map((one) => dueAt(one, now) ?? Number.POSITIVE_INFINITY),
       Number.POSITIVE_INFINITY,
     );
     const isMoved = state.read !== place.state.read || out.length > 0 || dead.length > 0 || gone.length > 0;
@@ -558,27 +561,25 @@ export class Consumers {
       tenant,
       space: consumerSpace,
       key: name,
-      limit: limits.consumersMax + 1,
+      limit: rowsOfConsumers,
     });
-    const untilOf = ({ value }: EntryRow): number => (JSON.parse(value) as Member).until;
-    const others = rows.filter((row) => row.ref !== consumer && untilOf(row) > now);
+    const memberOf = ({ value }: EntryRow): Member => JSON.parse(value) as Member;
+    const isGone = (row: EntryRow): boolean => isOver(memberOf(row).until, now, memberOf(row).ms);
+    const others = rows.filter((row) => row.ref !== consumer && !isGone(row));
     if (others.length >= limits.consumersMax)
       throw new SpineError('CONSUMERS_FULL', { name, max: limits.consumersMax });
     const mine = rows.find(({ ref }) => ref === consumer);
     if (mine === undefined && isMember) return null;
-    if (mine === undefined || untilOf(mine) < now + (2 / 3) * leaseMs) {
-      const member: Member = { until: now + leaseMs };
-      const gone = rows.filter((row) => row.ref !== consumer && untilOf(row) < now - goneMs);
-      const entries: EntryWrite[] = [
-        { op: 'put', space: consumerSpace, key: name, ref: consumer, value: JSON.stringify(member), run: '', at: now },
-        ...gone.map(
-          ({ ref, value }): EntryWrite => ({ op: 'drop', space: consumerSpace, key: name, ref, expected: value }),
-        ),
-      ];
-      const [outcome] = await store.apply([{ tenant, entries }]);
+    if (mine === undefined || isGone(mine) || memberOf(mine).until < now + (2 / 3) * leaseMs) {
+      const value = JSON.stringify({ until: now + leaseMs, ms: leaseMs } satisfies Member);
+      const own: EntryWrite = { op: 'put', space: consumerSpace, key: name, ref: consumer, value, run: '', at: now };
+      const drops = rows
+        .filter((row) => row.ref !== consumer && isGone(row) && memberOf(row).until < now - goneMs)
+        .map((row): EntryWrite => ({ op: 'drop', space: consumerSpace, key: name, ref: row.ref, expected: row.value }));
+      const [outcome] = await store.apply([{ tenant, entries: [own, ...drops] }]);
       // One that was gone is back: whoever asks next cleans up.
-      if (outcome?.tag === 'conflict') await store.apply([{ tenant, entries: entries.slice(0, 1) }]);
-      if (mine === undefined || untilOf(mine) <= now) this.#wake(subscriptionSignal(tenant, name));
+      if (outcome?.tag === 'conflict') await store.apply([{ tenant, entries: [own] }]);
+      if (mine === undefined || isGone(mine)) this.#wake(subscriptionSignal(tenant, name));
     }
     return [consumer, ...others.map(({ ref }) => ref)];
   }
@@ -743,5 +744,7 @@ const soonMs = 5;
 /** Pause between two looks that nobody has asked for. On a shared store, others may have come without a word here. */
 const lookAgainMs = 10_000;
 const lookAgainMsShared = 1_000;
+/** Consumers that are read at once: those that live, and those that were not forgotten yet. */
+const rowsOfConsumers = 2_000;
 /** Consumers that have been silent for so long are forgotten. */
 const goneMs = 60_000;

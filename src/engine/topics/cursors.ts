@@ -8,6 +8,7 @@ import {
   type EntryKey,
   type EntryRow,
   type EntryWrite,
+  type EventRow,
   type PartitionKey,
   type Store,
 } from '../../store/contract.js';
@@ -16,6 +17,14 @@ import {
 export interface StoredCursor<C extends Cursor = Cursor> {
   readonly text: string | null;
   readonly cursor: C;
+}
+
+/** From where on events are new to a subscription. */
+export interface Since {
+  /** Epoch ms. */
+  readonly at: number;
+  /** Head of the feed: what has a later place in it is new, whatever clocks say. null = only the instant is known. */
+  readonly position: number | null;
 }
 
 /** The key of the entry of a cursor. */
@@ -75,32 +84,48 @@ export async function readEntry(store: Store, tenant: string, { space, key, ref 
 }
 
 /**
- * The offset that a position stands for in a partition of so many events. `since`: the instant from which events count as
- * new. Of instants it is the first event at or after it: clocks of several servers may differ a little, and what may be
- * too early is rather taken than left out.
+ * The offset that a position stands for in a partition of so many events. `since`: from where on events are new. Of instants it
+ * is the first event at or after it: clocks of several servers may differ a little, and what may be too early is rather
+ * taken than left out.
  */
 export async function offsetOf(
   store: Store,
   at: PartitionKey,
   head: number,
   from: StartPosition,
-  since: number,
+  since: Since,
 ): Promise<number> {
   if (from === 'oldest') return 0;
   if (from !== 'newest' && 'offset' in from) return from.offset;
-  const instant = from === 'newest' ? since : from.at;
+  const stream = topicStream(at.topic, at.partition);
+  const { position } = since;
+  // What is not numbered yet comes after what was when the subscription was declared.
+  if (from === 'newest' && position !== null)
+    return firstOf(store, at, head, (row) => row.position === 0 || row.position > position);
+  const instant = from === 'newest' ? since.at : from.at;
+  const low = await firstOf(store, at, head, (row) => row.at >= instant);
+  const after = Math.max(-1, low - 1 - skewedEventsMax);
+  const near = await store.readEvents({ tenant: at.tenant, stream, after, limit: skewedEventsMax });
+  return Math.min(low, near.find((row) => row.seq < low && row.at >= instant)?.seq ?? low);
+}
+
+/** The offset of the first event that `isBehind` holds for, and for all after it; the head where there is none. */
+async function firstOf(
+  store: Store,
+  at: PartitionKey,
+  head: number,
+  isBehind: (row: EventRow) => boolean,
+): Promise<number> {
   const stream = topicStream(at.topic, at.partition);
   let low = 0;
   let high = head;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
     const [row] = await store.readEvents({ tenant: at.tenant, stream, after: middle - 1, limit: 1 });
-    if (row === undefined || row.at >= instant) high = middle;
+    if (row === undefined || isBehind(row)) high = middle;
     else low = row.seq + 1;
   }
-  const after = Math.max(-1, low - 1 - skewedEventsMax);
-  const near = await store.readEvents({ tenant: at.tenant, stream, after, limit: skewedEventsMax });
-  return Math.min(low, near.find((row) => row.seq < low && row.at >= instant)?.seq ?? low);
+  return low;
 }
 
 const pageRows = 500;

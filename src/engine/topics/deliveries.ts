@@ -6,6 +6,7 @@
  * Invariant: of each event after the start of a subscription that its filter lets pass there is one run, or a dead event,
  * or the cursor is still before it. A seek by hand is a new start.
  */
+import { payloadOfJson } from '../../core/codec.js';
 import { isSpineError, SpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
@@ -37,6 +38,8 @@ import type { Lanes } from '../runs/lanes.js';
 import { arrivedEvent } from './arrivals.js';
 import { cursorWrite, offsetOf, readCursor } from './cursors.js';
 import { deadEventWrites, withAdded, type AddedWrites } from './dead-events.js';
+import { gapBefore, type TopicGap } from './low-water.js';
+import { preparePublication, type Publication } from './publication.js';
 import { PartitionReader } from './partition-reader.js';
 import { keyOf, PartitionRounds } from './partition-rounds.js';
 import { deadEventOf, storedEvent } from './stored-event.js';
@@ -63,6 +66,8 @@ interface Place {
   window: ArrivedEvent[];
   /** Offset of the next event to read. */
   readTo: number;
+  /** Events that are gone by retention, and of which nobody was told yet. */
+  gap: TopicGap | null;
 }
 
 /** What goes into one transition. */
@@ -71,6 +76,8 @@ interface Delivery {
   readonly text: string;
   readonly births: readonly RunBirth[];
   readonly dead: readonly AddedWrites[];
+  /** The event of the topic `eventspine.subscriptions` that tells of a gap. */
+  readonly told: Publication | null;
   readonly at: number;
 }
 
@@ -89,8 +96,8 @@ export class Deliveries {
   readonly #seen = new Map<string, number>();
   /** Runs under way, by `runKey`. */
   readonly #awaited = new Map<string, Awaited>();
-  /** Of these, those that may have ended; by partition. */
-  readonly #suspects = new Map<string, Set<string>>();
+  /** Of these, those that may have ended, by partition: true = it is known that one has, and that it goes on in no other. */
+  readonly #suspects = new Map<string, Map<string, boolean>>();
   /** Places whose last batch held something that the store cannot keep. */
   readonly #alone = new Set<string>();
   /** Of these, those whose next event cannot become a run, and why. */
@@ -117,7 +124,7 @@ export class Deliveries {
   /** Another server has added to a stream: an event of a topic, or a run that an event may wait for. */
   moved(tenant: string, stream: string): void {
     const awaited = this.#awaited.get(runKey(tenant, stream));
-    if (awaited !== undefined) this.#suspect(awaited, neighbourAfterMs);
+    if (awaited !== undefined) this.#suspect(awaited, false, neighbourAfterMs);
     else if (stream === topicStream(subscriptionsTopic.name, 0)) this.changed(tenant);
     else this.#rounds.moved(tenant, stream);
   }
@@ -126,7 +133,7 @@ export class Deliveries {
   committed({ key, state }: Pick<CommittedChange, 'key' | 'state'>): void {
     if (!isEnded(state.status)) return;
     const awaited = this.#awaited.get(key);
-    if (awaited !== undefined) this.#suspect(awaited, 0);
+    if (awaited !== undefined) this.#suspect(awaited, state.status !== 'continued');
   }
 
   /** What apps declare has changed: a topic that was read may have a subscription that was not. */
@@ -141,11 +148,16 @@ export class Deliveries {
     for (const [key, { at }] of this.#places) if (at.tenant === tenant) this.#forget(key);
     for (const key of this.#seen.keys()) if (key.startsWith(`${tenant}/`)) this.#seen.delete(key);
     this.#rounds.sweepSoon();
-    this.tick().catch((error: unknown) => this.#deps.context.fault('deliveries', error));
+    this.#deps.subscriptions
+      .list(tenant)
+      .then(() => this.tick())
+      .catch((error: unknown) => this.#deps.context.fault('deliveries', error));
   }
 
   /** One bounded round: delivers what is there, and now and then looks for what nobody has told of. */
   async tick(): Promise<void> {
+    // Where nobody has one, nothing is asked of the store.
+    if (!this.#deps.subscriptions.startRuns) return;
     const nowMs = this.#deps.context.ports.clock.monotonicMs();
     if (nowMs >= this.#checkAtMs) {
       this.#checkAtMs = nowMs + checkEveryMs;
@@ -163,22 +175,22 @@ export class Deliveries {
     for (const [key, awaited] of [...this.#awaited].slice(0, checkedMax)) {
       this.#awaited.delete(key);
       this.#awaited.set(key, awaited);
-      this.#note(awaited);
+      this.#note(awaited, false);
       this.#rounds.again(awaited.at);
     }
   }
 
-  #suspect(awaited: Awaited, afterMs: number): void {
-    this.#note(awaited);
+  #suspect(awaited: Awaited, isKnown: boolean, afterMs = 0): void {
+    this.#note(awaited, isKnown);
     if (afterMs === 0) this.#rounds.ask(awaited.at);
     else this.#rounds.again(awaited.at, afterMs);
   }
 
-  #note({ at, run }: Awaited): void {
+  #note({ at, run }: Awaited, isKnown: boolean): void {
     const key = keyOf(at);
     const runs = this.#suspects.get(key);
-    if (runs === undefined) this.#suspects.set(key, new Set([run]));
-    else runs.add(run);
+    if (runs === undefined) this.#suspects.set(key, new Map([[run, isKnown]]));
+    else runs.set(run, isKnown || runs.get(run) === true);
   }
 
   /** All subscriptions of the topic that start runs, side by side: they share what is read. */
@@ -208,9 +220,12 @@ export class Deliveries {
   }
 
   /** Which of the runs have ended, with what they go on in. */
-  async #endedOf(tenant: string, runs: ReadonlySet<string>): Promise<ReadonlyMap<string, string | null>> {
+  async #endedOf(tenant: string, runs: ReadonlyMap<string, boolean>): Promise<ReadonlyMap<string, string | null>> {
     const becomes = new Map<string, string | null>();
-    const list = [...runs];
+    const list: string[] = [];
+    for (const [run, isKnown] of runs)
+      if (isKnown) becomes.set(run, null);
+      else list.push(run);
     for (let from = 0; from < list.length; from += readAtOnce)
       await Promise.all(
         list.slice(from, from + readAtOnce).map(async (run) => {
@@ -237,10 +252,11 @@ export class Deliveries {
     const workflow = await this.#workflowOf(spec.workflow ?? '');
     const isHeld = workflow === null || (setting !== null && setting.paused !== null);
     const to = Math.min(head, place.cursor.end ?? head);
-    if (!isHeld) await this.#fill(place, spec.filter, read, to);
+    if (!isHeld) await this.#fill(at, place, spec.filter, read, to);
     const arrived = isHeld ? { events: [], readTo: 0 } : { events: place.window, readTo: place.readTo };
     const plan = planDelivery(spec, freed, arrived, this.#alone.has(key) ? 1 : limits.subscriptionStartsMax);
-    const delivery = await this.#begin(at, subscription, workflow, plan, read);
+    const began = await this.#begin(at, subscription, workflow, plan, read);
+    const delivery = place.gap === null ? began : { ...began, told: this.#tellGap(at, spec.name, place.gap, began.at) };
     if (delivery.text !== place.text) {
       const answer = await this.#write(at, subscription, place.text, delivery);
       switch (answer.tag) {
@@ -300,7 +316,7 @@ export class Deliveries {
       }
     }
     const cursor = withRuns(plan.cursor, begun);
-    return { cursor, text: JSON.stringify(cursor), births, dead, at: now };
+    return { cursor, text: JSON.stringify(cursor), births, dead, told: null, at: now };
   }
 
   #deathOf(
@@ -355,16 +371,49 @@ export class Deliveries {
     return { publishes: [], dedupe: [], entries: [], blobs: [], births: [born] };
   }
 
+  /** What is gone by retention before it was begun is told in the transition that goes past it, and in the log. */
+  #tellGap({ tenant, topic, partition }: PartitionKey, name: string, { from, to }: TopicGap, at: number): Publication {
+    const { context, catalog } = this.#deps;
+    const value = { subscription: name, change: 'gap', topic, partition, from, to };
+    context.log({
+      level: 'warn',
+      message: 'events were gone before a subscription came to them',
+      fields: { tenant, ...value },
+    });
+    const event = {
+      topic: subscriptionsTopic.name,
+      id: newId('event', context.ports),
+      source: 'eventspine/subscriptions',
+      type: subscriptionsTopic.name,
+      key: name,
+      data: payloadOfJson(value),
+      value,
+    };
+    const actor = `subscription:${name}`;
+    return preparePublication(
+      context,
+      catalog,
+      event,
+      { tenant, actor, cause: null, correlation: null, traceparent: null },
+      at,
+    );
+  }
+
   #write(
     at: PartitionKey,
     subscription: SubscriptionInForce,
     before: string | null,
-    { cursor, births, dead, at: now }: Delivery,
+    { cursor, births, dead, told, at: now }: Delivery,
   ): Promise<CommitAnswer> {
     const { name } = subscription.spec;
     const entries = [cursorWrite(name, at, before, cursor, now), settingGuard(subscription, now)];
-    const transition = withAdded(withBirths({ tenant: at.tenant, entries }, births), dead);
-    const all = [...births, ...dead.flatMap((one) => one.births)];
+    const gap: AddedWrites[] =
+      told === null
+        ? []
+        : [{ publishes: [told.write], dedupe: [], entries: [], blobs: told.blobs, births: told.births }];
+    const added = [...dead, ...gap];
+    const transition = withAdded(withBirths({ tenant: at.tenant, entries }, births), added);
+    const all = [...births, ...added.flatMap((one) => one.births)];
     return new Promise((settle) => {
       this.#deps.lanes.bear({ births: all, transition, actor: `subscription:${name}`, settle });
     });
@@ -404,10 +453,13 @@ export class Deliveries {
   }
 
   /** Reads on, up to as many events as could be looked at before an earlier one ends. */
-  async #fill(place: Place, filter: Filter | null, read: PartitionReader, to: number): Promise<void> {
+  async #fill(at: PartitionKey, place: Place, filter: Filter | null, read: PartitionReader, to: number): Promise<void> {
     if (place.window.length >= limits.subscriptionAheadMax || place.readTo >= to) return;
     const rows = await read.after(place.readTo - 1);
-    for (const row of rows) place.window.push(await arrivedEvent(this.#deps.context, row, filter));
+    const { context } = this.#deps;
+    const gap = await gapBefore(context.store, at, place.readTo - 1, rows[0]?.seq ?? null);
+    if (gap !== null) place.gap = { from: place.gap?.from ?? gap.from, to: gap.to };
+    for (const row of rows) place.window.push(await arrivedEvent(context, row, filter));
     // What is before the head and is not there was deleted.
     place.readTo = (rows.at(-1)?.seq ?? to - 1) + 1;
   }
@@ -421,11 +473,11 @@ export class Deliveries {
       // A replay ends where its topic ended: a partition that came later has nothing for it.
       ...(subscription.made?.purpose === 'replay' ? { end: 0 } : {}),
     };
-    const place: Place = { at, text: stored?.text ?? null, cursor, window: [], readTo: cursor.next };
+    const place: Place = { at, text: stored?.text ?? null, cursor, window: [], readTo: cursor.next, gap: null };
     this.#places.set(key, place);
     this.#awaitAll(key, at, cursor);
     // Whether they have ended nobody may ever tell: they are asked for once.
-    for (const { run } of cursor.runs ?? []) this.#suspect({ at, place: key, run }, 0);
+    for (const { run } of cursor.runs ?? []) this.#suspect({ at, place: key, run }, false);
     return place;
   }
 
@@ -433,6 +485,7 @@ export class Deliveries {
     for (const { run } of place.cursor.runs ?? []) this.#awaited.delete(runKey(at.tenant, run));
     place.text = text;
     place.cursor = cursor;
+    place.gap = null;
     place.window = place.window.filter(({ offset }) => offset >= cursor.next);
     this.#awaitAll(key, at, cursor);
   }

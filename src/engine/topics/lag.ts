@@ -6,6 +6,7 @@
  * they could not wait for anybody.
  */
 import { SpineError } from '../../core/errors.js';
+import type { DeliveryCursor } from '../../core/topics/delivery.js';
 import { pendingOf, stateOf, type PullCursor } from '../../core/topics/pull-cursor.js';
 import type { Subscription } from '../../core/topics/subscription.js';
 import { topicStream } from '../../store/contract.js';
@@ -110,7 +111,8 @@ export class Lag {
       const cursor = text === undefined ? null : (JSON.parse(text) as PullCursor);
       const next = cursor?.next ?? (await offsetOf(store, at, head, spec.from, await this.#subscriptions.since(found)));
       const pulled = spec.workflow === null && cursor !== null;
-      const count = pulled ? pendingOf(stateOf(cursor), head) : Math.max(0, head - next);
+      const { end = head } = (cursor ?? {}) as Partial<DeliveryCursor>;
+      const count = pulled ? pendingOf(stateOf(cursor), head) : Math.max(0, Math.min(head, end) - next);
       const [oldest] = count === 0 ? [] : await store.readEvents({ tenant, stream, after: next - 1, limit: 1 });
       const ageMs = oldest === undefined ? null : Math.max(0, store.now() - oldest.at);
       lags.push({ partition, head, next, count, ageMs, cursor });

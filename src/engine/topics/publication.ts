@@ -51,10 +51,10 @@ export function preparePublication(
 ): Publication {
   const entry = catalog.topic(given.topic);
   if (entry === null) throw new SpineError('TOPIC_UNKNOWN', { name: given.topic, known: catalog.topicNames() });
+  const { hash } = context.ports;
   // Of a table, an event without data says that its key is no more: no schema of the data is meant for it.
   const isRemoval = entry.manifest.compaction !== undefined && given.value === null;
-  const { hash } = context.ports;
-  const { schema, ...kept } = isRemoval ? { ...given, schema: null } : entry.schemas.accept(given, hash);
+  const { schema, ...kept } = isRemoval ? { schema: null } : entry.schemas.accept(given, hash);
   const event = { ...given, ...kept };
   if (entry.manifest.writer === 'single' && event.isGuarded !== true)
     throw new SpineError('WRITER_REQUIRED', { topic: event.topic });

@@ -130,6 +130,7 @@ export class SubscriptionOffice {
       const into = request.into ?? `${name.slice(0, limits.nameLengthMax - 40)}.${newId('event', context.ports)}`;
       if ((await this.#deps.subscriptions.find(origin.tenant, into)) !== null)
         throw new SpineError('SUBSCRIPTION_INVALID', { name: into, faults: ['there is one of this name already'] });
+      if (workflow !== null) await this.#deps.subscriptions.announce(origin.tenant, into);
       const spec: Subscription = { ...base, name: into, workflow, from: request.from, lagMax: null };
       const made: MadeSubscription = { spec, by: origin.actor, at, purpose: 'replay' };
       const partitions = await this.#partitions(origin.tenant, spec.topic);
@@ -204,7 +205,11 @@ export class SubscriptionOffice {
   async #placeOf(at: PartitionKey & { readonly head: number }, to: StartPosition, now: number): Promise<Place> {
     const { partition, head } = at;
     if (to === 'newest') return { partition, from: head, head };
-    return { partition, from: Math.min(head, await offsetOf(this.#deps.context.store, at, head, to, now)), head };
+    return {
+      partition,
+      from: Math.min(head, await offsetOf(this.#deps.context.store, at, head, to, { at: now, position: null })),
+      head,
+    };
   }
 
   async #command(

@@ -8,6 +8,7 @@ import { newId } from '../../core/ids.js';
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import { subscriptionsTopic } from '../../core/manifest.js';
+import { isOver } from '../../core/topics/pull-cursor.js';
 import { readSubscription } from '../../core/topics/subscription-options.js';
 import { subscriptionCursorSpace, type Subscription } from '../../core/topics/subscription.js';
 import type { ConsumerView, SubscriptionDetail, SubscriptionView } from '../../protocol/http.js';
@@ -18,7 +19,7 @@ import type { Catalog } from '../intake/catalog.js';
 import { readSpace } from '../admission/counter-rows.js';
 import { systemTenant } from '../system-tenant.js';
 import { consumerSpace } from './consumers.js';
-import { readCursors, readEntry } from './cursors.js';
+import { cursorWrite, readCursors, readEntry } from './cursors.js';
 import { boundedSpace, reasonOf, totalOf, type Lag, type PartitionLag } from './lag.js';
 import { preparePublication } from './publication.js';
 import {
@@ -89,7 +90,14 @@ export class SubscriptionRegister {
       await this.#bound(tenant, name, spec.lagMax !== null);
       const value = JSON.stringify(made);
       const entry: EntryWrite = { op: 'put', ...placeOf(name), value, run: '', at, expected: before };
-      if (await this.#write(origin, [entry], { subscription: name, change: known === null ? 'made' : 'changed', spec }))
+      const cursors = known === null && spec.from === 'newest' ? await this.#headsOf(tenant, spec, at) : [];
+      if (
+        await this.#write(origin, [entry, ...cursors], {
+          subscription: name,
+          change: known === null ? 'made' : 'changed',
+          spec,
+        })
+      )
         break;
     }
     this.#options.subscriptions.forget(tenant);
@@ -141,6 +149,17 @@ export class SubscriptionRegister {
     if (this.#options.catalog.subscriptions.has(name)) throw new SpineError('SUBSCRIPTION_OWNED', { name });
   }
 
+  /** Cursors at the heads: what is there before it is made is not new to it, to the event and not to the millisecond. */
+  async #headsOf(tenant: string, { name, topic }: Subscription, at: number): Promise<EntryWrite[]> {
+    const heads = await this.#context.store.listPartitions({
+      after: { tenant, topic, partition: -1 },
+      limit: limits.topicPartitionsMax,
+    });
+    return heads
+      .filter((one) => one.tenant === tenant && one.topic === topic)
+      .map(({ partition, head }) => cursorWrite(name, { topic, partition }, null, { next: head }, at));
+  }
+
   async #made(tenant: string, name: string): Promise<string | null> {
     return (await readEntry(this.#context.store, tenant, placeOf(name)))?.value ?? null;
   }
@@ -181,8 +200,11 @@ export class SubscriptionRegister {
     const now = store.now();
     const rows = await readSpace(store, tenant, consumerSpace, name);
     return rows
-      .map(({ ref, value }) => ({ consumer: ref, until: (JSON.parse(value) as { readonly until: number }).until }))
-      .filter(({ until }) => until > now)
+      .map(({ ref, value }) => ({
+        consumer: ref,
+        ...(JSON.parse(value) as { readonly until: number; readonly ms: number }),
+      }))
+      .filter(({ until, ms }) => !isOver(until, now, ms))
       .map(({ consumer, until }) => ({ consumer, until: isoOf(until) }));
   }
 }
@@ -212,7 +234,8 @@ function viewOf({ spec, made, setting }: SubscriptionInForce, partitions: readon
 
 function holderOf(cursor: PartitionLag['cursor'], now: number): string | null {
   const lease = cursor?.lease;
-  return lease === undefined || lease.until <= now ? null : lease.consumer;
+  const isHeld = lease !== undefined && !isOver(lease.until, now, lease.ms);
+  return isHeld && (cursor?.open ?? []).some(({ out }) => out !== undefined) ? lease.consumer : null;
 }
 
 function placeOf(name: string): { readonly space: string; readonly key: string; readonly ref: string } {

@@ -7,11 +7,12 @@
  */
 import type { Manifest } from '../../core/manifest.js';
 import type { Subscription } from '../../core/topics/subscription.js';
-import type { EntryRow, EntryWrite } from '../../store/contract.js';
+import type { EntryWrite } from '../../store/contract.js';
+import { readSpace } from '../admission/counter-rows.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
 import { systemTenant } from '../system-tenant.js';
-import { readEntry } from './cursors.js';
+import { readEntry, type Since } from './cursors.js';
 
 /** Space of subscriptions made over the API. Key: the name; value: JSON of `MadeSubscription`. */
 export const subscriptionSpace = 'subscription';
@@ -19,7 +20,10 @@ export const subscriptionSpace = 'subscription';
 /** Space of what operators have set. Key: the name; value: JSON of `SubscriptionSetting`. */
 export const subscriptionSettingSpace = 'subscription-setting';
 
-/** Space, of the installation, of when subscriptions were first declared. Key: the name; value: epoch ms. */
+/** Space, of the installation, of subscriptions made over the API that start runs. Key: the tenant; ref: the name. */
+const startingSpace = 'subscription-starting';
+
+/** Space, of the installation, of when subscriptions were first declared. Key: the name; value: JSON of `Since`. */
 const sinceSpace = 'subscription-since';
 
 /** A subscription as it was made over the API. */
@@ -57,8 +61,8 @@ export class Subscriptions {
   readonly #context: EngineContext;
   readonly #catalog: Catalog;
   readonly #tenants = new Map<string, OfTenant>();
-  /** Since when those that apps declare are there, epoch ms. */
-  readonly #since = new Map<string, number>();
+  /** Since when those that apps declare are there. */
+  readonly #since = new Map<string, Since>();
   readonly #undated = new Map<string, number>();
   #dating: Promise<void> = Promise.resolve();
 
@@ -88,29 +92,54 @@ export class Subscriptions {
     return (await this.list(tenant)).find(({ spec }) => spec.name === name) ?? null;
   }
 
-  /** Whether the topic may have a subscription that starts runs; where only the store knows, it may. */
+  /** Whether there is a subscription that starts runs, as far as is known here without asking the store. */
+  get startRuns(): boolean {
+    for (const { workflow } of this.#catalog.subscriptions.values()) if (workflow !== null) return true;
+    for (const { made } of this.#tenants.values())
+      for (const { spec } of made.values()) if (spec.workflow !== null) return true;
+    return false;
+  }
+
+  /** The same of a topic. What was made over the API of another server is known once anything of its tenant was read. */
   mayStartRuns(tenant: string, topic: string): boolean {
     const startsRuns = ({ topic: of, workflow }: Subscription): boolean => of === topic && workflow !== null;
     for (const spec of this.#catalog.subscriptions.values()) if (startsRuns(spec)) return true;
     const known = this.#tenants.get(tenant);
-    return known === undefined || [...known.made.values()].some(({ spec }) => startsRuns(spec));
+    return known !== undefined && [...known.made.values()].some(({ spec }) => startsRuns(spec));
   }
 
   /** Something was changed of a tenant's: the next who ask read anew. */
   forget(tenant: string): void {
-    this.#tenants.delete(tenant);
+    const known = this.#tenants.get(tenant);
+    if (known !== undefined) this.#tenants.set(tenant, { ...known, readAtMs: Number.NEGATIVE_INFINITY });
   }
 
-  /** The instant from which events are new to a subscription, epoch ms. */
-  async since({ spec: { name }, made }: SubscriptionInForce): Promise<number> {
-    if (made !== null) return made.at;
+  /** Takes note of tenants that have made subscriptions which start runs. */
+  async start(): Promise<void> {
+    const rows = await readSpace(this.#context.store, systemTenant, startingSpace);
+    for (const tenant of new Set(rows.map(({ key }) => key))) await this.list(tenant);
+  }
+
+  /** Every server is to know, from its start on, that this one starts runs. Before it is there. */
+  async announce(tenant: string, name: string): Promise<void> {
+    const { store } = this.#context;
+    const place = { space: startingSpace, key: tenant, ref: name };
+    await store.apply([
+      { tenant: systemTenant, entries: [{ op: 'put', ...place, value: '', run: '', at: store.now() }] },
+    ]);
+  }
+
+  /** From where on events are new to a subscription. */
+  async since({ spec: { name }, made }: SubscriptionInForce): Promise<Since> {
+    if (made !== null) return { at: made.at, position: null };
     if (!this.#since.has(name)) await this.settle();
     const known = this.#since.get(name);
     if (known !== undefined) return known;
     // Nobody has dated it yet: its manifest was in force here before this server heard of when.
-    this.#undated.set(name, this.#context.store.now());
+    const now = this.#context.store.now();
+    this.#undated.set(name, now);
     await this.settle();
-    return this.#since.get(name) ?? this.#context.store.now();
+    return this.#since.get(name) ?? { at: now, position: null };
   }
 
   /** A manifest is in force: what it declares is there since then, unless it was before. */
@@ -137,16 +166,18 @@ export class Subscriptions {
     }
   }
 
-  async #date(name: string, at: number): Promise<number> {
+  async #date(name: string, at: number): Promise<Since> {
     const { store } = this.#context;
     const place = { space: sinceSpace, key: name, ref: '' };
     const known = await readEntry(store, systemTenant, place);
-    if (known !== null) return Number(known.value);
-    const entry: EntryWrite = { op: 'put', ...place, value: String(at), run: '', at, expected: null };
+    if (known !== null) return JSON.parse(known.value) as Since;
+    const since: Since = { at, position: await store.feedHead() };
+    const entry: EntryWrite = { op: 'put', ...place, value: JSON.stringify(since), run: '', at, expected: null };
     const [outcome] = await store.apply([{ tenant: systemTenant, entries: [entry] }]);
-    if (outcome?.tag === 'applied') return at;
+    if (outcome?.tag === 'applied') return since;
     // A neighbour was quicker.
-    return Number((await readEntry(store, systemTenant, place))?.value ?? at);
+    const row = await readEntry(store, systemTenant, place);
+    return row === null ? since : (JSON.parse(row.value) as Since);
   }
 
   async #ofTenant(tenant: string): Promise<OfTenant> {
@@ -154,8 +185,8 @@ export class Subscriptions {
     const known = this.#tenants.get(tenant);
     if (known !== undefined && nowMs - known.readAtMs < staleMs) return known;
     const [made, settings] = await Promise.all([
-      this.#read(tenant, subscriptionSpace),
-      this.#read(tenant, subscriptionSettingSpace),
+      readSpace(this.#context.store, tenant, subscriptionSpace),
+      readSpace(this.#context.store, tenant, subscriptionSettingSpace),
     ]);
     const fresh: OfTenant = {
       readAtMs: nowMs,
@@ -165,22 +196,6 @@ export class Subscriptions {
     if (this.#tenants.size >= tenantsMax) this.#tenants.clear();
     this.#tenants.set(tenant, fresh);
     return fresh;
-  }
-
-  async #read(tenant: string, space: string): Promise<EntryRow[]> {
-    const rows: EntryRow[] = [];
-    let after: EntryRow | undefined;
-    for (;;) {
-      const page: readonly EntryRow[] = await this.#context.store.readEntries({
-        tenant,
-        space,
-        ...(after === undefined ? {} : { after }),
-        limit: pageRows,
-      });
-      rows.push(...page);
-      after = page.at(-1);
-      if (page.length < pageRows) return rows;
-    }
   }
 }
 
@@ -205,6 +220,5 @@ function inForce(
 
 /** How old an answer may be. */
 const staleMs = 1_000;
-const pageRows = 500;
 /** Tenants of which is remembered what they have. */
 const tenantsMax = 10_000;

@@ -105,16 +105,16 @@ function plainRequestOf(request: ApiRequest, topic: string): PublishRequest {
   if (type === '' || type.length > limits.nameLengthMax)
     throw invalid(`type has not 1 to ${limits.nameLengthMax} characters`);
   const value = request.json();
-  const version = request.query.integer('version', { min: 1, max: limits.topicVersionsMax });
   const writerEpoch = writerEpochOf(request.query.text('writerEpoch'));
+  const version = request.query.integer('version', { min: 1, max: limits.topicVersionsMax });
   return {
     topic,
     id: readIdempotencyKey(request.header(headerNames.idempotencyKey)) ?? newId('event', nodePorts),
     source: `eventspine:client:${encodeURIComponent(request.principal.user)}`,
     type,
     ...(key === undefined ? {} : { key: checkedKey(key) }),
-    ...(version === undefined ? {} : { version }),
     ...(writerEpoch === undefined ? {} : { writerEpoch, attributes: { [writerEpochAttribute]: writerEpoch } }),
+    ...(version === undefined ? {} : { version }),
     data: value === undefined ? null : payloadOfJson(value),
   };
 }

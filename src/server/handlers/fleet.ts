@@ -12,6 +12,7 @@ import { membersOf, type HandlerContext, type Handlers } from './context.js';
 export function fleetHandlers(
   context: HandlerContext,
 ): Handlers<
+  | 'readFleet'
   | 'listQueues'
   | 'listWorkers'
   | 'listDefinitions'
@@ -26,6 +27,11 @@ export function fleetHandlers(
 > {
   const { engine, settings } = context;
   return {
+    readFleet: async ({ query }) => {
+      const at = query.moment('at', Number.MAX_SAFE_INTEGER);
+      const moment = at === undefined ? null : 'number' in at ? { position: at.number } : at;
+      return json(200, await engine.fleet(moment, query.text('tenant') ?? null));
+    },
     listQueues: async () => whole(await engine.queues()),
     listWorkers: async () => whole(await engine.workers()),
     deploy: async (request) => {

@@ -3,7 +3,7 @@ import { errorCatalogue, SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import { jsonOf } from '../../core/codec.js';
-import type { RunFilter, RunResult } from '../../engine/api.js';
+import type { RunFilter, RunMoment, RunResult } from '../../engine/api.js';
 import {
   runViewStates,
   type BulkAnswer,
@@ -107,7 +107,7 @@ function filterOf(request: ApiRequest): RunFilter {
 
 async function readRun(context: HandlerContext, request: ApiRequest): Promise<Answer> {
   const run = runOf(request);
-  const view = await context.engine.readRun(request.tenant, run);
+  const view = await context.engine.readRun(request.tenant, run, momentOf(request));
   if (view === null) throw new SpineError('RUN_NOT_FOUND', { run });
   // The engine does not know under which path the API is mounted.
   const answer: RunView = {
@@ -116,6 +116,13 @@ async function readRun(context: HandlerContext, request: ApiRequest): Promise<An
     links: linksOf(context.settings.basePath, run),
   };
   return json(200, seesAll(request) ? answer : pageRunView(answer));
+}
+
+/** Null = now. */
+function momentOf({ query }: ApiRequest): RunMoment | null {
+  const at = query.moment('at', limits.historyEventsMax);
+  if (at === undefined) return null;
+  return 'number' in at ? { seq: at.number } : at;
 }
 
 /** False for those who are shown what users are. */
@@ -141,7 +148,7 @@ async function readDecisions(context: HandlerContext, request: ApiRequest): Prom
   const limit = request.query.limit();
   const cursor = request.query.text('cursor');
   const after = cursor === undefined ? 0 : seqOfCursor(request.tenant, run, cursor);
-  const all = await context.engine.readDecisions(request.tenant, run);
+  const all = await context.engine.readDecisions(request.tenant, run, momentOf(request));
   if (all === null) throw new SpineError('RUN_NOT_FOUND', { run });
   const items = all.slice(after, after + limit);
   const next = after + limit < all.length ? cursorOf(request.tenant, run, after + limit) : null;

@@ -249,6 +249,7 @@ class RunningTest<App extends AnyApp> implements TestSpine<App> {
         upkeepEveryMs: neverMs,
         stuckAfterMs: neverMs,
         lookEveryMs: neverMs,
+        fleet: null,
       },
       log: (record) => this.#heard(record),
     });

@@ -3,9 +3,12 @@
  * start of user code, every request of the outside client, what each reader and each body was told, and what was left
  * at the end. Plain data: checkers (`checkers/`) look at nothing else, and are tested with histories written by hand.
  */
+import type { BusDelivery } from '../../bus/port.js';
+import type { Subscription } from '../../core/topics/subscription.js';
 import type { BreakerRule } from '../../core/models/breaker.js';
 import type { RunRow } from '../../core/run/state.js';
 import type { Program } from './program.js';
+import type { PullWord } from './pullers.js';
 import type {
   DeadLetterRow,
   EntryRow,
@@ -91,7 +94,17 @@ export interface ShadowCall {
 
 /** One logical request of the outside client, over all its repeats. */
 export interface Operation {
-  readonly kind: 'start' | 'publish' | 'cancel' | 'redrive' | 'signal' | 'schedule' | 'migrate' | 'tell' | 'sweep';
+  readonly kind:
+    | 'start'
+    | 'publish'
+    | 'cancel'
+    | 'redrive'
+    | 'signal'
+    | 'schedule'
+    | 'migrate'
+    | 'tell'
+    | 'sweep'
+    | 'pause';
   readonly tenant: string;
   /** Idempotency key, event id, or run; of a signal `<run> <id>`, of a message `<agent key> <id>`. Null = a start without a key. */
   readonly key: string | null;
@@ -116,6 +129,17 @@ export interface Reading {
   readonly seqs: number[];
   readonly types: string[];
   ended: boolean;
+}
+
+/** What one reader of a topic was handed, over all its connections: events and gaps, in their order. */
+export interface TopicReading {
+  readonly tenant: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly items: (
+    | { readonly kind: 'event'; readonly offset: number }
+    | { readonly kind: 'gap'; readonly from: number; readonly to: number }
+  )[];
 }
 
 /** What one body was handed after its journal. */
@@ -148,11 +172,41 @@ export interface FinalState {
   /** Of tickets that hold shares of limits. */
   readonly holders: readonly EntryRow[];
   readonly deadLetters: readonly DeadLetterRow[];
+  /** Of dead events that are open. */
+  readonly deadEvents: readonly EntryRow[];
   /** Rows of redrives of many. */
   readonly redrives: readonly ScheduleRow[];
   readonly sessions: readonly SessionRow[];
   /** Sessions that living workers believe to have. */
   readonly workerSessions: readonly string[];
+}
+
+/** A message on the bus outside. */
+export interface SentMessage {
+  /** The partition, as positions of bridges name it. */
+  readonly ref: string;
+  readonly partition: number;
+  readonly offset: bigint;
+  readonly id: string;
+  readonly key: string;
+  /** Nobody can read it. */
+  readonly isRubbish: boolean;
+}
+
+/** What was seen of the bridges of a world that has some. */
+export interface BridgedHistory {
+  readonly tenant: string;
+  readonly topicIn: string;
+  readonly topicOut: string;
+  /** Source of all that was sent. */
+  readonly source: string;
+  /** In the order in which it was sent, repeats included. */
+  readonly sent: readonly SentMessage[];
+  /** What the bus was told, after so many actions of the store. */
+  readonly commits: readonly { readonly afterActions: number; readonly ref: string; readonly next: bigint }[];
+  /** What went out, by partition. */
+  readonly out: readonly (readonly BusDelivery[])[];
+  readonly dead: readonly EntryRow[];
 }
 
 /** Everything that was seen of one simulation. */
@@ -161,7 +215,10 @@ export interface History {
   readonly executions: Execution[];
   readonly shadows: ShadowCall[];
   readonly operations: Operation[];
+  /** What consumers that pull have said and heard. */
+  readonly pulls: PullWord[];
   readonly readings: Reading[];
+  readonly topicReadings: TopicReading[];
   readonly bodies: BodyFeed[];
   /** Highest number of attempts that the workload asks for, by path. */
   readonly attemptsMax: Map<string, number>;
@@ -169,6 +226,8 @@ export interface History {
   readonly programs: Map<string, Program>;
   /** There is an endpoint to which work is pushed. */
   pushes: boolean;
+  /** What topics are read by; empty in most worlds. */
+  subscriptions: readonly Subscription[];
   /** World time at which all faults were over. */
   healedAtMs: number;
   /** Faults that may hide from the server that a worker had received or begun something. */
@@ -177,6 +236,8 @@ export interface History {
   breaker: BreakerRule | null;
   /** Faults by which a server may not hear for a while what another has written. */
   deafSpots: number;
+  /** Null = the world has no bridges. */
+  bridged: BridgedHistory | null;
   final: FinalState | null;
 }
 
@@ -187,15 +248,19 @@ export function emptyHistory(): History {
     executions: [],
     shadows: [],
     operations: [],
+    pulls: [],
     readings: [],
+    topicReadings: [],
     bodies: [],
     attemptsMax: new Map(),
     programs: new Map(),
     pushes: false,
+    subscriptions: [],
     healedAtMs: 0,
     blindSpots: 0,
     breaker: null,
     deafSpots: 0,
+    bridged: null,
     final: null,
   };
 }

@@ -5,6 +5,7 @@
 import type { LimitSpec } from '../../core/admission/limit.js';
 import type { Manifest, WorkflowManifest } from '../../core/manifest.js';
 import type { RetryPolicy } from '../../core/retry.js';
+import type { Subscription } from '../../core/topics/subscription.js';
 import { simGraph } from './graph-program.js';
 import { programCapabilities, programModel } from './program.js';
 
@@ -35,6 +36,27 @@ export const simModelLimit: LimitSpec = {
   by: [],
   scope: 'inferences',
 };
+
+/** The workflow that handles events of subscriptions, in the worlds that have them, and the topic of its dead letters. */
+export const subscribedWorkflow = 'deliver';
+export const buriedTopic = 'buried';
+
+/** One of each order. Few keys and narrow windows, so that most events have to wait. */
+export const simSubscriptions: readonly Subscription[] = [
+  subscribed('by-key', 'noted', { order: 'key', windowMax: 3, from: 'oldest' }),
+  subscribed('one-by-one', 'seen', { order: 'partition', windowMax: 1, from: 'newest' }),
+  subscribed('some', 'seen', {
+    order: 'none',
+    windowMax: 2,
+    from: 'oldest',
+    filter: { any: [{ not: { prefix: { id: 'e1' } } }, { exact: { 'data.n': '3' } }] },
+  }),
+];
+
+function subscribed(name: string, topic: string, options: Partial<Subscription>): Subscription {
+  const rest = { filter: null, from: 'oldest', order: 'key', windowMax: 4, lagMax: null } as const;
+  return { name, topic, dead: buriedTopic, workflow: subscribedWorkflow, ...rest, ...options };
+}
 
 /** The agent of the worlds that have one. */
 export const simAgent = 'tally';
@@ -79,7 +101,7 @@ function workflow(
 }
 
 /** The app of the simulated installation, in one of its builds. */
-export function simManifest(build: BuildName, limited = false): Manifest {
+export function simManifest(build: BuildName, limited = false, hasSubscriptions = false): Manifest {
   return {
     format: 1,
     app: 'simulated',
@@ -87,11 +109,13 @@ export function simManifest(build: BuildName, limited = false): Manifest {
       { name: 'seen', schema: null, key: null, partitions: 3 },
       { name: 'noted', schema: null, key: 'n', partitions: 2 },
       { name: 'done', schema: null, key: null, partitions: 1 },
+      ...(hasSubscriptions ? [{ name: buriedTopic, schema: null, key: null, partitions: 1 }] : []),
     ],
     workflows: [
       workflow('program', builds[build], null, 'done'),
       workflow('watch', [null], 'seen', null),
       { ...workflow('graph', [null], null, null), graph: simGraph },
+      ...(hasSubscriptions ? [workflow(subscribedWorkflow, [null], null, null)] : []),
     ],
     models: [
       {
@@ -118,5 +142,6 @@ export function simManifest(build: BuildName, limited = false): Manifest {
       ...(limited && name === limitedCapability ? { limits: simLimits.map((limit) => limit.name) } : {}),
     })),
     ...(limited ? { limits: simLimits } : {}),
+    ...(hasSubscriptions ? { subscriptions: simSubscriptions } : {}),
   };
 }

@@ -10,7 +10,7 @@ import { readSchedule, type ScheduleOptions } from '../../core/schedule/spec.js'
 import type { FaultMeter } from './fault-meter.js';
 import type { History, Operation } from './history.js';
 import { makeGraphInput } from './graph-program.js';
-import { simAgent } from './manifest.js';
+import { simAgent, simSubscriptions } from './manifest.js';
 import { makeProgram, programSignals, type Program, type ProgramTaste } from './program.js';
 import type { Prng } from './prng.js';
 import { SimProcess } from './process.js';
@@ -32,6 +32,8 @@ export interface ClientPlan {
   readonly sweeps: boolean;
   /** What a schedule does, where there is to be one. */
   readonly schedule: ScheduleOptions | null;
+  /** Subscriptions are paused now and then. */
+  readonly pauses: boolean;
   /** There are versions to migrate to. */
   migrates: boolean;
   /** Probability that a request or its answer is lost. */
@@ -86,6 +88,7 @@ export class OutsideClient {
       this.#process.after(mail.next() * plan.spreadMs, 'message', () => this.#tell(mail, i));
     }
     if (plan.sweeps) this.#sweepLater(plan.spreadMs * 0.7);
+    if (plan.pauses) this.#pauseLater(plan.spreadMs);
     if (plan.schedule === null) return;
     const { schedule } = plan;
     this.pending += 1;
@@ -96,6 +99,8 @@ export class OutsideClient {
   probe(): void {
     this.pending += 1;
     this.#startRun('probe');
+    // A pause that was on its way may come after the first.
+    if (this.#options.plan.pauses) for (const inMs of [0, restAfterMs]) this.#resumeLater(inMs);
     if (this.#options.plan.sweeps) this.#sweepLater(restAfterMs);
     if (this.#scheduling === null) return;
     this.pending += 1;
@@ -231,6 +236,35 @@ export class OutsideClient {
     const operation = this.#operation('redrive', tenant, run, '');
     // Not repeated: a second redrive is another one.
     this.#attempt(operation, false, (engine) => engine.redrive(originOf(tenant), run).then(commandAnswer));
+  }
+
+  /** Each is paused and resumed, and the last word is that it goes on. */
+  #pauseLater(spreadMs: number): void {
+    const prng = this.#options.world.prng.fork('pauses/when');
+    for (const tenant of tenants)
+      for (const { name } of simSubscriptions) {
+        this.pending += 1;
+        this.#process.after(prng.next() * spreadMs * 0.4, 'pause', () => {
+          const operation = this.#operation('pause', tenant, name, 'pause');
+          this.#attempt(operation, false, (engine) =>
+            engine.pauseSubscription(originOf(tenant), name, null).then(commandAnswer),
+          );
+        });
+      }
+    this.#resumeLater(prng.between(0.4, 0.9) * spreadMs);
+  }
+
+  #resumeLater(inMs: number): void {
+    for (const tenant of tenants)
+      for (const { name } of simSubscriptions) {
+        this.pending += 1;
+        this.#process.after(inMs, 'resume', () => {
+          const operation = this.#operation('pause', tenant, name, 'resume');
+          this.#attempt(operation, true, (engine) =>
+            engine.resumeSubscription(originOf(tenant), name).then(commandAnswer),
+          );
+        });
+      }
   }
 
   #sweepLater(inMs: number): void {

@@ -11,6 +11,7 @@ import {
   message,
   model,
   signal,
+  subscription,
   topic,
   Transient,
   workflow,
@@ -21,18 +22,22 @@ import {
   type CompactRequest,
   type Ctx,
   type ModelCallNow,
+  type Subscription,
   Terminal,
 } from '../../workflow/index.js';
 import { askedBy, askFor, runAi, type Asked } from './ai-program.js';
 import { simGraph } from './graph-program.js';
 import {
   builds,
+  buriedTopic,
   limitedCapability,
   simAgent,
   simDeadlineMs,
   simLimits,
   simModelLimit,
   simRetry,
+  simSubscriptions,
+  subscribedWorkflow,
   type BuildName,
 } from './manifest.js';
 import {
@@ -73,6 +78,7 @@ const seen = topic('seen', { partitions: 3 });
 const noted = topic('noted', { partitions: 2, key: 'n' });
 const signals = programSignals.map((name) => signal(name));
 const done = topic('done');
+const buried = topic(buriedTopic);
 const capabilities = programCapabilities.map((name) => capability(name, { deadline: simDeadlineMs, retry }));
 const named = simLimits.map((spec) => limit(spec.name, optionsOf(spec)));
 const limitedCapabilities = programCapabilities.map((name) =>
@@ -122,6 +128,7 @@ export function programApp(
   limited = false,
   patience = 0,
   shadow: ShadowStage | null = null,
+  hasSubscriptions = false,
 ): AnyApp {
   const options = { deadline: simDeadlineMs, retry };
   const inVersion = (version: string | null, previous: readonly AnyWorkflow[]): AnyWorkflow => {
@@ -136,6 +143,9 @@ export function programApp(
   const program = inVersion(
     current,
     earlier.map((version) => inVersion(version, [])),
+  );
+  const deliver: AnyWorkflow = workflow(subscribedWorkflow, options, (ctx, data) =>
+    runProgram(ctx, (data as { readonly program: Program }).program, { perform, patience, program, shadow }),
   );
   const { small, large } = programWindows;
   const said = shadow?.flaw === 'answers' ? shadowAnswer : (answer: string): string => answer;
@@ -163,7 +173,9 @@ export function programApp(
         runProgram(ctx, (data as { readonly program: Program }).program, { perform, patience, program, shadow }),
       ),
       { ...workflow('graph', options, () => undefined), graph: simGraph },
+      ...(hasSubscriptions ? [deliver] : []),
     ],
+    ...(hasSubscriptions ? { subscriptions: subscriptionsOf(deliver) } : {}),
     handlers: (limited ? limitedCapabilities : capabilities).map((one) =>
       one.implement(async (input, context) => {
         const { idempotencyKey, attempt } = context;
@@ -173,6 +185,22 @@ export function programApp(
       }),
     ),
   });
+}
+
+/** The subscriptions of the worlds that have them, in code. */
+function subscriptionsOf(start: AnyWorkflow): Subscription[] {
+  const topics = [seen, noted];
+  return simSubscriptions.map(({ name, topic: of, filter, from, order, windowMax }) =>
+    subscription(name, {
+      topic: topics.find((one) => one.name === of) ?? seen,
+      start,
+      dead: buried,
+      from: from === 'newest' ? 'newest' : 'oldest',
+      order,
+      window: windowMax,
+      ...(filter === null ? {} : { filter }),
+    }),
+  );
 }
 
 /** What a shadow says, and no run may ever have. */

@@ -37,6 +37,8 @@ export interface RealWorkerOptions extends WorkerHostOptions {
   readonly agents: boolean;
   /** Whether a capability is limited. */
   readonly limited: boolean;
+  /** Whether topics have subscriptions. */
+  readonly subscribed: boolean;
   /** Attempts of inferences for the weather at the model. */
   readonly patience: number;
   /** Whether a version of the model is asked beside the others, and what is wrong with that; null = none is. */
@@ -71,7 +73,8 @@ export class RealWorker implements SimWorker {
   }
 
   #boot(ports: Ports, heart: SimProcess): void {
-    const { slots, parkAfterMs, only, provider, agents, limited, patience, history, endpoint } = this.#options;
+    const { slots, parkAfterMs, only, provider, agents, limited, subscribed, patience, history, endpoint } =
+      this.#options;
     const build = this.#options.build();
     const claims = new Claims(history, build);
     const transport = this.#transport(claims, heart);
@@ -92,6 +95,7 @@ export class RealWorker implements SimWorker {
               limited,
               patience,
               this.#shadowStage(ports),
+              subscribed,
             ),
             connect: transport,
             ports,
@@ -124,8 +128,8 @@ export class RealWorker implements SimWorker {
 
   /** As a server that pushes has it: a session whose work is done by requests. */
   #pushing(endpoint: SimEndpoint, claims: Claims, transport: WorkerTransport, ports: Ports): Worker {
-    const { slots, only, agents, limited, world } = this.#options;
-    const app = programApp(async () => '', 'plain', agents, limited);
+    const { slots, only, agents, limited, subscribed, world } = this.#options;
+    const app = programApp(async () => '', 'plain', agents, limited, 0, null, subscribed);
     const health = new EndpointHealth(ports, slots);
     const client = endpoint.senderFrom(this.host.main, ports, (task) =>
       task.kind === 'describe'

@@ -57,6 +57,8 @@ export interface ScriptedWorkerOptions extends WorkerHostOptions {
   readonly build: () => BuildName;
   /** Whether a capability is limited. */
   readonly limited: boolean;
+  /** Whether topics have subscriptions. */
+  readonly subscribed: boolean;
   readonly only: { readonly workflows: readonly string[]; readonly capabilities: readonly string[] };
   readonly flaw: WorkerFlaw;
 }
@@ -113,7 +115,7 @@ class WorkerLife {
     this.#ports = ports;
     this.#heart = heart;
     this.#build = options.build();
-    this.#manifest = simManifest(this.#build, options.limited);
+    this.#manifest = simManifest(this.#build, options.limited, options.subscribed);
     this.#connect();
   }
 

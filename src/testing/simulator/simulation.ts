@@ -4,6 +4,7 @@
  * demanded. Then the checkers look at all that was seen.
  */
 import { childSpace } from '../../core/run/effects.js';
+import { deadEventSpace } from '../../core/topics/dead-event.js';
 import { foldRun } from '../../core/run/state.js';
 import { inboxSpace, indexSpace, signalSpace, waitSpace } from '../../core/run/waits.js';
 import { isRedriveRow } from '../../engine/deadletters/redrives.js';
@@ -11,6 +12,8 @@ import { defaultBreakerRule } from '../../core/models/breaker.js';
 import { ticketSpace } from '../../core/run/tickets.js';
 import { holderSpace } from '../../engine/admission/counter-rows.js';
 import { systemTenant } from '../../engine/system-tenant.js';
+import type { DeliveryCursor } from '../../core/topics/delivery.js';
+import { readCursor } from '../../engine/topics/cursors.js';
 import { compareRun } from '../../engine/upkeep/doctor.js';
 import { readRunEvent } from '../../engine/events/rows.js';
 import {
@@ -30,7 +33,7 @@ import { FaultMeter } from './fault-meter.js';
 import { formsOf, type Form } from './forms.js';
 import { emptyHistory, keyOfRun, type FinalState, type History } from './history.js';
 import { graphAttempts, pathsOfGraph, type GraphInput } from './graph-program.js';
-import { simAgent, simManifest } from './manifest.js';
+import { simAgent, simManifest, simSubscriptions, subscribedWorkflow } from './manifest.js';
 import type { Prng } from './prng.js';
 import { noRollout, rolloutOf, type Rollout } from './rollout.js';
 import { Nemesis, type FaultKind } from './nemesis.js';
@@ -39,13 +42,16 @@ import { Observer } from './observer.js';
 import { OutsideClient, tenants, type ClientPlan } from './outside-client.js';
 import { programApp, type ShadowFlaw } from './program-app.js';
 import { effectsOfProgram, type Program, type ProgramTaste } from './program.js';
+import { pulledManifest, Pullers } from './pullers.js';
 import { Provider, stormsOf } from './provider.js';
 import { RealWorker } from './real-worker.js';
 import { Readers } from './readers.js';
 import { ScriptedWorker, type WorkerFlaw } from './scripted-worker.js';
 import { SimServer } from './sim-server.js';
 import type { StoreWeather } from './sim-store.js';
+import { SimBus, type BusFlaw } from './sim-bus.js';
 import type { SimWorker } from './sim-worker.js';
+import { TopicLogActors, topicLogManifest } from './topic-logs.js';
 import { World } from './world.js';
 import type { WorkerMessage } from '../../protocol/worker.js';
 
@@ -63,6 +69,7 @@ export interface Flaws {
   readonly worker?: WorkerFlaw;
   readonly endpoint?: EndpointFlaw;
   readonly shadow?: ShadowFlaw;
+  readonly bus?: BusFlaw;
   /** What real workers say comes out otherwise. */
   readonly garbled?: (message: WorkerMessage) => WorkerMessage;
   /** Probability that a message overtakes the one before it. */
@@ -90,6 +97,13 @@ export interface SimulationOptions {
    * worlds that have inferences.
    */
   readonly shadowed?: boolean;
+  /** Whether topics have subscriptions whose events start runs. Default false. */
+  readonly subscribed?: boolean;
+  /**
+   * There are topics with a single writer, with sources that are followed, with retention and with compaction, and those who
+   * write and read them. Default false.
+   */
+  readonly topics?: boolean;
   /**
    * Some of the workers push their work to an endpoint; only with real workers. There is no rollout in such a world.
    * Default false.
@@ -111,6 +125,12 @@ export interface SimulationOptions {
    * Default false.
    */
   readonly storms?: boolean;
+  /** The servers have bridges to a bus outside, in and out. Default false. */
+  readonly bridged?: boolean;
+  /** Servers fold the feed and leave checkpoints of the fleet. Default false. */
+  readonly folded?: boolean;
+  /** There is a topic whose events are pulled by consumers. Default false. */
+  readonly pulled?: boolean;
   /** Overrides which kinds of nodes programs have. */
   readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
@@ -153,6 +173,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   }
 }
 
+/** How often topics are trimmed, in worlds that have such. */
+const topicUpkeepMs = 300;
 /** Bounds of one simulation. */
 const stepsMax = 150_000;
 const healMsMax = 300_000;
@@ -205,6 +227,7 @@ class Simulation {
   async run(): Promise<SimulationReport> {
     const world = this.#world;
     this.#history.breaker = this.#hasStorms() ? touchy : null;
+    this.#history.subscriptions = this.#isSubscribed() ? simSubscriptions : [];
     const prng = world.prng.fork('shape');
     const clock = {
       now: () => Math.floor(world.nowMs + this.#storeOffsetMs),
@@ -230,6 +253,8 @@ class Simulation {
     const sessionDeadMs = prng.pick([3_000, 6_000]);
     const observer = new Observer(world, this.#history, clock.now);
     const skews = world.prng.fork('skews');
+    const plan = this.#clientPlan();
+    const bus = this.#options.bridged === true ? this.#bus(plan.spreadMs) : null;
     const serverOf = (i: number): SimServer =>
       new SimServer({
         name: i === 0 ? 'server' : `server${i + 1}`,
@@ -250,9 +275,12 @@ class Simulation {
         settings: {
           sessionDeadMs,
           sessionBeatMs: Math.floor(sessionDeadMs / 5),
+          fleet:
+            this.#options.folded === true ? { everyMs: 700, checkpointEvents: 150, checkpointEveryMs: 5_000 } : null,
           breaker: this.#hasStorms() ? touchy : breaker,
+          ...(this.#options.topics === true ? { upkeepEveryMs: topicUpkeepMs } : {}),
         },
-        manifest:
+        manifests: [
           this.#options.workers === 'real'
             ? programApp(
                 async () => '',
@@ -261,11 +289,15 @@ class Simulation {
                 this.#isLimited(),
                 0,
                 this.#isShadowed() ? { perform: async () => undefined, flaw: null } : null,
+                this.#isSubscribed(),
               ).manifest
-            : simManifest(fleet.rollout.first, this.#isLimited()),
+            : simManifest(fleet.rollout.first, this.#isLimited(), this.#isSubscribed()),
+          ...(this.#options.pulled === true ? [pulledManifest] : []),
+          ...(this.#options.topics === true ? [topicLogManifest] : []),
+        ],
+        bus,
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
-    const plan = this.#clientPlan();
     const fleet = this.#fleet(plan.spreadMs);
     const storms = this.#hasStorms() ? stormsOf(world.prng.fork('storms'), world.nowMs, plan.spreadMs) : [];
     const provider = new Provider(world, this.#history, storms);
@@ -298,10 +330,32 @@ class Simulation {
       pace: this.#options.brief === true ? 4 : 1,
       ...(this.#options.kinds === undefined ? {} : { kinds: this.#options.kinds }),
     });
+    const pullers =
+      this.#options.pulled === true
+        ? new Pullers({
+            world,
+            cluster,
+            history: this.#history,
+            meter: this.#meter,
+            events: this.#options.brief === true ? 12 : 40,
+            spreadMs: plan.spreadMs,
+            loss: () => plan.loss,
+          })
+        : null;
     for (const server of cluster.servers) server.boot();
     for (const { host } of workers) host.start();
+    pullers?.start();
     endpoint?.start();
     client.start();
+    if (this.#options.topics === true)
+      new TopicLogActors({
+        world,
+        cluster,
+        history: this.#history,
+        client: plan,
+        untilMs: world.nowMs + plan.spreadMs,
+      }).start();
+    bus?.start();
     nemesis.start();
     const { crash } = this.#options;
     const look = async (): Promise<boolean> => {
@@ -318,6 +372,8 @@ class Simulation {
     await world.run({ untilMs: world.nowMs + plan.spreadMs * 1.2, stepsMax, afterStep: look });
     nemesis.heal();
     endpoint?.heal();
+    pullers?.heal();
+    bus?.heal();
     this.#history.healedAtMs = world.nowMs;
     client.probe();
     let next = 0;
@@ -325,7 +381,9 @@ class Simulation {
       if (await look()) return true;
       if (world.nowMs < next || data === null) return false;
       next = world.nowMs + 250;
-      return client.pending === 0 && readers.open === 0 && (await this.#isQuiet(data, workers));
+      if (client.pending > 0 || readers.open > 0 || !(await this.#isQuiet(data, workers))) return false;
+      if (bus !== null && !(await bus.isAtRest(data))) return false;
+      return pullers === null || pullers.isQuiet(data);
     };
     if (this.#violations.length < violationsMax)
       await world.run({ untilMs: world.nowMs + healMsMax, stepsMax, afterStep: quiet });
@@ -333,6 +391,7 @@ class Simulation {
     const blinding = count === 1 ? blindingFaults : [...blindingFaults, ...blindingClusterFaults];
     this.#history.blindSpots = blinding.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
     this.#history.deafSpots = deafeningFaults.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
+    if (bus !== null && data !== null) this.#history.bridged = await bus.seen(data);
     await this.#verdict(data, workers, client);
     this.#options.onHistory?.(this.#history);
     return {
@@ -353,6 +412,11 @@ class Simulation {
     };
   }
 
+  #bus(spreadMs: number): SimBus {
+    const [world, meter, history] = [this.#world, this.#meter, this.#history];
+    return new SimBus({ world, meter, history, spreadMs, flaw: this.#options.flaws?.bus ?? null });
+  }
+
   /** Half of all worlds have one server. */
   #serverCount(): number {
     const { servers, disk } = this.#options;
@@ -366,7 +430,8 @@ class Simulation {
     const prng = this.#world.prng.fork('workers');
     const count = prng.int(1, 3);
     const divided = count > 1 && prng.chance(0.3);
-    const workflows = ['program', 'watch', ...(this.#hasAgents() ? [simAgent] : [])];
+    const subscribed = this.#isSubscribed() ? [subscribedWorkflow] : [];
+    const workflows = ['program', 'watch', ...subscribed, ...(this.#hasAgents() ? [simAgent] : [])];
     const everything = { workflows, capabilities: ['work', 'gpu'] };
     const offers = Array.from({ length: count }, (_, i) =>
       !divided
@@ -400,6 +465,7 @@ class Simulation {
       const isReplaced = (): boolean => replacement !== null && this.#world.nowMs >= replacement.atMs;
       const common = {
         limited: this.#isLimited(),
+        subscribed: this.#isSubscribed(),
         build: () => (replacement !== null && isReplaced() ? replacement.by : rollout.first),
         world: this.#world,
         network,
@@ -469,6 +535,7 @@ class Simulation {
       redrives: prng.chance(0.5),
       sweeps: this.#world.prng.fork('sweeps').chance(0.4),
       schedule: this.#schedulePlan(),
+      pauses: this.#isSubscribed() && this.#world.prng.fork('pauses').chance(0.5),
       migrates: false,
       loss: 0,
       taste: { ...taste, ...this.#options.taste },
@@ -494,6 +561,10 @@ class Simulation {
 
   #hasInferences(): boolean {
     return this.#world.prng.fork('inferences').chance(0.4);
+  }
+
+  #isSubscribed(): boolean {
+    return this.#options.subscribed === true;
   }
 
   #isShadowed(): boolean {
@@ -549,6 +620,7 @@ class Simulation {
     )
       return false;
     if ((await redriveRows(store)).some(isRedriving)) return false;
+    if (this.#isSubscribed() && !(await isDelivered(store))) return false;
     if (!(await areLimitsAtRest(store, tally))) return false;
     if (!(await isRouted(store)) || !(await areAgentsAtRest(store, tally)) || (await store.dueTimers(1)).length > 0)
       return false;
@@ -615,6 +687,18 @@ async function isRouted(store: Store): Promise<boolean> {
   return true;
 }
 
+/** Every cursor of a subscription is at the head of its partition, and none waits for a run. */
+async function isDelivered(store: Store): Promise<boolean> {
+  for (const { tenant, topic, partition, head } of await store.listPartitions({ after: null, limit: 10_000 }))
+    for (const { name } of simSubscriptions.filter((one) => one.topic === topic)) {
+      const cursor = (await readCursor(store, name, { tenant, topic, partition }))?.cursor as
+        | DeliveryCursor
+        | undefined;
+      if (cursor?.next !== head || cursor.runs !== undefined) return false;
+    }
+  return true;
+}
+
 /** Nobody holds a share of a limit, and every ticket is put away. */
 async function areLimitsAtRest(store: Store, tally: readonly TallyRow[]): Promise<boolean> {
   for (const tenant of new Set(tally.map((row) => row.tenant)))
@@ -665,6 +749,9 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
     for (const space of [signalSpace, inboxSpace, waitSpace('noted'), childSpace, ticketSpace])
       entries.push(...(await store.readEntries({ tenant, space, limit: 10_000 })));
   const index: EntryRow[] = [];
+  const deadEvents: EntryRow[] = [];
+  for (const tenant of new Set(feed.map((row) => row.tenant)))
+    deadEvents.push(...(await store.readEntries({ tenant, space: deadEventSpace, limit: 10_000 })));
   for (const tenant of new Set(feed.map((row) => row.tenant)))
     index.push(...(await store.readEntries({ tenant, space: indexSpace('noted'), limit: 10_000 })));
   const redrives = await redriveRows(store);
@@ -681,6 +768,7 @@ async function finalState(store: Store, workers: readonly SimWorker[]): Promise<
     index,
     holders,
     deadLetters,
+    deadEvents,
     redrives,
     sessions,
     workerSessions,

@@ -2,12 +2,16 @@
  * A replay that only looks: runs a body over what a run has recorded, hands it every recorded outcome, begins nothing, and
  * says how far the body came. Steps, calls and events that are not recorded stay open, so no effect ever happens twice.
  */
+import { encodeValue } from '../../core/codec.js';
 import type { InlinePayload, Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
 import { isEnd, type EndCommand } from '../../core/run/commands.js';
+import type { RunEvent } from '../../core/run/events.js';
+import { exportedText, type ExportedHistory } from '../../core/run/exported-history.js';
 import type { Journal } from '../../core/run/journal.js';
 import { utf8Length } from '../../core/utf8.js';
 import { beginActivation } from '../activation.js';
+import { findModel, findTopic, type AnyApp } from '../app.js';
 import type { Model } from '../model.js';
 import type { Topic } from '../topic.js';
 import type { AnyWorkflow } from '../workflow.js';
@@ -42,6 +46,33 @@ export interface DryReplay {
   readonly end: EndCommand | null;
   /** It waits, and for nothing that it asked for through `ctx`. */
   readonly stuck: boolean;
+}
+
+/** What a recorded run brings along, whatever is made of it: an input that a person gave last was written under no schema. */
+export function recordedInput(
+  app: AnyApp,
+  history: ExportedHistory,
+): Pick<DryReplayInput, 'tenant' | 'run' | 'startedAt' | 'input' | 'event' | 'model' | 'topic' | 'load'> {
+  const { tenant, run, events } = history;
+  const [started] = events;
+  const edited = events.findLast((event) => event.type === 'input.edited' && event.data.path === null)?.payload;
+  return {
+    tenant,
+    run,
+    startedAt: started?.at ?? 0,
+    input: edited ?? started?.payload ?? encodeValue(undefined),
+    event: edited === undefined ? writtenOf(started) : null,
+    model: (name) => findModel(app, name),
+    topic: (name) => findTopic(app, name),
+    load: (payload) => exportedText(history, payload),
+  };
+}
+
+/** What the input was written under, where it is the data of an event whose topic has versions. */
+function writtenOf(started: RunEvent | undefined): DryReplayInput['event'] {
+  if (started?.type !== 'run.started' || started.data.trigger?.schema === undefined) return null;
+  const { topic, schema } = started.data.trigger;
+  return { topic, schema };
 }
 
 /** Turns of the event loop without any sign of life after which a body counts as at rest. */

@@ -17,10 +17,10 @@ import { SpineError } from '../../core/errors.js';
 import { versionText } from '../../core/manifest.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { Ports } from '../../core/ports.js';
-import { findModel, findTopic, findWorkflow, versionsOf, type AnyApp } from '../app.js';
+import { findWorkflow, versionsOf, type AnyApp } from '../app.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
-import { dryReplay, type DryReplayInput, type DryReplay } from './dry-replay.js';
+import { dryReplay, recordedInput, type DryReplay } from './dry-replay.js';
 import { isOfPath, noteEntry, startOf, type PathRecord, type UnitKind } from './path-record.js';
 
 /** `note`: safe. `warning`: the run goes on, but look at it. `break`: the run would fail or could not go on. */
@@ -180,22 +180,12 @@ class Comparison {
   }
 
   async #replay(renames: ReadonlyMap<string, string>, assumed: ReadonlySet<string>): Promise<Attempt> {
-    const { tenant, run, events } = this.#history;
-    const [started] = events;
-    const edited = editedInput(events);
     const replay = await dryReplay(
       {
+        ...recordedInput(this.#app, this.#history),
         workflow: this.#definition,
-        tenant,
-        run,
         version: this.#state.version,
-        startedAt: started?.at ?? 0,
-        input: edited ?? started?.payload ?? encodeValue(undefined),
         journal: this.#journalUnder(renames, assumed),
-        model: (name) => findModel(this.#app, name),
-        topic: (name) => findTopic(this.#app, name),
-        event: edited === undefined ? writtenOf(started) : null,
-        load: (payload) => exportedText(this.#history, payload),
       },
       this.#ports,
     );
@@ -587,16 +577,4 @@ function reportOf(
   const breaks = changes.some(({ level }) => level === 'break');
   const verdict = changes.length === 0 ? 'same' : breaks ? 'breaking' : 'compatible';
   return { tenant, run, workflow, version, recorded: status, now, matched, changes, verdict };
-}
-
-/** What the input was written under, where it is the data of an event whose topic has versions. */
-function writtenOf(started: RunEvent | undefined): DryReplayInput['event'] {
-  if (started?.type !== 'run.started' || started.data.trigger?.schema === undefined) return null;
-  const { topic, schema } = started.data.trigger;
-  return { topic, schema };
-}
-
-/** The input that a person gave the body last, in the place of what the run was started with. */
-function editedInput(events: readonly RunEvent[]): Payload | undefined {
-  return events.findLast((event) => event.type === 'input.edited' && event.data.path === null)?.payload;
 }

@@ -107,8 +107,11 @@ export class StepWork implements Work {
   }
 
   detail(): UnitDetail {
-    const { input } = this.#request;
-    return input === null ? {} : { input: this.#step.encode(input.value) };
+    const { input, effect, fn } = this.#request;
+    return {
+      ...(effect === 'pure' ? { pure: (step: StepContext) => fn(step, input?.value) } : {}),
+      ...(input === null ? {} : { input: this.#step.encode(input.value) }),
+    };
   }
 
   #run(wait: Wait, attempt: number): void {

@@ -2,10 +2,12 @@
 import type { Violation } from '../../../store/index.js';
 import type { History } from '../history.js';
 import { checkAgents } from './agents.js';
+import { checkBridges } from './bridges.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkEndpoints } from './endpoints.js';
 import { checkFamily } from './family.js';
+import { checkFleet } from './fleet.js';
 import { checkGraphs } from './graphs.js';
 import { checkAiPrograms } from './ai-programs.js';
 import { checkInferences } from './inferences.js';
@@ -14,6 +16,7 @@ import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkPredictions } from './predictions.js';
+import { checkPulls } from './pulls.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
 import { checkRemedies } from './remedies.js';
@@ -21,18 +24,22 @@ import { checkRequests } from './requests.js';
 import { checkSagas } from './sagas.js';
 import { checkShadows } from './shadows.js';
 import { checkStreams } from './streams.js';
+import { checkSubscriptions } from './subscriptions.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
+import { checkTopicLogs } from './topic-logs.js';
 import { checkWaits } from './waits.js';
 import { checkVersions } from './versions.js';
 
 export {
   checkAgents,
   checkAiPrograms,
+  checkBridges,
   checkEffects,
   checkEndings,
   checkEndpoints,
   checkFamily,
+  checkFleet,
   checkGraphs,
   checkInferences,
   checkLeases,
@@ -40,6 +47,7 @@ export {
   checkLog,
   checkNeighbours,
   checkPredictions,
+  checkPulls,
   checkReadings,
   checkRedrives,
   checkRemedies,
@@ -47,8 +55,10 @@ export {
   checkSagas,
   checkShadows,
   checkStreams,
+  checkSubscriptions,
   checkTicks,
   checkTimers,
+  checkTopicLogs,
   checkWaits,
   checkVersions,
 };
@@ -74,12 +84,17 @@ export const checkers: readonly Checker[] = [
   checkGraphs,
   checkRedrives,
   checkRequests,
+  checkPulls,
+  checkBridges,
   checkWaits,
+  checkSubscriptions,
   checkAgents,
   checkFamily,
   checkSagas,
   checkShadows,
   checkStreams,
   checkReadings,
+  checkTopicLogs,
+  checkFleet,
   checkEndings,
 ];

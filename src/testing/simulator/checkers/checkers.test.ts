@@ -133,6 +133,7 @@ class Story {
       holders: [],
       index: [],
       deadLetters: [],
+      deadEvents: [],
       redrives: [],
       sessions: [],
       workerSessions: [],

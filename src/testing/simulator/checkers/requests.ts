@@ -2,6 +2,7 @@
  * P1, P2 and P32 from outside: what the client was told against what is there. An unanswered request may or may not
  * have been carried out; an acknowledged one was, once, with the very content; a refused one was not.
  */
+import type { RunTrigger } from '../../../core/run/events.js';
 import { readRunEvent } from '../../../engine/events/rows.js';
 import type { EventRow, Violation } from '../../../store/index.js';
 import type { FinalState, History, Operation } from '../history.js';
@@ -48,7 +49,8 @@ function birthsOf(final: FinalState): Map<string, Birth> {
       run: first.stream,
       body: textOf(first),
       key: idempotencyKey,
-      trigger: trigger === null ? null : `${trigger.topic} ${trigger.eventId}`,
+      // Those of subscriptions are another checker's; here it counts that there are not two.
+      trigger: trigger === null ? null : `${placeOf(trigger.subscription)}${trigger.topic} ${trigger.eventId}`,
       ofRun: parent !== undefined || continues !== undefined,
       schedule: labels?.['schedule'] ?? null,
       agent: event.data.agent !== undefined,
@@ -136,6 +138,10 @@ function checkPublished(operations: readonly Operation[], final: FinalState, rep
   for (const row of final.topicEvents)
     if (row.stream.startsWith('seen/') && !triggered.has(`${row.tenant} seen ${idOf(row)}`))
       report('P20', row.tenant, idOf(row), 'the event has started no run');
+}
+
+function placeOf(of: RunTrigger['subscription']): string {
+  return of === undefined ? '' : `${of.name}/${of.partition}/${of.offset} `;
 }
 
 function textOf(row: EventRow): string {

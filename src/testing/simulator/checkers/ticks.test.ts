@@ -66,6 +66,7 @@ class Story {
       tasks: [],
       timers: [],
       deadLetters: [],
+      deadEvents: [],
       redrives: [],
       sessions: [],
       entries: [],

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { loadClient } from './client-module.js';
+
+const nothing = class {};
+const client = (version: string | undefined): Record<string, unknown> => ({
+  ...(version === undefined ? {} : { clientSoftwareVersion: version }),
+  Producer: nothing,
+  Consumer: nothing,
+  Admin: nothing,
+  compatibilityPartitioner: () => 0,
+});
+const unusable = (reason: RegExp): object =>
+  expect.objectContaining({ code: 'KAFKA_CLIENT_UNUSABLE', message: expect.stringMatching(reason) as unknown });
+
+describe('loadClient', () => {
+  it('takes a client that loses nothing, under a Node that can run it', async () => {
+    for (const version of ['2.3.0', '2.12.1', '3.0.0'])
+      expect(await loadClient(async () => client(version), '22.22.0')).toMatchObject({
+        clientSoftwareVersion: version,
+      });
+    expect(await loadClient(async () => client('2.12.1'), '24.1.0')).toBeDefined();
+  });
+
+  it.each(['20.19.0', '22.21.9', 'unknown'])('refuses Node %s before it loads anything', async (version) => {
+    let loaded = false;
+    const load = async (): Promise<unknown> => {
+      loaded = true;
+      return client('2.12.1');
+    };
+    await expect(loadClient(load, version)).rejects.toEqual(unusable(/needs Node 22\.22 or later, and this is/));
+    expect(loaded).toBe(false);
+  });
+
+  it.each(['1.35.0', '2.0.0', '2.2.3', undefined])('refuses version %s of the client', async (version) => {
+    await expect(loadClient(async () => client(version), '22.22.0')).rejects.toEqual(unusable(/loses records/));
+  });
+
+  it('says what is missing', async () => {
+    const missing = Promise.reject(new Error('Cannot find package'));
+    missing.catch(() => undefined);
+    await expect(loadClient(() => missing, '22.22.0')).rejects.toEqual(unusable(/could not be loaded/));
+    await expect(loadClient(async () => ({ Producer: nothing }), '22.22.0')).rejects.toEqual(
+      unusable(/is not @platformatic/),
+    );
+  });
+});
