@@ -915,7 +915,7 @@ export const mutants: readonly Mutant[] = [
     })),
     folded: true,
     servers: 3,
-    from: 148,
+    from: 50,
     property: 'fleet',
   },
   {
