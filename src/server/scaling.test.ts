@@ -272,7 +272,17 @@ describe('docs/reference/metrics.md', () => {
       topics: noTopicFacts,
       subscriptions: [{ subscription: 's', lag: 0, ageMs: 0, refused: 0 }],
       bridges: [
-        { bridge: 'b', direction: 'in', state: 'running', moved: 1, duplicates: 0, dead: 0, lag: 0, lagAgeMs: 0 },
+        {
+          bridge: 'b',
+          direction: 'in',
+          state: 'running',
+          moved: 1,
+          duplicates: 0,
+          dead: 0,
+          missed: 0,
+          lag: 0,
+          lagAgeMs: 0,
+        },
       ],
     });
     expect(listed).toEqual(
