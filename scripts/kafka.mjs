@@ -8,7 +8,7 @@
  * Invariant: the process has ended after `stop`, and the data folder is gone unless it was given.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -162,9 +162,15 @@ function format(jars, file, scram) {
 function spawnBroker(jars, file, log) {
   const out = openSync(log, 'a');
   // Small and quick to start: a broker of tests lives for a minute.
-  return spawn('java', ['-Xmx384m', '-XX:TieredStopAtLevel=1', '-cp', join(jars, '*'), 'kafka.Kafka', file], {
+  const child = spawn('java', ['-Xmx384m', '-XX:TieredStopAtLevel=1', '-cp', join(jars, '*'), 'kafka.Kafka', file], {
     stdio: ['ignore', out, out],
   });
+  closeSync(out);
+  // Whoever is ended half-way leaves no broker behind.
+  const atExit = () => child.kill('SIGKILL');
+  process.once('exit', atExit);
+  child.once('exit', () => process.off('exit', atExit));
+  return child;
 }
 
 /** Resolves when the port answers; the broker opens it when it has joined its quorum. */

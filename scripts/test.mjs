@@ -35,8 +35,8 @@ const phases = [
   command('repository', minute, () => ['--import', 'tsx', join('scripts', 'check-repository.ts')]),
   suite('main', 8 * minute, ['src']),
   suite('postgres', 8 * minute, [join('test', 'postgres')]),
-  // The client of Kafka wants a later Node than the rest.
-  suite('kafka', 4 * minute, [join('test', 'kafka')], [], nodeForKafka),
+  // The client of Kafka wants a later Node than the rest; what the tests do most is wait for sessions to end.
+  suite('kafka', 4 * minute, [join('test', 'kafka')], ['--maxWorkers=4'], nodeForKafka),
   suite('simulation', 6 * minute, [join('test', 'simulation')]),
   // Three at a time on two cores: what they do most is wait for processes, packages and time-outs.
   suite('process', 12 * minute, [join('test', 'process')], ['--maxWorkers=3']),

@@ -103,6 +103,7 @@ export const routePaths = {
   live: '/health/live',
   ready: '/health/ready',
   openApi: '/openapi.json',
+  asyncApi: '/asyncapi.json',
   putBlob: '/v1/blobs/{tenant}/{hash}',
   readBlob: '/v1/blobs/{tenant}/{hash}',
   workerSocket: workerPath,

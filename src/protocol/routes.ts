@@ -697,6 +697,7 @@ const descriptions = {
     answers: [ok('HealthView', 'Ready.'), ok('HealthView', 'Not ready; `reasons` say why.', 503)],
   }),
   openApi: get('This document.', null, { access: 'public' }),
+  asyncApi: get('The AsyncAPI document of the topics that apps declare.', null),
   putBlob: {
     method: 'PUT',
     says: 'Stores the bytes of a large value under their sha-256. Deleted after a while unless something refers to it.',

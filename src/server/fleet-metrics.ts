@@ -13,6 +13,7 @@ import type {
   PredictionCount,
   PredictionCounts,
   RemedyCount,
+  TopicFacts,
   SubscriptionFacts,
 } from '../engine/api.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
@@ -37,6 +38,7 @@ export interface FleetFacts {
   readonly subscriptions: readonly SubscriptionFacts[];
   /** Bridges that this server runs. */
   readonly bridges: readonly BridgeFacts[];
+  readonly topics: TopicFacts;
   /** Open event streams of this server. */
   readonly streams: number;
 }
@@ -139,12 +141,34 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
     ...endpointMetrics(facts.endpoints.slice(0, limits.metricNamesMax)),
     ...subscriptionMetrics(facts.subscriptions.slice(0, limits.metricNamesMax)),
     ...bridgeMetrics(facts.bridges),
+    ...topicMetrics(facts.topics),
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
     gauge(
       'eventspine_queues_beyond_bound',
       `Queues without samples of their own; they are added up under "${othersLabel}".`,
       [one(Math.max(0, facts.queues.length - limits.metricNamesMax))],
     ),
+  ];
+}
+
+function topicMetrics({ trimmed, late, gaps, fenced }: TopicFacts): MetricFamily[] {
+  return [
+    counter(
+      'eventspine_topic_events_trimmed_total',
+      'Events of topics that this server has deleted, by why.',
+      Object.entries(trimmed).map(([why, value]) => ({ labels: { why }, value })),
+    ),
+    counter(
+      'eventspine_topic_events_late_total',
+      'Events that came to this server after their source had gone past them, by what became of them.',
+      Object.entries(late).map(([became, value]) => ({ labels: { became }, value })),
+    ),
+    counter('eventspine_topic_source_gaps_total', 'Gaps in what sources number, as this server found them.', [
+      one(gaps),
+    ]),
+    counter('eventspine_topic_events_fenced_total', 'Events that this server refused because another writes now.', [
+      one(fenced),
+    ]),
   ];
 }
 
@@ -183,7 +207,7 @@ function bridgeMetrics(bridges: readonly BridgeFacts[]): MetricFamily[] {
       'eventspine_bridge_messages_total',
       'Messages of a bridge by what this server has made of them.',
       bridges.flatMap((facts) =>
-        (['moved', 'duplicates', 'dead'] as const).map((outcome) => ({
+        (['moved', 'duplicates', 'dead', 'missed'] as const).map((outcome) => ({
           labels: { bridge: facts.bridge, direction: facts.direction, outcome },
           value: facts[outcome],
         })),

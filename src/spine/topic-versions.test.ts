@@ -2,7 +2,17 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { schemaUri } from '../core/schema/schema-id.js';
-import { createSpine, defineApp, memory, signal, topic, workflow, type AnyApp, type Spine } from './index.js';
+import {
+  createSpine,
+  defineApp,
+  memory,
+  signal,
+  subscription,
+  topic,
+  workflow,
+  type AnyApp,
+  type Spine,
+} from './index.js';
 
 const v1 = z.object({ id: z.string(), name: z.string() });
 const v2 = z.object({ id: z.string(), first: z.string(), last: z.string().optional() });
@@ -105,6 +115,33 @@ describe('a topic whose schema has versions', () => {
     expect(letters).toHaveLength(1);
     expect(letters[0]).toMatchObject({ class: 'poison' });
     expect(JSON.stringify(letters[0])).toContain('its upcaster threw: cannot be split');
+  });
+
+  it('has subscriptions start runs with what the newest version makes of an event', async () => {
+    const file = workflow('file', { input: v3 }, async (_ctx, person) => Promise.resolve(person));
+    const folk = subscription('folk', { topic: second, from: 'oldest', start: file });
+    const spine = open(defineApp({ workflows: [file], topics: [second], subscriptions: [folk] }));
+    await spine.publish('person', { id: 'a', name: 'Ada Lovelace' }, { version: 1 });
+    const results = async (): Promise<unknown[]> => {
+      const found: unknown[] = [];
+      for await (const { id, state } of spine.runs.list({ workflow: 'file' }))
+        if (state === 'succeeded') found.push(await spine.run(id).result());
+      return found;
+    };
+    await expect.poll(results, { timeout: 5_000 }).toEqual([{ id: 'a', first: 'Ada', last: 'Lovelace' }]);
+  });
+
+  it('is refused where another build changes it in a way that old events do not survive', async () => {
+    const spine = open(appOf(first));
+    const changed = topic('person', { versions: { 1: v1.extend({ born: z.number() }) } });
+    await expect(spine.deploy(defineApp({ topics: [changed] }).manifest)).rejects.toMatchObject({
+      code: 'DEFINITION_INVALID',
+    });
+    const breaking = topic('person', { versions: { 1: v1, 2: v2 } });
+    await expect(spine.deploy(defineApp({ topics: [breaking] }).manifest)).rejects.toThrow(
+      'version 2 cannot be shown to read what version 1 wrote: first is required in version 2',
+    );
+    expect(await spine.deploy(appOf(second).manifest, { dryRun: true })).toMatchObject({ outcome: 'planned' });
   });
 
   it('takes unknown fields out where it is told to strip them, dates and all', async () => {

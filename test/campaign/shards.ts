@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { powerLossMissing } from '../process/support/power.js';
 import { killedAgents } from './scenarios/agents.js';
+import { bridgesUnderKills, kafkaMissing } from './scenarios/bridges.js';
 import { clockJumps } from './scenarios/clocks.js';
 import { failover } from './scenarios/failover.js';
 import { fullDisk, smallDiskMissing } from './scenarios/full-disk.js';
@@ -114,6 +115,22 @@ export const shards: Readonly<Record<string, Shard>> = {
         to: changedBuild(nextVersion),
         first: number % 2 === 0 ? 'server' : 'worker',
         oldMayStart: true,
+      }),
+  },
+  kafka: {
+    says: 'bridges in and out over a real Kafka, servers killed and frozen, Kafka killed; rounds over PostgreSQL and over SQLite',
+    goal: 100,
+    unit: only('server killed'),
+    missing: kafkaMissing,
+    round: (number) =>
+      bridgesUnderKills({
+        events: 20_000,
+        repeats: 2_000,
+        kills: 50,
+        freezes: 4,
+        brokerRestarts: 3,
+        perSecond: 250,
+        store: number % 2 === 0 ? 'postgres' : 'sqlite',
       }),
   },
   power: {

@@ -19,10 +19,16 @@ export interface RealKafka {
   readonly version: string;
   /** Folder of Kafka's own programs; null where the broker is somebody else's. */
   readonly jars: string | null;
-  /** A way to the broker by which something may stand between: it listens at `port` and tells clients to come to `linkPort`. */
-  readonly link: { readonly port: number; readonly linkPort: number } | null;
+  /** Ways to the broker by which something may stand between, one for each file that wants it; null where the broker is not ours. */
+  readonly links: { readonly classic: LinkPorts; readonly consumer: LinkPorts } | null;
   /** The way in with TLS and SASL, and the certificate to trust. */
   readonly secure: { readonly brokers: string; readonly ca: string } | null;
+}
+
+/** The broker listens at `port` and tells clients to come to `linkPort`. */
+export interface LinkPorts {
+  readonly port: number;
+  readonly linkPort: number;
 }
 
 declare module 'vitest' {
@@ -40,10 +46,12 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     return async () => undefined;
   }
   const secure = secureListenerHere();
-  const [port, linkPort, securePort] = [await freePort(), await freePort(), await freePort()];
+  const links = { classic: await linkPorts(), consumer: await linkPorts() };
+  const securePort = await freePort();
   const server = await findKafka({
     listeners: {
-      LINKED: { port, advertisedPort: linkPort, protocol: 'PLAINTEXT' },
+      CLASSIC: linked(links.classic),
+      CONSUMER: linked(links.consumer),
       ...(secure === null ? {} : { [secureName]: { port: securePort, protocol: 'SASL_SSL' } }),
     },
     properties: secure?.properties ?? {},
@@ -66,7 +74,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
       brokers,
       version,
       jars: server.own ? server.jars : null,
-      link: server.own ? { port, linkPort } : null,
+      links: server.own ? links : null,
       secure: server.own && secure !== null ? { brokers: `127.0.0.1:${securePort}`, ca: secure.ca } : null,
     },
     reason: '',
@@ -78,6 +86,14 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
 }
 
 const secureName = 'SECURE';
+
+async function linkPorts(): Promise<LinkPorts> {
+  return { port: await freePort(), linkPort: await freePort() };
+}
+
+function linked({ port, linkPort }: LinkPorts): { port: number; advertisedPort: number; protocol: string } {
+  return { port, advertisedPort: linkPort, protocol: 'PLAINTEXT' };
+}
 
 /** null where Java has no tool for certificates, or is not there at all. */
 function secureListenerHere(): SecureListener | null {

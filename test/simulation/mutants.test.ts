@@ -9,7 +9,8 @@ const seedsMax = 5_000;
 describe('planted bugs', () => {
   it.each(mutants)('is found: $name', async (mutant) => {
     const { flaws, kinds, servers = 1, rollout, property, from = 1 } = mutant;
-    const { agents, push, limited, taste, inferences, ai, remedies, shadowed, storms, subscribed, folded, pulled } = mutant;
+    const { agents, push, limited, taste, inferences, ai, remedies, shadowed, storms } = mutant;
+    const { subscribed, folded, pulled, topics, bridged } = mutant;
     let killedBy: number | null = null;
     for (let seed = from; killedBy === null && seed < from + seedsMax; seed++) {
       resetMutants();
@@ -21,10 +22,12 @@ describe('planted bugs', () => {
         ...(push === true ? { push, workers: 'real' } : {}),
         ...(kinds === undefined ? {} : { kinds }),
         ...(storms === true ? { storms, workers: 'real', taste: { inferences: true } } : {}),
+        ...(topics === undefined ? {} : { topics }),
         ...(rollout === undefined ? {} : { rollout }),
         ...(limited === undefined ? {} : { limited }),
         ...(taste === undefined ? {} : { taste }),
         ...(shadowed === true ? { shadowed, workers: 'real', taste: { inferences: true } } : {}),
+        ...(bridged === true ? { bridged } : {}),
         ...(subscribed === true ? { subscribed } : {}),
         ...(folded === true ? { folded } : {}),
         ...(pulled === true ? { pulled } : {}),

@@ -15,6 +15,7 @@ import type {
 import { deadEventSpace } from '../../src/core/topics/dead-event.js';
 import { cursorOf, stateOf, type PullCursor } from '../../src/core/topics/pull-cursor.js';
 import { subscriptionCursorSpace } from '../../src/core/topics/subscription.js';
+import { bridgeOffsetSpace } from '../../src/core/topics/bridge.js';
 import { unwantedFailure } from '../../src/core/run/inference.js';
 import type { Submission, WorkerMessage } from '../../src/protocol/worker.js';
 import { subscriptionSettingSpace } from '../../src/engine/topics/subscriptions.js';
@@ -53,8 +54,12 @@ export interface Mutant {
   readonly limited?: true;
   /** It does harm to shadows of models, which only real workers ask. */
   readonly shadowed?: true;
+  /** It does harm to bridges to a bus outside. */
+  readonly bridged?: true;
   /** It does harm to subscriptions. */
   readonly subscribed?: true;
+  /** It does harm to topics that do not keep or take everything. */
+  readonly topics?: true;
   /** It does harm to checkpoints of the fleet. */
   readonly folded?: true;
   /** It does harm to events that are pulled. */
@@ -99,6 +104,24 @@ function agelessly(row: EntryRow): EntryRow {
 /** Whether an agent commits what its handler came to. */
 function handles({ events = [] }: Transition): boolean {
   return events.some(({ type, envelope }) => type === 'step.completed' && envelope.includes('"handle:'));
+}
+
+/** Writes entries of a space without a look at what they were. */
+function unguarded(transition: Transition, space: string): Transition {
+  const loose = (entry: EntryWrite): EntryWrite => {
+    if (entry.space !== space) return entry;
+    const { expected: _, ...rest } = entry;
+    return rest;
+  };
+  return { ...transition, entries: (transition.entries ?? []).map(loose) };
+}
+
+/** The event after the last one of a trim goes, too. */
+function trimsMore(transition: Transition, topic: string): Transition {
+  const trims = (transition.trims ?? []).map((trim) =>
+    trim.topic === topic ? { ...trim, offsets: [...trim.offsets, Math.max(...trim.offsets) + 1] } : trim,
+  );
+  return { ...transition, trims };
 }
 
 /** The run that another goes on in begins with nothing but its first event. */
@@ -918,6 +941,49 @@ export const mutants: readonly Mutant[] = [
     property: 'P4',
   },
   {
+    name: 'a bridge moves its position whoever has moved it meanwhile',
+    from: 27,
+    flaws: withTransitions((transition) => unguarded(transition, bridgeOffsetSpace)),
+    bridged: true,
+    servers: 2,
+    kinds: ['server pause', 'server crash'],
+    property: 'P21',
+  },
+  {
+    name: 'the position of a bridge is not stored with what it stands behind',
+    flaws: withTransitions(withoutEntries(({ space }) => space === bridgeOffsetSpace)),
+    bridged: true,
+    property: 'P21',
+  },
+  {
+    name: 'a bridge keeps no keys of what it has brought in',
+    flaws: withTransitions((transition) =>
+      (transition.entries ?? []).some(({ space }) => space === bridgeOffsetSpace)
+        ? { ...transition, dedupe: [] }
+        : transition,
+    ),
+    bridged: true,
+    property: 'P2',
+  },
+  {
+    name: 'the bus is told how far a bridge is before it is stored',
+    flaws: { bus: 'commits first' },
+    bridged: true,
+    property: 'P21',
+  },
+  {
+    name: 'a bridge takes for published what the bus has refused',
+    flaws: { bus: 'says yes' },
+    bridged: true,
+    property: 'P21',
+  },
+  {
+    name: 'what comes after a message that the bus has refused goes out before it',
+    flaws: { bus: 'overtakes' },
+    bridged: true,
+    property: 'P21',
+  },
+  {
     name: 'a cursor of a subscription is written whatever it was',
     flaws: bothDelivering((transition) => unguarded(transition, subscriptionCursorSpace)),
     servers: 2,
@@ -995,6 +1061,43 @@ export const mutants: readonly Mutant[] = [
     pulled: true,
     property: 'P10',
   },
+  {
+    name: 'an event of an older epoch is taken',
+    flaws: withTransitions((transition) =>
+      transition.publishes === undefined ? transition : unguarded(transition, 'topic-writer'),
+    ),
+    topics: true,
+    servers: 2,
+    property: 'P22',
+  },
+  {
+    name: 'the state of a source is overwritten',
+    flaws: withTransitions((transition) => unguarded(transition, 'topic-source')),
+    topics: true,
+    servers: 2,
+    property: 'sources',
+  },
+  {
+    name: 'retention takes one event too many',
+    flaws: withTransitions((transition) => trimsMore(transition, 'recent')),
+    topics: true,
+    property: 'P19',
+  },
+  {
+    name: 'compaction takes one event too many',
+    flaws: withTransitions((transition) => trimsMore(transition, 'table')),
+    topics: true,
+    property: 'P1',
+  },
+  {
+    name: 'what was trimmed is not written down',
+    flaws: withTransitions((transition) => ({
+      ...transition,
+      entries: (transition.entries ?? []).filter(({ space }) => space !== 'topic-low'),
+    })),
+    topics: true,
+    property: 'P19',
+  },
 ];
 
 /** Every server believes to have the duty of deliveries, as two may for a moment, and what it writes is changed. */
@@ -1006,17 +1109,6 @@ function bothDelivering(change: (transition: Transition) => Transition): Flaws {
         apply: (all) => inner.apply(all.map(change)),
       }),
   };
-}
-
-/** Entries of a space are written whatever they were. */
-function unguarded(transition: Transition, space: string): Transition {
-  const { entries = [] } = transition;
-  const plain = entries.map((entry) => {
-    if (entry.space !== space) return entry;
-    const { expected: _, ...rest } = entry;
-    return rest;
-  });
-  return entries.length === 0 ? transition : { ...transition, entries: plain };
 }
 
 function endsEarly(inner: Store): Store {

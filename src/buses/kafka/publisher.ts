@@ -2,8 +2,9 @@
  * The way out: one idempotent producer with one send in flight, and a queue that makes the next batch of what waits. The order
  * of one partition is therefore the order in which messages were handed over.
  *
- * Invariants: a message is told to be published only where a broker has answered so for its partition; no batch of a partition
- * is larger than brokers take, as far as that can be known before.
+ * Invariants: a message is told to be published only where a broker has answered so for its partition; of one call, nothing
+ * overtakes an earlier message of its key that may be sent again; no batch of a partition is larger than brokers take, as far
+ * as that can be known before.
  */
 import type { BusMessage, BusPublished } from '../../bus/index.js';
 import { SpineError } from '../../core/errors.js';
@@ -25,9 +26,13 @@ const waitingMax = 20_000;
 /** What a record costs beside its own bytes, at most. */
 const recordBytes = 100;
 
+/** Keys of one call of `publish` of which a message was not taken and may come again, each with its topic. */
+type HeldKeys = Set<string>;
+
 interface Waiting {
   readonly message: BusMessage;
   readonly bytes: number;
+  readonly held: HeldKeys;
   readonly settle: (outcome: BusPublished) => void;
 }
 
@@ -54,7 +59,8 @@ export class Publisher {
   }
 
   publish(messages: readonly BusMessage[]): Promise<readonly BusPublished[]> {
-    return Promise.all(messages.map((message) => this.#enqueue(message)));
+    const held: HeldKeys = new Set();
+    return Promise.all(messages.map((message) => this.#enqueue(message, held)));
   }
 
   /** Sends what was handed over, then lets go. */
@@ -65,7 +71,7 @@ export class Publisher {
     this.#producer = null;
   }
 
-  #enqueue(message: BusMessage): Promise<BusPublished> {
+  #enqueue(message: BusMessage, held: HeldKeys): Promise<BusPublished> {
     const bytes = bytesOf(message);
     const bytesMax = this.#settings.messageBytesMax;
     if (this.#closed) return failed(true, new SpineError('BUS_CLOSED', { bus: 'kafka' }));
@@ -77,7 +83,7 @@ export class Publisher {
     if (this.#waiting.length >= waitingMax)
       return failed(true, new SpineError('BUS_QUEUE_FULL', { bus: 'kafka', messagesMax: waitingMax }));
     return new Promise((settle) => {
-      this.#waiting.push({ message, bytes, settle });
+      this.#waiting.push({ message, bytes, held, settle });
       this.#sending ??= this.#drain();
     });
   }
@@ -90,7 +96,7 @@ export class Publisher {
       try {
         await this.#sendAll(batch);
       } catch (error) {
-        for (const waiting of batch) waiting.settle({ tag: 'failed', retryable: true, error: errorOf(error) });
+        for (const waiting of batch) settleFailed(waiting, true, errorOf(error));
       }
     }
     this.#sending = null;
@@ -106,7 +112,7 @@ export class Publisher {
     for (const waiting of batch) {
       const topic = topics.get(waiting.message.topic);
       if (topic === undefined || topic instanceof Error)
-        waiting.settle({ tag: 'failed', retryable: !isDeniedTopic(topic), error: topic ?? new Error('no topic') });
+        settleFailed(waiting, !isRefused(topic), topic ?? new Error('no topic'));
       else placed.push(this.#place(waiting, topic));
     }
     for (const part of partsOf(placed, this.#settings.messageBytesMax)) await this.#sendPart(part);
@@ -116,7 +122,9 @@ export class Publisher {
    * One send. Where a part of it was refused for good, its messages go again one by one, in order: one that brokers will never
    * take says nothing of the others.
    */
-  async #sendPart(part: readonly Placed[]): Promise<void> {
+  async #sendPart(all: readonly Placed[]): Promise<void> {
+    const part = withoutHeld(all);
+    if (part.length === 0) return;
     const outcome = await this.#attempt(part);
     const open = settlePublished(part, outcome.produced);
     if (open.length === 0) return;
@@ -126,8 +134,7 @@ export class Publisher {
       for (const one of open) await this.#sendPart([one]);
       return;
     }
-    for (const { waiting } of open)
-      waiting.settle({ tag: 'failed', retryable: !refused, error: new Error(reasonOf(error), { cause: error }) });
+    for (const { waiting } of open) settleFailed(waiting, !refused, new Error(reasonOf(error), { cause: error }));
   }
 
   async #attempt(part: readonly Placed[]): Promise<{ produced: readonly ClientProduced[]; error: Error | null }> {
@@ -169,6 +176,24 @@ export class Publisher {
 
 function failed(retryable: boolean, error: Error): Promise<BusPublished> {
   return Promise.resolve({ tag: 'failed', retryable, error });
+}
+
+/** What may be sent again holds back whatever follows it of its key, in its call. */
+function settleFailed({ message, held, settle }: Waiting, retryable: boolean, error: Error): void {
+  if (retryable && message.key !== null) held.add(keyOf(message));
+  settle({ tag: 'failed', retryable, error });
+}
+
+function withoutHeld(part: readonly Placed[]): readonly Placed[] {
+  return part.filter(({ waiting }) => {
+    if (waiting.message.key === null || !waiting.held.has(keyOf(waiting.message))) return true;
+    settleFailed(waiting, true, new Error('An earlier message of its key was not taken.'));
+    return false;
+  });
+}
+
+function keyOf({ topic, key }: BusMessage): string {
+  return `${topic} ${key ?? ''}`;
 }
 
 /** Cut, in order, where a partition would get a batch that is too large. */
@@ -242,10 +267,6 @@ async function topicOf(producer: ClientProducer, name: string): Promise<ClientTo
       return new SpineError('BUS_TOPIC_MISSING', { bus: 'kafka', topic: name }, { cause: error });
     return errorOf(error);
   }
-}
-
-function isDeniedTopic(error: unknown): boolean {
-  return error instanceof Error && isRefused(error);
 }
 
 function placeOf({ topic, partition }: { readonly topic: string; readonly partition: number }): string {

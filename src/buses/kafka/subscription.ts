@@ -30,7 +30,7 @@ const fetchBytesMax = 8 * 1024 * 1024;
 const troubleMsMin = 100;
 const troubleMsMax = 2000;
 /** A topic that is gone may be on its way back under the same name. */
-const missingMsMax = 15_000;
+const missingMsMax = 10_000;
 
 const earliest = -2n;
 const latest = -1n;
@@ -220,8 +220,9 @@ export class KafkaSubscription implements BusSubscription {
       const position = owned[i] ?? places.get(partition) ?? begin;
       if (position === undefined) throw new Error(`No offset of ${partition.topic}/${partition.partition} was told.`);
       this.#read(partition, position);
-      // A group that begins at the newest has to begin there the next time too, whatever comes in between.
-      if (begin !== undefined) this.#membership.hint(partition, begin);
+      // A group that begins at the newest has to begin there the next time too, whatever comes in between. And what the owner of
+      // the positions has, brokers may not have heard: whoever was to tell them has died, and perhaps nothing more comes.
+      if (places.get(partition) === undefined || begin !== undefined) this.#membership.hint(partition, position);
     });
     this.#bell.ring();
   }
@@ -289,7 +290,7 @@ export class KafkaSubscription implements BusSubscription {
 
   /** Starts a fetch at every broker that leads something we have room for, and has none under way. */
   async #fetchAll(): Promise<void> {
-    if (this.#readers.size === 0) return;
+    // Asked for without readers too: where the topic is gone the group is lost as well, and nobody else would say why.
     const metadata = await this.#source.metadata({ topics: [...this.#options.topics] });
     this.#missingSince = null;
     await this.#replaceRemade(metadata);

@@ -49,6 +49,21 @@ const topic = (...schemas: readonly unknown[]): unknown => ({
   versions: schemas.map((schema, i) => ({ version: i + 1, schema, up: false })),
 });
 
+describe('asyncapi', () => {
+  it('describes the topics of an app without a server', async () => {
+    const manifest = { app: 'shop', workflows: [], topics: [topic(object(['id']))] };
+    await write('app.mjs', `export default { kind: 'app', workflows: [], manifest: ${JSON.stringify(manifest)} };`);
+    const { code, out } = await cli('asyncapi', 'app.mjs', '--json');
+    const document: unknown = JSON.parse(out.join(''));
+    expect(code).toBe(0);
+    expect(document).toMatchObject({
+      asyncapi: '3.1.0',
+      info: { title: 'shop' },
+      channels: { orders: { title: 'orders' } },
+    });
+  });
+});
+
 describe('check --schemas', () => {
   it('holds an app against what was printed of another build', async () => {
     const source = (topics: unknown): string =>

@@ -16,12 +16,14 @@ import { isRecord } from '../../core/schema/schema-text.js';
 import type { CommandRun, Invocation } from '../command.js';
 import { exitCodes } from '../exit-codes.js';
 import { findApp, importApp } from '../load-app.js';
-import { prettyJson } from '../report.js';
+import { prettyJson, printValue } from '../report.js';
 
 /** Prints the topics of an app, to be kept beside the code. */
-export const printSchemas: CommandRun = async ({ words, io }) => {
+export const printSchemas: CommandRun = async (invocation) => {
+  const { words, io } = invocation;
   const { manifest } = await importApp(await findApp(words.one('app'), io.folder));
-  for (const line of prettyJson({ app: manifest.app, topics: manifest.topics })) io.out(line);
+  const { app, topics } = manifest;
+  printValue(invocation, { app, topics }, () => prettyJson({ app, topics }));
   return exitCodes.ok.code;
 };
 

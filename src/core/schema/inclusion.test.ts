@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonSchema } from '../manifest.js';
 import { inclusionFaults } from './inclusion.js';
-import { anyPair, anyValue, withDefs } from './schemas.test.arbitrary.js';
+import { fitsSchema } from './json-schema-faults.js';
+import { anyPair, anyValue, conditional, withDefs } from './schemas.test.arbitrary.js';
 
-/** A validator is compiled for nearly each pair, which takes a hundredth of a second. */
-const runs = process.env['EVENTSPINE_NIGHTLY'] === '1' ? 50_000 : 300;
+const runs = process.env['EVENTSPINE_NIGHTLY'] === '1' ? 100_000 : 2_000;
 const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false });
 
 const faultsOf = (written: JsonSchema, read: JsonSchema, closed = false): string[] =>
@@ -23,25 +23,34 @@ const text: JsonSchema = { type: 'string' };
 const number: JsonSchema = { type: 'number' };
 
 describe('the proof that one schema is within another', () => {
-  it('never holds where there is a value that only the written schema takes', () => {
+  it.each([
+    // A validator is compiled for nearly each pair, which takes a hundredth of a second; our own needs no such thing.
+    ['a full validator', runs / 40],
+    ['ours', runs],
+  ])('never holds where there is a value that only the written schema takes, by %s', (judge, numRuns) => {
+    const validator = (schema: JsonSchema): ((value: unknown) => boolean) => {
+      if (judge === 'ours') return (value) => fitsSchema(schema, schema, value);
+      const valid = ajv.compile(schema);
+      return (value) => valid(value);
+    };
     const seen = { proven: 0, taken: 0 };
     fc.assert(
-      fc.property(anyPair, fc.array(anyValue, { minLength: 10, maxLength: 30 }), ([written, read], values) => {
+      fc.property(anyPair, fc.array(anyValue, { minLength: 20, maxLength: 60 }), ([written, read], values) => {
         const [old, fresh] = [withDefs(written), withDefs(read)];
-        if (!fits(old, fresh)) return;
+        if ((judge === 'ours' && JSON.stringify([old, fresh]).includes('unevaluated')) || !fits(old, fresh)) return;
         seen.proven += 1;
-        const [wasValid, isValid] = [ajv.compile(old), ajv.compile(fresh)];
+        const [wasValid, isValid] = [validator(old), validator(fresh)];
         for (const value of values) {
           if (!wasValid(value)) continue;
           seen.taken += 1;
           expect(isValid(value), JSON.stringify({ value, old, fresh })).toBe(true);
         }
       }),
-      { numRuns: runs },
+      { numRuns },
     );
     // Otherwise the property holds of nothing.
-    expect(seen.proven).toBeGreaterThan(runs / 5);
-    expect(seen.taken).toBeGreaterThan(runs);
+    expect(seen.proven).toBeGreaterThan(numRuns / 5);
+    expect(seen.taken).toBeGreaterThan(numRuns);
   });
 
   it('holds of every schema and itself', () => {
@@ -127,14 +136,14 @@ describe('the proof that one schema is within another', () => {
   it('is sure of what "not" and conditions exclude only where it can be', () => {
     expect(fits({ type: 'integer', minimum: 1 }, { not: { const: 0 } })).toBe(true);
     expect(fits({ type: 'integer' }, { not: { const: 0 } })).toBe(false);
-    const when: JsonSchema = { if: object({ a: { const: 1 } }, ['a']), then: { required: ['b'] } };
+    const when = conditional(object({ a: { const: 1 } }, ['a']), { required: ['b'] });
     expect(fits(object({ a: { const: 2 } }, ['a']), when)).toBe(true);
     expect(fits(object({ a: { const: 1 } }, ['a']), when)).toBe(false);
     expect(fits(object({ a: { const: 1 }, b: text }, ['a', 'b']), when)).toBe(true);
   });
 
   it('ends on large and on tangled schemas', () => {
-    const wide = object(Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`f${i}`, { $ref: '#/$defs/any' }])));
+    const wide = object(Object.fromEntries(Array.from({ length: 25 }, (_, i) => [`f${i}`, { $ref: '#/$defs/any' }])));
     const defs = {
       any: { anyOf: Array.from({ length: 8 }, (_, i) => object({ [`k${i}`]: { $ref: '#/$defs/any' } })) },
     };

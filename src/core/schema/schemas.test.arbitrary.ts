@@ -12,6 +12,8 @@ const leaf = fc.constantFrom<JsonSchema>(
   { type: 'integer' },
   { type: 'integer', minimum: 0 },
   { type: 'number', exclusiveMinimum: 0, maximum: 3 },
+  { type: 'integer', maximum: 1 },
+  { type: 'number', exclusiveMaximum: 4 },
   { type: 'number', multipleOf: 2 },
   { type: 'boolean' },
   { type: 'null' },
@@ -28,65 +30,73 @@ const leaf = fc.constantFrom<JsonSchema>(
 );
 
 const name = fc.constantFrom('a', 'b', 'c');
-const names = fc.uniqueArray(name, { maxLength: 2 });
+
+/** A schema with up to two of some further keywords: with more, hardly a value fits. */
+const withSome = (
+  base: fc.Arbitrary<JsonSchema>,
+  more: Readonly<Record<string, fc.Arbitrary<unknown>>>,
+): fc.Arbitrary<JsonSchema> => {
+  const keyword = fc.oneof(...Object.entries(more).map(([key, value]) => value.map((one) => ({ [key]: one }))));
+  return fc
+    .tuple(base, fc.array(keyword, { maxLength: 2 }))
+    .map(([one, added]): JsonSchema => Object.assign({}, one, ...added) as JsonSchema);
+};
 
 const { schema: anySchema } = fc.letrec<{ schema: JsonSchema }>((tie) => ({
   schema: fc.oneof(
     { maxDepth: 3, withCrossShrink: true },
-    { arbitrary: leaf, weight: 5 },
+    { arbitrary: leaf, weight: 6 },
     {
-      arbitrary: fc.record(
+      arbitrary: withSome(
+        fc.record(
+          {
+            type: fc.constantFrom<unknown>('object', 'object', ['object', 'null']),
+            properties: fc.dictionary(name, tie('schema'), { maxKeys: 2, noNullPrototype: true }),
+          },
+          { noNullPrototype: true },
+        ),
         {
-          type: fc.constantFrom<unknown>('object', ['object', 'null']),
-          properties: fc.dictionary(name, tie('schema'), { maxKeys: 3, noNullPrototype: true }),
-          required: names,
-          additionalProperties: fc.oneof(fc.constantFrom<unknown>(false, true), tie('schema')),
-          patternProperties: fc.record({ '^[ab]$': tie('schema') }),
+          required: fc.uniqueArray(name, { minLength: 1, maxLength: 2 }),
+          additionalProperties: fc.oneof(fc.constant<unknown>(false), tie('schema')),
+          patternProperties: tie('schema').map((one) => ({ '^[ab]$': one })),
           propertyNames: fc.constantFrom<unknown>({ enum: ['a', 'b'] }, { maxLength: 1 }, { pattern: '^[ab]' }),
           minProperties: fc.nat(2),
           maxProperties: fc.nat(2),
-          dependentRequired: fc.constant({ a: ['b'] }),
-          dependentSchemas: fc.record({ a: tie('schema') }),
+          dependentRequired: fc.constantFrom({ a: ['b'] }, { b: ['c'] }),
+          dependentSchemas: tie('schema').map((one) => ({ a: one })),
           unevaluatedProperties: fc.constantFrom<unknown>(false, { type: 'number' }),
           allOf: fc.array(tie('schema'), { minLength: 1, maxLength: 1 }),
         },
-        { requiredKeys: ['type', 'properties'], noNullPrototype: true },
       ),
-      weight: 5,
+      weight: 6,
     },
     // Not both with `prefixItems` and with `contains`: the validator takes no notice of the latter then.
     {
-      arbitrary: fc.record(
-        {
-          type: fc.constant('array'),
-          items: fc.oneof(tie('schema'), fc.constant(false as never)),
-          prefixItems: fc.array(tie('schema'), { minLength: 1, maxLength: 2 }),
-          minItems: fc.nat(2),
-          maxItems: fc.nat(3),
-          uniqueItems: fc.boolean(),
-        },
-        { requiredKeys: ['type'], noNullPrototype: true },
-      ),
+      arbitrary: withSome(fc.constant({ type: 'array' }), {
+        items: fc.oneof(tie('schema'), fc.constant(false as never)),
+        prefixItems: fc.array(tie('schema'), { minLength: 1, maxLength: 2 }),
+        minItems: fc.nat(2),
+        maxItems: fc.nat(3),
+        uniqueItems: fc.boolean(),
+      }),
       weight: 2,
     },
-    fc.record(
-      {
-        type: fc.constant('array'),
-        items: tie('schema'),
-        maxItems: fc.nat(3),
-        contains: tie('schema'),
-        minContains: fc.nat(2),
-        maxContains: fc.nat(2),
-      },
-      { requiredKeys: ['type', 'contains'], noNullPrototype: true },
+    withSome(
+      tie('schema').map((contains) => ({ type: 'array', contains })),
+      { items: tie('schema'), maxItems: fc.nat(3), minContains: fc.nat(2), maxContains: fc.nat(2) },
     ),
     fc.record({ anyOf: fc.array(tie('schema'), { minLength: 1, maxLength: 3 }) }, { noNullPrototype: true }),
     fc.record({ oneOf: fc.array(tie('schema'), { minLength: 1, maxLength: 3 }) }, { noNullPrototype: true }),
     fc.record({ allOf: fc.array(tie('schema'), { minLength: 1, maxLength: 2 }) }, { noNullPrototype: true }),
     fc.record({ not: tie('schema') }, { noNullPrototype: true }),
-    fc.record({ if: tie('schema'), then: tie('schema'), else: tie('schema') }, { noNullPrototype: true }),
+    fc.tuple(tie('schema'), tie('schema'), tie('schema')).map((parts) => conditional(...parts)),
   ),
 }));
+
+/** `if`, `then` and `else`; written so that no object literal looks like a promise. */
+export function conditional(...parts: readonly JsonSchema[]): JsonSchema {
+  return Object.fromEntries(parts.map((part, i) => [['if', 'then', 'else'][i] ?? '', part]));
+}
 
 /** A keyword gone, another value of a keyword, or an inner schema put in its place. */
 function changed(schema: unknown, path: readonly number[], other: JsonSchema): unknown {
@@ -123,7 +133,7 @@ export const anyPair: fc.Arbitrary<readonly [JsonSchema, JsonSchema]> = fc
   .tuple(
     anySchema,
     anySchema,
-    fc.array(fc.tuple(fc.array(fc.nat(7), { maxLength: 4 }), anySchema), { maxLength: 2 }),
+    fc.array(fc.tuple(fc.array(fc.nat(7), { minLength: 1, maxLength: 4 }), anySchema), { minLength: 1, maxLength: 2 }),
     fc.constantFrom('changed', 'back', 'wider', 'other'),
   )
   .map(([one, other, changes, how]) => {

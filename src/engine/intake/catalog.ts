@@ -17,7 +17,8 @@ import {
 import type { Subscription } from '../../core/topics/subscription.js';
 import { Checks, type Check } from './checks.js';
 import { manifestFaults } from './manifest-faults.js';
-import { newerTopic, requireCompatible, TopicSchemas } from '../topics/schemas.js';
+import { newerTopic } from '../../core/schema/newer-topic.js';
+import { requireCompatible, TopicSchemas } from '../topics/schemas.js';
 
 export interface TopicEntry {
   readonly manifest: TopicManifest;

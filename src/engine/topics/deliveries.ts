@@ -12,7 +12,7 @@ import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import { subscriptionsTopic, type WorkflowManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
-import { writtenUnder } from '../../core/schema/schema-id.js';
+import { schemaIdOfUri, writtenUnder } from '../../core/schema/schema-id.js';
 import type { RunTrigger } from '../../core/run/events.js';
 import { isEnded, type RunRow } from '../../core/run/state.js';
 import {
@@ -42,6 +42,7 @@ import { gapBefore, type TopicGap } from './low-water.js';
 import { preparePublication, type Publication } from './publication.js';
 import { PartitionReader } from './partition-reader.js';
 import { keyOf, PartitionRounds } from './partition-rounds.js';
+import { deadEventOf, storedEvent } from './stored-event.js';
 import { settingGuard, type SubscriptionInForce, type Subscriptions } from './subscriptions.js';
 
 export interface DeliveriesOptions {
@@ -324,25 +325,15 @@ export class Deliveries {
     row: EventRow,
     { code, message }: SpineError,
   ): AddedWrites {
-    const envelope = parseEnvelope(row.envelope);
-    const { source = null, ...attributes } = envelope.attributes ?? {};
     return deadEventWrites(
       this.#deps,
       {
+        ...deadEventOf(storedEvent(row), topic, partition),
         source: `subscription:${spec.name}`,
-        position: { topic, partition, offset: String(row.seq) },
         class: 'poison',
         code,
         message,
         attempts: 0,
-        event: {
-          id: envelope.id,
-          type: envelope.type,
-          source: source === null ? null : String(source),
-          key: (envelope.data as { readonly key: string }).key,
-          attributes,
-        },
-        data: payloadOf(envelope, row.payload),
       },
       { tenant, actor: `subscription:${spec.name}`, mirror: spec.dead },
     );
@@ -371,6 +362,7 @@ export class Deliveries {
       trigger: {
         topic: found.spec.topic,
         eventId,
+        ...writtenUnder(found.spec.topic, schemaIdOfUri(dataschemaOf(event))),
         ...(position === null
           ? {}
           : { subscription: subscriptionOf(found.spec, position.partition, Number(position.offset)) }),
@@ -548,3 +540,8 @@ const neighbourAfterMs = 50;
 const checkEveryMs = 5_000;
 /** Runs that are looked at in one check. */
 const checkedMax = 1_000;
+
+/** What an event was written under, as its attribute says. */
+function dataschemaOf({ attributes: { dataschema } }: DeadEvent['event']): string | undefined {
+  return typeof dataschema === 'string' ? dataschema : undefined;
+}

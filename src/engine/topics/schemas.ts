@@ -138,12 +138,6 @@ export class TopicSchemas {
   }
 }
 
-/** The one of two definitions of a topic that is in force: that with the newest version of the schema, else the later. */
-export function newerTopic(before: TopicManifest | undefined, after: TopicManifest): TopicManifest {
-  const newest = ({ versions = [] }: TopicManifest): number => versions.at(-1)?.version ?? 0;
-  return before !== undefined && newest(before) > newest(after) ? before : after;
-}
-
 /** Refuses a manifest whose topics change in a way that they are declared not to. Throws DEFINITION_INVALID. */
 export function requireCompatible(manifest: Manifest, registered: (topic: string) => readonly TopicManifest[]): void {
   const faults = manifest.topics.flatMap((topic) => {

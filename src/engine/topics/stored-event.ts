@@ -1,6 +1,7 @@
 /** An event of a topic as it is stored, read once for all who look at it. */
 import type { Envelope } from '../../core/envelope.js';
 import type { Payload } from '../../core/payload.js';
+import { schemaUri } from '../../core/schema/schema-id.js';
 import type { DeadEventRecord } from '../../core/topics/dead-event.js';
 import type { EventRow } from '../../store/contract.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
@@ -25,7 +26,9 @@ export function deadEventOf(
   topic: string,
   partition: number,
 ): Pick<DeadEventRecord, 'position' | 'event' | 'data'> {
-  const { source, ...attributes } = envelope.attributes ?? {};
+  const { source, ...others } = envelope.attributes ?? {};
+  // What it was written under is needed again where it is sent back.
+  const attributes = envelope.schema === null ? others : { dataschema: schemaUri(envelope.schema), ...others };
   return {
     position: { topic, partition, offset: String(row.seq) },
     event: { id: envelope.id, type: row.type, source: source === undefined ? null : String(source), key, attributes },

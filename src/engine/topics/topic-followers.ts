@@ -77,7 +77,7 @@ export class TopicFollowers {
       this.#moved(tenant, stream.slice(0, slash), Number(stream.slice(slash + 1)));
   }
 
-  /** Looks for what nobody has told of. */
+  /** Looks for what nobody has told of. To be called now and then. */
   sweep(): void {
     for (const followers of this.#byTopic.values())
       for (const follower of followers) {
@@ -156,6 +156,3 @@ function keyOf(tenant: string, topic: string): string {
 }
 
 const pageEvents = 200;
-
-/** Pause between two looks for what nobody has told of. */
-export const topicSweepMs = 5_000;

@@ -3,6 +3,7 @@ import { SpineError } from '../../core/errors.js';
 import { edgesOf } from '../../core/graph/drawing.js';
 import type { Manifest } from '../../core/manifest.js';
 import type { GraphView, PageView } from '../../protocol/http.js';
+import { asyncApiDocument } from '../../protocol/asyncapi.js';
 import { openApiDocument } from '../../protocol/openapi.js';
 import { json, type Answer } from '../answer.js';
 import { invalid } from '../api-request.js';
@@ -21,6 +22,7 @@ export function fleetHandlers(
   | 'live'
   | 'ready'
   | 'openApi'
+  | 'asyncApi'
   | 'workerSocket'
 > {
   const { engine, settings } = context;
@@ -55,6 +57,10 @@ export function fleetHandlers(
     openApi: async () => {
       const { version } = await engine.health();
       return json(200, openApiDocument({ version, basePath: settings.basePath }));
+    },
+    asyncApi: async () => {
+      const { version } = await engine.health();
+      return json(200, asyncApiDocument(engine.definitions(), { version, basePath: settings.basePath }));
     },
     workerSocket: () => {
       throw new SpineError('UPGRADE_REQUIRED', {});

@@ -76,6 +76,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     bounds,
     streams: streams.size,
     limits: engine.limitFacts(),
+    topics: engine.topicFacts(),
     endpoints: engine.endpointFacts(),
     subscriptions,
     bridges: engine.bridgeFacts(),

@@ -26,6 +26,10 @@ export interface MemoryBrokerOptions {
   readonly latencyMs?: () => number;
   /** Default: 1 MiB. */
   readonly bytesMax?: number;
+  /** Hears of each offset that a group commits. */
+  readonly onCommit?: (partition: BusPartition, next: bigint) => void;
+  /** A planted bug: it takes what comes behind a message of the same key that it has refused. */
+  readonly overtakes?: boolean;
 }
 
 /** What a bus in memory says of itself, with default options. */
@@ -51,6 +55,8 @@ export interface MemoryBus extends Bus {
   refuse(ids: readonly string[]): void;
   /** Takes what it publishes next without saying so. */
   loseAnswer(): void;
+  /** Refuses the first message of the next call, once. */
+  refuseNext(): void;
 }
 
 /** A message in the log of a partition. */
@@ -90,6 +96,8 @@ interface Group {
 export class MemoryBroker {
   readonly #ports: Pick<Ports, 'clock' | 'timers'>;
   readonly #latencyMs: () => number;
+  readonly #onCommit: (partition: BusPartition, next: bigint) => void;
+  readonly overtakes: boolean;
   readonly caps: BusCaps;
   readonly #topics = new Map<string, Partition[]>();
   readonly #groups = new Map<string, Group>();
@@ -100,6 +108,8 @@ export class MemoryBroker {
   constructor(ports: Pick<Ports, 'clock' | 'timers'>, options: MemoryBrokerOptions = {}) {
     this.#ports = ports;
     this.#latencyMs = options.latencyMs ?? (() => 0);
+    this.#onCommit = options.onCommit ?? (() => undefined);
+    this.overtakes = options.overtakes === true;
     this.caps = { ...memoryBusCaps, bytesMax: options.bytesMax ?? memoryBusCaps.bytesMax };
   }
 
@@ -206,6 +216,7 @@ export class MemoryBroker {
   commit(member: Member, assignment: Assignment, next: bigint): void {
     if (!assignment.live) return;
     this.#groups.get(member.options.group)?.committed.set(keyOf(assignment.partition), next);
+    this.#onCommit(partitionOf(assignment.partition), next);
   }
 
   startOf(member: Member, partition: Partition): bigint {
@@ -453,6 +464,7 @@ class MemoryClient implements MemoryBus {
   readonly #refused = new Set<string>();
   #state: 'open' | 'frozen' | 'dead' | 'closed' = 'open';
   #loses = false;
+  #refusesNext = false;
   #sending: Promise<unknown> = settled;
 
   constructor(broker: MemoryBroker) {
@@ -529,13 +541,22 @@ class MemoryClient implements MemoryBus {
     this.#loses = true;
   }
 
+  refuseNext(): void {
+    this.#refusesNext = true;
+  }
+
   #takeAll(messages: readonly BusMessage[]): BusPublished[] {
     const held = new Set<string>();
+    const [first] = messages;
+    if (this.#refusesNext && first !== undefined) {
+      this.#refusesNext = false;
+      this.#refused.add(first.id);
+    }
     return messages.map((message) => {
       const ordered = message.key === null ? null : `${message.topic} ${message.key}`;
       if (ordered !== null && held.has(ordered)) return failed('One before it has failed.', true);
       const answer = this.#take(message);
-      if (ordered !== null && answer.tag === 'failed' && answer.retryable) held.add(ordered);
+      if (!this.#broker.overtakes && ordered !== null && answer.tag === 'failed' && answer.retryable) held.add(ordered);
       return answer;
     });
   }

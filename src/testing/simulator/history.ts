@@ -3,6 +3,7 @@
  * start of user code, every request of the outside client, what each reader and each body was told, and what was left
  * at the end. Plain data: checkers (`checkers/`) look at nothing else, and are tested with histories written by hand.
  */
+import type { BusDelivery } from '../../bus/port.js';
 import type { Subscription } from '../../core/topics/subscription.js';
 import type { BreakerRule } from '../../core/models/breaker.js';
 import type { RunRow } from '../../core/run/state.js';
@@ -130,6 +131,17 @@ export interface Reading {
   ended: boolean;
 }
 
+/** What one reader of a topic was handed, over all its connections: events and gaps, in their order. */
+export interface TopicReading {
+  readonly tenant: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly items: (
+    | { readonly kind: 'event'; readonly offset: number }
+    | { readonly kind: 'gap'; readonly from: number; readonly to: number }
+  )[];
+}
+
 /** What one body was handed after its journal. */
 export interface BodyFeed {
   readonly tenant: string;
@@ -169,6 +181,34 @@ export interface FinalState {
   readonly workerSessions: readonly string[];
 }
 
+/** A message on the bus outside. */
+export interface SentMessage {
+  /** The partition, as positions of bridges name it. */
+  readonly ref: string;
+  readonly partition: number;
+  readonly offset: bigint;
+  readonly id: string;
+  readonly key: string;
+  /** Nobody can read it. */
+  readonly isRubbish: boolean;
+}
+
+/** What was seen of the bridges of a world that has some. */
+export interface BridgedHistory {
+  readonly tenant: string;
+  readonly topicIn: string;
+  readonly topicOut: string;
+  /** Source of all that was sent. */
+  readonly source: string;
+  /** In the order in which it was sent, repeats included. */
+  readonly sent: readonly SentMessage[];
+  /** What the bus was told, after so many actions of the store. */
+  readonly commits: readonly { readonly afterActions: number; readonly ref: string; readonly next: bigint }[];
+  /** What went out, by partition. */
+  readonly out: readonly (readonly BusDelivery[])[];
+  readonly dead: readonly EntryRow[];
+}
+
 /** Everything that was seen of one simulation. */
 export interface History {
   readonly actions: StoreAction[];
@@ -178,6 +218,7 @@ export interface History {
   /** What consumers that pull have said and heard. */
   readonly pulls: PullWord[];
   readonly readings: Reading[];
+  readonly topicReadings: TopicReading[];
   readonly bodies: BodyFeed[];
   /** Highest number of attempts that the workload asks for, by path. */
   readonly attemptsMax: Map<string, number>;
@@ -195,6 +236,8 @@ export interface History {
   breaker: BreakerRule | null;
   /** Faults by which a server may not hear for a while what another has written. */
   deafSpots: number;
+  /** Null = the world has no bridges. */
+  bridged: BridgedHistory | null;
   final: FinalState | null;
 }
 
@@ -207,6 +250,7 @@ export function emptyHistory(): History {
     operations: [],
     pulls: [],
     readings: [],
+    topicReadings: [],
     bodies: [],
     attemptsMax: new Map(),
     programs: new Map(),
@@ -216,6 +260,7 @@ export function emptyHistory(): History {
     blindSpots: 0,
     breaker: null,
     deafSpots: 0,
+    bridged: null,
     final: null,
   };
 }

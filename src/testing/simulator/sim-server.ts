@@ -8,6 +8,7 @@ import { createEngine, type EngineSettings } from '../../engine/index.js';
 import type { ServerMessage, WorkerMessage } from '../../protocol/worker.js';
 import type { Store } from '../../store/index.js';
 import type { FaultMeter } from './fault-meter.js';
+import type { SimBus } from './sim-bus.js';
 import type { Listener, Network, WireEnd, WireHandlers } from './network.js';
 import { SimProcess } from './process.js';
 import { SimStore, type StoreObserver, type StoreReach, type StoreWeather } from './sim-store.js';
@@ -30,11 +31,11 @@ export interface SimServerOptions {
   readonly openStore: () => Promise<Store>;
   /** A planted bug: see `SimStore`. */
   readonly lateTo?: () => Store;
-  readonly settings: Pick<EngineSettings, 'sessionDeadMs' | 'sessionBeatMs' | 'breaker' | 'fleet'>;
+  readonly settings: Partial<EngineSettings>;
   /** The definitions that it knows from the beginning, as if deployed. */
-  readonly manifest: Manifest;
-  /** Of further apps. */
-  readonly further: readonly Manifest[];
+  readonly manifests: readonly Manifest[];
+  /** The bus that it bridges to; null = none. */
+  readonly bus: SimBus | null;
   /** Faults that the engine reports of itself. */
   readonly onFault: (text: string) => void;
 }
@@ -113,7 +114,7 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
   }
 
   async #begin(ports: ReturnType<SimProcess['start']>, life: number): Promise<void> {
-    const { world, weather, reach, meter, observer, settings, onFault } = this.#options;
+    const { world, weather, reach, meter, observer, settings, bus, onFault } = this.#options;
     const inner = await this.#options.openStore();
     if (this.process.life !== life) return;
     const { lateTo } = this.#options;
@@ -134,13 +135,13 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
       store,
       ports,
       settings,
+      ...(bus === null ? {} : { bridges: bus.setups(this.process, ports) }),
       log: (record) => {
         if (record.level === 'error') onFault(`${record.message}: ${String(record.fields?.['error'])}`);
       },
     });
     await engine.start();
-    await engine.register(this.#options.manifest);
-    for (const manifest of this.#options.further) await engine.register(manifest);
+    for (const manifest of this.#options.manifests) await engine.register(manifest);
     if (this.process.life !== life) return;
     this.#engine = engine;
     this.onReady(engine);
@@ -151,6 +152,7 @@ export class SimServer implements Listener<WorkerMessage, ServerMessage> {
     this.#store = null;
     this.#stopping = false;
     this.process.kill();
+    this.#options.bus?.died(this.process);
     this.#options.network.died(this.process);
     this.#options.world.after(null, 20 + this.#restarts.next() * restartMsMax, `start ${this.process.name}`, () =>
       this.boot(),

@@ -49,7 +49,9 @@ import { Readers } from './readers.js';
 import { ScriptedWorker, type WorkerFlaw } from './scripted-worker.js';
 import { SimServer } from './sim-server.js';
 import type { StoreWeather } from './sim-store.js';
+import { SimBus, type BusFlaw } from './sim-bus.js';
 import type { SimWorker } from './sim-worker.js';
+import { TopicLogActors, topicLogManifest } from './topic-logs.js';
 import { World } from './world.js';
 import type { WorkerMessage } from '../../protocol/worker.js';
 
@@ -67,6 +69,7 @@ export interface Flaws {
   readonly worker?: WorkerFlaw;
   readonly endpoint?: EndpointFlaw;
   readonly shadow?: ShadowFlaw;
+  readonly bus?: BusFlaw;
   /** What real workers say comes out otherwise. */
   readonly garbled?: (message: WorkerMessage) => WorkerMessage;
   /** Probability that a message overtakes the one before it. */
@@ -97,6 +100,11 @@ export interface SimulationOptions {
   /** Whether topics have subscriptions whose events start runs. Default false. */
   readonly subscribed?: boolean;
   /**
+   * There are topics with a single writer, with sources that are followed, with retention and with compaction, and those who
+   * write and read them. Default false.
+   */
+  readonly topics?: boolean;
+  /**
    * Some of the workers push their work to an endpoint; only with real workers. There is no rollout in such a world.
    * Default false.
    */
@@ -117,6 +125,8 @@ export interface SimulationOptions {
    * Default false.
    */
   readonly storms?: boolean;
+  /** The servers have bridges to a bus outside, in and out. Default false. */
+  readonly bridged?: boolean;
   /** Servers fold the feed and leave checkpoints of the fleet. Default false. */
   readonly folded?: boolean;
   /** There is a topic whose events are pulled by consumers. Default false. */
@@ -163,6 +173,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   }
 }
 
+/** How often topics are trimmed, in worlds that have such. */
+const topicUpkeepMs = 300;
 /** Bounds of one simulation. */
 const stepsMax = 150_000;
 const healMsMax = 300_000;
@@ -241,6 +253,8 @@ class Simulation {
     const sessionDeadMs = prng.pick([3_000, 6_000]);
     const observer = new Observer(world, this.#history, clock.now);
     const skews = world.prng.fork('skews');
+    const plan = this.#clientPlan();
+    const bus = this.#options.bridged === true ? this.#bus(plan.spreadMs) : null;
     const serverOf = (i: number): SimServer =>
       new SimServer({
         name: i === 0 ? 'server' : `server${i + 1}`,
@@ -262,10 +276,13 @@ class Simulation {
           sessionDeadMs,
           sessionBeatMs: Math.floor(sessionDeadMs / 5),
           fleet:
-            this.#options.folded === true ? { everyMs: 700, checkpointEvents: 150, checkpointEveryMs: 5_000 } : null,
+            this.#options.folded === true
+              ? { everyMs: 700, checkpointEvents: 150, checkpointEveryMs: 5_000, keptMs: 1e12 }
+              : null,
           breaker: this.#hasStorms() ? touchy : breaker,
+          ...(this.#options.topics === true ? { upkeepEveryMs: topicUpkeepMs } : {}),
         },
-        manifest:
+        manifests: [
           this.#options.workers === 'real'
             ? programApp(
                 async () => '',
@@ -277,10 +294,12 @@ class Simulation {
                 this.#isSubscribed(),
               ).manifest
             : simManifest(fleet.rollout.first, this.#isLimited(), this.#isSubscribed()),
-        further: this.#options.pulled === true ? [pulledManifest] : [],
+          ...(this.#options.pulled === true ? [pulledManifest] : []),
+          ...(this.#options.topics === true ? [topicLogManifest] : []),
+        ],
+        bus,
         onFault: (text) => this.#engineFaults.push(`${world.steps} ${text}`),
       });
-    const plan = this.#clientPlan();
     const fleet = this.#fleet(plan.spreadMs);
     const storms = this.#hasStorms() ? stormsOf(world.prng.fork('storms'), world.nowMs, plan.spreadMs) : [];
     const provider = new Provider(world, this.#history, storms);
@@ -330,6 +349,15 @@ class Simulation {
     pullers?.start();
     endpoint?.start();
     client.start();
+    if (this.#options.topics === true)
+      new TopicLogActors({
+        world,
+        cluster,
+        history: this.#history,
+        client: plan,
+        untilMs: world.nowMs + plan.spreadMs,
+      }).start();
+    bus?.start();
     nemesis.start();
     const { crash } = this.#options;
     const look = async (): Promise<boolean> => {
@@ -347,6 +375,7 @@ class Simulation {
     nemesis.heal();
     endpoint?.heal();
     pullers?.heal();
+    bus?.heal();
     this.#history.healedAtMs = world.nowMs;
     client.probe();
     let next = 0;
@@ -355,6 +384,7 @@ class Simulation {
       if (world.nowMs < next || data === null) return false;
       next = world.nowMs + 250;
       if (client.pending > 0 || readers.open > 0 || !(await this.#isQuiet(data, workers))) return false;
+      if (bus !== null && !(await bus.isAtRest(data))) return false;
       return pullers === null || pullers.isQuiet(data);
     };
     if (this.#violations.length < violationsMax)
@@ -363,6 +393,7 @@ class Simulation {
     const blinding = count === 1 ? blindingFaults : [...blindingFaults, ...blindingClusterFaults];
     this.#history.blindSpots = blinding.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
     this.#history.deafSpots = deafeningFaults.reduce((sum, kind) => sum + (counts[kind] ?? 0), 0);
+    if (bus !== null && data !== null) this.#history.bridged = await bus.seen(data);
     await this.#verdict(data, workers, client);
     this.#options.onHistory?.(this.#history);
     return {
@@ -381,6 +412,11 @@ class Simulation {
       trace: world.trace.digest(),
       engineFaults: this.#engineFaults,
     };
+  }
+
+  #bus(spreadMs: number): SimBus {
+    const [world, meter, history] = [this.#world, this.#meter, this.#history];
+    return new SimBus({ world, meter, history, spreadMs, flaw: this.#options.flaws?.bus ?? null });
   }
 
   /** Half of all worlds have one server. */

@@ -1,9 +1,17 @@
 /** Every command against `eventspine start`, in a process each: as a table and as JSON, with its exit code. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finished } from '../support/finished.js';
 import { type Child, endAll } from '../support/processes.js';
 import { until } from '../support/until.js';
 import { jsonLines, listening, Project } from './project.js';
+
+/** A bus of which the client is not installed here: the server runs all the same, and says so. */
+const bridges = {
+  buses: { main: { url: 'nats://127.0.0.1:1' } },
+  bridges: [{ name: 'orders-in', bus: 'main', in: 'orders', topic: 'orders' }],
+};
 
 const exits = { ok: 0, failed: 1, usage: 2, unreachable: 3, notFound: 4 };
 
@@ -14,7 +22,8 @@ describe('the commands', () => {
 
   beforeAll(async () => {
     project = new Project({ files: ['jobs.mjs'] });
-    server = project.begin(['start', 'jobs.mjs', '--port', '0', '--json']);
+    writeFileSync(join(project.folder, 'bridges.json'), JSON.stringify(bridges));
+    server = project.begin(['start', 'jobs.mjs', '--port', '0', '--bridges', 'bridges.json', '--json']);
     url = await listening(server);
   });
 
@@ -194,6 +203,20 @@ describe('the commands', () => {
     const unknown = await project.run('explain', 'STORE_OWNER');
     expect(unknown.code).toBe(exits.usage);
     expect(unknown.stderr).toContain('STORE_OWNED');
+  });
+
+  it('bridges tells of bridges that do not work, and of those that there are not', async () => {
+    await until('the bridge fails', async () =>
+      (await json('bridges', 'list'))[0]?.['state'] === 'failed' ? true : null,
+    );
+    const listed = await cli('bridges', 'list');
+    expect(listed.stdout).toContain('main:orders');
+    expect(listed.stdout).toContain('The client for NATS is not installed');
+    const sought = await cli('bridges', 'seek', 'orders-in', '--offset', '3');
+    expect(sought.code).toBe(exits.failed);
+    expect(sought.stderr).toContain('has not been given partition 0');
+    expect((await cli('bridges', 'seek', 'none', '--offset', '3')).code).toBe(exits.notFound);
+    expect((await cli('bridges', 'seek', 'orders-in')).code).toBe(exits.usage);
   });
 
   it.each([

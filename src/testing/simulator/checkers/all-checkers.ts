@@ -2,6 +2,7 @@
 import type { Violation } from '../../../store/index.js';
 import type { History } from '../history.js';
 import { checkAgents } from './agents.js';
+import { checkBridges } from './bridges.js';
 import { checkEffects } from './effects.js';
 import { checkEndings } from './endings.js';
 import { checkEndpoints } from './endpoints.js';
@@ -26,12 +27,14 @@ import { checkStreams } from './streams.js';
 import { checkSubscriptions } from './subscriptions.js';
 import { checkTicks } from './ticks.js';
 import { checkTimers } from './timers.js';
+import { checkTopicLogs } from './topic-logs.js';
 import { checkWaits } from './waits.js';
 import { checkVersions } from './versions.js';
 
 export {
   checkAgents,
   checkAiPrograms,
+  checkBridges,
   checkEffects,
   checkEndings,
   checkEndpoints,
@@ -55,6 +58,7 @@ export {
   checkSubscriptions,
   checkTicks,
   checkTimers,
+  checkTopicLogs,
   checkWaits,
   checkVersions,
 };
@@ -81,6 +85,7 @@ export const checkers: readonly Checker[] = [
   checkRedrives,
   checkRequests,
   checkPulls,
+  checkBridges,
   checkWaits,
   checkSubscriptions,
   checkAgents,
@@ -89,6 +94,7 @@ export const checkers: readonly Checker[] = [
   checkShadows,
   checkStreams,
   checkReadings,
+  checkTopicLogs,
   checkFleet,
   checkEndings,
 ];

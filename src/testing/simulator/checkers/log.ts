@@ -12,9 +12,16 @@ export function checkLog(history: History): Violation[] {
   const violations: Violation[] = [];
   const written = new Map<string, string[]>();
   const published = new Map<string, number>();
+  /** Offsets that were trimmed, by stream. */
+  const trimmed = new Map<string, Set<number>>();
   for (const action of history.actions) {
     if (action.kind !== 'apply' || action.outcome.tag !== 'applied') continue;
-    const { tenant, events = [], publishes = [] } = action.transition;
+    const { tenant, events = [], publishes = [], trims = [] } = action.transition;
+    for (const { topic, partition, offsets } of trims) {
+      const gone = trimmed.get(`${tenant}/${topic}/${partition}`) ?? new Set();
+      for (const offset of offsets) gone.add(offset);
+      trimmed.set(`${tenant}/${topic}/${partition}`, gone);
+    }
     for (const event of events) push(written, `${tenant}/${event.run}`, `${event.seq} ${event.type}`);
     publishes.forEach((event, i) => {
       const stream = `${tenant}/${event.topic}/${event.partition}`;
@@ -49,7 +56,7 @@ export function checkLog(history: History): Violation[] {
   const topicRows = new Map<string, number>();
   for (const row of final.topicEvents) {
     const stream = `${row.tenant}/${row.stream}`;
-    const expected = topicRows.get(stream) ?? 0;
+    const expected = nextKept(topicRows.get(stream) ?? 0, trimmed.get(stream));
     if (row.seq !== expected)
       violations.push({
         property: 'P11',
@@ -60,7 +67,7 @@ export function checkLog(history: History): Violation[] {
     topicRows.set(stream, expected + 1);
   }
   for (const [stream, count] of published)
-    if ((topicRows.get(stream) ?? 0) !== count)
+    if (nextKept(topicRows.get(stream) ?? 0, trimmed.get(stream)) !== count)
       violations.push({
         property: 'P1',
         tenant: '',
@@ -76,6 +83,13 @@ export function checkLog(history: History): Violation[] {
         detail: `the row says head ${row.head}`,
       });
   return violations;
+}
+
+/** The first offset from here on that was not trimmed. */
+function nextKept(offset: number, trimmed: ReadonlySet<number> | undefined): number {
+  let next = offset;
+  while (trimmed?.has(next) === true) next += 1;
+  return next;
 }
 
 function push(map: Map<string, string[]>, key: string, value: string): void {

@@ -1,0 +1,3 @@
+import { exerciseRealBroker } from './real-broker.js';
+
+exerciseRealBroker('consumer');
