@@ -1015,6 +1015,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a page of a topic leaves an event out',
     flaws: { store: leavesOut },
     subscribed: true,
+    from: 14,
     property: 'P20',
   },
   {
