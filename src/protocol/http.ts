@@ -1163,6 +1163,7 @@ export type {
   NackRequest,
   PullAnswer,
   PulledEvent,
+  PulledGap,
   PullRequest,
   RenewAnswer,
   RenewRequest,
