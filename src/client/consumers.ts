@@ -4,7 +4,15 @@
  */
 import { clientLimits } from '../core/client-limits.js';
 import { type Duration, parseDuration } from '../core/duration.js';
-import type { AckAnswer, EventPosition, NackAnswer, PullAnswer, PulledEvent, RenewAnswer } from '../protocol/http.js';
+import type {
+  AckAnswer,
+  EventPosition,
+  NackAnswer,
+  PullAnswer,
+  PulledEvent,
+  PulledGap,
+  RenewAnswer,
+} from '../protocol/http.js';
 import { pathOf } from '../protocol/route-paths.js';
 import type { Pace } from './pace.js';
 import { randomId } from './random-id.js';
@@ -47,6 +55,8 @@ export interface ConsumeOptions {
   readonly lease?: Duration;
   /** Hears of what goes wrong apart from handlers; it is tried again. Default: nobody does. */
   readonly onError?: (error: unknown) => void;
+  /** Hears of events that were trimmed before the subscription came to them: nobody will be given them. Default: nobody does. */
+  readonly onGap?: (gap: PulledGap) => void;
 }
 
 /** An event in the hand of a consumer. */
@@ -213,7 +223,8 @@ class Consuming {
           ended,
         ]);
         if (pulled === null) return;
-        const { events } = pulled;
+        const { events, gaps } = pulled;
+        for (const gap of gaps) this.#options.onGap?.(gap);
         failures = 0;
         for (const event of events) this.#take(event);
       } catch (error) {

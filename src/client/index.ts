@@ -108,6 +108,7 @@ export type {
   NackAnswer,
   PullAnswer,
   PulledEvent,
+  PulledGap,
   RenewAnswer,
   SubscriptionDetail,
   SubscriptionPartitionView,

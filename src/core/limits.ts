@@ -342,9 +342,11 @@ export const limits = {
   pushPauseMsMin: 1_000,
   pushPauseMsMax: 5 * 60_000,
   /** Events of the feed that the fleet is folded over at a time, and after how many, or how long, a checkpoint is left. */
-  fleetStretchEvents: 2_000,
+  fleetStretchEvents: 500,
   fleetCheckpointEvents: 10_000,
   fleetCheckpointEveryMs: 60_000,
+  /** How long checkpoints are kept. */
+  fleetKeptMs: 30 * 24 * 60 * 60_000,
   /** Events that are folded for one answer: more than lie between two checkpoints, where the fold is not far behind. */
   fleetFoldEventsMax: 50_000,
   /** Counters, and partitions, of one checkpoint: the others are added up. And what it says of queues, workers and cursors. */

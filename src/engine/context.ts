@@ -23,6 +23,8 @@ export interface FleetPace {
   /** A checkpoint is left after so many events, or after so long where there were any. More often = answers come quicker, and take more room. */
   readonly checkpointEvents: number;
   readonly checkpointEveryMs: number;
+  /** How far back the past can be asked for: older checkpoints are dropped as new ones are left. Default 30 days. */
+  readonly keptMs: number;
 }
 
 export interface EngineSettings {

@@ -20,7 +20,7 @@ import type {
 import { isoOf } from '../core/instant.js';
 import { jsonOf } from '../core/codec.js';
 import { isBlobPayload, type Payload } from '../core/payload.js';
-import { topicStream, type SessionRow, type Store } from '../store/contract.js';
+import { topicStream, type SessionRow, type Store, type Transition } from '../store/contract.js';
 import type {
   CommandOutcome,
   Engine,
@@ -137,6 +137,14 @@ const defaultSettings: EngineSettings = {
 /** Makes an engine over an open store. Nothing runs before `start`. */
 export function createEngine(options: EngineOptions): Engine {
   return new RunningEngine(options);
+}
+
+/** Is told when a topic may have grown. */
+interface TopicReader {
+  /** Transitions were applied here, with what they have published. */
+  published(transitions: readonly Transition[]): void;
+  /** Another server has added to a stream: a run, or a partition of a topic. */
+  moved(tenant: string, stream: string): void;
 }
 
 /** What the feed calls the events of models. */
@@ -272,11 +280,7 @@ class RunningEngine implements Engine {
         this.#timers.opening(transitions);
       },
       (transitions) => {
-        this.#router.published(transitions);
-        this.#deliveries.published(transitions);
-        this.#consumers.published(transitions);
-        this.#topicFollowers.published(transitions);
-        this.#bridges.published(transitions);
+        this.#published(transitions);
         this.#coordinator.committed(transitions);
         this.#tallies.published(transitions);
         this.#predictions.published(transitions);
@@ -352,7 +356,13 @@ class RunningEngine implements Engine {
     this.#deadEvents.onRedrive(lateRedriver({ context: this.#context, catalog: this.#catalog }));
     const look = (): Promise<void> => (store.shared ? this.#registry.look() : Promise.resolve());
     this.#bridges = new Bridges(
-      { context: this.#context, catalog: this.#catalog, lanes: this.#lanes, look },
+      {
+        context: this.#context,
+        catalog: this.#catalog,
+        lanes: this.#lanes,
+        mayPublish: (...of) => this.#lag.mayPublish(...of),
+        look,
+      },
       options.bridges ?? [],
     );
     this.#deadEvents.onRedrive((origin, dead) => this.#bridges.redrive(origin, dead));
@@ -387,11 +397,7 @@ class RunningEngine implements Engine {
       catalog: this.#catalog,
       subscriptions: this.#subscriptions,
       lag: this.#lag,
-      published: (transitions) => {
-        this.#router.published(transitions);
-        this.#deliveries.published(transitions);
-        this.#consumers.published(transitions);
-      },
+      published: (transitions) => this.#published(transitions),
     });
     this.#deadEvents.onRedrive((origin, dead) => this.#consumers.redrive(origin, dead));
     this.#deadEvents.onRedrive((origin, dead) => this.#deliveries.redrive(origin, dead));
@@ -411,10 +417,7 @@ class RunningEngine implements Engine {
       catalog: this.#catalog,
       rules: this.#limitRules,
       changed: async (transitions) => {
-        this.#router.published(transitions);
-        this.#deliveries.published(transitions);
-        this.#consumers.published(transitions);
-        this.#topicFollowers.published(transitions);
+        this.#published(transitions);
         await this.#coordinator.limitsChanged();
       },
     });
@@ -444,11 +447,7 @@ class RunningEngine implements Engine {
       moved: ({ tenant, run, key, seq }) => {
         this.#lanes.moved(tenant, run, seq);
         this.#followers.moved(key, seq);
-        this.#router.moved(tenant, run);
-        this.#topicFollowers.moved(tenant, run);
-        this.#deliveries.moved(tenant, run);
-        this.#consumers.moved(tenant, run);
-        this.#bridges.moved(tenant, run);
+        for (const reader of this.#topicReaders) reader.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
         if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
       },
@@ -460,11 +459,7 @@ class RunningEngine implements Engine {
         : new OutboxDuty(this.#context, store.outbox, (transitions) => {
             this.#dispatcher.opening(transitions);
             this.#timers.opening(transitions);
-            this.#router.published(transitions);
-            this.#deliveries.published(transitions);
-            this.#consumers.published(transitions);
-            this.#topicFollowers.published(transitions);
-            this.#bridges.published(transitions);
+            this.#published(transitions);
           });
     this.#lanes.onCommit((change) => this.#dispatcher.committed(change));
     this.#lanes.onCommit(({ own, state, events }) => {
@@ -517,6 +512,15 @@ class RunningEngine implements Engine {
   start(): Promise<void> {
     this.#started ??= this.#begin();
     return this.#started;
+  }
+
+  /** Who reads topics as they grow. */
+  get #topicReaders(): readonly TopicReader[] {
+    return [this.#router, this.#deliveries, this.#consumers, this.#topicFollowers, this.#bridges];
+  }
+
+  #published(transitions: readonly Transition[]): void {
+    for (const reader of this.#topicReaders) reader.published(transitions);
   }
 
   async #followTopics(): Promise<void> {

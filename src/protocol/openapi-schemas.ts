@@ -33,6 +33,7 @@ import {
   type NackRequest,
   type PullAnswer,
   type PulledEvent,
+  type PulledGap,
   type PullRequest,
   type RenewAnswer,
   type RenewRequest,
@@ -599,6 +600,7 @@ export const schemas = {
       ),
       partitions: list(whole),
       isPaused: flag,
+      gaps: list(shape<PulledGap>({ partition: whole, from: whole, to: whole }, {})),
     },
     {},
   ),
@@ -632,6 +634,7 @@ export const schemas = {
       moved: whole,
       duplicates: whole,
       dead: whole,
+      missed: whole,
       lag: list(
         record({ partition: nullable(whole), count: whole, ageMs: nullable(whole) }, ['partition', 'count', 'ageMs']),
       ),

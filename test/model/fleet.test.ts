@@ -137,6 +137,21 @@ describe.each(Object.entries(stores))('a view of the fleet on %s', (_, open) => 
     expect(toldBy(await fleet.views.at(null, null))).toEqual(await toldByRows(fleet));
   });
 
+  it('is kept for as long as is said, and what is before that is gone', async () => {
+    const fleet = await startFleet(await open(), 10, 0);
+    running.push(fleet);
+    for (let round = 0; round < 8; round++) {
+      for (let i = 0; i < 3; i++) await fleet.act(start.steps);
+      await fleet.rest();
+      await fleet.duty.tick();
+    }
+    await expect(fleet.views.at({ position: 1 }, null)).rejects.toMatchObject({ code: 'FLEET_PAST_GONE' });
+    await expect(fleet.views.at({ instant: 1 }, null)).rejects.toMatchObject({ code: 'FLEET_PAST_GONE' });
+    const now = await fleet.views.at(null, null);
+    expect(toldBy(now)).toEqual(await toldByRows(fleet));
+    expect(await fleet.views.at({ position: now.position }, null)).toEqual(now);
+  });
+
   it('leaves nothing more behind once the fleet is at rest', async () => {
     const fleet = await fleetOn(await open(), 1);
     for (let i = 0; i < 3; i++) await fleet.act(start.calls);

@@ -114,7 +114,7 @@ export interface Fleet {
 }
 
 /** Starts a fleet that folds nothing itself; `duty` leaves a checkpoint after some events each. */
-export async function startFleet(store: Store, checkpointEvents: number): Promise<Fleet> {
+export async function startFleet(store: Store, checkpointEvents: number, keptMs = 1e9): Promise<Fleet> {
   const engine = createEngine({ store, ports: nodePorts, settings: { fleet: null, upkeepEveryMs: 1_000_000 } });
   await engine.start();
   await engine.register(elsewhere.manifest);
@@ -177,7 +177,7 @@ export async function startFleet(store: Store, checkpointEvents: number): Promis
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   };
-  const pace = { everyMs: 0, checkpointEvents, checkpointEveryMs: Number.POSITIVE_INFINITY };
+  const pace = { everyMs: 0, checkpointEvents, checkpointEveryMs: Number.POSITIVE_INFINITY, keptMs };
   return {
     store,
     engine,

@@ -112,10 +112,31 @@ class StoreBus implements Bus {
     const answers = messages.map((message): BusPublished | null =>
       message.body.byteLength > this.caps.bytesMax ? failed(new Error('The message is too large.'), false) : null,
     );
-    const sent = messages.filter((_, i) => answers[i] === null);
-    const outcomes = await this.#send(sent.map(requestOf));
-    let next = 0;
-    return answers.map((answer) => answer ?? outcomes[next++] ?? failed(new Error('No answer came.'), true));
+    const refused = new Set<string>();
+    let left = [...messages.keys()].filter((i) => answers[i] === null);
+    // Of a key one at a time: what follows one that was refused must not be there before it.
+    while (left.length > 0) {
+      const now = new Map<number, string | null>();
+      const later: number[] = [];
+      const taken = new Set<string>();
+      for (const i of left) {
+        const key = keyOf(messages[i]);
+        if (key !== null && refused.has(key)) answers[i] = failed(new Error('One before it was refused.'), true);
+        else if (key !== null && taken.has(key)) later.push(i);
+        else {
+          now.set(i, key);
+          if (key !== null) taken.add(key);
+        }
+      }
+      const outcomes = await this.#send([...now.keys()].flatMap((i) => requestOf(messages[i])));
+      [...now].forEach(([i, key], at) => {
+        const outcome = outcomes[at] ?? failed(new Error('No answer came.'), true);
+        answers[i] = outcome;
+        if (key !== null && outcome.tag === 'failed' && outcome.retryable) refused.add(key);
+      });
+      left = later;
+    }
+    return answers.map((answer) => answer ?? failed(new Error('No answer came.'), true));
   }
 
   async #send(requests: readonly PublishRequest[]): Promise<readonly BusPublished[]> {
@@ -387,16 +408,25 @@ interface Wrapped {
   readonly body: unknown;
 }
 
-function requestOf({ id, topic, key, headers, body }: BusMessage): PublishRequest {
+function requestOf(message: BusMessage | undefined): PublishRequest[] {
+  if (message === undefined) return [];
+  const { id, topic, key, headers, body } = message;
   const wrapped: Wrapped = { key, headers, body };
-  return {
-    topic,
-    id,
-    source: messageSource,
-    type: messageType,
-    ...(key === null || key === '' ? {} : { key: key.slice(0, limits.keyLengthMax) }),
-    data: encodeValue(wrapped),
-  };
+  return [
+    {
+      topic,
+      id,
+      source: messageSource,
+      type: messageType,
+      ...(key === null || key === '' ? {} : { key: key.slice(0, limits.keyLengthMax) }),
+      data: encodeValue(wrapped),
+    },
+  ];
+}
+
+/** What is kept in order: the messages of one key of one topic. null = nothing. */
+function keyOf(message: BusMessage | undefined): string | null {
+  return message === undefined || message.key === null ? null : `${message.topic}\0${message.key}`;
 }
 
 /** An event that came another way than over a bus is its CloudEvent. */

@@ -34,6 +34,15 @@ export interface PullAnswer {
   readonly partitions: readonly number[];
   /** Nothing is delivered until the subscription is resumed. */
   readonly isPaused: boolean;
+  /** What was trimmed before the subscription came to it, told once: nobody will be given these events. */
+  readonly gaps: readonly PulledGap[];
+}
+
+/** Offsets of a partition, both included, that were there and are not any more. */
+export interface PulledGap {
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** An event that a consumer speaks of. */

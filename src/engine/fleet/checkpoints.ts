@@ -9,10 +9,11 @@ import type { FleetCheckpoint } from '../../core/fleet/checkpoint.js';
 import { jsonOf, payloadOfJson } from '../../core/codec.js';
 import { fleetTopic } from '../../core/manifest.js';
 import { isBlobPayload } from '../../core/payload.js';
-import { topicStream, type EntryRow, type EventRow } from '../../store/contract.js';
+import { topicStream, type EntryRow, type EventRow, type Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import { parseEnvelope, payloadOf } from '../events/envelope-writer.js';
 import type { Catalog } from '../intake/catalog.js';
+import { lowWrite, readLow } from '../topics/low-water.js';
 import { preparePublication } from '../topics/publication.js';
 import { systemTenant } from '../system-tenant.js';
 
@@ -29,6 +30,7 @@ export interface ChainEnd {
 }
 
 const endSpace = 'fleet-checkpoint';
+const droppedAtOnce = 4;
 const stream = topicStream(fleetTopic.name, 0);
 
 export class Checkpoints {
@@ -50,8 +52,8 @@ export class Checkpoints {
     return { entry: entry?.value ?? null, last: entry === undefined ? null : await this.at((await this.#head()) - 1) };
   }
 
-  /** Adds a checkpoint; null = another server has done so meanwhile. */
-  async add(checkpoint: FleetCheckpoint, expected: string | null): Promise<string | null> {
+  /** Adds a checkpoint, and drops some that are older than `keptMs`; null = another server has been quicker. */
+  async add(checkpoint: FleetCheckpoint, expected: string | null, keptMs: number): Promise<string | null> {
     const { store } = this.#context;
     const at = store.now();
     const id = `position-${checkpoint.position}`;
@@ -68,8 +70,15 @@ export class Checkpoints {
     const cause = { tenant: systemTenant, actor: 'engine', cause: null, correlation: null, traceparent: null };
     const { write, blobs } = preparePublication(this.#context, this.#catalog, event, cause, at);
     const entry = { space: endSpace, key: name, ref: '', value: String(checkpoint.position), run: '', at };
+    const dropped = await this.#outlived(at - keptMs, at);
     const [outcome] = await store.apply([
-      { tenant: systemTenant, publishes: [write], blobs, entries: [{ op: 'put', ...entry, expected }] },
+      {
+        tenant: systemTenant,
+        publishes: [write],
+        blobs,
+        entries: [{ op: 'put', ...entry, expected }, ...dropped.entries],
+        trims: dropped.trims,
+      },
     ]);
     return outcome?.tag === 'applied' ? entry.value : null;
   }
@@ -93,6 +102,21 @@ export class Checkpoints {
       else above = Math.floor((found.offset + 1 + above) / 2);
     }
     return found;
+  }
+
+  /** More than one for each that comes, so that there are fewer in the end; the last always stays. */
+  async #outlived(before: number, now: number): Promise<Required<Pick<Transition, 'entries' | 'trims'>>> {
+    const { store } = this.#context;
+    const rows = await store.readEvents({ tenant: systemTenant, stream, after: -1, limit: droppedAtOnce + 1 });
+    const gone = rows.slice(0, -1).filter((row) => row.at < before);
+    const last = gone.at(-1);
+    if (last === undefined) return { entries: [], trims: [] };
+    const at = { tenant: systemTenant, topic: fleetTopic.name, partition: 0 };
+    const low = await readLow(store, at);
+    return {
+      entries: [lowWrite(at, low, { ...low.low, low: last.seq + 1 }, now)],
+      trims: [{ topic: at.topic, partition: 0, offsets: gone.map(({ seq }) => seq) }],
+    };
   }
 
   async #head(): Promise<number> {

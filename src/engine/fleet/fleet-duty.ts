@@ -8,7 +8,7 @@ import { limits } from '../../core/limits.js';
 import { subscriptionCursorSpace, type Cursor } from '../../core/topics/subscription.js';
 import type { EngineContext, FleetPace } from '../context.js';
 import { sessionInfo } from '../dispatch/session-info.js';
-import { HeldDuty, renewMs } from '../upkeep/held-duty.js';
+import { HeldDuty } from '../upkeep/held-duty.js';
 import type { Checkpoints } from './checkpoints.js';
 import { recounted } from './recount.js';
 import { foldStretch, KnownStates } from './stretch.js';
@@ -34,6 +34,7 @@ export const usualPace: FleetPace = {
   everyMs: 1_000,
   checkpointEvents: limits.fleetCheckpointEvents,
   checkpointEveryMs: limits.fleetCheckpointEveryMs,
+  keptMs: limits.fleetKeptMs,
 };
 
 export class FleetDuty {
@@ -62,7 +63,7 @@ export class FleetDuty {
       return;
     }
     const { clock } = this.#context.ports;
-    const untilMs = clock.monotonicMs() + renewMs;
+    const untilMs = clock.monotonicMs() + roundMs;
     try {
       this.#standing ??= await this.#begin();
       const standing = this.#standing;
@@ -108,10 +109,10 @@ export class FleetDuty {
     const { store } = this.#context;
     const rows = await store.readFeed({ after: standing.sums.position, limit: this.#stretch });
     if (rows.length === 0) return false;
-    const { runs, topics, lost } = await foldStretch(store, standing.sums, rows, standing.known);
+    const { runs, topics, holes, lost } = await foldStretch(store, standing.sums, rows, standing.known);
     standing.runs += runs;
     standing.topics += topics;
-    standing.doubts += lost;
+    standing.doubts += holes + lost;
     return rows.length === this.#stretch;
   }
 
@@ -148,7 +149,7 @@ export class FleetDuty {
       sample: await this.#sample(),
       countersMax: limits.fleetCountersMax,
     });
-    const next = await this.#checkpoints.add(checkpoint, entry);
+    const next = await this.#checkpoints.add(checkpoint, entry, this.#pace.keptMs);
     if (next === null) return false;
     Object.assign(standing, {
       from: sums.position,
@@ -203,5 +204,7 @@ export class FleetDuty {
   }
 }
 
+/** Time of one round: a feed that was never folded must not take the server away from its work. */
+const roundMs = 250;
 /** Longer than a duty is held. */
 const restMs = 10_000;

@@ -4,7 +4,7 @@
  */
 import { counterOf, othersName, type FleetCounts, type FleetKind } from '../../core/fleet/counts.js';
 import { sumsOf, type FleetCheckpoint } from '../../core/fleet/checkpoint.js';
-import { emptySums, headKey, partitionOf, type FleetSums } from '../../core/fleet/fold.js';
+import { copyOfSums, emptySums, headKey, partitionOf, type FleetSums } from '../../core/fleet/fold.js';
 import { SpineError } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
@@ -16,12 +16,6 @@ import { foldStretch, holesIn, isOfRun, KnownStates } from './stretch.js';
 
 /** When: a position of the feed, an instant (epoch ms on the store's clock), or null for now. */
 export type FleetMoment = { readonly position: number } | { readonly instant: number } | null;
-
-/** What lies between a checkpoint and the moment. */
-interface Between {
-  readonly rows: readonly EventRow[];
-  readonly gap: FleetGap | null;
-}
 
 export class FleetViews {
   readonly #context: EngineContext;
@@ -37,16 +31,9 @@ export class FleetViews {
     const base = await this.#base(moment);
     const checkpoint = base?.checkpoint ?? null;
     const sums = checkpoint === null ? emptySums() : sumsOf(checkpoint);
-    const { rows, gap } = await this.#between(base, moment);
-    if (gap !== null) return viewOf(sums, checkpoint, gap, tenant);
-    const start = { ...sums, counts: new Map(sums.counts), heads: new Map(sums.heads) };
-    const folded = await foldStretch(this.#context.store, sums, rows, new KnownStates(0));
-    // Deleted while it was read.
-    if (folded.lost > 0) {
-      const to = rows.at(-1)?.position ?? sums.position;
-      return viewOf(start, checkpoint, { from: start.position, to, missing: folded.lost }, tenant);
-    }
-    return viewOf(sums, checkpoint, null, tenant);
+    const start = copyOfSums(sums);
+    const gap = await this.#foldTo(sums, base, moment);
+    return viewOf(gap === null ? sums : start, checkpoint, gap, tenant);
   }
 
   /** The last checkpoint in front of the moment; null = the fold begins with the feed. */
@@ -63,37 +50,39 @@ export class FleetViews {
     return null;
   }
 
-  /** The events up to the moment, and whether all are there still. */
-  async #between(base: KeptCheckpoint | null, moment: FleetMoment): Promise<Between> {
+  /** Moves the sums of a checkpoint on to the moment; returns what of the events in between is no longer there. */
+  async #foldTo(sums: FleetSums, base: KeptCheckpoint | null, moment: FleetMoment): Promise<FleetGap | null> {
     const { store } = this.#context;
     const next = await this.#checkpoints.at(base === null ? 0 : base.offset + 1);
-    const from = base?.checkpoint.position ?? 0;
+    const from = sums.position;
     const upTo = next?.checkpoint.position ?? Number.POSITIVE_INFINITY;
-    const rows: EventRow[] = [];
+    const known = new KnownStates(limits.fleetStatesKept);
     /** Position of the first event behind the moment. */
     let past: number | null = null;
     let after = from;
+    let there = 0;
     let ofRuns = 0;
+    let lost = 0;
     for (let isMore = true; isMore; ) {
       const page = await store.readFeed({ after, limit: limits.fleetStretchEvents });
-      for (const row of page) {
-        if (row.position > upTo) break;
-        if (isOfRun(row)) ofRuns += 1;
-        if (past === null && isRowPast(row, moment)) past = row.position;
-        if (past === null) rows.push(row);
-      }
+      const rows = page.filter((row) => row.position <= upTo);
+      const end: number = past === null ? rows.findIndex((row) => isRowPast(row, moment)) : 0;
+      const wanted = end < 0 ? rows : rows.slice(0, end);
+      past ??= rows[end]?.position ?? null;
+      if (there + wanted.length > limits.fleetFoldEventsMax)
+        throw new SpineError('FLEET_BEHIND', { position: sums.position });
+      lost += (await foldStretch(store, sums, wanted, known)).lost;
+      there += wanted.length;
+      ofRuns += rows.filter(isOfRun).length;
       after = page.at(-1)?.position ?? after;
       isMore = page.length === limits.fleetStretchEvents && after < upTo && (past === null || next !== null);
-      if (rows.length > limits.fleetFoldEventsMax) throw new SpineError('FLEET_BEHIND', { position: after });
     }
-    const to =
-      moment !== null && 'position' in moment
-        ? Math.min(moment.position, await store.feedHead())
-        : (past ?? after + 1) - 1;
-    const missing = holesIn(from, to, rows.length);
+    const asked = moment !== null && 'position' in moment ? Math.min(moment.position, await store.feedHead()) : null;
+    const to = asked ?? (past ?? after + 1) - 1;
+    const missing = holesIn(from, to, there);
     // Where the next checkpoint knows of as many events of runs, it is events of topics that are missing.
-    if (missing === 0 || next?.checkpoint.folded.runs === ofRuns) return { rows, gap: null };
-    return { rows, gap: { from, to, missing } };
+    if (lost === 0 && (missing === 0 || next?.checkpoint.folded.runs === ofRuns)) return null;
+    return { from, to, missing: missing + lost };
   }
 }
 

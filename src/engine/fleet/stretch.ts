@@ -16,7 +16,9 @@ import { systemTenant } from '../system-tenant.js';
 export interface Folded {
   readonly runs: number;
   readonly topics: number;
-  /** Events that were deleted before they were read, and runs of which what was before is no longer there: both are left out. */
+  /** Positions without an event: it was deleted before it was read. */
+  readonly holes: number;
+  /** Runs of which what was before is no longer there; their events were left out. */
   readonly lost: number;
 }
 
@@ -72,7 +74,7 @@ export async function foldStretch(
   known: KnownStates,
 ): Promise<Folded> {
   const runs = new Map<string, [EventRow, ...EventRow[]]>();
-  let lost = holesIn(sums.position, rows.at(-1)?.position ?? sums.position, rows.length);
+  const holes = holesIn(sums.position, rows.at(-1)?.position ?? sums.position, rows.length);
   let topics = 0;
   let ofRuns = 0;
   for (const row of rows) {
@@ -90,6 +92,7 @@ export async function foldStretch(
     if (same === undefined) runs.set(key, [row]);
     else same.push(row);
   }
+  let lost = 0;
   const late: { readonly key: string; readonly rows: RunRows }[] = [];
   for (const [key, events] of runs) {
     if (foldWhole(sums, events)) continue;
@@ -109,7 +112,7 @@ export async function foldStretch(
       else known.keep(key, foldRows(sums, events, before));
     }
   }
-  return { runs: ofRuns, topics, lost };
+  return { runs: ofRuns, topics, holes, lost };
 }
 
 /** A run that was born in the stretch and has ended in it. */

@@ -20,6 +20,7 @@ import {
   type NackRequest,
   type PullAnswer,
   type PulledEvent,
+  type PulledGap,
   type PullRequest,
   type RenewAnswer,
   type RenewRequest,
@@ -64,6 +65,7 @@ import type { Lanes } from '../runs/lanes.js';
 import { arrivedEvent } from './arrivals.js';
 import { cursorKey, cursorWrite, offsetOf, readCursors, readEntry } from './cursors.js';
 import { deadEventWrites, withAdded, type AddedWrites } from './dead-events.js';
+import { gapBefore, type TopicGap } from './low-water.js';
 import { deadEventOf, storedEvent, type StoredEvent } from './stored-event.js';
 import { settingGuard, type SubscriptionInForce, type Subscriptions } from './subscriptions.js';
 
@@ -164,7 +166,7 @@ export class Consumers {
         const { answer, againAt } = await this.#look({ origin, found, consumer, max, leaseMs, isMember });
         const leftMs = untilMs - clock.monotonicMs();
         const isOver = leftMs <= 0 || this.#isStopped || max === 0 || againAt === Number.NEGATIVE_INFINITY;
-        if (answer.events.length > 0 || isOver) return answer;
+        if (answer.events.length > 0 || answer.gaps.length > 0 || isOver) return answer;
         const store = this.#context.store;
         const idleMs = store.shared ? lookAgainMsShared : lookAgainMs;
         await news.wait(Math.max(1, Math.min(leftMs, idleMs, leaseMs / 3, againAt - store.now())));
@@ -276,12 +278,13 @@ export class Consumers {
     const members = await this.#join(tenant, name, consumer, leaseMs, isMember);
     const isPaused = (found.setting?.paused ?? null) !== null;
     if (members === null)
-      return { answer: { events: [], partitions: [], isPaused }, againAt: Number.NEGATIVE_INFINITY };
+      return { answer: { events: [], partitions: [], isPaused, gaps: [] }, againAt: Number.NEGATIVE_INFINITY };
     const heads = await this.#heads(tenant, topic);
     const places = await this.#places(found, tenant, heads);
     const now = store.now();
     const partitions: number[] = [];
     const events: PulledEvent[] = [];
+    const gaps: PulledGap[] = [];
     let againAt = isPaused ? now + pausedLookMs : Number.POSITIVE_INFINITY;
     let bytesLeft = limits.pullBytesMax;
     this.#turn += 1;
@@ -301,13 +304,14 @@ export class Consumers {
       if (wanted <= 0 || bytesLeft <= 0) continue;
       const handed = await this.#handOut(puller, { ...place, state }, heads.get(partition) ?? 0, wanted, bytesLeft);
       againAt = Math.min(againAt, handed.againAt);
+      if (handed.gap !== null) gaps.push({ partition, ...handed.gap });
       for (const { event, bytes } of handed.events) {
         events.push(event);
         bytesLeft -= bytes;
       }
     }
     events.sort((a, b) => a.partition - b.partition || a.offset - b.offset);
-    return { answer: { events, partitions: partitions.sort((a, b) => a - b), isPaused }, againAt };
+    return { answer: { events, partitions: partitions.sort((a, b) => a - b), isPaused, gaps }, againAt };
   }
 
   /** Takes the partition, and hands out of it what may be. Where somebody was quicker, nothing. */
@@ -320,13 +324,14 @@ export class Consumers {
   ): Promise<{
     readonly events: readonly { readonly event: PulledEvent; readonly bytes: number }[];
     readonly againAt: number;
+    readonly gap: TopicGap | null;
   }> {
     const { store } = this.#context;
     const { spec } = found;
     const now = store.now();
     const taken = leasedTo(place.state, consumer, now, leaseMs);
     const rows = new Map<number, StoredEvent>();
-    const fresh = await this.#fresh(spec, place, head, { max, bytesMax, rows });
+    const { fresh, gap } = await this.#fresh(spec, place, head, { max, bytesMax, rows });
     const waiting = taken.open.filter(({ out }) => out === undefined);
     await this.#readOpen(place.at, waiting, rows);
     const gone = waiting.filter(({ offset }) => !rows.has(offset));
@@ -346,19 +351,20 @@ export class Consumers {
     );
     const isMoved = state.read !== place.state.read || out.length > 0 || dead.length > 0 || gone.length > 0;
     // A lease is for what is in hand; who has nothing writes nothing.
-    if (!isMoved && place.text !== null) return { events: [], againAt };
+    if (!isMoved && place.text !== null) return { events: [], againAt, gap: null };
     const added = [...dead, ...gone].map((one) => this.#bury(origin, spec, place.at, one, rows.get(one.offset)));
     const entries = [this.#write(spec.name, place, state), settingGuard(found, now)];
     const answer = await this.#commit(origin, withAdded({ tenant: origin.tenant, entries }, added), added);
     if (answer.tag === 'conflict') {
       this.#options.subscriptions.forget(origin.tenant);
-      return { events: [], againAt: now + conflictMs };
+      return { events: [], againAt: now + conflictMs, gap: null };
     }
     if (answer.tag !== 'applied') throw refusalOf(answer);
     const events = await Promise.all(
       out.map((one) => this.#pulled(place.at, one, delivery.token, rows.get(one.offset))),
     );
-    return { events, againAt };
+    // One that the cursor has not gone past is told of when it does.
+    return { events, againAt, gap: gap !== null && state.read > gap.to ? gap : null };
   }
 
   async #pulled(at: PartitionKey, one: OpenEvent, token: string, stored: StoredEvent | undefined) {
@@ -387,22 +393,24 @@ export class Consumers {
       bytesMax,
       rows,
     }: { readonly max: number; readonly bytesMax: number; readonly rows: Map<number, StoredEvent> },
-  ): Promise<ArrivedEvent[]> {
+  ): Promise<{ readonly fresh: readonly ArrivedEvent[]; readonly gap: TopicGap | null }> {
     const { store } = this.#context;
     const fresh: ArrivedEvent[] = [];
     let wanted = 0;
     let bytes = 0;
     let { read } = state;
     const most = Math.min(max, windowMax - state.open.length);
-    if (head <= read || most <= 0) return fresh;
+    let gap: TopicGap | null = null;
+    if (head <= read || most <= 0) return { fresh, gap };
     for (let looked = 0; looked < scanEventsMax && read < head; ) {
       const limit = Math.max(most, pageEvents);
       const page = await store.readEvents({ ...streamOf(at), after: read - 1, limit });
+      if (looked === 0) gap = await gapBefore(store, at, read - 1, page[0]?.seq ?? null);
       for (const row of page) {
         const stored = storedEvent(row);
         const arrived = await arrivedEvent(this.#context, row, filter);
         const { isWanted } = arrived;
-        if (isWanted && (wanted >= most || (wanted > 0 && bytes + sizeOf(stored) > bytesMax))) return fresh;
+        if (isWanted && (wanted >= most || (wanted > 0 && bytes + sizeOf(stored) > bytesMax))) return { fresh, gap };
         if (isWanted) {
           wanted += 1;
           bytes += sizeOf(stored);
@@ -418,7 +426,7 @@ export class Consumers {
         break;
       }
     }
-    return fresh;
+    return { fresh, gap };
   }
 
   /** Reads events that are open; those that are gone are left out. */

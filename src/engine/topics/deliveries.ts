@@ -541,9 +541,6 @@ const checkEveryMs = 5_000;
 /** Runs that are looked at in one check. */
 const checkedMax = 1_000;
 
-/** Pause between two rounds that nothing has asked for. */
-export const deliveriesEveryMs = 1_000;
-
 /** What an event was written under, as its attribute says. */
 function dataschemaOf({ attributes: { dataschema } }: DeadEvent['event']): string | undefined {
   return typeof dataschema === 'string' ? dataschema : undefined;

@@ -276,7 +276,9 @@ class Simulation {
           sessionDeadMs,
           sessionBeatMs: Math.floor(sessionDeadMs / 5),
           fleet:
-            this.#options.folded === true ? { everyMs: 700, checkpointEvents: 150, checkpointEveryMs: 5_000 } : null,
+            this.#options.folded === true
+              ? { everyMs: 700, checkpointEvents: 150, checkpointEveryMs: 5_000, keptMs: 1e12 }
+              : null,
           breaker: this.#hasStorms() ? touchy : breaker,
           ...(this.#options.topics === true ? { upkeepEveryMs: topicUpkeepMs } : {}),
         },

@@ -1,0 +1,3 @@
+/** Types of `npm-folder.mjs`. */
+
+export function npmFolder(cacheName: string, packages: readonly string[]): string;
