@@ -816,6 +816,13 @@ export const errorCatalogue = {
     message: (d) => `This server has no bridge "${d.name}"${known(d.known)}.`,
     mend: 'Ask a server that was started with the file of the bridge, or mend the name.',
   }),
+  BRIDGE_TOPIC_GUARDED: entry<{ topic: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) =>
+      `Topic "${d.topic}" judges its events one by one, by their writer or the numbers of their sources; no bridge brings any into it.`,
+    mend: 'Let the bridge bring them into a topic without `writer` and `sources`, and publish them from there by a workflow.',
+  }),
   BUS_MESSAGE_UNREADABLE: entry<{ reason: string }>({
     kind: 'invalid',
     status: 422,

@@ -129,6 +129,7 @@ export interface BridgeFacts {
   readonly moved: number;
   readonly duplicates: number;
   readonly dead: number;
+  readonly missed: number;
   /** Messages that it is behind, and the age of the oldest, as far as it is known. */
   readonly lag: number;
   readonly lagAgeMs: number;

@@ -356,7 +356,13 @@ class RunningEngine implements Engine {
     this.#deadEvents.onRedrive(lateRedriver({ context: this.#context, catalog: this.#catalog }));
     const look = (): Promise<void> => (store.shared ? this.#registry.look() : Promise.resolve());
     this.#bridges = new Bridges(
-      { context: this.#context, catalog: this.#catalog, lanes: this.#lanes, look },
+      {
+        context: this.#context,
+        catalog: this.#catalog,
+        lanes: this.#lanes,
+        mayPublish: (...of) => this.#lag.mayPublish(...of),
+        look,
+      },
       options.bridges ?? [],
     );
     this.#deadEvents.onRedrive((origin, dead) => this.#bridges.redrive(origin, dead));

@@ -395,13 +395,17 @@ export interface BridgeView {
   readonly moved: number;
   readonly duplicates: number;
   readonly dead: number;
+  /** Events of ours that retention has taken before they went out. */
+  readonly missed: number;
   /** How far it is behind, as this server knows. `partition` null = all together; `ageMs` null = not known. */
   readonly lag: readonly { readonly partition: number | null; readonly count: number; readonly ageMs: number | null }[];
   /** Offsets of the next messages, as texts. */
   readonly positions: readonly { readonly partition: string; readonly next: string }[];
 }
 
+/** States of bridges. */
 export const bridgeStates = ['starting', 'running', 'standby', 'waiting', 'failed', 'stopped'] as const;
+/** How a bridge stands; see `BridgeView.state`. */
 export type BridgeState = (typeof bridgeStates)[number];
 
 /** Where a bridge is to go on. */

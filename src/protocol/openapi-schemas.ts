@@ -634,6 +634,7 @@ export const schemas = {
       moved: whole,
       duplicates: whole,
       dead: whole,
+      missed: whole,
       lag: list(
         record({ partition: nullable(whole), count: whole, ageMs: nullable(whole) }, ['partition', 'count', 'ageMs']),
       ),

@@ -207,7 +207,7 @@ function bridgeMetrics(bridges: readonly BridgeFacts[]): MetricFamily[] {
       'eventspine_bridge_messages_total',
       'Messages of a bridge by what this server has made of them.',
       bridges.flatMap((facts) =>
-        (['moved', 'duplicates', 'dead'] as const).map((outcome) => ({
+        (['moved', 'duplicates', 'dead', 'missed'] as const).map((outcome) => ({
           labels: { bridge: facts.bridge, direction: facts.direction, outcome },
           value: facts[outcome],
         })),

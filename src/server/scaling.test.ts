@@ -10,6 +10,13 @@ import { fleetMetrics, othersLabel } from './fleet-metrics.js';
 import { parsePrometheus } from './prometheus-parser.test.fake.js';
 import { createServer } from './server.js';
 
+const noTopicFacts = {
+  trimmed: { retention: 0, compaction: 0 },
+  late: { accepted: 0, dropped: 0, dead: 0 },
+  gaps: 0,
+  fenced: 0,
+};
+
 const health: HealthView = {
   status: 'ok',
   accepts: true,
@@ -103,6 +110,7 @@ function server(given: readonly QueueView[] = queues, authorized: readonly strin
       inferences: () => inferences,
       remedies: () => remedies,
       limitFacts: () => [],
+      topicFacts: () => noTopicFacts,
       endpointFacts: () => endpoints,
       bridgeFacts: () => [],
       definitions: () => [manifest],
@@ -261,15 +269,20 @@ describe('docs/reference/metrics.md', () => {
       streams: 0,
       limits,
       endpoints,
-      topics: {
-        trimmed: { retention: 0, compaction: 0 },
-        late: { accepted: 0, dropped: 0, dead: 0 },
-        gaps: 0,
-        fenced: 0,
-      },
+      topics: noTopicFacts,
       subscriptions: [{ subscription: 's', lag: 0, ageMs: 0, refused: 0 }],
       bridges: [
-        { bridge: 'b', direction: 'in', state: 'running', moved: 1, duplicates: 0, dead: 0, lag: 0, lagAgeMs: 0 },
+        {
+          bridge: 'b',
+          direction: 'in',
+          state: 'running',
+          moved: 1,
+          duplicates: 0,
+          dead: 0,
+          missed: 0,
+          lag: 0,
+          lagAgeMs: 0,
+        },
       ],
     });
     expect(listed).toEqual(

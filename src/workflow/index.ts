@@ -138,6 +138,7 @@ export { subscription } from './subscription.js';
 export type { Subscription, SubscriptionDefinition } from './subscription.js';
 export { topic } from './topic.js';
 export type { Topic, TopicOptions, UnknownFields, VersionedTopicOptions } from './topic.js';
+export { fromJsonSchema } from './from-json-schema.js';
 export { upcast } from './topic-versions.js';
 export type { CompatibilityOption, SchemaVersion, VersionedTopic, VersionsOption } from './topic-versions.js';
 export type { MatchOf, Received, WaitForOptions, WaitForSignalOptions } from './wait-for.js';

@@ -23,6 +23,32 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
   { page: 'concepts/schemas.md', file: 'person.ts', prints: 'Ada, of any age\nBo, 79\n' },
   { page: 'concepts/subscriptions.md', file: 'reviews.ts', prints: "[ 'audit', 'audit', 'review' ]\n" },
   {
+    page: 'concepts/topics.md',
+    file: 'meters.ts',
+    prints: `[
+  { id: 'm7/1', topic: 'meter.read', duplicate: false, runs: [] },
+  { id: 'm7/2', topic: 'meter.read', duplicate: false, runs: [] },
+  {
+    id: 'm7/5',
+    topic: 'meter.read',
+    duplicate: false,
+    runs: [],
+    gap: { from: 3, to: 4 }
+  },
+  {
+    id: 'm7/3',
+    topic: 'meter.read',
+    duplicate: false,
+    runs: [],
+    late: 'dropped'
+  }
+]
+0 { kwh: 10 }
+1 { kwh: 20 }
+2 { kwh: 50 }
+`,
+  },
+  {
     page: 'concepts/agents.md',
     file: 'agents.ts',
     prints: "{ answer: 'as you said: dislikes coffee' }\n{ answered: 1 }\n",

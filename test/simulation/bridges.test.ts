@@ -5,7 +5,7 @@ import { complaintOf, sqliteDisk } from './seeds.js';
 
 const nightly = process.env['EVENTSPINE_NIGHTLY'] === '1';
 const nightMs = 5 * 60_000;
-const seeds = 12;
+const seeds = 8;
 
 it(`keeps every property under ${nightly ? 'as many fresh seeds as a night has' : `${seeds} seeds`}`, async () => {
   const from = nightly ? Math.floor(Math.random() * 1e9) : 1;

@@ -15,8 +15,13 @@ class World {
   readonly #ends = new Map<number, bigint>();
 
   constructor(send: (world: World) => Send = (world) => (messages) => world.take(messages)) {
-    const world = this;
     let under = 0;
+    const began = (messages: readonly ClientMessage[]): void => {
+      under += 1;
+      this.overlap = Math.max(this.overlap, under);
+      this.sends.push(messages);
+    };
+    const answer = send(this);
     class Producer {
       async metadata({ topics = [] }: { topics?: string[] }): Promise<unknown> {
         if (topics.includes('gone')) throw Object.assign(new Error('Unknown topic gone.'), { code: 'PLT_KFK_USER' });
@@ -24,12 +29,10 @@ class World {
         return { brokers: new Map(), topics: new Map(topics.map((name) => [name, topic])) };
       }
       async send({ messages }: { messages: readonly ClientMessage[] }): Promise<unknown> {
-        under += 1;
-        world.overlap = Math.max(world.overlap, under);
-        world.sends.push(messages);
+        began(messages);
         await Promise.resolve();
         under -= 1;
-        return send(world)(messages);
+        return answer(messages);
       }
       async close(): Promise<void> {}
     }

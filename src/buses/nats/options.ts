@@ -1,6 +1,7 @@
 /** How a NATS is reached. Checked when the bus is made, all faults at once. */
 import { SpineError } from '../../core/errors.js';
 
+/** Where a NATS is, who we are to it, and how streams are made. */
 export interface NatsOptions {
   /** `host:port` of some servers; the others are found. */
   readonly servers: readonly string[];

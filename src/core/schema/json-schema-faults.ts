@@ -9,16 +9,16 @@
 import type { JsonSchema } from '../manifest.js';
 import { isRecord, isSame, matchesPattern, referred } from './schema-text.js';
 
-/** What does not fit, in words, the first of it; empty = it fits. */
-export function jsonSchemaFaults(schema: JsonSchema, value: unknown): string[] {
+/** What does not fit, in words, the first of it; empty = it fits. `whole`: what the value itself is called. */
+export function jsonSchemaFaults(schema: JsonSchema, value: unknown, whole = 'the answer'): string[] {
   const faults: string[] = [];
-  check({ root: schema, faults }, schema, value, '', 0);
+  check({ root: schema, faults, whole }, schema, value, '', 0);
   return faults.slice(0, faultsMax);
 }
 
 /** Whether the value fits a schema that lies inside of `root`. */
 export function fitsSchema(root: JsonSchema, schema: unknown, value: unknown): boolean {
-  const looking: Looking = { root, faults: [] };
+  const looking: Looking = { root, faults: [], whole: '' };
   check(looking, schema, value, '', 0);
   return looking.faults.length === 0;
 }
@@ -30,6 +30,7 @@ const depthMax = 100;
 interface Looking {
   readonly root: JsonSchema;
   readonly faults: string[];
+  readonly whole: string;
 }
 
 function check(looking: Looking, given: unknown, value: unknown, at: string, depth: number): void {
@@ -50,7 +51,7 @@ function check(looking: Looking, given: unknown, value: unknown, at: string, dep
   else if (typeof value === 'number') checkNumber(looking, given, value, at);
   for (const one of lists(allOf)) check(looking, one, value, at, depth + 1);
   const fits = (one: unknown): boolean => {
-    const inner: Looking = { root: looking.root, faults: [] };
+    const inner: Looking = { root: looking.root, faults: [], whole: '' };
     check(inner, one, value, at, depth + 1);
     return inner.faults.length === 0;
   };
@@ -149,8 +150,8 @@ function checkNumber(looking: Looking, schema: JsonSchema, value: number, at: st
     tell(looking, at, `must be a multiple of ${multipleOf}`);
 }
 
-function tell({ faults }: Looking, at: string, fault: string): void {
-  faults.push(`${at === '' ? 'the answer' : at} ${fault}`);
+function tell({ faults, whole }: Looking, at: string, fault: string): void {
+  faults.push(`${at === '' ? whole : at} ${fault}`);
 }
 
 function under(at: string, name: string): string {

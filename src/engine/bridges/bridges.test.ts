@@ -4,6 +4,7 @@ import type { BusMessage } from '../../bus/port.js';
 import { payloadOfJson } from '../../core/codec.js';
 import type { Manifest } from '../../core/manifest.js';
 import type { Bridge, InboundBridge, OutboundBridge } from '../../core/topics/bridge.js';
+import { topicLowSpace } from '../../core/topics/retention.js';
 import { encodeEventMessage } from '../../protocol/cloudevents-messages.js';
 import { nodePorts } from '../../runtime/index.js';
 import { createMemoryStore, MemoryData } from '../../store/index.js';
@@ -248,6 +249,20 @@ describe('a bridge in', () => {
     await vi.waitFor(() => expect(engine.listBridges()[0]?.state).toBe('running'));
   });
 
+  it('brings nothing into a topic that judges its events one by one, and says so', async () => {
+    const engine = await world.server([inbound]);
+    await engine.register({
+      ...manifest,
+      topics: manifest.topics.map((topic) => (topic.name === 'orders' ? { ...topic, writer: 'single' } : topic)),
+    });
+    await world.sender.publish([message('e0', 'k')]);
+    await vi.waitFor(() => expect(engine.listBridges()[0]).toMatchObject({ state: 'failed', positions: [] }));
+    expect(engine.listBridges()[0]?.error).toContain('no bridge brings any into it');
+    const more = { name: 'more', schema: null, key: null, partitions: 1 };
+    await engine.register({ ...manifest, topics: [...manifest.topics, more] });
+    expect(await world.came(engine, 1)).toEqual(['e0']);
+  });
+
   it('says that the bus has lost what it was to read, and goes on where an operator says', async () => {
     world.broker.ensure([{ name: 'one', partitions: 1 }]);
     const bridge = { ...inbound, outside: 'one' };
@@ -351,6 +366,29 @@ describe('a bridge out', () => {
     for (const id of idsOf('t', 10)) await publish(second, id, id);
     await sentAll(20);
     expect(sent()).toHaveLength(20);
+  });
+
+  it('tells of events that retention has taken before they went out', async () => {
+    const first = await world.server([]);
+    for (const id of ['s0', 's1', 's2']) await publish(first, id, 'k');
+    const [{ partition } = { partition: 0 }] = (await first.listTopics('default'))
+      .flatMap(({ topic, partitions }) => (topic === 'shipped' ? partitions : []))
+      .filter(({ head }) => head > 0);
+    const store = createMemoryStore({ clock: nodePorts.clock, data: world.data, shared: true });
+    const low = { low: 2, measured: 0, bytes: 0, clean: 0 };
+    const entry = { space: topicLowSpace, key: `shipped/${partition}`, ref: 'low', value: JSON.stringify(low) };
+    await store.apply([
+      {
+        tenant: 'default',
+        trims: [{ topic: 'shipped', partition, offsets: [0, 1] }],
+        entries: [{ op: 'put', ...entry, run: '', at: 0 }],
+      },
+    ]);
+    const second = await world.server([outbound]);
+    await sentAll(1);
+    expect(sent()).toEqual(['s2']);
+    await vi.waitFor(() => expect(second.bridgeFacts()[0]).toMatchObject({ moved: 1, missed: 2 }));
+    await store.close();
   });
 
   it('begins with what is new where it is told to, and does so once', async () => {

@@ -97,6 +97,7 @@ export class Bridges {
       moved: tally.moved,
       duplicates: tally.duplicates,
       dead: tally.dead,
+      missed: tally.missed,
       lag: tally.lag.reduce((sum, { count }) => sum + Number(count), 0),
       lagAgeMs: Math.max(0, ...tally.lag.map(({ ageMs }) => ageMs ?? 0)),
     }));
@@ -137,6 +138,7 @@ function viewOf(one: Inbound | Outbound): BridgeView {
     moved: tally.moved,
     duplicates: tally.duplicates,
     dead: tally.dead,
+    missed: tally.missed,
     lag: tally.lag.map(({ partition, count, ageMs }) => ({ partition, count: Number(count), ageMs })),
     positions: one.positions().map(({ ref, next }) => ({ partition: ref, next: String(next) })),
   };

@@ -30,6 +30,8 @@ export interface BridgeDeps {
   readonly context: EngineContext;
   readonly catalog: Catalog;
   readonly lanes: Pick<Lanes, 'bear'>;
+  /** Throws TOPIC_BEHIND where a topic takes no events now. */
+  readonly mayPublish: (tenant: string, topic: string) => void;
   /** Looks for definitions that a neighbour has registered. */
   readonly look: () => Promise<void>;
 }
@@ -116,6 +118,7 @@ export class Inbound {
 
   /** What sends a dead event of this bridge in again, as its message is read today. */
   redrive(dead: DeadEvent): AddedWrites {
+    this.#mayTake();
     const { event, data, position } = dead;
     const bytes = data === null ? new Uint8Array(0) : isBlobPayload(data) ? null : decodeValue(data);
     if (!(bytes instanceof Uint8Array))
@@ -297,6 +300,7 @@ export class Inbound {
     unstorable: ReadonlyMap<BusDelivery, string>,
     reasons: Map<BusDelivery, string>,
   ): Promise<Prepared> {
+    this.#mayTake();
     const at = this.#deps.context.store.now();
     const publications: Publication[] = [];
     const dead = new Set<BusDelivery>();
@@ -330,6 +334,15 @@ export class Inbound {
       deaths,
     );
     return { transition, births, ends, dead, duplicates: publications.length - kept.length };
+  }
+
+  /** Throws where the topic takes nothing of a bridge, or nothing now. */
+  #mayTake(): void {
+    const { tenant, topic } = this.#bridge;
+    const manifest = this.#deps.catalog.topic(topic)?.manifest;
+    if (manifest?.writer !== undefined || manifest?.sources !== undefined)
+      throw new SpineError('BRIDGE_TOPIC_GUARDED', { topic });
+    this.#deps.mayPublish(tenant, topic);
   }
 
   #publicationOf(delivery: BusDelivery): Publication {

@@ -12,6 +12,7 @@ import { SpineError } from '../../core/errors.js';
 import { topicStream, type EventRow, type Transition } from '../../store/contract.js';
 import type { CommitAnswer } from '../runs/committer.js';
 import { deadEventWrites, withAdded } from '../topics/dead-events.js';
+import { readLow } from '../topics/low-water.js';
 import { HeldDuty } from '../upkeep/held-duty.js';
 import type { BridgeDeps } from './inbound.js';
 import { deathOfEvent, messageOf } from './outgoing.js';
@@ -209,6 +210,7 @@ export class Outbound {
     const after = Number(this.#nextOf(partition)) - 1;
     const limit = Math.min(batchMax, bus.caps.batchMax);
     const rows = await store.readEvents({ tenant, stream, after, limit });
+    await this.#noteGap(partition, after + 1, rows[0]?.seq);
     const last = rows.at(-1);
     if (last === undefined) return false;
     const sendings = await Promise.all(rows.map((row) => this.#sendingOf(bus, row)));
@@ -220,6 +222,22 @@ export class Outbound {
     this.tally.moved += taken - dead.length;
     if (failure !== null) throw failure;
     return true;
+  }
+
+  /** Offsets have holes where events gave way to later ones of their key. What retention has taken is told of. */
+  async #noteGap(partition: number, wanted: number, first: number | undefined): Promise<void> {
+    if (first === undefined || first === wanted) return;
+    const { store, log } = this.#deps.context;
+    const { tenant, topic, name } = this.#bridge;
+    const { low } = (await readLow(store, { tenant, topic, partition })).low;
+    if (low <= wanted) return;
+    const until = Math.min(low, first);
+    this.tally.missed += until - wanted;
+    log({
+      level: 'error',
+      message: `events were gone before bridge ${name} had brought them out`,
+      fields: { topic, partition, from: wanted, to: until - 1 },
+    });
   }
 
   async #sendingOf(bus: Bus, row: EventRow): Promise<Sending> {

@@ -21,6 +21,8 @@ export class BridgeTally {
   moved = 0;
   duplicates = 0;
   dead = 0;
+  /** Events of ours that retention has taken before they went out. */
+  missed = 0;
   lag: readonly BridgeLag[] = [];
 
   constructor(context: Pick<EngineContext, 'ports' | 'log'>, bridge: string) {
