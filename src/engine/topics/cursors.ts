@@ -12,6 +12,7 @@ import {
   type PartitionKey,
   type Store,
 } from '../../store/contract.js';
+import { offsetAt } from './offset-at.js';
 
 /** A cursor as it is stored; `text` null = nothing is, and it begins at `cursor`. */
 export interface StoredCursor<C extends Cursor = Cursor> {
@@ -97,16 +98,12 @@ export async function offsetOf(
 ): Promise<number> {
   if (from === 'oldest') return 0;
   if (from !== 'newest' && 'offset' in from) return from.offset;
-  const stream = topicStream(at.topic, at.partition);
   const { position } = since;
   // What is not numbered yet comes after what was when the subscription was declared.
   if (from === 'newest' && position !== null)
     return firstOf(store, at, head, (row) => row.position === 0 || row.position > position);
   const instant = from === 'newest' ? since.at : from.at;
-  const low = await firstOf(store, at, head, (row) => row.at >= instant);
-  const after = Math.max(-1, low - 1 - skewedEventsMax);
-  const near = await store.readEvents({ tenant: at.tenant, stream, after, limit: skewedEventsMax });
-  return Math.min(low, near.find((row) => row.seq < low && row.at >= instant)?.seq ?? low);
+  return offsetAt(store, at, head, instant);
 }
 
 /** The offset of the first event that `isBehind` holds for, and for all after it; the head where there is none. */
@@ -129,5 +126,3 @@ async function firstOf(
 }
 
 const pageRows = 500;
-/** Events before a place that are looked at for one whose server had a clock that was ahead. */
-const skewedEventsMax = 64;

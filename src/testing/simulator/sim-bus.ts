@@ -272,12 +272,12 @@ class ClientOfServer implements Bus {
   /** What the bus answers is heard in the process. */
   #here<T>(answer: Promise<T>): Promise<T> {
     const { timers } = this.#ports;
-    return new Promise((resolve, reject) =>
+    return new Promise((resolve, reject) => {
       answer.then(
         (value) => timers.turn(() => resolve(value)),
         (error: unknown) => timers.turn(() => reject(error instanceof Error ? error : new Error(String(error)))),
-      ),
-    );
+      );
+    });
   }
 
   /** What the bus asks is done in the process; one that is gone never answers. */

@@ -12,6 +12,7 @@ import { kafkaJars, startKafka, type KafkaServer } from '../../../scripts/kafka.
 import { Child } from '../../process/support/processes.js';
 import { Database, databaseMissing } from '../support/database.js';
 import { pause } from '../support/asking.js';
+import { bridgeFaults, type Witness } from '../support/bridge-ledger.js';
 import type { Round } from '../support/round.js';
 
 export interface BridgeSize {
@@ -23,16 +24,6 @@ export interface BridgeSize {
   readonly brokerRestarts: number;
   readonly perSecond: number;
   readonly store: 'postgres' | 'sqlite';
-}
-
-/** What the witness found: pairs of id and number, in the order of each partition. */
-interface Witness {
-  readonly inside: readonly (readonly (readonly [string, number])[])[];
-  readonly outside: Witness['inside'];
-  /** Different runs. */
-  readonly runs: number;
-  /** Messages that the group in Kafka has not acknowledged. */
-  readonly behind: number;
 }
 
 interface Facts {
@@ -92,7 +83,7 @@ export async function bridgesUnderKills(size: BridgeSize): Promise<Round> {
         runs: found.runs,
         out: found.outside.flat().length,
       },
-      violations: violationsOf(size.events, found).map((detail) => ({ property: 'P21', detail })),
+      violations: bridgeFaults(size.events, found).map((detail) => ({ property: 'P21', detail })),
     };
   } catch (error) {
     const words = servers.map((server) => server.errors.slice(-8).join('\n'));
@@ -151,7 +142,7 @@ function isNth(i: number, of: number, times: number): boolean {
 async function untilSettled(servers: readonly Child[]): Promise<void> {
   await Promise.all(servers.map((server) => server.line((line) => line === 'ready', startMs)));
   const until = performance.now() + settleMs;
-  for (let quiet = 0; quiet < 4; ) {
+  for (let quiet = 0; quiet < 3; ) {
     if (performance.now() > until)
       throw new Error(`the bridges are still behind: ${servers.map(({ lines }) => lines.at(-1) ?? '').join('\n')}`);
     // Lag is looked up every few seconds: what is said must be younger than that.
@@ -163,43 +154,6 @@ async function untilSettled(servers: readonly Child[]): Promise<void> {
     quiet = facts.every((fact) => fact !== null && fact.lag === 0) ? quiet + 1 : 0;
   }
 }
-
-/** What is wrong, in sentences. */
-export function violationsOf(events: number, { inside, outside, runs, behind }: Witness): string[] {
-  const faults: string[] = [];
-  const ids = inside.flat().map(([id]) => id);
-  const once = new Set(ids);
-  if (ids.length !== once.size) faults.push(`${ids.length - once.size} events are in our topic twice`);
-  if (once.size !== events) faults.push(`${events} events were sent, ${once.size} are in our topic`);
-  if (runs !== events) faults.push(`${events} events were sent, ${runs} runs were started`);
-  if (behind > 0) faults.push(`the group in Kafka is ${behind} messages behind`);
-  const out = new Set(outside.flat().map(([id]) => id));
-  const missing = [...once].filter((id) => !out.has(id));
-  if (missing.length > 0) faults.push(`${missing.length} events are not outside, ${missing[0] ?? ''} for one`);
-  const foreign = [...out].filter((id) => !once.has(id));
-  if (foreign.length > 0) faults.push(`${foreign.length} events outside are none of ours, ${foreign[0] ?? ''} for one`);
-  for (const [where, all] of Object.entries({ inside, outside }))
-    for (const partition of all) faults.push(...disordered(where, partition));
-  return faults;
-}
-
-/** Keys of which an event comes, for the first time, behind a later one. */
-function disordered(where: string, partition: Witness['inside'][number]): string[] {
-  const newest = new Map<number, number>();
-  const seen = new Set<string>();
-  const faults: string[] = [];
-  for (const [id, number] of partition) {
-    const key = number % keys;
-    if (!seen.has(id) && number < (newest.get(key) ?? -1))
-      faults.push(`${where}: ${id} is behind a later one of its key`);
-    seen.add(id);
-    newest.set(key, Math.max(number, newest.get(key) ?? -1));
-  }
-  return faults;
-}
-
-/** As in `bridge-app.mjs`. */
-const keys = 97;
 
 function programs(
   store: string,
