@@ -14,6 +14,7 @@ import { eatMyData, powerCuts } from './scenarios/power.js';
 import { nextVersion, rollOut } from './scenarios/rollouts.js';
 import { databaseRestarts } from './scenarios/restarts.js';
 import { heldSnapshot } from './scenarios/snapshot.js';
+import { topicsUnderKills } from './scenarios/topics.js';
 import { changedBuild, thisBuild } from './support/builds.js';
 import { databaseMissing } from './support/database.js';
 import { networkMissing } from './support/network.js';
@@ -68,6 +69,13 @@ export const shards: Readonly<Record<string, Shard>> = {
     unit: faultsOf,
     missing: () => null,
     round: () => killedAgents(10),
+  },
+  topics: {
+    says: 'topics under kills, on both stores: order by key, slices of readers, single writers',
+    goal: 200,
+    unit: faultsOf,
+    missing: databaseMissing,
+    round: (number) => topicsUnderKills({ events: 1_200, kills: 40, store: number % 2 === 0 ? 'postgres' : 'sqlite' }),
   },
   fairness: {
     says: 'a tenant that floods the installation, and another that asks for little',

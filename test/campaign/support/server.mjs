@@ -1,10 +1,9 @@
 // One of several servers, with short patience, so that tests need not wait long for the dead.
-// `server.mjs <database url> <host> <port>`. EVENTSPINE_BUILD names the folder of another build than that of this checkout.
+// `server.mjs <database url or file> <host> <port>`. EVENTSPINE_BUILD names the folder of another build than that of this checkout.
 const build = process.env.EVENTSPINE_BUILD ?? new URL('../../../dist/', import.meta.url).href;
 const { createEngine } = await import(`${build}engine/index.js`);
 const { nodePorts } = await import(`${build}runtime/index.js`);
 const { createServer } = await import(`${build}server/index.js`);
-const { openPostgresStore } = await import(`${build}stores/postgres/index.js`);
 
 const [, , database, host, port] = process.argv;
 
@@ -40,10 +39,9 @@ function failed(error) {
 
 /** Whatever starts a server in production would start it again until the database is there. */
 async function opened() {
-  const options = { url: database, statementMs: 3_000, lockMs: 2_000, queryMs: 4_000, connectMs: 2_000 };
   for (;;) {
     try {
-      return await openPostgresStore(options);
+      return await open();
     } catch (error) {
       console.error(String(error), error.data?.reason ?? '');
       // Waiting changes nothing about that.
@@ -51,4 +49,11 @@ async function opened() {
       await new Promise((wake) => setTimeout(wake, 200));
     }
   }
+}
+
+async function open() {
+  if (!database.startsWith('postgres'))
+    return (await import(`${build}stores/sqlite/index.js`)).openSqliteStore({ file: database });
+  const { openPostgresStore } = await import(`${build}stores/postgres/index.js`);
+  return openPostgresStore({ url: database, statementMs: 3_000, lockMs: 2_000, queryMs: 4_000, connectMs: 2_000 });
 }
