@@ -8,7 +8,7 @@ import type { Bridge, BridgeFile, BusPlaceSpec } from './bridge.js';
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 const busMembers = ['url', 'options'];
-const commonMembers = ['name', 'bus', 'tenant', 'topic', 'batchMax', 'from'];
+const commonMembers = ['name', 'bus', 'tenant', 'topic', 'batchMax', 'dead', 'from'];
 const inMembers = [...commonMembers, 'in', 'group', 'accepts'];
 const outMembers = [...commonMembers, 'out', 'mode', 'partitions'];
 
@@ -71,7 +71,10 @@ class Reader {
       outside: this.#name(members, at, isOut ? 'out' : 'in'),
       batchMax: this.#count(members, at, 'batchMax', limits.bridgeBatchDefault, limits.bridgeBatchMax) ?? 1,
       from: this.#choice(members, at, 'from', ['oldest', 'newest'] as const),
+      ...(members['dead'] === undefined ? {} : { dead: this.#name(members, at, 'dead') }),
     };
+    // What is told of there would be sent out again, and die again.
+    if (isOut && base.dead === base.topic) this.#fault(`${at}.dead`, 'is the topic of the bridge itself');
     if (isOut)
       return {
         ...base,

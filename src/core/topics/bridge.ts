@@ -18,6 +18,8 @@ interface BridgeBase {
   readonly outside: string;
   /** Messages in one batch. */
   readonly batchMax: number;
+  /** Topic of ours that is told of its dead events; absent = none. Carried out by a bridge of its own, it is a mirror for others. */
+  readonly dead?: string;
 }
 
 export interface InboundBridge extends BridgeBase {

@@ -220,6 +220,20 @@ describe('a bridge in', () => {
     expect(refused.tag === 'error' ? String(refused.error) : '').toContain('no CloudEvent');
   });
 
+  it('tells a mirror topic of what is dead', async () => {
+    const engine = await world.server([{ ...inbound, dead: 'orders.dead' }]);
+    await engine.register({
+      ...manifest,
+      topics: [...manifest.topics, { name: 'orders.dead', schema: null, key: null, partitions: 1 }],
+    });
+    await world.sender.publish([message('broken', 'k', { m: 1 }), message('e0', 'k')]);
+    await world.came(engine, 1);
+    const { items } = await engine.readTopic('default', 'orders.dead', { partition: 0, after: -1, limit: 9 });
+    expect(items.map(({ event }) => [event['deadid'], event['deadcode'], event['data_base64']])).toEqual([
+      ['broken', 'INPUT_INVALID', btoa('{"m":1}')],
+    ]);
+  });
+
   it('takes JSON of other senders where it is told to, each message once by its place', async () => {
     const engine = await world.server([{ ...inbound, accepts: 'json' }]);
     const body = new TextEncoder().encode('{"n":5}');

@@ -354,7 +354,7 @@ export class Inbound {
   #deathWrites(delivery: BusDelivery, error: unknown): AddedWrites {
     const { context, catalog } = this.#deps;
     const { tenant, name } = this.#bridge;
-    const to = { tenant, actor: `bridge:${name}`, mirror: null };
+    const to = { tenant, actor: `bridge:${name}`, mirror: this.#bridge.dead ?? null };
     return deadEventWrites({ context, catalog }, deathOf(this.#bridge, delivery, error), to);
   }
 

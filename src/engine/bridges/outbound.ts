@@ -254,7 +254,7 @@ export class Outbound {
     const { context, catalog, lanes } = this.#deps;
     const { tenant, topic, name } = this.#bridge;
     const ref = topicStream(topic, partition);
-    const to = { tenant, actor: `bridge:${name}`, mirror: null };
+    const to = { tenant, actor: `bridge:${name}`, mirror: this.#bridge.dead ?? null };
     const deaths = dead.map(({ row, error }) =>
       deadEventWrites({ context, catalog }, deathOfEvent(this.#bridge, partition, row, error), to),
     );
