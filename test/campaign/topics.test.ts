@@ -41,9 +41,7 @@ describeUnless(databaseMissing(), 'topics under kills, in PostgreSQL', () => {
     expect(round.faults).toEqual({ 'server killed': 6, 'worker killed': 3 });
     expect(round.counts['events']).toBe(360);
     expect(round.counts['fenced']).toBeGreaterThan(0);
-    expect(round.counts['connections']).toBeGreaterThan(2);
-    // Some steps were done again, by other workers.
-    expect(round.counts['steps']).toBeGreaterThan(720);
+    expect(round.counts['unanswered']).toBeGreaterThan(0);
   });
 
   it.each(topicChecks.map(({ property, says }) => [property, says]))('would show it if not %s: %s', (property) => {

@@ -66,7 +66,7 @@ export async function topicsUnderKills(size: TopicSize, judge = topicViolations)
         steps: evidence.steps.length,
         written: evidence.led.length,
         fenced: evidence.words.filter(({ outcome }) => outcome === 'fenced').length,
-        connections: drill.connections,
+        unanswered: drill.unanswered,
       },
       violations: [...judge(evidence), ...deathsOf(cluster)],
     };
@@ -99,8 +99,8 @@ async function harm(
 }
 
 class TopicDrill {
-  /** Connections of readers. */
-  connections = 0;
+  /** Requests of which nobody has said what became of them. */
+  unanswered = 0;
   readonly #cluster: Cluster;
   readonly #events: number;
   readonly #clients: readonly Client[];
@@ -147,6 +147,7 @@ class TopicDrill {
           break;
         } catch (error) {
           if (!isAway(error)) throw error;
+          this.unanswered += 1;
           await pause(50);
         }
       }
@@ -185,7 +186,6 @@ class TopicDrill {
     const { signal } = this.#left;
     let cursor: string | null = null;
     while (!signal.aborted) {
-      this.connections += 1;
       try {
         const where: TopicFollowOptions = cursor === null ? { from: 'oldest' } : { cursor };
         const items: AsyncIterable<TopicStreamItem> = client.topics.follow('ordered', { ...where, signal });
