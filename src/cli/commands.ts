@@ -1264,6 +1264,26 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/fleet.js')).listTopics,
   },
   {
+    words: ['topics', 'read'],
+    says: 'Prints the events of a topic as JSON lines, each with its partition and offset.',
+    more: 'Without --follow it prints what is there, partition by partition, and ends; with it, it goes on with what comes until it is interrupted. What is gone by retention is told on the standard error output.',
+    parameters: [{ name: 'topic', says: 'Name of the topic.', required: true }],
+    flags: [
+      {
+        name: 'from',
+        type: 'text',
+        value: 'instant',
+        says: 'Only events recorded at or after it: an instant, or a time ago. Default: the oldest; with --follow, what comes.',
+      },
+      { name: 'partition', type: 'number', value: 'n', says: 'Only this partition.' },
+      { name: 'follow', type: 'truth', says: 'Go on with what comes.' },
+      { ...limit, says: 'Print so many events and end. Default: all.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine topics read order.placed --from 2h', 'eventspine topics read order.placed --follow'],
+    load: async () => (await import('./commands/topics.js')).readTopic,
+  },
+  {
     words: ['topics', 'shadow'],
     says: 'Replays the events of a topic through a new build, without any effect, and says where it comes to something else.',
     more: "Each run that an event has started is replayed on the code of the app. Steps with `effect: 'pure'` are done anew; other steps, calls, inferences and waits are answered by what was recorded, and what is not recorded is not done. Ends with 1 where an event comes to something else.",

@@ -169,6 +169,11 @@ describe('the commands', () => {
       { duplicate: true },
     ]);
     expect(await json('topics')).toMatchObject([{ topic: 'doc.uploaded' }]);
+    const read = { topic: 'doc.uploaded', partition: 0, offset: 0, event: { id: 'event-1', data: { name: 'a.md' } } };
+    expect(await json('topics', 'read', 'doc.uploaded')).toMatchObject([read]);
+    expect(await json('topics', 'read', 'doc.uploaded', '--follow', '--from', '1h', '--limit', '1')).toMatchObject([
+      read,
+    ]);
   });
 
   it.each([
