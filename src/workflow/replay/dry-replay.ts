@@ -75,6 +75,25 @@ function writtenOf(started: RunEvent | undefined): DryReplayInput['event'] {
   return { topic, schema };
 }
 
+/** How a body ended, as people say it. */
+export function endWord({ op }: EndCommand): 'succeeded' | 'failed' | 'refused' | 'continued' | 'cancelled' {
+  switch (op) {
+    case 'succeed':
+      return 'succeeded';
+    case 'refuse':
+      return 'refused';
+    case 'continueAsNew':
+      return 'continued';
+    case 'endCancelled':
+      return 'cancelled';
+    case 'fail':
+    case 'abandon':
+      return 'failed';
+    default:
+      return op satisfies never;
+  }
+}
+
 /** Turns of the event loop without any sign of life after which a body counts as at rest. */
 const quietTurns = 10;
 /** How long a body that waits for nothing of ours may take: it may be loading a module, or hashing in a thread, ms. */

@@ -20,7 +20,7 @@ import type { Ports } from '../../core/ports.js';
 import { findWorkflow, versionsOf, type AnyApp } from '../app.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
-import { dryReplay, recordedInput, type DryReplay } from './dry-replay.js';
+import { dryReplay, endWord, recordedInput, type DryReplay } from './dry-replay.js';
 import { isOfPath, noteEntry, startOf, type PathRecord, type UnitKind } from './path-record.js';
 
 /** `note`: safe. `warning`: the run goes on, but look at it. `break`: the run would fail or could not go on. */
@@ -263,7 +263,7 @@ class Comparison {
     if (!(onlyEnds && this.#mayEndHere(replay.end))) {
       changes.push(...this.#endChanges(replay, guessed, frontier.length > 0));
     }
-    const now = !complete && replay.end === null ? 'unknown' : stateOf(replay.end);
+    const now = !complete && replay.end === null ? 'unknown' : replay.end === null ? 'waiting' : endWord(replay.end);
     return reportOf(this.#history, this.#state, now, matched, changes);
   }
 
@@ -329,7 +329,7 @@ class Comparison {
       const { code, message } = end.failure;
       return change('break', `The body fails where it did not: ${code}: ${message}`);
     }
-    const now = stateOf(end);
+    const now = end === null ? 'waiting' : endWord(end);
     if (!isEnded(status)) return change('warning', `The run waits; the code now ends it (${now}).`);
     if (status === 'failed' || status === 'cancelled') {
       return now === status ? [] : change('note', `The run ${status}; on this code it is ${now}.`);
@@ -541,26 +541,6 @@ const names: Readonly<Partial<Record<UnitKind, string>>> = { timer: 'Sleep', emi
 
 function named(unit: UnitKind): string {
   return names[unit] ?? unit.charAt(0).toUpperCase() + unit.slice(1);
-}
-
-function stateOf(end: EndCommand | null): Exclude<ReplayReport['now'], 'unknown'> {
-  switch (end?.op) {
-    case undefined:
-      return 'waiting';
-    case 'succeed':
-      return 'succeeded';
-    case 'refuse':
-      return 'refused';
-    case 'continueAsNew':
-      return 'continued';
-    case 'endCancelled':
-      return 'cancelled';
-    case 'fail':
-    case 'abandon':
-      return 'failed';
-    default:
-      return end satisfies never;
-  }
 }
 
 function outcomeWord(end: EndCommand): string {

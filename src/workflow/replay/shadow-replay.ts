@@ -18,7 +18,7 @@ import type { StepContext } from '../ctx.js';
 import { makeLog } from '../log.js';
 import type { AnyWorkflow } from '../workflow.js';
 import type { AskedUnit } from './asked-unit.js';
-import { dryReplay, recordedInput, type DryReplay } from './dry-replay.js';
+import { dryReplay, endWord, recordedInput, type DryReplay } from './dry-replay.js';
 import { isOfPath, type UnitKind } from './path-record.js';
 
 /** Something that a run asks for. */
@@ -145,7 +145,7 @@ class Shadow {
   #judged(replay: DryReplay): ShadowReport {
     const { end, asked, open } = replay;
     const { run, workflow, version, status } = this.#state;
-    const now = nowOf(end);
+    const now = end === null ? 'open' : endWord(end);
     const wouldDo = [...open].flatMap((path) => {
       const unit = asked.get(path);
       return unit === undefined || this.#recorded.has(path) ? [] : [{ path, kind: unit.kind }];
@@ -198,26 +198,6 @@ class Shadow {
         event.payload !== undefined,
     );
     return asked?.payload !== undefined && !sameValue(this.#plain(asked.payload), jsonOf(input));
-  }
-}
-
-function nowOf(end: EndCommand | null): ShadowReport['now'] {
-  switch (end?.op) {
-    case undefined:
-      return 'open';
-    case 'succeed':
-      return 'succeeded';
-    case 'refuse':
-      return 'refused';
-    case 'continueAsNew':
-      return 'continued';
-    case 'endCancelled':
-      return 'cancelled';
-    case 'fail':
-    case 'abandon':
-      return 'failed';
-    default:
-      return end satisfies never;
   }
 }
 
