@@ -12,9 +12,3 @@ export function instantOf(value: unknown): number | null {
   const ms = date === null ? value : date.getTime();
   return typeof ms === 'number' && Number.isInteger(ms) && ms >= 0 && ms <= instantMsMax ? ms : null;
 }
-
-/** The instant of an RFC 3339 text, epoch ms; null = it is none. */
-export function msOfIso(text: string): number | null {
-  const ms = Date.parse(text);
-  return Number.isNaN(ms) ? null : ms;
-}

@@ -205,6 +205,6 @@ export class FleetDuty {
 }
 
 /** Time of one round: a feed that was never folded must not take the server away from its work. */
-const roundMs = 250;
+const roundMs = 100;
 /** Longer than a duty is held. */
 const restMs = 10_000;

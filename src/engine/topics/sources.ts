@@ -5,7 +5,7 @@
  * Invariant: the state of a source counts an event exactly where the event is recorded (or refused) by the same transition.
  */
 import { SpineError } from '../../core/errors.js';
-import { isoOf, msOfIso } from '../../core/instant.js';
+import { instantOf, isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
 import { topicDedupeScope } from './publication.js';
 import {
@@ -134,7 +134,7 @@ function markOf({ topic, time, attributes }: PublishRequest, { afterMs }: Source
       name: topic,
       faults: ['sequence is not a whole number: the topic follows what its sources number'],
     });
-  const date = afterMs === null || time === undefined ? null : msOfIso(time);
+  const date = afterMs === null || time === undefined ? null : instantOf(time);
   return sequence === null && date === null ? null : { sequence, time: date };
 }
 
