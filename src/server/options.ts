@@ -18,6 +18,10 @@ export interface Principal {
   readonly user: string;
   /** `operator`: sees queues, workers and checks of all tenants. `worker`: may connect as a worker and read its blobs. */
   readonly roles: readonly string[];
+  /** What the caller may do within the tenant, as `action:kind/pattern` (`core/access`). Absent = everything. */
+  readonly permissions?: readonly string[];
+  /** Tags of fields that the caller is shown in clear (`core/redaction`). Absent = what its roles are shown. */
+  readonly clearances?: readonly string[];
 }
 
 /** What `authorize` may look at; a `Request` is one. */
