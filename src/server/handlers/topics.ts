@@ -4,7 +4,7 @@ import type { TopicPartitionView } from '../../protocol/http.js';
 import { headerNames } from '../../protocol/routes.js';
 import { json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { streamHeaders } from '../stream-output.js';
+import { eventStream } from '../event-sink.js';
 import { offsetsOfTopicCursor } from '../topic-cursor.js';
 import type { HandlerContext, Handlers } from './context.js';
 
@@ -36,12 +36,9 @@ async function streamTopic({ engine, streams }: HandlerContext, request: ApiRequ
     cursor === undefined || cursor === ''
       ? await beginning(engine, request, topic, wanted)
       : offsetsOfTopicCursor(tenant, topic, partitions, cursor);
-  return {
-    kind: 'stream',
-    status: 200,
-    headers: { ...streamHeaders },
-    open: (sink) => streams.openTopic({ tenant, topic, partitions, next, sink, reference: request.requestId }),
-  };
+  return eventStream((sink) =>
+    streams.openTopic({ tenant, topic, partitions, next, sink, reference: request.requestId }),
+  );
 }
 
 /** The partitions that are named, or all. */
