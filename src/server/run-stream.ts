@@ -185,6 +185,8 @@ class RunStream implements OpenStream {
   /** False = the reader is full; the rest is read from the log again when it has room. */
   #tellEvents(events: readonly RunEventView[], state: RunViewState): boolean {
     const { tenant, run, sink, show } = this.#request;
+    // Where others fill the same connection, there may be no room to begin with.
+    if (this.#output.isFull()) return this.#pause();
     for (const event of events) {
       if (event.seq <= this.#after) continue;
       sink.send(frameOf(tenant, run, show === null ? event : show(event)));

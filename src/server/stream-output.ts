@@ -3,13 +3,13 @@ import type { EventSink } from './event-sink.js';
 import type { ServerLimits } from './options.js';
 
 export class StreamOutput {
-  readonly #sink: EventSink;
+  readonly #sink: Pick<EventSink, 'beat' | 'bufferedBytes'>;
   readonly #limits: ServerLimits;
   /** Since when the reader has taken nothing, on the monotonic clock; null = nothing waits. */
   #stalledSinceMs: number | null = null;
   #waitingBytes = 0;
 
-  constructor(sink: EventSink, limits: ServerLimits) {
+  constructor(sink: Pick<EventSink, 'beat' | 'bufferedBytes'>, limits: ServerLimits) {
     this.#sink = sink;
     this.#limits = limits;
   }

@@ -98,6 +98,8 @@ export class TopicStream implements OpenStream {
 
   /** False = the reader is full; the rest is read from the log again when it has room. */
   #tell(events: readonly TopicEventView[]): boolean {
+    // Where others fill the same connection, there may be no room to begin with.
+    if (this.#output.isFull()) return this.#pause();
     for (const event of events) {
       this.#move(event.partition, event.offset + 1);
       this.#write({ event: 'event', data: event });

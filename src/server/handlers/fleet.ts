@@ -24,6 +24,7 @@ export function fleetHandlers(
   | 'openApi'
   | 'asyncApi'
   | 'workerSocket'
+  | 'liveSocket'
 > {
   const { engine, settings } = context;
   return {
@@ -63,6 +64,9 @@ export function fleetHandlers(
       return json(200, asyncApiDocument(engine.definitions(), { version, basePath: settings.basePath }));
     },
     workerSocket: () => {
+      throw new SpineError('UPGRADE_REQUIRED', {});
+    },
+    liveSocket: () => {
       throw new SpineError('UPGRADE_REQUIRED', {});
     },
   };
