@@ -31,6 +31,7 @@ export {
   type StartManyOutcome,
   type StartOptions,
   type TopicQuery,
+  type TopicTokenOptions,
   type TopicsApi,
 } from './client.js';
 export { type ClientOptions, streamSettings } from './client-options.js';
