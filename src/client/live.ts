@@ -48,7 +48,7 @@ const optionNames = ['url', 'webSocket', 'fetch', 'pace'];
 const lingerMs = 5_000;
 /** A socket that has not opened by then is not waited for. */
 const openMs = 10_000;
-/** After a socket that has not opened, none is tried for so long. */
+/** Where the first socket does not open, none is tried for so long. */
 const avoidMs = 60_000;
 /** A socket that is silent for so many beats is dead. */
 const silentBeats = 3;
@@ -66,6 +66,7 @@ export function createLive(options: LiveOptions): Live {
   const pace = options.pace ?? systemPace;
   const plain: typeof globalThis.fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   let line: LiveLine | null = null;
+  let hasOpened = false;
   let avoidedUntil = 0;
 
   function lineOver(base: string): LiveLine | null {
@@ -73,9 +74,15 @@ export function createLive(options: LiveOptions): Live {
     if (performance.now() < avoidedUntil) return null;
     const WebSocketClass = options.webSocket ?? (globalThis as { WebSocket?: LiveOptions['webSocket'] }).WebSocket;
     if (WebSocketClass === undefined) return null;
-    line = new LiveLine(new WebSocketClass(`${base.replace(/^http/, 'ws')}/v1/live`, [liveSubprotocol]), pace, () => {
-      avoidedUntil = performance.now() + avoidMs;
-    });
+    line = new LiveLine(
+      new WebSocketClass(`${base.replace(/^http/, 'ws')}/v1/live`, [liveSubprotocol]),
+      pace,
+      (isOpen) => {
+        hasOpened ||= isOpen;
+        // Later it is the server that is away, and what is asked of it by `fetch` will say so.
+        if (!hasOpened) avoidedUntil = performance.now() + avoidMs;
+      },
+    );
     return line;
   }
 
@@ -129,6 +136,7 @@ class LiveLine {
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #opened: Promise<boolean>;
   #settle: (isOpen: boolean) => void = () => undefined;
+  #isSettled = false;
   #names = 0;
   #subscriptionsMax = Number.POSITIVE_INFINITY;
   #isOver = false;
@@ -136,14 +144,15 @@ class LiveLine {
   #cancelSilence: () => void;
   #cancelLinger: (() => void) | null = null;
 
-  constructor(socket: LiveWebSocket, pace: Pace, onUnopened: () => void) {
+  constructor(socket: LiveWebSocket, pace: Pace, onSettled: (isOpen: boolean) => void) {
     this.#socket = socket;
     this.#pace = pace;
     this.#opened = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
-    this.#opened.then((isOpen) => {
-      if (!isOpen) onUnopened();
+      this.#settle = (isOpen) => {
+        resolve(isOpen);
+        if (!this.#isSettled) onSettled(isOpen);
+        this.#isSettled = true;
+      };
     });
     this.#cancelSilence = pace.after(openMs, () => this.#end());
     socket.addEventListener('open', () => this.#settle(true));
