@@ -171,6 +171,12 @@ export const limits = {
   tenantLengthMax: 64,
   /** Permissions of one principal. */
   permissionsMax: 100,
+  /** Repeats of a refusal within this time are one record. */
+  accessWindowMs: 60_000,
+  /** Kinds of refusals (of a caller, a route and a code) that a server tells apart in that time; beyond they are only counted. */
+  accessRefusalsMax: 500,
+  /** How far back a reader that may only subscribe to a topic resumes its stream; further is a replay. */
+  subscribeBackMs: 15 * 60_000,
   keyLengthMax: 256,
   /** Message and stack of an error as kept in an event: together they fit an envelope whatever alphabet they are in. */
   errorMessageLengthMax: 600,

@@ -126,6 +126,7 @@ class HttpServer implements SpineServer {
       node?.closeAllConnections();
     });
     await settled;
+    await this.#api.flush();
     cancel();
   }
 }
