@@ -316,6 +316,9 @@ export const limits = {
   contextsPerRunMax: 32,
   /** Streams of one run. */
   streamsPerRunMax: 1_000,
+  /** Streams on one live socket, and the length of one message of a client. */
+  liveSubscriptionsMax: 100,
+  liveMessageBytesMax: 16 * 1024,
   /** Bytes buffered for one slow stream reader before it is cut off. */
   streamBufferBytesMax: 1024 * 1024,
   /** A worker session is dead when its heartbeat counter has not moved for this long (monotonic time of the reaper). */
