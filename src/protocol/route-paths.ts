@@ -16,6 +16,10 @@ export const headerNames = {
   requestId: 'x-request-id',
   traceparent: 'traceparent',
   lastEventId: 'last-event-id',
+  /** The tenant that an operator is at work in; of others it means nothing. */
+  tenant: 'eventspine-tenant',
+  /** Why something is done, for the record of access. */
+  reason: 'eventspine-reason',
 } as const;
 
 /** Under the base path of the server; `{name}` stands for one percent-encoded segment. */

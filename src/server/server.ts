@@ -133,6 +133,7 @@ class HttpServer implements SpineServer {
       node?.closeAllConnections();
     });
     await settled;
+    await this.#api.flush();
     cancel();
   }
 }

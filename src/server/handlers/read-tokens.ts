@@ -47,6 +47,10 @@ export function readTokenFor(
 async function createReadToken(context: HandlerContext, request: ApiRequest): Promise<Answer> {
   const run = runOf(request);
   const asked = askedOf(request);
+  if (asked.decides && !request.permit.isWhole) {
+    const workflow = await context.engine.workflowOf(request.tenant, run);
+    if (workflow !== null) request.permit.require('decide', 'approval', workflow);
+  }
   const [first] = (await context.engine.readHistory(request.tenant, run, { after: 0, limit: 1 })) ?? [];
   // A run that somebody else has started is none to a user's page: it must not even learn that there is one.
   const isHidden = request.grant.tag === 'page' && first?.actor !== request.origin().actor;
@@ -59,10 +63,12 @@ async function createTopicToken({ tokens, settings }: HandlerContext, request: A
   if (typeof past !== 'boolean') throw invalid('past is neither true nor false');
   if (key !== undefined && typeof key !== 'string') throw invalid('key is not a text');
   const { tenant, user } = request.principal;
+  const topic = request.segment('topic');
+  if (past) request.permit.require('replay', 'topic', topic);
   const token = await tokens.issueForTopic({
     tenant,
     user,
-    topic: request.segment('topic'),
+    topic,
     key: key === undefined ? null : checkedKey(key),
     past,
     expiresMs: expiresMs === undefined ? settings.readTokens.expiresMs : checkedExpiry(expiresMs),

@@ -31,6 +31,7 @@ import {
   linksOf,
   membersOf,
   runOf,
+  shownOf,
   type HandlerContext,
   type Handlers,
 } from './context.js';
@@ -53,7 +54,13 @@ type RunRoutes =
 export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
   const { engine } = context;
   return {
-    listRuns: async (request) => json(200, await engine.listRuns(request.tenant, filterOf(request))),
+    listRuns: async (request) => {
+      const page = await engine.listRuns(request.tenant, filterOf(request));
+      return json(
+        200,
+        shownOf(request, page, 'read', 'workflow', ({ workflow }) => workflow),
+      );
+    },
     readRun: (request) => readRun(context, request),
     readHistory: (request) => readHistory(context, request),
     readDecisions: (request) => readDecisions(context, request),
@@ -292,6 +299,7 @@ async function answerToMany(
   const items = await Promise.all(
     ids.map(async (id): Promise<BulkAnswer['items'][number]> => {
       try {
+        await checkMayCancel(context, request, id);
         return commandAnswer(id, await command(id));
       } catch (error) {
         return { id, error: context.problemOf(error, request.requestId) };
@@ -300,6 +308,14 @@ async function answerToMany(
   );
   const answer: BulkAnswer = { items };
   return json(items.some((item) => 'error' in item) ? 207 : 200, answer);
+}
+
+/** A run that the caller may not cancel is none to it. @throws RUN_NOT_FOUND */
+async function checkMayCancel({ engine }: HandlerContext, { tenant, permit }: ApiRequest, run: string): Promise<void> {
+  if (permit.allowsAll('cancel', 'workflow')) return;
+  const workflow = await engine.workflowOf(tenant, run);
+  if (workflow === null || !permit.allows('cancel', 'workflow', workflow))
+    throw new SpineError('RUN_NOT_FOUND', { run });
 }
 
 function idsOf(body: unknown, members: readonly string[]): string[] {

@@ -38,6 +38,7 @@ async function streamTopic({ engine, streams }: HandlerContext, request: ApiRequ
     cursor === undefined || cursor === ''
       ? await beginning(engine, request, topic, wanted)
       : offsetsOfTopicCursor(tenant, topic, partitions, cursor);
+  await checkFarBack(engine, request, topic, wanted, next);
   const since = grant.tag === 'topicToken' ? grant.since : null;
   const first =
     since === null
@@ -65,6 +66,26 @@ function keyOf({ query, grant }: ApiRequest): string | null {
   if (granted !== null && asked !== null && asked !== granted)
     throw new SpineError('OUT_OF_SCOPE', { what: 'events of another key' });
   return granted ?? asked;
+}
+
+/**
+ * Whoever only subscribes may resume what it has followed, a while back. Cursors say where, and are no secret: further back is
+ * a replay. @throws PERMISSION_MISSING
+ */
+async function checkFarBack(
+  engine: HandlerContext['engine'],
+  { tenant, permit }: ApiRequest,
+  topic: string,
+  wanted: readonly TopicPartitionView[],
+  next: readonly number[],
+): Promise<void> {
+  if (permit.allows('replay', 'topic', topic)) return;
+  const since = engine.now() - limits.subscribeBackMs;
+  for (const [place, { partition, head }] of wanted.entries()) {
+    const from = next[place] ?? 0;
+    if (from < head && from < (await engine.offsetAt(tenant, topic, partition, since)))
+      permit.require('replay', 'topic', topic);
+  }
 }
 
 /** The partitions that are named, or all. */
