@@ -4,6 +4,7 @@
  * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
  * without doing its work twice.
  */
+import { accessOver, type AccessApi } from './access.js';
 import { schemaUri } from '../core/schema/schema-id.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import { type Duration, parseDuration } from '../core/duration.js';
@@ -266,6 +267,8 @@ export interface Client<App = UntypedApp> {
   readonly cache: CacheApi;
   readonly limits: LimitsApi;
   readonly triage: TriageApi;
+  /** Who was refused what, and what operators and admins have done. */
+  readonly access: AccessApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
@@ -672,6 +675,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           })
         ).cleared,
     },
+    access: accessOver(transport),
     triage: {
       report: (options) => transport.json<TriageView>(get(pathOf('readTriage'), options)),
       change: (order, options) =>

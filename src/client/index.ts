@@ -51,6 +51,7 @@ export type {
   SayOptions,
   Spokesman,
 } from './approvals.js';
+export type { AccessApi, AccessLogOptions } from './access.js';
 export type { InputFor, ResultFor, TopicDataFor, TopicFor, UntypedApp, WorkflowFor } from './app-types.js';
 export type { CloudEvent, Gateway, StartItem, StartItemAnswer, WaitedAnswer } from './gateway.js';
 export { httpGateway, isOutcome } from './http-gateway.js';

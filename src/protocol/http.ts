@@ -2,6 +2,7 @@
  * The shapes of the HTTP API, version 1: what server, client, CLI and console agree on. Instants are ISO 8601 UTC,
  * durations are ms with the unit in the name. Values are plain JSON as `core/codec` writes it.
  */
+import type { AccessRecord } from '../core/access/record.js';
 import type { ErrorKind } from '../core/errors.js';
 import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
@@ -375,6 +376,12 @@ export interface TopicEventView {
   /** Stamp of the hybrid logical clock: sorts events by cause, over all topics and servers. */
   readonly hlc: string;
   readonly event: Readonly<Record<string, unknown>>;
+}
+
+/** A record of access, as it is shown. */
+export interface AccessEventView extends AccessRecord {
+  readonly id: string;
+  readonly at: string;
 }
 
 /** A bridge of the server that was asked, and how it stands there. */

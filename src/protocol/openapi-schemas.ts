@@ -59,6 +59,7 @@ import {
   type ModelShadowView,
   type ModelVersionView,
   type ModelView,
+  type AccessEventView,
   type LimitCounterView,
   type LimitView,
   type LimitWait,
@@ -1069,6 +1070,22 @@ export const schemas = {
       record({ change: oneOf(['promote', 'rollback']) }, ['change']),
     ],
   },
+  AccessEventView: shape<AccessEventView>(
+    {
+      id: text,
+      at: instant,
+      outcome: oneOf(['allowed', 'failed', 'refused']),
+      actor: nullable(text),
+      route: text,
+      target: text,
+      code: nullable(text),
+      reason: nullable(text),
+      count: whole,
+      request: text,
+      since: instant,
+    },
+    {},
+  ),
   LimitView: shape<LimitView>(
     {
       name: text,
@@ -1260,6 +1277,7 @@ export const schemas = {
   EndpointPage: page('EndpointView'),
   ModelPage: page('ModelView'),
   LimitPage: page('LimitView'),
+  AccessEventPage: page('AccessEventView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

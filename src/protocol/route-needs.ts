@@ -174,6 +174,7 @@ export const routeNeeds = {
   putEndpoint: null,
   deleteEndpoint: null,
   readEndpointSecret: null,
+  listAccessEvents: null,
   workerSchema: null,
   claimTasks: null,
   extendTasks: null,

@@ -129,6 +129,7 @@ export const routePaths = {
   putEndpoint: '/v1/endpoints/{app}',
   deleteEndpoint: '/v1/endpoints/{app}',
   readEndpointSecret: '/v1/endpoints/{app}/secret',
+  listAccessEvents: '/v1/access-events',
   workerSchema: `${workerPath}/schema`,
   claimTasks: `${workerPath}/claim`,
   extendTasks: `${workerPath}/extend`,

@@ -821,6 +821,23 @@ const descriptions = {
     method: 'DELETE',
     access: 'operator',
   },
+  listAccessEvents: get(
+    'The record of access, newest first: what was refused to whom, and what operators and admins have done.',
+    'AccessEventPage',
+    {
+      access: 'admin',
+      query: [
+        {
+          name: 'of',
+          says: '`nobody`: what callers tried whom nobody knows; for operators. By default what was done in the tenant.',
+          type: 'string',
+          oneOf: ['tenant', 'nobody'],
+        },
+        cursor,
+        limit,
+      ],
+    },
+  ),
   workerSchema: get('JSON Schemas of the worker protocol.', null, { access: 'public' }),
   claimTasks: {
     ...post(
