@@ -148,7 +148,7 @@ export const errorCatalogue = {
     kind: 'invalid',
     status: 426,
     message: () => 'Only a WebSocket is served here.',
-    mend: 'Connect with a worker; see docs/reference/worker-protocol.md.',
+    mend: 'Connect with a worker (docs/reference/worker-protocol.md) or with `createLive` (docs/guides/live.md).',
   }),
   EVENT_TOO_LARGE: entry<{ type: string; bytesMax: number }>({
     kind: 'invalid',

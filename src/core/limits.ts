@@ -316,6 +316,9 @@ export const limits = {
   contextsPerRunMax: 32,
   /** Streams of one run. */
   streamsPerRunMax: 1_000,
+  /** Streams on one live socket, and the length of one message of a client. */
+  liveSubscriptionsMax: 100,
+  liveMessageBytesMax: 16 * 1024,
   /** Bytes buffered for one slow stream reader before it is cut off. */
   streamBufferBytesMax: 1024 * 1024,
   /** A worker session is dead when its heartbeat counter has not moved for this long (monotonic time of the reaper). */
@@ -345,6 +348,9 @@ export const limits = {
   pushAnswerBytesMax: 16 * 1024 * 1024,
   /** Age of a signed request beyond which it is refused, in either direction. */
   signatureWindowMs: 5 * 60_000,
+  /** The most that a scheme of webhooks may set it to; secrets of one sender or receiver at a time. */
+  webhookWindowMsMax: 24 * 60 * 60_000,
+  webhookSecretsMax: 8,
   /** Failures in a row after which an endpoint is left alone for a while, and how long: doubling from min to max. */
   pushFailuresMax: 5,
   pushPauseMsMin: 1_000,

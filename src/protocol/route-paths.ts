@@ -111,6 +111,7 @@ export const routePaths = {
   putBlob: '/v1/blobs/{tenant}/{hash}',
   readBlob: '/v1/blobs/{tenant}/{hash}',
   workerSocket: workerPath,
+  liveSocket: '/v1/live',
   listModels: '/v1/models',
   readModel: '/v1/models/{name}',
   changeModel: '/v1/models/{name}',

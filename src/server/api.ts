@@ -307,6 +307,25 @@ export class Api {
   }
 
   /**
+   * Who asks, whatever for: for connections that bring several requests.
+   *
+   * @throws UNAUTHENTICATED, or as `authorize` does
+   */
+  async identify(head: HttpHead): Promise<Caller> {
+    return await this.#identity.callerOf(routes.streamRun, head);
+  }
+
+  /**
+   * Whether what a browser sends along by itself (cookies, passwords that it remembers) may speak for the page. Browsers send it
+   * with every WebSocket, to whatever origin: unlike `fetch` they do not ask whether credentials are declared.
+   */
+  trustsAmbient(head: HttpHead): boolean {
+    const origin = head.header('origin');
+    if (origin === undefined || isSameOrigin(origin, head.header('host') ?? '')) return true;
+    return this.#settings.cors?.credentials === true && this.#allowsOrigin(origin);
+  }
+
+  /**
    * Refuses what a browser may have been tricked into sending: pages of foreign origins, and names that were bent to
    * this address (DNS rebinding) while there is no `authorize` to tell friend from foe.
    *

@@ -6,8 +6,8 @@ import { parseDuration, type Duration } from '../core/duration.js';
 import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { Engine } from '../engine/api.js';
-import { isSecret } from '../runtime/index.js';
 import { readTokenSights, type ReadTokenSight } from '../protocol/http.js';
+import { isSecret } from '../webhooks/index.js';
 import type { PageScope } from './grant.js';
 
 /** Who asks: decided by `authorize`, believed by everything behind it. */

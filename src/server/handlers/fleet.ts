@@ -25,6 +25,7 @@ export function fleetHandlers(
   | 'openApi'
   | 'asyncApi'
   | 'workerSocket'
+  | 'liveSocket'
 > {
   const { engine, settings } = context;
   return {
@@ -71,6 +72,9 @@ export function fleetHandlers(
       return json(200, asyncApiDocument(manifests, { version, basePath: settings.basePath }));
     },
     workerSocket: () => {
+      throw new SpineError('UPGRADE_REQUIRED', {});
+    },
+    liveSocket: () => {
       throw new SpineError('UPGRADE_REQUIRED', {});
     },
   };

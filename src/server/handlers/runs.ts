@@ -18,7 +18,7 @@ import { isErrorCode } from '../../protocol/problem.js';
 import { headerNames } from '../../protocol/routes.js';
 import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { streamHeaders } from '../stream-output.js';
+import { eventStream } from '../event-sink.js';
 import { cursorOf, seqOfCursor } from '../cursor.js';
 import { plainJsonOf } from '../plain-json.js';
 import { pageEventView, pageRunView } from '../page-view.js';
@@ -264,22 +264,18 @@ async function streamRun(context: HandlerContext, request: ApiRequest): Promise<
   // 204 is what makes an EventSource stop: without it a finished stream is reconnected for ever.
   if (ended && after > 0 && (await engine.readHistory(tenant, run, { after, limit: 1 }))?.length === 0)
     return empty(204);
-  return {
-    kind: 'stream',
-    status: 200,
-    headers: { ...streamHeaders },
-    open: (sink) =>
-      streams.open({
-        tenant,
-        run,
-        after,
-        state,
-        sink,
-        reference: request.requestId,
-        show: seesAll(request) ? null : pageEventView,
-        forMs: request.grant.tag === 'readToken' ? request.grant.expiresAt - engine.now() : null,
-      }),
-  };
+  return eventStream((sink) =>
+    streams.open({
+      tenant,
+      run,
+      after,
+      state,
+      sink,
+      reference: request.requestId,
+      show: seesAll(request) ? null : pageEventView,
+      forMs: request.grant.tag === 'readToken' ? request.grant.expiresAt - engine.now() : null,
+    }),
+  );
 }
 
 // Commands

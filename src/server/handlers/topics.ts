@@ -4,7 +4,7 @@ import type { TopicPartitionView } from '../../protocol/http.js';
 import { headerNames } from '../../protocol/routes.js';
 import { json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { streamHeaders } from '../stream-output.js';
+import { eventStream } from '../event-sink.js';
 import { offsetsOfTopicCursor } from '../topic-cursor.js';
 import type { HandlerContext, Handlers } from './context.js';
 
@@ -37,12 +37,9 @@ async function streamTopic({ engine, streams }: HandlerContext, request: ApiRequ
       ? await beginning(engine, request, topic, wanted)
       : offsetsOfTopicCursor(tenant, topic, partitions, cursor);
   await checkFarBack(engine, request, topic, wanted, next);
-  return {
-    kind: 'stream',
-    status: 200,
-    headers: { ...streamHeaders },
-    open: (sink) => streams.openTopic({ tenant, topic, partitions, next, sink, reference: request.requestId }),
-  };
+  return eventStream((sink) =>
+    streams.openTopic({ tenant, topic, partitions, next, sink, reference: request.requestId }),
+  );
 }
 
 /**
