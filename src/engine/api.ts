@@ -702,4 +702,4 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, FleetMoment, ManifestRow, RunMoment, StoredPayload };
+export type { EventRow, FleetMoment, FollowedPartition, ManifestRow, RunMoment, StoredPayload };

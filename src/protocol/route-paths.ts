@@ -30,6 +30,7 @@ export const routePaths = {
   listTopics: '/v1/topics',
   readTopic: '/v1/topics/{topic}/events',
   streamTopic: '/v1/topics/{topic}/stream',
+  createTopicToken: '/v1/topics/{topic}/tokens',
   readTopicWriter: '/v1/topics/{topic}/writer',
   takeOverTopic: '/v1/topics/{topic}/writer',
   listSources: '/v1/topics/{topic}/sources',
