@@ -171,6 +171,12 @@ export const limits = {
   tenantLengthMax: 64,
   /** Permissions of one principal. */
   permissionsMax: 100,
+  /** Repeats of a refusal within this time are one record. */
+  accessWindowMs: 60_000,
+  /** Kinds of refusals (of a caller, a route and a code) that a server tells apart in that time; beyond they are only counted. */
+  accessRefusalsMax: 500,
+  /** How far back a reader that may only subscribe to a topic resumes its stream; further is a replay. */
+  subscribeBackMs: 15 * 60_000,
   keyLengthMax: 256,
   /** Message and stack of an error as kept in an event: together they fit an envelope whatever alphabet they are in. */
   errorMessageLengthMax: 600,
@@ -310,6 +316,9 @@ export const limits = {
   contextsPerRunMax: 32,
   /** Streams of one run. */
   streamsPerRunMax: 1_000,
+  /** Streams on one live socket, and the length of one message of a client. */
+  liveSubscriptionsMax: 100,
+  liveMessageBytesMax: 16 * 1024,
   /** Bytes buffered for one slow stream reader before it is cut off. */
   streamBufferBytesMax: 1024 * 1024,
   /** A worker session is dead when its heartbeat counter has not moved for this long (monotonic time of the reaper). */
