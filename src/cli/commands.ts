@@ -138,6 +138,7 @@ const runsParameter: Parameter = { name: 'run', says: 'Ids of runs.', required: 
 const letter: Parameter = { name: 'dead-letter', says: 'Id of the dead letter.', required: true };
 const redriveParameter: Parameter = { name: 'redrive', says: 'Id of the redrive.', required: true };
 const scheduleParameter: Parameter = { name: 'schedule', says: 'Name of the schedule.', required: true };
+const webhookSource: Parameter = { name: 'source', says: 'Name of the source.', required: true };
 const subscriptionParameter: Parameter = {
   name: 'subscription',
   says: 'Name of the subscription.',
@@ -820,6 +821,66 @@ export const commands: readonly Command[] = [
     flags: [{ ...limit, says: 'Print so many events and end. Default: go on.' }, ...overHttp],
     examples: ['eventspine subscriptions consume audit', 'eventspine subscriptions consume audit --limit 10'],
     load: async () => (await import('./commands/consumers.js')).consumeSubscription,
+  },
+  {
+    words: ['webhook-sources', 'list'],
+    says: 'Lists sources of webhooks with what this server has received of each.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources list'],
+    load: async () => (await import('./commands/webhook-sources.js')).listWebhookSources,
+  },
+  {
+    words: ['webhook-sources', 'show'],
+    says: 'Shows a source of webhooks: where it posts to, its secrets by their ids, why a request was refused last.',
+    parameters: [webhookSource],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources show github'],
+    load: async () => (await import('./commands/webhook-sources.js')).showWebhookSource,
+  },
+  {
+    words: ['webhook-sources', 'put'],
+    says: 'Makes a source of webhooks, or changes one that was made.',
+    parameters: [
+      webhookSource,
+      { name: 'options', says: 'Topic and options as JSON, @file, or - for the standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [`eventspine webhook-sources put github '{"topic":"github","scheme":"github"}'`],
+    load: async () => (await import('./commands/webhook-sources.js')).putWebhookSource,
+  },
+  {
+    words: ['webhook-sources', 'delete'],
+    says: 'Removes a source that was made over the API, with its secrets.',
+    parameters: [webhookSource],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources delete github'],
+    load: async () => (await import('./commands/webhook-sources.js')).deleteWebhookSource,
+  },
+  {
+    words: ['webhook-sources', 'add-secret'],
+    says: 'Gives a source a secret, read from the standard input. It is never shown.',
+    more: 'The others still count, so that the sender can change over; --others-expire-in says for how long.',
+    parameters: [webhookSource],
+    flags: [
+      {
+        name: 'others-expire-in',
+        type: 'text',
+        value: 'time',
+        says: 'How long the other secrets still count. Default: until they are removed.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine webhook-sources add-secret github --others-expire-in 24h'],
+    load: async () => (await import('./commands/webhook-sources.js')).addWebhookSecret,
+  },
+  {
+    words: ['webhook-sources', 'remove-secret'],
+    says: 'Takes a secret from a source. Within a second no server believes it any more.',
+    parameters: [webhookSource, { name: 'secret', says: 'Id of the secret.', required: true }],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources remove-secret github sec_01m2x0d9h3cqskvt6n1r4b7w8e'],
+    load: async () => (await import('./commands/webhook-sources.js')).removeWebhookSecret,
   },
   {
     words: ['dead-events', 'list'],

@@ -84,6 +84,7 @@ import type { StreamSettings } from './run-stream.js';
 import { followTopic, type TopicFollowOptions, type TopicStreamItem } from './topic-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
 import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
+import { webhookSourcesOver, type WebhookSourcesApi } from './webhook-sources.js';
 
 /** Options of `start`. */
 export interface StartOptions extends CallOptions {
@@ -282,6 +283,7 @@ export interface Client<App = UntypedApp> {
   readonly schedules: SchedulesApi<App>;
   /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
   readonly subscriptions: SubscriptionsApi;
+  readonly webhookSources: WebhookSourcesApi;
   /** What the fleet was at a position of the feed or at an instant; by default now. FLEET_PAST_GONE, FLEET_BEHIND. */
   fleet(query?: FleetQuery): Promise<FleetView>;
   /** Depth and lag of every queue. */
@@ -737,6 +739,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     },
 
     subscriptions: subscriptionsOver(transport),
+    webhookSources: webhookSourcesOver(transport),
 
     schedules: schedulesOver<App>(transport, settings),
     fleet: ({ signal, at, tenant } = {}) =>

@@ -34,6 +34,7 @@ import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { subscriptionOrderHandlers } from './handlers/subscription-orders.js';
 import { scalingHandlers } from './handlers/scaling.js';
+import { webhookHandlers } from './handlers/webhook-sources.js';
 import { workerHandlers } from './handlers/worker.js';
 import { PlainWorkers } from './plain-workers.js';
 import type { PushHost } from './push/push-host.js';
@@ -47,6 +48,7 @@ import { isLoopback, type ServerSettings } from './options.js';
 import { ReadTokens } from './read-tokens.js';
 import { readRequestId } from './request-headers.js';
 import { StreamHub } from './run-stream.js';
+import { WebhookTally } from './webhooks/webhook-tally.js';
 
 /** A request that was routed and may send its body. */
 export interface Routed {
@@ -121,6 +123,7 @@ export class Api {
       streams: this.#streams,
       tokens,
       large: this.large,
+      webhooks: new WebhookTally(),
       problemOf: (error, reference) => this.problemOf(error, reference),
     };
     this.#handlers = {
@@ -145,6 +148,7 @@ export class Api {
       ...scalingHandlers(context),
       ...blobHandlers(context),
       ...accessHandlers(context),
+      ...webhookHandlers(context),
       ...workerHandlers(this.#plainWorkers),
       ...endpointHandlers(push),
     };
