@@ -4,6 +4,7 @@
  * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
  * without doing its work twice.
  */
+import { accessOver, type AccessApi } from './access.js';
 import { schemaUri } from '../core/schema/schema-id.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import { type Duration, parseDuration } from '../core/duration.js';
@@ -83,6 +84,7 @@ import type { StreamSettings } from './run-stream.js';
 import { followTopic, type TopicFollowOptions, type TopicStreamItem } from './topic-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
 import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
+import { webhookSourcesOver, type WebhookSourcesApi } from './webhook-sources.js';
 
 /** Options of `start`. */
 export interface StartOptions extends CallOptions {
@@ -274,11 +276,14 @@ export interface Client<App = UntypedApp> {
   readonly cache: CacheApi;
   readonly limits: LimitsApi;
   readonly triage: TriageApi;
+  /** Who was refused what, and what operators and admins have done. */
+  readonly access: AccessApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
   /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
   readonly subscriptions: SubscriptionsApi;
+  readonly webhookSources: WebhookSourcesApi;
   /** What the fleet was at a position of the feed or at an instant; by default now. FLEET_PAST_GONE, FLEET_BEHIND. */
   fleet(query?: FleetQuery): Promise<FleetView>;
   /** Depth and lag of every queue. */
@@ -685,6 +690,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           })
         ).cleared,
     },
+    access: accessOver(transport),
     triage: {
       report: (options) => transport.json<TriageView>(get(pathOf('readTriage'), options)),
       change: (order, options) =>
@@ -733,6 +739,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     },
 
     subscriptions: subscriptionsOver(transport),
+    webhookSources: webhookSourcesOver(transport),
 
     schedules: schedulesOver<App>(transport, settings),
     fleet: ({ signal, at, tenant } = {}) =>

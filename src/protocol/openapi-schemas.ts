@@ -59,6 +59,7 @@ import {
   type ModelShadowView,
   type ModelVersionView,
   type ModelView,
+  type AccessEventView,
   type LimitCounterView,
   type LimitView,
   type LimitWait,
@@ -102,8 +103,13 @@ import {
   type DecisionView,
   type EventReference,
   type WaitView,
+  type WebhookAnswer,
+  type WebhookSecretView,
+  type WebhookSeen,
+  type WebhookSourceView,
   type WorkerView,
 } from './http.js';
+import { plainSchemes } from '../core/webhooks/source.js';
 import { flag, list, nullable, oneOf, record, shape, text, texts, whole, type Properties } from './schema-shape.js';
 import { plainSchemas } from './worker-schemas.js';
 
@@ -111,6 +117,13 @@ const anything = {};
 const instant = { type: 'string', format: 'date-time' };
 const duration = { anyOf: [{ type: 'string' }, { type: 'number' }] };
 const labelMap = { type: 'object', additionalProperties: text };
+
+const webhookScheme = {
+  type: 'object',
+  properties: { kind: oneOf([...plainSchemes, 'hmac', 'http-signature']) },
+  required: ['kind'],
+};
+const webhookMap = { type: 'object', additionalProperties: text };
 
 function reference(name: string): JsonSchema {
   return { $ref: `#/components/schemas/${name}` };
@@ -1074,6 +1087,22 @@ export const schemas = {
       record({ change: oneOf(['promote', 'rollback']) }, ['change']),
     ],
   },
+  AccessEventView: shape<AccessEventView>(
+    {
+      id: text,
+      at: instant,
+      outcome: oneOf(['allowed', 'failed', 'refused']),
+      actor: nullable(text),
+      route: text,
+      target: text,
+      code: nullable(text),
+      reason: nullable(text),
+      count: whole,
+      request: text,
+      since: instant,
+    },
+    {},
+  ),
   LimitView: shape<LimitView>(
     {
       name: text,
@@ -1229,6 +1258,40 @@ export const schemas = {
       record({ partition: whole, from: whole, to: whole }, ['partition', 'from', 'to']),
     ],
   },
+  WebhookAnswer: shape<WebhookAnswer>({ id: text, topic: text, duplicate: flag }, {}),
+  WebhookSourceView: shape<WebhookSourceView>(
+    {
+      name: text,
+      topic: text,
+      scheme: webhookScheme,
+      map: webhookMap,
+      once: oneOf(['id', 'content']),
+      declared: flag,
+      path: text,
+      secrets: list(shape<WebhookSecretView>({ id: text, by: text, at: instant, until: nullable(instant) }, {})),
+      seen: shape<WebhookSeen>(
+        {
+          accepted: whole,
+          duplicates: whole,
+          refused: whole,
+          lastRefusal: nullable(record({ at: instant, fault: text }, ['at', 'fault'])),
+        },
+        {},
+      ),
+    },
+    {},
+  ),
+  WebhookSourceRequest: record(
+    {
+      topic: text,
+      scheme: { anyOf: [oneOf(plainSchemes), webhookScheme] },
+      map: webhookMap,
+      once: oneOf(['id', 'content']),
+    },
+    ['topic', 'scheme'],
+  ),
+  WebhookSecretRequest: record({ secret: text, othersExpireIn: duration }, ['secret']),
+  WebhookSourcePage: page('WebhookSourceView'),
   BridgePage: page('BridgeView'),
   DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),
@@ -1265,6 +1328,7 @@ export const schemas = {
   EndpointPage: page('EndpointView'),
   ModelPage: page('ModelView'),
   LimitPage: page('LimitView'),
+  AccessEventPage: page('AccessEventView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

@@ -542,6 +542,53 @@ const descriptions = {
     }),
     method: 'DELETE',
   },
+  receiveWebhook: {
+    ...post(
+      'Takes a webhook of another system: checked by its signature, recorded once, published to the topic of its source.',
+      {
+        says: 'As the sender sends it: JSON, a form, text or bytes.',
+        types: { '*/*': null },
+        required: false,
+        bytesMax: limits.bodyBytesMax,
+      },
+      [
+        ok('WebhookAnswer', 'It is recorded, now or before.', 202),
+        ok(null, 'The answer to a question of the sender, or no body where the sender wants none.'),
+      ],
+    ),
+    access: 'public',
+  },
+  listWebhookSources: get('Sources of webhooks by name, with what this server has seen of them.', 'WebhookSourcePage'),
+  readWebhookSource: get('A source of webhooks.', 'WebhookSourceView'),
+  putWebhookSource: {
+    ...post(
+      'Makes a source of webhooks, or changes one that was made.',
+      jsonBody('WebhookSourceRequest', 'The source, as it would be written in code.'),
+      [ok('WebhookSourceView')],
+    ),
+    method: 'PUT',
+  },
+  deleteWebhookSource: {
+    ...get('Removes a source that was made over the API, with its secrets.', null, {
+      answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+  },
+  addWebhookSecret: {
+    ...post(
+      'Gives a source a secret. It counts within a second on every server, and is never shown.',
+      jsonBody('WebhookSecretRequest', 'The secret, and how long the others still count.'),
+      [ok('WebhookSourceView', 'It is there.', 201)],
+    ),
+    access: 'admin',
+  },
+  deleteWebhookSecret: {
+    ...get('Takes a secret from a source. Within a second no server believes it any more.', null, {
+      access: 'admin',
+      answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+  },
   pullEvents: post(
     'Hands out events to a consumer, which has them until it settles them or its lease is over; waits for one where there is none.',
     jsonBody('PullRequest', 'Who asks, for how many events, and how long it waits.'),
@@ -837,6 +884,23 @@ const descriptions = {
     method: 'DELETE',
     access: 'operator',
   },
+  listAccessEvents: get(
+    'The record of access, newest first: what was refused to whom, and what operators and admins have done.',
+    'AccessEventPage',
+    {
+      access: 'admin',
+      query: [
+        {
+          name: 'of',
+          says: '`nobody`: what callers tried whom nobody knows; for operators. By default what was done in the tenant.',
+          type: 'string',
+          oneOf: ['tenant', 'nobody'],
+        },
+        cursor,
+        limit,
+      ],
+    },
+  ),
   workerSchema: get('JSON Schemas of the worker protocol.', null, { access: 'public' }),
   claimTasks: {
     ...post(

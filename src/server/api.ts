@@ -11,6 +11,7 @@ import { problemOf } from '../protocol/problem.js';
 import { headerNames, routes, type Route, type RouteId } from '../protocol/routes.js';
 import { ApiRequest, type HttpHead } from './api-request.js';
 import { empty, problemAnswerOf, type Answer } from './answer.js';
+import { accessHandlers } from './handlers/access.js';
 import { agentHandlers } from './handlers/agents.js';
 import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
@@ -33,6 +34,7 @@ import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { subscriptionOrderHandlers } from './handlers/subscription-orders.js';
 import { scalingHandlers } from './handlers/scaling.js';
+import { webhookHandlers } from './handlers/webhook-sources.js';
 import { workerHandlers } from './handlers/worker.js';
 import { PlainWorkers } from './plain-workers.js';
 import type { PushHost } from './push/push-host.js';
@@ -46,6 +48,7 @@ import { isLoopback, type ServerSettings } from './options.js';
 import { ReadTokens } from './read-tokens.js';
 import { readRequestId } from './request-headers.js';
 import { StreamHub } from './run-stream.js';
+import { WebhookTally } from './webhooks/webhook-tally.js';
 
 /** A request that was routed and may send its body. */
 export interface Routed {
@@ -110,7 +113,7 @@ export class Api {
     this.#identity = new Identity(settings, tokens);
     this.#gate = new AccessGate(settings.engine);
     const { engine, log } = settings;
-    this.#accessLog = settings.audit ? new AccessLog({ engine, timers: nodePorts.timers, log }) : null;
+    this.#accessLog = settings.audit ? new AccessLog({ engine, ...nodePorts, log }) : null;
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
       this.#router.add(route.method, `${settings.basePath}${route.path.replace(/\{(\w+)\}/g, ':$1')}`, { id, route });
     }
@@ -120,6 +123,7 @@ export class Api {
       streams: this.#streams,
       tokens,
       large: this.large,
+      webhooks: new WebhookTally(),
       problemOf: (error, reference) => this.problemOf(error, reference),
     };
     this.#handlers = {
@@ -143,6 +147,8 @@ export class Api {
       ...readTokenHandlers(context),
       ...scalingHandlers(context),
       ...blobHandlers(context),
+      ...accessHandlers(context),
+      ...webhookHandlers(context),
       ...workerHandlers(this.#plainWorkers),
       ...endpointHandlers(push),
     };

@@ -136,6 +136,8 @@ export { isTerminal, isTransient, Terminal, Transient } from './thrown.js';
 export type { TransientOptions } from './thrown.js';
 export { subscription } from './subscription.js';
 export type { Subscription, SubscriptionDefinition } from './subscription.js';
+export { webhook } from './webhook.js';
+export type { Webhook, WebhookDefinition } from './webhook.js';
 export { topic } from './topic.js';
 export type { Topic, TopicOptions, UnknownFields, VersionedTopicOptions } from './topic.js';
 export { fromJsonSchema } from './from-json-schema.js';

@@ -11,6 +11,7 @@ import type { ServerSettings } from '../options.js';
 import type { LargeBodies } from '../large-bodies.js';
 import type { ReadTokens } from '../read-tokens.js';
 import type { StreamHub } from '../run-stream.js';
+import type { WebhookTally } from '../webhooks/webhook-tally.js';
 
 export interface HandlerContext {
   readonly engine: Engine;
@@ -18,6 +19,7 @@ export interface HandlerContext {
   readonly streams: StreamHub;
   readonly tokens: ReadTokens;
   readonly large: LargeBodies;
+  readonly webhooks: WebhookTally;
   /** The problem of an error; one that is not ours is logged under the reference. */
   readonly problemOf: (error: unknown, reference: string) => Problem;
 }

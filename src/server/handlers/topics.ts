@@ -59,15 +59,6 @@ async function streamTopic({ engine, streams }: HandlerContext, request: ApiRequ
   );
 }
 
-/** The only key whose events are wanted; null = those of all. @throws OUT_OF_SCOPE */
-function keyOf({ query, grant }: ApiRequest): string | null {
-  const asked = query.text('key') ?? null;
-  const granted = grant.tag === 'topicToken' ? grant.key : null;
-  if (granted !== null && asked !== null && asked !== granted)
-    throw new SpineError('OUT_OF_SCOPE', { what: 'events of another key' });
-  return granted ?? asked;
-}
-
 /**
  * Whoever only subscribes may resume what it has followed, a while back. Cursors say where, and are no secret: further back is
  * a replay. @throws PERMISSION_MISSING
@@ -86,6 +77,15 @@ async function checkFarBack(
     if (from < head && from < (await engine.offsetAt(tenant, topic, partition, since)))
       permit.require('replay', 'topic', topic);
   }
+}
+
+/** The only key whose events are wanted; null = those of all. @throws OUT_OF_SCOPE */
+function keyOf({ query, grant }: ApiRequest): string | null {
+  const asked = query.text('key') ?? null;
+  const granted = grant.tag === 'topicToken' ? grant.key : null;
+  if (granted !== null && asked !== null && asked !== granted)
+    throw new SpineError('OUT_OF_SCOPE', { what: 'events of another key' });
+  return granted ?? asked;
 }
 
 /** The partitions that are named, or all. */
