@@ -59,6 +59,7 @@ describeUnless(await missingRegistry(), 'a plain JavaScript project', () => {
       'eventspine/ai-sdk',
       'eventspine/models',
       'eventspine/mount',
+      'eventspine/strangle',
       'eventspine/testing',
       'eventspine/triage',
       'eventspine/eslint',
