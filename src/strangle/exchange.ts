@@ -59,8 +59,7 @@ export interface Exchange {
   fail(error: unknown): unknown;
 }
 
-/** A handler of any of the forms. */
-// Its arguments are its framework's; which form they are of is seen when it is called.
+/** A handler of any of the forms. Its arguments are its framework's; which form they are of shows when it is called. */
 export type AnyHandler = (...args: never[]) => unknown;
 
 /** A call of a handler: `this`, and its arguments. */

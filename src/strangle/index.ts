@@ -5,6 +5,7 @@ export { compareBy, type Compare, type CompareRules, type Difference } from './c
 export type { DurationCounts, DurationView } from './durations.js';
 export type { AnyHandler, SeenAnswer, StrangleRequest } from './exchange.js';
 export type { Choice, Fallback, StrangleLogEntry, StrangleOptions } from './options.js';
+export { type FleetReport, type FleetReportQuery, readReports } from './fleet-report.js';
 export { orderStrangled, readOrders, type OrderClient, type StrangleOrder } from './orders.js';
 export {
   type DifferenceCount,

@@ -28,10 +28,12 @@ export const tallyNames = [
   'mirrorSkipped',
   'incomparable',
 ] as const;
+/** A counter of a report. */
 export type TallyName = (typeof tallyNames)[number];
 
 /** What is timed. */
 export const timedNames = ['old', 'event', 'run', 'mirror'] as const;
+/** A duration of a report. */
 export type TimedName = (typeof timedNames)[number];
 
 /** The part of a report that one event of the topic carries: what has happened since the one before it. */
@@ -101,7 +103,7 @@ export interface StrangleReport {
     readonly old: DurationView;
     /** Answers of the event way, 202 and results alike. */
     readonly event: DurationView;
-    /** Runs whose caller waited for the end. */
+    /** Runs, from the start to the answer that had the result, at once or later. */
     readonly run: DurationView;
     /** Mirrored runs. */
     readonly mirror: DurationView;

@@ -40,6 +40,16 @@ type Waited =
   | { readonly tag: 'failed'; readonly error: RemoteError }
   | { readonly tag: 'pending' };
 
+/** A request for the answer of a run. */
+interface Asked {
+  /** The one that has begun it; not one that asks again. */
+  readonly isFirst: boolean;
+  /** Whether its answer says how long the run took. */
+  readonly isTimed: boolean;
+  /** How long the run has been at work already. */
+  readonly sinceStartMs: number;
+}
+
 /** Which way a request goes. */
 type Way =
   | { readonly tag: 'old' }
@@ -121,8 +131,11 @@ export class Strangler {
       // Another's run answers as one that is not there.
       if (view.labels[routeLabel] !== name || view.labels[userLabel] !== this.#userLabel(who))
         throw new SpineError('RUN_NOT_FOUND', { run: id });
-      const beganMs = Date.parse(view.startedAt);
-      return await this.#answer(exchange, request, run, withinMs, this.#settings.ports.clock.now() - beganMs);
+      const { clock } = this.#settings.ports;
+      const sinceStartMs = Math.max(0, clock.now() - Date.parse(view.startedAt));
+      // One that has ended is asked for again at any time, which says nothing of how long it took.
+      const isTimed = view.endedAt === null;
+      return await this.#answer(exchange, request, run, withinMs, { isFirst: false, isTimed, sinceStartMs });
     } catch (error) {
       return exchange.reply(problemResponse(error, isOfTheWay(error) ? 1 : null));
     }
@@ -227,7 +240,10 @@ export class Strangler {
     this.#count('event');
     if (started.run.repeated) this.#count('repeated');
     try {
-      return await this.#answer(exchange, request, started.run, withinMs - spentMs(), 0, spentMs);
+      const sinceStartMs = spentMs();
+      const { repeated } = started.run;
+      const known = { isFirst: true, isTimed: !repeated, sinceStartMs };
+      return await this.#answer(exchange, request, started.run, withinMs - sinceStartMs, known);
     } finally {
       this.#time('event', spentMs());
     }
@@ -268,39 +284,37 @@ export class Strangler {
     });
   }
 
-  /** Answers with what the run has come to by then, or with 202. `sinceStartMs`: how long it has been at work before this request. */
+  /** Answers with what the run has come to by then, or with 202. */
   async #answer(
     exchange: Exchange,
     request: StrangleRequest,
     run: RunHandle,
     leftMs: number,
-    sinceStartMs: number,
-    spentMs?: () => number,
+    { isFirst, isTimed, sinceStartMs }: Asked,
   ): Promise<unknown> {
-    const { output, failed, status, api, readToken } = this.#settings;
+    const { output, failed, status, api, readToken, ports } = this.#settings;
+    const since = ports.clock.monotonicMs();
     const waited = await this.#wait(run, leftMs, exchange.signal);
     try {
       switch (waited.tag) {
         case 'output': {
           const response = responseOf(await output(waited.output, request));
-          if (spentMs !== undefined) {
-            this.#count('answered');
-            this.#time('run', spentMs());
-          }
+          if (isFirst) this.#count('answered');
+          if (isTimed) this.#time('run', sinceStartMs + ports.clock.monotonicMs() - since);
           return await exchange.reply(response);
         }
         case 'failed': {
-          if (spentMs !== undefined) this.#count('failed');
+          if (isFirst) this.#count('failed');
           const own = await failed(waited.error, request);
           return await exchange.reply(own === undefined ? failedResponse(waited.error, run.id) : responseOf(own));
         }
         case 'pending': {
-          if (spentMs !== undefined) this.#count('accepted');
+          if (isFirst) this.#count('accepted');
           const token =
             readToken === null
               ? null
               : await run.readToken({ expires: readToken }).catch((error: unknown) => this.#withoutToken(error));
-          const retryAfterSeconds = this.#retryAfterSeconds(sinceStartMs + (spentMs?.() ?? 0));
+          const retryAfterSeconds = this.#retryAfterSeconds(sinceStartMs + ports.clock.monotonicMs() - since);
           const accepted = { run: run.id, state: 'running' as const, repeated: run.repeated, status, api };
           return await exchange.reply(acceptedResponse({ ...accepted, retryAfterSeconds, readToken: token }));
         }

@@ -1,5 +1,5 @@
 /** A route of every form, each behind a server of its own or none, so that one test asks all of them the same. */
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Hono, type Context } from 'hono';
 import type { AnyHandler, Strangled } from '../../src/strangle/index.js';
@@ -23,8 +23,10 @@ export interface Form {
 }
 
 /** Listens on a free port of this machine. */
-export async function listen(listener: RequestListener): Promise<Route> {
-  const server = createServer(listener);
+export async function listen(
+  listener: (request: IncomingMessage, response: ServerResponse) => unknown,
+): Promise<Route> {
+  const server = createServer((request, response) => void listener(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   ends.unshift(() => {
     server.closeAllConnections();
