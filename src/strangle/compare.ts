@@ -2,6 +2,7 @@
  * Where two answers differ. Paths and kinds of differences go into reports; values do so only where somebody asked for it, because
  * answers are other people's data.
  */
+import { limits } from '../core/limits.js';
 import type { SeenAnswer } from './exchange.js';
 
 /** One place where the answers differ. */
@@ -25,8 +26,6 @@ export interface CompareRules {
 /** Says where an answer of the old path and one of the new differ; none = they agree. */
 export type Compare = (old: SeenAnswer, now: SeenAnswer) => readonly Difference[] | Promise<readonly Difference[]>;
 
-/** Places that are looked for in one pair of answers; more say nothing more. */
-const differencesMax = 20;
 /** How deep is looked; what differs below is one difference. */
 const depthMax = 24;
 
@@ -44,7 +43,7 @@ export function compareBy(rules: CompareRules): Compare {
   };
 
   function differ(a: unknown, b: unknown, path: readonly string[], found: Difference[]): void {
-    if (found.length >= differencesMax || ignored.some((names) => fits(names, path))) return;
+    if (found.length >= limits.strangleDifferencesMax || ignored.some((names) => fits(names, path))) return;
     const at = ['body', ...path].join('.');
     if (a === undefined || b === undefined) {
       if (a !== b)

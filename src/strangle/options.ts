@@ -58,6 +58,8 @@ export interface StrangleOptions<App, Name extends WorkflowFor<App> & string> {
   readonly startWithin?: Duration;
   /** Who is asking, by your own session; null = nobody. Keys of one user mean nothing for another. Needed by `status`. */
   readonly user?: (request: StrangleRequest) => string | null | Promise<string | null>;
+  /** In whose name a request goes: `spine.as({ tenant, user })`, for installations with several tenants. Default: `spine` as it is. */
+  readonly as?: (request: StrangleRequest) => Client<App> | Promise<Client<App>>;
   /** Requests of one key go the same way. Default: the idempotency key, where there is one; else each goes by itself. */
   readonly key?: (request: StrangleRequest) => string | null;
   /** Requests of one idempotency key are one request. Default: the header `Idempotency-Key`. */
@@ -105,6 +107,7 @@ export interface StrangleSettings {
   readonly fallback: Fallback;
   readonly startWithinMs: number;
   readonly user: ((request: StrangleRequest) => string | null | Promise<string | null>) | null;
+  readonly as: (request: StrangleRequest) => Client | Promise<Client>;
   readonly key: (request: StrangleRequest) => string | null;
   readonly idempotency: (request: StrangleRequest) => string | null;
   readonly status: string | null;
@@ -135,6 +138,7 @@ const optionNames = [
   'fallback',
   'startWithin',
   'user',
+  'as',
   'key',
   'idempotency',
   'status',
@@ -164,7 +168,7 @@ export function settingsOf<App, Name extends WorkflowFor<App> & string>(
   if (typeof workflow !== 'string' || workflow === '') faults.add('workflow must be the name of a workflow');
   faults.name(name);
   if (typeof input !== 'function') faults.add('input must be a function that makes the input of the workflow');
-  for (const option of ['output', 'failed', 'user', 'key', 'idempotency', 'waitUntil', 'log'] as const)
+  for (const option of ['output', 'failed', 'user', 'as', 'key', 'idempotency', 'waitUntil', 'log'] as const)
     if (options[option] !== undefined && typeof options[option] !== 'function')
       faults.add(`${option} must be a function`);
   for (const option of ['async', 'mirror'] as const)
@@ -193,12 +197,13 @@ export function settingsOf<App, Name extends WorkflowFor<App> & string>(
     fallback,
     startWithinMs: faults.duration('startWithin', options.startWithin, 1_000, 1),
     user: user ?? null,
+    as: (options.as as StrangleSettings['as'] | undefined) ?? (() => spine as unknown as Client),
     key: options.key ?? (() => null),
     idempotency: options.idempotency ?? ((request) => request.headers.get('idempotency-key')),
     status: status ?? null,
     api: (options.api ?? '').replace(/\/$/, ''),
     readToken: options.readToken === false ? null : (options.readToken ?? '1h'),
-    mirrorsMax: options.mirrors?.most ?? 50,
+    mirrorsMax: options.mirrors?.most ?? limits.strangleMirrorsDefault,
     mirrorMs: faults.duration('mirrors.within', options.mirrors?.within, 300_000, 1),
     bodyBytesMax: options.bodyBytesMax ?? limits.bodyBytesMax,
     showValues: options.showValues ?? false,

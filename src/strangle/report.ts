@@ -2,6 +2,7 @@
  * What a strangled route has done: counts, durations and where answers differ. A process keeps one for itself; the parts that it
  * publishes add up over processes and time, and the command line adds them.
  */
+import { limits } from '../core/limits.js';
 import type { Difference } from './compare.js';
 import { Durations, type DurationCounts, type DurationView } from './durations.js';
 
@@ -111,9 +112,7 @@ export interface StrangleReport {
   readonly differences: readonly DifferenceCount[];
 }
 
-/** Kinds of differences that are kept apart. */
-const differenceKindsMax = 100;
-/** Of them, how many an event carries. */
+/** Of the differences that are kept apart, how many an event carries. */
 const differencesPerPart = 20;
 
 /** Counts what happens. */
@@ -144,7 +143,7 @@ export class Tally {
   differ(difference: Difference, run: string, by = 1): void {
     const key = `${difference.kind} ${difference.path.replace(/\.\d+(?=\.|$)/g, '.*')}`;
     const known = this.#differences.get(key);
-    if (known === undefined && this.#differences.size >= differenceKindsMax) return;
+    if (known === undefined && this.#differences.size >= limits.strangleDifferenceKindsMax) return;
     const first = known ?? { ...difference, path: key.slice(key.indexOf(' ') + 1), run, count: 0 };
     this.#differences.set(key, { ...first, count: first.count + by });
   }

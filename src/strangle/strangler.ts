@@ -8,6 +8,7 @@
 import { isOutcome, isRemoteError, randomId, type RemoteError, type RunHandle } from '../client/index.js';
 import { SpineError } from '../core/errors.js';
 import { mirrorLabel } from '../core/labels.js';
+import { limits } from '../core/limits.js';
 import type { CancelTimer } from '../core/ports.js';
 import { acceptedResponse, failedResponse, isCertain, isOfTheWay, problemResponse, responseOf } from './answers.js';
 import { reportedDifference } from './compare.js';
@@ -24,10 +25,9 @@ const userLabel = 'strangle-user';
 /** After so many failures of the event way in a row it is left alone for so long. */
 const failuresMax = 3;
 const pauseMs = 5_000;
-/** What callers are told to wait where nothing better is known, at most, in seconds. */
+/** A caller is told to ask again after this share of the time that the run has taken so far, so it loses no more than that. */
+const retryAfterShare = 0.1;
 const retryAfterSecondsMax = 30;
-/** The old answer is kept for comparison up to this size. */
-const answerBytesMax = 1024 * 1024;
 
 /** What became of a start. */
 type Started =
@@ -115,7 +115,7 @@ export class Strangler {
 
   /** Answers a caller that was answered 202 and asks again. */
   async handleStatus(exchange: Exchange): Promise<unknown> {
-    const { user, name, withinMs } = this.#settings;
+    const { user, as, name, withinMs } = this.#settings;
     if (user === null || this.#settings.status === null)
       throw new SpineError('OPTIONS_INVALID', {
         what: 'strangled.status',
@@ -125,7 +125,7 @@ export class Strangler {
     const who = await user(request);
     if (who === null) return exchange.reply(problemResponse(new SpineError('UNAUTHENTICATED', {}), null));
     const id = request.params['run'] ?? decodeURIComponent(request.path.split('/').at(-1) ?? '');
-    const run = this.#settings.spine.run(id);
+    const run = (await as(request)).run(id);
     try {
       const view = await run.status();
       // Another's run answers as one that is not there.
@@ -135,7 +135,8 @@ export class Strangler {
       const sinceStartMs = Math.max(0, clock.now() - Date.parse(view.startedAt));
       // One that has ended is asked for again at any time, which says nothing of how long it took.
       const isTimed = view.endedAt === null;
-      return await this.#answer(exchange, request, run, withinMs, { isFirst: false, isTimed, sinceStartMs });
+      const waitMs = isTimed ? Math.min(withinMs, preferredWaitMs(request)) : withinMs;
+      return await this.#answer(exchange, request, run, waitMs, { isFirst: false, isTimed, sinceStartMs });
     } catch (error) {
       return exchange.reply(problemResponse(error, isOfTheWay(error) ? 1 : null));
     }
@@ -204,7 +205,7 @@ export class Strangler {
     this.#count('old');
     const since = this.#settings.ports.clock.monotonicMs();
     return this.#called(exchange, () => {
-      const { result, answer } = exchange.watchedOld(answerBytesMax);
+      const { result, answer } = exchange.watchedOld(limits.strangleAnswerBytesMax);
       this.#keep(
         answer.then((old) => {
           const tookMs = this.#settings.ports.clock.monotonicMs() - since;
@@ -251,14 +252,15 @@ export class Strangler {
 
   /** Starts the run of a request. Rejects with what the spine says, and with what functions of the options throw. */
   async #start(request: StrangleRequest, key: string | null, mirrored: boolean): Promise<RunHandle> {
-    const { spine, workflow, input, user, name, ports } = this.#settings;
+    const { as, workflow, input, user, name, ports } = this.#settings;
     const who = user === null ? null : await attempted(() => user(request));
     const value = await attempted(() => input(request, { mirrored }));
+    const client = await attempted(() => as(request));
     const labels: Record<string, string> = mirrored ? { [mirrorLabel]: name } : { [routeLabel]: name };
     if (who !== null) labels[userLabel] = this.#userLabel(who);
     // The scope of a key is the caller and the route, and a mirrored run is another run.
     const scope = ports.hash.sha256(JSON.stringify([name, who, key, mirrored]));
-    return await spine.start(workflow, value, {
+    return await client.start(workflow, value, {
       labels,
       ...(key === null ? {} : { idempotencyKey: `strangle/${scope}` }),
     });
@@ -314,7 +316,7 @@ export class Strangler {
             readToken === null
               ? null
               : await run.readToken({ expires: readToken }).catch((error: unknown) => this.#withoutToken(error));
-          const retryAfterSeconds = this.#retryAfterSeconds(sinceStartMs + ports.clock.monotonicMs() - since);
+          const retryAfterSeconds = retryAfterOf(sinceStartMs + ports.clock.monotonicMs() - since);
           const accepted = { run: run.id, state: 'running' as const, repeated: run.repeated, status, api };
           return await exchange.reply(acceptedResponse({ ...accepted, retryAfterSeconds, readToken: token }));
         }
@@ -346,15 +348,6 @@ export class Strangler {
       cancel();
       gone?.removeEventListener('abort', stop);
     }
-  }
-
-  /** What is left of the time that runs usually take. */
-  #retryAfterSeconds(spentMs: number): number {
-    const usualMs = Math.max(
-      this.#total.durations('run').quantileMs(0.5),
-      this.#total.durations('mirror').quantileMs(0.5),
-    );
-    return Math.min(retryAfterSecondsMax, Math.max(1, Math.ceil((usualMs - spentMs) / 1_000)));
   }
 
   // ---------------------------------------------------------------- not taken
@@ -508,6 +501,17 @@ async function attempted<T>(fn: () => T | Promise<T>): Promise<T> {
   } catch (error) {
     throw new OptionFailure('A function of the options has thrown.', { cause: error });
   }
+}
+
+/** Seconds to wait before asking again for a run that has been at work for so long. */
+function retryAfterOf(spentMs: number): number {
+  return Math.min(retryAfterSecondsMax, Math.max(1, Math.ceil((retryAfterShare * spentMs) / 1_000)));
+}
+
+/** How long the caller would wait for a run that has not ended (RFC 7240), ms. */
+function preferredWaitMs(request: StrangleRequest): number {
+  const [, seconds = '0'] = /(?:^|,) *wait=(\d{1,4})(?:$|[ ,;])/i.exec(request.headers.get('prefer') ?? '') ?? [];
+  return 1_000 * Number(seconds);
 }
 
 function isNone(choice: Choice): boolean {
