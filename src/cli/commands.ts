@@ -1262,6 +1262,40 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/access.js')).showAccessLog,
   },
   {
+    words: ['strangle', 'report'],
+    says: 'Shows what strangled routes have done: which way requests went, how long answers took, and where those of mirrored runs differ.',
+    more: 'Adds up what all processes have published on the topic `strangle.reports`.',
+    parameters: [{ name: 'name', says: 'Only this route.', required: false }],
+    flags: [
+      {
+        name: 'since',
+        type: 'text',
+        value: 'instant',
+        says: 'Only since this instant (ISO 8601), or for so long, like 2h.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine strangle report answer --since 1h'],
+    load: async () => (await import('./commands/strangle.js')).reportStrangled,
+  },
+  {
+    words: ['strangle', 'turn'],
+    says: 'Tells all processes which way the requests of a strangled route go from now on; they hear of it at once.',
+    more: 'An order never goes beyond what the route declares: a share is one of the requests that it would send that way.',
+    parameters: [
+      { name: 'name', says: 'Name of the route.', required: true },
+      { name: 'order', says: '`old`: only the old handler. `declared`: as the route says.', required: false },
+    ],
+    flags: [
+      { name: 'async', type: 'text', value: 'share', says: 'This share goes to runs: 0.25, or 25%.' },
+      { name: 'mirror', type: 'text', value: 'share', says: 'This share is mirrored.' },
+      reasonFlag,
+      ...overHttp,
+    ],
+    examples: ['eventspine strangle turn answer old --reason "502s"', 'eventspine strangle turn answer --async 25%'],
+    load: async () => (await import('./commands/strangle.js')).turnStrangled,
+  },
+  {
     words: ['limits'],
     says: 'Shows the limits in force and how full they are.',
     parameters: [],
