@@ -35,6 +35,14 @@ export interface StreamHubOptions {
   readonly log: (entry: ServerLogEntry) => void;
 }
 
+/** Opens event streams. */
+export interface Streams {
+  /** Open streams of the server. */
+  readonly size: number;
+  open(request: StreamRequest): void;
+  openTopic(request: TopicStreamRequest): void;
+}
+
 /** Streams served in one turn of the event loop when a heartbeat goes to all of them. */
 const beatsPerTurn = 500;
 
@@ -53,12 +61,17 @@ export class StreamHub {
     return this.#streams.size;
   }
 
-  open(request: StreamRequest): void {
-    this.#add(request.sink, new RunStream(request, this.#options));
-  }
-
-  openTopic(request: TopicStreamRequest): void {
-    this.#add(request.sink, new TopicStream(request, this.#options));
+  /** Opens streams of what an engine shows: that of the caller, who is not shown everything. */
+  of(engine: Engine): Streams {
+    const options = { ...this.#options, engine };
+    const streams = this.#streams;
+    return {
+      get size() {
+        return streams.size;
+      },
+      open: (request) => this.#add(request.sink, new RunStream(request, options)),
+      openTopic: (request) => this.#add(request.sink, new TopicStream(request, options)),
+    };
   }
 
   #add(sink: StreamSink, stream: OpenStream): void {
