@@ -116,5 +116,6 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
       },
     ]),
   );
-  return { ...(refusing as unknown as Engine), endPulls: () => undefined, ...methods };
+  // What is shown is asked of the definitions; of none, everything is.
+  return { ...(refusing as unknown as Engine), definitions: () => [], endPulls: () => undefined, ...methods };
 }

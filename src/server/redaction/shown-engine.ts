@@ -110,6 +110,10 @@ const passed = [
   'resetLimit',
   'limitFacts',
   'endpointFacts',
+  'recordAccess',
+  'accessEvents',
+  'workflowOf',
+  'topicOfSubscription',
   'health',
   'doctor',
   'waitForEnd',
@@ -302,8 +306,8 @@ class ShownEngine implements Omit<Engine, Passed> {
 
   follow: Engine['follow'] = async (tenant, run, after, handlers) => {
     const declared = this.#hiding();
-    // Later events may be of definitions that tag more, so the stream asks again with each batch.
-    const workflow = await this.#names.workflowOf(tenant, run, declared !== null);
+    // Later events may be of definitions that tag something, so the stream looks again with each batch.
+    const workflow = declared === null ? null : await this.#names.workflowOf(tenant, run);
     const first = declared === null || workflow === null ? null : this.#lens(declared, workflow);
     if (first !== null && !first.isClear && after > 0) await this.#noteCalls(first, tenant, run);
     return this.#engine.follow(tenant, run, after, this.#shownHandlers(tenant, workflow, first, handlers));
@@ -566,11 +570,7 @@ class ShownEngine implements Omit<Engine, Passed> {
     const key = blobKey(tenant, hash);
     this.#blobs.delete(key);
     this.#blobs.add(key);
-    if (this.#blobs.size <= givenMax) return;
-    for (const oldest of this.#blobs) {
-      this.#blobs.delete(oldest);
-      break;
-    }
+    if (this.#blobs.size > givenMax) this.#blobs.delete(String(this.#blobs.keys().next().value));
   }
 
   /** An encoded value as the reader is shown it, encoded. */
