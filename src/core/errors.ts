@@ -105,7 +105,8 @@ export const errorCatalogue = {
   CLEARANCE_NEEDED: entry<{ what: string; tags: readonly string[] }>({
     kind: 'invalid',
     status: 403,
-    message: (d) => `These credentials have no clearance for ${d.what}, which may hold fields tagged ${d.tags.join(', ')}.`,
+    message: (d) =>
+      `These credentials have no clearance for ${d.what}, which may hold fields tagged ${d.tags.join(', ')}.`,
     mend: 'Ask with credentials that are cleared for these tags: `clearances` of the principal or the key, or `redact.roles` of the server.',
   }),
   PERMISSION_MISSING: entry<{ permission: string }>({

@@ -46,7 +46,7 @@ export interface Streams {
 const beatsPerTurn = 500;
 
 /** All open streams of a server, with the one timer that they share. */
-export class StreamHub {
+export class StreamHub implements Streams {
   readonly #options: StreamHubOptions;
   readonly #streams = new Set<OpenStream>();
   #cancelBeat: (() => void) | null = null;
@@ -60,7 +60,15 @@ export class StreamHub {
     return this.#streams.size;
   }
 
-  /** Opens streams of what an engine shows: that of the caller, who is not shown everything. */
+  open(request: StreamRequest): void {
+    this.#add(request.sink, new RunStream(request, this.#options));
+  }
+
+  openTopic(request: TopicStreamRequest): void {
+    this.#add(request.sink, new TopicStream(request, this.#options));
+  }
+
+  /** The same over the engine of a caller who is not shown everything. */
   of(engine: Engine): Streams {
     const options = { ...this.#options, engine };
     const streams = this.#streams;

@@ -61,7 +61,18 @@ export interface Dag<Name extends string = string, In = unknown, Out = unknown> 
   readonly capabilities: readonly Capability[];
 }
 
-const optionNames = ['on', 'input', 'nodes', 'output', 'version', 'completes', 'retain', 'timeout', 'priority', 'shows'];
+const optionNames = [
+  'on',
+  'input',
+  'nodes',
+  'output',
+  'version',
+  'completes',
+  'retain',
+  'timeout',
+  'priority',
+  'shows',
+];
 const nodeOptions = [
   'run',
   'after',

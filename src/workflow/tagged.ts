@@ -9,9 +9,8 @@ import type { InferInput, InferOutput, StandardSchema } from '../core/standard-s
 import { OptionFaults } from './options.js';
 
 /** A schema of a library whose schemas carry annotations of their own (zod 4), so that it can be tagged inside of others. */
-export interface AnnotatedSchema extends StandardSchema<never, unknown> {
-  meta(): Readonly<Record<string, unknown>> | undefined;
-  meta(annotations: Record<string, unknown>): unknown;
+export interface AnnotatedSchema extends StandardSchema {
+  meta(annotations?: Record<string, unknown>): unknown;
 }
 
 /** Tags of fields by their paths: `{ 'customer.email': 'pii', 'lines.*.note': ['pii', 'health'] }`; `*` = each item or field. */
@@ -26,19 +25,17 @@ export function tagged<S extends AnnotatedSchema>(schema: S, tag: string, ...mor
  * Any schema with tags: of all of its value, or of fields by their paths. For the outermost schema of an input, of a topic, a
  * signal or a capability; what it is not part of does not see the tags. Fails with OPTIONS_INVALID.
  */
-export function tagged<S extends StandardSchema<never, unknown>>(
+export function tagged<S extends StandardSchema>(
   schema: S,
   tags: string | TagsByPath,
   ...more: readonly string[]
 ): StandardSchema<InferInput<S>, InferOutput<S>>;
-export function tagged(
-  schema: StandardSchema<never, unknown>,
-  tags: string | TagsByPath,
-  ...more: readonly string[]
-): unknown {
+export function tagged(schema: StandardSchema, tags: string | TagsByPath, ...more: readonly string[]): unknown {
   const faults = new OptionFaults('tagged');
   const byPath = typeof tags === 'string' ? { '': [tags, ...more] } : tags;
-  const all = Object.entries(byPath).map(([path, given]) => [path, typeof given === 'string' ? [given] : given] as const);
+  const all = Object.entries(byPath).map(
+    ([path, given]) => [path, typeof given === 'string' ? [given] : given] as const,
+  );
   for (const [path, list] of all) {
     const where = path === '' ? 'the value' : path;
     if (!Array.isArray(list) || list.length === 0 || !list.every(isTag))
@@ -51,13 +48,14 @@ export function tagged(
   return wrapped(schema, all);
 }
 
-function isAnnotated(schema: StandardSchema<never, unknown>): schema is AnnotatedSchema {
+function isAnnotated(schema: StandardSchema): schema is AnnotatedSchema {
   return typeof (schema as Partial<AnnotatedSchema>).meta === 'function';
 }
 
 function annotated(schema: AnnotatedSchema, tags: readonly string[]): unknown {
-  const known = schema.meta() ?? {};
-  const before: unknown = known[tagsKeyword];
+  const annotations: unknown = schema.meta();
+  const known = isRecord(annotations) ? annotations : {};
+  const before = known[tagsKeyword];
   return schema.meta({ ...known, [tagsKeyword]: [...new Set([...(isTags(before) ? before : []), ...tags])] });
 }
 
@@ -67,9 +65,9 @@ function isTags(value: unknown): value is readonly string[] {
 
 /** The same schema whose description has the tags. What cannot describe itself, or has no such field, is tagged as a whole. */
 function wrapped(
-  schema: StandardSchema<never, unknown>,
+  schema: StandardSchema,
   tags: readonly (readonly [path: string, tags: readonly string[]])[],
-): StandardSchema<never, unknown> {
+): StandardSchema {
   const standard = schema['~standard'];
   const describe = (side: 'input' | 'output') => (options: { readonly target: string }) => {
     const found = standard.jsonSchema?.[side];

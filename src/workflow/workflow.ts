@@ -173,7 +173,8 @@ const shownNames = ['output', 'progress', 'streams', 'failures', 'steps'];
 /** What is written by mistake here would show what was meant to be hidden, or hide what was meant to be shown. */
 export function checkShows(faults: OptionFaults, shows: unknown): void {
   if (shows === undefined) return;
-  if (typeof shows !== 'object' || shows === null) return faults.add('shows is not an object such as { progress: true }');
+  if (typeof shows !== 'object' || shows === null)
+    return faults.add('shows is not an object such as { progress: true }');
   for (const [name, said] of Object.entries(shows)) {
     if (!shownNames.includes(name)) faults.add(`shows.${name} is none of ${shownNames.join(', ')}`);
     else if (name === 'steps') {

@@ -55,44 +55,58 @@ export class Declarations {
   }
 
   workflow(name: string): WorkflowShapes {
-    return remembered(this.#workflows, name, () => {
-      const found = this.#manifests.flatMap((manifest) =>
-        manifest.workflows.filter((one) => one.name === name).map((workflow) => ({ manifest, workflow })),
-      );
-      return found.length === 0 ? null : this.#shapesOf(found);
-    }) ?? this.#unknownWorkflow;
+    return (
+      remembered(this.#workflows, name, () => {
+        const found = this.#manifests.flatMap((manifest) =>
+          manifest.workflows.filter((one) => one.name === name).map((workflow) => ({ manifest, workflow })),
+        );
+        return found.length === 0 ? null : this.#shapesOf(found);
+      }) ?? this.#unknownWorkflow
+    );
   }
 
   /** Of the data of a topic's events. */
   topic(name: string): Shape {
-    return remembered(this.#topics, name, () => {
-      const found = this.#manifests.flatMap((manifest) =>
-        manifest.topics.filter((one) => one.name === name).map((topic) => ({ manifest, topic })),
-      );
-      if (found.length === 0) return null;
-      const schemas = found.flatMap(({ topic }) => [topic.schema, ...(topic.versions ?? []).map((one) => one.schema)]);
-      return new Shape(schemas, this.#tagsOf(found));
-    }) ?? this.#unknown;
+    return (
+      remembered(this.#topics, name, () => {
+        const found = this.#manifests.flatMap((manifest) =>
+          manifest.topics.filter((one) => one.name === name).map((topic) => ({ manifest, topic })),
+        );
+        if (found.length === 0) return null;
+        const schemas = found.flatMap(({ topic }) => [
+          topic.schema,
+          ...(topic.versions ?? []).map((one) => one.schema),
+        ]);
+        return new Shape(schemas, this.#tagsOf(found));
+      }) ?? this.#unknown
+    );
   }
 
   /** Tags of the field that events of a topic are kept in order by. */
   tagsOfKey(name: string): ReadonlySet<string> {
-    const keys = this.#manifests.flatMap(({ topics }) => topics.filter((one) => one.name === name).map((one) => one.key));
+    const keys = this.#manifests.flatMap(({ topics }) =>
+      topics.filter((one) => one.name === name).map((one) => one.key),
+    );
     if (keys.length === 0) return isOwnTopic(name) ? new Set() : this.tags;
     return new Set(keys.flatMap((key) => (key === null ? [] : [...this.topic(name).tagsAt(key)])));
   }
 
   capability(name: string): { readonly input: Shape; readonly output: Shape } {
-    return remembered(this.#capabilities, name, () => {
-      const found = this.#manifests.flatMap((manifest) =>
-        manifest.capabilities.filter((one) => one.name === name).map((capability) => ({ manifest, capability })),
-      );
-      if (found.length === 0) return null;
-      const tags = this.#tagsOf(found);
-      const shape = (schema: (one: (typeof found)[number]['capability']) => JsonSchema | null): Shape =>
-        new Shape(found.map(({ capability }) => schema(capability)), tags);
-      return { input: shape((one) => one.input), output: shape((one) => one.output) };
-    }) ?? { input: this.#unknown, output: this.#unknown };
+    return (
+      remembered(this.#capabilities, name, () => {
+        const found = this.#manifests.flatMap((manifest) =>
+          manifest.capabilities.filter((one) => one.name === name).map((capability) => ({ manifest, capability })),
+        );
+        if (found.length === 0) return null;
+        const tags = this.#tagsOf(found);
+        const shape = (schema: (one: (typeof found)[number]['capability']) => JsonSchema | null): Shape =>
+          new Shape(
+            found.map(({ capability }) => schema(capability)),
+            tags,
+          );
+        return { input: shape((one) => one.input), output: shape((one) => one.output) };
+      }) ?? { input: this.#unknown, output: this.#unknown }
+    );
   }
 
   #tagsOf(found: readonly { readonly manifest: Manifest }[]): ReadonlySet<string> {
@@ -128,7 +142,9 @@ export class Declarations {
         ) ?? unknown,
       message: (type) =>
         remembered(messages, type, () =>
-          shapeOfNamed(workflows.flatMap((one) => one.agent?.messages.filter((message) => message.name === type) ?? [])),
+          shapeOfNamed(
+            workflows.flatMap((one) => one.agent?.messages.filter((message) => message.name === type) ?? []),
+          ),
         ) ?? unknown,
       shows,
       showsAt: (path) =>

@@ -41,7 +41,8 @@ export class Redaction {
 
   /** What somebody is shown in clear. */
   clearanceOf({ clearances, roles }: Pick<Principal, 'clearances' | 'roles'>): ReadonlySet<string> | 'everything' {
-    const tags = clearances ?? roles.flatMap((role) => (Object.hasOwn(this.#roles, role) ? (this.#roles[role] ?? []) : []));
+    const tags =
+      clearances ?? roles.flatMap((role) => (Object.hasOwn(this.#roles, role) ? (this.#roles[role] ?? []) : []));
     if (tags.length === 0) return nobody;
     return tags.includes(everyTag) ? 'everything' : new Set(tags);
   }

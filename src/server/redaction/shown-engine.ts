@@ -358,8 +358,7 @@ class ShownEngine implements Omit<Engine, Passed> {
   /** Which capability each call of the run so far is of. */
   async #noteCalls(lens: RunLens, tenant: string, run: string): Promise<void> {
     const view = await this.#engine.readRun(tenant, run);
-    for (const { path, capability } of view?.steps ?? [])
-      if (capability !== undefined) lens.noteCall(path, capability);
+    for (const { path, capability } of view?.steps ?? []) if (capability !== undefined) lens.noteCall(path, capability);
   }
 
   // Agents, approvals, schedules
@@ -459,9 +458,7 @@ class ShownEngine implements Omit<Engine, Passed> {
       ...item,
       reason: lens.reason(item.reason),
       failure:
-        item.failure === null
-          ? null
-          : { ...lens.failure(item.failure), reason: lens.reason(item.failure.reason) },
+        item.failure === null ? null : { ...lens.failure(item.failure), reason: lens.reason(item.failure.reason) },
     }));
     const shown: DeadLetterDetail = { ...view, reason: lens.reason(view.reason), trail };
     return this.#letter(declared, shown);
@@ -487,7 +484,10 @@ class ShownEngine implements Omit<Engine, Passed> {
     const shape = topicOfDeath(declared, view);
     if (shape?.showsAll(this.#reader.cleared) === true) return view;
     const hidden = redacted(this.#hidden(declared));
-    return { ...rest, data: shape === null || view.dataref !== undefined ? hidden : shape.shown(data, this.#reader.cleared) };
+    return {
+      ...rest,
+      data: shape === null || view.dataref !== undefined ? hidden : shape.shown(data, this.#reader.cleared),
+    };
   };
 
   #deadEvent<T extends DeadEventView>(declared: Declarations, view: T): T {
@@ -496,7 +496,10 @@ class ShownEngine implements Omit<Engine, Passed> {
     const hidden = hiddenOf(tags, this.#reader.cleared);
     if (hidden.length === 0) return view;
     const keyTags = shape === null ? declared.tags : declared.tagsOfKey(view.topic ?? '');
-    const key = view.event.key === null || hiddenOf(keyTags, this.#reader.cleared).length === 0 ? view.event.key : redactedText(hidden);
+    const key =
+      view.event.key === null || hiddenOf(keyTags, this.#reader.cleared).length === 0
+        ? view.event.key
+        : redactedText(hidden);
     return { ...view, message: redactedText(hidden), event: { ...view.event, key } };
   }
 
