@@ -295,6 +295,8 @@ function itemParts(schema: JsonSchema): readonly unknown[] {
 /** Kinds that a value may be of; null = nothing is said of it. */
 function kindsOf(schemas: readonly JsonSchema[]): ReadonlySet<string> | null {
   const kinds = new Set<string>();
+  // One of the alternatives allows anything.
+  if (schemas.some(({ anyOf, oneOf }) => [...listOf(anyOf), ...listOf(oneOf)].some(isAnything))) return null;
   for (const { type, const: one, enum: some, ...rest } of schemas) {
     for (const kind of Array.isArray(type) ? type : type === undefined ? [] : [type]) kinds.add(String(kind));
     if (one !== undefined) kinds.add(kindOf(one));
@@ -304,6 +306,10 @@ function kindsOf(schemas: readonly JsonSchema[]): ReadonlySet<string> | null {
     if (rest['items'] !== undefined || rest['prefixItems'] !== undefined) kinds.add('array');
   }
   return kinds.size === 0 ? null : kinds;
+}
+
+function isAnything(schema: unknown): boolean {
+  return schema === true || (isRecord(schema) && Object.keys(schema).length === 0);
 }
 
 function kindOf(value: unknown): string {
