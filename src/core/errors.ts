@@ -102,6 +102,13 @@ export const errorCatalogue = {
     message: (d) => `These credentials do not allow ${d.what}.`,
     mend: 'Ask for what they were given for, or let the route that hands them out (`start` of the mount, `readToken` of a run) give more.',
   }),
+  CLEARANCE_NEEDED: entry<{ what: string; tags: readonly string[] }>({
+    kind: 'invalid',
+    status: 403,
+    message: (d) =>
+      `These credentials have no clearance for ${d.what}, which may hold fields tagged ${d.tags.join(', ')}.`,
+    mend: 'Ask with credentials that are cleared for these tags: `clearances` of the principal or the key, or `redact.roles` of the server.',
+  }),
   PERMISSION_MISSING: entry<{ permission: string }>({
     kind: 'invalid',
     status: 403,

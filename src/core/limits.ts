@@ -133,6 +133,8 @@ export const limits = {
   compactionKeysMax: 100_000,
   /** Versions of the schema of a topic, and the highest number of one. */
   topicVersionsMax: 200,
+  /** Steps that a workflow may name as shown to everybody, where fields of its app are tagged. */
+  shownStepsMax: 200,
   /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
   filterNodesMax: 64,
   filterDepthMax: 8,

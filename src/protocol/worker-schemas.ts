@@ -27,6 +27,7 @@ import type {
   Manifest,
   ScheduleManifest,
   ShadowRule,
+  ShownValues,
   SignalManifest,
   TopicManifest,
   TopicVersion,
@@ -250,8 +251,18 @@ const manifest = shape<Manifest>(
             { messages: list(shape<MessageManifest>({ name, schema, topic: flag }, {})) },
             {},
           ),
+          shows: shape<ShownValues>(
+            {
+              output: constant(true),
+              progress: constant(true),
+              streams: constant(true),
+              failures: constant(true),
+              steps: list(text),
+            },
+            { output: true, progress: true, streams: true, failures: true, steps: true },
+          ),
         },
-        { signals: true, graph: true, agent: true },
+        { signals: true, graph: true, agent: true, shows: true },
       ),
     ),
     capabilities: list(

@@ -113,7 +113,7 @@ function topicVersion({ version, schema, up }: SchemaVersion): TopicVersion {
 function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
   const { name, version, previous, input, on, completes, signals, priority, timeoutMs, retainMs, deadlineMs, retry } =
     workflow;
-  const { graph } = workflow;
+  const { graph, shows } = workflow;
   return {
     name,
     version,
@@ -128,6 +128,7 @@ function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
     deadlineMs,
     retry,
     ...(graph === undefined ? {} : { graph }),
+    ...(shows === undefined || Object.keys(shows).length === 0 ? {} : { shows }),
   };
 }
 
