@@ -12,6 +12,7 @@ import type { ScheduleSpec } from './schedule/spec.js';
 import type { TopicCompaction, TopicRetention } from './topics/retention.js';
 import type { SourceRule } from './topics/source-rule.js';
 import type { Subscription } from './topics/subscription.js';
+import type { ToolPolicy } from './tools/policy.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -31,6 +32,8 @@ export interface Manifest {
   readonly schedules?: readonly ScheduleManifest[];
   /** Absent = none. */
   readonly subscriptions?: readonly Subscription[];
+  /** What models may have done by tools. Absent = the app says nothing of it. */
+  readonly tools?: ToolPolicy;
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
   readonly endpoint?: EndpointEntry;
 }
@@ -134,6 +137,14 @@ export const modelsTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic to which the engine itself publishes what operators order over tools; there without being declared. */
+export const toolsTopic: TopicManifest = {
+  name: 'eventspine.tools',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** The topic to which the engine itself publishes each change of a limit by an operator; there without being declared. */
 export const limitsTopic: TopicManifest = {
   name: 'eventspine.limits',
@@ -179,6 +190,7 @@ export const ownTopics: readonly TopicManifest[] = [
   approvalTopic,
   limitsTopic,
   modelsTopic,
+  toolsTopic,
   correctionTopic,
   fleetTopic,
   subscriptionsTopic,

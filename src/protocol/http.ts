@@ -106,6 +106,7 @@ export interface StepView {
     | 'timer'
     | 'emit'
     | 'race'
+    | 'gate'
     | 'child'
     | 'context'
     | 'wait'

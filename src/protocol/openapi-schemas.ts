@@ -322,6 +322,7 @@ export const schemas = {
         'timer',
         'emit',
         'race',
+        'gate',
         'child',
         'context',
         'wait',

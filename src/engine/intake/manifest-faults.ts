@@ -11,6 +11,7 @@ import { isRemedyPolicy } from '../../core/remedies.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
 import { specFaults } from '../../core/schedule/spec.js';
 import { latePolicies, type LatePolicy } from '../../core/topics/source-rule.js';
+import { readToolPolicy } from '../../core/tools/read-policy.js';
 import { subscriptionFaults } from '../../core/topics/subscription-options.js';
 
 /** Faults of a manifest as it came from outside, in words; empty = it is one. */
@@ -28,6 +29,7 @@ export function manifestFaults(manifest: Manifest): string[] {
   faults.push(...scheduleFaults(given['schedules'] ?? []));
   faults.push(...namedFaults('limits', given['limits'] ?? [], limitSpecFaults));
   faults.push(...namedFaults('subscriptions', given['subscriptions'] ?? [], subscriptionFaults));
+  if (given['tools'] !== undefined) readToolPolicy(given['tools'], (fault) => faults.push(fault));
   if (faults.length === 0) faults.push(...manifest.workflows.flatMap((one) => faultsOfGraph(one, manifest)));
   return faults.slice(0, faultsMax);
 }
