@@ -724,6 +724,15 @@ const descriptions = {
     query: [{ name: 'role', says: 'Which socket of the worker this is.', type: 'string', oneOf: ['data', 'beat'] }],
     answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
   }),
+  liveSocket: get(
+    'The WebSocket of live streams: those of runs and topics, many on one socket (docs/guides/live.md). Each is granted as its own route grants it.',
+    null,
+    {
+      access: 'public',
+      takes: ['page', 'readToken'],
+      answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
+    },
+  ),
   listEndpoints: get('Endpoints that tasks are sent to.', 'EndpointPage', { access: 'operator' }),
   putEndpoint: {
     ...post(
