@@ -4,14 +4,7 @@
 import { SpineError, hasCode, isSpineError } from '../core/errors.js';
 import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
-import {
-  isOwnTopic,
-  modelsTopic,
-  toolsTopic,
-  versionsServed,
-  versionText,
-  type Manifest,
-} from '../core/manifest.js';
+import { isOwnTopic, modelsTopic, toolsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
 import { bridgeOffsetSpace } from '../core/topics/bridge.js';
 import { subscriptionCursorSpace } from '../core/topics/subscription.js';

@@ -543,6 +543,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'tool.judged': {
       const { path, of, verdict, hash, counted = nothingCounted } = event.data;
       units.set(path, { kind: 'gate', verdict, of, hash, counted });
+      noProgress(state, event.seq);
       break;
     }
     case 'race.decided':

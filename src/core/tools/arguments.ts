@@ -101,8 +101,13 @@ function isUrlAt(value: unknown, hosts: readonly string[], plain: boolean): bool
   return hosts.some((pattern) => matcherOf(pattern)(host));
 }
 
+/** What is no path to some readers, or another one: NUL, backslashes, and separators and dots that are encoded. */
+const odd = /[\0\\]|%(?:2e|2f|5c|00|25)/i;
+
 function isPathUnder(value: unknown, folders: readonly string[]): boolean {
-  if (typeof value !== 'string' || value.includes('\0') || value.includes('\\')) return false;
-  if (value.split('/').includes('..')) return false;
+  if (typeof value !== 'string') return false;
+  // Also as whoever normalises or decodes it would read it.
+  const read = value.normalize('NFKC');
+  if (odd.test(value) || odd.test(read) || read.split('/').includes('..')) return false;
   return folders.some((folder) => value === folder || value.startsWith(folder.endsWith('/') ? folder : `${folder}/`));
 }
