@@ -93,6 +93,9 @@ const names = [
   'modelReport',
   'modelEvents',
   'reportOutcome',
+  'readTools',
+  'putToolOrder',
+  'dropToolOrder',
   'listLimits',
   'readLimit',
   'putLimit',
@@ -127,5 +130,7 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
     ]),
   );
   const recordAccess = (): Promise<void> => Promise.resolve();
-  return { ...(refusing as unknown as Engine), endPulls: () => undefined, recordAccess, ...methods };
+  // What is shown is asked of the definitions; of none, everything is.
+  const definitions = (): [] => [];
+  return { ...(refusing as unknown as Engine), definitions, endPulls: () => undefined, recordAccess, ...methods };
 }
