@@ -47,7 +47,9 @@ const ownMembers: ReadonlySet<string> = new Set([
 /** An event of a topic as the reader is shown it; the same object where nothing is hidden. */
 export function shownTopicEvent(view: TopicEventView, declared: Declarations, cleared: Clearance): TopicEventView {
   const event = shownCloudEvent(view.topic, view.event, declared, cleared);
-  return event === view.event ? view : { ...view, event };
+  const key = hiddenOf(declared.tagsOfKey(view.topic), cleared);
+  if (event === view.event && key.length === 0) return view;
+  return { ...view, event, ...(key.length === 0 ? {} : { key: redactedText(key) }) };
 }
 
 /** The same for what a consumer was handed. */
