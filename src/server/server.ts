@@ -67,7 +67,12 @@ class HttpServer implements SpineServer {
     const { engine, log, push } = settings;
     this.#push = new PushHost({ engine, secrets: push.secrets, rules: push, log });
     this.#api = new Api(settings, randomBytes(6).toString('hex'), this.#push);
-    this.#workers = new WorkerSockets({ api: this.#api, engine: settings.engine, log: settings.log });
+    this.#workers = new WorkerSockets({
+      api: this.#api,
+      engine: settings.engine,
+      log: settings.log,
+      recheckMs: settings.limits.recheckMs,
+    });
     this.#live = new LiveSockets({ api: this.#api, settings });
   }
 
