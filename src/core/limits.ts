@@ -341,6 +341,9 @@ export const limits = {
   pushFailuresMax: 5,
   pushPauseMsMin: 1_000,
   pushPauseMsMax: 5 * 60_000,
+  /** Kept connections to hosts that others have named: how long unused ones are, and how many to one host. */
+  outgoingIdleMs: 15_000,
+  outgoingIdleSocketsMax: 32,
   /** Events of the feed that the fleet is folded over at a time, and after how many, or how long, a checkpoint is left. */
   fleetStretchEvents: 500,
   fleetCheckpointEvents: 10_000,
