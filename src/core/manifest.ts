@@ -174,6 +174,22 @@ export const deadEventsTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic of ends of runs; written to only where somebody in the tenant reads it. There without being declared. */
+export const runEventsTopic: TopicManifest = {
+  name: 'eventspine.run-events',
+  schema: null,
+  key: 'run',
+  partitions: 4,
+};
+
+/** The topic of what is done to webhook endpoints, by people and by what they answer; there without being declared. */
+export const webhooksTopic: TopicManifest = {
+  name: 'eventspine.webhooks',
+  schema: null,
+  key: 'endpoint',
+  partitions: 1,
+};
+
 /** Topics of the engine's own. */
 export const ownTopics: readonly TopicManifest[] = [
   approvalTopic,
@@ -183,6 +199,8 @@ export const ownTopics: readonly TopicManifest[] = [
   fleetTopic,
   subscriptionsTopic,
   deadEventsTopic,
+  runEventsTopic,
+  webhooksTopic,
 ];
 
 export interface WorkflowManifest {

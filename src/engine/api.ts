@@ -182,6 +182,8 @@ export interface StartRequest {
   /** The body begins so long after the start on the store's clock, or at an instant (epoch ms). At most one of the two. */
   readonly delayMs?: number;
   readonly startAt?: number;
+  /** The URL that is told of the end of the run, by a signed message. It was looked at by whoever took the request. */
+  readonly notify?: string;
   /** Where this one comes from, in a call that is made for several callers. Default: the origin of the call. */
   readonly origin?: Origin;
 }

@@ -21,6 +21,7 @@ import type {
   TokenUsage,
 } from './inference.js';
 import type { AgentIdentity, Mail, SendTarget } from './mail.js';
+import type { DeliveryOrder } from '../webhooks/delivery-order.js';
 import type { Satisfaction, WaitOn } from './waits.js';
 
 /** What may happen again after a crash in mid-effect: run it again, run it again with the same key, or do not guess. */
@@ -92,6 +93,10 @@ export interface RunEventData {
     readonly graph?: true;
     /** The agent key that the run stands for; the workflow has the name of the agent. Absent = none. */
     readonly agent?: AgentIdentity;
+    /** Who is told of the end of the run: a URL. Absent = nobody. */
+    readonly notify?: string;
+    /** The message that the run is to deliver. Absent = it is no delivery. */
+    readonly delivery?: DeliveryOrder;
   };
   /** Payload: the graph that the run goes by, whatever is deployed later. */
   'graph.started': { readonly nodes: number };

@@ -15,6 +15,7 @@ import {
   type WorkflowManifest,
 } from '../../core/manifest.js';
 import type { Subscription } from '../../core/topics/subscription.js';
+import { deliverCapability, webhookWorkflow } from '../../core/webhooks/delivery-order.js';
 import { Checks, type Check } from './checks.js';
 import { manifestFaults } from './manifest-faults.js';
 import { newerTopic } from '../../core/schema/newer-topic.js';
@@ -113,7 +114,7 @@ export class Catalog {
   }
 
   workflow(name: string): WorkflowEntry | null {
-    return this.#workflows.get(name) ?? null;
+    return this.#workflows.get(name) ?? (name === webhookWorkflow.name ? ownWorkflow : null);
   }
 
   /** Whether there is a workflow that is a graph. */
@@ -132,7 +133,8 @@ export class Catalog {
   }
 
   capability(name: string): CapabilityManifest | null {
-    return this.#capabilities.get(name) ?? null;
+    // Deliveries may begin before the server that does them has registered.
+    return this.#capabilities.get(name) ?? (name === deliverCapability.name ? deliverCapability : null);
   }
 
   /** Limits as apps declare them; another map after every change. */
@@ -233,6 +235,9 @@ export class Catalog {
     this.#subscriptions = subscriptions;
   }
 }
+
+/** Its runs may be born before the server that delivers has registered it. */
+const ownWorkflow: WorkflowEntry = { manifest: webhookWorkflow, check: null, signals: null };
 
 function ownEntry(manifest: TopicManifest): TopicEntry {
   return { manifest, triggers: [], agents: [], schemas: new TopicSchemas(manifest, () => () => []) };
