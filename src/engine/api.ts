@@ -73,6 +73,7 @@ import type { ModelOrder } from './models/models-office.js';
 import type { FollowedPartition, TopicStreamHandlers } from './topics/topic-followers.js';
 import type { TrimReason } from './topics/keeper.js';
 import type { TopicGap } from './topics/low-water.js';
+import type { WebhookEntry, Webhooks, WebhookSecret } from './webhooks/webhook-office.js';
 import type { TriageOrder } from './triage/triage-office.js';
 
 /** Part of a partition. */
@@ -386,6 +387,9 @@ export interface Engine {
    */
   holdDuty(duty: string, ttlMs: number): Promise<boolean>;
 
+  /** Webhook endpoints of tenants. */
+  readonly webhooks: Webhooks;
+
   startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]>;
   publish(origin: Origin, requests: readonly PublishRequest[]): Promise<PublishOutcome[]>;
   /**
@@ -691,4 +695,4 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, FleetMoment, ManifestRow, RunMoment, StoredPayload };
+export type { EventRow, WebhookEntry, Webhooks, WebhookSecret, FleetMoment, ManifestRow, RunMoment, StoredPayload };

@@ -65,6 +65,8 @@ const subscription = (action: TopicAction | readonly TopicAction[]): RouteNeeds 
 const deadEvent: RouteNeeds = { action: 'manage', kind: 'topic', segment: 'id', of: 'deadEvent' };
 const schedule = (action: AccessAction<'schedule'>): RouteNeeds => ({ action, kind: 'schedule', segment: 'name' });
 
+const webhook = (action: AccessAction<'webhook'>): RouteNeeds => ({ action, kind: 'webhook', segment: 'name' });
+
 /** What each route needs. */
 export const routeNeeds = {
   startRun: { action: 'start', kind: 'workflow', segment: 'name' },
@@ -170,6 +172,19 @@ export const routeNeeds = {
   readLimit: null,
   putLimit: null,
   resetLimit: null,
+  listWebhooks: { action: 'read', kind: 'webhook' },
+  readWebhook: webhook('read'),
+  putWebhook: webhook('manage'),
+  deleteWebhook: webhook('manage'),
+  readWebhookSecrets: webhook('manage'),
+  rotateWebhook: webhook('manage'),
+  disableWebhook: webhook('manage'),
+  enableWebhook: webhook('manage'),
+  pingWebhook: webhook('manage'),
+  listWebhookDeliveries: webhook('read'),
+  redriveWebhook: webhook('manage'),
+  replayWebhook: webhook('manage'),
+  readNotifySecret: runs('start'),
   listEndpoints: null,
   putEndpoint: null,
   deleteEndpoint: null,

@@ -33,9 +33,11 @@ import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { subscriptionOrderHandlers } from './handlers/subscription-orders.js';
 import { scalingHandlers } from './handlers/scaling.js';
+import { webhookHandlers } from './handlers/webhooks.js';
 import { workerHandlers } from './handlers/worker.js';
 import { PlainWorkers } from './plain-workers.js';
 import type { PushHost } from './push/push-host.js';
+import type { WebhookHost } from './webhooks/webhook-host.js';
 import { checkGrant } from './grant.js';
 import { LargeBodies } from './large-bodies.js';
 import { Identity, type Caller } from './identity.js';
@@ -94,7 +96,7 @@ export class Api {
   readonly #idPrefix: string;
   #requests = 0;
 
-  constructor(settings: ServerSettings, idPrefix: string, push: PushHost) {
+  constructor(settings: ServerSettings, idPrefix: string, push: PushHost, webhooks: WebhookHost) {
     this.#settings = settings;
     this.#idPrefix = idPrefix;
     this.#streams = new StreamHub(settings);
@@ -114,7 +116,7 @@ export class Api {
       problemOf: (error, reference) => this.problemOf(error, reference),
     };
     this.#handlers = {
-      ...intakeHandlers(context),
+      ...intakeHandlers(context, webhooks),
       ...eventHandlers(context),
       ...topicHandlers(context),
       ...runHandlers(context),
@@ -136,6 +138,7 @@ export class Api {
       ...blobHandlers(context),
       ...workerHandlers(this.#plainWorkers),
       ...endpointHandlers(push),
+      ...webhookHandlers(context, webhooks),
     };
   }
 

@@ -54,6 +54,12 @@ export interface PushOptions {
   readonly allowLoopback?: boolean;
 }
 
+/** Webhooks that go out. */
+export interface WebhooksOptions {
+  /** Whether receivers on this machine are fine, also by http; others may then reach what listens here. Default false. */
+  readonly allowLoopback?: boolean;
+}
+
 /** What users may do from their pages. */
 export interface PageOptions {
   /** Names of the workflows that a page may start. Default: none; pages are then given tokens of runs started elsewhere. */
@@ -134,6 +140,8 @@ export interface ServerOptions {
   readonly cors?: CorsOptions;
   /** Endpoints of functions that tasks are sent to (docs/guides/serverless.md). Default: none are. */
   readonly push?: PushOptions;
+  /** Webhook endpoints and addresses that starts are given (docs/guides/webhooks-out.md). Default: public ones only. */
+  readonly webhooks?: WebhooksOptions;
   /** Default: one line on the standard error output. */
   readonly log?: (entry: ServerLogEntry) => void;
 }
@@ -152,6 +160,7 @@ export interface ServerSettings {
   readonly limits: ServerLimits;
   readonly cors: CorsOptions | null;
   readonly push: { readonly secrets: readonly string[]; readonly allowLoopback: boolean };
+  readonly webhooks: { readonly allowLoopback: boolean };
   readonly log: (entry: ServerLogEntry) => void;
 }
 
@@ -178,6 +187,7 @@ const optionNames = [
   'limits',
   'cors',
   'push',
+  'webhooks',
   'log',
 ];
 const secretLengthMin = 32;
@@ -206,6 +216,7 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     limits: { ...defaultLimits, ...options.limits },
     cors: options.cors ?? null,
     push: { secrets: [options.push?.secret ?? []].flat(), allowLoopback: options.push?.allowLoopback ?? false },
+    webhooks: { allowLoopback: options.webhooks?.allowLoopback ?? false },
     log: options.log ?? logToStandardError,
   };
   const faults = [

@@ -47,8 +47,6 @@ export interface Subscription {
   readonly workflow: string | null;
   /** Deliveries to consumers after which an event is a dead event. Absent = `limits.subscriptionDeliveriesDefault`. */
   readonly deliveriesMax?: number;
-  /** The webhook endpoint that it was made for; its runs deliver. Absent = none. */
-  readonly webhook?: string;
 }
 
 /** Entries of cursors: key = name of the subscription, ref = `topic/partition`, value = JSON of `Cursor`. */

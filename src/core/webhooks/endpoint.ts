@@ -97,7 +97,8 @@ export function readWebhook(
   const topics = textsOf(given['topics'], 'topics', add);
   const events = textsOf(given['events'], 'events', add);
   for (const type of events)
-    if (!isRunEvent(type)) add(`events has ${JSON.stringify(type.slice(0, 40))}; there are ${runEventTypes.join(', ')}`);
+    if (!isRunEvent(type))
+      add(`events has ${JSON.stringify(type.slice(0, 40))}; there are ${runEventTypes.join(', ')}`);
   if (topics.length + events.length === 0) add('topics or events must name what is to be sent');
   if (topics.length > limits.webhookTopicsMax) add(`topics has more than ${limits.webhookTopicsMax}`);
   for (const topic of topics)
@@ -136,7 +137,6 @@ export function subscriptionsOf(spec: WebhookSpec): Subscription[] {
     lagMax: null,
     dead: null,
     workflow: webhookWorkflow.name,
-    webhook: spec.name,
   } as const;
   const made = spec.topics.map(
     (topic): Subscription => ({ ...base, name: subscriptionNameOf(spec.name, topic), topic, filter: spec.filter }),
