@@ -180,6 +180,7 @@ export const runEventsTopic: TopicManifest = {
   schema: null,
   key: 'run',
   partitions: 4,
+  retention: { ageMs: 14 * 86_400_000, bytes: null, events: null, behind: 'hold' },
 };
 
 /** The topic of what is done to webhook endpoints, by people and by what they answer; there without being declared. */
@@ -188,6 +189,18 @@ export const webhooksTopic: TopicManifest = {
   schema: null,
   key: 'endpoint',
   partitions: 1,
+};
+
+/**
+ * The topic of refusals and of what operators and admins do (`core/access/record.ts`), kept for 90 days; there without being
+ * declared. Shown to admins and operators only.
+ */
+export const accessTopic: TopicManifest = {
+  name: 'eventspine.access',
+  schema: null,
+  key: null,
+  partitions: 1,
+  retention: { ageMs: 90 * 86_400_000, bytes: null, events: null, behind: 'gap' },
 };
 
 /** Topics of the engine's own. */
@@ -201,7 +214,13 @@ export const ownTopics: readonly TopicManifest[] = [
   deadEventsTopic,
   runEventsTopic,
   webhooksTopic,
+  accessTopic,
 ];
+
+/** Whether only the engine itself publishes to a topic of this name. */
+export function isOwnTopic(name: string): boolean {
+  return ownTopics.some((own) => own.name === name);
+}
 
 export interface WorkflowManifest {
   readonly name: string;

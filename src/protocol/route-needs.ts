@@ -158,6 +158,7 @@ export const routeNeeds = {
   putBlob: { action: ['start', 'signal'], kind: 'workflow' },
   readBlob: { action: 'read', kind: 'workflow' },
   workerSocket: null,
+  liveSocket: null,
   listModels: null,
   readModel: null,
   changeModel: null,

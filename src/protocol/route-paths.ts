@@ -18,6 +18,10 @@ export const headerNames = {
   lastEventId: 'last-event-id',
   /** Of a start: the URL that is told of the end of the run. */
   notify: 'eventspine-notify',
+  /** The tenant that an operator is at work in; of others it means nothing. */
+  tenant: 'eventspine-tenant',
+  /** Why something is done, for the record of access. */
+  reason: 'eventspine-reason',
 } as const;
 
 /** Under the base path of the server; `{name}` stands for one percent-encoded segment. */
@@ -109,6 +113,7 @@ export const routePaths = {
   putBlob: '/v1/blobs/{tenant}/{hash}',
   readBlob: '/v1/blobs/{tenant}/{hash}',
   workerSocket: workerPath,
+  liveSocket: '/v1/live',
   listModels: '/v1/models',
   readModel: '/v1/models/{name}',
   changeModel: '/v1/models/{name}',

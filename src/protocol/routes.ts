@@ -778,6 +778,15 @@ const descriptions = {
     'What the messages are signed with that go to the addresses which starts are given (`eventspine-notify`).',
     'WebhookSecrets',
   ),
+  liveSocket: get(
+    'The WebSocket of live streams: those of runs and topics, many on one socket (docs/guides/live.md). Each is granted as its own route grants it.',
+    null,
+    {
+      access: 'public',
+      takes: ['page', 'readToken'],
+      answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
+    },
+  ),
   listEndpoints: get('Endpoints that tasks are sent to.', 'EndpointPage', { access: 'operator' }),
   putEndpoint: {
     ...post(

@@ -4,7 +4,7 @@
  *
  * Invariant: nothing here depends on what an endpoint is like now, but for where it is and what it signs with.
  */
-import { runEventsTopic, type CapabilityManifest, type Manifest, type WorkflowManifest } from '../manifest.js';
+import type { CapabilityManifest, Manifest, WorkflowManifest } from '../manifest.js';
 
 /** Where a message goes: to an endpoint of the tenant by its name, or to the address that a start was given. */
 export type DeliveryTarget = { readonly endpoint: string } | { readonly url: string };
@@ -85,7 +85,7 @@ export const webhookWorkflow: WorkflowManifest = {
 export const webhookManifest: Manifest = {
   format: 1,
   app: webhookName,
-  topics: [{ ...runEventsTopic, retention: { ageMs: 14 * dayMs, bytes: null, events: null, behind: 'hold' } }],
+  topics: [],
   workflows: [webhookWorkflow],
   capabilities: [deliverCapability],
 };

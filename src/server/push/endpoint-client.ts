@@ -12,7 +12,7 @@ import { limits } from '../../core/limits.js';
 import type { Ports } from '../../core/ports.js';
 import { pushProtocol, type PushAnswer, type PushRequest } from '../../protocol/push.js';
 import { workerProtocolSchema } from '../../protocol/worker-schemas.js';
-import { signRequest } from '../../runtime/index.js';
+import { sign } from '../../webhooks/index.js';
 import type { EndpointReply, EndpointSender } from '../../worker/push/endpoint-reply.js';
 import { checkedUrl, type AddressRules, type Resolve } from '../outgoing/address-guard.js';
 import { OutgoingHttp, retryAfterMs, type OutgoingReply } from '../outgoing/outgoing-http.js';
@@ -46,7 +46,7 @@ export class EndpointClient implements EndpointSender {
     const { secrets, ports } = this.#options;
     const id = `msg_${ulid(ports.clock.now(), ports.random.bytes(10))}`;
     const body = Buffer.from(JSON.stringify(task));
-    const signed = await signRequest(secrets, id, ports.clock.now(), body);
+    const signed = sign.standard({ id, atMs: ports.clock.now(), body }, secrets);
     const reply = await this.#http.send({
       url: this.#url,
       method: 'POST',

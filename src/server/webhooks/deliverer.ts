@@ -80,7 +80,7 @@ export class Deliverer {
   async send({ url, keys, id, body, timeoutMs, attempt, signal }: Sending): Promise<Attempted> {
     if (!URL.canParse(url)) return { tag: 'refused', reason: 'it is not a URL' };
     const nowMs = this.#options.ports.clock.now();
-    const signed = await signedHeaders(keys, id, nowMs, body);
+    const signed = signedHeaders(keys, id, nowMs, body);
     const reply = await this.#http.send({
       url: new URL(url),
       method: 'POST',

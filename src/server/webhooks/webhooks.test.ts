@@ -252,7 +252,7 @@ describe('a webhook endpoint', () => {
     expect(after.secrets[1]).toBe(before.secrets[0]);
     await publish(engine, { id: 'o1' });
     await until(() => got.length === 1);
-    const [{ body, headers } = { body: '', headers: {} }] = got;
+    const { body, headers } = got[0] as Got;
     for (const secret of after.secrets) new Webhook(secret).verify(body, headers as Record<string, string>);
     const signatures = String(headers['webhook-signature']).split(' ');
     expect(signatures.map((one) => one.split(',')[0])).toEqual(['v1', 'v1', 'v1a', 'v1a']);
