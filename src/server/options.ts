@@ -62,6 +62,8 @@ export interface PushOptions {
 export interface WebhooksOptions {
   /** Whether receivers on this machine are fine, also by http; others may then reach what listens here. Default false. */
   readonly allowLoopback?: boolean;
+  /** Whether this server delivers. False where other servers of the store are to. Default true. */
+  readonly deliver?: boolean;
 }
 
 /** What users may do from their pages. */
@@ -169,7 +171,7 @@ export interface ServerSettings {
   readonly limits: ServerLimits;
   readonly cors: CorsOptions | null;
   readonly push: { readonly secrets: readonly string[]; readonly allowLoopback: boolean };
-  readonly webhooks: { readonly allowLoopback: boolean };
+  readonly webhooks: { readonly allowLoopback: boolean; readonly deliver: boolean };
   readonly audit: boolean;
   readonly log: (entry: ServerLogEntry) => void;
 }
@@ -227,7 +229,10 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     limits: { ...defaultLimits, ...options.limits },
     cors: options.cors ?? null,
     push: { secrets: [options.push?.secret ?? []].flat(), allowLoopback: options.push?.allowLoopback ?? false },
-    webhooks: { allowLoopback: options.webhooks?.allowLoopback ?? false },
+    webhooks: {
+      allowLoopback: options.webhooks?.allowLoopback ?? false,
+      deliver: options.webhooks?.deliver ?? true,
+    },
     audit: options.audit ?? listOf(options.authorize).length > 0,
     log: options.log ?? logToStandardError,
   };
@@ -235,6 +240,7 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     ...unknownNames(options, optionNames, ''),
     ...unknownNames(options.limits ?? {}, Object.keys(defaultLimits), 'limits.'),
     ...emptyLists({ authorize: options.authorize, 'readTokens.secret': options.readTokens?.secret }),
+    ...unknownNames(options.webhooks ?? {}, ['allowLoopback', 'deliver'], 'webhooks.'),
     ...unknownNames(options.page ?? {}, ['start', 'sees', 'approvals'], 'page.'),
     ...unknownNames(options.readTokens ?? {}, ['secret', 'expires'], 'readTokens.'),
     ...faultsOf(settings),

@@ -1,4 +1,5 @@
 /** Webhook endpoints: made, changed, shut, tried out; their secrets, what was delivered to them, and what is sent once more. */
+import { everyName } from '../../core/access/pattern.js';
 import { durationMs } from '../../core/duration.js';
 import { SpineError } from '../../core/errors.js';
 import { isoOf } from '../../core/instant.js';
@@ -59,6 +60,7 @@ export function webhookHandlers({ engine }: HandlerContext, host: WebhookHost): 
     readWebhook: async (request) => json(200, await viewOf(request, await entryOf(request))),
     putWebhook: async (request) => {
       const options = membersOf(request.json(), 'the body', webhookOptionNames);
+      checkMayHear(request, options);
       if (typeof options['url'] === 'string') host.deliverer.check(options['url']);
       const entry = await engine.webhooks.put(request.origin(), request.segment('name'), options);
       host.look();
@@ -125,6 +127,20 @@ export function webhookHandlers({ engine }: HandlerContext, host: WebhookHost): 
       return json(200, { secrets, publicKeys: [] } satisfies WebhookSecrets);
     },
   };
+}
+
+/** Who has an endpoint told of something must be allowed to hear it. @throws PERMISSION_MISSING */
+function checkMayHear({ permit }: ApiRequest, { topics, events }: Readonly<Record<string, unknown>>): void {
+  for (const topic of Array.isArray(topics) ? (topics as readonly unknown[]) : [])
+    if (typeof topic === 'string') permit.require('subscribe', 'topic', topic);
+  const asked = Array.isArray(events) ? (events as readonly unknown[]) : [];
+  if (asked.some((type) => type !== 'approval.requested')) requireAll(permit, 'workflow');
+  if (asked.includes('approval.requested')) requireAll(permit, 'approval');
+}
+
+function requireAll(permit: ApiRequest['permit'], kind: 'workflow' | 'approval'): void {
+  if (!permit.allowsAll('read', kind))
+    throw new SpineError('PERMISSION_MISSING', { permission: `read:${kind}/${everyName}` });
 }
 
 /** Deliveries that one redrive takes. */

@@ -4,6 +4,7 @@
  *
  * Invariant: a server that nobody asks for webhooks runs no worker for them, and looks now and then whether somebody does.
  */
+import { hasCode } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import type { CancelTimer, Ports } from '../../core/ports.js';
@@ -20,6 +21,8 @@ export interface WebhookHostOptions {
   readonly engine: Engine;
   readonly rules: AddressRules;
   readonly log: (entry: ServerLogEntry) => void;
+  /** False = it answers for endpoints and delivers nothing. Default true. */
+  readonly delivers?: boolean;
   readonly ports?: Ports;
   /** How names are resolved; for tests. */
   readonly resolve?: Resolve;
@@ -61,7 +64,7 @@ export class WebhookHost {
 
   /** Begins to deliver as soon as anybody wants it. Idempotent. */
   start(): void {
-    if (this.#started || this.#closed !== null) return;
+    if (this.#started || this.#closed !== null || this.#options.delivers === false) return;
     this.#started = true;
     this.look();
   }
@@ -72,7 +75,11 @@ export class WebhookHost {
     this.#cancelLook();
     this.#looking = this.#looking
       .then(() => this.#look())
-      .catch((error: unknown) => this.#fault('Webhooks cannot be delivered.', error))
+      .catch((error: unknown) => {
+        if (!hasCode(error, 'STORE_CLOSED')) return this.#fault('Webhooks cannot be delivered.', error);
+        // The engine was stopped before its server.
+        this.#closed ??= Promise.resolve();
+      })
       .then(() => {
         if (this.#worker !== null || this.#closed !== null) return;
         this.#cancelLook();
