@@ -66,6 +66,7 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
     prints: 'ann paid 300\nann paid 1200\nsubscription:audit Nack: no such amount\n',
   },
   { page: 'guides/webhooks-in.md', file: 'receive.ts', prints: "{ received: 'msg_1' }\n" },
+  { page: 'guides/webhooks-out.md', file: 'shop.ts', prints: "order.placed { id: 'o1', cents: 4200 }\n" },
   {
     page: 'guides/approvals.md',
     file: 'review.ts',
