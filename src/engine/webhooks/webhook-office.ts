@@ -72,6 +72,8 @@ export interface Webhooks {
   enable(origin: Origin, name: string): Promise<WebhookEntry>;
   /** Servers are to deliver from now on, whoever asks for it. */
   use(): Promise<void>;
+  /** Calls `fn` when somebody asks for that over this engine; returns what ends it. */
+  onUse(fn: () => void): () => void;
   /** Whether anybody has asked for that. */
   isInUse(): Promise<boolean>;
 }
@@ -105,6 +107,7 @@ export class WebhookOffice implements Webhooks {
   readonly #options: WebhookOfficeOptions;
   readonly #context: EngineContext;
   readonly #known = new Map<string, Known>();
+  readonly #onUse = new Set<() => void>();
 
   constructor(options: WebhookOfficeOptions) {
     this.#options = options;
@@ -191,12 +194,22 @@ export class WebhookOffice implements Webhooks {
   }
 
   async use(): Promise<void> {
-    if (await this.isInUse()) return;
+    if (await this.isInUse()) return this.#tellUsed();
     const { store } = this.#context;
     const place = { space: inUseSpace, key: 'since', ref: '' };
     await store.apply([
       { tenant: systemTenant, entries: [{ op: 'put', ...place, value: '', run: '', at: store.now() }] },
     ]);
+    this.#tellUsed();
+  }
+
+  onUse(fn: () => void): () => void {
+    this.#onUse.add(fn);
+    return () => this.#onUse.delete(fn);
+  }
+
+  #tellUsed(): void {
+    for (const fn of this.#onUse) fn();
   }
 
   async isInUse(): Promise<boolean> {

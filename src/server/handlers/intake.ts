@@ -205,7 +205,6 @@ async function notifyOf(
     throw invalid(`notify is not a URL of at most ${limits.webhookUrlLengthMax} characters`);
   webhooks.deliverer.check(url);
   await engine.webhooks.use();
-  webhooks.look();
   return url;
 }
 

@@ -63,7 +63,6 @@ export function webhookHandlers({ engine }: HandlerContext, host: WebhookHost): 
       checkMayHear(request, options);
       if (typeof options['url'] === 'string') host.deliverer.check(options['url']);
       const entry = await engine.webhooks.put(request.origin(), request.segment('name'), options);
-      host.look();
       return json(200, await viewOf(request, entry));
     },
     deleteWebhook: async (request) => {
@@ -196,11 +195,11 @@ async function deliveryOf(
   tenant: string,
   { id: run, state, startedAt, endedAt, events }: RunSummary,
 ): Promise<WebhookDelivery> {
-  const [[first] = [], last] = await Promise.all([
-    engine.readHistory(tenant, run, { after: 0, limit: 1 }).then((read) => read ?? []),
+  const [start, last] = await Promise.all([
+    engine.readHistory(tenant, run, { after: 0, limit: 1 }),
     engine.readHistory(tenant, run, { after: Math.max(0, events - tailEvents), limit: tailEvents }),
   ]);
-  const order = (first?.data as { readonly delivery?: DeliveryOrder } | undefined)?.delivery;
+  const order = (start?.[0]?.data as { readonly delivery?: DeliveryOrder } | undefined)?.delivery;
   const ends = (last ?? []).filter(({ type }) => type.startsWith('call.') && type !== 'call.requested');
   const latest = ends.at(-1);
   const data = (latest?.data ?? {}) as AttemptData;

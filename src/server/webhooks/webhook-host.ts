@@ -39,6 +39,7 @@ export class WebhookHost {
   readonly #ports: Ports;
   #worker: Worker | null = null;
   #cancelLook: CancelTimer = () => {};
+  #leaveUse: () => void = () => {};
   #looking: Promise<void> = Promise.resolve();
   #started = false;
   #closed: Promise<void> | null = null;
@@ -66,11 +67,11 @@ export class WebhookHost {
   start(): void {
     if (this.#started || this.#closed !== null || this.#options.delivers === false) return;
     this.#started = true;
-    this.look();
+    this.#leaveUse = this.#options.engine.webhooks.onUse(() => this.#lookSoon());
+    this.#lookSoon();
   }
 
-  /** Looks at once: somebody has just asked for webhooks here. */
-  look(): void {
+  #lookSoon(): void {
     if (!this.#started || this.#closed !== null || this.#worker !== null) return;
     this.#cancelLook();
     this.#looking = this.#looking
@@ -83,7 +84,7 @@ export class WebhookHost {
       .then(() => {
         if (this.#worker !== null || this.#closed !== null) return;
         this.#cancelLook();
-        this.#cancelLook = this.#ports.timers.after(lookEveryMs, () => this.look());
+        this.#cancelLook = this.#ports.timers.after(lookEveryMs, () => this.#lookSoon());
       });
   }
 
@@ -163,11 +164,12 @@ export class WebhookHost {
       if (this.#worker !== worker) return;
       // Its session is over: another begins.
       this.#worker = null;
-      this.look();
+      this.#lookSoon();
     });
   }
 
   async #close(): Promise<void> {
+    this.#leaveUse();
     this.#cancelLook();
     await this.#looking;
     await this.#worker?.drain();

@@ -12,6 +12,7 @@ import { nodePorts } from '../../runtime/index.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { createInProcessTransport, createWorker } from '../../worker/index.js';
 import { defineApp, topic, workflow } from '../../workflow/index.js';
+import { verify } from '../../webhooks/index.js';
 import { createServer, type SpineServer } from '../index.js';
 
 const origin: Origin = { tenant: 'default', actor: 'test', traceparent: null, correlation: null };
@@ -126,7 +127,11 @@ describe('a webhook endpoint', () => {
     await until(() => got.length === 2);
     for (const { body, headers, path } of got) {
       const said = new Webhook(secrets[0] ?? '').verify(body, headers as Record<string, string>);
-      expect(said).toMatchObject({ type: 'order.placed', topic: 'orders', data: { id: expect.stringMatching(/^o/) } });
+      expect(said).toMatchObject({
+        type: 'order.placed',
+        topic: 'orders',
+        data: { id: expect.stringMatching(/^o/) as unknown },
+      });
       expect(path).toBe('/hooks?key=hidden');
       expect(headers['webhook-id']).toMatch(/^msg_[0-9a-f]{32}$/);
     }
@@ -256,18 +261,9 @@ describe('a webhook endpoint', () => {
     for (const secret of after.secrets) new Webhook(secret).verify(body, headers as Record<string, string>);
     const signatures = String(headers['webhook-signature']).split(' ');
     expect(signatures.map((one) => one.split(',')[0])).toEqual(['v1', 'v1', 'v1a', 'v1a']);
-    const { createPublicKey, verify } = await import('node:crypto');
-    const content = Buffer.from(`${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`);
-    const valid = after.publicKeys.map((text, i) => {
-      const raw = Buffer.from(text.slice('whpk_'.length), 'base64');
-      const key = createPublicKey({
-        key: Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), raw]),
-        format: 'der',
-        type: 'spki',
-      });
-      return verify(null, content, key, Buffer.from(signatures[i + 2]?.slice(4) ?? '', 'base64'));
-    });
-    expect(valid).toEqual([true, true]);
+    for (const secret of after.publicKeys)
+      expect(verify.standard({ headers, body }, { secret }).id).toBe(headers['webhook-id']);
+    expect(after.publicKeys).toHaveLength(2);
     // The overlap over, the old one is no longer believed.
     const over = await call<WebhookSecrets>('POST', '/v1/webhook-endpoints/shop/rotate', { overlap: 0 });
     expect(over.secrets).toHaveLength(1);
@@ -296,7 +292,7 @@ describe('a webhook endpoint', () => {
       });
     expect(
       await call('PUT', '/v1/webhook-endpoints/shop', { url: 'https://example.com/', order: 'fast', events: ['x'] }),
-    ).toMatchObject({ code: 'WEBHOOK_INVALID', detail: expect.stringMatching(/order.*/s) });
+    ).toMatchObject({ code: 'WEBHOOK_INVALID', detail: expect.stringMatching(/events.*order/s) as unknown });
     expect(
       await call('PUT', '/v1/webhook-endpoints/shop', { url: 'https://example.com/', topics: ['nothing'] }),
     ).toMatchObject({ code: 'TOPIC_UNKNOWN' });
