@@ -1315,7 +1315,7 @@ export const commands: readonly Command[] = [
     says: 'Has calls of a tool refused everywhere, from now on. `tools drop` takes it back.',
     parameters: [{ name: 'tools', says: 'Name of the tool, or a pattern of names.', required: true }],
     flags: [...overHttp, reasonFlag],
-    examples: ['eventspine tools shut refund --reason "the bank is down"'],
+    examples: ['eventspine tools shut refund --reason bank-down'],
     load: toolCommands.shut,
   },
   {
