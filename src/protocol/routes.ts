@@ -549,6 +549,53 @@ const descriptions = {
     }),
     method: 'DELETE',
   },
+  receiveWebhook: {
+    ...post(
+      'Takes a webhook of another system: checked by its signature, recorded once, published to the topic of its source.',
+      {
+        says: 'As the sender sends it: JSON, a form, text or bytes.',
+        types: { '*/*': null },
+        required: false,
+        bytesMax: limits.bodyBytesMax,
+      },
+      [
+        ok('WebhookAnswer', 'It is recorded, now or before.', 202),
+        ok(null, 'The answer to a question of the sender, or no body where the sender wants none.'),
+      ],
+    ),
+    access: 'public',
+  },
+  listWebhookSources: get('Sources of webhooks by name, with what this server has seen of them.', 'WebhookSourcePage'),
+  readWebhookSource: get('A source of webhooks.', 'WebhookSourceView'),
+  putWebhookSource: {
+    ...post(
+      'Makes a source of webhooks, or changes one that was made.',
+      jsonBody('WebhookSourceRequest', 'The source, as it would be written in code.'),
+      [ok('WebhookSourceView')],
+    ),
+    method: 'PUT',
+  },
+  deleteWebhookSource: {
+    ...get('Removes a source that was made over the API, with its secrets.', null, {
+      answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+  },
+  addWebhookSecret: {
+    ...post(
+      'Gives a source a secret. It counts within a second on every server, and is never shown.',
+      jsonBody('WebhookSecretRequest', 'The secret, and how long the others still count.'),
+      [ok('WebhookSourceView', 'It is there.', 201)],
+    ),
+    access: 'admin',
+  },
+  deleteWebhookSecret: {
+    ...get('Takes a secret from a source. Within a second no server believes it any more.', null, {
+      access: 'admin',
+      answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+  },
   pullEvents: post(
     'Hands out events to a consumer, which has them until it settles them or its lease is over; waits for one where there is none.',
     jsonBody('PullRequest', 'Who asks, for how many events, and how long it waits.'),
@@ -871,6 +918,25 @@ const descriptions = {
       [ok('TriageView')],
     ),
     method: 'PUT',
+    access: 'operator',
+  },
+  readTools: get('What apps say of the tools of models, and what operators have ordered over it.', 'ToolPoliciesView', {
+    access: 'operator',
+  }),
+  putToolOrder: {
+    ...post(
+      'Orders what becomes of calls of tools, over what apps say, in the place of an order of the same name. To allow what apps refuse, and to change what an admin has ordered, takes an admin.',
+      jsonBody('ToolOrderRequest', 'The order.'),
+      [ok('ToolOrderView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  dropToolOrder: {
+    ...get('Takes an order over tools back. One of an admin takes an admin.', null, {
+      answers: [{ status: 204, says: 'It is taken back.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
     access: 'operator',
   },
   listLimits: get('Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),

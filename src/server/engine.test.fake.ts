@@ -44,6 +44,13 @@ const names = [
   'readSubscription',
   'putSubscription',
   'removeSubscription',
+  'listWebhookSources',
+  'readWebhookSource',
+  'putWebhookSource',
+  'removeWebhookSource',
+  'addWebhookSecret',
+  'removeWebhookSecret',
+  'webhookDoor',
   'pullEvents',
   'ackEvents',
   'nackEvents',
@@ -86,6 +93,9 @@ const names = [
   'modelReport',
   'modelEvents',
   'reportOutcome',
+  'readTools',
+  'putToolOrder',
+  'dropToolOrder',
   'listLimits',
   'readLimit',
   'putLimit',
@@ -120,8 +130,11 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
     ]),
   );
   const recordAccess = (): Promise<void> => Promise.resolve();
+  // What is shown is asked of the definitions; of none, everything is.
+  const definitions = (): [] => [];
   return {
     ...(refusing as unknown as Engine),
+    definitions,
     endPulls: () => undefined,
     recordAccess,
     webhooks: noWebhooks,

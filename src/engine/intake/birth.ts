@@ -31,6 +31,8 @@ export interface BirthRequest {
   /** The agent key that it stands for, with the messages that it begins with. */
   readonly agent?: AgentIdentity;
   readonly mail?: readonly UnreadMail[];
+  /** Where untrusted text has come from that the run which caused this one had read. */
+  readonly taint?: readonly string[];
   /** Not before this instant; one that is past means at once. */
   readonly startAt?: number;
   /** The URL that is told of the end of the run. */
@@ -80,6 +82,7 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
           ...(request.agent === undefined ? {} : { agent: request.agent }),
           ...(request.notify === undefined ? {} : { notify: request.notify }),
           ...(request.delivery === undefined ? {} : { delivery: request.delivery }),
+          ...(request.taint === undefined || request.taint.length === 0 ? {} : { taint: request.taint }),
         },
         payload: request.input,
       },

@@ -9,6 +9,7 @@ import { errorCatalogue, SpineError } from '../../core/errors.js';
 import { failure, type Failure } from '../../core/failure.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload } from '../../core/payload.js';
+import type { Declarations } from '../../core/redaction/declared.js';
 import { pauseAfter, type DeliveryRetry } from '../../core/webhooks/endpoint.js';
 import type { DeliveryOrder } from '../../core/webhooks/delivery-order.js';
 import type { Engine } from '../../engine/api.js';
@@ -22,6 +23,8 @@ import type { WebhookKeys } from './signing.js';
 export interface DeliveryWorkOptions {
   readonly engine: Pick<Engine, 'readHistory' | 'webhooks'>;
   readonly deliverer: Deliverer;
+  /** What the apps in force declare of values. */
+  readonly declared: () => Declarations;
   /** Draws the part of a pause that is left to chance, in [0, 1). */
   readonly random: () => number;
 }
@@ -86,7 +89,7 @@ export class DeliveryWork implements Work {
     const route = await this.#route(tenant, order);
     if ('failure' in route) return this.#fail(route.failure);
     const data = isBlobPayload(input) ? await this.#host.load(input) : input;
-    const body = messageBody(order, data);
+    const body = messageBody(order, data, this.#options.declared());
     if (body.byteLength > limits.webhookBodyBytesMax)
       return this.#fail(
         terminal('payload_too_large', 'WEBHOOK_TOO_LARGE', `The message has ${body.byteLength} bytes.`),

@@ -8,6 +8,7 @@ import { hasCode } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
 import type { CancelTimer, Ports } from '../../core/ports.js';
+import { Declarations } from '../../core/redaction/declared.js';
 import { webhookManifest } from '../../core/webhooks/delivery-order.js';
 import type { Engine, WebhookEntry } from '../../engine/api.js';
 import type { WebhookPing } from '../../protocol/webhook-views.js';
@@ -37,6 +38,7 @@ export class WebhookHost {
   readonly deliverer: Deliverer;
   readonly #options: WebhookHostOptions;
   readonly #ports: Ports;
+  #declared = new Declarations([]);
   #worker: Worker | null = null;
   #cancelLook: CancelTimer = () => {};
   #leaveUse: () => void = () => {};
@@ -145,7 +147,12 @@ export class WebhookHost {
       },
       beginWork: (assignment, host) => {
         if (assignment.kind !== 'call') throw new Error('Invariant broken: a body was assigned for a delivery');
-        return new DeliveryWork(assignment, host, { engine, deliverer, random: () => random.next() });
+        return new DeliveryWork(assignment, host, {
+          engine,
+          deliverer,
+          declared: () => this.#declarations(),
+          random: () => random.next(),
+        });
       },
       ports: this.#ports,
       name: 'webhooks',
@@ -166,6 +173,12 @@ export class WebhookHost {
       this.#worker = null;
       this.#lookSoon();
     });
+  }
+
+  #declarations(): Declarations {
+    const manifests = this.#options.engine.definitions();
+    if (!this.#declared.isOf(manifests)) this.#declared = new Declarations(manifests);
+    return this.#declared;
   }
 
   async #close(): Promise<void> {

@@ -40,7 +40,7 @@ type WebhookRoutes =
   | 'replayWebhook'
   | 'readNotifySecret';
 
-export function webhookHandlers({ engine }: HandlerContext, host: WebhookHost): Handlers<WebhookRoutes> {
+export function webhookEndpointHandlers({ engine }: HandlerContext, host: WebhookHost): Handlers<WebhookRoutes> {
   const entryOf = async (request: ApiRequest): Promise<WebhookEntry> => {
     const entry = await engine.webhooks.find(request.tenant, nameOf(request));
     if (entry === null) throw new SpineError('WEBHOOK_NOT_FOUND', { name: nameOf(request) });
