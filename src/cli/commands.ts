@@ -19,7 +19,13 @@ const token: Flag = {
   value: 'token',
   says: 'Bearer token for the server. Default: EVENTSPINE_TOKEN.',
 };
-const overHttp = [url, token, json];
+const tenant: Flag = {
+  name: 'tenant',
+  type: 'text',
+  value: 'name',
+  says: 'The tenant to be at work in, for operators. Default: that of the token.',
+};
+const overHttp = [url, token, tenant, json];
 const urls: Flag = {
   ...url,
   repeated: true,
@@ -187,12 +193,19 @@ const modelCommands = {
   report: async () => (await import('./commands/models.js')).reportModel,
   shadow: async () => (await import('./commands/models.js')).setShadow,
 } satisfies Record<string, Load>;
+const orderParameter: Parameter = { name: 'name', says: 'Name of the order.', required: true };
 const limitParameter: Parameter = { name: 'limit', says: 'Name of the limit.', required: true };
 const cache = {
   stats: async () => (await import('./commands/cache.js')).showCache,
   clear: async () => (await import('./commands/cache.js')).clearCache,
 } as const;
 
+const toolCommands = {
+  list: async () => (await import('./commands/tools.js')).listTools,
+  order: async () => (await import('./commands/tools.js')).orderTool,
+  shut: async () => (await import('./commands/tools.js')).shutTool,
+  drop: async () => (await import('./commands/tools.js')).dropToolOrder,
+};
 const limitCommands = {
   list: async () => (await import('./commands/limits.js')).listLimits,
   show: async () => (await import('./commands/limits.js')).showLimit,
@@ -1081,7 +1094,9 @@ export const commands: readonly Command[] = [
     flags: [
       { ...atFlag, says: 'A position of the feed, an instant, or a time ago. Default: now.' },
       { name: 'tenant', type: 'text', value: 'name', says: 'Only what is of this tenant.' },
-      ...overHttp,
+      url,
+      token,
+      json,
     ],
     examples: ['eventspine fleet --at 2026-01-31T03:12:00Z', 'eventspine fleet --at 10m'],
     load: async () => (await import('./commands/fleet.js')).showFleet,
@@ -1239,6 +1254,91 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine triage rollback'],
     load: async () => (await import('./commands/triage.js')).rollBackTriage,
+  },
+  {
+    words: ['access', 'log'],
+    says: 'Shows who was refused what, and what operators and admins have done.',
+    more: 'The newest come last. They are kept for 90 days, as events of the topic eventspine.access.',
+    parameters: [],
+    flags: [
+      limit,
+      { name: 'unknown', type: 'truth', says: 'What callers tried whom nobody knows. For operators.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine access log', 'eventspine access log --unknown --limit 200'],
+    load: async () => (await import('./commands/access.js')).showAccessLog,
+  },
+  {
+    words: ['strangle', 'report'],
+    says: 'Shows what strangled routes have done: which way requests went, how long answers took, and where those of mirrored runs differ.',
+    more: 'Adds up what all processes have published on the topic `strangle.reports`.',
+    parameters: [{ name: 'name', says: 'Only this route.', required: false }],
+    flags: [
+      {
+        name: 'since',
+        type: 'text',
+        value: 'instant',
+        says: 'Only since this instant (ISO 8601), or for so long, like 2h.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine strangle report answer --since 1h'],
+    load: async () => (await import('./commands/strangle.js')).reportStrangled,
+  },
+  {
+    words: ['strangle', 'turn'],
+    says: 'Tells all processes which way the requests of a strangled route go from now on; they hear of it at once.',
+    more: 'An order never goes beyond what the route declares: a share is one of the requests that it would send that way.',
+    parameters: [
+      { name: 'name', says: 'Name of the route.', required: true },
+      { name: 'order', says: '`old`: only the old handler. `declared`: as the route says.', required: false },
+    ],
+    flags: [
+      { name: 'async', type: 'text', value: 'share', says: 'This share goes to runs: 0.25, or 25%.' },
+      { name: 'mirror', type: 'text', value: 'share', says: 'This share is mirrored.' },
+      reasonFlag,
+      ...overHttp,
+    ],
+    examples: ['eventspine strangle turn answer old --reason "502s"', 'eventspine strangle turn answer --async 25%'],
+    load: async () => (await import('./commands/strangle.js')).turnStrangled,
+  },
+  {
+    words: ['tools'],
+    says: 'Shows what apps say of the tools of models, and what is ordered over it.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine tools'],
+    load: toolCommands.list,
+  },
+  {
+    words: ['tools', 'shut'],
+    says: 'Has calls of a tool refused everywhere, from now on. `tools drop` takes it back.',
+    parameters: [{ name: 'tools', says: 'Name of the tool, or a pattern of names.', required: true }],
+    flags: [...overHttp, reasonFlag],
+    examples: ['eventspine tools shut refund --reason bank-down'],
+    load: toolCommands.shut,
+  },
+  {
+    words: ['tools', 'order'],
+    says: 'Orders what becomes of calls of tools, over what apps say.',
+    parameters: [
+      orderParameter,
+      { name: 'order', says: 'The order as JSON; `@file`, or `-` for standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [
+      `eventspine tools order big-refunds '{"tools":"refund","then":"limit","limits":{"cents":{"max":1000}}}'`,
+      `eventspine tools order mail '{"tools":"mail.**","then":"approve","approve":{"to":"role:editor"}}'`,
+    ],
+    load: toolCommands.order,
+  },
+  {
+    words: ['tools', 'drop'],
+    says: 'Takes an order over tools back.',
+    parameters: [orderParameter],
+    flags: overHttp,
+    examples: ['eventspine tools drop shut:refund'],
+    load: toolCommands.drop,
   },
   {
     words: ['limits'],

@@ -4,6 +4,7 @@
  * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
  * without doing its work twice.
  */
+import { accessOver, type AccessApi } from './access.js';
 import { schemaUri } from '../core/schema/schema-id.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import { type Duration, parseDuration } from '../core/duration.js';
@@ -11,6 +12,8 @@ import { clientError } from '../core/client-errors.js';
 import type { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
 import type { ModelChange } from '../core/models/settings.js';
+import type { ToolOrderOptions } from '../core/tools/read-policy.js';
+import type { ToolOrderView, ToolPoliciesView } from '../protocol/tools.js';
 import type { ModelData } from '../core/triage/model.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
@@ -45,8 +48,10 @@ import type {
   RunSummary,
   RunView,
   RunViewState,
+  ReadTokenView,
   ScaleView,
   TopicEventView,
+  TopicTokenRequest,
   TriageView,
   SourceView,
   TopicView,
@@ -190,6 +195,12 @@ export interface TopicQuery extends CallOptions {
   readonly limit?: number;
 }
 
+/** What a token for a topic shows, and for how long. */
+export interface TopicTokenOptions extends CallOptions, Omit<TopicTokenRequest, 'expiresMs'> {
+  /** 1 s to 30 d. */
+  readonly expires?: Duration;
+}
+
 /** Which workers to count for, and within which bounds. Without `app` and `queue`: for all queues. */
 export interface ScaleQuery extends CallOptions {
   /** Names of apps: the queues that their workers serve. */
@@ -266,7 +277,10 @@ export interface Client<App = UntypedApp> {
   readonly models: ModelsApi;
   readonly cache: CacheApi;
   readonly limits: LimitsApi;
+  readonly tools: ToolsApi;
   readonly triage: TriageApi;
+  /** Who was refused what, and what operators and admins have done. */
+  readonly access: AccessApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
@@ -452,6 +466,16 @@ export type TriageOrder =
   | { readonly change: 'shadow'; readonly model: ModelData | null }
   | { readonly change: 'promote' | 'rollback' };
 
+/** What models may have done by tools. For operators. */
+export interface ToolsApi {
+  /** What apps say, and what operators have ordered over it. */
+  get(options?: CallOptions): Promise<ToolPoliciesView>;
+  /** Gives an order, in the place of one of the same name; it holds everywhere within seconds. TOOL_ORDER_INVALID, TOOL_ORDER_LOOSENS. */
+  order(name: string, order: ToolOrderOptions, options?: CallOptions): Promise<ToolOrderView>;
+  /** Takes an order back. TOOL_ORDER_UNKNOWN, TOOL_ORDER_LOOSENS. */
+  drop(name: string, options?: CallOptions): Promise<void>;
+}
+
 /** What holds work back. For operators. */
 export interface LimitsApi {
   /** Limits in force, by name. */
@@ -480,6 +504,11 @@ export interface TopicsApi {
   events(topic: string, query?: TopicQuery): PageList<TopicEventView>;
   /** Events of all partitions as they come, across lost connections; what is gone by retention shows as a `gap`. */
   follow(topic: string, options?: TopicFollowOptions): AsyncIterable<TopicStreamItem>;
+  /**
+   * A token that lets whoever has it follow this topic and nothing else: for a page to be given. Shows what is published
+   * after it was made, unless `past`; with `key`, events of that key alone. Good for 24 hours by default.
+   */
+  readToken(topic: string, options?: TopicTokenOptions): Promise<ReadTokenView>;
   /** How far the sources of a topic have come, for topics with `sources`. */
   sources(topic: string, query?: CallOptions & { readonly limit?: number }): PageList<SourceView>;
   /** Who writes to a topic with `writer: 'single'`. */
@@ -674,6 +703,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           })
         ).cleared,
     },
+    access: accessOver(transport),
     triage: {
       report: (options) => transport.json<TriageView>(get(pathOf('readTriage'), options)),
       change: (order, options) =>
@@ -683,6 +713,18 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           body: JSON.stringify(order),
           contentType: 'application/json',
         }),
+    },
+    tools: {
+      get: (options) => transport.json<ToolPoliciesView>(get(pathOf('readTools'), options)),
+      order: (name, order, options) =>
+        transport.json<ToolOrderView>({
+          ...get(pathOf('putToolOrder', { name }), options),
+          method: 'PUT',
+          body: JSON.stringify(order),
+          contentType: 'application/json',
+        }),
+      drop: (name, options) =>
+        transport.exchange({ ...get(pathOf('dropToolOrder', { name }), options), method: 'DELETE' }, () => undefined),
     },
     limits: {
       list: (options) => items<LimitView>(pathOf('listLimits'), options),
@@ -705,6 +747,13 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           transport.json(get(pathOf('readTopic', { topic }), optionsOf(signal), { ...query, cursor })),
         ),
       follow: (topic, options = {}) => followTopic(transport, topic, options, settings),
+      readToken: (topic, { signal, expires, ...rest } = {}) => {
+        const body: TopicTokenRequest = {
+          ...rest,
+          ...(expires === undefined ? {} : { expiresMs: parseDuration(expires) }),
+        };
+        return transport.json(command(pathOf('createTopicToken', { topic }), body, true, optionsOf(signal)));
+      },
       sources: (topic, { signal, ...query } = {}) =>
         pageList((cursor) =>
           transport.json(get(pathOf('listSources', { topic }), optionsOf(signal), { ...query, cursor })),

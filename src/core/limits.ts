@@ -133,6 +133,8 @@ export const limits = {
   compactionKeysMax: 100_000,
   /** Versions of the schema of a topic, and the highest number of one. */
   topicVersionsMax: 200,
+  /** Steps that a workflow may name as shown to everybody, where fields of its app are tagged. */
+  shownStepsMax: 200,
   /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
   filterNodesMax: 64,
   filterDepthMax: 8,
@@ -223,6 +225,19 @@ export const limits = {
   approvalAddressesMax: 16,
   approvalEscalationsMax: 8,
   approvalTitleLengthMax: 200,
+  /** Rules of a policy of tools, patterns and limits of one, values that a limit names, and orders of operators. */
+  toolRulesMax: 200,
+  toolPatternsMax: 100,
+  toolLimitsMax: 50,
+  toolValuesMax: 1_000,
+  toolOrdersMax: 1_000,
+  /** Arguments that a verdict on a call of a tool looks at, encoded; of larger ones nothing is known. */
+  toolArgumentsBytesMax: 64 * 1024,
+  /** Where the untrusted text of a run is from, as far as it is told apart, and the length of a text of it. */
+  toolTaintsMax: 16,
+  toolTaintLengthMax: 64,
+  /** Why a call of a tool was refused, as it is recorded and told. */
+  toolWhyLengthMax: 300,
   /** What a person says of an approval. */
   commentLengthMax: 10_000,
   /** How long a question to an agent waits for its answer, unless its options say otherwise. */
@@ -236,6 +251,13 @@ export const limits = {
   /** How long a read token is good for, unless it is asked for another time, and at most. */
   readTokenMsDefault: 24 * 3_600_000,
   readTokenMsMax: 30 * 24 * 3_600_000,
+  /** Mirrored runs of a strangled route under way at one time in one process, unless its options say otherwise. */
+  strangleMirrorsDefault: 50,
+  /** The answer of an old handler is kept for comparison up to this size. */
+  strangleAnswerBytesMax: 1024 * 1024,
+  /** Places at which two answers are found to differ, and kinds of them that a process keeps apart. */
+  strangleDifferencesMax: 20,
+  strangleDifferenceKindsMax: 100,
   /** Length of a read token; a longer text is none. */
   readTokenLengthMax: 2_048,
   /** Transitions in one group commit. */

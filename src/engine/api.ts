@@ -26,6 +26,7 @@ import type { Person } from '../core/run/waits.js';
 import type { TenantRecord } from './access/access-office.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import type {
+  AccessEventView,
   AgentSummary,
   AgentView,
   ApprovalDetail,
@@ -66,6 +67,7 @@ import type {
   WebhookSourceFacts,
   WorkerView,
 } from '../protocol/http.js';
+import type { ToolOrderView, ToolPoliciesView } from '../protocol/tools.js';
 import type { LetterFilter } from './deadletters/filter.js';
 import type { DeadEventFilter } from './topics/dead-events.js';
 import type { ManyRequest } from './deadletters/redrives.js';
@@ -611,6 +613,12 @@ export interface Engine {
   readTriage(tenant: string): Promise<TriageView>;
   /** Changes it. Rejects with TRIAGE_CHANGE_INVALID. */
   changeTriage(origin: Origin, order: TriageOrder): Promise<TriageView>;
+  /** Policies of tools that apps declare, and orders of operators over them. */
+  readTools(): Promise<ToolPoliciesView>;
+  /** Gives an order over tools, in the place of one of the same name. TOOL_ORDER_INVALID, TOOL_ORDER_LOOSENS. */
+  putToolOrder(origin: Origin, name: string, order: unknown, isAdmin: boolean): Promise<ToolOrderView>;
+  /** Takes an order back; false = there was none. TOOL_ORDER_LOOSENS. */
+  dropToolOrder(origin: Origin, name: string, isAdmin: boolean): Promise<boolean>;
   /** Models that apps declare, as they are in force, by name. */
   listModels(): Promise<ModelView[]>;
   readModel(name: string): Promise<ModelView | null>;
@@ -645,11 +653,11 @@ export interface Engine {
   endpointFacts(): readonly EndpointFacts[];
   /** Writes records of access, all of them or none. STORE_*. */
   recordAccess(records: readonly TenantRecord[]): Promise<void>;
-  /** Records of access of a tenant, null = of callers whom nobody knows; oldest first. */
+  /** Records of access of a tenant, null = of callers whom nobody knows; newest first, before an offset or all. */
   accessEvents(
     tenant: string | null,
-    query: { readonly after: number; readonly limit: number },
-  ): Promise<TopicEventView[]>;
+    query: { readonly before: number | null; readonly limit: number },
+  ): Promise<PageView<AccessEventView>>;
   /** The workflow of a run; null = there is no such run. */
   workflowOf(tenant: string, run: string): Promise<string | null>;
   /** The topic of a subscription; null = there is no such subscription. */
@@ -738,4 +746,4 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, FleetMoment, ManifestRow, RunMoment, StoredPayload };
+export type { EventRow, FleetMoment, FollowedPartition, ManifestRow, RunMoment, StoredPayload };

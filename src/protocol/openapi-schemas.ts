@@ -6,6 +6,8 @@ import { failureClasses } from '../core/failure.js';
 import type { JsonSchema, ModelPrice, ShadowRule } from '../core/manifest.js';
 import type { ShadowDifference, ShadowEvidence, ShadowRatio } from '../core/models/shadow.js';
 import { limits } from '../core/limits.js';
+import { toolOrderWords, toolWords } from '../core/tools/policy.js';
+import type { ToolOrderView, ToolPoliciesView } from './tools.js';
 import { limitDimensions } from '../core/admission/limit.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
 import { remedies, type TakenRemedy } from '../core/remedies.js';
@@ -54,11 +56,13 @@ import {
   type DoctorView,
   type EndpointView,
   type ModelArmView,
+  type ToolVerdictView,
   type ModelComparisonView,
   type ModelReportView,
   type ModelShadowView,
   type ModelVersionView,
   type ModelView,
+  type AccessEventView,
   type LimitCounterView,
   type LimitView,
   type LimitWait,
@@ -90,6 +94,7 @@ import {
   type TopicPartitionView,
   type SourceView,
   type TopicWriterView,
+  type TopicTokenRequest,
   type TopicView,
   type TriageCorrectionsView,
   type TriageVerdictsView,
@@ -247,6 +252,24 @@ const shadowDifference = nullable(
     {},
   ),
 );
+const toolOrder = shape<ToolOrderView>(
+  {
+    name: text,
+    tools: list(text),
+    by: list(text),
+    tenants: list(text),
+    then: oneOf(toolOrderWords),
+    limits: { type: 'object' },
+    perRun: { type: 'object' },
+    approve: { type: 'object' },
+    tainted: oneOf(toolWords),
+    reason: nullable(text),
+    orderedBy: text,
+    isAdmins: { type: 'boolean' },
+    at: text,
+  },
+  { by: true, tenants: true, limits: true, perRun: true, approve: true, tainted: true },
+);
 const shadowRule: Properties<ShadowRule> = {
   version: text,
   share: { type: 'number', exclusiveMinimum: 0, maximum: 1 },
@@ -334,6 +357,7 @@ export const schemas = {
         'timer',
         'emit',
         'race',
+        'gate',
         'child',
         'context',
         'wait',
@@ -400,8 +424,21 @@ export const schemas = {
       by: nullable(text),
       comment: nullable(text),
       failure: nullable(failureView),
+      tools: list(
+        shape<ToolVerdictView>(
+          {
+            tool: text,
+            verdict: oneOf(['allowed', 'refused', 'ask']),
+            rule: text,
+            why: nullable(text),
+            taint: texts,
+            event: text,
+          },
+          {},
+        ),
+      ),
     },
-    {},
+    { tools: true },
   ),
   EventReference: shape<EventReference>(
     { seq: whole, event: text, blob: nullable(record({ hash: text, size: whole }, ['hash', 'size'])) },
@@ -491,6 +528,10 @@ export const schemas = {
     { expiresMs: whole, sees: oneOf([...readTokenSights]), decides: flag },
     { expiresMs: true, sees: true, decides: true },
   ),
+  TopicTokenRequest: shape<TopicTokenRequest>(
+    { expiresMs: whole, key: text, past: flag },
+    { expiresMs: true, key: true, past: true },
+  ),
   BatchStartAnswer: record({ items: list({ anyOf: [reference('StartAnswer'), failed] }) }, ['items']),
   PublishAnswer: record(
     {
@@ -552,7 +593,7 @@ export const schemas = {
     {},
   ),
   TopicEventView: shape<TopicEventView>(
-    { topic: text, partition: whole, offset: whole, hlc: text, event: { type: 'object' } },
+    { topic: text, partition: whole, offset: whole, key: nullable(text), hlc: text, event: { type: 'object' } },
     {},
   ),
   SubscriptionView: shape<SubscriptionView>(subscriptionView, {}),
@@ -1081,6 +1122,44 @@ export const schemas = {
       record({ change: oneOf(['promote', 'rollback']) }, ['change']),
     ],
   },
+  AccessEventView: shape<AccessEventView>(
+    {
+      id: text,
+      at: instant,
+      outcome: oneOf(['allowed', 'failed', 'refused']),
+      actor: nullable(text),
+      route: text,
+      target: text,
+      code: nullable(text),
+      reason: nullable(text),
+      count: whole,
+      request: text,
+      since: instant,
+    },
+    {},
+  ),
+  ToolOrderView: toolOrder,
+  ToolOrderRequest: record(
+    {
+      tools: { oneOf: [text, list(text)] },
+      then: oneOf(toolOrderWords),
+      by: { oneOf: [text, list(text)] },
+      tenants: { oneOf: [text, list(text)] },
+      limits: { type: 'object' },
+      perRun: { type: 'object' },
+      approve: { type: 'object' },
+      tainted: oneOf(toolWords),
+      reason: nullable(text),
+    },
+    ['tools', 'then'],
+  ),
+  ToolPoliciesView: shape<ToolPoliciesView>(
+    {
+      policies: list(shape<ToolPoliciesView['policies'][number]>({ app: text, policy: { type: 'object' } }, {})),
+      orders: list(toolOrder),
+    },
+    {},
+  ),
   LimitView: shape<LimitView>(
     {
       name: text,
@@ -1229,7 +1308,7 @@ export const schemas = {
   ),
   TopicWriterView: shape<TopicWriterView>({ topic: text, epoch: whole, by: nullable(text), at: nullable(instant) }, {}),
   TopicStreamEvent: {
-    description: 'The data of a message, by its event: `event`, `start`, `gap`.',
+    description: 'The data of a message, by its event: `event`, `start` and `place`, `gap`.',
     anyOf: [
       reference('TopicEventView'),
       record({ partitions: list(record({ partition: whole, next: whole }, ['partition', 'next'])) }, ['partitions']),
@@ -1306,6 +1385,7 @@ export const schemas = {
   EndpointPage: page('EndpointView'),
   ModelPage: page('ModelView'),
   LimitPage: page('LimitView'),
+  AccessEventPage: page('AccessEventView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

@@ -19,7 +19,7 @@ export type RouteMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 export type RouteAccess = 'public' | 'tenant' | 'worker' | 'operator' | 'admin';
 
 /** Credentials that allow less than everything in a tenant. Routes take them by name, so a new route takes none. */
-export type RouteCredential = 'page' | 'readToken';
+export type RouteCredential = 'page' | 'readToken' | 'topicToken';
 
 export interface RouteParameter {
   readonly name: string;
@@ -56,7 +56,7 @@ export interface Route {
   readonly access: RouteAccess;
   /** The permission that a caller needs within its tenant; null where `access` says all. */
   readonly needs: RouteNeeds | null;
-  /** Narrower credentials that a route of `access: 'tenant'` takes too: of a user's page, or a read token of the run. */
+  /** Narrower credentials that a route takes too: of a user's page, or a read token of the run or of the topic. */
   readonly takes?: readonly RouteCredential[];
   readonly query: readonly RouteParameter[];
   readonly headers: readonly RouteParameter[];
@@ -264,9 +264,10 @@ const descriptions = {
     ],
   }),
   streamTopic: get(
-    'The events of a topic as they come (server-sent events), of all partitions or of those named: `start`, `event`, `gap`.',
+    'The events of a topic as they come (server-sent events), of all partitions or of those named: `start`, `event`, `gap`, `place`.',
     null,
     {
+      takes: ['topicToken'],
       query: [
         { name: 'partition', says: 'Number of a partition; all by default.', type: 'integer', repeated: true },
         {
@@ -276,6 +277,7 @@ const descriptions = {
           oneOf: ['newest', 'oldest'],
         },
         { name: 'at', says: 'Begin with the first events at or after this instant, ISO 8601.', type: 'string' },
+        { name: 'key', says: 'Only events of this key (`partitionkey`).', type: 'string' },
         { name: 'cursor', says: 'Id of the last event seen; the header `last-event-id` wins.', type: 'string' },
       ],
       headers: [{ name: headerNames.lastEventId, says: 'Id of the last event seen.', type: 'string' }],
@@ -288,6 +290,11 @@ const descriptions = {
         },
       ],
     },
+  ),
+  createTopicToken: post(
+    'Makes a token that lets whoever has it follow this topic, or what one key of it has.',
+    jsonBody('TopicTokenRequest', 'For how long, and what of the topic the token shows.', false),
+    [ok('ReadToken', 'The token. It is not kept anywhere and cannot be taken back; it expires.', 201)],
   ),
   readTopicWriter: get('Who writes to a topic with a single writer.', 'TopicWriterView'),
   takeOverTopic: post(
@@ -776,7 +783,7 @@ const descriptions = {
     null,
     {
       access: 'public',
-      takes: ['page', 'readToken'],
+      takes: ['page', 'readToken', 'topicToken'],
       answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
     },
   ),
@@ -859,6 +866,25 @@ const descriptions = {
     method: 'PUT',
     access: 'operator',
   },
+  readTools: get('What apps say of the tools of models, and what operators have ordered over it.', 'ToolPoliciesView', {
+    access: 'operator',
+  }),
+  putToolOrder: {
+    ...post(
+      'Orders what becomes of calls of tools, over what apps say, in the place of an order of the same name. To allow what apps refuse, and to change what an admin has ordered, takes an admin.',
+      jsonBody('ToolOrderRequest', 'The order.'),
+      [ok('ToolOrderView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  dropToolOrder: {
+    ...get('Takes an order over tools back. One of an admin takes an admin.', null, {
+      answers: [{ status: 204, says: 'It is taken back.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+    access: 'operator',
+  },
   listLimits: get('Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),
   readLimit: get('A limit, with its counters that are used most.', 'LimitView', { access: 'operator' }),
   putLimit: {
@@ -877,6 +903,23 @@ const descriptions = {
     method: 'DELETE',
     access: 'operator',
   },
+  listAccessEvents: get(
+    'The record of access, newest first: what was refused to whom, and what operators and admins have done.',
+    'AccessEventPage',
+    {
+      access: 'admin',
+      query: [
+        {
+          name: 'of',
+          says: '`nobody`: what callers tried whom nobody knows; for operators. By default what was done in the tenant.',
+          type: 'string',
+          oneOf: ['tenant', 'nobody'],
+        },
+        cursor,
+        limit,
+      ],
+    },
+  ),
   workerSchema: get('JSON Schemas of the worker protocol.', null, { access: 'public' }),
   claimTasks: {
     ...post(

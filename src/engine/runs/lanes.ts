@@ -10,11 +10,12 @@ import { newId } from '../../core/ids.js';
 import { payloadOfJson } from '../../core/codec.js';
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
-import { approvalTopic, isOwnTopic } from '../../core/manifest.js';
+import { accessTopic, approvalTopic } from '../../core/manifest.js';
 import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
 import type { RunCommand } from '../../core/run/commands.js';
 import type { InferenceTicket } from '../../core/run/inference.js';
 import { mailSignal } from '../../core/run/mail.js';
+import { mirrorLabel } from '../../core/labels.js';
 import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
 import { activationTask, foldRun, isEnded, type RunState } from '../../core/run/state.js';
 import type { Payload } from '../../core/payload.js';
@@ -25,6 +26,7 @@ import { readRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
 import type { ModelDoor } from '../models/model-door.js';
 import type { Predictions, Recollection } from '../models/predictions.js';
+import type { ToolGate } from '../tools/tool-gate.js';
 import { birth, withBirths, type BirthRequest, type RunBirth } from '../intake/birth.js';
 import type { DeadLetterMirror } from '../topics/dead-letter-mirror.js';
 import { preparePublication, type Publication, type TopicEvent } from '../topics/publication.js';
@@ -126,6 +128,7 @@ export class Lanes {
     seen: (key: string) => number | null,
     models: ModelDoor,
     predictions: Predictions,
+    tools: ToolGate,
     mirror: DeadLetterMirror,
   ) {
     this.#predictions = predictions;
@@ -135,7 +138,7 @@ export class Lanes {
     this.#catalog = catalog;
     this.#plain = plain;
     this.#committer = committer;
-    this.#circumstances = new Circumstances(context, catalog, models, predictions);
+    this.#circumstances = new Circumstances(context, catalog, models, predictions, tools);
   }
 
   /** Called after each commit, in commit order of each run. */
@@ -485,7 +488,8 @@ export class Lanes {
   ): void {
     const emitted = events.find(isEmitted);
     if (emitted === undefined) return;
-    if (isOwnTopic(command.topic)) throw new SpineError('TOPIC_OWN', { name: command.topic });
+    // Outcomes of models go by this way; nobody's words may stand in the record of access.
+    if (command.topic === accessTopic.name) throw new SpineError('TOPIC_OWN', { name: command.topic });
     const { key, version, data } = command.event;
     this.#addPublication(into, pending, state, at, {
       topic: command.topic,
@@ -531,9 +535,10 @@ export class Lanes {
         // A run that goes on for one of a subscription is for its event.
         trigger: command.op === 'continueAsNew' && state.trigger?.subscription !== undefined ? state.trigger : null,
         contexts: [...state.contexts.values()],
+        taint: state.taint,
         priority,
         ...(command.op === 'startChild' && command.options.labels !== undefined
-          ? { labels: command.options.labels }
+          ? { labels: { ...command.options.labels, ...mirrorOf(state.labels) } }
           : state.labels === null
             ? {}
             : { labels: state.labels }),
@@ -852,6 +857,7 @@ class Circumstances implements DecideContext {
   readonly #catalog: Catalog;
   readonly #models: ModelDoor;
   readonly #predictions: Predictions;
+  readonly #tools: ToolGate;
   #recollection: Recollection | null = null;
   now = 0;
   worker = '';
@@ -860,7 +866,8 @@ class Circumstances implements DecideContext {
   unleased = true;
   tenant = '';
 
-  constructor(context: EngineContext, catalog: Catalog, models: ModelDoor, predictions: Predictions) {
+  constructor(context: EngineContext, catalog: Catalog, models: ModelDoor, predictions: Predictions, tools: ToolGate) {
+    this.#tools = tools;
     this.#predictions = predictions;
     this.#context = context;
     this.#catalog = catalog;
@@ -911,6 +918,10 @@ class Circumstances implements DecideContext {
     return this.#models.admit(ticket, this.now);
   }
 
+  judge(call: Parameters<DecideContext['judge']>[0]): ReturnType<DecideContext['judge']> {
+    return this.#tools.judge(call);
+  }
+
   recall(ticket: InferenceTicket): ReturnType<DecideContext['recall']> {
     return this.#predictions.recalled(ticket, this.#recollection, this.now);
   }
@@ -951,4 +962,10 @@ function guardOf(lease: LeaseKey | null, expected: number, state: RunState): Pic
   if (lease !== null) return { lease };
   if (expected !== state.born || state.status !== 'cancelled' || state.graph !== null) return {};
   return { unleased: { tenant: state.tenant, run: state.run, task: activationTask(1) } };
+}
+
+/** Whatever a run that only mirrors something starts only mirrors it, too. */
+function mirrorOf(labels: RunState['labels']): Readonly<Record<string, string>> {
+  const mirrored = labels?.[mirrorLabel];
+  return mirrored === undefined ? {} : { [mirrorLabel]: mirrored };
 }
