@@ -567,6 +567,30 @@ export const errorCatalogue = {
     message: (d) => `The signature of the request is not valid: ${d.fault}.`,
     mend: 'Give the endpoint the secret that `eventspine endpoints secret` prints, and see that its clock is right.',
   }),
+  WEBHOOK_REFUSED: entry<object>({
+    kind: 'invalid',
+    status: 401,
+    message: () => 'There is no such webhook, or the request was not made with its secret.',
+    mend: 'Compare address and secret with those of the sender, and the clocks; `eventspine webhook-sources show` tells why requests were refused.',
+  }),
+  WEBHOOK_SOURCE_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no source of webhooks "${d.name}".`,
+    mend: 'Declare it in an app, or make it with `eventspine webhook-sources put`; `eventspine webhook-sources list` shows what there is.',
+  }),
+  WEBHOOK_SOURCE_OWNED: entry<{ name: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `An app declares the source of webhooks "${d.name}".`,
+    mend: 'Change it in the code of the app, or take another name. Its secrets are given over the API.',
+  }),
+  WEBHOOK_SOURCE_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The source of webhooks "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/webhooks-in.md has examples.',
+  }),
   ENDPOINT_REFUSED: entry<{ url: string; reason: string }>({
     kind: 'invalid',
     status: 422,

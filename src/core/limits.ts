@@ -353,6 +353,8 @@ export const limits = {
   /** The most that a scheme of webhooks may set it to; secrets of one sender or receiver at a time. */
   webhookWindowMsMax: 24 * 60 * 60_000,
   webhookSecretsMax: 8,
+  /** Sources of webhooks of one tenant, made over the API. */
+  webhookSourcesMax: 1_000,
   /** Failures in a row after which an endpoint is left alone for a while, and how long: doubling from min to max. */
   pushFailuresMax: 5,
   pushPauseMsMin: 1_000,

@@ -12,6 +12,7 @@ import type { ScheduleSpec } from './schedule/spec.js';
 import type { TopicCompaction, TopicRetention } from './topics/retention.js';
 import type { SourceRule } from './topics/source-rule.js';
 import type { Subscription } from './topics/subscription.js';
+import type { WebhookSource } from './webhooks/source.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -31,6 +32,8 @@ export interface Manifest {
   readonly schedules?: readonly ScheduleManifest[];
   /** Absent = none. */
   readonly subscriptions?: readonly Subscription[];
+  /** Sources of webhooks. Absent = none. */
+  readonly webhooks?: readonly WebhookSource[];
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
   readonly endpoint?: EndpointEntry;
 }

@@ -40,6 +40,7 @@ import type { RetryPolicy } from '../core/retry.js';
 import type { TopicCompaction, TopicRetention } from '../core/topics/retention.js';
 import { latePolicies, type SourceRule } from '../core/topics/source-rule.js';
 import type { Subscription } from '../core/topics/subscription.js';
+import type { WebhookSource } from '../core/webhooks/source.js';
 import type { ModelData } from '../core/triage/model.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
 import {
@@ -341,9 +342,23 @@ const manifest = shape<Manifest>(
         { deliveriesMax: true },
       ),
     ),
+    webhooks: list(
+      shape<WebhookSource>(
+        { name, topic: name, scheme: object, map: object, once: constant('content') },
+        { map: true, once: true },
+      ),
+    ),
     endpoint,
   },
-  { limits: true, models: true, prompts: true, schedules: true, subscriptions: true, endpoint: true },
+  {
+    limits: true,
+    models: true,
+    prompts: true,
+    schedules: true,
+    subscriptions: true,
+    webhooks: true,
+    endpoint: true,
+  },
 );
 
 type Command = BodyCommand | TaskCommand;

@@ -12,6 +12,7 @@ import { problemOf } from '../protocol/problem.js';
 import { headerNames, routes, type Route, type RouteId } from '../protocol/routes.js';
 import { ApiRequest, type HttpHead } from './api-request.js';
 import { empty, problemAnswerOf, type Answer } from './answer.js';
+import { accessHandlers } from './handlers/access.js';
 import { agentHandlers } from './handlers/agents.js';
 import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
@@ -34,6 +35,7 @@ import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { subscriptionOrderHandlers } from './handlers/subscription-orders.js';
 import { scalingHandlers } from './handlers/scaling.js';
+import { webhookHandlers } from './handlers/webhook-sources.js';
 import { workerHandlers } from './handlers/worker.js';
 import { PlainWorkers } from './plain-workers.js';
 import type { PushHost } from './push/push-host.js';
@@ -48,6 +50,7 @@ import { ReadTokens } from './read-tokens.js';
 import { Redaction } from './redaction/redaction.js';
 import { readRequestId } from './request-headers.js';
 import { StreamHub } from './run-stream.js';
+import { WebhookTally } from './webhooks/webhook-tally.js';
 
 /** A request that was routed and may send its body. */
 export interface Routed {
@@ -117,12 +120,13 @@ export class Api {
     this.#identity = new Identity(settings, tokens);
     this.#gate = new AccessGate(settings.engine);
     const { engine, log } = settings;
-    this.#accessLog = settings.audit ? new AccessLog({ engine, timers: nodePorts.timers, log }) : null;
+    this.#accessLog = settings.audit ? new AccessLog({ engine, ...nodePorts, log }) : null;
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
       this.#router.add(route.method, `${settings.basePath}${route.path.replace(/\{(\w+)\}/g, ':$1')}`, { id, route });
     }
     this.#redaction = new Redaction(settings.engine, settings.redact.roles);
     const workersAndEndpoints = { ...workerHandlers(this.#plainWorkers), ...endpointHandlers(push) };
+    const webhooks = new WebhookTally();
     this.#makeHandlers = (engine) => {
       const context: HandlerContext = {
         engine,
@@ -130,6 +134,7 @@ export class Api {
         streams: this.#streams.of(engine),
         tokens,
         large: this.large,
+        webhooks,
         problemOf: (error, reference) => this.problemOf(error, reference),
       };
       return {
@@ -153,6 +158,8 @@ export class Api {
         ...readTokenHandlers(context),
         ...scalingHandlers(context),
         ...blobHandlers(context),
+        ...accessHandlers(context),
+        ...webhookHandlers(context),
         ...workersAndEndpoints,
       };
     };

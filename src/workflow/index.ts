@@ -139,6 +139,8 @@ export { subscription } from './subscription.js';
 export type { Subscription, SubscriptionDefinition } from './subscription.js';
 export { tagged } from './tagged.js';
 export type { AnnotatedSchema, TagsByPath } from './tagged.js';
+export { webhook } from './webhook.js';
+export type { Webhook, WebhookDefinition } from './webhook.js';
 export { topic } from './topic.js';
 export type { Topic, TopicOptions, UnknownFields, VersionedTopicOptions } from './topic.js';
 export { fromJsonSchema } from './from-json-schema.js';

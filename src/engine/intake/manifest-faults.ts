@@ -13,6 +13,7 @@ import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inferenc
 import { specFaults } from '../../core/schedule/spec.js';
 import { latePolicies, type LatePolicy } from '../../core/topics/source-rule.js';
 import { subscriptionFaults } from '../../core/topics/subscription-options.js';
+import { sourceFaults } from '../../core/webhooks/source.js';
 
 /** Faults of a manifest as it came from outside, in words; empty = it is one. */
 export function manifestFaults(manifest: Manifest): string[] {
@@ -29,6 +30,7 @@ export function manifestFaults(manifest: Manifest): string[] {
   faults.push(...scheduleFaults(given['schedules'] ?? []));
   faults.push(...namedFaults('limits', given['limits'] ?? [], limitSpecFaults));
   faults.push(...namedFaults('subscriptions', given['subscriptions'] ?? [], subscriptionFaults));
+  faults.push(...namedFaults('webhooks', given['webhooks'] ?? [], sourceFaults));
   if (faults.length === 0) faults.push(...manifest.workflows.flatMap((one) => faultsOfGraph(one, manifest)));
   return faults.slice(0, faultsMax);
 }

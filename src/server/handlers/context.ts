@@ -11,6 +11,7 @@ import type { ServerSettings } from '../options.js';
 import type { LargeBodies } from '../large-bodies.js';
 import type { ReadTokens } from '../read-tokens.js';
 import type { Streams } from '../run-stream.js';
+import type { WebhookTally } from '../webhooks/webhook-tally.js';
 
 /** What the handlers of one clearance work with. The engine, here and in the settings, shows what it may be shown. */
 export interface HandlerContext {
@@ -19,6 +20,7 @@ export interface HandlerContext {
   readonly streams: Streams;
   readonly tokens: ReadTokens;
   readonly large: LargeBodies;
+  readonly webhooks: WebhookTally;
   /** The problem of an error; one that is not ours is logged under the reference. */
   readonly problemOf: (error: unknown, reference: string) => Problem;
 }

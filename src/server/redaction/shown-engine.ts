@@ -123,6 +123,13 @@ const passed = [
   'beatFor',
   'submitFor',
   'endSession',
+  'listWebhookSources',
+  'readWebhookSource',
+  'putWebhookSource',
+  'removeWebhookSource',
+  'addWebhookSecret',
+  'removeWebhookSecret',
+  'webhookDoor',
 ] as const satisfies readonly (keyof Engine)[];
 
 type Passed = (typeof passed)[number];
