@@ -240,6 +240,8 @@ export const limits = {
   readTokenMsMax: 30 * 24 * 3_600_000,
   /** Length of a read token; a longer text is none. */
   readTokenLengthMax: 2_048,
+  /** Tags that one token may show in clear. */
+  tokenClearancesMax: 16,
   /** Transitions in one group commit. */
   commitItemsMax: 512,
   /** Transitions waiting for the store before intake answers 503. */
