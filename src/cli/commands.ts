@@ -85,6 +85,12 @@ const bridgesFlag: Flag = {
   says: 'Run the bridges to Kafka and other buses that this file of JSON defines (docs/guides/bridges.md).',
 };
 
+const clearFlag: Flag = {
+  name: 'clear',
+  type: 'text',
+  value: 'tags',
+  says: 'Show callers with the role operator what is tagged so: `pii,health`, or `*` for everything. Default: nothing (docs/guides/redaction.md).',
+};
 const pushLoopback: Flag = {
   name: 'push-loopback',
   type: 'truth',
@@ -249,6 +255,7 @@ export const commands: readonly Command[] = [
       secret,
       store('.eventspine/dev.db', false),
       pushLoopback,
+      clearFlag,
       envFile,
       conditions,
       { name: 'inspect', type: 'truth', says: 'Open the inspector of the workers for a debugger.' },
@@ -270,7 +277,7 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
+    flags: [slots, port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, clearFlag, json],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -279,7 +286,7 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
+    flags: [port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, clearFlag, json],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
       'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
@@ -1260,6 +1267,40 @@ export const commands: readonly Command[] = [
     ],
     examples: ['eventspine access log', 'eventspine access log --unknown --limit 200'],
     load: async () => (await import('./commands/access.js')).showAccessLog,
+  },
+  {
+    words: ['strangle', 'report'],
+    says: 'Shows what strangled routes have done: which way requests went, how long answers took, and where those of mirrored runs differ.',
+    more: 'Adds up what all processes have published on the topic `strangle.reports`.',
+    parameters: [{ name: 'name', says: 'Only this route.', required: false }],
+    flags: [
+      {
+        name: 'since',
+        type: 'text',
+        value: 'instant',
+        says: 'Only since this instant (ISO 8601), or for so long, like 2h.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine strangle report answer --since 1h'],
+    load: async () => (await import('./commands/strangle.js')).reportStrangled,
+  },
+  {
+    words: ['strangle', 'turn'],
+    says: 'Tells all processes which way the requests of a strangled route go from now on; they hear of it at once.',
+    more: 'An order never goes beyond what the route declares: a share is one of the requests that it would send that way.',
+    parameters: [
+      { name: 'name', says: 'Name of the route.', required: true },
+      { name: 'order', says: '`old`: only the old handler. `declared`: as the route says.', required: false },
+    ],
+    flags: [
+      { name: 'async', type: 'text', value: 'share', says: 'This share goes to runs: 0.25, or 25%.' },
+      { name: 'mirror', type: 'text', value: 'share', says: 'This share is mirrored.' },
+      reasonFlag,
+      ...overHttp,
+    ],
+    examples: ['eventspine strangle turn answer old --reason "502s"', 'eventspine strangle turn answer --async 25%'],
+    load: async () => (await import('./commands/strangle.js')).turnStrangled,
   },
   {
     words: ['limits'],

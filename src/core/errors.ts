@@ -721,6 +721,13 @@ export const errorCatalogue = {
       `The external effect of step "${d.path}" may or may not have happened: its worker died in mid-effect.`,
     mend: 'Check at the provider, then redrive the run (the step runs again with the same idempotency key) or discard it.',
   }),
+  EFFECT_WITHHELD: entry<{ path: string }>({
+    kind: 'terminal',
+    status: 409,
+    message: (d) =>
+      `"${d.path}" has an external effect, and this run only mirrors a request that was answered elsewhere.`,
+    mend: 'Nothing is wrong: mirrored runs have no effects outside. To see what comes after it, leave it out where the run has the label "eventspine.mirror" (`ctx.run.labels`).',
+  }),
   RUN_CANCELLED: entry<{ reason: string | null }>({
     kind: 'terminal',
     status: 409,
@@ -800,6 +807,18 @@ export const errorCatalogue = {
     status: 500,
     message: (d) => `What was moved is not what was there: ${d.reason}.`,
     mend: 'Nothing was changed. Run `eventspine doctor --store` on the old store; where it finds nothing, report this.',
+  }),
+  STRANGLE_UNDECIDED: entry<{ name: string; withinMs: number }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) => `The event way of "${d.name}" has not said within ${d.withinMs} ms whether it has the request.`,
+    mend: 'Try again under the same idempotency key: the request is done once. `fallback: "always"` lets the old handler answer instead; `startWithin` gives the event way longer.',
+  }),
+  STRANGLE_PAUSED: entry<{ name: string }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) => `The event way of "${d.name}" has failed several times in a row and is left alone for a moment.`,
+    mend: 'Try again after some seconds. Look at the server (`eventspine doctor`), or let the old handler answer meanwhile (`fallback`).',
   }),
   SHUTTING_DOWN: entry<object>({
     kind: 'transient',

@@ -238,6 +238,13 @@ export const limits = {
   /** How long a read token is good for, unless it is asked for another time, and at most. */
   readTokenMsDefault: 24 * 3_600_000,
   readTokenMsMax: 30 * 24 * 3_600_000,
+  /** Mirrored runs of a strangled route under way at one time in one process, unless its options say otherwise. */
+  strangleMirrorsDefault: 50,
+  /** The answer of an old handler is kept for comparison up to this size. */
+  strangleAnswerBytesMax: 1024 * 1024,
+  /** Places at which two answers are found to differ, and kinds of them that a process keeps apart. */
+  strangleDifferencesMax: 20,
+  strangleDifferenceKindsMax: 100,
   /** Length of a read token; a longer text is none. */
   readTokenLengthMax: 2_048,
   /** Tags that one token may show in clear. */

@@ -576,6 +576,7 @@ const activationParts = {
   workflow: text,
   version: nullable(text),
   startedAt: count,
+  labels: { type: 'object', additionalProperties: text },
   journal: ref('Journal'),
 } as const;
 
@@ -805,7 +806,7 @@ const pushSchemas = {
   PushedCall: shape<PushedCall>({ ...pushedBase, ...callParts }, {}),
   PushedTurn: shape<PushedTurn>(
     { ...pushedBase, ...activationParts, begun: list(ref('JournalEntry')) },
-    { event: true },
+    { event: true, labels: true },
   ),
   PushedQuestion: shape<PushedQuestion>({ protocol: constant(pushProtocol), kind: constant('describe') }, {}),
   PushAnswer: { oneOf: [ref('CallAnswer'), ref('TurnAnswer'), ref('DescribeAnswer')] },
@@ -859,7 +860,7 @@ export const workerProtocolSchema = {
     Assignment: {
       oneOf: [
         shape<CallAssignment>({ ...assignmentBase, ...callParts }, {}),
-        shape<ActivationAssignment>({ ...assignmentBase, ...activationParts }, { event: true }),
+        shape<ActivationAssignment>({ ...assignmentBase, ...activationParts }, { event: true, labels: true }),
       ],
     },
     Command: { oneOf: Object.values(commands) },
