@@ -61,7 +61,8 @@ function clearancesFor(
   const own = clearanceOf(principal, redact.roles);
   if (asked === undefined) return grant.tag !== 'page' ? [] : own === 'everything' ? [everyTag] : [...own];
   const missing = own === 'everything' ? undefined : asked.find((tag) => !own.has(tag));
-  if (missing !== undefined) throw new SpineError('OUT_OF_SCOPE', { what: `a token that shows what is tagged ${missing}` });
+  if (missing !== undefined)
+    throw new SpineError('OUT_OF_SCOPE', { what: `a token that shows what is tagged ${missing}` });
   return asked;
 }
 
