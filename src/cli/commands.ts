@@ -19,7 +19,13 @@ const token: Flag = {
   value: 'token',
   says: 'Bearer token for the server. Default: EVENTSPINE_TOKEN.',
 };
-const overHttp = [url, token, json];
+const tenant: Flag = {
+  name: 'tenant',
+  type: 'text',
+  value: 'name',
+  says: 'The tenant to be at work in, for operators. Default: that of the token.',
+};
+const overHttp = [url, token, tenant, json];
 const urls: Flag = {
   ...url,
   repeated: true,
@@ -1020,7 +1026,9 @@ export const commands: readonly Command[] = [
     flags: [
       { ...atFlag, says: 'A position of the feed, an instant, or a time ago. Default: now.' },
       { name: 'tenant', type: 'text', value: 'name', says: 'Only what is of this tenant.' },
-      ...overHttp,
+      url,
+      token,
+      json,
     ],
     examples: ['eventspine fleet --at 2026-01-31T03:12:00Z', 'eventspine fleet --at 10m'],
     load: async () => (await import('./commands/fleet.js')).showFleet,
@@ -1212,6 +1220,19 @@ export const commands: readonly Command[] = [
     ],
     examples: ['eventspine strangle turn answer old --reason "502s"', 'eventspine strangle turn answer --async 25%'],
     load: async () => (await import('./commands/strangle.js')).turnStrangled,
+  },
+  {
+    words: ['access', 'log'],
+    says: 'Shows who was refused what, and what operators and admins have done.',
+    more: 'The newest come last. They are kept for 90 days, as events of the topic eventspine.access.',
+    parameters: [],
+    flags: [
+      limit,
+      { name: 'unknown', type: 'truth', says: 'What callers tried whom nobody knows. For operators.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine access log', 'eventspine access log --unknown --limit 200'],
+    load: async () => (await import('./commands/access.js')).showAccessLog,
   },
   {
     words: ['limits'],

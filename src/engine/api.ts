@@ -22,8 +22,10 @@ import type {
 } from '../core/topics/consume.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
+import type { TenantRecord } from './access/access-office.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import type {
+  AccessEventView,
   AgentSummary,
   AgentView,
   ApprovalDetail,
@@ -605,6 +607,17 @@ export interface Engine {
   limitFacts(): readonly LimitFacts[];
   /** How endpoints of models stand with their breakers and pauses: those of which there is something to say. */
   endpointFacts(): readonly EndpointFacts[];
+  /** Writes records of access, all of them or none. STORE_*. */
+  recordAccess(records: readonly TenantRecord[]): Promise<void>;
+  /** Records of access of a tenant, null = of callers whom nobody knows; newest first, before an offset or all. */
+  accessEvents(
+    tenant: string | null,
+    query: { readonly before: number | null; readonly limit: number },
+  ): Promise<PageView<AccessEventView>>;
+  /** The workflow of a run; null = there is no such run. */
+  workflowOf(tenant: string, run: string): Promise<string | null>;
+  /** The topic of a subscription; null = there is no such subscription. */
+  topicOfSubscription(tenant: string, name: string): Promise<string | null>;
   health(): Promise<HealthView>;
   doctor(): Promise<DoctorView>;
 
@@ -689,4 +702,4 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, FleetMoment, ManifestRow, RunMoment, StoredPayload };
+export type { EventRow, FleetMoment, FollowedPartition, ManifestRow, RunMoment, StoredPayload };

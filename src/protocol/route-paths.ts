@@ -16,6 +16,10 @@ export const headerNames = {
   requestId: 'x-request-id',
   traceparent: 'traceparent',
   lastEventId: 'last-event-id',
+  /** The tenant that an operator is at work in; of others it means nothing. */
+  tenant: 'eventspine-tenant',
+  /** Why something is done, for the record of access. */
+  reason: 'eventspine-reason',
 } as const;
 
 /** Under the base path of the server; `{name}` stands for one percent-encoded segment. */
@@ -26,6 +30,7 @@ export const routePaths = {
   listTopics: '/v1/topics',
   readTopic: '/v1/topics/{topic}/events',
   streamTopic: '/v1/topics/{topic}/stream',
+  createTopicToken: '/v1/topics/{topic}/tokens',
   readTopicWriter: '/v1/topics/{topic}/writer',
   takeOverTopic: '/v1/topics/{topic}/writer',
   listSources: '/v1/topics/{topic}/sources',
@@ -107,6 +112,7 @@ export const routePaths = {
   putBlob: '/v1/blobs/{tenant}/{hash}',
   readBlob: '/v1/blobs/{tenant}/{hash}',
   workerSocket: workerPath,
+  liveSocket: '/v1/live',
   listModels: '/v1/models',
   readModel: '/v1/models/{name}',
   changeModel: '/v1/models/{name}',
@@ -125,6 +131,7 @@ export const routePaths = {
   putEndpoint: '/v1/endpoints/{app}',
   deleteEndpoint: '/v1/endpoints/{app}',
   readEndpointSecret: '/v1/endpoints/{app}/secret',
+  listAccessEvents: '/v1/access-events',
   workerSchema: `${workerPath}/schema`,
   claimTasks: `${workerPath}/claim`,
   extendTasks: `${workerPath}/extend`,

@@ -4,6 +4,7 @@
  */
 import { limits } from '../core/limits.js';
 import type { SchemaName } from './openapi-schemas.js';
+import { routeNeeds, type RouteNeeds } from './route-needs.js';
 import { headerNames, type RouteId, routePaths } from './route-paths.js';
 
 export { headerNames, pathOf, type RouteId } from './route-paths.js';
@@ -11,13 +12,14 @@ export { headerNames, pathOf, type RouteId } from './route-paths.js';
 export type RouteMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 /**
- * Who may use a route: anybody; whoever `authorize` accepts, within the tenant; a worker; an operator, who sees all
- * tenants. The last two are roles given by `authorize`.
+ * Who may use a route: anybody; whoever `authorize` accepts, within the tenant, who has the permission that the route
+ * needs; a worker; an operator, who sees all tenants; an admin, who says who may do what in the tenant. The last three are
+ * roles given by `authorize`.
  */
-export type RouteAccess = 'public' | 'tenant' | 'worker' | 'operator';
+export type RouteAccess = 'public' | 'tenant' | 'worker' | 'operator' | 'admin';
 
 /** Credentials that allow less than everything in a tenant. Routes take them by name, so a new route takes none. */
-export type RouteCredential = 'page' | 'readToken';
+export type RouteCredential = 'page' | 'readToken' | 'topicToken';
 
 export interface RouteParameter {
   readonly name: string;
@@ -52,7 +54,9 @@ export interface Route {
   readonly path: string;
   readonly says: string;
   readonly access: RouteAccess;
-  /** Narrower credentials that a route of `access: 'tenant'` takes too: of a user's page, or a read token of the run. */
+  /** The permission that a caller needs within its tenant; null where `access` says all. */
+  readonly needs: RouteNeeds | null;
+  /** Narrower credentials that a route takes too: of a user's page, or a read token of the run or of the topic. */
   readonly takes?: readonly RouteCredential[];
   readonly query: readonly RouteParameter[];
   readonly headers: readonly RouteParameter[];
@@ -60,8 +64,8 @@ export interface Route {
   readonly answers: readonly RouteAnswer[];
 }
 
-/** A route apart from where it is. */
-type RouteDescription = Omit<Route, 'path'>;
+/** A route apart from where it is and what it needs. */
+type RouteDescription = Omit<Route, 'path' | 'needs'>;
 
 const json = 'application/json';
 const problem: RouteAnswer = {
@@ -260,9 +264,10 @@ const descriptions = {
     ],
   }),
   streamTopic: get(
-    'The events of a topic as they come (server-sent events), of all partitions or of those named: `start`, `event`, `gap`.',
+    'The events of a topic as they come (server-sent events), of all partitions or of those named: `start`, `event`, `gap`, `place`.',
     null,
     {
+      takes: ['topicToken'],
       query: [
         { name: 'partition', says: 'Number of a partition; all by default.', type: 'integer', repeated: true },
         {
@@ -272,6 +277,7 @@ const descriptions = {
           oneOf: ['newest', 'oldest'],
         },
         { name: 'at', says: 'Begin with the first events at or after this instant, ISO 8601.', type: 'string' },
+        { name: 'key', says: 'Only events of this key (`partitionkey`).', type: 'string' },
         { name: 'cursor', says: 'Id of the last event seen; the header `last-event-id` wins.', type: 'string' },
       ],
       headers: [{ name: headerNames.lastEventId, says: 'Id of the last event seen.', type: 'string' }],
@@ -284,6 +290,11 @@ const descriptions = {
         },
       ],
     },
+  ),
+  createTopicToken: post(
+    'Makes a token that lets whoever has it follow this topic, or what one key of it has.',
+    jsonBody('TopicTokenRequest', 'For how long, and what of the topic the token shows.', false),
+    [ok('ReadToken', 'The token. It is not kept anywhere and cannot be taken back; it expires.', 201)],
   ),
   readTopicWriter: get('Who writes to a topic with a single writer.', 'TopicWriterView'),
   takeOverTopic: post(
@@ -720,6 +731,15 @@ const descriptions = {
     query: [{ name: 'role', says: 'Which socket of the worker this is.', type: 'string', oneOf: ['data', 'beat'] }],
     answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
   }),
+  liveSocket: get(
+    'The WebSocket of live streams: those of runs and topics, many on one socket (docs/guides/live.md). Each is granted as its own route grants it.',
+    null,
+    {
+      access: 'public',
+      takes: ['page', 'readToken', 'topicToken'],
+      answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
+    },
+  ),
   listEndpoints: get('Endpoints that tasks are sent to.', 'EndpointPage', { access: 'operator' }),
   putEndpoint: {
     ...post(
@@ -817,6 +837,23 @@ const descriptions = {
     method: 'DELETE',
     access: 'operator',
   },
+  listAccessEvents: get(
+    'The record of access, newest first: what was refused to whom, and what operators and admins have done.',
+    'AccessEventPage',
+    {
+      access: 'admin',
+      query: [
+        {
+          name: 'of',
+          says: '`nobody`: what callers tried whom nobody knows; for operators. By default what was done in the tenant.',
+          type: 'string',
+          oneOf: ['tenant', 'nobody'],
+        },
+        cursor,
+        limit,
+      ],
+    },
+  ),
   workerSchema: get('JSON Schemas of the worker protocol.', null, { access: 'public' }),
   claimTasks: {
     ...post(
@@ -854,5 +891,8 @@ const descriptions = {
 
 /** Every route by its operation id. */
 export const routes: Readonly<Record<RouteId, Route>> = Object.fromEntries(
-  (Object.keys(routePaths) as RouteId[]).map((id) => [id, { path: routePaths[id], ...descriptions[id] }]),
+  (Object.keys(routePaths) as RouteId[]).map((id) => [
+    id,
+    { path: routePaths[id], needs: routeNeeds[id], ...descriptions[id] },
+  ]),
 ) as Record<RouteId, Route>;

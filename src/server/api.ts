@@ -11,6 +11,7 @@ import { problemOf } from '../protocol/problem.js';
 import { headerNames, routes, type Route, type RouteId } from '../protocol/routes.js';
 import { ApiRequest, type HttpHead } from './api-request.js';
 import { empty, problemAnswerOf, type Answer } from './answer.js';
+import { accessHandlers } from './handlers/access.js';
 import { agentHandlers } from './handlers/agents.js';
 import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
@@ -38,7 +39,10 @@ import { PlainWorkers } from './plain-workers.js';
 import type { PushHost } from './push/push-host.js';
 import { checkGrant } from './grant.js';
 import { LargeBodies } from './large-bodies.js';
+import { AccessGate, checkRole, refusalCode } from './access.js';
+import { AccessLog, type LoggedCaller, type RefusedRequest } from './access-log.js';
 import { Identity, type Caller } from './identity.js';
+import { nodePorts } from '../runtime/index.js';
 import { isLoopback, type ServerSettings } from './options.js';
 import { ReadTokens } from './read-tokens.js';
 import { readRequestId } from './request-headers.js';
@@ -77,7 +81,7 @@ const rememberedPathsMax = 256;
 
 const methods = ['GET', 'POST', 'PUT', 'DELETE'] as const;
 const corsMaxAgeSeconds = '600';
-const requestHeaders = `accept, authorization, content-type, eventspine-tenant, traceparent, ${Object.values(headerNames).join(', ')}`;
+const requestHeaders = `accept, authorization, content-type, ${Object.values(headerNames).join(', ')}`;
 const exposedHeaders = `location, retry-after, ${headerNames.preferenceApplied}, ${headerNames.requestId}`;
 
 export class Api {
@@ -90,6 +94,9 @@ export class Api {
   /** What is held of large bodies. */
   readonly large: LargeBodies;
   readonly #identity: Identity;
+  readonly #gate: AccessGate;
+  /** null = nothing is recorded. */
+  readonly #accessLog: AccessLog | null;
   /** Makes ids of requests unique over restarts and servers; the counter makes them cheap. */
   readonly #idPrefix: string;
   #requests = 0;
@@ -102,6 +109,9 @@ export class Api {
     this.large = new LargeBodies(settings.engine.valueBytesMax);
     const tokens = new ReadTokens(settings.engine, settings.readTokens.secrets);
     this.#identity = new Identity(settings, tokens);
+    this.#gate = new AccessGate(settings.engine);
+    const { engine, log } = settings;
+    this.#accessLog = settings.audit ? new AccessLog({ engine, ...nodePorts, log }) : null;
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
       this.#router.add(route.method, `${settings.basePath}${route.path.replace(/\{(\w+)\}/g, ':$1')}`, { id, route });
     }
@@ -134,6 +144,7 @@ export class Api {
       ...readTokenHandlers(context),
       ...scalingHandlers(context),
       ...blobHandlers(context),
+      ...accessHandlers(context),
       ...workerHandlers(this.#plainWorkers),
       ...endpointHandlers(push),
     };
@@ -165,6 +176,7 @@ export class Api {
             : this.#settings.limits.bodyBytesMax;
       return { tag: 'routed', id, route, segments: found.segments, head, requestId, bodyBytesMax };
     } catch (error) {
+      this.#tellRefused({ id: '*', segments: {}, requestId }, null, error);
       return { tag: 'answered', answer: this.#refuse(error, head, requestId) };
     }
   }
@@ -185,13 +197,70 @@ export class Api {
 
   /** Throws, or rejects, with what the request is refused for. */
   #handle(routed: Routed, body: Uint8Array): Promise<Answer> {
-    const { id, route, segments, head, requestId } = routed;
-    const handle = ({ principal, grant }: Caller): Answer | Promise<Answer> => {
-      checkGrant(grant, route, segments);
-      return this.#handlers[id](new ApiRequest({ id, route, segments, head, principal, grant, requestId, body }));
+    const handle = (caller: Caller): Answer | Promise<Answer> => this.#serve(routed, caller, body);
+    const refuse = (error: unknown): never => {
+      this.#tellRefused(routed, null, error);
+      throw error;
     };
-    const known = this.#identity.callerOf(route, head);
-    return known instanceof Promise ? known.then(handle) : Promise.resolve(handle(known));
+    let known: Caller | Promise<Caller>;
+    try {
+      known = this.#identity.callerOf(routed.route, routed.head);
+    } catch (error) {
+      return refuse(error);
+    }
+    return known instanceof Promise ? known.then(handle, refuse) : Promise.resolve(handle(known));
+  }
+
+  /** Asks whether the caller may, writes down what has to be, and calls the handler. */
+  #serve(routed: Routed, caller: Caller, body: Uint8Array): Answer | Promise<Answer> {
+    const { id, route, segments, head, requestId } = routed;
+    const { principal, grant } = caller;
+    const refuse = (error: unknown): never => {
+      this.#tellRefused(routed, loggedOf(caller), error);
+      throw error;
+    };
+    try {
+      checkRole(grant, principal, route);
+      checkGrant(grant, route, segments);
+      const permit = this.#gate.permitOf(principal);
+      const checked = this.#gate.check(permit, principal, route, segments);
+      const call = (): Answer | Promise<Answer> => {
+        const request = { id, route, segments, head, principal, grant, permit, requestId, body };
+        return this.#recorded(routed, caller, body, () => this.#handlers[id](new ApiRequest(request)));
+      };
+      const answer = checked === null ? call() : checked.then(call);
+      // What a handler refuses is told as well; the plain way of a start costs no further promise.
+      return answer instanceof Promise && this.#accessLog !== null ? answer.catch(refuse) : answer;
+    } catch (error) {
+      return refuse(error);
+    }
+  }
+
+  #recorded(
+    routed: Routed,
+    caller: Caller,
+    body: Uint8Array,
+    call: () => Answer | Promise<Answer>,
+  ): Answer | Promise<Answer> {
+    const accessLog = this.#accessLog;
+    if (accessLog === null || routed.route.access === 'public') return call();
+    const logged = loggedOf(caller);
+    if (!accessLog.records(routed)) {
+      if (logged.visits) accessLog.visited(routed, logged);
+      return call();
+    }
+    return accessLog
+      .allowed(routed, logged, body)
+      .then(call)
+      .catch((error: unknown) => {
+        if (refusalCode(error) === null) accessLog.failed(routed, logged, error);
+        throw error;
+      });
+  }
+
+  #tellRefused(request: RefusedRequest, caller: LoggedCaller | null, error: unknown): void {
+    const code = refusalCode(error);
+    if (code !== null) this.#accessLog?.refused(request, caller, code);
   }
 
   /** The answer to a request whose body is too large. */
@@ -219,8 +288,41 @@ export class Api {
    * @throws UNAUTHENTICATED, FORBIDDEN, OUT_OF_SCOPE
    */
   async authorize(id: RouteId, head: HttpHead): Promise<void> {
-    const { grant } = await this.#identity.callerOf(routes[id], head);
-    checkGrant(grant, routes[id], {});
+    const route = routes[id];
+    const request = { id, segments: {}, requestId: this.#nextId() };
+    let caller: Caller | null = null;
+    try {
+      caller = await this.#identity.callerOf(route, head);
+      checkRole(caller.grant, caller.principal, route);
+      checkGrant(caller.grant, route, {});
+    } catch (error) {
+      this.#tellRefused(request, caller === null ? null : loggedOf(caller), error);
+      throw error;
+    }
+  }
+
+  /** Writes what is counted of refusals and not written yet. */
+  async flush(): Promise<void> {
+    await this.#accessLog?.flush();
+  }
+
+  /**
+   * Who asks, whatever for: for connections that bring several requests.
+   *
+   * @throws UNAUTHENTICATED, or as `authorize` does
+   */
+  async identify(head: HttpHead): Promise<Caller> {
+    return await this.#identity.callerOf(routes.streamRun, head);
+  }
+
+  /**
+   * Whether what a browser sends along by itself (cookies, passwords that it remembers) may speak for the page. Browsers send it
+   * with every WebSocket, to whatever origin: unlike `fetch` they do not ask whether credentials are declared.
+   */
+  trustsAmbient(head: HttpHead): boolean {
+    const origin = head.header('origin');
+    if (origin === undefined || isSameOrigin(origin, head.header('host') ?? '')) return true;
+    return this.#settings.cors?.credentials === true && this.#allowsOrigin(origin);
   }
 
   /**
@@ -320,6 +422,10 @@ export class Api {
     this.#requests += 1;
     return `${this.#idPrefix}-${this.#requests.toString(36)}`;
   }
+}
+
+function loggedOf({ principal: { tenant, user }, home }: Caller): LoggedCaller {
+  return { tenant, user, visits: home !== tenant };
 }
 
 function isSameOrigin(origin: string, host: string): boolean {
