@@ -6,7 +6,7 @@
  * handler answers where that is not certain. Nothing that goes wrong in here reaches a request that the old handler can answer.
  */
 import { isOutcome, isRemoteError, randomId, type RemoteError, type RunHandle } from '../client/index.js';
-import { SpineError } from '../core/errors.js';
+import { type ErrorCode, SpineError } from '../core/errors.js';
 import { mirrorLabel } from '../core/labels.js';
 import { limits } from '../core/limits.js';
 import type { CancelTimer } from '../core/ports.js';
@@ -466,7 +466,13 @@ export class Strangler {
     };
     this.#part = new Tally(this.#settings.name);
     this.#partFrom = ports.clock.now();
-    await spine.publish(strangleReports.name, part);
+    try {
+      await spine.publish(strangleReports.name, part);
+    } catch (error) {
+      // It goes with the next one.
+      this.#part.merge(part);
+      throw error;
+    }
   }
 
   /** Work that goes on after an answer. */
@@ -487,10 +493,13 @@ export class Strangler {
   }
 }
 
-/** True for a run that has ended where it would have had an effect, by what it says of it (`workflow/replay/effect-withheld`). */
+/** True for a run that has ended where it would have had an effect: a body says so where it ends, a graph fails of it. */
 function isWithheld({ problem }: RemoteError): boolean {
+  if (problem.failure?.code === withheld) return true;
   return typeof problem.data === 'object' && problem.data !== null && 'withheld' in problem.data;
 }
+
+const withheld: ErrorCode = 'EFFECT_WITHHELD';
 
 /** A function of the options has thrown: nothing was begun. */
 class OptionFailure extends Error {}
