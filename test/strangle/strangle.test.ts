@@ -167,9 +167,25 @@ describe('a strangled route', () => {
     for (const who of ['ada', 'ada', 'eve']) expect(await (await keyed(who)).json()).toEqual({ text: 'ONCE' });
     expect((await spine.runs.list().page()).items.length).toBe(2);
     expect(route.report().event).toMatchObject({ total: 3, repeated: 1 });
+    // The key is the same without its quotes.
+    await post({ text: 'once' }, { 'idempotency-key': 'k1', 'x-user': 'ada' });
+    expect(route.report().event).toMatchObject({ total: 4, repeated: 2 });
     expect((await keyed('ada', { text: 'other' })).status).toBe(200);
     // The spine refuses another body under the key, so the old handler has it, as it had before.
     expect(route.report().fallback.fellBack).toBe(1);
+  });
+
+  it('leaves whom nobody knows to the old handler, which says what they get', async () => {
+    const { post, route, spine } = strangled({ async: 0.5, mirror: true, user });
+    for (let i = 0; i < 6; i++) await post({ text: 'a' });
+    await route.close();
+    expect((await spine.runs.list().page()).items).toEqual([]);
+    expect(route.report()).toMatchObject({
+      old: 6,
+      event: { total: 0 },
+      mirror: { total: 0 },
+      fallback: { faults: 0 },
+    });
   });
 
   it('answers a failed run with a status by its class, and with none of its words', async () => {
