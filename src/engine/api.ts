@@ -9,6 +9,7 @@ import type { InlinePayload, Payload } from '../core/payload.js';
 import type { Remedy } from '../core/remedies.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { StartPosition } from '../core/topics/subscription.js';
+import type { WebhookSource } from '../core/webhooks/source.js';
 import type {
   AckAnswer,
   AckRequest,
@@ -63,6 +64,7 @@ import type {
   SubscriptionDetail,
   SubscriptionView,
   TopicEventView,
+  WebhookSourceFacts,
   WorkerView,
 } from '../protocol/http.js';
 import type { LetterFilter } from './deadletters/filter.js';
@@ -193,6 +195,20 @@ export type StartOutcome =
   | { readonly tag: 'started'; readonly run: string }
   | { readonly tag: 'repeated'; readonly run: string }
   | { readonly tag: 'error'; readonly error: Error };
+
+/** What the door of webhooks knows of a source. */
+export interface WebhookDoor {
+  readonly source: WebhookSource;
+  /** Those that count now, the newest first; never empty. */
+  readonly secrets: readonly string[];
+}
+
+/** A secret that a source is to have. */
+export interface NewWebhookSecret {
+  readonly secret: string;
+  /** The others count until then, epoch ms. Absent = they stay. */
+  readonly othersUntil?: number;
+}
 
 export interface PublishRequest {
   readonly topic: string;
@@ -464,6 +480,27 @@ export interface Engine {
   ): Promise<SubscriptionDetail>;
   /** Removes one that was made, with its cursors. Rejects with SUBSCRIPTION_NOT_FOUND and SUBSCRIPTION_OWNED. */
   removeSubscription(origin: Origin, name: string): Promise<void>;
+  /** Sources of webhooks of a tenant, by name. */
+  listWebhookSources(tenant: string): Promise<WebhookSourceFacts[]>;
+  /** Rejects with WEBHOOK_SOURCE_NOT_FOUND. */
+  readWebhookSource(tenant: string, name: string): Promise<WebhookSourceFacts>;
+  /** Makes or changes one. `options` may be anything. Rejects with WEBHOOK_SOURCE_INVALID, WEBHOOK_SOURCE_OWNED, TOPIC_UNKNOWN. */
+  putWebhookSource(
+    origin: Origin,
+    name: string,
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<WebhookSourceFacts>;
+  /** With its secrets. Rejects with WEBHOOK_SOURCE_NOT_FOUND, WEBHOOK_SOURCE_OWNED. */
+  removeWebhookSource(origin: Origin, name: string): Promise<void>;
+  /** Rejects with WEBHOOK_SOURCE_NOT_FOUND, WEBHOOK_SOURCE_INVALID. */
+  addWebhookSecret(origin: Origin, name: string, secret: NewWebhookSecret): Promise<WebhookSourceFacts>;
+  /** Rejects with WEBHOOK_SOURCE_NOT_FOUND. */
+  removeWebhookSecret(origin: Origin, name: string, id: string): Promise<WebhookSourceFacts>;
+  /**
+   * What is needed to believe a request for a source; null = there is none, or it has no secret. It may be a second old. Not a
+   * promise where it is known.
+   */
+  webhookDoor(tenant: string, name: string): WebhookDoor | null | Promise<WebhookDoor | null>;
   /** Hands out events to a consumer. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_HANDLED, CONSUMERS_FULL. */
   pullEvents(origin: Origin, name: string, request: PullRequest): Promise<PullAnswer>;
   /** All of them or none. Rejects with SUBSCRIPTION_NOT_FOUND, CONSUMER_FENCED, ACK_OUT_OF_ORDER. */
@@ -702,4 +739,4 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, FleetMoment, ManifestRow, RunMoment, StoredPayload };
+export type { EventRow, FleetMoment, FollowedPartition, ManifestRow, RunMoment, StoredPayload };

@@ -44,6 +44,13 @@ const names = [
   'readSubscription',
   'putSubscription',
   'removeSubscription',
+  'listWebhookSources',
+  'readWebhookSource',
+  'putWebhookSource',
+  'removeWebhookSource',
+  'addWebhookSecret',
+  'removeWebhookSecret',
+  'webhookDoor',
   'pullEvents',
   'ackEvents',
   'nackEvents',
@@ -120,5 +127,7 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
     ]),
   );
   const recordAccess = (): Promise<void> => Promise.resolve();
-  return { ...(refusing as unknown as Engine), endPulls: () => undefined, recordAccess, ...methods };
+  // What is shown is asked of the definitions; of none, everything is.
+  const definitions = (): [] => [];
+  return { ...(refusing as unknown as Engine), definitions, endPulls: () => undefined, recordAccess, ...methods };
 }

@@ -15,6 +15,7 @@ import {
   type WorkflowManifest,
 } from '../../core/manifest.js';
 import type { Subscription } from '../../core/topics/subscription.js';
+import type { WebhookSource } from '../../core/webhooks/source.js';
 import { Checks, type Check } from './checks.js';
 import { manifestFaults } from './manifest-faults.js';
 import { newerTopic } from '../../core/schema/newer-topic.js';
@@ -51,6 +52,7 @@ export class Catalog {
   #limits: ReadonlyMap<string, LimitSpec> = new Map();
   #models = new Map<string, ModelManifest>();
   #subscriptions: ReadonlyMap<string, Subscription> = new Map();
+  #webhooks: ReadonlyMap<string, WebhookSource> = new Map();
 
   /** Hash of the manifest an app has now; null = unknown app. */
   hashOf(app: string): string | null {
@@ -154,6 +156,11 @@ export class Catalog {
     return this.#subscriptions;
   }
 
+  /** Sources of webhooks that apps declare, by name. */
+  get webhooks(): ReadonlyMap<string, WebhookSource> {
+    return this.#webhooks;
+  }
+
   /** Whether there is a workflow that says which signals it takes. */
   get declaresSignals(): boolean {
     return [...this.#workflows.values()].some(({ signals }) => signals !== null);
@@ -182,12 +189,14 @@ export class Catalog {
     const limits = new Map<string, LimitSpec>();
     const models = new Map<string, ModelManifest>();
     const subscriptions = new Map<string, Subscription>();
+    const webhooks = new Map<string, WebhookSource>();
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
       for (const model of manifest.models ?? []) models.set(model.name, model);
       for (const topic of manifest.topics) topics.set(topic.name, newerTopic(topics.get(topic.name), topic));
       for (const limit of manifest.limits ?? []) limits.set(limit.name, limit);
       for (const one of manifest.subscriptions ?? []) subscriptions.set(one.name, one);
+      for (const one of manifest.webhooks ?? []) webhooks.set(one.name, one);
       for (const workflow of manifest.workflows) {
         const entry: WorkflowEntry = {
           manifest: workflow,
@@ -231,6 +240,7 @@ export class Catalog {
     this.#limits = limits;
     this.#models = models;
     this.#subscriptions = subscriptions;
+    this.#webhooks = webhooks;
   }
 }
 

@@ -15,6 +15,7 @@ import { decide, type DecideContext, type Refusal } from '../../core/run/decide.
 import type { RunCommand } from '../../core/run/commands.js';
 import type { InferenceTicket } from '../../core/run/inference.js';
 import { mailSignal } from '../../core/run/mail.js';
+import { mirrorLabel } from '../../core/labels.js';
 import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
 import { activationTask, foldRun, isEnded, type RunState } from '../../core/run/state.js';
 import type { Payload } from '../../core/payload.js';
@@ -534,7 +535,7 @@ export class Lanes {
         contexts: [...state.contexts.values()],
         priority,
         ...(command.op === 'startChild' && command.options.labels !== undefined
-          ? { labels: command.options.labels }
+          ? { labels: { ...command.options.labels, ...mirrorOf(state.labels) } }
           : state.labels === null
             ? {}
             : { labels: state.labels }),
@@ -952,4 +953,10 @@ function guardOf(lease: LeaseKey | null, expected: number, state: RunState): Pic
   if (lease !== null) return { lease };
   if (expected !== state.born || state.status !== 'cancelled' || state.graph !== null) return {};
   return { unleased: { tenant: state.tenant, run: state.run, task: activationTask(1) } };
+}
+
+/** Whatever a run that only mirrors something starts only mirrors it, too. */
+function mirrorOf(labels: RunState['labels']): Readonly<Record<string, string>> {
+  const mirrored = labels?.[mirrorLabel];
+  return mirrored === undefined ? {} : { [mirrorLabel]: mirrored };
 }

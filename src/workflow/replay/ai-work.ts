@@ -13,6 +13,7 @@ import type { InlinePayload, Payload } from '../../core/payload.js';
 import { pathOf } from '../../core/paths.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand } from '../../core/run/commands.js';
+import { mirrorLabel } from '../../core/labels.js';
 import type { Effect } from '../../core/run/events.js';
 import { unwantedFailure } from '../../core/run/inference.js';
 import { aiInference, aiModelSetting, partsOf, type AiModelSetting } from '../ai/ai-inference.js';
@@ -22,7 +23,7 @@ import { PartRelay } from '../ai/part-relay.js';
 import { recordedOf } from '../ai/sdk-result.js';
 import { framesOf } from '../ai/ui-frames.js';
 import { Cancelled, isCancelled } from '../cancelled.js';
-import type { StepContext } from '../ctx.js';
+import type { RunInfo, StepContext } from '../ctx.js';
 import type { AskedInference } from '../infer/ask-inference.js';
 import type { RecordedAnswer } from '../infer/model-answer.js';
 import type { ModelCallNow } from '../infer/model-endpoint.js';
@@ -35,11 +36,13 @@ import { ChunkBatcher, type StreamWriter } from '../stream-writer.js';
 import { InferWork, type InferenceTold, type InferRequest } from './infer-work.js';
 import type { PathRecord, UnitKind } from './path-record.js';
 import { Scope } from './scope.js';
+import { effectWithheld } from './effect-withheld.js';
 import { StepWork, type StepHost } from './step-work.js';
 import type { Wait, Work } from './wait.js';
 
 /** What the work asks of the body that it belongs to. */
 export interface AiHost extends StepHost {
+  readonly info: RunInfo;
   claim(path: string): void;
   ask(scope: Scope, path: string, kind: UnitKind, work: Work): Promise<unknown>;
   release(path: string): void;
@@ -382,6 +385,8 @@ export class AiWork implements Work {
     const { input, work } = call;
     if (work.kind === 'own') return this.#request.runTool(this.#scope, path, work.tool, call);
     const { effect, retry, timeoutMs } = work.setting;
+    if (effect === 'external' && this.#host.info.labels[mirrorLabel] !== undefined)
+      return Promise.reject(effectWithheld(path));
     const step = { path, fn: work.execute, input: { value: input }, effect, retry, remedies: {}, timeoutMs };
     return this.#host.ask(this.#scope, path, 'step', new StepWork(step, this.#host));
   }
