@@ -109,7 +109,7 @@ function statements(): readonly Statement[] {
 
 /** Whether it reads or writes rows of a tenant that it is given. */
 function namesTenant({ text }: Statement): boolean {
-  if (/^INSERT INTO /.test(text))
+  if (text.startsWith('INSERT INTO '))
     return /^INSERT INTO \S+(?: AS t)? \((?:tenant\b|position, tenant\b|\$\{\w+Columns\})/.test(text);
   return /\btenant\s*=/.test(text) || /\(\s*(?:\w+\.)?tenant\s*,[^)]*\)\s*(?:=|IN\b|>|<)/.test(text);
 }
