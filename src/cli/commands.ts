@@ -193,12 +193,19 @@ const modelCommands = {
   report: async () => (await import('./commands/models.js')).reportModel,
   shadow: async () => (await import('./commands/models.js')).setShadow,
 } satisfies Record<string, Load>;
+const orderParameter: Parameter = { name: 'name', says: 'Name of the order.', required: true };
 const limitParameter: Parameter = { name: 'limit', says: 'Name of the limit.', required: true };
 const cache = {
   stats: async () => (await import('./commands/cache.js')).showCache,
   clear: async () => (await import('./commands/cache.js')).clearCache,
 } as const;
 
+const toolCommands = {
+  list: async () => (await import('./commands/tools.js')).listTools,
+  order: async () => (await import('./commands/tools.js')).orderTool,
+  shut: async () => (await import('./commands/tools.js')).shutTool,
+  drop: async () => (await import('./commands/tools.js')).dropToolOrder,
+};
 const limitCommands = {
   list: async () => (await import('./commands/limits.js')).listLimits,
   show: async () => (await import('./commands/limits.js')).showLimit,
@@ -1294,6 +1301,44 @@ export const commands: readonly Command[] = [
     ],
     examples: ['eventspine strangle turn answer old --reason "502s"', 'eventspine strangle turn answer --async 25%'],
     load: async () => (await import('./commands/strangle.js')).turnStrangled,
+  },
+  {
+    words: ['tools'],
+    says: 'Shows what apps say of the tools of models, and what is ordered over it.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine tools'],
+    load: toolCommands.list,
+  },
+  {
+    words: ['tools', 'shut'],
+    says: 'Has calls of a tool refused everywhere, from now on. `tools drop` takes it back.',
+    parameters: [{ name: 'tools', says: 'Name of the tool, or a pattern of names.', required: true }],
+    flags: [...overHttp, reasonFlag],
+    examples: ['eventspine tools shut refund --reason "the bank is down"'],
+    load: toolCommands.shut,
+  },
+  {
+    words: ['tools', 'order'],
+    says: 'Orders what becomes of calls of tools, over what apps say.',
+    parameters: [
+      orderParameter,
+      { name: 'order', says: 'The order as JSON; `@file`, or `-` for standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [
+      `eventspine tools order big-refunds '{"tools":"refund","then":"limit","limits":{"cents":{"max":1000}}}'`,
+      `eventspine tools order mail '{"tools":"mail.**","then":"approve","approve":{"to":"role:editor"}}'`,
+    ],
+    load: toolCommands.order,
+  },
+  {
+    words: ['tools', 'drop'],
+    says: 'Takes an order over tools back.',
+    parameters: [orderParameter],
+    flags: overHttp,
+    examples: ['eventspine tools drop shut:refund'],
+    load: toolCommands.drop,
   },
   {
     words: ['limits'],

@@ -12,6 +12,8 @@ import { clientError } from '../core/client-errors.js';
 import type { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
 import type { ModelChange } from '../core/models/settings.js';
+import type { ToolOrderOptions } from '../core/tools/read-policy.js';
+import type { ToolOrderView, ToolPoliciesView } from '../protocol/tools.js';
 import type { ModelData } from '../core/triage/model.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
@@ -275,6 +277,7 @@ export interface Client<App = UntypedApp> {
   readonly models: ModelsApi;
   readonly cache: CacheApi;
   readonly limits: LimitsApi;
+  readonly tools: ToolsApi;
   readonly triage: TriageApi;
   /** Who was refused what, and what operators and admins have done. */
   readonly access: AccessApi;
@@ -462,6 +465,16 @@ export interface TriageApi {
 export type TriageOrder =
   | { readonly change: 'shadow'; readonly model: ModelData | null }
   | { readonly change: 'promote' | 'rollback' };
+
+/** What models may have done by tools. For operators. */
+export interface ToolsApi {
+  /** What apps say, and what operators have ordered over it. */
+  get(options?: CallOptions): Promise<ToolPoliciesView>;
+  /** Gives an order, in the place of one of the same name; it holds everywhere within seconds. TOOL_ORDER_INVALID, TOOL_ORDER_LOOSENS. */
+  order(name: string, order: ToolOrderOptions, options?: CallOptions): Promise<ToolOrderView>;
+  /** Takes an order back. TOOL_ORDER_UNKNOWN, TOOL_ORDER_LOOSENS. */
+  drop(name: string, options?: CallOptions): Promise<void>;
+}
 
 /** What holds work back. For operators. */
 export interface LimitsApi {
@@ -700,6 +713,18 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           body: JSON.stringify(order),
           contentType: 'application/json',
         }),
+    },
+    tools: {
+      get: (options) => transport.json<ToolPoliciesView>(get(pathOf('readTools'), options)),
+      order: (name, order, options) =>
+        transport.json<ToolOrderView>({
+          ...get(pathOf('putToolOrder', { name }), options),
+          method: 'PUT',
+          body: JSON.stringify(order),
+          contentType: 'application/json',
+        }),
+      drop: (name, options) =>
+        transport.exchange({ ...get(pathOf('dropToolOrder', { name }), options), method: 'DELETE' }, () => undefined),
     },
     limits: {
       list: (options) => items<LimitView>(pathOf('listLimits'), options),

@@ -19,6 +19,7 @@ export {
   type TriageApi,
   type TriageOrder,
   type LimitsApi,
+  type ToolsApi,
   type EndpointSettings,
   type FleetQuery,
   type Published,

@@ -265,6 +265,31 @@ export const errorCatalogue = {
     message: (d) => `Model "${d.model}" cannot be changed so: ${d.faults.join('; ')}.`,
     mend: 'See the versions with `eventspine models show`, and the changes that there are in docs/guides/models.md.',
   }),
+  TOOL_UNGATED: entry<{ name: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) =>
+      `A model was to be offered the tool "${d.name}", whose calls nobody judges, and the app has a policy of tools.`,
+    mend: 'Hand the tool to `ai.tools`. One that the provider runs needs a rule that allows its name and says nothing else.',
+  }),
+  TOOL_ORDER_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The order "${d.name}" over tools is not valid: ${d.faults.join('; ')}.`,
+    mend: 'See what an order may say in docs/guides/tools.md.',
+  }),
+  TOOL_ORDER_LOOSENS: entry<{ name: string }>({
+    kind: 'invalid',
+    status: 403,
+    message: (d) => `The order "${d.name}" allows what is refused without it, or changes what an admin has ordered.`,
+    mend: 'Operators may refuse, limit and ask for approval; an admin may do the rest. Ask one.',
+  }),
+  TOOL_ORDER_UNKNOWN: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no order "${d.name}" over tools.`,
+    mend: 'See what is ordered with `eventspine tools list`.',
+  }),
   TRIAGE_CHANGE_INVALID: entry<{ fault: string }>({
     kind: 'invalid',
     status: 422,

@@ -225,6 +225,19 @@ export const limits = {
   approvalAddressesMax: 16,
   approvalEscalationsMax: 8,
   approvalTitleLengthMax: 200,
+  /** Rules of a policy of tools, patterns and limits of one, values that a limit names, and orders of operators. */
+  toolRulesMax: 200,
+  toolPatternsMax: 100,
+  toolLimitsMax: 50,
+  toolValuesMax: 1_000,
+  toolOrdersMax: 1_000,
+  /** Arguments that a verdict on a call of a tool looks at, encoded; of larger ones nothing is known. */
+  toolArgumentsBytesMax: 64 * 1024,
+  /** Where the untrusted text of a run is from, as far as it is told apart, and the length of a text of it. */
+  toolTaintsMax: 16,
+  toolTaintLengthMax: 64,
+  /** Why a call of a tool was refused, as it is recorded and told. */
+  toolWhyLengthMax: 300,
   /** What a person says of an approval. */
   commentLengthMax: 10_000,
   /** How long a question to an agent waits for its answer, unless its options say otherwise. */

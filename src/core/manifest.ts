@@ -12,6 +12,7 @@ import type { ScheduleSpec } from './schedule/spec.js';
 import type { TopicCompaction, TopicRetention } from './topics/retention.js';
 import type { SourceRule } from './topics/source-rule.js';
 import type { Subscription } from './topics/subscription.js';
+import type { ToolPolicy } from './tools/policy.js';
 import type { WebhookSource } from './webhooks/source.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -34,6 +35,8 @@ export interface Manifest {
   readonly subscriptions?: readonly Subscription[];
   /** Sources of webhooks. Absent = none. */
   readonly webhooks?: readonly WebhookSource[];
+  /** What models may have done by tools. Absent = the app says nothing of it. */
+  readonly tools?: ToolPolicy;
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
   readonly endpoint?: EndpointEntry;
 }
@@ -137,6 +140,14 @@ export const modelsTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic to which the engine itself publishes what operators order over tools; there without being declared. */
+export const toolsTopic: TopicManifest = {
+  name: 'eventspine.tools',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** The topic to which the engine itself publishes each change of a limit by an operator; there without being declared. */
 export const limitsTopic: TopicManifest = {
   name: 'eventspine.limits',
@@ -194,6 +205,7 @@ export const ownTopics: readonly TopicManifest[] = [
   approvalTopic,
   limitsTopic,
   modelsTopic,
+  toolsTopic,
   correctionTopic,
   fleetTopic,
   subscriptionsTopic,

@@ -67,6 +67,7 @@ import type {
   WebhookSourceFacts,
   WorkerView,
 } from '../protocol/http.js';
+import type { ToolOrderView, ToolPoliciesView } from '../protocol/tools.js';
 import type { LetterFilter } from './deadletters/filter.js';
 import type { DeadEventFilter } from './topics/dead-events.js';
 import type { ManyRequest } from './deadletters/redrives.js';
@@ -612,6 +613,12 @@ export interface Engine {
   readTriage(tenant: string): Promise<TriageView>;
   /** Changes it. Rejects with TRIAGE_CHANGE_INVALID. */
   changeTriage(origin: Origin, order: TriageOrder): Promise<TriageView>;
+  /** Policies of tools that apps declare, and orders of operators over them. */
+  readTools(): Promise<ToolPoliciesView>;
+  /** Gives an order over tools, in the place of one of the same name. TOOL_ORDER_INVALID, TOOL_ORDER_LOOSENS. */
+  putToolOrder(origin: Origin, name: string, order: unknown, isAdmin: boolean): Promise<ToolOrderView>;
+  /** Takes an order back; false = there was none. TOOL_ORDER_LOOSENS. */
+  dropToolOrder(origin: Origin, name: string, isAdmin: boolean): Promise<boolean>;
   /** Models that apps declare, as they are in force, by name. */
   listModels(): Promise<ModelView[]>;
   readModel(name: string): Promise<ModelView | null>;

@@ -4,7 +4,7 @@
 import { SpineError, hasCode, isSpineError } from '../core/errors.js';
 import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
-import { isOwnTopic, modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
+import { isOwnTopic, modelsTopic, toolsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
 import { bridgeOffsetSpace } from '../core/topics/bridge.js';
 import { subscriptionCursorSpace } from '../core/topics/subscription.js';
@@ -74,6 +74,8 @@ import { ModelSettings } from './models/model-settings.js';
 import { ModelsOffice } from './models/models-office.js';
 import { Predictions } from './models/predictions.js';
 import { Shadows } from './models/shadows.js';
+import { ToolGate } from './tools/tool-gate.js';
+import { ToolsOffice } from './tools/tools-office.js';
 import { RemedyTally } from './runs/remedy-tally.js';
 import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
@@ -151,6 +153,8 @@ interface TopicReader {
 
 /** What the feed calls the events of models. */
 const modelsStream = `${modelsTopic.name}/`;
+/** What it calls the events of tools. */
+const toolsStream = `${toolsTopic.name}/`;
 
 class RunningEngine implements Engine {
   readonly #context: EngineContext;
@@ -191,6 +195,8 @@ class RunningEngine implements Engine {
   readonly #limitRules: LimitRules;
   readonly #coordinator: Coordinator;
   readonly #modelSettings: ModelSettings;
+  readonly #toolGate: ToolGate;
+  readonly #toolsOffice: ToolsOffice;
   readonly #breakers: Breakers;
   readonly #pauses: Pauses;
   readonly #tallies: ArmTallies;
@@ -249,6 +255,8 @@ class RunningEngine implements Engine {
     ]);
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
+    this.#toolGate = new ToolGate(this.#context, this.#catalog);
+    this.#toolsOffice = new ToolsOffice({ context: this.#context, catalog: this.#catalog, gate: this.#toolGate });
     this.#breakers = new Breakers(this.#context, this.#catalog);
     this.#pauses = new Pauses(this.#context, this.#catalog);
     this.#tallies = new ArmTallies(this.#context, this.#catalog);
@@ -306,6 +314,7 @@ class RunningEngine implements Engine {
       (key) => this.#dispatcher.seen(key),
       door,
       this.#predictions,
+      this.#toolGate,
       new DeadLetterMirror(this.#context, this.#catalog),
     );
     this.#lag = new Lag(this.#context, this.#catalog, this.#subscriptions);
@@ -461,6 +470,7 @@ class RunningEngine implements Engine {
         for (const reader of this.#topicReaders) reader.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
         if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
+        if (tenant === systemTenant && run.startsWith(toolsStream)) this.#lookAtTools();
       },
       work: (queue, count) => this.#dispatcher.ready(queue, count),
     });
@@ -549,6 +559,7 @@ class RunningEngine implements Engine {
     await this.#dispatcher.endPredecessors();
     await Promise.all([
       this.#modelSettings.refresh(),
+      this.#toolGate.refresh(),
       this.#breakers.refresh(),
       this.#pauses.refresh(),
       this.#triage.refresh(),
@@ -1041,6 +1052,7 @@ class RunningEngine implements Engine {
     await this.#triage.tick();
     if (this.#catalog.models.size === 0) return;
     await Promise.all([
+      this.#toolGate.refresh(),
       this.#modelSettings.refresh(),
       this.#breakers.tick(),
       this.#pauses.tick(),
@@ -1073,6 +1085,15 @@ class RunningEngine implements Engine {
       });
   }
 
+  /** A neighbour has taken an order over tools. */
+  #lookAtTools(): void {
+    this.#toolGate.refresh().catch((error: unknown) => this.#context.fault('tools', error));
+  }
+
+  readTools: Engine['readTools'] = () => this.#toolsOffice.read();
+  putToolOrder: Engine['putToolOrder'] = (origin, name, order, isAdmin) =>
+    this.#toolsOffice.put(origin, name, order, isAdmin);
+  dropToolOrder: Engine['dropToolOrder'] = (origin, name, isAdmin) => this.#toolsOffice.drop(origin, name, isAdmin);
   readCache: Engine['readCache'] = (tenant) => this.#predictions.stats(tenant);
   clearCache: Engine['clearCache'] = (tenant, model) => this.#predictions.clear(tenant, model);
   predictions: Engine['predictions'] = () => this.#predictions.counts();

@@ -109,6 +109,7 @@ export interface StepView {
     | 'timer'
     | 'emit'
     | 'race'
+    | 'gate'
     | 'child'
     | 'context'
     | 'wait'
@@ -198,6 +199,21 @@ export interface DecisionView {
   readonly by: string | null;
   readonly comment: string | null;
   readonly failure: { readonly class: string; readonly code: string; readonly message: string } | null;
+  /** Verdicts on the calls of tools that the answer asks for, in their order. Absent = none was judged. */
+  readonly tools?: readonly ToolVerdictView[];
+}
+
+/** A verdict on a call of a tool. */
+export interface ToolVerdictView {
+  readonly tool: string;
+  readonly verdict: 'allowed' | 'refused' | 'ask';
+  /** Rule of the app, or `order:<name>` of an operator; empty = none. */
+  readonly rule: string;
+  readonly why: string | null;
+  /** Where untrusted text has come from that may have led to it. */
+  readonly taint: readonly string[];
+  /** The event, which has the arguments. */
+  readonly event: string;
 }
 
 /** Why something waits that limits concern. */

@@ -6,6 +6,8 @@ import { failureClasses } from '../core/failure.js';
 import type { JsonSchema, ModelPrice, ShadowRule } from '../core/manifest.js';
 import type { ShadowDifference, ShadowEvidence, ShadowRatio } from '../core/models/shadow.js';
 import { limits } from '../core/limits.js';
+import { toolOrderWords, toolWords } from '../core/tools/policy.js';
+import type { ToolOrderView, ToolPoliciesView } from './tools.js';
 import { limitDimensions } from '../core/admission/limit.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
 import { remedies, type TakenRemedy } from '../core/remedies.js';
@@ -54,6 +56,7 @@ import {
   type DoctorView,
   type EndpointView,
   type ModelArmView,
+  type ToolVerdictView,
   type ModelComparisonView,
   type ModelReportView,
   type ModelShadowView,
@@ -249,6 +252,24 @@ const shadowDifference = nullable(
     {},
   ),
 );
+const toolOrder = shape<ToolOrderView>(
+  {
+    name: text,
+    tools: list(text),
+    by: list(text),
+    tenants: list(text),
+    then: oneOf(toolOrderWords),
+    limits: { type: 'object' },
+    perRun: { type: 'object' },
+    approve: { type: 'object' },
+    tainted: oneOf(toolWords),
+    reason: nullable(text),
+    orderedBy: text,
+    isAdmins: { type: 'boolean' },
+    at: text,
+  },
+  { by: true, tenants: true, limits: true, perRun: true, approve: true, tainted: true },
+);
 const shadowRule: Properties<ShadowRule> = {
   version: text,
   share: { type: 'number', exclusiveMinimum: 0, maximum: 1 },
@@ -336,6 +357,7 @@ export const schemas = {
         'timer',
         'emit',
         'race',
+        'gate',
         'child',
         'context',
         'wait',
@@ -402,8 +424,21 @@ export const schemas = {
       by: nullable(text),
       comment: nullable(text),
       failure: nullable(failureView),
+      tools: list(
+        shape<ToolVerdictView>(
+          {
+            tool: text,
+            verdict: oneOf(['allowed', 'refused', 'ask']),
+            rule: text,
+            why: nullable(text),
+            taint: texts,
+            event: text,
+          },
+          {},
+        ),
+      ),
     },
-    {},
+    { tools: true },
   ),
   EventReference: shape<EventReference>(
     { seq: whole, event: text, blob: nullable(record({ hash: text, size: whole }, ['hash', 'size'])) },
@@ -1100,6 +1135,28 @@ export const schemas = {
       count: whole,
       request: text,
       since: instant,
+    },
+    {},
+  ),
+  ToolOrderView: toolOrder,
+  ToolOrderRequest: record(
+    {
+      tools: { oneOf: [text, list(text)] },
+      then: oneOf(toolOrderWords),
+      by: { oneOf: [text, list(text)] },
+      tenants: { oneOf: [text, list(text)] },
+      limits: { type: 'object' },
+      perRun: { type: 'object' },
+      approve: { type: 'object' },
+      tainted: oneOf(toolWords),
+      reason: nullable(text),
+    },
+    ['tools', 'then'],
+  ),
+  ToolPoliciesView: shape<ToolPoliciesView>(
+    {
+      policies: list(shape<ToolPoliciesView['policies'][number]>({ app: text, policy: { type: 'object' } }, {})),
+      orders: list(toolOrder),
     },
     {},
   ),

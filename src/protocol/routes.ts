@@ -866,6 +866,25 @@ const descriptions = {
     method: 'PUT',
     access: 'operator',
   },
+  readTools: get('What apps say of the tools of models, and what operators have ordered over it.', 'ToolPoliciesView', {
+    access: 'operator',
+  }),
+  putToolOrder: {
+    ...post(
+      'Orders what becomes of calls of tools, over what apps say, in the place of an order of the same name. To allow what apps refuse, and to change what an admin has ordered, takes an admin.',
+      jsonBody('ToolOrderRequest', 'The order.'),
+      [ok('ToolOrderView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  dropToolOrder: {
+    ...get('Takes an order over tools back. One of an admin takes an admin.', null, {
+      answers: [{ status: 204, says: 'It is taken back.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+    access: 'operator',
+  },
   listLimits: get('Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),
   readLimit: get('A limit, with its counters that are used most.', 'LimitView', { access: 'operator' }),
   putLimit: {

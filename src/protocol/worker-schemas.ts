@@ -113,6 +113,7 @@ const schema = nullable(object);
 const effect = oneOf(['pure', 'idempotent', 'external']);
 const counts = list(count);
 const policy = list(oneOf(ambiguityPolicies));
+const taint: JsonSchema = { ...list(upTo(limits.toolTaintLengthMax)), maxItems: limits.toolTaintsMax };
 const usage = shape<TokenUsage>({ inputTokens: count, cachedInputTokens: count, outputTokens: count }, {});
 const ratio = { ...amount, maximum: 1 };
 const digest = { type: 'string', pattern: '^[0-9a-f]{64}$' };
@@ -348,6 +349,7 @@ const manifest = shape<Manifest>(
         { map: true, once: true },
       ),
     ),
+    tools: object,
     endpoint,
   },
   {
@@ -357,6 +359,7 @@ const manifest = shape<Manifest>(
     schedules: true,
     subscriptions: true,
     webhooks: true,
+    tools: true,
     endpoint: true,
   },
 );
@@ -416,8 +419,9 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
             { shown: true, onlyOf: true },
           ),
           prompt: shape<PromptVersion>({ name, version: name }, {}),
+          taint,
         },
-        { chain: true, reroute: true, cache: true, prompt: true },
+        { chain: true, reroute: true, cache: true, prompt: true, taint: true },
       ),
       request: payload,
     },
@@ -478,6 +482,21 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
   settleAmbiguity: shape<CommandOf<'settleAmbiguity'>>(
     { op: constant('settleAmbiguity'), path, attempt: count, policy: oneOf(ambiguityPolicies) },
     {},
+  ),
+  judgeTool: shape<CommandOf<'judgeTool'>>(
+    {
+      op: constant('judgeTool'),
+      path,
+      of: path,
+      tool: key,
+      effect,
+      hash: digest,
+      args: nullable(upTo(limits.toolArgumentsBytesMax)),
+      taint,
+      own: constant(true),
+      approval: nullable(path),
+    },
+    { own: true },
   ),
   sleep: shape<CommandOf<'sleep'>>({ op: constant('sleep'), path, ms: spanMs }, {}),
   sleepUntil: shape<CommandOf<'sleepUntil'>>({ op: constant('sleepUntil'), path, at: instant }, {}),

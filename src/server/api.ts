@@ -32,6 +32,7 @@ import { modelHandlers } from './handlers/models.js';
 import { cacheHandlers } from './handlers/cache.js';
 import { triageHandlers } from './handlers/triage.js';
 import { limitHandlers } from './handlers/limits.js';
+import { toolHandlers } from './handlers/tools.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { subscriptionOrderHandlers } from './handlers/subscription-orders.js';
 import { scalingHandlers } from './handlers/scaling.js';
@@ -152,6 +153,7 @@ export class Api {
         ...cacheHandlers(context),
         ...triageHandlers(context),
         ...limitHandlers(context),
+        ...toolHandlers(context),
         ...scheduleHandlers(context),
         ...subscriptionOrderHandlers(context),
         ...fleetHandlers(context),

@@ -5,6 +5,7 @@
 import { canonicalJson } from '../core/canonical-json.js';
 import type { Manifest } from '../core/manifest.js';
 import type { RemedyPolicy } from '../core/remedies.js';
+import type { ToolPolicy } from '../core/tools/policy.js';
 import type { Agent } from './agent.js';
 import type { Capability, Handler } from './capability.js';
 import type { Limit } from './limit.js';
@@ -17,6 +18,7 @@ import { readRemedies } from './remedy-options.js';
 import type { Schedule } from './schedule.js';
 import { selectorFault } from './selector.js';
 import type { Subscription } from './subscription.js';
+import { readTools, type ToolsOptions } from './tool-options.js';
 import type { Topic } from './topic.js';
 import type { Webhook } from './webhook.js';
 import type { AnyWorkflow, Workflow } from './workflow.js';
@@ -55,6 +57,11 @@ export interface AppOptions<
    * step or an inference. Default: `auto` for all.
    */
   readonly remedies?: RemedyPolicy;
+  /**
+   * What models may have done by tools, and who is asked: docs/guides/tools.md. With it each call of a tool is judged, and one
+   * with an effect outside needs a rule that allows it. Default: all is allowed that no operator forbids.
+   */
+  readonly tools?: ToolsOptions;
 }
 
 /** An app of any types. */
@@ -76,6 +83,8 @@ export interface AnyApp {
   readonly models: readonly Model[];
   readonly prompts: readonly AnyPrompt[];
   readonly remedies: RemedyPolicy;
+  /** Null = nothing is said of tools. */
+  readonly tools: ToolPolicy | null;
   /** The definitions as data; made on first use. */
   readonly manifest: Manifest;
 }
@@ -117,6 +126,7 @@ export function defineApp<
     'subscriptions',
     'webhooks',
     'remedies',
+    'tools',
   ]);
   const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
   const agents = listOf(faults, 'agents', 'agent', options.agents);
@@ -152,6 +162,7 @@ export function defineApp<
   ]);
   const schedules = listOf(faults, 'schedules', 'schedule', options.schedules);
   const remedies = readRemedies(options.remedies, faults);
+  const tools = options.tools === undefined ? null : readTools(options.tools, faults);
   refuseDuplicates(
     faults,
     'model',
@@ -215,6 +226,7 @@ export function defineApp<
     models,
     prompts,
     remedies,
+    tools,
     get manifest() {
       manifest ??= manifestOf({
         name,
@@ -230,6 +242,7 @@ export function defineApp<
         models,
         prompts,
         remedies,
+        tools,
       });
       return manifest;
     },

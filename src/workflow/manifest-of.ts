@@ -15,6 +15,7 @@ import {
 } from '../core/manifest.js';
 import type { Hash } from '../core/ports.js';
 import { mergedRemedies, type RemedyPolicy } from '../core/remedies.js';
+import type { ToolPolicy } from '../core/tools/policy.js';
 import type { Agent } from './agent.js';
 import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
@@ -45,12 +46,13 @@ export interface Definitions {
   readonly models: readonly Model[];
   readonly prompts: readonly AnyPrompt[];
   readonly remedies: RemedyPolicy;
+  readonly tools: ToolPolicy | null;
 }
 
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
   const { name, topics, workflows, agents, capabilities, implemented } = definitions;
-  const { limits, schedules, subscriptions, webhooks, models, remedies, prompts } = definitions;
+  const { limits, schedules, subscriptions, webhooks, models, remedies, prompts, tools } = definitions;
   return {
     format: 1,
     app: name,
@@ -64,6 +66,7 @@ export function manifestOf(definitions: Definitions): Manifest {
     ...(schedules.length === 0 ? {} : { schedules: byName(schedules).map(scheduleManifest) }),
     ...(subscriptions.length === 0 ? {} : { subscriptions: byName(subscriptions).map(({ spec }) => spec) }),
     ...(webhooks.length === 0 ? {} : { webhooks: byName(webhooks).map(({ spec }) => spec) }),
+    ...(tools === null ? {} : { tools }),
   };
 }
 

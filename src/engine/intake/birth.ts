@@ -30,6 +30,8 @@ export interface BirthRequest {
   /** The agent key that it stands for, with the messages that it begins with. */
   readonly agent?: AgentIdentity;
   readonly mail?: readonly UnreadMail[];
+  /** Where untrusted text has come from that the run which caused this one had read. */
+  readonly taint?: readonly string[];
   /** Not before this instant; one that is past means at once. */
   readonly startAt?: number;
   /** The input is the payload of the triggering event too. */
@@ -73,6 +75,7 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
           ...(request.continues === undefined ? {} : { continues: request.continues }),
           ...(workflow.graph === undefined ? {} : { graph: true }),
           ...(request.agent === undefined ? {} : { agent: request.agent }),
+          ...(request.taint === undefined || request.taint.length === 0 ? {} : { taint: request.taint }),
         },
         payload: request.input,
       },

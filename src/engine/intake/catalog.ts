@@ -9,6 +9,7 @@ import type { LimitSpec } from '../../core/admission/limit.js';
 import {
   ownTopics,
   type CapabilityManifest,
+  type JsonSchema,
   type Manifest,
   type ModelManifest,
   type TopicManifest,
@@ -17,6 +18,8 @@ import {
 import type { Subscription } from '../../core/topics/subscription.js';
 import type { WebhookSource } from '../../core/webhooks/source.js';
 import { Checks, type Check } from './checks.js';
+import type { ToolPolicy } from '../../core/tools/policy.js';
+import { readToolPolicy } from '../../core/tools/read-policy.js';
 import { manifestFaults } from './manifest-faults.js';
 import { newerTopic } from '../../core/schema/newer-topic.js';
 import { requireCompatible, TopicSchemas } from '../topics/schemas.js';
@@ -36,6 +39,8 @@ export interface WorkflowEntry {
   readonly check: Check | null;
   /** The signals that its runs take; null = any. */
   readonly signals: ReadonlyMap<string, Check> | null;
+  /** What models may have done by tools; null = its app says nothing of it. */
+  readonly tools: ToolPolicy | null;
 }
 
 export interface AgentEntry extends WorkflowEntry {
@@ -53,6 +58,7 @@ export class Catalog {
   #models = new Map<string, ModelManifest>();
   #subscriptions: ReadonlyMap<string, Subscription> = new Map();
   #webhooks: ReadonlyMap<string, WebhookSource> = new Map();
+  #checks = new Checks();
 
   /** Hash of the manifest an app has now; null = unknown app. */
   hashOf(app: string): string | null {
@@ -151,6 +157,11 @@ export class Catalog {
     return this.#models;
   }
 
+  /** Faults of a plain JSON value against a schema of a manifest that is in force. */
+  fits(schema: JsonSchema, value: unknown): readonly string[] {
+    return this.#checks.compile(schema)(value);
+  }
+
   /** Subscriptions that apps declare, by name; another map after every change. */
   get subscriptions(): ReadonlyMap<string, Subscription> {
     return this.#subscriptions;
@@ -197,6 +208,7 @@ export class Catalog {
       for (const limit of manifest.limits ?? []) limits.set(limit.name, limit);
       for (const one of manifest.subscriptions ?? []) subscriptions.set(one.name, one);
       for (const one of manifest.webhooks ?? []) webhooks.set(one.name, one);
+      const tools = manifest.tools === undefined ? null : toolPolicyOf(manifest.tools, checks);
       for (const workflow of manifest.workflows) {
         const entry: WorkflowEntry = {
           manifest: workflow,
@@ -205,6 +217,7 @@ export class Catalog {
             workflow.signals === undefined
               ? null
               : new Map(workflow.signals.map(({ name, schema }) => [name, checks.compile(schema)])),
+          tools,
         };
         // A name belongs to whatever it was registered for last.
         workflows.delete(workflow.name);
@@ -233,6 +246,7 @@ export class Catalog {
         schemas: new TopicSchemas(manifest, (schema) => checks.compile(schema)),
       });
     }
+    this.#checks = checks;
     this.#topics = entries;
     this.#workflows = workflows;
     this.#agents = agents;
@@ -242,6 +256,16 @@ export class Catalog {
     this.#subscriptions = subscriptions;
     this.#webhooks = webhooks;
   }
+}
+
+/** In its normal form, whoever wrote it; its faults were looked for before. Throws where a schema cannot be compiled. */
+function toolPolicyOf(given: ToolPolicy, checks: Checks): ToolPolicy {
+  const policy = readToolPolicy(given, () => undefined);
+  for (const { when = null, schema = null } of policy.rules) {
+    checks.compile(when);
+    checks.compile(schema);
+  }
+  return policy;
 }
 
 function ownEntry(manifest: TopicManifest): TopicEntry {

@@ -12,6 +12,7 @@ import { isRemedyPolicy } from '../../core/remedies.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
 import { specFaults } from '../../core/schedule/spec.js';
 import { latePolicies, type LatePolicy } from '../../core/topics/source-rule.js';
+import { readToolPolicy } from '../../core/tools/read-policy.js';
 import { subscriptionFaults } from '../../core/topics/subscription-options.js';
 import { sourceFaults } from '../../core/webhooks/source.js';
 
@@ -31,6 +32,7 @@ export function manifestFaults(manifest: Manifest): string[] {
   faults.push(...namedFaults('limits', given['limits'] ?? [], limitSpecFaults));
   faults.push(...namedFaults('subscriptions', given['subscriptions'] ?? [], subscriptionFaults));
   faults.push(...namedFaults('webhooks', given['webhooks'] ?? [], sourceFaults));
+  if (given['tools'] !== undefined) readToolPolicy(given['tools'], (fault) => faults.push(fault));
   if (faults.length === 0) faults.push(...manifest.workflows.flatMap((one) => faultsOfGraph(one, manifest)));
   return faults.slice(0, faultsMax);
 }

@@ -26,6 +26,7 @@ import { readRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
 import type { ModelDoor } from '../models/model-door.js';
 import type { Predictions, Recollection } from '../models/predictions.js';
+import type { ToolGate } from '../tools/tool-gate.js';
 import { birth, withBirths, type BirthRequest, type RunBirth } from '../intake/birth.js';
 import type { DeadLetterMirror } from '../topics/dead-letter-mirror.js';
 import { preparePublication, type Publication, type TopicEvent } from '../topics/publication.js';
@@ -127,6 +128,7 @@ export class Lanes {
     seen: (key: string) => number | null,
     models: ModelDoor,
     predictions: Predictions,
+    tools: ToolGate,
     mirror: DeadLetterMirror,
   ) {
     this.#predictions = predictions;
@@ -136,7 +138,7 @@ export class Lanes {
     this.#catalog = catalog;
     this.#plain = plain;
     this.#committer = committer;
-    this.#circumstances = new Circumstances(context, catalog, models, predictions);
+    this.#circumstances = new Circumstances(context, catalog, models, predictions, tools);
   }
 
   /** Called after each commit, in commit order of each run. */
@@ -533,6 +535,7 @@ export class Lanes {
         // A run that goes on for one of a subscription is for its event.
         trigger: command.op === 'continueAsNew' && state.trigger?.subscription !== undefined ? state.trigger : null,
         contexts: [...state.contexts.values()],
+        taint: state.taint,
         priority,
         ...(command.op === 'startChild' && command.options.labels !== undefined
           ? { labels: { ...command.options.labels, ...mirrorOf(state.labels) } }
@@ -854,6 +857,7 @@ class Circumstances implements DecideContext {
   readonly #catalog: Catalog;
   readonly #models: ModelDoor;
   readonly #predictions: Predictions;
+  readonly #tools: ToolGate;
   #recollection: Recollection | null = null;
   now = 0;
   worker = '';
@@ -862,7 +866,8 @@ class Circumstances implements DecideContext {
   unleased = true;
   tenant = '';
 
-  constructor(context: EngineContext, catalog: Catalog, models: ModelDoor, predictions: Predictions) {
+  constructor(context: EngineContext, catalog: Catalog, models: ModelDoor, predictions: Predictions, tools: ToolGate) {
+    this.#tools = tools;
     this.#predictions = predictions;
     this.#context = context;
     this.#catalog = catalog;
@@ -911,6 +916,10 @@ class Circumstances implements DecideContext {
 
   admit(ticket: InferenceTicket): ReturnType<DecideContext['admit']> {
     return this.#models.admit(ticket, this.now);
+  }
+
+  judge(call: Parameters<DecideContext['judge']>[0]): ReturnType<DecideContext['judge']> {
+    return this.#tools.judge(call);
   }
 
   recall(ticket: InferenceTicket): ReturnType<DecideContext['recall']> {
