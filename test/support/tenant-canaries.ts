@@ -64,6 +64,8 @@ interface Belongings {
   readonly agentKey: string;
   readonly message: string;
   readonly hash: string;
+  readonly hook: string;
+  readonly hookSecret: string;
 }
 
 const [a, b, limited, operator] = ['a', 'b', 'limited', 'operator'];
@@ -81,7 +83,7 @@ export function itKeepsTenantsApart(options: () => Pick<SpineOptions, 'store'>, 
         authorize: ({ headers }) => {
           switch (headers.get('x-caller')) {
             case a:
-              return { tenant: `a-${canary}`, user: canary, roles: ['editor'] };
+              return { tenant: `a-${canary}`, user: canary, roles: ['editor', 'admin'] };
             case b:
               return { tenant: 'b', user: 'bob', roles: ['editor', 'admin'] };
             case limited:
@@ -89,7 +91,14 @@ export function itKeepsTenantsApart(options: () => Pick<SpineOptions, 'store'>, 
                 tenant: `a-${canary}`,
                 user: 'lim',
                 roles: [],
-                permissions: ['*:workflow/none', '*:topic/none', '*:agent/none', '*:approval/none', '*:schedule/none'],
+                permissions: [
+                  '*:workflow/none',
+                  '*:topic/none',
+                  '*:agent/none',
+                  '*:approval/none',
+                  '*:schedule/none',
+                  '*:webhook/none',
+                ],
               };
             case operator:
               return { tenant: 'ops', user: 'root', roles: ['operator', 'admin'] };
@@ -219,6 +228,15 @@ async function seed(call: Call, canary: string): Promise<Belongings> {
   const schedule = `nightly-${canary}`;
   const set = await call('PUT', `/v1/schedules/${schedule}`, { start: 'work', every: '30d', input: { canary } });
   expect(set.status, set.text).toBe(201);
+  const hook = `hook-${canary}`;
+  const source = await call('PUT', `/v1/webhook-sources/${hook}`, { topic: 'noted', scheme: 'github' });
+  expect(source.status, source.text).toBe(200);
+  const secret = await call('POST', `/v1/webhook-sources/${hook}/secrets`, {
+    secret: `secret of ${canary}, long enough`,
+  });
+  expect(secret.status, secret.text).toBe(201);
+  expect(secret.text).not.toContain('secret of');
+  const [hookSecret] = (secret.value as { readonly secrets: readonly { readonly id: string }[] }).secrets;
   const bytes = new TextEncoder().encode(`blob ${canary}`);
   const hash = createHash('sha256').update(bytes).digest('hex');
   const put = await call('PUT', `/v1/blobs/a-${canary}/${hash}`, bytes);
@@ -258,6 +276,8 @@ async function seed(call: Call, canary: string): Promise<Belongings> {
     agentKey,
     message: `message-${canary}`,
     hash,
+    hook,
+    hookSecret: String(hookSecret?.id),
   };
 }
 
@@ -271,6 +291,7 @@ async function looks(call: Call, own: Belongings): Promise<readonly string[]> {
     `/v1/approvals/${own.approval}`,
     `/v1/redrives/${own.redrive}`,
     `/v1/schedules/${own.schedule}`,
+    `/v1/webhook-sources/${own.hook}`,
     `/v1/agents/helper/${own.agentKey}`,
     '/v1/topics/noted/events',
     '/v1/topics/single/writer',
@@ -298,6 +319,7 @@ function valuesOf(route: Route, own: Belongings, canary: string): readonly Reado
     tenant: [`a-${canary}`, 'b'],
     hash: [own.hash],
     app: ['app'],
+    secret: [own.hookSecret],
     id: idsOf(route, own),
     name: namesOf(route, own),
   };
@@ -322,6 +344,7 @@ function idsOf({ path }: Route, own: Belongings): readonly string[] {
 function namesOf({ path, access }: Route, own: Belongings): readonly string[] {
   if (path.startsWith('/v1/subscriptions/')) return [own.subscription];
   if (path.startsWith('/v1/schedules/')) return [own.schedule];
+  if (path.startsWith('/v1/webhook-sources/')) return [own.hook];
   if (path.startsWith('/v1/workflows/')) return ['work', 'ask'];
   if (path.includes('/signals/')) return ['go'];
   // Of the installation, for operators: these callers are none.
@@ -348,6 +371,8 @@ const bodies: Readonly<Partial<Record<RouteId, (ids: readonly string[]) => unkno
   leaveSubscription: () => ({ consumer: 'b' }),
   seekSubscription: () => ({ to: 'oldest' }),
   replaySubscription: () => ({ from: 'oldest' }),
+  putWebhookSource: () => ({ topic: 'noted', scheme: 'github' }),
+  addWebhookSecret: () => ({ secret: 'a secret that is long enough' }),
   putSchedule: () => ({ start: 'work', every: '30d' }),
   reportOutcome: () => ({ model: 'm', score: 1 }),
 };
@@ -395,13 +420,14 @@ const canSee: ReadonlySet<RouteId> = new Set([
 
 /** The same place for things that nobody has. Names that all share stay. */
 function mapped(segments: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const { id, name, key, hash } = segments;
+  const { id, name, key, hash, secret } = segments;
   const isOwnName = name?.includes('canary') === true;
   return {
     ...segments,
     ...(id === undefined ? {} : { id: absentOf(id) }),
     ...(isOwnName ? { name: absentOf(name) } : {}),
     ...(key === undefined ? {} : { key: absentOf(key) }),
+    ...(secret === undefined ? {} : { secret: absentOf(secret) }),
     ...(hash === undefined
       ? {}
       : { hash: hash.replace(/^.{6}/, (start) => (start === '000000' ? '111111' : '000000')) }),
