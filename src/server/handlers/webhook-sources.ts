@@ -48,7 +48,7 @@ export function webhookHandlers(context: HandlerContext): Handlers<WebhookRoutes
       json(200, viewOf(request.tenant, await engine.readWebhookSource(request.tenant, request.segment('name')))),
     putWebhookSource: async (request) => {
       const options = membersOf(request.json(), 'the body', ['topic', ...webhookOptionNames]);
-      // Whoever makes a source publishes by it.
+      // Whoever says where webhooks go publishes by them.
       if (typeof options['topic'] === 'string') request.permit.require('publish', 'topic', options['topic']);
       const facts = await engine.putWebhookSource(request.origin(), request.segment('name'), options);
       return json(200, viewOf(request.tenant, facts));

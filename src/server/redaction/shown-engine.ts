@@ -124,6 +124,7 @@ const passed = [
   'addWebhookSecret',
   'removeWebhookSecret',
   'webhookDoor',
+  'webhooks',
   'health',
   'doctor',
   'waitForEnd',
