@@ -41,6 +41,8 @@ describe('orders over tools', () => {
     await said();
     expect(paid).toEqual([7, 7]);
     await expect(spine.tools.drop('stop')).rejects.toMatchObject({ code: 'TOOL_ORDER_UNKNOWN' });
-    await expect(spine.tools.order('x', { tools: '', then: 'limit' })).rejects.toMatchObject({ code: 'TOOL_ORDER_INVALID' });
+    await expect(spine.tools.order('x', { tools: '', then: 'limit' })).rejects.toMatchObject({
+      code: 'TOOL_ORDER_INVALID',
+    });
   });
 });

@@ -35,7 +35,11 @@ const usual: ToolCase = {
 };
 
 /** The verdict as `tag rule`. */
-function verdict(policy: ToolPolicyOptions | null, call: Partial<ToolCase> = {}, orders: readonly ToolOrder[] = []): string {
+function verdict(
+  policy: ToolPolicyOptions | null,
+  call: Partial<ToolCase> = {},
+  orders: readonly ToolOrder[] = [],
+): string {
   const given = policy === null ? null : policyOf(policy);
   const found = judged({ ...usual, ...call }, given, orders, (schema, value) =>
     (schema['const'] ?? null) === JSON.stringify(value) || schema['const'] === undefined ? [] : ['it does not fit'],
@@ -72,7 +76,9 @@ describe('verdicts by rules', () => {
     expect(verdict({ rules: [{ tools: 'refund', tainted: 'allow' }] }, tainted)).toBe('allowed refund');
     expect(verdict({ rules: [{ tools: 'refund' }], tainted: 'refuse' }, tainted)).toBe('refused refund');
     expect(verdict({ rules: [{ tools: 'refund' }] }, { ...tainted, effect: 'idempotent' })).toBe('allowed refund');
-    expect(verdict({ rules: [{ tools: 'refund', tainted: 'refuse' }] }, { ...tainted, isApproved: true })).toBe('refused refund');
+    expect(verdict({ rules: [{ tools: 'refund', tainted: 'refuse' }] }, { ...tainted, isApproved: true })).toBe(
+      'refused refund',
+    );
     expect(verdict({ rules: [{ tools: 'refund' }] }, { ...tainted, isApproved: true })).toBe('allowed refund');
   });
 });
@@ -103,7 +109,9 @@ describe('orders of operators', () => {
     const taint = [orderOf('t', { tools: '**', then: 'limit', tainted: 'allow' })];
     expect(verdict(allowing, { taint: ['mail'] }, taint)).toBe('ask refund');
     const strict = [orderOf('t', { tools: '**', then: 'limit', tainted: 'refuse' })];
-    expect(verdict({ rules: [{ tools: 'refund', tainted: 'allow' }] }, { taint: ['mail'] }, strict)).toBe('refused refund');
+    expect(verdict({ rules: [{ tools: 'refund', tainted: 'allow' }] }, { taint: ['mail'] }, strict)).toBe(
+      'refused refund',
+    );
   });
 
   it('allow in the place of rules, but nothing that another order refuses', () => {
@@ -117,7 +125,13 @@ describe('orders of operators', () => {
 describe('policies', () => {
   it('are refused with all of their faults', () => {
     expect(faultsOf(null)).toEqual(['tools must be an object, such as { rules: [...] }']);
-    expect(faultsOf({ rule: [], otherwise: 'maybe', rules: [{ tools: 'a***', then: 'x', limits: {}, perRun: { calls: -1 } }] })).toEqual([
+    expect(
+      faultsOf({
+        rule: [],
+        otherwise: 'maybe',
+        rules: [{ tools: 'a***', then: 'x', limits: {}, perRun: { calls: -1 } }],
+      }),
+    ).toEqual([
       '"rule" is not an option of tools',
       expect.stringContaining('tools.rules[0].tools: the pattern has three stars'),
       'tools.rules[0].limits must be an object of 1 to 50 arguments',
@@ -126,7 +140,9 @@ describe('policies', () => {
       'tools.rules[0].then must be one of allow, approve, refuse',
       'tools.otherwise must be one of allow, approve, refuse',
     ]);
-    expect(faultsOf({ rules: [{ tools: 'a', limits: { x: { mx: 1 }, 'y..z': { max: 1 }, w: { optional: true } } }] })).toHaveLength(3);
+    expect(
+      faultsOf({ rules: [{ tools: 'a', limits: { x: { mx: 1 }, 'y..z': { max: 1 }, w: { optional: true } } }] }),
+    ).toHaveLength(3);
     expect(faultsOf({ approve: { to: 'ann' } })).toHaveLength(1);
   });
 
@@ -160,7 +176,8 @@ describe('limits of arguments', () => {
 
   it('take numbers for numbers, and nothing else', () => {
     expect([1, 2.5, 3].map((x) => within({ min: 1, max: 3 }, x))).toEqual([true, true, true]);
-    for (const x of [0.99, 3.01, -1, '2', null, [2], { valueOf: 2 }, true, 'Infinity']) expect(within({ min: 1, max: 3 }, x)).toBe(false);
+    for (const x of [0.99, 3.01, -1, '2', null, [2], { valueOf: 2 }, true, 'Infinity'])
+      expect(within({ min: 1, max: 3 }, x)).toBe(false);
   });
 
   it('take no URL that leads to another host, whatever it looks like', () => {
@@ -168,21 +185,36 @@ describe('limits of arguments', () => {
     expect(within({ hosts: ['a.com'] }, 'http://a.com/')).toBe(false);
     expect(within({ hosts: ['a.com'], plain: true }, 'http://a.com/')).toBe(true);
     fc.assert(
-      fc.property(fc.webUrl({ validSchemes: ['http', 'https'], withQueryParameters: true, withFragments: true }), fc.constantFrom('', '@a.com', '.a.com', '#a.com', '\\a.com'), (url, more) => {
-        if (within({ hosts: ['a.com', '*.b.com'] }, url + more)) expect(new URL(url + more).hostname).toMatch(/^(?:a\.com|[^.]+\.b\.com)$/);
-      }),
+      fc.property(
+        fc.webUrl({ validSchemes: ['http', 'https'], withQueryParameters: true, withFragments: true }),
+        fc.constantFrom('', '@a.com', '.a.com', '#a.com', '\\a.com'),
+        (url, more) => {
+          if (within({ hosts: ['a.com', '*.b.com'] }, url + more))
+            expect(new URL(url + more).hostname).toMatch(/^(?:a\.com|[^.]+\.b\.com)$/);
+        },
+      ),
     );
   });
 
   it('take no path out of its folder', () => {
     const inside = (x: string): boolean => within({ under: ['/srv/data', '/tmp/'] }, x);
     expect(['/srv/data', '/srv/data/a b/ü', '/tmp/x'].every(inside)).toBe(true);
-    for (const x of ['/srv/database', '/srv/data/..', '/srv/data/%2E%2e/x', '/srv/data/‥/x', '/srv/data\\..', 'x', '/tmp'])
+    for (const x of [
+      '/srv/database',
+      '/srv/data/..',
+      '/srv/data/%2E%2e/x',
+      '/srv/data/‥/x',
+      '/srv/data\\..',
+      'x',
+      '/tmp',
+    ])
       expect(inside(x)).toBe(false);
   });
 
   it('are for each element of a list, and for what is there', () => {
-    const rules = [{ tools: '**', limits: { 'to[].cents': { max: 3 }, note: { lengthMax: 2, optional: true } } }] as const;
+    const rules = [
+      { tools: '**', limits: { 'to[].cents': { max: 3 }, note: { lengthMax: 2, optional: true } } },
+    ] as const;
     const of = (args: unknown): string => verdict({ rules }, { args });
     expect(of({ to: [{ cents: 1 }, { cents: 3 }] })).toBe('allowed **');
     expect(of({ to: [{ cents: 1 }, { cents: 4 }] })).toBe('refused **');

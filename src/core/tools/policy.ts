@@ -7,12 +7,14 @@
  */
 import type { JsonSchema } from '../manifest.js';
 
-/** What becomes of a call of a tool. `approve`: a person has the say, and is shown the arguments. */
+/** All of them, for checks. */
 export const toolWords = ['allow', 'approve', 'refuse'] as const;
+/** What becomes of a call of a tool. `approve`: a person has the say, and is shown the arguments. */
 export type ToolWord = (typeof toolWords)[number];
 
-/** What an order says: `limit` leaves the word to the rules and holds calls within its limits; `allow` takes their place. */
+/** All of them, for checks. */
 export const toolOrderWords = [...toolWords, 'limit'] as const;
+/** What an order says: `limit` leaves the word to the rules and holds calls within its limits; `allow` takes their place. */
 export type ToolOrderWord = (typeof toolOrderWords)[number];
 
 /** What values of an argument are allowed. An argument that is not there is refused unless it is `optional`. */
