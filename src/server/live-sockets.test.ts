@@ -601,6 +601,30 @@ describe('what a live stream shows', () => {
   });
 });
 
+describe('a live stream of another tenant', () => {
+  it('is answered as one that is not there (P18)', async () => {
+    const log = runs(1);
+    const { read } = await listening(
+      { ...log.methods, waitForEnd: (tenant) => Promise.resolve(tenant === 'acme' ? 'running' : null) },
+      {
+        authorize: ({ headers }) => {
+          const tenant = /^Bearer (\w+)$/.exec(headers.get('authorization') ?? '')?.[1];
+          return tenant === undefined ? null : { tenant, user: 'u', roles: ['admin'] };
+        },
+      },
+    );
+    const reader = await read({ authorization: 'Bearer rival' });
+    reader.say({ t: 'subscribe', sub: 'foreign', run });
+    reader.say({ t: 'subscribe', sub: 'cursor', run, cursor: cursorOf('acme', run, 1) });
+    reader.say({ t: 'subscribe', sub: 'own', run, token: 'acme' });
+    const [foreign] = await reader.of('foreign', 1);
+    expect(foreign).toMatchObject({ t: 'refused', problem: { code: 'RUN_NOT_FOUND' } });
+    expect((await reader.of('cursor', 1))[0]).toMatchObject({ t: 'refused', problem: { code: 'CURSOR_INVALID' } });
+    // A stream is granted to its token, whosever the socket is.
+    expect((await reader.of('own', 1))[0]?.t).toBe('subscribed');
+  });
+});
+
 describe('a thousand live sockets', () => {
   it('hear of an event at once, and cost no more than they must', async () => {
     const log = runs(1);
