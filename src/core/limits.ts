@@ -169,6 +169,8 @@ export const limits = {
   /** Length of names (workflow, capability, topic), tenants and idempotency keys. */
   nameLengthMax: 128,
   tenantLengthMax: 64,
+  /** Permissions of one principal. */
+  permissionsMax: 100,
   keyLengthMax: 256,
   /** Message and stack of an error as kept in an event: together they fit an envelope whatever alphabet they are in. */
   errorMessageLengthMax: 600,

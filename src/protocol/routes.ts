@@ -4,6 +4,7 @@
  */
 import { limits } from '../core/limits.js';
 import type { SchemaName } from './openapi-schemas.js';
+import { routeNeeds, type RouteNeeds } from './route-needs.js';
 import { headerNames, type RouteId, routePaths } from './route-paths.js';
 
 export { headerNames, pathOf, type RouteId } from './route-paths.js';
@@ -11,10 +12,11 @@ export { headerNames, pathOf, type RouteId } from './route-paths.js';
 export type RouteMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 /**
- * Who may use a route: anybody; whoever `authorize` accepts, within the tenant; a worker; an operator, who sees all
- * tenants. The last two are roles given by `authorize`.
+ * Who may use a route: anybody; whoever `authorize` accepts, within the tenant, who has the permission that the route
+ * needs; a worker; an operator, who sees all tenants; an admin, who says who may do what in the tenant. The last three are
+ * roles given by `authorize`.
  */
-export type RouteAccess = 'public' | 'tenant' | 'worker' | 'operator';
+export type RouteAccess = 'public' | 'tenant' | 'worker' | 'operator' | 'admin';
 
 /** Credentials that allow less than everything in a tenant. Routes take them by name, so a new route takes none. */
 export type RouteCredential = 'page' | 'readToken';
@@ -52,6 +54,8 @@ export interface Route {
   readonly path: string;
   readonly says: string;
   readonly access: RouteAccess;
+  /** The permission that a caller needs within its tenant; null where `access` says all. */
+  readonly needs: RouteNeeds | null;
   /** Narrower credentials that a route of `access: 'tenant'` takes too: of a user's page, or a read token of the run. */
   readonly takes?: readonly RouteCredential[];
   readonly query: readonly RouteParameter[];
@@ -60,8 +64,8 @@ export interface Route {
   readonly answers: readonly RouteAnswer[];
 }
 
-/** A route apart from where it is. */
-type RouteDescription = Omit<Route, 'path'>;
+/** A route apart from where it is and what it needs. */
+type RouteDescription = Omit<Route, 'path' | 'needs'>;
 
 const json = 'application/json';
 const problem: RouteAnswer = {
@@ -854,5 +858,8 @@ const descriptions = {
 
 /** Every route by its operation id. */
 export const routes: Readonly<Record<RouteId, Route>> = Object.fromEntries(
-  (Object.keys(routePaths) as RouteId[]).map((id) => [id, { path: routePaths[id], ...descriptions[id] }]),
+  (Object.keys(routePaths) as RouteId[]).map((id) => [
+    id,
+    { path: routePaths[id], needs: routeNeeds[id], ...descriptions[id] },
+  ]),
 ) as Record<RouteId, Route>;
