@@ -79,6 +79,7 @@ import {
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
 import { followTopic, type TopicFollowOptions, type TopicStreamItem } from './topic-stream.js';
+import { keysOver, type KeysApi } from './keys.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
 import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
 
@@ -265,6 +266,7 @@ export interface Client<App = UntypedApp> {
   readonly models: ModelsApi;
   readonly cache: CacheApi;
   readonly limits: LimitsApi;
+  readonly keys: KeysApi;
   readonly triage: TriageApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
@@ -714,6 +716,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
 
     subscriptions: subscriptionsOver(transport),
 
+    keys: keysOver(transport),
     schedules: schedulesOver<App>(transport, settings),
     fleet: ({ signal, at, tenant } = {}) =>
       transport.json<FleetView>(get(pathOf('readFleet'), optionsOf(signal), { at: momentText(at), tenant })),

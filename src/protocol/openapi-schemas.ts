@@ -59,6 +59,9 @@ import {
   type ModelShadowView,
   type ModelVersionView,
   type ModelView,
+  type KeyRequest,
+  type KeyView,
+  type MadeKeyView,
   type LimitCounterView,
   type LimitView,
   type LimitWait,
@@ -135,6 +138,22 @@ const seekAnswer: Properties<SeekAnswer> = {
   partitions: list(shape<SeekAnswer['partitions'][number]>({ partition: whole, next: whole, head: whole }, {})),
 };
 const ambiguityPolicy = oneOf(ambiguityPolicies);
+const keyFields = {
+  name: text,
+  id: text,
+  tenant: text,
+  state: oneOf(['active', 'expired', 'revoked']),
+  roles: texts,
+  permissions: nullable(texts),
+  clearances: nullable(texts),
+  createdAt: instant,
+  createdBy: text,
+  expiresAt: nullable(instant),
+  revokedAt: nullable(instant),
+  revokedBy: nullable(text),
+  formerUntil: nullable(instant),
+  lastUsedAt: nullable(instant),
+};
 const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
 const links = record({ self: text, history: text, result: text, stream: text }, [
   'self',
@@ -1097,6 +1116,20 @@ export const schemas = {
     },
     [],
   ),
+  KeyView: shape<KeyView>(keyFields, {}),
+  MadeKeyView: shape<MadeKeyView>({ ...keyFields, key: text }, {}),
+  KeyRequest: shape<KeyRequest>(
+    {
+      name: text,
+      tenant: text,
+      roles: texts,
+      permissions: texts,
+      clearances: texts,
+      expires: { type: ['integer', 'string'] },
+    },
+    { tenant: true, roles: true, permissions: true, clearances: true, expires: true },
+  ),
+  RotateRequest: record({ overlap: { type: ['integer', 'string'] } }, []),
   EndpointView: shape<EndpointView>(
     {
       app: text,
@@ -1260,6 +1293,7 @@ export const schemas = {
   EndpointPage: page('EndpointView'),
   ModelPage: page('ModelView'),
   LimitPage: page('LimitView'),
+  KeyPage: page('KeyView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

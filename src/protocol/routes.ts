@@ -99,6 +99,11 @@ const runMoment: RouteParameter = {
   says: 'The run as it was after its event of this number, or at this instant, ISO 8601. By default now.',
   type: 'string',
 };
+const ofTenant: RouteParameter = {
+  name: 'tenant',
+  says: 'Of this tenant; only for operators. By default that of the caller.',
+  type: 'string',
+};
 const labels: RouteParameter = {
   name: 'label',
   says: 'A label of the run, as `name:value`.',
@@ -820,6 +825,36 @@ const descriptions = {
     }),
     method: 'DELETE',
     access: 'operator',
+  },
+  listKeys: get('API keys of the tenant, also those that have ended.', 'KeyPage', {
+    access: 'admin',
+    query: [ofTenant, cursor, limit],
+  }),
+  createKey: {
+    ...post(
+      'Makes an API key. It can do no more than whoever makes it.',
+      jsonBody('KeyRequest', 'Whom it stands for, and what it may do.'),
+      [ok('MadeKeyView', 'The key; its text is shown this once.', 201)],
+    ),
+    access: 'admin',
+  },
+  readKey: get('An API key: what it may do, and when it was used last.', 'KeyView', {
+    access: 'admin',
+    query: [ofTenant],
+  }),
+  rotateKey: {
+    ...post(
+      'Gives an API key another secret. The one that it had is accepted for a while beside it.',
+      jsonBody('RotateRequest', 'For how long: ms or a text like `1h`; by default an hour.', false),
+      [ok('MadeKeyView', 'The key with its new text, which is shown this once.')],
+    ),
+    query: [ofTenant],
+    access: 'admin',
+  },
+  revokeKey: {
+    ...get('Ends an API key: within two seconds no server accepts it.', 'KeyView', { query: [ofTenant] }),
+    method: 'DELETE',
+    access: 'admin',
   },
   workerSchema: get('JSON Schemas of the worker protocol.', null, { access: 'public' }),
   claimTasks: {

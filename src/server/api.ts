@@ -9,6 +9,7 @@ import { limits } from '../core/limits.js';
 import type { Problem } from '../protocol/http.js';
 import { problemOf } from '../protocol/problem.js';
 import { headerNames, routes, type Route, type RouteId } from '../protocol/routes.js';
+import { ApiKeys } from './api-keys.js';
 import { ApiRequest, type HttpHead } from './api-request.js';
 import { empty, problemAnswerOf, type Answer } from './answer.js';
 import { agentHandlers } from './handlers/agents.js';
@@ -29,6 +30,7 @@ import { waitHandlers } from './handlers/waits.js';
 import { modelHandlers } from './handlers/models.js';
 import { cacheHandlers } from './handlers/cache.js';
 import { triageHandlers } from './handlers/triage.js';
+import { keyHandlers } from './handlers/keys.js';
 import { limitHandlers } from './handlers/limits.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { subscriptionOrderHandlers } from './handlers/subscription-orders.js';
@@ -101,7 +103,8 @@ export class Api {
     this.#plainWorkers = new PlainWorkers(settings.engine);
     this.large = new LargeBodies(settings.engine.valueBytesMax);
     const tokens = new ReadTokens(settings.engine, settings.readTokens.secrets);
-    this.#identity = new Identity(settings, tokens);
+    const keys = new ApiKeys(settings);
+    this.#identity = new Identity(settings, tokens, keys);
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
       this.#router.add(route.method, `${settings.basePath}${route.path.replace(/\{(\w+)\}/g, ':$1')}`, { id, route });
     }
@@ -128,6 +131,7 @@ export class Api {
       ...cacheHandlers(context),
       ...triageHandlers(context),
       ...limitHandlers(context),
+      ...keyHandlers(context, keys),
       ...scheduleHandlers(context),
       ...subscriptionOrderHandlers(context),
       ...fleetHandlers(context),

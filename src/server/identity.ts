@@ -1,13 +1,15 @@
 /**
  * Who asks. The one place where credentials turn into a tenant, a user and what they may do; everything behind it
- * believes what it says, and nothing else reads a credential. Sources are asked in order: read tokens, which are known by
- * their form, then the `authorize` functions of the installation, of which the first that knows the caller decides.
+ * believes what it says, and nothing else reads a credential. Sources are asked in order: read tokens and API keys, which are
+ * known by their form, then the `authorize` functions of the installation, of which the first that knows the caller decides.
  *
- * Invariant: a text that has the form of a read token is that or nothing; it is never tried as anything else.
+ * Invariant: a text that begins like a read token or an API key is that or nothing; it is never tried as anything else.
  */
 import { SpineError } from '../core/errors.js';
+import { apiKeyPrefix } from '../core/keys/key-text.js';
 import { limits } from '../core/limits.js';
 import type { Route } from '../protocol/routes.js';
+import type { ApiKeys } from './api-keys.js';
 import type { HttpHead } from './api-request.js';
 import { wholeTenant, type Grant } from './grant.js';
 import type { Authorize, Principal, ServerSettings } from './options.js';
@@ -19,18 +21,20 @@ export interface Caller {
   readonly grant: Grant;
 }
 
-const anonymous: Principal = { tenant: 'default', user: 'anonymous', roles: ['operator', 'worker'] };
+const anonymous: Principal = { tenant: 'default', user: 'anonymous', roles: ['operator', 'worker', 'admin'] };
 
 export class Identity {
   readonly #authorizers: readonly Authorize[];
   readonly #tokens: ReadTokens;
+  readonly #keys: ApiKeys;
   /** What those may do whom `authorize` knows. */
   readonly #grant: Grant;
   readonly #anonymous: Caller;
 
-  constructor(settings: Pick<ServerSettings, 'authorize' | 'page'>, tokens: ReadTokens) {
+  constructor(settings: Pick<ServerSettings, 'authorize' | 'page'>, tokens: ReadTokens, keys: ApiKeys) {
     this.#authorizers = settings.authorize;
     this.#tokens = tokens;
+    this.#keys = keys;
     this.#grant = settings.page === null ? wholeTenant : { tag: 'page', ...settings.page };
     this.#anonymous = { principal: anonymous, grant: this.#grant };
   }
@@ -38,15 +42,16 @@ export class Identity {
   /**
    * The caller of a route. Not an async function: intake pays for each promise.
    *
-   * @throws or rejects with UNAUTHENTICATED, FORBIDDEN, READ_TOKEN_INVALID, READ_TOKEN_EXPIRED, or as `authorize` does
+   * @throws or rejects with UNAUTHENTICATED, FORBIDDEN, READ_TOKEN_*, API_KEY_*, or as `authorize` does
    */
   callerOf(route: Route, head: HttpHead): Caller | Promise<Caller> {
     // With the narrow grant of a server for pages, which has nothing that is public.
     if (route.access === 'public') return this.#anonymous;
-    const token = readTokenOf(head.header('authorization'));
-    if (token !== null) return this.#tokens.read(token);
-    if (this.#authorizers.length === 0) return this.#anonymous;
-    const found = this.#ask(head, 0);
+    const token = bearerTokenOf(head.header('authorization'));
+    if (token?.startsWith(readTokenPrefix) === true) return this.#tokens.read(token);
+    const isKey = token?.startsWith(apiKeyPrefix) === true;
+    if (!isKey && this.#authorizers.length === 0) return this.#anonymous;
+    const found = isKey ? this.#keys.read(token) : this.#ask(head, 0);
     return found instanceof Promise
       ? found.then((principal) => this.#admitted(principal, route))
       : this.#admitted(found, route);
@@ -68,7 +73,7 @@ export class Identity {
     if (tenant === '' || tenant.length > limits.tenantLengthMax) {
       throw new Error(`authorize gave a tenant that has not 1 to ${limits.tenantLengthMax} characters`);
     }
-    const role = route.access === 'operator' || route.access === 'worker' ? route.access : null;
+    const role = route.access === 'tenant' || route.access === 'public' ? null : route.access;
     if (role !== null && !roles.includes(role)) throw new SpineError('FORBIDDEN', { role });
     return { principal, grant: this.#grant };
   }
@@ -85,8 +90,7 @@ function authorizeRequest(head: HttpHead): Parameters<Authorize>[0] {
 
 const bearer = /^bearer +(\S+)$/i;
 
-/** The read token of an `Authorization` header; null where it holds something else. Addresses are never looked at: they are logged. */
-function readTokenOf(header: string | undefined): string | null {
-  const token = header === undefined ? undefined : bearer.exec(header.trim())?.[1];
-  return token?.startsWith(readTokenPrefix) === true ? token : null;
+/** The bearer token of an `Authorization` header, if it holds one. Addresses are never looked at: they are logged. */
+function bearerTokenOf(header: string | undefined): string | undefined {
+  return header === undefined ? undefined : bearer.exec(header.trim())?.[1];
 }

@@ -59,7 +59,7 @@ export function localGateway(options: LocalGatewayOptions): Gateway {
     server ??= createServer({
       engine,
       basePath,
-      authorize: () => ({ tenant, user, roles: ['operator', 'worker'] }),
+      authorize: () => ({ tenant, user, roles: ['operator', 'worker', 'admin'] }),
       ...(readTokens === undefined ? {} : { readTokens }),
     });
     return await abortable(server.fetch(new Request(input, init)), init?.signal ?? null);

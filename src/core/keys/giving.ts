@@ -29,6 +29,8 @@ export function givingFaults(giver: Giver, given: Given): string[] {
   const faults: string[] = [];
   if (given.tenant !== giver.tenant && !isOperator) faults.push('only operators make keys of another tenant');
   for (const role of given.roles) {
+    // Less than none can be had by anybody: it takes away.
+    if (role === 'viewer') continue;
     // Other roles are names in an installation, of groups whose approvals may be decided with the key.
     if (!giver.roles.includes(role) && (rolesOfPower.includes(role) || !isOperator))
       faults.push(`whoever makes the key has not the role "${role}"`);

@@ -8,7 +8,7 @@
 import { SpineError } from '../../core/errors.js';
 import { permissionFaults } from '../../core/access/permission.js';
 import { isoOf } from '../../core/instant.js';
-import { isId, newId, type KeyId } from '../../core/ids.js';
+import { newId, type KeyId } from '../../core/ids.js';
 import { keyStateAt, revokedKey, rotatedKey, type ApiKey } from '../../core/keys/api-key.js';
 import { keySecretBytes, keyText, readKeyText } from '../../core/keys/key-text.js';
 import { limits } from '../../core/limits.js';
@@ -189,17 +189,14 @@ export class KeyOffice {
     const { store } = this.#context;
     const rows = await readSpace(store, systemTenant, nameSpace, tenant, limits.apiKeysPerTenantMax);
     if (rows.length < limits.apiKeysPerTenantMax) return;
-    const keys = await Promise.all(rows.map(async ({ value }) => await this.#read(value)));
-    const ended = keys.filter((found) => found !== null && keyStateAt(found.key, now) !== 'active');
+    const found = await Promise.all(rows.map(async ({ value }) => await this.#read(value)));
+    const ended = found.filter((one) => one !== null).filter(({ key }) => keyStateAt(key, now) !== 'active');
     if (ended.length === 0)
       throw new SpineError('KEY_INVALID', { faults: [`the tenant has ${limits.apiKeysPerTenantMax} keys already`] });
     await store.apply(
-      ended.map((found) => ({
+      ended.map((one) => ({
         tenant: systemTenant,
-        entries: [
-          { op: 'drop', ...namePlace(tenant, found.key.name), expected: found.key.id },
-          ...dropsOf(found),
-        ] as const,
+        entries: [{ op: 'drop', ...namePlace(tenant, one.key.name), expected: one.key.id }, ...dropsOf(one)],
       })),
     );
   }
