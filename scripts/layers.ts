@@ -11,6 +11,8 @@ export const layers: Readonly<Record<string, number>> = {
   core: 0,
   // Binds the ports of core to Node: above core and below everything that runs.
   runtime: 1,
+  // Signatures of webhooks, for anybody's senders and receivers: knows nothing of what runs here.
+  webhooks: 1,
   // Lint rules for users' code; stands alone, and linters load nothing else of the package.
   eslint: 1,
   protocol: 1,

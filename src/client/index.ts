@@ -68,7 +68,7 @@ export type {
   SendableSignal,
   SignalSendOptions,
 } from './run-handle.js';
-export type { KeyCallOptions, KeyOptions, KeysApi, RotateOptions } from './keys.js';
+export type { KeyOptions, KeysApi, RotateOptions } from './keys.js';
 export type {
   PauseOptions,
   ScheduleListQuery,

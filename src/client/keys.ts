@@ -12,36 +12,29 @@ export interface KeyOptions extends Omit<KeyRequest, 'name' | 'expires'> {
   readonly expires?: Duration | 'never';
 }
 
-/** Which tenant's keys are meant. */
-export interface KeyCallOptions extends CallOptions {
-  /** Default: that of the caller. Another is for operators. */
-  readonly tenant?: string;
-}
-
 /** Options of `keys.rotate`. */
-export interface RotateOptions extends KeyCallOptions {
+export interface RotateOptions extends CallOptions {
   /** How long the text that the key had is accepted beside the new one; 0 = not at all. Default 1 h, at most 30 d. */
   readonly overlap?: Duration;
 }
 
-/** API keys of a tenant. FORBIDDEN without the role `admin`. */
+/** API keys of the tenant. FORBIDDEN without the role `admin`. */
 export interface KeysApi {
   /** Makes a key; `key` of the answer is shown this once. KEY_INVALID, KEY_EXISTS, KEY_REFUSED where the caller has less. */
   create(name: string, key?: KeyOptions, options?: CallOptions): Promise<MadeKeyView>;
   /** By name, also those that have ended. */
-  list(query?: KeyCallOptions & { readonly limit?: number }): PageList<KeyView>;
+  list(query?: CallOptions & { readonly limit?: number }): PageList<KeyView>;
   /** KEY_NOT_FOUND, as of all that follow. */
-  get(name: string, options?: KeyCallOptions): Promise<KeyView>;
+  get(name: string, options?: CallOptions): Promise<KeyView>;
   /** Gives a key another text. KEY_ENDED. */
   rotate(name: string, options?: RotateOptions): Promise<MadeKeyView>;
   /** Ends a key, on every server within two seconds. Again does nothing. */
-  revoke(name: string, options?: KeyCallOptions): Promise<KeyView>;
+  revoke(name: string, options?: CallOptions): Promise<KeyView>;
 }
 
 /** API keys over a transport. */
 export function keysOver(transport: Transport): KeysApi {
-  const one = (name: string, { tenant, ...call }: KeyCallOptions = {}) =>
-    get(pathOf('readKey', { name }), call, { tenant });
+  const one = (name: string, options?: CallOptions) => get(pathOf('readKey', { name }), options);
   return {
     // A lost answer has taken the text of the key with it: a second request would only hear that there is one.
     create: (name, key, options) => transport.json(command(pathOf('createKey'), { name, ...key }, false, options)),
@@ -51,11 +44,10 @@ export function keysOver(transport: Transport): KeysApi {
         return transport.json<PageView<KeyView>>(get(pathOf('listKeys'), options, { ...query, cursor }));
       }),
     get: (name, options) => transport.json(one(name, options)),
-    rotate: (name, { tenant, overlap, ...call } = {}) =>
-      transport.json({
-        ...command(pathOf('rotateKey', { name }), overlap === undefined ? undefined : { overlap }, false, call),
-        query: { tenant },
-      }),
+    rotate: (name, { overlap, ...call } = {}) => {
+      const body = overlap === undefined ? undefined : { overlap };
+      return transport.json(command(pathOf('rotateKey', { name }), body, false, call));
+    },
     revoke: (name, options) => transport.json({ ...one(name, options), method: 'DELETE' }),
   };
 }

@@ -102,6 +102,12 @@ export const errorCatalogue = {
     message: (d) => `These credentials do not allow ${d.what}.`,
     mend: 'Ask for what they were given for, or let the route that hands them out (`start` of the mount, `readToken` of a run) give more.',
   }),
+  PERMISSION_MISSING: entry<{ permission: string }>({
+    kind: 'invalid',
+    status: 403,
+    message: (d) => `This needs the permission "${d.permission}".`,
+    mend: 'Ask with credentials that have it, or have it added to these: to the API key, the claims of the token, or what `authorize` gives.',
+  }),
   READ_TOKEN_INVALID: entry<object>({
     kind: 'invalid',
     status: 401,
@@ -202,7 +208,7 @@ export const errorCatalogue = {
     kind: 'invalid',
     status: 426,
     message: () => 'Only a WebSocket is served here.',
-    mend: 'Connect with a worker; see docs/reference/worker-protocol.md.',
+    mend: 'Connect with a worker (docs/reference/worker-protocol.md) or with `createLive` (docs/guides/live.md).',
   }),
   EVENT_TOO_LARGE: entry<{ type: string; bytesMax: number }>({
     kind: 'invalid',
@@ -266,6 +272,12 @@ export const errorCatalogue = {
     status: 404,
     message: (d) => `No topic "${d.name}" is registered${known(d.known)}.`,
     mend: 'Declare it in the app and start a worker that has it.',
+  }),
+  TOPIC_OWN: entry<{ name: string }>({
+    kind: 'invalid',
+    status: 403,
+    message: (d) => `Only Eventspine itself publishes to "${d.name}".`,
+    mend: 'Declare a topic of your own and publish to that.',
   }),
   WRITER_REQUIRED: entry<{ topic: string }>({
     kind: 'conflict',

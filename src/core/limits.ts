@@ -171,6 +171,12 @@ export const limits = {
   tenantLengthMax: 64,
   /** Permissions of one principal. */
   permissionsMax: 100,
+  /** Repeats of a refusal within this time are one record. */
+  accessWindowMs: 60_000,
+  /** Kinds of refusals (of a caller, a route and a code) that a server tells apart in that time; beyond they are only counted. */
+  accessRefusalsMax: 500,
+  /** How far back a reader that may only subscribe to a topic resumes its stream; further is a replay. */
+  subscribeBackMs: 15 * 60_000,
   keyLengthMax: 256,
   /** Message and stack of an error as kept in an event: together they fit an envelope whatever alphabet they are in. */
   errorMessageLengthMax: 600,
@@ -338,6 +344,9 @@ export const limits = {
   contextsPerRunMax: 32,
   /** Streams of one run. */
   streamsPerRunMax: 1_000,
+  /** Streams on one live socket, and the length of one message of a client. */
+  liveSubscriptionsMax: 100,
+  liveMessageBytesMax: 16 * 1024,
   /** Bytes buffered for one slow stream reader before it is cut off. */
   streamBufferBytesMax: 1024 * 1024,
   /** A worker session is dead when its heartbeat counter has not moved for this long (monotonic time of the reaper). */
@@ -367,6 +376,9 @@ export const limits = {
   pushAnswerBytesMax: 16 * 1024 * 1024,
   /** Age of a signed request beyond which it is refused, in either direction. */
   signatureWindowMs: 5 * 60_000,
+  /** The most that a scheme of webhooks may set it to; secrets of one sender or receiver at a time. */
+  webhookWindowMsMax: 24 * 60 * 60_000,
+  webhookSecretsMax: 8,
   /** Failures in a row after which an endpoint is left alone for a while, and how long: doubling from min to max. */
   pushFailuresMax: 5,
   pushPauseMsMin: 1_000,

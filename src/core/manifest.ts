@@ -174,6 +174,18 @@ export const deadEventsTopic: TopicManifest = {
   partitions: 1,
 };
 
+/**
+ * The topic of refusals and of what operators and admins do (`core/access/record.ts`), kept for 90 days; there without being
+ * declared. Shown to admins and operators only.
+ */
+export const accessTopic: TopicManifest = {
+  name: 'eventspine.access',
+  schema: null,
+  key: null,
+  partitions: 1,
+  retention: { ageMs: 90 * 86_400_000, bytes: null, events: null, behind: 'gap' },
+};
+
 /** Topics of the engine's own. */
 export const ownTopics: readonly TopicManifest[] = [
   approvalTopic,
@@ -183,7 +195,13 @@ export const ownTopics: readonly TopicManifest[] = [
   fleetTopic,
   subscriptionsTopic,
   deadEventsTopic,
+  accessTopic,
 ];
+
+/** Whether only the engine itself publishes to a topic of this name. */
+export function isOwnTopic(name: string): boolean {
+  return ownTopics.some((own) => own.name === name);
+}
 
 export interface WorkflowManifest {
   readonly name: string;

@@ -22,6 +22,7 @@ import type {
 } from '../core/topics/consume.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type { Person } from '../core/run/waits.js';
+import type { TenantRecord } from './access/access-office.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import type {
   AgentSummary,
@@ -623,6 +624,17 @@ export interface Engine {
   limitFacts(): readonly LimitFacts[];
   /** How endpoints of models stand with their breakers and pauses: those of which there is something to say. */
   endpointFacts(): readonly EndpointFacts[];
+  /** Writes records of access, all of them or none. STORE_*. */
+  recordAccess(records: readonly TenantRecord[]): Promise<void>;
+  /** Records of access of a tenant, null = of callers whom nobody knows; oldest first. */
+  accessEvents(
+    tenant: string | null,
+    query: { readonly after: number; readonly limit: number },
+  ): Promise<TopicEventView[]>;
+  /** The workflow of a run; null = there is no such run. */
+  workflowOf(tenant: string, run: string): Promise<string | null>;
+  /** The topic of a subscription; null = there is no such subscription. */
+  topicOfSubscription(tenant: string, name: string): Promise<string | null>;
   health(): Promise<HealthView>;
   doctor(): Promise<DoctorView>;
 

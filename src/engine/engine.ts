@@ -4,7 +4,7 @@
 import { SpineError, hasCode, isSpineError } from '../core/errors.js';
 import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
-import { modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
+import { isOwnTopic, modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
 import { bridgeOffsetSpace } from '../core/topics/bridge.js';
 import { subscriptionCursorSpace } from '../core/topics/subscription.js';
@@ -40,6 +40,7 @@ import { limitGate } from './admission/limit-gate.js';
 import { LimitRules } from './admission/limit-rules.js';
 import { LimitsOffice } from './admission/limits-office.js';
 import { ticketResolver } from './admission/ticket-rows.js';
+import { AccessOffice } from './access/access-office.js';
 import { Agents } from './agents/agents.js';
 import { Bridges, type BridgeSetup } from './bridges/bridges.js';
 import { messageFault, PostOffice } from './agents/post-office.js';
@@ -203,6 +204,7 @@ class RunningEngine implements Engine {
   readonly #predictions: Predictions;
   readonly #limitsOffice: LimitsOffice;
   readonly #keys: KeyOffice;
+  readonly #accessOffice: AccessOffice;
   readonly #approvals: Approvals;
   #look: 'none' | 'under way' | 'again' = 'none';
   #started: Promise<void> | null = null;
@@ -415,6 +417,12 @@ class RunningEngine implements Engine {
       },
     });
     this.#keys = new KeyOffice(this.#context);
+    this.#accessOffice = new AccessOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      published: (transitions) => this.#published(transitions),
+      read: (...of) => this.#reads.topic(...of),
+    });
     this.#limitsOffice = new LimitsOffice({
       context: this.#context,
       catalog: this.#catalog,
@@ -618,11 +626,23 @@ class RunningEngine implements Engine {
   };
 
   publish: Engine['publish'] = (origin, requests) => {
+    if (requests.some(({ topic }) => isOwnTopic(topic))) return this.#publishOthers(origin, requests);
     const publish = (): ReturnType<Engine['publish']> => this.#intake.publish(origin, requests);
     if (!this.#context.store.shared || requests.every(({ topic }) => this.#catalog.topic(topic) !== null))
       return publish();
     return this.#registry.look().then(publish);
   };
+
+  /** What is meant for topics of the engine's own is refused, each by itself. */
+  async #publishOthers(...[origin, requests]: Parameters<Engine['publish']>): Promise<PublishOutcome[]> {
+    const others = requests.filter(({ topic }) => !isOwnTopic(topic));
+    const outcomes = others.length === 0 ? [] : await this.publish(origin, others);
+    let at = 0;
+    return requests.map(({ topic }) => {
+      const outcome = isOwnTopic(topic) ? errorOutcome(new SpineError('TOPIC_OWN', { name: topic })) : outcomes[at++];
+      return outcome ?? errorOutcome(new Error('Invariant broken: no outcome'));
+    });
+  }
 
   async startWithin(tx: unknown, origin: Origin, request: StartRequest): Promise<StartOutcome> {
     try {
@@ -636,6 +656,7 @@ class RunningEngine implements Engine {
 
   async publishWithin(tx: unknown, origin: Origin, request: PublishRequest): Promise<PublishOutcome> {
     try {
+      if (isOwnTopic(request.topic)) throw new SpineError('TOPIC_OWN', { name: request.topic });
       const outbox = this.#openOutbox();
       if (this.#catalog.topic(request.topic) === null) await this.#registry.look();
       return await this.#intake.publishWithin((transition) => outbox.leave(tx, transition), origin, request);
@@ -1056,6 +1077,12 @@ class RunningEngine implements Engine {
   revokeKey: Engine['revokeKey'] = (origin, tenant, name) => this.#keys.revoke(origin, tenant, name);
   keyOf: Engine['keyOf'] = (id) => this.#keys.keyOf(id);
   keyUsed: Engine['keyUsed'] = (id) => this.#keys.used(id);
+  recordAccess: Engine['recordAccess'] = (records) => this.#accessOffice.record(records);
+  accessEvents: Engine['accessEvents'] = (tenant, query) => this.#accessOffice.events(tenant, query);
+  workflowOf: Engine['workflowOf'] = async (tenant, run) =>
+    (await this.#context.store.readRun(tenant, run))?.workflow ?? null;
+  topicOfSubscription: Engine['topicOfSubscription'] = async (tenant, name) =>
+    (await this.#subscriptions.find(tenant, name))?.spec.topic ?? null;
   limitFacts: Engine['limitFacts'] = () => this.#coordinator.facts();
   endpointFacts: Engine['endpointFacts'] = () => endpointFacts(this.#breakers, this.#pauses);
 

@@ -1015,8 +1015,6 @@ export interface MadeKeyView extends KeyView {
 /** A key to be made. */
 export interface KeyRequest {
   readonly name: string;
-  /** Default: that of the caller. Another is for operators. */
-  readonly tenant?: string;
   /** `operator`, `worker`, `admin`, `viewer`, or roles of the installation. Default: none, which is enough for programs. */
   readonly roles?: readonly string[];
   /** `action:kind/pattern`. Default: everything within the tenant. */

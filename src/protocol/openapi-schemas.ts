@@ -1121,13 +1121,12 @@ export const schemas = {
   KeyRequest: shape<KeyRequest>(
     {
       name: text,
-      tenant: text,
       roles: texts,
       permissions: texts,
       clearances: texts,
       expires: { type: ['integer', 'string'] },
     },
-    { tenant: true, roles: true, permissions: true, clearances: true, expires: true },
+    { roles: true, permissions: true, clearances: true, expires: true },
   ),
   RotateRequest: record({ overlap: { type: ['integer', 'string'] } }, []),
   EndpointView: shape<EndpointView>(

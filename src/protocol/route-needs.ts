@@ -156,6 +156,7 @@ export const routeNeeds = {
   putBlob: { action: ['start', 'signal'], kind: 'workflow' },
   readBlob: { action: 'read', kind: 'workflow' },
   workerSocket: null,
+  liveSocket: null,
   listModels: null,
   readModel: null,
   changeModel: null,

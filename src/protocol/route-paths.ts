@@ -16,6 +16,10 @@ export const headerNames = {
   requestId: 'x-request-id',
   traceparent: 'traceparent',
   lastEventId: 'last-event-id',
+  /** The tenant that an operator is at work in; of others it means nothing. */
+  tenant: 'eventspine-tenant',
+  /** Why something is done, for the record of access. */
+  reason: 'eventspine-reason',
 } as const;
 
 /** Under the base path of the server; `{name}` stands for one percent-encoded segment. */
@@ -107,6 +111,7 @@ export const routePaths = {
   putBlob: '/v1/blobs/{tenant}/{hash}',
   readBlob: '/v1/blobs/{tenant}/{hash}',
   workerSocket: workerPath,
+  liveSocket: '/v1/live',
   listModels: '/v1/models',
   readModel: '/v1/models/{name}',
   changeModel: '/v1/models/{name}',

@@ -99,11 +99,6 @@ const runMoment: RouteParameter = {
   says: 'The run as it was after its event of this number, or at this instant, ISO 8601. By default now.',
   type: 'string',
 };
-const ofTenant: RouteParameter = {
-  name: 'tenant',
-  says: 'Of this tenant; only for operators. By default that of the caller.',
-  type: 'string',
-};
 const labels: RouteParameter = {
   name: 'label',
   says: 'A label of the run, as `name:value`.',
@@ -729,6 +724,15 @@ const descriptions = {
     query: [{ name: 'role', says: 'Which socket of the worker this is.', type: 'string', oneOf: ['data', 'beat'] }],
     answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
   }),
+  liveSocket: get(
+    'The WebSocket of live streams: those of runs and topics, many on one socket (docs/guides/live.md). Each is granted as its own route grants it.',
+    null,
+    {
+      access: 'public',
+      takes: ['page', 'readToken'],
+      answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
+    },
+  ),
   listEndpoints: get('Endpoints that tasks are sent to.', 'EndpointPage', { access: 'operator' }),
   putEndpoint: {
     ...post(
@@ -828,7 +832,7 @@ const descriptions = {
   },
   listKeys: get('API keys of the tenant, also those that have ended.', 'KeyPage', {
     access: 'admin',
-    query: [ofTenant, cursor, limit],
+    query: [cursor, limit],
   }),
   createKey: {
     ...post(
@@ -840,7 +844,6 @@ const descriptions = {
   },
   readKey: get('An API key: what it may do, and when it was used last.', 'KeyView', {
     access: 'admin',
-    query: [ofTenant],
   }),
   rotateKey: {
     ...post(
@@ -848,11 +851,10 @@ const descriptions = {
       jsonBody('RotateRequest', 'For how long: ms or a text like `1h`; by default an hour.', false),
       [ok('MadeKeyView', 'The key with its new text, which is shown this once.')],
     ),
-    query: [ofTenant],
     access: 'admin',
   },
   revokeKey: {
-    ...get('Ends an API key: within two seconds no server accepts it.', 'KeyView', { query: [ofTenant] }),
+    ...get('Ends an API key: within two seconds no server accepts it.', 'KeyView'),
     method: 'DELETE',
     access: 'admin',
   },

@@ -3,6 +3,7 @@
  */
 import type { Problem } from '../protocol/http.js';
 import { problemType } from '../protocol/problem.js';
+import type { EventSink } from './event-sink.js';
 
 /** Headers are owned by the answer; what sends it may add to them. */
 export interface WholeAnswer {
@@ -20,6 +21,8 @@ export interface StreamAnswer {
   readonly headers: Record<string, string>;
   /** Called once, when the headers are on their way. */
   readonly open: (sink: StreamSink) => void;
+  /** The same for a reader of messages, where it is a stream of events. In place of `open`. */
+  readonly openEvents?: (sink: EventSink) => void;
 }
 
 export type Answer = WholeAnswer | StreamAnswer;

@@ -9,6 +9,7 @@ import { mediaType } from '../protocol/cloudevents.js';
 import { parseJson } from '../protocol/json-body.js';
 import { headerNames, type Route, type RouteId } from '../protocol/routes.js';
 import { readTraceparent } from '../protocol/traceparent.js';
+import type { Permit } from './access.js';
 import type { Grant } from './grant.js';
 import type { Principal } from './options.js';
 import { decodeSegment } from './path-segment.js';
@@ -33,6 +34,7 @@ export interface ApiRequestParts {
   readonly head: HttpHead;
   readonly principal: Principal;
   readonly grant: Grant;
+  readonly permit: Permit;
   readonly requestId: string;
   readonly body: Uint8Array;
 }
@@ -40,6 +42,8 @@ export interface ApiRequestParts {
 export class ApiRequest {
   readonly principal: Principal;
   readonly grant: Grant;
+  /** What the caller may do within its tenant. Lists leave out what it does not allow. */
+  readonly permit: Permit;
   readonly requestId: string;
   readonly body: Uint8Array;
   readonly head: HttpHead;
@@ -50,6 +54,7 @@ export class ApiRequest {
   constructor(parts: ApiRequestParts) {
     this.principal = parts.principal;
     this.grant = parts.grant;
+    this.permit = parts.permit;
     this.requestId = parts.requestId;
     this.body = parts.body;
     this.head = parts.head;

@@ -40,7 +40,10 @@ import { PlainWorkers } from './plain-workers.js';
 import type { PushHost } from './push/push-host.js';
 import { checkGrant } from './grant.js';
 import { LargeBodies } from './large-bodies.js';
+import { AccessGate, checkRole, refusalCode } from './access.js';
+import { AccessLog, type LoggedCaller, type RefusedRequest } from './access-log.js';
 import { Identity, type Caller } from './identity.js';
+import { nodePorts } from '../runtime/index.js';
 import { isLoopback, type ServerSettings } from './options.js';
 import { ReadTokens } from './read-tokens.js';
 import { readRequestId } from './request-headers.js';
@@ -79,7 +82,7 @@ const rememberedPathsMax = 256;
 
 const methods = ['GET', 'POST', 'PUT', 'DELETE'] as const;
 const corsMaxAgeSeconds = '600';
-const requestHeaders = `accept, authorization, content-type, eventspine-tenant, traceparent, ${Object.values(headerNames).join(', ')}`;
+const requestHeaders = `accept, authorization, content-type, ${Object.values(headerNames).join(', ')}`;
 const exposedHeaders = `location, retry-after, ${headerNames.preferenceApplied}, ${headerNames.requestId}`;
 
 export class Api {
@@ -92,6 +95,9 @@ export class Api {
   /** What is held of large bodies. */
   readonly large: LargeBodies;
   readonly #identity: Identity;
+  readonly #gate: AccessGate;
+  /** null = nothing is recorded. */
+  readonly #accessLog: AccessLog | null;
   /** Makes ids of requests unique over restarts and servers; the counter makes them cheap. */
   readonly #idPrefix: string;
   #requests = 0;
@@ -105,6 +111,9 @@ export class Api {
     const tokens = new ReadTokens(settings.engine, settings.readTokens.secrets);
     const keys = new ApiKeys(settings);
     this.#identity = new Identity(settings, tokens, keys);
+    this.#gate = new AccessGate(settings.engine);
+    const { engine, log } = settings;
+    this.#accessLog = settings.audit ? new AccessLog({ engine, timers: nodePorts.timers, log }) : null;
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
       this.#router.add(route.method, `${settings.basePath}${route.path.replace(/\{(\w+)\}/g, ':$1')}`, { id, route });
     }
@@ -169,6 +178,7 @@ export class Api {
             : this.#settings.limits.bodyBytesMax;
       return { tag: 'routed', id, route, segments: found.segments, head, requestId, bodyBytesMax };
     } catch (error) {
+      this.#tellRefused({ id: '*', segments: {}, requestId }, null, error);
       return { tag: 'answered', answer: this.#refuse(error, head, requestId) };
     }
   }
@@ -189,13 +199,70 @@ export class Api {
 
   /** Throws, or rejects, with what the request is refused for. */
   #handle(routed: Routed, body: Uint8Array): Promise<Answer> {
-    const { id, route, segments, head, requestId } = routed;
-    const handle = ({ principal, grant }: Caller): Answer | Promise<Answer> => {
-      checkGrant(grant, route, segments);
-      return this.#handlers[id](new ApiRequest({ id, route, segments, head, principal, grant, requestId, body }));
+    const handle = (caller: Caller): Answer | Promise<Answer> => this.#serve(routed, caller, body);
+    const refuse = (error: unknown): never => {
+      this.#tellRefused(routed, null, error);
+      throw error;
     };
-    const known = this.#identity.callerOf(route, head);
-    return known instanceof Promise ? known.then(handle) : Promise.resolve(handle(known));
+    let known: Caller | Promise<Caller>;
+    try {
+      known = this.#identity.callerOf(routed.route, routed.head);
+    } catch (error) {
+      return refuse(error);
+    }
+    return known instanceof Promise ? known.then(handle, refuse) : Promise.resolve(handle(known));
+  }
+
+  /** Asks whether the caller may, writes down what has to be, and calls the handler. */
+  #serve(routed: Routed, caller: Caller, body: Uint8Array): Answer | Promise<Answer> {
+    const { id, route, segments, head, requestId } = routed;
+    const { principal, grant } = caller;
+    const refuse = (error: unknown): never => {
+      this.#tellRefused(routed, loggedOf(caller), error);
+      throw error;
+    };
+    try {
+      checkRole(grant, principal, route);
+      checkGrant(grant, route, segments);
+      const permit = this.#gate.permitOf(principal);
+      const checked = this.#gate.check(permit, principal, route, segments);
+      const call = (): Answer | Promise<Answer> => {
+        const request = { id, route, segments, head, principal, grant, permit, requestId, body };
+        return this.#recorded(routed, caller, body, () => this.#handlers[id](new ApiRequest(request)));
+      };
+      const answer = checked === null ? call() : checked.then(call);
+      // What a handler refuses is told as well; the plain way of a start costs no further promise.
+      return answer instanceof Promise && this.#accessLog !== null ? answer.catch(refuse) : answer;
+    } catch (error) {
+      return refuse(error);
+    }
+  }
+
+  #recorded(
+    routed: Routed,
+    caller: Caller,
+    body: Uint8Array,
+    call: () => Answer | Promise<Answer>,
+  ): Answer | Promise<Answer> {
+    const accessLog = this.#accessLog;
+    if (accessLog === null || routed.route.access === 'public') return call();
+    const logged = loggedOf(caller);
+    if (!accessLog.records(routed)) {
+      if (logged.visits) accessLog.visited(routed, logged);
+      return call();
+    }
+    return accessLog
+      .allowed(routed, logged, body)
+      .then(call)
+      .catch((error: unknown) => {
+        if (refusalCode(error) === null) accessLog.failed(routed, logged, error);
+        throw error;
+      });
+  }
+
+  #tellRefused(request: RefusedRequest, caller: LoggedCaller | null, error: unknown): void {
+    const code = refusalCode(error);
+    if (code !== null) this.#accessLog?.refused(request, caller, code);
   }
 
   /** The answer to a request whose body is too large. */
@@ -223,8 +290,41 @@ export class Api {
    * @throws UNAUTHENTICATED, FORBIDDEN, OUT_OF_SCOPE
    */
   async authorize(id: RouteId, head: HttpHead): Promise<void> {
-    const { grant } = await this.#identity.callerOf(routes[id], head);
-    checkGrant(grant, routes[id], {});
+    const route = routes[id];
+    const request = { id, segments: {}, requestId: this.#nextId() };
+    let caller: Caller | null = null;
+    try {
+      caller = await this.#identity.callerOf(route, head);
+      checkRole(caller.grant, caller.principal, route);
+      checkGrant(caller.grant, route, {});
+    } catch (error) {
+      this.#tellRefused(request, caller === null ? null : loggedOf(caller), error);
+      throw error;
+    }
+  }
+
+  /** Writes what is counted of refusals and not written yet. */
+  async flush(): Promise<void> {
+    await this.#accessLog?.flush();
+  }
+
+  /**
+   * Who asks, whatever for: for connections that bring several requests.
+   *
+   * @throws UNAUTHENTICATED, or as `authorize` does
+   */
+  async identify(head: HttpHead): Promise<Caller> {
+    return await this.#identity.callerOf(routes.streamRun, head);
+  }
+
+  /**
+   * Whether what a browser sends along by itself (cookies, passwords that it remembers) may speak for the page. Browsers send it
+   * with every WebSocket, to whatever origin: unlike `fetch` they do not ask whether credentials are declared.
+   */
+  trustsAmbient(head: HttpHead): boolean {
+    const origin = head.header('origin');
+    if (origin === undefined || isSameOrigin(origin, head.header('host') ?? '')) return true;
+    return this.#settings.cors?.credentials === true && this.#allowsOrigin(origin);
   }
 
   /**
@@ -324,6 +424,10 @@ export class Api {
     this.#requests += 1;
     return `${this.#idPrefix}-${this.#requests.toString(36)}`;
   }
+}
+
+function loggedOf({ principal: { tenant, user }, home }: Caller): LoggedCaller {
+  return { tenant, user, visits: home !== tenant };
 }
 
 function isSameOrigin(origin: string, host: string): boolean {

@@ -8,7 +8,7 @@
 import { SpineError } from '../core/errors.js';
 import { apiKeyPrefix } from '../core/keys/key-text.js';
 import { limits } from '../core/limits.js';
-import type { Route } from '../protocol/routes.js';
+import { headerNames, type Route } from '../protocol/routes.js';
 import type { ApiKeys } from './api-keys.js';
 import type { HttpHead } from './api-request.js';
 import { wholeTenant, type Grant } from './grant.js';
@@ -19,6 +19,8 @@ import { readTokenPrefix, type ReadTokens } from './read-tokens.js';
 export interface Caller {
   readonly principal: Principal;
   readonly grant: Grant;
+  /** The tenant that the credential is of: another than that of the principal where an operator is at work elsewhere. */
+  readonly home: string;
 }
 
 const anonymous: Principal = { tenant: 'default', user: 'anonymous', roles: ['operator', 'worker', 'admin'] };
@@ -29,32 +31,31 @@ export class Identity {
   readonly #keys: ApiKeys;
   /** What those may do whom `authorize` knows. */
   readonly #grant: Grant;
-  readonly #anonymous: Caller;
 
   constructor(settings: Pick<ServerSettings, 'authorize' | 'page'>, tokens: ReadTokens, keys: ApiKeys) {
     this.#authorizers = settings.authorize;
     this.#tokens = tokens;
     this.#keys = keys;
     this.#grant = settings.page === null ? wholeTenant : { tag: 'page', ...settings.page };
-    this.#anonymous = { principal: anonymous, grant: this.#grant };
   }
 
   /**
    * The caller of a route. Not an async function: intake pays for each promise.
    *
-   * @throws or rejects with UNAUTHENTICATED, FORBIDDEN, READ_TOKEN_*, API_KEY_*, or as `authorize` does
+   * @throws or rejects with UNAUTHENTICATED, REQUEST_INVALID, READ_TOKEN_*, API_KEY_*, or as `authorize` does
    */
   callerOf(route: Route, head: HttpHead): Caller | Promise<Caller> {
     // With the narrow grant of a server for pages, which has nothing that is public.
-    if (route.access === 'public') return this.#anonymous;
+    if (route.access === 'public') return this.#callerOf(anonymous, anonymous.tenant);
     const token = bearerTokenOf(head.header('authorization'));
-    if (token?.startsWith(readTokenPrefix) === true) return this.#tokens.read(token);
+    if (token?.startsWith(readTokenPrefix) === true)
+      return this.#tokens.read(token).then((bearer) => ({ ...bearer, home: bearer.principal.tenant }));
     const isKey = token?.startsWith(apiKeyPrefix) === true;
-    if (!isKey && this.#authorizers.length === 0) return this.#anonymous;
+    if (!isKey && this.#authorizers.length === 0) return this.#admitted(anonymous, head);
     const found = isKey ? this.#keys.read(token) : this.#ask(head, 0);
     return found instanceof Promise
-      ? found.then((principal) => this.#admitted(principal, route))
-      : this.#admitted(found, route);
+      ? found.then((principal) => this.#admitted(principal, head))
+      : this.#admitted(found, head);
   }
 
   #ask(head: HttpHead, from: number): Principal | null | Promise<Principal | null> {
@@ -66,17 +67,29 @@ export class Identity {
     return null;
   }
 
-  /** @throws UNAUTHENTICATED, FORBIDDEN */
-  #admitted(principal: Principal | null, route: Route): Caller {
+  /** @throws UNAUTHENTICATED, REQUEST_INVALID */
+  #admitted(principal: Principal | null, head: HttpHead): Caller {
     if (principal === null) throw new SpineError('UNAUTHENTICATED', {});
     const { tenant, roles } = principal;
     if (tenant === '' || tenant.length > limits.tenantLengthMax) {
       throw new Error(`authorize gave a tenant that has not 1 to ${limits.tenantLengthMax} characters`);
     }
-    const role = route.access === 'tenant' || route.access === 'public' ? null : route.access;
-    if (role !== null && !roles.includes(role)) throw new SpineError('FORBIDDEN', { role });
-    return { principal, grant: this.#grant };
+    const visited = roles.includes('operator') ? head.header(headerNames.tenant) : undefined;
+    return visited === undefined || visited === tenant
+      ? this.#callerOf(principal, tenant)
+      : this.#callerOf({ ...principal, tenant: checkedTenant(visited) }, tenant);
   }
+
+  #callerOf(principal: Principal, home: string): Caller {
+    return { principal, grant: this.#grant, home };
+  }
+}
+
+/** @throws REQUEST_INVALID */
+function checkedTenant(given: string): string {
+  if (given !== '' && given.length <= limits.tenantLengthMax && !/[\0\p{Surrogate}]/u.test(given)) return given;
+  const fault = `the header ${headerNames.tenant} has not 1 to ${limits.tenantLengthMax} characters`;
+  throw new SpineError('REQUEST_INVALID', { faults: [fault] });
 }
 
 /** What `authorize` may look at of a request. */

@@ -6,8 +6,8 @@ import { parseDuration, type Duration } from '../core/duration.js';
 import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { Engine } from '../engine/api.js';
-import { isSecret } from '../runtime/index.js';
 import { readTokenSights, type ReadTokenSight } from '../protocol/http.js';
+import { isSecret } from '../webhooks/index.js';
 import type { PageScope } from './grant.js';
 
 /** Who asks: decided by `authorize`, believed by everything behind it. */
@@ -16,7 +16,11 @@ export interface Principal {
   readonly tenant: string;
   /** Goes into the events that the caller causes. */
   readonly user: string;
-  /** `operator`: sees queues, workers and checks of all tenants. `worker`: may connect as a worker and read its blobs. */
+  /**
+   * `operator`: sees queues, workers and checks of all tenants, and may be at work in any of them. `worker`: may connect as a
+   * worker and read its blobs. `admin`: says who may do what in the tenant, and reads its record of access. `viewer`: reads
+   * and changes nothing, whatever else it is. Others mean something to approvals only.
+   */
   readonly roles: readonly string[];
   /** What the caller may do within the tenant, as `action:kind/pattern` (`core/access`). Absent = everything. */
   readonly permissions?: readonly string[];
@@ -134,6 +138,11 @@ export interface ServerOptions {
   readonly cors?: CorsOptions;
   /** Endpoints of functions that tasks are sent to (docs/guides/serverless.md). Default: none are. */
   readonly push?: PushOptions;
+  /**
+   * Whether refusals and what operators and admins do are recorded, as events of the topic `eventspine.access`. Default: yes
+   * where there is an `authorize`, since nobody is known without.
+   */
+  readonly audit?: boolean;
   /** Default: one line on the standard error output. */
   readonly log?: (entry: ServerLogEntry) => void;
 }
@@ -152,6 +161,7 @@ export interface ServerSettings {
   readonly limits: ServerLimits;
   readonly cors: CorsOptions | null;
   readonly push: { readonly secrets: readonly string[]; readonly allowLoopback: boolean };
+  readonly audit: boolean;
   readonly log: (entry: ServerLogEntry) => void;
 }
 
@@ -178,6 +188,7 @@ const optionNames = [
   'limits',
   'cors',
   'push',
+  'audit',
   'log',
 ];
 const secretLengthMin = 32;
@@ -206,6 +217,7 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     limits: { ...defaultLimits, ...options.limits },
     cors: options.cors ?? null,
     push: { secrets: [options.push?.secret ?? []].flat(), allowLoopback: options.push?.allowLoopback ?? false },
+    audit: options.audit ?? listOf(options.authorize).length > 0,
     log: options.log ?? logToStandardError,
   };
   const faults = [

@@ -3,6 +3,7 @@ import type { Engine, RunStreamHandlers } from '../engine/api.js';
 import type { RunEventView, RunViewState } from '../protocol/http.js';
 import type { StreamSink } from './answer.js';
 import { cursorOf, seqOfCursor } from './cursor.js';
+import { EventStreamSink } from './event-sink.js';
 import { fakeEngine } from './engine.test.fake.js';
 import { createServer } from './index.js';
 import { settingsOf } from './options.js';
@@ -93,7 +94,16 @@ function hubOver(follow: Engine['follow'], limits: Parameters<typeof settingsOf>
   const hub = new StreamHub(settings);
   const open = (after = 0): FakeSink => {
     const sink = new FakeSink();
-    hub.open({ tenant, run, after, state: 'running', sink, reference: 'ref', show: null, forMs: null });
+    hub.open({
+      tenant,
+      run,
+      after,
+      state: 'running',
+      sink: new EventStreamSink(sink),
+      reference: 'ref',
+      show: null,
+      forMs: null,
+    });
     return sink;
   };
   return { hub, open, logged };
@@ -147,7 +157,8 @@ describe('a stream of a run', () => {
     const slow = new FakeSink();
     slow.paused = true;
     const { hub } = hubOver(log.follow, { streamBufferBytesMax: bound });
-    hub.open({ tenant, run, after: 0, state: 'running', sink: slow, reference: 'r', show: null, forMs: null });
+    const sink = new EventStreamSink(slow);
+    hub.open({ tenant, run, after: 0, state: 'running', sink, reference: 'r', show: null, forMs: null });
     const quick = open();
     let most = 0;
     for (let turn = 0; turn < 200 && slow.seqs().length < 51; turn++) {

@@ -1,5 +1,5 @@
 /**
- * The event stream of a run (server-sent events). The log is the buffer: a reader that falls behind is fed from the
+ * The event stream of a run. The log is the buffer: a reader that falls behind is fed from the
  * log again at its own pace, so a slow reader costs bounded memory and misses nothing, and one that takes nothing at
  * all is cut off. An event is serialised once for all its readers.
  *
@@ -7,12 +7,11 @@
  */
 import type { Engine, RunStreamHandlers } from '../engine/api.js';
 import type { RunEventView, RunViewState, StreamEvent } from '../protocol/http.js';
-import { encodeUtf8 } from '../protocol/json-body.js';
 import { nodePorts } from '../runtime/index.js';
-import type { StreamSink } from './answer.js';
 import { cursorOf } from './cursor.js';
+import { StreamFrame, type EventSink } from './event-sink.js';
 import type { ServerLimits, ServerLogEntry } from './options.js';
-import { frame, StreamOutput, type OpenStream } from './stream-output.js';
+import { StreamOutput, type OpenStream } from './stream-output.js';
 import { TopicStream, type TopicStreamRequest } from './topic-stream.js';
 
 export interface StreamRequest {
@@ -21,7 +20,7 @@ export interface StreamRequest {
   /** `seq` of the last event that the reader has seen; 0 = none. */
   readonly after: number;
   readonly state: RunViewState;
-  readonly sink: StreamSink;
+  readonly sink: EventSink;
   readonly reference: string;
   /** What the reader is shown instead of each event, the same object for the same event; null = the event itself. */
   readonly show: ((event: RunEventView) => RunEventView) | null;
@@ -61,7 +60,7 @@ export class StreamHub {
     this.#add(request.sink, new TopicStream(request, this.#options));
   }
 
-  #add(sink: StreamSink, stream: OpenStream): void {
+  #add(sink: EventSink, stream: OpenStream): void {
     this.#streams.add(stream);
     sink.onClose(() => {
       stream.stop();
@@ -116,7 +115,7 @@ class RunStream implements OpenStream {
   }
 
   start(): void {
-    this.#output.hello();
+    this.#request.sink.hello();
     this.#tellState(this.#request.state);
     const { forMs } = this.#request;
     if (forMs !== null) {
@@ -134,17 +133,17 @@ class RunStream implements OpenStream {
     this.#stopFollowing = null;
   }
 
-  /** Ends the stream with a comment that says why. What is buffered still goes out, if the reader takes it in time. */
+  /** Ends the stream, saying why. What is buffered still goes out, if the reader takes it in time. */
   end(why: string): void {
     if (this.#closed) return;
     this.stop();
-    this.#output.end(why);
+    this.#request.sink.end(why);
   }
 
   /** Keeps an idle stream open; cuts off one whose reader has taken nothing for too long. */
   beat(nowMs: number): void {
     if (this.#output.beat(nowMs, !this.#closed)) return;
-    // The comment is for a reader that wakes up in the very last moment; the socket goes in any case.
+    // The word is for a reader that wakes up in the very last moment; the socket goes in any case.
     this.end('cut off: the reader takes too little; connect again to go on from the last id');
     this.#request.sink.destroy();
   }
@@ -164,7 +163,7 @@ class RunStream implements OpenStream {
         if (!isCurrent()) return;
         this.#write({ event: 'end', data: { state } }, this.#after);
         this.stop();
-        this.#request.sink.end();
+        this.#request.sink.end(null);
       },
       onError: (error) => {
         if (isCurrent()) this.#fail(error);
@@ -186,9 +185,11 @@ class RunStream implements OpenStream {
   /** False = the reader is full; the rest is read from the log again when it has room. */
   #tellEvents(events: readonly RunEventView[], state: RunViewState): boolean {
     const { tenant, run, sink, show } = this.#request;
+    // Where others fill the same connection, there may be no room to begin with.
+    if (this.#output.isFull()) return this.#pause();
     for (const event of events) {
       if (event.seq <= this.#after) continue;
-      sink.write(frameOf(tenant, run, show === null ? event : show(event)));
+      sink.send(frameOf(tenant, run, show === null ? event : show(event)));
       this.#after = event.seq;
       if (this.#output.isFull()) return this.#pause();
     }
@@ -208,12 +209,12 @@ class RunStream implements OpenStream {
   #tellState(state: RunViewState): void {
     if (state === this.#state) return;
     this.#state = state;
-    this.#request.sink.write(encodeUtf8(`event: state\ndata: {"state":"${state}"}\n\n`));
+    this.#request.sink.send(new StreamFrame(null, 'state', { state }));
   }
 
   #write(message: StreamEvent, seq: number): void {
     const { tenant, run, sink } = this.#request;
-    sink.write(encodeUtf8(frame(cursorOf(tenant, run, seq), message.event, JSON.stringify(message.data))));
+    sink.send(new StreamFrame(cursorOf(tenant, run, seq), message.event, message.data));
   }
 
   #fail(error: unknown): void {
@@ -223,13 +224,13 @@ class RunStream implements OpenStream {
   }
 }
 
-/** Bytes of events that several readers are sent at nearly the same time. Goes with the view that the engine shares. */
-const frames = new WeakMap<RunEventView, Uint8Array>();
+/** Messages that several readers are sent at nearly the same time. They go with the view that the engine shares. */
+const frames = new WeakMap<RunEventView, StreamFrame>();
 
-function frameOf(tenant: string, run: string, event: RunEventView): Uint8Array {
+function frameOf(tenant: string, run: string, event: RunEventView): StreamFrame {
   const known = frames.get(event);
   if (known !== undefined) return known;
-  const made = encodeUtf8(frame(cursorOf(tenant, run, event.seq), 'event', JSON.stringify(event)));
+  const made = new StreamFrame(cursorOf(tenant, run, event.seq), 'event', event);
   frames.set(event, made);
   return made;
 }

@@ -11,7 +11,8 @@ import { nodePorts } from '../runtime/index.js';
 import { Api } from './api.js';
 import { fetchAnswer } from './fetch-transport.js';
 import { PushHost } from './push/push-host.js';
-import { createNodeServer, serveNode } from './node-transport.js';
+import { LiveSockets } from './live-sockets.js';
+import { createNodeServer, headOf, serveNode } from './node-transport.js';
 import { settingsOf, type ServerOptions, type ServerSettings } from './options.js';
 import { WorkerSockets } from './worker-socket.js';
 
@@ -21,7 +22,7 @@ export interface SpineServer extends AsyncDisposable {
   readonly fetch: (request: Request) => Promise<Response>;
   /** The same for a request of a node server: for mounting into Express, Fastify and plain `node:http`. */
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
-  /** Takes over an upgrade to a WebSocket from the node server that this one is mounted in. */
+  /** Takes over an upgrade to a WebSocket (workers, live streams) from the node server that this one is mounted in. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /**
    * Listens. Twice is once. Rejects with the error of the system where the port is taken, and with SHUTTING_DOWN after
@@ -29,7 +30,7 @@ export interface SpineServer extends AsyncDisposable {
    */
   listen(): Promise<ServerAddress>;
   /**
-   * Stops accepting, ends streams and worker sockets with a hint to come back, and waits for answers under way, but not
+   * Stops accepting, ends streams and sockets with a hint to come back, and waits for answers under way, but not
    * longer than `limits.closeMs`. The engine is its owner's to stop. Idempotent.
    */
   close(): Promise<void>;
@@ -55,6 +56,7 @@ class HttpServer implements SpineServer {
   readonly #settings: ServerSettings;
   readonly #api: Api;
   readonly #workers: WorkerSockets;
+  readonly #live: LiveSockets;
   readonly #push: PushHost;
   #node: NodeServer | null = null;
   #listening: Promise<ServerAddress> | null = null;
@@ -66,6 +68,7 @@ class HttpServer implements SpineServer {
     this.#push = new PushHost({ engine, secrets: push.secrets, rules: push, log });
     this.#api = new Api(settings, randomBytes(6).toString('hex'), this.#push);
     this.#workers = new WorkerSockets({ api: this.#api, engine: settings.engine, log: settings.log });
+    this.#live = new LiveSockets({ api: this.#api, settings });
   }
 
   readonly fetch = (request: Request): Promise<Response> => {
@@ -76,8 +79,11 @@ class HttpServer implements SpineServer {
   readonly handle = (request: IncomingMessage, response: ServerResponse): void =>
     serveNode(this.#api, request, response, () => this.#closing === null);
 
-  readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void =>
-    this.#workers.upgrade(request, socket, head);
+  readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const routed = this.#api.route(headOf(request));
+    const isLive = routed.tag === 'routed' && routed.id === 'liveSocket';
+    (isLive ? this.#live : this.#workers).upgrade(request, socket, head);
+  };
 
   listen(): Promise<ServerAddress> {
     if (this.#closing !== null) return Promise.reject(new SpineError('SHUTTING_DOWN', {}));
@@ -120,12 +126,14 @@ class HttpServer implements SpineServer {
     this.#settings.engine.endPulls();
     // Its session is the engine's, which outlives this server: what is under way there is answered as usual.
     const pushed = this.#push.close();
-    const settled = Promise.all([closed, this.#workers.close(), pushed]);
+    const settled = Promise.all([closed, this.#workers.close(), this.#live.close(), pushed]);
     const cancel = nodePorts.timers.after(this.#settings.limits.closeMs, () => {
       this.#workers.terminate();
+      this.#live.terminate();
       node?.closeAllConnections();
     });
     await settled;
+    await this.#api.flush();
     cancel();
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The event stream of a topic (server-sent events), of some of its partitions or all. Each id is a cursor that says of
+ * The event stream of a topic, of some of its partitions or all. Each id is a cursor that says of
  * every partition how far the reader has come, so that it goes on from there over any server.
  *
  * Invariant: of each partition the reader is sent the events in the order of offsets, each once; what is gone by retention
@@ -7,10 +7,9 @@
  */
 import type { Engine } from '../engine/api.js';
 import type { TopicEventView, TopicStreamEvent } from '../protocol/http.js';
-import { encodeUtf8 } from '../protocol/json-body.js';
-import type { StreamSink } from './answer.js';
+import { StreamFrame, type EventSink } from './event-sink.js';
 import type { ServerLimits, ServerLogEntry } from './options.js';
-import { frame, StreamOutput, type OpenStream } from './stream-output.js';
+import { StreamOutput, type OpenStream } from './stream-output.js';
 import { topicCursorOf } from './topic-cursor.js';
 
 export interface TopicStreamRequest {
@@ -19,7 +18,7 @@ export interface TopicStreamRequest {
   /** Offset of the next event of each partition that is wanted, in the order of `partitions`. */
   readonly next: readonly number[];
   readonly partitions: readonly number[];
-  readonly sink: StreamSink;
+  readonly sink: EventSink;
   readonly reference: string;
 }
 
@@ -50,7 +49,7 @@ export class TopicStream implements OpenStream {
   }
 
   start(): void {
-    this.#output.hello();
+    this.#request.sink.hello();
     // Who is cut off before the first event goes on from here, and not from what is the newest by then.
     const partitions = this.#request.partitions.map((partition, i) => ({ partition, next: this.#next[i] ?? 0 }));
     this.#write({ event: 'start', data: { partitions } });
@@ -67,7 +66,7 @@ export class TopicStream implements OpenStream {
   end(why: string): void {
     if (this.#closed) return;
     this.stop();
-    this.#output.end(why);
+    this.#request.sink.end(why);
   }
 
   beat(nowMs: number): void {
@@ -99,6 +98,8 @@ export class TopicStream implements OpenStream {
 
   /** False = the reader is full; the rest is read from the log again when it has room. */
   #tell(events: readonly TopicEventView[]): boolean {
+    // Where others fill the same connection, there may be no room to begin with.
+    if (this.#output.isFull()) return this.#pause();
     for (const event of events) {
       this.#move(event.partition, event.offset + 1);
       this.#write({ event: 'event', data: event });
@@ -123,7 +124,6 @@ export class TopicStream implements OpenStream {
 
   #write({ event, data }: TopicStreamEvent): void {
     const { tenant, topic, partitions, sink } = this.#request;
-    const cursor = topicCursorOf(tenant, topic, partitions, this.#next);
-    sink.write(encodeUtf8(frame(cursor, event, JSON.stringify(data))));
+    sink.send(new StreamFrame(topicCursorOf(tenant, topic, partitions, this.#next), event, data));
   }
 }

@@ -9,22 +9,11 @@ import { isSpineError, SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { Engine, WorkerChannel, WorkerLine } from '../engine/api.js';
 import type { ServerMessage } from '../protocol/worker.js';
-import { problemType } from '../protocol/problem.js';
 import type { Api } from './api.js';
 import type { ServerLogEntry } from './options.js';
 import { headOf } from './node-transport.js';
+import { bytesOf, closeCodes, closeWith, refuseUpgrade } from './web-socket.js';
 import { readWorkerMessage } from './worker-message.js';
-
-// Close codes of RFC 6455, section 7.4.1, and the registry for the last one.
-const closeCodes = {
-  normal: 1000,
-  protocolError: 1002,
-  unsupportedData: 1003,
-  internalError: 1011,
-  restart: 1012,
-} as const;
-/** A reason must fit into a control frame. */
-const reasonBytesMax = 120;
 
 export interface WorkerSocketsOptions {
   readonly api: Api;
@@ -103,12 +92,7 @@ export class WorkerSockets {
   }
 
   #refuse(socket: Duplex, error: unknown): void {
-    const problem = this.#options.api.problemOf(error, 'worker-socket');
-    const body = JSON.stringify(problem);
-    socket.end(
-      `HTTP/1.1 ${problem.status} ${problem.code}\r\nConnection: close\r\nContent-Type: ${problemType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-      () => socket.destroy(),
-    );
+    refuseUpgrade(socket, this.#options.api.problemOf(error, 'worker-socket'));
   }
 
   #connect(webSocket: WebSocket, socket: Duplex, role: 'data' | 'beat'): void {
@@ -163,20 +147,4 @@ function channelOf(webSocket: WebSocket, socket: Duplex): WorkerChannel {
     bufferedBytes: () => webSocket.bufferedAmount,
     close: (reason) => closeWith(webSocket, closeCodes.normal, reason),
   };
-}
-
-function closeWith(webSocket: WebSocket, code: number, reason: string): void {
-  webSocket.close(
-    code,
-    Buffer.from(reason)
-      .subarray(0, reasonBytesMax)
-      .toString()
-      .replace(/\ufffd+$/, ''),
-  );
-}
-
-/** Text frames come as one buffer; the library has checked their UTF-8. */
-function bytesOf(data: RawData): Uint8Array {
-  if (Array.isArray(data)) return Buffer.concat(data);
-  return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
 }

@@ -4,10 +4,10 @@ import { createEngine } from '../../engine/index.js';
 import type { KeyView, MadeKeyView } from '../../protocol/http.js';
 import { nodePorts } from '../../runtime/index.js';
 import { createServer } from '../../server/index.js';
-import type { CommandRun, Flags, Invocation } from '../command.js';
+import type { CommandRun, Invocation } from '../command.js';
 import { type ExitCode, exitCodes } from '../exit-codes.js';
 import { printList, printValue } from '../report.js';
-import { clientFor } from '../server-client.js';
+import { clientFor, tenantOf } from '../server-client.js';
 import { chooseStore } from '../store-choice.js';
 import { renderPairs } from '../table.js';
 import { ago } from '../words.js';
@@ -18,7 +18,7 @@ export const listKeys: CommandRun = (invocation) =>
   withKeys(invocation, async (keys) => {
     const { flags } = invocation;
     const now = Date.now();
-    printList(invocation, await take(keys.list(ofTenant(flags)), flags.number('limit') ?? 50), {
+    printList(invocation, await take(keys.list(), flags.number('limit') ?? 50), {
       header: ['KEY', 'STATE', 'ROLES', 'MAY', 'EXPIRES', 'USED'],
       row: (key) => [
         key.name,
@@ -35,8 +35,7 @@ export const listKeys: CommandRun = (invocation) =>
 /** Shows a key. */
 export const showKey: CommandRun = (invocation) =>
   withKeys(invocation, async (keys) => {
-    const { flags, words } = invocation;
-    const key = await keys.get(words.one('key'), ofTenant(flags));
+    const key = await keys.get(invocation.words.one('key'));
     printValue(invocation, key, () => renderPairs(pairsOf(key)));
   });
 
@@ -47,7 +46,6 @@ export const createKey: CommandRun = (invocation) =>
     const [roles, permissions, clearances] = [flags.list('role'), flags.list('allow'), flags.list('clearance')];
     const expires = flags.text('expires');
     const made = await keys.create(words.one('key'), {
-      ...ofTenant(flags),
       roles,
       ...(permissions.length === 0 ? {} : { permissions }),
       ...(clearances.length === 0 ? {} : { clearances }),
@@ -62,7 +60,6 @@ export const rotateKey: CommandRun = (invocation) =>
     const { flags, words } = invocation;
     const overlap = flags.text('overlap');
     const options: RotateOptions = {
-      ...ofTenant(flags),
       ...(overlap === undefined ? {} : { overlap: overlap as '1h' }),
     };
     printMade(invocation, await keys.rotate(words.one('key'), options));
@@ -71,8 +68,7 @@ export const rotateKey: CommandRun = (invocation) =>
 /** Ends a key. */
 export const revokeKey: CommandRun = (invocation) =>
   withKeys(invocation, async (keys) => {
-    const { flags, words } = invocation;
-    const key = await keys.revoke(words.one('key'), ofTenant(flags));
+    const key = await keys.revoke(invocation.words.one('key'));
     printValue(invocation, key, () => [`${key.name} is revoked; within two seconds no server accepts it.`]);
   });
 
@@ -101,15 +97,10 @@ function pairsOf(key: KeyView): (readonly [string, string])[] {
   ];
 }
 
-function ofTenant(flags: Flags): { readonly tenant?: string } {
-  const tenant = flags.text('tenant');
-  return tenant === undefined ? {} : { tenant };
-}
-
 /** Does something with the keys of a server, or with `--store` of a store. */
 async function withKeys(invocation: Invocation, act: (keys: KeysApi) => Promise<void>): Promise<ExitCode> {
   const given = invocation.flags.text('store');
-  if (given === undefined) await act(clientFor(invocation).keys);
+  if (given === undefined) await act(clientFor(invocation, tenantOf(invocation.flags)).keys);
   else await withStore(invocation, given, async ({ keys }) => act(keys));
   return exitCodes.ok.code;
 }
@@ -118,7 +109,11 @@ async function withKeys(invocation: Invocation, act: (keys: KeysApi) => Promise<
  * The same requests as to a server, answered in this process: whoever may open the store may do everything in it. The
  * engine is not started, so nothing else happens meanwhile.
  */
-async function withStore({ io }: Invocation, given: string, act: (client: Client) => Promise<void>): Promise<void> {
+async function withStore(
+  { flags, io }: Invocation,
+  given: string,
+  act: (client: Client) => Promise<void>,
+): Promise<void> {
   const { factory } = await chooseStore({ given, defaultFile: given, databaseUrl: false }, io);
   const store = await factory.open();
   try {
@@ -128,7 +123,7 @@ async function withStore({ io }: Invocation, given: string, act: (client: Client
     });
     const fetch: typeof globalThis.fetch = (input, init) => server.fetch(new Request(input, init));
     try {
-      await act(createClient({ url: 'http://localhost', fetch }));
+      await act(createClient({ url: 'http://localhost', fetch, ...tenantOf(flags) }));
     } finally {
       await server.close();
     }

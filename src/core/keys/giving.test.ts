@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { givingFaults, type Given, type Giver } from './giving.js';
 
-const plain: Given = { tenant: 'acme', roles: [], permissions: null, clearances: null };
-const root: Giver = { tenant: 'default', roles: ['operator', 'worker', 'admin'] };
-const admin: Giver = { tenant: 'acme', roles: ['admin'] };
+const plain: Given = { roles: [], permissions: null, clearances: null };
+const root: Giver = { roles: ['operator', 'worker', 'admin'] };
+const admin: Giver = { roles: ['admin'] };
 const narrow: Giver = { ...admin, permissions: ['start:workflow/answer', 'read:workflow/**'] };
 
 describe('what the maker of a key may give it', () => {
@@ -14,7 +14,7 @@ describe('what the maker of a key may give it', () => {
     ['permissions, where it has all', admin, { permissions: ['publish:topic/**'] }],
     ['permissions that it has itself', narrow, { permissions: ['start:workflow/answer'] }],
     ['nothing', narrow, { permissions: [] }],
-    ['a tenant and roles of its own, as an operator', root, { tenant: 'other', roles: ['worker', 'reviewers'] }],
+    ['roles of its own, as an operator', root, { roles: ['worker', 'reviewers'] }],
     ['clearances, as an operator', root, { clearances: ['pii'] }],
     ['a clearance that it has itself', { ...admin, clearances: ['pii'] }, { clearances: ['pii'] }],
   ])('is %s', (_, giver, given) => {
@@ -22,7 +22,6 @@ describe('what the maker of a key may give it', () => {
   });
 
   it.each<[string, Giver, Partial<Given>]>([
-    ['another tenant', admin, { tenant: 'other' }],
     ['the whole installation', admin, { roles: ['operator'] }],
     ['the work of the installation', admin, { roles: ['worker'] }],
     ['a group that it is not of', admin, { roles: ['finance'] }],

@@ -10,7 +10,7 @@ import { newId } from '../../core/ids.js';
 import { payloadOfJson } from '../../core/codec.js';
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
-import { approvalTopic } from '../../core/manifest.js';
+import { approvalTopic, isOwnTopic } from '../../core/manifest.js';
 import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
 import type { RunCommand } from '../../core/run/commands.js';
 import type { InferenceTicket } from '../../core/run/inference.js';
@@ -485,6 +485,7 @@ export class Lanes {
   ): void {
     const emitted = events.find(isEmitted);
     if (emitted === undefined) return;
+    if (isOwnTopic(command.topic)) throw new SpineError('TOPIC_OWN', { name: command.topic });
     const { key, version, data } = command.event;
     this.#addPublication(into, pending, state, at, {
       topic: command.topic,

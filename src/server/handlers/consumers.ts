@@ -6,7 +6,7 @@ import type { EventPosition } from '../../core/topics/consume.js';
 import type { PageView, SubscriptionView } from '../../protocol/http.js';
 import { empty, json } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { membersOf, type HandlerContext, type Handlers } from './context.js';
+import { membersOf, shownOf, type HandlerContext, type Handlers } from './context.js';
 
 type ConsumerRoutes =
   | 'listSubscriptions'
@@ -21,9 +21,12 @@ type ConsumerRoutes =
 
 export function consumerHandlers({ engine }: HandlerContext): Handlers<ConsumerRoutes> {
   return {
-    listSubscriptions: async ({ tenant }) => {
-      const page: PageView<SubscriptionView> = { items: await engine.listSubscriptions(tenant), next: null };
-      return json(200, page);
+    listSubscriptions: async (request) => {
+      const page: PageView<SubscriptionView> = { items: await engine.listSubscriptions(request.tenant), next: null };
+      return json(
+        200,
+        shownOf(request, page, ['subscribe', 'manage'], 'topic', ({ topic }) => topic),
+      );
     },
     readSubscription: async (request) => {
       const name = request.segment('name');
@@ -33,7 +36,9 @@ export function consumerHandlers({ engine }: HandlerContext): Handlers<ConsumerR
     },
     putSubscription: async (request) => {
       const options = membersOf(request.json(), 'the body', ['topic', 'dead', ...subscriptionOptionNames]);
-      return json(200, await engine.putSubscription(request.origin(), newNameOf(request), options));
+      const name = newNameOf(request);
+      if (!request.permit.isWhole) await checkMayPut(engine, request, name, options);
+      return json(200, await engine.putSubscription(request.origin(), name, options));
     },
     deleteSubscription: async (request) => {
       await engine.removeSubscription(request.origin(), request.segment('name'));
@@ -100,6 +105,26 @@ export function consumerHandlers({ engine }: HandlerContext): Handlers<ConsumerR
       return empty(204);
     },
   };
+}
+
+/**
+ * The topics of the subscription, as it is and as it is to be, are all to be the caller's to manage; to begin before the newest
+ * event is a replay. @throws PERMISSION_MISSING, SUBSCRIPTION_OWNED
+ */
+async function checkMayPut(
+  engine: HandlerContext['engine'],
+  { tenant, permit }: ApiRequest,
+  name: string,
+  { topic, dead, from = 'newest' }: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  if (typeof topic === 'string') {
+    permit.require('manage', 'topic', topic);
+    if (from !== 'newest') permit.require('replay', 'topic', topic);
+  }
+  if (typeof dead === 'string') permit.require('publish', 'topic', dead);
+  const before = await engine.topicOfSubscription(tenant, name);
+  if (before !== null && !permit.allows('manage', 'topic', before))
+    throw new SpineError('SUBSCRIPTION_OWNED', { name });
 }
 
 const namePattern = /^[\p{L}\p{N}][\p{L}\p{N}._-]*$/u;

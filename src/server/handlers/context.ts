@@ -1,8 +1,9 @@
 /** What handlers share: the engine, the settings, and how addresses and ids are made. */
+import type { AccessAction, AccessKind } from '../../core/access/permission.js';
 import { SpineError } from '../../core/errors.js';
 import { labelFaults } from '../../core/labels.js';
 import type { CommandOutcome, Engine } from '../../engine/api.js';
-import type { CommandAnswer, Problem, RunView } from '../../protocol/http.js';
+import type { CommandAnswer, PageView, Problem, RunView } from '../../protocol/http.js';
 import type { RouteId } from '../../protocol/routes.js';
 import type { Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
@@ -42,6 +43,25 @@ export async function heldBlob(
 export function linksOf(basePath: string, run: string): RunView['links'] {
   const self = `${basePath}/v1/runs/${run}`;
   return { self, history: `${self}/history`, result: `${self}/result`, stream: `${self}/stream` };
+}
+
+/**
+ * A page without what the caller may not have. It may be shorter than asked for, or empty with more to come, as pages are
+ * where few match.
+ */
+export function shownOf<T>(
+  { permit }: ApiRequest,
+  page: PageView<T>,
+  action: AccessAction | readonly AccessAction[],
+  kind: AccessKind,
+  nameOf: (item: T) => string | null,
+): PageView<T> {
+  if (permit.isWhole) return page;
+  const items = page.items.filter((item) => {
+    const name = nameOf(item);
+    return name === null ? permit.allowsAll(action, kind) : permit.allows(action, kind, name);
+  });
+  return { ...page, items };
 }
 
 /** The id of the run in the path. Whatever cannot be an id is no run. */

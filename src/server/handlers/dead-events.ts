@@ -4,24 +4,26 @@ import { failureClasses } from '../../core/failure.js';
 import { limits } from '../../core/limits.js';
 import { empty, json } from '../answer.js';
 import { invalid } from '../api-request.js';
-import { commandAnswer, membersOf, type HandlerContext, type Handlers } from './context.js';
+import { commandAnswer, membersOf, shownOf, type HandlerContext, type Handlers } from './context.js';
 
 type DeadEventRoutes = 'listDeadEvents' | 'readDeadEvent' | 'redriveDeadEvent' | 'discardDeadEvent';
 
 export function deadEventHandlers({ engine }: HandlerContext): Handlers<DeadEventRoutes> {
   return {
-    listDeadEvents: async ({ tenant, query }) => {
+    listDeadEvents: async (request) => {
+      const { tenant, query } = request;
       const source = query.text('source');
       const kind = query.choice('class', failureClasses);
       const cursor = query.text('cursor');
+      const page = await engine.listDeadEvents(tenant, {
+        ...(source === undefined ? {} : { source }),
+        ...(kind === undefined ? {} : { class: kind }),
+        ...(cursor === undefined ? {} : { cursor }),
+        limit: query.limit(),
+      });
       return json(
         200,
-        await engine.listDeadEvents(tenant, {
-          ...(source === undefined ? {} : { source }),
-          ...(kind === undefined ? {} : { class: kind }),
-          ...(cursor === undefined ? {} : { cursor }),
-          limit: query.limit(),
-        }),
+        shownOf(request, page, 'manage', 'topic', ({ topic }) => topic),
       );
     },
     readDeadEvent: async (request) => {

@@ -1,4 +1,5 @@
 /** Dead letters, and redrives of many of them. */
+import { everyName } from '../../core/access/pattern.js';
 import { payloadOfJson } from '../../core/codec.js';
 import { SpineError } from '../../core/errors.js';
 import { failureClasses } from '../../core/failure.js';
@@ -7,7 +8,7 @@ import type { LetterFilter } from '../../engine/deadletters/filter.js';
 import type { DeadLetterView, RedriveView } from '../../protocol/http.js';
 import { empty, json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { commandAnswer, membersOf, type HandlerContext, type Handlers } from './context.js';
+import { commandAnswer, membersOf, shownOf, type HandlerContext, type Handlers } from './context.js';
 
 type DeadLetterRoutes =
   | 'listDeadLetters'
@@ -32,13 +33,17 @@ export function deadLetterHandlers(context: HandlerContext): Handlers<DeadLetter
         return text === undefined ? [] : [[name, text] as const];
       });
       const query = { ...filterOf(Object.fromEntries(texts)), limit: request.query.limit() };
+      const page = await engine.listDeadLetters(request.tenant, cursor === undefined ? query : { ...query, cursor });
       return json(
         200,
-        await engine.listDeadLetters(request.tenant, cursor === undefined ? query : { ...query, cursor }),
+        shownOf(request, page, 'read', 'workflow', ({ workflow }) => workflow),
       );
     },
-    countDeadLetters: async (request) =>
-      json(200, await engine.countDeadLetters(request.tenant, filterOf(request.json()))),
+    countDeadLetters: async (request) => {
+      const filter = filterOf(request.json());
+      checkFilter(request, 'read', filter);
+      return json(200, await engine.countDeadLetters(request.tenant, filter));
+    },
     readDeadLetter: async (request) => json(200, await letterOf(context, request)),
     redriveDeadLetter: async (request) => {
       const { reason } = membersOf(request.json() ?? {}, 'the body', ['reason']);
@@ -71,8 +76,10 @@ export function deadLetterHandlers(context: HandlerContext): Handlers<DeadLetter
         'ratePerSecond',
         'reason',
       ]);
+      const meant = filterOf(filter);
+      checkFilter(request, 'cancel', meant);
       const view = await engine.beginRedrive(request.origin(), {
-        filter: filterOf(filter),
+        filter: meant,
         ratePerSecond: rateOf(ratePerSecond),
         reason: reason === undefined ? null : textOf('reason', reason),
       });
@@ -80,7 +87,13 @@ export function deadLetterHandlers(context: HandlerContext): Handlers<DeadLetter
       answer.headers['location'] = `${context.settings.basePath}/v1/redrives/${view.id}`;
       return answer;
     },
-    listRedrives: async (request) => json(200, await engine.listRedrives(request.tenant)),
+    listRedrives: async (request) => {
+      const page = await engine.listRedrives(request.tenant);
+      return json(
+        200,
+        shownOf(request, page, 'read', 'workflow', ({ filter }) => filter.workflow ?? null),
+      );
+    },
     readRedrive: async (request) => json(200, await redriveOf(context, request)),
     cancelRedrive: async (request) => {
       const id = request.segment('id');
@@ -104,6 +117,11 @@ function filterOf(value: unknown): LetterFilter {
   const at = Date.parse(since);
   if (Number.isNaN(at)) throw invalid('since is not an ISO 8601 instant');
   return { ...rest, since: at };
+}
+
+/** Whoever may not have the dead letters of all workflows names one. @throws PERMISSION_MISSING */
+function checkFilter({ permit }: ApiRequest, action: 'read' | 'cancel', { workflow }: LetterFilter): void {
+  if (!permit.allowsAll(action, 'workflow')) permit.require(action, 'workflow', workflow ?? everyName);
 }
 
 function textOf(name: string, value: unknown): string {

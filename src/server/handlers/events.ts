@@ -1,4 +1,5 @@
 /** Publishing events and reading topics. Events come as CloudEvents or, for plain clients, as JSON data. */
+import { accessActions } from '../../core/access/permission.js';
 import { payloadOfJson } from '../../core/codec.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
@@ -18,14 +19,18 @@ import { nodePorts } from '../../runtime/index.js';
 import { json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { readIdempotencyKey } from '../request-headers.js';
-import type { HandlerContext, Handlers } from './context.js';
+import { shownOf, type HandlerContext, type Handlers } from './context.js';
 
 export function eventHandlers(context: HandlerContext): Handlers<'publishEvents' | 'listTopics' | 'readTopic'> {
   return {
     publishEvents: (request) => publishEvents(context, request),
     listTopics: async (request) => {
-      const page: PageView<TopicView> = { items: await context.engine.listTopics(request.tenant), next: null };
-      return json(200, page);
+      const items = await context.engine.listTopics(request.tenant);
+      const page: PageView<TopicView> = { items: [...items], next: null };
+      return json(
+        200,
+        shownOf(request, page, accessActions.topic, 'topic', ({ topic }) => topic),
+      );
     },
     readTopic: (request) => readTopic(context, request),
   };

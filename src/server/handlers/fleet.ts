@@ -1,4 +1,5 @@
 /** Queues, workers, definitions, health and the description of the API. */
+import { accessActions } from '../../core/access/permission.js';
 import { SpineError } from '../../core/errors.js';
 import { edgesOf } from '../../core/graph/drawing.js';
 import type { Manifest } from '../../core/manifest.js';
@@ -6,7 +7,7 @@ import type { GraphView, PageView } from '../../protocol/http.js';
 import { asyncApiDocument } from '../../protocol/asyncapi.js';
 import { openApiDocument } from '../../protocol/openapi.js';
 import { json, type Answer } from '../answer.js';
-import { invalid } from '../api-request.js';
+import { invalid, type ApiRequest } from '../api-request.js';
 import { membersOf, type HandlerContext, type Handlers } from './context.js';
 
 export function fleetHandlers(
@@ -24,6 +25,7 @@ export function fleetHandlers(
   | 'openApi'
   | 'asyncApi'
   | 'workerSocket'
+  | 'liveSocket'
 > {
   const { engine, settings } = context;
   return {
@@ -45,7 +47,13 @@ export function fleetHandlers(
       return json(200, await engine.deploy(manifest as Manifest, options));
     },
     // Where an app is called is the operators' business.
-    listDefinitions: () => whole(engine.definitions().filter(({ endpoint }) => endpoint === undefined)),
+    listDefinitions: (request) =>
+      whole(
+        engine
+          .definitions()
+          .filter(({ endpoint }) => endpoint === undefined)
+          .map((manifest) => manifestFor(request, manifest)),
+      ),
     readGraph: (request) => json(200, graphOf(engine, request.segment('name'))),
     doctor: async () => json(200, await engine.doctor()),
     live: () => json(200, { status: 'ok' }),
@@ -58,13 +66,43 @@ export function fleetHandlers(
       const { version } = await engine.health();
       return json(200, openApiDocument({ version, basePath: settings.basePath }));
     },
-    asyncApi: async () => {
+    asyncApi: async (request) => {
       const { version } = await engine.health();
-      return json(200, asyncApiDocument(engine.definitions(), { version, basePath: settings.basePath }));
+      const manifests = engine.definitions().map((manifest) => manifestFor(request, manifest));
+      return json(200, asyncApiDocument(manifests, { version, basePath: settings.basePath }));
     },
     workerSocket: () => {
       throw new SpineError('UPGRADE_REQUIRED', {});
     },
+    liveSocket: () => {
+      throw new SpineError('UPGRADE_REQUIRED', {});
+    },
+  };
+}
+
+/**
+ * Definitions as the caller may see them: without schedules of other tenants, and without the workflows, topics, subscriptions
+ * and schedules that it may do nothing with. Capabilities, limits, models and prompts are of the app, which serves all.
+ */
+function manifestFor({ tenant, permit }: ApiRequest, manifest: Manifest): Manifest {
+  const { workflows, topics, schedules, subscriptions } = manifest;
+  const ofTopic = (name: string): boolean => permit.allows(accessActions.topic, 'topic', name);
+  return {
+    ...manifest,
+    workflows: workflows.filter(({ name, agent }) =>
+      permit.allows(
+        agent === undefined ? accessActions.workflow : accessActions.agent,
+        agent === undefined ? 'workflow' : 'agent',
+        name,
+      ),
+    ),
+    topics: topics.filter(({ name }) => ofTopic(name)),
+    ...(schedules === undefined
+      ? {}
+      : {
+          schedules: schedules.filter((one) => one.tenant === tenant && permit.allows('read', 'schedule', one.name)),
+        }),
+    ...(subscriptions === undefined ? {} : { subscriptions: subscriptions.filter(({ topic }) => ofTopic(topic)) }),
   };
 }
 

@@ -1,6 +1,5 @@
-/** API keys: made, listed, rotated and revoked by admins, of their own tenant unless they are operators too. */
+/** API keys of a tenant: made, listed, rotated and revoked by its admins. */
 import { durationMs } from '../../core/duration.js';
-import { SpineError } from '../../core/errors.js';
 import { checkGiving } from '../../core/keys/giving.js';
 import { limits } from '../../core/limits.js';
 import type { KeyOrder } from '../../engine/api.js';
@@ -17,16 +16,16 @@ export function keyHandlers(
     listKeys: async (request) => {
       const cursor = request.query.text('cursor');
       const page = { ...(cursor === undefined ? {} : { cursor }), limit: request.query.limit() };
-      return json(200, await engine.listKeys(tenantOf(request), page));
+      return json(200, await engine.listKeys(request.tenant, page));
     },
     createKey: async (request) => {
       const order = orderOf(request);
       checkGiving(request.principal, order);
       return json(201, await engine.createKey(request.origin(), order), notKept());
     },
-    readKey: async (request) => json(200, await engine.readKey(tenantOf(request), request.segment('name'))),
+    readKey: async (request) => json(200, await engine.readKey(request.tenant, request.segment('name'))),
     rotateKey: async (request) => {
-      const tenant = tenantOf(request);
+      const { tenant } = request;
       const overlapMs = overlapOf(request);
       const name = request.segment('name');
       // Whoever gets the new text can do what the key can.
@@ -36,7 +35,7 @@ export function keyHandlers(
       return json(200, made, notKept());
     },
     revokeKey: async (request) => {
-      const ended = await engine.revokeKey(request.origin(), tenantOf(request), request.segment('name'));
+      const ended = await engine.revokeKey(request.origin(), request.tenant, request.segment('name'));
       keys.forget(ended.id);
       return json(200, ended);
     },
@@ -48,25 +47,16 @@ function notKept(): Record<string, string> {
   return { 'cache-control': 'no-store' };
 }
 
-/** @throws FORBIDDEN */
-function tenantOf(request: ApiRequest): string {
-  const tenant = request.query.text('tenant') ?? request.tenant;
-  if (tenant !== request.tenant && !request.principal.roles.includes('operator'))
-    throw new SpineError('FORBIDDEN', { role: 'operator' });
-  return tenant;
-}
-
-const members = ['name', 'tenant', 'roles', 'permissions', 'clearances', 'expires'];
+const members = ['name', 'roles', 'permissions', 'clearances', 'expires'];
 
 /** @throws REQUEST_INVALID */
 function orderOf(request: ApiRequest): KeyOrder {
   const body = membersOf(request.json(), 'the body', members);
-  const { name, tenant = request.tenant, expires } = body;
+  const { name, expires } = body;
   if (typeof name !== 'string') throw invalid('name is not a text');
-  if (typeof tenant !== 'string') throw invalid('tenant is not a text');
   return {
     name,
-    tenant,
+    tenant: request.tenant,
     roles: textsOf('roles', body['roles']) ?? [],
     permissions: textsOf('permissions', body['permissions']),
     clearances: textsOf('clearances', body['clearances']),

@@ -42,6 +42,10 @@ export function readTokenFor(
 async function createReadToken(context: HandlerContext, request: ApiRequest): Promise<Answer> {
   const run = runOf(request);
   const asked = askedOf(request);
+  if (asked.decides && !request.permit.isWhole) {
+    const workflow = await context.engine.workflowOf(request.tenant, run);
+    if (workflow !== null) request.permit.require('decide', 'approval', workflow);
+  }
   const [first] = (await context.engine.readHistory(request.tenant, run, { after: 0, limit: 1 })) ?? [];
   // A run that somebody else has started is none to a user's page: it must not even learn that there is one.
   const isHidden = request.grant.tag === 'page' && first?.actor !== request.origin().actor;

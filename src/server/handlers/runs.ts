@@ -18,7 +18,7 @@ import { isErrorCode } from '../../protocol/problem.js';
 import { headerNames } from '../../protocol/routes.js';
 import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { streamHeaders } from '../stream-output.js';
+import { eventStream } from '../event-sink.js';
 import { cursorOf, seqOfCursor } from '../cursor.js';
 import { plainJsonOf } from '../plain-json.js';
 import { pageEventView, pageRunView } from '../page-view.js';
@@ -30,6 +30,7 @@ import {
   linksOf,
   membersOf,
   runOf,
+  shownOf,
   type HandlerContext,
   type Handlers,
 } from './context.js';
@@ -52,7 +53,13 @@ type RunRoutes =
 export function runHandlers(context: HandlerContext): Handlers<RunRoutes> {
   const { engine } = context;
   return {
-    listRuns: async (request) => json(200, await engine.listRuns(request.tenant, filterOf(request))),
+    listRuns: async (request) => {
+      const page = await engine.listRuns(request.tenant, filterOf(request));
+      return json(
+        200,
+        shownOf(request, page, 'read', 'workflow', ({ workflow }) => workflow),
+      );
+    },
     readRun: (request) => readRun(context, request),
     readHistory: (request) => readHistory(context, request),
     readDecisions: (request) => readDecisions(context, request),
@@ -257,22 +264,18 @@ async function streamRun(context: HandlerContext, request: ApiRequest): Promise<
   // 204 is what makes an EventSource stop: without it a finished stream is reconnected for ever.
   if (ended && after > 0 && (await engine.readHistory(tenant, run, { after, limit: 1 }))?.length === 0)
     return empty(204);
-  return {
-    kind: 'stream',
-    status: 200,
-    headers: { ...streamHeaders },
-    open: (sink) =>
-      streams.open({
-        tenant,
-        run,
-        after,
-        state,
-        sink,
-        reference: request.requestId,
-        show: seesAll(request) ? null : pageEventView,
-        forMs: request.grant.tag === 'readToken' ? request.grant.expiresAt - engine.now() : null,
-      }),
-  };
+  return eventStream((sink) =>
+    streams.open({
+      tenant,
+      run,
+      after,
+      state,
+      sink,
+      reference: request.requestId,
+      show: seesAll(request) ? null : pageEventView,
+      forMs: request.grant.tag === 'readToken' ? request.grant.expiresAt - engine.now() : null,
+    }),
+  );
 }
 
 // Commands
@@ -295,6 +298,7 @@ async function answerToMany(
   const items = await Promise.all(
     ids.map(async (id): Promise<BulkAnswer['items'][number]> => {
       try {
+        await checkMayCancel(context, request, id);
         return commandAnswer(id, await command(id));
       } catch (error) {
         return { id, error: context.problemOf(error, request.requestId) };
@@ -303,6 +307,14 @@ async function answerToMany(
   );
   const answer: BulkAnswer = { items };
   return json(items.some((item) => 'error' in item) ? 207 : 200, answer);
+}
+
+/** A run that the caller may not cancel is none to it. @throws RUN_NOT_FOUND */
+async function checkMayCancel({ engine }: HandlerContext, { tenant, permit }: ApiRequest, run: string): Promise<void> {
+  if (permit.allowsAll('cancel', 'workflow')) return;
+  const workflow = await engine.workflowOf(tenant, run);
+  if (workflow === null || !permit.allows('cancel', 'workflow', workflow))
+    throw new SpineError('RUN_NOT_FOUND', { run });
 }
 
 function idsOf(body: unknown, members: readonly string[]): string[] {

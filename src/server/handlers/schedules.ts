@@ -7,7 +7,7 @@ import { headerNames } from '../../protocol/routes.js';
 import { empty, json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { readIdempotencyKey } from '../request-headers.js';
-import { commandAnswer, linksOf, membersOf, type HandlerContext, type Handlers } from './context.js';
+import { commandAnswer, linksOf, membersOf, shownOf, type HandlerContext, type Handlers } from './context.js';
 
 type ScheduleRoutes =
   | 'listSchedules'
@@ -24,11 +24,18 @@ export function scheduleHandlers(context: HandlerContext): Handlers<ScheduleRout
     listSchedules: async (request) => {
       const cursor = request.query.text('cursor');
       const query = { limit: request.query.limit(), ...(cursor === undefined ? {} : { cursor }) };
-      return json(200, await engine.listSchedules(request.tenant, query));
+      const page = await engine.listSchedules(request.tenant, query);
+      return json(
+        200,
+        shownOf(request, page, 'read', 'schedule', ({ name }) => name),
+      );
     },
     readSchedule: async (request) => json(200, await viewOf(context, request)),
     putSchedule: async (request) => {
-      const outcome = await engine.putSchedule(request.origin(), nameOf(request), specOf(request));
+      const spec = specOf(request);
+      // Whoever sets a schedule starts runs by it.
+      request.permit.require('start', 'workflow', spec.workflow);
+      const outcome = await engine.putSchedule(request.origin(), nameOf(request), spec);
       if (outcome.tag === 'error') throw outcome.error;
       return json(outcome.tag === 'created' ? 201 : 200, await viewOf(context, request));
     },

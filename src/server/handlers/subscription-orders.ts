@@ -26,6 +26,7 @@ export function subscriptionOrderHandlers({ engine }: HandlerContext): Handlers<
       json(200, await engine.seekSubscription(request.origin(), nameOf(request), seekOf(request))),
     replaySubscription: async (request) => {
       const order = replayOf(request);
+      if (order.workflow !== undefined) request.permit.require('start', 'workflow', order.workflow);
       const answer = await engine.replaySubscription(request.origin(), nameOf(request), order);
       return json(order.dryRun === true ? 200 : 201, answer);
     },

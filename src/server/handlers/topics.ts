@@ -4,7 +4,7 @@ import type { TopicPartitionView } from '../../protocol/http.js';
 import { headerNames } from '../../protocol/routes.js';
 import { json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { streamHeaders } from '../stream-output.js';
+import { eventStream } from '../event-sink.js';
 import { offsetsOfTopicCursor } from '../topic-cursor.js';
 import type { HandlerContext, Handlers } from './context.js';
 
@@ -36,12 +36,30 @@ async function streamTopic({ engine, streams }: HandlerContext, request: ApiRequ
     cursor === undefined || cursor === ''
       ? await beginning(engine, request, topic, wanted)
       : offsetsOfTopicCursor(tenant, topic, partitions, cursor);
-  return {
-    kind: 'stream',
-    status: 200,
-    headers: { ...streamHeaders },
-    open: (sink) => streams.openTopic({ tenant, topic, partitions, next, sink, reference: request.requestId }),
-  };
+  await checkFarBack(engine, request, topic, wanted, next);
+  return eventStream((sink) =>
+    streams.openTopic({ tenant, topic, partitions, next, sink, reference: request.requestId }),
+  );
+}
+
+/**
+ * Whoever only subscribes may resume what it has followed, a while back. Cursors say where, and are no secret: further back is
+ * a replay. @throws PERMISSION_MISSING
+ */
+async function checkFarBack(
+  engine: HandlerContext['engine'],
+  { tenant, permit }: ApiRequest,
+  topic: string,
+  wanted: readonly TopicPartitionView[],
+  next: readonly number[],
+): Promise<void> {
+  if (permit.allows('replay', 'topic', topic)) return;
+  const since = engine.now() - limits.subscribeBackMs;
+  for (const [place, { partition, head }] of wanted.entries()) {
+    const from = next[place] ?? 0;
+    if (from < head && from < (await engine.offsetAt(tenant, topic, partition, since)))
+      permit.require('replay', 'topic', topic);
+  }
 }
 
 /** The partitions that are named, or all. */

@@ -11,7 +11,7 @@ import { nodePorts } from '../../runtime/index.js';
 import { json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { readIdempotencyKey } from '../request-headers.js';
-import { commandAnswer, membersOf, runOf, type HandlerContext, type Handlers } from './context.js';
+import { commandAnswer, membersOf, runOf, shownOf, type HandlerContext, type Handlers } from './context.js';
 
 type WaitRoutes =
   | 'signalRun'
@@ -37,7 +37,13 @@ export function waitHandlers(context: HandlerContext): Handlers<WaitRoutes> {
       const outcome = await engine.signal(request.origin(), run, { id, name: signalName(request), data });
       return answerTo(run, outcome);
     },
-    listApprovals: async (request) => json(200, await engine.listApprovals(request.tenant, queryOf(request))),
+    listApprovals: async (request) => {
+      const page = await engine.listApprovals(request.tenant, queryOf(request));
+      return json(
+        200,
+        shownOf(request, page, ['read', 'decide'], 'approval', ({ workflow }) => workflow),
+      );
+    },
     readApproval: async (request) => {
       const id = request.segment('id');
       const approval = await engine.readApproval(request.tenant, id);

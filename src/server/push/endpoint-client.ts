@@ -14,7 +14,7 @@ import { limits } from '../../core/limits.js';
 import type { Ports } from '../../core/ports.js';
 import { pushProtocol, type PushAnswer, type PushRequest } from '../../protocol/push.js';
 import { workerProtocolSchema } from '../../protocol/worker-schemas.js';
-import { signRequest } from '../../runtime/index.js';
+import { sign } from '../../webhooks/index.js';
 import type { EndpointReply, EndpointSender } from '../../worker/push/endpoint-reply.js';
 import { checkedUrl, guardedLookup, type AddressRules, type Resolve } from './address-guard.js';
 
@@ -51,7 +51,7 @@ export class EndpointClient implements EndpointSender {
     const { secrets, ports } = this.#options;
     const id = `msg_${ulid(ports.clock.now(), ports.random.bytes(10))}`;
     const body = Buffer.from(JSON.stringify(task));
-    const signed = await signRequest(secrets, id, ports.clock.now(), body);
+    const signed = sign.standard({ id, atMs: ports.clock.now(), body }, secrets);
     return new Promise((resolve) => this.#send({ body, signed, timeoutMs, signal }, resolve));
   }
 

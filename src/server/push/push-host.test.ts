@@ -8,7 +8,8 @@ import type { Engine, Origin } from '../../engine/api.js';
 import { createEngine } from '../../engine/index.js';
 import type { EndpointView } from '../../protocol/http.js';
 import { workerProtocolSchema } from '../../protocol/worker-schemas.js';
-import { endpointSecret, nodePorts, signRequest } from '../../runtime/index.js';
+import { nodePorts } from '../../runtime/index.js';
+import { endpointSecret, sign } from '../../webhooks/index.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { MemoryData } from '../../store/memory-data.js';
 import { createInProcessTransport, createWorker } from '../../worker/index.js';
@@ -38,7 +39,7 @@ async function endpoint(
   before: (request: IncomingMessage, response: ServerResponse, body: string) => boolean | Promise<boolean> = () =>
     false,
 ) {
-  const secret = await endpointSecret(installation, app.name);
+  const secret = endpointSecret(installation, app.name);
   const handler = createHandler(app, { secret });
   const bodies: string[] = [];
   const heads: Record<string, string>[] = [];
@@ -504,19 +505,19 @@ describe('an endpoint', () => {
     const ask = async (headers: Record<string, string>, sent: Buffer<ArrayBuffer> = body): Promise<number> =>
       (await handler(new Request('http://e/', { method: 'POST', body: sent, headers }))).status;
     const now = Date.now();
-    const good = await signRequest([secret], 'msg_1', now, body);
+    const good = sign.standard({ id: 'msg_1', atMs: now, body }, [secret]);
     expect(await ask({})).toBe(401);
     expect(await ask({ ...good, 'webhook-signature': 'v1,AAAA' })).toBe(401);
-    expect(await ask(await signRequest([installation], 'msg_1', now, body))).toBe(401);
+    expect(await ask(sign.standard({ id: 'msg_1', atMs: now, body }, [installation]))).toBe(401);
     expect(await ask({ ...good, 'webhook-id': 'msg_2' })).toBe(401);
     expect(await ask(good, Buffer.from(`${body.toString()} `))).toBe(401);
-    expect(await ask(await signRequest([secret], 'msg_3', now - 6 * 60_000, body))).toBe(401);
-    expect(await ask(await signRequest([secret], 'msg_4', now + 6 * 60_000, body))).toBe(401);
+    expect(await ask(sign.standard({ id: 'msg_3', atMs: now - 6 * 60_000, body }, [secret]))).toBe(401);
+    expect(await ask(sign.standard({ id: 'msg_4', atMs: now + 6 * 60_000, body }, [secret]))).toBe(401);
     expect(calls).toEqual([]);
     expect(await ask(good)).toBe(200);
     expect(await ask(good)).toBe(409);
     expect(calls).toEqual(['x']);
-    expect(await ask(await signRequest([installation, secret], 'msg_5', now, body))).toBe(200);
+    expect(await ask(sign.standard({ id: 'msg_5', atMs: now, body }, [installation, secret]))).toBe(200);
     expect((await handler(new Request('http://e/'))).status).toBe(405);
   });
 

@@ -10,7 +10,8 @@ import type { EndpointEntry, EndpointTarget, Manifest } from '../../core/manifes
 import type { CancelTimer, Ports } from '../../core/ports.js';
 import type { Engine } from '../../engine/api.js';
 import type { EndpointView } from '../../protocol/http.js';
-import { endpointSecret, nodePorts } from '../../runtime/index.js';
+import { nodePorts } from '../../runtime/index.js';
+import { endpointSecret } from '../../webhooks/index.js';
 import type { Worker } from '../../worker/index.js';
 import { EndpointHealth } from '../../worker/push/endpoint-health.js';
 import type { ServerLogEntry } from '../options.js';
@@ -129,7 +130,7 @@ export class PushHost {
 
   /** The secret that the endpoint of an app is to have. @throws PUSH_DISABLED */
   async secretOf(app: string): Promise<string> {
-    const [secret] = await this.#secretsOf(app);
+    const [secret] = this.#secretsOf(app);
     if (secret === undefined) throw new SpineError('PUSH_DISABLED', {});
     return secret;
   }
@@ -223,7 +224,7 @@ export class PushHost {
   }
 
   async #clientOf(app: string, { url }: EndpointAddress): Promise<EndpointClient> {
-    const secrets = await this.#secretsOf(app);
+    const secrets = this.#secretsOf(app);
     if (secrets.length === 0) throw new SpineError('PUSH_DISABLED', {});
     const { rules, resolve } = this.#options;
     return new EndpointClient({
@@ -235,8 +236,8 @@ export class PushHost {
     });
   }
 
-  #secretsOf(app: string): Promise<string[]> {
-    return Promise.all(this.#options.secrets.map((secret) => endpointSecret(secret, app)));
+  #secretsOf(app: string): string[] {
+    return this.#options.secrets.map((secret) => endpointSecret(secret, app));
   }
 
   #viewOf(app: string, { url, concurrency, timeoutMs }: EndpointAddress): EndpointView {

@@ -7,7 +7,8 @@
 import { SpineError } from '../../core/errors.js';
 import type { Ports } from '../../core/ports.js';
 import { pushProtocol, type PushRequest } from '../../protocol/push.js';
-import { isSecret, nodePorts, signatureFault, signatureHeaders } from '../../runtime/index.js';
+import { nodePorts } from '../../runtime/index.js';
+import { isSecret, standardHeaders, webhookVerdict } from '../../webhooks/index.js';
 import type { AnyApp } from '../../workflow/index.js';
 import { registryOf } from '../app-registry.js';
 import type { WorkerLogRecord } from '../worker-log.js';
@@ -46,13 +47,13 @@ export function createHandler(app: AnyApp, options: HandlerOptions): EndpointHan
     if (request.method !== 'POST')
       return refusal(405, 'METHOD_NOT_ALLOWED', 'Tasks are sent by POST.', { allow: 'POST' });
     const body = new Uint8Array(await request.arrayBuffer());
-    const signed = { header: (name: string) => request.headers.get(name), body };
-    const fault = await signatureFault(secrets, signed, ports.clock.now());
-    if (fault !== null) {
-      const { code, message, status } = new SpineError('SIGNATURE_INVALID', { fault });
+    const signed = { headers: request.headers, body };
+    const verdict = webhookVerdict({ kind: 'standard' }, secrets, signed, ports.clock.now());
+    if (verdict.tag === 'refused') {
+      const { code, message, status } = new SpineError('SIGNATURE_INVALID', { fault: verdict.fault });
       return refusal(status, code, message);
     }
-    const id = request.headers.get(signatureHeaders.id) ?? '';
+    const id = request.headers.get(standardHeaders.id) ?? '';
     if (!received.isNew(id)) return refusal(409, 'SIGNATURE_INVALID', 'This request was received before.');
     const task = parsed(body);
     if (task === null || task.protocol !== pushProtocol)

@@ -59,6 +59,7 @@ describeUnless(await missingRegistry(), 'a plain JavaScript project', () => {
       'eventspine/ai-sdk',
       'eventspine/models',
       'eventspine/auth',
+      'eventspine/webhooks',
       'eventspine/mount',
       'eventspine/testing',
       'eventspine/triage',

@@ -1,5 +1,6 @@
 // Many runs through a server, an engine and a worker in one process: `leak.mjs <file> <runs>...`. For each number of
-// runs, counted from the begin, a line `{"runs", "heapMb"}`: the heap after collection. Needs --expose-gc.
+// runs, counted from the begin, a line `{"runs", "heapMb"}`: the heap after collection, the lowest of some seconds. Needs
+// --expose-gc.
 import { createEngine } from '../../../dist/engine/index.js';
 import { nodePorts } from '../../../dist/runtime/index.js';
 import { createServer } from '../../../dist/server/index.js';
@@ -48,6 +49,26 @@ async function open() {
     .reduce((sum, { count }) => sum + count, 0);
 }
 
+let lowestMb = Number.POSITIVE_INFINITY;
+
+/**
+ * What is kept for a moment only (timers of replies, warm connections, events that the views of the fleet have yet to count)
+ * goes in its time, which a busy machine makes longer; what has leaked stays. So it waits for a heap like that of before,
+ * but not for ever.
+ */
+async function settledHeapMb() {
+  let heapMb = Number.POSITIVE_INFINITY;
+  for (let second = 0; second < 3 || (heapMb > lowestMb + 0.5 && second < 20); second++) {
+    await pause(1_000);
+    for (let i = 0; i < 4; i++) {
+      globalThis.gc();
+      await pause(50);
+    }
+    heapMb = Math.min(heapMb, process.memoryUsage().heapUsed / 2 ** 20);
+  }
+  return heapMb;
+}
+
 let started = 0;
 for (const mark of marks.map(Number)) {
   while (started < mark) {
@@ -61,12 +82,8 @@ for (const mark of marks.map(Number)) {
     while ((await open()) > openMax) await pause(5);
   }
   while ((await open()) > 0) await pause(20);
-  // What is kept for a moment only, such as timers of replies and warm connections, is gone by then.
-  await pause(1_000);
-  for (let i = 0; i < 4; i++) {
-    globalThis.gc();
-    await pause(50);
-  }
-  console.log(JSON.stringify({ runs: started, heapMb: process.memoryUsage().heapUsed / 2 ** 20 }));
+  const heapMb = await settledHeapMb();
+  lowestMb = Math.min(lowestMb, heapMb);
+  console.log(JSON.stringify({ runs: started, heapMb }));
 }
 process.exit(0);
