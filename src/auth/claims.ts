@@ -4,7 +4,7 @@
  *
  * Invariant: roles that open the installation come from a map that the operator wrote, never from a name in a token.
  */
-import { readPermission } from '../core/access/permission.js';
+import { permissionFaults, readPermission } from '../core/access/permission.js';
 import { limits } from '../core/limits.js';
 import type { Principal } from '../server/index.js';
 
@@ -45,6 +45,48 @@ export interface ClaimOptions {
     | readonly string[]
     | MappedClaim<readonly string[]>
     | ((claims: TokenClaims) => readonly string[]);
+}
+
+/** What is wrong with the options themselves, which may come out of a file. */
+export function claimOptionFaults(options: ClaimOptions): string[] {
+  const { tenant, user, ...lists } = options;
+  const faults: string[] = [];
+  if (
+    !(
+      typeof tenant === 'string' ||
+      typeof tenant === 'function' ||
+      isClaim(tenant, (value) => typeof value === 'string')
+    )
+  )
+    faults.push('tenant is none of a name, { claim, map } and a function');
+  if (!(user === undefined || typeof user === 'function' || isClaim(user, null)))
+    faults.push('user is none of { claim } and a function');
+  for (const name of ['roles', 'permissions', 'clearances'] as const) {
+    const given: unknown = lists[name];
+    if (!(given === undefined || typeof given === 'function' || isTexts(given) || isClaim(given, isTexts)))
+      faults.push(`${name} is none of a list of texts, { claim, map } and a function`);
+  }
+  const { permissions } = lists;
+  if (isTexts(permissions)) faults.push(...permissionFaults(permissions));
+  return faults;
+}
+
+/** `mapped`: what a map may hold; null = there is none. */
+function isClaim(given: unknown, mapped: ((value: unknown) => boolean) | null): boolean {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return false;
+  const { claim, map, ...others } = given as { readonly claim?: unknown; readonly map?: unknown };
+  const isMap = map === undefined || (mapped !== null && isRecord(map) && Object.values(map).every(mapped));
+  return (
+    (typeof claim === 'string' || (isTexts(claim) && claim.length > 0)) && isMap && Object.keys(others).length === 0
+  );
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
 }
 
 /** Why claims are refused. */

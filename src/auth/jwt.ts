@@ -13,7 +13,7 @@ import { limits } from '../core/limits.js';
 import type { Clock } from '../core/ports.js';
 import { nodePorts } from '../runtime/index.js';
 import type { Authorize, Principal } from '../server/index.js';
-import { principalOf, type ClaimOptions, type TokenClaims } from './claims.js';
+import { claimOptionFaults, principalOf, type ClaimOptions, type TokenClaims } from './claims.js';
 import { addressFault, IssuerKeys, type FindKey } from './issuer-keys.js';
 import { formOf } from './token-form.js';
 
@@ -248,6 +248,7 @@ function optionFaults(options: JwtOptions): string[] {
   if (audiences.length === 0 || !audiences.every((one) => typeof one === 'string' && one !== ''))
     faults.push('audience is not given');
   if (tenant === undefined || tenant === '') faults.push('tenant is not given; name one, or the claim that does');
+  else faults.push(...claimOptionFaults(options));
   if ([jwks, keys, secret].filter((one) => one !== undefined).length > 1)
     faults.push('of jwks, keys and secret more than one is given');
   const address =

@@ -29,7 +29,7 @@ const secret: Flag = {
   name: 'token',
   type: 'text',
   value: 'token',
-  says: 'Answer only requests with this bearer token; needed to listen for other machines. Default: EVENTSPINE_TOKEN, else none.',
+  says: 'Answer only requests with this bearer token; it may do everything. Default: EVENTSPINE_TOKEN, else none.',
 };
 
 const limit: Flag = { name: 'limit', type: 'number', value: 'n', says: 'Show at most so many. Default 50.' };
@@ -69,7 +69,19 @@ const host: Flag = {
   name: 'host',
   type: 'text',
   value: 'address',
-  says: 'Address to listen on. One that other machines can reach needs --token. Default 127.0.0.1.',
+  says: 'Address to listen on. One that other machines can reach needs --keys, --token or --access. Default 127.0.0.1.',
+};
+
+const keysFlag: Flag = {
+  name: 'keys',
+  type: 'truth',
+  says: 'Answer only requests with an API key, or what else lets in; `eventspine keys create` makes the first with --store.',
+};
+const accessFlag: Flag = {
+  name: 'access',
+  type: 'text',
+  value: 'file',
+  says: 'Let in whom this file of JSON names: tokens of identity providers, pages of other origins (docs/guides/access.md).',
 };
 
 const bridgesFlag: Flag = {
@@ -286,7 +298,18 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
+    flags: [
+      slots,
+      port,
+      host,
+      keysFlag,
+      secret,
+      accessFlag,
+      store('eventspine.db', true),
+      bridgesFlag,
+      pushLoopback,
+      json,
+    ],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -295,10 +318,11 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
+    flags: [port, host, keysFlag, secret, accessFlag, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
-      'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
+      'eventspine serve --host 0.0.0.0 --keys',
+      'eventspine serve --host 0.0.0.0 --access access.json',
       'eventspine serve --store postgres://spine@db/spine',
       'eventspine serve --bridges bridges.json',
     ],

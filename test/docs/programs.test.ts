@@ -65,6 +65,11 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
     file: 'audit.ts',
     prints: 'ann paid 300\nann paid 1200\nsubscription:audit Nack: no such amount\n',
   },
+  {
+    page: 'guides/access.md',
+    file: 'access.ts',
+    prints: 'The answer? 42.\nPERMISSION_MISSING\nUNAUTHENTICATED\n',
+  },
   { page: 'guides/webhooks-in.md', file: 'receive.ts', prints: "{ received: 'msg_1' }\n" },
   {
     page: 'guides/approvals.md',
