@@ -19,7 +19,13 @@ const token: Flag = {
   value: 'token',
   says: 'Bearer token for the server. Default: EVENTSPINE_TOKEN.',
 };
-const overHttp = [url, token, json];
+const tenant: Flag = {
+  name: 'tenant',
+  type: 'text',
+  value: 'name',
+  says: 'The tenant to be at work in, for operators. Default: that of the token.',
+};
+const overHttp = [url, token, tenant, json];
 const urls: Flag = {
   ...url,
   repeated: true,
@@ -219,12 +225,6 @@ const keyCommands = {
   revoke: async () => (await import('./commands/keys.js')).revokeKey,
 } satisfies Record<string, Load>;
 const keyFlags: readonly Flag[] = [
-  {
-    name: 'tenant',
-    type: 'text',
-    value: 'tenant',
-    says: 'Of this tenant; only for operators. Default: that of --token.',
-  },
   {
     name: 'store',
     type: 'text',
@@ -1067,7 +1067,9 @@ export const commands: readonly Command[] = [
     flags: [
       { ...atFlag, says: 'A position of the feed, an instant, or a time ago. Default: now.' },
       { name: 'tenant', type: 'text', value: 'name', says: 'Only what is of this tenant.' },
-      ...overHttp,
+      url,
+      token,
+      json,
     ],
     examples: ['eventspine fleet --at 2026-01-31T03:12:00Z', 'eventspine fleet --at 10m'],
     load: async () => (await import('./commands/fleet.js')).showFleet,
@@ -1225,6 +1227,19 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine triage rollback'],
     load: async () => (await import('./commands/triage.js')).rollBackTriage,
+  },
+  {
+    words: ['access', 'log'],
+    says: 'Shows who was refused what, and what operators and admins have done.',
+    more: 'The newest come last. They are kept for 90 days, as events of the topic eventspine.access.',
+    parameters: [],
+    flags: [
+      limit,
+      { name: 'unknown', type: 'truth', says: 'What callers tried whom nobody knows. For operators.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine access log', 'eventspine access log --unknown --limit 200'],
+    load: async () => (await import('./commands/access.js')).showAccessLog,
   },
   {
     words: ['limits'],

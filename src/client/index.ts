@@ -31,6 +31,7 @@ export {
   type StartManyOutcome,
   type StartOptions,
   type TopicQuery,
+  type TopicTokenOptions,
   type TopicsApi,
 } from './client.js';
 export { type ClientOptions, streamSettings } from './client-options.js';
@@ -51,10 +52,12 @@ export type {
   SayOptions,
   Spokesman,
 } from './approvals.js';
+export type { AccessApi, AccessLogOptions } from './access.js';
 export type { InputFor, ResultFor, TopicDataFor, TopicFor, UntypedApp, WorkflowFor } from './app-types.js';
 export type { CloudEvent, Gateway, StartItem, StartItemAnswer, WaitedAnswer } from './gateway.js';
 export { httpGateway, isOutcome } from './http-gateway.js';
 export type { JsonOf } from './json-of.js';
+export { createLive, type Live, type LiveOptions, type LiveWebSocket } from './live.js';
 export { type Backoff, type Pace, systemPace } from './pace.js';
 export { randomId } from './random-id.js';
 export type { PageList } from './pages.js';

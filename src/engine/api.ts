@@ -25,6 +25,7 @@ import type { Person } from '../core/run/waits.js';
 import type { TenantRecord } from './access/access-office.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import type {
+  AccessEventView,
   AgentSummary,
   AgentView,
   ApprovalDetail,
@@ -626,11 +627,11 @@ export interface Engine {
   endpointFacts(): readonly EndpointFacts[];
   /** Writes records of access, all of them or none. STORE_*. */
   recordAccess(records: readonly TenantRecord[]): Promise<void>;
-  /** Records of access of a tenant, null = of callers whom nobody knows; oldest first. */
+  /** Records of access of a tenant, null = of callers whom nobody knows; newest first, before an offset or all. */
   accessEvents(
     tenant: string | null,
-    query: { readonly after: number; readonly limit: number },
-  ): Promise<TopicEventView[]>;
+    query: { readonly before: number | null; readonly limit: number },
+  ): Promise<PageView<AccessEventView>>;
   /** The workflow of a run; null = there is no such run. */
   workflowOf(tenant: string, run: string): Promise<string | null>;
   /** The topic of a subscription; null = there is no such subscription. */
@@ -719,4 +720,4 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { ApiKey, EventRow, FleetMoment, KeyOrder, ManifestRow, RunMoment, StoredPayload };
+export type { ApiKey, EventRow, FleetMoment, FollowedPartition, KeyOrder, ManifestRow, RunMoment, StoredPayload };

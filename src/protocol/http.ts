@@ -2,6 +2,7 @@
  * The shapes of the HTTP API, version 1: what server, client, CLI and console agree on. Instants are ISO 8601 UTC,
  * durations are ms with the unit in the name. Values are plain JSON as `core/codec` writes it.
  */
+import type { AccessRecord } from '../core/access/record.js';
 import type { ErrorKind } from '../core/errors.js';
 import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
@@ -242,7 +243,7 @@ export interface StartAnswer {
 export const readTokenSights = ['progress', 'everything'] as const;
 export type ReadTokenSight = (typeof readTokenSights)[number];
 
-/** A token that lets whoever has it read one run, for a page to be given. */
+/** A token that lets whoever has it read one run, or follow one topic, for a page to be given. */
 export interface ReadTokenView {
   readonly token: string;
   readonly expiresAt: string;
@@ -258,6 +259,15 @@ export interface ReadTokenRequest {
    * user by name. Default false.
    */
   readonly decides?: boolean;
+}
+
+/** What is asked of a token for a topic. */
+export interface TopicTokenRequest {
+  readonly expiresMs?: number;
+  /** Only events of this key. Default: all of the topic. */
+  readonly key?: string;
+  /** Whether it shows what was published before it was made. Default false. */
+  readonly past?: boolean;
 }
 
 export type BatchStartAnswer = { readonly items: readonly (StartAnswer | { readonly error: Problem })[] };
@@ -372,9 +382,17 @@ export interface TopicEventView {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
+  /** By which it is kept in order: its `partitionkey`, what the topic selects as its key, or its id. */
+  readonly key: string | null;
   /** Stamp of the hybrid logical clock: sorts events by cause, over all topics and servers. */
   readonly hlc: string;
   readonly event: Readonly<Record<string, unknown>>;
+}
+
+/** A record of access, as it is shown. */
+export interface AccessEventView extends AccessRecord {
+  readonly id: string;
+  readonly at: string;
 }
 
 /** A bridge of the server that was asked, and how it stands there. */
@@ -1098,12 +1116,12 @@ export type StreamEvent =
   | { readonly event: 'end'; readonly data: { readonly state: RunViewState } };
 
 /**
- * Events of the SSE stream of a topic: `start` says where the reader begins, `event` carries a TopicEventView, `gap` says
- * that offsets of a partition are gone by retention.
+ * Messages of the stream of a topic: `start` says where the reader begins, `event` carries a TopicEventView, `gap` says
+ * that offsets of a partition are gone by retention, and `place` how far the reader has come where nothing was for it.
  */
 export type TopicStreamEvent =
   | {
-      readonly event: 'start';
+      readonly event: 'start' | 'place';
       readonly data: { readonly partitions: readonly { readonly partition: number; readonly next: number }[] };
     }
   | { readonly event: 'event'; readonly data: TopicEventView }

@@ -62,6 +62,7 @@ import {
   type KeyRequest,
   type KeyView,
   type MadeKeyView,
+  type AccessEventView,
   type LimitCounterView,
   type LimitView,
   type LimitWait,
@@ -93,6 +94,7 @@ import {
   type TopicPartitionView,
   type SourceView,
   type TopicWriterView,
+  type TopicTokenRequest,
   type TopicView,
   type TriageCorrectionsView,
   type TriageVerdictsView,
@@ -498,6 +500,10 @@ export const schemas = {
     { expiresMs: whole, sees: oneOf([...readTokenSights]), decides: flag },
     { expiresMs: true, sees: true, decides: true },
   ),
+  TopicTokenRequest: shape<TopicTokenRequest>(
+    { expiresMs: whole, key: text, past: flag },
+    { expiresMs: true, key: true, past: true },
+  ),
   BatchStartAnswer: record({ items: list({ anyOf: [reference('StartAnswer'), failed] }) }, ['items']),
   PublishAnswer: record(
     {
@@ -559,7 +565,7 @@ export const schemas = {
     {},
   ),
   TopicEventView: shape<TopicEventView>(
-    { topic: text, partition: whole, offset: whole, hlc: text, event: { type: 'object' } },
+    { topic: text, partition: whole, offset: whole, key: nullable(text), hlc: text, event: { type: 'object' } },
     {},
   ),
   SubscriptionView: shape<SubscriptionView>(subscriptionView, {}),
@@ -1088,6 +1094,22 @@ export const schemas = {
       record({ change: oneOf(['promote', 'rollback']) }, ['change']),
     ],
   },
+  AccessEventView: shape<AccessEventView>(
+    {
+      id: text,
+      at: instant,
+      outcome: oneOf(['allowed', 'failed', 'refused']),
+      actor: nullable(text),
+      route: text,
+      target: text,
+      code: nullable(text),
+      reason: nullable(text),
+      count: whole,
+      request: text,
+      since: instant,
+    },
+    {},
+  ),
   LimitView: shape<LimitView>(
     {
       name: text,
@@ -1249,7 +1271,7 @@ export const schemas = {
   ),
   TopicWriterView: shape<TopicWriterView>({ topic: text, epoch: whole, by: nullable(text), at: nullable(instant) }, {}),
   TopicStreamEvent: {
-    description: 'The data of a message, by its event: `event`, `start`, `gap`.',
+    description: 'The data of a message, by its event: `event`, `start` and `place`, `gap`.',
     anyOf: [
       reference('TopicEventView'),
       record({ partitions: list(record({ partition: whole, next: whole }, ['partition', 'next'])) }, ['partitions']),
@@ -1293,6 +1315,7 @@ export const schemas = {
   ModelPage: page('ModelView'),
   LimitPage: page('LimitView'),
   KeyPage: page('KeyView'),
+  AccessEventPage: page('AccessEventView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

@@ -73,6 +73,7 @@ export const routeNeeds = {
   listTopics: { action: ['subscribe', 'replay', 'publish', 'write', 'manage'], kind: 'topic' },
   readTopic: topic('replay'),
   streamTopic: topic('subscribe'),
+  createTopicToken: topic('subscribe'),
   readTopicWriter: topic(['subscribe', 'publish', 'write']),
   takeOverTopic: topic('write'),
   listSources: topic(['subscribe', 'publish', 'manage']),
@@ -156,6 +157,7 @@ export const routeNeeds = {
   putBlob: { action: ['start', 'signal'], kind: 'workflow' },
   readBlob: { action: 'read', kind: 'workflow' },
   workerSocket: null,
+  // Each of its streams is asked for as by its own route.
   liveSocket: null,
   listModels: null,
   readModel: null,
@@ -180,6 +182,7 @@ export const routeNeeds = {
   readKey: null,
   rotateKey: null,
   revokeKey: null,
+  listAccessEvents: null,
   workerSchema: null,
   claimTasks: null,
   extendTasks: null,

@@ -12,6 +12,7 @@ import { headerNames, routes, type Route, type RouteId } from '../protocol/route
 import { ApiKeys } from './api-keys.js';
 import { ApiRequest, type HttpHead } from './api-request.js';
 import { empty, problemAnswerOf, type Answer } from './answer.js';
+import { accessHandlers } from './handlers/access.js';
 import { agentHandlers } from './handlers/agents.js';
 import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
@@ -113,7 +114,7 @@ export class Api {
     this.#identity = new Identity(settings, tokens, keys);
     this.#gate = new AccessGate(settings.engine);
     const { engine, log } = settings;
-    this.#accessLog = settings.audit ? new AccessLog({ engine, timers: nodePorts.timers, log }) : null;
+    this.#accessLog = settings.audit ? new AccessLog({ engine, ...nodePorts, log }) : null;
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
       this.#router.add(route.method, `${settings.basePath}${route.path.replace(/\{(\w+)\}/g, ':$1')}`, { id, route });
     }
@@ -147,6 +148,7 @@ export class Api {
       ...readTokenHandlers(context),
       ...scalingHandlers(context),
       ...blobHandlers(context),
+      ...accessHandlers(context),
       ...workerHandlers(this.#plainWorkers),
       ...endpointHandlers(push),
     };

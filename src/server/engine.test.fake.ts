@@ -111,6 +111,9 @@ const names = [
   'beatFor',
   'submitFor',
   'endSession',
+  'accessEvents',
+  'workflowOf',
+  'topicOfSubscription',
 ] as const satisfies readonly (keyof Engine)[];
 
 /** An engine of which only `methods` work. */
@@ -123,5 +126,6 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
       },
     ]),
   );
-  return { ...(refusing as unknown as Engine), endPulls: () => undefined, ...methods };
+  const recordAccess = (): Promise<void> => Promise.resolve();
+  return { ...(refusing as unknown as Engine), endPulls: () => undefined, recordAccess, ...methods };
 }

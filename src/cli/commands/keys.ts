@@ -7,7 +7,7 @@ import { createServer } from '../../server/index.js';
 import type { CommandRun, Invocation } from '../command.js';
 import { type ExitCode, exitCodes } from '../exit-codes.js';
 import { printList, printValue } from '../report.js';
-import { clientFor, tenantOf } from '../server-client.js';
+import { clientFor } from '../server-client.js';
 import { chooseStore } from '../store-choice.js';
 import { renderPairs } from '../table.js';
 import { ago } from '../words.js';
@@ -100,7 +100,7 @@ function pairsOf(key: KeyView): (readonly [string, string])[] {
 /** Does something with the keys of a server, or with `--store` of a store. */
 async function withKeys(invocation: Invocation, act: (keys: KeysApi) => Promise<void>): Promise<ExitCode> {
   const given = invocation.flags.text('store');
-  if (given === undefined) await act(clientFor(invocation, tenantOf(invocation.flags)).keys);
+  if (given === undefined) await act(clientFor(invocation).keys);
   else await withStore(invocation, given, async ({ keys }) => act(keys));
   return exitCodes.ok.code;
 }
@@ -114,6 +114,7 @@ async function withStore(
   given: string,
   act: (client: Client) => Promise<void>,
 ): Promise<void> {
+  const tenant = flags.text('tenant');
   const { factory } = await chooseStore({ given, defaultFile: given, databaseUrl: false }, io);
   const store = await factory.open();
   try {
@@ -123,7 +124,7 @@ async function withStore(
     });
     const fetch: typeof globalThis.fetch = (input, init) => server.fetch(new Request(input, init));
     try {
-      await act(createClient({ url: 'http://localhost', fetch, ...tenantOf(flags) }));
+      await act(createClient({ url: 'http://localhost', fetch, ...(tenant === undefined ? {} : { tenant }) }));
     } finally {
       await server.close();
     }

@@ -10,7 +10,7 @@ import { newId } from '../../core/ids.js';
 import { payloadOfJson } from '../../core/codec.js';
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
-import { approvalTopic, isOwnTopic } from '../../core/manifest.js';
+import { accessTopic, approvalTopic } from '../../core/manifest.js';
 import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
 import type { RunCommand } from '../../core/run/commands.js';
 import type { InferenceTicket } from '../../core/run/inference.js';
@@ -485,7 +485,8 @@ export class Lanes {
   ): void {
     const emitted = events.find(isEmitted);
     if (emitted === undefined) return;
-    if (isOwnTopic(command.topic)) throw new SpineError('TOPIC_OWN', { name: command.topic });
+    // Outcomes of models go by this way; nobody's words may stand in the record of access.
+    if (command.topic === accessTopic.name) throw new SpineError('TOPIC_OWN', { name: command.topic });
     const { key, version, data } = command.event;
     this.#addPublication(into, pending, state, at, {
       topic: command.topic,
