@@ -1,11 +1,13 @@
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { nodePorts } from '../../runtime/index.js';
 import { newId } from '../ids.js';
 import { keySecretBytes, keyText, readKeyText } from './key-text.js';
 
-const id = newId('apiKey', nodePorts);
+const id = newId('apiKey', {
+  clock: { now: () => 1_800_000_000_000, monotonicMs: () => 0 },
+  random: { next: () => 0.5, bytes: (length) => new Uint8Array(length).fill(99) },
+});
 const bytes = fc.uint8Array({ minLength: keySecretBytes, maxLength: keySecretBytes });
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
