@@ -98,6 +98,7 @@ const powers: ReadonlySet<string> = new Set(['operator', 'worker', 'admin']);
 /** How users of API keys are called; nobody else may be. */
 const keyUserPrefix = 'key:';
 
+/** Whom claims stand for. */
 export function principalOf(claims: TokenClaims, options: ClaimOptions): Principal | ClaimFault {
   const tenant = tenantOf(claims, options.tenant);
   if (tenant === null || tenant === '' || tenant.length > limits.tenantLengthMax)

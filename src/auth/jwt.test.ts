@@ -71,7 +71,7 @@ async function refusal(asked: Promise<unknown>): Promise<string> {
 
 describe('a token of the issuer', () => {
   it('names tenant and user', async () => {
-    expect(await asker()(usual())).toEqual({ tenant: 'acme', user: 'ada', roles: [] });
+    expect(await asker()(usual())).toEqual({ tenant: 'acme', user: 'ada', roles: [], until: (at + 600) * 1_000 });
   });
 
   it('is verified with whichever key it is signed with', async () => {

@@ -144,8 +144,9 @@ class Verifier {
     if ('fault' in form) throw refused(form.fault);
     if (!this.#algorithms.has(form.algorithm)) throw refused('it is signed in a way that is not allowed here');
     return this.#verified(token).then(({ claims, generation }) => {
-      const principal = principalOf(claims, this.#options);
-      if ('fault' in principal) throw refused(principal.fault);
+      const named = principalOf(claims, this.#options);
+      if ('fault' in named) throw refused(named.fault);
+      const principal: Principal = { ...named, until: Number(claims['exp']) * 1_000 };
       this.#remember(name, { principal, until: this.#untilOf(claims), generation });
       return principal;
     });

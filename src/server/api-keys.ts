@@ -23,10 +23,17 @@ interface Remembered {
 /** A key with what is needed of it for each request. */
 interface KnownKey {
   readonly key: ApiKey;
-  readonly principal: Principal;
-  readonly secrets: readonly { readonly digest: Buffer; readonly until: number }[];
+  readonly secrets: readonly KnownSecret[];
   /** When this server wrote last that the key is in use. */
   toldAt: number;
+}
+
+interface KnownSecret {
+  readonly hash: string;
+  readonly digest: Buffer;
+  readonly until: number;
+  /** Of whoever comes with this secret; null = nobody can. */
+  readonly principal: Principal | null;
 }
 
 /** Compared with what was sent where there is no key; nothing has it as its digest. */
@@ -43,6 +50,8 @@ export class ApiKeys {
   /** Apart, so that made-up ids drive out no key that there is. */
   readonly #keys = new Map<string, Remembered>();
   readonly #unknown = new Map<string, Remembered>();
+  /** With what principals came. */
+  readonly #given = new WeakMap<Principal, { readonly id: string; readonly hash: string }>();
   readonly #asking = new Map<string, Promise<Remembered>>();
 
   constructor({ engine, log }: KeySettings) {
@@ -58,6 +67,27 @@ export class ApiKeys {
     const remembered = this.#remembered(id);
     if (remembered !== undefined) return this.#principalOf(remembered, secret);
     return this.#ask(id).then((found) => this.#principalOf(found, secret));
+  }
+
+  /** Whether a principal came with a key. */
+  isOfKey(principal: Principal): boolean {
+    return this.#given.has(principal);
+  }
+
+  /** Whether the key of a principal, by the secret that it came with, is good; true where it came without one. */
+  holds(principal: Principal): boolean | Promise<boolean> {
+    const given = this.#given.get(principal);
+    if (given === undefined) return true;
+    const isGood = ({ known }: Remembered): boolean => {
+      const now = this.#engine.now();
+      return (
+        known !== null &&
+        keyStateAt(known.key, now) === 'active' &&
+        known.secrets.some(({ hash, until }) => hash === given.hash && now < until)
+      );
+    };
+    const remembered = this.#remembered(given.id);
+    return remembered === undefined ? this.#ask(given.id).then(isGood) : isGood(remembered);
   }
 
   /** What is remembered of a key is believed no longer: it was changed here. */
@@ -79,18 +109,18 @@ export class ApiKeys {
   #principalOf({ known }: Remembered, secret: string): Principal {
     const now = this.#engine.now();
     const digest = createHash('sha256').update(secret).digest();
-    let matches = false;
+    let principal: Principal | null = null;
     for (const candidate of known?.secrets ?? noSecrets) {
       const isEqual = timingSafeEqual(digest, candidate.digest);
-      if (isEqual && now < candidate.until) matches = true;
+      if (isEqual && now < candidate.until) ({ principal } = candidate);
     }
-    if (known === null || !matches) throw new SpineError('API_KEY_INVALID', {});
+    if (known === null || principal === null) throw new SpineError('API_KEY_INVALID', {});
     // Whoever has the secret may know what became of the key.
     const state = keyStateAt(known.key, now);
     if (state === 'revoked') throw new SpineError('API_KEY_REVOKED', {});
     if (state === 'expired') throw new SpineError('API_KEY_EXPIRED', {});
     if (Math.abs(now - known.toldAt) >= limits.apiKeyUseEveryMs) this.#tell(known, now);
-    return known.principal;
+    return principal;
   }
 
   /** One question for all who ask at the same time. */
@@ -100,7 +130,7 @@ export class ApiKeys {
     const askedAt = this.#engine.now();
     const asked = this.#engine.keyOf(id).then(
       (key) => {
-        const found = { known: key === null ? null : knownKey(key, this.#keys.get(id)?.known?.toldAt ?? 0), askedAt };
+        const found = { known: key === null ? null : this.#known(key), askedAt };
         // What was forgotten meanwhile was changed meanwhile.
         if (this.#asking.get(id) === asked) {
           this.#asking.delete(id);
@@ -115,6 +145,19 @@ export class ApiKeys {
     );
     this.#asking.set(id, asked);
     return asked;
+  }
+
+  /** A key as it was read, with the principals that it had before: what is open knows them. */
+  #known(key: ApiKey): KnownKey {
+    const before = this.#keys.get(key.id)?.known ?? null;
+    const isSame = before !== null && JSON.stringify(before.key) === JSON.stringify(key);
+    if (isSame) return before;
+    const secrets = key.secrets.map(({ hash, until }): KnownSecret => {
+      const principal = principalOf(key);
+      this.#given.set(principal, { id: key.id, hash });
+      return { hash, digest: Buffer.from(hash, 'hex'), until: until ?? Number.POSITIVE_INFINITY, principal };
+    });
+    return { key, secrets, toldAt: before?.toldAt ?? 0 };
   }
 
   #remember(id: string, found: Remembered): void {
@@ -135,23 +178,16 @@ export class ApiKeys {
   }
 }
 
-const noSecrets: KnownKey['secrets'] = [{ digest: noDigest, until: Number.POSITIVE_INFINITY }];
+const noSecrets: readonly KnownSecret[] = [
+  { hash: '', digest: noDigest, until: Number.POSITIVE_INFINITY, principal: null },
+];
 
-function knownKey(key: ApiKey, toldAt: number): KnownKey {
-  const { tenant, name, roles, permissions, clearances } = key;
+function principalOf({ tenant, name, roles, permissions, clearances }: ApiKey): Principal {
   return {
-    key,
-    principal: {
-      tenant,
-      user: `key:${name}`,
-      roles,
-      ...(permissions === null ? {} : { permissions }),
-      ...(clearances === null ? {} : { clearances }),
-    },
-    secrets: key.secrets.map(({ hash, until }) => ({
-      digest: Buffer.from(hash, 'hex'),
-      until: until ?? Number.POSITIVE_INFINITY,
-    })),
-    toldAt,
+    tenant,
+    user: `key:${name}`,
+    roles,
+    ...(permissions === null ? {} : { permissions }),
+    ...(clearances === null ? {} : { clearances }),
   };
 }

@@ -45,10 +45,12 @@ import { AccessGate, checkRole, refusalCode } from './access.js';
 import { AccessLog, type LoggedCaller, type RefusedRequest } from './access-log.js';
 import { Identity, type Caller } from './identity.js';
 import { nodePorts } from '../runtime/index.js';
-import { isLoopback, type ServerSettings } from './options.js';
+import { isLoopback, type Principal, type ServerSettings } from './options.js';
 import { ReadTokens } from './read-tokens.js';
 import { readRequestId } from './request-headers.js';
+import { eventStream } from './event-sink.js';
 import { StreamHub } from './run-stream.js';
+import { Standing, standingOver } from './standing.js';
 
 /** A request that was routed and may send its body. */
 export interface Routed {
@@ -81,6 +83,13 @@ interface Found {
 /** Paths of intake whose routing is remembered: an installation posts to few, and routing is a tenth of the work. */
 const rememberedPathsMax = 256;
 
+/** Routes whose answers stay open. */
+const eventStreams: ReadonlySet<RouteId> = new Set(
+  (Object.entries(routes) as [RouteId, Route][])
+    .filter(([, { answers }]) => answers.some(({ type }) => type === 'text/event-stream'))
+    .map(([id]) => id),
+);
+
 const methods = ['GET', 'POST', 'PUT', 'DELETE'] as const;
 const corsMaxAgeSeconds = '600';
 const requestHeaders = `accept, authorization, content-type, ${Object.values(headerNames).join(', ')}`;
@@ -93,6 +102,8 @@ export class Api {
   readonly #handlers: Readonly<Record<RouteId, Handler>>;
   readonly #streams: StreamHub;
   readonly #plainWorkers: PlainWorkers;
+  /** Ends what is open when its caller may not ask any more. */
+  readonly standing: Standing;
   /** What is held of large bodies. */
   readonly large: LargeBodies;
   readonly #identity: Identity;
@@ -111,6 +122,12 @@ export class Api {
     this.large = new LargeBodies(settings.engine.valueBytesMax);
     const tokens = new ReadTokens(settings.engine, settings.readTokens.secrets);
     const keys = new ApiKeys(settings);
+    this.standing = new Standing({
+      ports: nodePorts,
+      holds: (principal) => keys.holds(principal),
+      mayEnd: (principal) => keys.isOfKey(principal),
+      log: settings.log,
+    });
     this.#identity = new Identity(settings, tokens, keys);
     this.#gate = new AccessGate(settings.engine);
     const { engine, log } = settings;
@@ -232,12 +249,24 @@ export class Api {
         const request = { id, route, segments, head, principal, grant, permit, requestId, body };
         return this.#recorded(routed, caller, body, () => this.#handlers[id](new ApiRequest(request)));
       };
-      const answer = checked === null ? call() : checked.then(call);
+      const served = checked === null ? call() : checked.then(call);
+      const answer = eventStreams.has(id) ? this.#ending(served, caller.presented) : served;
       // What a handler refuses is told as well; the plain way of a start costs no further promise.
       return answer instanceof Promise && this.#accessLog !== null ? answer.catch(refuse) : answer;
     } catch (error) {
       return refuse(error);
     }
+  }
+
+  /** A stream of events that ends when its reader may not ask any more. */
+  async #ending(served: Answer | Promise<Answer>, presented: Principal): Promise<Answer> {
+    const answer = await served;
+    const open = answer.kind === 'stream' ? answer.openEvents : undefined;
+    if (open === undefined) return answer;
+    return eventStream((sink) => {
+      sink.onClose(this.standing.watch(presented, () => sink.end(standingOver)));
+      open(sink);
+    });
   }
 
   #recorded(
@@ -291,7 +320,7 @@ export class Api {
    *
    * @throws UNAUTHENTICATED, FORBIDDEN, OUT_OF_SCOPE
    */
-  async authorize(id: RouteId, head: HttpHead): Promise<void> {
+  async authorize(id: RouteId, head: HttpHead): Promise<Caller> {
     const route = routes[id];
     const request = { id, segments: {}, requestId: this.#nextId() };
     let caller: Caller | null = null;
@@ -299,6 +328,7 @@ export class Api {
       caller = await this.#identity.callerOf(route, head);
       checkRole(caller.grant, caller.principal, route);
       checkGrant(caller.grant, route, {});
+      return caller;
     } catch (error) {
       this.#tellRefused(request, caller === null ? null : loggedOf(caller), error);
       throw error;

@@ -21,6 +21,8 @@ export interface Caller {
   readonly grant: Grant;
   /** The tenant that the credential is of: another than that of the principal where an operator is at work elsewhere. */
   readonly home: string;
+  /** As `authorize` gave it, or a key: the same object for as long as that is so. */
+  readonly presented: Principal;
 }
 
 const anonymous: Principal = { tenant: 'default', user: 'anonymous', roles: ['operator', 'worker', 'admin'] };
@@ -46,10 +48,14 @@ export class Identity {
    */
   callerOf(route: Route, head: HttpHead): Caller | Promise<Caller> {
     // With the narrow grant of a server for pages, which has nothing that is public.
-    if (route.access === 'public') return this.#callerOf(anonymous, anonymous.tenant);
+    if (route.access === 'public') return this.#callerOf(anonymous, anonymous);
     const token = bearerTokenOf(head.header('authorization'));
     if (token?.startsWith(readTokenPrefix) === true)
-      return this.#tokens.read(token).then((bearer) => ({ ...bearer, home: bearer.principal.tenant }));
+      return this.#tokens.read(token).then((bearer) => ({
+        ...bearer,
+        home: bearer.principal.tenant,
+        presented: bearer.principal,
+      }));
     const isKey = token?.startsWith(apiKeyPrefix) === true;
     if (!isKey && this.#authorizers.length === 0) return this.#admitted(anonymous, head);
     const found = isKey ? this.#keys.read(token) : this.#ask(head, 0);
@@ -78,12 +84,12 @@ export class Identity {
     const visits = roles.includes('operator') && this.#grant.tag === 'tenant';
     const visited = visits ? head.header(headerNames.tenant) : undefined;
     return visited === undefined || visited === tenant
-      ? this.#callerOf(principal, tenant)
-      : this.#callerOf({ ...principal, tenant: checkedTenant(visited) }, tenant);
+      ? this.#callerOf(principal, principal)
+      : this.#callerOf({ ...principal, tenant: checkedTenant(visited) }, principal);
   }
 
-  #callerOf(principal: Principal, home: string): Caller {
-    return { principal, grant: this.#grant, home };
+  #callerOf(principal: Principal, presented: Principal): Caller {
+    return { principal, grant: this.#grant, home: presented.tenant, presented };
   }
 }
 

@@ -121,6 +121,7 @@ class HttpServer implements SpineServer {
       node === null || !node.listening
         ? Promise.resolve()
         : new Promise<void>((resolve) => node.close(() => resolve()));
+    this.#api.standing.close();
     this.#api.streams.close();
     this.#api.plainWorkers.close();
     this.#settings.engine.endPulls();

@@ -10,8 +10,9 @@ import { limits } from '../core/limits.js';
 import type { Engine, WorkerChannel, WorkerLine } from '../engine/api.js';
 import type { ServerMessage } from '../protocol/worker.js';
 import type { Api } from './api.js';
-import type { ServerLogEntry } from './options.js';
+import type { Principal, ServerLogEntry } from './options.js';
 import { headOf } from './node-transport.js';
+import { standingOver } from './standing.js';
 import { bytesOf, closeCodes, closeWith, refuseUpgrade } from './web-socket.js';
 import { readWorkerMessage } from './worker-message.js';
 
@@ -43,9 +44,13 @@ export class WorkerSockets {
     };
     socket.on('error', onError);
     this.#admit(request).then(
-      (role) => {
+      ({ role, presented }) => {
         socket.off('error', onError);
-        this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connect(webSocket, socket, role));
+        this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+          const end = (): void => closeWith(webSocket, closeCodes.policyViolation, standingOver);
+          webSocket.once('close', this.#options.api.standing.watch(presented, end));
+          this.#connect(webSocket, socket, role);
+        });
       },
       (error: unknown) => this.#refuse(socket, error),
     );
@@ -75,7 +80,7 @@ export class WorkerSockets {
     for (const webSocket of this.#server.clients) webSocket.terminate();
   }
 
-  async #admit(request: IncomingMessage): Promise<'data' | 'beat'> {
+  async #admit(request: IncomingMessage): Promise<{ readonly role: 'data' | 'beat'; readonly presented: Principal }> {
     if (this.#closed) throw new SpineError('SHUTTING_DOWN', {});
     const { api } = this.#options;
     const head = headOf(request);
@@ -84,11 +89,11 @@ export class WorkerSockets {
     if (routed.tag === 'answered' || routed.id !== 'workerSocket') {
       throw new SpineError('ROUTE_NOT_FOUND', { path: head.path.slice(0, 200) });
     }
-    await api.authorize('workerSocket', head);
+    const { presented } = await api.authorize('workerSocket', head);
     const role = new URLSearchParams(head.query).get('role') ?? 'data';
     if (role !== 'data' && role !== 'beat')
       throw new SpineError('REQUEST_INVALID', { faults: ['role is none of data, beat'] });
-    return role;
+    return { role, presented };
   }
 
   #refuse(socket: Duplex, error: unknown): void {
