@@ -4,7 +4,7 @@
  *
  * Invariant: the answer to a key that does not exist and to one with a wrong secret is the same, after the same work.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { SpineError } from '../core/errors.js';
 import { keyStateAt, type ApiKey } from '../core/keys/api-key.js';
 import { readKeyText } from '../core/keys/key-text.js';
@@ -108,7 +108,7 @@ export class ApiKeys {
   /** @throws API_KEY_INVALID, API_KEY_REVOKED, API_KEY_EXPIRED */
   #principalOf({ known }: Remembered, secret: string): Principal {
     const now = this.#engine.now();
-    const digest = createHash('sha256').update(secret).digest();
+    const digest = hash('sha256', secret, 'buffer');
     let principal: Principal | null = null;
     for (const candidate of known?.secrets ?? noSecrets) {
       const isEqual = timingSafeEqual(digest, candidate.digest);
