@@ -61,6 +61,15 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
     prints: 'large, after context_length_exceeded: reroute\n',
   },
   {
+    page: 'guides/redaction.md',
+    file: 'refunds.ts',
+    prints: `{ order: 'o-7', cents: 300 }
+run.started { order: 'o-7', email: { redacted: [ 'pii' ] }, cents: 300 }
+step.completed { redacted: [ 'pii' ] }
+run.succeeded { order: 'o-7', cents: 300 }
+`,
+  },
+  {
     page: 'guides/consumers.md',
     file: 'audit.ts',
     prints: 'ann paid 300\nann paid 1200\nsubscription:audit Nack: no such amount\n',
@@ -70,7 +79,14 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
     file: 'access.ts',
     prints: 'The answer? 42.\nPERMISSION_MISSING\nUNAUTHENTICATED\n',
   },
+  {
+    page: 'guides/webhooks-in.md',
+    file: 'shop.ts',
+    prints:
+      "202 { id: 'evt_1', topic: 'order.paid', duplicate: false }\n202 { id: 'evt_1', topic: 'order.paid', duplicate: true }\n",
+  },
   { page: 'guides/webhooks-in.md', file: 'receive.ts', prints: "{ received: 'msg_1' }\n" },
+  { page: 'guides/webhooks-out.md', file: 'shop.ts', prints: "order.placed { id: 'o1', cents: 4200 }\n" },
   {
     page: 'guides/approvals.md',
     file: 'review.ts',

@@ -41,11 +41,13 @@ import {
   type PathRecord,
   type UnitKind,
 } from './path-record.js';
+import { effectWithheld, isWithheld } from './effect-withheld.js';
 import { pumpOf, type Pump, type Pumped } from './pump.js';
 import { Scope } from './scope.js';
 import { SeededRandom } from './seeded-random.js';
 import { SeqQueue } from './seq-queue.js';
 import type { StepHost } from './step-work.js';
+import type { Judged } from './tool-gate.js';
 import { Wait, type ReceivedOutcome, type Work } from './wait.js';
 
 type SignalEntry = Extract<JournalEntry, { readonly type: 'signal.received' }>;
@@ -153,7 +155,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.host = host;
     this.tenant = tenant;
     this.run = run;
-    this.info = { id: run, tenant, workflow: input.workflow, version, attempt, startedAt };
+    this.info = { id: run, tenant, workflow: input.workflow, version, attempt, startedAt, labels: input.labels ?? {} };
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -162,6 +164,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
       model: (name) => host.model?.(name) ?? null,
       promptVersion: (prompt) => this.#promptVersion(prompt),
       ...(host.remedies === undefined ? {} : { remedies: host.remedies }),
+      tools: host.tools ?? null,
     };
     this.#workflow = workflow;
     this.#input = input;
@@ -299,6 +302,11 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (this.#isDone()) return;
     this.#reportUnasked();
     this.#close(() => this.#withStored(input, (stored) => this.#end({ op: 'continueAsNew', input: stored })));
+  }
+
+  /** `seq` of the last event that an earlier activation may have seen. */
+  get since(): number {
+    return this.#input.journal.head;
   }
 
   /** Events that the run had when the body was last told of something. */
@@ -503,6 +511,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
         return wait.resolve(undefined);
       case 'race.decided':
         return wait.resolve(outcome.data.winner);
+      case 'tool.judged':
+        return wait.resolve({ ...outcome.data, seq: outcome.seq, at: outcome.at } satisfies Judged);
       case 'child.started':
         return wait.resolve(outcome.data.run);
       case 'context.put': {
@@ -893,6 +903,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (this.#cancelled !== null) return this.#endCancelled(error);
     if (isTerminal(error)) return this.#refuse(error);
     if (isTransient(error)) return this.#giveBack(failureOf(error));
+    // A child that only mirrors has ended before an effect: so does this run, which has started it for that.
+    if (isStepError(error) && isWithheld(error.failure)) return this.#refuse(effectWithheld(error.path));
     if (isStepError(error)) return this.#endWith(failed(error.failure, error.path));
     this.#endWith(failed(failureOf(error), null));
   }

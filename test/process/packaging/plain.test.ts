@@ -61,6 +61,7 @@ describeUnless(await missingRegistry(), 'a plain JavaScript project', () => {
       'eventspine/auth',
       'eventspine/webhooks',
       'eventspine/mount',
+      'eventspine/strangle',
       'eventspine/testing',
       'eventspine/triage',
       'eventspine/eslint',
