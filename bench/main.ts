@@ -5,6 +5,7 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
     file: './intake.ts',
     asks: 'what HTTP intake with a durable commit costs beside an empty node:http server',
   },
+  auth: { file: './auth.ts', asks: 'what it costs to know who asks: tokens, API keys, permissions, JWT' },
   'webhooks-in': { file: './webhooks-in.ts', asks: 'what it costs to take a signed webhook beside a plain event' },
   bus: { file: './bus.ts', asks: 'what publishing and consuming cost beside raw Kafka, NATS and BullMQ' },
   'topics-idle': { file: './topics-idle.ts', asks: 'what a thousand topics with a hundred groups cost at rest' },
