@@ -96,10 +96,12 @@ async function createTopicToken({ tokens, settings }: HandlerContext, request: A
   // What the token shows is no more than the caller may see.
   if (past) request.permit.require('replay', 'topic', request.segment('topic'));
   const { tenant, user } = request.principal;
+  const topic = request.segment('topic');
+  if (past) request.permit.require('replay', 'topic', topic);
   const token = await tokens.issueForTopic({
     tenant,
     user,
-    topic: request.segment('topic'),
+    topic,
     key: key === undefined ? null : checkedKey(key),
     past,
     expiresMs: expiresMs === undefined ? settings.readTokens.expiresMs : checkedExpiry(expiresMs),
