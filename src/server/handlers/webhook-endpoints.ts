@@ -23,7 +23,7 @@ import { invalid, type ApiRequest } from '../api-request.js';
 import { shown } from '../outgoing/address-guard.js';
 import type { WebhookKeys } from '../webhooks/signing.js';
 import type { WebhookHost } from '../webhooks/webhook-host.js';
-import { membersOf, type HandlerContext, type Handlers } from './context.js';
+import { membersOf, shownOf, type HandlerContext, type Handlers } from './context.js';
 
 type WebhookRoutes =
   | 'listWebhooks'
@@ -55,7 +55,10 @@ export function webhookEndpointHandlers({ engine }: HandlerContext, host: Webhoo
         engine.listSubscriptions(request.tenant),
       ]);
       const page: PageView<WebhookView> = { items: entries.map((one) => webhookView(one, subscriptions)), next: null };
-      return json(200, page);
+      return json(
+        200,
+        shownOf(request, page, ['read', 'manage'], 'webhook', ({ name }) => name),
+      );
     },
     readWebhook: async (request) => json(200, await viewOf(request, await entryOf(request))),
     putWebhook: async (request) => {
@@ -116,6 +119,7 @@ export function webhookEndpointHandlers({ engine }: HandlerContext, host: Webhoo
       const { spec } = await entryOf(request);
       const meant = subscriptionsOf(spec).filter((one) => topic === undefined || one.topic === topic);
       if (meant.length === 0) throw invalid('topic is none of the endpoint');
+      for (const one of meant) request.permit.require('replay', 'topic', one.topic);
       const items: ReplayAnswer[] = [];
       for (const { name } of meant)
         items.push(await engine.replaySubscription(request.origin(), name, { from, dryRun }));
