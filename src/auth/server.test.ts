@@ -40,8 +40,11 @@ async function installation() {
     log: (entry) => logged.push(entry),
   });
   closing.push(() => server.close());
-  const ask = (path: string, headers: Record<string, string> = {}, init: RequestInit = {}) =>
-    server.fetch(new Request(`http://localhost${path}`, { ...init, headers: { ...headers, ...init.headers } }));
+  const ask = (
+    path: string,
+    headers: Record<string, string> = {},
+    init: { readonly method?: string; readonly headers?: Record<string, string>; readonly body?: string } = {},
+  ) => server.fetch(new Request(`http://localhost${path}`, { ...init, headers: { ...headers, ...init.headers } }));
   return { engine, store, server, logged, ask };
 }
 
