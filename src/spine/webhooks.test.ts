@@ -387,7 +387,7 @@ describe('sources', () => {
         },
       });
       open.push(guarded);
-      const fetch = (input: string, init?: RequestInit): Promise<Response> => guarded.fetch(new Request(input, init));
+      const fetch: typeof globalThis.fetch = (input, init) => guarded.fetch(new Request(input, init));
       return createClient({ url: 'http://localhost', fetch, retry: { attempts: 1 } });
     };
     const source = { topic: 'anything', scheme: 'github' } as const;
