@@ -15,7 +15,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { limits } from '../../../src/core/limits.js';
 import type { Problem } from '../../../src/protocol/http.js';
 import { sign } from '../../../src/webhooks/index.js';
-import { endAll, nightly, script, type Child } from '../support/processes.js';
+import { endAll, nightly, script, security, type Child } from '../support/processes.js';
 import { requestOf, type OpenApi, type WireRequest } from '../support/request-arbitrary.js';
 
 interface Reply {
@@ -26,9 +26,9 @@ interface Reply {
 
 const folder = mkdtempSync(join(tmpdir(), 'eventspine-fuzz-'));
 const agent = new Agent({ keepAlive: true, maxSockets: 8 });
-const forMs = nightly ? 10 * 60_000 : 20_000;
+const forMs = nightly ? 10 * 60_000 : security ? 3 * 60_000 : 20_000;
 /** Another seed is another attack: each night has its own. `FUZZ_SEED` takes up one that found something. */
-const seed = Number(process.env['FUZZ_SEED'] ?? (nightly ? Date.now() % 2 ** 31 : 1));
+const seed = Number(process.env['FUZZ_SEED'] ?? (nightly || security ? Date.now() % 2 ** 31 : 1));
 
 let server: Child;
 let url: URL;
