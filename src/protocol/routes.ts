@@ -891,7 +891,7 @@ const descriptions = {
     ],
     access: 'operator',
   }),
-  readModelEvents: get('What was changed of models, and which breakers have moved, oldest first.', 'TopicEventPage', {
+  readModelEvents: get('What was changed of models, and which breakers have moved, oldest first.', 'ModelEventPage', {
     query: [cursor, limit],
     access: 'operator',
   }),

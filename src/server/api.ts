@@ -204,6 +204,11 @@ export class Api {
     return found;
   }
 
+  /** For how long a reader may take nothing of an answer. */
+  get stallMs(): number {
+    return this.#settings.limits.streamStallMs;
+  }
+
   /** Requests of workers that wait for tasks. */
   get plainWorkers(): PlainWorkers {
     return this.#plainWorkers;

@@ -111,7 +111,7 @@ export interface ServerLimits {
   readonly bodyBytesMax: number;
   /** Bytes waiting for one slow stream reader before it is fed from the log again at its own pace. Default 1 MiB. */
   readonly streamBufferBytesMax: number;
-  /** A stream reader that takes nothing for so long is cut off. Default 30 s. */
+  /** A reader of a stream, or of any answer, that takes nothing for so long is cut off. Default 30 s. */
   readonly streamStallMs: number;
   /** Pause between comments that keep idle streams open through proxies. Default 15 s. */
   readonly heartbeatMs: number;
