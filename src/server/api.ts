@@ -248,7 +248,8 @@ export class Api {
     const { id, route, segments, head, requestId } = routed;
     const { principal, grant } = caller;
     const refuse = (error: unknown): never => {
-      this.#tellRefused(routed, loggedOf(caller), error);
+      // Of what is public nobody is asked who it is.
+      this.#tellRefused(routed, route.access === 'public' ? null : loggedOf(caller), error);
       throw error;
     };
     try {

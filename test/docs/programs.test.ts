@@ -61,6 +61,15 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
     prints: 'large, after context_length_exceeded: reroute\n',
   },
   {
+    page: 'guides/redaction.md',
+    file: 'refunds.ts',
+    prints: `{ order: 'o-7', cents: 300 }
+run.started { order: 'o-7', email: { redacted: [ 'pii' ] }, cents: 300 }
+step.completed { redacted: [ 'pii' ] }
+run.succeeded { order: 'o-7', cents: 300 }
+`,
+  },
+  {
     page: 'guides/consumers.md',
     file: 'audit.ts',
     prints: 'ann paid 300\nann paid 1200\nsubscription:audit Nack: no such amount\n',
