@@ -36,10 +36,12 @@ import { toolHandlers } from './handlers/tools.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { subscriptionOrderHandlers } from './handlers/subscription-orders.js';
 import { scalingHandlers } from './handlers/scaling.js';
+import { webhookEndpointHandlers } from './handlers/webhook-endpoints.js';
 import { webhookHandlers } from './handlers/webhook-sources.js';
 import { workerHandlers } from './handlers/worker.js';
 import { PlainWorkers } from './plain-workers.js';
 import type { PushHost } from './push/push-host.js';
+import type { WebhookHost } from './webhooks/webhook-host.js';
 import { checkGrant } from './grant.js';
 import { LargeBodies } from './large-bodies.js';
 import { AccessGate, checkRole, refusalCode } from './access.js';
@@ -111,7 +113,7 @@ export class Api {
   readonly #idPrefix: string;
   #requests = 0;
 
-  constructor(settings: ServerSettings, idPrefix: string, push: PushHost) {
+  constructor(settings: ServerSettings, idPrefix: string, push: PushHost, host: WebhookHost) {
     this.#settings = settings;
     this.#idPrefix = idPrefix;
     this.#streams = new StreamHub(settings);
@@ -139,7 +141,7 @@ export class Api {
         problemOf: (error, reference) => this.problemOf(error, reference),
       };
       return {
-        ...intakeHandlers(context),
+        ...intakeHandlers(context, host),
         ...eventHandlers(context),
         ...topicHandlers(context),
         ...runHandlers(context),
@@ -162,6 +164,7 @@ export class Api {
         ...blobHandlers(context),
         ...accessHandlers(context),
         ...webhookHandlers(context),
+        ...webhookEndpointHandlers(context, host),
         ...workersAndEndpoints,
       };
     };

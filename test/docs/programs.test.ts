@@ -81,6 +81,7 @@ run.succeeded { order: 'o-7', cents: 300 }
       "202 { id: 'evt_1', topic: 'order.paid', duplicate: false }\n202 { id: 'evt_1', topic: 'order.paid', duplicate: true }\n",
   },
   { page: 'guides/webhooks-in.md', file: 'receive.ts', prints: "{ received: 'msg_1' }\n" },
+  { page: 'guides/webhooks-out.md', file: 'shop.ts', prints: "order.placed { id: 'o1', cents: 4200 }\n" },
   {
     page: 'guides/approvals.md',
     file: 'review.ts',

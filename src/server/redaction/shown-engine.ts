@@ -121,6 +121,7 @@ const passed = {
   addWebhookSecret: true,
   removeWebhookSecret: true,
   webhookDoor: true,
+  webhooks: true,
   health: true,
   doctor: true,
   readTools: true,

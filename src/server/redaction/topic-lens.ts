@@ -6,6 +6,7 @@ import {
   limitsTopic,
   modelsTopic,
   subscriptionsTopic,
+  webhooksTopic,
 } from '../../core/manifest.js';
 import { isOwnTopic, type Declarations } from '../../core/redaction/declared.js';
 import { hiddenOf, redacted, redactedText, type Clearance } from '../../core/redaction/tags.js';
@@ -18,7 +19,9 @@ type CloudEventJson = Readonly<Record<string, unknown>>;
 
 /** Own topics whose events are about the installation and hold nothing of a user's. */
 const ofTheInstallation: ReadonlySet<string> = new Set(
-  [modelsTopic, limitsTopic, fleetTopic, subscriptionsTopic].map(({ name }) => name).concat('eventspine.access'),
+  [modelsTopic, limitsTopic, fleetTopic, subscriptionsTopic, webhooksTopic]
+    .map(({ name }) => name)
+    .concat('eventspine.access'),
 );
 
 /** Members of what own topics tell that are names, numbers and instants. */
