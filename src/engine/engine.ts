@@ -461,7 +461,7 @@ class RunningEngine implements Engine {
     const checkpoints = new Checkpoints(this.#context, this.#catalog);
     this.#fleet = new FleetViews(this.#context, checkpoints);
     this.#fleetDuty = new FleetDuty(this.#context, checkpoints, settings.fleet ?? usualPace);
-    this.#graphs = new Graphs(this.#context, this.#lanes);
+    this.#graphs = new Graphs(this.#context, this.#lanes, (name) => this.#catalog.capability(name));
     this.#timers = new TimerDuty(this.#context, this.#lanes, {
       promoted: () => this.#correctHints(),
       errand: (timer) => family.see(timer),

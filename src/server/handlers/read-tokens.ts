@@ -94,10 +94,12 @@ async function createTopicToken({ tokens, settings }: HandlerContext, request: A
   if (typeof past !== 'boolean') throw invalid('past is neither true nor false');
   if (key !== undefined && typeof key !== 'string') throw invalid('key is not a text');
   const { tenant, user } = request.principal;
+  const topic = request.segment('topic');
+  if (past) request.permit.require('replay', 'topic', topic);
   const token = await tokens.issueForTopic({
     tenant,
     user,
-    topic: request.segment('topic'),
+    topic,
     key: key === undefined ? null : checkedKey(key),
     past,
     expiresMs: expiresMs === undefined ? settings.readTokens.expiresMs : checkedExpiry(expiresMs),
