@@ -31,6 +31,7 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
   infer: { file: './infer.ts', asks: 'what ctx.infer without limits costs beside ctx.step' },
   batches: { file: './batches.ts', asks: 'what it brings to put small calls together' },
   graph: { file: './graph.ts', asks: 'what a map of ten thousand items costs in a graph' },
+  redaction: { file: './redaction.ts', asks: 'what it costs to hide tagged fields, and where there are none' },
   backlog: { file: './backlog.ts', asks: 'whether a backlog of a million runs slows the queue down' },
 };
 
