@@ -25,7 +25,7 @@ const alias = [
   { find: /^eventspine\/kafka$/, replacement: entry('buses/kafka') },
   { find: /^eventspine\/nats$/, replacement: entry('buses/nats') },
   {
-    find: /^eventspine\/(worker|client|server|webhooks|testing|page|react|mount|models|ai-sdk|eslint)$/,
+    find: /^eventspine\/(worker|client|server|webhooks|testing|page|react|mount|models|ai-sdk|strangle|eslint)$/,
     replacement: fileURLToPath(new URL('dist', import.meta.url)) + '/$1/index.js',
   },
 ];
@@ -49,7 +49,7 @@ export default defineConfig({
             'src/**/*.test.ts',
             'scripts/**/*.test.ts',
             'examples/**/*.test.ts',
-            'test/{ai,conformance,deploy,model,docs,types}/**/*.test.ts',
+            'test/{ai,conformance,deploy,model,docs,strangle,types}/**/*.test.ts',
           ],
           testTimeout: 20_000,
           hookTimeout: 20_000,

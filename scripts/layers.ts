@@ -36,6 +36,8 @@ export const layers: Readonly<Record<string, number>> = {
   page: 3,
   // Chats of the AI SDK's pages, over a client or a spine.
   'ai-sdk': 3,
+  // Routes of host applications between their old handlers and workflows, over a client or a spine.
+  strangle: 3,
   // Mounts server.fetch, so it stands above the server.
   spine: 4,
   react: 4,

@@ -8,7 +8,7 @@ function ask(authorization: string | null): unknown {
 
 describe('bearerOf', () => {
   it('lets in who has the token, with every role', () => {
-    expect(ask('Bearer s3cret')).toEqual({ tenant: 'default', user: 'token', roles: ['operator', 'worker'] });
+    expect(ask('Bearer s3cret')).toEqual({ tenant: 'default', user: 'token', roles: ['operator', 'worker', 'admin'] });
   });
 
   it.each([null, '', 'Bearer', 'Bearer s3cre', 'Bearer s3crett', 's3cret', 'Basic s3cret'])('refuses %j', (given) => {

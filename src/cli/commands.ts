@@ -19,7 +19,13 @@ const token: Flag = {
   value: 'token',
   says: 'Bearer token for the server. Default: EVENTSPINE_TOKEN.',
 };
-const overHttp = [url, token, json];
+const tenant: Flag = {
+  name: 'tenant',
+  type: 'text',
+  value: 'name',
+  says: 'The tenant to be at work in, for operators. Default: that of the token.',
+};
+const overHttp = [url, token, tenant, json];
 const urls: Flag = {
   ...url,
   repeated: true,
@@ -132,6 +138,7 @@ const runsParameter: Parameter = { name: 'run', says: 'Ids of runs.', required: 
 const letter: Parameter = { name: 'dead-letter', says: 'Id of the dead letter.', required: true };
 const redriveParameter: Parameter = { name: 'redrive', says: 'Id of the redrive.', required: true };
 const scheduleParameter: Parameter = { name: 'schedule', says: 'Name of the schedule.', required: true };
+const webhookSource: Parameter = { name: 'source', says: 'Name of the source.', required: true };
 const subscriptionParameter: Parameter = {
   name: 'subscription',
   says: 'Name of the subscription.',
@@ -823,6 +830,66 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/consumers.js')).consumeSubscription,
   },
   {
+    words: ['webhook-sources', 'list'],
+    says: 'Lists sources of webhooks with what this server has received of each.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources list'],
+    load: async () => (await import('./commands/webhook-sources.js')).listWebhookSources,
+  },
+  {
+    words: ['webhook-sources', 'show'],
+    says: 'Shows a source of webhooks: where it posts to, its secrets by their ids, why a request was refused last.',
+    parameters: [webhookSource],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources show github'],
+    load: async () => (await import('./commands/webhook-sources.js')).showWebhookSource,
+  },
+  {
+    words: ['webhook-sources', 'put'],
+    says: 'Makes a source of webhooks, or changes one that was made.',
+    parameters: [
+      webhookSource,
+      { name: 'options', says: 'Topic and options as JSON, @file, or - for the standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [`eventspine webhook-sources put github '{"topic":"github","scheme":"github"}'`],
+    load: async () => (await import('./commands/webhook-sources.js')).putWebhookSource,
+  },
+  {
+    words: ['webhook-sources', 'delete'],
+    says: 'Removes a source that was made over the API, with its secrets.',
+    parameters: [webhookSource],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources delete github'],
+    load: async () => (await import('./commands/webhook-sources.js')).deleteWebhookSource,
+  },
+  {
+    words: ['webhook-sources', 'add-secret'],
+    says: 'Gives a source a secret, read from the standard input. It is never shown.',
+    more: 'The others still count, so that the sender can change over; --others-expire-in says for how long.',
+    parameters: [webhookSource],
+    flags: [
+      {
+        name: 'others-expire-in',
+        type: 'text',
+        value: 'time',
+        says: 'How long the other secrets still count. Default: until they are removed.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine webhook-sources add-secret github --others-expire-in 24h'],
+    load: async () => (await import('./commands/webhook-sources.js')).addWebhookSecret,
+  },
+  {
+    words: ['webhook-sources', 'remove-secret'],
+    says: 'Takes a secret from a source. Within a second no server believes it any more.',
+    parameters: [webhookSource, { name: 'secret', says: 'Id of the secret.', required: true }],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources remove-secret github sec_01m2x0d9h3cqskvt6n1r4b7w8e'],
+    load: async () => (await import('./commands/webhook-sources.js')).removeWebhookSecret,
+  },
+  {
     words: ['dead-events', 'list'],
     says: 'Lists events that were given up on and that no run stands for, oldest first.',
     parameters: [],
@@ -1027,7 +1094,9 @@ export const commands: readonly Command[] = [
     flags: [
       { ...atFlag, says: 'A position of the feed, an instant, or a time ago. Default: now.' },
       { name: 'tenant', type: 'text', value: 'name', says: 'Only what is of this tenant.' },
-      ...overHttp,
+      url,
+      token,
+      json,
     ],
     examples: ['eventspine fleet --at 2026-01-31T03:12:00Z', 'eventspine fleet --at 10m'],
     load: async () => (await import('./commands/fleet.js')).showFleet,
@@ -1223,6 +1292,53 @@ export const commands: readonly Command[] = [
     flags: overHttp,
     examples: ['eventspine tools drop shut:refund'],
     load: toolCommands.drop,
+  },
+  {
+    words: ['access', 'log'],
+    says: 'Shows who was refused what, and what operators and admins have done.',
+    more: 'The newest come last. They are kept for 90 days, as events of the topic eventspine.access.',
+    parameters: [],
+    flags: [
+      limit,
+      { name: 'unknown', type: 'truth', says: 'What callers tried whom nobody knows. For operators.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine access log', 'eventspine access log --unknown --limit 200'],
+    load: async () => (await import('./commands/access.js')).showAccessLog,
+  },
+  {
+    words: ['strangle', 'report'],
+    says: 'Shows what strangled routes have done: which way requests went, how long answers took, and where those of mirrored runs differ.',
+    more: 'Adds up what all processes have published on the topic `strangle.reports`.',
+    parameters: [{ name: 'name', says: 'Only this route.', required: false }],
+    flags: [
+      {
+        name: 'since',
+        type: 'text',
+        value: 'instant',
+        says: 'Only since this instant (ISO 8601), or for so long, like 2h.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine strangle report answer --since 1h'],
+    load: async () => (await import('./commands/strangle.js')).reportStrangled,
+  },
+  {
+    words: ['strangle', 'turn'],
+    says: 'Tells all processes which way the requests of a strangled route go from now on; they hear of it at once.',
+    more: 'An order never goes beyond what the route declares: a share is one of the requests that it would send that way.',
+    parameters: [
+      { name: 'name', says: 'Name of the route.', required: true },
+      { name: 'order', says: '`old`: only the old handler. `declared`: as the route says.', required: false },
+    ],
+    flags: [
+      { name: 'async', type: 'text', value: 'share', says: 'This share goes to runs: 0.25, or 25%.' },
+      { name: 'mirror', type: 'text', value: 'share', says: 'This share is mirrored.' },
+      reasonFlag,
+      ...overHttp,
+    ],
+    examples: ['eventspine strangle turn answer old --reason "502s"', 'eventspine strangle turn answer --async 25%'],
+    load: async () => (await import('./commands/strangle.js')).turnStrangled,
   },
   {
     words: ['limits'],

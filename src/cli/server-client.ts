@@ -12,8 +12,15 @@ export function clientFor({ flags, io }: Invocation): Client {
     const signals = [io.signal, ...(init?.signal ? [init.signal] : [])];
     return globalThis.fetch(input, { ...init, signal: AbortSignal.any(signals) });
   };
+  const tenant = flags.text('tenant');
   // A person waits at the terminal: two tries tell a hiccup from a server that is not there.
-  return createClient({ url, fetch, retry: { attempts: 2 }, ...(token === undefined ? {} : { token }) });
+  return createClient({
+    url,
+    fetch,
+    retry: { attempts: 2 },
+    ...(token === undefined ? {} : { token }),
+    ...(tenant === undefined ? {} : { tenant }),
+  });
 }
 
 /** Checks an address; one without a scheme, like `localhost:8787`, is taken as plain HTTP. */

@@ -4,6 +4,7 @@
  * Invariant: making a client opens nothing; a call that starts or publishes can be repeated by the client itself
  * without doing its work twice.
  */
+import { accessOver, type AccessApi } from './access.js';
 import { schemaUri } from '../core/schema/schema-id.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import { type Duration, parseDuration } from '../core/duration.js';
@@ -47,8 +48,10 @@ import type {
   RunSummary,
   RunView,
   RunViewState,
+  ReadTokenView,
   ScaleView,
   TopicEventView,
+  TopicTokenRequest,
   TriageView,
   SourceView,
   TopicView,
@@ -83,6 +86,7 @@ import type { StreamSettings } from './run-stream.js';
 import { followTopic, type TopicFollowOptions, type TopicStreamItem } from './topic-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
 import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
+import { webhookSourcesOver, type WebhookSourcesApi } from './webhook-sources.js';
 
 /** Options of `start`. */
 export interface StartOptions extends CallOptions {
@@ -191,6 +195,12 @@ export interface TopicQuery extends CallOptions {
   readonly limit?: number;
 }
 
+/** What a token for a topic shows, and for how long. */
+export interface TopicTokenOptions extends CallOptions, Omit<TopicTokenRequest, 'expiresMs'> {
+  /** 1 s to 30 d. */
+  readonly expires?: Duration;
+}
+
 /** Which workers to count for, and within which bounds. Without `app` and `queue`: for all queues. */
 export interface ScaleQuery extends CallOptions {
   /** Names of apps: the queues that their workers serve. */
@@ -269,11 +279,14 @@ export interface Client<App = UntypedApp> {
   readonly limits: LimitsApi;
   readonly tools: ToolsApi;
   readonly triage: TriageApi;
+  /** Who was refused what, and what operators and admins have done. */
+  readonly access: AccessApi;
   readonly topics: TopicsApi;
   /** What starts runs again and again. */
   readonly schedules: SchedulesApi<App>;
   /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
   readonly subscriptions: SubscriptionsApi;
+  readonly webhookSources: WebhookSourcesApi;
   /** What the fleet was at a position of the feed or at an instant; by default now. FLEET_PAST_GONE, FLEET_BEHIND. */
   fleet(query?: FleetQuery): Promise<FleetView>;
   /** Depth and lag of every queue. */
@@ -491,6 +504,11 @@ export interface TopicsApi {
   events(topic: string, query?: TopicQuery): PageList<TopicEventView>;
   /** Events of all partitions as they come, across lost connections; what is gone by retention shows as a `gap`. */
   follow(topic: string, options?: TopicFollowOptions): AsyncIterable<TopicStreamItem>;
+  /**
+   * A token that lets whoever has it follow this topic and nothing else: for a page to be given. Shows what is published
+   * after it was made, unless `past`; with `key`, events of that key alone. Good for 24 hours by default.
+   */
+  readToken(topic: string, options?: TopicTokenOptions): Promise<ReadTokenView>;
   /** How far the sources of a topic have come, for topics with `sources`. */
   sources(topic: string, query?: CallOptions & { readonly limit?: number }): PageList<SourceView>;
   /** Who writes to a topic with `writer: 'single'`. */
@@ -685,6 +703,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           })
         ).cleared,
     },
+    access: accessOver(transport),
     triage: {
       report: (options) => transport.json<TriageView>(get(pathOf('readTriage'), options)),
       change: (order, options) =>
@@ -728,6 +747,13 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           transport.json(get(pathOf('readTopic', { topic }), optionsOf(signal), { ...query, cursor })),
         ),
       follow: (topic, options = {}) => followTopic(transport, topic, options, settings),
+      readToken: (topic, { signal, expires, ...rest } = {}) => {
+        const body: TopicTokenRequest = {
+          ...rest,
+          ...(expires === undefined ? {} : { expiresMs: parseDuration(expires) }),
+        };
+        return transport.json(command(pathOf('createTopicToken', { topic }), body, true, optionsOf(signal)));
+      },
       sources: (topic, { signal, ...query } = {}) =>
         pageList((cursor) =>
           transport.json(get(pathOf('listSources', { topic }), optionsOf(signal), { ...query, cursor })),
@@ -738,6 +764,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     },
 
     subscriptions: subscriptionsOver(transport),
+    webhookSources: webhookSourcesOver(transport),
 
     schedules: schedulesOver<App>(transport, settings),
     fleet: ({ signal, at, tenant } = {}) =>

@@ -32,6 +32,7 @@ export {
   type StartManyOutcome,
   type StartOptions,
   type TopicQuery,
+  type TopicTokenOptions,
   type TopicsApi,
 } from './client.js';
 export { type ClientOptions, streamSettings } from './client-options.js';
@@ -52,10 +53,12 @@ export type {
   SayOptions,
   Spokesman,
 } from './approvals.js';
+export type { AccessApi, AccessLogOptions } from './access.js';
 export type { InputFor, ResultFor, TopicDataFor, TopicFor, UntypedApp, WorkflowFor } from './app-types.js';
 export type { CloudEvent, Gateway, StartItem, StartItemAnswer, WaitedAnswer } from './gateway.js';
 export { httpGateway, isOutcome } from './http-gateway.js';
 export type { JsonOf } from './json-of.js';
+export { createLive, type Live, type LiveOptions, type LiveWebSocket } from './live.js';
 export { type Backoff, type Pace, systemPace } from './pace.js';
 export { randomId } from './random-id.js';
 export type { PageList } from './pages.js';
@@ -86,6 +89,24 @@ export {
 } from './consumers.js';
 export type { ReplayOptions, SeekOptions, SubscriptionRequest, SubscriptionsApi } from './subscriptions.js';
 export type { SubscriptionOptions } from '../core/topics/subscription-options.js';
+export type { AddSecretOptions, WebhookSourceRequest, WebhookSourcesApi } from './webhook-sources.js';
+export type { WebhookMap } from '../core/webhooks/mapping.js';
+export type {
+  GithubScheme,
+  HmacScheme,
+  HttpSignatureScheme,
+  StandardScheme,
+  StripeOrSlackScheme,
+  WebhookScheme,
+} from '../core/webhooks/scheme.js';
+export type { WebhookOptions } from '../core/webhooks/source.js';
+export type {
+  WebhookAnswer,
+  WebhookSecretView,
+  WebhookSeen,
+  WebhookSourceFacts,
+  WebhookSourceView,
+} from '../protocol/http.js';
 export type {
   AckAnswer,
   ApprovalDetail,

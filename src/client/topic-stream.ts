@@ -8,7 +8,7 @@ import { followStream, type StreamSettings } from './follow-stream.js';
 import type { Transport } from './transport.js';
 
 /** One item of the stream of a topic. Keep `cursor` to go on later. */
-export type TopicStreamItem = Exclude<TopicStreamEvent, { readonly event: 'start' }> & {
+export type TopicStreamItem = Extract<TopicStreamEvent, { readonly event: 'event' | 'gap' }> & {
   /** Opaque. */
   readonly cursor: string | null;
 };
@@ -21,6 +21,8 @@ export interface TopicFollowOptions {
   readonly from?: 'newest' | 'oldest' | Date | { readonly at: string };
   /** One partition only. Default: all. */
   readonly partition?: number;
+  /** Only events of this key. */
+  readonly key?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -28,7 +30,7 @@ export interface TopicFollowOptions {
 export function followTopic(
   transport: Transport,
   topic: string,
-  { cursor, from, partition, signal }: TopicFollowOptions,
+  { cursor, from, partition, key, signal }: TopicFollowOptions,
   settings: StreamSettings,
 ): AsyncGenerator<TopicStreamItem, void, undefined> {
   const seen = new Map<number, number>();
@@ -36,7 +38,7 @@ export function followTopic(
     transport,
     {
       path: pathOf('streamTopic', { topic }),
-      query: { ...beginningOf(from), ...(partition === undefined ? {} : { partition }) },
+      query: { ...beginningOf(from), partition, key },
       cursor: cursor ?? null,
       signal,
       read: (event, data, at) => itemOf(event, data, at, seen),

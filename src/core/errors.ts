@@ -102,6 +102,13 @@ export const errorCatalogue = {
     message: (d) => `These credentials do not allow ${d.what}.`,
     mend: 'Ask for what they were given for, or let the route that hands them out (`start` of the mount, `readToken` of a run) give more.',
   }),
+  CLEARANCE_NEEDED: entry<{ what: string; tags: readonly string[] }>({
+    kind: 'invalid',
+    status: 403,
+    message: (d) =>
+      `These credentials have no clearance for ${d.what}, which may hold fields tagged ${d.tags.join(', ')}.`,
+    mend: 'Ask with credentials that are cleared for these tags: `clearances` of the principal or the key, or `redact.roles` of the server.',
+  }),
   PERMISSION_MISSING: entry<{ permission: string }>({
     kind: 'invalid',
     status: 403,
@@ -585,6 +592,30 @@ export const errorCatalogue = {
     message: (d) => `The signature of the request is not valid: ${d.fault}.`,
     mend: 'Give the endpoint the secret that `eventspine endpoints secret` prints, and see that its clock is right.',
   }),
+  WEBHOOK_REFUSED: entry<object>({
+    kind: 'invalid',
+    status: 401,
+    message: () => 'There is no such webhook, or the request was not made with its secret.',
+    mend: 'Compare address and secret with those of the sender, and the clocks; `eventspine webhook-sources show` tells why requests were refused.',
+  }),
+  WEBHOOK_SOURCE_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no source of webhooks "${d.name}".`,
+    mend: 'Declare it in an app, or make it with `eventspine webhook-sources put`; `eventspine webhook-sources list` shows what there is.',
+  }),
+  WEBHOOK_SOURCE_OWNED: entry<{ name: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `An app declares the source of webhooks "${d.name}".`,
+    mend: 'Change it in the code of the app, or take another name. Its secrets are given over the API.',
+  }),
+  WEBHOOK_SOURCE_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The source of webhooks "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/webhooks-in.md has examples.',
+  }),
   ENDPOINT_REFUSED: entry<{ url: string; reason: string }>({
     kind: 'invalid',
     status: 422,
@@ -715,6 +746,13 @@ export const errorCatalogue = {
       `The external effect of step "${d.path}" may or may not have happened: its worker died in mid-effect.`,
     mend: 'Check at the provider, then redrive the run (the step runs again with the same idempotency key) or discard it.',
   }),
+  EFFECT_WITHHELD: entry<{ path: string }>({
+    kind: 'terminal',
+    status: 409,
+    message: (d) =>
+      `"${d.path}" has an external effect, and this run only mirrors a request that was answered elsewhere.`,
+    mend: 'Nothing is wrong: mirrored runs have no effects outside. To see what comes after it, leave it out where the run has the label "eventspine.mirror" (`ctx.run.labels`).',
+  }),
   RUN_CANCELLED: entry<{ reason: string | null }>({
     kind: 'terminal',
     status: 409,
@@ -794,6 +832,18 @@ export const errorCatalogue = {
     status: 500,
     message: (d) => `What was moved is not what was there: ${d.reason}.`,
     mend: 'Nothing was changed. Run `eventspine doctor --store` on the old store; where it finds nothing, report this.',
+  }),
+  STRANGLE_UNDECIDED: entry<{ name: string; withinMs: number }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) => `The event way of "${d.name}" has not said within ${d.withinMs} ms whether it has the request.`,
+    mend: 'Try again under the same idempotency key: the request is done once. `fallback: "always"` lets the old handler answer instead; `startWithin` gives the event way longer.',
+  }),
+  STRANGLE_PAUSED: entry<{ name: string }>({
+    kind: 'transient',
+    status: 503,
+    message: (d) => `The event way of "${d.name}" has failed several times in a row and is left alone for a moment.`,
+    mend: 'Try again after some seconds. Look at the server (`eventspine doctor`), or let the old handler answer meanwhile (`fallback`).',
   }),
   SHUTTING_DOWN: entry<object>({
     kind: 'transient',

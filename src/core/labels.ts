@@ -1,6 +1,9 @@
 import { limits } from './limits.js';
 import { shown } from './shown.js';
 
+/** Label of runs that only mirror what was done elsewhere: they, and whatever they start, have no external effects. */
+export const mirrorLabel = 'eventspine.mirror';
+
 /** What is wrong with the labels of a run; empty where nothing is. */
 export function labelFaults(labels: unknown): string[] {
   if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) return ['labels are not a map of texts'];

@@ -133,6 +133,8 @@ export const limits = {
   compactionKeysMax: 100_000,
   /** Versions of the schema of a topic, and the highest number of one. */
   topicVersionsMax: 200,
+  /** Steps that a workflow may name as shown to everybody, where fields of its app are tagged. */
+  shownStepsMax: 200,
   /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
   filterNodesMax: 64,
   filterDepthMax: 8,
@@ -249,6 +251,13 @@ export const limits = {
   /** How long a read token is good for, unless it is asked for another time, and at most. */
   readTokenMsDefault: 24 * 3_600_000,
   readTokenMsMax: 30 * 24 * 3_600_000,
+  /** Mirrored runs of a strangled route under way at one time in one process, unless its options say otherwise. */
+  strangleMirrorsDefault: 50,
+  /** The answer of an old handler is kept for comparison up to this size. */
+  strangleAnswerBytesMax: 1024 * 1024,
+  /** Places at which two answers are found to differ, and kinds of them that a process keeps apart. */
+  strangleDifferencesMax: 20,
+  strangleDifferenceKindsMax: 100,
   /** Length of a read token; a longer text is none. */
   readTokenLengthMax: 2_048,
   /** Transitions in one group commit. */
@@ -364,6 +373,8 @@ export const limits = {
   /** The most that a scheme of webhooks may set it to; secrets of one sender or receiver at a time. */
   webhookWindowMsMax: 24 * 60 * 60_000,
   webhookSecretsMax: 8,
+  /** Sources of webhooks of one tenant, made over the API. */
+  webhookSourcesMax: 1_000,
   /** Failures in a row after which an endpoint is left alone for a while, and how long: doubling from min to max. */
   pushFailuresMax: 5,
   pushPauseMsMin: 1_000,

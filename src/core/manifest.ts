@@ -13,6 +13,7 @@ import type { TopicCompaction, TopicRetention } from './topics/retention.js';
 import type { SourceRule } from './topics/source-rule.js';
 import type { Subscription } from './topics/subscription.js';
 import type { ToolPolicy } from './tools/policy.js';
+import type { WebhookSource } from './webhooks/source.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -34,6 +35,8 @@ export interface Manifest {
   readonly subscriptions?: readonly Subscription[];
   /** What models may have done by tools. Absent = the app says nothing of it. */
   readonly tools?: ToolPolicy;
+  /** Sources of webhooks. Absent = none. */
+  readonly webhooks?: readonly WebhookSource[];
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
   readonly endpoint?: EndpointEntry;
 }
@@ -238,6 +241,21 @@ export interface WorkflowManifest {
   readonly graph?: Graph;
   /** It is the body of an agent of its name: its runs stand for keys and begin with a message. Absent = a workflow. */
   readonly agent?: AgentManifest;
+  /** Which of its values of unknown shape everybody may see, although its app has tagged fields. Absent = none. */
+  readonly shows?: ShownValues;
+}
+
+/** Values that are shown whole to whoever may see the run, where fields of the app are tagged (docs/guides/redaction.md). */
+export interface ShownValues {
+  /** The output; of an agent its state and its answers. */
+  readonly output?: true;
+  /** Reports of progress. */
+  readonly progress?: true;
+  readonly streams?: true;
+  /** Messages of failures, and reasons. */
+  readonly failures?: true;
+  /** Results of steps and calls, what approvals show, answers of models: by path without keys, `page/mail`. */
+  readonly steps?: readonly string[];
 }
 
 export interface AgentManifest {

@@ -9,6 +9,7 @@ import type { InlinePayload, Payload } from '../core/payload.js';
 import type { Remedy } from '../core/remedies.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { StartPosition } from '../core/topics/subscription.js';
+import type { WebhookSource } from '../core/webhooks/source.js';
 import type {
   AckAnswer,
   AckRequest,
@@ -25,6 +26,7 @@ import type { Person } from '../core/run/waits.js';
 import type { TenantRecord } from './access/access-office.js';
 import type { ServerMessage, Submission, SubmissionResult, WorkerMessage } from '../protocol/worker.js';
 import type {
+  AccessEventView,
   AgentSummary,
   AgentView,
   ApprovalDetail,
@@ -62,6 +64,7 @@ import type {
   SubscriptionDetail,
   SubscriptionView,
   TopicEventView,
+  WebhookSourceFacts,
   WorkerView,
 } from '../protocol/http.js';
 import type { ToolOrderView, ToolPoliciesView } from '../protocol/tools.js';
@@ -193,6 +196,20 @@ export type StartOutcome =
   | { readonly tag: 'started'; readonly run: string }
   | { readonly tag: 'repeated'; readonly run: string }
   | { readonly tag: 'error'; readonly error: Error };
+
+/** What the door of webhooks knows of a source. */
+export interface WebhookDoor {
+  readonly source: WebhookSource;
+  /** Those that count now, the newest first; never empty. */
+  readonly secrets: readonly string[];
+}
+
+/** A secret that a source is to have. */
+export interface NewWebhookSecret {
+  readonly secret: string;
+  /** The others count until then, epoch ms. Absent = they stay. */
+  readonly othersUntil?: number;
+}
 
 export interface PublishRequest {
   readonly topic: string;
@@ -464,6 +481,27 @@ export interface Engine {
   ): Promise<SubscriptionDetail>;
   /** Removes one that was made, with its cursors. Rejects with SUBSCRIPTION_NOT_FOUND and SUBSCRIPTION_OWNED. */
   removeSubscription(origin: Origin, name: string): Promise<void>;
+  /** Sources of webhooks of a tenant, by name. */
+  listWebhookSources(tenant: string): Promise<WebhookSourceFacts[]>;
+  /** Rejects with WEBHOOK_SOURCE_NOT_FOUND. */
+  readWebhookSource(tenant: string, name: string): Promise<WebhookSourceFacts>;
+  /** Makes or changes one. `options` may be anything. Rejects with WEBHOOK_SOURCE_INVALID, WEBHOOK_SOURCE_OWNED, TOPIC_UNKNOWN. */
+  putWebhookSource(
+    origin: Origin,
+    name: string,
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<WebhookSourceFacts>;
+  /** With its secrets. Rejects with WEBHOOK_SOURCE_NOT_FOUND, WEBHOOK_SOURCE_OWNED. */
+  removeWebhookSource(origin: Origin, name: string): Promise<void>;
+  /** Rejects with WEBHOOK_SOURCE_NOT_FOUND, WEBHOOK_SOURCE_INVALID. */
+  addWebhookSecret(origin: Origin, name: string, secret: NewWebhookSecret): Promise<WebhookSourceFacts>;
+  /** Rejects with WEBHOOK_SOURCE_NOT_FOUND. */
+  removeWebhookSecret(origin: Origin, name: string, id: string): Promise<WebhookSourceFacts>;
+  /**
+   * What is needed to believe a request for a source; null = there is none, or it has no secret. It may be a second old. Not a
+   * promise where it is known.
+   */
+  webhookDoor(tenant: string, name: string): WebhookDoor | null | Promise<WebhookDoor | null>;
   /** Hands out events to a consumer. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_HANDLED, CONSUMERS_FULL. */
   pullEvents(origin: Origin, name: string, request: PullRequest): Promise<PullAnswer>;
   /** All of them or none. Rejects with SUBSCRIPTION_NOT_FOUND, CONSUMER_FENCED, ACK_OUT_OF_ORDER. */
@@ -615,11 +653,11 @@ export interface Engine {
   endpointFacts(): readonly EndpointFacts[];
   /** Writes records of access, all of them or none. STORE_*. */
   recordAccess(records: readonly TenantRecord[]): Promise<void>;
-  /** Records of access of a tenant, null = of callers whom nobody knows; oldest first. */
+  /** Records of access of a tenant, null = of callers whom nobody knows; newest first, before an offset or all. */
   accessEvents(
     tenant: string | null,
-    query: { readonly after: number; readonly limit: number },
-  ): Promise<TopicEventView[]>;
+    query: { readonly before: number | null; readonly limit: number },
+  ): Promise<PageView<AccessEventView>>;
   /** The workflow of a run; null = there is no such run. */
   workflowOf(tenant: string, run: string): Promise<string | null>;
   /** The topic of a subscription; null = there is no such subscription. */
@@ -708,4 +746,4 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, FleetMoment, ManifestRow, RunMoment, StoredPayload };
+export type { EventRow, FleetMoment, FollowedPartition, ManifestRow, RunMoment, StoredPayload };

@@ -99,6 +99,7 @@ import { DeadEvents } from './topics/dead-events.js';
 import { Sources } from './topics/sources.js';
 import { TopicFollowers } from './topics/topic-followers.js';
 import { Writers } from './topics/writers.js';
+import { WebhookSources } from './webhooks/webhook-sources.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
@@ -202,6 +203,7 @@ class RunningEngine implements Engine {
   readonly #shadows: Shadows;
   readonly #keeper: TopicKeeper;
   readonly #topicFollowers = new TopicFollowers((tenant, topic, query) => this.#reads.topic(tenant, topic, query));
+  readonly #webhookSources: WebhookSources;
   readonly #writers: Writers;
   readonly #sources: Sources;
   readonly #triage: TriageOffice;
@@ -317,6 +319,7 @@ class RunningEngine implements Engine {
     );
     this.#lag = new Lag(this.#context, this.#catalog, this.#subscriptions);
     this.#writers = new Writers(this.#context, this.#catalog);
+    this.#webhookSources = new WebhookSources(this.#context, this.#catalog);
     this.#sources = new Sources(this.#context);
     this.#intake = new Intake(
       this.#context,
@@ -746,6 +749,20 @@ class RunningEngine implements Engine {
     return this.#subscriptionRegister.put(origin, name, options);
   };
   removeSubscription: Engine['removeSubscription'] = (origin, name) => this.#subscriptionRegister.remove(origin, name);
+  listWebhookSources: Engine['listWebhookSources'] = (tenant) => this.#webhookSources.list(tenant);
+  readWebhookSource: Engine['readWebhookSource'] = (tenant, name) => this.#webhookSources.read(tenant, name);
+  putWebhookSource: Engine['putWebhookSource'] = async (origin, name, options) => {
+    const { topic } = options;
+    if (this.#context.store.shared && typeof topic === 'string' && this.#catalog.topic(topic) === null)
+      await this.#registry.look();
+    return this.#webhookSources.put(origin, name, options);
+  };
+  removeWebhookSource: Engine['removeWebhookSource'] = (origin, name) => this.#webhookSources.remove(origin, name);
+  addWebhookSecret: Engine['addWebhookSecret'] = (origin, name, secret) =>
+    this.#webhookSources.addSecret(origin, name, secret);
+  removeWebhookSecret: Engine['removeWebhookSecret'] = (origin, name, id) =>
+    this.#webhookSources.removeSecret(origin, name, id);
+  webhookDoor: Engine['webhookDoor'] = (tenant, name) => this.#webhookSources.door(tenant, name);
   pullEvents: Engine['pullEvents'] = (origin, name, request) => this.#consumers.pull(origin, name, request);
   ackEvents: Engine['ackEvents'] = (origin, name, request) => this.#consumers.ack(origin, name, request);
   nackEvents: Engine['nackEvents'] = (origin, name, request) => this.#consumers.nack(origin, name, request);

@@ -2,11 +2,14 @@
  * The shapes of the HTTP API, version 1: what server, client, CLI and console agree on. Instants are ISO 8601 UTC,
  * durations are ms with the unit in the name. Values are plain JSON as `core/codec` writes it.
  */
+import type { AccessRecord } from '../core/access/record.js';
 import type { ErrorKind } from '../core/errors.js';
 import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
 import type { DeliveryOrder, Filter, StartPosition } from '../core/topics/subscription.js';
+import type { WebhookMap } from '../core/webhooks/mapping.js';
+import type { WebhookScheme } from '../core/webhooks/scheme.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import type { ModelPrice, ShadowRule } from '../core/manifest.js';
 import type {
@@ -258,7 +261,7 @@ export interface StartAnswer {
 export const readTokenSights = ['progress', 'everything'] as const;
 export type ReadTokenSight = (typeof readTokenSights)[number];
 
-/** A token that lets whoever has it read one run, for a page to be given. */
+/** A token that lets whoever has it read one run, or follow one topic, for a page to be given. */
 export interface ReadTokenView {
   readonly token: string;
   readonly expiresAt: string;
@@ -274,6 +277,15 @@ export interface ReadTokenRequest {
    * user by name. Default false.
    */
   readonly decides?: boolean;
+}
+
+/** What is asked of a token for a topic. */
+export interface TopicTokenRequest {
+  readonly expiresMs?: number;
+  /** Only events of this key. Default: all of the topic. */
+  readonly key?: string;
+  /** Whether it shows what was published before it was made. Default false. */
+  readonly past?: boolean;
 }
 
 export type BatchStartAnswer = { readonly items: readonly (StartAnswer | { readonly error: Problem })[] };
@@ -388,9 +400,17 @@ export interface TopicEventView {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
+  /** By which it is kept in order: its `partitionkey`, what the topic selects as its key, or its id. */
+  readonly key: string | null;
   /** Stamp of the hybrid logical clock: sorts events by cause, over all topics and servers. */
   readonly hlc: string;
   readonly event: Readonly<Record<string, unknown>>;
+}
+
+/** A record of access, as it is shown. */
+export interface AccessEventView extends AccessRecord {
+  readonly id: string;
+  readonly at: string;
 }
 
 /** A bridge of the server that was asked, and how it stands there. */
@@ -1071,12 +1091,12 @@ export type StreamEvent =
   | { readonly event: 'end'; readonly data: { readonly state: RunViewState } };
 
 /**
- * Events of the SSE stream of a topic: `start` says where the reader begins, `event` carries a TopicEventView, `gap` says
- * that offsets of a partition are gone by retention.
+ * Messages of the stream of a topic: `start` says where the reader begins, `event` carries a TopicEventView, `gap` says
+ * that offsets of a partition are gone by retention, and `place` how far the reader has come where nothing was for it.
  */
 export type TopicStreamEvent =
   | {
-      readonly event: 'start';
+      readonly event: 'start' | 'place';
       readonly data: { readonly partitions: readonly { readonly partition: number; readonly next: number }[] };
     }
   | { readonly event: 'event'; readonly data: TopicEventView }
@@ -1184,3 +1204,52 @@ export type {
   RenewAnswer,
   RenewRequest,
 } from '../core/topics/consume.js';
+
+/** A source of webhooks, without what its secrets are. */
+export interface WebhookSourceFacts {
+  readonly name: string;
+  /** Where its events go. */
+  readonly topic: string;
+  readonly scheme: WebhookScheme;
+  /** As it was given; what is left out is as the scheme has it. */
+  readonly map: WebhookMap;
+  readonly once: 'id' | 'content';
+  /** An app declares it; else it was made over the API. */
+  readonly declared: boolean;
+  /** Where its sender posts to, below the base of the API. */
+  readonly path: string;
+  readonly secrets: readonly WebhookSecretView[];
+}
+
+/** A secret of a source, without what it is. */
+export interface WebhookSecretView {
+  readonly id: string;
+  /** Who has given it, and when. */
+  readonly by: string;
+  readonly at: string;
+  /** From when on it counts no more; null = it counts until it is removed. */
+  readonly until: string | null;
+}
+
+/** A source of webhooks, with what this server has seen of it since it was started. */
+export interface WebhookSourceView extends WebhookSourceFacts {
+  readonly seen: WebhookSeen;
+}
+
+/** What one server has made of the webhooks of a source. */
+export interface WebhookSeen {
+  readonly accepted: number;
+  readonly duplicates: number;
+  readonly refused: number;
+  /** The last that was refused: when, and why; null = none was. */
+  readonly lastRefusal: { readonly at: string; readonly fault: string } | null;
+}
+
+/** What becomes of a webhook. */
+export interface WebhookAnswer {
+  /** Id of the event. */
+  readonly id: string;
+  readonly topic: string;
+  /** It was received before. */
+  readonly duplicate: boolean;
+}

@@ -28,11 +28,12 @@ export interface LiveSubscribe {
   readonly topic?: string;
   /** Go on after this one. */
   readonly cursor?: string;
-  /** The following three of a topic: which partitions, and where to begin without a cursor. */
+  /** The following four of a topic: which events, and where to begin without a cursor. */
   readonly partitions?: readonly number[];
+  readonly key?: string;
   readonly from?: 'newest' | 'oldest';
   readonly at?: string;
-  /** A credential for this stream alone, e.g. the read token of its run. */
+  /** A credential for this stream alone, e.g. the read token of its run or topic. */
   readonly token?: string;
 }
 

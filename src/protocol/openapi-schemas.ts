@@ -62,6 +62,7 @@ import {
   type ModelShadowView,
   type ModelVersionView,
   type ModelView,
+  type AccessEventView,
   type LimitCounterView,
   type LimitView,
   type LimitWait,
@@ -93,6 +94,7 @@ import {
   type TopicPartitionView,
   type SourceView,
   type TopicWriterView,
+  type TopicTokenRequest,
   type TopicView,
   type TriageCorrectionsView,
   type TriageVerdictsView,
@@ -104,8 +106,13 @@ import {
   type DecisionView,
   type EventReference,
   type WaitView,
+  type WebhookAnswer,
+  type WebhookSecretView,
+  type WebhookSeen,
+  type WebhookSourceView,
   type WorkerView,
 } from './http.js';
+import { plainSchemes } from '../core/webhooks/source.js';
 import { flag, list, nullable, oneOf, record, shape, text, texts, whole, type Properties } from './schema-shape.js';
 import { plainSchemas } from './worker-schemas.js';
 
@@ -113,6 +120,13 @@ const anything = {};
 const instant = { type: 'string', format: 'date-time' };
 const duration = { anyOf: [{ type: 'string' }, { type: 'number' }] };
 const labelMap = { type: 'object', additionalProperties: text };
+
+const webhookScheme = {
+  type: 'object',
+  properties: { kind: oneOf([...plainSchemes, 'hmac', 'http-signature']) },
+  required: ['kind'],
+};
+const webhookMap = { type: 'object', additionalProperties: text };
 
 function reference(name: string): JsonSchema {
   return { $ref: `#/components/schemas/${name}` };
@@ -514,6 +528,10 @@ export const schemas = {
     { expiresMs: whole, sees: oneOf([...readTokenSights]), decides: flag },
     { expiresMs: true, sees: true, decides: true },
   ),
+  TopicTokenRequest: shape<TopicTokenRequest>(
+    { expiresMs: whole, key: text, past: flag },
+    { expiresMs: true, key: true, past: true },
+  ),
   BatchStartAnswer: record({ items: list({ anyOf: [reference('StartAnswer'), failed] }) }, ['items']),
   PublishAnswer: record(
     {
@@ -575,7 +593,7 @@ export const schemas = {
     {},
   ),
   TopicEventView: shape<TopicEventView>(
-    { topic: text, partition: whole, offset: whole, hlc: text, event: { type: 'object' } },
+    { topic: text, partition: whole, offset: whole, key: nullable(text), hlc: text, event: { type: 'object' } },
     {},
   ),
   SubscriptionView: shape<SubscriptionView>(subscriptionView, {}),
@@ -1126,6 +1144,22 @@ export const schemas = {
     },
     {},
   ),
+  AccessEventView: shape<AccessEventView>(
+    {
+      id: text,
+      at: instant,
+      outcome: oneOf(['allowed', 'failed', 'refused']),
+      actor: nullable(text),
+      route: text,
+      target: text,
+      code: nullable(text),
+      reason: nullable(text),
+      count: whole,
+      request: text,
+      since: instant,
+    },
+    {},
+  ),
   LimitView: shape<LimitView>(
     {
       name: text,
@@ -1274,13 +1308,47 @@ export const schemas = {
   ),
   TopicWriterView: shape<TopicWriterView>({ topic: text, epoch: whole, by: nullable(text), at: nullable(instant) }, {}),
   TopicStreamEvent: {
-    description: 'The data of a message, by its event: `event`, `start`, `gap`.',
+    description: 'The data of a message, by its event: `event`, `start` and `place`, `gap`.',
     anyOf: [
       reference('TopicEventView'),
       record({ partitions: list(record({ partition: whole, next: whole }, ['partition', 'next'])) }, ['partitions']),
       record({ partition: whole, from: whole, to: whole }, ['partition', 'from', 'to']),
     ],
   },
+  WebhookAnswer: shape<WebhookAnswer>({ id: text, topic: text, duplicate: flag }, {}),
+  WebhookSourceView: shape<WebhookSourceView>(
+    {
+      name: text,
+      topic: text,
+      scheme: webhookScheme,
+      map: webhookMap,
+      once: oneOf(['id', 'content']),
+      declared: flag,
+      path: text,
+      secrets: list(shape<WebhookSecretView>({ id: text, by: text, at: instant, until: nullable(instant) }, {})),
+      seen: shape<WebhookSeen>(
+        {
+          accepted: whole,
+          duplicates: whole,
+          refused: whole,
+          lastRefusal: nullable(record({ at: instant, fault: text }, ['at', 'fault'])),
+        },
+        {},
+      ),
+    },
+    {},
+  ),
+  WebhookSourceRequest: record(
+    {
+      topic: text,
+      scheme: { anyOf: [oneOf(plainSchemes), webhookScheme] },
+      map: webhookMap,
+      once: oneOf(['id', 'content']),
+    },
+    ['topic', 'scheme'],
+  ),
+  WebhookSecretRequest: record({ secret: text, othersExpireIn: duration }, ['secret']),
+  WebhookSourcePage: page('WebhookSourceView'),
   BridgePage: page('BridgeView'),
   DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),
@@ -1317,6 +1385,7 @@ export const schemas = {
   EndpointPage: page('EndpointView'),
   ModelPage: page('ModelView'),
   LimitPage: page('LimitView'),
+  AccessEventPage: page('AccessEventView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;
 

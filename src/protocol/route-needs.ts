@@ -65,6 +65,8 @@ const subscription = (action: TopicAction | readonly TopicAction[]): RouteNeeds 
 const deadEvent: RouteNeeds = { action: 'manage', kind: 'topic', segment: 'id', of: 'deadEvent' };
 const schedule = (action: AccessAction<'schedule'>): RouteNeeds => ({ action, kind: 'schedule', segment: 'name' });
 
+const webhook = (action: AccessAction<'webhook'>): RouteNeeds => ({ action, kind: 'webhook', segment: 'name' });
+
 /** What each route needs. */
 export const routeNeeds = {
   startRun: { action: 'start', kind: 'workflow', segment: 'name' },
@@ -73,6 +75,7 @@ export const routeNeeds = {
   listTopics: { action: ['subscribe', 'replay', 'publish', 'write', 'manage'], kind: 'topic' },
   readTopic: topic('replay'),
   streamTopic: topic('subscribe'),
+  createTopicToken: topic('subscribe'),
   readTopicWriter: topic(['subscribe', 'publish', 'write']),
   takeOverTopic: topic('write'),
   listSources: topic(['subscribe', 'publish', 'manage']),
@@ -117,6 +120,13 @@ export const routeNeeds = {
   // A new one belongs to no topic yet: its handler asks for the topic in the body.
   putSubscription: { action: 'manage', kind: 'topic' },
   deleteSubscription: subscription('manage'),
+  receiveWebhook: null,
+  listWebhookSources: { action: ['read', 'manage'], kind: 'webhook' },
+  readWebhookSource: { ...webhook('read'), action: ['read', 'manage'] },
+  putWebhookSource: webhook('manage'),
+  deleteWebhookSource: webhook('manage'),
+  addWebhookSecret: null,
+  deleteWebhookSecret: null,
   pullEvents: subscription('subscribe'),
   ackEvents: subscription('subscribe'),
   nackEvents: subscription('subscribe'),
@@ -156,6 +166,7 @@ export const routeNeeds = {
   putBlob: { action: ['start', 'signal'], kind: 'workflow' },
   readBlob: { action: 'read', kind: 'workflow' },
   workerSocket: null,
+  // Each of its streams is asked for as by its own route.
   liveSocket: null,
   listModels: null,
   readModel: null,
@@ -178,6 +189,7 @@ export const routeNeeds = {
   putEndpoint: null,
   deleteEndpoint: null,
   readEndpointSecret: null,
+  listAccessEvents: null,
   workerSchema: null,
   claimTasks: null,
   extendTasks: null,

@@ -19,7 +19,7 @@ export type RouteMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 export type RouteAccess = 'public' | 'tenant' | 'worker' | 'operator' | 'admin';
 
 /** Credentials that allow less than everything in a tenant. Routes take them by name, so a new route takes none. */
-export type RouteCredential = 'page' | 'readToken';
+export type RouteCredential = 'page' | 'readToken' | 'topicToken';
 
 export interface RouteParameter {
   readonly name: string;
@@ -56,7 +56,7 @@ export interface Route {
   readonly access: RouteAccess;
   /** The permission that a caller needs within its tenant; null where `access` says all. */
   readonly needs: RouteNeeds | null;
-  /** Narrower credentials that a route of `access: 'tenant'` takes too: of a user's page, or a read token of the run. */
+  /** Narrower credentials that a route takes too: of a user's page, or a read token of the run or of the topic. */
   readonly takes?: readonly RouteCredential[];
   readonly query: readonly RouteParameter[];
   readonly headers: readonly RouteParameter[];
@@ -264,9 +264,10 @@ const descriptions = {
     ],
   }),
   streamTopic: get(
-    'The events of a topic as they come (server-sent events), of all partitions or of those named: `start`, `event`, `gap`.',
+    'The events of a topic as they come (server-sent events), of all partitions or of those named: `start`, `event`, `gap`, `place`.',
     null,
     {
+      takes: ['topicToken'],
       query: [
         { name: 'partition', says: 'Number of a partition; all by default.', type: 'integer', repeated: true },
         {
@@ -276,6 +277,7 @@ const descriptions = {
           oneOf: ['newest', 'oldest'],
         },
         { name: 'at', says: 'Begin with the first events at or after this instant, ISO 8601.', type: 'string' },
+        { name: 'key', says: 'Only events of this key (`partitionkey`).', type: 'string' },
         { name: 'cursor', says: 'Id of the last event seen; the header `last-event-id` wins.', type: 'string' },
       ],
       headers: [{ name: headerNames.lastEventId, says: 'Id of the last event seen.', type: 'string' }],
@@ -288,6 +290,11 @@ const descriptions = {
         },
       ],
     },
+  ),
+  createTopicToken: post(
+    'Makes a token that lets whoever has it follow this topic, or what one key of it has.',
+    jsonBody('TopicTokenRequest', 'For how long, and what of the topic the token shows.', false),
+    [ok('ReadToken', 'The token. It is not kept anywhere and cannot be taken back; it expires.', 201)],
   ),
   readTopicWriter: get('Who writes to a topic with a single writer.', 'TopicWriterView'),
   takeOverTopic: post(
@@ -535,6 +542,53 @@ const descriptions = {
     }),
     method: 'DELETE',
   },
+  receiveWebhook: {
+    ...post(
+      'Takes a webhook of another system: checked by its signature, recorded once, published to the topic of its source.',
+      {
+        says: 'As the sender sends it: JSON, a form, text or bytes.',
+        types: { '*/*': null },
+        required: false,
+        bytesMax: limits.bodyBytesMax,
+      },
+      [
+        ok('WebhookAnswer', 'It is recorded, now or before.', 202),
+        ok(null, 'The answer to a question of the sender, or no body where the sender wants none.'),
+      ],
+    ),
+    access: 'public',
+  },
+  listWebhookSources: get('Sources of webhooks by name, with what this server has seen of them.', 'WebhookSourcePage'),
+  readWebhookSource: get('A source of webhooks.', 'WebhookSourceView'),
+  putWebhookSource: {
+    ...post(
+      'Makes a source of webhooks, or changes one that was made.',
+      jsonBody('WebhookSourceRequest', 'The source, as it would be written in code.'),
+      [ok('WebhookSourceView')],
+    ),
+    method: 'PUT',
+  },
+  deleteWebhookSource: {
+    ...get('Removes a source that was made over the API, with its secrets.', null, {
+      answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+  },
+  addWebhookSecret: {
+    ...post(
+      'Gives a source a secret. It counts within a second on every server, and is never shown.',
+      jsonBody('WebhookSecretRequest', 'The secret, and how long the others still count.'),
+      [ok('WebhookSourceView', 'It is there.', 201)],
+    ),
+    access: 'admin',
+  },
+  deleteWebhookSecret: {
+    ...get('Takes a secret from a source. Within a second no server believes it any more.', null, {
+      access: 'admin',
+      answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+  },
   pullEvents: post(
     'Hands out events to a consumer, which has them until it settles them or its lease is over; waits for one where there is none.',
     jsonBody('PullRequest', 'Who asks, for how many events, and how long it waits.'),
@@ -729,7 +783,7 @@ const descriptions = {
     null,
     {
       access: 'public',
-      takes: ['page', 'readToken'],
+      takes: ['page', 'readToken', 'topicToken'],
       answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
     },
   ),
@@ -849,6 +903,23 @@ const descriptions = {
     method: 'DELETE',
     access: 'operator',
   },
+  listAccessEvents: get(
+    'The record of access, newest first: what was refused to whom, and what operators and admins have done.',
+    'AccessEventPage',
+    {
+      access: 'admin',
+      query: [
+        {
+          name: 'of',
+          says: '`nobody`: what callers tried whom nobody knows; for operators. By default what was done in the tenant.',
+          type: 'string',
+          oneOf: ['tenant', 'nobody'],
+        },
+        cursor,
+        limit,
+      ],
+    },
+  ),
   workerSchema: get('JSON Schemas of the worker protocol.', null, { access: 'public' }),
   claimTasks: {
     ...post(

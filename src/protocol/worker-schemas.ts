@@ -27,6 +27,7 @@ import type {
   Manifest,
   ScheduleManifest,
   ShadowRule,
+  ShownValues,
   SignalManifest,
   TopicManifest,
   TopicVersion,
@@ -39,6 +40,7 @@ import type { RetryPolicy } from '../core/retry.js';
 import type { TopicCompaction, TopicRetention } from '../core/topics/retention.js';
 import { latePolicies, type SourceRule } from '../core/topics/source-rule.js';
 import type { Subscription } from '../core/topics/subscription.js';
+import type { WebhookSource } from '../core/webhooks/source.js';
 import type { ModelData } from '../core/triage/model.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
 import {
@@ -250,8 +252,18 @@ const manifest = shape<Manifest>(
             { messages: list(shape<MessageManifest>({ name, schema, topic: flag }, {})) },
             {},
           ),
+          shows: shape<ShownValues>(
+            {
+              output: constant(true),
+              progress: constant(true),
+              streams: constant(true),
+              failures: constant(true),
+              steps: list(text),
+            },
+            { output: true, progress: true, streams: true, failures: true, steps: true },
+          ),
         },
-        { signals: true, graph: true, agent: true },
+        { signals: true, graph: true, agent: true, shows: true },
       ),
     ),
     capabilities: list(
@@ -332,9 +344,24 @@ const manifest = shape<Manifest>(
       ),
     ),
     tools: object,
+    webhooks: list(
+      shape<WebhookSource>(
+        { name, topic: name, scheme: object, map: object, once: constant('content') },
+        { map: true, once: true },
+      ),
+    ),
     endpoint,
   },
-  { tools: true, limits: true, models: true, prompts: true, schedules: true, subscriptions: true, endpoint: true },
+  {
+    tools: true,
+    limits: true,
+    models: true,
+    prompts: true,
+    schedules: true,
+    subscriptions: true,
+    webhooks: true,
+    endpoint: true,
+  },
 );
 
 type Command = BodyCommand | TaskCommand;
@@ -568,6 +595,7 @@ const activationParts = {
   workflow: text,
   version: nullable(text),
   startedAt: count,
+  labels: { type: 'object', additionalProperties: text },
   journal: ref('Journal'),
 } as const;
 
@@ -797,7 +825,7 @@ const pushSchemas = {
   PushedCall: shape<PushedCall>({ ...pushedBase, ...callParts }, {}),
   PushedTurn: shape<PushedTurn>(
     { ...pushedBase, ...activationParts, begun: list(ref('JournalEntry')) },
-    { event: true },
+    { event: true, labels: true },
   ),
   PushedQuestion: shape<PushedQuestion>({ protocol: constant(pushProtocol), kind: constant('describe') }, {}),
   PushAnswer: { oneOf: [ref('CallAnswer'), ref('TurnAnswer'), ref('DescribeAnswer')] },
@@ -851,7 +879,7 @@ export const workerProtocolSchema = {
     Assignment: {
       oneOf: [
         shape<CallAssignment>({ ...assignmentBase, ...callParts }, {}),
-        shape<ActivationAssignment>({ ...assignmentBase, ...activationParts }, { event: true }),
+        shape<ActivationAssignment>({ ...assignmentBase, ...activationParts }, { event: true, labels: true }),
       ],
     },
     Command: { oneOf: Object.values(commands) },

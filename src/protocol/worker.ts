@@ -180,6 +180,8 @@ export interface ActivationAssignment extends AssignmentBase {
   readonly version: string | null;
   /** When the run was started, epoch ms. */
   readonly startedAt: number;
+  /** Of the run. Absent = it has none. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** The input is the data of an event of this topic, written under the schema of this id. Absent = its schema has no versions. */
   readonly event?: { readonly topic: string; readonly schema: string };
   /** Everything that the body may ask for again. */

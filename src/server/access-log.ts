@@ -10,7 +10,7 @@ import type { AccessAction } from '../core/access/permission.js';
 import { isSpineError } from '../core/errors.js';
 import { isoOf } from '../core/instant.js';
 import { limits } from '../core/limits.js';
-import type { Timers } from '../core/ports.js';
+import type { Clock, Timers } from '../core/ports.js';
 import type { Engine } from '../engine/api.js';
 import { mediaType } from '../protocol/cloudevents.js';
 import { headerNames, type Route, type RouteId } from '../protocol/routes.js';
@@ -39,7 +39,8 @@ export interface LoggedCaller {
 }
 
 export interface AccessLogOptions {
-  readonly engine: Pick<Engine, 'recordAccess' | 'now'>;
+  readonly engine: Pick<Engine, 'recordAccess'>;
+  readonly clock: Clock;
   readonly timers: Timers;
   readonly log: (entry: ServerLogEntry) => void;
 }
@@ -102,8 +103,17 @@ export class AccessLog {
     this.#repeated.clear();
     this.#more = null;
     if (counted.length === 0) return;
-    const records = counted.map(({ tenant, record, count }) => ({ tenant, record: { ...record, count } }));
-    await this.#options.engine.recordAccess(records).catch((error: unknown) => this.#lost(error, records.length));
+    await this.#write(counted.map(({ tenant, record, count }) => ({ tenant, record: { ...record, count } })));
+  }
+
+  /** A refusal stays one, whether or not it can be written down. */
+  async #write(records: Parameters<Engine['recordAccess']>[0]): Promise<void> {
+    try {
+      await this.#options.engine.recordAccess(records);
+    } catch (error) {
+      const message = `${records.length} records of access could not be written.`;
+      this.#options.log({ level: 'error', message, reference: 'access', error });
+    }
   }
 
   #repeat(tenant: string | null, record: AccessRecord): void {
@@ -123,7 +133,7 @@ export class AccessLog {
     }
     const first: Repeated = { tenant, record, count: 0 };
     this.#repeated.set(key, first);
-    this.#options.engine.recordAccess([{ tenant, record }]).catch((error: unknown) => this.#lost(error, 1));
+    void this.#write([{ tenant, record }]);
   }
 
   #time(): void {
@@ -133,11 +143,6 @@ export class AccessLog {
       this.#timing = false;
       void this.flush();
     });
-  }
-
-  #lost(error: unknown, count: number): void {
-    const message = `${count} records of access could not be written.`;
-    this.#options.log({ level: 'error', message, reference: 'access', error });
   }
 
   #recordOf(
@@ -157,7 +162,7 @@ export class AccessLog {
       reason,
       count: 1,
       request: requestId,
-      since: isoOf(this.#options.engine.now()),
+      since: isoOf(this.#options.clock.now()),
     };
   }
 }

@@ -44,6 +44,13 @@ const names = [
   'readSubscription',
   'putSubscription',
   'removeSubscription',
+  'listWebhookSources',
+  'readWebhookSource',
+  'putWebhookSource',
+  'removeWebhookSource',
+  'addWebhookSecret',
+  'removeWebhookSecret',
+  'webhookDoor',
   'pullEvents',
   'ackEvents',
   'nackEvents',
@@ -107,6 +114,9 @@ const names = [
   'beatFor',
   'submitFor',
   'endSession',
+  'accessEvents',
+  'workflowOf',
+  'topicOfSubscription',
 ] as const satisfies readonly (keyof Engine)[];
 
 /** An engine of which only `methods` work. */
@@ -119,5 +129,8 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
       },
     ]),
   );
-  return { ...(refusing as unknown as Engine), endPulls: () => undefined, ...methods };
+  const recordAccess = (): Promise<void> => Promise.resolve();
+  // What is shown is asked of the definitions; of none, everything is.
+  const definitions = (): [] => [];
+  return { ...(refusing as unknown as Engine), definitions, endPulls: () => undefined, recordAccess, ...methods };
 }

@@ -1,6 +1,6 @@
 /**
  * What a caller may do. `authorize` names people and programs, who may do everything within their tenant, or, behind a
- * mount for pages, little; a read token lets whoever has it read one run. Routes say which of the narrow ones they take.
+ * mount for pages, little; a read token lets whoever has it read one run or follow one topic. Routes say which of the narrow ones they take.
  *
  * Invariant: a route that does not name a narrow credential refuses it.
  */
@@ -12,7 +12,7 @@ import { decodeSegment } from './path-segment.js';
 
 export type Grant =
   /** Everything within the tenant; what needs a role is asked of the roles. */
-  { readonly tag: 'tenant' } | ({ readonly tag: 'page' } & PageScope) | ReadGrant;
+  { readonly tag: 'tenant' } | ({ readonly tag: 'page' } & PageScope) | ReadGrant | TopicGrant;
 
 /** What users may do from their pages. */
 export interface PageScope {
@@ -35,7 +35,32 @@ export interface ReadGrant {
   readonly expiresAt: number;
 }
 
+/** What a read token of a topic stands for. */
+export interface TopicGrant {
+  readonly tag: 'topicToken';
+  readonly topic: string;
+  /** Events of this key alone; null = all. */
+  readonly key: string | null;
+  /** Events that were published at or after this instant, epoch ms; null = all that are kept. */
+  readonly since: number | null;
+  /** On the store's clock, epoch ms. */
+  readonly expiresAt: number;
+}
+
 export const wholeTenant: Grant = { tag: 'tenant' };
+
+/** What the grant shows of a run that it covers. */
+export function sightOf(grant: Grant): ReadTokenSight {
+  switch (grant.tag) {
+    case 'tenant':
+      return 'everything';
+    case 'topicToken':
+      return 'progress';
+    case 'page':
+    case 'readToken':
+      return grant.sees;
+  }
+}
 
 /**
  * Refuses what the grant does not cover, as far as the address tells: the route, and the run or workflow in it.
@@ -57,6 +82,8 @@ export function checkGrant(grant: Grant, route: Route, segments: Readonly<Record
     if (isOfApprovals && route.method !== 'GET' && !grant.decides)
       throw new SpineError('OUT_OF_SCOPE', { what: 'a word on an approval' });
   }
+  if (grant.tag === 'topicToken' && decodeSegment(segments['topic'] ?? '') !== grant.topic)
+    throw new SpineError('OUT_OF_SCOPE', { what: 'anything about another topic' });
   if (grant.tag === 'page' && isOfApprovals && !grant.approvals)
     throw new SpineError('OUT_OF_SCOPE', { what: 'approvals, unless the mount has `approvals: true`' });
   if (grant.tag === 'page' && name !== undefined && !grant.start.some((known) => known === decodeSegment(name))) {

@@ -69,7 +69,9 @@ export class Identity {
     if (tenant === '' || tenant.length > limits.tenantLengthMax) {
       throw new Error(`authorize gave a tenant that has not 1 to ${limits.tenantLengthMax} characters`);
     }
-    const visited = roles.includes('operator') ? head.header(headerNames.tenant) : undefined;
+    // Pages give nobody more than is the user's own.
+    const visits = roles.includes('operator') && this.#grant.tag === 'tenant';
+    const visited = visits ? head.header(headerNames.tenant) : undefined;
     return visited === undefined || visited === tenant
       ? this.#callerOf(principal, tenant)
       : this.#callerOf({ ...principal, tenant: checkedTenant(visited) }, tenant);

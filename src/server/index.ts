@@ -6,6 +6,7 @@ export type {
   PageOptions,
   Principal,
   ReadTokenOptions,
+  RedactOptions,
   ServerLimits,
   ServerLogEntry,
   ServerOptions,

@@ -16,10 +16,10 @@ const subLengthMax = 64;
 const partsMax = 2 * limits.streamPartitionsMax;
 const members: Readonly<Record<string, readonly string[]>> = {
   auth: ['t', 'token'],
-  subscribe: ['t', 'sub', 'run', 'topic', 'cursor', 'partitions', 'from', 'at', 'token'],
+  subscribe: ['t', 'sub', 'run', 'topic', 'cursor', 'partitions', 'key', 'from', 'at', 'token'],
   unsubscribe: ['t', 'sub'],
 };
-const texts = ['run', 'topic', 'cursor', 'from', 'at', 'token'] as const;
+const texts = ['run', 'topic', 'cursor', 'key', 'from', 'at', 'token'] as const;
 
 export function readLiveMessage(bytes: Uint8Array): ReadLiveMessage {
   const value = jsonOf(bytes);

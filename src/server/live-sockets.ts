@@ -459,9 +459,10 @@ function pathFor({ run, topic }: LiveSubscribe): string {
   return run === undefined ? pathOf('streamTopic', { topic: topic ?? '' }) : pathOf('streamRun', { id: run });
 }
 
-function queryFor({ cursor, partitions = [], from, at }: LiveSubscribe): string {
+function queryFor({ cursor, partitions = [], key, from, at }: LiveSubscribe): string {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries({ cursor, from, at })) if (value !== undefined) query.set(name, value);
+  for (const [name, value] of Object.entries({ cursor, key, from, at }))
+    if (value !== undefined) query.set(name, value);
   for (const partition of partitions) query.append('partition', String(partition));
   return query.toString();
 }

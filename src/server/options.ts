@@ -5,6 +5,7 @@
 import { parseDuration, type Duration } from '../core/duration.js';
 import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
+import { everyTag, isTag } from '../core/redaction/tags.js';
 import type { Engine } from '../engine/api.js';
 import { readTokenSights, type ReadTokenSight } from '../protocol/http.js';
 import { isSecret } from '../webhooks/index.js';
@@ -85,6 +86,15 @@ export interface ReadTokenOptions {
   readonly expires?: Duration;
 }
 
+/** Who is shown fields that apps have tagged. */
+export interface RedactOptions {
+  /**
+   * Tags that roles are shown in clear, `*` for all: `{ operator: ['pii'] }`. They hold for principals without `clearances` of
+   * their own. Default: no role is shown any.
+   */
+  readonly roles?: Readonly<Record<string, readonly string[]>>;
+}
+
 /** Bounds that an installation may move. */
 export interface ServerLimits {
   /** Largest JSON body. Higher costs memory per request. Default 4 MiB. */
@@ -134,6 +144,8 @@ export interface ServerOptions {
   /** Serves pages of users instead of programs: they start the workflows named, and read runs by their read tokens. */
   readonly page?: PageOptions;
   readonly readTokens?: ReadTokenOptions;
+  /** Who is shown fields that apps have tagged (docs/guides/redaction.md). Default: whom `authorize` gives clearances. */
+  readonly redact?: RedactOptions;
   readonly limits?: Partial<ServerLimits>;
   readonly cors?: CorsOptions;
   /** Endpoints of functions that tasks are sent to (docs/guides/serverless.md). Default: none are. */
@@ -158,6 +170,7 @@ export interface ServerSettings {
   /** null = callers may do everything in their tenant. */
   readonly page: PageScope | null;
   readonly readTokens: { readonly secrets: readonly string[]; readonly expiresMs: number };
+  readonly redact: { readonly roles: Readonly<Record<string, readonly string[]>> };
   readonly limits: ServerLimits;
   readonly cors: CorsOptions | null;
   readonly push: { readonly secrets: readonly string[]; readonly allowLoopback: boolean };
@@ -185,6 +198,7 @@ const optionNames = [
   'authorize',
   'page',
   'readTokens',
+  'redact',
   'limits',
   'cors',
   'push',
@@ -214,6 +228,7 @@ export function settingsOf(options: ServerOptions): ServerSettings {
       secrets: listOf(options.readTokens?.secret),
       expiresMs: expiresMsOf(options.readTokens?.expires),
     },
+    redact: { roles: options.redact?.roles ?? {} },
     limits: { ...defaultLimits, ...options.limits },
     cors: options.cors ?? null,
     push: { secrets: [options.push?.secret ?? []].flat(), allowLoopback: options.push?.allowLoopback ?? false },
@@ -226,6 +241,7 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     ...emptyLists({ authorize: options.authorize, 'readTokens.secret': options.readTokens?.secret }),
     ...unknownNames(options.page ?? {}, ['start', 'sees', 'approvals'], 'page.'),
     ...unknownNames(options.readTokens ?? {}, ['secret', 'expires'], 'readTokens.'),
+    ...unknownNames(options.redact ?? {}, ['roles'], 'redact.'),
     ...faultsOf(settings),
   ];
   if (faults.length > 0) throw new SpineError('OPTIONS_INVALID', { what: 'createServer', faults });
@@ -281,6 +297,10 @@ function faultsOf(settings: ServerSettings): string[] {
   }
   if (!(readTokens.expiresMs >= 1_000 && readTokens.expiresMs <= limits.readTokenMsMax)) {
     faults.push('readTokens.expires is not between "1s" and "30d"');
+  }
+  for (const [role, tags] of Object.entries(settings.redact.roles)) {
+    if (!Array.isArray(tags) || !tags.every((tag) => tag === everyTag || isTag(tag)))
+      faults.push(`redact.roles.${role} is not a list of tags such as "pii", or "*" for all`);
   }
   if (cors?.origins === '*' && cors.credentials === true)
     faults.push('cors.credentials needs origins by name, not "*"');

@@ -1,5 +1,6 @@
 /**
- * Read tokens: a page gets one for its run and reads view, result and stream with it, without a session. A token is its
+ * Read tokens: a page gets one for its run and reads view, result and stream with it, without a session, or for a topic
+ * and follows it. A token is its
  * claims and a signature (HMAC with SHA-256) under a key that all servers of a store share; nothing of it is kept, so it
  * costs no row, holds on any server and over restarts, and ends by its expiry on the store's clock.
  *
@@ -11,23 +12,35 @@ import { isoOf } from '../core/instant.js';
 import { limits } from '../core/limits.js';
 import type { Engine } from '../engine/api.js';
 import { readTokenSights, type ReadTokenSight, type ReadTokenView } from '../protocol/http.js';
-import type { ReadGrant } from './grant.js';
+import type { ReadGrant, TopicGrant } from './grant.js';
 import type { Principal } from './options.js';
 
-/** What a token is to say. */
-export interface ReadTokenClaims {
+/** Who has a token made, and for how long. */
+interface TokenClaims {
   readonly tenant: string;
   readonly user: string;
+  readonly expiresMs: number;
+}
+
+/** What a token of a run is to say. */
+export interface ReadTokenClaims extends TokenClaims {
   readonly run: string;
   readonly sees: ReadTokenSight;
   readonly decides: boolean;
-  readonly expiresMs: number;
+}
+
+/** What a token of a topic is to say. */
+export interface TopicTokenClaims extends TokenClaims {
+  readonly topic: string;
+  readonly key: string | null;
+  /** Whether it shows what was published before it is made. */
+  readonly past: boolean;
 }
 
 /** Who comes with a token, and what for. */
 export interface TokenBearer {
   readonly principal: Principal;
-  readonly grant: ReadGrant;
+  readonly grant: ReadGrant | TopicGrant;
 }
 
 /** Marks the text as a token of this kind and form; `authorize` never sees it. */
@@ -36,6 +49,8 @@ export const readTokenPrefix = 'esr1.';
 /** Names the use of the key: the same secret used for something else gives another key. */
 const purpose = 'eventspine read token 1';
 const keyBytes = 32;
+/** Stands where a token of a run says what it shows; versions that know runs alone refuse it. */
+const topicMark = 'topic';
 const form = /^esr1\.([\w-]+)\.([\w-]{43})$/;
 
 export class ReadTokens {
@@ -49,14 +64,27 @@ export class ReadTokens {
     this.#given = secrets.map((secret) => derived(secret));
   }
 
-  async issue(claims: ReadTokenClaims): Promise<ReadTokenView> {
+  issue(claims: ReadTokenClaims): Promise<ReadTokenView> {
+    // One that only reads has the five claims of every version.
+    return this.#issue(claims, claims.run, claims.sees, claims.decides ? ['decides'] : []);
+  }
+
+  issueForTopic(claims: TopicTokenClaims): Promise<ReadTokenView> {
+    const since = claims.past ? null : this.#engine.now();
+    return this.#issue(claims, claims.topic, topicMark, [claims.key, since]);
+  }
+
+  async #issue(
+    { tenant, user, expiresMs }: TokenClaims,
+    what: string,
+    how: string,
+    more: readonly unknown[],
+  ): Promise<ReadTokenView> {
     const [key] = await this.#keys();
     if (key === undefined) throw new Error('Invariant broken: there is a key to sign with');
     // Whole seconds, rounded down, so that what the answer says is what the token holds.
-    const expiresSeconds = Math.floor((this.#engine.now() + claims.expiresMs) / 1_000);
-    const { tenant, user, run, sees, decides } = claims;
-    // One that only reads has the five claims of every version.
-    const parts = [tenant, user, run, sees, expiresSeconds, ...(decides ? ['decides'] : [])];
+    const expiresSeconds = Math.floor((this.#engine.now() + expiresMs) / 1_000);
+    const parts = [tenant, user, what, how, expiresSeconds, ...more];
     const text = Buffer.from(JSON.stringify(parts)).toString('base64url');
     const signed = readTokenPrefix + text;
     return { token: `${signed}.${signature(key, signed)}`, expiresAt: isoOf(expiresSeconds * 1_000) };
@@ -107,13 +135,22 @@ function isEqual(a: string, b: string): boolean {
 function bearerOf(text: string): TokenBearer | null {
   const claims: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
   if (!Array.isArray(claims)) return null;
-  const [tenant, user, run, sees, expiresSeconds, ...more] = claims as readonly unknown[];
+  const [tenant, user, what, how, expiresSeconds, ...more] = claims as readonly unknown[];
+  if (typeof tenant !== 'string' || typeof user !== 'string' || typeof what !== 'string') return null;
+  if (typeof expiresSeconds !== 'number') return null;
+  const expiresAt = expiresSeconds * 1_000;
+  const grant = how === topicMark ? topicGrantOf(what, more, expiresAt) : runGrantOf(what, how, more, expiresAt);
+  return grant === null ? null : { principal: { tenant, user, roles: [] }, grant };
+}
+
+function runGrantOf(run: string, sees: unknown, more: readonly unknown[], expiresAt: number): ReadGrant | null {
   const sight = readTokenSights.find((known) => known === sees);
-  if (typeof tenant !== 'string' || typeof user !== 'string' || typeof run !== 'string') return null;
-  if (sight === undefined || typeof expiresSeconds !== 'number') return null;
-  if (more.length > 1 || (more.length === 1 && more[0] !== 'decides')) return null;
-  return {
-    principal: { tenant, user, roles: [] },
-    grant: { tag: 'readToken', run, sees: sight, decides: more.length === 1, expiresAt: expiresSeconds * 1_000 },
-  };
+  if (sight === undefined || more.length > 1 || (more.length === 1 && more[0] !== 'decides')) return null;
+  return { tag: 'readToken', run, sees: sight, decides: more.length === 1, expiresAt };
+}
+
+function topicGrantOf(topic: string, more: readonly unknown[], expiresAt: number): TopicGrant | null {
+  const [key, since] = more;
+  if (more.length !== 2 || !(key === null || typeof key === 'string')) return null;
+  return since === null || typeof since === 'number' ? { tag: 'topicToken', topic, key, since, expiresAt } : null;
 }

@@ -5,9 +5,10 @@
  * Invariant: of each partition the reader is sent the events in the order of offsets, each once; what is gone by retention
  * before it came to it is told (`gap`).
  */
-import type { Engine } from '../engine/api.js';
+import type { Engine, FollowedPartition } from '../engine/api.js';
 import type { TopicEventView, TopicStreamEvent } from '../protocol/http.js';
 import { StreamFrame, type EventSink } from './event-sink.js';
+import { nodePorts } from '../runtime/index.js';
 import type { ServerLimits, ServerLogEntry } from './options.js';
 import { StreamOutput, type OpenStream } from './stream-output.js';
 import { topicCursorOf } from './topic-cursor.js';
@@ -18,8 +19,14 @@ export interface TopicStreamRequest {
   /** Offset of the next event of each partition that is wanted, in the order of `partitions`. */
   readonly next: readonly number[];
   readonly partitions: readonly number[];
+  /** Offset of the first event of each partition that the reader may see; what it wants before is told as a gap. */
+  readonly first: readonly number[];
+  /** Only events of this key; null = all. */
+  readonly key: string | null;
   readonly sink: EventSink;
   readonly reference: string;
+  /** How long the reader may read, ms; null = without end. */
+  readonly forMs: number | null;
 }
 
 export interface TopicStreamOptions {
@@ -39,6 +46,9 @@ export class TopicStream implements OpenStream {
   /** Counts the times that the topic was followed; what an earlier one still says is not heard. */
   #following = 0;
   #closed = false;
+  /** Whether the reader does not know yet how far it has come: what came was not for it. */
+  #isAhead = false;
+  #cancelEnd: (() => void) | null = null;
 
   constructor(request: TopicStreamRequest, options: TopicStreamOptions) {
     this.#request = request;
@@ -51,14 +61,22 @@ export class TopicStream implements OpenStream {
   start(): void {
     this.#request.sink.hello();
     // Who is cut off before the first event goes on from here, and not from what is the newest by then.
-    const partitions = this.#request.partitions.map((partition, i) => ({ partition, next: this.#next[i] ?? 0 }));
-    this.#write({ event: 'start', data: { partitions } });
+    this.#write({ event: 'start', data: { partitions: this.#place() } });
+    const { first, forMs } = this.#request;
+    for (const { partition, next } of this.#place()) {
+      const from = first[this.#places.get(partition) ?? 0] ?? 0;
+      if (next < from) this.#tellGap(partition, next, from - 1);
+    }
+    if (forMs !== null) {
+      this.#cancelEnd = nodePorts.timers.after(Math.max(0, forMs), () => this.end('the read token has expired'));
+    }
     this.#follow();
   }
 
   stop(): void {
     this.#closed = true;
     this.#following += 1;
+    this.#cancelEnd?.();
     this.#stopFollowing?.();
     this.#stopFollowing = null;
   }
@@ -70,22 +88,22 @@ export class TopicStream implements OpenStream {
   }
 
   beat(nowMs: number): void {
+    // Who is cut off goes on from here, and the server need not read once more what is not for it.
+    if (this.#isAhead && !this.#closed && !this.#output.isFull())
+      this.#write({ event: 'place', data: { partitions: this.#place() } });
     if (this.#output.beat(nowMs, !this.#closed)) return;
     this.end('cut off: the reader takes too little; connect again to go on from the last id');
     this.#request.sink.destroy();
   }
 
   #follow(): void {
-    const { tenant, topic, partitions } = this.#request;
+    const { tenant, topic } = this.#request;
     const turn = ++this.#following;
     const isCurrent = (): boolean => !this.#closed && turn === this.#following;
-    const from = partitions.map((partition, i) => ({ partition, next: this.#next[i] ?? 0 }));
-    this.#stopFollowing = this.#options.engine.followTopic(tenant, topic, from, {
+    this.#stopFollowing = this.#options.engine.followTopic(tenant, topic, this.#place(), {
       onEvents: (events) => isCurrent() && this.#tell(events),
       onGap: (partition, first, to) => {
-        if (!isCurrent()) return;
-        this.#move(partition, to + 1);
-        this.#write({ event: 'gap', data: { partition, from: first, to } });
+        if (isCurrent()) this.#tellGap(partition, first, to);
       },
       onError: (error) => {
         if (!isCurrent()) return;
@@ -100,8 +118,13 @@ export class TopicStream implements OpenStream {
   #tell(events: readonly TopicEventView[]): boolean {
     // Where others fill the same connection, there may be no room to begin with.
     if (this.#output.isFull()) return this.#pause();
+    const { key } = this.#request;
     for (const event of events) {
       this.#move(event.partition, event.offset + 1);
+      if (key !== null && event.key !== key) {
+        this.#isAhead = true;
+        continue;
+      }
       this.#write({ event: 'event', data: event });
       if (this.#output.isFull()) return this.#pause();
     }
@@ -117,6 +140,15 @@ export class TopicStream implements OpenStream {
     return false;
   }
 
+  #place(): FollowedPartition[] {
+    return this.#request.partitions.map((partition, i) => ({ partition, next: this.#next[i] ?? 0 }));
+  }
+
+  #tellGap(partition: number, from: number, to: number): void {
+    this.#move(partition, to + 1);
+    this.#write({ event: 'gap', data: { partition, from, to } });
+  }
+
   #move(partition: number, next: number): void {
     const place = this.#places.get(partition);
     if (place !== undefined) this.#next[place] = next;
@@ -124,6 +156,7 @@ export class TopicStream implements OpenStream {
 
   #write({ event, data }: TopicStreamEvent): void {
     const { tenant, topic, partitions, sink } = this.#request;
+    this.#isAhead = false;
     sink.send(new StreamFrame(topicCursorOf(tenant, topic, partitions, this.#next), event, data));
   }
 }

@@ -103,6 +103,8 @@ export interface Mountable {
   readonly fetch: (request: Request) => Promise<Response>;
   /** The same for a request of a node server. */
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Takes over an upgrade to a WebSocket, for live streams, from a node server: `server.on('upgrade', pages.upgrade)`. */
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
 
 /** An app at work in this process, with the surface of the client. */
@@ -150,7 +152,7 @@ export interface Spine<App> extends Client<App>, AsyncDisposable {
    * events. Opens nothing.
    */
   as(acting: Acting): Client<App>;
-  /** Takes over an upgrade to a WebSocket, for workers that connect through the host application's own node server. */
+  /** Takes over an upgrade to a WebSocket, for workers and live streams that connect through the host application's own node server. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Listens on a port of its own. Twice is once. */
   listen(): Promise<ServerAddress>;
@@ -230,6 +232,15 @@ export function createSpine<App extends AnyApp>(app: App, options: SpineOptions)
           },
         );
       },
+      upgrade(request, socket, head) {
+        server().then(
+          (found) => found.upgrade(request, socket, head),
+          (error: unknown) => {
+            log({ level: 'error', message: 'a WebSocket could not be opened', fields: { error: String(error) } });
+            socket.destroy();
+          },
+        );
+      },
     };
   }
 
@@ -246,15 +257,6 @@ export function createSpine<App extends AnyApp>(app: App, options: SpineOptions)
     ...mountable(theServer),
     pages: (pages = {}) => mountable(lazyServer(pageServerOptions(options.server ?? {}, pages))),
     as,
-    upgrade(request, socket, head) {
-      theServer().then(
-        (found) => found.upgrade(request, socket, head),
-        (error: unknown) => {
-          log({ level: 'error', message: 'a worker could not connect', fields: { error: String(error) } });
-          socket.destroy();
-        },
-      );
-    },
     listen: async () => await (await theServer()).listen(),
     close() {
       closing ??= keepAlive(close());

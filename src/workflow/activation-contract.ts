@@ -85,6 +85,8 @@ export interface ActivationInput {
   readonly attempt: number;
   /** When the run was started, epoch ms on the store's clock. */
   readonly startedAt: number;
+  /** Of the run. Absent = it has none. */
+  readonly labels?: Readonly<Record<string, string>>;
   readonly input: Payload;
   /** The input is the data of an event of this topic, written under the schema of this id. Absent = it is as it should be. */
   readonly event?: { readonly topic: string; readonly schema: string };

@@ -20,6 +20,7 @@ import { selectorFault } from './selector.js';
 import type { Subscription } from './subscription.js';
 import { readTools, type ToolsOptions } from './tool-options.js';
 import type { Topic } from './topic.js';
+import type { Webhook } from './webhook.js';
 import type { AnyWorkflow, Workflow } from './workflow.js';
 
 /** Options of `defineApp`. */
@@ -49,6 +50,8 @@ export interface AppOptions<
   readonly schedules?: readonly Schedule[];
   /** What its topics are read by: durable cursors, whose events start runs or are pulled. */
   readonly subscriptions?: readonly Subscription[];
+  /** Webhooks of other systems that become events of its topics. */
+  readonly webhooks?: readonly Webhook[];
   /**
    * What is done about failures, by class, where nothing closer says otherwise: a model, a capability, a node of a graph, a
    * step or an inference. Default: `auto` for all.
@@ -76,6 +79,7 @@ export interface AnyApp {
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
   readonly subscriptions: readonly Subscription[];
+  readonly webhooks: readonly Webhook[];
   readonly models: readonly Model[];
   readonly prompts: readonly AnyPrompt[];
   readonly remedies: RemedyPolicy;
@@ -120,6 +124,7 @@ export function defineApp<
     'prompts',
     'schedules',
     'subscriptions',
+    'webhooks',
     'remedies',
     'tools',
   ]);
@@ -130,11 +135,13 @@ export function defineApp<
     ...workflows.flatMap((one) => one.handlers ?? []),
   ];
   const subscriptions = listOf(faults, 'subscriptions', 'subscription', options.subscriptions);
+  const webhooks = listOf(faults, 'webhooks', 'webhook', options.webhooks);
   const topics = unique(faults, 'topic', [
     ...listOf(faults, 'topics', 'topic', options.topics),
     ...workflows.flatMap(({ on, completes }) => [on, completes].filter((one) => one !== null)),
     ...agents.flatMap(topicsOf),
     ...subscriptions.flatMap(({ topic, dead }) => (dead === null ? [topic] : [topic, dead])),
+    ...webhooks.map(({ topic }) => topic),
   ]);
   const capabilities = unique(faults, 'capability', [
     ...listOf(faults, 'capabilities', 'capability', options.capabilities),
@@ -193,6 +200,11 @@ export function defineApp<
   for (const { name: one, start } of subscriptions)
     if (start !== null && !workflows.includes(start))
       faults.add(`subscription "${one}" starts "${start.name}", which is not in workflows`);
+  refuseDuplicates(
+    faults,
+    'webhook',
+    webhooks.map((one) => one.name),
+  );
   for (const topic of topics) checkSelector(faults, topic);
   faults.throwIfAny();
 
@@ -210,6 +222,7 @@ export function defineApp<
     limits,
     schedules,
     subscriptions,
+    webhooks,
     models,
     prompts,
     remedies,
@@ -225,6 +238,7 @@ export function defineApp<
         limits,
         schedules,
         subscriptions,
+        webhooks,
         models,
         prompts,
         remedies,

@@ -32,6 +32,8 @@ export interface RunInfo {
   readonly attempt: number;
   /** Epoch ms on the store's clock. */
   readonly startedAt: number;
+  /** As the run was started with them. One that only mirrors a request has `eventspine.mirror` (docs/guides/strangler.md). */
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** What the function of a step is given. */

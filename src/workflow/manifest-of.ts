@@ -27,6 +27,7 @@ import type { Signal } from './signal.js';
 import type { Subscription } from './subscription.js';
 import type { Topic } from './topic.js';
 import type { SchemaVersion } from './topic-versions.js';
+import type { Webhook } from './webhook.js';
 import type { AnyWorkflow } from './workflow.js';
 
 /** What a manifest is made of. */
@@ -41,6 +42,7 @@ export interface Definitions {
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
   readonly subscriptions: readonly Subscription[];
+  readonly webhooks: readonly Webhook[];
   readonly models: readonly Model[];
   readonly prompts: readonly AnyPrompt[];
   readonly remedies: RemedyPolicy;
@@ -50,7 +52,7 @@ export interface Definitions {
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
   const { name, topics, workflows, agents, capabilities, implemented } = definitions;
-  const { limits, schedules, subscriptions, models, remedies, prompts, tools } = definitions;
+  const { limits, schedules, subscriptions, webhooks, models, remedies, prompts, tools } = definitions;
   return {
     format: 1,
     app: name,
@@ -64,6 +66,7 @@ export function manifestOf(definitions: Definitions): Manifest {
     ...(schedules.length === 0 ? {} : { schedules: byName(schedules).map(scheduleManifest) }),
     ...(subscriptions.length === 0 ? {} : { subscriptions: byName(subscriptions).map(({ spec }) => spec) }),
     ...(tools === null ? {} : { tools }),
+    ...(webhooks.length === 0 ? {} : { webhooks: byName(webhooks).map(({ spec }) => spec) }),
   };
 }
 
@@ -113,7 +116,7 @@ function topicVersion({ version, schema, up }: SchemaVersion): TopicVersion {
 function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
   const { name, version, previous, input, on, completes, signals, priority, timeoutMs, retainMs, deadlineMs, retry } =
     workflow;
-  const { graph } = workflow;
+  const { graph, shows } = workflow;
   return {
     name,
     version,
@@ -128,6 +131,7 @@ function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
     deadlineMs,
     retry,
     ...(graph === undefined ? {} : { graph }),
+    ...(shows === undefined || Object.keys(shows).length === 0 ? {} : { shows }),
   };
 }
 

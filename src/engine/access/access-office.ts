@@ -7,7 +7,7 @@ import { payloadOfJson } from '../../core/codec.js';
 import { SpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { accessTopic } from '../../core/manifest.js';
-import type { TopicEventView } from '../../protocol/http.js';
+import type { AccessEventView, PageView, TopicEventView } from '../../protocol/http.js';
 import type { Transition } from '../../store/contract.js';
 import type { EngineContext } from '../context.js';
 import type { Catalog } from '../intake/catalog.js';
@@ -33,6 +33,11 @@ export interface AccessOfficeOptions {
   ) => Promise<{ readonly items: readonly TopicEventView[] }>;
 }
 
+function viewOf({ event }: TopicEventView): AccessEventView {
+  // Nobody else writes them.
+  return { id: String(event['id']), at: String(event['time']), ...(event['data'] as AccessRecord) };
+}
+
 export class AccessOffice {
   readonly #options: AccessOfficeOptions;
 
@@ -49,13 +54,19 @@ export class AccessOffice {
     published(transitions);
   }
 
-  /** The records of a tenant, null = of nobody who is known, oldest first. */
+  /** The records of a tenant, null = of nobody who is known, before an offset, null = the newest; newest first. */
   async events(
     tenant: string | null,
-    query: { readonly after: number; readonly limit: number },
-  ): Promise<TopicEventView[]> {
-    const { items } = await this.#options.read(tenant ?? systemTenant, accessTopic.name, { partition: 0, ...query });
-    return [...items];
+    { before, limit }: { readonly before: number | null; readonly limit: number },
+  ): Promise<PageView<AccessEventView>> {
+    const { context, read } = this.#options;
+    const of = tenant ?? systemTenant;
+    const { name } = accessTopic;
+    const end = before ?? (await context.store.listTopics(of)).find(({ topic }) => topic === name)?.head ?? 0;
+    const after = Math.max(end - limit, 0) - 1;
+    const { items } = await read(of, name, { partition: 0, after, limit: Math.min(limit, end) });
+    const shown = items.filter(({ offset }) => offset < end).map(viewOf);
+    return { items: shown.reverse(), next: shown.length === 0 || after < 0 ? null : String(after + 1) };
   }
 
   #transitionOf({ tenant, record }: TenantRecord): Transition {

@@ -120,6 +120,7 @@ export class Delivery {
       workflow,
       version,
       startedAt,
+      ...(state.labels === null ? {} : { labels: state.labels }),
       ...writtenOf(input.event),
       journal,
     };

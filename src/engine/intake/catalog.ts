@@ -16,6 +16,7 @@ import {
   type WorkflowManifest,
 } from '../../core/manifest.js';
 import type { Subscription } from '../../core/topics/subscription.js';
+import type { WebhookSource } from '../../core/webhooks/source.js';
 import { Checks, type Check } from './checks.js';
 import type { ToolPolicy } from '../../core/tools/policy.js';
 import { readToolPolicy } from '../../core/tools/read-policy.js';
@@ -57,6 +58,7 @@ export class Catalog {
   #models = new Map<string, ModelManifest>();
   #subscriptions: ReadonlyMap<string, Subscription> = new Map();
   #checks = new Checks();
+  #webhooks: ReadonlyMap<string, WebhookSource> = new Map();
 
   /** Hash of the manifest an app has now; null = unknown app. */
   hashOf(app: string): string | null {
@@ -165,6 +167,11 @@ export class Catalog {
     return this.#subscriptions;
   }
 
+  /** Sources of webhooks that apps declare, by name. */
+  get webhooks(): ReadonlyMap<string, WebhookSource> {
+    return this.#webhooks;
+  }
+
   /** Whether there is a workflow that says which signals it takes. */
   get declaresSignals(): boolean {
     return [...this.#workflows.values()].some(({ signals }) => signals !== null);
@@ -193,6 +200,7 @@ export class Catalog {
     const limits = new Map<string, LimitSpec>();
     const models = new Map<string, ModelManifest>();
     const subscriptions = new Map<string, Subscription>();
+    const webhooks = new Map<string, WebhookSource>();
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
       for (const model of manifest.models ?? []) models.set(model.name, model);
@@ -200,6 +208,7 @@ export class Catalog {
       for (const limit of manifest.limits ?? []) limits.set(limit.name, limit);
       for (const one of manifest.subscriptions ?? []) subscriptions.set(one.name, one);
       const tools = manifest.tools === undefined ? null : toolPolicyOf(manifest.tools, checks);
+      for (const one of manifest.webhooks ?? []) webhooks.set(one.name, one);
       for (const workflow of manifest.workflows) {
         const entry: WorkflowEntry = {
           manifest: workflow,
@@ -245,6 +254,7 @@ export class Catalog {
     this.#limits = limits;
     this.#models = models;
     this.#subscriptions = subscriptions;
+    this.#webhooks = webhooks;
   }
 }
 

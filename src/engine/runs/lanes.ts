@@ -10,11 +10,12 @@ import { newId } from '../../core/ids.js';
 import { payloadOfJson } from '../../core/codec.js';
 import { isoOf } from '../../core/instant.js';
 import { limits } from '../../core/limits.js';
-import { approvalTopic, isOwnTopic } from '../../core/manifest.js';
+import { accessTopic, approvalTopic } from '../../core/manifest.js';
 import { decide, type DecideContext, type Refusal } from '../../core/run/decide.js';
 import type { RunCommand } from '../../core/run/commands.js';
 import type { InferenceTicket } from '../../core/run/inference.js';
 import { mailSignal } from '../../core/run/mail.js';
+import { mirrorLabel } from '../../core/labels.js';
 import type { NewRunEvent, RunEvent } from '../../core/run/events.js';
 import { activationTask, foldRun, isEnded, type RunState } from '../../core/run/state.js';
 import type { Payload } from '../../core/payload.js';
@@ -487,7 +488,8 @@ export class Lanes {
   ): void {
     const emitted = events.find(isEmitted);
     if (emitted === undefined) return;
-    if (isOwnTopic(command.topic)) throw new SpineError('TOPIC_OWN', { name: command.topic });
+    // Outcomes of models go by this way; nobody's words may stand in the record of access.
+    if (command.topic === accessTopic.name) throw new SpineError('TOPIC_OWN', { name: command.topic });
     const { key, version, data } = command.event;
     this.#addPublication(into, pending, state, at, {
       topic: command.topic,
@@ -536,7 +538,7 @@ export class Lanes {
         taint: state.taint,
         priority,
         ...(command.op === 'startChild' && command.options.labels !== undefined
-          ? { labels: command.options.labels }
+          ? { labels: { ...command.options.labels, ...mirrorOf(state.labels) } }
           : state.labels === null
             ? {}
             : { labels: state.labels }),
@@ -960,4 +962,10 @@ function guardOf(lease: LeaseKey | null, expected: number, state: RunState): Pic
   if (lease !== null) return { lease };
   if (expected !== state.born || state.status !== 'cancelled' || state.graph !== null) return {};
   return { unleased: { tenant: state.tenant, run: state.run, task: activationTask(1) } };
+}
+
+/** Whatever a run that only mirrors something starts only mirrors it, too. */
+function mirrorOf(labels: RunState['labels']): Readonly<Record<string, string>> {
+  const mirrored = labels?.[mirrorLabel];
+  return mirrored === undefined ? {} : { [mirrorLabel]: mirrored };
 }

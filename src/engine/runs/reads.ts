@@ -289,6 +289,7 @@ export class Reads {
       topic,
       partition,
       offset: row.seq,
+      key: (envelope.data as { readonly key?: string } | null)?.key ?? null,
       hlc: envelope.hlc,
       event: {
         specversion: '1.0',

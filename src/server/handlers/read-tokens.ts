@@ -1,13 +1,18 @@
-/** Handing out read tokens: with the answer to a start, and later on demand. */
+/** Handing out read tokens: of a run with the answer to a start and later on demand, and of topics. */
 import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import { readTokenSights, type ReadTokenSight, type ReadTokenView } from '../../protocol/http.js';
+import { checkedKey } from '../../engine/intake/event-request.js';
 import { json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
+import { sightOf } from '../grant.js';
 import { membersOf, runOf, type HandlerContext, type Handlers } from './context.js';
 
-export function readTokenHandlers(context: HandlerContext): Handlers<'createReadToken'> {
-  return { createReadToken: (request) => createReadToken(context, request) };
+export function readTokenHandlers(context: HandlerContext): Handlers<'createReadToken' | 'createTopicToken'> {
+  return {
+    createReadToken: (request) => createReadToken(context, request),
+    createTopicToken: (request) => createTopicToken(context, request),
+  };
 }
 
 /** A token of a run that the caller of the request may read. `asked` = what the caller asked for. */
@@ -22,7 +27,7 @@ export function readTokenFor(
   },
 ): Promise<ReadTokenView> {
   const { principal, grant } = request;
-  const most = grant.tag === 'tenant' ? 'everything' : grant.sees;
+  const most = sightOf(grant);
   if (asked.sees === 'everything' && most !== 'everything') {
     throw new SpineError('OUT_OF_SCOPE', { what: 'a token that shows everything' });
   }
@@ -51,6 +56,22 @@ async function createReadToken(context: HandlerContext, request: ApiRequest): Pr
   const isHidden = request.grant.tag === 'page' && first?.actor !== request.origin().actor;
   if (first === undefined || isHidden) throw new SpineError('RUN_NOT_FOUND', { run });
   return json(201, await readTokenFor(context, request, run, asked));
+}
+
+async function createTopicToken({ tokens, settings }: HandlerContext, request: ApiRequest): Promise<Answer> {
+  const { expiresMs, key, past = false } = membersOf(request.json() ?? {}, 'the body', ['expiresMs', 'key', 'past']);
+  if (typeof past !== 'boolean') throw invalid('past is neither true nor false');
+  if (key !== undefined && typeof key !== 'string') throw invalid('key is not a text');
+  const { tenant, user } = request.principal;
+  const token = await tokens.issueForTopic({
+    tenant,
+    user,
+    topic: request.segment('topic'),
+    key: key === undefined ? null : checkedKey(key),
+    past,
+    expiresMs: expiresMs === undefined ? settings.readTokens.expiresMs : checkedExpiry(expiresMs),
+  });
+  return json(201, token);
 }
 
 function askedOf(request: ApiRequest): {

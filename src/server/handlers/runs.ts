@@ -21,6 +21,7 @@ import { invalid, type ApiRequest } from '../api-request.js';
 import { eventStream } from '../event-sink.js';
 import { cursorOf, seqOfCursor } from '../cursor.js';
 import { plainJsonOf } from '../plain-json.js';
+import { sightOf } from '../grant.js';
 import { pageEventView, pageRunView } from '../page-view.js';
 import { readPreferWait } from '../request-headers.js';
 import {
@@ -134,7 +135,7 @@ function momentOf({ query }: ApiRequest): RunMoment | null {
 
 /** False for those who are shown what users are. */
 function seesAll({ grant }: ApiRequest): boolean {
-  return grant.tag === 'tenant' || grant.sees === 'everything';
+  return sightOf(grant) === 'everything';
 }
 
 async function readHistory(context: HandlerContext, request: ApiRequest): Promise<Answer> {

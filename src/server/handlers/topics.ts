@@ -1,4 +1,5 @@
 /** Topics beside publishing to them: their streams, their writers, their sources. */
+import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { TopicPartitionView } from '../../protocol/http.js';
 import { headerNames } from '../../protocol/routes.js';
@@ -26,8 +27,9 @@ export function topicHandlers(context: HandlerContext): Handlers<TopicRoutes> {
 }
 
 async function streamTopic({ engine, streams }: HandlerContext, request: ApiRequest): Promise<Answer> {
-  const { tenant, query } = request;
+  const { tenant, query, grant } = request;
   const topic = request.segment('topic');
+  const key = keyOf(request);
   const found = (await engine.listTopics(tenant)).find((one) => one.topic === topic);
   const wanted = chosen(found?.partitions ?? [], query.texts('partition'));
   const partitions = wanted.map(({ partition }) => partition);
@@ -37,8 +39,23 @@ async function streamTopic({ engine, streams }: HandlerContext, request: ApiRequ
       ? await beginning(engine, request, topic, wanted)
       : offsetsOfTopicCursor(tenant, topic, partitions, cursor);
   await checkFarBack(engine, request, topic, wanted, next);
+  const since = grant.tag === 'topicToken' ? grant.since : null;
+  const first =
+    since === null
+      ? next
+      : await Promise.all(partitions.map((partition) => engine.offsetAt(tenant, topic, partition, since)));
   return eventStream((sink) =>
-    streams.openTopic({ tenant, topic, partitions, next, sink, reference: request.requestId }),
+    streams.openTopic({
+      tenant,
+      topic,
+      partitions,
+      next,
+      first,
+      key,
+      sink,
+      reference: request.requestId,
+      forMs: grant.tag === 'topicToken' ? grant.expiresAt - engine.now() : null,
+    }),
   );
 }
 
@@ -60,6 +77,15 @@ async function checkFarBack(
     if (from < head && from < (await engine.offsetAt(tenant, topic, partition, since)))
       permit.require('replay', 'topic', topic);
   }
+}
+
+/** The only key whose events are wanted; null = those of all. @throws OUT_OF_SCOPE */
+function keyOf({ query, grant }: ApiRequest): string | null {
+  const asked = query.text('key') ?? null;
+  const granted = grant.tag === 'topicToken' ? grant.key : null;
+  if (granted !== null && asked !== null && asked !== granted)
+    throw new SpineError('OUT_OF_SCOPE', { what: 'events of another key' });
+  return granted ?? asked;
 }
 
 /** The partitions that are named, or all. */

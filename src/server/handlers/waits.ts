@@ -120,7 +120,9 @@ function shownTo(request: ApiRequest, approval: ApprovalDetail): ApprovalDetail 
   if (grant.tag === 'tenant' || (grant.tag === 'readToken' && grant.sees === 'everything')) return approval;
   const isAsked = isAddressed(approval.to, personOf(request));
   if (grant.tag === 'page') return isAsked ? approval : null;
-  return isAsked && grant.decides ? approval : { ...approval, by: null, show: null, form: null, notes: [] };
+  return isAsked && grant.tag === 'readToken' && grant.decides
+    ? approval
+    : { ...approval, by: null, show: null, form: null, notes: [] };
 }
 
 // What is said

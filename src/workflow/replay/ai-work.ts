@@ -22,7 +22,7 @@ import { PartRelay } from '../ai/part-relay.js';
 import { recordedOf } from '../ai/sdk-result.js';
 import { framesOf } from '../ai/ui-frames.js';
 import { Cancelled, isCancelled } from '../cancelled.js';
-import type { StepContext } from '../ctx.js';
+import type { RunInfo, StepContext } from '../ctx.js';
 import type { AskedInference } from '../infer/ask-inference.js';
 import type { RecordedAnswer } from '../infer/model-answer.js';
 import type { ModelCallNow } from '../infer/model-endpoint.js';
@@ -41,6 +41,7 @@ import type { Wait, Work } from './wait.js';
 
 /** What the work asks of the body that it belongs to. */
 export interface AiHost extends StepHost {
+  readonly info: RunInfo;
   claim(path: string): void;
   ask(scope: Scope, path: string, kind: UnitKind, work: Work): Promise<unknown>;
   release(path: string): void;

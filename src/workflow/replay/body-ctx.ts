@@ -6,7 +6,7 @@ import { encodeValue } from '../../core/codec.js';
 import { parseDuration, type Duration } from '../../core/duration.js';
 import { SpineError } from '../../core/errors.js';
 import { instantMsMax } from '../../core/instant.js';
-import { labelFaults } from '../../core/labels.js';
+import { labelFaults, mirrorLabel } from '../../core/labels.js';
 import { modelsTopic } from '../../core/manifest.js';
 import { limits } from '../../core/limits.js';
 import { pathOf, type PathKey, type PathName } from '../../core/paths.js';
@@ -14,6 +14,7 @@ import type { InlinePayload } from '../../core/payload.js';
 import { remedyText, type TakenRemedy } from '../../core/remedies.js';
 import { defaultRetry, type RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand, CallOptions, ChildOptions } from '../../core/run/commands.js';
+import type { Effect } from '../../core/run/events.js';
 import type { DecidesFor } from '../../core/run/inference.js';
 import type { Ai, AiOptions, Told } from '../ai/ai-options.js';
 import type { AiToolRun } from '../ai/ai-tools.js';
@@ -73,6 +74,7 @@ import { waitOnOf, type Received } from '../wait-for.js';
 import { AiWork, type AiRequest } from './ai-work.js';
 import type { UnitDetail } from './asked-unit.js';
 import type { BodyRun } from './body-run.js';
+import { effectWithheld } from './effect-withheld.js';
 import { InferWork, type InferenceTold, type InferRequest } from './infer-work.js';
 import { startOf, type UnitKind } from './path-record.js';
 import { Scope } from './scope.js';
@@ -103,7 +105,13 @@ export class BodyCtx implements Ctx {
   step<T>(name: PathName, ...rest: readonly unknown[]): Promise<T> {
     const path = this.#claim(name);
     const request = stepRequest(path, rest);
-    return this.#ask<T>(path, 'step', new StepWork(request, this.#body));
+    return this.#withheld(path, request.effect) ?? this.#ask<T>(path, 'step', new StepWork(request, this.#body));
+  }
+
+  /** A run that only mirrors what was done elsewhere ends where it would have an effect that others see; null = it may. */
+  #withheld(path: string, effect: Effect): Promise<never> | null {
+    if (effect !== 'external' || this.#body.info.labels[mirrorLabel] === undefined) return null;
+    return quiet(Promise.reject(effectWithheld(path)));
   }
 
   call<In, Out>(capability: Capability<string, In, Out>, input: In, options: CallOptionsOf = {}): Promise<Out> {
@@ -116,6 +124,8 @@ export class BodyCtx implements Ctx {
     input: In,
     options: CallOptionsOf,
   ): Promise<Out> {
+    const held = this.#withheld(path, capability.effect);
+    if (held !== null) return held;
     const payload = this.#body.encode(input);
     const sent = callOptions(path, capability, options);
     const { name } = capability;
@@ -166,6 +176,8 @@ export class BodyCtx implements Ctx {
       ask: (at, asked, check) => this.#askMended(path, at, asked, check, taint),
       runTool: async (at, tool, call, value) => {
         const under = this.#beneath(path, at);
+        const held = this.#withheld(under, effectOfTool(tool));
+        if (held !== null) return held;
         const gated = {
           tool: call.toolName,
           effect: effectOfTool(tool),
@@ -409,6 +421,8 @@ export class BodyCtx implements Ctx {
   ): Promise<unknown> {
     if (work.kind === 'call') return this.#callAt(path, work.capability, read, {});
     const { run, effect, retry, timeout } = work;
+    const held = this.#withheld(path, effect);
+    if (held !== null) return held;
     const fn = (_given: unknown, step: StepContext): unknown => run(read, toolContext(step, toolCallId));
     const options = {
       effect,
@@ -422,6 +436,8 @@ export class BodyCtx implements Ctx {
   async #runAiTool(path: string, call: AiToolRun, taint: readonly string[], own: boolean): Promise<ToolDone> {
     const { name, input, work } = call;
     const effect = work.kind === 'own' ? effectOfTool(work.tool) : work.setting.effect;
+    const held = this.#withheld(path, effect);
+    if (held !== null) return held;
     const value = work.kind === 'own' ? await readByTool(work.tool, input) : input;
     const why = await this.#refusal(path, { tool: name, effect, value, taint, own });
     if (why !== null) return { tag: 'refused', why };
@@ -503,6 +519,8 @@ export class BodyCtx implements Ctx {
     options: Options,
     about: { readonly decides?: DecidesFor; readonly call?: string } = {},
   ): Promise<Review<FormOf<Options>>> {
+    const held = this.#withheld(path, 'external');
+    if (held !== null) return held;
     const { timeoutMs, ...asked } = approvalRequestOf(path, options);
     const form = options.form ?? null;
     const shown = this.#body.encode({ show: options.show ?? null, form: jsonSchemaOf(form, 'input') });
@@ -522,7 +540,7 @@ export class BodyCtx implements Ctx {
     const name = agentName(agent);
     const path = this.#claim(options.as ?? message.name);
     checkAddress(`tell "${path}"`, name, key);
-    return quiet(this.#tell(path, name, key, message, data));
+    return this.#withheld(path, 'external') ?? quiet(this.#tell(path, name, key, message, data));
   }
 
   async #tell(path: string, agent: string, key: string, message: AnyMessage, data: unknown): Promise<void> {
@@ -551,7 +569,10 @@ export class BodyCtx implements Ctx {
     checkAddress(`ask "${path}"`, name, key);
     const timeoutMs =
       options.timeout === undefined ? limits.askTimeoutMs : timeoutMsOf(`ask "${path}"`, options.timeout);
-    return quiet(this.#question<Reply>(path, question, { agent: name, key }, message, data, timeoutMs));
+    return (
+      this.#withheld(path, 'external') ??
+      quiet(this.#question<Reply>(path, question, { agent: name, key }, message, data, timeoutMs))
+    );
   }
 
   async #question<Reply>(
@@ -672,6 +693,8 @@ export class BodyCtx implements Ctx {
     const path = this.#claim(options.as ?? topic.name);
     const { id, key } = options;
     checkEventNames(path, id, key);
+    const held = this.#withheld(path, 'external');
+    if (held !== null) return held;
     const named = { ...(id === undefined ? {} : { id }), ...(key === undefined ? {} : { key }), ...writtenAs(topic) };
     return this.#ask<void>(
       path,

@@ -41,6 +41,7 @@ import {
   type PathRecord,
   type UnitKind,
 } from './path-record.js';
+import { effectWithheld, isWithheld } from './effect-withheld.js';
 import { pumpOf, type Pump, type Pumped } from './pump.js';
 import { Scope } from './scope.js';
 import { SeededRandom } from './seeded-random.js';
@@ -154,7 +155,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
     this.host = host;
     this.tenant = tenant;
     this.run = run;
-    this.info = { id: run, tenant, workflow: input.workflow, version, attempt, startedAt };
+    this.info = { id: run, tenant, workflow: input.workflow, version, attempt, startedAt, labels: input.labels ?? {} };
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -902,6 +903,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (this.#cancelled !== null) return this.#endCancelled(error);
     if (isTerminal(error)) return this.#refuse(error);
     if (isTransient(error)) return this.#giveBack(failureOf(error));
+    // A child that only mirrors has ended before an effect: so does this run, which has started it for that.
+    if (isStepError(error) && isWithheld(error.failure)) return this.#refuse(effectWithheld(error.path));
     if (isStepError(error)) return this.#endWith(failed(error.failure, error.path));
     this.#endWith(failed(failureOf(error), null));
   }

@@ -24,6 +24,7 @@ export interface DryReplayInput {
   readonly run: string;
   readonly version: string | null;
   readonly startedAt: number;
+  readonly labels: Readonly<Record<string, string>>;
   readonly input: Payload;
   readonly journal: Journal;
   /** The text of a payload that is kept as a blob. */
@@ -52,7 +53,7 @@ export interface DryReplay {
 export function recordedInput(
   app: AnyApp,
   history: ExportedHistory,
-): Pick<DryReplayInput, 'tenant' | 'run' | 'startedAt' | 'input' | 'event' | 'model' | 'topic' | 'load'> {
+): Pick<DryReplayInput, 'tenant' | 'run' | 'startedAt' | 'labels' | 'input' | 'event' | 'model' | 'topic' | 'load'> {
   const { tenant, run, events } = history;
   const [started] = events;
   const edited = events.findLast((event) => event.type === 'input.edited' && event.data.path === null)?.payload;
@@ -60,6 +61,7 @@ export function recordedInput(
     tenant,
     run,
     startedAt: started?.at ?? 0,
+    labels: (started?.type === 'run.started' ? started.data.labels : null) ?? {},
     input: edited ?? started?.payload ?? encodeValue(undefined),
     event: edited === undefined ? writtenOf(started) : null,
     model: (name) => findModel(app, name),
@@ -101,7 +103,7 @@ const foreignMs = 250;
 
 /** Replays. `ports` are those of the runtime: the body itself is given a clock that stands still. Never rejects. */
 export async function dryReplay(parts: DryReplayInput, ports: Ports): Promise<DryReplay> {
-  const { workflow, tenant, run, version, startedAt, input, journal, load, model, topic, event } = parts;
+  const { workflow, tenant, run, version, startedAt, labels, input, journal, load, model, topic, event } = parts;
   const asked = new Map<string, AskedUnit>();
   const open = new Set<string>();
   const turns: (() => void)[] = [];
@@ -117,6 +119,7 @@ export async function dryReplay(parts: DryReplayInput, ports: Ports): Promise<Dr
       version,
       attempt: 1,
       startedAt,
+      labels,
       input,
       ...(event === null ? {} : { event }),
       journal,

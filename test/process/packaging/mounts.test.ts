@@ -89,6 +89,34 @@ describeUnless(await missingRegistry(), 'fresh apps with mounts for pages', () =
     },
   );
 
+  it.each(['with-hono', 'with-fastify', 'with-express'])('%s has a route that is strangled', async (program) => {
+    const url = await serve(program);
+    const post = (way: string) =>
+      fetch(`${url}/draft`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', cookie: 'user=ada', 'x-way': way },
+        body: '{"to":"Ada"}',
+      });
+    const before = await post('old');
+    expect([before.status, await before.json()]).toEqual([200, { text: 'Dear Ada' }]);
+    const accepted = await post('event');
+    const location = accepted.headers.get('location') ?? '';
+    expect([accepted.status, location.startsWith('/draft/run_')]).toEqual([202, true]);
+    const get = (cookie: string) => fetch(url + location, { headers: { cookie } });
+    expect((await get('user=eve')).status).toBe(404);
+    const done = await until('the draft is there', async () => {
+      const answer = await get('user=ada');
+      return answer.status === 200 ? answer : null;
+    });
+    expect(await done.json()).toEqual({ text: 'Dear Ada' });
+    await until('the first is compared', async () => {
+      const report = (await (await fetch(`${url}/draft-report`)).json()) as {
+        readonly mirror: { readonly same: number };
+      };
+      return report.mirror.same === 1 ? true : null;
+    });
+  });
+
   it('adds little to a page', async () => {
     await bundle('node_modules/eventspine/dist/react/index.js', 'hooks.js', [
       '--minify',

@@ -60,6 +60,7 @@ describeUnless(await missingRegistry(), 'a plain JavaScript project', () => {
       'eventspine/models',
       'eventspine/webhooks',
       'eventspine/mount',
+      'eventspine/strangle',
       'eventspine/testing',
       'eventspine/triage',
       'eventspine/eslint',

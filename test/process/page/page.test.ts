@@ -125,6 +125,21 @@ describeUnless(foundChromium.program === null ? foundChromium.reason : null, 'a 
     expect(await text('run')).toBe('none');
   });
 
+  it('watches over one socket, by the session of the page and the token of the run', async () => {
+    await page.goto(`http://127.0.0.1:${port}/?live`);
+    await page.click('#start');
+    await shows('progress', '1 of 6');
+    await page.reload();
+    await shows('result', 'Dear Ada (6 parts)', 30_000);
+    const seqs = (await text('seqs')).split(' ').map(Number);
+    expect(seqs).toEqual(seqs.map((_, i) => i + 1));
+    expect(await text('values')).not.toContain('secret draft');
+    expect(server.lines.filter((line) => line === 'socket opened').length).toBe(2);
+    expect(openStreams()).toBe(0);
+    expect(server.lines.filter((line) => line.startsWith('stream opened'))).toEqual([]);
+    expect(complaints).toEqual([]);
+  });
+
   it('starts one run for a double click, and holds one connection for a view that React mounts twice', async () => {
     await open();
     await page.dblclick('#start');

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import { createElement as h, type FunctionComponent, StrictMode } from 'react';
 import { renderToString } from 'react-dom/server';
-import { createSpine } from 'eventspine';
+import { createSpine, type PagesOptions } from 'eventspine';
 import { type Authorize, expressHandler } from 'eventspine/mount';
 import { sqlite } from 'eventspine/sqlite';
 import { app } from './spine.js';
@@ -23,12 +23,9 @@ const authorize: Authorize = (request) => {
 };
 
 const spine = createSpine(app, { store: sqlite({ file }), engine: { sessionDeadMs: 2_000, sessionBeatMs: 200 } });
-const spinePages = expressHandler(spine, {
-  basePath: '/spine',
-  authorize,
-  start: ['letter', 'review'],
-  approvals: true,
-});
+const options: PagesOptions = { basePath: '/spine', authorize, start: ['letter', 'review'], approvals: true };
+const spinePages = expressHandler(spine, options);
+const { upgrade } = spine.pages(options);
 
 function html(page: FunctionComponent): string {
   const view = renderToString(h(StrictMode, null, h(page)));
@@ -54,6 +51,11 @@ const server = createServer((request, response) => {
   } else if (path === '/' || path === '/review') {
     response.writeHead(200, { 'content-type': 'text/html' }).end(html(path === '/' ? LetterPage : ReviewPage));
   } else response.writeHead(404).end();
+});
+
+server.on('upgrade', (request, socket, head) => {
+  console.log('socket opened');
+  upgrade(request, socket, head);
 });
 
 await spine.open();
