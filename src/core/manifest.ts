@@ -33,10 +33,10 @@ export interface Manifest {
   readonly schedules?: readonly ScheduleManifest[];
   /** Absent = none. */
   readonly subscriptions?: readonly Subscription[];
-  /** What models may have done by tools. Absent = the app says nothing of it. */
-  readonly tools?: ToolPolicy;
   /** Sources of webhooks. Absent = none. */
   readonly webhooks?: readonly WebhookSource[];
+  /** What models may have done by tools. Absent = the app says nothing of it. */
+  readonly tools?: ToolPolicy;
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
   readonly endpoint?: EndpointEntry;
 }

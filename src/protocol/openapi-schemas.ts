@@ -1122,6 +1122,22 @@ export const schemas = {
       record({ change: oneOf(['promote', 'rollback']) }, ['change']),
     ],
   },
+  AccessEventView: shape<AccessEventView>(
+    {
+      id: text,
+      at: instant,
+      outcome: oneOf(['allowed', 'failed', 'refused']),
+      actor: nullable(text),
+      route: text,
+      target: text,
+      code: nullable(text),
+      reason: nullable(text),
+      count: whole,
+      request: text,
+      since: instant,
+    },
+    {},
+  ),
   ToolOrderView: toolOrder,
   ToolOrderRequest: record(
     {
@@ -1141,22 +1157,6 @@ export const schemas = {
     {
       policies: list(shape<ToolPoliciesView['policies'][number]>({ app: text, policy: { type: 'object' } }, {})),
       orders: list(toolOrder),
-    },
-    {},
-  ),
-  AccessEventView: shape<AccessEventView>(
-    {
-      id: text,
-      at: instant,
-      outcome: oneOf(['allowed', 'failed', 'refused']),
-      actor: nullable(text),
-      route: text,
-      target: text,
-      code: nullable(text),
-      reason: nullable(text),
-      count: whole,
-      request: text,
-      since: instant,
     },
     {},
   ),

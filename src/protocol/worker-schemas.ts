@@ -343,23 +343,23 @@ const manifest = shape<Manifest>(
         { deliveriesMax: true },
       ),
     ),
-    tools: object,
     webhooks: list(
       shape<WebhookSource>(
         { name, topic: name, scheme: object, map: object, once: constant('content') },
         { map: true, once: true },
       ),
     ),
+    tools: object,
     endpoint,
   },
   {
-    tools: true,
     limits: true,
     models: true,
     prompts: true,
     schedules: true,
     subscriptions: true,
     webhooks: true,
+    tools: true,
     endpoint: true,
   },
 );

@@ -65,8 +65,8 @@ export function manifestOf(definitions: Definitions): Manifest {
     ...(prompts.length === 0 ? {} : { prompts: byName(prompts).map(promptManifest) }),
     ...(schedules.length === 0 ? {} : { schedules: byName(schedules).map(scheduleManifest) }),
     ...(subscriptions.length === 0 ? {} : { subscriptions: byName(subscriptions).map(({ spec }) => spec) }),
-    ...(tools === null ? {} : { tools }),
     ...(webhooks.length === 0 ? {} : { webhooks: byName(webhooks).map(({ spec }) => spec) }),
+    ...(tools === null ? {} : { tools }),
   };
 }
 

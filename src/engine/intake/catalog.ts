@@ -57,8 +57,8 @@ export class Catalog {
   #limits: ReadonlyMap<string, LimitSpec> = new Map();
   #models = new Map<string, ModelManifest>();
   #subscriptions: ReadonlyMap<string, Subscription> = new Map();
-  #checks = new Checks();
   #webhooks: ReadonlyMap<string, WebhookSource> = new Map();
+  #checks = new Checks();
 
   /** Hash of the manifest an app has now; null = unknown app. */
   hashOf(app: string): string | null {
@@ -207,8 +207,8 @@ export class Catalog {
       for (const topic of manifest.topics) topics.set(topic.name, newerTopic(topics.get(topic.name), topic));
       for (const limit of manifest.limits ?? []) limits.set(limit.name, limit);
       for (const one of manifest.subscriptions ?? []) subscriptions.set(one.name, one);
-      const tools = manifest.tools === undefined ? null : toolPolicyOf(manifest.tools, checks);
       for (const one of manifest.webhooks ?? []) webhooks.set(one.name, one);
+      const tools = manifest.tools === undefined ? null : toolPolicyOf(manifest.tools, checks);
       for (const workflow of manifest.workflows) {
         const entry: WorkflowEntry = {
           manifest: workflow,

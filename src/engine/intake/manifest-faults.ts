@@ -31,8 +31,8 @@ export function manifestFaults(manifest: Manifest): string[] {
   faults.push(...scheduleFaults(given['schedules'] ?? []));
   faults.push(...namedFaults('limits', given['limits'] ?? [], limitSpecFaults));
   faults.push(...namedFaults('subscriptions', given['subscriptions'] ?? [], subscriptionFaults));
-  if (given['tools'] !== undefined) readToolPolicy(given['tools'], (fault) => faults.push(fault));
   faults.push(...namedFaults('webhooks', given['webhooks'] ?? [], sourceFaults));
+  if (given['tools'] !== undefined) readToolPolicy(given['tools'], (fault) => faults.push(fault));
   if (faults.length === 0) faults.push(...manifest.workflows.flatMap((one) => faultsOfGraph(one, manifest)));
   return faults.slice(0, faultsMax);
 }

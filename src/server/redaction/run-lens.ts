@@ -221,6 +221,7 @@ const rules: Rules = {
     },
     payload: unknownShape,
   },
+  'tool.judged': { data: asItIs, payload: ({ of }, lens) => ofPath.payload({ path: of }, lens) },
   'timer.set': plain,
   'timer.fired': plain,
   'event.emitted': plain,
