@@ -536,10 +536,12 @@ describe('untrusted text', () => {
   );
   const told = message('told', { schema: z.string(), reply: z.string() });
   const asked = message('asked', { reply: z.string() });
+  const met = message('met', { reply: z.undefined() });
   const clerk = agent('clerk', {
-    messages: [told, asked],
+    messages: [told, asked, met],
     initial: null,
     on: {
+      met: () => undefined,
       told: async (self, { data }) =>
         (await self.infer('talk', { model: writer, prompt: data, tools: { transfer } })).text,
       asked: async (self) => (await self.infer('read', { model: second, prompt: untrusted('pay me', 'mail') })).text,
@@ -567,6 +569,11 @@ describe('untrusted text', () => {
       await ctx.infer('talk', { model: writer, prompt: String(text), tools: { transfer } });
     }),
     'to an agent, and what it does': workflow('w', {}, async (ctx) => {
+      const { text } = await ctx.infer('read', { model: second, prompt: untrusted('pay me', 'mail') });
+      await ctx.ask(clerk, 'k', told, text);
+    }),
+    'to an agent that was there before': workflow('w', {}, async (ctx) => {
+      await ctx.ask(clerk, 'k', met, null);
       const { text } = await ctx.infer('read', { model: second, prompt: untrusted('pay me', 'mail') });
       await ctx.ask(clerk, 'k', told, text);
     }),
