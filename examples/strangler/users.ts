@@ -24,9 +24,11 @@ export async function ask(url: string, users: readonly (readonly Question[])[], 
   async function get(
     path: string,
     user: string,
-    init: RequestInit & { readonly headers?: Record<string, string> } = {},
+    headers: Record<string, string> = {},
+    body?: string,
   ): Promise<Response> {
-    const answer = await fetch(new URL(path, url), { ...init, headers: { ...init.headers, 'x-user': user } });
+    const posted = body === undefined ? {} : { method: 'POST', body };
+    const answer = await fetch(new URL(path, url), { ...posted, headers: { ...headers, 'x-user': user } });
     statuses[answer.status] = (statuses[answer.status] ?? 0) + 1;
     return answer;
   }
@@ -34,11 +36,8 @@ export async function ask(url: string, users: readonly (readonly Question[])[], 
   async function askOne(user: string, question: Question): Promise<void> {
     const since = performance.now();
     for (let attempt = 1; attempt <= 2; attempt++) {
-      let answer = await get('/answer', user, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', 'idempotency-key': `"${user}/${question.text}"` },
-        body: JSON.stringify(question),
-      });
+      const headers = { 'content-type': 'application/json', 'idempotency-key': `"${user}/${question.text}"` };
+      let answer = await get('/answer', user, headers, JSON.stringify(question));
       if (attempt === 1) firstMs.push(performance.now() - since);
       while (answer.status === 202) {
         await answer.arrayBuffer();

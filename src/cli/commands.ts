@@ -1,6 +1,7 @@
 /** Every command of `eventspine`. Help, parsing and docs/reference/cli.md are made from this table. */
 import type { Command, CommandRun, Flag, Parameter } from './command.js';
 import { templates } from './init/templates.js';
+import { webhookCommands } from './webhook-commands.js';
 
 const json: Flag = {
   name: 'json',
@@ -85,10 +86,22 @@ const bridgesFlag: Flag = {
   says: 'Run the bridges to Kafka and other buses that this file of JSON defines (docs/guides/bridges.md).',
 };
 
+const clearFlag: Flag = {
+  name: 'clear',
+  type: 'text',
+  value: 'tags',
+  says: 'Show callers with the role operator what is tagged so: `pii,health`, or `*` for everything. Default: nothing (docs/guides/redaction.md).',
+};
 const pushLoopback: Flag = {
   name: 'push-loopback',
   type: 'truth',
   says: 'Let endpoints be on this machine, also by plain http. For development.',
+};
+
+const webhookLoopback: Flag = {
+  name: 'webhook-loopback',
+  type: 'truth',
+  says: 'Let receivers of webhooks be on this machine, also by plain http. For development.',
 };
 
 const only: Flag = {
@@ -256,6 +269,8 @@ export const commands: readonly Command[] = [
       secret,
       store('.eventspine/dev.db', false),
       pushLoopback,
+      webhookLoopback,
+      clearFlag,
       envFile,
       conditions,
       { name: 'inspect', type: 'truth', says: 'Open the inspector of the workers for a debugger.' },
@@ -277,7 +292,18 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
+    flags: [
+      slots,
+      port,
+      host,
+      secret,
+      store('eventspine.db', true),
+      bridgesFlag,
+      pushLoopback,
+      webhookLoopback,
+      clearFlag,
+      json,
+    ],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -286,7 +312,17 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
+    flags: [
+      port,
+      host,
+      secret,
+      store('eventspine.db', true),
+      bridgesFlag,
+      pushLoopback,
+      webhookLoopback,
+      clearFlag,
+      json,
+    ],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
       'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
@@ -388,6 +424,7 @@ export const commands: readonly Command[] = [
       { name: 'label', type: 'text', value: 'name:value', repeated: true, says: 'Label to find the run by.' },
       { name: 'delay', type: 'text', value: 'time', says: 'Begin so much later, e.g. 10m or 2d.' },
       { name: 'at', type: 'text', value: 'instant', says: 'Begin at this instant, e.g. 2026-01-31T12:00:00Z.' },
+      { name: 'notify', type: 'text', value: 'url', says: 'URL that is sent a signed message when the run has ended.' },
       ...overHttp,
     ],
     examples: [
@@ -1378,6 +1415,7 @@ export const commands: readonly Command[] = [
     examples: ['eventspine limits reset spend'],
     load: limitCommands.reset,
   },
+  ...webhookCommands(overHttp),
   {
     words: ['endpoints'],
     says: 'Shows the endpoints that tasks are sent to.',

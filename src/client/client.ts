@@ -85,6 +85,7 @@ import {
 import type { StreamSettings } from './run-stream.js';
 import { followTopic, type TopicFollowOptions, type TopicStreamItem } from './topic-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
+import { webhooksOver, type WebhooksApi } from './webhooks.js';
 import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
 import { webhookSourcesOver, type WebhookSourcesApi } from './webhook-sources.js';
 
@@ -103,6 +104,8 @@ export interface StartOptions extends CallOptions {
   readonly delay?: Duration;
   /** The body begins at this instant: a `Date`, epoch ms, or ISO 8601. Not together with `delay`. */
   readonly startAt?: Date | number | string;
+  /** URL that is sent a signed message when the run has ended. ENDPOINT_REFUSED. Default: none. */
+  readonly notify?: string;
   /** Bring a read token with the answer, good for so long; `readToken()` of the handle then asks for nothing. Default: no. */
   readonly readToken?: Duration;
   /** Hold the request until the run has ended, at most this long (30 s at most); then `result()` is there at once. */
@@ -111,7 +114,7 @@ export interface StartOptions extends CallOptions {
 
 /** One run of `startMany`. */
 export interface StartManyItem<Input>
-  extends Pick<StartOptions, 'idempotencyKey' | 'labels' | 'priority' | 'delay' | 'startAt'> {
+  extends Pick<StartOptions, 'idempotencyKey' | 'labels' | 'priority' | 'delay' | 'startAt' | 'notify'> {
   readonly input: Input;
 }
 
@@ -274,6 +277,8 @@ export interface Client<App = UntypedApp> {
   readonly bridges: BridgesApi;
   readonly redrives: RedrivesApi;
   readonly endpoints: EndpointsApi;
+  /** Endpoints that are told of events and of ends of runs. */
+  readonly webhooks: WebhooksApi;
   readonly models: ModelsApi;
   readonly cache: CacheApi;
   readonly limits: LimitsApi;
@@ -767,6 +772,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     webhookSources: webhookSourcesOver(transport),
 
     schedules: schedulesOver<App>(transport, settings),
+    webhooks: webhooksOver(transport),
     fleet: ({ signal, at, tenant } = {}) =>
       transport.json<FleetView>(get(pathOf('readFleet'), optionsOf(signal), { at: momentText(at), tenant })),
     queues: (options) => items<QueueView>(pathOf('listQueues'), options),
@@ -843,6 +849,7 @@ function startItem(item: StartManyItem<unknown> & Pick<StartOptions, 'readToken'
     priority: item.priority,
     ...(item.delay === undefined ? {} : { delayMs: parseDuration(item.delay) }),
     ...(item.startAt === undefined ? {} : { startAt: instantText(item.startAt) }),
+    ...(item.notify === undefined ? {} : { notify: item.notify }),
     ...(item.readToken === undefined ? {} : { readTokenMs: parseDuration(item.readToken) }),
   };
 }

@@ -79,6 +79,7 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
+export type { WebhookDeliveryQuery, WebhookReplayOptions, WebhookRotateOptions, WebhooksApi } from './webhooks.js';
 export {
   Nack,
   type ConsumedEvent,

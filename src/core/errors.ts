@@ -486,6 +486,36 @@ export const errorCatalogue = {
     message: (d) => `The subscription "${d.name}" is not valid: ${d.faults.join('; ')}.`,
     mend: 'Mend the named options; docs/guides/consumers.md has examples.',
   }),
+  WEBHOOK_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no webhook endpoint "${d.name}".`,
+    mend: 'Make it with `eventspine webhooks set`; `eventspine webhooks` shows what there is.',
+  }),
+  WEBHOOK_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The webhook endpoint "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/webhooks-out.md has examples.',
+  }),
+  WEBHOOK_OWNS: entry<{ name: string; webhook: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The subscription "${d.name}" is part of the webhook endpoint "${d.webhook}".`,
+    mend: 'Change or remove the endpoint with `eventspine webhooks`.',
+  }),
+  WEBHOOK_DISABLED: entry<{ name: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The webhook endpoint "${d.name}" is shut.`,
+    mend: 'Mend the receiver, open it with `eventspine webhooks enable`, then `eventspine webhooks redrive` sends what was given up.',
+  }),
+  WEBHOOKS_FULL: entry<{ most: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The tenant has ${d.most} webhook endpoints, which is as many as there may be.`,
+    mend: 'Remove one that is not needed, or send several topics to one endpoint.',
+  }),
   CONSUMER_FENCED: entry<{ name: string; consumer: string; partition: number; offset: number }>({
     kind: 'conflict',
     status: 409,

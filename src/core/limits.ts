@@ -260,6 +260,8 @@ export const limits = {
   strangleDifferenceKindsMax: 100,
   /** Length of a read token; a longer text is none. */
   readTokenLengthMax: 2_048,
+  /** Tags that one token may show in clear. */
+  tokenClearancesMax: 16,
   /** Transitions in one group commit. */
   commitItemsMax: 512,
   /** Transitions waiting for the store before intake answers 503. */
@@ -379,6 +381,33 @@ export const limits = {
   pushFailuresMax: 5,
   pushPauseMsMin: 1_000,
   pushPauseMsMax: 5 * 60_000,
+  /** Kept connections to hosts that others have named: how long unused ones are, and how many to one host. */
+  outgoingIdleMs: 15_000,
+  outgoingIdleSocketsMax: 32,
+  /** Webhook endpoints of a tenant, their names, URLs and topics. */
+  webhooksPerTenantMax: 500,
+  webhookNameLengthMax: 64,
+  webhookUrlLengthMax: 2_000,
+  webhookTopicsMax: 20,
+  /** Messages of one partition that are under way to an endpoint, unless it says otherwise. */
+  webhookWindowDefault: 32,
+  webhookTimeoutMsDefault: 15_000,
+  webhookTimeoutMsMax: 60_000,
+  /** Attempts of a delivery and pauses between them, unless the endpoint says otherwise: some three days. */
+  webhookAttemptsDefault: 100,
+  webhookAttemptsMax: 500,
+  webhookPauseMsMin: 5_000,
+  webhookPauseMsMax: 60 * 60_000,
+  /** Longest pause that an endpoint may ask for, or be given. */
+  webhookRetryAfterMsMax: 24 * 60 * 60_000,
+  /** Attempts of a message that the receiver says it cannot take (400, 413, 415, 422). */
+  webhookRefusedAttemptsMax: 5,
+  /** Messages that one server has under way at one time. */
+  webhookSlots: 512,
+  /** How long an old secret signs beside the new one, unless the rotation says otherwise. */
+  webhookRotationMsDefault: 24 * 60 * 60_000,
+  /** Data of a message; a larger one is a dead letter. */
+  webhookBodyBytesMax: 4 * 1024 * 1024,
   /** Events of the feed that the fleet is folded over at a time, and after how many, or how long, a checkpoint is left. */
   fleetStretchEvents: 500,
   fleetCheckpointEvents: 10_000,

@@ -188,6 +188,23 @@ export const deadEventsTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic of ends of runs; written to only where somebody in the tenant reads it. There without being declared. */
+export const runEventsTopic: TopicManifest = {
+  name: 'eventspine.run-events',
+  schema: null,
+  key: 'run',
+  partitions: 4,
+  retention: { ageMs: 14 * 86_400_000, bytes: null, events: null, behind: 'hold' },
+};
+
+/** The topic of what is done to webhook endpoints, by people and by what they answer; there without being declared. */
+export const webhooksTopic: TopicManifest = {
+  name: 'eventspine.webhooks',
+  schema: null,
+  key: 'endpoint',
+  partitions: 1,
+};
+
 /**
  * The topic of refusals and of what operators and admins do (`core/access/record.ts`), kept for 90 days; there without being
  * declared. Shown to admins and operators only.
@@ -210,6 +227,8 @@ export const ownTopics: readonly TopicManifest[] = [
   fleetTopic,
   subscriptionsTopic,
   deadEventsTopic,
+  runEventsTopic,
+  webhooksTopic,
   accessTopic,
 ];
 

@@ -78,6 +78,7 @@ import type { ModelOrder } from './models/models-office.js';
 import type { FollowedPartition, TopicStreamHandlers } from './topics/topic-followers.js';
 import type { TrimReason } from './topics/keeper.js';
 import type { TopicGap } from './topics/low-water.js';
+import type { WebhookEntry, Webhooks, WebhookSecret } from './webhooks/webhook-office.js';
 import type { TriageOrder } from './triage/triage-office.js';
 
 /** Part of a partition. */
@@ -187,6 +188,8 @@ export interface StartRequest {
   /** The body begins so long after the start on the store's clock, or at an instant (epoch ms). At most one of the two. */
   readonly delayMs?: number;
   readonly startAt?: number;
+  /** The URL that is told of the end of the run, by a signed message. It was looked at by whoever took the request. */
+  readonly notify?: string;
   /** Where this one comes from, in a call that is made for several callers. Default: the origin of the call. */
   readonly origin?: Origin;
 }
@@ -402,6 +405,9 @@ export interface Engine {
    * believe to have it for a moment.
    */
   holdDuty(duty: string, ttlMs: number): Promise<boolean>;
+
+  /** Webhook endpoints of tenants. */
+  readonly webhooks: Webhooks;
 
   startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]>;
   publish(origin: Origin, requests: readonly PublishRequest[]): Promise<PublishOutcome[]>;
@@ -746,4 +752,14 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, FleetMoment, FollowedPartition, ManifestRow, RunMoment, StoredPayload };
+export type {
+  EventRow,
+  FleetMoment,
+  FollowedPartition,
+  ManifestRow,
+  RunMoment,
+  StoredPayload,
+  WebhookEntry,
+  Webhooks,
+  WebhookSecret,
+};

@@ -104,6 +104,8 @@ import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
 import { Router, routerEveryMs } from './waits/router.js';
+import { RunEnds } from './webhooks/run-ends.js';
+import { WebhookOffice, type Webhooks } from './webhooks/webhook-office.js';
 import { diagnose } from './upkeep/doctor.js';
 import { Duties, type Duty } from './upkeep/duties.js';
 import { Health } from './upkeep/health.js';
@@ -212,6 +214,7 @@ class RunningEngine implements Engine {
   readonly #limitsOffice: LimitsOffice;
   readonly #accessOffice: AccessOffice;
   readonly #approvals: Approvals;
+  readonly webhooks: Webhooks;
   #look: 'none' | 'under way' | 'again' = 'none';
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -316,6 +319,11 @@ class RunningEngine implements Engine {
       this.#predictions,
       this.#toolGate,
       new DeadLetterMirror(this.#context, this.#catalog),
+      new RunEnds({
+        context: this.#context,
+        catalog: this.#catalog,
+        mayRead: (...of) => this.#subscriptions.mayRead(...of),
+      }),
     );
     this.#lag = new Lag(this.#context, this.#catalog, this.#subscriptions);
     this.#writers = new Writers(this.#context, this.#catalog);
@@ -413,6 +421,14 @@ class RunningEngine implements Engine {
       lag: this.#lag,
       published: (transitions) => this.#published(transitions),
     });
+    this.webhooks = new WebhookOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      subscriptions: this.#subscriptions,
+      published: (transitions) => this.#published(transitions),
+      changed: (tenant) => this.#deliveries.changed(tenant),
+      look,
+    });
     this.#deadEvents.onRedrive((origin, dead) => this.#consumers.redrive(origin, dead));
     this.#deadEvents.onRedrive((origin, dead) => this.#deliveries.redrive(origin, dead));
     this.#coordinator = new Coordinator({
@@ -445,7 +461,7 @@ class RunningEngine implements Engine {
     const checkpoints = new Checkpoints(this.#context, this.#catalog);
     this.#fleet = new FleetViews(this.#context, checkpoints);
     this.#fleetDuty = new FleetDuty(this.#context, checkpoints, settings.fleet ?? usualPace);
-    this.#graphs = new Graphs(this.#context, this.#lanes);
+    this.#graphs = new Graphs(this.#context, this.#lanes, (name) => this.#catalog.capability(name));
     this.#timers = new TimerDuty(this.#context, this.#lanes, {
       promoted: () => this.#correctHints(),
       errand: (timer) => family.see(timer),

@@ -6,6 +6,7 @@ import { failureClasses } from '../core/failure.js';
 import type { JsonSchema, ModelPrice, ShadowRule } from '../core/manifest.js';
 import type { ShadowDifference, ShadowEvidence, ShadowRatio } from '../core/models/shadow.js';
 import { limits } from '../core/limits.js';
+import { runEventTypes } from '../core/webhooks/endpoint.js';
 import { toolOrderWords, toolWords } from '../core/tools/policy.js';
 import type { ToolOrderView, ToolPoliciesView } from './tools.js';
 import { limitDimensions } from '../core/admission/limit.js';
@@ -114,6 +115,14 @@ import {
 } from './http.js';
 import { plainSchemes } from '../core/webhooks/source.js';
 import { flag, list, nullable, oneOf, record, shape, text, texts, whole, type Properties } from './schema-shape.js';
+import {
+  webhookDeliveryStates,
+  type WebhookDelivery,
+  type WebhookPing,
+  type WebhookRedriveAnswer,
+  type WebhookSecrets,
+  type WebhookView,
+} from './webhook-views.js';
 import { plainSchemas } from './worker-schemas.js';
 
 const anything = {};
@@ -511,6 +520,7 @@ export const schemas = {
     {
       input: anything,
       idempotencyKey: { type: 'string', maxLength: limits.keyLengthMax },
+      notify: { type: 'string', maxLength: limits.webhookUrlLengthMax },
       labels: labelMap,
       priority: whole,
       delay: duration,
@@ -525,12 +535,12 @@ export const schemas = {
   ),
   ReadToken: shape<ReadTokenView>({ token: text, expiresAt: instant }, {}),
   ReadTokenRequest: shape<ReadTokenRequest>(
-    { expiresMs: whole, sees: oneOf([...readTokenSights]), decides: flag },
-    { expiresMs: true, sees: true, decides: true },
+    { expiresMs: whole, sees: oneOf([...readTokenSights]), decides: flag, clearances: texts },
+    { expiresMs: true, sees: true, decides: true, clearances: true },
   ),
   TopicTokenRequest: shape<TopicTokenRequest>(
-    { expiresMs: whole, key: text, past: flag },
-    { expiresMs: true, key: true, past: true },
+    { expiresMs: whole, key: text, past: flag, clearances: texts },
+    { expiresMs: true, key: true, past: true, clearances: true },
   ),
   BatchStartAnswer: record({ items: list({ anyOf: [reference('StartAnswer'), failed] }) }, ['items']),
   PublishAnswer: record(
@@ -1201,6 +1211,64 @@ export const schemas = {
     },
     {},
   ),
+  WebhookView: shape<WebhookView>(
+    {
+      name: text,
+      url: text,
+      topics: texts,
+      events: list(oneOf(runEventTypes)),
+      filter: nullable({ type: 'object' }),
+      order: oneOf(['key', 'none']),
+      window: whole,
+      timeoutMs: whole,
+      retry: record({ attempts: whole, minMs: whole, maxMs: whole }, ['attempts', 'minMs', 'maxMs']),
+      asymmetric: flag,
+      disabled: nullable(record({ by: text, at: instant, reason: nullable(text) }, ['by', 'at', 'reason'])),
+      secrets: list(record({ number: whole, at: instant, until: nullable(instant) }, ['number', 'at', 'until'])),
+      lag: whole,
+      ageMs: nullable(whole),
+      by: text,
+      at: instant,
+    },
+    {},
+  ),
+  WebhookRequest: record(
+    {
+      url: text,
+      topics: texts,
+      events: list(oneOf(runEventTypes)),
+      filter: { type: 'object' },
+      order: oneOf(['key', 'none']),
+      window: whole,
+      timeout: duration,
+      retry: record({ attempts: whole, min: duration, max: duration }, []),
+      asymmetric: flag,
+    },
+    ['url'],
+  ),
+  WebhookSecrets: shape<WebhookSecrets>({ secrets: texts, publicKeys: texts }, {}),
+  WebhookRotation: record({ overlap: duration }, []),
+  WebhookPing: shape<WebhookPing>(
+    { id: text, delivered: flag, status: nullable(whole), reason: nullable(text), ms: whole },
+    {},
+  ),
+  WebhookDelivery: shape<WebhookDelivery>(
+    {
+      run: text,
+      state: oneOf(webhookDeliveryStates),
+      message: text,
+      type: text,
+      event: nullable(record({ topic: text, id: text }, ['topic', 'id'])),
+      attempts: whole,
+      failure: nullable(failureView),
+      nextAt: nullable(instant),
+      at: instant,
+      endedAt: nullable(instant),
+    },
+    {},
+  ),
+  WebhookRedriveAnswer: shape<WebhookRedriveAnswer>({ redriven: whole, more: flag }, {}),
+  WebhookReplay: record({ from: startPosition, topic: text, dryRun: flag }, ['from']),
   EndpointRequest: record({ url: text, concurrency: whole, timeoutMs: whole }, ['url']),
   EndpointSecret: record({ secret: text }, ['secret']),
   LiveView: record({ status: { const: 'ok' } }, ['status']),
@@ -1383,6 +1451,9 @@ export const schemas = {
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
   EndpointPage: page('EndpointView'),
+  WebhookPage: page('WebhookView'),
+  WebhookDeliveryPage: page('WebhookDelivery'),
+  ReplayPage: page('ReplayAnswer'),
   ModelPage: page('ModelView'),
   LimitPage: page('LimitView'),
   AccessEventPage: page('AccessEventView'),

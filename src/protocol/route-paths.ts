@@ -16,6 +16,8 @@ export const headerNames = {
   requestId: 'x-request-id',
   traceparent: 'traceparent',
   lastEventId: 'last-event-id',
+  /** Of a start: the URL that is told of the end of the run. */
+  notify: 'eventspine-notify',
   /** The tenant that an operator is at work in; of others it means nothing. */
   tenant: 'eventspine-tenant',
   /** Why something is done, for the record of access. */
@@ -137,6 +139,19 @@ export const routePaths = {
   readLimit: '/v1/limits/{name}',
   putLimit: '/v1/limits/{name}',
   resetLimit: '/v1/limits/{name}',
+  listWebhooks: '/v1/webhook-endpoints',
+  readWebhook: '/v1/webhook-endpoints/{name}',
+  putWebhook: '/v1/webhook-endpoints/{name}',
+  deleteWebhook: '/v1/webhook-endpoints/{name}',
+  readWebhookSecrets: '/v1/webhook-endpoints/{name}/secrets',
+  rotateWebhook: '/v1/webhook-endpoints/{name}/rotate',
+  disableWebhook: '/v1/webhook-endpoints/{name}/disable',
+  enableWebhook: '/v1/webhook-endpoints/{name}/enable',
+  pingWebhook: '/v1/webhook-endpoints/{name}/ping',
+  listWebhookDeliveries: '/v1/webhook-endpoints/{name}/deliveries',
+  redriveWebhook: '/v1/webhook-endpoints/{name}/redrive',
+  replayWebhook: '/v1/webhook-endpoints/{name}/replay',
+  readNotifySecret: '/v1/notify-secret',
   listEndpoints: '/v1/endpoints',
   putEndpoint: '/v1/endpoints/{app}',
   deleteEndpoint: '/v1/endpoints/{app}',

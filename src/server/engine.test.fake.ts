@@ -132,5 +132,26 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
   const recordAccess = (): Promise<void> => Promise.resolve();
   // What is shown is asked of the definitions; of none, everything is.
   const definitions = (): [] => [];
-  return { ...(refusing as unknown as Engine), definitions, endPulls: () => undefined, recordAccess, ...methods };
+  return {
+    ...(refusing as unknown as Engine),
+    definitions,
+    endPulls: () => undefined,
+    recordAccess,
+    webhooks: noWebhooks,
+    ...methods,
+  };
 }
+
+/** Nobody has endpoints, and nobody asks for them. */
+const noWebhooks: Engine['webhooks'] = {
+  list: () => Promise.resolve([]),
+  find: () => Promise.resolve(null),
+  put: () => Promise.reject(new Error('not expected')),
+  remove: () => Promise.reject(new Error('not expected')),
+  rotate: () => Promise.reject(new Error('not expected')),
+  disable: () => Promise.reject(new Error('not expected')),
+  enable: () => Promise.reject(new Error('not expected')),
+  use: () => Promise.resolve(),
+  onUse: () => () => {},
+  isInUse: () => Promise.resolve(false),
+};

@@ -10,6 +10,7 @@ export type {
   ServerLimits,
   ServerLogEntry,
   ServerOptions,
+  WebhooksOptions,
 } from './options.js';
 export { publishRequestOf } from '../engine/intake/event-request.js';
 export { publishedAnswer } from './handlers/events.js';

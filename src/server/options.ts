@@ -59,6 +59,14 @@ export interface PushOptions {
   readonly allowLoopback?: boolean;
 }
 
+/** Webhooks that go out. */
+export interface WebhooksOptions {
+  /** Whether receivers on this machine are fine, also by http; others may then reach what listens here. Default false. */
+  readonly allowLoopback?: boolean;
+  /** Whether this server delivers. False where other servers of the store are to. Default true. */
+  readonly deliver?: boolean;
+}
+
 /** What users may do from their pages. */
 export interface PageOptions {
   /** Names of the workflows that a page may start. Default: none; pages are then given tokens of runs started elsewhere. */
@@ -113,6 +121,11 @@ export interface ServerLimits {
   readonly requestTimeoutMs: number;
   /** Open connections; more are refused. Default 20 000. */
   readonly connectionsMax: number;
+  /**
+   * How often at most whoever has a stream or a socket open is looked up again (`authorize`), so that a key that is revoked or a
+   * session that has ended also ends what it has opened. Shorter asks more of `authorize`. Default 15 s.
+   */
+  readonly recheckMs: number;
   /** Time that `close` waits for answers under way. Default 10 s. */
   readonly closeMs: number;
 }
@@ -150,6 +163,8 @@ export interface ServerOptions {
   readonly cors?: CorsOptions;
   /** Endpoints of functions that tasks are sent to (docs/guides/serverless.md). Default: none are. */
   readonly push?: PushOptions;
+  /** Webhook endpoints and addresses that starts are given (docs/guides/webhooks-out.md). Default: public ones only. */
+  readonly webhooks?: WebhooksOptions;
   /**
    * Whether refusals and what operators and admins do are recorded, as events of the topic `eventspine.access`. Default: yes
    * where there is an `authorize`, since nobody is known without.
@@ -174,6 +189,7 @@ export interface ServerSettings {
   readonly limits: ServerLimits;
   readonly cors: CorsOptions | null;
   readonly push: { readonly secrets: readonly string[]; readonly allowLoopback: boolean };
+  readonly webhooks: { readonly allowLoopback: boolean; readonly deliver: boolean };
   readonly audit: boolean;
   readonly log: (entry: ServerLogEntry) => void;
 }
@@ -187,6 +203,7 @@ const defaultLimits: ServerLimits = {
   headersTimeoutMs: 5_000,
   requestTimeoutMs: 15_000,
   connectionsMax: 20_000,
+  recheckMs: 15_000,
   closeMs: 10_000,
 };
 
@@ -202,6 +219,7 @@ const optionNames = [
   'limits',
   'cors',
   'push',
+  'webhooks',
   'audit',
   'log',
 ];
@@ -232,6 +250,10 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     limits: { ...defaultLimits, ...options.limits },
     cors: options.cors ?? null,
     push: { secrets: [options.push?.secret ?? []].flat(), allowLoopback: options.push?.allowLoopback ?? false },
+    webhooks: {
+      allowLoopback: options.webhooks?.allowLoopback ?? false,
+      deliver: options.webhooks?.deliver ?? true,
+    },
     audit: options.audit ?? listOf(options.authorize).length > 0,
     log: options.log ?? logToStandardError,
   };
@@ -239,6 +261,7 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     ...unknownNames(options, optionNames, ''),
     ...unknownNames(options.limits ?? {}, Object.keys(defaultLimits), 'limits.'),
     ...emptyLists({ authorize: options.authorize, 'readTokens.secret': options.readTokens?.secret }),
+    ...unknownNames(options.webhooks ?? {}, ['allowLoopback', 'deliver'], 'webhooks.'),
     ...unknownNames(options.page ?? {}, ['start', 'sees', 'approvals'], 'page.'),
     ...unknownNames(options.readTokens ?? {}, ['secret', 'expires'], 'readTokens.'),
     ...unknownNames(options.redact ?? {}, ['roles'], 'redact.'),

@@ -6,7 +6,7 @@ import { MemoryData } from '../store/memory-data.js';
 import { createMemoryStore } from '../store/memory.js';
 import { newKeyPair, newSecret, sign } from '../webhooks/index.js';
 import { defineApp, topic, webhook, workflow } from '../workflow/index.js';
-import { createSpine, type Spine } from './index.js';
+import { createSpine, memory, type Spine } from './index.js';
 
 const pushes = topic('pushes');
 const paid = topic('paid', { key: 'order' });
@@ -371,5 +371,39 @@ describe('sources', () => {
     await expect(webhookSources.get('std')).rejects.toMatchObject({ code: 'WEBHOOK_SOURCE_NOT_FOUND' });
     await put('std', { topic: 'anything', scheme: 'standard' });
     expect((await webhookSources.get('std')).secrets).toEqual([]);
+  });
+
+  it('are made by those who may publish what they bring, and given secrets by admins', async () => {
+    const as = (roles: readonly string[], permissions?: readonly string[]): Client => {
+      const guarded = createSpine(app, {
+        store: memory(),
+        server: {
+          authorize: () => ({
+            tenant: 'default',
+            user: 'x',
+            roles,
+            ...(permissions === undefined ? {} : { permissions }),
+          }),
+        },
+      });
+      open.push(guarded);
+      return createClient({
+        url: 'http://localhost',
+        fetch: (input, init) => guarded.fetch(new Request(input, init)),
+        retry: { attempts: 1 },
+      });
+    };
+    const source = { topic: 'anything', scheme: 'github' } as const;
+    const some = as([], ['manage:webhook/mine.*', 'publish:topic/anything']).webhookSources;
+    await some.put('mine.a', source);
+    await expect(some.put('yours', source)).rejects.toMatchObject({ status: 403 });
+    await expect(some.put('mine.b', { ...source, topic: 'paid' })).rejects.toMatchObject({ status: 403 });
+    expect((await some.list()).map(({ name }) => name)).toEqual(['mine.a']);
+    await expect(some.get('github')).rejects.toMatchObject({ status: 403 });
+    await expect(some.addSecret('mine.a', 'hush')).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    await expect(as(['operator']).webhookSources.addSecret('github', 'hush')).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+    });
+    await as(['admin']).webhookSources.addSecret('github', 'hush');
   });
 });

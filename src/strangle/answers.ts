@@ -5,9 +5,15 @@ import type { FailureClass } from '../core/failure.js';
 import type { StartAnswer } from '../protocol/http.js';
 import { problemOf, problemType, problemUri, titleOf, isErrorCode } from '../protocol/problem.js';
 
+/** True for a `Response`, by its form. */
+export function isResponse(value: unknown): value is Response {
+  const { arrayBuffer, status, headers } = (value ?? {}) as Partial<Response>;
+  return typeof arrayBuffer === 'function' && typeof status === 'number' && typeof headers?.get === 'function';
+}
+
 /** A `Response` as it is; anything else as JSON with 200. */
 export function responseOf(value: unknown): Response {
-  if (value instanceof Response) return value;
+  if (isResponse(value)) return value;
   return jsonResponse(200, value ?? null);
 }
 

@@ -26,8 +26,8 @@ export interface CompareRules {
 /** Says where an answer of the old path and one of the new differ; none = they agree. */
 export type Compare = (old: SeenAnswer, now: SeenAnswer) => readonly Difference[] | Promise<readonly Difference[]>;
 
-/** How deep is looked; what differs below is one difference. */
-const depthMax = 24;
+/** How deep is looked: no result of a run goes deeper, so what lies below cannot be the same. */
+const depthMax = limits.valueDepthMax;
 
 /** The comparison that is used unless there is one of your own: status and JSON, by the rules. */
 export function compareBy(rules: CompareRules): Compare {
@@ -61,7 +61,7 @@ export function compareBy(rules: CompareRules): Compare {
 
   function isSame(a: unknown, b: unknown): boolean {
     if (typeof a === 'number' && typeof b === 'number') return a === b || Math.abs(a - b) <= tolerance * Math.abs(a);
-    return isContainer(a) ? JSON.stringify(a) === JSON.stringify(b) : a === b;
+    return a === b;
   }
 }
 
@@ -101,6 +101,8 @@ export function reportedDifference({ path, kind, ...values }: Difference, withVa
 const shownLengthMax = 200;
 
 function shortened(value: unknown): unknown {
+  if (isContainer(value))
+    return Array.isArray(value) ? `${value.length} elements` : `${Object.keys(value).length} fields`;
   const text = JSON.stringify(value) ?? 'undefined';
   return text.length <= shownLengthMax ? value : `${text.slice(0, shownLengthMax)}…`;
 }

@@ -56,7 +56,10 @@ export interface StrangleOptions<App, Name extends WorkflowFor<App> & string> {
   readonly fallback?: Fallback;
   /** How long the event way may take to say that it has the request. Default 1 s. */
   readonly startWithin?: Duration;
-  /** Who is asking, by your own session; null = nobody. Keys of one user mean nothing for another. Needed by `status`. */
+  /**
+   * Who is asking, by your own session; null = nobody you know, whom the old handler answers. Keys of one user mean nothing for
+   * another. Needed by `status`.
+   */
   readonly user?: (request: StrangleRequest) => string | null | Promise<string | null>;
   /** In whose name a request goes: `spine.as({ tenant, user })`, for installations with several tenants. Default: `spine` as it is. */
   readonly as?: (request: StrangleRequest) => Client<App> | Promise<Client<App>>;
@@ -199,7 +202,7 @@ export function settingsOf<App, Name extends WorkflowFor<App> & string>(
     user: user ?? null,
     as: (options.as as StrangleSettings['as'] | undefined) ?? (() => spine as unknown as Client),
     key: options.key ?? (() => null),
-    idempotency: options.idempotency ?? ((request) => request.headers.get('idempotency-key')),
+    idempotency: options.idempotency ?? idempotencyKeyOf,
     status: status ?? null,
     api: (options.api ?? '').replace(/\/$/, ''),
     readToken: options.readToken === false ? null : (options.readToken ?? '1h'),
@@ -214,6 +217,13 @@ export function settingsOf<App, Name extends WorkflowFor<App> & string>(
   };
   faults.throwIfAny();
   return settings;
+}
+
+/** The key of the header, in quotes as the draft has it (RFC 9651) or without, as many clients send it. */
+function idempotencyKeyOf({ headers }: StrangleRequest): string | null {
+  const text = headers.get('idempotency-key')?.trim() ?? '';
+  const quoted = /^"(.*)"$/s.exec(text)?.[1];
+  return (quoted === undefined ? text : quoted.replace(/\\(.)/g, '$1')) || null;
 }
 
 function isChoice(value: unknown): boolean {

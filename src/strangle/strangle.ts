@@ -6,7 +6,7 @@ import type { WorkflowFor } from '../client/index.js';
 import { SpineError } from '../core/errors.js';
 import { type AnyHandler, callOld, type Exchange, type HandlerCall } from './exchange.js';
 import { fastifyExchange, isFastifyCall } from './forms/fastify.js';
-import { fetchExchange, honoExchange, isHonoContext } from './forms/fetch.js';
+import { fetchExchange, honoExchange, isHonoContext, isRequest } from './forms/fetch.js';
 import { isNodeCall, nodeExchange } from './forms/node.js';
 import { settingsOf, type StrangleOptions } from './options.js';
 import type { StrangleOrder } from './orders.js';
@@ -63,7 +63,7 @@ export function strangle<Handler extends AnyHandler, App, Name extends WorkflowF
 function exchangeOf(call: HandlerCall): Exchange {
   const { args } = call;
   const [first] = args;
-  if (first instanceof Request) return fetchExchange(call, first);
+  if (isRequest(first)) return fetchExchange(call, first);
   if (isHonoContext(first)) return honoExchange(call, first);
   if (isFastifyCall(args)) return fastifyExchange(call, ...args);
   if (isNodeCall(args)) return nodeExchange(call, args[0], args[1]);

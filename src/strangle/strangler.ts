@@ -6,7 +6,7 @@
  * handler answers where that is not certain. Nothing that goes wrong in here reaches a request that the old handler can answer.
  */
 import { isOutcome, isRemoteError, randomId, type RemoteError, type RunHandle } from '../client/index.js';
-import { SpineError } from '../core/errors.js';
+import { type ErrorCode, SpineError } from '../core/errors.js';
 import { mirrorLabel } from '../core/labels.js';
 import { limits } from '../core/limits.js';
 import type { CancelTimer } from '../core/ports.js';
@@ -51,9 +51,16 @@ interface Asked {
 }
 
 /** Which way a request goes. */
-type Way =
-  | { readonly tag: 'old' }
-  | { readonly tag: 'event' | 'mirror'; readonly request: StrangleRequest; readonly key: string | null };
+type Way = { readonly tag: 'old' } | { readonly tag: 'event' | 'mirror'; readonly taken: Taken };
+
+/** A request that a run is begun for. */
+interface Taken {
+  readonly request: StrangleRequest;
+  /** Its idempotency key. */
+  readonly key: string | null;
+  /** Null = there is no `user` among the options. */
+  readonly who: string | null;
+}
 
 export class Strangler {
   readonly #settings: StrangleSettings;
@@ -107,9 +114,9 @@ export class Strangler {
       case 'old':
         return this.#old(exchange);
       case 'mirror':
-        return this.#watchedOld(exchange, way.request, way.key);
+        return this.#watchedOld(exchange, way.taken);
       case 'event':
-        return this.#event(exchange, way.request, way.key);
+        return this.#event(exchange, way.taken);
     }
   }
 
@@ -152,7 +159,7 @@ export class Strangler {
   // ---------------------------------------------------------------- which way
 
   async #wayOf(exchange: Exchange): Promise<Way> {
-    const { bodyBytesMax, key, idempotency, async, mirror, ports, name } = this.#settings;
+    const { bodyBytesMax, key, idempotency, user, async, mirror, ports, name } = this.#settings;
     try {
       const { shares } = this.#orders;
       const head = await exchange.head;
@@ -166,10 +173,15 @@ export class Strangler {
       const group = key(request) ?? repeatKey;
       const place = (salt: string): number =>
         group === null ? ports.random.next() : shareOf(ports.hash.sha256(`${name}\n${salt}\n${group}`));
-      if (await this.#isChosen(async, shares.async, request, place('async')))
-        return { tag: 'event', request, key: repeatKey };
-      if (await this.#isChosen(mirror, shares.mirror, request, place('mirror')))
-        return { tag: 'mirror', request, key: repeatKey };
+      const tag = (await this.#isChosen(async, shares.async, request, place('async')))
+        ? 'event'
+        : (await this.#isChosen(mirror, shares.mirror, request, place('mirror')))
+          ? 'mirror'
+          : 'old';
+      if (tag === 'old') return { tag };
+      const who = user === null ? null : await user(request);
+      // What nobody gets is for the old handler to say.
+      if (user === null || who !== null) return { tag, taken: { request, key: repeatKey, who } };
     } catch (error) {
       this.#fault('a request was left to the old handler', error);
     }
@@ -201,7 +213,7 @@ export class Strangler {
     return await result;
   }
 
-  async #watchedOld(exchange: Exchange, request: StrangleRequest, key: string | null): Promise<unknown> {
+  async #watchedOld(exchange: Exchange, taken: Taken): Promise<unknown> {
     this.#count('old');
     const since = this.#settings.ports.clock.monotonicMs();
     return this.#called(exchange, () => {
@@ -210,7 +222,7 @@ export class Strangler {
         answer.then((old) => {
           const tookMs = this.#settings.ports.clock.monotonicMs() - since;
           this.#time('old', tookMs);
-          return this.#mirror(request, key, old);
+          return this.#mirror(taken, old);
         }),
       );
       return result;
@@ -219,7 +231,7 @@ export class Strangler {
 
   // ---------------------------------------------------------------- the event way
 
-  async #event(exchange: Exchange, request: StrangleRequest, key: string | null): Promise<unknown> {
+  async #event(exchange: Exchange, taken: Taken): Promise<unknown> {
     const { ports, name, withinMs, startWithinMs } = this.#settings;
     const since = ports.clock.monotonicMs();
     const spentMs = (): number => ports.clock.monotonicMs() - since;
@@ -227,11 +239,11 @@ export class Strangler {
       this.#count('paused');
       return this.#notTaken(exchange, new SpineError('STRANGLE_PAUSED', { name }), true);
     }
-    const starting = this.#start(request, key, false);
+    const starting = this.#start(taken, false);
     const started = await this.#within(starting, startWithinMs);
     if (started === null) {
       this.#wayFailed();
-      return this.#undecided(exchange, starting, key);
+      return this.#undecided(exchange, starting, taken.key);
     }
     if (started.tag === 'failed') {
       if (isOfTheWay(started.error)) this.#wayFailed();
@@ -244,16 +256,15 @@ export class Strangler {
       const sinceStartMs = spentMs();
       const { repeated } = started.run;
       const known = { isFirst: true, isTimed: !repeated, sinceStartMs };
-      return await this.#answer(exchange, request, started.run, withinMs - sinceStartMs, known);
+      return await this.#answer(exchange, taken.request, started.run, withinMs - sinceStartMs, known);
     } finally {
       this.#time('event', spentMs());
     }
   }
 
   /** Starts the run of a request. Rejects with what the spine says, and with what functions of the options throw. */
-  async #start(request: StrangleRequest, key: string | null, mirrored: boolean): Promise<RunHandle> {
-    const { as, workflow, input, user, name, ports } = this.#settings;
-    const who = user === null ? null : await attempted(() => user(request));
+  async #start({ request, key, who }: Taken, mirrored: boolean): Promise<RunHandle> {
+    const { as, workflow, input, name, ports } = this.#settings;
     const value = await attempted(() => input(request, { mirrored }));
     const client = await attempted(() => as(request));
     const labels: Record<string, string> = mirrored ? { [mirrorLabel]: name } : { [routeLabel]: name };
@@ -387,7 +398,7 @@ export class Strangler {
 
   // ---------------------------------------------------------------- mirroring
 
-  async #mirror(request: StrangleRequest, key: string | null, old: SeenAnswer | null): Promise<void> {
+  async #mirror(taken: Taken, old: SeenAnswer | null): Promise<void> {
     const { mirrorsMax, mirrorMs, ports } = this.#settings;
     if (old === null) return this.#count('incomparable');
     if (this.#mirrors >= mirrorsMax) return this.#count('mirrorSkipped');
@@ -395,10 +406,10 @@ export class Strangler {
     const since = ports.clock.monotonicMs();
     try {
       this.#count('mirrored');
-      const run = await this.#start(request, key, true);
+      const run = await this.#start(taken, true);
       const waited = await this.#wait(run, mirrorMs, null);
       this.#time('mirror', ports.clock.monotonicMs() - since);
-      await this.#compare(request, old, run, waited);
+      await this.#compare(taken.request, old, run, waited);
     } catch (error) {
       const cause = error instanceof OptionFailure ? error.cause : error;
       // What both refuse is no difference.
@@ -466,7 +477,13 @@ export class Strangler {
     };
     this.#part = new Tally(this.#settings.name);
     this.#partFrom = ports.clock.now();
-    await spine.publish(strangleReports.name, part);
+    try {
+      await spine.publish(strangleReports.name, part);
+    } catch (error) {
+      // It goes with the next one.
+      this.#part.merge(part);
+      throw error;
+    }
   }
 
   /** Work that goes on after an answer. */
@@ -487,10 +504,13 @@ export class Strangler {
   }
 }
 
-/** True for a run that has ended where it would have had an effect, by what it says of it (`workflow/replay/effect-withheld`). */
+/** True for a run that has ended where it would have had an effect: a body says so where it ends, a graph fails of it. */
 function isWithheld({ problem }: RemoteError): boolean {
+  if (problem.failure?.code === withheld) return true;
   return typeof problem.data === 'object' && problem.data !== null && 'withheld' in problem.data;
 }
+
+const withheld: ErrorCode = 'EFFECT_WITHHELD';
 
 /** A function of the options has thrown: nothing was begun. */
 class OptionFailure extends Error {}

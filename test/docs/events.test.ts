@@ -27,6 +27,8 @@ const catalogue: { readonly [T in RunEventType]: Readonly<Record<keyof RunEventD
     continues: true,
     graph: true,
     agent: true,
+    notify: true,
+    delivery: true,
     taint: true,
   },
   'graph.started': { nodes: true },

@@ -19,6 +19,11 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
 }
 `,
   },
+  {
+    page: 'guides/live.md',
+    file: 'board.ts',
+    prints: "order-7 { order: 'order-7', to: 'packed' }\norder-7 { order: 'order-7', to: 'sent' }\n",
+  },
   { page: 'concepts/waits.md', file: 'order.ts', prints: '{ paid: true, cents: 300, parcel: 7 }\n' },
   { page: 'concepts/schemas.md', file: 'person.ts', prints: 'Ada, of any age\nBo, 79\n' },
   { page: 'concepts/subscriptions.md', file: 'reviews.ts', prints: "[ 'audit', 'audit', 'review' ]\n" },
@@ -61,6 +66,15 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
     prints: 'large, after context_length_exceeded: reroute\n',
   },
   {
+    page: 'guides/redaction.md',
+    file: 'refunds.ts',
+    prints: `{ order: 'o-7', cents: 300 }
+run.started { order: 'o-7', email: { redacted: [ 'pii' ] }, cents: 300 }
+step.completed { redacted: [ 'pii' ] }
+run.succeeded { order: 'o-7', cents: 300 }
+`,
+  },
+  {
     page: 'guides/consumers.md',
     file: 'audit.ts',
     prints: 'ann paid 300\nann paid 1200\nsubscription:audit Nack: no such amount\n',
@@ -72,6 +86,7 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
       "202 { id: 'evt_1', topic: 'order.paid', duplicate: false }\n202 { id: 'evt_1', topic: 'order.paid', duplicate: true }\n",
   },
   { page: 'guides/webhooks-in.md', file: 'receive.ts', prints: "{ received: 'msg_1' }\n" },
+  { page: 'guides/webhooks-out.md', file: 'shop.ts', prints: "order.placed { id: 'o1', cents: 4200 }\n" },
   {
     page: 'guides/approvals.md',
     file: 'review.ts',

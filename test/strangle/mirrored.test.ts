@@ -6,6 +6,7 @@ import {
   agent,
   capability,
   createSpine,
+  dag,
   defineApp,
   memory,
   message,
@@ -49,8 +50,9 @@ const outer = workflow('outer', {}, async (ctx, way) => {
   expect(await ctx.call(look, 1)).toBe('seen');
   return way === 'labels' ? ctx.run.labels : ways[String(way)]?.(ctx);
 });
+const drawn = dag('drawn', { nodes: { seen: { run: look }, paid: { run: pay, input: 'seen' } } });
 const app = defineApp({
-  workflows: [inner, outer, reacts],
+  workflows: [inner, outer, reacts, drawn],
   agents: [desk],
   topics: [happened],
   handlers: [pay.implement(() => effects.push('a call was made')), look.implement(() => 'seen')],
@@ -75,6 +77,19 @@ describe('a run that only mirrors', () => {
     if (way === 'approve') return;
     await run.result().catch(() => undefined);
     await until('it has its effect', () => Promise.resolve(effects.length > 0 ? true : null));
+  });
+
+  it('fails before an external call where it is a graph, and fails of nothing else', async () => {
+    effects.length = 0;
+    const spine = createSpine(app, { store: memory() });
+    ends.push(() => spine.close());
+    const run = await spine.start('drawn', 1, { labels: { [mirrorLabel]: 'route' } });
+    await expect(run.result()).rejects.toMatchObject({ problem: { failure: { code: 'EFFECT_WITHHELD' } } });
+    expect(effects).toEqual([]);
+    const { items } = await run.history().page();
+    expect(items.map(({ type }) => type)).toContain('call.completed');
+    await (await spine.start('drawn', 1)).result();
+    expect(effects).toEqual(['a call was made']);
   });
 
   it('is known by its label to the body, and to what it starts', async () => {

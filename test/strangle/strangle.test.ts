@@ -167,9 +167,25 @@ describe('a strangled route', () => {
     for (const who of ['ada', 'ada', 'eve']) expect(await (await keyed(who)).json()).toEqual({ text: 'ONCE' });
     expect((await spine.runs.list().page()).items.length).toBe(2);
     expect(route.report().event).toMatchObject({ total: 3, repeated: 1 });
+    // The key is the same without its quotes.
+    await post({ text: 'once' }, { 'idempotency-key': 'k1', 'x-user': 'ada' });
+    expect(route.report().event).toMatchObject({ total: 4, repeated: 2 });
     expect((await keyed('ada', { text: 'other' })).status).toBe(200);
     // The spine refuses another body under the key, so the old handler has it, as it had before.
     expect(route.report().fallback.fellBack).toBe(1);
+  });
+
+  it('leaves whom nobody knows to the old handler, which says what they get', async () => {
+    const { post, route, spine } = strangled({ async: 0.5, mirror: true, user });
+    for (let i = 0; i < 6; i++) await post({ text: 'a' });
+    await route.close();
+    expect((await spine.runs.list().page()).items).toEqual([]);
+    expect(route.report()).toMatchObject({
+      old: 6,
+      event: { total: 0 },
+      mirror: { total: 0 },
+      fallback: { faults: 0 },
+    });
   });
 
   it('answers a failed run with a status by its class, and with none of its words', async () => {
@@ -333,6 +349,37 @@ describe('a strangled route', () => {
     const taken = strangled({ async: true });
     await taken.post({ text: 'send' });
     expect(sent.length).toBe(1);
+  });
+
+  it('is asked again at any process, and says no more of a run than its own route would', async () => {
+    const spine = spineOf();
+    const options: Options = { async: true, within: 1, user, status: '/loud/:run' };
+    const [one, other, foreign] = ['speak', 'speak', 'other'].map((name) => strangled({ ...options, name }, spine));
+    const first = await one?.post({ text: 'a', waitMs: 100 }, { 'x-user': 'ada' });
+    const location = first?.headers.get('location') ?? '';
+    const ask = async (route: ReturnType<typeof strangled> | undefined, headers: Record<string, string>) =>
+      await route?.route.status(new Request(`http://app.test${location}`, { headers }));
+    // A request that asks again is not held, unless it wants to be.
+    expect((await ask(other, { 'x-user': 'ada' }))?.status).toBe(202);
+    await spine.run(location.split('/')[2] ?? '').result();
+    expect(await (await ask(other, { 'x-user': 'ada' }))?.json()).toEqual({ text: 'A' });
+    expect((await ask(foreign, { 'x-user': 'ada' }))?.status).toBe(404);
+    expect((await ask(other, {}))?.status).toBe(401);
+    const patient = strangled({ ...options, within: '5s' }, spine);
+    const second = await one?.post({ text: 'b', waitMs: 200 }, { 'x-user': 'ada' });
+    const held = new Request(`http://app.test${second?.headers.get('location') ?? ''}`, {
+      headers: { 'x-user': 'ada', prefer: 'respond-async, wait=5' },
+    });
+    expect(await (await patient.route.status(held)).json()).toEqual({ text: 'B' });
+  });
+
+  it('goes in the name of whoever asks where it is told to', async () => {
+    const spine = spineOf();
+    const as: Options['as'] = ({ headers }) => spine.as({ tenant: headers.get('x-tenant') ?? 'none', user: 'ada' });
+    const { post } = strangled({ async: true, as }, spine);
+    await post({ text: 'a' }, { 'x-tenant': 'acme' });
+    const runs = async (tenant: string) => (await spine.as({ tenant, user: 'x' }).runs.list().page()).items.length;
+    expect([await runs('acme'), await runs('default')]).toEqual([1, 0]);
   });
 
   it('cancels a mirrored run that takes too long', async () => {

@@ -90,7 +90,12 @@ function part(of: number, all: number): string {
 }
 
 function orderText({ async, mirror, reason }: FleetReport['order']): string {
-  const told = async === 1 && mirror === 1 ? 'as declared' : `async ${async}, mirror ${mirror} of what is declared`;
+  const told =
+    async === 0 && mirror === 0
+      ? 'only the old handler'
+      : async === 1 && mirror === 1
+        ? 'as declared'
+        : `async ${async}, mirror ${mirror} of what is declared`;
   return reason === undefined ? told : `${told} (${reason})`;
 }
 

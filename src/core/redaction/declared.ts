@@ -55,6 +55,8 @@ export class Declarations {
   }
 
   workflow(name: string): WorkflowShapes {
+    // What engines run themselves works on values of whoever it is run for.
+    if (isOwnName(name)) return this.#unknownWorkflow;
     return (
       remembered(this.#workflows, name, () => {
         const found = this.#manifests.flatMap((manifest) =>
@@ -92,6 +94,7 @@ export class Declarations {
   }
 
   capability(name: string): { readonly input: Shape; readonly output: Shape } {
+    if (isOwnName(name)) return { input: this.#unknown, output: this.#unknown };
     return (
       remembered(this.#capabilities, name, () => {
         const found = this.#manifests.flatMap((manifest) =>
@@ -161,9 +164,14 @@ export class Declarations {
   }
 }
 
+/** True for what engines define themselves. */
+function isOwnName(name: string): boolean {
+  return name.startsWith('eventspine.');
+}
+
 /** True for topics that engines publish to themselves. */
 export function isOwnTopic(name: string): boolean {
-  return name.startsWith('eventspine.') || ownTopics.some((topic) => topic.name === name);
+  return isOwnName(name) || ownTopics.some((topic) => topic.name === name);
 }
 
 /** Everything of a manifest that says what values are. */

@@ -18,7 +18,10 @@ describe('what is shown of a value', () => {
     const value = { email: 'a', lines: [{ n: 1 }] };
     const schema: JsonSchema = {
       type: 'object',
-      properties: { email: tag(text, 'pii'), lines: { type: 'array', items: { properties: { n: { type: 'number' } } } } },
+      properties: {
+        email: tag(text, 'pii'),
+        lines: { type: 'array', items: { properties: { n: { type: 'number' } } } },
+      },
     };
     expect(shown(schema, value, pii)).toBe(value);
     expect(new Shape([schema]).shown(value, 'everything')).toBe(value);
@@ -57,16 +60,27 @@ describe('what is shown of a value', () => {
 
   it('follows references, alternatives and items, and hides what it cannot follow', () => {
     const root: JsonSchema = {
-      $defs: { mail: tag(text, 'pii'), tree: { properties: { mail: { $ref: '#/$defs/mail' }, next: { $ref: '#/$defs/tree' } } } },
+      $defs: {
+        mail: tag(text, 'pii'),
+        tree: { properties: { mail: { $ref: '#/$defs/mail' }, next: { $ref: '#/$defs/tree' } } },
+      },
       $ref: '#/$defs/tree',
     };
     expect(shown(root, { next: { next: { mail: 'jane' } } })).toEqual({ next: { next: { mail: hidden } } });
-    expect(shown({ anyOf: [text, { properties: { mail: tag(text, 'pii') } }] }, { mail: 'jane' })).toEqual({ mail: hidden });
-    expect(shown({ prefixItems: [text, tag(text, 'pii')], items: text }, ['a', 'jane', 'b'])).toEqual(['a', hidden, 'b']);
+    expect(shown({ anyOf: [text, { properties: { mail: tag(text, 'pii') } }] }, { mail: 'jane' })).toEqual({
+      mail: hidden,
+    });
+    expect(shown({ prefixItems: [text, tag(text, 'pii')], items: text }, ['a', 'jane', 'b'])).toEqual([
+      'a',
+      hidden,
+      'b',
+    ]);
     expect(shown({ properties: { a: { $ref: 'https://else.where/x' } } }, { a: 'jane' })).toEqual({ a: hidden });
     expect(shown({ properties: { a: { $dynamicRef: '#x' } } }, { a: 'jane' })).toEqual({ a: hidden });
     expect(shown({ propertyNames: tag(text, 'pii'), additionalProperties: text }, { jane: 'x' })).toEqual(hidden);
-    expect(shown({ additionalProperties: false, patternProperties: { '^x': tag(text, 'pii') } }, { xa: 'jane' })).toEqual({
+    expect(
+      shown({ additionalProperties: false, patternProperties: { '^x': tag(text, 'pii') } }, { xa: 'jane' }),
+    ).toEqual({
       xa: hidden,
     });
   });
@@ -113,10 +127,12 @@ interface Drawn {
 
 let drawn = 0;
 
-const plainLeaf: fc.Arbitrary<Drawn> = fc.constantFrom<JsonSchema>(text, { type: ['string', 'null'] }, {}).map((schema) => {
-  drawn += 1;
-  return { schema, value: `plain-${drawn}.`, plain: [`plain-${drawn}.`], defs: {} };
-});
+const plainLeaf: fc.Arbitrary<Drawn> = fc
+  .constantFrom<JsonSchema>(text, { type: ['string', 'null'] }, {})
+  .map((schema) => {
+    drawn += 1;
+    return { schema, value: `plain-${drawn}.`, plain: [`plain-${drawn}.`], defs: {} };
+  });
 
 const taggedPlace: fc.Arbitrary<Drawn> = fc
   .constantFrom<readonly [JsonSchema, unknown]>(

@@ -23,6 +23,7 @@ import type {
   TokenUsage,
 } from './inference.js';
 import type { AgentIdentity, Mail, SendTarget } from './mail.js';
+import type { DeliveryOrder } from '../webhooks/delivery-order.js';
 import type { Satisfaction, WaitOn } from './waits.js';
 
 /** What may happen again after a crash in mid-effect: run it again, run it again with the same key, or do not guess. */
@@ -94,6 +95,10 @@ export interface RunEventData {
     readonly graph?: true;
     /** The agent key that the run stands for; the workflow has the name of the agent. Absent = none. */
     readonly agent?: AgentIdentity;
+    /** Who is told of the end of the run: a URL. Absent = nobody. */
+    readonly notify?: string;
+    /** The message that the run is to deliver. Absent = it is no delivery. */
+    readonly delivery?: DeliveryOrder;
     /** Where untrusted text has come from that the run which began this one had read. Absent = it had read none. */
     readonly taint?: readonly string[];
   };

@@ -203,6 +203,8 @@ export interface RunState {
   inputSeq: number;
   /** The event that started the run: no wait of it takes that one. */
   trigger: RunTrigger | null;
+  /** The URL that is told of the end of the run. */
+  notify: string | null;
   /** The agent key that the run stands for. */
   agent: Pick<AgentIdentity, 'key' | 'generation'> | null;
   /** Offset of the last message taken from each partition, by `topic/partition`. */
@@ -322,6 +324,7 @@ export function emptyState(tenant: string, run: string): RunState {
     edits: new Map(),
     inputSeq: 1,
     trigger: null,
+    notify: null,
     agent: null,
     offsets: new Map(),
     mail: new Map(),
@@ -374,6 +377,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.traceparent = d.traceparent;
       state.parent = d.parent ?? null;
       state.trigger = d.trigger;
+      state.notify = d.notify ?? null;
       state.taint = mergedTaint(state.taint, d.taint);
       if (d.agent !== undefined) beAgent(state, d.agent);
       state.born = event.seq;

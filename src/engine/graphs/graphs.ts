@@ -6,12 +6,13 @@
  * Invariant: what is asked for was planned of committed events alone, and is idempotent by path; to plan twice does nothing.
  */
 import { encodeValue } from '../../core/codec.js';
-import { isSpineError } from '../../core/errors.js';
+import { isSpineError, SpineError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
 import { failureOf } from '../../core/failure-of.js';
 import type { GraphNode } from '../../core/graph/graph.js';
 import { planGraph, wantedRoots, type Given, type GraphPlan, type PlannedCall } from '../../core/graph/plan.js';
 import { limits } from '../../core/limits.js';
+import type { CapabilityManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
 import type { AdvanceCommand, CallOptions } from '../../core/run/commands.js';
 import type { RunEvent } from '../../core/run/events.js';
@@ -35,13 +36,19 @@ interface Driven {
 export class Graphs {
   readonly #context: EngineContext;
   readonly #lanes: Lanes;
+  readonly #capability: (name: string) => Pick<CapabilityManifest, 'effect'> | null;
   /** The one that was used last is the last. */
   readonly #runs = new Map<string, Driven>();
   #bytes = 0;
 
-  constructor(context: EngineContext, lanes: Lanes) {
+  constructor(
+    context: EngineContext,
+    lanes: Lanes,
+    capability: (name: string) => Pick<CapabilityManifest, 'effect'> | null,
+  ) {
     this.#context = context;
     this.#lanes = lanes;
+    this.#capability = capability;
   }
 
   /** A commit of any run. */
@@ -157,6 +164,8 @@ export class Graphs {
   }
 
   async #commandOf(graph: RunGraph, plan: GraphPlan): Promise<Planned> {
+    const held = graph.isMirror ? plan.calls.find(({ capability }) => this.#mayHaveEffects(capability)) : undefined;
+    if (held !== undefined) return { ...nothing, end: endOf(effectWithheld(held.path)) };
     const calls: AdvanceCommand['calls'][number][] = [];
     const fails = [...plan.fails];
     for (const call of plan.calls) {
@@ -166,6 +175,11 @@ export class Graphs {
     }
     const end = plan.end?.tag === 'succeeded' ? await this.#success(graph, plan.end.output) : plan.end;
     return { calls, skips: plan.skips, fails, end };
+  }
+
+  /** Of a capability that no app declares just now nobody knows. */
+  #mayHaveEffects(capability: string): boolean {
+    return (this.#capability(capability)?.effect ?? 'external') === 'external';
   }
 
   async #success(graph: RunGraph, output: Given): Promise<AdvanceCommand['end']> {
@@ -230,6 +244,10 @@ const nothing: Planned = { calls: [], skips: [], fails: [], end: null };
 
 function endOf(failure: Failure): AdvanceCommand['end'] {
   return { tag: 'failed', failure, path: null };
+}
+
+function effectWithheld(path: string): Failure {
+  return { ...failureOf(new SpineError('EFFECT_WITHHELD', { path })), retryable: false };
 }
 
 function isEmpty({ calls, skips, fails, end }: GraphPlan): boolean {

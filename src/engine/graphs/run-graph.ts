@@ -14,6 +14,7 @@ import {
   type NodeProgress,
 } from '../../core/graph/progress.js';
 import { readGraph } from '../../core/graph/stored-graph.js';
+import { mirrorLabel } from '../../core/labels.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
 import type { RunEvent } from '../../core/run/events.js';
@@ -30,6 +31,8 @@ export class RunGraph {
   /** Null before `graph.started`. */
   progress: GraphProgress | null = null;
   ended = false;
+  /** It only mirrors what was done elsewhere. */
+  isMirror = false;
   /** `seq` of the newest event that was heard of. */
   #heard = 0;
   /** Payloads that are small enough to be kept, by `seq`. */
@@ -53,6 +56,7 @@ export class RunGraph {
   #take(event: RunEvent): void {
     this.head = event.seq;
     const { payload } = event;
+    if (event.type === 'run.started') this.isMirror = event.data.labels?.[mirrorLabel] !== undefined;
     if (event.type === 'graph.started') this.progress = graphProgress(readGraph(payload));
     else if (this.progress !== null) applyGraphEvent(this.progress, event);
     if (event.type === 'run.redriven') {

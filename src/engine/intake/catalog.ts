@@ -16,6 +16,7 @@ import {
   type WorkflowManifest,
 } from '../../core/manifest.js';
 import type { Subscription } from '../../core/topics/subscription.js';
+import { deliverCapability, webhookWorkflow } from '../../core/webhooks/delivery-order.js';
 import type { WebhookSource } from '../../core/webhooks/source.js';
 import { Checks, type Check } from './checks.js';
 import type { ToolPolicy } from '../../core/tools/policy.js';
@@ -121,7 +122,7 @@ export class Catalog {
   }
 
   workflow(name: string): WorkflowEntry | null {
-    return this.#workflows.get(name) ?? null;
+    return this.#workflows.get(name) ?? (name === webhookWorkflow.name ? ownWorkflow : null);
   }
 
   /** Whether there is a workflow that is a graph. */
@@ -140,7 +141,8 @@ export class Catalog {
   }
 
   capability(name: string): CapabilityManifest | null {
-    return this.#capabilities.get(name) ?? null;
+    // Deliveries may begin before the server that does them has registered.
+    return this.#capabilities.get(name) ?? (name === deliverCapability.name ? deliverCapability : null);
   }
 
   /** Limits as apps declare them; another map after every change. */
@@ -257,6 +259,9 @@ export class Catalog {
     this.#webhooks = webhooks;
   }
 }
+
+/** Its runs may be born before the server that delivers has registered it. */
+const ownWorkflow: WorkflowEntry = { manifest: webhookWorkflow, check: null, signals: null, tools: null };
 
 /** In its normal form, whoever wrote it; its faults were looked for before. Throws where a schema cannot be compiled. */
 function toolPolicyOf(given: ToolPolicy, checks: Checks): ToolPolicy {

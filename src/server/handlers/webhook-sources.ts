@@ -15,7 +15,7 @@ import { empty, json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { isLoopback } from '../options.js';
 import { eventOf, readBody, type WebhookBody, type WebhookContent } from '../webhooks/webhook-event.js';
-import { membersOf, type HandlerContext, type Handlers } from './context.js';
+import { membersOf, shownOf, type HandlerContext, type Handlers } from './context.js';
 
 type WebhookRoutes =
   | 'receiveWebhook'
@@ -35,15 +35,21 @@ export function webhookHandlers(context: HandlerContext): Handlers<WebhookRoutes
   });
   return {
     receiveWebhook: (request) => receive(context, request),
-    listWebhookSources: async ({ tenant }) => {
+    listWebhookSources: async (request) => {
+      const { tenant } = request;
       const items = (await engine.listWebhookSources(tenant)).map((facts) => viewOf(tenant, facts));
       const page: PageView<WebhookSourceView> = { items, next: null };
-      return json(200, page);
+      return json(
+        200,
+        shownOf(request, page, ['read', 'manage'], 'webhook', ({ name }) => name),
+      );
     },
     readWebhookSource: async (request) =>
       json(200, viewOf(request.tenant, await engine.readWebhookSource(request.tenant, request.segment('name')))),
     putWebhookSource: async (request) => {
       const options = membersOf(request.json(), 'the body', ['topic', ...webhookOptionNames]);
+      // Whoever says where webhooks go publishes by them.
+      if (typeof options['topic'] === 'string') request.permit.require('publish', 'topic', options['topic']);
       const facts = await engine.putWebhookSource(request.origin(), request.segment('name'), options);
       return json(200, viewOf(request.tenant, facts));
     },

@@ -1,4 +1,5 @@
 /** Handlers that are given a `Request` and give a `Response`: routes of Next, and whatever else has this form; and those of Hono. */
+import { isResponse } from '../answers.js';
 import {
   boundedBytes,
   callOld,
@@ -22,10 +23,21 @@ export interface HonoContext {
   };
 }
 
+/** True for a `Request`, by its form: servers and test environments bring classes of their own. */
+export function isRequest(value: unknown): value is Request {
+  const { clone, method, url, headers } = (value ?? {}) as Partial<Request>;
+  return (
+    typeof clone === 'function' &&
+    typeof method === 'string' &&
+    typeof url === 'string' &&
+    typeof headers?.get === 'function'
+  );
+}
+
 /** True for a context of Hono. */
 export function isHonoContext(value: unknown): value is HonoContext {
   const { req } = (value ?? {}) as Partial<HonoContext>;
-  return req !== undefined && (req as Partial<HonoContext['req']>).raw instanceof Request;
+  return req !== undefined && isRequest((req as Partial<HonoContext['req']>).raw);
 }
 
 /** A request of Hono. Its context keeps a body that was read by it, so a parser before the route takes nothing away. */
@@ -94,7 +106,7 @@ function watched(call: HandlerCall, bytesMax: number): WatchedHandler {
 
 async function answerOf(response: unknown, bytesMax: number): ReturnType<typeof readAnswer> {
   // A stream is read at the pace of its reader and may have no end.
-  if (!(response instanceof Response) || response.bodyUsed || isStream(response)) return null;
+  if (!isResponse(response) || response.bodyUsed || isStream(response)) return null;
   return await readAnswer(response.clone(), bytesMax);
 }
 

@@ -43,6 +43,8 @@ describeUnless(await missingRegistry(), 'a fresh Next.js app', () => {
     const { server, url } = await serve('start');
     expect(await brief(url)).toBe('Mirrors: first wording');
     expect(await startedByRoute(url)).toBe('Mirrors: first wording');
+    expect(await drafted(url, 'old')).toEqual({ text: 'Mirrors: by hand' });
+    expect(await drafted(url, 'event')).toEqual({ text: 'Mirrors: first wording' });
     // Next ends at once and closes nothing, which is like a crash: the next owner finds everything.
     await server.kill('SIGTERM');
   });
@@ -128,6 +130,12 @@ describeUnless(await missingRegistry(), 'a fresh Next.js app', () => {
     });
     if (answer.status !== 200) throw new Error(`${answer.status} ${await answer.text()}`);
     return ((await answer.json()) as { text: string }).text;
+  }
+
+  /** The answer of a strangled route. */
+  async function drafted(url: string, way: string): Promise<unknown> {
+    const init = { method: 'POST', headers: { 'x-way': way }, body: JSON.stringify({ topic: 'Mirrors' }) };
+    return await (await fetch(`${url}/draft`, init)).json();
   }
 
   /** The same through a route of the app's own, which has its own copy of the module that makes the spine. */
