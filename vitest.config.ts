@@ -49,7 +49,7 @@ export default defineConfig({
             'src/**/*.test.ts',
             'scripts/**/*.test.ts',
             'examples/**/*.test.ts',
-            'test/{ai,conformance,deploy,model,docs,strangle,types}/**/*.test.ts',
+            'test/{ai,conformance,deploy,model,docs,security,strangle,types}/**/*.test.ts',
           ],
           testTimeout: 20_000,
           hookTimeout: 20_000,

@@ -5,6 +5,7 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
     file: './intake.ts',
     asks: 'what HTTP intake with a durable commit costs beside an empty node:http server',
   },
+  'webhooks-in': { file: './webhooks-in.ts', asks: 'what it costs to take a signed webhook beside a plain event' },
   bus: { file: './bus.ts', asks: 'what publishing and consuming cost beside raw Kafka, NATS and BullMQ' },
   'topics-idle': { file: './topics-idle.ts', asks: 'what a thousand topics with a hundred groups cost at rest' },
   peers: { file: './peers/main.ts', asks: 'how Eventspine compares with its peers, side by side' },

@@ -1,6 +1,7 @@
 /** Every command of `eventspine`. Help, parsing and docs/reference/cli.md are made from this table. */
 import type { Command, CommandRun, Flag, Parameter } from './command.js';
 import { templates } from './init/templates.js';
+import { webhookCommands } from './webhook-commands.js';
 
 const json: Flag = {
   name: 'json',
@@ -91,6 +92,12 @@ const pushLoopback: Flag = {
   says: 'Let endpoints be on this machine, also by plain http. For development.',
 };
 
+const webhookLoopback: Flag = {
+  name: 'webhook-loopback',
+  type: 'truth',
+  says: 'Let receivers of webhooks be on this machine, also by plain http. For development.',
+};
+
 const only: Flag = {
   name: 'only',
   type: 'text',
@@ -138,6 +145,7 @@ const runsParameter: Parameter = { name: 'run', says: 'Ids of runs.', required: 
 const letter: Parameter = { name: 'dead-letter', says: 'Id of the dead letter.', required: true };
 const redriveParameter: Parameter = { name: 'redrive', says: 'Id of the redrive.', required: true };
 const scheduleParameter: Parameter = { name: 'schedule', says: 'Name of the schedule.', required: true };
+const webhookSource: Parameter = { name: 'source', says: 'Name of the source.', required: true };
 const subscriptionParameter: Parameter = {
   name: 'subscription',
   says: 'Name of the subscription.',
@@ -192,12 +200,19 @@ const modelCommands = {
   report: async () => (await import('./commands/models.js')).reportModel,
   shadow: async () => (await import('./commands/models.js')).setShadow,
 } satisfies Record<string, Load>;
+const orderParameter: Parameter = { name: 'name', says: 'Name of the order.', required: true };
 const limitParameter: Parameter = { name: 'limit', says: 'Name of the limit.', required: true };
 const cache = {
   stats: async () => (await import('./commands/cache.js')).showCache,
   clear: async () => (await import('./commands/cache.js')).clearCache,
 } as const;
 
+const toolCommands = {
+  list: async () => (await import('./commands/tools.js')).listTools,
+  order: async () => (await import('./commands/tools.js')).orderTool,
+  shut: async () => (await import('./commands/tools.js')).shutTool,
+  drop: async () => (await import('./commands/tools.js')).dropToolOrder,
+};
 const limitCommands = {
   list: async () => (await import('./commands/limits.js')).listLimits,
   show: async () => (await import('./commands/limits.js')).showLimit,
@@ -248,6 +263,7 @@ export const commands: readonly Command[] = [
       secret,
       store('.eventspine/dev.db', false),
       pushLoopback,
+      webhookLoopback,
       envFile,
       conditions,
       { name: 'inspect', type: 'truth', says: 'Open the inspector of the workers for a debugger.' },
@@ -269,7 +285,7 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
+    flags: [slots, port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, webhookLoopback, json],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -278,7 +294,7 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, json],
+    flags: [port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, webhookLoopback, json],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
       'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
@@ -380,6 +396,7 @@ export const commands: readonly Command[] = [
       { name: 'label', type: 'text', value: 'name:value', repeated: true, says: 'Label to find the run by.' },
       { name: 'delay', type: 'text', value: 'time', says: 'Begin so much later, e.g. 10m or 2d.' },
       { name: 'at', type: 'text', value: 'instant', says: 'Begin at this instant, e.g. 2026-01-31T12:00:00Z.' },
+      { name: 'notify', type: 'text', value: 'url', says: 'URL that is sent a signed message when the run has ended.' },
       ...overHttp,
     ],
     examples: [
@@ -822,6 +839,66 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/consumers.js')).consumeSubscription,
   },
   {
+    words: ['webhook-sources', 'list'],
+    says: 'Lists sources of webhooks with what this server has received of each.',
+    parameters: [],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources list'],
+    load: async () => (await import('./commands/webhook-sources.js')).listWebhookSources,
+  },
+  {
+    words: ['webhook-sources', 'show'],
+    says: 'Shows a source of webhooks: where it posts to, its secrets by their ids, why a request was refused last.',
+    parameters: [webhookSource],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources show github'],
+    load: async () => (await import('./commands/webhook-sources.js')).showWebhookSource,
+  },
+  {
+    words: ['webhook-sources', 'put'],
+    says: 'Makes a source of webhooks, or changes one that was made.',
+    parameters: [
+      webhookSource,
+      { name: 'options', says: 'Topic and options as JSON, @file, or - for the standard input.', required: true },
+    ],
+    flags: overHttp,
+    examples: [`eventspine webhook-sources put github '{"topic":"github","scheme":"github"}'`],
+    load: async () => (await import('./commands/webhook-sources.js')).putWebhookSource,
+  },
+  {
+    words: ['webhook-sources', 'delete'],
+    says: 'Removes a source that was made over the API, with its secrets.',
+    parameters: [webhookSource],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources delete github'],
+    load: async () => (await import('./commands/webhook-sources.js')).deleteWebhookSource,
+  },
+  {
+    words: ['webhook-sources', 'add-secret'],
+    says: 'Gives a source a secret, read from the standard input. It is never shown.',
+    more: 'The others still count, so that the sender can change over; --others-expire-in says for how long.',
+    parameters: [webhookSource],
+    flags: [
+      {
+        name: 'others-expire-in',
+        type: 'text',
+        value: 'time',
+        says: 'How long the other secrets still count. Default: until they are removed.',
+      },
+      ...overHttp,
+    ],
+    examples: ['eventspine webhook-sources add-secret github --others-expire-in 24h'],
+    load: async () => (await import('./commands/webhook-sources.js')).addWebhookSecret,
+  },
+  {
+    words: ['webhook-sources', 'remove-secret'],
+    says: 'Takes a secret from a source. Within a second no server believes it any more.',
+    parameters: [webhookSource, { name: 'secret', says: 'Id of the secret.', required: true }],
+    flags: overHttp,
+    examples: ['eventspine webhook-sources remove-secret github sec_01m2x0d9h3cqskvt6n1r4b7w8e'],
+    load: async () => (await import('./commands/webhook-sources.js')).removeWebhookSecret,
+  },
+  {
     words: ['dead-events', 'list'],
     says: 'Lists events that were given up on and that no run stands for, oldest first.',
     parameters: [],
@@ -1188,6 +1265,19 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/triage.js')).rollBackTriage,
   },
   {
+    words: ['access', 'log'],
+    says: 'Shows who was refused what, and what operators and admins have done.',
+    more: 'The newest come last. They are kept for 90 days, as events of the topic eventspine.access.',
+    parameters: [],
+    flags: [
+      limit,
+      { name: 'unknown', type: 'truth', says: 'What callers tried whom nobody knows. For operators.' },
+      ...overHttp,
+    ],
+    examples: ['eventspine access log', 'eventspine access log --unknown --limit 200'],
+    load: async () => (await import('./commands/access.js')).showAccessLog,
+  },
+  {
     words: ['strangle', 'report'],
     says: 'Shows what strangled routes have done: which way requests went, how long answers took, and where those of mirrored runs differ.',
     more: 'Adds up what all processes have published on the topic `strangle.reports`.',
@@ -1222,17 +1312,42 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/strangle.js')).turnStrangled,
   },
   {
-    words: ['access', 'log'],
-    says: 'Shows who was refused what, and what operators and admins have done.',
-    more: 'The newest come last. They are kept for 90 days, as events of the topic eventspine.access.',
+    words: ['tools'],
+    says: 'Shows what apps say of the tools of models, and what is ordered over it.',
     parameters: [],
-    flags: [
-      limit,
-      { name: 'unknown', type: 'truth', says: 'What callers tried whom nobody knows. For operators.' },
-      ...overHttp,
+    flags: overHttp,
+    examples: ['eventspine tools'],
+    load: toolCommands.list,
+  },
+  {
+    words: ['tools', 'shut'],
+    says: 'Has calls of a tool refused everywhere, from now on. `tools drop` takes it back.',
+    parameters: [{ name: 'tools', says: 'Name of the tool, or a pattern of names.', required: true }],
+    flags: [...overHttp, reasonFlag],
+    examples: ['eventspine tools shut refund --reason bank-down'],
+    load: toolCommands.shut,
+  },
+  {
+    words: ['tools', 'order'],
+    says: 'Orders what becomes of calls of tools, over what apps say.',
+    parameters: [
+      orderParameter,
+      { name: 'order', says: 'The order as JSON; `@file`, or `-` for standard input.', required: true },
     ],
-    examples: ['eventspine access log', 'eventspine access log --unknown --limit 200'],
-    load: async () => (await import('./commands/access.js')).showAccessLog,
+    flags: overHttp,
+    examples: [
+      `eventspine tools order big-refunds '{"tools":"refund","then":"limit","limits":{"cents":{"max":1000}}}'`,
+      `eventspine tools order mail '{"tools":"mail.**","then":"approve","approve":{"to":"role:editor"}}'`,
+    ],
+    load: toolCommands.order,
+  },
+  {
+    words: ['tools', 'drop'],
+    says: 'Takes an order over tools back.',
+    parameters: [orderParameter],
+    flags: overHttp,
+    examples: ['eventspine tools drop shut:refund'],
+    load: toolCommands.drop,
   },
   {
     words: ['limits'],
@@ -1272,6 +1387,7 @@ export const commands: readonly Command[] = [
     examples: ['eventspine limits reset spend'],
     load: limitCommands.reset,
   },
+  ...webhookCommands(overHttp),
   {
     words: ['endpoints'],
     says: 'Shows the endpoints that tasks are sent to.',

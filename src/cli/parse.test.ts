@@ -101,7 +101,9 @@ describe('the table of commands', () => {
   it('has only examples that parse', () => {
     for (const command of commands) {
       for (const example of command.examples) {
-        const words = [...example.matchAll(/'([^']*)'|(\S+)/g)].map((match) => match[1] ?? match[2] ?? '');
+        const words = [...example.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(
+          (match) => match[1] ?? match[2] ?? match[3] ?? '',
+        );
         const parsed = parseCommandLine(words.slice(1), commands);
         expect(parsed.tag === 'run' && parsed.command.words).toEqual(command.words);
       }

@@ -45,6 +45,7 @@ export async function openServedHost(
         secret: io.environment.pushSecret?.split(',').map((secret) => secret.trim()) ?? [],
         allowLoopback: flags.truth('push-loopback'),
       },
+      webhooks: { allowLoopback: flags.truth('webhook-loopback') },
     });
     const address = await server.listen().catch((error: unknown) => {
       throw listenError(error, flags);

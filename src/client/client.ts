@@ -12,6 +12,8 @@ import { clientError } from '../core/client-errors.js';
 import type { SpineError } from '../core/errors.js';
 import type { Manifest } from '../core/manifest.js';
 import type { ModelChange } from '../core/models/settings.js';
+import type { ToolOrderOptions } from '../core/tools/read-policy.js';
+import type { ToolOrderView, ToolPoliciesView } from '../protocol/tools.js';
 import type { ModelData } from '../core/triage/model.js';
 import type { ExportedHistory } from '../core/run/exported-history.js';
 import type {
@@ -83,7 +85,9 @@ import {
 import type { StreamSettings } from './run-stream.js';
 import { followTopic, type TopicFollowOptions, type TopicStreamItem } from './topic-stream.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
+import { webhooksOver, type WebhooksApi } from './webhooks.js';
 import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
+import { webhookSourcesOver, type WebhookSourcesApi } from './webhook-sources.js';
 
 /** Options of `start`. */
 export interface StartOptions extends CallOptions {
@@ -100,6 +104,8 @@ export interface StartOptions extends CallOptions {
   readonly delay?: Duration;
   /** The body begins at this instant: a `Date`, epoch ms, or ISO 8601. Not together with `delay`. */
   readonly startAt?: Date | number | string;
+  /** URL that is sent a signed message when the run has ended. ENDPOINT_REFUSED. Default: none. */
+  readonly notify?: string;
   /** Bring a read token with the answer, good for so long; `readToken()` of the handle then asks for nothing. Default: no. */
   readonly readToken?: Duration;
   /** Hold the request until the run has ended, at most this long (30 s at most); then `result()` is there at once. */
@@ -108,7 +114,7 @@ export interface StartOptions extends CallOptions {
 
 /** One run of `startMany`. */
 export interface StartManyItem<Input>
-  extends Pick<StartOptions, 'idempotencyKey' | 'labels' | 'priority' | 'delay' | 'startAt'> {
+  extends Pick<StartOptions, 'idempotencyKey' | 'labels' | 'priority' | 'delay' | 'startAt' | 'notify'> {
   readonly input: Input;
 }
 
@@ -271,9 +277,12 @@ export interface Client<App = UntypedApp> {
   readonly bridges: BridgesApi;
   readonly redrives: RedrivesApi;
   readonly endpoints: EndpointsApi;
+  /** Endpoints that are told of events and of ends of runs. */
+  readonly webhooks: WebhooksApi;
   readonly models: ModelsApi;
   readonly cache: CacheApi;
   readonly limits: LimitsApi;
+  readonly tools: ToolsApi;
   readonly triage: TriageApi;
   /** Who was refused what, and what operators and admins have done. */
   readonly access: AccessApi;
@@ -282,6 +291,7 @@ export interface Client<App = UntypedApp> {
   readonly schedules: SchedulesApi<App>;
   /** Durable cursors over topics: what there is, what is done to it, and consumers that pull. */
   readonly subscriptions: SubscriptionsApi;
+  readonly webhookSources: WebhookSourcesApi;
   /** What the fleet was at a position of the feed or at an instant; by default now. FLEET_PAST_GONE, FLEET_BEHIND. */
   fleet(query?: FleetQuery): Promise<FleetView>;
   /** Depth and lag of every queue. */
@@ -460,6 +470,16 @@ export interface TriageApi {
 export type TriageOrder =
   | { readonly change: 'shadow'; readonly model: ModelData | null }
   | { readonly change: 'promote' | 'rollback' };
+
+/** What models may have done by tools. For operators. */
+export interface ToolsApi {
+  /** What apps say, and what operators have ordered over it. */
+  get(options?: CallOptions): Promise<ToolPoliciesView>;
+  /** Gives an order, in the place of one of the same name; it holds everywhere within seconds. TOOL_ORDER_INVALID, TOOL_ORDER_LOOSENS. */
+  order(name: string, order: ToolOrderOptions, options?: CallOptions): Promise<ToolOrderView>;
+  /** Takes an order back. TOOL_ORDER_UNKNOWN, TOOL_ORDER_LOOSENS. */
+  drop(name: string, options?: CallOptions): Promise<void>;
+}
 
 /** What holds work back. For operators. */
 export interface LimitsApi {
@@ -699,6 +719,18 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
           contentType: 'application/json',
         }),
     },
+    tools: {
+      get: (options) => transport.json<ToolPoliciesView>(get(pathOf('readTools'), options)),
+      order: (name, order, options) =>
+        transport.json<ToolOrderView>({
+          ...get(pathOf('putToolOrder', { name }), options),
+          method: 'PUT',
+          body: JSON.stringify(order),
+          contentType: 'application/json',
+        }),
+      drop: (name, options) =>
+        transport.exchange({ ...get(pathOf('dropToolOrder', { name }), options), method: 'DELETE' }, () => undefined),
+    },
     limits: {
       list: (options) => items<LimitView>(pathOf('listLimits'), options),
       get: (name, options) => transport.json<LimitView>(get(pathOf('readLimit', { name }), options)),
@@ -737,8 +769,10 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     },
 
     subscriptions: subscriptionsOver(transport),
+    webhookSources: webhookSourcesOver(transport),
 
     schedules: schedulesOver<App>(transport, settings),
+    webhooks: webhooksOver(transport),
     fleet: ({ signal, at, tenant } = {}) =>
       transport.json<FleetView>(get(pathOf('readFleet'), optionsOf(signal), { at: momentText(at), tenant })),
     queues: (options) => items<QueueView>(pathOf('listQueues'), options),
@@ -815,6 +849,7 @@ function startItem(item: StartManyItem<unknown> & Pick<StartOptions, 'readToken'
     priority: item.priority,
     ...(item.delay === undefined ? {} : { delayMs: parseDuration(item.delay) }),
     ...(item.startAt === undefined ? {} : { startAt: instantText(item.startAt) }),
+    ...(item.notify === undefined ? {} : { notify: item.notify }),
     ...(item.readToken === undefined ? {} : { readTokenMs: parseDuration(item.readToken) }),
   };
 }

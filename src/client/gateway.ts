@@ -16,6 +16,8 @@ export interface StartItem {
   readonly delayMs?: number | undefined;
   /** ISO 8601. */
   readonly startAt?: string | undefined;
+  /** URL that is told of the end; absent = none. */
+  readonly notify?: string;
   /** A read token that is to come with the answer, where that saves a request; absent = none. */
   readonly readTokenMs?: number;
 }

@@ -158,6 +158,7 @@ function startRequest(workflow: string, item: KeyedItem): ApiRequest {
     },
     headers: {
       [headerNames.idempotencyKey]: quotedKey(item.idempotencyKey),
+      ...(item.notify === undefined ? {} : { [headerNames.notify]: item.notify }),
       ...(item.readTokenMs === undefined
         ? {}
         : { [headerNames.prefer]: `read-token=${Math.floor(item.readTokenMs / 1_000)}` }),

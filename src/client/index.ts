@@ -19,6 +19,7 @@ export {
   type TriageApi,
   type TriageOrder,
   type LimitsApi,
+  type ToolsApi,
   type EndpointSettings,
   type FleetQuery,
   type Published,
@@ -78,6 +79,7 @@ export type {
   SchedulesApi,
   TriggerOptions,
 } from './schedules.js';
+export type { WebhookDeliveryQuery, WebhookReplayOptions, WebhookRotateOptions, WebhooksApi } from './webhooks.js';
 export {
   Nack,
   type ConsumedEvent,
@@ -88,6 +90,24 @@ export {
 } from './consumers.js';
 export type { ReplayOptions, SeekOptions, SubscriptionRequest, SubscriptionsApi } from './subscriptions.js';
 export type { SubscriptionOptions } from '../core/topics/subscription-options.js';
+export type { AddSecretOptions, WebhookSourceRequest, WebhookSourcesApi } from './webhook-sources.js';
+export type { WebhookMap } from '../core/webhooks/mapping.js';
+export type {
+  GithubScheme,
+  HmacScheme,
+  HttpSignatureScheme,
+  StandardScheme,
+  StripeOrSlackScheme,
+  WebhookScheme,
+} from '../core/webhooks/scheme.js';
+export type { WebhookOptions } from '../core/webhooks/source.js';
+export type {
+  WebhookAnswer,
+  WebhookSecretView,
+  WebhookSeen,
+  WebhookSourceFacts,
+  WebhookSourceView,
+} from '../protocol/http.js';
 export type {
   AckAnswer,
   ApprovalDetail,

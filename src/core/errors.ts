@@ -102,6 +102,13 @@ export const errorCatalogue = {
     message: (d) => `These credentials do not allow ${d.what}.`,
     mend: 'Ask for what they were given for, or let the route that hands them out (`start` of the mount, `readToken` of a run) give more.',
   }),
+  CLEARANCE_NEEDED: entry<{ what: string; tags: readonly string[] }>({
+    kind: 'invalid',
+    status: 403,
+    message: (d) =>
+      `These credentials have no clearance for ${d.what}, which may hold fields tagged ${d.tags.join(', ')}.`,
+    mend: 'Ask with credentials that are cleared for these tags: `clearances` of the principal or the key, or `redact.roles` of the server.',
+  }),
   PERMISSION_MISSING: entry<{ permission: string }>({
     kind: 'invalid',
     status: 403,
@@ -257,6 +264,31 @@ export const errorCatalogue = {
     status: 422,
     message: (d) => `Model "${d.model}" cannot be changed so: ${d.faults.join('; ')}.`,
     mend: 'See the versions with `eventspine models show`, and the changes that there are in docs/guides/models.md.',
+  }),
+  TOOL_UNGATED: entry<{ name: string }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) =>
+      `A model was to be offered the tool "${d.name}", whose calls nobody judges, and the app has a policy of tools.`,
+    mend: 'Hand the tool to `ai.tools`. One that the provider runs needs a rule that allows its name and says nothing else.',
+  }),
+  TOOL_ORDER_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The order "${d.name}" over tools is not valid: ${d.faults.join('; ')}.`,
+    mend: 'See what an order may say in docs/guides/tools.md.',
+  }),
+  TOOL_ORDER_LOOSENS: entry<{ name: string }>({
+    kind: 'invalid',
+    status: 403,
+    message: (d) => `The order "${d.name}" allows what is refused without it, or changes what an admin has ordered.`,
+    mend: 'Operators may refuse, limit and ask for approval; an admin may do the rest. Ask one.',
+  }),
+  TOOL_ORDER_UNKNOWN: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no order "${d.name}" over tools.`,
+    mend: 'See what is ordered with `eventspine tools list`.',
   }),
   TRIAGE_CHANGE_INVALID: entry<{ fault: string }>({
     kind: 'invalid',
@@ -454,6 +486,36 @@ export const errorCatalogue = {
     message: (d) => `The subscription "${d.name}" is not valid: ${d.faults.join('; ')}.`,
     mend: 'Mend the named options; docs/guides/consumers.md has examples.',
   }),
+  WEBHOOK_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no webhook endpoint "${d.name}".`,
+    mend: 'Make it with `eventspine webhooks set`; `eventspine webhooks` shows what there is.',
+  }),
+  WEBHOOK_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The webhook endpoint "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/webhooks-out.md has examples.',
+  }),
+  WEBHOOK_OWNS: entry<{ name: string; webhook: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The subscription "${d.name}" is part of the webhook endpoint "${d.webhook}".`,
+    mend: 'Change or remove the endpoint with `eventspine webhooks`.',
+  }),
+  WEBHOOK_DISABLED: entry<{ name: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The webhook endpoint "${d.name}" is shut.`,
+    mend: 'Mend the receiver, open it with `eventspine webhooks enable`, then `eventspine webhooks redrive` sends what was given up.',
+  }),
+  WEBHOOKS_FULL: entry<{ most: number }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `The tenant has ${d.most} webhook endpoints, which is as many as there may be.`,
+    mend: 'Remove one that is not needed, or send several topics to one endpoint.',
+  }),
   CONSUMER_FENCED: entry<{ name: string; consumer: string; partition: number; offset: number }>({
     kind: 'conflict',
     status: 409,
@@ -559,6 +621,30 @@ export const errorCatalogue = {
     status: 401,
     message: (d) => `The signature of the request is not valid: ${d.fault}.`,
     mend: 'Give the endpoint the secret that `eventspine endpoints secret` prints, and see that its clock is right.',
+  }),
+  WEBHOOK_REFUSED: entry<object>({
+    kind: 'invalid',
+    status: 401,
+    message: () => 'There is no such webhook, or the request was not made with its secret.',
+    mend: 'Compare address and secret with those of the sender, and the clocks; `eventspine webhook-sources show` tells why requests were refused.',
+  }),
+  WEBHOOK_SOURCE_NOT_FOUND: entry<{ name: string }>({
+    kind: 'notFound',
+    status: 404,
+    message: (d) => `There is no source of webhooks "${d.name}".`,
+    mend: 'Declare it in an app, or make it with `eventspine webhook-sources put`; `eventspine webhook-sources list` shows what there is.',
+  }),
+  WEBHOOK_SOURCE_OWNED: entry<{ name: string }>({
+    kind: 'conflict',
+    status: 409,
+    message: (d) => `An app declares the source of webhooks "${d.name}".`,
+    mend: 'Change it in the code of the app, or take another name. Its secrets are given over the API.',
+  }),
+  WEBHOOK_SOURCE_INVALID: entry<{ name: string; faults: readonly string[] }>({
+    kind: 'invalid',
+    status: 422,
+    message: (d) => `The source of webhooks "${d.name}" is not valid: ${d.faults.join('; ')}.`,
+    mend: 'Mend the named options; docs/guides/webhooks-in.md has examples.',
   }),
   ENDPOINT_REFUSED: entry<{ url: string; reason: string }>({
     kind: 'invalid',

@@ -133,6 +133,8 @@ export const limits = {
   compactionKeysMax: 100_000,
   /** Versions of the schema of a topic, and the highest number of one. */
   topicVersionsMax: 200,
+  /** Steps that a workflow may name as shown to everybody, where fields of its app are tagged. */
+  shownStepsMax: 200,
   /** Parts of a filter of a subscription, its attributes among them, and how deep it may be nested. */
   filterNodesMax: 64,
   filterDepthMax: 8,
@@ -223,6 +225,19 @@ export const limits = {
   approvalAddressesMax: 16,
   approvalEscalationsMax: 8,
   approvalTitleLengthMax: 200,
+  /** Rules of a policy of tools, patterns and limits of one, values that a limit names, and orders of operators. */
+  toolRulesMax: 200,
+  toolPatternsMax: 100,
+  toolLimitsMax: 50,
+  toolValuesMax: 1_000,
+  toolOrdersMax: 1_000,
+  /** Arguments that a verdict on a call of a tool looks at, encoded; of larger ones nothing is known. */
+  toolArgumentsBytesMax: 64 * 1024,
+  /** Where the untrusted text of a run is from, as far as it is told apart, and the length of a text of it. */
+  toolTaintsMax: 16,
+  toolTaintLengthMax: 64,
+  /** Why a call of a tool was refused, as it is recorded and told. */
+  toolWhyLengthMax: 300,
   /** What a person says of an approval. */
   commentLengthMax: 10_000,
   /** How long a question to an agent waits for its answer, unless its options say otherwise. */
@@ -358,10 +373,39 @@ export const limits = {
   /** The most that a scheme of webhooks may set it to; secrets of one sender or receiver at a time. */
   webhookWindowMsMax: 24 * 60 * 60_000,
   webhookSecretsMax: 8,
+  /** Sources of webhooks of one tenant, made over the API. */
+  webhookSourcesMax: 1_000,
   /** Failures in a row after which an endpoint is left alone for a while, and how long: doubling from min to max. */
   pushFailuresMax: 5,
   pushPauseMsMin: 1_000,
   pushPauseMsMax: 5 * 60_000,
+  /** Kept connections to hosts that others have named: how long unused ones are, and how many to one host. */
+  outgoingIdleMs: 15_000,
+  outgoingIdleSocketsMax: 32,
+  /** Webhook endpoints of a tenant, their names, URLs and topics. */
+  webhooksPerTenantMax: 500,
+  webhookNameLengthMax: 64,
+  webhookUrlLengthMax: 2_000,
+  webhookTopicsMax: 20,
+  /** Messages of one partition that are under way to an endpoint, unless it says otherwise. */
+  webhookWindowDefault: 32,
+  webhookTimeoutMsDefault: 15_000,
+  webhookTimeoutMsMax: 60_000,
+  /** Attempts of a delivery and pauses between them, unless the endpoint says otherwise: some three days. */
+  webhookAttemptsDefault: 100,
+  webhookAttemptsMax: 500,
+  webhookPauseMsMin: 5_000,
+  webhookPauseMsMax: 60 * 60_000,
+  /** Longest pause that an endpoint may ask for, or be given. */
+  webhookRetryAfterMsMax: 24 * 60 * 60_000,
+  /** Attempts of a message that the receiver says it cannot take (400, 413, 415, 422). */
+  webhookRefusedAttemptsMax: 5,
+  /** Messages that one server has under way at one time. */
+  webhookSlots: 512,
+  /** How long an old secret signs beside the new one, unless the rotation says otherwise. */
+  webhookRotationMsDefault: 24 * 60 * 60_000,
+  /** Data of a message; a larger one is a dead letter. */
+  webhookBodyBytesMax: 4 * 1024 * 1024,
   /** Events of the feed that the fleet is folded over at a time, and after how many, or how long, a checkpoint is left. */
   fleetStretchEvents: 500,
   fleetCheckpointEvents: 10_000,

@@ -12,6 +12,8 @@ import type { ScheduleSpec } from './schedule/spec.js';
 import type { TopicCompaction, TopicRetention } from './topics/retention.js';
 import type { SourceRule } from './topics/source-rule.js';
 import type { Subscription } from './topics/subscription.js';
+import type { ToolPolicy } from './tools/policy.js';
+import type { WebhookSource } from './webhooks/source.js';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -31,6 +33,10 @@ export interface Manifest {
   readonly schedules?: readonly ScheduleManifest[];
   /** Absent = none. */
   readonly subscriptions?: readonly Subscription[];
+  /** Sources of webhooks. Absent = none. */
+  readonly webhooks?: readonly WebhookSource[];
+  /** What models may have done by tools. Absent = the app says nothing of it. */
+  readonly tools?: ToolPolicy;
   /** Of an entry of its own beside the apps: where one of them is called. Ignored in what workers send. */
   readonly endpoint?: EndpointEntry;
 }
@@ -134,6 +140,14 @@ export const modelsTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic to which the engine itself publishes what operators order over tools; there without being declared. */
+export const toolsTopic: TopicManifest = {
+  name: 'eventspine.tools',
+  schema: null,
+  key: null,
+  partitions: 1,
+};
+
 /** The topic to which the engine itself publishes each change of a limit by an operator; there without being declared. */
 export const limitsTopic: TopicManifest = {
   name: 'eventspine.limits',
@@ -174,6 +188,23 @@ export const deadEventsTopic: TopicManifest = {
   partitions: 1,
 };
 
+/** The topic of ends of runs; written to only where somebody in the tenant reads it. There without being declared. */
+export const runEventsTopic: TopicManifest = {
+  name: 'eventspine.run-events',
+  schema: null,
+  key: 'run',
+  partitions: 4,
+  retention: { ageMs: 14 * 86_400_000, bytes: null, events: null, behind: 'hold' },
+};
+
+/** The topic of what is done to webhook endpoints, by people and by what they answer; there without being declared. */
+export const webhooksTopic: TopicManifest = {
+  name: 'eventspine.webhooks',
+  schema: null,
+  key: 'endpoint',
+  partitions: 1,
+};
+
 /**
  * The topic of refusals and of what operators and admins do (`core/access/record.ts`), kept for 90 days; there without being
  * declared. Shown to admins and operators only.
@@ -191,10 +222,13 @@ export const ownTopics: readonly TopicManifest[] = [
   approvalTopic,
   limitsTopic,
   modelsTopic,
+  toolsTopic,
   correctionTopic,
   fleetTopic,
   subscriptionsTopic,
   deadEventsTopic,
+  runEventsTopic,
+  webhooksTopic,
   accessTopic,
 ];
 
@@ -226,6 +260,21 @@ export interface WorkflowManifest {
   readonly graph?: Graph;
   /** It is the body of an agent of its name: its runs stand for keys and begin with a message. Absent = a workflow. */
   readonly agent?: AgentManifest;
+  /** Which of its values of unknown shape everybody may see, although its app has tagged fields. Absent = none. */
+  readonly shows?: ShownValues;
+}
+
+/** Values that are shown whole to whoever may see the run, where fields of the app are tagged (docs/guides/redaction.md). */
+export interface ShownValues {
+  /** The output; of an agent its state and its answers. */
+  readonly output?: true;
+  /** Reports of progress. */
+  readonly progress?: true;
+  readonly streams?: true;
+  /** Messages of failures, and reasons. */
+  readonly failures?: true;
+  /** Results of steps and calls, what approvals show, answers of models: by path without keys, `page/mail`. */
+  readonly steps?: readonly string[];
 }
 
 export interface AgentManifest {

@@ -9,6 +9,7 @@ import type { InlinePayload, Payload } from '../core/payload.js';
 import type { Remedy } from '../core/remedies.js';
 import type { ScheduleSpec } from '../core/schedule/spec.js';
 import type { StartPosition } from '../core/topics/subscription.js';
+import type { WebhookSource } from '../core/webhooks/source.js';
 import type {
   AckAnswer,
   AckRequest,
@@ -63,8 +64,10 @@ import type {
   SubscriptionDetail,
   SubscriptionView,
   TopicEventView,
+  WebhookSourceFacts,
   WorkerView,
 } from '../protocol/http.js';
+import type { ToolOrderView, ToolPoliciesView } from '../protocol/tools.js';
 import type { LetterFilter } from './deadletters/filter.js';
 import type { DeadEventFilter } from './topics/dead-events.js';
 import type { ManyRequest } from './deadletters/redrives.js';
@@ -75,6 +78,7 @@ import type { ModelOrder } from './models/models-office.js';
 import type { FollowedPartition, TopicStreamHandlers } from './topics/topic-followers.js';
 import type { TrimReason } from './topics/keeper.js';
 import type { TopicGap } from './topics/low-water.js';
+import type { WebhookEntry, Webhooks, WebhookSecret } from './webhooks/webhook-office.js';
 import type { TriageOrder } from './triage/triage-office.js';
 
 /** Part of a partition. */
@@ -184,6 +188,8 @@ export interface StartRequest {
   /** The body begins so long after the start on the store's clock, or at an instant (epoch ms). At most one of the two. */
   readonly delayMs?: number;
   readonly startAt?: number;
+  /** The URL that is told of the end of the run, by a signed message. It was looked at by whoever took the request. */
+  readonly notify?: string;
   /** Where this one comes from, in a call that is made for several callers. Default: the origin of the call. */
   readonly origin?: Origin;
 }
@@ -193,6 +199,20 @@ export type StartOutcome =
   | { readonly tag: 'started'; readonly run: string }
   | { readonly tag: 'repeated'; readonly run: string }
   | { readonly tag: 'error'; readonly error: Error };
+
+/** What the door of webhooks knows of a source. */
+export interface WebhookDoor {
+  readonly source: WebhookSource;
+  /** Those that count now, the newest first; never empty. */
+  readonly secrets: readonly string[];
+}
+
+/** A secret that a source is to have. */
+export interface NewWebhookSecret {
+  readonly secret: string;
+  /** The others count until then, epoch ms. Absent = they stay. */
+  readonly othersUntil?: number;
+}
 
 export interface PublishRequest {
   readonly topic: string;
@@ -386,6 +406,9 @@ export interface Engine {
    */
   holdDuty(duty: string, ttlMs: number): Promise<boolean>;
 
+  /** Webhook endpoints of tenants. */
+  readonly webhooks: Webhooks;
+
   startRuns(origin: Origin, requests: readonly StartRequest[]): Promise<StartOutcome[]>;
   publish(origin: Origin, requests: readonly PublishRequest[]): Promise<PublishOutcome[]>;
   /**
@@ -464,6 +487,27 @@ export interface Engine {
   ): Promise<SubscriptionDetail>;
   /** Removes one that was made, with its cursors. Rejects with SUBSCRIPTION_NOT_FOUND and SUBSCRIPTION_OWNED. */
   removeSubscription(origin: Origin, name: string): Promise<void>;
+  /** Sources of webhooks of a tenant, by name. */
+  listWebhookSources(tenant: string): Promise<WebhookSourceFacts[]>;
+  /** Rejects with WEBHOOK_SOURCE_NOT_FOUND. */
+  readWebhookSource(tenant: string, name: string): Promise<WebhookSourceFacts>;
+  /** Makes or changes one. `options` may be anything. Rejects with WEBHOOK_SOURCE_INVALID, WEBHOOK_SOURCE_OWNED, TOPIC_UNKNOWN. */
+  putWebhookSource(
+    origin: Origin,
+    name: string,
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<WebhookSourceFacts>;
+  /** With its secrets. Rejects with WEBHOOK_SOURCE_NOT_FOUND, WEBHOOK_SOURCE_OWNED. */
+  removeWebhookSource(origin: Origin, name: string): Promise<void>;
+  /** Rejects with WEBHOOK_SOURCE_NOT_FOUND, WEBHOOK_SOURCE_INVALID. */
+  addWebhookSecret(origin: Origin, name: string, secret: NewWebhookSecret): Promise<WebhookSourceFacts>;
+  /** Rejects with WEBHOOK_SOURCE_NOT_FOUND. */
+  removeWebhookSecret(origin: Origin, name: string, id: string): Promise<WebhookSourceFacts>;
+  /**
+   * What is needed to believe a request for a source; null = there is none, or it has no secret. It may be a second old. Not a
+   * promise where it is known.
+   */
+  webhookDoor(tenant: string, name: string): WebhookDoor | null | Promise<WebhookDoor | null>;
   /** Hands out events to a consumer. Rejects with SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_HANDLED, CONSUMERS_FULL. */
   pullEvents(origin: Origin, name: string, request: PullRequest): Promise<PullAnswer>;
   /** All of them or none. Rejects with SUBSCRIPTION_NOT_FOUND, CONSUMER_FENCED, ACK_OUT_OF_ORDER. */
@@ -575,6 +619,12 @@ export interface Engine {
   readTriage(tenant: string): Promise<TriageView>;
   /** Changes it. Rejects with TRIAGE_CHANGE_INVALID. */
   changeTriage(origin: Origin, order: TriageOrder): Promise<TriageView>;
+  /** Policies of tools that apps declare, and orders of operators over them. */
+  readTools(): Promise<ToolPoliciesView>;
+  /** Gives an order over tools, in the place of one of the same name. TOOL_ORDER_INVALID, TOOL_ORDER_LOOSENS. */
+  putToolOrder(origin: Origin, name: string, order: unknown, isAdmin: boolean): Promise<ToolOrderView>;
+  /** Takes an order back; false = there was none. TOOL_ORDER_LOOSENS. */
+  dropToolOrder(origin: Origin, name: string, isAdmin: boolean): Promise<boolean>;
   /** Models that apps declare, as they are in force, by name. */
   listModels(): Promise<ModelView[]>;
   readModel(name: string): Promise<ModelView | null>;
@@ -702,4 +752,14 @@ export type RunResult =
   | { readonly state: 'cancelled'; readonly reason: string | null }
   | { readonly state: 'pending'; readonly now: RunViewState };
 
-export type { EventRow, FleetMoment, FollowedPartition, ManifestRow, RunMoment, StoredPayload };
+export type {
+  EventRow,
+  FleetMoment,
+  FollowedPartition,
+  ManifestRow,
+  RunMoment,
+  StoredPayload,
+  WebhookEntry,
+  Webhooks,
+  WebhookSecret,
+};

@@ -4,7 +4,7 @@
 import { SpineError, hasCode, isSpineError } from '../core/errors.js';
 import { defaultBreakerRule } from '../core/models/breaker.js';
 import { limits } from '../core/limits.js';
-import { isOwnTopic, modelsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
+import { isOwnTopic, modelsTopic, toolsTopic, versionsServed, versionText, type Manifest } from '../core/manifest.js';
 import type { Ports } from '../core/ports.js';
 import { bridgeOffsetSpace } from '../core/topics/bridge.js';
 import { subscriptionCursorSpace } from '../core/topics/subscription.js';
@@ -74,6 +74,8 @@ import { ModelSettings } from './models/model-settings.js';
 import { ModelsOffice } from './models/models-office.js';
 import { Predictions } from './models/predictions.js';
 import { Shadows } from './models/shadows.js';
+import { ToolGate } from './tools/tool-gate.js';
+import { ToolsOffice } from './tools/tools-office.js';
 import { RemedyTally } from './runs/remedy-tally.js';
 import { InferenceTally } from './models/inference-tally.js';
 import { Neighbours } from './runs/neighbours.js';
@@ -97,10 +99,13 @@ import { DeadEvents } from './topics/dead-events.js';
 import { Sources } from './topics/sources.js';
 import { TopicFollowers } from './topics/topic-followers.js';
 import { Writers } from './topics/writers.js';
+import { WebhookSources } from './webhooks/webhook-sources.js';
 import { TriageOffice } from './triage/triage-office.js';
 import { Approvals } from './waits/approvals.js';
 import { LookBack } from './waits/look-back.js';
 import { Router, routerEveryMs } from './waits/router.js';
+import { RunEnds } from './webhooks/run-ends.js';
+import { WebhookOffice, type Webhooks } from './webhooks/webhook-office.js';
 import { diagnose } from './upkeep/doctor.js';
 import { Duties, type Duty } from './upkeep/duties.js';
 import { Health } from './upkeep/health.js';
@@ -150,6 +155,8 @@ interface TopicReader {
 
 /** What the feed calls the events of models. */
 const modelsStream = `${modelsTopic.name}/`;
+/** What it calls the events of tools. */
+const toolsStream = `${toolsTopic.name}/`;
 
 class RunningEngine implements Engine {
   readonly #context: EngineContext;
@@ -190,12 +197,15 @@ class RunningEngine implements Engine {
   readonly #limitRules: LimitRules;
   readonly #coordinator: Coordinator;
   readonly #modelSettings: ModelSettings;
+  readonly #toolGate: ToolGate;
+  readonly #toolsOffice: ToolsOffice;
   readonly #breakers: Breakers;
   readonly #pauses: Pauses;
   readonly #tallies: ArmTallies;
   readonly #shadows: Shadows;
   readonly #keeper: TopicKeeper;
   readonly #topicFollowers = new TopicFollowers((tenant, topic, query) => this.#reads.topic(tenant, topic, query));
+  readonly #webhookSources: WebhookSources;
   readonly #writers: Writers;
   readonly #sources: Sources;
   readonly #triage: TriageOffice;
@@ -204,6 +214,7 @@ class RunningEngine implements Engine {
   readonly #limitsOffice: LimitsOffice;
   readonly #accessOffice: AccessOffice;
   readonly #approvals: Approvals;
+  readonly webhooks: Webhooks;
   #look: 'none' | 'under way' | 'again' = 'none';
   #started: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -247,6 +258,8 @@ class RunningEngine implements Engine {
     ]);
     this.#limitRules = new LimitRules(this.#context, this.#catalog);
     this.#modelSettings = new ModelSettings(this.#context, this.#catalog);
+    this.#toolGate = new ToolGate(this.#context, this.#catalog);
+    this.#toolsOffice = new ToolsOffice({ context: this.#context, catalog: this.#catalog, gate: this.#toolGate });
     this.#breakers = new Breakers(this.#context, this.#catalog);
     this.#pauses = new Pauses(this.#context, this.#catalog);
     this.#tallies = new ArmTallies(this.#context, this.#catalog);
@@ -304,10 +317,17 @@ class RunningEngine implements Engine {
       (key) => this.#dispatcher.seen(key),
       door,
       this.#predictions,
+      this.#toolGate,
       new DeadLetterMirror(this.#context, this.#catalog),
+      new RunEnds({
+        context: this.#context,
+        catalog: this.#catalog,
+        mayRead: (...of) => this.#subscriptions.mayRead(...of),
+      }),
     );
     this.#lag = new Lag(this.#context, this.#catalog, this.#subscriptions);
     this.#writers = new Writers(this.#context, this.#catalog);
+    this.#webhookSources = new WebhookSources(this.#context, this.#catalog);
     this.#sources = new Sources(this.#context);
     this.#intake = new Intake(
       this.#context,
@@ -401,6 +421,14 @@ class RunningEngine implements Engine {
       lag: this.#lag,
       published: (transitions) => this.#published(transitions),
     });
+    this.webhooks = new WebhookOffice({
+      context: this.#context,
+      catalog: this.#catalog,
+      subscriptions: this.#subscriptions,
+      published: (transitions) => this.#published(transitions),
+      changed: (tenant) => this.#deliveries.changed(tenant),
+      look,
+    });
     this.#deadEvents.onRedrive((origin, dead) => this.#consumers.redrive(origin, dead));
     this.#deadEvents.onRedrive((origin, dead) => this.#deliveries.redrive(origin, dead));
     this.#coordinator = new Coordinator({
@@ -458,6 +486,7 @@ class RunningEngine implements Engine {
         for (const reader of this.#topicReaders) reader.moved(tenant, run);
         this.#coordinator.moved(tenant, run);
         if (tenant === systemTenant && run.startsWith(modelsStream)) this.#lookAtModels();
+        if (tenant === systemTenant && run.startsWith(toolsStream)) this.#lookAtTools();
       },
       work: (queue, count) => this.#dispatcher.ready(queue, count),
     });
@@ -546,6 +575,7 @@ class RunningEngine implements Engine {
     await this.#dispatcher.endPredecessors();
     await Promise.all([
       this.#modelSettings.refresh(),
+      this.#toolGate.refresh(),
       this.#breakers.refresh(),
       this.#pauses.refresh(),
       this.#triage.refresh(),
@@ -735,6 +765,20 @@ class RunningEngine implements Engine {
     return this.#subscriptionRegister.put(origin, name, options);
   };
   removeSubscription: Engine['removeSubscription'] = (origin, name) => this.#subscriptionRegister.remove(origin, name);
+  listWebhookSources: Engine['listWebhookSources'] = (tenant) => this.#webhookSources.list(tenant);
+  readWebhookSource: Engine['readWebhookSource'] = (tenant, name) => this.#webhookSources.read(tenant, name);
+  putWebhookSource: Engine['putWebhookSource'] = async (origin, name, options) => {
+    const { topic } = options;
+    if (this.#context.store.shared && typeof topic === 'string' && this.#catalog.topic(topic) === null)
+      await this.#registry.look();
+    return this.#webhookSources.put(origin, name, options);
+  };
+  removeWebhookSource: Engine['removeWebhookSource'] = (origin, name) => this.#webhookSources.remove(origin, name);
+  addWebhookSecret: Engine['addWebhookSecret'] = (origin, name, secret) =>
+    this.#webhookSources.addSecret(origin, name, secret);
+  removeWebhookSecret: Engine['removeWebhookSecret'] = (origin, name, id) =>
+    this.#webhookSources.removeSecret(origin, name, id);
+  webhookDoor: Engine['webhookDoor'] = (tenant, name) => this.#webhookSources.door(tenant, name);
   pullEvents: Engine['pullEvents'] = (origin, name, request) => this.#consumers.pull(origin, name, request);
   ackEvents: Engine['ackEvents'] = (origin, name, request) => this.#consumers.ack(origin, name, request);
   nackEvents: Engine['nackEvents'] = (origin, name, request) => this.#consumers.nack(origin, name, request);
@@ -1024,6 +1068,7 @@ class RunningEngine implements Engine {
     await this.#triage.tick();
     if (this.#catalog.models.size === 0) return;
     await Promise.all([
+      this.#toolGate.refresh(),
       this.#modelSettings.refresh(),
       this.#breakers.tick(),
       this.#pauses.tick(),
@@ -1056,6 +1101,15 @@ class RunningEngine implements Engine {
       });
   }
 
+  /** A neighbour has taken an order over tools. */
+  #lookAtTools(): void {
+    this.#toolGate.refresh().catch((error: unknown) => this.#context.fault('tools', error));
+  }
+
+  readTools: Engine['readTools'] = () => this.#toolsOffice.read();
+  putToolOrder: Engine['putToolOrder'] = (origin, name, order, isAdmin) =>
+    this.#toolsOffice.put(origin, name, order, isAdmin);
+  dropToolOrder: Engine['dropToolOrder'] = (origin, name, isAdmin) => this.#toolsOffice.drop(origin, name, isAdmin);
   readCache: Engine['readCache'] = (tenant) => this.#predictions.stats(tenant);
   clearCache: Engine['clearCache'] = (tenant, model) => this.#predictions.clear(tenant, model);
   predictions: Engine['predictions'] = () => this.#predictions.counts();

@@ -682,3 +682,57 @@ describe('a model of triage', () => {
     ]);
   });
 });
+
+describe('an order over tools', () => {
+  const judge = (path: string): BodyCommand => ({
+    op: 'judgeTool',
+    path: `${path}/gate`,
+    of: path,
+    tool: 'pay',
+    effect: 'external',
+    hash: 'a'.repeat(64),
+    args: '{}',
+    taint: [],
+    approval: null,
+  });
+
+  it('that one server takes holds on the other within a second or two, and until it is taken back', async () => {
+    const w = await worker(b);
+    await start(b);
+    await time.settle();
+    w.submit(judge('one'));
+    await time.settle();
+    await a.putToolOrder(origin, 'stop', { tools: 'pay', then: 'refuse', reason: 'no money' }, false);
+    await time.advance(2_100);
+    w.submit(judge('two'));
+    await time.settle();
+    expect(await a.dropToolOrder(origin, 'stop', false)).toBe(true);
+    expect(await a.dropToolOrder(origin, 'stop', false)).toBe(false);
+    await time.advance(2_100);
+    w.submit(judge('three'), succeed);
+    await time.settle();
+    const verdicts = w.delivered.flatMap((event) => (event.type === 'tool.judged' ? [event.data] : []));
+    expect(verdicts.map(({ verdict, why }) => [verdict, why])).toEqual([
+      ['allowed', undefined],
+      ['refused', 'no money'],
+      ['allowed', undefined],
+    ]);
+  });
+
+  it('of an admin is changed by admins, and only they allow what apps refuse', async () => {
+    await expect(a.putToolOrder(origin, 'x', { tools: 'pay', then: 'allow' }, false)).rejects.toMatchObject({
+      code: 'TOOL_ORDER_LOOSENS',
+    });
+    await a.putToolOrder(origin, 'x', { tools: 'pay', then: 'refuse' }, true);
+    for (const change of [
+      b.putToolOrder(origin, 'x', { tools: 'nothing', then: 'refuse' }, false),
+      b.dropToolOrder(origin, 'x', false),
+    ])
+      await expect(change).rejects.toMatchObject({ code: 'TOOL_ORDER_LOOSENS' });
+    expect(await b.readTools()).toMatchObject({ orders: [{ name: 'x', then: 'refuse', orderedBy: 'test' }] });
+    expect(await b.dropToolOrder(origin, 'x', true)).toBe(true);
+    await expect(a.putToolOrder(origin, 'order:x', { tools: [], then: 'limit' }, true)).rejects.toMatchObject({
+      code: 'TOOL_ORDER_INVALID',
+    });
+  });
+});

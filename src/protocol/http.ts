@@ -8,6 +8,8 @@ import type { GraphEdge } from '../core/graph/drawing.js';
 import type { Graph } from '../core/graph/graph.js';
 import type { Failure } from '../core/failure.js';
 import type { DeliveryOrder, Filter, StartPosition } from '../core/topics/subscription.js';
+import type { WebhookMap } from '../core/webhooks/mapping.js';
+import type { WebhookScheme } from '../core/webhooks/scheme.js';
 import type { LimitOptions } from '../core/admission/limit-options.js';
 import type { ModelPrice, ShadowRule } from '../core/manifest.js';
 import type {
@@ -107,6 +109,7 @@ export interface StepView {
     | 'timer'
     | 'emit'
     | 'race'
+    | 'gate'
     | 'child'
     | 'context'
     | 'wait'
@@ -196,6 +199,21 @@ export interface DecisionView {
   readonly by: string | null;
   readonly comment: string | null;
   readonly failure: { readonly class: string; readonly code: string; readonly message: string } | null;
+  /** Verdicts on the calls of tools that the answer asks for, in their order. Absent = none was judged. */
+  readonly tools?: readonly ToolVerdictView[];
+}
+
+/** A verdict on a call of a tool. */
+export interface ToolVerdictView {
+  readonly tool: string;
+  readonly verdict: 'allowed' | 'refused' | 'ask';
+  /** Rule of the app, or `order:<name>` of an operator; empty = none. */
+  readonly rule: string;
+  readonly why: string | null;
+  /** Where untrusted text has come from that may have led to it. */
+  readonly taint: readonly string[];
+  /** The event, which has the arguments. */
+  readonly event: string;
 }
 
 /** Why something waits that limits concern. */
@@ -1186,3 +1204,52 @@ export type {
   RenewAnswer,
   RenewRequest,
 } from '../core/topics/consume.js';
+
+/** A source of webhooks, without what its secrets are. */
+export interface WebhookSourceFacts {
+  readonly name: string;
+  /** Where its events go. */
+  readonly topic: string;
+  readonly scheme: WebhookScheme;
+  /** As it was given; what is left out is as the scheme has it. */
+  readonly map: WebhookMap;
+  readonly once: 'id' | 'content';
+  /** An app declares it; else it was made over the API. */
+  readonly declared: boolean;
+  /** Where its sender posts to, below the base of the API. */
+  readonly path: string;
+  readonly secrets: readonly WebhookSecretView[];
+}
+
+/** A secret of a source, without what it is. */
+export interface WebhookSecretView {
+  readonly id: string;
+  /** Who has given it, and when. */
+  readonly by: string;
+  readonly at: string;
+  /** From when on it counts no more; null = it counts until it is removed. */
+  readonly until: string | null;
+}
+
+/** A source of webhooks, with what this server has seen of it since it was started. */
+export interface WebhookSourceView extends WebhookSourceFacts {
+  readonly seen: WebhookSeen;
+}
+
+/** What one server has made of the webhooks of a source. */
+export interface WebhookSeen {
+  readonly accepted: number;
+  readonly duplicates: number;
+  readonly refused: number;
+  /** The last that was refused: when, and why; null = none was. */
+  readonly lastRefusal: { readonly at: string; readonly fault: string } | null;
+}
+
+/** What becomes of a webhook. */
+export interface WebhookAnswer {
+  /** Id of the event. */
+  readonly id: string;
+  readonly topic: string;
+  /** It was received before. */
+  readonly duplicate: boolean;
+}

@@ -6,6 +6,9 @@ import { failureClasses } from '../core/failure.js';
 import type { JsonSchema, ModelPrice, ShadowRule } from '../core/manifest.js';
 import type { ShadowDifference, ShadowEvidence, ShadowRatio } from '../core/models/shadow.js';
 import { limits } from '../core/limits.js';
+import { runEventTypes } from '../core/webhooks/endpoint.js';
+import { toolOrderWords, toolWords } from '../core/tools/policy.js';
+import type { ToolOrderView, ToolPoliciesView } from './tools.js';
 import { limitDimensions } from '../core/admission/limit.js';
 import { catchUps, overlaps } from '../core/schedule/words.js';
 import { remedies, type TakenRemedy } from '../core/remedies.js';
@@ -54,6 +57,7 @@ import {
   type DoctorView,
   type EndpointView,
   type ModelArmView,
+  type ToolVerdictView,
   type ModelComparisonView,
   type ModelReportView,
   type ModelShadowView,
@@ -103,15 +107,35 @@ import {
   type DecisionView,
   type EventReference,
   type WaitView,
+  type WebhookAnswer,
+  type WebhookSecretView,
+  type WebhookSeen,
+  type WebhookSourceView,
   type WorkerView,
 } from './http.js';
+import { plainSchemes } from '../core/webhooks/source.js';
 import { flag, list, nullable, oneOf, record, shape, text, texts, whole, type Properties } from './schema-shape.js';
+import {
+  webhookDeliveryStates,
+  type WebhookDelivery,
+  type WebhookPing,
+  type WebhookRedriveAnswer,
+  type WebhookSecrets,
+  type WebhookView,
+} from './webhook-views.js';
 import { plainSchemas } from './worker-schemas.js';
 
 const anything = {};
 const instant = { type: 'string', format: 'date-time' };
 const duration = { anyOf: [{ type: 'string' }, { type: 'number' }] };
 const labelMap = { type: 'object', additionalProperties: text };
+
+const webhookScheme = {
+  type: 'object',
+  properties: { kind: oneOf([...plainSchemes, 'hmac', 'http-signature']) },
+  required: ['kind'],
+};
+const webhookMap = { type: 'object', additionalProperties: text };
 
 function reference(name: string): JsonSchema {
   return { $ref: `#/components/schemas/${name}` };
@@ -237,6 +261,24 @@ const shadowDifference = nullable(
     {},
   ),
 );
+const toolOrder = shape<ToolOrderView>(
+  {
+    name: text,
+    tools: list(text),
+    by: list(text),
+    tenants: list(text),
+    then: oneOf(toolOrderWords),
+    limits: { type: 'object' },
+    perRun: { type: 'object' },
+    approve: { type: 'object' },
+    tainted: oneOf(toolWords),
+    reason: nullable(text),
+    orderedBy: text,
+    isAdmins: { type: 'boolean' },
+    at: text,
+  },
+  { by: true, tenants: true, limits: true, perRun: true, approve: true, tainted: true },
+);
 const shadowRule: Properties<ShadowRule> = {
   version: text,
   share: { type: 'number', exclusiveMinimum: 0, maximum: 1 },
@@ -324,6 +366,7 @@ export const schemas = {
         'timer',
         'emit',
         'race',
+        'gate',
         'child',
         'context',
         'wait',
@@ -390,8 +433,21 @@ export const schemas = {
       by: nullable(text),
       comment: nullable(text),
       failure: nullable(failureView),
+      tools: list(
+        shape<ToolVerdictView>(
+          {
+            tool: text,
+            verdict: oneOf(['allowed', 'refused', 'ask']),
+            rule: text,
+            why: nullable(text),
+            taint: texts,
+            event: text,
+          },
+          {},
+        ),
+      ),
     },
-    {},
+    { tools: true },
   ),
   EventReference: shape<EventReference>(
     { seq: whole, event: text, blob: nullable(record({ hash: text, size: whole }, ['hash', 'size'])) },
@@ -464,6 +520,7 @@ export const schemas = {
     {
       input: anything,
       idempotencyKey: { type: 'string', maxLength: limits.keyLengthMax },
+      notify: { type: 'string', maxLength: limits.webhookUrlLengthMax },
       labels: labelMap,
       priority: whole,
       delay: duration,
@@ -1091,6 +1148,28 @@ export const schemas = {
     },
     {},
   ),
+  ToolOrderView: toolOrder,
+  ToolOrderRequest: record(
+    {
+      tools: { oneOf: [text, list(text)] },
+      then: oneOf(toolOrderWords),
+      by: { oneOf: [text, list(text)] },
+      tenants: { oneOf: [text, list(text)] },
+      limits: { type: 'object' },
+      perRun: { type: 'object' },
+      approve: { type: 'object' },
+      tainted: oneOf(toolWords),
+      reason: nullable(text),
+    },
+    ['tools', 'then'],
+  ),
+  ToolPoliciesView: shape<ToolPoliciesView>(
+    {
+      policies: list(shape<ToolPoliciesView['policies'][number]>({ app: text, policy: { type: 'object' } }, {})),
+      orders: list(toolOrder),
+    },
+    {},
+  ),
   LimitView: shape<LimitView>(
     {
       name: text,
@@ -1132,6 +1211,64 @@ export const schemas = {
     },
     {},
   ),
+  WebhookView: shape<WebhookView>(
+    {
+      name: text,
+      url: text,
+      topics: texts,
+      events: list(oneOf(runEventTypes)),
+      filter: nullable({ type: 'object' }),
+      order: oneOf(['key', 'none']),
+      window: whole,
+      timeoutMs: whole,
+      retry: record({ attempts: whole, minMs: whole, maxMs: whole }, ['attempts', 'minMs', 'maxMs']),
+      asymmetric: flag,
+      disabled: nullable(record({ by: text, at: instant, reason: nullable(text) }, ['by', 'at', 'reason'])),
+      secrets: list(record({ number: whole, at: instant, until: nullable(instant) }, ['number', 'at', 'until'])),
+      lag: whole,
+      ageMs: nullable(whole),
+      by: text,
+      at: instant,
+    },
+    {},
+  ),
+  WebhookRequest: record(
+    {
+      url: text,
+      topics: texts,
+      events: list(oneOf(runEventTypes)),
+      filter: { type: 'object' },
+      order: oneOf(['key', 'none']),
+      window: whole,
+      timeout: duration,
+      retry: record({ attempts: whole, min: duration, max: duration }, []),
+      asymmetric: flag,
+    },
+    ['url'],
+  ),
+  WebhookSecrets: shape<WebhookSecrets>({ secrets: texts, publicKeys: texts }, {}),
+  WebhookRotation: record({ overlap: duration }, []),
+  WebhookPing: shape<WebhookPing>(
+    { id: text, delivered: flag, status: nullable(whole), reason: nullable(text), ms: whole },
+    {},
+  ),
+  WebhookDelivery: shape<WebhookDelivery>(
+    {
+      run: text,
+      state: oneOf(webhookDeliveryStates),
+      message: text,
+      type: text,
+      event: nullable(record({ topic: text, id: text }, ['topic', 'id'])),
+      attempts: whole,
+      failure: nullable(failureView),
+      nextAt: nullable(instant),
+      at: instant,
+      endedAt: nullable(instant),
+    },
+    {},
+  ),
+  WebhookRedriveAnswer: shape<WebhookRedriveAnswer>({ redriven: whole, more: flag }, {}),
+  WebhookReplay: record({ from: startPosition, topic: text, dryRun: flag }, ['from']),
   EndpointRequest: record({ url: text, concurrency: whole, timeoutMs: whole }, ['url']),
   EndpointSecret: record({ secret: text }, ['secret']),
   LiveView: record({ status: { const: 'ok' } }, ['status']),
@@ -1246,6 +1383,40 @@ export const schemas = {
       record({ partition: whole, from: whole, to: whole }, ['partition', 'from', 'to']),
     ],
   },
+  WebhookAnswer: shape<WebhookAnswer>({ id: text, topic: text, duplicate: flag }, {}),
+  WebhookSourceView: shape<WebhookSourceView>(
+    {
+      name: text,
+      topic: text,
+      scheme: webhookScheme,
+      map: webhookMap,
+      once: oneOf(['id', 'content']),
+      declared: flag,
+      path: text,
+      secrets: list(shape<WebhookSecretView>({ id: text, by: text, at: instant, until: nullable(instant) }, {})),
+      seen: shape<WebhookSeen>(
+        {
+          accepted: whole,
+          duplicates: whole,
+          refused: whole,
+          lastRefusal: nullable(record({ at: instant, fault: text }, ['at', 'fault'])),
+        },
+        {},
+      ),
+    },
+    {},
+  ),
+  WebhookSourceRequest: record(
+    {
+      topic: text,
+      scheme: { anyOf: [oneOf(plainSchemes), webhookScheme] },
+      map: webhookMap,
+      once: oneOf(['id', 'content']),
+    },
+    ['topic', 'scheme'],
+  ),
+  WebhookSecretRequest: record({ secret: text, othersExpireIn: duration }, ['secret']),
+  WebhookSourcePage: page('WebhookSourceView'),
   BridgePage: page('BridgeView'),
   DeadEventPage: page('DeadEventView'),
   DeadLetterPage: page('DeadLetterView'),
@@ -1280,6 +1451,9 @@ export const schemas = {
   QueuePage: page('QueueView'),
   WorkerPage: page('WorkerView'),
   EndpointPage: page('EndpointView'),
+  WebhookPage: page('WebhookView'),
+  WebhookDeliveryPage: page('WebhookDelivery'),
+  ReplayPage: page('ReplayAnswer'),
   ModelPage: page('ModelView'),
   LimitPage: page('LimitView'),
   AccessEventPage: page('AccessEventView'),

@@ -65,6 +65,8 @@ const subscription = (action: TopicAction | readonly TopicAction[]): RouteNeeds 
 const deadEvent: RouteNeeds = { action: 'manage', kind: 'topic', segment: 'id', of: 'deadEvent' };
 const schedule = (action: AccessAction<'schedule'>): RouteNeeds => ({ action, kind: 'schedule', segment: 'name' });
 
+const webhook = (action: AccessAction<'webhook'>): RouteNeeds => ({ action, kind: 'webhook', segment: 'name' });
+
 /** What each route needs. */
 export const routeNeeds = {
   startRun: { action: 'start', kind: 'workflow', segment: 'name' },
@@ -118,6 +120,13 @@ export const routeNeeds = {
   // A new one belongs to no topic yet: its handler asks for the topic in the body.
   putSubscription: { action: 'manage', kind: 'topic' },
   deleteSubscription: subscription('manage'),
+  receiveWebhook: null,
+  listWebhookSources: { action: ['read', 'manage'], kind: 'webhook' },
+  readWebhookSource: { ...webhook('read'), action: ['read', 'manage'] },
+  putWebhookSource: webhook('manage'),
+  deleteWebhookSource: webhook('manage'),
+  addWebhookSecret: null,
+  deleteWebhookSecret: null,
   pullEvents: subscription('subscribe'),
   ackEvents: subscription('subscribe'),
   nackEvents: subscription('subscribe'),
@@ -169,10 +178,26 @@ export const routeNeeds = {
   clearCache: null,
   readTriage: null,
   changeTriage: null,
+  readTools: null,
+  putToolOrder: null,
+  dropToolOrder: null,
   listLimits: null,
   readLimit: null,
   putLimit: null,
   resetLimit: null,
+  listWebhooks: { action: 'read', kind: 'webhook' },
+  readWebhook: webhook('read'),
+  putWebhook: webhook('manage'),
+  deleteWebhook: webhook('manage'),
+  readWebhookSecrets: webhook('manage'),
+  rotateWebhook: webhook('manage'),
+  disableWebhook: webhook('manage'),
+  enableWebhook: webhook('manage'),
+  pingWebhook: webhook('manage'),
+  listWebhookDeliveries: webhook('read'),
+  redriveWebhook: webhook('manage'),
+  replayWebhook: webhook('manage'),
+  readNotifySecret: runs('start'),
   listEndpoints: null,
   putEndpoint: null,
   deleteEndpoint: null,

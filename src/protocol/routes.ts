@@ -5,6 +5,7 @@
 import { limits } from '../core/limits.js';
 import type { SchemaName } from './openapi-schemas.js';
 import { routeNeeds, type RouteNeeds } from './route-needs.js';
+import { webhookDeliveryStates } from './webhook-views.js';
 import { headerNames, type RouteId, routePaths } from './route-paths.js';
 
 export { headerNames, pathOf, type RouteId } from './route-paths.js';
@@ -81,6 +82,11 @@ export const problemAnswer = problem;
 const idempotencyKey: RouteParameter = {
   name: headerNames.idempotencyKey,
   says: 'Makes repeats of the request harmless: the same key with the same body returns the first run; with another body it is refused (422).',
+  type: 'string',
+};
+const notify: RouteParameter = {
+  name: headerNames.notify,
+  says: 'URL that is sent a signed message when the run has ended (docs/guides/webhooks-out.md).',
   type: 'string',
 };
 const prefer: RouteParameter = {
@@ -190,6 +196,7 @@ const descriptions = {
     query: [labels, priority, delay, startAt],
     headers: [
       idempotencyKey,
+      notify,
       {
         ...prefer,
         says: `${prefer.says} \`read-token\`, or \`read-token=N\` for N seconds, adds a read token of the run to the answer.`,
@@ -542,6 +549,53 @@ const descriptions = {
     }),
     method: 'DELETE',
   },
+  receiveWebhook: {
+    ...post(
+      'Takes a webhook of another system: checked by its signature, recorded once, published to the topic of its source.',
+      {
+        says: 'As the sender sends it: JSON, a form, text or bytes.',
+        types: { '*/*': null },
+        required: false,
+        bytesMax: limits.bodyBytesMax,
+      },
+      [
+        ok('WebhookAnswer', 'It is recorded, now or before.', 202),
+        ok(null, 'The answer to a question of the sender, or no body where the sender wants none.'),
+      ],
+    ),
+    access: 'public',
+  },
+  listWebhookSources: get('Sources of webhooks by name, with what this server has seen of them.', 'WebhookSourcePage'),
+  readWebhookSource: get('A source of webhooks.', 'WebhookSourceView'),
+  putWebhookSource: {
+    ...post(
+      'Makes a source of webhooks, or changes one that was made.',
+      jsonBody('WebhookSourceRequest', 'The source, as it would be written in code.'),
+      [ok('WebhookSourceView')],
+    ),
+    method: 'PUT',
+  },
+  deleteWebhookSource: {
+    ...get('Removes a source that was made over the API, with its secrets.', null, {
+      answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+  },
+  addWebhookSecret: {
+    ...post(
+      'Gives a source a secret. It counts within a second on every server, and is never shown.',
+      jsonBody('WebhookSecretRequest', 'The secret, and how long the others still count.'),
+      [ok('WebhookSourceView', 'It is there.', 201)],
+    ),
+    access: 'admin',
+  },
+  deleteWebhookSecret: {
+    ...get('Takes a secret from a source. Within a second no server believes it any more.', null, {
+      access: 'admin',
+      answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
+  },
   pullEvents: post(
     'Hands out events to a consumer, which has them until it settles them or its lease is over; waits for one where there is none.',
     jsonBody('PullRequest', 'Who asks, for how many events, and how long it waits.'),
@@ -731,6 +785,53 @@ const descriptions = {
     query: [{ name: 'role', says: 'Which socket of the worker this is.', type: 'string', oneOf: ['data', 'beat'] }],
     answers: [{ status: 101, says: 'The protocol is switched.', type: null, schema: null }],
   }),
+  listWebhooks: get('Webhook endpoints, by name.', 'WebhookPage'),
+  readWebhook: get('A webhook endpoint: where it is, what it is told of, and how far it is behind.', 'WebhookView'),
+  putWebhook: {
+    ...post(
+      'Makes a webhook endpoint or changes it. It is told of what is recorded from then on.',
+      jsonBody('WebhookRequest', 'Where it is and what it is told of.'),
+      [ok('WebhookView')],
+    ),
+    method: 'PUT',
+  },
+  deleteWebhook: {
+    ...get('Removes a webhook endpoint; what is not delivered yet is given up.', null),
+    method: 'DELETE',
+    answers: [{ status: 204, says: 'It is gone.', type: null, schema: null }],
+  },
+  readWebhookSecrets: get('What the receiver checks signatures with.', 'WebhookSecrets'),
+  rotateWebhook: post(
+    'Gives an endpoint a new secret. The one before signs beside it for a while.',
+    jsonBody('WebhookRotation', 'How long both sign.', false),
+    [ok('WebhookSecrets', 'All that sign now, the new one first.')],
+  ),
+  disableWebhook: post(
+    'Shuts an endpoint: nothing more is begun, and events wait for it.',
+    jsonBody('PauseRequest', 'Why, for the record.', false),
+    [ok('WebhookView')],
+  ),
+  enableWebhook: post('Opens an endpoint that was shut; what has come meanwhile is sent.', null, [ok('WebhookView')]),
+  pingWebhook: post('Sends a message that says nothing, and tells what came of it.', null, [ok('WebhookPing')]),
+  listWebhookDeliveries: get('Messages to an endpoint, the newest first.', 'WebhookDeliveryPage', {
+    query: [
+      { name: 'state', says: 'Only those in this state.', type: 'string', oneOf: webhookDeliveryStates },
+      cursor,
+      limit,
+    ],
+  }),
+  redriveWebhook: post('Sends messages that were given up once more, the oldest first.', null, [
+    ok('WebhookRedriveAnswer'),
+  ]),
+  replayWebhook: post(
+    'Sends the events from a place to the end of each topic once more, under the ids that they had.',
+    jsonBody('WebhookReplay', 'The place.'),
+    [ok('ReplayPage', 'A dry run.'), ok('ReplayPage', 'It was made.', 201)],
+  ),
+  readNotifySecret: get(
+    'What the messages are signed with that go to the addresses which starts are given (`eventspine-notify`).',
+    'WebhookSecrets',
+  ),
   liveSocket: get(
     'The WebSocket of live streams: those of runs and topics, many on one socket (docs/guides/live.md). Each is granted as its own route grants it.',
     null,
@@ -817,6 +918,25 @@ const descriptions = {
       [ok('TriageView')],
     ),
     method: 'PUT',
+    access: 'operator',
+  },
+  readTools: get('What apps say of the tools of models, and what operators have ordered over it.', 'ToolPoliciesView', {
+    access: 'operator',
+  }),
+  putToolOrder: {
+    ...post(
+      'Orders what becomes of calls of tools, over what apps say, in the place of an order of the same name. To allow what apps refuse, and to change what an admin has ordered, takes an admin.',
+      jsonBody('ToolOrderRequest', 'The order.'),
+      [ok('ToolOrderView')],
+    ),
+    method: 'PUT',
+    access: 'operator',
+  },
+  dropToolOrder: {
+    ...get('Takes an order over tools back. One of an admin takes an admin.', null, {
+      answers: [{ status: 204, says: 'It is taken back.', type: null, schema: null }],
+    }),
+    method: 'DELETE',
     access: 'operator',
   },
   listLimits: get('Limits in force, and how they stand.', 'LimitPage', { access: 'operator' }),

@@ -27,6 +27,7 @@ import type {
   Manifest,
   ScheduleManifest,
   ShadowRule,
+  ShownValues,
   SignalManifest,
   TopicManifest,
   TopicVersion,
@@ -39,6 +40,7 @@ import type { RetryPolicy } from '../core/retry.js';
 import type { TopicCompaction, TopicRetention } from '../core/topics/retention.js';
 import { latePolicies, type SourceRule } from '../core/topics/source-rule.js';
 import type { Subscription } from '../core/topics/subscription.js';
+import type { WebhookSource } from '../core/webhooks/source.js';
 import type { ModelData } from '../core/triage/model.js';
 import type { BodyCommand, CallOptions, ChildOptions, EmittedEvent, TaskCommand } from '../core/run/commands.js';
 import {
@@ -111,6 +113,7 @@ const schema = nullable(object);
 const effect = oneOf(['pure', 'idempotent', 'external']);
 const counts = list(count);
 const policy = list(oneOf(ambiguityPolicies));
+const taint: JsonSchema = { ...list(upTo(limits.toolTaintLengthMax)), maxItems: limits.toolTaintsMax };
 const usage = shape<TokenUsage>({ inputTokens: count, cachedInputTokens: count, outputTokens: count }, {});
 const ratio = { ...amount, maximum: 1 };
 const digest = { type: 'string', pattern: '^[0-9a-f]{64}$' };
@@ -249,8 +252,18 @@ const manifest = shape<Manifest>(
             { messages: list(shape<MessageManifest>({ name, schema, topic: flag }, {})) },
             {},
           ),
+          shows: shape<ShownValues>(
+            {
+              output: constant(true),
+              progress: constant(true),
+              streams: constant(true),
+              failures: constant(true),
+              steps: list(text),
+            },
+            { output: true, progress: true, streams: true, failures: true, steps: true },
+          ),
         },
-        { signals: true, graph: true, agent: true },
+        { signals: true, graph: true, agent: true, shows: true },
       ),
     ),
     capabilities: list(
@@ -330,9 +343,25 @@ const manifest = shape<Manifest>(
         { deliveriesMax: true },
       ),
     ),
+    webhooks: list(
+      shape<WebhookSource>(
+        { name, topic: name, scheme: object, map: object, once: constant('content') },
+        { map: true, once: true },
+      ),
+    ),
+    tools: object,
     endpoint,
   },
-  { limits: true, models: true, prompts: true, schedules: true, subscriptions: true, endpoint: true },
+  {
+    limits: true,
+    models: true,
+    prompts: true,
+    schedules: true,
+    subscriptions: true,
+    webhooks: true,
+    tools: true,
+    endpoint: true,
+  },
 );
 
 type Command = BodyCommand | TaskCommand;
@@ -390,8 +419,9 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
             { shown: true, onlyOf: true },
           ),
           prompt: shape<PromptVersion>({ name, version: name }, {}),
+          taint,
         },
-        { chain: true, reroute: true, cache: true, prompt: true },
+        { chain: true, reroute: true, cache: true, prompt: true, taint: true },
       ),
       request: payload,
     },
@@ -452,6 +482,21 @@ const commands: { readonly [Op in Command['op']]: JsonSchema } = {
   settleAmbiguity: shape<CommandOf<'settleAmbiguity'>>(
     { op: constant('settleAmbiguity'), path, attempt: count, policy: oneOf(ambiguityPolicies) },
     {},
+  ),
+  judgeTool: shape<CommandOf<'judgeTool'>>(
+    {
+      op: constant('judgeTool'),
+      path,
+      of: path,
+      tool: key,
+      effect,
+      hash: digest,
+      args: nullable(upTo(limits.toolArgumentsBytesMax)),
+      taint,
+      own: constant(true),
+      approval: nullable(path),
+    },
+    { own: true },
   ),
   sleep: shape<CommandOf<'sleep'>>({ op: constant('sleep'), path, ms: spanMs }, {}),
   sleepUntil: shape<CommandOf<'sleepUntil'>>({ op: constant('sleepUntil'), path, at: instant }, {}),

@@ -6,6 +6,7 @@
 import { TrieRouter } from 'hono/router/trie-router';
 import { hasCode, isSpineError, SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
+import type { Engine } from '../engine/api.js';
 import type { Problem } from '../protocol/http.js';
 import { problemOf } from '../protocol/problem.js';
 import { headerNames, routes, type Route, type RouteId } from '../protocol/routes.js';
@@ -31,22 +32,28 @@ import { modelHandlers } from './handlers/models.js';
 import { cacheHandlers } from './handlers/cache.js';
 import { triageHandlers } from './handlers/triage.js';
 import { limitHandlers } from './handlers/limits.js';
+import { toolHandlers } from './handlers/tools.js';
 import { scheduleHandlers } from './handlers/schedules.js';
 import { subscriptionOrderHandlers } from './handlers/subscription-orders.js';
 import { scalingHandlers } from './handlers/scaling.js';
+import { webhookEndpointHandlers } from './handlers/webhook-endpoints.js';
+import { webhookHandlers } from './handlers/webhook-sources.js';
 import { workerHandlers } from './handlers/worker.js';
 import { PlainWorkers } from './plain-workers.js';
 import type { PushHost } from './push/push-host.js';
+import type { WebhookHost } from './webhooks/webhook-host.js';
 import { checkGrant } from './grant.js';
 import { LargeBodies } from './large-bodies.js';
 import { AccessGate, checkRole, refusalCode } from './access.js';
 import { AccessLog, type LoggedCaller, type RefusedRequest } from './access-log.js';
 import { Identity, type Caller } from './identity.js';
 import { nodePorts } from '../runtime/index.js';
-import { isLoopback, type ServerSettings } from './options.js';
+import { isLoopback, type Principal, type ServerSettings } from './options.js';
 import { ReadTokens } from './read-tokens.js';
+import { Redaction } from './redaction/redaction.js';
 import { readRequestId } from './request-headers.js';
 import { StreamHub } from './run-stream.js';
+import { WebhookTally } from './webhooks/webhook-tally.js';
 
 /** A request that was routed and may send its body. */
 export interface Routed {
@@ -65,6 +72,8 @@ export interface Answered {
   readonly tag: 'answered';
   readonly answer: Answer;
 }
+
+type ApiHandlers = Readonly<Record<RouteId, Handler>>;
 
 interface Target {
   readonly id: RouteId;
@@ -88,7 +97,10 @@ export class Api {
   readonly #settings: ServerSettings;
   readonly #router = new TrieRouter<Target>();
   readonly #remembered = new Map<string, Found>();
-  readonly #handlers: Readonly<Record<RouteId, Handler>>;
+  /** Those of each engine that a caller may be given: one for each clearance. */
+  readonly #handlers = new WeakMap<Engine, ApiHandlers>();
+  readonly #makeHandlers: (engine: Engine) => ApiHandlers;
+  readonly #redaction: Redaction;
   readonly #streams: StreamHub;
   readonly #plainWorkers: PlainWorkers;
   /** What is held of large bodies. */
@@ -101,7 +113,7 @@ export class Api {
   readonly #idPrefix: string;
   #requests = 0;
 
-  constructor(settings: ServerSettings, idPrefix: string, push: PushHost) {
+  constructor(settings: ServerSettings, idPrefix: string, push: PushHost, host: WebhookHost) {
     this.#settings = settings;
     this.#idPrefix = idPrefix;
     this.#streams = new StreamHub(settings);
@@ -115,39 +127,59 @@ export class Api {
     for (const [id, route] of Object.entries(routes) as [RouteId, Route][]) {
       this.#router.add(route.method, `${settings.basePath}${route.path.replace(/\{(\w+)\}/g, ':$1')}`, { id, route });
     }
-    const context: HandlerContext = {
-      engine: settings.engine,
-      settings,
-      streams: this.#streams,
-      tokens,
-      large: this.large,
-      problemOf: (error, reference) => this.problemOf(error, reference),
+    this.#redaction = new Redaction(settings.engine, settings.redact.roles);
+    const workersAndEndpoints = { ...workerHandlers(this.#plainWorkers), ...endpointHandlers(push) };
+    const webhooks = new WebhookTally();
+    this.#makeHandlers = (engine) => {
+      const context: HandlerContext = {
+        engine,
+        settings: { ...settings, engine },
+        streams: this.#streams.of(engine),
+        tokens,
+        large: this.large,
+        webhooks,
+        problemOf: (error, reference) => this.problemOf(error, reference),
+      };
+      return {
+        ...intakeHandlers(context, host),
+        ...eventHandlers(context),
+        ...topicHandlers(context),
+        ...runHandlers(context),
+        ...waitHandlers(context),
+        ...agentHandlers(context),
+        ...consumerHandlers(context),
+        ...bridgeHandlers(context),
+        ...deadEventHandlers(context),
+        ...deadLetterHandlers(context),
+        ...modelHandlers(context),
+        ...cacheHandlers(context),
+        ...triageHandlers(context),
+        ...limitHandlers(context),
+        ...toolHandlers(context),
+        ...scheduleHandlers(context),
+        ...subscriptionOrderHandlers(context),
+        ...fleetHandlers(context),
+        ...readTokenHandlers(context),
+        ...scalingHandlers(context),
+        ...blobHandlers(context),
+        ...accessHandlers(context),
+        ...webhookHandlers(context),
+        ...webhookEndpointHandlers(context, host),
+        ...workersAndEndpoints,
+      };
     };
-    this.#handlers = {
-      ...intakeHandlers(context),
-      ...eventHandlers(context),
-      ...topicHandlers(context),
-      ...runHandlers(context),
-      ...waitHandlers(context),
-      ...agentHandlers(context),
-      ...consumerHandlers(context),
-      ...bridgeHandlers(context),
-      ...deadEventHandlers(context),
-      ...deadLetterHandlers(context),
-      ...modelHandlers(context),
-      ...cacheHandlers(context),
-      ...triageHandlers(context),
-      ...limitHandlers(context),
-      ...scheduleHandlers(context),
-      ...subscriptionOrderHandlers(context),
-      ...fleetHandlers(context),
-      ...readTokenHandlers(context),
-      ...scalingHandlers(context),
-      ...blobHandlers(context),
-      ...accessHandlers(context),
-      ...workerHandlers(this.#plainWorkers),
-      ...endpointHandlers(push),
-    };
+  }
+
+  /** The engine as a caller sees it, who may not be shown everything. What is not given this one is given everything. */
+  engineFor(principal: Principal): Engine {
+    return this.#redaction.engineFor(principal);
+  }
+
+  #handlersFor(principal: Principal): ApiHandlers {
+    const engine = this.engineFor(principal);
+    let found = this.#handlers.get(engine);
+    if (found === undefined) this.#handlers.set(engine, (found = this.#makeHandlers(engine)));
+    return found;
   }
 
   /** Requests of workers that wait for tasks. */
@@ -226,7 +258,7 @@ export class Api {
       const checked = this.#gate.check(permit, principal, route, segments);
       const call = (): Answer | Promise<Answer> => {
         const request = { id, route, segments, head, principal, grant, permit, requestId, body };
-        return this.#recorded(routed, caller, body, () => this.#handlers[id](new ApiRequest(request)));
+        return this.#recorded(routed, caller, body, () => this.#handlersFor(principal)[id](new ApiRequest(request)));
       };
       const answer = checked === null ? call() : checked.then(call);
       // What a handler refuses is told as well; the plain way of a start costs no further promise.

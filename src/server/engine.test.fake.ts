@@ -44,6 +44,13 @@ const names = [
   'readSubscription',
   'putSubscription',
   'removeSubscription',
+  'listWebhookSources',
+  'readWebhookSource',
+  'putWebhookSource',
+  'removeWebhookSource',
+  'addWebhookSecret',
+  'removeWebhookSecret',
+  'webhookDoor',
   'pullEvents',
   'ackEvents',
   'nackEvents',
@@ -86,6 +93,9 @@ const names = [
   'modelReport',
   'modelEvents',
   'reportOutcome',
+  'readTools',
+  'putToolOrder',
+  'dropToolOrder',
   'listLimits',
   'readLimit',
   'putLimit',
@@ -120,5 +130,28 @@ export function fakeEngine(methods: Partial<Engine> = {}): Engine {
     ]),
   );
   const recordAccess = (): Promise<void> => Promise.resolve();
-  return { ...(refusing as unknown as Engine), endPulls: () => undefined, recordAccess, ...methods };
+  // What is shown is asked of the definitions; of none, everything is.
+  const definitions = (): [] => [];
+  return {
+    ...(refusing as unknown as Engine),
+    definitions,
+    endPulls: () => undefined,
+    recordAccess,
+    webhooks: noWebhooks,
+    ...methods,
+  };
 }
+
+/** Nobody has endpoints, and nobody asks for them. */
+const noWebhooks: Engine['webhooks'] = {
+  list: () => Promise.resolve([]),
+  find: () => Promise.resolve(null),
+  put: () => Promise.reject(new Error('not expected')),
+  remove: () => Promise.reject(new Error('not expected')),
+  rotate: () => Promise.reject(new Error('not expected')),
+  disable: () => Promise.reject(new Error('not expected')),
+  enable: () => Promise.reject(new Error('not expected')),
+  use: () => Promise.resolve(),
+  onUse: () => () => {},
+  isInUse: () => Promise.resolve(false),
+};

@@ -18,6 +18,7 @@ import type {
 } from '../engine/api.js';
 import type { HealthView, QueueView, WorkerView } from '../protocol/http.js';
 import type { TallyRow } from '../store/contract.js';
+import type { WebhookCounts } from './webhooks/webhook-tally.js';
 import type { MetricFamily, MetricSample } from './prometheus-text.js';
 
 /** What metrics are made of. */
@@ -39,6 +40,8 @@ export interface FleetFacts {
   /** Bridges that this server runs. */
   readonly bridges: readonly BridgeFacts[];
   readonly topics: TopicFacts;
+  /** Webhooks that this server has received. */
+  readonly webhooks: WebhookCounts;
   /** Open event streams of this server. */
   readonly streams: number;
 }
@@ -141,6 +144,14 @@ export function fleetMetrics(facts: FleetFacts): MetricFamily[] {
     ...endpointMetrics(facts.endpoints.slice(0, limits.metricNamesMax)),
     ...subscriptionMetrics(facts.subscriptions.slice(0, limits.metricNamesMax)),
     ...bridgeMetrics(facts.bridges),
+    counter(
+      'eventspine_webhooks_total',
+      'Webhooks that this server has received, by what became of them.',
+      (['accepted', 'duplicate', 'refused'] as const).map((outcome) => ({
+        labels: { outcome },
+        value: facts.webhooks[outcome],
+      })),
+    ),
     ...topicMetrics(facts.topics),
     gauge('eventspine_event_streams', 'Event streams open on this server.', [one(streams)]),
     gauge(

@@ -6,9 +6,11 @@ export type {
   PageOptions,
   Principal,
   ReadTokenOptions,
+  RedactOptions,
   ServerLimits,
   ServerLogEntry,
   ServerOptions,
+  WebhooksOptions,
 } from './options.js';
 export { publishRequestOf } from '../engine/intake/event-request.js';
 export { publishedAnswer } from './handlers/events.js';

@@ -5,6 +5,7 @@
 import { parseDuration, type Duration } from '../core/duration.js';
 import { SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
+import { everyTag, isTag } from '../core/redaction/tags.js';
 import type { Engine } from '../engine/api.js';
 import { readTokenSights, type ReadTokenSight } from '../protocol/http.js';
 import { isSecret } from '../webhooks/index.js';
@@ -58,6 +59,14 @@ export interface PushOptions {
   readonly allowLoopback?: boolean;
 }
 
+/** Webhooks that go out. */
+export interface WebhooksOptions {
+  /** Whether receivers on this machine are fine, also by http; others may then reach what listens here. Default false. */
+  readonly allowLoopback?: boolean;
+  /** Whether this server delivers. False where other servers of the store are to. Default true. */
+  readonly deliver?: boolean;
+}
+
 /** What users may do from their pages. */
 export interface PageOptions {
   /** Names of the workflows that a page may start. Default: none; pages are then given tokens of runs started elsewhere. */
@@ -83,6 +92,15 @@ export interface ReadTokenOptions {
   readonly secret?: string | readonly string[];
   /** How long one is good for where the caller does not say. Longer keeps pages open without a session. Default 24 h, at most 30 d. */
   readonly expires?: Duration;
+}
+
+/** Who is shown fields that apps have tagged. */
+export interface RedactOptions {
+  /**
+   * Tags that roles are shown in clear, `*` for all: `{ operator: ['pii'] }`. They hold for principals without `clearances` of
+   * their own. Default: no role is shown any.
+   */
+  readonly roles?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Bounds that an installation may move. */
@@ -134,10 +152,14 @@ export interface ServerOptions {
   /** Serves pages of users instead of programs: they start the workflows named, and read runs by their read tokens. */
   readonly page?: PageOptions;
   readonly readTokens?: ReadTokenOptions;
+  /** Who is shown fields that apps have tagged (docs/guides/redaction.md). Default: whom `authorize` gives clearances. */
+  readonly redact?: RedactOptions;
   readonly limits?: Partial<ServerLimits>;
   readonly cors?: CorsOptions;
   /** Endpoints of functions that tasks are sent to (docs/guides/serverless.md). Default: none are. */
   readonly push?: PushOptions;
+  /** Webhook endpoints and addresses that starts are given (docs/guides/webhooks-out.md). Default: public ones only. */
+  readonly webhooks?: WebhooksOptions;
   /**
    * Whether refusals and what operators and admins do are recorded, as events of the topic `eventspine.access`. Default: yes
    * where there is an `authorize`, since nobody is known without.
@@ -158,9 +180,11 @@ export interface ServerSettings {
   /** null = callers may do everything in their tenant. */
   readonly page: PageScope | null;
   readonly readTokens: { readonly secrets: readonly string[]; readonly expiresMs: number };
+  readonly redact: { readonly roles: Readonly<Record<string, readonly string[]>> };
   readonly limits: ServerLimits;
   readonly cors: CorsOptions | null;
   readonly push: { readonly secrets: readonly string[]; readonly allowLoopback: boolean };
+  readonly webhooks: { readonly allowLoopback: boolean; readonly deliver: boolean };
   readonly audit: boolean;
   readonly log: (entry: ServerLogEntry) => void;
 }
@@ -185,9 +209,11 @@ const optionNames = [
   'authorize',
   'page',
   'readTokens',
+  'redact',
   'limits',
   'cors',
   'push',
+  'webhooks',
   'audit',
   'log',
 ];
@@ -214,9 +240,14 @@ export function settingsOf(options: ServerOptions): ServerSettings {
       secrets: listOf(options.readTokens?.secret),
       expiresMs: expiresMsOf(options.readTokens?.expires),
     },
+    redact: { roles: options.redact?.roles ?? {} },
     limits: { ...defaultLimits, ...options.limits },
     cors: options.cors ?? null,
     push: { secrets: [options.push?.secret ?? []].flat(), allowLoopback: options.push?.allowLoopback ?? false },
+    webhooks: {
+      allowLoopback: options.webhooks?.allowLoopback ?? false,
+      deliver: options.webhooks?.deliver ?? true,
+    },
     audit: options.audit ?? listOf(options.authorize).length > 0,
     log: options.log ?? logToStandardError,
   };
@@ -224,8 +255,10 @@ export function settingsOf(options: ServerOptions): ServerSettings {
     ...unknownNames(options, optionNames, ''),
     ...unknownNames(options.limits ?? {}, Object.keys(defaultLimits), 'limits.'),
     ...emptyLists({ authorize: options.authorize, 'readTokens.secret': options.readTokens?.secret }),
+    ...unknownNames(options.webhooks ?? {}, ['allowLoopback', 'deliver'], 'webhooks.'),
     ...unknownNames(options.page ?? {}, ['start', 'sees', 'approvals'], 'page.'),
     ...unknownNames(options.readTokens ?? {}, ['secret', 'expires'], 'readTokens.'),
+    ...unknownNames(options.redact ?? {}, ['roles'], 'redact.'),
     ...faultsOf(settings),
   ];
   if (faults.length > 0) throw new SpineError('OPTIONS_INVALID', { what: 'createServer', faults });
@@ -281,6 +314,10 @@ function faultsOf(settings: ServerSettings): string[] {
   }
   if (!(readTokens.expiresMs >= 1_000 && readTokens.expiresMs <= limits.readTokenMsMax)) {
     faults.push('readTokens.expires is not between "1s" and "30d"');
+  }
+  for (const [role, tags] of Object.entries(settings.redact.roles)) {
+    if (!Array.isArray(tags) || !tags.every((tag) => tag === everyTag || isTag(tag)))
+      faults.push(`redact.roles.${role} is not a list of tags such as "pii", or "*" for all`);
   }
   if (cors?.origins === '*' && cors.credentials === true)
     faults.push('cors.credentials needs origins by name, not "*"');

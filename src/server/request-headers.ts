@@ -44,7 +44,7 @@ export function readPreferWait(raw: string | undefined, waitMsMax: number): numb
  */
 export function readPreferToken(raw: string | undefined): number | null | undefined {
   if (raw === undefined) return null;
-  const match = /(?:^|,)\s*read-token\s*(?:=\s*"?(\d{1,9})"?)?\s*(?:;|,|$)/.exec(raw.toLowerCase());
+  const match = /(?:^|,)\s{0,9}read-token\s{0,9}(?:=\s{0,9}"?(\d{1,9})"?\s{0,9})?(?:;|,|$)/.exec(raw.toLowerCase());
   if (match === null) return null;
   return match[1] === undefined ? undefined : Number(match[1]) * 1_000;
 }

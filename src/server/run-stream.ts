@@ -34,11 +34,19 @@ export interface StreamHubOptions {
   readonly log: (entry: ServerLogEntry) => void;
 }
 
+/** Opens event streams. */
+export interface Streams {
+  /** Open streams of the server. */
+  readonly size: number;
+  open(request: StreamRequest): void;
+  openTopic(request: TopicStreamRequest): void;
+}
+
 /** Streams served in one turn of the event loop when a heartbeat goes to all of them. */
 const beatsPerTurn = 500;
 
 /** All open streams of a server, with the one timer that they share. */
-export class StreamHub {
+export class StreamHub implements Streams {
   readonly #options: StreamHubOptions;
   readonly #streams = new Set<OpenStream>();
   #cancelBeat: (() => void) | null = null;
@@ -58,6 +66,19 @@ export class StreamHub {
 
   openTopic(request: TopicStreamRequest): void {
     this.#add(request.sink, new TopicStream(request, this.#options));
+  }
+
+  /** The same over the engine of a caller who is not shown everything. */
+  of(engine: Engine): Streams {
+    const options = { ...this.#options, engine };
+    const streams = this.#streams;
+    return {
+      get size() {
+        return streams.size;
+      },
+      open: (request) => this.#add(request.sink, new RunStream(request, options)),
+      openTopic: (request) => this.#add(request.sink, new TopicStream(request, options)),
+    };
   }
 
   #add(sink: EventSink, stream: OpenStream): void {

@@ -270,6 +270,7 @@ describe('docs/reference/metrics.md', () => {
       limits,
       endpoints,
       topics: noTopicFacts,
+      webhooks: { accepted: 1, duplicate: 0, refused: 0 },
       subscriptions: [{ subscription: 's', lag: 0, ageMs: 0, refused: 0 }],
       bridges: [
         {

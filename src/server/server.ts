@@ -14,6 +14,7 @@ import { PushHost } from './push/push-host.js';
 import { LiveSockets } from './live-sockets.js';
 import { createNodeServer, headOf, serveNode } from './node-transport.js';
 import { settingsOf, type ServerOptions, type ServerSettings } from './options.js';
+import { WebhookHost } from './webhooks/webhook-host.js';
 import { WorkerSockets } from './worker-socket.js';
 
 /** A server over an engine: a `fetch` function, or on a port of its own. */
@@ -58,21 +59,24 @@ class HttpServer implements SpineServer {
   readonly #workers: WorkerSockets;
   readonly #live: LiveSockets;
   readonly #push: PushHost;
+  readonly #webhooks: WebhookHost;
   #node: NodeServer | null = null;
   #listening: Promise<ServerAddress> | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(settings: ServerSettings) {
     this.#settings = settings;
-    const { engine, log, push } = settings;
+    const { engine, log, push, webhooks } = settings;
     this.#push = new PushHost({ engine, secrets: push.secrets, rules: push, log });
-    this.#api = new Api(settings, randomBytes(6).toString('hex'), this.#push);
+    this.#webhooks = new WebhookHost({ engine, rules: webhooks, log, delivers: webhooks.deliver });
+    this.#api = new Api(settings, randomBytes(6).toString('hex'), this.#push, this.#webhooks);
     this.#workers = new WorkerSockets({ api: this.#api, engine: settings.engine, log: settings.log });
     this.#live = new LiveSockets({ api: this.#api, settings });
   }
 
   readonly fetch = (request: Request): Promise<Response> => {
     this.#push.start();
+    this.#webhooks.start();
     return fetchAnswer(this.#api, request);
   };
 
@@ -109,6 +113,7 @@ class HttpServer implements SpineServer {
     // Rejects with the error event where the port is taken.
     await once(node, 'listening');
     this.#push.start();
+    this.#webhooks.start();
     const bound = (node.address() as AddressInfo).port;
     const name = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
     return { url: `http://${name}:${bound}${basePath}`, port: bound };
@@ -125,7 +130,7 @@ class HttpServer implements SpineServer {
     this.#api.plainWorkers.close();
     this.#settings.engine.endPulls();
     // Its session is the engine's, which outlives this server: what is under way there is answered as usual.
-    const pushed = this.#push.close();
+    const pushed = Promise.all([this.#push.close(), this.#webhooks.close()]);
     const settled = Promise.all([closed, this.#workers.close(), this.#live.close(), pushed]);
     const cancel = nodePorts.timers.after(this.#settings.limits.closeMs, () => {
       this.#workers.terminate();

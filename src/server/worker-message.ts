@@ -168,6 +168,8 @@ const match: Check = (value) =>
   Object.keys(value).length <= limits.indexFieldsMax &&
   Object.values(value).every(text(limits.indexValueLengthMax));
 const decides = record({ after: path, rule: optional(name) });
+const digest: Check = (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
+const taint = list(text(limits.toolTaintLengthMax), limits.toolTaintsMax);
 const waitOn: Check = (value) => waits.some((isOne) => isOne(value));
 const waits: readonly Check[] = [
   record({ kind: oneOf('event'), topic: name, match }),
@@ -178,6 +180,7 @@ const waits: readonly Check[] = [
     to: addresses,
     escalations: list(record({ afterMs: wholeMs, to: addresses }), limits.approvalEscalationsMax),
     decides: optional(decides),
+    call: optional(digest),
   }),
 ];
 
@@ -193,7 +196,7 @@ const policies = list(oneOf(...ambiguityPolicies), ambiguityPolicies.length);
 const usage = record({ inputTokens: count, cachedInputTokens: count, outputTokens: count });
 const ask = record({
   model: name,
-  fingerprint: (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value),
+  fingerprint: digest,
   estimate: record({ inputTokens: count, outputTokens: count }),
   policy: policies,
   streamed: flag,
@@ -209,6 +212,7 @@ const ask = record({
     }),
   ),
   prompt: optional(record({ name, version: name })),
+  taint: optional(taint),
 });
 const decisionText = text(limits.decisionTextLengthMax);
 const note = record({
@@ -285,6 +289,17 @@ const shapes = {
     feedback,
   },
   settleAmbiguity: { path, attempt: count, policy: oneOf(...ambiguityPolicies) },
+  judgeTool: {
+    path,
+    of: path,
+    tool: key,
+    effect,
+    hash: digest,
+    args: nullable(text(limits.toolArgumentsBytesMax)),
+    taint,
+    own: optional((value) => value === true),
+    approval: nullable(path),
+  },
   sleep: { path, ms: wholeMs },
   sleepUntil: { path, at: instant },
   emit: {

@@ -189,6 +189,8 @@ export function createSpine<App extends AnyApp>(app: App, options: SpineOptions)
         tenant,
         user,
         basePath: options.server?.basePath ?? '',
+        webhooks: { ...options.server?.webhooks, deliver: options.server === undefined },
+        made: (server) => servers.push(() => Promise.resolve(server)),
         ...(options.server?.readTokens === undefined ? {} : { readTokens: options.server.readTokens }),
       }),
       streamSettings({}),

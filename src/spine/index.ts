@@ -28,8 +28,11 @@ export {
   subscription,
   Terminal,
   tool,
+  tagged,
+  untrusted,
   topic,
   Transient,
+  webhook,
   workflow,
 } from '../workflow/index.js';
 export type {
@@ -162,15 +165,26 @@ export type {
   ToolContext,
   ToolInput,
   ToolOptions,
+  ArgumentLimit,
+  ToolApprovalOptions,
+  ToolQuota,
+  ToolRuleOptions,
+  ToolsOptions,
+  ToolWord,
   Topic,
   TopicDataOf,
   TopicNameOf,
+  AnnotatedSchema,
+  ShownValues,
+  TagsByPath,
   TopicOptions,
   TransientOptions,
   TriggeredOptions,
   Undo,
   WaitForOptions,
   WaitForSignalOptions,
+  Webhook,
+  WebhookDefinition,
   Workflow,
   WorkflowNameOf,
   WorkflowOptions,
@@ -194,6 +208,16 @@ export { hasCode, isSpineError, SpineError, type ErrorCode, type ErrorKind } fro
 export type { ScheduleOptions } from '../core/schedule/spec.js';
 export type { DeliveryOrder, Filter } from '../core/topics/subscription.js';
 export type { StartOption, SubscriptionOptions } from '../core/topics/subscription-options.js';
+export type { WebhookMap } from '../core/webhooks/mapping.js';
+export type {
+  GithubScheme,
+  HmacScheme,
+  HttpSignatureScheme,
+  StandardScheme,
+  StripeOrSlackScheme,
+  WebhookScheme,
+} from '../core/webhooks/scheme.js';
+export type { WebhookOptions, WebhookSource } from '../core/webhooks/source.js';
 export type { CatchUp, Overlap } from '../core/schedule/words.js';
 export type { Duration } from '../core/duration.js';
 export type { StandardSchema } from '../core/standard-schema.js';

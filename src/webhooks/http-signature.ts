@@ -157,7 +157,7 @@ function componentOf(
 ): string | null {
   if (!name.startsWith('@')) {
     const value = headerOf(headers, name);
-    return value === null || name !== name.toLowerCase() ? null : value.trim().replace(/\s*\r?\n\s*/g, ' ');
+    return value === null || name !== name.toLowerCase() ? null : value.trim();
   }
   if (name === '@method') return method;
   const url = address === undefined || !URL.canParse(address) ? null : new URL(address);

@@ -100,6 +100,12 @@ export function privateKeyOf(secret: string): KeyObject {
   return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
 }
 
+/** `whpk_` and base64: what the receiver is told of a private key. Fails with OPTIONS_INVALID. */
+export function publicKeyTextOf(secret: string): string {
+  const spki = createPublicKey(privateKeyOf(secret)).export({ format: 'der', type: 'spki' });
+  return publicPrefix + spki.subarray(-keyBytes).toString('base64');
+}
+
 /** `whpk_` and 32 bytes, the prefix may be left out; or PEM. */
 export function publicKeyOf(text: string): KeyObject {
   const bytes = bytesOfBase64(bare(text, publicPrefix));

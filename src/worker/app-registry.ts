@@ -3,6 +3,7 @@
  */
 import type { Manifest } from '../core/manifest.js';
 import type { RemedyPolicy } from '../core/remedies.js';
+import type { ToolPolicy } from '../core/tools/policy.js';
 import { findHandler, findModel, findTopic, findWorkflow, versionsOf, type AnyApp } from '../workflow/app.js';
 import type { Model } from '../workflow/model.js';
 import type { Topic } from '../workflow/topic.js';
@@ -24,6 +25,8 @@ export interface AppRegistry {
   topic?(name: string): Topic | null;
   /** What the app declares about failures. */
   readonly remedies?: RemedyPolicy;
+  /** What the app says of tools. */
+  readonly tools?: ToolPolicy;
 }
 
 /** The registry of an app. */
@@ -39,6 +42,7 @@ export function registryOf(app: AnyApp): AppRegistry {
     model: (name) => findModel(app, name),
     topic: (name) => findTopic(app, name),
     remedies: app.remedies,
+    ...(app.tools === null ? {} : { tools: app.tools }),
   };
 }
 

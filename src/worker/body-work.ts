@@ -13,6 +13,7 @@ import type {
   SubmissionResult,
 } from '../protocol/worker.js';
 import type { RemedyPolicy } from '../core/remedies.js';
+import type { ToolPolicy } from '../core/tools/policy.js';
 import type { Activation, ActivationHost, BeginActivation } from '../workflow/activation-contract.js';
 import type { MirroredInference } from '../workflow/infer/mirrored-inference.js';
 import type { Model } from '../workflow/model.js';
@@ -28,6 +29,7 @@ export interface BodyHost extends WorkHost {
   /** Takes an inference whose grant names a shadow, once its answer is recorded. */
   readonly mirror: (inference: MirroredInference) => void;
   readonly remedies: RemedyPolicy;
+  readonly tools: ToolPolicy | null;
 }
 
 /** Runs `definition`, the workflow of the assignment in its version, from the journal on. */
@@ -119,6 +121,7 @@ function activationHost(assignment: ActivationAssignment, host: BodyHost): Activ
     topic: host.topic,
     mirror: host.mirror,
     remedies: host.remedies,
+    ...(host.tools === null ? {} : { tools: host.tools }),
     log: ({ level, message, fields, tenant, run, path }) =>
       host.log(level, message, { ...fields, tenant, run, workflow, attempt, path }),
   };

@@ -449,6 +449,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
         topic: (name) => registry.topic?.(name) ?? null,
         mirror: (inference) => this.#shadows.offer(inference),
         remedies: registry.remedies ?? {},
+        tools: registry.tools ?? null,
       });
     const error =
       known === undefined

@@ -7,6 +7,7 @@ import type { AbortReason, Journal, JournalEntry, SubmissionResult } from '../co
 import type { BlobPayload, InlinePayload, Payload } from '../core/payload.js';
 import type { Ports } from '../core/ports.js';
 import type { RemedyPolicy } from '../core/remedies.js';
+import type { ToolPolicy } from '../core/tools/policy.js';
 import type { StepContext } from './ctx.js';
 import type { MirroredInference } from './infer/mirrored-inference.js';
 import type { LogRecord } from './log.js';
@@ -40,6 +41,8 @@ export interface ActivationHost {
   mirror?(inference: MirroredInference): void;
   /** What the app declares about failures; absent = nothing. */
   readonly remedies?: RemedyPolicy;
+  /** What the app says of tools: with it each call of one is judged; absent = those with an effect outside. */
+  readonly tools?: ToolPolicy;
   /** Watches what the body asks for. Absent in production. */
   readonly onlooker?: ActivationOnlooker;
 }

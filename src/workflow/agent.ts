@@ -4,6 +4,7 @@
  */
 import type { Duration } from '../core/duration.js';
 import { limits } from '../core/limits.js';
+import type { ShownValues } from '../core/manifest.js';
 import type { PathName } from '../core/paths.js';
 import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
 import type { RetryPolicy } from '../core/retry.js';
@@ -13,7 +14,7 @@ import { OptionFaults } from './options.js';
 import { agentBody } from './replay/agent-body.js';
 import { readRetry, type RetryOptions } from './retry-options.js';
 import type { Topic } from './topic.js';
-import { workflow, type AnyWorkflow } from './workflow.js';
+import { checkShows, workflow, type AnyWorkflow } from './workflow.js';
 
 /** An agent by its value, or by its name where two agents know each other. */
 export type AgentRef = string | Agent;
@@ -108,6 +109,8 @@ export interface AgentOptions<S extends StandardSchema, Messages extends readonl
   readonly deadline?: Duration;
   /** Higher goes first, 0 to 9. Default 5. */
   readonly priority?: number;
+  /** Which of its values everybody may see, where fields of the app are tagged; `output` = its state and its answers. Default: none. */
+  readonly shows?: ShownValues;
 }
 
 /** An agent. Its types say what can be sent to it. */
@@ -136,6 +139,7 @@ const optionNames = [
   'retain',
   'deadline',
   'priority',
+  'shows',
 ] as const;
 
 /** Defines an agent. Fails with OPTIONS_INVALID, naming all faults. */
@@ -145,7 +149,7 @@ export function agent<
   S extends StandardSchema = StandardSchema,
 >(name: Name, options: AgentOptions<S, Messages>): Agent<Name, Messages> {
   const faults = new OptionFaults(`agent "${name}"`);
-  const { messages, state, initial, onError = 'skip', continueAfter, deadline, retain, priority } = options;
+  const { messages, state, initial, onError = 'skip', continueAfter, deadline, retain, priority, shows } = options;
   const on = options.on as Agent['on'];
   faults.name(name);
   faults.unknownNames(options, optionNames);
@@ -156,6 +160,7 @@ export function agent<
   const deadlineMs = faults.duration('deadline', deadline, limits.activationDeadlineMs, 1);
   const retry = readRetry(options.retry, faults);
   checkMessages(faults, messages, on);
+  checkShows(faults, shows);
   checkOnError(faults, onError);
   if (!('initial' in options)) faults.add('initial is missing: the state before the first message');
   faults.throwIfAny();
@@ -173,7 +178,12 @@ export function agent<
   const body = agentBody(described);
   const bare = workflow(
     name,
-    { retain: retainMs, deadline: deadlineMs, ...(priority === undefined ? {} : { priority }) },
+    {
+      retain: retainMs,
+      deadline: deadlineMs,
+      ...(priority === undefined ? {} : { priority }),
+      ...(shows === undefined ? {} : { shows }),
+    },
     body,
   );
   return { ...described, workflow: bare };

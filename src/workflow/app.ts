@@ -5,6 +5,7 @@
 import { canonicalJson } from '../core/canonical-json.js';
 import type { Manifest } from '../core/manifest.js';
 import type { RemedyPolicy } from '../core/remedies.js';
+import type { ToolPolicy } from '../core/tools/policy.js';
 import type { Agent } from './agent.js';
 import type { Capability, Handler } from './capability.js';
 import type { Limit } from './limit.js';
@@ -17,7 +18,9 @@ import { readRemedies } from './remedy-options.js';
 import type { Schedule } from './schedule.js';
 import { selectorFault } from './selector.js';
 import type { Subscription } from './subscription.js';
+import { readTools, type ToolsOptions } from './tool-options.js';
 import type { Topic } from './topic.js';
+import type { Webhook } from './webhook.js';
 import type { AnyWorkflow, Workflow } from './workflow.js';
 
 /** Options of `defineApp`. */
@@ -47,11 +50,18 @@ export interface AppOptions<
   readonly schedules?: readonly Schedule[];
   /** What its topics are read by: durable cursors, whose events start runs or are pulled. */
   readonly subscriptions?: readonly Subscription[];
+  /** Webhooks of other systems that become events of its topics. */
+  readonly webhooks?: readonly Webhook[];
   /**
    * What is done about failures, by class, where nothing closer says otherwise: a model, a capability, a node of a graph, a
    * step or an inference. Default: `auto` for all.
    */
   readonly remedies?: RemedyPolicy;
+  /**
+   * What models may have done by tools, and who is asked: docs/guides/tools.md. With it each call of a tool is judged, and one
+   * with an effect outside needs a rule that allows it. Default: all is allowed that no operator forbids.
+   */
+  readonly tools?: ToolsOptions;
 }
 
 /** An app of any types. */
@@ -69,9 +79,12 @@ export interface AnyApp {
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
   readonly subscriptions: readonly Subscription[];
+  readonly webhooks: readonly Webhook[];
   readonly models: readonly Model[];
   readonly prompts: readonly AnyPrompt[];
   readonly remedies: RemedyPolicy;
+  /** Null = nothing is said of tools. */
+  readonly tools: ToolPolicy | null;
   /** The definitions as data; made on first use. */
   readonly manifest: Manifest;
 }
@@ -111,7 +124,9 @@ export function defineApp<
     'prompts',
     'schedules',
     'subscriptions',
+    'webhooks',
     'remedies',
+    'tools',
   ]);
   const workflows = listOf(faults, 'workflows', 'workflow', options.workflows);
   const agents = listOf(faults, 'agents', 'agent', options.agents);
@@ -120,11 +135,13 @@ export function defineApp<
     ...workflows.flatMap((one) => one.handlers ?? []),
   ];
   const subscriptions = listOf(faults, 'subscriptions', 'subscription', options.subscriptions);
+  const webhooks = listOf(faults, 'webhooks', 'webhook', options.webhooks);
   const topics = unique(faults, 'topic', [
     ...listOf(faults, 'topics', 'topic', options.topics),
     ...workflows.flatMap(({ on, completes }) => [on, completes].filter((one) => one !== null)),
     ...agents.flatMap(topicsOf),
     ...subscriptions.flatMap(({ topic, dead }) => (dead === null ? [topic] : [topic, dead])),
+    ...webhooks.map(({ topic }) => topic),
   ]);
   const capabilities = unique(faults, 'capability', [
     ...listOf(faults, 'capabilities', 'capability', options.capabilities),
@@ -145,6 +162,7 @@ export function defineApp<
   ]);
   const schedules = listOf(faults, 'schedules', 'schedule', options.schedules);
   const remedies = readRemedies(options.remedies, faults);
+  const tools = options.tools === undefined ? null : readTools(options.tools, faults);
   refuseDuplicates(
     faults,
     'model',
@@ -182,6 +200,11 @@ export function defineApp<
   for (const { name: one, start } of subscriptions)
     if (start !== null && !workflows.includes(start))
       faults.add(`subscription "${one}" starts "${start.name}", which is not in workflows`);
+  refuseDuplicates(
+    faults,
+    'webhook',
+    webhooks.map((one) => one.name),
+  );
   for (const topic of topics) checkSelector(faults, topic);
   faults.throwIfAny();
 
@@ -199,9 +222,11 @@ export function defineApp<
     limits,
     schedules,
     subscriptions,
+    webhooks,
     models,
     prompts,
     remedies,
+    tools,
     get manifest() {
       manifest ??= manifestOf({
         name,
@@ -213,9 +238,11 @@ export function defineApp<
         limits,
         schedules,
         subscriptions,
+        webhooks,
         models,
         prompts,
         remedies,
+        tools,
       });
       return manifest;
     },

@@ -14,6 +14,7 @@ import {
   type Selection,
 } from '../core/graph/graph.js';
 import { limits } from '../core/limits.js';
+import type { ShownValues } from '../core/manifest.js';
 import { defaultRetry } from '../core/retry.js';
 import type { StandardSchema } from '../core/standard-schema.js';
 import { capability, type Capability, type Handler, type HandlerContext } from './capability.js';
@@ -32,7 +33,7 @@ import { OptionFaults } from './options.js';
 import { readRemedies } from './remedy-options.js';
 import { readRetry } from './retry-options.js';
 import type { Topic } from './topic.js';
-import type { Workflow } from './workflow.js';
+import { checkShows, type Workflow } from './workflow.js';
 
 /** Options that every graph may have. */
 export interface DagOptions<Out = unknown> {
@@ -46,6 +47,8 @@ export interface DagOptions<Out = unknown> {
   readonly timeout?: Duration;
   /** Higher goes first, 0 to 9. Default 5. */
   readonly priority?: number;
+  /** Which of its values everybody may see, where fields of the app are tagged; `steps` names nodes. Default: none. */
+  readonly shows?: ShownValues;
 }
 
 /** A workflow that is a graph. */
@@ -58,7 +61,18 @@ export interface Dag<Name extends string = string, In = unknown, Out = unknown> 
   readonly capabilities: readonly Capability[];
 }
 
-const optionNames = ['on', 'input', 'nodes', 'output', 'version', 'completes', 'retain', 'timeout', 'priority'];
+const optionNames = [
+  'on',
+  'input',
+  'nodes',
+  'output',
+  'version',
+  'completes',
+  'retain',
+  'timeout',
+  'priority',
+  'shows',
+];
 const nodeOptions = [
   'run',
   'after',
@@ -102,7 +116,7 @@ export function dag(
   },
 ): Dag {
   const faults = new OptionFaults(`dag "${name}"`);
-  const { on, input, version, completes, retain, timeout, priority, output } = options;
+  const { on, input, version, completes, retain, timeout, priority, output, shows } = options;
   faults.name(name);
   faults.unknownNames(options, optionNames);
   faults.schema('input', input);
@@ -113,6 +127,7 @@ export function dag(
   if (version !== undefined && (typeof version !== 'string' || !/^[\w.-]{1,64}$/.test(version)))
     faults.add('version must be 1 to 64 letters, digits, ".", "-" or "_"');
   if (output !== undefined && !isSelection(output)) faults.add('output must be a path or an object of paths');
+  checkShows(faults, shows);
   const reader = new NodeReader(name, faults);
   const given: unknown = options.nodes;
   const isRecord = typeof given === 'object' && given !== null && !Array.isArray(given);
@@ -129,6 +144,7 @@ export function dag(
     version: version ?? null,
     previous: [],
     signals: [],
+    ...(shows === undefined ? {} : { shows }),
     input: input ?? on?.schema ?? null,
     on: on ?? null,
     completes: completes ?? null,

@@ -15,6 +15,7 @@ import {
 } from '../core/manifest.js';
 import type { Hash } from '../core/ports.js';
 import { mergedRemedies, type RemedyPolicy } from '../core/remedies.js';
+import type { ToolPolicy } from '../core/tools/policy.js';
 import type { Agent } from './agent.js';
 import type { Capability } from './capability.js';
 import { jsonSchemaOf } from './json-schema-of.js';
@@ -26,6 +27,7 @@ import type { Signal } from './signal.js';
 import type { Subscription } from './subscription.js';
 import type { Topic } from './topic.js';
 import type { SchemaVersion } from './topic-versions.js';
+import type { Webhook } from './webhook.js';
 import type { AnyWorkflow } from './workflow.js';
 
 /** What a manifest is made of. */
@@ -40,15 +42,17 @@ export interface Definitions {
   readonly limits: readonly Limit[];
   readonly schedules: readonly Schedule[];
   readonly subscriptions: readonly Subscription[];
+  readonly webhooks: readonly Webhook[];
   readonly models: readonly Model[];
   readonly prompts: readonly AnyPrompt[];
   readonly remedies: RemedyPolicy;
+  readonly tools: ToolPolicy | null;
 }
 
 /** Describes definitions as data. */
 export function manifestOf(definitions: Definitions): Manifest {
   const { name, topics, workflows, agents, capabilities, implemented } = definitions;
-  const { limits, schedules, subscriptions, models, remedies, prompts } = definitions;
+  const { limits, schedules, subscriptions, webhooks, models, remedies, prompts, tools } = definitions;
   return {
     format: 1,
     app: name,
@@ -61,6 +65,8 @@ export function manifestOf(definitions: Definitions): Manifest {
     ...(prompts.length === 0 ? {} : { prompts: byName(prompts).map(promptManifest) }),
     ...(schedules.length === 0 ? {} : { schedules: byName(schedules).map(scheduleManifest) }),
     ...(subscriptions.length === 0 ? {} : { subscriptions: byName(subscriptions).map(({ spec }) => spec) }),
+    ...(webhooks.length === 0 ? {} : { webhooks: byName(webhooks).map(({ spec }) => spec) }),
+    ...(tools === null ? {} : { tools }),
   };
 }
 
@@ -110,7 +116,7 @@ function topicVersion({ version, schema, up }: SchemaVersion): TopicVersion {
 function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
   const { name, version, previous, input, on, completes, signals, priority, timeoutMs, retainMs, deadlineMs, retry } =
     workflow;
-  const { graph } = workflow;
+  const { graph, shows } = workflow;
   return {
     name,
     version,
@@ -125,6 +131,7 @@ function workflowManifest(workflow: AnyWorkflow): WorkflowManifest {
     deadlineMs,
     retry,
     ...(graph === undefined ? {} : { graph }),
+    ...(shows === undefined || Object.keys(shows).length === 0 ? {} : { shows }),
   };
 }
 

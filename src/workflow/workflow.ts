@@ -5,6 +5,7 @@
 import type { Duration } from '../core/duration.js';
 import type { Graph } from '../core/graph/graph.js';
 import { limits } from '../core/limits.js';
+import type { ShownValues } from '../core/manifest.js';
 import type { RetryPolicy } from '../core/retry.js';
 import type { InferInput, InferOutput, StandardSchema } from '../core/standard-schema.js';
 import type { Capability, Handler } from './capability.js';
@@ -33,6 +34,8 @@ export interface WorkflowOptions<Out = unknown> {
    * Default: any signal is taken, and its data is checked when the run gets it.
    */
   readonly signals?: readonly Signal[];
+  /** Which of its values everybody may see, where fields of the app are tagged (`tagged`). Default: none. */
+  readonly shows?: ShownValues;
   /** How long an ended run is kept. Default: for ever. */
   readonly retain?: Duration;
   /** Longest time from start to end; then the run fails with class `timeout`. Default: none. */
@@ -68,6 +71,8 @@ export interface Workflow<Name extends string = string, In = unknown, Out = unkn
   readonly on: Topic | null;
   readonly completes: Topic | null;
   readonly signals: readonly Signal[];
+  /** Absent = nothing is said. */
+  readonly shows?: ShownValues;
   readonly retainMs: number | null;
   readonly timeoutMs: number | null;
   readonly deadlineMs: number;
@@ -93,6 +98,7 @@ const optionNames = [
   'previous',
   'completes',
   'signals',
+  'shows',
   'retain',
   'timeout',
   'deadline',
@@ -126,6 +132,7 @@ export function workflow(
   if (on !== undefined && on.kind !== 'topic') faults.add('on must be a topic');
   if (completes !== undefined && completes.kind !== 'topic') faults.add('completes must be a topic');
   checkSignals(faults, signals);
+  checkShows(faults, options.shows);
   if (on !== undefined && input !== undefined) faults.add('give input or on, not both: the topic has the schema');
   if (typeof body !== 'function') faults.add('the body must be a function');
   faults.integer('priority', priority, { min: 0, max: limits.priorityMax });
@@ -139,6 +146,7 @@ export function workflow(
     on: on ?? null,
     completes: completes ?? null,
     signals,
+    ...(options.shows === undefined ? {} : { shows: options.shows }),
     retainMs: faults.duration('retain', retain, null),
     timeoutMs: faults.duration('timeout', timeout, null, 1),
     deadlineMs: faults.duration('deadline', deadline, limits.activationDeadlineMs, 1),
@@ -158,6 +166,22 @@ function checkSignals(faults: OptionFaults, signals: unknown): void {
   const names = list.map((one) => (one as Signal).name);
   for (const name of new Set(names.filter((one, i) => names.indexOf(one) !== i)))
     faults.add(`signal "${name}" is there twice`);
+}
+
+const shownNames = ['output', 'progress', 'streams', 'failures', 'steps'];
+
+/** What is written by mistake here would show what was meant to be hidden, or hide what was meant to be shown. */
+export function checkShows(faults: OptionFaults, shows: unknown): void {
+  if (shows === undefined) return;
+  if (typeof shows !== 'object' || shows === null)
+    return faults.add('shows is not an object such as { progress: true }');
+  for (const [name, said] of Object.entries(shows)) {
+    if (!shownNames.includes(name)) faults.add(`shows.${name} is none of ${shownNames.join(', ')}`);
+    else if (name === 'steps') {
+      if (!Array.isArray(said) || said.length > limits.shownStepsMax || !said.every((one) => typeof one === 'string'))
+        faults.add(`shows.steps is not a list of up to ${limits.shownStepsMax} names of steps`);
+    } else if (said !== true) faults.add(`shows.${name} is not true; leave it out to hide it`);
+  }
 }
 
 /** With the earlier ones of the earlier ones: an old body that is kept as it was names its own. */

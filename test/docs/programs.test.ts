@@ -65,7 +65,14 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
     file: 'audit.ts',
     prints: 'ann paid 300\nann paid 1200\nsubscription:audit Nack: no such amount\n',
   },
+  {
+    page: 'guides/webhooks-in.md',
+    file: 'shop.ts',
+    prints:
+      "202 { id: 'evt_1', topic: 'order.paid', duplicate: false }\n202 { id: 'evt_1', topic: 'order.paid', duplicate: true }\n",
+  },
   { page: 'guides/webhooks-in.md', file: 'receive.ts', prints: "{ received: 'msg_1' }\n" },
+  { page: 'guides/webhooks-out.md', file: 'shop.ts', prints: "order.placed { id: 'o1', cents: 4200 }\n" },
   {
     page: 'guides/approvals.md',
     file: 'review.ts',

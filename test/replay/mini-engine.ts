@@ -302,6 +302,7 @@ export class MiniEngine {
       hasWorkflow: () => true,
       hasAgent: () => true,
       recall: () => null,
+      judge: () => ({ tag: 'allowed', rule: '', counted: {} }),
       admit: ({ path, first, attempt, ask }) => {
         if (ask.model === 'unknown') return null;
         if (this.holdsInferences) return { version: 'v1', endpoint: 'e', until: null };

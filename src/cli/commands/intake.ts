@@ -59,12 +59,14 @@ function startOptions(flags: Flags): StartOptions {
   const key = flags.text('key');
   const delay = flags.text('delay');
   const startAt = flags.text('at');
+  const notify = flags.text('notify');
   return {
     ...(key === undefined ? {} : { idempotencyKey: key }),
     ...labelsOf(flags),
     // Whatever it is, the client refuses what is no duration.
     ...(delay === undefined ? {} : { delay: delay as Duration }),
     ...(startAt === undefined ? {} : { startAt }),
+    ...(notify === undefined ? {} : { notify }),
   };
 }
 

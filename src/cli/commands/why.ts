@@ -1,6 +1,6 @@
 /** `eventspine why`. */
 import { remedyText } from '../../core/remedies.js';
-import type { DecisionView } from '../../protocol/http.js';
+import type { DecisionView, ToolVerdictView } from '../../protocol/http.js';
 import type { CommandRun } from '../command.js';
 import { exitCodes } from '../exit-codes.js';
 import { momentFlag } from '../moment.js';
@@ -52,6 +52,7 @@ function decisionText(decision: DecisionView): string[] {
     ...(confidence === null ? [] : [['confidence', String(confidence)] as const]),
     ...alternatives.map(({ text, probability }) => ['instead of', `${JSON.stringify(text)} (${probability})`] as const),
     ...rules.map((rule) => ['rule', rule] as const),
+    ...(decision.tools ?? []).map((one) => ['tool', verdictText(one)] as const),
     ...hops.map(
       (hop) =>
         [
@@ -77,4 +78,10 @@ function sizeText(blob: { readonly size: number } | null): string {
 
 function moneyText(micros: number): string {
   return (micros / 1_000_000).toFixed(6);
+}
+
+function verdictText({ tool, verdict, rule, why, taint }: ToolVerdictView): string {
+  const by = rule === '' ? '' : ` by ${rule}`;
+  const from = taint.length === 0 ? '' : ` (untrusted: ${taint.join(', ')})`;
+  return `${tool} ${verdict === 'ask' ? 'waits for a person' : verdict}${by}${why === null ? '' : `: ${why}`}${from}`;
 }

@@ -95,6 +95,23 @@ export type BodyCommand =
       readonly attempt: number;
       readonly policy: AmbiguityPolicy;
     }
+  /**
+   * Asks whether a call of a tool may be made, whose work is at `of`. `args`: encoded; null = they are too large to be looked
+   * at. `taint`: where untrusted text has come from; `own`: it is all that counts, whatever the run has read beside it.
+   * `approval`: path of the approval of the same call.
+   */
+  | {
+      readonly op: 'judgeTool';
+      readonly path: string;
+      readonly of: string;
+      readonly tool: string;
+      readonly effect: Effect;
+      readonly hash: string;
+      readonly args: string | null;
+      readonly taint: readonly string[];
+      readonly own?: true;
+      readonly approval: string | null;
+    }
   | { readonly op: 'sleep'; readonly path: string; readonly ms: number }
   | { readonly op: 'sleepUntil'; readonly path: string; readonly at: number }
   | { readonly op: 'emit'; readonly path: string; readonly topic: string; readonly event: EmittedEvent }
@@ -270,6 +287,7 @@ export type RunCommand =
       readonly status: RunEventData['child.ended']['status'];
       readonly output: Payload | null;
       readonly failure: Failure | null;
+      readonly taint?: readonly string[];
     }
   /** `id` names the signal within the run: a second one of the same id is the same signal. */
   | {
@@ -280,6 +298,7 @@ export type RunCommand =
       readonly data: Payload | null;
       readonly mail?: Mail;
       readonly failure?: Failure;
+      readonly taint?: readonly string[];
     }
   /** Admission lets an inference go on that waits. `reservedAt`: since when it draws on the counters that its grant names. */
   | {

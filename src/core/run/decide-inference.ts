@@ -25,6 +25,7 @@ import {
   type InferenceTicket,
   type InferenceWait,
 } from './inference.js';
+import { knownTaint } from './decide-tools.js';
 import { leftMsOf, remedied } from './remedied.js';
 import { hopsBefore, type InferenceUnit, type RunState } from './state.js';
 
@@ -146,6 +147,7 @@ function known({
   reroute,
   cache,
   prompt,
+  taint,
 }: InferenceAsk): InferenceAsk {
   return {
     model,
@@ -158,6 +160,7 @@ function known({
     ...(reroute === undefined ? {} : { reroute }),
     ...(cache === undefined ? {} : { cache }),
     ...(prompt === undefined ? {} : { prompt }),
+    ...(taint === undefined ? {} : { taint: knownTaint(taint) }),
   };
 }
 

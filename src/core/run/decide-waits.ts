@@ -44,7 +44,7 @@ export function decideCancelWait(state: RunState, path: string): Decision {
 
 /** Kept, whether or not somebody waits for it; one that meets a wait satisfies it. */
 export function decideSignal(state: RunState, command: Extract<RunCommand, { op: 'signal' }>): Decision {
-  const { id, name, by, data, mail, failure } = command;
+  const { id, name, by, data, mail, failure, taint } = command;
   if (state.signalIds.has(id)) return already;
   if (mail === undefined ? isEnded(state.status) : !takesMail(state)) return refused('ended');
   const from = mail?.from;
@@ -53,7 +53,14 @@ export function decideSignal(state: RunState, command: Extract<RunCommand, { op:
   if (state.head >= limits.historyEventsMax) return refused('history_full');
   const received: NewRunEvent = {
     type: 'signal.received',
-    data: { id, name, by, ...(mail === undefined ? {} : { mail }), ...(failure === undefined ? {} : { failure }) },
+    data: {
+      id,
+      name,
+      by,
+      ...(mail === undefined ? {} : { mail }),
+      ...(failure === undefined ? {} : { failure }),
+      ...(taint === undefined ? {} : { taint }),
+    },
     ...(data === null ? {} : { payload: data }),
   };
   const path = signalWait(state, name);

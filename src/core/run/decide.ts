@@ -13,6 +13,7 @@ import { choiceFor } from '../remedies.js';
 import { decideRetry, type RetryPolicy } from '../retry.js';
 import { endsOrParks, type BodyCommand, type RunCommand, type TaskCommand } from './commands.js';
 import { decideAdmission, decidedInstead, decideInference, type InferenceContext } from './decide-inference.js';
+import { decideTool, staleVerdicts, type ToolContext } from './decide-tools.js';
 import type { NewRunEvent, RunEventData } from './events.js';
 import { pathOfRetryTimer, runTimers } from './effects.js';
 import {
@@ -30,7 +31,7 @@ import { declaredRemedies, leftMsOf, remedied } from './remedied.js';
 import { activationTask, capabilityQueue, isEnded, type RunState, type Unit } from './state.js';
 import { pathOfEscalationTimer, waitOfExpiryTimer } from './waits.js';
 
-export interface DecideContext extends InferenceContext {
+export interface DecideContext extends InferenceContext, ToolContext {
   /** The store's clock. */
   readonly now: number;
   /** In [0, 1); used for jitter. */
@@ -135,6 +136,8 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
     case 'failInference':
     case 'settleAmbiguity':
       return decideInference(state, command, context);
+    case 'judgeTool':
+      return decideTool(state, command, context);
     case 'sleep':
       return decideSleep(state, command.path, context.now + command.ms);
     case 'sleepUntil':
@@ -181,7 +184,7 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
       const unit = state.units.get(path);
       if (unit !== undefined) return unit.kind === 'send' ? already : refused('path_in_use');
       if (to.kind === 'agent' && !context.hasAgent(to.agent)) return refused('unknown_agent');
-      return accept({ type: 'message.sent', data: { path, to }, payload: data });
+      return accept({ type: 'message.sent', data: { path, to, ...taintOf(state) }, payload: data });
     }
     case 'bury': {
       const { path, message, attempts, failure: cause } = command;
@@ -197,13 +200,17 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
     case 'park':
       return command.seen < state.lastWakeSeq ? refused('stale') : accept({ type: 'run.parked', data: {} });
     case 'succeed':
-      return accept({ type: 'run.succeeded', data: {}, payload: command.output });
+      return accept({
+        type: 'run.succeeded',
+        data: state.parent === null ? {} : taintOf(state),
+        payload: command.output,
+      });
     case 'fail':
       return accept(failed(command.failure, command.path, context));
     case 'refuse':
       return accept({
         type: 'run.refused',
-        data: { code: command.code },
+        data: { code: command.code, ...(state.parent === null ? {} : taintOf(state)) },
         ...(command.data === null ? {} : { payload: command.data }),
       });
     case 'continueAsNew':
@@ -218,6 +225,11 @@ function decideBody(state: RunState, command: BodyCommand, context: DecideContex
     default:
       return assertNever(command);
   }
+}
+
+/** What the run has read, for whoever it tells something. */
+function taintOf({ taint }: RunState): { readonly taint?: readonly string[] } {
+  return taint.length === 0 ? {} : { taint };
 }
 
 function successorId({ workflow, agent }: RunState, context: DecideContext): string {
@@ -357,14 +369,14 @@ function decideChild(
 function decideChildEnd(state: RunState, command: Extract<RunCommand, { op: 'endChild' }>): Decision {
   // Nobody waits for it any more.
   if (isEnded(state.status)) return already;
-  const { path, run, first, status, failure: cause, output } = command;
+  const { path, run, first, status, failure: cause, output, taint } = command;
   const unit = state.units.get(path);
   // A redrive may have started another in the place of one that was cancelled.
   if (unit?.kind !== 'child' || unit.run !== first) return already;
   if (unit.status !== 'started' && unit.status !== 'stopping') return already;
   return accept({
     type: 'child.ended',
-    data: { path, run, status, failure: cause },
+    data: { path, run, status, failure: cause, ...(taint === undefined ? {} : { taint }) },
     ...(output === null ? {} : { payload: output }),
   });
 }
@@ -535,7 +547,8 @@ function decideRedrive(state: RunState, command: RedriveCommand): Decision {
     const data = { by, paths: nodesToRedo(state, state.graph), deadLetter, ...said };
     return accept(...edits, { type: 'run.redriven', data });
   }
-  const { paths, children } = toRedo(state);
+  const { paths: unfinished, children } = toRedo(state);
+  const paths = [...unfinished, ...staleVerdicts(state)];
   const goingOn = children.length === 0 ? {} : { children };
   return accept(...edits, { type: 'run.redriven', data: { by, paths, deadLetter, ...goingOn, ...said } });
 }

@@ -429,6 +429,7 @@ export function effectsOf(before: OpenRows | null, wasOpen: boolean, event: RunE
     case 'context.used':
     case 'context.inherited':
     case 'race.decided':
+    case 'tool.judged':
     case 'node.skipped':
     case 'node.failed':
       break;

@@ -9,6 +9,8 @@ import type { Payload } from '../payload.js';
 import type { RemedyPolicy, TakenRemedy } from '../remedies.js';
 import type { RetryPolicy } from '../retry.js';
 import type { SkipReason } from '../graph/graph.js';
+import type { Counted } from '../tools/judge.js';
+import type { ToolApproval } from '../tools/policy.js';
 import type {
   AmbiguityPolicy,
   CachedFrom,
@@ -21,6 +23,7 @@ import type {
   TokenUsage,
 } from './inference.js';
 import type { AgentIdentity, Mail, SendTarget } from './mail.js';
+import type { DeliveryOrder } from '../webhooks/delivery-order.js';
 import type { Satisfaction, WaitOn } from './waits.js';
 
 /** What may happen again after a crash in mid-effect: run it again, run it again with the same key, or do not guess. */
@@ -92,6 +95,12 @@ export interface RunEventData {
     readonly graph?: true;
     /** The agent key that the run stands for; the workflow has the name of the agent. Absent = none. */
     readonly agent?: AgentIdentity;
+    /** Who is told of the end of the run: a URL. Absent = nobody. */
+    readonly notify?: string;
+    /** The message that the run is to deliver. Absent = it is no delivery. */
+    readonly delivery?: DeliveryOrder;
+    /** Where untrusted text has come from that the run which began this one had read. Absent = it had read none. */
+    readonly taint?: readonly string[];
   };
   /** Payload: the graph that the run goes by, whatever is deployed later. */
   'graph.started': { readonly nodes: number };
@@ -260,6 +269,27 @@ export interface RunEventData {
     readonly by?: string;
     readonly comment?: string;
   } & DecisionNote;
+  /**
+   * A verdict on a call of a tool that a model has asked for: `allowed`, `refused`, or `ask`, where a person has the say first.
+   * `of`: path of the work; `rule`: by which rule of the app, or order of an operator (`order:<name>`), empty = by none;
+   * `hash`: of tool and arguments; `taint`: where untrusted text has come from that may have led to it; `counted`: amounts by
+   * rule and argument that count in quotas; `approval`: path of the approval by which it is allowed. Payload: the arguments,
+   * absent where they were too large to be looked at.
+   */
+  'tool.judged': {
+    readonly path: string;
+    readonly of: string;
+    readonly tool: string;
+    readonly effect: Effect;
+    readonly verdict: 'allowed' | 'refused' | 'ask';
+    readonly rule: string;
+    readonly hash: string;
+    readonly taint: readonly string[];
+    readonly why?: string;
+    readonly approve?: ToolApproval;
+    readonly counted?: Counted;
+    readonly approval?: string;
+  };
   'timer.set': { readonly path: string; readonly fireAt: number };
   'timer.fired': { readonly path: string };
   'event.emitted': { readonly path: string; readonly topic: string; readonly eventId: string };
@@ -280,6 +310,8 @@ export interface RunEventData {
     readonly run: string;
     readonly status: 'succeeded' | 'failed' | 'cancelled' | 'refused';
     readonly failure: Failure | null;
+    /** Where untrusted text has come from that the child had read. Absent = it had read none. */
+    readonly taint?: readonly string[];
   };
   /**
    * A step or call has written to a stream. `attempt` counts how often the stream was begun, 0 where the body itself
@@ -321,9 +353,16 @@ export interface RunEventData {
     readonly mail?: Mail;
     /** An answer that says why there is none. Absent = it is one. */
     readonly failure?: Failure;
+    /** Where untrusted text has come from that the run which sent it had read. Absent = it had read none. */
+    readonly taint?: readonly string[];
   };
   /** A message, or the answer to one, is on its way. Payload: its data. */
-  'message.sent': { readonly path: string; readonly to: SendTarget };
+  'message.sent': {
+    readonly path: string;
+    readonly to: SendTarget;
+    /** Where untrusted text has come from that the run had read. Absent = it had read none. */
+    readonly taint?: readonly string[];
+  };
   /**
    * An agent has given up on a message (event `message` of the run) and goes on without it. It is a dead letter.
    */
@@ -356,15 +395,15 @@ export interface RunEventData {
     readonly failure: Failure;
   };
   'run.cancel_requested': { readonly reason: string | null; readonly by: string; readonly graceMs: number };
-  /** Payload: the output. */
-  'run.succeeded': Record<string, never>;
+  /** Payload: the output. `taint`, for the run that has started it: where untrusted text has come from that it had read. */
+  'run.succeeded': { readonly taint?: readonly string[] };
   /** `path` is the step whose failure ended the run, null where the body itself failed. Ends in a dead letter. */
   'run.failed': { readonly failure: Failure; readonly path: string | null; readonly deadLetter: string };
   'run.cancelled': { readonly reason: string | null; readonly forced: boolean };
   /** The body goes on in another run, which was started in the same commit with a history of its own. */
   'run.continued': { readonly next: string };
   /** The body ended the run on purpose with `Terminal`. Payload: its data. */
-  'run.refused': { readonly code: string };
+  'run.refused': { readonly code: string; readonly taint?: readonly string[] };
   /** A person moved the run to another version of its workflow; null = none. The body begins anew in that version. */
   'run.migrated': { readonly by: string; readonly from: string | null; readonly to: string | null };
   /** A person sent a dead run back to work; the listed steps, of a graph the listed nodes, forget their failure. */

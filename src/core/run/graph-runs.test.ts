@@ -76,6 +76,7 @@ class Run {
       hasWorkflow: () => false,
       hasAgent: () => false,
       recall: () => null,
+      judge: () => ({ tag: 'allowed', rule: '', counted: {} }),
       admit: () => null,
       agentRunId: () => '',
       unleased: true,

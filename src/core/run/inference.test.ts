@@ -115,6 +115,7 @@ class Bench {
       hasWorkflow: () => true,
       hasAgent: () => true,
       recall: () => null,
+      judge: () => ({ tag: 'allowed', rule: '', counted: {} }),
       admit: (ticket) => {
         this.tickets.push(ticket);
         const waits = { version: 'v1', endpoint: 'e' };

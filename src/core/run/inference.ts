@@ -65,6 +65,8 @@ export interface InferenceAsk {
   readonly cache?: CacheAsk;
   /** The prompt that the request was made by; absent = by none that has a name. */
   readonly prompt?: PromptVersion;
+  /** Where untrusted text in the request has come from; absent = there is none. */
+  readonly taint?: readonly string[];
 }
 
 /** What an inference has to do with answers that are kept. */

@@ -51,6 +51,7 @@ export const journalEventTypes = [
   'inference.due',
   'inference.completed',
   'inference.failed',
+  'tool.judged',
   'timer.set',
   'timer.fired',
   'event.emitted',
@@ -100,7 +101,7 @@ export function journalEntry(event: RunEvent, withPayload: boolean): JournalEntr
   if (!journalTypes.has(event.type)) return null;
   const { seq, at, type, data, payload } = event;
   // The input of a call and the request of an inference are of no use to the body that sent them.
-  const isSent = type === 'call.scheduled' || type === 'inference.requested';
+  const isSent = type === 'call.scheduled' || type === 'inference.requested' || type === 'tool.judged';
   const carried = (withPayload || isFromCache(event)) && payload !== undefined && !isSent && !isInputOfBody(event);
   return (carried ? { seq, at, type, data, payload } : { seq, at, type, data }) as JournalEntry;
 }

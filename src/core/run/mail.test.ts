@@ -49,6 +49,7 @@ class Key {
       hasWorkflow: () => false,
       hasAgent: (name) => name === 'tally',
       recall: () => null,
+      judge: () => ({ tag: 'allowed', rule: '', counted: {} }),
       admit: () => null,
       agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: () => null,

@@ -58,6 +58,7 @@ class Bench {
       hasWorkflow: (name) => name === 'known',
       hasAgent: (name) => name === 'known',
       recall: () => null,
+      judge: () => ({ tag: 'allowed', rule: '', counted: {} }),
       admit: () => null,
       agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: (name) =>

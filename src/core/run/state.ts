@@ -11,7 +11,17 @@ import { limits } from '../limits.js';
 import type { Payload } from '../payload.js';
 import type { RemedyPolicy } from '../remedies.js';
 import type { RetryPolicy } from '../retry.js';
-import { wakes, type Effect, type ParentLink, type RunEvent, type RunTrigger, type StreamWriter } from './events.js';
+import type { Counted } from '../tools/judge.js';
+import { mergedTaint } from '../tools/taint.js';
+import {
+  wakes,
+  type Effect,
+  type ParentLink,
+  type RunEvent,
+  type RunEventData,
+  type RunTrigger,
+  type StreamWriter,
+} from './events.js';
 import {
   hopOf,
   leadsToRetry,
@@ -60,6 +70,7 @@ export type Unit =
   | { readonly kind: 'timer'; readonly status: 'set' | 'fired' | 'cancelled'; readonly fireAt: number }
   | { readonly kind: 'emit'; readonly eventId: string }
   | { readonly kind: 'race'; readonly winner: string }
+  | ToolGateUnit
   | { readonly kind: 'context'; readonly saved: boolean }
   /** A node of a graph that was never begun. */
   | { readonly kind: 'node'; readonly status: 'skipped' | 'failed' }
@@ -88,6 +99,16 @@ export type Unit =
       readonly to: readonly string[];
       readonly level: number;
     };
+
+/** A verdict on a call of a tool. */
+export interface ToolGateUnit {
+  readonly kind: 'gate';
+  readonly verdict: RunEventData['tool.judged']['verdict'];
+  /** Path of the work that it is about. */
+  readonly of: string;
+  readonly hash: string;
+  readonly counted: Counted;
+}
 
 /** An inference. Whoever decides over it, grants it or settles it finds all that is known of it here. */
 export interface InferenceUnit {
@@ -182,6 +203,8 @@ export interface RunState {
   inputSeq: number;
   /** The event that started the run: no wait of it takes that one. */
   trigger: RunTrigger | null;
+  /** The URL that is told of the end of the run. */
+  notify: string | null;
   /** The agent key that the run stands for. */
   agent: Pick<AgentIdentity, 'key' | 'generation'> | null;
   /** Offset of the last message taken from each partition, by `topic/partition`. */
@@ -198,6 +221,8 @@ export interface RunState {
   spend: Spend;
   /** Which version of each model the run asks, from the first time that it asks it. */
   readonly arms: Map<string, string>;
+  /** Where untrusted text has come from that the run has read, or whoever began or told it. */
+  taint: readonly string[];
   /** `seq` of the last event that concerns a waiting body. */
   lastWakeSeq: number;
   /** Number of progress reports so far. */
@@ -299,6 +324,7 @@ export function emptyState(tenant: string, run: string): RunState {
     edits: new Map(),
     inputSeq: 1,
     trigger: null,
+    notify: null,
     agent: null,
     offsets: new Map(),
     mail: new Map(),
@@ -308,6 +334,7 @@ export function emptyState(tenant: string, run: string): RunState {
     contexts: new Map(),
     spend: nothingSpent,
     arms: new Map(),
+    taint: [],
     born: 0,
     lastWakeSeq: 0,
     progress: 0,
@@ -350,6 +377,8 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       state.traceparent = d.traceparent;
       state.parent = d.parent ?? null;
       state.trigger = d.trigger;
+      state.notify = d.notify ?? null;
+      state.taint = mergedTaint(state.taint, d.taint);
       if (d.agent !== undefined) beAgent(state, d.agent);
       state.born = event.seq;
       state.activation = {
@@ -515,6 +544,12 @@ export function applyEvent(state: RunState, event: RunEvent): void {
     case 'event.emitted':
       units.set(event.data.path, { kind: 'emit', eventId: event.data.eventId });
       break;
+    case 'tool.judged': {
+      const { path, of, verdict, hash, counted = nothingCounted } = event.data;
+      units.set(path, { kind: 'gate', verdict, of, hash, counted });
+      noProgress(state, event.seq);
+      break;
+    }
     case 'race.decided':
       units.set(event.data.path, { kind: 'race', winner: event.data.winner });
       break;
@@ -555,9 +590,11 @@ export function applyEvent(state: RunState, event: RunEvent): void {
       break;
     case 'child.ended':
       setChild(units, event.data.path, event.data.status === 'succeeded' ? 'succeeded' : 'failed');
+      state.taint = mergedTaint(state.taint, event.data.taint);
       break;
     case 'signal.received':
       state.signalIds.add(event.data.id);
+      state.taint = mergedTaint(state.taint, event.data.taint);
       queueSignal(state, event.data.name, event.seq);
       if (event.data.mail !== undefined) receiveMail(state, event);
       break;
@@ -673,6 +710,7 @@ export function applyEvent(state: RunState, event: RunEvent): void {
 }
 
 const noGraph: Graph = { nodes: [] };
+const nothingCounted: Counted = {};
 const noLimits: readonly string[] = [];
 
 /** Each attempt asks anew. */
@@ -745,6 +783,7 @@ function requestInference(state: RunState, event: Extract<RunEvent, { type: 'inf
   } = event.data;
   const before = state.units.get(path);
   const past = before?.kind === 'inference' ? before : null;
+  state.taint = mergedTaint(state.taint, ask.taint);
   const version = grant?.version ?? waitsFor;
   // The arm of the run is the one that it was given, not the one that helped it out.
   if (version !== null && ask.reroute === undefined && !state.arms.has(ask.model)) state.arms.set(ask.model, version);
@@ -906,6 +945,7 @@ export function isOpenUnit(unit: Unit): boolean {
       return unit.status === 'open';
     case 'emit':
     case 'race':
+    case 'gate':
     case 'context':
     case 'node':
     case 'send':

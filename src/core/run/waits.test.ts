@@ -80,6 +80,7 @@ class Bench {
       hasWorkflow: () => true,
       hasAgent: () => true,
       recall: () => null,
+      judge: () => ({ tag: 'allowed', rule: '', counted: {} }),
       admit: () => null,
       agentRunId: (agent, key, generation) => `run_${agent}_${key}_${generation}`,
       capability: () => null,

@@ -22,6 +22,8 @@ export type WaitOn =
       readonly escalations: readonly Escalation[];
       /** The person answers in the place of a model. */
       readonly decides?: DecidesFor;
+      /** The call of a tool that is to be agreed to: hash of tool and arguments, which is all that the word is for. */
+      readonly call?: string;
     };
 
 /** Who is asked as well when an approval has been open for so long. */

@@ -93,6 +93,7 @@ export function schemeFaults(value: unknown, at = 'scheme'): string[] {
     const fault = check === undefined ? 'is not a field of this kind' : check(field);
     if (fault !== null) faults.push(`${at}.${name} ${fault}`);
   }
+  if (kind === 'http-signature' && given['algorithm'] === undefined) faults.push(`${at}.algorithm is needed`);
   return faults.length > 0 || kind !== 'hmac' ? faults : hmacFaults(given as unknown as HmacScheme, at);
 }
 

@@ -38,6 +38,8 @@ export interface Message {
   readonly type: string;
   readonly from: MailSource;
   readonly data: Payload | null;
+  /** Where untrusted text has come from that its sender had read. Absent = none is known of. */
+  readonly taint?: readonly string[];
   /** The timer that stands for the message at its sender; goes with its delivery. */
   readonly timer?: Extract<TimerWrite, { op: 'clear' }>;
 }
@@ -145,19 +147,20 @@ export class PostOffice {
   #bring(
     tenant: string,
     run: string,
-    { data: { path, to }, payload }: Sent,
+    { data: { path, to, taint }, payload }: Sent,
     timer: Extract<TimerWrite, { op: 'clear' }>,
   ): Promise<PostOutcome> {
     const id = `${run}/${path}`;
     const data = payload ?? null;
+    const read = taint === undefined ? {} : { taint };
     switch (to.kind) {
       case 'agent': {
         const origin = { tenant, actor: 'engine', traceparent: null, correlation: null };
         const from = { kind: 'run', run, reply: to.reply } as const;
-        return this.post(origin, to.agent, to.key, { id, type: to.type, from, data, timer });
+        return this.post(origin, to.agent, to.key, { id, type: to.type, from, data, timer, ...read });
       }
       case 'run':
-        return this.#answer(tenant, to, { id, data, timer });
+        return this.#answer(tenant, to, { id, data, timer, ...read });
       case 'caller':
         // Nobody brings it anywhere: it is fetched.
         return Promise.resolve({ tag: 'already' });
@@ -167,9 +170,15 @@ export class PostOffice {
   async #answer(
     tenant: string,
     { run: asker, name, failure }: Extract<SendTarget, { kind: 'run' }>,
-    { id, data, timer }: Pick<Message, 'id' | 'data'> & { readonly timer: Extract<TimerWrite, { op: 'clear' }> },
+    {
+      id,
+      data,
+      timer,
+      taint,
+    }: Pick<Message, 'id' | 'data' | 'taint'> & { readonly timer: Extract<TimerWrite, { op: 'clear' }> },
   ): Promise<PostOutcome> {
-    const named = { op: 'signal', id, name, by: timer.run, data } as const;
+    const read = taint === undefined ? {} : { taint };
+    const named = { op: 'signal', id, name, by: timer.run, data, ...read } as const;
     const command = failure === null ? named : { ...named, failure };
     const outcome = await this.#submit(tenant, asker, command, 'engine', { timers: [timer] });
     if (outcome.tag === 'applied') return { tag: 'delivered', run: asker };
@@ -200,6 +209,7 @@ export class PostOffice {
         by: origin.actor,
         data: message.data,
         mail: { type: message.type, from: message.from },
+        ...(message.taint === undefined ? {} : { taint: message.taint }),
       },
       origin.actor,
       this.#along(agent, key, message, address.run),
@@ -242,7 +252,7 @@ export class PostOffice {
   async #begin(
     origin: Origin,
     agent: string,
-    { id, type, from, data, ...message }: Message,
+    { id, type, from, data, taint, ...message }: Message,
     identity: { readonly key: string; readonly generation: number; readonly offsets: Readonly<Record<string, number>> },
   ): Promise<PostOutcome | null> {
     const entry = this.#catalog.agent(agent);
@@ -262,7 +272,18 @@ export class PostOffice {
       traceparent: origin.traceparent,
       trigger: null,
       agent: identity,
-      mail: [{ data: { id, name: mailSignal, by: actor, mail: { type, from } }, payload: data }],
+      mail: [
+        {
+          data: {
+            id,
+            name: mailSignal,
+            by: actor,
+            mail: { type, from },
+            ...(taint === undefined ? {} : { taint }),
+          },
+          payload: data,
+        },
+      ],
     });
     const along = this.#along(agent, key, { id, type, from, data, ...message }, run);
     const transition = birthTransition(born, along.dedupe ?? []);

@@ -4,6 +4,7 @@ import type { WorkflowManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
 import type { AgentIdentity } from '../../core/run/mail.js';
 import type { NewRunEvent, ParentLink, RunTrigger } from '../../core/run/events.js';
+import type { DeliveryOrder } from '../../core/webhooks/delivery-order.js';
 import { emptyState, type ContextBundle, type RunState, type UnreadMail } from '../../core/run/state.js';
 import type { EngineContext } from '../context.js';
 import type { DedupeWrite, Transition } from '../../store/contract.js';
@@ -30,8 +31,14 @@ export interface BirthRequest {
   /** The agent key that it stands for, with the messages that it begins with. */
   readonly agent?: AgentIdentity;
   readonly mail?: readonly UnreadMail[];
+  /** Where untrusted text has come from that the run which caused this one had read. */
+  readonly taint?: readonly string[];
   /** Not before this instant; one that is past means at once. */
   readonly startAt?: number;
+  /** The URL that is told of the end of the run. */
+  readonly notify?: string;
+  /** The message that it is to deliver. */
+  readonly delivery?: DeliveryOrder;
   /** The input is the payload of the triggering event too. */
   readonly sharedInput?: boolean;
 }
@@ -73,6 +80,9 @@ export function birth(context: EngineContext, workflow: WorkflowManifest, reques
           ...(request.continues === undefined ? {} : { continues: request.continues }),
           ...(workflow.graph === undefined ? {} : { graph: true }),
           ...(request.agent === undefined ? {} : { agent: request.agent }),
+          ...(request.notify === undefined ? {} : { notify: request.notify }),
+          ...(request.delivery === undefined ? {} : { delivery: request.delivery }),
+          ...(request.taint === undefined || request.taint.length === 0 ? {} : { taint: request.taint }),
         },
         payload: request.input,
       },

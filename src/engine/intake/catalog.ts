@@ -9,13 +9,18 @@ import type { LimitSpec } from '../../core/admission/limit.js';
 import {
   ownTopics,
   type CapabilityManifest,
+  type JsonSchema,
   type Manifest,
   type ModelManifest,
   type TopicManifest,
   type WorkflowManifest,
 } from '../../core/manifest.js';
 import type { Subscription } from '../../core/topics/subscription.js';
+import { deliverCapability, webhookWorkflow } from '../../core/webhooks/delivery-order.js';
+import type { WebhookSource } from '../../core/webhooks/source.js';
 import { Checks, type Check } from './checks.js';
+import type { ToolPolicy } from '../../core/tools/policy.js';
+import { readToolPolicy } from '../../core/tools/read-policy.js';
 import { manifestFaults } from './manifest-faults.js';
 import { newerTopic } from '../../core/schema/newer-topic.js';
 import { requireCompatible, TopicSchemas } from '../topics/schemas.js';
@@ -35,6 +40,8 @@ export interface WorkflowEntry {
   readonly check: Check | null;
   /** The signals that its runs take; null = any. */
   readonly signals: ReadonlyMap<string, Check> | null;
+  /** What models may have done by tools; null = its app says nothing of it. */
+  readonly tools: ToolPolicy | null;
 }
 
 export interface AgentEntry extends WorkflowEntry {
@@ -51,6 +58,8 @@ export class Catalog {
   #limits: ReadonlyMap<string, LimitSpec> = new Map();
   #models = new Map<string, ModelManifest>();
   #subscriptions: ReadonlyMap<string, Subscription> = new Map();
+  #webhooks: ReadonlyMap<string, WebhookSource> = new Map();
+  #checks = new Checks();
 
   /** Hash of the manifest an app has now; null = unknown app. */
   hashOf(app: string): string | null {
@@ -113,7 +122,7 @@ export class Catalog {
   }
 
   workflow(name: string): WorkflowEntry | null {
-    return this.#workflows.get(name) ?? null;
+    return this.#workflows.get(name) ?? (name === webhookWorkflow.name ? ownWorkflow : null);
   }
 
   /** Whether there is a workflow that is a graph. */
@@ -132,7 +141,8 @@ export class Catalog {
   }
 
   capability(name: string): CapabilityManifest | null {
-    return this.#capabilities.get(name) ?? null;
+    // Deliveries may begin before the server that does them has registered.
+    return this.#capabilities.get(name) ?? (name === deliverCapability.name ? deliverCapability : null);
   }
 
   /** Limits as apps declare them; another map after every change. */
@@ -149,9 +159,19 @@ export class Catalog {
     return this.#models;
   }
 
+  /** Faults of a plain JSON value against a schema of a manifest that is in force. */
+  fits(schema: JsonSchema, value: unknown): readonly string[] {
+    return this.#checks.compile(schema)(value);
+  }
+
   /** Subscriptions that apps declare, by name; another map after every change. */
   get subscriptions(): ReadonlyMap<string, Subscription> {
     return this.#subscriptions;
+  }
+
+  /** Sources of webhooks that apps declare, by name. */
+  get webhooks(): ReadonlyMap<string, WebhookSource> {
+    return this.#webhooks;
   }
 
   /** Whether there is a workflow that says which signals it takes. */
@@ -182,12 +202,15 @@ export class Catalog {
     const limits = new Map<string, LimitSpec>();
     const models = new Map<string, ModelManifest>();
     const subscriptions = new Map<string, Subscription>();
+    const webhooks = new Map<string, WebhookSource>();
     const checks = new Checks();
     for (const { manifest } of this.#apps.values()) {
       for (const model of manifest.models ?? []) models.set(model.name, model);
       for (const topic of manifest.topics) topics.set(topic.name, newerTopic(topics.get(topic.name), topic));
       for (const limit of manifest.limits ?? []) limits.set(limit.name, limit);
       for (const one of manifest.subscriptions ?? []) subscriptions.set(one.name, one);
+      for (const one of manifest.webhooks ?? []) webhooks.set(one.name, one);
+      const tools = manifest.tools === undefined ? null : toolPolicyOf(manifest.tools, checks);
       for (const workflow of manifest.workflows) {
         const entry: WorkflowEntry = {
           manifest: workflow,
@@ -196,6 +219,7 @@ export class Catalog {
             workflow.signals === undefined
               ? null
               : new Map(workflow.signals.map(({ name, schema }) => [name, checks.compile(schema)])),
+          tools,
         };
         // A name belongs to whatever it was registered for last.
         workflows.delete(workflow.name);
@@ -224,6 +248,7 @@ export class Catalog {
         schemas: new TopicSchemas(manifest, (schema) => checks.compile(schema)),
       });
     }
+    this.#checks = checks;
     this.#topics = entries;
     this.#workflows = workflows;
     this.#agents = agents;
@@ -231,7 +256,21 @@ export class Catalog {
     this.#limits = limits;
     this.#models = models;
     this.#subscriptions = subscriptions;
+    this.#webhooks = webhooks;
   }
+}
+
+/** Its runs may be born before the server that delivers has registered it. */
+const ownWorkflow: WorkflowEntry = { manifest: webhookWorkflow, check: null, signals: null, tools: null };
+
+/** In its normal form, whoever wrote it; its faults were looked for before. Throws where a schema cannot be compiled. */
+function toolPolicyOf(given: ToolPolicy, checks: Checks): ToolPolicy {
+  const policy = readToolPolicy(given, () => undefined);
+  for (const { when = null, schema = null } of policy.rules) {
+    checks.compile(when);
+    checks.compile(schema);
+  }
+  return policy;
 }
 
 function ownEntry(manifest: TopicManifest): TopicEntry {

@@ -153,6 +153,7 @@ export class Intake {
       ...(key === undefined ? {} : { idempotencyKey: key }),
       ...(request.priority === undefined ? {} : { priority: request.priority }),
       ...(startAt === undefined ? {} : { startAt }),
+      ...(request.notify === undefined ? {} : { notify: request.notify }),
     });
     return { born, dedupe };
   }

@@ -7,11 +7,14 @@ import { durationMsMax } from '../../core/duration.js';
 import { graphFaults, isGraph } from '../../core/graph/graph-faults.js';
 import { limits } from '../../core/limits.js';
 import { compatibilityModes, type Manifest, type WorkflowManifest } from '../../core/manifest.js';
+import { tagFaults } from '../../core/redaction/tags.js';
 import { isRemedyPolicy } from '../../core/remedies.js';
 import { ambiguityPolicies, type AmbiguityPolicy } from '../../core/run/inference.js';
 import { specFaults } from '../../core/schedule/spec.js';
 import { latePolicies, type LatePolicy } from '../../core/topics/source-rule.js';
+import { readToolPolicy } from '../../core/tools/read-policy.js';
 import { subscriptionFaults } from '../../core/topics/subscription-options.js';
+import { sourceFaults } from '../../core/webhooks/source.js';
 
 /** Faults of a manifest as it came from outside, in words; empty = it is one. */
 export function manifestFaults(manifest: Manifest): string[] {
@@ -28,6 +31,8 @@ export function manifestFaults(manifest: Manifest): string[] {
   faults.push(...scheduleFaults(given['schedules'] ?? []));
   faults.push(...namedFaults('limits', given['limits'] ?? [], limitSpecFaults));
   faults.push(...namedFaults('subscriptions', given['subscriptions'] ?? [], subscriptionFaults));
+  faults.push(...namedFaults('webhooks', given['webhooks'] ?? [], sourceFaults));
+  if (given['tools'] !== undefined) readToolPolicy(given['tools'], (fault) => faults.push(fault));
   if (faults.length === 0) faults.push(...manifest.workflows.flatMap((one) => faultsOfGraph(one, manifest)));
   return faults.slice(0, faultsMax);
 }
@@ -122,7 +127,7 @@ const nullable =
 const wholeMs: Check = (value) => isWhole(value, 0, durationMsMax);
 // A deadline of nothing would take every task away before it was begun.
 const deadlineMs: Check = (value) => isWhole(value, 1, durationMsMax);
-const schema: Check = nullable(isRecord);
+const schema: Check = nullable((value) => isRecord(value) && tagFaults(value).length === 0);
 const amount = (value: unknown, max: number): boolean => typeof value === 'number' && value >= 0 && value <= max;
 const retry: Check = (value) =>
   isRecord(value) &&
@@ -130,6 +135,14 @@ const retry: Check = (value) =>
   amount(value['minMs'], durationMsMax) &&
   amount(value['maxMs'], durationMsMax) &&
   amount(value['factor'], factorMax);
+
+/** What is not known of it shows nothing; what is known must be what it seems to be. */
+function isShownValues(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(([name, said]) =>
+    name === 'steps' ? Array.isArray(said) && said.length <= limits.shownStepsMax && said.every(isText) : said === true,
+  );
+}
 
 /** Far above what definitions may ask for; here it only has to be a number that powers of it can be compared with. */
 const factorMax = 1_000;
@@ -169,6 +182,7 @@ const fields: Readonly<Record<Kind, Readonly<Record<string, Check>>>> = {
     deadlineMs,
     retry,
     graph: (value) => value === undefined || isGraph(value),
+    shows: (value) => value === undefined || isShownValues(value),
   },
   capabilities: {
     input: schema,

@@ -24,6 +24,8 @@ export interface ValueChange<T> {
   readonly value: T | null;
   /** Data of the event that tells of it; null = nobody is told. */
   readonly event: object | null;
+  /** Topic of the engine's own that is told. Default: that of models. */
+  readonly topic?: string;
   /** Entries of the installation that are written with it. */
   readonly beside?: readonly EntryWrite[];
 }
@@ -60,7 +62,7 @@ export async function changeValue<T>(
           : { op: 'put', ...place, value, run: '', at: now, expected },
         ...(next.beside ?? []),
       ],
-      ...(next.event === null ? {} : telling(context, catalog, actor, next.event, now)),
+      ...(next.event === null ? {} : telling(context, catalog, actor, next.topic ?? modelsTopic.name, next.event, now)),
     };
     const [outcome] = await store.apply([transition]);
     if (outcome?.tag === 'applied') return next.value;
@@ -81,6 +83,7 @@ function telling(
   context: EngineContext,
   catalog: Catalog,
   actor: string,
+  topic: string,
   value: object,
   at: number,
 ): Pick<Transition, 'publishes' | 'dedupe' | 'blobs'> {
@@ -88,10 +91,10 @@ function telling(
     context,
     catalog,
     {
-      topic: modelsTopic.name,
+      topic,
       id: newId('event', context.ports),
-      source: 'eventspine/models',
-      type: modelsTopic.name,
+      source: topic.replace('.', '/'),
+      type: topic,
       data: payloadOfJson(value),
       value,
     },

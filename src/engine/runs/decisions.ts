@@ -29,6 +29,7 @@ function note(run: string, all: Map<string, Found>, event: RunEvent, events: rea
     for (const path of event.data.paths) all.delete(path);
     return;
   }
+  if (event.type === 'tool.judged') return verdict(run, all, event);
   if (!isOfInference(event)) return;
   const found = all.get(event.data.path);
   if (found === undefined) return;
@@ -181,6 +182,23 @@ function instead(
     failure: null,
   };
   all.set(path, { view, grant: null });
+}
+
+/** A call is asked for by the answer that came last where its work is. */
+function verdict(
+  run: string,
+  all: ReadonlyMap<string, Found>,
+  { seq, data }: Extract<RunEvent, { type: 'tool.judged' }>,
+): void {
+  const { of, tool, verdict, rule, why = null, taint } = data;
+  const parent = of.slice(0, Math.max(0, of.lastIndexOf('/')));
+  const answers = [...all.values()].filter(
+    ({ view: { path, output } }) => output !== null && (path === parent || path.startsWith(`${parent}/`)),
+  );
+  const last = answers.sort((a, b) => (a.view.output?.seq ?? 0) - (b.view.output?.seq ?? 0)).at(-1);
+  if (last === undefined) return;
+  const judged = { tool, verdict, rule, why, taint, event: `${run}/${seq}` };
+  last.view.tools = [...(last.view.tools ?? []), judged];
 }
 
 function granted(found: Found, grant: InferenceGrant): void {

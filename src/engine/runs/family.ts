@@ -66,7 +66,7 @@ export class Family {
     const end = { op: 'endChild', path, run, first } as const;
     switch (event.type) {
       case 'run.succeeded':
-        return { ...end, status: 'succeeded', output: event.payload ?? nothing, failure: null };
+        return { ...end, status: 'succeeded', output: event.payload ?? nothing, failure: null, ...taintOf(event.data) };
       case 'run.failed':
         return { ...end, status: 'failed', output: null, failure: event.data.failure };
       case 'run.refused':
@@ -75,6 +75,7 @@ export class Family {
           status: 'refused',
           output: event.payload ?? null,
           failure: refusedChild(run, event.data.code),
+          ...taintOf(event.data),
         };
       case 'run.cancelled':
         return { ...end, status: 'cancelled', output: null, failure: cancelledChild(run, event.data.reason) };
@@ -128,6 +129,10 @@ export class Family {
       lease: null,
     });
   }
+}
+
+function taintOf({ taint }: { readonly taint?: readonly string[] }): { readonly taint?: readonly string[] } {
+  return taint === undefined ? {} : { taint };
 }
 
 const nothing = { codec: 'json/1', text: 'null' } as const;

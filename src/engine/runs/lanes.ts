@@ -26,9 +26,11 @@ import { readRunEvent } from '../events/rows.js';
 import type { Catalog } from '../intake/catalog.js';
 import type { ModelDoor } from '../models/model-door.js';
 import type { Predictions, Recollection } from '../models/predictions.js';
+import type { ToolGate } from '../tools/tool-gate.js';
 import { birth, withBirths, type BirthRequest, type RunBirth } from '../intake/birth.js';
 import type { DeadLetterMirror } from '../topics/dead-letter-mirror.js';
 import { preparePublication, type Publication, type TopicEvent } from '../topics/publication.js';
+import type { RunEnds } from '../webhooks/run-ends.js';
 import { changeRun, emptyChange, newDeadLetterId, writeOf, type RunChange } from './change.js';
 import { runKey, type CommitListener, type CommittedChange } from './committed.js';
 import type { CommitAnswer, Committer } from './committer.js';
@@ -113,6 +115,7 @@ export class Lanes {
   readonly #circumstances: Circumstances;
   readonly #predictions: Predictions;
   readonly #mirror: DeadLetterMirror;
+  readonly #ends: RunEnds;
   readonly #seen: (key: string) => number | null;
   readonly #lanes = new Map<string, Lane>();
   readonly #listeners: CommitListener[] = [];
@@ -127,8 +130,11 @@ export class Lanes {
     seen: (key: string) => number | null,
     models: ModelDoor,
     predictions: Predictions,
+    tools: ToolGate,
     mirror: DeadLetterMirror,
+    ends: RunEnds,
   ) {
+    this.#ends = ends;
     this.#predictions = predictions;
     this.#mirror = mirror;
     this.#seen = seen;
@@ -136,7 +142,7 @@ export class Lanes {
     this.#catalog = catalog;
     this.#plain = plain;
     this.#committer = committer;
-    this.#circumstances = new Circumstances(context, catalog, models, predictions);
+    this.#circumstances = new Circumstances(context, catalog, models, predictions, tools);
   }
 
   /** Called after each commit, in commit order of each run. */
@@ -472,6 +478,7 @@ export class Lanes {
     if (change.events.length > from) {
       this.#addCompletion(caused.publications, pending, state, at, change);
       this.#addMirrored(caused.publications, pending, state, change);
+      if (isEnded(state.status)) this.#addTold(caused, pending, state, at, change);
     }
     return null;
   }
@@ -533,6 +540,7 @@ export class Lanes {
         // A run that goes on for one of a subscription is for its event.
         trigger: command.op === 'continueAsNew' && state.trigger?.subscription !== undefined ? state.trigger : null,
         contexts: [...state.contexts.values()],
+        taint: state.taint,
         priority,
         ...(command.op === 'startChild' && command.options.labels !== undefined
           ? { labels: { ...command.options.labels, ...mirrorOf(state.labels) } }
@@ -613,6 +621,14 @@ export class Lanes {
     const told = this.#mirror.publication(state, origin, last, job.actor);
     if (told === null || published?.has(`${told.write.topic} ${told.dedupe.key}`) === true) return;
     into.push(told);
+  }
+
+  /** Who wants to hear of the end of a run hears of it in the transition that ends it. */
+  #addTold(caused: Caused, pending: Pending, state: RunState, at: number, change: RunChange): void {
+    const told = this.#ends.told(state, change.events.at(-1), pending.job.actor);
+    if (told === null) return;
+    if (told.event !== null) this.#addPublication(caused.publications, pending, state, at, told.event);
+    caused.births.push(...told.births);
   }
 
   #transition(
@@ -854,6 +870,7 @@ class Circumstances implements DecideContext {
   readonly #catalog: Catalog;
   readonly #models: ModelDoor;
   readonly #predictions: Predictions;
+  readonly #tools: ToolGate;
   #recollection: Recollection | null = null;
   now = 0;
   worker = '';
@@ -862,7 +879,8 @@ class Circumstances implements DecideContext {
   unleased = true;
   tenant = '';
 
-  constructor(context: EngineContext, catalog: Catalog, models: ModelDoor, predictions: Predictions) {
+  constructor(context: EngineContext, catalog: Catalog, models: ModelDoor, predictions: Predictions, tools: ToolGate) {
+    this.#tools = tools;
     this.#predictions = predictions;
     this.#context = context;
     this.#catalog = catalog;
@@ -913,6 +931,10 @@ class Circumstances implements DecideContext {
     return this.#models.admit(ticket, this.now);
   }
 
+  judge(call: Parameters<DecideContext['judge']>[0]): ReturnType<DecideContext['judge']> {
+    return this.#tools.judge(call);
+  }
+
   recall(ticket: InferenceTicket): ReturnType<DecideContext['recall']> {
     return this.#predictions.recalled(ticket, this.#recollection, this.now);
   }
@@ -933,7 +955,7 @@ function carriedOf(
   };
 }
 
-type Family = Pick<BirthRequest, 'parent' | 'continues'>;
+type Family = Pick<BirthRequest, 'parent' | 'continues' | 'notify'>;
 
 function childOf(parent: RunState, { path, attached }: { readonly path: string; readonly attached: boolean }): Family {
   return { parent: { run: parent.run, path, attached, depth: (parent.parent?.depth ?? 0) + 1 } };
@@ -942,7 +964,11 @@ function childOf(parent: RunState, { path, attached }: { readonly path: string; 
 /** Who waits for the end of a run waits for the end of the one that it goes on in. */
 function successorOf(before: RunState): Family {
   const { run, parent } = before;
-  return { continues: run, ...(parent === null ? {} : { parent: { ...parent, first: parent.first ?? run } }) };
+  return {
+    continues: run,
+    ...(before.notify === null ? {} : { notify: before.notify }),
+    ...(parent === null ? {} : { parent: { ...parent, first: parent.first ?? run } }),
+  };
 }
 
 const noEntries: Pick<Transition, 'entries'> = {};

@@ -140,6 +140,8 @@ function stepView(path: string, unit: Unit): StepView {
       return { path, kind: 'message', status: 'completed', attempt: 1 };
     case 'burial':
       return { path, kind: 'message', status: 'failed', attempt: 1 };
+    case 'gate':
+      return { path, kind: 'gate', status: unit.verdict, attempt: 1 };
     case 'race':
       return { path, kind: 'race', status: 'completed', attempt: 1 };
     case 'node':

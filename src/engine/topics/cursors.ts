@@ -2,7 +2,13 @@
  * Cursors of subscriptions as entries of the store: where they are, and where one begins that is not there yet. They are
  * always written from the value that was read (`expected`), so that of two who move one, one does.
  */
-import { subscriptionCursorSpace, type Cursor, type StartPosition } from '../../core/topics/subscription.js';
+import {
+  subscriptionCursorSpace,
+  type Cursor,
+  type StartPosition,
+  type Subscription,
+} from '../../core/topics/subscription.js';
+import { limits } from '../../core/limits.js';
 import {
   topicStream,
   type EntryKey,
@@ -49,6 +55,22 @@ export function cursorWrite(
 export async function readCursor(store: Store, subscription: string, at: PartitionKey): Promise<StoredCursor | null> {
   const row = await readEntry(store, at.tenant, cursorKey(subscription, at));
   return row === null ? null : { text: row.value, cursor: JSON.parse(row.value) as Cursor };
+}
+
+/** Cursors at the heads: what is there before it is made is not new to it, to the event and not to the millisecond. */
+export async function cursorsAtHeads(
+  store: Pick<Store, 'listPartitions'>,
+  tenant: string,
+  { name, topic }: Pick<Subscription, 'name' | 'topic'>,
+  at: number,
+): Promise<EntryWrite[]> {
+  const heads = await store.listPartitions({
+    after: { tenant, topic, partition: -1 },
+    limit: limits.topicPartitionsMax,
+  });
+  return heads
+    .filter((one) => one.tenant === tenant && one.topic === topic)
+    .map(({ partition, head }) => cursorWrite(name, { topic, partition }, null, { next: head }, at));
 }
 
 /** All cursors of a subscription, in the order of `topic/partition` as text. */

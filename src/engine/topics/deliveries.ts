@@ -10,7 +10,7 @@ import { payloadOfJson } from '../../core/codec.js';
 import { isSpineError, SpineError } from '../../core/errors.js';
 import { newId } from '../../core/ids.js';
 import { limits } from '../../core/limits.js';
-import { subscriptionsTopic, type WorkflowManifest } from '../../core/manifest.js';
+import { subscriptionsTopic, webhooksTopic, type WorkflowManifest } from '../../core/manifest.js';
 import type { Payload } from '../../core/payload.js';
 import { schemaIdOfUri, writtenUnder } from '../../core/schema/schema-id.js';
 import type { RunTrigger } from '../../core/run/events.js';
@@ -43,6 +43,7 @@ import { preparePublication, type Publication } from './publication.js';
 import { PartitionReader } from './partition-reader.js';
 import { keyOf, PartitionRounds } from './partition-rounds.js';
 import { deadEventOf, storedEvent } from './stored-event.js';
+import { messageOf } from '../webhooks/message.js';
 import { settingGuard, type SubscriptionInForce, type Subscriptions } from './subscriptions.js';
 
 export interface DeliveriesOptions {
@@ -125,7 +126,7 @@ export class Deliveries {
   moved(tenant: string, stream: string): void {
     const awaited = this.#awaited.get(runKey(tenant, stream));
     if (awaited !== undefined) this.#suspect(awaited, false, neighbourAfterMs);
-    else if (stream === topicStream(subscriptionsTopic.name, 0)) this.changed(tenant);
+    else if (stream === subscriptionsStream || stream === webhooksStream) this.changed(tenant);
     else this.#rounds.moved(tenant, stream);
   }
 
@@ -340,7 +341,7 @@ export class Deliveries {
   }
 
   /** The way back of a dead event that came from a subscription which starts runs: a run for it, out of its order. */
-  async redrive(origin: Origin, { source, position, event, data }: DeadEvent): Promise<AddedWrites | null> {
+  async redrive(origin: Origin, { source, at, position, event, data }: DeadEvent): Promise<AddedWrites | null> {
     const name = source.startsWith(sourcePrefix) ? source.slice(sourcePrefix.length) : null;
     const found = name === null ? null : await this.#deps.subscriptions.find(origin.tenant, name);
     if (found === null || found.spec.workflow === null) return null;
@@ -367,6 +368,13 @@ export class Deliveries {
           ? {}
           : { subscription: subscriptionOf(found.spec, position.partition, Number(position.offset)) }),
       },
+      ...(found.made?.webhook === undefined
+        ? {}
+        : messageOf(
+            context,
+            { tenant, topic: found.spec.topic, webhook: found.made.webhook },
+            { id: eventId, type: event.type ?? found.spec.topic, at, attributes: sourceOf(event) },
+          )),
     });
     return { publishes: [], dedupe: [], entries: [], blobs: [], births: [born] };
   }
@@ -421,12 +429,13 @@ export class Deliveries {
 
   #birth(
     { tenant, topic, partition }: PartitionKey,
-    { spec }: SubscriptionInForce,
+    { spec, made }: SubscriptionInForce,
     workflow: WorkflowManifest,
     row: EventRow,
     at: number,
   ): RunBirth {
     const { context } = this.#deps;
+    const webhook = made?.webhook;
     const envelope = parseEnvelope(row.envelope);
     return birth(context, workflow, {
       tenant,
@@ -443,6 +452,7 @@ export class Deliveries {
         ...writtenUnder(topic, envelope.schema),
         subscription: subscriptionOf(spec, partition, row.seq),
       },
+      ...(webhook === undefined ? {} : messageOf(context, { tenant, topic, webhook }, envelope)),
     });
   }
 
@@ -530,6 +540,9 @@ function refusal(name: string, answer: Exclude<CommitAnswer, { tag: 'applied' | 
   }
 }
 
+/** What the feed calls the events by which subscriptions are made and changed. */
+const subscriptionsStream = topicStream(subscriptionsTopic.name, 0);
+const webhooksStream = topicStream(webhooksTopic.name, 0);
 const sourcePrefix = 'subscription:';
 const noneEnded: ReadonlyMap<string, string | null> = new Map();
 const emptyInput: Payload = { codec: 'json/1', text: 'null' };
@@ -540,6 +553,10 @@ const neighbourAfterMs = 50;
 const checkEveryMs = 5_000;
 /** Runs that are looked at in one check. */
 const checkedMax = 1_000;
+
+function sourceOf({ source, attributes }: DeadEvent['event']): DeadEvent['event']['attributes'] {
+  return source === null ? attributes : { ...attributes, source };
+}
 
 /** What an event was written under, as its attribute says. */
 function dataschemaOf({ attributes: { dataschema } }: DeadEvent['event']): string | undefined {

@@ -123,7 +123,7 @@ export class SubscriptionOffice {
     if (request.dryRun === true) return this.#dryRun(origin.tenant, name, request.from);
     const { context, catalog } = this.#deps;
     let answer: ReplayAnswer | null = null;
-    await this.#change(origin, name, async ({ spec: base }, at) => {
+    await this.#change(origin, name, async ({ spec: base, made: before }, at) => {
       const workflow = request.workflow ?? base.workflow;
       if (workflow !== null && catalog.workflow(workflow) === null)
         throw new SpineError('WORKFLOW_UNKNOWN', { name: workflow, known: catalog.workflowNames() });
@@ -132,7 +132,13 @@ export class SubscriptionOffice {
         throw new SpineError('SUBSCRIPTION_INVALID', { name: into, faults: ['there is one of this name already'] });
       if (workflow !== null) await this.#deps.subscriptions.announce(origin.tenant, into);
       const spec: Subscription = { ...base, name: into, workflow, from: request.from, lagMax: null };
-      const made: MadeSubscription = { spec, by: origin.actor, at, purpose: 'replay' };
+      const made: MadeSubscription = {
+        spec,
+        by: origin.actor,
+        at,
+        purpose: 'replay',
+        ...(before?.webhook === undefined || workflow !== base.workflow ? {} : { webhook: before.webhook }),
+      };
       const partitions = await this.#partitions(origin.tenant, spec.topic);
       const places = await Promise.all(partitions.map((one) => this.#placeOf(one, request.from, at)));
       answer = { name, into, workflow, dryRun: false, partitions: places.map(viewOf), ...countsOf(places) };

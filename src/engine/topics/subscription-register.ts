@@ -19,7 +19,7 @@ import type { Catalog } from '../intake/catalog.js';
 import { readSpace } from '../admission/counter-rows.js';
 import { systemTenant } from '../system-tenant.js';
 import { consumerSpace } from './consumers.js';
-import { cursorWrite, readCursors, readEntry } from './cursors.js';
+import { cursorsAtHeads, readCursors, readEntry } from './cursors.js';
 import { boundedSpace, reasonOf, totalOf, type Lag, type PartitionLag } from './lag.js';
 import { preparePublication } from './publication.js';
 import {
@@ -90,7 +90,7 @@ export class SubscriptionRegister {
       await this.#bound(tenant, name, spec.lagMax !== null);
       const value = JSON.stringify(made);
       const entry: EntryWrite = { op: 'put', ...placeOf(name), value, run: '', at, expected: before };
-      const cursors = known === null && spec.from === 'newest' ? await this.#headsOf(tenant, spec, at) : [];
+      const cursors = known === null && spec.from === 'newest' ? await cursorsAtHeads(store, tenant, spec, at) : [];
       if (
         await this.#write(origin, [entry, ...cursors], {
           subscription: name,
@@ -113,6 +113,8 @@ export class SubscriptionRegister {
     const { tenant } = origin;
     const before = await this.#made(tenant, name);
     if (before === null) throw new SpineError('SUBSCRIPTION_NOT_FOUND', { name: name.slice(0, limits.nameLengthMax) });
+    const { webhook, purpose } = JSON.parse(before) as MadeSubscription;
+    if (webhook !== undefined && purpose !== 'replay') throw new SpineError('WEBHOOK_OWNS', { name, webhook });
     const cursors = await readCursors(store, tenant, name);
     const members = await readSpace(store, tenant, consumerSpace, name);
     const drops: EntryWrite[] = [
@@ -147,17 +149,6 @@ export class SubscriptionRegister {
 
   #refuseDeclared(name: string): void {
     if (this.#options.catalog.subscriptions.has(name)) throw new SpineError('SUBSCRIPTION_OWNED', { name });
-  }
-
-  /** Cursors at the heads: what is there before it is made is not new to it, to the event and not to the millisecond. */
-  async #headsOf(tenant: string, { name, topic }: Subscription, at: number): Promise<EntryWrite[]> {
-    const heads = await this.#context.store.listPartitions({
-      after: { tenant, topic, partition: -1 },
-      limit: limits.topicPartitionsMax,
-    });
-    return heads
-      .filter((one) => one.tenant === tenant && one.topic === topic)
-      .map(({ partition, head }) => cursorWrite(name, { topic, partition }, null, { next: head }, at));
   }
 
   async #made(tenant: string, name: string): Promise<string | null> {

@@ -33,6 +33,8 @@ export interface MadeSubscription {
   readonly at: number;
   /** What it was made for: `replay` = it ends where the topic ended when it was made. Absent = a subscription like any other. */
   readonly purpose?: 'replay';
+  /** The webhook endpoint that its runs deliver to. Absent = none. */
+  readonly webhook?: string;
 }
 
 /** What operators have set of a subscription. */
@@ -108,6 +110,13 @@ export class Subscriptions {
     return known !== undefined && [...known.made.values()].some(({ spec }) => startsRuns(spec));
   }
 
+  /** Whether anybody in the tenant reads the topic by a subscription, whichever way it is consumed. */
+  mayRead(tenant: string, topic: string): boolean {
+    for (const spec of this.#catalog.subscriptions.values()) if (spec.topic === topic) return true;
+    const known = this.#tenants.get(tenant);
+    return known !== undefined && [...known.made.values()].some(({ spec }) => spec.topic === topic);
+  }
+
   /** Something was changed of a tenant's: the next who ask read anew. */
   forget(tenant: string): void {
     const known = this.#tenants.get(tenant);
@@ -180,6 +189,11 @@ export class Subscriptions {
     return row === null ? since : (JSON.parse(row.value) as Since);
   }
 
+  /** What tenants have made stays known: publishers ask for it without waiting for the store. */
+  #forgetSome(): void {
+    for (const [tenant, { made }] of this.#tenants) if (made.size === 0) this.#tenants.delete(tenant);
+  }
+
   async #ofTenant(tenant: string): Promise<OfTenant> {
     const nowMs = this.#context.ports.clock.monotonicMs();
     const known = this.#tenants.get(tenant);
@@ -193,7 +207,7 @@ export class Subscriptions {
       made: new Map(made.map(({ key, value }) => [key, JSON.parse(value) as MadeSubscription])),
       settings: new Map(settings.map(({ key, value }) => [key, value])),
     };
-    if (this.#tenants.size >= tenantsMax) this.#tenants.clear();
+    if (this.#tenants.size >= tenantsMax) this.#forgetSome();
     this.#tenants.set(tenant, fresh);
     return fresh;
   }

@@ -10,14 +10,17 @@ import { invalid, type ApiRequest } from '../api-request.js';
 import type { ServerSettings } from '../options.js';
 import type { LargeBodies } from '../large-bodies.js';
 import type { ReadTokens } from '../read-tokens.js';
-import type { StreamHub } from '../run-stream.js';
+import type { Streams } from '../run-stream.js';
+import type { WebhookTally } from '../webhooks/webhook-tally.js';
 
+/** What the handlers of one clearance work with. The engine, here and in the settings, shows what it may be shown. */
 export interface HandlerContext {
   readonly engine: Engine;
   readonly settings: ServerSettings;
-  readonly streams: StreamHub;
+  readonly streams: Streams;
   readonly tokens: ReadTokens;
   readonly large: LargeBodies;
+  readonly webhooks: WebhookTally;
   /** The problem of an error; one that is not ours is logged under the reference. */
   readonly problemOf: (error: unknown, reference: string) => Problem;
 }

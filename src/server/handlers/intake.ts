@@ -15,26 +15,38 @@ import { nodePorts } from '../../runtime/index.js';
 import { json, jsonText, type Answer, type WholeAnswer } from '../answer.js';
 import { instantOf, invalid, type ApiRequest } from '../api-request.js';
 import { readIdempotencyKey, readPreferToken, readPreferWait } from '../request-headers.js';
+import type { WebhookHost } from '../webhooks/webhook-host.js';
 import { StartBatch, type OwnStart } from '../start-batch.js';
 import { checkedLabels, labelOf, linksOf, membersOf, type HandlerContext, type Handlers } from './context.js';
 import { checkedExpiry, readTokenFor } from './read-tokens.js';
 import { resultAnswer } from './runs.js';
 
-export function intakeHandlers(context: HandlerContext): Handlers<'startRun' | 'startRuns'> {
+export function intakeHandlers(context: HandlerContext, webhooks: WebhookHost): Handlers<'startRun' | 'startRuns'> {
   const batch = new StartBatch(context.engine, nodePorts.timers);
   return {
-    startRun: (request) => startRun(context, batch, request),
-    startRuns: (request) => startRuns(context, request),
+    startRun: (request) => startRun(context, batch, webhooks, request),
+    startRuns: (request) => startRuns(context, webhooks, request),
   };
 }
 
 /** Not an async function, like what it calls on the plain path: each layer of promises is paid for by every start. */
-function startRun(context: HandlerContext, batch: StartBatch, request: ApiRequest): Promise<Answer> {
+function startRun(
+  context: HandlerContext,
+  batch: StartBatch,
+  webhooks: WebhookHost,
+  request: ApiRequest,
+): Promise<Answer> {
   const prefer = request.header(headerNames.prefer);
   const waitMs = readPreferWait(prefer, context.settings.limits.preferWaitMsMax);
   const tokenMs = readPreferToken(prefer);
   if (typeof tokenMs === 'number') checkedExpiry(tokenMs);
-  return batch.start(startRequestOf(request)).then((outcome) => {
+  const asked = startRequestOf(request);
+  const url = request.header(headerNames.notify);
+  const started =
+    url === undefined
+      ? batch.start(asked)
+      : notifyOf(context, webhooks, request, url).then((notify) => batch.start({ ...asked, notify }));
+  return started.then((outcome) => {
     if (outcome.tag === 'error') throw outcome.error;
     if (prefer === undefined && outcome.tag === 'started') return acceptedAnswer(context, outcome, 'queued', null);
     return lateAnswer(context, request, outcome, waitMs, tokenMs);
@@ -133,9 +145,18 @@ async function stateOf(context: HandlerContext, tenant: string, run: string): Pr
 
 // Batch
 
-async function startRuns(context: HandlerContext, request: ApiRequest): Promise<Answer> {
+async function startRuns(context: HandlerContext, webhooks: WebhookHost, request: ApiRequest): Promise<Answer> {
   const workflow = request.segment('name');
-  const read = batchItemsOf(request).map((item) => attempt(() => batchRequestOf(workflow, item())));
+  const read: Read[] = [];
+  for (const item of batchItemsOf(request))
+    read.push(
+      await checkedNotify(
+        context,
+        webhooks,
+        request,
+        attempt(() => batchRequestOf(workflow, item())),
+      ),
+    );
   const requests = read.filter((item): item is StartRequest => !(item instanceof Refused));
   const outcomes = requests.length === 0 ? [] : await context.engine.startRuns(request.origin(), requests);
   const items: BatchStartAnswer['items'][number][] = [];
@@ -155,6 +176,36 @@ class Refused {
   constructor(error: unknown) {
     this.error = error;
   }
+}
+
+type Read = StartRequest | Refused;
+
+async function checkedNotify(
+  context: HandlerContext,
+  webhooks: WebhookHost,
+  request: ApiRequest,
+  item: Read,
+): Promise<Read> {
+  if (item instanceof Refused || item.notify === undefined) return item;
+  return notifyOf(context, webhooks, request, item.notify).then(
+    () => item,
+    (error: unknown) => new Refused(error),
+  );
+}
+
+/** The address that is told of the end, looked at; servers deliver from now on. @throws REQUEST_INVALID, ENDPOINT_REFUSED */
+async function notifyOf(
+  { engine }: HandlerContext,
+  webhooks: WebhookHost,
+  { grant }: ApiRequest,
+  url: string,
+): Promise<string> {
+  if (grant.tag !== 'tenant') throw invalid(`${headerNames.notify} is not for starts from pages`);
+  if (url.length > limits.webhookUrlLengthMax)
+    throw invalid(`notify is not a URL of at most ${limits.webhookUrlLengthMax} characters`);
+  webhooks.deliverer.check(url);
+  await engine.webhooks.use();
+  return url;
 }
 
 function attempt<T>(fn: () => T): T | Refused {
@@ -197,8 +248,9 @@ function lines(body: Uint8Array): (() => unknown)[] {
 }
 
 function batchRequestOf(workflow: string, item: unknown): StartRequest {
-  const members = membersOf(item, 'an item', ['input', 'idempotencyKey', 'labels', 'priority', 'delay', 'startAt']);
-  const { input = null, idempotencyKey, labels, priority, delay, startAt } = members;
+  const members = membersOf(item, 'an item', batchMembers);
+  const { input = null, idempotencyKey, labels, priority, delay, startAt, notify } = members;
+  if (notify !== undefined && typeof notify !== 'string') throw invalid('notify is not a URL');
   if (idempotencyKey !== undefined && !isKey(idempotencyKey)) {
     throw invalid(`idempotencyKey is not a string of 1 to ${limits.keyLengthMax} characters`);
   }
@@ -213,8 +265,11 @@ function batchRequestOf(workflow: string, item: unknown): StartRequest {
     ...(priority === undefined ? {} : { priority }),
     ...(delay === undefined ? {} : { delayMs: delayMsOf(delay) }),
     ...(startAt === undefined ? {} : { startAt: instantOf('startAt', startAt) }),
+    ...(notify === undefined ? {} : { notify }),
   };
 }
+
+const batchMembers = ['input', 'idempotencyKey', 'labels', 'priority', 'delay', 'startAt', 'notify'];
 
 function isKey(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= limits.keyLengthMax;

@@ -56,7 +56,7 @@ async function readScale({ engine }: HandlerContext, request: ApiRequest): Promi
   return json(200, view);
 }
 
-async function metrics({ engine, streams }: HandlerContext, request: ApiRequest): Promise<Answer> {
+async function metrics({ engine, streams, webhooks }: HandlerContext, request: ApiRequest): Promise<Answer> {
   const bounds = boundsOf(request);
   const [health, queues, workers, tally, subscriptions] = await Promise.all([
     engine.health(),
@@ -80,6 +80,7 @@ async function metrics({ engine, streams }: HandlerContext, request: ApiRequest)
     endpoints: engine.endpointFacts(),
     subscriptions,
     bridges: engine.bridgeFacts(),
+    webhooks: webhooks.counts,
   });
   return {
     kind: 'whole',

@@ -15,7 +15,7 @@ import { endpointSecret } from '../../webhooks/index.js';
 import type { Worker } from '../../worker/index.js';
 import { EndpointHealth } from '../../worker/push/endpoint-health.js';
 import type { ServerLogEntry } from '../options.js';
-import { shown, type AddressRules, type Resolve } from './address-guard.js';
+import { shown, type AddressRules, type Resolve } from '../outgoing/address-guard.js';
 import { describeEndpoint, EndpointClient } from './endpoint-client.js';
 
 export interface PushHostOptions {

@@ -141,6 +141,7 @@ class CrashingActivation implements Activation {
       model: (name) => host.model?.(name) ?? null,
       mirror: (inference) => host.mirror?.(inference),
       remedies: host.remedies ?? {},
+      ...(host.tools === undefined ? {} : { tools: host.tools }),
       ...(host.onlooker === undefined ? {} : { onlooker: host.onlooker }),
     };
   }

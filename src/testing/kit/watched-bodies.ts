@@ -42,6 +42,7 @@ export function watchedBodies(begin: BeginActivation, options: WatchOptions): Be
       model: (name) => host.model?.(name) ?? null,
       mirror: (inference) => host.mirror?.(inference),
       remedies: host.remedies ?? {},
+      ...(host.tools === undefined ? {} : { tools: host.tools }),
       log: (record) => {
         log(record);
         host.log(record);

@@ -185,6 +185,7 @@ const outcomes: ReadonlySet<JournalEntry['type']> = new Set([
   'timer.fired',
   'event.emitted',
   'race.decided',
+  'tool.judged',
   'child.started',
   'child.ended',
   'context.put',

@@ -108,6 +108,7 @@ function turn(task: PushedTurn, { registry, ports, log, signal }: Circumstances)
     model: (name) => registry.model?.(name) ?? null,
     topic: (name) => registry.topic?.(name) ?? null,
     remedies: registry.remedies ?? {},
+    tools: registry.tools ?? null,
     log: ({ level, message, fields, tenant, run, path }) => write(level, message, { ...fields, tenant, run, path }),
   });
 }

@@ -10,6 +10,7 @@ import { SpineError } from '../../core/errors.js';
 import { limits } from '../../core/limits.js';
 import type { Ports } from '../../core/ports.js';
 import type { RemedyPolicy } from '../../core/remedies.js';
+import type { ToolPolicy } from '../../core/tools/policy.js';
 import { asksForIntent, isEnd, type BodyCommand } from '../../core/run/commands.js';
 import type { PushedTurn, TurnAnswer } from '../../protocol/push.js';
 import type { SubmissionResult } from '../../protocol/worker.js';
@@ -27,6 +28,7 @@ export interface TurnOptions {
   readonly topic: (name: string) => Topic | null;
   /** What the app declares about failures. */
   readonly remedies: RemedyPolicy;
+  readonly tools: ToolPolicy | null;
 }
 
 /** Pause between two looks whether the body has come to rest, ms. Nothing of it costs anything while steps run. */
@@ -34,7 +36,7 @@ const lookEveryMs = 3;
 
 /** Runs a turn. Never rejects: what goes wrong in the body is a command. */
 export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAnswer> {
-  const { ports, definition, timeoutMs, signal, log, model, topic, remedies } = options;
+  const { ports, definition, timeoutMs, signal, log, model, topic, remedies, tools } = options;
   const { journal } = turn;
   const commands: BodyCommand[] = [];
   let submissions = 0;
@@ -72,6 +74,7 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
       model,
       topic,
       remedies,
+      ...(tools === null ? {} : { tools }),
     });
 
     /** The beginning is on record since the turn before. */
@@ -120,6 +123,7 @@ const advances: ReadonlySet<BodyCommand['op']> = new Set([
   'completeInference',
   'emit',
   'decideRace',
+  'judgeTool',
   'startChild',
   'putContext',
   'useContext',

@@ -73,6 +73,7 @@ function outside(host: ActivationHost): Omit<ActivationHost, 'ports' | 'parkAfte
     topic: (name) => host.topic?.(name) ?? null,
     mirror: (inference) => out(() => host.mirror?.(inference)),
     remedies: host.remedies ?? {},
+    ...(host.tools === undefined ? {} : { tools: host.tools }),
   };
 }
 

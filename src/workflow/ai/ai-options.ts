@@ -20,6 +20,8 @@ export interface AiOptions {
   readonly retry?: RetryOptions;
   /** Options for the `toUIMessageStream` of a streamed result, such as `sendReasoning` or `messageMetadata`. */
   readonly ui?: object;
+  /** As for `ctx.infer`; `own`: what the inferences of this function were given. */
+  readonly taint?: 'run' | 'own';
 }
 
 /** Options of `ai.model`. */

@@ -2,14 +2,18 @@
  * Tools of the AI SDK whose calls are steps of the run. A tool is an object with `execute(input, options)`; all else of it is
  * left as it is, so that tools of every kind and version go through. Capabilities, and tools of ours, are put into that form.
  */
+import { SpineError } from '../../core/errors.js';
+import { isNamed } from '../../core/tools/judge.js';
+import type { ToolPolicy } from '../../core/tools/policy.js';
 import { defaultRetry } from '../../core/retry.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type { Effect } from '../../core/run/events.js';
 import type { StepContext } from '../ctx.js';
+import type { ModelCall } from '../infer/model-endpoint.js';
 import { OptionFaults, suggestion } from '../options.js';
 import { readRetry } from '../retry-options.js';
 import { checkedBySchema } from '../infer/answer-schema.js';
-import { toolOf, type AnyTool, type Tool } from '../infer/tool.js';
+import { effectOfTool, toolOf, type AnyTool, type Tool } from '../infer/tool.js';
 import type { AiTools, AiToolOptions, AiToolsOf } from './ai-options.js';
 import { storable } from './sdk-values.js';
 
@@ -56,7 +60,7 @@ export function durableTools<Tools extends AiTools>(
     if (isOwn(tool)) {
       if (own !== undefined) faults.add(`${name}: a ${tool.kind} has its effect and its retries by itself`);
       const made = toolOf(tool);
-      if (effects.get(name) !== 'external') effects.set(name, effectOf(made));
+      if (effects.get(name) !== 'external') effects.set(name, effectOfTool(made));
       return [name, ownTool(name, made, run)];
     }
     const setting = settingOf(name, { ...all, ...own }, faults);
@@ -69,10 +73,6 @@ export function durableTools<Tools extends AiTools>(
   });
   faults.throwIfAny();
   return Object.fromEntries(made) as AiToolsOf<Tools>;
-}
-
-function effectOf({ work }: Tool): Effect {
-  return work.kind === 'call' ? work.capability.effect : work.effect;
 }
 
 function isOwn(tool: object): tool is AnyTool {
@@ -145,4 +145,26 @@ async function lastOf(result: unknown): Promise<unknown> {
   let last: unknown;
   for await (const part of result as AsyncIterable<unknown>) last = part;
   return last;
+}
+
+/**
+ * Refuses a call of a model that offers tools which nobody judges, where the app has a policy of tools: functions that did not
+ * go through `ai.tools`, and tools that the provider runs itself, unless a rule without conditions allows them by their name.
+ * Fails with TOOL_UNGATED.
+ */
+export function refuseUngated(
+  { tools = [] }: ModelCall,
+  effects: ReadonlyMap<string, Effect>,
+  { rules }: ToolPolicy,
+): void {
+  for (const tool of tools) {
+    const { type, name } = tool as { readonly type?: unknown; readonly name?: unknown };
+    const named = typeof name === 'string' ? name : '';
+    if (type === 'function' && effects.has(named)) continue;
+    const rule = rules.find((one) => isNamed(one.tools, named));
+    const isPlain =
+      rule?.then === 'allow' && rule.when === undefined && rule.schema === undefined && rule.limits === undefined;
+    if (type === 'function' || !isPlain || rule.perRun !== undefined)
+      throw new SpineError('TOOL_UNGATED', { name: named });
+  }
 }

@@ -52,7 +52,7 @@ export async function readAnswer(schema: AnySchema, text: string): Promise<Check
 
 /** The JSON in a text, also where there are words or a fence around it; null = there is none. */
 export function jsonIn(text: string): { readonly value: unknown } | null {
-  const fenced = /```(?:json)?\s*\n([\s\S]*?)\n\s*```/.exec(text)?.[1];
+  const fenced = firstFence(text);
   const first = text.search(/[[{]/);
   const last = Math.max(text.lastIndexOf('}'), text.lastIndexOf(']'));
   const inner = first >= 0 && last > first ? text.slice(first, last + 1) : undefined;
@@ -66,6 +66,17 @@ export function jsonIn(text: string): { readonly value: unknown } | null {
   }
   return null;
 }
+
+/** What stands in the first fence that is not of another language. By lines: an expression with loops over line breaks takes their cube. */
+function firstFence(text: string): string | undefined {
+  const lines = text.split('\n');
+  const open = lines.findIndex((line) => /```(?:json)?$/.test(line.trimEnd().slice(-fenceLengthMax)));
+  if (open === -1) return undefined;
+  const length = lines.slice(open + 1).findIndex((line) => line.trimStart().startsWith('```'));
+  return length === -1 ? undefined : lines.slice(open + 1, open + 1 + length).join('\n');
+}
+
+const fenceLengthMax = '```json'.length;
 
 const faultsMax = 10;
 

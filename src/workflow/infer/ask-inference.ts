@@ -9,12 +9,14 @@ import type { Hash } from '../../core/ports.js';
 import type { InlinePayload } from '../../core/payload.js';
 import { mergedRemedies, type RemedyPolicy } from '../../core/remedies.js';
 import { defaultRetry } from '../../core/retry.js';
+import type { ToolPolicy } from '../../core/tools/policy.js';
 import { parseDuration } from '../../core/duration.js';
 import { ambiguityPolicies, type CacheAsk, type InferenceChain, type PromptVersion } from '../../core/run/inference.js';
 import type { Model, ModelVersion } from '../model.js';
 import { OptionFaults, suggestion } from '../options.js';
 import { isFilledPrompt, textOfPrompt, type AnyPrompt } from '../prompt.js';
 import type { InferRequest } from '../replay/infer-work.js';
+import { taintOf } from '../replay/tool-gate.js';
 import { readRemedies } from '../remedy-options.js';
 import { readRetry } from '../retry-options.js';
 import { schemaForModel, type AnswerCheck, type AnySchema } from './answer-schema.js';
@@ -39,6 +41,8 @@ export interface InferenceSurroundings {
   promptVersion(prompt: AnyPrompt): string;
   /** What the app declares about failures; absent = nothing. */
   readonly remedies?: RemedyPolicy;
+  /** What the app says of tools; null = nothing. */
+  readonly tools: ToolPolicy | null;
 }
 
 /** What is asked, once it was looked through. */
@@ -69,6 +73,8 @@ export interface Question {
   readonly remedies: RemedyPolicy;
   /** Makes the request smaller; null = nobody does. */
   readonly compact: Compact | null;
+  /** Of what the run has read, only what is in the request counts for the calls of its tools. */
+  readonly ownTaint: boolean;
 }
 
 /** A question with those who are asked when the model gives no answer. */
@@ -107,6 +113,7 @@ const optionNames: readonly (keyof InferOptions)[] = [
   'within',
   'remedies',
   'compact',
+  'taint',
 ];
 
 /** Looks through the options. Fails with OPTIONS_INVALID, naming all faults, and with MODEL_UNKNOWN. */
@@ -137,6 +144,8 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
       faults.add(`policy must be of ${ambiguityPolicies.join(', ')}${suggestion(String(one), ambiguityPolicies)}`);
   const remedies = readRemedies(options.remedies, faults);
   const compact = readCompact(options.compact, faults);
+  if (options.taint !== undefined && options.taint !== 'run' && options.taint !== 'own')
+    faults.add('taint must be "run" or "own"');
   faults.throwIfAny();
   const model = modelOf(options.model, surroundings);
   const models = chain.models.map((one) => modelOf(one, surroundings));
@@ -171,6 +180,7 @@ export function questionOf(what: string, options: InferOptions, surroundings: In
     reroute: null,
     remedies: mergedRemedies(surroundings.remedies, model.remedies, remedies),
     compact: compact ?? model.compact,
+    ownTaint: options.taint === 'own',
   };
   return { question, models, others: chain.others, withinMs, keepMs: chain.keepMs };
 }
@@ -290,12 +300,14 @@ export function inferenceOf(
   check: AnswerCheck | null,
   can: Can,
   hash: Hash,
+  tools: ToolPolicy | null,
 ): AskedInference {
   const { model, messages, settings, streamed, deadlineMs, retry, policy, chain, reroute, remedies } = question;
   const { cache, prompt } = question;
   const request = encodeValue({ prompt: messages, ...settings });
   const inputTokens = estimatedInputTokens(messages, JSON.stringify(settings.tools ?? ''));
   const outputTokens = settings.maxOutputTokens ?? limits.inferenceOutputTokensDefault;
+  const taint = taintOf(request.text, messages, tools);
   return {
     path,
     ask: {
@@ -309,6 +321,7 @@ export function inferenceOf(
       ...(cache === null ? {} : { cache: streamed ? { ...cache, shown: true as const } : cache }),
       ...(prompt === null ? {} : { prompt }),
       ...(reroute === null ? {} : { reroute }),
+      ...(taint.length === 0 ? {} : { taint }),
     },
     request,
     call: (endpoint) => ({ ...settings, prompt: promptFor(endpoint, messages) }),

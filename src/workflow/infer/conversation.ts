@@ -9,6 +9,7 @@ import { choiceFor, type RemedyChoice } from '../../core/remedies.js';
 import type { InferenceHop, TokenUsage } from '../../core/run/inference.js';
 import { isCancelled } from '../cancelled.js';
 import type { InferenceTold } from '../replay/infer-work.js';
+import { isOwn, markOwn, refusedText } from '../replay/tool-gate.js';
 import { isStepError, StepError } from '../step-error.js';
 import { checkedBySchema, doesNotFit, readAnswer, type AnswerCheck, type Checked } from './answer-schema.js';
 import type { Question } from './ask-inference.js';
@@ -22,9 +23,14 @@ import type { Tool } from './tool.js';
 export interface ConversationHost {
   /** Asks the model, at a path of this conversation, and gives the question that it has answered: it may be another one. */
   ask(path: string, question: Question, check: AnswerCheck | null): Promise<Mended>;
-  /** Does the work of a tool, at a path of this conversation. `given` is what the model has written, `input` what the schema made of it. */
-  runTool(path: string, tool: Tool, call: ToolCall, input: unknown): Promise<unknown>;
+  /** Does the work of a tool, at a path of this conversation. `call` has what the model has written, `input` is what the schema made of it. */
+  runTool(path: string, tool: Tool, call: ToolCall, input: unknown): Promise<ToolDone>;
 }
+
+/** What the work of a tool came to; `refused`: it was not begun, and why. */
+export type ToolDone =
+  | { readonly tag: 'done'; readonly value: unknown }
+  | { readonly tag: 'refused'; readonly why: string };
 
 /** Has the conversation that begins with a question at `path`; what is said is added to `messages`. Rejects with `StepError`. */
 export async function converse(
@@ -142,20 +148,23 @@ async function runTool(
   const key = toolCallId.slice(0, idLengthMax);
   const name: PathName = before === 0 ? [toolName, key] : [toolName, key, before + 1];
   try {
-    const value = await host.runTool(pathOf(path, name), tool, call, read.value);
+    const done = await host.runTool(pathOf(path, name), tool, call, read.value);
+    if (done.tag === 'refused') return fault(refusedText(toolName, done.why));
+    const { value } = done;
     return typeof value === 'string' ? { type: 'text', value } : { type: 'json', value: plain(value) };
   } catch (error) {
     // Whether the effect has taken place is for a person to say: a model that is told of a failure would ask for it again.
     if (!isStepError(error) || isCancelled(error) || error.code === 'EFFECT_AMBIGUOUS') throw error;
-    return fault(error.failure.message);
+    return { type: 'error-text', value: error.failure.message };
   }
 }
 
 /** Of an id; the rest of a longer one tells nothing apart. */
 const idLengthMax = 100;
 
+/** In our own words, which taint nothing. */
 function fault(value: string): ToolOutput {
-  return { type: 'error-text', value };
+  return markOwn({ type: 'error-text', value });
 }
 
 /** Models are told in JSON. */
@@ -163,8 +172,9 @@ function plain(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value ?? null)) as unknown;
 }
 
-function toolResult({ toolCallId, toolName }: ToolCall, output: ToolOutput): unknown {
-  return { type: 'tool-result', toolCallId, toolName, output };
+function toolResult({ toolCallId, toolName }: ToolCall, output: ToolOutput): object {
+  const result = { type: 'tool-result', toolCallId, toolName, output };
+  return isOwn(output) ? markOwn(result) : result;
 }
 
 /** What the model has said, as a message of the assistant. */

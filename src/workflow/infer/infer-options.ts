@@ -87,6 +87,11 @@ export interface InferOptions<S extends AnySchema | undefined = AnySchema | unde
    * recorded, up to 3 times. Default: that of the model.
    */
   readonly compact?: Compact;
+  /**
+   * What counts as untrusted where the calls of tools are judged. `run` (default): all that the run has read so far; `own`: what is
+   * in this conversation, for one that is given nothing of the rest.
+   */
+  readonly taint?: 'run' | 'own';
   /** What to do about a call whose worker died. Default: what the model says. */
   readonly policy?: AmbiguityPolicy | readonly AmbiguityPolicy[];
 }

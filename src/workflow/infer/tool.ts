@@ -116,6 +116,11 @@ export function toolContext(step: StepContext, toolCallId: string): ToolContext 
   };
 }
 
+/** What may happen again of the work of a tool after a crash. */
+export function effectOfTool({ work }: Tool): Effect {
+  return work.kind === 'call' ? work.capability.effect : work.effect;
+}
+
 /** The tool that an entry of `tools` stands for. */
 export function toolOf(given: AnyTool): Tool {
   return given.kind === 'tool' ? given : capabilityTool(given, null);

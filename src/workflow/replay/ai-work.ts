@@ -13,12 +13,11 @@ import type { InlinePayload, Payload } from '../../core/payload.js';
 import { pathOf } from '../../core/paths.js';
 import type { RetryPolicy } from '../../core/retry.js';
 import type { BodyCommand } from '../../core/run/commands.js';
-import { mirrorLabel } from '../../core/labels.js';
 import type { Effect } from '../../core/run/events.js';
 import { unwantedFailure } from '../../core/run/inference.js';
 import { aiInference, aiModelSetting, partsOf, type AiModelSetting } from '../ai/ai-inference.js';
 import type { Ai, AiModel, AiModelOptions, AiStreamed, AiToolOptions, AiTools, AiToolsOf } from '../ai/ai-options.js';
-import { durableTools, type AiToolRun } from '../ai/ai-tools.js';
+import { durableTools, refuseUngated, type AiToolRun } from '../ai/ai-tools.js';
 import { PartRelay } from '../ai/part-relay.js';
 import { recordedOf } from '../ai/sdk-result.js';
 import { framesOf } from '../ai/ui-frames.js';
@@ -27,7 +26,7 @@ import type { RunInfo, StepContext } from '../ctx.js';
 import type { AskedInference } from '../infer/ask-inference.js';
 import type { RecordedAnswer } from '../infer/model-answer.js';
 import type { ModelCallNow } from '../infer/model-endpoint.js';
-import type { Tool } from '../infer/tool.js';
+import type { ToolDone } from '../infer/conversation.js';
 import { largerWindow, type Can } from '../infer/mended-inference.js';
 import { makeLog } from '../log.js';
 import type { Model } from '../model.js';
@@ -36,8 +35,8 @@ import { ChunkBatcher, type StreamWriter } from '../stream-writer.js';
 import { InferWork, type InferenceTold, type InferRequest } from './infer-work.js';
 import type { PathRecord, UnitKind } from './path-record.js';
 import { Scope } from './scope.js';
-import { effectWithheld } from './effect-withheld.js';
-import { StepWork, type StepHost } from './step-work.js';
+import type { StepHost } from './step-work.js';
+import { refusedText, taintOf } from './tool-gate.js';
 import type { Wait, Work } from './wait.js';
 
 /** What the work asks of the body that it belongs to. */
@@ -63,8 +62,8 @@ export interface AiRequest {
   readonly ui: object;
   /** Whether a person says that a call nobody knows the outcome of is to be made again. */
   readonly askPerson: (scope: Scope, asked: AskedInference, attempt: number) => Promise<boolean>;
-  /** Does the work of a tool of ours, at a path that is claimed. */
-  readonly runTool: (scope: Scope, path: string, tool: Tool, call: AiToolRun) => Promise<unknown>;
+  /** Does the work of a tool, at a path that is claimed. `taint`: of what the model was asked with. */
+  readonly runTool: (scope: Scope, path: string, call: AiToolRun, taint: readonly string[]) => Promise<ToolDone>;
 }
 
 /** An inference of a program. */
@@ -92,6 +91,10 @@ export class AiWork implements Work {
   #tools = new Map<string, Promise<unknown>>();
   /** Of the tools that the program has made durable, by name. */
   readonly #effects = new Map<string, Effect>();
+  /** Whether all calls of a tool with an id were refused. */
+  readonly #refused = new Map<string, boolean>();
+  /** What the inferences of the program were tainted by. */
+  readonly #taint = new Set<string>();
   /** The inference that has failed last: what the SDK makes of it says less. */
   #failed: StepError | null = null;
   #isRestarting = false;
@@ -277,7 +280,17 @@ export class AiWork implements Work {
   /** The inference of a call: the same one for the same call, also where the program was begun anew in between. */
   #infer(program: Program, setting: AiModelSetting, call: ModelCallNow, streamed: boolean): OpenInference {
     const { hash } = this.#host.host.ports;
-    const asked = aiInference(setting, call, streamed, this.#effects, hash, (value) => this.#host.encode(value));
+    const policy = this.#host.host.tools ?? null;
+    if (policy !== null) refuseUngated(call, this.#effects, policy);
+    const made = aiInference(setting, call, streamed, this.#effects, hash, (value) => this.#host.encode(value));
+    const taint = taintOf(
+      made.request.text,
+      call.prompt,
+      policy,
+      (tool, id) => this.#refused.get(JSON.stringify([tool, id])) === true,
+    );
+    for (const label of taint) this.#taint.add(label);
+    const asked = taint.length === 0 ? made : { ...made, ask: { ...made.ask, taint } };
     const { model, fingerprint } = asked.ask;
     const kind = streamed ? 'stream' : 'infer';
     const name = fingerprint.slice(0, fingerprintLength);
@@ -286,9 +299,9 @@ export class AiWork implements Work {
     while (this.#isUnwanted(path));
     const known = this.#inferences.get(path);
     if (known !== undefined) return known;
-    const made = this.#opened(setting.model, { ...asked, path });
-    this.#inferences.set(path, made);
-    return made;
+    const opened = this.#opened(setting.model, { ...asked, path });
+    this.#inferences.set(path, opened);
+    return opened;
   }
 
   /** It was given up when no life seemed to ask for it. Whoever does now asks anew. */
@@ -372,7 +385,10 @@ export class AiWork implements Work {
   async #called(path: string, call: AiToolRun): Promise<unknown> {
     this.#host.claim(path);
     try {
-      return await this.#worked(path, call);
+      const done = await this.#request.runTool(this.#scope, path, call, [...this.#taint]);
+      this.#noteEnd(call, done.tag === 'refused');
+      if (done.tag === 'refused') throw new Error(refusedText(call.name, done.why));
+      return done.value;
     } catch (error) {
       if (isCancelled(error)) return await never();
       // Nobody knows whether it has happened, so the model must not be told that it has not.
@@ -381,14 +397,10 @@ export class AiWork implements Work {
     }
   }
 
-  #worked(path: string, call: AiToolRun): Promise<unknown> {
-    const { input, work } = call;
-    if (work.kind === 'own') return this.#request.runTool(this.#scope, path, work.tool, call);
-    const { effect, retry, timeoutMs } = work.setting;
-    if (effect === 'external' && this.#host.info.labels[mirrorLabel] !== undefined)
-      return Promise.reject(effectWithheld(path));
-    const step = { path, fn: work.execute, input: { value: input }, effect, retry, remedies: {}, timeoutMs };
-    return this.#host.ask(this.#scope, path, 'step', new StepWork(step, this.#host));
+  /** What was refused has no result that is from outside, unless another call of that id has one. */
+  #noteEnd({ name, toolCallId }: AiToolRun, isRefused: boolean): void {
+    const id = JSON.stringify([name, toolCallId]);
+    this.#refused.set(id, isRefused && this.#refused.get(id) !== false);
   }
 
   #endedBy({ failure }: StepError): Promise<never> {

@@ -49,13 +49,13 @@ import {
 import { checkedBySchema, doesNotFit, type AnswerCheck } from '../infer/answer-schema.js';
 import { chainTimedOut, endsChain, saidInstead, type ChainTrail, type Said } from '../infer/chain-trail.js';
 import { compacted, type CompactRequest } from '../infer/compact.js';
-import { converse, type ConversationHost } from '../infer/conversation.js';
+import { converse, type ConversationHost, type ToolDone } from '../infer/conversation.js';
 import { answerForm, answerOfForm, type Person, type Rule } from '../infer/fallback.js';
 import type { InferOptions, InferResult } from '../infer/infer-options.js';
 import { askMended, type Can, type Mended, type MendingHost, type RecordedFailure } from '../infer/mended-inference.js';
 import type { ToolCall } from '../infer/model-answer.js';
 import type { ModelMessage } from '../infer/model-endpoint.js';
-import { toolContext, type Tool } from '../infer/tool.js';
+import { effectOfTool, toolContext, type Tool } from '../infer/tool.js';
 import { jsonSchemaOf } from '../json-schema-of.js';
 import { makeLog, type Log } from '../log.js';
 import { OptionFaults } from '../options.js';
@@ -80,6 +80,7 @@ import { startOf, type UnitKind } from './path-record.js';
 import { Scope } from './scope.js';
 import { StepWork, type StepRequest } from './step-work.js';
 import { HandleWork, type Handled, type Send } from './handle-work.js';
+import { refusalOf, type GatedCall, type Judged } from './tool-gate.js';
 import type { Wait, Work } from './wait.js';
 import { writtenAs } from '../topic-versions.js';
 import { checkedBy, received, reviewed, WaitWork } from './wait-work.js';
@@ -170,16 +171,55 @@ export class BodyCtx implements Ctx {
   }
 
   #converse(path: string, question: Question, messages?: ModelMessage[]): Promise<InferResult> {
+    const taint = new Set<string>();
     const host: ConversationHost = {
-      ask: (at, asked, check) => this.#askMended(path, at, asked, check),
-      runTool: (at, tool, call, input) => this.#runTool(this.#beneath(path, at), tool, call, input),
+      ask: (at, asked, check) => this.#askMended(path, at, asked, check, taint),
+      runTool: async (at, tool, call, value) => {
+        const under = this.#beneath(path, at);
+        const gated = {
+          tool: call.toolName,
+          effect: effectOfTool(tool),
+          value,
+          taint: [...taint],
+          own: question.ownTaint,
+        };
+        const why = await this.#refusal(under, gated);
+        if (why !== null) return { tag: 'refused', why };
+        return { tag: 'done', value: await this.#runTool(under, tool, call, value) };
+      },
     };
     return converse(path, question, host, messages);
   }
 
-  #askMended(path: string, at: string, question: Question, check: AnswerCheck | null): Promise<Mended> {
+  /** Why the work of a tool at `path`, which is claimed, may not be done; null = it may. */
+  #refusal(path: string, call: GatedCall): Promise<string | null> {
+    const body = this.#body;
+    return refusalOf(path, call, {
+      hash: body.host.ports.hash,
+      policy: body.host.tools ?? null,
+      since: body.since,
+      now: () => body.host.ports.clock.now(),
+      recordOf: (at) => body.recordOf(at),
+      judge: (command) => {
+        body.claim(command.path);
+        return this.#ask<Judged>(command.path, 'gate', this.#submitting(command));
+      },
+      review: (at, options, hash) => {
+        body.claim(at);
+        return this.#review(at, options, { call: hash });
+      },
+    });
+  }
+
+  #askMended(
+    path: string,
+    at: string,
+    question: Question,
+    check: AnswerCheck | null,
+    taint: Set<string>,
+  ): Promise<Mended> {
     const host: MendingHost = {
-      ask: (under, asked, checked, can) => this.#infer(this.#beneath(path, under), asked, checked, can),
+      ask: (under, asked, checked, can) => this.#infer(this.#beneath(path, under), asked, checked, can, taint),
       failureAt: (failed) => this.#failureAt(failed),
       compact: (under, hook, request, failure) => {
         const fn = () => compacted(under, hook, request, { failure });
@@ -351,13 +391,22 @@ export class BodyCtx implements Ctx {
       show: { messages, why: cause?.failure.message ?? null },
       form: answerForm(schema),
     };
-    const review = await this.#review(path, options, { after: last });
+    const review = await this.#review(path, options, { decides: { after: last } });
     if (review.outcome !== 'approved') return null;
     return { by: review.by, arm: 'person', value: answerOfForm(schema, review.form) };
   }
 
-  #infer(path: string, question: Question, check: AnswerCheck | null, can: Can): Promise<InferenceTold> {
-    const asked = inferenceOf(path, question, check, can, this.#body.host.ports.hash);
+  /** What the request is tainted by is added to `taint`. */
+  #infer(
+    path: string,
+    question: Question,
+    check: AnswerCheck | null,
+    can: Can,
+    taint: Set<string>,
+  ): Promise<InferenceTold> {
+    const { host } = this.#body;
+    const asked = inferenceOf(path, question, check, can, host.ports.hash, host.tools ?? null);
+    for (const label of asked.ask.taint ?? []) taint.add(label);
     const request: InferRequest = { ...asked, askPerson: (attempt) => this.#askAboutInference(asked, attempt) };
     return this.#ask<InferenceTold>(path, 'inference', new InferWork(request, this.#body));
   }
@@ -382,12 +431,19 @@ export class BodyCtx implements Ctx {
   }
 
   /** The same for a program of the AI SDK, which has seen that the input fits. */
-  async #runAiTool(path: string, tool: Tool, call: AiToolRun): Promise<unknown> {
-    const { input } = call;
-    // A capability reads it where it is done.
-    if (tool.work.kind === 'call') return await this.#runTool(path, tool, call, input);
-    const read = await checkedBySchema(tool.input, input);
-    return await this.#runTool(path, tool, call, read.ok ? read.value : input);
+  async #runAiTool(path: string, call: AiToolRun, taint: readonly string[], own: boolean): Promise<ToolDone> {
+    const { name, input, work } = call;
+    const effect = work.kind === 'own' ? effectOfTool(work.tool) : work.setting.effect;
+    const value = work.kind === 'own' ? await readByTool(work.tool, input) : input;
+    const why = await this.#refusal(path, { tool: name, effect, value, taint, own });
+    if (why !== null) return { tag: 'refused', why };
+    if (work.kind === 'own') return { tag: 'done', value: await this.#runTool(path, work.tool, call, value) };
+    const held = this.#withheld(path, effect);
+    if (held !== null) return held;
+    const { setting, execute } = work;
+    const { retry, timeoutMs } = setting;
+    const step = { path, fn: execute, input: { value: input }, effect, retry, remedies: {}, timeoutMs };
+    return { tag: 'done', value: await this.#ask<unknown>(path, 'step', new StepWork(step, this.#body)) };
   }
 
   /** A path inside of the thing at `path`; its own was claimed with it. */
@@ -402,7 +458,8 @@ export class BodyCtx implements Ctx {
       ...aiOptions(path, fn, options),
       // In the scope of the program, so that it is given up together with it.
       askPerson: (scope, asked, attempt) => new BodyCtx(this.#body, scope).#askAboutInference(asked, attempt),
-      runTool: (scope, at, tool, call) => new BodyCtx(this.#body, scope).#runAiTool(at, tool, call),
+      runTool: (scope, at, call, taint) =>
+        new BodyCtx(this.#body, scope).#runAiTool(at, call, taint, options.taint === 'own'),
     };
     return this.#ask(path, 'step', new AiWork(request, this.#scope, this.#body));
   }
@@ -454,11 +511,11 @@ export class BodyCtx implements Ctx {
     return this.#review(this.#claim(name), options);
   }
 
-  /** `decides`: the word takes the place of the answer of a model. */
+  /** `decides`: the word takes the place of the answer of a model. `call`: it is about a call of a tool, by its hash. */
   #review<const Options extends ApproveOptions>(
     path: string,
     options: Options,
-    decides?: DecidesFor,
+    about: { readonly decides?: DecidesFor; readonly call?: string } = {},
   ): Promise<Review<FormOf<Options>>> {
     const held = this.#withheld(path, 'external');
     if (held !== null) return held;
@@ -469,7 +526,7 @@ export class BodyCtx implements Ctx {
       this.#body.submitWith(shown, (request) => ({
         op: 'wait',
         path,
-        on: { kind: 'approval', ...asked, ...(decides === undefined ? {} : { decides }) },
+        on: { kind: 'approval', ...asked, ...about },
         timeoutMs,
         request,
       }));
@@ -1047,10 +1104,19 @@ function aiOptions(
 ): Omit<AiRequest, 'askPerson' | 'runTool'> {
   const faults = new OptionFaults(`ai "${path}"`);
   if (typeof fn !== 'function') faults.add('it needs a function to run');
-  faults.unknownNames(options, ['retry', 'ui']);
+  faults.unknownNames(options, ['retry', 'ui', 'taint']);
+  if (options.taint !== undefined && options.taint !== 'run' && options.taint !== 'own')
+    faults.add('taint must be "run" or "own"');
   const retry = readRetry(options.retry, faults, { ...defaultRetry, attempts: 1 });
   faults.throwIfAny();
   return { path, fn, retry, ui: options.ui ?? {} };
+}
+
+/** A capability reads what it is given where it is done. */
+async function readByTool({ input, work }: Tool, given: unknown): Promise<unknown> {
+  if (work.kind === 'call') return given;
+  const read = await checkedBySchema(input, given);
+  return read.ok ? read.value : given;
 }
 
 function checkMapOptions(concurrency: number, onError: unknown, failuresMax: number): void {

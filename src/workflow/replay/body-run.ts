@@ -47,6 +47,7 @@ import { Scope } from './scope.js';
 import { SeededRandom } from './seeded-random.js';
 import { SeqQueue } from './seq-queue.js';
 import type { StepHost } from './step-work.js';
+import type { Judged } from './tool-gate.js';
 import { Wait, type ReceivedOutcome, type Work } from './wait.js';
 
 type SignalEntry = Extract<JournalEntry, { readonly type: 'signal.received' }>;
@@ -163,6 +164,7 @@ export class BodyRun implements Activation, Pumped, StepHost {
       model: (name) => host.model?.(name) ?? null,
       promptVersion: (prompt) => this.#promptVersion(prompt),
       ...(host.remedies === undefined ? {} : { remedies: host.remedies }),
+      tools: host.tools ?? null,
     };
     this.#workflow = workflow;
     this.#input = input;
@@ -300,6 +302,11 @@ export class BodyRun implements Activation, Pumped, StepHost {
     if (this.#isDone()) return;
     this.#reportUnasked();
     this.#close(() => this.#withStored(input, (stored) => this.#end({ op: 'continueAsNew', input: stored })));
+  }
+
+  /** `seq` of the last event that an earlier activation may have seen. */
+  get since(): number {
+    return this.#input.journal.head;
   }
 
   /** Events that the run had when the body was last told of something. */
@@ -504,6 +511,8 @@ export class BodyRun implements Activation, Pumped, StepHost {
         return wait.resolve(undefined);
       case 'race.decided':
         return wait.resolve(outcome.data.winner);
+      case 'tool.judged':
+        return wait.resolve({ ...outcome.data, seq: outcome.seq, at: outcome.at } satisfies Judged);
       case 'child.started':
         return wait.resolve(outcome.data.run);
       case 'context.put': {

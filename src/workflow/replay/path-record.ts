@@ -22,6 +22,7 @@ export type UnitKind =
   | 'timer'
   | 'emit'
   | 'race'
+  | 'gate'
   | 'child'
   | 'start'
   | 'context'
@@ -43,6 +44,7 @@ type OutcomeType =
   | 'context.used'
   | 'child.ended'
   | 'race.decided'
+  | 'tool.judged'
   | 'wait.satisfied'
   | 'wait.expired'
   | 'message.sent'
@@ -191,6 +193,7 @@ export function noteEntry(before: PathRecord | undefined, entry: PathEntry): Pat
     case 'timer.fired':
     case 'event.emitted':
     case 'race.decided':
+    case 'tool.judged':
     case 'child.ended':
     case 'context.put':
     case 'context.used':
@@ -257,6 +260,8 @@ function kindOf(entry: PathEntry): UnitKind {
       return 'emit';
     case 'race.decided':
       return 'race';
+    case 'tool.judged':
+      return 'gate';
     case 'message.sent':
     case 'message.buried':
       return 'message';

@@ -410,6 +410,7 @@ function nothingEntry(path: string, kind: UnitKind, seq: number, at: number): Jo
       return { seq, at, type: 'child.ended', data: { path, run: '', status: 'succeeded', failure: null }, payload };
     case 'start':
     case 'race':
+    case 'gate':
     case 'context':
     case 'wait':
     case 'approval':

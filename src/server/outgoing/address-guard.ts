@@ -79,6 +79,14 @@ export function isAllowedAddress(address: string, { allowLoopback }: AddressRule
   return !blocked.check(address, name);
 }
 
+/** The code of failures of connections that were not made because of where they would have led. */
+export const refusedCode = 'ERR_ADDRESS_REFUSED';
+
+/** What a connection to such an address fails with. */
+export function refusedAddress(what: string): Error {
+  return Object.assign(new Error(`${what} is not a public address, or has one that is none`), { code: refusedCode });
+}
+
 /**
  * The URL of an endpoint, checked as far as it can be without resolving its name.
  *
@@ -86,21 +94,24 @@ export function isAllowedAddress(address: string, { allowLoopback }: AddressRule
  */
 export function checkedUrl(text: string, rules: AddressRules): URL {
   const refused = (reason: string): SpineError => new SpineError('ENDPOINT_REFUSED', { url: shown(text), reason });
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw refused('it is not a URL');
-  }
+  if (!URL.canParse(text)) throw refused('it is not a URL');
+  const url = new URL(text);
+  const fault = urlFault(url, rules);
+  if (fault !== null) throw refused(fault);
+  return url;
+}
+
+/** Why nothing is sent to a URL, as a clause that begins with "it" or "its"; null = nothing speaks against it so far. */
+export function urlFault(url: URL, rules: AddressRules): string | null {
   // The parser has turned every way to write an IPv4 address into the usual one.
   const host = hostOf(url);
   const isLocal = host === 'localhost' || (isIP(host) !== 0 && isLoopbackAddress(host));
   const mayBePlain = rules.allowLoopback && isLocal && url.protocol === 'http:';
-  if (url.protocol !== 'https:' && !mayBePlain) throw refused('it is not an https URL');
-  if (url.username !== '' || url.password !== '') throw refused('it has a user or a password in it');
-  if (url.hash !== '') throw refused('it has a fragment');
-  if (isIP(host) !== 0 && !isAllowedAddress(host, rules)) throw refused('its address is not a public one');
-  return url;
+  if (url.protocol !== 'https:' && !mayBePlain) return 'it is not an https URL';
+  if (url.username !== '' || url.password !== '') return 'it has a user or a password in it';
+  if (url.hash !== '') return 'it has a fragment';
+  if (isIP(host) !== 0 && !isAllowedAddress(host, rules)) return 'its address is not a public one';
+  return null;
 }
 
 /** A lookup for connections that only ever gives addresses that are allowed; fails where one of a name is not. */
@@ -111,12 +122,7 @@ export function guardedLookup(rules: AddressRules, resolve: Resolve = lookup): L
       const [first] = addresses;
       // One bad address among good ones is a trick, not a mistake.
       const isFine = addresses.every(({ address }) => isAllowedAddress(address, rules));
-      if (first === undefined || !isFine)
-        return done(
-          Object.assign(new Error(`${name} has an address that is not a public one`), { code: 'EACCES' }),
-          '',
-          0,
-        );
+      if (first === undefined || !isFine) return done(refusedAddress(name), '', 0);
       if (options.all === true) done(null, addresses);
       else done(null, first.address, first.family);
     });
