@@ -362,6 +362,13 @@ describe('a strangled route', () => {
     expect(sent.length).toBe(1);
   });
 
+  it('answers 202 at once to whom it prefers to be told so', async () => {
+    const { post, spine } = strangled({ async: true, within: '15s' });
+    for (const prefer of ['respond-async', 'handling=lenient, wait=0'])
+      expect((await post({ text: 'a', hold: true }, { prefer })).status).toBe(202);
+    await release(spine);
+  });
+
   it('is asked again at any process, and says no more of a run than its own route would', async () => {
     const spine = spineOf();
     const options: Options = { async: true, within: 1, user, status: '/loud/:run' };
