@@ -86,6 +86,12 @@ const bridgesFlag: Flag = {
   says: 'Run the bridges to Kafka and other buses that this file of JSON defines (docs/guides/bridges.md).',
 };
 
+const clearFlag: Flag = {
+  name: 'clear',
+  type: 'text',
+  value: 'tags',
+  says: 'Show callers with the role operator what is tagged so: `pii,health`, or `*` for everything. Default: nothing (docs/guides/redaction.md).',
+};
 const pushLoopback: Flag = {
   name: 'push-loopback',
   type: 'truth',
@@ -264,6 +270,7 @@ export const commands: readonly Command[] = [
       store('.eventspine/dev.db', false),
       pushLoopback,
       webhookLoopback,
+      clearFlag,
       envFile,
       conditions,
       { name: 'inspect', type: 'truth', says: 'Open the inspector of the workers for a debugger.' },
@@ -285,7 +292,18 @@ export const commands: readonly Command[] = [
     words: ['start'],
     says: 'Runs server and worker in one process, for a small deployment.',
     parameters: [app],
-    flags: [slots, port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, webhookLoopback, json],
+    flags: [
+      slots,
+      port,
+      host,
+      secret,
+      store('eventspine.db', true),
+      bridgesFlag,
+      pushLoopback,
+      webhookLoopback,
+      clearFlag,
+      json,
+    ],
     examples: ['eventspine start app.mjs --store /data/spine.db'],
     load: async () => (await import('./commands/start.js')).start,
   },
@@ -294,7 +312,17 @@ export const commands: readonly Command[] = [
     says: 'Runs the server alone; workers connect to it.',
     more: 'SIGTERM and Ctrl-C stop it in order: answers under way are finished, the store is closed. It ends with code 1 when the store fails; started again, it recovers what is on disk.',
     parameters: [],
-    flags: [port, host, secret, store('eventspine.db', true), bridgesFlag, pushLoopback, webhookLoopback, json],
+    flags: [
+      port,
+      host,
+      secret,
+      store('eventspine.db', true),
+      bridgesFlag,
+      pushLoopback,
+      webhookLoopback,
+      clearFlag,
+      json,
+    ],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
       'eventspine serve --host 0.0.0.0 --token "$TOKEN"',

@@ -4,7 +4,7 @@
  */
 import { SpineError } from '../core/errors.js';
 import type { EngineLog } from '../engine/index.js';
-import { createServer, type ServerAddress } from '../server/index.js';
+import { createServer, type RedactOptions, type ServerAddress } from '../server/index.js';
 import { Host, type Service } from '../spine/host.js';
 import { addressOf } from './address.js';
 import { bearerOf } from './bearer.js';
@@ -41,6 +41,7 @@ export async function openServedHost(
       engine,
       ...addressOf(flags),
       ...(token === undefined ? {} : { authorize: bearerOf(token) }),
+      ...clearedFor(flags.text('clear')),
       push: {
         secret: io.environment.pushSecret?.split(',').map((secret) => secret.trim()) ?? [],
         allowLoopback: flags.truth('push-loopback'),
@@ -63,6 +64,11 @@ export async function openServedHost(
     await host.close();
     throw error;
   }
+}
+
+/** What operators are shown of tagged fields; what is no tag is told by the server's own check. */
+function clearedFor(tags: string | undefined): { readonly redact?: RedactOptions } {
+  return tags === undefined ? {} : { redact: { roles: { operator: tags.split(',').map((tag) => tag.trim()) } } };
 }
 
 /** Why the system does not let a server listen, in the catalogue's words. */

@@ -116,9 +116,9 @@ function streamOf(base: string, url: string, init: RequestInit | undefined): Omi
     ...(kind === 'runs' ? { run: decodeURIComponent(name) } : { topic: decodeURIComponent(name) }),
     ...(cursor === null ? {} : { cursor }),
     ...(partitions.length === 0 ? {} : { partitions }),
-    ...(key == null ? {} : { key }),
-    ...(from == null ? {} : { from: from as 'newest' }),
-    ...(at == null ? {} : { at }),
+    ...(key === null ? {} : { key }),
+    ...(from === null ? {} : { from: from as 'newest' }),
+    ...(at === null ? {} : { at }),
     ...(token === undefined ? {} : { token }),
   };
 }
@@ -251,7 +251,7 @@ class LiveLine {
 
   #write(sub: string, text: string): void {
     const body = this.#subscriptions.get(sub)?.body;
-    if (body == null) return;
+    if (body === undefined || body === null) return;
     body.enqueue(new TextEncoder().encode(text));
     if ((body.desiredSize ?? 0) > 0) return;
     // Sockets of browsers cannot be made to wait. Whoever reads this takes what there is, and asks again from there.

@@ -53,6 +53,8 @@ export interface ReadTokenOptions extends CallOptions {
    * are put to that user by name (`user:ann`): for a link in a mail. It stands for no role. Default false.
    */
   readonly decides?: boolean;
+  /** Tags of fields that it shows in clear, of those that the caller is shown. Default: none. */
+  readonly clearances?: readonly string[];
 }
 
 /** One run of a workflow whose result is `Output`. */
@@ -176,11 +178,12 @@ export function retryRun(transport: Transport, id: string, options?: CallOptions
 
 /** See `RunHandle.readToken`. Nothing is kept of a token, so a lost answer is asked for again. */
 function createReadToken(transport: Transport, id: string, options: ReadTokenOptions = {}): Promise<ReadTokenView> {
-  const { expires, sees, decides, ...call } = options;
+  const { expires, sees, decides, clearances, ...call } = options;
   const body: ReadTokenRequest = {
     ...(expires === undefined ? {} : { expiresMs: parseDuration(expires) }),
     ...(sees === undefined ? {} : { sees }),
     ...(decides === undefined ? {} : { decides }),
+    ...(clearances === undefined ? {} : { clearances }),
   };
   return transport.json(command(pathOf('createReadToken', { id }), body, true, call));
 }

@@ -260,6 +260,8 @@ export const limits = {
   strangleDifferenceKindsMax: 100,
   /** Length of a read token; a longer text is none. */
   readTokenLengthMax: 2_048,
+  /** Tags that one token may show in clear. */
+  tokenClearancesMax: 16,
   /** Transitions in one group commit. */
   commitItemsMax: 512,
   /** Transitions waiting for the store before intake answers 503. */

@@ -277,6 +277,8 @@ export interface ReadTokenRequest {
    * user by name. Default false.
    */
   readonly decides?: boolean;
+  /** Tags of fields that it shows in clear, of those that the caller is shown. Default: none; from a page, those of its user. */
+  readonly clearances?: readonly string[];
 }
 
 /** What is asked of a token for a topic. */
@@ -286,6 +288,8 @@ export interface TopicTokenRequest {
   readonly key?: string;
   /** Whether it shows what was published before it was made. Default false. */
   readonly past?: boolean;
+  /** Tags of fields that it shows in clear, of those that the caller is shown. Default: none. */
+  readonly clearances?: readonly string[];
 }
 
 export type BatchStartAnswer = { readonly items: readonly (StartAnswer | { readonly error: Problem })[] };

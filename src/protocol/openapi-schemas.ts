@@ -535,12 +535,12 @@ export const schemas = {
   ),
   ReadToken: shape<ReadTokenView>({ token: text, expiresAt: instant }, {}),
   ReadTokenRequest: shape<ReadTokenRequest>(
-    { expiresMs: whole, sees: oneOf([...readTokenSights]), decides: flag },
-    { expiresMs: true, sees: true, decides: true },
+    { expiresMs: whole, sees: oneOf([...readTokenSights]), decides: flag, clearances: texts },
+    { expiresMs: true, sees: true, decides: true, clearances: true },
   ),
   TopicTokenRequest: shape<TopicTokenRequest>(
-    { expiresMs: whole, key: text, past: flag },
-    { expiresMs: true, key: true, past: true },
+    { expiresMs: whole, key: text, past: flag, clearances: texts },
+    { expiresMs: true, key: true, past: true, clearances: true },
   ),
   BatchStartAnswer: record({ items: list({ anyOf: [reference('StartAnswer'), failed] }) }, ['items']),
   PublishAnswer: record(

@@ -24,6 +24,8 @@ export interface RouteNeeds {
    * absent ones.
    */
   readonly of?: NeededThing;
+  /** Without a segment: this will do as well. */
+  readonly or?: Pick<RouteNeeds, 'action' | 'kind'>;
   /** The route changes nothing although it is no GET, so that whoever only reads may use it. */
   readonly reads?: true;
 }
@@ -163,8 +165,8 @@ export const routeNeeds = {
   openApi: null,
   asyncApi: { action: ['subscribe', 'publish'], kind: 'topic' },
   // The name of a blob is the hash of its bytes: whoever knows it has had the value, or was shown where it is.
-  putBlob: { action: ['start', 'signal'], kind: 'workflow' },
-  readBlob: { action: 'read', kind: 'workflow' },
+  putBlob: { action: ['start', 'signal'], kind: 'workflow', or: { action: 'publish', kind: 'topic' } },
+  readBlob: { action: 'read', kind: 'workflow', or: { action: ['subscribe', 'replay'], kind: 'topic' } },
   workerSocket: null,
   // Each of its streams is asked for as by its own route.
   liveSocket: null,

@@ -6,6 +6,7 @@
  * Invariant: to a caller with a list of permissions, what it may not have and what is not there answer alike, since both are
  * answered here.
  */
+import { everyName } from '../core/access/pattern.js';
 import { accessOf, wholeAccess, type Access, type AccessAction, type AccessKind } from '../core/access/permission.js';
 import { isSpineError, SpineError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
@@ -104,9 +105,11 @@ export class AccessGate {
     const { needs } = route;
     if (principal.roles.includes('viewer')) checkReads(route);
     if (needs === null || permit.isWhole) return null;
-    const { action, kind, segment, of: thing } = needs;
+    const { action, kind, segment, of: thing, or } = needs;
     if (segment === undefined) {
-      if (!permit.allowsSome(action, kind)) throw missing(action, kind, '**');
+      const mayHaveSome =
+        permit.allowsSome(action, kind) || (or !== undefined && permit.allowsSome(or.action, or.kind));
+      if (!mayHaveSome) throw missing(action, kind, everyName);
       return null;
     }
     const name = decodeSegment(segments[segment] ?? '');

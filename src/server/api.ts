@@ -13,6 +13,7 @@ import { headerNames, routes, type Route, type RouteId } from '../protocol/route
 import { ApiRequest, type HttpHead } from './api-request.js';
 import { empty, problemAnswerOf, type Answer } from './answer.js';
 import { accessHandlers } from './handlers/access.js';
+import { askedAgain } from './ask-again.js';
 import { agentHandlers } from './handlers/agents.js';
 import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
@@ -87,6 +88,9 @@ interface Found {
 
 /** Paths of intake whose routing is remembered: an installation posts to few, and routing is a tenth of the work. */
 const rememberedPathsMax = 256;
+
+/** Routes whose answers last. */
+const streaming: ReadonlySet<RouteId> = new Set<RouteId>(['streamRun', 'streamTopic']);
 
 const methods = ['GET', 'POST', 'PUT', 'DELETE'] as const;
 const corsMaxAgeSeconds = '600';
@@ -248,7 +252,8 @@ export class Api {
     const { id, route, segments, head, requestId } = routed;
     const { principal, grant } = caller;
     const refuse = (error: unknown): never => {
-      this.#tellRefused(routed, loggedOf(caller), error);
+      // Of what is public nobody is asked who it is.
+      this.#tellRefused(routed, route.access === 'public' ? null : loggedOf(caller), error);
       throw error;
     };
     try {
@@ -258,7 +263,10 @@ export class Api {
       const checked = this.#gate.check(permit, principal, route, segments);
       const call = (): Answer | Promise<Answer> => {
         const request = { id, route, segments, head, principal, grant, permit, requestId, body };
-        return this.#recorded(routed, caller, body, () => this.#handlersFor(principal)[id](new ApiRequest(request)));
+        const given = this.#recorded(routed, caller, body, () =>
+          this.#handlersFor(principal)[id](new ApiRequest(request)),
+        );
+        return streaming.has(id) ? this.#watched(routed, caller, given) : given;
       };
       const answer = checked === null ? call() : checked.then(call);
       // What a handler refuses is told as well; the plain way of a start costs no further promise.
@@ -288,6 +296,37 @@ export class Api {
         if (refusalCode(error) === null) accessLog.failed(routed, logged, error);
         throw error;
       });
+  }
+
+  /** A stream ends when its reader is nobody any more, or somebody else. Read tokens end by themselves. */
+  async #watched(routed: Routed, caller: Caller, given: Answer | Promise<Answer>): Promise<Answer> {
+    const answer = await given;
+    const isLasting = this.#settings.authorize.length === 0 || caller.grant.tag.endsWith('Token');
+    if (isLasting) return answer;
+    const before = JSON.stringify([caller.principal, caller.grant]);
+    return askedAgain(answer, this.#settings.limits.recheckMs, () =>
+      this.#mayStill(routed, (now) => JSON.stringify([now.principal, now.grant]) === before),
+    );
+  }
+
+  /** The same caller as before may what it might then. */
+  async #mayStill(routed: Routed, isSame: (caller: Caller) => boolean): Promise<boolean> {
+    try {
+      return isSame(await this.#identity.callerOf(routed.route, routed.head));
+    } catch (error) {
+      this.#tellRefused(routed, null, error);
+      return refusalCode(error) === null;
+    }
+  }
+
+  /** Whether what `authorize` has let in may still be. What cannot be found out takes nothing away. */
+  async stillAuthorizes(id: RouteId, head: HttpHead): Promise<boolean> {
+    try {
+      await this.authorize(id, head);
+      return true;
+    } catch (error) {
+      return refusalCode(error) === null;
+    }
   }
 
   #tellRefused(request: RefusedRequest, caller: LoggedCaller | null, error: unknown): void {

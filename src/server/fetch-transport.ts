@@ -92,7 +92,7 @@ function streamBody(answer: StreamAnswer): ReadableStream<Uint8Array> {
 class WebSink implements StreamSink {
   readonly #controller: ReadableStreamDefaultController<Uint8Array>;
   #onDrain: (() => void) | null = null;
-  #onClose: (() => void) | null = null;
+  readonly #onClose: (() => void)[] = [];
   #ended = false;
 
   constructor(controller: ReadableStreamDefaultController<Uint8Array>) {
@@ -112,7 +112,7 @@ class WebSink implements StreamSink {
   }
 
   onClose(fn: () => void): void {
-    this.#onClose = fn;
+    this.#onClose.push(fn);
   }
 
   end(): void {
@@ -143,8 +143,6 @@ class WebSink implements StreamSink {
   }
 
   #tellClosed(): void {
-    const fn = this.#onClose;
-    this.#onClose = null;
-    fn?.();
+    for (const fn of this.#onClose.splice(0)) fn();
   }
 }

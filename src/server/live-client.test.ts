@@ -45,7 +45,7 @@ beforeEach(async () => {
   engine = createEngine({ store: createMemoryStore({ clock: nodePorts.clock }), ports: nodePorts });
   await engine.start();
   await engine.register(manifest);
-  server = createServer({ engine, port: 0, limits: { heartbeatMs: 50, closeMs: 300 } });
+  server = createServer({ engine, port: 0, limits: { heartbeatMs: 400, closeMs: 300 } });
   ({ url } = await server.listen());
   plainStreams = 0;
   sockets = [];
@@ -196,7 +196,7 @@ it('takes a socket that says nothing for dead', async () => {
   const reading = take(client.topics.follow('noted', { from: 'oldest' }), 5);
   await expect.poll(() => live.size).toBe(1);
   sockets[0]?.pause();
-  await expect.poll(() => sockets.length).toBe(2);
+  await expect.poll(() => sockets.length, { timeout: 10_000 }).toBe(2);
   sockets[0]?.terminate();
   await publish(1);
   await expectWhole(await reading);

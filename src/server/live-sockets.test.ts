@@ -5,6 +5,7 @@ import { createServer as createNodeServer, type IncomingMessage } from 'node:htt
 import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { payloadOfJson } from '../core/codec.js';
 import type { Manifest } from '../core/manifest.js';
 import { limits } from '../core/limits.js';
 import type { Engine, RunStreamHandlers } from '../engine/api.js';
@@ -560,6 +561,43 @@ describe('live streams of topics', () => {
     ).toMatchObject([{ data: { to: low - 1 } }, { data: { to: low - 1 } }]);
     await publish(1);
     await reader.of('new', 3);
+  });
+});
+
+describe('what a live stream shows', () => {
+  it('is what its reader may see: by permissions, and without what is tagged', async () => {
+    const engine = createEngine({ store: createMemoryStore({ clock: nodePorts.clock }), ports: nodePorts });
+    await engine.start();
+    const mail = { type: 'string', 'x-eventspine-tags': ['pii'] };
+    const schema = { type: 'object', properties: { mail, total: { type: 'number' } } };
+    const topics = ['order.placed', 'order.secret'].map((name) => ({ name, schema, key: null, partitions: 1 }));
+    await engine.register({ format: 1, app: 'shop', topics, workflows: [], capabilities: [] });
+    const server = createServer({
+      engine,
+      port: 0,
+      log: () => undefined,
+      authorize: () => ({ tenant: 'acme', user: 'ada', roles: [], permissions: ['subscribe:topic/order.placed'] }),
+    });
+    closing.push(async () => {
+      await server.close();
+      await engine.stop();
+    });
+    const { url } = await server.listen();
+    const reader = new Reader(url);
+    await once(reader.socket, 'open');
+    reader.say({ t: 'subscribe', sub: 'secret', topic: 'order.secret' });
+    reader.say({ t: 'subscribe', sub: 'placed', topic: 'order.placed' });
+    expect((await reader.of('secret', 1))[0]).toMatchObject({ t: 'refused', problem: { code: 'PERMISSION_MISSING' } });
+    await reader.of('placed', 2);
+    const origin = { tenant: 'acme', actor: 'a', traceparent: null, correlation: 'c' };
+    const data = payloadOfJson({ mail: 'canary@example.com', total: 7 });
+    await engine.publish(origin, [{ topic: 'order.placed', id: 'e1', source: 's', type: 'order.placed', data }]);
+    const told = await reader.of('placed', 3);
+    expect(told[2]).toMatchObject({
+      event: 'event',
+      data: { event: { data: { mail: { redacted: ['pii'] }, total: 7 } } },
+    });
+    expect(JSON.stringify(reader.told)).not.toContain('canary');
   });
 });
 

@@ -121,6 +121,11 @@ export interface ServerLimits {
   readonly requestTimeoutMs: number;
   /** Open connections; more are refused. Default 20 000. */
   readonly connectionsMax: number;
+  /**
+   * How often at most whoever has a stream or a socket open is looked up again (`authorize`), so that a key that is revoked or a
+   * session that has ended also ends what it has opened. Shorter asks more of `authorize`. Default 15 s.
+   */
+  readonly recheckMs: number;
   /** Time that `close` waits for answers under way. Default 10 s. */
   readonly closeMs: number;
 }
@@ -198,6 +203,7 @@ const defaultLimits: ServerLimits = {
   headersTimeoutMs: 5_000,
   requestTimeoutMs: 15_000,
   connectionsMax: 20_000,
+  recheckMs: 15_000,
   closeMs: 10_000,
 };
 

@@ -20,6 +20,8 @@ interface TokenClaims {
   readonly tenant: string;
   readonly user: string;
   readonly expiresMs: number;
+  /** Tags of fields that it shows in clear. */
+  readonly clearances: readonly string[];
 }
 
 /** What a token of a run is to say. */
@@ -75,7 +77,7 @@ export class ReadTokens {
   }
 
   async #issue(
-    { tenant, user, expiresMs }: TokenClaims,
+    { tenant, user, expiresMs, clearances }: TokenClaims,
     what: string,
     how: string,
     more: readonly unknown[],
@@ -84,7 +86,8 @@ export class ReadTokens {
     if (key === undefined) throw new Error('Invariant broken: there is a key to sign with');
     // Whole seconds, rounded down, so that what the answer says is what the token holds.
     const expiresSeconds = Math.floor((this.#engine.now() + expiresMs) / 1_000);
-    const parts = [tenant, user, what, how, expiresSeconds, ...more];
+    const cleared = clearances.length === 0 ? [] : [{ clear: clearances }];
+    const parts = [tenant, user, what, how, expiresSeconds, ...more, ...cleared];
     const text = Buffer.from(JSON.stringify(parts)).toString('base64url');
     const signed = readTokenPrefix + text;
     return { token: `${signed}.${signature(key, signed)}`, expiresAt: isoOf(expiresSeconds * 1_000) };
@@ -135,12 +138,24 @@ function isEqual(a: string, b: string): boolean {
 function bearerOf(text: string): TokenBearer | null {
   const claims: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
   if (!Array.isArray(claims)) return null;
-  const [tenant, user, what, how, expiresSeconds, ...more] = claims as readonly unknown[];
+  const { clearances, rest } = withoutClearances(claims as readonly unknown[]);
+  const [tenant, user, what, how, expiresSeconds, ...more] = rest;
   if (typeof tenant !== 'string' || typeof user !== 'string' || typeof what !== 'string') return null;
   if (typeof expiresSeconds !== 'number') return null;
   const expiresAt = expiresSeconds * 1_000;
   const grant = how === topicMark ? topicGrantOf(what, more, expiresAt) : runGrantOf(what, how, more, expiresAt);
-  return grant === null ? null : { principal: { tenant, user, roles: [] }, grant };
+  return grant === null ? null : { principal: { tenant, user, roles: [], clearances }, grant };
+}
+
+/** What the last claim says of clearances, where it does; versions that know none refuse such a token. */
+function withoutClearances(claims: readonly unknown[]): {
+  readonly clearances: readonly string[];
+  readonly rest: readonly unknown[];
+} {
+  const last = claims.at(-1);
+  const said = typeof last === 'object' && last !== null && 'clear' in last ? last.clear : undefined;
+  const isSaid = Array.isArray(said) && said.every((tag) => typeof tag === 'string');
+  return isSaid ? { clearances: said as string[], rest: claims.slice(0, -1) } : { clearances: [], rest: claims };
 }
 
 function runGrantOf(run: string, sees: unknown, more: readonly unknown[], expiresAt: number): ReadGrant | null {

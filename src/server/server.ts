@@ -70,7 +70,12 @@ class HttpServer implements SpineServer {
     this.#push = new PushHost({ engine, secrets: push.secrets, rules: push, log });
     this.#webhooks = new WebhookHost({ engine, rules: webhooks, log, delivers: webhooks.deliver });
     this.#api = new Api(settings, randomBytes(6).toString('hex'), this.#push, this.#webhooks);
-    this.#workers = new WorkerSockets({ api: this.#api, engine: settings.engine, log: settings.log });
+    this.#workers = new WorkerSockets({
+      api: this.#api,
+      engine: settings.engine,
+      log: settings.log,
+      recheckMs: settings.limits.recheckMs,
+    });
     this.#live = new LiveSockets({ api: this.#api, settings });
   }
 

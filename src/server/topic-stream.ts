@@ -97,13 +97,19 @@ export class TopicStream implements OpenStream {
   }
 
   #follow(): void {
-    const { tenant, topic } = this.#request;
+    const { tenant, topic, key } = this.#request;
     const turn = ++this.#following;
     const isCurrent = (): boolean => !this.#closed && turn === this.#following;
     this.#stopFollowing = this.#options.engine.followTopic(tenant, topic, this.#place(), {
       onEvents: (events) => isCurrent() && this.#tell(events),
       onGap: (partition, first, to) => {
         if (isCurrent()) this.#tellGap(partition, first, to);
+      },
+      key,
+      onPassed: (partition, next) => {
+        if (!isCurrent() || next <= (this.#next[this.#places.get(partition) ?? 0] ?? 0)) return;
+        this.#move(partition, next);
+        this.#isAhead = true;
       },
       onError: (error) => {
         if (!isCurrent()) return;
@@ -118,13 +124,8 @@ export class TopicStream implements OpenStream {
   #tell(events: readonly TopicEventView[]): boolean {
     // Where others fill the same connection, there may be no room to begin with.
     if (this.#output.isFull()) return this.#pause();
-    const { key } = this.#request;
     for (const event of events) {
       this.#move(event.partition, event.offset + 1);
-      if (key !== null && event.key !== key) {
-        this.#isAhead = true;
-        continue;
-      }
       this.#write({ event: 'event', data: event });
       if (this.#output.isFull()) return this.#pause();
     }

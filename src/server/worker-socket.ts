@@ -10,6 +10,8 @@ import { limits } from '../core/limits.js';
 import type { Engine, WorkerChannel, WorkerLine } from '../engine/api.js';
 import type { ServerMessage } from '../protocol/worker.js';
 import type { Api } from './api.js';
+import type { HttpHead } from './api-request.js';
+import { askAgain } from './ask-again.js';
 import type { ServerLogEntry } from './options.js';
 import { headOf } from './node-transport.js';
 import { bytesOf, closeCodes, closeWith, refuseUpgrade } from './web-socket.js';
@@ -19,6 +21,8 @@ export interface WorkerSocketsOptions {
   readonly api: Api;
   readonly engine: Engine;
   readonly log: (entry: ServerLogEntry) => void;
+  /** How often at most the credentials of a worker are looked at again. */
+  readonly recheckMs: number;
 }
 
 export class WorkerSockets {
@@ -45,7 +49,9 @@ export class WorkerSockets {
     this.#admit(request).then(
       (role) => {
         socket.off('error', onError);
-        this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connect(webSocket, socket, role));
+        this.#server.handleUpgrade(request, socket, head, (webSocket) =>
+          this.#connect(webSocket, socket, role, headOf(request)),
+        );
       },
       (error: unknown) => this.#refuse(socket, error),
     );
@@ -95,11 +101,19 @@ export class WorkerSockets {
     refuseUpgrade(socket, this.#options.api.problemOf(error, 'worker-socket'));
   }
 
-  #connect(webSocket: WebSocket, socket: Duplex, role: 'data' | 'beat'): void {
+  #connect(webSocket: WebSocket, socket: Duplex, role: 'data' | 'beat', head: HttpHead): void {
+    const { api, recheckMs } = this.#options;
+    const leave = askAgain(
+      recheckMs,
+      () => api.stillAuthorizes('workerSocket', head),
+      () =>
+        closeWith(webSocket, closeCodes.policyViolation, 'The credentials of the worker are not accepted any more.'),
+    );
     const line = this.#options.engine.connect(channelOf(webSocket, socket));
     webSocket.on('message', (data, isBinary) => this.#receive(webSocket, line, role, data, isBinary));
     this.#lines.set(webSocket, line);
     webSocket.on('close', () => {
+      leave();
       this.#lines.delete(webSocket);
       line.closed();
     });

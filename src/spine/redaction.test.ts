@@ -370,6 +370,31 @@ describe('a caller without the clearance', () => {
     expect(await read('none', `/v1/runs/${runs['bulky']}/result`)).toEqual({ redacted: ['pii'] });
   });
 
+  it('is given no token that shows more, and one that shows as much only when asking for it', async () => {
+    const tokenOf = async (who: string, body: unknown): Promise<Response> =>
+      ask(who, 'POST', `/v1/runs/${runs['everything']}/tokens`, body);
+    const result = async (token: string): Promise<string> =>
+      await (await ask(`Bearer ${token}`, 'GET', `/v1/runs/${runs['everything']}/result`)).text();
+    const made = async (body: unknown): Promise<string> =>
+      ((await (await tokenOf('cleared', body)).json()) as { readonly token: string }).token;
+    expect(await result(await made({}))).not.toContain(canary);
+    expect(await result(await made({ clearances: ['pii'] }))).toContain(canary);
+    for (const clearances of [['pii'], ['*']])
+      expect(await (await tokenOf('none', { clearances })).json()).toMatchObject({ code: 'OUT_OF_SCOPE' });
+    expect(await (await tokenOf('cleared', { clearances: ['*'] })).json()).toMatchObject({ code: 'OUT_OF_SCOPE' });
+    const topic = { path: '/v1/topics/mailed/tokens', body: { past: true } };
+    for (const [body, isShown] of [
+      [topic.body, false],
+      [{ ...topic.body, clearances: ['pii'] }, true],
+    ] as const) {
+      const { token } = (await (await ask('cleared', 'POST', topic.path, body)).json()) as { readonly token: string };
+      const stream = await ask(`Bearer ${token}`, 'GET', '/v1/topics/mailed/stream?from=oldest');
+      const text = await head(stream);
+      expect(text).toContain('mailed-1');
+      expect(text.includes(canary)).toBe(isShown);
+    }
+  });
+
   it('is shown the same over a live socket', async () => {
     const node: Server = createServer((request, response) => spine.handle(request, response));
     node.on('upgrade', spine.upgrade);

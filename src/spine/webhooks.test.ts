@@ -387,8 +387,11 @@ describe('sources', () => {
         },
       });
       open.push(guarded);
-      const fetch = (input: string, init?: RequestInit): Promise<Response> => guarded.fetch(new Request(input, init));
-      return createClient({ url: 'http://localhost', fetch, retry: { attempts: 1 } });
+      return createClient({
+        url: 'http://localhost',
+        fetch: (input, init) => guarded.fetch(new Request(input, init)),
+        retry: { attempts: 1 },
+      });
     };
     const source = { topic: 'anything', scheme: 'github' } as const;
     const some = as([], ['manage:webhook/mine.*', 'publish:topic/anything']).webhookSources;

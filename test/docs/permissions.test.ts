@@ -19,9 +19,8 @@ function rendered(): string {
     needs === null
       ? []
       : [
-          `| \`${method} ${path}\` | ${[needs.action]
-            .flat()
-            .map((action) => `\`${action}:${needs.kind}\``)
+          `| \`${method} ${path}\` | ${[needs, ...(needs.or === undefined ? [] : [needs.or])]
+            .flatMap(({ action, kind }) => [action].flat().map((one) => `\`${one}:${kind}\``))
             .join(', ')} | ${placeOf(needs)} |`,
         ],
   );

@@ -19,6 +19,11 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
 }
 `,
   },
+  {
+    page: 'guides/live.md',
+    file: 'board.ts',
+    prints: "order-7 { order: 'order-7', to: 'packed' }\norder-7 { order: 'order-7', to: 'sent' }\n",
+  },
   { page: 'concepts/waits.md', file: 'order.ts', prints: '{ paid: true, cents: 300, parcel: 7 }\n' },
   { page: 'concepts/schemas.md', file: 'person.ts', prints: 'Ada, of any age\nBo, 79\n' },
   { page: 'concepts/subscriptions.md', file: 'reviews.ts', prints: "[ 'audit', 'audit', 'review' ]\n" },
@@ -59,6 +64,15 @@ const programs: readonly { readonly page: string; readonly file: string; readonl
     page: 'concepts/failures.md',
     file: 'remedies.ts',
     prints: 'large, after context_length_exceeded: reroute\n',
+  },
+  {
+    page: 'guides/redaction.md',
+    file: 'refunds.ts',
+    prints: `{ order: 'o-7', cents: 300 }
+run.started { order: 'o-7', email: { redacted: [ 'pii' ] }, cents: 300 }
+step.completed { redacted: [ 'pii' ] }
+run.succeeded { order: 'o-7', cents: 300 }
+`,
   },
   {
     page: 'guides/consumers.md',

@@ -22,6 +22,10 @@ export interface TopicStreamHandlers {
   readonly onEvents: (events: readonly TopicEventView[]) => boolean;
   /** Offsets of a partition that are gone by retention. */
   readonly onGap: (partition: number, from: number, to: number) => void;
+  /** Only events of this key are handed over. */
+  readonly key?: string | null;
+  /** With `key`: every event of the partition before `next` was looked at. */
+  readonly onPassed?: (partition: number, next: number) => void;
   readonly onError: (error: Error) => void;
 }
 
@@ -130,7 +134,10 @@ export class TopicFollowers {
       const last = items.at(-1);
       if (last === undefined) continue;
       follower.next.set(partition, last.offset + 1);
-      if (!handlers.onEvents(items)) return this.#remove(follower);
+      const { key = null } = handlers;
+      const wanted = key === null ? items : items.filter((view) => view.key === key);
+      if (wanted.length > 0 && !handlers.onEvents(wanted)) return this.#remove(follower);
+      if (key !== null) handlers.onPassed?.(partition, last.offset + 1);
       if (items.length === pageEvents) moved.add(partition);
     }
   }

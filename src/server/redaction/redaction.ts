@@ -14,15 +14,28 @@ import { shownEngine, type Reader } from './shown-engine.js';
 const readersMax = 64;
 const nobody: ReadonlySet<string> = new Set();
 
+/** Tags that roles are shown in clear. */
+export type RoleClearances = Readonly<Record<string, readonly string[]>>;
+
+/** What somebody is shown in clear: what it has itself, else what its roles have. */
+export function clearanceOf(
+  { clearances, roles }: Pick<Principal, 'clearances' | 'roles'>,
+  ofRoles: RoleClearances,
+): ReadonlySet<string> | 'everything' {
+  const tags = clearances ?? roles.flatMap((role) => (Object.hasOwn(ofRoles, role) ? (ofRoles[role] ?? []) : []));
+  if (tags.length === 0) return nobody;
+  return tags.includes(everyTag) ? 'everything' : new Set(tags);
+}
+
 export class Redaction {
   readonly #engine: Engine;
-  readonly #roles: Readonly<Record<string, readonly string[]>>;
+  readonly #roles: RoleClearances;
   readonly #names: RunNames;
   readonly #engines = new Map<string, Engine>();
   readonly #ofNobody: readonly [Engine, Engine];
   #declared = new Declarations([]);
 
-  constructor(engine: Engine, roles: Readonly<Record<string, readonly string[]>>) {
+  constructor(engine: Engine, roles: RoleClearances) {
     this.#engine = engine;
     this.#roles = roles;
     this.#names = new RunNames(engine);
@@ -39,17 +52,9 @@ export class Redaction {
     return this.#declared;
   };
 
-  /** What somebody is shown in clear. */
-  clearanceOf({ clearances, roles }: Pick<Principal, 'clearances' | 'roles'>): ReadonlySet<string> | 'everything' {
-    const tags =
-      clearances ?? roles.flatMap((role) => (Object.hasOwn(this.#roles, role) ? (this.#roles[role] ?? []) : []));
-    if (tags.length === 0) return nobody;
-    return tags.includes(everyTag) ? 'everything' : new Set(tags);
-  }
-
   /** The engine as a principal sees it: the same object for all who see the same. */
   engineFor(principal: Pick<Principal, 'clearances' | 'roles'>): Engine {
-    const cleared = this.clearanceOf(principal);
+    const cleared = clearanceOf(principal, this.#roles);
     if (cleared === 'everything') return this.#engine;
     const isWorker = principal.roles.includes('worker');
     // Most have none, and every request asks.

@@ -50,14 +50,27 @@ const ownMembers: ReadonlySet<string> = new Set([
 /** An event of a topic as the reader is shown it; the same object where nothing is hidden. */
 export function shownTopicEvent(view: TopicEventView, declared: Declarations, cleared: Clearance): TopicEventView {
   const event = shownCloudEvent(view.topic, view.event, declared, cleared);
-  return event === view.event ? view : { ...view, event };
+  const key = hiddenKeyTags(view.topic, view.event, declared, cleared);
+  if (event === view.event && key.length === 0) return view;
+  return { ...view, event, ...(key.length === 0 ? {} : { key: redactedText(key) }) };
 }
 
 /** The same for what a consumer was handed. */
 export function shownPulledEvent(pulled: PulledEvent, declared: Declarations, cleared: Clearance): PulledEvent {
   const event = shownCloudEvent(pulled.topic, pulled.event, declared, cleared);
-  const key = hiddenOf(declared.tagsOfKey(pulled.topic), cleared);
+  const key = hiddenKeyTags(pulled.topic, pulled.event, declared, cleared);
   return { ...pulled, event, ...(key.length === 0 ? {} : { key: redactedText(key) }) };
+}
+
+/** Tags that hide what an event is kept in order by. That of a dead event is the one it had in its own topic. */
+function hiddenKeyTags(
+  topic: string,
+  event: CloudEventJson,
+  declared: Declarations,
+  cleared: Clearance,
+): readonly string[] {
+  const isDeath = event['deadclass'] !== undefined;
+  return hiddenOf(isDeath ? declared.tags : declared.tagsOfKey(topic), cleared);
 }
 
 export function shownCloudEvent(
@@ -71,7 +84,7 @@ export function shownCloudEvent(
   const shown: Record<string, unknown> = { ...event };
   // Attributes of dead events, whatever topic they were sent to.
   if (event['deadmessage'] !== undefined) shown['deadmessage'] = redactedText(all);
-  const key = hiddenOf(declared.tagsOfKey(topic), cleared);
+  const key = hiddenKeyTags(topic, event, declared, cleared);
   if (key.length > 0 && event['partitionkey'] !== undefined) shown['partitionkey'] = redactedText(key);
   if (topic === deadEventsTopic.name && event['type'] === topic)
     // With the data as it came, of whatever topic.
