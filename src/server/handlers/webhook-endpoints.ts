@@ -21,6 +21,7 @@ import {
 import { empty, json } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { shown } from '../outgoing/address-guard.js';
+import { clearanceOf } from '../redaction/redaction.js';
 import type { WebhookKeys } from '../webhooks/signing.js';
 import type { WebhookHost } from '../webhooks/webhook-host.js';
 import { membersOf, shownOf, type HandlerContext, type Handlers } from './context.js';
@@ -40,7 +41,10 @@ type WebhookRoutes =
   | 'replayWebhook'
   | 'readNotifySecret';
 
-export function webhookEndpointHandlers({ engine }: HandlerContext, host: WebhookHost): Handlers<WebhookRoutes> {
+export function webhookEndpointHandlers(
+  { engine, settings }: HandlerContext,
+  host: WebhookHost,
+): Handlers<WebhookRoutes> {
   const entryOf = async (request: ApiRequest): Promise<WebhookEntry> => {
     const entry = await engine.webhooks.find(request.tenant, nameOf(request));
     if (entry === null) throw new SpineError('WEBHOOK_NOT_FOUND', { name: nameOf(request) });
@@ -64,6 +68,7 @@ export function webhookEndpointHandlers({ engine }: HandlerContext, host: Webhoo
     putWebhook: async (request) => {
       const options = membersOf(request.json(), 'the body', webhookOptionNames);
       checkMayHear(request, options);
+      checkMayClear(request, settings, options);
       if (typeof options['url'] === 'string') host.deliverer.check(options['url']);
       const entry = await engine.webhooks.put(request.origin(), request.segment('name'), options);
       return json(200, await viewOf(request, entry));
@@ -141,6 +146,21 @@ function checkMayHear({ permit }: ApiRequest, { topics, events }: Readonly<Recor
   if (asked.includes('approval.requested')) requireAll(permit, 'approval');
 }
 
+/** Nobody has more sent elsewhere than it is shown itself. @throws OUT_OF_SCOPE */
+function checkMayClear(
+  { principal }: ApiRequest,
+  { redact }: HandlerContext['settings'],
+  { clearances }: Readonly<Record<string, unknown>>,
+): void {
+  const own = clearanceOf(principal, redact.roles);
+  const asked = Array.isArray(clearances) ? (clearances as readonly unknown[]) : [];
+  const missing = own === 'everything' ? undefined : asked.find((tag) => typeof tag === 'string' && !own.has(tag));
+  if (missing !== undefined)
+    throw new SpineError('OUT_OF_SCOPE', {
+      what: `an endpoint that is sent what is tagged ${String(missing).slice(0, 64)}`,
+    });
+}
+
 function requireAll(permit: ApiRequest['permit'], kind: 'workflow' | 'approval'): void {
   if (!permit.allowsAll('read', kind))
     throw new SpineError('PERMISSION_MISSING', { permission: `read:${kind}/${everyName}` });
@@ -184,6 +204,7 @@ function webhookView(entry: WebhookEntry, subscriptions: readonly SubscriptionVi
     timeoutMs: spec.timeoutMs,
     retry: spec.retry,
     asymmetric: spec.asymmetric,
+    clearances: spec.clearances ?? [],
     disabled: disabled === null ? null : { ...disabled, at: isoOf(disabled.at) },
     secrets: secrets.map((one) => ({ ...one, at: isoOf(one.at), until: one.until === null ? null : isoOf(one.until) })),
     lag: own.reduce((sum, { lag }) => sum + lag, 0),
