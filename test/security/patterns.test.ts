@@ -92,8 +92,9 @@ describe('the expressions of the source', () => {
 
   it('that are not there any more: an answer of a model that is all fence and line breaks', () => {
     const from = performance.now();
-    expect(jsonIn(`\`\`\`${'\n'.repeat(200_000)}x`)).toBeNull();
-    expect(jsonIn(`\`\`\`json\n${'\n \`\`\`ts'.repeat(50_000)}`)).toBeNull();
+    const fence = '```';
+    expect(jsonIn(`${fence}${'\n'.repeat(200_000)}x`)).toBeNull();
+    expect(jsonIn(`${fence}json\n${`\n ${fence}ts`.repeat(50_000)}`)).toBeNull();
     expect(performance.now() - from).toBeLessThan(2_000);
   });
 });
