@@ -77,7 +77,13 @@ function isSafe({ pattern, flags }: Literal): boolean {
     multiLine: flags.includes('m'),
   };
   // Sticky ones are tried at one place only.
-  return isSafePattern(flags.includes('y') ? `^(?:${pattern})` : pattern, options).safe;
+  const tried = flags.includes('y') ? `^(?:${pattern})` : pattern;
+  try {
+    return isSafePattern(tried, options).safe;
+  } catch {
+    // What the detector cannot read (a class with NUL, whatever the case) it has not cleared.
+    return false;
+  }
 }
 
 const all = literals();
