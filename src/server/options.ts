@@ -27,6 +27,8 @@ export interface Principal {
   readonly permissions?: readonly string[];
   /** Tags of fields that the caller is shown in clear (`core/redaction`). Absent = what its roles are shown. */
   readonly clearances?: readonly string[];
+  /** When the session or token is over, epoch ms: what is open then, such as a stream, is ended. Absent = it is not looked at. */
+  readonly until?: number;
 }
 
 /** What `authorize` may look at; a `Request` is one. */
