@@ -24,7 +24,7 @@ import { shown } from '../outgoing/address-guard.js';
 import { clearanceOf } from '../redaction/redaction.js';
 import type { WebhookKeys } from '../webhooks/signing.js';
 import type { WebhookHost } from '../webhooks/webhook-host.js';
-import { membersOf, type HandlerContext, type Handlers } from './context.js';
+import { membersOf, shownOf, type HandlerContext, type Handlers } from './context.js';
 
 type WebhookRoutes =
   | 'listWebhooks'
@@ -59,7 +59,10 @@ export function webhookEndpointHandlers(
         engine.listSubscriptions(request.tenant),
       ]);
       const page: PageView<WebhookView> = { items: entries.map((one) => webhookView(one, subscriptions)), next: null };
-      return json(200, page);
+      return json(
+        200,
+        shownOf(request, page, ['read', 'manage'], 'webhook', ({ name }) => name),
+      );
     },
     readWebhook: async (request) => json(200, await viewOf(request, await entryOf(request))),
     putWebhook: async (request) => {
@@ -121,6 +124,7 @@ export function webhookEndpointHandlers(
       const { spec } = await entryOf(request);
       const meant = subscriptionsOf(spec).filter((one) => topic === undefined || one.topic === topic);
       if (meant.length === 0) throw invalid('topic is none of the endpoint');
+      for (const one of meant) request.permit.require('replay', 'topic', one.topic);
       const items: ReplayAnswer[] = [];
       for (const { name } of meant)
         items.push(await engine.replaySubscription(request.origin(), name, { from, dryRun }));

@@ -224,12 +224,12 @@ const rules: Rules = {
   },
   'tool.judged': {
     data: (data, lens) => {
-      if (lens.shapes.showsAt(data.path)) return data;
+      if (lens.shapes.showsAt(data.of)) return data;
       // What was counted are arguments, and the hash of a few gives them away.
       const { hash: _hash, counted: _counted, why, ...rest } = data;
       return why === undefined ? rest : { ...rest, why: lens.text(why) };
     },
-    payload: ofPath.payload,
+    payload: ({ of }, lens) => ofPath.payload({ path: of }, lens),
   },
   'timer.set': plain,
   'timer.fired': plain,
