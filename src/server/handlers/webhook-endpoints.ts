@@ -153,9 +153,10 @@ function checkMayClear(
   { clearances }: Readonly<Record<string, unknown>>,
 ): void {
   const own = clearanceOf(principal, redact.roles);
-  const asked = Array.isArray(clearances) ? (clearances as readonly unknown[]) : [];
-  const tags = asked.filter((tag) => typeof tag === 'string');
-  const missing = own === 'everything' ? undefined : tags.find((tag) => !own.has(tag));
+  const asked = (Array.isArray(clearances) ? (clearances as readonly unknown[]) : []).flatMap((tag) =>
+    typeof tag === 'string' ? [tag] : [],
+  );
+  const missing = own === 'everything' ? undefined : asked.find((tag) => !own.has(tag));
   if (missing !== undefined)
     throw new SpineError('OUT_OF_SCOPE', {
       what: `an endpoint that is sent what is tagged ${missing.slice(0, 64)}`,
