@@ -142,7 +142,7 @@ export class Strangler {
       const sinceStartMs = Math.max(0, clock.now() - Date.parse(view.startedAt));
       // One that has ended is asked for again at any time, which says nothing of how long it took.
       const isTimed = view.endedAt === null;
-      const waitMs = isTimed ? Math.min(withinMs, preferredWaitMs(request)) : withinMs;
+      const waitMs = isTimed ? Math.min(withinMs, preferredWaitMs(request) ?? 0) : withinMs;
       return await this.#answer(exchange, request, run, waitMs, { isFirst: false, isTimed, sinceStartMs });
     } catch (error) {
       return exchange.reply(problemResponse(error, isOfTheWay(error) ? 1 : null));
@@ -255,8 +255,9 @@ export class Strangler {
     try {
       const sinceStartMs = spentMs();
       const { repeated } = started.run;
+      const waitMs = Math.min(withinMs, preferredWaitMs(taken.request) ?? withinMs);
       const known = { isFirst: true, isTimed: !repeated, sinceStartMs };
-      return await this.#answer(exchange, taken.request, started.run, withinMs - sinceStartMs, known);
+      return await this.#answer(exchange, taken.request, started.run, waitMs - sinceStartMs, known);
     } finally {
       this.#time('event', spentMs());
     }
@@ -528,10 +529,12 @@ function retryAfterOf(spentMs: number): number {
   return Math.min(retryAfterSecondsMax, Math.max(1, Math.ceil((retryAfterShare * spentMs) / 1_000)));
 }
 
-/** How long the caller would wait for a run that has not ended (RFC 7240), ms. */
-function preferredWaitMs(request: StrangleRequest): number {
-  const [, seconds = '0'] = /(?:^|,) *wait=(\d{1,4})(?:$|[ ,;])/i.exec(request.headers.get('prefer') ?? '') ?? [];
-  return 1_000 * Number(seconds);
+/** How long the caller would wait for a run that has not ended (`Prefer`, RFC 7240), ms; null = it does not say. */
+function preferredWaitMs({ headers }: StrangleRequest): number | null {
+  const prefer = headers.get('prefer') ?? '';
+  const [, seconds] = /(?:^|,) *wait=(\d{1,4})(?:$|[ ,;])/i.exec(prefer) ?? [];
+  if (seconds !== undefined) return 1_000 * Number(seconds);
+  return /(?:^|,) *respond-async(?:$|[ ,;])/i.test(prefer) ? 0 : null;
 }
 
 function isNone(choice: Choice): boolean {

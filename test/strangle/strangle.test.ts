@@ -1,6 +1,6 @@
 /** Strangled routes over a real spine. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { createSpine, defineApp, memory, workflow, type Spine } from '../../src/spine/index.js';
+import { createSpine, defineApp, memory, signal, workflow, type Spine } from '../../src/spine/index.js';
 import {
   orderStrangled,
   readOrders,
@@ -15,16 +15,17 @@ import { ends, forms, listen, loud, posted, textOf, type Route } from './routes.
 
 interface Input {
   readonly text: string;
-  readonly waitMs?: number;
+  /** Until the signal comes. */
+  readonly hold?: boolean;
   readonly fail?: boolean;
-  readonly mirrored?: boolean;
 }
 
 const sent: string[] = [];
+const go = signal('go');
 
 const speak = workflow('speak', {}, async (ctx, input) => {
-  const { text, waitMs = 0, fail = false } = input as Input;
-  if (waitMs > 0) await ctx.sleep(waitMs);
+  const { text, hold = false, fail = false } = input as Input;
+  if (hold) await ctx.waitFor(go);
   if (fail) throw new Error('a secret word of the inside');
   if (text === 'send') await ctx.step('send', () => sent.push(ctx.run.id), { effect: 'external' });
   return { text: text.toUpperCase() };
@@ -43,6 +44,11 @@ function spineOf(): Spine<App> {
   return spine;
 }
 
+/** Lets all runs that hold go on. */
+async function release(spine: Spine<App>): Promise<void> {
+  for await (const { id, state } of spine.runs.list()) if (state !== 'succeeded') await spine.signal(id, go);
+}
+
 type Options = Partial<StrangleOptions<App, 'speak'>>;
 
 /** Counts what the old handler was asked. */
@@ -57,6 +63,7 @@ function strangled(options: Options = {}, spine: Spine<App> = spineOf()) {
     spine,
     workflow: 'speak',
     input: ({ body }) => body,
+    within: '15s',
     log: ({ error }) => faults.push(error),
     ...options,
   });
@@ -99,6 +106,7 @@ describe.each(forms)('a strangled route of $name', ({ serve }) => {
         ...options,
         spine,
         async: true,
+        within: '15s',
         output: (result, { query, path }) => ({ result, path, x: query.get('x') }),
       }),
     );
@@ -108,7 +116,7 @@ describe.each(forms)('a strangled route of $name', ({ serve }) => {
   it('answers 202 for one that is slow, and the same later where it says', async () => {
     const spine = spineOf();
     const route = await serve((handler) => strangle(handler, { ...options, spine, async: true, within: 60 }));
-    const first = await route('/loud', posted({ text: 'hello', waitMs: 300 }, { 'x-user': 'ada' }));
+    const first = await route('/loud', posted({ text: 'hello', hold: true }, { 'x-user': 'ada' }));
     const location = first.headers.get('location') ?? '';
     expect([first.status, first.headers.get('retry-after'), location.startsWith('/loud/run_')]).toEqual([
       202,
@@ -122,6 +130,7 @@ describe.each(forms)('a strangled route of $name', ({ serve }) => {
     const again = await route(location, { headers: { 'x-user': 'ada' } });
     expect([again.status, again.headers.get('location')]).toEqual([202, location]);
     expect((await route(location, { headers: { 'x-user': 'eve' } })).status).toBe(404);
+    await release(spine);
     const done = await until('the run is done', async () => {
       const answer = await route(location, { headers: { 'x-user': 'ada' } });
       return answer.status === 200 ? answer : null;
@@ -231,7 +240,7 @@ describe('a strangled route', () => {
     } as Spine<App>;
     const states = async () => (await spine.runs.list().page()).items.map(({ state }) => state);
     const certain = strangled({ async: true, startWithin: 20 }, slow);
-    const answer = await certain.post({ text: 'a', waitMs: 60_000 });
+    const answer = await certain.post({ text: 'a', hold: true });
     expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([503, 'STRANGLE_UNDECIDED']);
     expect(certain.old()).toBe(0);
     // Nobody would ever ask for this run.
@@ -240,7 +249,7 @@ describe('a strangled route', () => {
     expect(keyed.status).toBe(503);
     await until('it is done', async () => ((await states()).includes('succeeded') ? true : null));
     const always = strangled({ async: true, startWithin: 20, fallback: 'always' }, slow);
-    expect(await (await always.post({ text: 'c', waitMs: 60_000 })).json()).toEqual({ text: 'C' });
+    expect(await (await always.post({ text: 'c', hold: true })).json()).toEqual({ text: 'C' });
     await until('it is cancelled', async () => ((await states())[0] === 'cancelled' ? true : null));
   });
 
@@ -338,8 +347,10 @@ describe('a strangled route', () => {
   });
 
   it('mirrors no more than it may, and what it mirrors has no effects', async () => {
-    const { post, route } = strangled({ mirror: true, mirrors: { most: 1, within: '10s' } });
-    await Promise.all([1, 2, 3].map(() => post({ text: 'a', waitMs: 100 })));
+    const { post, route, spine } = strangled({ mirror: true, mirrors: { most: 1, within: '15s' } });
+    await Promise.all([1, 2, 3].map(() => post({ text: 'a', hold: true })));
+    await until('one is mirrored', async () => ((await spine.runs.list().page()).items.length === 1 ? true : null));
+    await release(spine);
     await route.close();
     expect(route.report().mirror).toMatchObject({ total: 1, same: 1, skipped: 2 });
     await post({ text: 'send' });
@@ -351,26 +362,36 @@ describe('a strangled route', () => {
     expect(sent.length).toBe(1);
   });
 
+  it('answers 202 at once to whom it prefers to be told so', async () => {
+    const { post, spine } = strangled({ async: true, within: '15s' });
+    for (const prefer of ['respond-async', 'handling=lenient, wait=0'])
+      expect((await post({ text: 'a', hold: true }, { prefer })).status).toBe(202);
+    await release(spine);
+  });
+
   it('is asked again at any process, and says no more of a run than its own route would', async () => {
     const spine = spineOf();
     const options: Options = { async: true, within: 1, user, status: '/loud/:run' };
     const [one, other, foreign] = ['speak', 'speak', 'other'].map((name) => strangled({ ...options, name }, spine));
-    const first = await one?.post({ text: 'a', waitMs: 100 }, { 'x-user': 'ada' });
+    const first = await one?.post({ text: 'a', hold: true }, { 'x-user': 'ada' });
     const location = first?.headers.get('location') ?? '';
     const ask = async (route: ReturnType<typeof strangled> | undefined, headers: Record<string, string>) =>
       await route?.route.status(new Request(`http://app.test${location}`, { headers }));
     // A request that asks again is not held, unless it wants to be.
     expect((await ask(other, { 'x-user': 'ada' }))?.status).toBe(202);
+    await release(spine);
     await spine.run(location.split('/')[2] ?? '').result();
     expect(await (await ask(other, { 'x-user': 'ada' }))?.json()).toEqual({ text: 'A' });
     expect((await ask(foreign, { 'x-user': 'ada' }))?.status).toBe(404);
     expect((await ask(other, {}))?.status).toBe(401);
-    const patient = strangled({ ...options, within: '5s' }, spine);
-    const second = await one?.post({ text: 'b', waitMs: 200 }, { 'x-user': 'ada' });
+    const patient = strangled({ ...options, within: '15s' }, spine);
+    const second = await one?.post({ text: 'b', hold: true }, { 'x-user': 'ada' });
     const held = new Request(`http://app.test${second?.headers.get('location') ?? ''}`, {
-      headers: { 'x-user': 'ada', prefer: 'respond-async, wait=5' },
+      headers: { 'x-user': 'ada', prefer: 'respond-async, wait=15' },
     });
-    expect(await (await patient.route.status(held)).json()).toEqual({ text: 'B' });
+    const answer = patient.route.status(held);
+    await release(spine);
+    expect(await (await answer).json()).toEqual({ text: 'B' });
   });
 
   it('goes in the name of whoever asks where it is told to', async () => {
@@ -384,7 +405,7 @@ describe('a strangled route', () => {
 
   it('cancels a mirrored run that takes too long', async () => {
     const { post, route, spine } = strangled({ mirror: true, mirrors: { within: 50 } });
-    await post({ text: 'a', waitMs: 60_000 });
+    await post({ text: 'a', hold: true });
     await route.close();
     expect(route.report().mirror).toMatchObject({ total: 1, late: 1 });
     await until('it is cancelled', async () =>
@@ -395,10 +416,11 @@ describe('a strangled route', () => {
   it('lets go of a caller that is gone, and the run goes on', async () => {
     const { post, route, spine } = strangled({ async: true, within: '20s' });
     const controller = new AbortController();
-    const answer = post({ text: 'a', waitMs: 200 }, {}, controller.signal);
+    const answer = post({ text: 'a', hold: true }, {}, controller.signal);
     await until('it is begun', () => Promise.resolve(route.report().event.total === 1 ? true : null));
     controller.abort();
     expect((await answer).status).toBe(202);
+    await release(spine);
     await until('it is done', async () =>
       (await spine.runs.list().page()).items[0]?.state === 'succeeded' ? true : null,
     );
