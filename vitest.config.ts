@@ -25,7 +25,7 @@ const alias = [
   { find: /^eventspine\/kafka$/, replacement: entry('buses/kafka') },
   { find: /^eventspine\/nats$/, replacement: entry('buses/nats') },
   {
-    find: /^eventspine\/(worker|client|server|webhooks|testing|page|react|mount|models|ai-sdk|strangle|eslint)$/,
+    find: /^eventspine\/(worker|client|server|webhooks|testing|page|react|mount|models|ai-sdk|auth|strangle|eslint)$/,
     replacement: fileURLToPath(new URL('dist', import.meta.url)) + '/$1/index.js',
   },
 ];

@@ -5,7 +5,12 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
     file: './intake.ts',
     asks: 'what HTTP intake with a durable commit costs beside an empty node:http server',
   },
+  auth: { file: './auth.ts', asks: 'what it costs to know who asks: tokens, API keys, permissions, JWT' },
   'webhooks-in': { file: './webhooks-in.ts', asks: 'what it costs to take a signed webhook beside a plain event' },
+  'webhooks-out': {
+    file: './webhooks-out.ts',
+    asks: 'how many webhooks a second one server delivers, beside a loop of fetch',
+  },
   bus: { file: './bus.ts', asks: 'what publishing and consuming cost beside raw Kafka, NATS and BullMQ' },
   'topics-idle': { file: './topics-idle.ts', asks: 'what a thousand topics with a hundred groups cost at rest' },
   peers: { file: './peers/main.ts', asks: 'how Eventspine compares with its peers, side by side' },
@@ -26,6 +31,7 @@ const questions: Readonly<Record<string, { readonly file: string; readonly asks:
   infer: { file: './infer.ts', asks: 'what ctx.infer without limits costs beside ctx.step' },
   batches: { file: './batches.ts', asks: 'what it brings to put small calls together' },
   graph: { file: './graph.ts', asks: 'what a map of ten thousand items costs in a graph' },
+  redaction: { file: './redaction.ts', asks: 'what it costs to hide tagged fields, and where there are none' },
   backlog: { file: './backlog.ts', asks: 'whether a backlog of a million runs slows the queue down' },
 };
 

@@ -41,6 +41,8 @@ export const layers: Readonly<Record<string, number>> = {
   // Mounts server.fetch, so it stands above the server.
   spine: 4,
   react: 4,
+  // Forms of `authorize` of a server.
+  auth: 4,
   cli: 5,
   mount: 5,
 };

@@ -36,7 +36,7 @@ const secret: Flag = {
   name: 'token',
   type: 'text',
   value: 'token',
-  says: 'Answer only requests with this bearer token; needed to listen for other machines. Default: EVENTSPINE_TOKEN, else none.',
+  says: 'Answer only requests with this bearer token; it may do everything. Default: EVENTSPINE_TOKEN, else none.',
 };
 
 const limit: Flag = { name: 'limit', type: 'number', value: 'n', says: 'Show at most so many. Default 50.' };
@@ -76,7 +76,19 @@ const host: Flag = {
   name: 'host',
   type: 'text',
   value: 'address',
-  says: 'Address to listen on. One that other machines can reach needs --token. Default 127.0.0.1.',
+  says: 'Address to listen on. One that other machines can reach needs --keys, --token or --access. Default 127.0.0.1.',
+};
+
+const keysFlag: Flag = {
+  name: 'keys',
+  type: 'truth',
+  says: 'Answer only requests with an API key, or what else lets in; `eventspine keys create` makes the first with --store.',
+};
+const accessFlag: Flag = {
+  name: 'access',
+  type: 'text',
+  value: 'file',
+  says: 'Let in whom this file of JSON names: tokens of identity providers, pages of other origins (docs/guides/access.md).',
 };
 
 const bridgesFlag: Flag = {
@@ -225,6 +237,23 @@ const limitCommands = {
   set: async () => (await import('./commands/limits.js')).setLimit,
   reset: async () => (await import('./commands/limits.js')).resetLimit,
 };
+const keyParameter: Parameter = { name: 'key', says: 'Name of the key, unique in its tenant.', required: true };
+const keyCommands = {
+  list: async () => (await import('./commands/keys.js')).listKeys,
+  show: async () => (await import('./commands/keys.js')).showKey,
+  create: async () => (await import('./commands/keys.js')).createKey,
+  rotate: async () => (await import('./commands/keys.js')).rotateKey,
+  revoke: async () => (await import('./commands/keys.js')).revokeKey,
+} satisfies Record<string, Load>;
+const keyFlags: readonly Flag[] = [
+  {
+    name: 'store',
+    type: 'text',
+    value: 'store',
+    says: 'Instead of asking a server, open this SQLite file, which no server has open, or database: for the first key.',
+  },
+  ...overHttp,
+];
 const schedules = {
   list: async () => (await import('./commands/schedules.js')).listSchedules,
   show: async () => (await import('./commands/schedules.js')).showSchedule,
@@ -296,7 +325,9 @@ export const commands: readonly Command[] = [
       slots,
       port,
       host,
+      keysFlag,
       secret,
+      accessFlag,
       store('eventspine.db', true),
       bridgesFlag,
       pushLoopback,
@@ -315,7 +346,9 @@ export const commands: readonly Command[] = [
     flags: [
       port,
       host,
+      keysFlag,
       secret,
+      accessFlag,
       store('eventspine.db', true),
       bridgesFlag,
       pushLoopback,
@@ -325,7 +358,8 @@ export const commands: readonly Command[] = [
     ],
     examples: [
       'eventspine serve --store /data/spine.db --port 8787',
-      'eventspine serve --host 0.0.0.0 --token "$TOKEN"',
+      'eventspine serve --host 0.0.0.0 --keys',
+      'eventspine serve --host 0.0.0.0 --access access.json',
       'eventspine serve --store postgres://spine@db/spine',
       'eventspine serve --bridges bridges.json',
     ],
@@ -1416,6 +1450,84 @@ export const commands: readonly Command[] = [
     load: limitCommands.reset,
   },
   ...webhookCommands(overHttp),
+  {
+    words: ['keys'],
+    says: 'Lists API keys.',
+    more: 'Keys are bearer tokens of programs: each stands for a tenant, roles and permissions. This needs the role `admin`.',
+    parameters: [],
+    flags: [limit, ...keyFlags],
+    examples: ['eventspine keys', 'eventspine keys --tenant acme --json'],
+    load: keyCommands.list,
+  },
+  {
+    words: ['keys', 'show'],
+    says: 'Shows what a key may do and when it was used last.',
+    parameters: [keyParameter],
+    flags: keyFlags,
+    examples: ['eventspine keys show billing'],
+    load: keyCommands.show,
+  },
+  {
+    words: ['keys', 'create'],
+    says: 'Makes an API key and prints its text, this once.',
+    more: 'A key can do no more than whoever makes it. With --store the first one is made before there is a server.',
+    parameters: [keyParameter],
+    flags: [
+      {
+        name: 'role',
+        type: 'text',
+        value: 'role',
+        repeated: true,
+        says: 'operator, worker, admin, viewer, or one of your own. Default: none, which is enough for programs.',
+      },
+      {
+        name: 'allow',
+        type: 'text',
+        value: 'permission',
+        repeated: true,
+        says: 'What it may do, like start:workflow/answer or publish:topic/orders.*. Default: everything in the tenant.',
+      },
+      {
+        name: 'clearance',
+        type: 'text',
+        value: 'tag',
+        repeated: true,
+        says: 'Tag of fields that it is shown in clear. Default: what its roles are shown.',
+      },
+      { name: 'expires', type: 'text', value: 'time', says: 'How long it is good for, or never. Default 90d.' },
+      ...keyFlags,
+    ],
+    examples: [
+      'eventspine keys create root --role admin,operator,worker --store spine.db',
+      'eventspine keys create web --allow start:workflow/answer --allow read:workflow/answer --expires 30d',
+      'eventspine keys create fleet --role worker --tenant acme',
+    ],
+    load: keyCommands.create,
+  },
+  {
+    words: ['keys', 'rotate'],
+    says: 'Gives a key another text and prints it, this once.',
+    parameters: [keyParameter],
+    flags: [
+      {
+        name: 'overlap',
+        type: 'text',
+        value: 'time',
+        says: 'How long the text that it had is accepted beside the new one; 0s = not at all. Default 1h.',
+      },
+      ...keyFlags,
+    ],
+    examples: ['eventspine keys rotate billing --overlap 1d', 'eventspine keys rotate leaked --overlap 0s'],
+    load: keyCommands.rotate,
+  },
+  {
+    words: ['keys', 'revoke'],
+    says: 'Ends a key: within two seconds no server accepts it.',
+    parameters: [keyParameter],
+    flags: keyFlags,
+    examples: ['eventspine keys revoke billing'],
+    load: keyCommands.revoke,
+  },
   {
     words: ['endpoints'],
     says: 'Shows the endpoints that tasks are sent to.',

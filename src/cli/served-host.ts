@@ -6,8 +6,8 @@ import { SpineError } from '../core/errors.js';
 import type { EngineLog } from '../engine/index.js';
 import { createServer, type RedactOptions, type ServerAddress } from '../server/index.js';
 import { Host, type Service } from '../spine/host.js';
+import { accessOf } from './access-file.js';
 import { addressOf } from './address.js';
-import { bearerOf } from './bearer.js';
 import { bridgesOf } from './bridges.js';
 import type { Flags, Invocation } from './command.js';
 import type { Io } from './io.js';
@@ -31,16 +31,16 @@ export async function openServedHost(
   search: { readonly defaultFile: string; readonly databaseUrl: boolean },
 ): Promise<ServedHost> {
   const { flags, io } = invocation;
+  const access = await accessOf(flags, io);
   const bridges = await bridgesOf(flags.declares('bridges') ? flags.text('bridges') : undefined, io.folder);
   const { factory, place } = await chooseStore({ ...search, ...knownUrl(flags), given: flags.text('store') }, io);
   const host = new Host({ store: factory, version: await packageVersion(), bridges, log: logTo(io) }, service);
   try {
     const { engine, store } = await host.open();
-    const token = flags.text('token') ?? io.environment.token;
     const server = createServer({
       engine,
       ...addressOf(flags),
-      ...(token === undefined ? {} : { authorize: bearerOf(token) }),
+      ...access,
       ...clearedFor(flags.text('clear')),
       push: {
         secret: io.environment.pushSecret?.split(',').map((secret) => secret.trim()) ?? [],

@@ -84,6 +84,7 @@ import {
 } from './run-handle.js';
 import type { StreamSettings } from './run-stream.js';
 import { followTopic, type TopicFollowOptions, type TopicStreamItem } from './topic-stream.js';
+import { keysOver, type KeysApi } from './keys.js';
 import { schedulesOver, type SchedulesApi } from './schedules.js';
 import { webhooksOver, type WebhooksApi } from './webhooks.js';
 import { subscriptionsOver, type SubscriptionsApi } from './subscriptions.js';
@@ -282,6 +283,7 @@ export interface Client<App = UntypedApp> {
   readonly models: ModelsApi;
   readonly cache: CacheApi;
   readonly limits: LimitsApi;
+  readonly keys: KeysApi;
   readonly tools: ToolsApi;
   readonly triage: TriageApi;
   /** Who was refused what, and what operators and admins have done. */
@@ -771,6 +773,7 @@ export function createClientOver<App = UntypedApp>(gateway: Gateway, settings: S
     subscriptions: subscriptionsOver(transport),
     webhookSources: webhookSourcesOver(transport),
 
+    keys: keysOver(transport),
     schedules: schedulesOver<App>(transport, settings),
     webhooks: webhooksOver(transport),
     fleet: ({ signal, at, tenant } = {}) =>

@@ -72,6 +72,7 @@ export type {
   SendableSignal,
   SignalSendOptions,
 } from './run-handle.js';
+export type { KeyOptions, KeysApi, RotateOptions } from './keys.js';
 export type {
   PauseOptions,
   ScheduleListQuery,

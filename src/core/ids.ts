@@ -14,6 +14,7 @@ export type SessionId = Branded<'session'>;
 export type DeadLetterId = Branded<'deadLetter'>;
 export type RedriveId = Branded<'redrive'>;
 export type DeadEventId = Branded<'deadEvent'>;
+export type KeyId = Branded<'apiKey'>;
 
 const prefixes = {
   run: 'run_',
@@ -23,6 +24,7 @@ const prefixes = {
   deadLetter: 'dlq_',
   redrive: 'rdv_',
   deadEvent: 'dev_',
+  apiKey: 'key_',
 } as const;
 type Kind = keyof typeof prefixes;
 type IdOf = {
@@ -33,6 +35,7 @@ type IdOf = {
   deadLetter: DeadLetterId;
   redrive: RedriveId;
   deadEvent: DeadEventId;
+  apiKey: KeyId;
 };
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';

@@ -260,6 +260,34 @@ export const limits = {
   strangleDifferenceKindsMax: 100,
   /** Length of a read token; a longer text is none. */
   readTokenLengthMax: 2_048,
+  /** API keys of one tenant; and how long one is good for unless it is asked for another time, and at most. */
+  apiKeysPerTenantMax: 1_000,
+  apiKeyMsDefault: 90 * 24 * 3_600_000,
+  apiKeyMsMax: 10 * 365 * 24 * 3_600_000,
+  /** Roles, and clearances, of one key. */
+  apiKeyRolesMax: 50,
+  /** How long the old secret of a key is accepted beside the new one: unless it is asked for another time, and at most. */
+  apiKeyOverlapMsDefault: 3_600_000,
+  apiKeyOverlapMsMax: 30 * 24 * 3_600_000,
+  /** A server believes for so long what it has read of a key: a revoked one is good nowhere after that. */
+  apiKeyBelievedMs: 2_000,
+  /** Keys that a server remembers, and ids that it remembers to be of none. */
+  apiKeysRemembered: 10_000,
+  apiKeysUnknownRemembered: 1_000,
+  /** How often it is written that a key is in use. */
+  apiKeyUseEveryMs: 10 * 60_000,
+  /** Length of a JSON Web Token; a longer text is none. */
+  jwtLengthMax: 8 * 1024,
+  /** Tokens that were found right are remembered, so many, and for so long at most. */
+  jwtRemembered: 10_000,
+  jwtBelievedMs: 30_000,
+  /** Keys of an issuer are read anew after so long, are good for so long while it does not answer, and are asked for again no sooner. */
+  issuerKeysFreshMs: 60_000,
+  issuerKeysStaleMs: 60 * 60_000,
+  issuerKeysPauseMs: 10_000,
+  /** An answer of an issuer, and how long it may take. */
+  issuerAnswerBytesMax: 256 * 1024,
+  issuerTimeoutMs: 5_000,
   /** Tags that one token may show in clear. */
   tokenClearancesMax: 16,
   /** Transitions in one group commit. */

@@ -47,6 +47,8 @@ import type {
   ModelView,
   TriageView,
   LimitView,
+  KeyView,
+  MadeKeyView,
   PageView,
   FleetView,
   QueueView,
@@ -67,6 +69,8 @@ import type {
   WebhookSourceFacts,
   WorkerView,
 } from '../protocol/http.js';
+import type { ApiKey } from '../core/keys/api-key.js';
+import type { KeyOrder } from './keys/key-office.js';
 import type { ToolOrderView, ToolPoliciesView } from '../protocol/tools.js';
 import type { LetterFilter } from './deadletters/filter.js';
 import type { DeadEventFilter } from './topics/dead-events.js';
@@ -653,6 +657,20 @@ export interface Engine {
   putLimit(origin: Origin, name: string, options: unknown): Promise<LimitView>;
   /** What apps declare holds again. Rejects with LIMIT_NOT_FOUND. */
   resetLimit(origin: Origin, name: string): Promise<void>;
+  /** API keys of a tenant by name, also those that have ended. */
+  listKeys(tenant: string, query: PageQuery): Promise<PageView<KeyView>>;
+  /** Rejects with KEY_NOT_FOUND. */
+  readKey(tenant: string, name: string): Promise<KeyView>;
+  /** Makes a key; only this answer has its text. Rejects with KEY_INVALID, KEY_EXISTS. */
+  createKey(origin: Origin, order: KeyOrder): Promise<MadeKeyView>;
+  /** Gives a key another secret; the one before is accepted for `overlapMs` more. Rejects with KEY_NOT_FOUND, KEY_ENDED. */
+  rotateKey(tenant: string, name: string, overlapMs: number): Promise<MadeKeyView>;
+  /** Ends a key; again does nothing. Rejects with KEY_NOT_FOUND. */
+  revokeKey(origin: Origin, tenant: string, name: string): Promise<KeyView>;
+  /** The key of an id, as it is stored, good or not; null = there is none. */
+  keyOf(id: string): Promise<ApiKey | null>;
+  /** Keeps that a key is in use. */
+  keyUsed(id: string): Promise<void>;
   /** How limits stand, as the server that grants knows it; empty where it is another. */
   limitFacts(): readonly LimitFacts[];
   /** How endpoints of models stand with their breakers and pauses: those of which there is something to say. */
@@ -753,9 +771,11 @@ export type RunResult =
   | { readonly state: 'pending'; readonly now: RunViewState };
 
 export type {
+  ApiKey,
   EventRow,
   FleetMoment,
   FollowedPartition,
+  KeyOrder,
   ManifestRow,
   RunMoment,
   StoredPayload,

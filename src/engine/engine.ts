@@ -60,6 +60,7 @@ import { deploy } from './intake/deployment.js';
 import { errorOutcome, Intake } from './intake/intake.js';
 import { OutboxDuty, outboxEveryMs } from './intake/outbox-duty.js';
 import { Registry } from './intake/registry.js';
+import { KeyOffice } from './keys/key-office.js';
 import { Committer } from './runs/committer.js';
 import { Family } from './runs/family.js';
 import { Followers, waitsForEnd } from './runs/followers.js';
@@ -212,6 +213,7 @@ class RunningEngine implements Engine {
   readonly #modelsOffice: ModelsOffice;
   readonly #predictions: Predictions;
   readonly #limitsOffice: LimitsOffice;
+  readonly #keys: KeyOffice;
   readonly #accessOffice: AccessOffice;
   readonly #approvals: Approvals;
   readonly webhooks: Webhooks;
@@ -442,6 +444,7 @@ class RunningEngine implements Engine {
         probeOf: (...asked) => this.#breakers.probeOf(...asked),
       },
     });
+    this.#keys = new KeyOffice(this.#context);
     this.#accessOffice = new AccessOffice({
       context: this.#context,
       catalog: this.#catalog,
@@ -1121,6 +1124,13 @@ class RunningEngine implements Engine {
   readLimit: Engine['readLimit'] = (name) => this.#limitsOffice.read(name);
   putLimit: Engine['putLimit'] = (origin, name, options) => this.#limitsOffice.put(origin, name, options);
   resetLimit: Engine['resetLimit'] = (origin, name) => this.#limitsOffice.reset(origin, name);
+  listKeys: Engine['listKeys'] = (tenant, query) => this.#keys.list(tenant, query);
+  readKey: Engine['readKey'] = (tenant, name) => this.#keys.view(tenant, name);
+  createKey: Engine['createKey'] = (origin, order) => this.#keys.create(origin, order);
+  rotateKey: Engine['rotateKey'] = (tenant, name, overlapMs) => this.#keys.rotate(tenant, name, overlapMs);
+  revokeKey: Engine['revokeKey'] = (origin, tenant, name) => this.#keys.revoke(origin, tenant, name);
+  keyOf: Engine['keyOf'] = (id) => this.#keys.keyOf(id);
+  keyUsed: Engine['keyUsed'] = (id) => this.#keys.used(id);
   recordAccess: Engine['recordAccess'] = (records) => this.#accessOffice.record(records);
   accessEvents: Engine['accessEvents'] = (tenant, query) => this.#accessOffice.events(tenant, query);
   workflowOf: Engine['workflowOf'] = async (tenant, run) =>

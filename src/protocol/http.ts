@@ -1022,6 +1022,49 @@ export interface LimitCounterView {
   readonly resetAt: string | null;
 }
 
+/** An API key, without what it is known by. */
+export interface KeyView {
+  /** Unique within the tenant. */
+  readonly name: string;
+  readonly id: string;
+  readonly tenant: string;
+  readonly state: 'active' | 'expired' | 'revoked';
+  readonly roles: readonly string[];
+  /** `action:kind/pattern`; null = everything within the tenant. */
+  readonly permissions: readonly string[] | null;
+  /** Tags of fields that it is shown in clear; null = what its roles are shown. */
+  readonly clearances: readonly string[] | null;
+  readonly createdAt: string;
+  readonly createdBy: string;
+  /** Null = never. */
+  readonly expiresAt: string | null;
+  readonly revokedAt: string | null;
+  readonly revokedBy: string | null;
+  /** The text that it had before it was rotated is accepted until then; null = it is not. */
+  readonly formerUntil: string | null;
+  /** To some minutes; null = never. */
+  readonly lastUsedAt: string | null;
+}
+
+/** A key that was made, or given another secret. */
+export interface MadeKeyView extends KeyView {
+  /** What is sent as a bearer token. Shown this once. */
+  readonly key: string;
+}
+
+/** A key to be made. */
+export interface KeyRequest {
+  readonly name: string;
+  /** `operator`, `worker`, `admin`, `viewer`, or roles of the installation. Default: none, which is enough for programs. */
+  readonly roles?: readonly string[];
+  /** `action:kind/pattern`. Default: everything within the tenant. */
+  readonly permissions?: readonly string[];
+  /** Tags of fields that it is shown in clear. Default: what its roles are shown. */
+  readonly clearances?: readonly string[];
+  /** How long it is good for: ms, a text like `90d`, or `never`. Default 90 d. */
+  readonly expires?: number | string;
+}
+
 /** An endpoint that tasks are sent to. */
 export interface EndpointView {
   readonly app: string;

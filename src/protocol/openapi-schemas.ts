@@ -63,6 +63,9 @@ import {
   type ModelShadowView,
   type ModelVersionView,
   type ModelView,
+  type KeyRequest,
+  type KeyView,
+  type MadeKeyView,
   type AccessEventView,
   type LimitCounterView,
   type LimitView,
@@ -161,6 +164,22 @@ const seekAnswer: Properties<SeekAnswer> = {
   partitions: list(shape<SeekAnswer['partitions'][number]>({ partition: whole, next: whole, head: whole }, {})),
 };
 const ambiguityPolicy = oneOf(ambiguityPolicies);
+const keyFields = {
+  name: text,
+  id: text,
+  tenant: text,
+  state: oneOf(['active', 'expired', 'revoked']),
+  roles: texts,
+  permissions: nullable(texts),
+  clearances: nullable(texts),
+  createdAt: instant,
+  createdBy: text,
+  expiresAt: nullable(instant),
+  revokedAt: nullable(instant),
+  revokedBy: nullable(text),
+  formerUntil: nullable(instant),
+  lastUsedAt: nullable(instant),
+};
 const failureView = record({ class: oneOf(failureClasses), code: text, message: text }, ['class', 'code', 'message']);
 const links = record({ self: text, history: text, result: text, stream: text }, [
   'self',
@@ -1198,6 +1217,19 @@ export const schemas = {
     },
     [],
   ),
+  KeyView: shape<KeyView>(keyFields, {}),
+  MadeKeyView: shape<MadeKeyView>({ ...keyFields, key: text }, {}),
+  KeyRequest: shape<KeyRequest>(
+    {
+      name: text,
+      roles: texts,
+      permissions: texts,
+      clearances: texts,
+      expires: { type: ['integer', 'string'] },
+    },
+    { roles: true, permissions: true, clearances: true, expires: true },
+  ),
+  RotateRequest: record({ overlap: { type: ['integer', 'string'] } }, []),
   EndpointView: shape<EndpointView>(
     {
       app: text,
@@ -1223,6 +1255,7 @@ export const schemas = {
       timeoutMs: whole,
       retry: record({ attempts: whole, minMs: whole, maxMs: whole }, ['attempts', 'minMs', 'maxMs']),
       asymmetric: flag,
+      clearances: texts,
       disabled: nullable(record({ by: text, at: instant, reason: nullable(text) }, ['by', 'at', 'reason'])),
       secrets: list(record({ number: whole, at: instant, until: nullable(instant) }, ['number', 'at', 'until'])),
       lag: whole,
@@ -1243,6 +1276,7 @@ export const schemas = {
       timeout: duration,
       retry: record({ attempts: whole, min: duration, max: duration }, []),
       asymmetric: flag,
+      clearances: texts,
     },
     ['url'],
   ),
@@ -1289,7 +1323,7 @@ export const schemas = {
       property: text,
       says: text,
       ok: flag,
-      checked: whole,
+      checked: nullable(whole),
       violations: list(record({ tenant: text, subject: text, detail: text }, ['tenant', 'subject', 'detail'])),
     },
     {},
@@ -1455,7 +1489,9 @@ export const schemas = {
   WebhookDeliveryPage: page('WebhookDelivery'),
   ReplayPage: page('ReplayAnswer'),
   ModelPage: page('ModelView'),
+  ModelEventPage: page('TopicEventView'),
   LimitPage: page('LimitView'),
+  KeyPage: page('KeyView'),
   AccessEventPage: page('AccessEventView'),
   ManifestPage: page('Manifest'),
 } as const satisfies Record<string, JsonSchema>;

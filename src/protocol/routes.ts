@@ -891,7 +891,7 @@ const descriptions = {
     ],
     access: 'operator',
   }),
-  readModelEvents: get('What was changed of models, and which breakers have moved, oldest first.', 'TopicEventPage', {
+  readModelEvents: get('What was changed of models, and which breakers have moved, oldest first.', 'ModelEventPage', {
     query: [cursor, limit],
     access: 'operator',
   }),
@@ -956,6 +956,34 @@ const descriptions = {
     }),
     method: 'DELETE',
     access: 'operator',
+  },
+  listKeys: get('API keys of the tenant, also those that have ended.', 'KeyPage', {
+    access: 'admin',
+    query: [cursor, limit],
+  }),
+  createKey: {
+    ...post(
+      'Makes an API key. It can do no more than whoever makes it.',
+      jsonBody('KeyRequest', 'Whom it stands for, and what it may do.'),
+      [ok('MadeKeyView', 'The key; its text is shown this once.', 201)],
+    ),
+    access: 'admin',
+  },
+  readKey: get('An API key: what it may do, and when it was used last.', 'KeyView', {
+    access: 'admin',
+  }),
+  rotateKey: {
+    ...post(
+      'Gives an API key another secret. The one that it had is accepted for a while beside it.',
+      jsonBody('RotateRequest', 'For how long: ms or a text like `1h`; by default an hour.', false),
+      [ok('MadeKeyView', 'The key with its new text, which is shown this once.')],
+    ),
+    access: 'admin',
+  },
+  revokeKey: {
+    ...get('Ends an API key: within two seconds no server accepts it.', 'KeyView'),
+    method: 'DELETE',
+    access: 'admin',
   },
   listAccessEvents: get(
     'The record of access, newest first: what was refused to whom, and what operators and admins have done.',

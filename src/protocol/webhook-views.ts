@@ -15,6 +15,8 @@ export interface WebhookView {
   readonly timeoutMs: number;
   readonly retry: { readonly attempts: number; readonly minMs: number; readonly maxMs: number };
   readonly asymmetric: boolean;
+  /** Tags of fields that go there in clear. */
+  readonly clearances: readonly string[];
   /** Why nothing is sent; null = it is open. */
   readonly disabled: { readonly by: string; readonly at: string; readonly reason: string | null } | null;
   /** Secrets that sign, newest first; `until` null = until it is replaced. */

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { limits } from '../core/limits.js';
 import type { Engine } from '../engine/api.js';
 import { routes, type Route, type RouteId } from '../protocol/routes.js';
 import { fakeEngine } from './engine.test.fake.js';
 import type { Principal } from './options.js';
 import { createServer } from './server.js';
+import { topicCursorOf } from './topic-cursor.js';
 
 const table = Object.entries(routes) as [RouteId, Route][];
 
@@ -145,6 +147,37 @@ describe('a principal with permissions', () => {
       expect(texts).toContain(permission);
   });
 
+  it('gives away nothing of the past of a topic that it may only follow', async () => {
+    const ask = asking({ permissions: ['subscribe:topic/mine'] });
+    const { status, problem } = await ask('POST', '/v1/topics/mine/tokens', { past: true });
+    expect([status, problem['detail']]).toEqual([403, 'This needs the permission "replay:topic/mine".']);
+  });
+
+  it('resumes a topic that it may only follow from a while back, and from no further', async () => {
+    const now = 1_800_000_000_000;
+    const heads = [{ partition: 0, head: 100, low: 0 }];
+    const methods: Partial<Engine> = {
+      now: () => now,
+      listTopics: () => Promise.resolve([{ topic: 'mine', partitions: heads }] as never),
+      offsetAt: (_, _topic, _partition, at) => Promise.resolve(at === now - limits.subscribeBackMs ? 90 : 0),
+      followTopic: () => () => undefined,
+    };
+    const server = createServer({
+      engine: fakeEngine(methods),
+      authorize: () => ({ tenant: 'acme', user: 'ada', roles: [], permissions: ['subscribe:topic/mine'] }),
+      log: () => undefined,
+    });
+    const from = async (query: string): Promise<number> => {
+      const response = await server.fetch(new Request(`http://localhost/v1/topics/mine/stream${query}`));
+      await response.body?.cancel();
+      return response.status;
+    };
+    const cursorAt = (offset: number): string => `?cursor=${topicCursorOf('acme', 'mine', [0], [offset])}`;
+    expect([await from(''), await from(cursorAt(90)), await from(cursorAt(89)), await from('?from=oldest')]).toEqual([
+      200, 200, 403, 403,
+    ]);
+  });
+
   it('counts and redrives only the dead letters of workflows that it names', async () => {
     const ask = asking(
       { permissions: ['read:workflow/mine'] },
@@ -158,6 +191,16 @@ describe('a principal with permissions', () => {
   it('whose permissions are none is an error of the server, and nobody is let in', async () => {
     const { status } = await asking({ permissions: ['everything'] })('GET', '/v1/runs');
     expect(status).toBe(500);
+  });
+});
+
+describe('definitions', () => {
+  it('leave out schedules of other tenants', async () => {
+    const schedules = ['acme', 'rival'].map((tenant) => ({ name: `of-${tenant}`, tenant, spec: { input: tenant } }));
+    const definitions = (): never => [{ app: 'a', workflows: [], topics: [], capabilities: [], schedules }] as never;
+    const { problem: page } = await asking({}, { definitions })('GET', '/v1/definitions');
+    expect(page['items']).toMatchObject([{ schedules: [{ name: 'of-acme' }] }]);
+    expect(JSON.stringify(page)).not.toContain('rival');
   });
 });
 

@@ -200,7 +200,7 @@ export function refusalCode(error: unknown): string | null {
 
 /** What needs a role is refused to those who have not got it. Narrow grants are no roles. @throws FORBIDDEN */
 export function checkRole(grant: Grant, { roles }: Principal, { access }: Route): void {
-  if (access === 'public' || access === 'tenant' || grant.tag === 'readToken') return;
+  if (access === 'public' || access === 'tenant' || (grant.tag !== 'tenant' && grant.tag !== 'page')) return;
   if (!roles.includes(access)) throw new SpineError('FORBIDDEN', { role: access });
 }
 

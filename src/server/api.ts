@@ -10,10 +10,11 @@ import type { Engine } from '../engine/api.js';
 import type { Problem } from '../protocol/http.js';
 import { problemOf } from '../protocol/problem.js';
 import { headerNames, routes, type Route, type RouteId } from '../protocol/routes.js';
+import { ApiKeys } from './api-keys.js';
 import { ApiRequest, type HttpHead } from './api-request.js';
 import { empty, problemAnswerOf, type Answer } from './answer.js';
 import { accessHandlers } from './handlers/access.js';
-import { askedAgain } from './ask-again.js';
+import { askAgain } from './ask-again.js';
 import { agentHandlers } from './handlers/agents.js';
 import { blobHandlers } from './handlers/blobs.js';
 import type { Handler, HandlerContext } from './handlers/context.js';
@@ -32,6 +33,7 @@ import { waitHandlers } from './handlers/waits.js';
 import { modelHandlers } from './handlers/models.js';
 import { cacheHandlers } from './handlers/cache.js';
 import { triageHandlers } from './handlers/triage.js';
+import { keyHandlers } from './handlers/keys.js';
 import { limitHandlers } from './handlers/limits.js';
 import { toolHandlers } from './handlers/tools.js';
 import { scheduleHandlers } from './handlers/schedules.js';
@@ -53,7 +55,9 @@ import { isLoopback, type Principal, type ServerSettings } from './options.js';
 import { ReadTokens } from './read-tokens.js';
 import { Redaction } from './redaction/redaction.js';
 import { readRequestId } from './request-headers.js';
+import { eventStream } from './event-sink.js';
 import { StreamHub } from './run-stream.js';
+import { Standing, standingOver } from './standing.js';
 import { WebhookTally } from './webhooks/webhook-tally.js';
 
 /** A request that was routed and may send its body. */
@@ -89,8 +93,12 @@ interface Found {
 /** Paths of intake whose routing is remembered: an installation posts to few, and routing is a tenth of the work. */
 const rememberedPathsMax = 256;
 
-/** Routes whose answers last. */
-const streaming: ReadonlySet<RouteId> = new Set<RouteId>(['streamRun', 'streamTopic']);
+/** Routes whose answers stay open. */
+const eventStreams: ReadonlySet<RouteId> = new Set(
+  (Object.entries(routes) as [RouteId, Route][])
+    .filter(([, { answers }]) => answers.some(({ type }) => type === 'text/event-stream'))
+    .map(([id]) => id),
+);
 
 const methods = ['GET', 'POST', 'PUT', 'DELETE'] as const;
 const corsMaxAgeSeconds = '600';
@@ -107,6 +115,8 @@ export class Api {
   readonly #redaction: Redaction;
   readonly #streams: StreamHub;
   readonly #plainWorkers: PlainWorkers;
+  /** Ends what is open when its caller may not ask any more. */
+  readonly standing: Standing;
   /** What is held of large bodies. */
   readonly large: LargeBodies;
   readonly #identity: Identity;
@@ -124,7 +134,14 @@ export class Api {
     this.#plainWorkers = new PlainWorkers(settings.engine);
     this.large = new LargeBodies(settings.engine.valueBytesMax);
     const tokens = new ReadTokens(settings.engine, settings.readTokens.secrets);
-    this.#identity = new Identity(settings, tokens);
+    const keys = new ApiKeys(settings);
+    this.standing = new Standing({
+      ports: nodePorts,
+      holds: (principal) => keys.holds(principal),
+      mayEnd: (principal) => keys.isOfKey(principal),
+      log: settings.log,
+    });
+    this.#identity = new Identity(settings, tokens, keys);
     this.#gate = new AccessGate(settings.engine);
     const { engine, log } = settings;
     this.#accessLog = settings.audit ? new AccessLog({ engine, ...nodePorts, log }) : null;
@@ -159,6 +176,7 @@ export class Api {
         ...cacheHandlers(context),
         ...triageHandlers(context),
         ...limitHandlers(context),
+        ...keyHandlers(context, keys),
         ...toolHandlers(context),
         ...scheduleHandlers(context),
         ...subscriptionOrderHandlers(context),
@@ -184,6 +202,11 @@ export class Api {
     let found = this.#handlers.get(engine);
     if (found === undefined) this.#handlers.set(engine, (found = this.#makeHandlers(engine)));
     return found;
+  }
+
+  /** For how long a reader may take nothing of an answer. */
+  get stallMs(): number {
+    return this.#settings.limits.streamStallMs;
   }
 
   /** Requests of workers that wait for tasks. */
@@ -263,16 +286,49 @@ export class Api {
       const checked = this.#gate.check(permit, principal, route, segments);
       const call = (): Answer | Promise<Answer> => {
         const request = { id, route, segments, head, principal, grant, permit, requestId, body };
-        const given = this.#recorded(routed, caller, body, () =>
-          this.#handlersFor(principal)[id](new ApiRequest(request)),
-        );
-        return streaming.has(id) ? this.#watched(routed, caller, given) : given;
+        return this.#recorded(routed, caller, body, () => this.#handlersFor(principal)[id](new ApiRequest(request)));
       };
-      const answer = checked === null ? call() : checked.then(call);
+      const served = checked === null ? call() : checked.then(call);
+      const answer = eventStreams.has(id) ? this.#ending(routed, caller, served) : served;
       // What a handler refuses is told as well; the plain way of a start costs no further promise.
       return answer instanceof Promise && this.#accessLog !== null ? answer.catch(refuse) : answer;
     } catch (error) {
       return refuse(error);
+    }
+  }
+
+  /** A stream of events that ends when its reader may not ask any more. */
+  async #ending({ id, head }: Routed, caller: Caller, served: Answer | Promise<Answer>): Promise<Answer> {
+    const answer = await served;
+    const open = answer.kind === 'stream' ? answer.openEvents : undefined;
+    if (open === undefined) return answer;
+    return eventStream((sink) => {
+      sink.onClose(this.watch(id, head, caller, () => sink.end(standingOver)));
+      open(sink);
+    });
+  }
+
+  /**
+   * Calls `end` once when the caller of something that stays open may not ask any more, unless what is returned was called
+   * before. Of a key, and of whoever has an end that is known, it is known when; whom else `authorize` has let in is asked for
+   * again now and then, by the credentials of the request.
+   */
+  watch(id: RouteId, head: HttpHead, caller: Caller, end: () => void): () => void {
+    const { presented, principal, grant } = caller;
+    if (this.standing.watches(presented)) return this.standing.watch(presented, end);
+    if (this.#settings.authorize.length === 0 || grant.tag.endsWith('Token')) return () => undefined;
+    const before = JSON.stringify([principal, grant]);
+    return askAgain(this.#settings.limits.recheckMs, () => this.#isStill(id, head, before), end);
+  }
+
+  /** Whether the same caller may what it might before. What cannot be found out takes nothing away. */
+  async #isStill(id: RouteId, head: HttpHead, before: string): Promise<boolean> {
+    try {
+      const { principal, grant } = await this.#identity.callerOf(routes[id], head);
+      return JSON.stringify([principal, grant]) === before;
+    } catch (error) {
+      this.#tellRefused({ id, segments: {}, requestId: this.#nextId() }, null, error);
+      return refusalCode(error) === null;
     }
   }
 
@@ -296,37 +352,6 @@ export class Api {
         if (refusalCode(error) === null) accessLog.failed(routed, logged, error);
         throw error;
       });
-  }
-
-  /** A stream ends when its reader is nobody any more, or somebody else. Read tokens end by themselves. */
-  async #watched(routed: Routed, caller: Caller, given: Answer | Promise<Answer>): Promise<Answer> {
-    const answer = await given;
-    const isLasting = this.#settings.authorize.length === 0 || caller.grant.tag.endsWith('Token');
-    if (isLasting) return answer;
-    const before = JSON.stringify([caller.principal, caller.grant]);
-    return askedAgain(answer, this.#settings.limits.recheckMs, () =>
-      this.#mayStill(routed, (now) => JSON.stringify([now.principal, now.grant]) === before),
-    );
-  }
-
-  /** The same caller as before may what it might then. */
-  async #mayStill(routed: Routed, isSame: (caller: Caller) => boolean): Promise<boolean> {
-    try {
-      return isSame(await this.#identity.callerOf(routed.route, routed.head));
-    } catch (error) {
-      this.#tellRefused(routed, null, error);
-      return refusalCode(error) === null;
-    }
-  }
-
-  /** Whether what `authorize` has let in may still be. What cannot be found out takes nothing away. */
-  async stillAuthorizes(id: RouteId, head: HttpHead): Promise<boolean> {
-    try {
-      await this.authorize(id, head);
-      return true;
-    } catch (error) {
-      return refusalCode(error) === null;
-    }
   }
 
   #tellRefused(request: RefusedRequest, caller: LoggedCaller | null, error: unknown): void {
@@ -358,7 +383,7 @@ export class Api {
    *
    * @throws UNAUTHENTICATED, FORBIDDEN, OUT_OF_SCOPE
    */
-  async authorize(id: RouteId, head: HttpHead): Promise<void> {
+  async authorize(id: RouteId, head: HttpHead): Promise<Caller> {
     const route = routes[id];
     const request = { id, segments: {}, requestId: this.#nextId() };
     let caller: Caller | null = null;
@@ -366,6 +391,7 @@ export class Api {
       caller = await this.#identity.callerOf(route, head);
       checkRole(caller.grant, caller.principal, route);
       checkGrant(caller.grant, route, {});
+      return caller;
     } catch (error) {
       this.#tellRefused(request, caller === null ? null : loggedOf(caller), error);
       throw error;

@@ -80,7 +80,7 @@ it.each([
   await expect.poll(() => asked).toBeGreaterThan(6);
   expect(told.at(-1)).toMatchObject({ t: 'message', event: 'state' });
   holder = next;
-  expect(await end()).toContain(': whoever reads is to say again who it is');
+  expect(await end()).toContain(': the credentials are good no longer');
   await expect.poll(() => told.at(-1)).toMatchObject({ t: 'closed', sub: 'a', done: false });
   const before = asked;
   await new Promise((resolve) => setTimeout(resolve, 60));

@@ -3,8 +3,6 @@
  * has one is asked for again from time to time, by the credentials of the request that has opened it.
  */
 import { nodePorts } from '../runtime/index.js';
-import type { Answer } from './answer.js';
-import { eventStream } from './event-sink.js';
 
 /**
  * Asks now and then whether somebody may still, until that is denied, once. Returns what ends it.
@@ -31,14 +29,4 @@ export function askAgain(everyMs: number, mayStill: () => Promise<boolean>, onDe
     isOver = true;
     cancel();
   };
-}
-
-/** The same answer, whose stream ends when its reader may no longer read it. */
-export function askedAgain(answer: Answer, everyMs: number, mayStill: () => Promise<boolean>): Answer {
-  if (answer.kind !== 'stream' || answer.openEvents === undefined) return answer;
-  const { openEvents } = answer;
-  return eventStream((sink) => {
-    sink.onClose(askAgain(everyMs, mayStill, () => sink.end('whoever reads is to say again who it is; connect again')));
-    openEvents(sink);
-  });
 }

@@ -92,7 +92,7 @@ function streamBody(answer: StreamAnswer): ReadableStream<Uint8Array> {
 class WebSink implements StreamSink {
   readonly #controller: ReadableStreamDefaultController<Uint8Array>;
   #onDrain: (() => void) | null = null;
-  readonly #onClose: (() => void)[] = [];
+  #onClose: (() => void)[] = [];
   #ended = false;
 
   constructor(controller: ReadableStreamDefaultController<Uint8Array>) {

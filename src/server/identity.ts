@@ -1,13 +1,15 @@
 /**
  * Who asks. The one place where credentials turn into a tenant, a user and what they may do; everything behind it
- * believes what it says, and nothing else reads a credential. Sources are asked in order: read tokens, which are known by
- * their form, then the `authorize` functions of the installation, of which the first that knows the caller decides.
+ * believes what it says, and nothing else reads a credential. Sources are asked in order: read tokens and API keys, which are
+ * known by their form, then the `authorize` functions of the installation, of which the first that knows the caller decides.
  *
- * Invariant: a text that has the form of a read token is that or nothing; it is never tried as anything else.
+ * Invariant: a text that begins like a read token or an API key is that or nothing; it is never tried as anything else.
  */
 import { SpineError } from '../core/errors.js';
+import { apiKeyPrefix } from '../core/keys/key-text.js';
 import { limits } from '../core/limits.js';
 import { headerNames, type Route } from '../protocol/routes.js';
+import type { ApiKeys } from './api-keys.js';
 import type { HttpHead } from './api-request.js';
 import { wholeTenant, type Grant } from './grant.js';
 import type { Authorize, Principal, ServerSettings } from './options.js';
@@ -19,6 +21,8 @@ export interface Caller {
   readonly grant: Grant;
   /** The tenant that the credential is of: another than that of the principal where an operator is at work elsewhere. */
   readonly home: string;
+  /** As `authorize` gave it, or a key: the same object for as long as that is so. */
+  readonly presented: Principal;
 }
 
 const anonymous: Principal = { tenant: 'default', user: 'anonymous', roles: ['operator', 'worker', 'admin'] };
@@ -26,28 +30,35 @@ const anonymous: Principal = { tenant: 'default', user: 'anonymous', roles: ['op
 export class Identity {
   readonly #authorizers: readonly Authorize[];
   readonly #tokens: ReadTokens;
+  readonly #keys: ApiKeys;
   /** What those may do whom `authorize` knows. */
   readonly #grant: Grant;
 
-  constructor(settings: Pick<ServerSettings, 'authorize' | 'page'>, tokens: ReadTokens) {
+  constructor(settings: Pick<ServerSettings, 'authorize' | 'page'>, tokens: ReadTokens, keys: ApiKeys) {
     this.#authorizers = settings.authorize;
     this.#tokens = tokens;
+    this.#keys = keys;
     this.#grant = settings.page === null ? wholeTenant : { tag: 'page', ...settings.page };
   }
 
   /**
    * The caller of a route. Not an async function: intake pays for each promise.
    *
-   * @throws or rejects with UNAUTHENTICATED, REQUEST_INVALID, READ_TOKEN_INVALID, READ_TOKEN_EXPIRED, or as `authorize` does
+   * @throws or rejects with UNAUTHENTICATED, REQUEST_INVALID, READ_TOKEN_*, API_KEY_*, or as `authorize` does
    */
   callerOf(route: Route, head: HttpHead): Caller | Promise<Caller> {
     // With the narrow grant of a server for pages, which has nothing that is public.
-    if (route.access === 'public') return this.#callerOf(anonymous, anonymous.tenant);
-    const token = readTokenOf(head.header('authorization'));
-    if (token !== null)
-      return this.#tokens.read(token).then((bearer) => ({ ...bearer, home: bearer.principal.tenant }));
-    if (this.#authorizers.length === 0) return this.#admitted(anonymous, head);
-    const found = this.#ask(head, 0);
+    if (route.access === 'public') return this.#callerOf(anonymous, anonymous);
+    const token = bearerTokenOf(head.header('authorization'));
+    if (token?.startsWith(readTokenPrefix) === true)
+      return this.#tokens.read(token).then((bearer) => ({
+        ...bearer,
+        home: bearer.principal.tenant,
+        presented: bearer.principal,
+      }));
+    const isKey = token?.startsWith(apiKeyPrefix) === true;
+    if (!isKey && this.#authorizers.length === 0) return this.#admitted(anonymous, head);
+    const found = isKey ? this.#keys.read(token) : this.#ask(head, 0);
     return found instanceof Promise
       ? found.then((principal) => this.#admitted(principal, head))
       : this.#admitted(found, head);
@@ -73,12 +84,12 @@ export class Identity {
     const visits = roles.includes('operator') && this.#grant.tag === 'tenant';
     const visited = visits ? head.header(headerNames.tenant) : undefined;
     return visited === undefined || visited === tenant
-      ? this.#callerOf(principal, tenant)
-      : this.#callerOf({ ...principal, tenant: checkedTenant(visited) }, tenant);
+      ? this.#callerOf(principal, principal)
+      : this.#callerOf({ ...principal, tenant: checkedTenant(visited) }, principal);
   }
 
-  #callerOf(principal: Principal, home: string): Caller {
-    return { principal, grant: this.#grant, home };
+  #callerOf(principal: Principal, presented: Principal): Caller {
+    return { principal, grant: this.#grant, home: presented.tenant, presented };
   }
 }
 
@@ -100,8 +111,7 @@ function authorizeRequest(head: HttpHead): Parameters<Authorize>[0] {
 
 const bearer = /^bearer +(\S+)$/i;
 
-/** The read token of an `Authorization` header; null where it holds something else. Addresses are never looked at: they are logged. */
-function readTokenOf(header: string | undefined): string | null {
-  const token = header === undefined ? undefined : bearer.exec(header.trim())?.[1];
-  return token?.startsWith(readTokenPrefix) === true ? token : null;
+/** The bearer token of an `Authorization` header, if it holds one. Addresses are never looked at: they are logged. */
+function bearerTokenOf(header: string | undefined): string | undefined {
+  return header === undefined ? undefined : bearer.exec(header.trim())?.[1];
 }

@@ -1,4 +1,5 @@
 export { createServer, type ServerAddress, type SpineServer } from './server.js';
+export { isLoopback } from './options.js';
 export type {
   Authorize,
   AuthorizeRequest,

@@ -122,6 +122,43 @@ describe('the server on a port', () => {
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
   });
 
+  it('cuts off clients that take nothing of an answer, and not those that take it slowly', async () => {
+    const bytes = Buffer.alloc(24 * 1024 * 1024, 'x');
+    const { port } = await listening({ readBlob: () => Promise.resolve(bytes) }, { limits: { streamStallMs: 400 } });
+    const asks = (): Socket => {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.write(`GET /v1/blobs/default/${'a'.repeat(64)} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+      return socket;
+    };
+    const idle = asks();
+    idle.pause();
+    const slow = asks();
+    let taken = 0;
+    let since = 0;
+    // Pauses that are longer in all than what is given, and none of them for itself.
+    slow.on('data', (chunk: Buffer) => {
+      taken += chunk.byteLength;
+      since += chunk.byteLength;
+      if (since < 3 * 1024 * 1024) return;
+      since = 0;
+      slow.pause();
+      setTimeout(() => slow.resume(), 120);
+    });
+    await expect.poll(() => taken, { timeout: 10_000 }).toBeGreaterThan(bytes.byteLength);
+    slow.destroy();
+    // It learns of it when it reads what was on its way.
+    await expect
+      .poll(
+        () => {
+          idle.write('\r\n');
+          return idle.destroyed || idle.errored !== null;
+        },
+        { timeout: 3_000 },
+      )
+      .toBe(true);
+  });
+
   it('answers what is not HTTP with a problem', async () => {
     const { port } = await listening();
     const noise = connect(port, '127.0.0.1');

@@ -15,6 +15,8 @@ import type { ServerLimits } from './options.js';
 
 const nothing = new Uint8Array(0);
 const headerBytesMax = 16 * 1024;
+/** Answers below this size fit into the buffers of a connection, and nobody waits for their reader. */
+const stalledBytesMin = 16 * 1024;
 /** How often Node looks for connections that are too slow. Costs a walk over the open ones. */
 const slowCheckMs = 1_000;
 
@@ -82,7 +84,7 @@ export function serveNode(
   const routed = api.route(headOf(request));
   const reply = (answer: Answer): void => {
     try {
-      send(isListening(), request, response, answer);
+      send(isListening(), request, response, answer, api.stallMs);
     } catch {
       // The client must not wait for what cannot be written, and the process must not end for it.
       response.destroy();
@@ -162,7 +164,13 @@ function readBody(
   });
 }
 
-function send(listening: boolean, request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+function send(
+  listening: boolean,
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: Answer,
+  stallMs: number,
+): void {
   const { headers } = answer;
   // A body that was not read to its end would be taken for the next request; a server that stops takes no next one.
   if (!request.complete || !listening) headers['connection'] = 'close';
@@ -179,7 +187,10 @@ function send(listening: boolean, request: IncomingMessage, response: ServerResp
     response.writeHead(status, headers).end();
     return;
   }
-  headers['content-length'] = String(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength);
+  const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+  headers['content-length'] = String(length);
+  // Who does not take an answer is cut off as who does not take a stream: it holds memory, and a share of what large ones may.
+  if (length >= stalledBytesMin) response.setTimeout(stallMs);
   response.writeHead(status, headers);
   if (request.method !== 'HEAD') {
     // Head and body as one text in one write: `end` with a body would add an empty piece, and two pieces cost more.

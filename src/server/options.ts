@@ -27,6 +27,8 @@ export interface Principal {
   readonly permissions?: readonly string[];
   /** Tags of fields that the caller is shown in clear (`core/redaction`). Absent = what its roles are shown. */
   readonly clearances?: readonly string[];
+  /** When the session or token is over, epoch ms: what is open then, such as a stream, is ended. Absent = it is not looked at. */
+  readonly until?: number;
 }
 
 /** What `authorize` may look at; a `Request` is one. */
@@ -109,7 +111,7 @@ export interface ServerLimits {
   readonly bodyBytesMax: number;
   /** Bytes waiting for one slow stream reader before it is fed from the log again at its own pace. Default 1 MiB. */
   readonly streamBufferBytesMax: number;
-  /** A stream reader that takes nothing for so long is cut off. Default 30 s. */
+  /** A reader of a stream, or of any answer, that takes nothing for so long is cut off. Default 30 s. */
   readonly streamStallMs: number;
   /** Pause between comments that keep idle streams open through proxies. Default 15 s. */
   readonly heartbeatMs: number;

@@ -74,7 +74,6 @@ class HttpServer implements SpineServer {
       api: this.#api,
       engine: settings.engine,
       log: settings.log,
-      recheckMs: settings.limits.recheckMs,
     });
     this.#live = new LiveSockets({ api: this.#api, settings });
   }
@@ -131,6 +130,7 @@ class HttpServer implements SpineServer {
       node === null || !node.listening
         ? Promise.resolve()
         : new Promise<void>((resolve) => node.close(() => resolve()));
+    this.#api.standing.close();
     this.#api.streams.close();
     this.#api.plainWorkers.close();
     this.#settings.engine.endPulls();

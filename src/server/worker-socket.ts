@@ -10,10 +10,10 @@ import { limits } from '../core/limits.js';
 import type { Engine, WorkerChannel, WorkerLine } from '../engine/api.js';
 import type { ServerMessage } from '../protocol/worker.js';
 import type { Api } from './api.js';
-import type { HttpHead } from './api-request.js';
-import { askAgain } from './ask-again.js';
 import type { ServerLogEntry } from './options.js';
+import type { Caller } from './identity.js';
 import { headOf } from './node-transport.js';
+import { standingOver } from './standing.js';
 import { bytesOf, closeCodes, closeWith, refuseUpgrade } from './web-socket.js';
 import { readWorkerMessage } from './worker-message.js';
 
@@ -21,8 +21,6 @@ export interface WorkerSocketsOptions {
   readonly api: Api;
   readonly engine: Engine;
   readonly log: (entry: ServerLogEntry) => void;
-  /** How often at most the credentials of a worker are looked at again. */
-  readonly recheckMs: number;
 }
 
 export class WorkerSockets {
@@ -47,11 +45,13 @@ export class WorkerSockets {
     };
     socket.on('error', onError);
     this.#admit(request).then(
-      (role) => {
+      ({ role, caller }) => {
         socket.off('error', onError);
-        this.#server.handleUpgrade(request, socket, head, (webSocket) =>
-          this.#connect(webSocket, socket, role, headOf(request)),
-        );
+        this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+          const end = (): void => closeWith(webSocket, closeCodes.policyViolation, standingOver);
+          webSocket.once('close', this.#options.api.watch('workerSocket', headOf(request), caller, end));
+          this.#connect(webSocket, socket, role);
+        });
       },
       (error: unknown) => this.#refuse(socket, error),
     );
@@ -81,7 +81,7 @@ export class WorkerSockets {
     for (const webSocket of this.#server.clients) webSocket.terminate();
   }
 
-  async #admit(request: IncomingMessage): Promise<'data' | 'beat'> {
+  async #admit(request: IncomingMessage): Promise<{ readonly role: 'data' | 'beat'; readonly caller: Caller }> {
     if (this.#closed) throw new SpineError('SHUTTING_DOWN', {});
     const { api } = this.#options;
     const head = headOf(request);
@@ -90,30 +90,22 @@ export class WorkerSockets {
     if (routed.tag === 'answered' || routed.id !== 'workerSocket') {
       throw new SpineError('ROUTE_NOT_FOUND', { path: head.path.slice(0, 200) });
     }
-    await api.authorize('workerSocket', head);
+    const caller = await api.authorize('workerSocket', head);
     const role = new URLSearchParams(head.query).get('role') ?? 'data';
     if (role !== 'data' && role !== 'beat')
       throw new SpineError('REQUEST_INVALID', { faults: ['role is none of data, beat'] });
-    return role;
+    return { role, caller };
   }
 
   #refuse(socket: Duplex, error: unknown): void {
     refuseUpgrade(socket, this.#options.api.problemOf(error, 'worker-socket'));
   }
 
-  #connect(webSocket: WebSocket, socket: Duplex, role: 'data' | 'beat', head: HttpHead): void {
-    const { api, recheckMs } = this.#options;
-    const leave = askAgain(
-      recheckMs,
-      () => api.stillAuthorizes('workerSocket', head),
-      () =>
-        closeWith(webSocket, closeCodes.policyViolation, 'The credentials of the worker are not accepted any more.'),
-    );
+  #connect(webSocket: WebSocket, socket: Duplex, role: 'data' | 'beat'): void {
     const line = this.#options.engine.connect(channelOf(webSocket, socket));
     webSocket.on('message', (data, isBinary) => this.#receive(webSocket, line, role, data, isBinary));
     this.#lines.set(webSocket, line);
     webSocket.on('close', () => {
-      leave();
       this.#lines.delete(webSocket);
       line.closed();
     });

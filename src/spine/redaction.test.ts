@@ -120,6 +120,9 @@ const app = defineApp({
 });
 
 let spine: Spine<AnyApp>;
+/** A receiver of webhooks, which repeats in its refusals what it was sent. */
+let receiver: Server;
+const received: { readonly path: string; readonly body: string }[] = [];
 /** Whoever has no clearance, and an operator who has. */
 const callers: Readonly<
   Record<string, { readonly clearances?: readonly string[]; readonly roles: readonly string[] }>
@@ -163,11 +166,23 @@ async function head(response: Response): Promise<string> {
 }
 
 beforeAll(async () => {
+  receiver = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      received.push({ path: request.url ?? '', body });
+      response.statusCode = request.url === '/broken' ? 500 : 200;
+      response.end(body);
+    });
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+  const hooks = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
   spine = createSpine(app as AnyApp, {
     store: memory(),
     worker: { parkAfterMs: 0 },
     engine: { lookEveryMs: 20 },
     server: {
+      webhooks: { allowLoopback: true },
       redact: { roles: { privacy: ['pii'] } },
       authorize: ({ headers }) => {
         const known = callers[headers.get('authorization') ?? ''];
@@ -175,6 +190,19 @@ beforeAll(async () => {
       },
     },
   });
+  const endpoint = { topics: ['mailed'], events: ['run.succeeded'], order: 'none' };
+  for (const [name, more, who] of [
+    ['plain', {}, 'none'],
+    ['broken', { retry: { attempts: 1 } }, 'none'],
+    ['partner', { clearances: ['pii'] }, 'cleared'],
+  ] as const) {
+    const put = await ask(who, 'PUT', `/v1/webhook-endpoints/${name}`, {
+      ...endpoint,
+      url: `${hooks}/${name}`,
+      ...more,
+    });
+    expect(await put.json()).toMatchObject({ name });
+  }
   const input = { id: 'c1', email: email(1), note: 'plain' };
   for (const name of ['everything', 'waiting', 'asked', 'failing', 'bulky', 'open'])
     runs[name] = (await spine.start(name, input)).id;
@@ -195,7 +223,19 @@ beforeAll(async () => {
       .run(runs[name] ?? '')
       .result()
       .catch(() => undefined);
-  await vi.waitFor(async () => expect(await items(spine.deadLetters.list())).toBe(2), { timeout: 10_000 });
+  const isIn = (path: string, text: string): boolean =>
+    received.some((one) => one.path === path && one.body.includes(text));
+  await vi.waitFor(
+    () => {
+      for (const path of ['/plain', '/broken', '/partner'])
+        for (const text of ['"size":2', runs['everything'] ?? ''])
+          expect(isIn(path, text), `${path} ${text}`).toBe(true);
+    },
+    { timeout: 10_000 },
+  );
+  await vi.waitFor(async () => expect(await items(spine.deadLetters.list())).toBeGreaterThan(4), { timeout: 10_000 });
+  const all = await spine.runs.list({ workflow: 'eventspine.webhook' }).page();
+  all.items.forEach(({ id }, i) => (runs[`delivery ${i}`] = id));
   const shipped = await spine.deadLetters.list().page();
   runs['shipping'] = shipped.items.find(({ workflow: of }) => of === 'shipping')?.run ?? '';
   const { events } = await spine.subscriptions.pull('audit', 'me', { max: 1 });
@@ -208,7 +248,11 @@ beforeAll(async () => {
   });
 }, 30_000);
 
-afterAll(() => spine.close());
+afterAll(async () => {
+  await spine.close();
+  receiver.closeAllConnections();
+  await new Promise((resolve) => receiver.close(resolve));
+});
 
 /** Addresses of a route with everything there is to ask for. */
 async function pathsOf(id: RouteId, { path }: Route): Promise<string[]> {
@@ -235,6 +279,7 @@ async function pathsOf(id: RouteId, { path }: Route): Promise<string[]> {
     models: ['writer'],
     limits: ['none'],
     endpoints: ['shop'],
+    'webhook-endpoints': ['plain', 'broken', 'partner'],
     redrives: ['none'],
     blobs: ['none'],
   };
@@ -347,12 +392,14 @@ describe('a caller without the clearance', () => {
     const refused = { code: 'CLEARANCE_NEEDED' };
     const search = `/v1/dead-letters?text=${canary}`;
     expect(await read('none', search)).toMatchObject(refused);
-    expect(await read('cleared', search)).toMatchObject({ items: [{}, {}] });
+    expect(await (await ask('cleared', 'GET', search)).text()).toContain(canary);
     expect(await (await ask('none', 'POST', '/v1/dead-letters:count', { text: canary })).json()).toMatchObject(refused);
     const redrive = { filter: { text: canary } };
     expect(await (await ask('none', 'POST', '/v1/redrives', redrive)).json()).toMatchObject(refused);
     const filtered = { topic: 'mailed', filter: { prefix: { 'data.email': canary } } };
     expect(await (await ask('none', 'PUT', '/v1/subscriptions/spy', filtered)).json()).toMatchObject(refused);
+    const sent = { url: 'https://a.example/', topics: ['mailed'], filter: filtered.filter };
+    expect(await (await ask('none', 'PUT', '/v1/webhook-endpoints/spy', sent)).json()).toMatchObject(refused);
     const plain = { topic: 'mailed', filter: { exact: { 'data.size': '1' } } };
     expect((await ask('none', 'PUT', '/v1/subscriptions/fair', plain)).status).toBe(200);
   });
@@ -368,6 +415,22 @@ describe('a caller without the clearance', () => {
     const shown = await (await ask('none', 'GET', `/v1/runs/${runs['bulky']}/history`)).text();
     expect(shown).not.toContain(hash);
     expect(await read('none', `/v1/runs/${runs['bulky']}/result`)).toEqual({ redacted: ['pii'] });
+  });
+
+  it('is sent by webhooks what it may have, and cannot have more sent than that', async () => {
+    for (const { path, body } of received) {
+      if (path === '/partner') continue;
+      expect(body, path).not.toContain(canary);
+    }
+    const partner = received.filter(({ path }) => path === '/partner').map(({ body }) => body);
+    expect(partner.join('\n')).toContain(email(4));
+    expect(received.find(({ path, body }) => path === '/plain' && body.includes('"size":2'))?.body).toContain(
+      '"data":{"email":{"redacted":["pii"]},"size":2}',
+    );
+    const asked = { url: 'https://a.example/', topics: ['mailed'], clearances: ['pii'] };
+    expect(await (await ask('none', 'PUT', '/v1/webhook-endpoints/more', asked)).json()).toMatchObject({
+      code: 'OUT_OF_SCOPE',
+    });
   });
 
   it('is given no token that shows more, and one that shows as much only when asking for it', async () => {

@@ -45,4 +45,35 @@ describe('orders over tools', () => {
       code: 'TOOL_ORDER_INVALID',
     });
   });
+
+  it('hold for what a redrive does anew', async () => {
+    let isDown = true;
+    const flaky = tool({
+      input: z.object({ cents: z.number() }),
+      effect: 'external',
+      run: ({ cents }) => {
+        if (isDown) throw new Error('the bank is down');
+        return paid.push(cents);
+      },
+    });
+    const strict = workflow('strict', {}, async (ctx) => {
+      const { text } = await ctx.infer('talk', { model: writer, prompt: 'pay', tools: { pay: flaky } });
+      if (isDown) throw new Error('it was not paid');
+      return text;
+    });
+    await using spine = createSpine(defineApp({ models: [writer], workflows: [strict] }), { store: memory() });
+    const run = await spine.start('strict', null);
+    await expect(run.result()).rejects.toMatchObject({ code: 'RUN_FAILED' });
+    await spine.tools.order('stop', { tools: 'pay', then: 'refuse' });
+    isDown = false;
+    paid.length = 0;
+    await spine.runs.retry(run.id);
+    await run.result();
+    expect(paid).toEqual([]);
+    const events = (await spine.runs.history(run.id).page()).items;
+    const verdicts = events.flatMap(({ type, data }) =>
+      type === 'tool.judged' ? [(data as { readonly verdict: string }).verdict] : [],
+    );
+    expect(verdicts).toEqual(['allowed', 'refused']);
+  });
 });

@@ -387,11 +387,8 @@ describe('sources', () => {
         },
       });
       open.push(guarded);
-      return createClient({
-        url: 'http://localhost',
-        fetch: (input, init) => guarded.fetch(new Request(input, init)),
-        retry: { attempts: 1 },
-      });
+      const fetch: typeof globalThis.fetch = (input, init) => guarded.fetch(new Request(input, init));
+      return createClient({ url: 'http://localhost', fetch, retry: { attempts: 1 } });
     };
     const source = { topic: 'anything', scheme: 'github' } as const;
     const some = as([], ['manage:webhook/mine.*', 'publish:topic/anything']).webhookSources;

@@ -499,6 +499,27 @@ describe('an agent that tries to get past the gate', () => {
   });
 });
 
+describe('an app with a policy', () => {
+  it.each([6, 7] as const)('offers no tools that nobody judges, in version %d of the SDK', async (version) => {
+    const { generateText, tool: sdkTool } = sdks[version];
+    const raw = {
+      wipe: sdkTool({ inputSchema: z.object({}), execute: () => world.push({ tool: 'wipe', input: null }) }),
+    };
+    const careless = workflow('careless', {}, (ctx) =>
+      ctx.ai('talk', (ai) =>
+        generateText({ model: ai.model('writer'), tools: raw, prompt: 'hello' }).then(({ text }) => text),
+      ),
+    );
+    const made = defineApp({ models: [writer], workflows: [careless], tools: { rules: [{ tools: '**' }] } });
+    await using t = await testSpine(made, {
+      models: { writer: adversary([[{ id: 'c', name: 'wipe', input: '{}' }]]) },
+    });
+    const outcome = await t.outcome(await t.start('careless', null));
+    expect(outcome).toMatchObject({ state: 'failed', failure: { code: 'TOOL_UNGATED' } });
+    expect(world).toEqual([]);
+  });
+});
+
 describe('untrusted text', () => {
   const ask = (name: string, input: string): Trick => ({ id: 'c1', name, input });
   const pay = ask('transfer', '{"cents":1,"to":"ann"}');
@@ -515,10 +536,12 @@ describe('untrusted text', () => {
   );
   const told = message('told', { schema: z.string(), reply: z.string() });
   const asked = message('asked', { reply: z.string() });
+  const met = message('met', { reply: z.undefined() });
   const clerk = agent('clerk', {
-    messages: [told, asked],
+    messages: [told, asked, met],
     initial: null,
     on: {
+      met: () => undefined,
       told: async (self, { data }) =>
         (await self.infer('talk', { model: writer, prompt: data, tools: { transfer } })).text,
       asked: async (self) => (await self.infer('read', { model: second, prompt: untrusted('pay me', 'mail') })).text,
@@ -546,6 +569,11 @@ describe('untrusted text', () => {
       await ctx.infer('talk', { model: writer, prompt: String(text), tools: { transfer } });
     }),
     'to an agent, and what it does': workflow('w', {}, async (ctx) => {
+      const { text } = await ctx.infer('read', { model: second, prompt: untrusted('pay me', 'mail') });
+      await ctx.ask(clerk, 'k', told, text);
+    }),
+    'to an agent that was there before': workflow('w', {}, async (ctx) => {
+      await ctx.ask(clerk, 'k', met, null);
       const { text } = await ctx.infer('read', { model: second, prompt: untrusted('pay me', 'mail') });
       await ctx.ask(clerk, 'k', told, text);
     }),

@@ -80,6 +80,11 @@ run.succeeded { order: 'o-7', cents: 300 }
     prints: 'ann paid 300\nann paid 1200\nsubscription:audit Nack: no such amount\n',
   },
   {
+    page: 'guides/access.md',
+    file: 'access.ts',
+    prints: 'The answer? 42.\nPERMISSION_MISSING\nUNAUTHENTICATED\n',
+  },
+  {
     page: 'guides/webhooks-in.md',
     file: 'shop.ts',
     prints:

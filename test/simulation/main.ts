@@ -33,6 +33,7 @@ const { values } = parseArgs({
     subscribed: { type: 'boolean', default: false },
     folded: { type: 'boolean', default: false },
     pulled: { type: 'boolean', default: false },
+    keyed: { type: 'boolean', default: false },
     stop: { type: 'boolean', default: false },
   },
 });
@@ -58,6 +59,7 @@ for (let seed = from; seed < from + count; seed++) {
     subscribed: values.subscribed,
     folded: values.folded,
     pulled: values.pulled,
+    keyed: values.keyed,
     ...(values.storms ? { taste: { inferences: true } } : {}),
     ...(values.store === 'sqlite' ? { disk: sqliteDisk } : {}),
     ...(values.servers === undefined ? {} : { servers: Number(values.servers) }),

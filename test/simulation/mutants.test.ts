@@ -10,7 +10,7 @@ describe('planted bugs', () => {
   it.each(mutants)('is found: $name', async (mutant) => {
     const { flaws, kinds, servers = 1, rollout, property, from = 1 } = mutant;
     const { agents, push, limited, taste, inferences, ai, remedies, shadowed, storms } = mutant;
-    const { subscribed, folded, pulled, topics, bridged } = mutant;
+    const { subscribed, folded, pulled, topics, bridged, keyed } = mutant;
     let killedBy: number | null = null;
     for (let seed = from; killedBy === null && seed < from + seedsMax; seed++) {
       resetMutants();
@@ -31,6 +31,7 @@ describe('planted bugs', () => {
         ...(subscribed === true ? { subscribed } : {}),
         ...(folded === true ? { folded } : {}),
         ...(pulled === true ? { pulled } : {}),
+        ...(keyed === true ? { keyed } : {}),
         ...(ai === true ? { taste: { ai }, workers: 'real' } : {}),
         ...(inferences === true ? { taste: { inferences } } : {}),
         ...(remedies === true ? { workers: 'real', taste: { inferences: remedies, remedies } } : {}),

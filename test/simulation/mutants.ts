@@ -64,6 +64,8 @@ export interface Mutant {
   readonly folded?: true;
   /** It does harm to events that are pulled. */
   readonly pulled?: true;
+  /** It does harm to API keys. */
+  readonly keyed?: true;
   /** It does harm only where a new version is rolled out. */
   readonly rollout?: true;
 }
@@ -1017,6 +1019,20 @@ export const mutants: readonly Mutant[] = [
     subscribed: true,
     from: 14,
     property: 'P20',
+  },
+  {
+    name: 'a rotation undoes a revocation that it has not seen',
+    flaws: withTransitions((transition) => unguarded(transition, 'api-key')),
+    keyed: true,
+    servers: 2,
+    property: 'keys',
+  },
+  {
+    name: 'two servers make a key of one name at the same time',
+    flaws: withTransitions((transition) => unguarded(transition, 'api-key-name')),
+    keyed: true,
+    servers: 2,
+    property: 'keys',
   },
   {
     name: 'two servers hand out one partition at the same time',

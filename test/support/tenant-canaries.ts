@@ -66,6 +66,7 @@ interface Belongings {
   readonly hash: string;
   readonly hook: string;
   readonly hookSecret: string;
+  readonly endpoint: string;
 }
 
 const [a, b, limited, operator] = ['a', 'b', 'limited', 'operator'];
@@ -188,13 +189,13 @@ async function seed(call: Call, canary: string): Promise<Belongings> {
     });
     return (value as { readonly id: string }).id;
   };
-  const [done, failed, again, waiting, asking] = [
+  const [done, failed, waiting, asking] = [
     await start('work', `?label=of:${canary}`),
     await start('fail'),
-    await start('fail', `?label=again:${canary}`),
     await start('wait'),
     await start('ask'),
   ];
+  await start('fail', `?label=again:${canary}`);
   await call('POST', `/v1/runs/${waiting}/signals/other`, { said: canary }, { 'idempotency-key': canary });
   const agentKey = `key-${canary}`;
   const told = await call('POST', `/v1/agents/helper/${agentKey}/messages/say?reply=true`, canary, {
@@ -237,6 +238,12 @@ async function seed(call: Call, canary: string): Promise<Belongings> {
   expect(secret.status, secret.text).toBe(201);
   expect(secret.text).not.toContain('secret of');
   const [hookSecret] = (secret.value as { readonly secrets: readonly { readonly id: string }[] }).secrets;
+  const endpoint = `out-${canary}`;
+  const out = await call('PUT', `/v1/webhook-endpoints/${endpoint}`, {
+    url: `https://hooks.example.com/${canary}`,
+    topics: ['single'],
+  });
+  expect(out.status, out.text).toBe(200);
   const bytes = new TextEncoder().encode(`blob ${canary}`);
   const hash = createHash('sha256').update(bytes).digest('hex');
   const put = await call('PUT', `/v1/blobs/a-${canary}/${hash}`, bytes);
@@ -266,7 +273,7 @@ async function seed(call: Call, canary: string): Promise<Belongings> {
       .toBe('waiting');
   const [deadEvent] = itemsOf((await call('GET', '/v1/dead-events')).value);
   return {
-    runs: [done, failed, again, waiting, asking],
+    runs: [done, failed, waiting],
     approval: String(itemsOf((await approvals()).value)[0]?.['id']),
     deadLetter: String(itemsOf((await letters()).value)[0]?.['id']),
     redrive,
@@ -278,6 +285,7 @@ async function seed(call: Call, canary: string): Promise<Belongings> {
     hash,
     hook,
     hookSecret: String(hookSecret?.id),
+    endpoint,
   };
 }
 
@@ -292,6 +300,7 @@ async function looks(call: Call, own: Belongings): Promise<readonly string[]> {
     `/v1/redrives/${own.redrive}`,
     `/v1/schedules/${own.schedule}`,
     `/v1/webhook-sources/${own.hook}`,
+    `/v1/webhook-endpoints/${own.endpoint}`,
     `/v1/agents/helper/${own.agentKey}`,
     '/v1/topics/noted/events',
     '/v1/topics/single/writer',
@@ -345,6 +354,7 @@ function namesOf({ path, access }: Route, own: Belongings): readonly string[] {
   if (path.startsWith('/v1/subscriptions/')) return [own.subscription];
   if (path.startsWith('/v1/schedules/')) return [own.schedule];
   if (path.startsWith('/v1/webhook-sources/')) return [own.hook];
+  if (path.startsWith('/v1/webhook-endpoints/')) return [own.endpoint];
   if (path.startsWith('/v1/workflows/')) return ['work', 'ask'];
   if (path.includes('/signals/')) return ['go'];
   // Of the installation, for operators: these callers are none.
@@ -373,6 +383,8 @@ const bodies: Readonly<Partial<Record<RouteId, (ids: readonly string[]) => unkno
   replaySubscription: () => ({ from: 'oldest' }),
   putWebhookSource: () => ({ topic: 'noted', scheme: 'github' }),
   addWebhookSecret: () => ({ secret: 'a secret that is long enough' }),
+  replayWebhook: () => ({ from: 'oldest' }),
+  putWebhook: () => ({ url: 'https://hooks.example.com/x', topics: ['single'] }),
   putSchedule: () => ({ start: 'work', every: '30d' }),
   reportOutcome: () => ({ model: 'm', score: 1 }),
 };
@@ -463,7 +475,7 @@ async function operatorSees(call: Call, own: Belongings, canary: string): Promis
     if (route.method !== 'GET' || route.access === 'worker' || route.path.includes('{')) continue;
     const { text } = await call('GET', route.path);
     // Names of tenants stand where something is counted by tenant, and those of subscriptions where their lag is.
-    const named = text.replaceAll(`a-${canary}`, '').replaceAll(own.subscription, '');
+    const named = text.replaceAll(`a-${canary}`, '').replaceAll(own.subscription, '').replaceAll(own.endpoint, '');
     if (named.includes(canary)) faults.push(`${id} tells: ${text}`);
   }
   return faults;

@@ -5,6 +5,7 @@
 import { durationMs, type Duration } from '../duration.js';
 import { limits } from '../limits.js';
 import { approvalTopic, runEventsTopic } from '../manifest.js';
+import { everyTag, isTag } from '../redaction/tags.js';
 import { readSubscription } from '../topics/subscription-options.js';
 import type { Filter, Subscription } from '../topics/subscription.js';
 import { webhookWorkflow } from './delivery-order.js';
@@ -44,6 +45,8 @@ export interface WebhookSpec {
   readonly retry: DeliveryRetry;
   /** Beside `v1`, messages are signed with a key pair (`v1a`). */
   readonly asymmetric: boolean;
+  /** Tags of fields that go there in clear. Absent = none. */
+  readonly clearances?: readonly string[];
 }
 
 /** How an endpoint is described. */
@@ -66,6 +69,8 @@ export interface WebhookOptions {
   readonly retry?: { readonly attempts?: number; readonly min?: Duration; readonly max?: Duration };
   /** Whether messages are signed with a key pair, too. Default false. */
   readonly asymmetric?: boolean;
+  /** Tags of fields that go there in clear, of those that whoever makes the endpoint is shown. Default: none. */
+  readonly clearances?: readonly string[];
 }
 
 export const webhookOptionNames = [
@@ -78,6 +83,7 @@ export const webhookOptionNames = [
   'timeout',
   'retry',
   'asymmetric',
+  'clearances',
 ] as const;
 
 /** Reads options that may be anything, and hands each fault to `add`; with faults, the result is of no use. */
@@ -105,6 +111,9 @@ export function readWebhook(
     if (subscriptionNameOf(name, topic).length > limits.nameLengthMax)
       add(`the names of the endpoint and of topic ${topic.slice(0, 40)} are too long together`);
   if (order !== 'key' && order !== 'none') add('order must be "key" or "none"');
+  const clearances = textsOf(given['clearances'], 'clearances', add);
+  if (clearances.length > limits.tokenClearancesMax || !clearances.every((tag) => tag === everyTag || isTag(tag)))
+    add(`clearances must be up to ${limits.tokenClearancesMax} tags such as "pii"`);
   if (typeof asymmetric !== 'boolean') add('asymmetric must be true or false');
   const timeoutMs = msOf(given['timeout'], limits.webhookTimeoutMsDefault, 100, limits.webhookTimeoutMsMax);
   if (timeoutMs === null) add(`timeout must be a duration of 100ms to ${limits.webhookTimeoutMsMax / 1_000}s`);
@@ -125,6 +134,7 @@ export function readWebhook(
     timeoutMs: timeoutMs ?? 0,
     retry: retryOf(given['retry'], add),
     asymmetric: asymmetric as boolean,
+    ...(clearances.length === 0 ? {} : { clearances }),
   };
 }
 

@@ -6,7 +6,7 @@ import type { Manifest } from '../../core/manifest.js';
 import type { GraphView, PageView } from '../../protocol/http.js';
 import { asyncApiDocument } from '../../protocol/asyncapi.js';
 import { openApiDocument } from '../../protocol/openapi.js';
-import { json, type Answer } from '../answer.js';
+import { json, jsonText, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { membersOf, type HandlerContext, type Handlers } from './context.js';
 
@@ -28,6 +28,7 @@ export function fleetHandlers(
   | 'liveSocket'
 > {
   const { engine, settings } = context;
+  let openApi: string | null = null;
   return {
     readFleet: async ({ query }) => {
       const at = query.moment('at', Number.MAX_SAFE_INTEGER);
@@ -63,8 +64,11 @@ export function fleetHandlers(
       return json((intake ? health.accepts : health.status === 'ok') ? 200 : 503, health);
     },
     openApi: async () => {
-      const { version } = await engine.health();
-      return json(200, openApiDocument({ version, basePath: settings.basePath }));
+      // Anybody may ask for it, as often as they like; it is the same for as long as the process lives.
+      openApi ??= JSON.stringify(
+        openApiDocument({ version: (await engine.health()).version, basePath: settings.basePath }),
+      );
+      return jsonText(200, openApi);
     },
     asyncApi: async (request) => {
       const { version } = await engine.health();

@@ -21,9 +21,10 @@ import {
 import { empty, json } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { shown } from '../outgoing/address-guard.js';
+import { clearanceOf } from '../redaction/redaction.js';
 import type { WebhookKeys } from '../webhooks/signing.js';
 import type { WebhookHost } from '../webhooks/webhook-host.js';
-import { membersOf, type HandlerContext, type Handlers } from './context.js';
+import { membersOf, shownOf, type HandlerContext, type Handlers } from './context.js';
 
 type WebhookRoutes =
   | 'listWebhooks'
@@ -40,7 +41,10 @@ type WebhookRoutes =
   | 'replayWebhook'
   | 'readNotifySecret';
 
-export function webhookEndpointHandlers({ engine }: HandlerContext, host: WebhookHost): Handlers<WebhookRoutes> {
+export function webhookEndpointHandlers(
+  { engine, settings }: HandlerContext,
+  host: WebhookHost,
+): Handlers<WebhookRoutes> {
   const entryOf = async (request: ApiRequest): Promise<WebhookEntry> => {
     const entry = await engine.webhooks.find(request.tenant, nameOf(request));
     if (entry === null) throw new SpineError('WEBHOOK_NOT_FOUND', { name: nameOf(request) });
@@ -55,12 +59,16 @@ export function webhookEndpointHandlers({ engine }: HandlerContext, host: Webhoo
         engine.listSubscriptions(request.tenant),
       ]);
       const page: PageView<WebhookView> = { items: entries.map((one) => webhookView(one, subscriptions)), next: null };
-      return json(200, page);
+      return json(
+        200,
+        shownOf(request, page, ['read', 'manage'], 'webhook', ({ name }) => name),
+      );
     },
     readWebhook: async (request) => json(200, await viewOf(request, await entryOf(request))),
     putWebhook: async (request) => {
       const options = membersOf(request.json(), 'the body', webhookOptionNames);
       checkMayHear(request, options);
+      checkMayClear(request, settings, options);
       if (typeof options['url'] === 'string') host.deliverer.check(options['url']);
       const entry = await engine.webhooks.put(request.origin(), request.segment('name'), options);
       return json(200, await viewOf(request, entry));
@@ -116,6 +124,7 @@ export function webhookEndpointHandlers({ engine }: HandlerContext, host: Webhoo
       const { spec } = await entryOf(request);
       const meant = subscriptionsOf(spec).filter((one) => topic === undefined || one.topic === topic);
       if (meant.length === 0) throw invalid('topic is none of the endpoint');
+      for (const one of meant) request.permit.require('replay', 'topic', one.topic);
       const items: ReplayAnswer[] = [];
       for (const { name } of meant)
         items.push(await engine.replaySubscription(request.origin(), name, { from, dryRun }));
@@ -135,6 +144,21 @@ function checkMayHear({ permit }: ApiRequest, { topics, events }: Readonly<Recor
   const asked = Array.isArray(events) ? (events as readonly unknown[]) : [];
   if (asked.some((type) => type !== 'approval.requested')) requireAll(permit, 'workflow');
   if (asked.includes('approval.requested')) requireAll(permit, 'approval');
+}
+
+/** Nobody has more sent elsewhere than it is shown itself. @throws OUT_OF_SCOPE */
+function checkMayClear(
+  { principal }: ApiRequest,
+  { redact }: HandlerContext['settings'],
+  { clearances }: Readonly<Record<string, unknown>>,
+): void {
+  const own = clearanceOf(principal, redact.roles);
+  const asked = Array.isArray(clearances) ? (clearances as readonly unknown[]) : [];
+  const missing = own === 'everything' ? undefined : asked.find((tag) => typeof tag === 'string' && !own.has(tag));
+  if (missing !== undefined)
+    throw new SpineError('OUT_OF_SCOPE', {
+      what: `an endpoint that is sent what is tagged ${String(missing).slice(0, 64)}`,
+    });
 }
 
 function requireAll(permit: ApiRequest['permit'], kind: 'workflow' | 'approval'): void {
@@ -180,6 +204,7 @@ function webhookView(entry: WebhookEntry, subscriptions: readonly SubscriptionVi
     timeoutMs: spec.timeoutMs,
     retry: spec.retry,
     asymmetric: spec.asymmetric,
+    clearances: spec.clearances ?? [],
     disabled: disabled === null ? null : { ...disabled, at: isoOf(disabled.at) },
     secrets: secrets.map((one) => ({ ...one, at: isoOf(one.at), until: one.until === null ? null : isoOf(one.until) })),
     lag: own.reduce((sum, { lag }) => sum + lag, 0),

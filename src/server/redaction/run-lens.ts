@@ -124,9 +124,10 @@ export class RunLens {
 
   decision(view: DecisionView): DecisionView {
     if (this.isClear || this.shapes.showsAt(view.path)) return { ...view, failure: this.failure(view.failure) };
-    const { input, output, alternatives } = view;
+    const { input, output, alternatives, tools } = view;
     return {
       ...view,
+      ...(tools === undefined ? {} : { tools: tools.map((one) => ({ ...one, why: this.text(one.why) })) }),
       // The hash of a short text gives it away.
       input: { ...input, blob: null },
       output: output === null ? null : { ...output, blob: null },
@@ -221,6 +222,15 @@ const rules: Rules = {
     },
     payload: unknownShape,
   },
+  'tool.judged': {
+    data: (data, lens) => {
+      if (lens.shapes.showsAt(data.of)) return data;
+      // What was counted are arguments, and the hash of a few gives them away.
+      const { hash: _hash, counted: _counted, why, ...rest } = data;
+      return why === undefined ? rest : { ...rest, why: lens.text(why) };
+    },
+    payload: ({ of }, lens) => ofPath.payload({ path: of }, lens),
+  },
   'timer.set': plain,
   'timer.fired': plain,
   'event.emitted': plain,
@@ -314,8 +324,11 @@ function shownWait(on: WaitOn, path: string, lens: RunLens): WaitOn {
       const names = Object.keys(on.match);
       return { ...on, match: Object.fromEntries(names.map((name) => [name, lens.text('')])) };
     }
-    case 'approval':
-      return { ...on, title: lens.textAt(path, on.title) };
+    case 'approval': {
+      if (lens.shapes.showsAt(path)) return on;
+      const { call: _call, ...rest } = on;
+      return { ...rest, title: lens.text(on.title) };
+    }
     case 'signal':
       return on;
   }

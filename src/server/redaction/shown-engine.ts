@@ -108,6 +108,13 @@ const passed = {
   readLimit: true,
   putLimit: true,
   resetLimit: true,
+  listKeys: true,
+  readKey: true,
+  createKey: true,
+  rotateKey: true,
+  revokeKey: true,
+  keyOf: true,
+  keyUsed: true,
   limitFacts: true,
   endpointFacts: true,
   recordAccess: true,
@@ -121,7 +128,6 @@ const passed = {
   addWebhookSecret: true,
   removeWebhookSecret: true,
   webhookDoor: true,
-  webhooks: true,
   health: true,
   doctor: true,
   readTools: true,
@@ -542,19 +548,41 @@ class ShownEngine implements Omit<Engine, Passed> {
     return { ...answer, events: answer.events.map((one) => shownPulledEvent(one, declared, this.#reader.cleared)) };
   };
 
-  /** A filter over a hidden field would say what is in it. */
   putSubscription: Engine['putSubscription'] = async (origin, name, options) => {
-    const declared = this.#hiding();
-    const { topic, filter } = options;
-    if (declared !== null && typeof topic === 'string') {
-      const shape = declared.topic(topic);
-      const asksHidden = [...fieldsOfFilter(filter)].some(
-        (path) => hiddenOf(shape.tagsAt(path), this.#reader.cleared).length > 0,
-      );
-      if (asksHidden) this.#refuse(declared, 'a filter over a field that is hidden');
-    }
+    this.#checkFilter(options['topic'], options['filter']);
     return this.#engine.putSubscription(origin, name, options);
   };
+
+  /** The same for endpoints, which are subscriptions. */
+  get webhooks(): Engine['webhooks'] {
+    const { webhooks } = this.#engine;
+    return {
+      list: (tenant) => webhooks.list(tenant),
+      find: (tenant, name) => webhooks.find(tenant, name),
+      put: async (origin, name, options) => {
+        this.#checkFilter(options['topics'], options['filter']);
+        return webhooks.put(origin, name, options);
+      },
+      remove: (origin, name) => webhooks.remove(origin, name),
+      rotate: (origin, name, overlapMs) => webhooks.rotate(origin, name, overlapMs),
+      disable: (origin, name, reason) => webhooks.disable(origin, name, reason),
+      enable: (origin, name) => webhooks.enable(origin, name),
+      use: () => webhooks.use(),
+      onUse: (fn) => webhooks.onUse(fn),
+      isInUse: () => webhooks.isInUse(),
+    };
+  }
+
+  /** A filter over a hidden field would say what is in it. @throws CLEARANCE_NEEDED */
+  #checkFilter(topics: unknown, filter: unknown): void {
+    const declared = this.#hiding();
+    if (declared === null) return;
+    const shapes = [topics].flat().flatMap((topic) => (typeof topic === 'string' ? [declared.topic(topic)] : []));
+    const asksHidden = [...fieldsOfFilter(filter)].some((path) =>
+      shapes.some((shape) => hiddenOf(shape.tagsAt(path), this.#reader.cleared).length > 0),
+    );
+    if (asksHidden) this.#refuse(declared, 'a filter over a field that is hidden');
+  }
 
   // Values
 

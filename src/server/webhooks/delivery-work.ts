@@ -10,6 +10,7 @@ import { failure, type Failure } from '../../core/failure.js';
 import { limits } from '../../core/limits.js';
 import { isBlobPayload } from '../../core/payload.js';
 import type { Declarations } from '../../core/redaction/declared.js';
+import { everyTag, type Clearance } from '../../core/redaction/tags.js';
 import { pauseAfter, type DeliveryRetry } from '../../core/webhooks/endpoint.js';
 import type { DeliveryOrder } from '../../core/webhooks/delivery-order.js';
 import type { Engine } from '../../engine/api.js';
@@ -36,6 +37,8 @@ interface Route {
   readonly keys: WebhookKeys;
   readonly timeoutMs: number;
   readonly retry: DeliveryRetry;
+  /** What the receiver is shown of tagged fields. */
+  readonly cleared: Clearance;
 }
 
 /** Of messages to addresses that starts are given. */
@@ -89,7 +92,7 @@ export class DeliveryWork implements Work {
     const route = await this.#route(tenant, order);
     if ('failure' in route) return this.#fail(route.failure);
     const data = isBlobPayload(input) ? await this.#host.load(input) : input;
-    const body = messageBody(order, data, this.#options.declared());
+    const body = messageBody(order, data, this.#options.declared(), route.cleared);
     if (body.byteLength > limits.webhookBodyBytesMax)
       return this.#fail(
         terminal('payload_too_large', 'WEBHOOK_TOO_LARGE', `The message has ${body.byteLength} bytes.`),
@@ -127,14 +130,22 @@ export class DeliveryWork implements Work {
     const { engine, deliverer } = this.#options;
     if ('url' in to) {
       const keys = await deliverer.notifyKeys(tenant);
-      return { name: null, url: to.url, keys, timeoutMs: limits.webhookTimeoutMsDefault, retry: usualRetry };
+      return {
+        name: null,
+        url: to.url,
+        keys,
+        timeoutMs: limits.webhookTimeoutMsDefault,
+        retry: usualRetry,
+        cleared: new Set(),
+      };
     }
     const entry = await engine.webhooks.find(tenant, to.endpoint);
     if (entry === null) return { failure: refusedBy(new SpineError('WEBHOOK_NOT_FOUND', { name: to.endpoint })) };
     if (entry.disabled !== null)
       return { failure: refusedBy(new SpineError('WEBHOOK_DISABLED', { name: to.endpoint })) };
-    const { url, timeoutMs, retry } = entry.spec;
-    return { name: to.endpoint, url, keys: await deliverer.keys(tenant, entry), timeoutMs, retry };
+    const { url, timeoutMs, retry, clearances = [] } = entry.spec;
+    const cleared = clearances.includes(everyTag) ? 'everything' : new Set(clearances);
+    return { name: to.endpoint, url, keys: await deliverer.keys(tenant, entry), timeoutMs, retry, cleared };
   }
 
   /** It says that it is gone for good: nothing more is begun, and somebody is told. */

@@ -3,6 +3,7 @@ import { createServer as createNodeServer, type IncomingHttpHeaders, type Server
 import type { AddressInfo } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { afterEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { payloadOfJson } from '../../core/codec.js';
 import type { Engine, Origin } from '../../engine/api.js';
 import { createEngine } from '../../engine/index.js';
@@ -11,9 +12,9 @@ import type { WebhookDelivery, WebhookPing, WebhookSecrets, WebhookView } from '
 import { nodePorts } from '../../runtime/index.js';
 import { createMemoryStore } from '../../store/memory.js';
 import { createInProcessTransport, createWorker } from '../../worker/index.js';
-import { defineApp, topic, workflow } from '../../workflow/index.js';
+import { defineApp, tagged, topic, workflow } from '../../workflow/index.js';
 import { verify } from '../../webhooks/index.js';
-import { createServer, type SpineServer } from '../index.js';
+import { createServer, type ServerOptions, type SpineServer } from '../index.js';
 
 const origin: Origin = { tenant: 'default', actor: 'test', traceparent: null, correlation: null };
 const cleanUps: (() => Promise<unknown>)[] = [];
@@ -60,9 +61,12 @@ const echo = workflow('echo', {}, async (_, input: unknown) => input);
 const broken = workflow('broken', { retry: { attempts: 1 } }, async () => {
   throw new Error('a secret that nobody outside is to read');
 });
+/** One field of it is for those only who are cleared for it. */
+const people = topic('people', { key: 'id', schema: z.object({ id: z.string(), mail: tagged(z.string(), 'pii') }) });
 const app = defineApp({ name: 'shop', topics: [orders], workflows: [echo, broken] });
+const crm = defineApp({ name: 'crm', topics: [people] });
 
-async function spine() {
+async function spine(options: Partial<ServerOptions> = {}) {
   const store = createMemoryStore({ clock: nodePorts.clock });
   const engine = createEngine({ store, ports: nodePorts });
   await engine.start();
@@ -70,7 +74,7 @@ async function spine() {
   const worker = createWorker({ app, connect: createInProcessTransport(engine) });
   await worker.start();
   cleanUps.push(() => worker.stop());
-  const server = createServer({ engine, port: 0, webhooks: { allowLoopback: true } });
+  const server = createServer({ engine, port: 0, webhooks: { allowLoopback: true }, ...options });
   cleanUps.push(() => server.close());
   const call = caller(server);
   return { engine, server, call };
@@ -297,6 +301,82 @@ describe('a webhook endpoint', () => {
       await call('PUT', '/v1/webhook-endpoints/shop', { url: 'https://example.com/', topics: ['nothing'] }),
     ).toMatchObject({ code: 'TOPIC_UNKNOWN' });
     expect(await call('GET', '/v1/webhook-endpoints/shop')).toMatchObject({ code: 'WEBHOOK_NOT_FOUND' });
+  });
+});
+
+describe('what goes outside', () => {
+  it('has nothing of tagged fields, and neither has what is shown of its delivery', async () => {
+    const { engine, call } = await spine();
+    const { url, got, until } = await receiver((_, n, response) => response.writeHead(n === 1 ? 500 : 200).end('oh'));
+    await engine.register(crm.manifest);
+    await call('PUT', '/v1/webhook-endpoints/shop', { url, topics: ['people'], ...quick });
+    const data = payloadOfJson({ id: 'p1', mail: 'canary@example.com' });
+    await engine.publish(origin, [{ topic: 'people', id: 'p1', source: 'test', type: 'person.added', data }]);
+    await until(() => got.length === 2);
+    for (const { body } of got)
+      expect(JSON.parse(body)).toMatchObject({ data: { id: 'p1', mail: { redacted: ['pii'] } } });
+    const [one] = await deliveries(call, 'delivered', 1);
+    for (const path of ['', '/history', '/result', '/export'])
+      expect(JSON.stringify(await call('GET', `/v1/runs/${one?.run}${path}`))).not.toContain('canary');
+    expect(JSON.stringify(one)).not.toContain('canary');
+  });
+
+  it('is only what whoever makes an endpoint may hear', async () => {
+    let permissions: readonly string[] = [];
+    const { call } = await spine({
+      authorize: () => ({ tenant: 'default', user: 'ada', roles: [], permissions }),
+    });
+    const ask = (...given: readonly string[]) => {
+      permissions = ['manage:webhook/shop', ...given];
+      return (body: object) => call('PUT', '/v1/webhook-endpoints/shop', { url: 'https://example.com/', ...body });
+    };
+    const orders = { topics: ['orders'] };
+    const failures = { events: ['run.failed'] };
+    const refused = { code: 'PERMISSION_MISSING' };
+    expect(await ask()(orders)).toMatchObject(refused);
+    expect(await ask('subscribe:topic/people')(orders)).toMatchObject(refused);
+    expect(await ask('subscribe:topic/orders')(orders)).toMatchObject({ name: 'shop' });
+    expect(await ask('read:workflow/echo')(failures)).toMatchObject(refused);
+    expect(await ask('read:workflow/**')(failures)).toMatchObject({ name: 'shop' });
+    expect(await ask('*:*')({ topics: ['eventspine.access'] })).toMatchObject(refused);
+  });
+
+  it('is of the tenant alone: another sees no endpoint of it, and its events go nowhere else', async () => {
+    let tenant = 'default';
+    const { engine, call } = await spine({ authorize: () => ({ tenant, user: 'ada', roles: [] }) });
+    const { url, got, until } = await receiver();
+    const theirs = await receiver();
+    await call('PUT', '/v1/webhook-endpoints/shop', { url, topics: ['orders'] });
+    const own = await call<WebhookSecrets>('GET', '/v1/webhook-endpoints/shop/secrets');
+    tenant = 'other';
+    for (const [method, path] of [
+      ['GET', ''],
+      ['GET', '/secrets'],
+      ['GET', '/deliveries'],
+      ['POST', '/ping'],
+      ['POST', '/rotate'],
+      ['POST', '/disable'],
+      ['POST', '/enable'],
+      ['POST', '/redrive'],
+      ['DELETE', ''],
+    ] as const)
+      expect(await call(method, `/v1/webhook-endpoints/shop${path}`)).toMatchObject({ code: 'WEBHOOK_NOT_FOUND' });
+    expect(await call('GET', '/v1/webhook-endpoints')).toEqual({ items: [], next: null });
+    await call('PUT', '/v1/webhook-endpoints/shop', { url: theirs.url, topics: ['orders'] });
+    const others = await call<WebhookSecrets>('GET', '/v1/webhook-endpoints/shop/secrets');
+    expect(others.secrets).not.toEqual(own.secrets);
+    await publish(engine, { id: 'o1' });
+    await until(() => got.length === 1);
+    expect(theirs.got).toEqual([]);
+  });
+
+  it('is part of an endpoint, whose subscriptions nobody takes away by hand', async () => {
+    const { call } = await spine();
+    const { url } = await receiver();
+    await call('PUT', '/v1/webhook-endpoints/shop', { url, topics: ['orders'] });
+    expect(await call('DELETE', '/v1/subscriptions/webhook%3Ashop%3Aorders')).toMatchObject({ code: 'WEBHOOK_OWNS' });
+    await call('DELETE', '/v1/webhook-endpoints/shop');
+    expect(await call('GET', '/v1/subscriptions')).toMatchObject({ items: [] });
   });
 });
 

@@ -8,6 +8,7 @@ import type { Subscription } from '../../core/topics/subscription.js';
 import type { BreakerRule } from '../../core/models/breaker.js';
 import type { RunRow } from '../../core/run/state.js';
 import type { Program } from './program.js';
+import type { KeyWord } from './key-keepers.js';
 import type { PullWord } from './pullers.js';
 import type {
   DeadLetterRow,
@@ -217,6 +218,8 @@ export interface History {
   readonly operations: Operation[];
   /** What consumers that pull have said and heard. */
   readonly pulls: PullWord[];
+  /** What admins and programs were told of API keys. */
+  readonly keys: KeyWord[];
   readonly readings: Reading[];
   readonly topicReadings: TopicReading[];
   readonly bodies: BodyFeed[];
@@ -249,6 +252,7 @@ export function emptyHistory(): History {
     shadows: [],
     operations: [],
     pulls: [],
+    keys: [],
     readings: [],
     topicReadings: [],
     bodies: [],

@@ -2,17 +2,17 @@
  * A topic whose events are pulled: somebody publishes to it, and a few consumers pull, work, settle, give back, die and
  * freeze. Some events are poison and kill whoever works on them. What each consumer says and hears is written down.
  */
-import { isSpineError } from '../../core/errors.js';
 import { payloadOfJson } from '../../core/codec.js';
 import type { Manifest } from '../../core/manifest.js';
 import { subscriptionCursorSpace } from '../../core/topics/subscription.js';
 import { stateOf, type PullCursor } from '../../core/topics/pull-cursor.js';
 import type { PulledEvent } from '../../core/topics/consume.js';
-import type { Engine, Origin } from '../../engine/api.js';
+import type { Origin } from '../../engine/api.js';
 import type { Store } from '../../store/index.js';
 import type { Cluster } from './cluster.js';
 import type { FaultMeter } from './fault-meter.js';
 import type { History } from './history.js';
+import { LossyRequests } from './lossy-requests.js';
 import type { Prng } from './prng.js';
 import { SimProcess } from './process.js';
 import type { World } from './world.js';
@@ -67,6 +67,7 @@ interface SimEvent {
 export class Pullers {
   readonly #options: PullersOptions;
   readonly #prng: Prng;
+  readonly #requests: LossyRequests;
   readonly #publisher: SimProcess;
   readonly #consumers: SimProcess[];
   #isHealed = false;
@@ -76,6 +77,8 @@ export class Pullers {
   constructor(options: PullersOptions) {
     this.#options = options;
     this.#prng = options.world.prng.fork('pullers');
+    const { cluster, loss } = options;
+    this.#requests = new LossyRequests({ cluster, prng: this.#prng, loss });
     this.#publisher = new SimProcess(options.world, 'publisher');
     this.#consumers = ['c0', 'c1', 'c2'].map((name) => new SimProcess(options.world, name));
   }
@@ -131,7 +134,7 @@ export class Pullers {
       data: payloadOfJson(event.value),
       value: event.value,
     };
-    this.#ask(
+    this.#requests.ask(
       this.#publisher,
       (engine) => engine.publish(origin, [request]),
       (outcomes) => {
@@ -148,7 +151,7 @@ export class Pullers {
     const leaseMs = this.#prng.pick([1_000, 3_000]);
     const pull = (): void => {
       const request = { consumer: name, max: this.#prng.int(1, 6), waitMs: this.#prng.pick([0, 500]), leaseMs };
-      this.#ask(
+      this.#requests.ask(
         process,
         (engine) => engine.pullEvents(origin, pulledGroup, request),
         (answer) => {
@@ -186,7 +189,7 @@ export class Pullers {
     const word = gives ? 'nacked' : 'acked';
     this.#note(gives ? 'nacks' : 'acks', name, event);
     const said = (): void =>
-      this.#ask(
+      this.#requests.ask(
         process,
         async (engine) => {
           if (!gives) return (await engine.ackEvents(origin, pulledGroup, { consumer: name, positions })).settled;
@@ -222,42 +225,6 @@ export class Pullers {
     );
   }
 
-  /** One request over a connection that may lose it or its answer. `then` is told null where there was none. */
-  #ask<T>(
-    process: SimProcess,
-    send: (engine: Engine) => Promise<T>,
-    then: (answer: T | null, code?: string) => void,
-  ): void {
-    let isOpen = true;
-    const settle = (answer: T | null, code?: string): void => {
-      if (!isOpen) return;
-      isOpen = false;
-      cancel();
-      then(answer, code);
-    };
-    const cancel = process.after(answerMsMax, 'request timeout', () => settle(null));
-    if (this.#isLost()) return;
-    const server = this.#options.cluster.any(this.#prng);
-    const { life } = process;
-    server.process.after(this.#prng.next() * 20, 'request', () => {
-      const { engine } = server;
-      if (engine === null) return;
-      const back = (answer: T | null, code?: string): void => {
-        if (this.#isLost() || process.life !== life) return;
-        process.after(this.#prng.next() * 20, 'answer', () => settle(answer, code));
-      };
-      send(engine).then(
-        (answer) => back(answer),
-        (error: unknown) => back(null, isSpineError(error) ? error.code : String(error)),
-      );
-    });
-  }
-
-  #isLost(): boolean {
-    const loss = this.#options.loss();
-    return loss > 0 && this.#prng.chance(loss);
-  }
-
   #note(what: PullWord['what'], consumer: string, { partition, offset, token, delivery, event }: PulledEvent): void {
     const { history, world } = this.#options;
     history.pulls.push({
@@ -287,4 +254,3 @@ export interface PullWord {
 }
 
 const origin: Origin = { tenant, actor: 'client:puller', traceparent: null, correlation: null };
-const answerMsMax = 4_000;

@@ -42,6 +42,7 @@ import { Observer } from './observer.js';
 import { OutsideClient, tenants, type ClientPlan } from './outside-client.js';
 import { programApp, type ShadowFlaw } from './program-app.js';
 import { effectsOfProgram, type Program, type ProgramTaste } from './program.js';
+import { KeyKeepers } from './key-keepers.js';
 import { pulledManifest, Pullers } from './pullers.js';
 import { Provider, stormsOf } from './provider.js';
 import { RealWorker } from './real-worker.js';
@@ -131,6 +132,8 @@ export interface SimulationOptions {
   readonly folded?: boolean;
   /** There is a topic whose events are pulled by consumers. Default false. */
   readonly pulled?: boolean;
+  /** API keys are made, rotated and revoked by several at one time. Default false. */
+  readonly keyed?: boolean;
   /** Overrides which kinds of nodes programs have. */
   readonly taste?: Partial<ProgramTaste>;
   /** Is handed what was seen, when all is over. */
@@ -344,9 +347,21 @@ class Simulation {
             loss: () => plan.loss,
           })
         : null;
+    const keepers =
+      this.#options.keyed === true
+        ? new KeyKeepers({
+            world,
+            cluster,
+            history: this.#history,
+            orders: 40,
+            spreadMs: plan.spreadMs,
+            loss: () => plan.loss,
+          })
+        : null;
     for (const server of cluster.servers) server.boot();
     for (const { host } of workers) host.start();
     pullers?.start();
+    keepers?.start();
     endpoint?.start();
     client.start();
     if (this.#options.topics === true)

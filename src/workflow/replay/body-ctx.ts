@@ -176,6 +176,8 @@ export class BodyCtx implements Ctx {
       ask: (at, asked, check) => this.#askMended(path, at, asked, check, taint),
       runTool: async (at, tool, call, value) => {
         const under = this.#beneath(path, at);
+        const held = this.#withheld(under, effectOfTool(tool));
+        if (held !== null) return held;
         const gated = {
           tool: call.toolName,
           effect: effectOfTool(tool),
@@ -434,12 +436,12 @@ export class BodyCtx implements Ctx {
   async #runAiTool(path: string, call: AiToolRun, taint: readonly string[], own: boolean): Promise<ToolDone> {
     const { name, input, work } = call;
     const effect = work.kind === 'own' ? effectOfTool(work.tool) : work.setting.effect;
+    const held = this.#withheld(path, effect);
+    if (held !== null) return held;
     const value = work.kind === 'own' ? await readByTool(work.tool, input) : input;
     const why = await this.#refusal(path, { tool: name, effect, value, taint, own });
     if (why !== null) return { tag: 'refused', why };
     if (work.kind === 'own') return { tag: 'done', value: await this.#runTool(path, work.tool, call, value) };
-    const held = this.#withheld(path, effect);
-    if (held !== null) return held;
     const { setting, execute } = work;
     const { retry, timeoutMs } = setting;
     const step = { path, fn: execute, input: { value: input }, effect, retry, remedies: {}, timeoutMs };

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BatchStartAnswer, QueueView } from '../../../src/protocol/http.js';
-import { endAll, nightly, script, type Child } from '../support/processes.js';
+import { endAll, nightly, script, security, type Child } from '../support/processes.js';
 import { until } from '../support/until.js';
 
 let folder: string;
@@ -105,14 +105,24 @@ describe('a server with a thousand connections that are too slow', () => {
     await begin('worker', 5_000);
     const sockets: Socket[] = [];
     const closed = new Set<Socket>();
+    const ask = async (n: number): Promise<number> => {
+      const begun = performance.now();
+      const answer = await post('/v1/workflows/echo/runs', { n });
+      await answer.arrayBuffer();
+      expect(answer.status).toBe(202);
+      return performance.now() - begun;
+    };
+    const quiet: number[] = [];
+    // The first ones pay for the compiler.
+    for (let n = 0; n < 400; n++) quiet.push(await ask(n));
     for (let i = 0; i < 1_000; i++) {
       const socket = connect(Number(url.port), url.hostname);
       socket.on('error', () => undefined);
       socket.on('close', () => closed.add(socket));
-      socket.resume();
-      // Half of them never end their head, the others never end their body.
-      socket.write('POST /v1/workflows/echo/runs HTTP/1.1\r\nHost: localhost\r\n');
-      if (i % 2 === 0) socket.write('Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{');
+      // A third never ends its head, a third never ends its body, a third never takes its answers.
+      if (i % 3 < 2) socket.resume().write('POST /v1/workflows/echo/runs HTTP/1.1\r\nHost: localhost\r\n');
+      if (i % 3 === 0) socket.write('Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{');
+      if (i % 3 === 2) socket.pause().write('GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(3));
       sockets.push(socket);
     }
     const drip = setInterval(() => {
@@ -121,22 +131,26 @@ describe('a server with a thousand connections that are too slow', () => {
     try {
       const took: number[] = [];
       while (closed.size < sockets.length && took.length < 5_000) {
-        const begun = performance.now();
-        const answer = await post('/v1/workflows/echo/runs', { n: took.length });
-        await answer.arrayBuffer();
-        expect(answer.status).toBe(202);
-        took.push(performance.now() - begun);
+        took.push(await ask(took.length));
         if (took.length % 20 === 0) await new Promise((wake) => setTimeout(wake, 100));
       }
       expect(closed.size).toBe(sockets.length);
-      took.sort((a, b) => a - b);
-      expect(took[Math.floor(took.length * 0.95)]).toBeLessThan(1_000);
+      const [before, among] = [p99Of(quiet.slice(200)), p99Of(took)];
+      console.info(`p99 ${before} ms, among a thousand that are too slow ${among} ms`);
+      // On a machine that has other work the slowest answer says nothing; `npm run security` wants one that has none.
+      if (security) expect(among).toBeLessThanOrEqual(Math.max(2 * before, 100));
+      expect(took.sort((a, b) => a - b)[Math.floor(took.length * 0.95)]).toBeLessThan(1_000);
     } finally {
       clearInterval(drip);
       for (const socket of sockets) socket.destroy();
     }
   });
 });
+
+function p99Of(took: readonly number[]): number {
+  const sorted = [...took].sort((a, b) => a - b);
+  return Math.round(sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN);
+}
 
 describe('a server with stream readers that never read', () => {
   it('keeps a bounded part of the stream for each, cuts them off, and serves one who reads', async () => {

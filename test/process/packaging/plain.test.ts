@@ -58,6 +58,7 @@ describeUnless(await missingRegistry(), 'a plain JavaScript project', () => {
       'eventspine/react',
       'eventspine/ai-sdk',
       'eventspine/models',
+      'eventspine/auth',
       'eventspine/webhooks',
       'eventspine/mount',
       'eventspine/strangle',

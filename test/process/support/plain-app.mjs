@@ -1,5 +1,5 @@
 // Definitions without schemas: whatever HTTP lets through comes to the engine and the store.
-import { capability, defineApp, topic, workflow } from '../../../dist/spine/index.js';
+import { capability, defineApp, topic, webhook, workflow } from '../../../dist/spine/index.js';
 
 const noted = topic('noted', {});
 const twice = capability('twice', {});
@@ -15,5 +15,6 @@ export const app = defineApp({
   name: 'plain',
   workflows: [echo, idle, chatty, told],
   topics: [noted],
+  webhooks: [webhook('noted', { topic: noted, scheme: 'standard', map: { key: '{body.key}', data: '{body.data}' } })],
   handlers: [twice.implement((value) => [value, value])],
 });

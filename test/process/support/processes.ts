@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 export const nightly = process.env['EVENTSPINE_NIGHTLY'] === '1';
+/** `npm run security`: longer attacks, on a machine that has no other work. */
+export const security = process.env['EVENTSPINE_SECURITY'] === '1';
 
 /** A running child with its output at hand. */
 export class Child {

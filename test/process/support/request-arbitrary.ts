@@ -25,6 +25,9 @@ interface Operation {
     readonly schema: Json;
   }[];
   readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Json }>> };
+  readonly responses: Readonly<
+    Record<string, { readonly content?: Readonly<Record<string, { readonly schema?: Json }>> }>
+  >;
 }
 
 /** The part of an OpenAPI document that requests are made of. */
@@ -172,15 +175,19 @@ interface Body {
 function bodyOf(document: OpenApi, { requestBody }: Operation): fc.Arbitrary<Body | null> {
   if (requestBody === undefined) return fc.constant(null);
   const kinds = Object.entries(requestBody.content).map(([type, { schema }]) => {
-    const named = type === '*/*' ? 'application/octet-stream' : type;
-    if (named === 'application/octet-stream')
-      return fc.uint8Array({ maxLength: 64 }).map((bytes) => ({ bytes, type: named }));
+    if (type === '*/*') return fc.oneof(bytes, text);
+    if (type === 'application/octet-stream') return bytes;
+    const named = type;
     return valueOf(document, schema, 0)
       .chain((value) => mutated(value))
       .map((bytes) => ({ bytes, type: named }));
   });
   return fc.oneof(...kinds);
 }
+
+const bytes: fc.Arbitrary<Body> = fc
+  .uint8Array({ maxLength: 64 })
+  .map((made) => ({ bytes: made, type: 'application/octet-stream' }));
 
 const anything = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constantFrom(...odd), fc.double());
 const depthMax = 6;
@@ -251,6 +258,18 @@ function replaced(text: string, at: number, what: string): string {
   const found = scalars[at % Math.max(1, scalars.length)];
   return found === undefined ? what : text.slice(0, found.index) + what + text.slice(found.index + found[0].length);
 }
+
+/** What a route that takes every type may be sent: JSON, forms, and texts that only say that they are. */
+const text: fc.Arbitrary<Body> = fc
+  .record({
+    content: fc.oneof(
+      fc.jsonValue({ maxDepth: 3 }).chain(mutated),
+      fc.webQueryParameters().map(encode),
+      fc.jsonValue().map((value) => encode(`payload=${encodeURIComponent(JSON.stringify(value))}`)),
+    ),
+    type: fc.constantFrom('application/json', 'application/x-www-form-urlencoded', 'text/plain', 'application/a+json'),
+  })
+  .map(({ content, type }) => ({ bytes: content, type }));
 
 function mutated(value: unknown): fc.Arbitrary<Uint8Array> {
   const text = JSON.stringify(value) ?? 'null';

@@ -14,6 +14,8 @@ const store = await sqlite({ file }).open();
 const engine = createEngine({ store, ports: nodePorts, log: (record) => console.error(JSON.stringify(record)) });
 await engine.start();
 await engine.register(app.manifest);
+const origin = { tenant: 'default', actor: 'test', traceparent: null, correlation: null };
+await engine.addWebhookSecret(origin, 'noted', { secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' });
 const server = createServer({
   engine,
   port: 0,

@@ -16,6 +16,7 @@ import { checkLimits } from './limits.js';
 import { checkLog } from './log.js';
 import { checkNeighbours } from './neighbours.js';
 import { checkPredictions } from './predictions.js';
+import { checkKeys } from './keys.js';
 import { checkPulls } from './pulls.js';
 import { checkReadings } from './readings.js';
 import { checkRedrives } from './redrives.js';
@@ -47,6 +48,7 @@ export {
   checkLog,
   checkNeighbours,
   checkPredictions,
+  checkKeys,
   checkPulls,
   checkReadings,
   checkRedrives,
@@ -85,6 +87,7 @@ export const checkers: readonly Checker[] = [
   checkRedrives,
   checkRequests,
   checkPulls,
+  checkKeys,
   checkBridges,
   checkWaits,
   checkSubscriptions,
