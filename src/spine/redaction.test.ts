@@ -120,6 +120,12 @@ const app = defineApp({
 });
 
 let spine: Spine<AnyApp>;
+/** What engine, worker and server have logged. */
+const logged: string[] = [];
+const note = (entry: object): void =>
+  void logged.push(
+    JSON.stringify(entry, (_, value: unknown) => (value instanceof Error ? String(value.stack) : value)),
+  );
 /** A receiver of webhooks, which repeats in its refusals what it was sent. */
 let receiver: Server;
 const received: { readonly path: string; readonly body: string }[] = [];
@@ -179,9 +185,11 @@ beforeAll(async () => {
   const hooks = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
   spine = createSpine(app as AnyApp, {
     store: memory(),
-    worker: { parkAfterMs: 0 },
+    worker: { parkAfterMs: 0, log: note },
     engine: { lookEveryMs: 20 },
+    log: note,
     server: {
+      log: note,
       webhooks: { allowLoopback: true },
       redact: { roles: { privacy: ['pii'] } },
       authorize: ({ headers }) => {
@@ -456,6 +464,10 @@ describe('a caller without the clearance', () => {
       expect(text).toContain('mailed-1');
       expect(text.includes(canary)).toBe(isShown);
     }
+  });
+
+  it('finds nothing tagged in the logs of server, engine and worker', () => {
+    for (const line of logged) expect(line).not.toContain(canary);
   });
 
   it('is shown the same over a live socket', async () => {

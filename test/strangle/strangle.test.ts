@@ -430,7 +430,7 @@ describe('a strangled route', () => {
     const express = forms.find(({ name }) => name.startsWith('Express'));
     const spine = spineOf();
     const route = await express?.serve((handler) =>
-      strangle(handler, { spine, workflow: 'speak', input: ({ body }) => body, mirror: true }),
+      strangle(handler, { spine, workflow: 'speak', input: ({ body }) => body, mirror: true, log: () => undefined }),
     );
     for (const text of ['throw', 'next']) {
       const answer = await route?.('/loud', posted({ text }));
@@ -449,7 +449,14 @@ describe('a strangled route', () => {
           const text = await textOf(request);
           response.end(`${text.length} ${text.at(-1) ?? ''}`);
         },
-        { spine, workflow: 'speak', input: ({ body }) => ({ text: String(body) }), mirror: true, bodyBytesMax: 50_000 },
+        {
+          spine,
+          workflow: 'speak',
+          input: ({ body }) => ({ text: String(body) }),
+          mirror: true,
+          bodyBytesMax: 50_000,
+          log: () => undefined,
+        },
       ),
     );
     const pieces = (count: number): ReadableStream<Uint8Array> => {

@@ -158,7 +158,7 @@ const wrapped = (inner: fc.Arbitrary<Drawn>): fc.Arbitrary<Drawn> =>
       case 'oneOf':
         return { ...one, schema: { oneOf: [one.schema, { type: 'null' }] } };
       case 'then':
-        return { ...one, schema: { if: {}, then: one.schema } };
+        return { ...one, schema: Object.fromEntries(Object.entries({ if: {}, [way]: one.schema })) };
       default:
         return one;
     }

@@ -153,11 +153,13 @@ function checkMayClear(
   { clearances }: Readonly<Record<string, unknown>>,
 ): void {
   const own = clearanceOf(principal, redact.roles);
-  const asked = Array.isArray(clearances) ? (clearances as readonly unknown[]) : [];
-  const missing = own === 'everything' ? undefined : asked.find((tag) => typeof tag === 'string' && !own.has(tag));
+  const asked = (Array.isArray(clearances) ? (clearances as readonly unknown[]) : []).flatMap((tag) =>
+    typeof tag === 'string' ? [tag] : [],
+  );
+  const missing = own === 'everything' ? undefined : asked.find((tag) => !own.has(tag));
   if (missing !== undefined)
     throw new SpineError('OUT_OF_SCOPE', {
-      what: `an endpoint that is sent what is tagged ${String(missing).slice(0, 64)}`,
+      what: `an endpoint that is sent what is tagged ${missing.slice(0, 64)}`,
     });
 }
 

@@ -10,7 +10,7 @@ import { jsonOf, payloadOfJson } from '../../core/codec.js';
 import { SpineError } from '../../core/errors.js';
 import type { Manifest } from '../../core/manifest.js';
 import { isBlobPayload, type Payload } from '../../core/payload.js';
-import { Declarations } from '../../core/redaction/declared.js';
+import type { Declarations } from '../../core/redaction/declared.js';
 import type { Shape } from '../../core/redaction/shape.js';
 import { hiddenOf, redacted, redactedText, type Clearance } from '../../core/redaction/tags.js';
 import { isRecord } from '../../core/schema/schema-text.js';
@@ -308,7 +308,8 @@ class ShownEngine implements Omit<Engine, Passed> {
     if (lens === null) return null;
     return views.map((view) => {
       const shown = lens.decision(view);
-      for (const one of [shown.input, shown.output]) if (one?.blob != null) this.#give(tenant, one.blob.hash);
+      for (const { blob } of [shown.input, ...(shown.output === null ? [] : [shown.output])])
+        if (blob !== null) this.#give(tenant, blob.hash);
       return shown;
     });
   };
