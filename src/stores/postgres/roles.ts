@@ -3,6 +3,7 @@
  * readers (reports, support), which sees the rows of one tenant at a time. Run once by the owner of the tables; running
  * it again changes nothing.
  */
+import { limits } from '../../core/limits.js';
 import { quoteName } from './migrate.js';
 
 /** Roles of the database for those who do not own the tables. */
@@ -55,6 +56,10 @@ export function postgresRolesSql({ schema = 'eventspine', server, reader, applic
   return `${lines.join('\n')}\n`;
 }
 
+/**
+ * A reader may name any tenant, but not that of the installation, whose rows are secrets and keys: its name is longer than that of
+ * a tenant may be.
+ */
 function readerLines(s: string, of: string): string[] {
   return [
     `GRANT USAGE ON SCHEMA ${s} TO ${of};`,
@@ -62,7 +67,7 @@ function readerLines(s: string, of: string): string[] {
     ...tenantTables.flatMap((table) => [
       `DROP POLICY IF EXISTS reader ON ${s}.${table};`,
       `CREATE POLICY reader ON ${s}.${table} FOR SELECT TO ${of}
-  USING (tenant = current_setting('eventspine.tenant', true));`,
+  USING (tenant = current_setting('eventspine.tenant', true) AND char_length(tenant) <= ${limits.tenantLengthMax});`,
     ]),
   ];
 }
