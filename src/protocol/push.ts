@@ -32,6 +32,8 @@ export interface PushedTurn extends Omit<ActivationAssignment, 'assignment' | 'i
   readonly journal: Journal;
   /** Beginnings of effects and inferences that the turn before asked to record: they may be tried now, and only in this turn. */
   readonly begun: readonly IntentEntry[];
+  /** The server gives verdicts on calls of tools (`judgeTool`). Absent = it knows nothing of them. */
+  readonly judges?: boolean;
 }
 
 /** Asks what the endpoint serves. */

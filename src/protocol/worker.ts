@@ -115,6 +115,8 @@ export interface Welcome {
   readonly blobs: string;
   /** The server takes messages about shadows. Absent = it knows nothing of them. */
   readonly shadows?: boolean;
+  /** The server gives verdicts on calls of tools (`judgeTool`). Absent = it knows nothing of them. */
+  readonly judges?: boolean;
 }
 
 /**

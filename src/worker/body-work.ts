@@ -30,6 +30,8 @@ export interface BodyHost extends WorkHost {
   readonly mirror: (inference: MirroredInference) => void;
   readonly remedies: RemedyPolicy;
   readonly tools: ToolPolicy | null;
+  /** Whether the server gives verdicts on calls of tools. */
+  readonly judges: () => boolean;
 }
 
 /** Runs `definition`, the workflow of the assignment in its version, from the journal on. */
@@ -122,6 +124,7 @@ function activationHost(assignment: ActivationAssignment, host: BodyHost): Activ
     mirror: host.mirror,
     remedies: host.remedies,
     ...(host.tools === null ? {} : { tools: host.tools }),
+    judges: host.judges,
     log: ({ level, message, fields, tenant, run, path }) =>
       host.log(level, message, { ...fields, tenant, run, workflow, attempt, path }),
   };

@@ -67,6 +67,8 @@ interface SessionFacts {
   valueBytesMax: number;
   /** The server takes messages about shadows. */
   shadows: boolean;
+  /** The server gives verdicts on calls of tools. */
+  judges: boolean;
   /** Highest assignment number in use; credit counts on from there. */
   assigned: number;
   creditUpTo: number;
@@ -123,6 +125,11 @@ export class SessionLink {
   /** Path of the blobs under the server's base URL. */
   get blobs(): string {
     return this.#session?.blobs ?? '/v1/blobs';
+  }
+
+  /** Whether the server gives verdicts on calls of tools. */
+  get judges(): boolean {
+    return this.#session?.judges ?? true;
   }
 
   /** Bound of an encoded value that the server takes. */
@@ -344,6 +351,7 @@ export class SessionLink {
     session.beatMs = welcome.beatMs;
     session.blobs = welcome.blobs;
     session.shadows = welcome.shadows === true;
+    session.judges = welcome.judges === true;
     session.valueBytesMax = welcome.valueBytesMax ?? limits.payloadBytesMax;
     session.assigned = Math.max(session.pulse.received, welcome.assigned ?? 0);
     session.creditUpTo = 0;
@@ -388,6 +396,7 @@ export class SessionLink {
       blobs: welcome.blobs,
       valueBytesMax: limits.payloadBytesMax,
       shadows: false,
+      judges: false,
       assigned: 0,
       creditUpTo: 0,
       heart: null,

@@ -450,6 +450,7 @@ export class WorkerRuntime implements Worker, LinkOwner {
         mirror: (inference) => this.#shadows.offer(inference),
         remedies: registry.remedies ?? {},
         tools: registry.tools ?? null,
+        judges: () => this.#link.judges,
       });
     const error =
       known === undefined

@@ -43,6 +43,8 @@ export interface ActivationHost {
   readonly remedies?: RemedyPolicy;
   /** What the app says of tools: with it each call of one is judged; absent = those with an effect outside. */
   readonly tools?: ToolPolicy;
+  /** Whether the server gives verdicts on calls of tools; one of an earlier version does not. Absent = it does. */
+  judges?(): boolean;
   /** Watches what the body asks for. Absent in production. */
   readonly onlooker?: ActivationOnlooker;
 }

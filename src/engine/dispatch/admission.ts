@@ -112,6 +112,7 @@ export class Admission {
       valueBytesMax: this.#context.settings.valueBytesMax,
       blobs: this.#blobsPath,
       shadows: true,
+      judges: true,
     });
     const triage = this.#triage();
     if (triage !== null) channel.send(triage);

@@ -282,6 +282,7 @@ class PushedBodyWork extends PushedWork implements Work {
         entries,
       },
       begun,
+      judges: true,
     };
   }
 

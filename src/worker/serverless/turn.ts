@@ -75,6 +75,7 @@ export function runTurn(turn: PushedTurn, options: TurnOptions): Promise<TurnAns
       topic,
       remedies,
       ...(tools === null ? {} : { tools }),
+      judges: () => turn.judges === true,
     });
 
     /** The beginning is on record since the turn before. */

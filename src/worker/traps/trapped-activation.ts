@@ -74,6 +74,7 @@ function outside(host: ActivationHost): Omit<ActivationHost, 'ports' | 'parkAfte
     mirror: (inference) => out(() => host.mirror?.(inference)),
     remedies: host.remedies ?? {},
     ...(host.tools === undefined ? {} : { tools: host.tools }),
+    judges: () => host.judges?.() ?? true,
   };
 }
 

@@ -202,6 +202,7 @@ export class BodyCtx implements Ctx {
       since: body.since,
       now: () => body.host.ports.clock.now(),
       recordOf: (at) => body.recordOf(at),
+      judges: body.host.judges?.() ?? true,
       judge: (command) => {
         body.claim(command.path);
         return this.#ask<Judged>(command.path, 'gate', this.#submitting(command));

@@ -28,6 +28,7 @@ function gate(said: readonly Said[], more: Partial<GateHost> = {}, records: read
     since: 0,
     now: () => 10_000,
     recordOf: (path) => (records.includes(path) ? record : undefined),
+    judges: true,
     judge: async (command) => {
       asked.push(`${command.path}${command.approval === null ? '' : ` by ${command.approval}`}`);
       const { path, of, tool, effect, taint, hash } = command;
@@ -60,6 +61,16 @@ describe('the gate as a body goes through it', () => {
     const begun = gate([{ seq: 3 }], { since: 5 }, ['p', 'p/gate']);
     expect(await refusalOf('p', call, begun.host)).toBeNull();
     expect(begun.asked).toEqual(['p/gate']);
+  });
+
+  it('asks no server of a version before verdicts, which stops an app that has a policy and no other', async () => {
+    const { host, asked } = gate([], { judges: false });
+    expect(await refusalOf('p', call, host)).toBeNull();
+    const policy = readToolPolicy({ rules: [{ tools: 'pay', verdict: 'allow' }] }, () => undefined);
+    expect(await refusalOf('p', call, { ...host, policy })).toContain('judges no calls');
+    expect(asked).toEqual([]);
+    const recorded = gate([{ seq: 3, verdict: 'refused', why: 'shut' }], { judges: false }, ['p/gate']);
+    expect(await refusalOf('p', call, recorded.host)).toBe('shut');
   });
 
   it('goes by the last verdict that is recorded', async () => {

@@ -44,6 +44,8 @@ export interface GateHost {
   /** Epoch ms, of the clock on the wall. */
   now(): number;
   recordOf(path: string): PathRecord | undefined;
+  /** Whether the server gives verdicts. */
+  readonly judges: boolean;
   judge(command: Extract<BodyCommand, { readonly op: 'judgeTool' }>): Promise<Judged>;
   /** Asks people about a call, by its hash. */
   review(path: string, options: ApproveOptions, call: string): Promise<Review>;
@@ -53,6 +55,9 @@ export interface GateHost {
 export async function refusalOf(path: string, call: GatedCall, host: GateHost): Promise<string | null> {
   const { tool, effect, value, taint, own } = call;
   if (!isGated(path, call, host)) return null;
+  // A server of an earlier version, in a rollout. What it has no word on an app without a policy does not wait for.
+  if (!host.judges && host.recordOf(gatePath(path, 1)) === undefined)
+    return host.policy === null ? null : 'the server is of a version that judges no calls';
   const encoded = encodedOf(value);
   if (encoded === null) return 'its arguments cannot be recorded';
   const hash = host.hash.sha256(`${tool}\0${canonicalJson(JSON.parse(encoded))}`);
