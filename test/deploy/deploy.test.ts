@@ -304,6 +304,7 @@ describe('the manifests of Kubernetes', () => {
       };
       const manifest = {
         app: 'greeter',
+        topics: [],
         workflows: [{ name: 'greet', version: null, previous: [] }],
         capabilities: [],
       };
@@ -314,6 +315,8 @@ describe('the manifests of Kubernetes', () => {
       } as unknown as Engine;
       const server = createServer({
         engine,
+        webhooks: { deliver: false },
+        audit: false,
         authorize: ({ headers }) =>
           headers.get('authorization') === 'Bearer t' ? { tenant: 't', user: 'keda', roles: ['operator'] } : null,
       });
