@@ -644,7 +644,7 @@ export const mutants: readonly Mutant[] = [
   { name: 'unanswered submissions are not repeated', flaws: { worker: { forgetsUnanswered: true } } },
   { name: 'bodies park over what they have not seen', flaws: { worker: { parksBlindly: true } } },
   { name: 'a received assignment is forgotten', flaws: { worker: { forgetsAssignments: true } } },
-  { name: 'a session is claimed for by who does not own it', flaws: { store: claimsForOthers }, servers: 2 },
+  { name: 'a session is claimed for by who does not own it', flaws: { store: claimsForOthers }, servers: 2, from: 175 },
   {
     name: 'a session that is taken stays with its old owner',
     flaws: {
@@ -720,7 +720,7 @@ export const mutants: readonly Mutant[] = [
   { name: 'an agent that goes on as new leaves its mail behind', flaws: withTransitions(leavesMail), agents: true },
   {
     name: 'an agent that goes on as new forgets how far it has read',
-    from: 1_400,
+    from: 1_515,
     flaws: withTransitions(forgetsOffsets),
     kinds: ['server crash', 'store ambiguous'],
     agents: true,
@@ -917,7 +917,7 @@ export const mutants: readonly Mutant[] = [
     })),
     folded: true,
     servers: 3,
-    from: 50,
+    from: 635,
     property: 'fleet',
   },
   {
@@ -1017,7 +1017,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a page of a topic leaves an event out',
     flaws: { store: leavesOut },
     subscribed: true,
-    from: 14,
+    from: 85,
     property: 'P20',
   },
   {
