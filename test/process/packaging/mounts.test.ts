@@ -12,9 +12,9 @@ import { until } from '../support/until.js';
 import { FreshApp, missingRegistry } from './fresh-app.js';
 
 /** Minified, in the browser, React not counted. What grows past this has taken in what is not its own. */
-const hooksBytesMax = 37_500;
+const hooksBytesMax = 39_000;
 /** As it is sent. */
-const hooksGzipBytesMax = 13_800;
+const hooksGzipBytesMax = 14_200;
 
 describeUnless(await missingRegistry(), 'fresh apps with mounts for pages', () => {
   let app: FreshApp;
