@@ -1,5 +1,5 @@
 /**
- * What a caller must be allowed for each route, as data. The server asks it before the handler runs (`server/access.ts`); a
+ * What a caller must be allowed for each route, as data. The server asks it before the handler runs (`server/access/gate.ts`); a
  * route that is not here does not compile.
  *
  * Invariant: null stands only where the access of the route is public or a role, which needs no permission beside it.

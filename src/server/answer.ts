@@ -3,7 +3,7 @@
  */
 import type { Problem } from '../protocol/http.js';
 import { problemType } from '../protocol/problem.js';
-import type { EventSink } from './event-sink.js';
+import type { EventSink } from './streams/event-sink.js';
 
 /** Headers are owned by the answer; what sends it may add to them. */
 export interface WholeAnswer {

@@ -9,10 +9,10 @@ import { mediaType } from '../protocol/cloudevents.js';
 import { parseJson } from '../protocol/json-body.js';
 import { headerNames, type Route, type RouteId } from '../protocol/routes.js';
 import { readTraceparent } from '../protocol/traceparent.js';
-import type { Permit } from './access.js';
-import type { Grant } from './grant.js';
+import type { Permit } from './access/gate.js';
+import type { Grant } from './access/grant.js';
 import type { Principal } from './options.js';
-import { decodeSegment } from './path-segment.js';
+import { decodeSegment } from './transports/path-segment.js';
 
 /** What a transport knows of a request before its body is read. */
 export interface HttpHead {

@@ -9,7 +9,7 @@ import { everyTag, isTag } from '../core/redaction/tags.js';
 import type { Engine } from '../engine/api.js';
 import { readTokenSights, type ReadTokenSight } from '../protocol/http.js';
 import { isSecret } from '../webhooks/index.js';
-import type { PageScope } from './grant.js';
+import type { PageScope } from './access/grant.js';
 
 /** Who asks: decided by `authorize`, believed by everything behind it. */
 export interface Principal {

@@ -9,13 +9,13 @@ import type { Duplex } from 'node:stream';
 import { SpineError } from '../core/errors.js';
 import { nodePorts } from '../runtime/index.js';
 import { Api } from './api.js';
-import { fetchAnswer } from './fetch-transport.js';
+import { fetchAnswer } from './transports/fetch-transport.js';
 import { PushHost } from './push/push-host.js';
-import { LiveSockets } from './live-sockets.js';
-import { createNodeServer, headOf, serveNode } from './node-transport.js';
+import { LiveSockets } from './streams/live-sockets.js';
+import { createNodeServer, headOf, serveNode } from './transports/node-transport.js';
 import { settingsOf, type ServerOptions, type ServerSettings } from './options.js';
 import { WebhookHost } from './webhooks/webhook-host.js';
-import { WorkerSockets } from './worker-socket.js';
+import { WorkerSockets } from './transports/worker-socket.js';
 
 /** A server over an engine: a `fetch` function, or on a port of its own. */
 export interface SpineServer extends AsyncDisposable {

@@ -15,7 +15,7 @@ import { nodePorts } from '../runtime/index.js';
 import { createMemoryStore } from '../store/memory.js';
 import { createInProcessTransport, createWorker, type WorkerTransport } from '../worker/index.js';
 import { cached, capability, defineApp, model, prompt, rule, topic, workflow } from '../workflow/index.js';
-import { readWorkerMessage } from './worker-message.js';
+import { readWorkerMessage } from './transports/worker-message.js';
 
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 ajv.addSchema(workerProtocolSchema);

@@ -420,7 +420,7 @@ async function probe(call: Call, own: Belongings, canary: string, isTenant: bool
 
 const isBulk: ReadonlySet<RouteId> = new Set(['cancelRuns', 'retryRuns', 'migrateRuns']);
 
-/** Definitions and bulk answers have items of their own; see the permissions of each in `src/server/access.test.ts`. */
+/** Definitions and bulk answers have items of their own; see the permissions of each in `src/server/access/access.test.ts`. */
 const canSee: ReadonlySet<RouteId> = new Set([
   'listDefinitions',
   'asyncApi',

@@ -10,7 +10,7 @@ import { headerNames } from '../../protocol/routes.js';
 import { nodePorts } from '../../runtime/index.js';
 import { json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { readIdempotencyKey, readPreferWait } from '../request-headers.js';
+import { readIdempotencyKey, readPreferWait } from '../transports/request-headers.js';
 import type { HandlerContext, Handlers } from './context.js';
 
 type AgentRoutes = 'listAgents' | 'readAgent' | 'tellAgent' | 'readAnswer';

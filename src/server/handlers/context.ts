@@ -8,9 +8,9 @@ import type { RouteId } from '../../protocol/routes.js';
 import type { Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import type { ServerSettings } from '../options.js';
-import type { LargeBodies } from '../large-bodies.js';
-import type { ReadTokens } from '../read-tokens.js';
-import type { Streams } from '../run-stream.js';
+import type { LargeBodies } from '../transports/large-bodies.js';
+import type { ReadTokens } from '../access/read-tokens.js';
+import type { Streams } from '../streams/run-stream.js';
 import type { WebhookTally } from '../webhooks/webhook-tally.js';
 
 /** What the handlers of one clearance work with. The engine, here and in the settings, shows what it may be shown. */

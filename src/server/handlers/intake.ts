@@ -14,7 +14,7 @@ import { headerNames } from '../../protocol/routes.js';
 import { nodePorts } from '../../runtime/index.js';
 import { json, jsonText, type Answer, type WholeAnswer } from '../answer.js';
 import { instantOf, invalid, type ApiRequest } from '../api-request.js';
-import { readIdempotencyKey, readPreferToken, readPreferWait } from '../request-headers.js';
+import { readIdempotencyKey, readPreferToken, readPreferWait } from '../transports/request-headers.js';
 import type { WebhookHost } from '../webhooks/webhook-host.js';
 import { StartBatch, type OwnStart } from '../start-batch.js';
 import { checkedLabels, labelOf, linksOf, membersOf, type HandlerContext, type Handlers } from './context.js';

@@ -3,7 +3,7 @@ import { durationMs } from '../../core/duration.js';
 import { checkGiving } from '../../core/keys/giving.js';
 import { limits } from '../../core/limits.js';
 import type { KeyOrder } from '../../engine/api.js';
-import type { ApiKeys } from '../api-keys.js';
+import type { ApiKeys } from '../access/api-keys.js';
 import { json } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
 import { membersOf, type HandlerContext, type Handlers } from './context.js';

@@ -6,7 +6,7 @@ import { readTokenSights, type ReadTokenSight, type ReadTokenView } from '../../
 import { checkedKey } from '../../engine/intake/event-request.js';
 import { json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { sightOf } from '../grant.js';
+import { sightOf } from '../access/grant.js';
 import type { ServerSettings } from '../options.js';
 import { clearanceOf } from '../redaction/redaction.js';
 import { membersOf, runOf, type HandlerContext, type Handlers } from './context.js';

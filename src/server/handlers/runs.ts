@@ -18,12 +18,12 @@ import { isErrorCode } from '../../protocol/problem.js';
 import { headerNames } from '../../protocol/routes.js';
 import { empty, json, problemAnswerOf, type Answer, type WholeAnswer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { eventStream } from '../event-sink.js';
-import { cursorOf, seqOfCursor } from '../cursor.js';
+import { eventStream } from '../streams/event-sink.js';
+import { cursorOf, seqOfCursor } from '../streams/cursor.js';
 import { plainJsonOf } from '../plain-json.js';
-import { sightOf } from '../grant.js';
+import { sightOf } from '../access/grant.js';
 import { pageEventView, pageRunView } from '../page-view.js';
-import { readPreferWait } from '../request-headers.js';
+import { readPreferWait } from '../transports/request-headers.js';
 import {
   commandAnswer,
   heldBlob,

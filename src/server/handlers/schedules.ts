@@ -6,7 +6,7 @@ import type { ScheduleView } from '../../protocol/http.js';
 import { headerNames } from '../../protocol/routes.js';
 import { empty, json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { readIdempotencyKey } from '../request-headers.js';
+import { readIdempotencyKey } from '../transports/request-headers.js';
 import { commandAnswer, linksOf, membersOf, shownOf, type HandlerContext, type Handlers } from './context.js';
 
 type ScheduleRoutes =

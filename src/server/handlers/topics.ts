@@ -5,8 +5,8 @@ import type { TopicPartitionView } from '../../protocol/http.js';
 import { headerNames } from '../../protocol/routes.js';
 import { json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { eventStream } from '../event-sink.js';
-import { offsetsOfTopicCursor } from '../topic-cursor.js';
+import { eventStream } from '../streams/event-sink.js';
+import { offsetsOfTopicCursor } from '../streams/topic-cursor.js';
 import type { HandlerContext, Handlers } from './context.js';
 
 type TopicRoutes = 'streamTopic' | 'readTopicWriter' | 'takeOverTopic' | 'listSources';

@@ -10,7 +10,7 @@ import { headerNames } from '../../protocol/routes.js';
 import { nodePorts } from '../../runtime/index.js';
 import { json, type Answer } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
-import { readIdempotencyKey } from '../request-headers.js';
+import { readIdempotencyKey } from '../transports/request-headers.js';
 import { commandAnswer, membersOf, runOf, shownOf, type HandlerContext, type Handlers } from './context.js';
 
 type WaitRoutes =
