@@ -8,7 +8,7 @@ import { simulate, type SimulationOptions } from '../../src/testing/simulator/si
 
 const nightly = process.env['EVENTSPINE_NIGHTLY'] === '1';
 /** Crashes tried of each kind in a world; those between them are tried by other seeds, and all of them by night. */
-const crashesMax = nightly ? 10_000 : 60;
+const crashesMax = nightly ? 10_000 : 40;
 
 const everything: SimulationOptions['taste'] = {
   calls: true,
