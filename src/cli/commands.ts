@@ -1398,8 +1398,8 @@ export const commands: readonly Command[] = [
     ],
     flags: overHttp,
     examples: [
-      `eventspine tools order big-refunds '{"tools":"refund","then":"limit","limits":{"cents":{"max":1000}}}'`,
-      `eventspine tools order mail '{"tools":"mail.**","then":"approve","approve":{"to":"role:editor"}}'`,
+      `eventspine tools order big-refunds '{"tools":"refund","verdict":"limit","limits":{"cents":{"max":1000}}}'`,
+      `eventspine tools order mail '{"tools":"mail.**","verdict":"approve","approve":{"to":"role:editor"}}'`,
     ],
     load: toolCommands.order,
   },

@@ -702,7 +702,7 @@ describe('an order over tools', () => {
     await time.settle();
     w.submit(judge('one'));
     await time.settle();
-    await a.putToolOrder(origin, 'stop', { tools: 'pay', then: 'refuse', reason: 'no money' }, false);
+    await a.putToolOrder(origin, 'stop', { tools: 'pay', verdict: 'refuse', reason: 'no money' }, false);
     await time.advance(2_100);
     w.submit(judge('two'));
     await time.settle();
@@ -720,18 +720,18 @@ describe('an order over tools', () => {
   });
 
   it('of an admin is changed by admins, and only they allow what apps refuse', async () => {
-    await expect(a.putToolOrder(origin, 'x', { tools: 'pay', then: 'allow' }, false)).rejects.toMatchObject({
+    await expect(a.putToolOrder(origin, 'x', { tools: 'pay', verdict: 'allow' }, false)).rejects.toMatchObject({
       code: 'TOOL_ORDER_LOOSENS',
     });
-    await a.putToolOrder(origin, 'x', { tools: 'pay', then: 'refuse' }, true);
+    await a.putToolOrder(origin, 'x', { tools: 'pay', verdict: 'refuse' }, true);
     for (const change of [
-      b.putToolOrder(origin, 'x', { tools: 'nothing', then: 'refuse' }, false),
+      b.putToolOrder(origin, 'x', { tools: 'nothing', verdict: 'refuse' }, false),
       b.dropToolOrder(origin, 'x', false),
     ])
       await expect(change).rejects.toMatchObject({ code: 'TOOL_ORDER_LOOSENS' });
-    expect(await b.readTools()).toMatchObject({ orders: [{ name: 'x', then: 'refuse', orderedBy: 'test' }] });
+    expect(await b.readTools()).toMatchObject({ orders: [{ name: 'x', verdict: 'refuse', orderedBy: 'test' }] });
     expect(await b.dropToolOrder(origin, 'x', true)).toBe(true);
-    await expect(a.putToolOrder(origin, 'order:x', { tools: [], then: 'limit' }, true)).rejects.toMatchObject({
+    await expect(a.putToolOrder(origin, 'order:x', { tools: [], verdict: 'limit' }, true)).rejects.toMatchObject({
       code: 'TOOL_ORDER_INVALID',
     });
   });

@@ -286,7 +286,7 @@ const toolOrder = shape<ToolOrderView>(
     tools: list(text),
     by: list(text),
     tenants: list(text),
-    then: oneOf(toolOrderWords),
+    verdict: oneOf(toolOrderWords),
     limits: { type: 'object' },
     perRun: { type: 'object' },
     approve: { type: 'object' },
@@ -1171,7 +1171,7 @@ export const schemas = {
   ToolOrderRequest: record(
     {
       tools: { oneOf: [text, list(text)] },
-      then: oneOf(toolOrderWords),
+      verdict: oneOf(toolOrderWords),
       by: { oneOf: [text, list(text)] },
       tenants: { oneOf: [text, list(text)] },
       limits: { type: 'object' },
@@ -1180,7 +1180,7 @@ export const schemas = {
       tainted: oneOf(toolWords),
       reason: nullable(text),
     },
-    ['tools', 'then'],
+    ['tools', 'verdict'],
   ),
   ToolPoliciesView: shape<ToolPoliciesView>(
     {

@@ -54,6 +54,7 @@ const queues = [
 ];
 const workers = [worker(true, ['capability:embed']), worker(false, ['workflow:answer'])];
 const manifest = {
+  topics: [],
   app: 'qa',
   workflows: [{ name: 'answer', version: null, previous: [] }],
   capabilities: [{ name: 'embed', implemented: true }],

@@ -30,18 +30,18 @@ describe('orders over tools', () => {
     };
     expect((await said())[1]).toMatchObject([{ tool: 'pay', verdict: 'allowed', rule: '', taint: [] }]);
     expect(paid).toEqual([7]);
-    await spine.tools.order('stop', { tools: 'p*', then: 'refuse', reason: 'the bank is down' });
+    await spine.tools.order('stop', { tools: 'p*', verdict: 'refuse', reason: 'the bank is down' });
     const [text, verdicts] = await said();
     expect(text).toContain('refused by the policy: the bank is down');
     expect(verdicts).toMatchObject([{ verdict: 'refused', rule: 'order:stop', why: 'the bank is down' }]);
     expect(paid).toEqual([7]);
-    await spine.tools.order('stop', { tools: 'p*', then: 'limit', limits: { cents: { max: 6 } } });
+    await spine.tools.order('stop', { tools: 'p*', verdict: 'limit', limits: { cents: { max: 6 } } });
     expect((await said())[0]).toContain('cents is above 6');
     await spine.tools.drop('stop');
     await said();
     expect(paid).toEqual([7, 7]);
     await expect(spine.tools.drop('stop')).rejects.toMatchObject({ code: 'TOOL_ORDER_UNKNOWN' });
-    await expect(spine.tools.order('x', { tools: '', then: 'limit' })).rejects.toMatchObject({
+    await expect(spine.tools.order('x', { tools: '', verdict: 'limit' })).rejects.toMatchObject({
       code: 'TOOL_ORDER_INVALID',
     });
   });
@@ -64,7 +64,7 @@ describe('orders over tools', () => {
     await using spine = createSpine(defineApp({ models: [writer], workflows: [strict] }), { store: memory() });
     const run = await spine.start('strict', null);
     await expect(run.result()).rejects.toMatchObject({ code: 'RUN_FAILED' });
-    await spine.tools.order('stop', { tools: 'pay', then: 'refuse' });
+    await spine.tools.order('stop', { tools: 'pay', verdict: 'refuse' });
     isDown = false;
     paid.length = 0;
     await spine.runs.retry(run.id);

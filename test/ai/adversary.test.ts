@@ -84,7 +84,7 @@ const policy: ToolsOptions = {
       perRun: { calls: 2 },
       tainted: 'refuse',
     },
-    { tools: 'mail', then: 'approve', approve: { to: 'role:editor' } },
+    { tools: 'mail', verdict: 'approve', approve: { to: 'role:editor' } },
   ],
 };
 

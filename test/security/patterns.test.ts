@@ -16,6 +16,10 @@ const root = fileURLToPath(new URL('../../src/', import.meta.url));
 const once = 'each place is tried once: the loop does not take what it begins with';
 const demo = 'the built-in model reads questions of its users, who wait for nobody else';
 const harmless: Readonly<Record<string, string>> = {
+  [String.raw`/(?:^|,) *respond-async(?:$|[ ,;])/i`]: once,
+  [String.raw`/(?:^|,) *wait=(\d{1,4})(?:$|[ ,;])/i`]: once,
+  [String.raw`/<(?=\/?untrusted:)/giu`]: 'there is no loop; the detector does not read it',
+  [String.raw`/[\0\\]|%(?:2e|2f|5c|00|25)/i`]: 'there is no loop; the detector does not read it',
   [String.raw`/(?:^|,)\s{0,9}read-token\s{0,9}(?:=\s{0,9}"?(\d{1,9})"?\s{0,9})?(?:;|,|$)/`]: 'no loop is open',
   [String.raw`/(?<![\w.,-])(\d[\d,]*(?:\.\d+)?)\s*(km\/h|degrees Celsius|observing nights|[A-Za-z]+)(?:\s+(?:per|an?|each)\s+([a-z]+))?/g`]:
     demo,
@@ -77,7 +81,13 @@ function isSafe({ pattern, flags }: Literal): boolean {
     multiLine: flags.includes('m'),
   };
   // Sticky ones are tried at one place only.
-  return isSafePattern(flags.includes('y') ? `^(?:${pattern})` : pattern, options).safe;
+  const tried = flags.includes('y') ? `^(?:${pattern})` : pattern;
+  try {
+    return isSafePattern(tried, options).safe;
+  } catch {
+    // What the detector cannot read (a class with NUL, whatever the case) it has not cleared.
+    return false;
+  }
 }
 
 const all = literals();
@@ -92,8 +102,9 @@ describe('the expressions of the source', () => {
 
   it('that are not there any more: an answer of a model that is all fence and line breaks', () => {
     const from = performance.now();
-    expect(jsonIn(`\`\`\`${'\n'.repeat(200_000)}x`)).toBeNull();
-    expect(jsonIn(`\`\`\`json\n${'\n \`\`\`ts'.repeat(50_000)}`)).toBeNull();
+    const fence = '```';
+    expect(jsonIn(`${fence}${'\n'.repeat(200_000)}x`)).toBeNull();
+    expect(jsonIn(`${fence}json\n${`\n ${fence}ts`.repeat(50_000)}`)).toBeNull();
     expect(performance.now() - from).toBeLessThan(2_000);
   });
 });

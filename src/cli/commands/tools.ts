@@ -40,7 +40,7 @@ export const orderTool: CommandRun = async (invocation) => {
 export const shutTool: CommandRun = async (invocation) => {
   const tools = invocation.words.one('tools');
   const reason = invocation.flags.text('reason');
-  const order = { tools, then: 'refuse', ...(reason === undefined ? {} : { reason }) } as const;
+  const order = { tools, verdict: 'refuse', ...(reason === undefined ? {} : { reason }) } as const;
   printOrder(invocation, await clientFor(invocation).tools.order(`shut:${tools}`, order));
   return exitCodes.ok.code;
 };
@@ -55,12 +55,12 @@ export const dropToolOrder: CommandRun = async (invocation) => {
 
 function printOrder(invocation: Invocation, order: ToolOrderView): void {
   printValue(invocation, order, () => [
-    `${order.name}: ${order.then} ${order.tools.join(', ')}, ${withinText(order)}.`,
+    `${order.name}: ${order.verdict} ${order.tools.join(', ')}, ${withinText(order)}.`,
   ]);
 }
 
-function rowOf(terms: ToolTerms & { readonly then: string }): string[] {
-  return [terms.tools.join(', '), terms.then, withinText(terms)];
+function rowOf(terms: ToolTerms & { readonly verdict: string }): string[] {
+  return [terms.tools.join(', '), terms.verdict, withinText(terms)];
 }
 
 function withinText({ by, tenants, limits = {}, perRun, tainted }: ToolTerms): string {

@@ -69,7 +69,7 @@ describe('verdicts on calls of tools', () => {
   });
 
   it('take a word for the call that it was given for, from the approval itself', () => {
-    const { ask, apply } = runWith({ rules: [{ tools: 'pay', then: 'approve' }] });
+    const { ask, apply } = runWith({ rules: [{ tools: 'pay', verdict: 'approve' }] });
     const on = { kind: 'approval', title: 'x', to: ['role:a'], escalations: [], call: 'a' } as const;
     const asked = (path: string, outcome: 'approved' | 'rejected') => {
       apply({ type: 'wait.opened', data: { path, on, expiresAt: null } });

@@ -58,8 +58,8 @@ describe('verdicts by rules', () => {
 
   it('go by the first rule that fits tool, asker, tenant and arguments', () => {
     const rules = [
-      { name: 'others', tools: 'refund', tenants: 'b*', then: 'refuse' },
-      { name: 'chats', tools: ['x', 'ref*'], by: 'support.*', when: { const: '{"cents":7}' }, then: 'approve' },
+      { name: 'others', tools: 'refund', tenants: 'b*', verdict: 'refuse' },
+      { name: 'chats', tools: ['x', 'ref*'], by: 'support.*', when: { const: '{"cents":7}' }, verdict: 'approve' },
       { name: 'support', tools: '**', by: 'support.**' },
     ] as const;
     expect(verdict({ rules }, { tenant: 'beta' })).toBe('refused others');
@@ -87,38 +87,38 @@ describe('orders of operators', () => {
   const allowing: ToolPolicyOptions = { rules: [{ tools: 'refund' }] };
 
   it('shut a tool off, also where there is no policy, and whatever people have agreed to', () => {
-    const shut = [orderOf('s', { tools: 'ref*', then: 'refuse', reason: 'no money' })];
+    const shut = [orderOf('s', { tools: 'ref*', verdict: 'refuse', reason: 'no money' })];
     expect(verdict(allowing, {}, shut)).toBe('refused order:s');
     expect(verdict(null, { isApproved: true }, shut)).toBe('refused order:s');
     expect(verdict(null, { tool: 'search' }, shut)).toBe('allowed ');
   });
 
   it('hold calls within limits, and leave the word to the rules', () => {
-    const limit = [orderOf('l', { tools: 'refund', then: 'limit', limits: { cents: { max: 4 } } })];
+    const limit = [orderOf('l', { tools: 'refund', verdict: 'limit', limits: { cents: { max: 4 } } })];
     expect(verdict(allowing, {}, limit)).toBe('refused order:l');
     expect(verdict(allowing, { args: { cents: 4 } }, limit)).toBe('allowed refund');
     expect(verdict({}, { args: { cents: 4 } }, limit)).toBe('refused ');
-    const calls = [orderOf('c', { tools: 'refund', then: 'limit', perRun: { calls: 1 } })];
+    const calls = [orderOf('c', { tools: 'refund', verdict: 'limit', perRun: { calls: 1 } })];
     const used = (name: string) => ({ calls: name === 'order:c' ? 1 : 0, sums: {} });
     expect(verdict(allowing, { used }, calls)).toBe('refused order:c');
     expect(verdict(allowing, {}, calls)).toBe('allowed refund');
   });
 
   it('ask people, and make taint no looser', () => {
-    expect(verdict(allowing, {}, [orderOf('a', { tools: '**', then: 'approve' })])).toBe('ask order:a');
-    const taint = [orderOf('t', { tools: '**', then: 'limit', tainted: 'allow' })];
+    expect(verdict(allowing, {}, [orderOf('a', { tools: '**', verdict: 'approve' })])).toBe('ask order:a');
+    const taint = [orderOf('t', { tools: '**', verdict: 'limit', tainted: 'allow' })];
     expect(verdict(allowing, { taint: ['mail'] }, taint)).toBe('ask refund');
-    const strict = [orderOf('t', { tools: '**', then: 'limit', tainted: 'refuse' })];
+    const strict = [orderOf('t', { tools: '**', verdict: 'limit', tainted: 'refuse' })];
     expect(verdict({ rules: [{ tools: 'refund', tainted: 'allow' }] }, { taint: ['mail'] }, strict)).toBe(
       'refused refund',
     );
   });
 
   it('allow in the place of rules, but nothing that another order refuses', () => {
-    const allow = orderOf('y', { tools: 'refund', then: 'allow' });
+    const allow = orderOf('y', { tools: 'refund', verdict: 'allow' });
     expect(verdict({}, {}, [allow])).toBe('allowed order:y');
     expect(verdict({}, { taint: ['mail'] }, [allow])).toBe('ask order:y');
-    expect(verdict({}, {}, [allow, orderOf('z', { tools: 'refund', then: 'refuse' })])).toBe('refused order:z');
+    expect(verdict({}, {}, [allow, orderOf('z', { tools: 'refund', verdict: 'refuse' })])).toBe('refused order:z');
   });
 });
 
@@ -129,7 +129,7 @@ describe('policies', () => {
       faultsOf({
         rule: [],
         otherwise: 'maybe',
-        rules: [{ tools: 'a***', then: 'x', limits: {}, perRun: { calls: -1 } }],
+        rules: [{ tools: 'a***', verdict: 'x', limits: {}, perRun: { calls: -1 } }],
       }),
     ).toEqual([
       '"rule" is not an option of tools',
@@ -137,7 +137,7 @@ describe('policies', () => {
       'tools.rules[0].limits must be an object of 1 to 50 arguments',
       'tools.rules[0].perRun.calls must be an integer of at least 0',
       expect.stringContaining('tools.rules[0].name'),
-      'tools.rules[0].then must be one of allow, approve, refuse',
+      'tools.rules[0].verdict must be one of allow, approve, refuse',
       'tools.otherwise must be one of allow, approve, refuse',
     ]);
     expect(

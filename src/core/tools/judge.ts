@@ -63,13 +63,14 @@ export function judged(
 ): ToolVerdict {
   const concerned = orders.filter((order) => concerns(order, call));
   for (const order of concerned) {
-    const fault = order.then === 'refuse' ? (order.reason ?? 'an operator has shut it off') : termsFault(order, call);
+    const fault =
+      order.verdict === 'refuse' ? (order.reason ?? 'an operator has shut it off') : termsFault(order, call);
     if (fault !== null) return { tag: 'refused', rule: orderName(order), why: fault };
   }
-  const loosened = concerned.find(({ then }) => then === 'allow');
+  const loosened = concerned.find(({ verdict }) => verdict === 'allow');
   const rule = loosened === undefined ? ruleFor(call, policy, fits) : null;
   const named = loosened !== undefined ? orderName(loosened) : (rule?.name ?? '');
-  const word = loosened !== undefined || policy === null ? 'allow' : (rule?.then ?? unnamed(call, policy));
+  const word = loosened !== undefined || policy === null ? 'allow' : (rule?.verdict ?? unnamed(call, policy));
   if (word === 'refuse') return { tag: 'refused', rule: named, why: refusedWhy(call, rule) };
   const fault = rule === null ? null : (schemaFault(rule, call, fits) ?? termsFault(rule, call));
   if (fault !== null) return { tag: 'refused', rule: named, why: fault };
@@ -78,7 +79,7 @@ export function judged(
   const from = call.taint.join(', ');
   if (tainted === 'refuse') return { tag: 'refused', rule: named, why: `it may follow from untrusted text (${from})` };
   const asks: readonly ToolTerms[] = [
-    ...concerned.filter(({ then }) => then === 'approve'),
+    ...concerned.filter(({ verdict }) => verdict === 'approve'),
     ...(rule !== null && word === 'approve' ? [rule] : []),
   ];
   if (call.isApproved || (asks.length === 0 && word === 'allow' && tainted === 'allow'))
@@ -110,7 +111,7 @@ function ruleFor(call: ToolCase, policy: ToolPolicy | null, fits: FitsSchema): T
   for (const rule of policy?.rules ?? []) {
     if (!concerns(rule, call)) continue;
     // Of arguments that nobody can look at nothing is known: the strictest reading is that the rule is for them if it refuses.
-    if (rule.when !== undefined && call.args === undefined && rule.then !== 'refuse') continue;
+    if (rule.when !== undefined && call.args === undefined && rule.verdict !== 'refuse') continue;
     if (rule.when === undefined || call.args === undefined || fits(rule.when, call.args).length === 0) return rule;
   }
   return null;

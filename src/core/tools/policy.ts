@@ -68,7 +68,7 @@ export interface ToolTerms {
 
 /** A rule of an app. */
 export interface ToolRule extends ToolTerms {
-  readonly then: ToolWord;
+  readonly verdict: ToolWord;
   /** The rule is for calls whose arguments fit this. Absent = all. */
   readonly when?: JsonSchema;
   /** What arguments must fit, or the call is refused. */
@@ -90,7 +90,7 @@ export interface ToolPolicy {
 
 /** What an operator has ordered. An order holds beside the rules of apps: what it refuses or limits, no rule allows. */
 export interface ToolOrder extends ToolTerms {
-  readonly then: ToolOrderWord;
+  readonly verdict: ToolOrderWord;
   /** Why, in the words of whoever gave it. */
   readonly reason: string | null;
   readonly orderedBy: string;

@@ -52,7 +52,7 @@ export interface ToolRuleOptions extends ToolTermsOptions {
   /** By which its quota is counted, and which verdicts name. Default: its tools. */
   readonly name?: string;
   /** What becomes of the call, where it is within the limits. Default `allow`. */
-  readonly then?: ToolWord;
+  readonly verdict?: ToolWord;
   /** The rule is for calls whose arguments fit this. Default: all. */
   readonly when?: JsonSchema;
   /** What arguments must fit, or the call is refused. */
@@ -62,7 +62,7 @@ export interface ToolRuleOptions extends ToolTermsOptions {
 /** An order as operators write it. */
 export interface ToolOrderOptions extends ToolTermsOptions {
   /** `limit` leaves the word to the rules of apps; `allow` takes their place, and is for admins. */
-  readonly then: ToolOrderWord;
+  readonly verdict: ToolOrderWord;
   /** Why; it is told to the models whose calls it refuses. */
   readonly reason?: string;
 }
@@ -85,7 +85,7 @@ type Add = (fault: string) => void;
 type Anything = Readonly<Record<string, unknown>>;
 
 const policyOptions = ['rules', 'otherwise', 'tainted', 'approve', 'trusted'];
-const termsOptions = ['name', 'tools', 'by', 'tenants', 'then', 'limits', 'perRun', 'approve', 'tainted'];
+const termsOptions = ['name', 'tools', 'by', 'tenants', 'verdict', 'limits', 'perRun', 'approve', 'tainted'];
 
 /** Reads a policy that may be anything; with faults, what it gives is of no use. */
 export function readToolPolicy(given: unknown, add: Add): ToolPolicy {
@@ -111,7 +111,7 @@ export function readToolPolicy(given: unknown, add: Add): ToolPolicy {
 
 function readRule(given: unknown, what: string, names: Map<string, number>, add: Add): ToolRule {
   const terms = readTerms(given, what, [...termsOptions, 'when', 'schema'], add);
-  const { name = terms.tools.join(','), then = 'allow', when, schema } = isRecord(given) ? given : {};
+  const { name = terms.tools.join(','), verdict = 'allow', when, schema } = isRecord(given) ? given : {};
   for (const [option, value] of Object.entries({ when, schema }))
     if (value !== undefined && !isRecord(value)) add(`${what}.${option} must be a schema`);
   const named = typeof name === 'string' ? name : '';
@@ -123,24 +123,24 @@ function readRule(given: unknown, what: string, names: Map<string, number>, add:
   return {
     ...terms,
     name: before === 0 ? named : `${named}#${before + 1}`,
-    then: wordOf(`${what}.then`, then, toolWords, add),
+    verdict: wordOf(`${what}.verdict`, verdict, toolWords, add),
     ...(when === undefined ? {} : { when: when as JsonSchema }),
     ...(schema === undefined ? {} : { schema: schema as JsonSchema }),
   };
 }
 
 /** An order, as far as it is in what an operator has written. */
-export type OrderedTerms = ToolTerms & Pick<ToolOrder, 'then'>;
+export type OrderedTerms = ToolTerms & Pick<ToolOrder, 'verdict'>;
 
-/** Reads what an operator orders. `then` has no default: who gives an order says what becomes of it. */
+/** Reads what an operator orders. `verdict` has no default: who gives an order says what becomes of it. */
 export function readToolOrder(name: string, given: unknown, add: Add): OrderedTerms {
   if (!isName(name)) add(`the name must be a text of 1 to ${bounds.nameLengthMax} characters, without "order:"`);
-  const then = isRecord(given) ? given['then'] : undefined;
+  const said = isRecord(given) ? given['verdict'] : undefined;
   const terms = readTerms(given, 'the order', termsOptions, add);
-  const word = wordOf('then', then, toolOrderWords, add);
+  const word = wordOf('verdict', said, toolOrderWords, add);
   if (word === 'limit' && terms.limits === undefined && terms.perRun === undefined && terms.tainted === undefined)
-    add('then is "limit", and there is no limits, perRun or tainted');
-  return { ...terms, name, then: word };
+    add('verdict is "limit", and there is no limits, perRun or tainted');
+  return { ...terms, name, verdict: word };
 }
 
 function readTerms(given: unknown, what: string, known: readonly string[], add: Add): ToolTerms {

@@ -51,7 +51,7 @@ export class ToolsOffice {
     if (!gate.orders.has(name) && gate.orders.size >= limits.toolOrdersMax)
       faults.push(`there are ${limits.toolOrdersMax} orders already`);
     if (faults.length > 0) throw new SpineError('TOOL_ORDER_INVALID', { name, faults });
-    if (terms.then === 'allow' && !isAdmin) throw new SpineError('TOOL_ORDER_LOOSENS', { name });
+    if (terms.verdict === 'allow' && !isAdmin) throw new SpineError('TOOL_ORDER_LOOSENS', { name });
     const set = await changeValue<ToolOrder>(
       this.#options,
       { space: toolOrderSpace, key: name, ref: '' },

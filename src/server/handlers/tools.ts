@@ -21,7 +21,7 @@ export function toolHandlers({ engine }: HandlerContext): Handlers<'readTools' |
   };
 }
 
-const orderMembers = ['tools', 'then', 'by', 'tenants', 'limits', 'perRun', 'approve', 'tainted', 'reason'] as const;
+const orderMembers = ['tools', 'verdict', 'by', 'tenants', 'limits', 'perRun', 'approve', 'tainted', 'reason'] as const;
 
 function isAdmin({ principal }: ApiRequest): boolean {
   return principal.roles.includes('admin');

@@ -163,7 +163,7 @@ export function refuseUngated(
     if (type === 'function' && effects.has(named)) continue;
     const rule = rules.find((one) => isNamed(one.tools, named));
     const isPlain =
-      rule?.then === 'allow' && rule.when === undefined && rule.schema === undefined && rule.limits === undefined;
+      rule?.verdict === 'allow' && rule.when === undefined && rule.schema === undefined && rule.limits === undefined;
     if (type === 'function' || !isPlain || rule.perRun !== undefined)
       throw new SpineError('TOOL_UNGATED', { name: named });
   }

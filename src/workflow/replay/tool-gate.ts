@@ -100,9 +100,9 @@ const verdictsMax = 100;
  * Whether there is a verdict to be asked for. Work that was begun before there were verdicts goes on without one; what was
  * judged stays judged, whatever the app says of tools now.
  */
-function isGated(path: string, { effect }: GatedCall, { policy, recordOf }: GateHost): boolean {
-  if (recordOf(gatePath(path, 1)) !== undefined) return true;
-  return (policy !== null || effect === 'external') && recordOf(path) === undefined;
+function isGated(path: string, { effect }: GatedCall, host: GateHost): boolean {
+  if (host.recordOf(gatePath(path, 1)) !== undefined) return true;
+  return (host.policy !== null || effect === 'external') && host.recordOf(path) === undefined;
 }
 
 function gatePath(path: string, n: number): string {
