@@ -441,6 +441,16 @@ describe('a caller without the clearance', () => {
     });
   });
 
+  it('makes no key that is shown more, by its clearances or by its roles', async () => {
+    const create = async (who: string, body: object): Promise<unknown> =>
+      (await ask(who, 'POST', '/v1/keys', { name: 'reader', ...body })).json();
+    for (const more of [{ clearances: ['pii'] }, { clearances: ['*'] }, { roles: ['privacy'] }])
+      expect(await create('none', more)).toMatchObject({ code: 'KEY_REFUSED' });
+    expect(await create('cleared', { clearances: ['pii'] })).toMatchObject({ name: 'reader' });
+    const rotated = await ask('none', 'POST', '/v1/keys/reader/rotate', {});
+    expect(await rotated.json()).toMatchObject({ code: 'KEY_REFUSED' });
+  });
+
   it('is given no token that shows more, and one that shows as much only when asking for it', async () => {
     const tokenOf = async (who: string, body: unknown): Promise<Response> =>
       ask(who, 'POST', `/v1/runs/${runs['everything']}/tokens`, body);

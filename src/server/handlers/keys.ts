@@ -1,15 +1,18 @@
 /** API keys of a tenant: made, listed, rotated and revoked by its admins. */
 import { durationMs } from '../../core/duration.js';
-import { checkGiving } from '../../core/keys/giving.js';
+import { SpineError } from '../../core/errors.js';
+import { checkGiving, type Given } from '../../core/keys/giving.js';
 import { limits } from '../../core/limits.js';
+import { everyTag } from '../../core/redaction/tags.js';
 import type { KeyOrder } from '../../engine/api.js';
 import type { ApiKeys } from '../access/api-keys.js';
 import { json } from '../answer.js';
 import { invalid, type ApiRequest } from '../api-request.js';
+import { clearanceOf } from '../redaction/redaction.js';
 import { membersOf, type HandlerContext, type Handlers } from './context.js';
 
 export function keyHandlers(
-  { engine }: HandlerContext,
+  { engine, settings }: HandlerContext,
   keys: ApiKeys,
 ): Handlers<'listKeys' | 'createKey' | 'readKey' | 'rotateKey' | 'revokeKey'> {
   return {
@@ -21,6 +24,7 @@ export function keyHandlers(
     createKey: async (request) => {
       const order = orderOf(request);
       checkGiving(request.principal, order);
+      checkSight(request, settings, order);
       return json(201, await engine.createKey(request.origin(), order), notKept());
     },
     readKey: async (request) => json(200, await engine.readKey(request.tenant, request.segment('name'))),
@@ -29,7 +33,9 @@ export function keyHandlers(
       const overlapMs = overlapOf(request);
       const name = request.segment('name');
       // Whoever gets the new text can do what the key can.
-      checkGiving(request.principal, await engine.readKey(tenant, name));
+      const known = await engine.readKey(tenant, name);
+      checkGiving(request.principal, known);
+      checkSight(request, settings, known);
       const made = await engine.rotateKey(tenant, name, overlapMs);
       keys.forget(made.id);
       return json(200, made, notKept());
@@ -40,6 +46,17 @@ export function keyHandlers(
       return json(200, ended);
     },
   };
+}
+
+/** What is hidden from somebody must not be had by a key that it makes, by its clearances or those of its roles. @throws KEY_REFUSED */
+function checkSight({ principal }: ApiRequest, { redact }: HandlerContext['settings'], given: Given): void {
+  const own = clearanceOf(principal, redact.roles);
+  if (own === 'everything') return;
+  const { roles, clearances } = given;
+  const asked = clearanceOf({ roles, ...(clearances === null ? {} : { clearances }) }, redact.roles);
+  const missing = asked === 'everything' ? everyTag : [...asked].find((tag) => !own.has(tag));
+  if (missing === undefined) return;
+  throw new SpineError('KEY_REFUSED', { faults: [`whoever makes the key is not shown what is tagged "${missing}"`] });
 }
 
 /** An answer with a secret in it stays in no cache on its way. */
